@@ -1,0 +1,1 @@
+"""Scheduled analyses: write data for the results site."""

@@ -1,0 +1,1 @@
+"""The HTTP API (Chalice): routes, authentication, permissions, OpenAPI."""

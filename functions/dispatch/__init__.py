@@ -1,0 +1,1 @@
+"""The task graph at work: create, promote, send, lease, requeue, sweep."""

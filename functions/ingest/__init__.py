@@ -1,0 +1,1 @@
+"""S3 upload events: validate, register, reject."""

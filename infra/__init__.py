@@ -1,0 +1,1 @@
+"""Infrastructure as code: one CDK app, one construct file per concern."""

@@ -1,0 +1,1 @@
+"""The same template on one computer: embedded cloud, deploy, seed, demo."""

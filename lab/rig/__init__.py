@@ -1,0 +1,1 @@
+"""The rig agent: upload, watch, simulate."""

@@ -1,0 +1,1 @@
+"""The on-premise worker: poll, claim, run, upload, complete."""

@@ -1,0 +1,1 @@
+"""What functions, lab and infra share; imports point downwards only."""

@@ -1,0 +1,1 @@
+"""The ONE/ALF convention: grammar, dataset types, validation, loading. No AWS import."""

@@ -1,0 +1,1 @@
+"""Lossless electrophysiology codec: bytes and arrays only."""

@@ -1,0 +1,1 @@
+"""What is stored: DynamoDB items, their transactions, the search index."""

@@ -1,0 +1,162 @@
+"""The one DynamoDB table: its schema, its base item, transactions and the capacity meter.
+
+Keys (all strings): base table ``pk``/``sk``; ``gsi1`` (``g1pk``/``g1sk``, whole item) answers "by
+parent entity"; ``gsi2`` (``g2pk``/``g2sk``, a summary) answers "by lab, period or status". Index
+attributes that an item leaves empty keep it out of that index (sparse indexes).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pynamodb.attributes import DiscriminatorAttribute, UnicodeAttribute
+from pynamodb.connection import Connection
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
+from pynamodb.models import Model
+
+SUMMARY = ["_k", "summary", "state", "lab"]
+"""Attributes that ``gsi2`` carries beside the keys; ``summary`` is a small map for list rows."""
+
+TABLE_SCHEMA: dict[str, Any] = {
+    "KeySchema": [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ],
+    "AttributeDefinitions": [
+        {"AttributeName": name, "AttributeType": "S"}
+        for name in ("pk", "sk", "g1pk", "g1sk", "g2pk", "g2sk")
+    ],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": "gsi1",
+            "KeySchema": [
+                {"AttributeName": "g1pk", "KeyType": "HASH"},
+                {"AttributeName": "g1sk", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "ALL"},
+        },
+        {
+            "IndexName": "gsi2",
+            "KeySchema": [
+                {"AttributeName": "g2pk", "KeyType": "HASH"},
+                {"AttributeName": "g2sk", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": SUMMARY},
+        },
+    ],
+}
+"""CreateTable arguments; the CDK construct and the tests build the table from this alone."""
+
+TTL_ATTRIBUTE = "expires"
+
+
+def table_name() -> str:
+    """Return the table's name, set for every function by its environment."""
+    return os.environ.get("FORNIX_TABLE", "fornix")
+
+
+class ByParent(GlobalSecondaryIndex):
+    """``gsi1``: whole items under their parent entity."""
+
+    class Meta:
+        """Index settings."""
+
+        index_name = "gsi1"
+        projection = AllProjection()
+
+    g1pk = UnicodeAttribute(hash_key=True)
+    g1sk = UnicodeAttribute(range_key=True)
+
+
+class ByLab(GlobalSecondaryIndex):
+    """``gsi2``: summaries by lab, period or status."""
+
+    class Meta:
+        """Index settings."""
+
+        index_name = "gsi2"
+        projection = IncludeProjection(SUMMARY)
+
+    g2pk = UnicodeAttribute(hash_key=True)
+    g2sk = UnicodeAttribute(range_key=True)
+
+
+class Record(Model):
+    """Base of every stored item; subclasses add attributes and name themselves with ``cls``.
+
+    A subclass is told apart by ``_k``: ``class Session(Record, discriminator="Session")``.
+    """
+
+    class Meta:
+        """Table settings; endpoint and region come from the standard AWS environment."""
+
+        table_name = table_name()
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    kind = DiscriminatorAttribute(attr_name="_k")
+    g1pk = UnicodeAttribute(null=True)
+    g1sk = UnicodeAttribute(null=True)
+    g2pk = UnicodeAttribute(null=True)
+    g2sk = UnicodeAttribute(null=True)
+    gsi1 = ByParent()
+    gsi2 = ByLab()
+
+
+def connection() -> Connection:
+    """Return the low-level connection that transactions and the meter share with the models."""
+    return Record._get_connection().connection
+
+
+@dataclass
+class Capacity:
+    """What DynamoDB charged while a meter ran."""
+
+    requests: int = 0
+    units: float = 0.0
+    by_operation: dict[str, float] = field(default_factory=dict)
+
+
+_meters: list[Capacity] = []
+_meters_lock = threading.Lock()
+_hooked: set[int] = set()
+
+
+def _count(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+    """Add one answer's ConsumedCapacity to every running meter (a botocore hook)."""
+    consumed = parsed.get("ConsumedCapacity", [])
+    entries = consumed if isinstance(consumed, list) else [consumed]
+    units = sum(float(entry.get("CapacityUnits", 0)) for entry in entries)
+    with _meters_lock:
+        for meter in _meters:
+            meter.requests += 1
+            meter.units += units
+            meter.by_operation[model.name] = meter.by_operation.get(model.name, 0.0) + units
+
+
+@contextmanager
+def metered() -> Iterator[Capacity]:
+    """Measure requests and capacity units of all table traffic of this process.
+
+    Yields
+    ------
+    Capacity
+        Filled while the block runs.
+    """
+    client = connection().client
+    if id(client) not in _hooked:
+        client.meta.events.register("after-call.dynamodb", _count)
+        _hooked.add(id(client))
+    meter = Capacity()
+    with _meters_lock:
+        _meters.append(meter)
+    try:
+        yield meter
+    finally:
+        with _meters_lock:
+            _meters.remove(meter)

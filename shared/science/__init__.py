@@ -1,0 +1,1 @@
+"""Computations on arrays and tables: trials, wheel, psychometrics, status, water. No AWS import."""

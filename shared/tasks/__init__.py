@@ -1,0 +1,1 @@
+"""What a task and a pipeline are: signatures, states, graph. No AWS import."""

@@ -1,0 +1,85 @@
+"""What every test may use: the real data, an in-memory table."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# boto and PynamoDB read these once, when first used; tests never reach a real account.
+os.environ.update(
+    AWS_ACCESS_KEY_ID="test",
+    AWS_SECRET_ACCESS_KEY="test",
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_REGION="us-east-1",
+)
+os.environ.setdefault("FORNIX_TABLE", "fornix")
+os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "true")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real recordings beside the checkout; the test is skipped where it is absent."""
+    path = ROOT.parent / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip("no ../shared/data beside this checkout: real recordings are not there")
+    return path
+
+
+def free_port() -> int:
+    """Return a loopback port that nothing listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def dynamodb_url() -> Iterator[str]:
+    """Address of an in-memory DynamoDB; each test process has its own."""
+    binary = ROOT / "node_modules" / "@dynoxide" / "linux-x64" / "dynoxide"
+    if not binary.exists():
+        pytest.skip("dynoxide has no build for this machine")
+    port = free_port()
+    server = subprocess.Popen(
+        [str(binary), "serve", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except OSError:
+            if time.monotonic() > deadline or server.poll() is not None:
+                raise
+            time.sleep(0.02)
+    url = f"http://127.0.0.1:{port}"
+    os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = url
+    yield url
+    os.environ.pop("AWS_ENDPOINT_URL_DYNAMODB", None)
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture
+def table(dynamodb_url: str) -> Iterator[str]:
+    """Name of an empty Fornix table with its indexes, fresh for each test."""
+    import botocore.session
+
+    from shared.records.table import TABLE_SCHEMA, table_name
+
+    client = botocore.session.get_session().create_client(
+        "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
+    )
+    client.create_table(TableName=table_name(), BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
+    yield table_name()
+    client.delete_table(TableName=table_name())
