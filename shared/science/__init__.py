@@ -1,1 +1,1 @@
-"""Computations on arrays and tables: trials, wheel, psychometrics, status, water. No AWS import."""
+"""Computations on arrays and tables: trials, wheel, psychometrics, water. No AWS import."""
