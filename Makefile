@@ -7,14 +7,21 @@ BIN := .venv/bin
 setup: .venv/.installed node_modules/.installed  ## everything a fresh machine needs
 
 .venv/.installed: requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	# Debian's python3 may lack ensurepip: then the outer pip fills the environment.
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null \
+	    || $(PYTHON) -m venv --clear --without-pip .venv
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
 node_modules/.installed: package-lock.json
 	npm ci --loglevel=error
+	touch $@
+
+.venv/.browser: .venv/.installed
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } \
+	    || echo "chromium could not be installed: the tests of the pages will be skipped"
 	touch $@
 
 lock:  ## renew the lock files after a change of pyproject.toml or package.json
@@ -32,7 +39,7 @@ types: setup
 unit: setup
 	$(BIN)/pytest -m "not integration and not browser"
 
-integration: setup
+integration: setup .venv/.browser
 	$(BIN)/pytest -m "integration or browser"
 
 test: lint types unit integration  ## what CI runs
