@@ -1,0 +1,437 @@
+"""Psychometric curves: an erf with two lapse rates, fitted by maximum likelihood, many at once.
+
+The model and its bounds are those of psychofit as the IBL behaviour paper and the IBL training
+protocol use it (two sets: training status, website plots). The optimiser is our own: projected
+Fisher scoring from several starts, vectorised over curves, so that the whole history of a mouse
+is one call. The negative log-likelihood, not the digits of the parameters, is what to compare
+between implementations: psychofit's random restarts move the parameters by about 1e-4.
+
+Parameters are always in the order (bias, threshold, lapse low, lapse high): bias and threshold in
+percent contrast, lapse low the asymptote on the left, lapse high one minus that on the right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import erf, ndtri
+
+Floats = NDArray[np.float64]
+Use = Literal["status", "plot"]
+
+PARAMETERS = ("bias", "threshold", "lapse_low", "lapse_high")
+
+# Below this the curve is a step between any two contrasts; the bound 0 itself would divide by 0.
+_MIN_THRESHOLD = 1e-6
+_EPS = np.finfo(float).eps
+_CHUNK = 512
+_ITERATIONS = 150
+_REFINED = 6
+
+# Rough lapses tried over the grid of biases and thresholds: few, one-sided, many, inverted curve.
+_GRID_LAPSES = np.array(
+    [[0.02, 0.02], [0.2, 0.02], [0.02, 0.2], [0.2, 0.2], [0.6, 0.05], [0.05, 0.6], [0.85, 0.85]]
+)
+_GRID_THRESHOLDS = np.array([1.0, 4.0, 8.0, 15.0, 25.0, 45.0, 80.0])
+
+
+@dataclass(frozen=True)
+class PsychometricFit:
+    """One fitted curve.
+
+    Attributes
+    ----------
+    bias, threshold : float
+        Percent contrast.
+    lapse_low, lapse_high : float
+        Fractions.
+    nll : float
+        Negative log-likelihood (nats) at these parameters, the invariant between fitters.
+    n_trials : int
+        Trials behind the fit.
+    """
+
+    bias: float
+    threshold: float
+    lapse_low: float
+    lapse_high: float
+    nll: float
+    n_trials: int
+
+    @property
+    def parameters(self) -> Floats:
+        """Return (bias, threshold, lapse low, lapse high)."""
+        return np.array([self.bias, self.threshold, self.lapse_low, self.lapse_high])
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether there was anything to fit."""
+        return bool(np.isfinite(self.nll))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain numbers for JSON; what could not be fitted is None."""
+        values = {name: getattr(self, name) for name in (*PARAMETERS, "nll")}
+        plain: dict[str, Any] = {
+            name: float(value) if np.isfinite(value) else None for name, value in values.items()
+        }
+        return plain | {"n_trials": int(self.n_trials)}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was shown and chosen, per signed contrast.
+
+    Attributes
+    ----------
+    contrasts : array of float, shape (n_contrasts,)
+        Signed contrast in percent, ascending, left negative.
+    n_trials, n_right : array of int, shape (n_contrasts,)
+        Trials, and trials answered "right" (choice −1). A trial without an answer counts as
+        shown and not as right.
+    """
+
+    contrasts: Floats
+    n_trials: NDArray[np.int64]
+    n_right: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, signed_contrast: ArrayLike, choice: ArrayLike) -> Counts:
+        """Count the trials of each signed contrast (percent) and those answered right."""
+        contrast = np.asarray(signed_contrast, float)
+        right = np.asarray(choice, float) == -1
+        levels, index = np.unique(contrast, return_inverse=True)
+        return cls(
+            levels,
+            np.bincount(index, minlength=levels.size).astype(np.int64),
+            np.bincount(index, weights=right, minlength=levels.size).astype(np.int64),
+        )
+
+    @property
+    def p_right(self) -> Floats:
+        """Return the fraction answered right at each contrast."""
+        with np.errstate(invalid="ignore"):
+            return self.n_right / self.n_trials
+
+    def __add__(self, other: Counts) -> Counts:
+        levels = np.union1d(self.contrasts, other.contrasts)
+        shown = np.zeros(levels.size, np.int64)
+        right = np.zeros(levels.size, np.int64)
+        for part in (self, other):
+            at = np.searchsorted(levels, part.contrasts)
+            shown[at] += part.n_trials
+            right[at] += part.n_right
+        return Counts(levels, shown, right)
+
+    @classmethod
+    def empty(cls) -> Counts:
+        """Return the counts of no trial, the neutral element of addition."""
+        none = np.zeros(0, np.int64)
+        return cls(np.zeros(0), none, none)
+
+
+def signed_contrast(contrast_left: ArrayLike, contrast_right: ArrayLike) -> Floats:
+    """Return signed contrast in percent, 100·(right − left), NaN on a side meaning none.
+
+    Parameters
+    ----------
+    contrast_left, contrast_right : array_like of float, shape (n_trials,)
+        Contrasts between 0 and 1, NaN on the side without a stimulus (ONE convention).
+
+    Returns
+    -------
+    array of float, shape (n_trials,)
+        Percent, negative on the left.
+    """
+    left = np.nan_to_num(np.asarray(contrast_left, float))
+    right = np.nan_to_num(np.asarray(contrast_right, float))
+    return (right - left) * 100 + 0.0  # adding 0 turns −0 into 0
+
+
+def curve(parameters: ArrayLike, contrasts: ArrayLike) -> Floats:
+    """Return the probability of answering right.
+
+    Parameters
+    ----------
+    parameters : array_like, shape (..., 4)
+        (bias, threshold, lapse low, lapse high).
+    contrasts : array_like, shape (n,)
+        Signed contrast in percent.
+
+    Returns
+    -------
+    array, shape (..., n)
+    """
+    bias, threshold, low, high = (
+        part[..., None] for part in np.moveaxis(np.asarray(parameters, float), -1, 0)
+    )
+    z = (np.asarray(contrasts, float) - bias) / np.maximum(threshold, _MIN_THRESHOLD)
+    return low + (1 - low - high) * (erf(z) + 1) / 2
+
+
+def neg_log_likelihood(parameters: ArrayLike, counts: Counts) -> float:
+    """Return the binomial negative log-likelihood (nats, without the binomial coefficient)."""
+    p = np.clip(curve(parameters, counts.contrasts), _EPS, 1 - _EPS)
+    wrong = counts.n_trials - counts.n_right
+    return float(-np.sum(counts.n_right * np.log(p) + wrong * np.log1p(-p)))
+
+
+def bounds(counts: Counts, use: Use) -> tuple[Floats, Floats, Floats, int]:
+    """Return start, lower and upper bounds and the number of fits of one of the two uses.
+
+    Parameters
+    ----------
+    counts : Counts
+        At least one contrast.
+    use : {'status', 'plot'}
+        'status' are the settings the training status was always computed with; 'plot' the
+        narrower ones of the results website.
+
+    Returns
+    -------
+    start, low, high : arrays of float, shape (4,)
+    n_fits : int
+        First start as given, the others uniform within the bounds.
+    """
+    if use == "status":
+        x = counts.contrasts
+        return (
+            np.array([x.mean(), 20.0, 0.05, 0.05]),
+            np.array([x.min(), 0.0, 0.0, 0.0]),
+            np.array([x.max(), 100.0, 1.0, 1.0]),
+            5,
+        )
+    if use == "plot":
+        return (
+            np.array([0.0, 40.0, 0.1, 0.1]),
+            np.array([-50.0, 10.0, 0.0, 0.0]),
+            np.array([50.0, 50.0, 0.2, 0.2]),
+            10,
+        )
+    raise ValueError(f"use is 'status' or 'plot', not {use!r}")
+
+
+def fit(counts: Counts, use: Use = "status", seed: int = 0) -> PsychometricFit:
+    """Fit one curve; see :func:`fit_many`."""
+    return fit_many([counts], use, seed)[0]
+
+
+def fit_many(many: Sequence[Counts], use: Use = "status", seed: int = 0) -> list[PsychometricFit]:
+    """Fit many curves by maximum likelihood at once.
+
+    Every curve is refined from the start of its use, from seeded uniform starts within the
+    bounds and from the best points of a coarse grid; the lowest negative log-likelihood wins,
+    the earlier start on a tie. The result of a curve does not depend on the others in the batch.
+
+    Parameters
+    ----------
+    many : sequence of Counts
+        One per curve. Contrasts without trials are left out; a curve without trials gives NaN
+        parameters.
+    use : {'status', 'plot'}
+        Which bounds and starts, see :func:`bounds`.
+    seed : int
+        Of the uniform starts.
+
+    Returns
+    -------
+    list of PsychometricFit
+        In the order given.
+    """
+    fits: list[PsychometricFit] = []
+    for first in range(0, len(many), _CHUNK):
+        fits += _fit_chunk(many[first : first + _CHUNK], use, seed)
+    return fits
+
+
+def choice_interval(
+    n_right: ArrayLike, n_trials: ArrayLike, alpha: float = 0.032
+) -> tuple[Floats, Floats]:
+    """Return the normal-approximation interval of the fraction answered right.
+
+    Parameters
+    ----------
+    n_right, n_trials : array_like of int, shape (n,)
+    alpha : float
+        Significance level; 0.032 is that of the IBL training plots.
+
+    Returns
+    -------
+    low, high : arrays of float, shape (n,)
+        Cut to [0, 1]; NaN where there is no trial.
+    """
+    total = np.asarray(n_trials, float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = np.asarray(n_right, float) / total
+        half = ndtri(1 - alpha / 2) * np.sqrt(p * (1 - p) / total)
+    return np.clip(p - half, 0, 1), np.clip(p + half, 0, 1)
+
+
+def _fit_chunk(many: Sequence[Counts], use: Use, seed: int) -> list[PsychometricFit]:
+    fits = [_as_fit(np.full(4, np.nan), np.nan, 0)] * len(many)
+    usable = [i for i, counts in enumerate(many) if np.any(counts.n_trials > 0)]
+    if not usable:
+        return fits
+    x, right, wrong = _padded([many[i] for i in usable])
+    settings = [bounds(_shown(many[i]), use) for i in usable]
+    start, low, high = (np.array([s[part] for s in settings]) for part in range(3))
+    low[:, 1] = np.maximum(low[:, 1], _MIN_THRESHOLD)
+    random = np.random.default_rng(seed).random((settings[0][3] - 1, 4))
+    starts = np.concatenate(
+        [
+            start[:, None],
+            low[:, None] + random * (high - low)[:, None],
+            _grid_starts(x, right, wrong, low, high),
+        ],
+        axis=1,
+    )
+    n, s = starts.shape[:2]
+
+    def repeat(a: Floats) -> Floats:
+        return np.repeat(a, s, axis=0)
+
+    theta, nll = _refine(
+        starts.reshape(n * s, 4),
+        repeat(x),
+        repeat(right),
+        repeat(wrong),
+        repeat(low),
+        repeat(high),
+    )
+    theta, nll = theta.reshape(n, s, 4), nll.reshape(n, s)
+    # A later start must win by more than rounding: flat likelihoods keep the conventional start.
+    best = np.argmax(nll <= nll.min(axis=1, keepdims=True) + 1e-9, axis=1)
+    total = (right + wrong).sum(axis=1)
+    for row, i in enumerate(usable):
+        fits[i] = _as_fit(theta[row, best[row]], nll[row, best[row]], total[row])
+    return fits
+
+
+def _as_fit(theta: Floats, nll: float, n_trials: float) -> PsychometricFit:
+    bias, threshold, lapse_low, lapse_high = (float(value) for value in theta)
+    return PsychometricFit(bias, threshold, lapse_low, lapse_high, float(nll), int(n_trials))
+
+
+def _shown(counts: Counts) -> Counts:
+    keep = counts.n_trials > 0
+    return Counts(counts.contrasts[keep], counts.n_trials[keep], counts.n_right[keep])
+
+
+def _padded(many: Sequence[Counts]) -> tuple[Floats, Floats, Floats]:
+    """Return contrast, right and wrong counts as equal rows; padding has no trials."""
+    shown = [_shown(counts) for counts in many]
+    width = max(counts.contrasts.size for counts in shown)
+    x, right, wrong = np.zeros((3, len(shown), width))
+    for row, counts in enumerate(shown):
+        k = counts.contrasts.size
+        x[row, :k] = counts.contrasts
+        right[row, :k] = counts.n_right
+        wrong[row, :k] = counts.n_trials - counts.n_right
+    return x, right, wrong
+
+
+def _grid_starts(x: Floats, right: Floats, wrong: Floats, low: Floats, high: Floats) -> Floats:
+    """Return, per curve, the best points of a coarse grid, one per threshold."""
+    n = x.shape[0]
+    fraction = np.linspace(0.03, 0.97, 17)
+    centre = (low[:, 0] + high[:, 0])[:, None] / 2
+    # Denser around the middle, where curves have their bias.
+    spread = np.sign(fraction - 0.5) * np.abs(2 * fraction - 1) ** 1.7
+    bias = centre + spread * (high[:, 0] - low[:, 0])[:, None] / 2
+    threshold = np.clip(_GRID_THRESHOLDS, low[:, 1:2], high[:, 1:2])
+    z = (x[:, None, None] - bias[:, None, :, None]) / threshold[:, :, None, None]
+    rise = (erf(z) + 1) / 2
+    best = np.full((n, threshold.shape[1]), np.inf)
+    found = np.zeros((n, threshold.shape[1], 4))
+    for pair in _GRID_LAPSES:
+        lapse = np.clip(pair, low[:, 2:], high[:, 2:])
+        g_low, g_high = lapse[:, 0, None, None, None], lapse[:, 1, None, None, None]
+        p = np.clip(g_low + (1 - g_low - g_high) * rise, _EPS, 1 - _EPS)
+        nll = -(
+            np.einsum("ntbk,nk->ntb", np.log(p), right)
+            + np.einsum("ntbk,nk->ntb", np.log1p(-p), wrong)
+        )
+        at = nll.argmin(axis=2)
+        value = np.take_along_axis(nll, at[:, :, None], axis=2)[:, :, 0]
+        better = value < best
+        candidate = np.stack(
+            [
+                np.take_along_axis(bias, at, axis=1),
+                threshold,
+                np.broadcast_to(lapse[:, :1], at.shape),
+                np.broadcast_to(lapse[:, 1:], at.shape),
+            ],
+            axis=2,
+        )
+        best = np.where(better, value, best)
+        found = np.where(better[:, :, None], candidate, found)
+    order = np.argsort(best, axis=1, kind="stable")[:, :_REFINED]
+    return np.take_along_axis(found, order[:, :, None], axis=1)
+
+
+def _refine(
+    theta: Floats, x: Floats, right: Floats, wrong: Floats, low: Floats, high: Floats
+) -> tuple[Floats, Floats]:
+    """Minimise the negative log-likelihood within the box from every start.
+
+    Fisher scoring with Levenberg-Marquardt damping; a parameter at its bound that wants to leave
+    is held there for the step. Starts that no longer move are dropped from the batch.
+    """
+    theta = np.clip(theta, low, high)
+    nll = np.empty(len(theta))
+    live = np.arange(len(theta))
+    damping = np.full(len(theta), 1e-2)
+    value, gradient, information = _derivatives(theta, x, right, wrong)
+    nll[:] = value
+    still = np.zeros(len(theta), int)
+    for _ in range(_ITERATIONS):
+        here, lo, hi = theta[live], low[live], high[live]
+        held = ((here <= lo) & (gradient > 0)) | ((here >= hi) & (gradient < 0))
+        free = ~held
+        matrix = information * (free[:, :, None] & free[:, None, :])
+        diagonal = np.einsum("nii->ni", information)
+        scale = np.maximum(diagonal, 1e-9 * diagonal.max(axis=1, keepdims=True) + 1e-12)
+        matrix[:, range(4), range(4)] += np.where(free, damping[live][:, None] * scale, 1.0)
+        step = np.linalg.solve(matrix, (-gradient * free)[:, :, None])[:, :, 0]
+        trial = np.clip(here + step, lo, hi)
+        new_value, new_gradient, new_information = _derivatives(
+            trial, x[live], right[live], wrong[live]
+        )
+        better = new_value < nll[live]
+        gained = np.where(better, nll[live] - new_value, 0.0)
+        accepted = live[better]
+        theta[accepted] = trial[better]
+        nll[accepted] = new_value[better]
+        gradient = np.where(better[:, None], new_gradient, gradient)
+        information = np.where(better[:, None, None], new_information, information)
+        damping[live] = np.clip(
+            np.where(better, damping[live] * 0.2, damping[live] * 6), 1e-9, 1e12
+        )
+        still[live] = np.where(gained > 1e-10, 0, still[live] + 1)
+        going = (still[live] < 8) & (damping[live] < 1e10)
+        if not going.any():
+            break
+        live, gradient, information = live[going], gradient[going], information[going]
+    return theta, nll
+
+
+def _derivatives(
+    theta: Floats, x: Floats, right: Floats, wrong: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return negative log-likelihood, gradient and Fisher information of each row."""
+    bias, threshold, g_low, g_high = (theta[:, i, None] for i in range(4))
+    z = (x - bias) / threshold
+    rise = (erf(z) + 1) / 2
+    height = 1 - g_low - g_high
+    p = np.clip(g_low + height * rise, _EPS, 1 - _EPS)
+    q = 1 - p
+    value = -(right * np.log(p) + wrong * np.log(q)).sum(axis=1)
+    slope = height * np.exp(-np.minimum(z * z, 700.0)) / (np.sqrt(np.pi) * threshold)
+    jacobian = np.stack([-slope, -slope * z, 1 - rise, -rise], axis=1)
+    gradient = -np.einsum("nik,nk->ni", jacobian, right / p - wrong / q)
+    weight = (right + wrong) / (p * q)
+    information = np.einsum("nik,nk,njk->nij", jacobian, weight, jacobian)
+    return value, gradient, information
