@@ -1,0 +1,146 @@
+"""Where data are kept: the data bucket, the site bucket, the access logs and the one table."""
+
+from __future__ import annotations
+
+from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.settings import Settings
+from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE
+
+UPLOADS = "incoming/"
+"""Prefix under which rigs and workers put new files; only its events reach ingest."""
+
+
+class Storage(Construct):
+    """Buckets and table. Outside the embedded cloud everything outlives the stack."""
+
+    def __init__(self, scope: Construct, settings: Settings) -> None:
+        super().__init__(scope, "Storage")
+        self.settings = settings
+        self.logs = self._bucket(
+            "Logs",
+            "logs",
+            versioned=False,
+            # CloudFront's standard logs are delivered with an ACL.
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_PREFERRED,
+            lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(180))],
+        )
+        self.data = self._bucket(
+            "Data",
+            "data",
+            versioned=True,
+            server_access_logs_bucket=self.logs,
+            server_access_logs_prefix="s3/data/",
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="forget-abandoned-parts",
+                    abort_incomplete_multipart_upload_after=Duration.days(7),
+                ),
+                s3.LifecycleRule(
+                    id="forget-old-versions",
+                    noncurrent_version_expiration=Duration.days(30),
+                    expired_object_delete_marker=True,
+                ),
+                s3.LifecycleRule(
+                    id="forget-abandoned-uploads", prefix=UPLOADS, expiration=Duration.days(30)
+                ),
+                s3.LifecycleRule(
+                    id="tier-by-use",
+                    prefix="data/",
+                    transitions=[
+                        s3.Transition(
+                            storage_class=s3.StorageClass.INTELLIGENT_TIERING,
+                            transition_after=Duration.days(30),
+                        )
+                    ],
+                ),
+            ],
+        )
+        self.site = self._bucket(
+            "Site",
+            "site",
+            versioned=True,
+            server_access_logs_bucket=self.logs,
+            server_access_logs_prefix="s3/site/",
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="forget-old-versions", noncurrent_version_expiration=Duration.days(30)
+                )
+            ],
+        )
+        self.table = self._table()
+
+    @property
+    def data_name(self) -> str:
+        """Name of the data bucket as text, for those whom a reference would tie in a circle."""
+        return self._name("data")
+
+    def _name(self, part: str) -> str:
+        """Return a bucket's name: names are global, hence the account and region."""
+        return f"{self.settings.name}-{part}-{Aws.ACCOUNT_ID}-{Aws.REGION}"
+
+    def _bucket(self, construct_id: str, part: str, **more: object) -> s3.Bucket:
+        """Return a private, encrypted bucket that answers TLS only (plain http locally)."""
+        local = self.settings.local
+        return s3.Bucket(
+            self,
+            construct_id,
+            bucket_name=self._name(part),
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=not local,
+            removal_policy=RemovalPolicy.DESTROY if local else RemovalPolicy.RETAIN,
+            **more,  # type: ignore[arg-type]
+        )
+
+    def _table(self) -> dynamodb.Table:
+        """Return the table that ``shared.records.table`` declares."""
+        local = self.settings.local
+        table = dynamodb.Table(
+            self,
+            "Table",
+            table_name=self.settings.name,
+            **_keys(TABLE_SCHEMA["KeySchema"]),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            # A runaway loop is throttled before it costs more than about $90 a day.
+            max_write_request_units=1_500,
+            max_read_request_units=3_000,
+            encryption=dynamodb.TableEncryption.DEFAULT,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            time_to_live_attribute=TTL_ATTRIBUTE,
+            deletion_protection=not local,
+            removal_policy=RemovalPolicy.DESTROY if local else RemovalPolicy.RETAIN,
+        )
+        for index in TABLE_SCHEMA["GlobalSecondaryIndexes"]:
+            projection = index["Projection"]
+            table.add_global_secondary_index(
+                index_name=index["IndexName"],
+                **_keys(index["KeySchema"]),
+                projection_type=dynamodb.ProjectionType[projection["ProjectionType"]],
+                non_key_attributes=projection.get("NonKeyAttributes"),
+                max_write_request_units=1_500,
+                max_read_request_units=3_000,
+            )
+        return table
+
+
+def _keys(schema: list[dict[str, str]]) -> dict[str, dynamodb.Attribute]:
+    """Return a table's or index's key arguments from a CreateTable ``KeySchema``."""
+    types = {a["AttributeName"]: a["AttributeType"] for a in TABLE_SCHEMA["AttributeDefinitions"]}
+    kinds = {
+        "S": dynamodb.AttributeType.STRING,
+        "N": dynamodb.AttributeType.NUMBER,
+        "B": dynamodb.AttributeType.BINARY,
+    }
+    arguments = {"HASH": "partition_key", "RANGE": "sort_key"}
+    return {
+        arguments[key["KeyType"]]: dynamodb.Attribute(
+            name=key["AttributeName"], type=kinds[types[key["AttributeName"]]]
+        )
+        for key in schema
+    }
