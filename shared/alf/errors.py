@@ -1,0 +1,81 @@
+"""What can be wrong with a name, a file or a set of files, each as its own exception.
+
+Every error says three things a person at a rig can act on: the part at fault, the text that
+was found there, and what to do about it. ``as_dict`` gives the same as JSON for the API.
+"""
+
+from __future__ import annotations
+
+
+class ALFError(ValueError):
+    """Base of all errors of the ALF convention.
+
+    Parameters
+    ----------
+    where : str
+        The path, file name or identifier that is at fault.
+    part : str
+        The part of it that breaks the rule, e.g. ``'attribute'``, ``'date'``, ``'header'``.
+    text : str
+        The offending text as found.
+    rule : str
+        The rule that is broken, as a sentence without a full stop.
+    fix : str
+        What to do about it, as a sentence without a full stop.
+    """
+
+    code = "alf_error"
+
+    def __init__(self, where: str, part: str, text: str, rule: str, fix: str) -> None:
+        super().__init__(where, part, text, rule, fix)
+        self.where, self.part, self.text, self.rule, self.fix = where, part, text, rule, fix
+
+    def __str__(self) -> str:
+        return f"{self.where!r}: {self.part} {self.text!r}: {self.rule}. To fix: {self.fix}."
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the error as a flat JSON object."""
+        return {
+            "code": self.code,
+            "where": self.where,
+            "part": self.part,
+            "text": self.text,
+            "rule": self.rule,
+            "fix": self.fix,
+        }
+
+
+class ALFInvalid(ALFError):
+    """A session path, collection or file name does not follow the grammar."""
+
+    code = "invalid_name"
+
+
+class DatasetTypeNotFound(ALFError):
+    """No dataset type describes this file name."""
+
+    code = "unknown_dataset_type"
+
+
+class DatasetTypeAmbiguous(ALFError):
+    """More than one dataset type describes this file name."""
+
+    code = "ambiguous_dataset_type"
+
+
+class DataFormatNotFound(ALFError):
+    """The extension is not one of the data formats."""
+
+    code = "unknown_data_format"
+
+
+class FileInvalid(ALFError):
+    """The bytes are not what the extension promises: truncated, malformed or unsafe."""
+
+    code = "invalid_file"
+
+
+class RowsInconsistent(ALFError):
+    """The files of one object have different numbers of rows."""
+
+    code = "unequal_rows"
