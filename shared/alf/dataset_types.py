@@ -110,7 +110,8 @@ def match_dataset_type(filename: str, types: Iterable[DatasetType] | None = None
     -------
     DatasetType
         The type whose pattern matches. Of several, the one whose name is the file's own
-        (``object.attribute``, with timescale and extra parts where the type has them), so that a specific type may live beside a general pattern.
+        (``object.attribute``, with timescale and extra parts where the type has them), so that
+        a specific type may live beside a general pattern.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def match_dataset_type(filename: str, types: Iterable[DatasetType] | None = None
     name = without_uuid(filename.rpartition("/")[2])
     found = [t for t in (DATASET_TYPES.values() if types is None else types) if t.matches(name)]
     if len(found) > 1:
-        exact = ([t for t in found if t.name == n] for n in _names(name))
+        exact = ([t for t in found if t.name.casefold() == n.casefold()] for n in _names(name))
         found = next(filter(None, exact), found)
     if len(found) == 1:
         return found[0]
