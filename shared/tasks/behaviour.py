@@ -1,0 +1,52 @@
+"""Declarations of the built-in tasks of a behaviour session recorded by iblrig.
+
+Inputs are those of the reference extractor (ibllib ``ChoiceWorldTrialsBpod``), split in two so
+that trials come out where the wheel's files are damaged.
+"""
+
+from __future__ import annotations
+
+from shared.tasks.task import Expected, Task
+
+RAW = "{collection}"
+OUT = "{output_collection}"
+ARGUMENTS = (("collection", "raw_behavior_data"), ("output_collection", "alf"))
+
+TRIALS = Task(
+    name="task.trials",
+    arguments=ARGUMENTS,
+    inputs=(
+        Expected("_iblrig_taskData.raw.jsonable", RAW),
+        Expected("_iblrig_taskSettings.raw.json", RAW),
+        Expected("_iblrig_encoderEvents.raw.ssv", RAW, required=False),
+        Expected("_iblrig_encoderPositions.raw.ssv", RAW, required=False),
+    ),
+    outputs=(
+        Expected("_ibl_trials.table.pqt", OUT),
+        Expected("_ibl_trials.*.npy", OUT, required=False),
+    ),
+    priority=90,
+    time_out_secs=1800,
+)
+
+WHEEL = Task(
+    name="task.wheel",
+    arguments=ARGUMENTS,
+    inputs=(
+        Expected("_iblrig_taskData.raw.jsonable", RAW),
+        Expected("_iblrig_taskSettings.raw.json", RAW),
+        Expected("_iblrig_encoderEvents.raw.ssv", RAW),
+        Expected("_iblrig_encoderPositions.raw.ssv", RAW),
+    ),
+    outputs=(
+        Expected("_ibl_wheel.position.npy", OUT),
+        Expected("_ibl_wheel.timestamps.npy", OUT),
+        Expected("_ibl_wheelMoves.intervals.npy", OUT),
+        Expected("_ibl_wheelMoves.peakAmplitude.npy", OUT),
+    ),
+    parents=("task.trials",),
+    priority=80,
+    time_out_secs=1800,
+)
+
+BUILT_IN = {task.name: task for task in (TRIALS, WHEEL)}

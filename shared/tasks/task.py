@@ -1,0 +1,132 @@
+"""What a task declares: its input and output signatures, resources, time-out and parents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from uuid import UUID, uuid5
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One expected dataset, or family of datasets, of a signature.
+
+    Parameters
+    ----------
+    name
+        Glob of the file name, as ``_iblrig_taskData.raw.*``.
+    collection
+        Glob of the collection; ``{collection}`` is filled in from the task's arguments.
+    required
+        Without a required input a task is held; a missing required output makes it Incomplete.
+    """
+
+    name: str
+    collection: str
+    required: bool = True
+
+    def fill(self, arguments: dict[str, str]) -> Expected:
+        """Return this expectation with ``{argument}`` placeholders of the collection filled in."""
+        return Expected(self.name, self.collection.format(**arguments), self.required)
+
+    def matches(self, path: str) -> bool:
+        """Tell whether a path relative to its session, without revision folder, is expected."""
+        collection, _, name = path.rpartition("/")
+        return fnmatchcase(collection, self.collection) and fnmatchcase(name, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.collection}/{self.name}" if self.collection else self.name
+
+
+@dataclass(frozen=True)
+class Task:
+    """Declaration of a task; what runs it is registered by the same name (see ``lab.tasks``).
+
+    Parameters
+    ----------
+    name
+        Name and executable, as ``task.trials``.
+    inputs, outputs
+        Signatures. A pipeline has the task only where one of its required inputs is present.
+    arguments
+        Defaults of the arguments that fill the signatures.
+    parents
+        Names of the tasks that must be Complete or Incomplete before this one runs.
+    cpu, gpu, ram, io_charge
+        Resources: cores, graphics cards, GB, percent of a disk (ibllib's defaults).
+    priority
+        Higher runs first.
+    time_out_secs
+        The run is stopped after so many seconds.
+    """
+
+    name: str
+    inputs: tuple[Expected, ...]
+    outputs: tuple[Expected, ...]
+    arguments: tuple[tuple[str, str], ...] = ()
+    parents: tuple[str, ...] = ()
+    cpu: int = 1
+    gpu: int = 0
+    ram: int = 4
+    io_charge: int = 5
+    priority: int = 30
+    time_out_secs: int = 7200
+
+    def filled(self, arguments: dict[str, str]) -> Task:
+        """Return the declaration with its signatures filled in from arguments."""
+        values = dict(self.arguments) | arguments
+        return Task(
+            **{
+                **self.__dict__,
+                "inputs": tuple(expected.fill(values) for expected in self.inputs),
+                "outputs": tuple(expected.fill(values) for expected in self.outputs),
+                "arguments": tuple(sorted(values.items())),
+            }
+        )
+
+
+def missing(signature: Iterable[Expected], paths: Iterable[str]) -> list[Expected]:
+    """Return the required expectations that no path meets.
+
+    Parameters
+    ----------
+    signature
+        Filled expectations.
+    paths
+        Paths relative to the session, without revision folders.
+    """
+    known = list(paths)
+    return [
+        expected
+        for expected in signature
+        if expected.required and not any(map(expected.matches, known))
+    ]
+
+
+def selected(signature: Iterable[Expected], paths: Iterable[str]) -> list[str]:
+    """Return the paths that meet any expectation, required or not, in their own order."""
+    signature = list(signature)
+    return [path for path in paths if any(expected.matches(path) for expected in signature)]
+
+
+_NAMESPACE = UUID("3f0c5a54-9a53-4d0b-9f4c-5d1f0a7f6b11")
+
+
+def identifier(session: str, graph: str, name: str, arguments: str) -> str:
+    """Return the id of the one task of a session with this graph, name and arguments.
+
+    The id has the form of a UUID version 4 (all that the ONE client accepts); its first twelve
+    hexadecimal digits are the session's own, so that a task is found without an index.
+
+    Parameters
+    ----------
+    session
+        The session's UUID.
+    graph, name
+        Of the pipeline and the task.
+    arguments
+        Canonical JSON.
+    """
+    digest = uuid5(_NAMESPACE, "\0".join((session, graph, name, arguments))).hex
+    return str(UUID(hex=session.replace("-", "")[:12] + "4" + digest[13:16] + "8" + digest[17:]))

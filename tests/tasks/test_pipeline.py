@@ -1,0 +1,162 @@
+"""Which tasks a session has, and which may run."""
+
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.tasks.pipeline import (
+    BadDescription,
+    canonical,
+    obstacles,
+    output_collection,
+    plan,
+    settled,
+    task_collections,
+)
+from shared.tasks.task import Expected, identifier, missing, selected
+
+EID = "4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a"
+RAW = [
+    f"raw_behavior_data/_iblrig_{name}"
+    for name in (
+        "taskData.raw.jsonable",
+        "taskSettings.raw.json",
+        "encoderEvents.raw.ssv",
+        "encoderPositions.raw.ssv",
+    )
+]
+
+
+@dataclass
+class Stored:
+    id: str
+    executable: str
+    status: str
+    parents: list = field(default_factory=list)
+    arguments: str = "{}"
+
+
+def stored(planned, **status):
+    return [
+        Stored(
+            task.id,
+            task.name,
+            status.get(task.name.partition(".")[2], "Waiting"),
+            list(task.parents),
+            canonical(task.arguments),
+        )
+        for task in planned
+    ]
+
+
+def test_a_behaviour_session_has_trials_then_wheel():
+    trials, wheel = plan(EID, RAW)
+    assert [(t.name, t.level, t.parents) for t in (trials, wheel)] == [
+        ("task.trials", 0, ()),
+        ("task.wheel", 1, (trials.id,)),
+    ]
+    assert trials.arguments == {"collection": "raw_behavior_data", "output_collection": "alf"}
+
+
+def test_planning_again_plans_the_same():
+    assert plan(EID, RAW) == plan(EID, list(reversed(RAW)))
+
+
+def test_without_an_encoder_there_is_no_wheel_task():
+    assert [task.name for task in plan(EID, RAW[:2])] == ["task.trials"]
+
+
+def test_a_session_of_other_data_has_no_tasks():
+    assert plan(EID, ["alf/spikes.times.npy", "notes.text.txt"]) == []
+
+
+def test_each_protocol_has_its_own_tasks():
+    paths = [path.replace("behavior_data", f"task_data_{n:02}") for n in (0, 1) for path in RAW]
+    tasks = plan(EID, paths)
+    assert [(t.name, t.arguments["output_collection"]) for t in tasks] == [
+        ("task.trials", "alf/task_00"),
+        ("task.wheel", "alf/task_00"),
+        ("task.trials", "alf/task_01"),
+        ("task.wheel", "alf/task_01"),
+    ]
+    assert len({task.id for task in tasks}) == 4
+
+
+def test_the_experiment_description_names_the_protocols():
+    paths = [path.replace("behavior_data", f"task_data_{n:02}") for n in (0, 1) for path in RAW]
+    description = {"tasks": [{"choiceWorld": {"collection": "raw_task_data_01"}}]}
+    assert task_collections(paths, description) == ["raw_task_data_01"]
+    assert {t.arguments["collection"] for t in plan(EID, paths, description)} == {
+        "raw_task_data_01"
+    }
+
+
+@pytest.mark.parametrize("tasks", [["x"], "raw", [{"p": "x"}], [3]])
+def test_a_broken_description_is_named(tasks):
+    with pytest.raises(BadDescription, match=r"_ibl_experiment\.description\.yaml: tasks must be"):
+        plan(EID, RAW, {"tasks": tasks})
+
+
+@pytest.mark.parametrize(
+    ("raw", "out"),
+    [("raw_behavior_data", "alf"), ("raw_task_data_03", "alf/task_03"), ("other", "alf")],
+)
+def test_results_go_beside_their_protocol(raw, out):
+    assert output_collection(raw) == out
+
+
+def test_a_child_waits_for_its_parent():
+    tasks = stored(plan(EID, RAW))
+    assert obstacles(tasks[0], tasks, RAW) == []
+    assert obstacles(tasks[1], tasks, RAW) == ["parent task.trials is Waiting"]
+
+
+@pytest.mark.parametrize("status", ["Complete", "Incomplete"])
+def test_a_child_runs_after_its_parent(status):
+    tasks = stored(plan(EID, RAW), trials=status)
+    assert obstacles(tasks[1], tasks, RAW) == []
+
+
+@pytest.mark.parametrize("status", ["Errored", "Empty", "Abandoned", "Held", "Started"])
+def test_a_child_of_a_failed_parent_stays_held(status):
+    tasks = stored(plan(EID, RAW), trials=status)
+    assert obstacles(tasks[1], tasks, RAW) == [f"parent task.trials is {status}"]
+
+
+def test_a_missing_input_is_named():
+    tasks = stored(plan(EID, RAW), trials="Complete")
+    assert obstacles(tasks[1], tasks, RAW[:3]) == [
+        "input raw_behavior_data/_iblrig_encoderPositions.raw.ssv is missing"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trials", "wheel", "done"),
+    [
+        ("Complete", "Complete", True),
+        ("Errored", "Held", True),
+        ("Complete", "Waiting", False),
+        ("Started", "Held", False),
+    ],
+)
+def test_a_session_is_settled_when_nothing_waits_or_runs(trials, wheel, done):
+    assert settled(stored(plan(EID, RAW), trials=trials, wheel=wheel)) is done
+
+
+def test_signatures_match_name_and_collection():
+    signature = [Expected("_ibl_trials.*.npy", "alf"), Expected("x.y.npy", "", required=False)]
+    paths = ["alf/_ibl_trials.repNum.npy", "alf/deep/_ibl_trials.repNum.npy", "x.y.npy"]
+    assert selected(signature, paths) == [paths[0], paths[2]]
+    assert missing(signature, paths[1:]) == signature[:1]
+
+
+@given(st.uuids(version=4), st.text(), st.text(), st.text())
+def test_task_ids_are_uuid4_of_their_session(session, graph, name, arguments):
+    one = identifier(str(session), graph, name, arguments)
+    assert UUID(one).version == 4
+    assert one.replace("-", "")[:12] == session.hex[:12]
+    assert one == identifier(str(session), graph, name, arguments)
+    assert one != identifier(str(uuid4()), graph, name, arguments)
