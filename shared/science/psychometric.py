@@ -30,13 +30,9 @@ _MIN_THRESHOLD = 1e-6
 _EPS = np.finfo(float).eps
 _CHUNK = 512
 _ITERATIONS = 150
-_REFINED = 6
+_REFINED = 9
 
-# Rough lapses tried over the grid of biases and thresholds: few, one-sided, many, inverted curve.
-_GRID_LAPSES = np.array(
-    [[0.02, 0.02], [0.2, 0.02], [0.02, 0.2], [0.2, 0.2], [0.6, 0.05], [0.05, 0.6], [0.85, 0.85]]
-)
-_GRID_THRESHOLDS = np.array([1.0, 4.0, 8.0, 15.0, 25.0, 45.0, 80.0])
+_GRID_THRESHOLDS = np.array([1.0, 3.0, 7.0, 13.0, 22.0, 40.0, 75.0])
 
 
 @dataclass(frozen=True)
@@ -334,42 +330,58 @@ def _padded(many: Sequence[Counts]) -> tuple[Floats, Floats, Floats]:
 
 
 def _grid_starts(x: Floats, right: Floats, wrong: Floats, low: Floats, high: Floats) -> Floats:
-    """Return, per curve, the best points of a coarse grid, one per threshold."""
-    n = x.shape[0]
-    fraction = np.linspace(0.03, 0.97, 17)
-    centre = (low[:, 0] + high[:, 0])[:, None] / 2
-    # Denser around the middle, where curves have their bias.
-    spread = np.sign(fraction - 0.5) * np.abs(2 * fraction - 1) ** 1.7
-    bias = centre + spread * (high[:, 0] - low[:, 0])[:, None] / 2
+    """Return, per curve, the lowest valleys of a coarse grid of biases and thresholds.
+
+    At fixed bias and threshold the curve is linear in the lapses and the likelihood convex, so
+    two reweighted least-squares steps give lapses good enough to compare the points by.
+    """
+    # Biases at and between the contrasts shown: a steep curve has no other valleys.
+    shown = np.where(right + wrong > 0, x, np.nanmax(x, axis=1, keepdims=True))
+    level = np.sort(shown, axis=1)
+    bias = np.sort(np.concatenate([level, (level[:, 1:] + level[:, :-1]) / 2], axis=1), axis=1)
+    bias = np.clip(bias, low[:, :1], high[:, :1])
     threshold = np.clip(_GRID_THRESHOLDS, low[:, 1:2], high[:, 1:2])
     z = (x[:, None, None] - bias[:, None, :, None]) / threshold[:, :, None, None]
     rise = (erf(z) + 1) / 2
-    best = np.full((n, threshold.shape[1]), np.inf)
-    found = np.zeros((n, threshold.shape[1], 4))
-    for pair in _GRID_LAPSES:
-        lapse = np.clip(pair, low[:, 2:], high[:, 2:])
-        g_low, g_high = lapse[:, 0, None, None, None], lapse[:, 1, None, None, None]
-        p = np.clip(g_low + (1 - g_low - g_high) * rise, _EPS, 1 - _EPS)
-        nll = -(
-            np.einsum("ntbk,nk->ntb", np.log(p), right)
-            + np.einsum("ntbk,nk->ntb", np.log1p(-p), wrong)
+    n = (right + wrong)[:, None, None]
+    k = right[:, None, None]
+    p = np.broadcast_to((k + 0.5) / (n + 1), rise.shape)
+    for _ in range(2):
+        weight = n / (p * (1 - p))
+        aa = (weight * (1 - rise) ** 2).sum(axis=-1) + 1e-9
+        bb = (weight * rise**2).sum(axis=-1) + 1e-9
+        ab = (weight * rise * (1 - rise)).sum(axis=-1)
+        target = weight * k / np.maximum(n, 1)
+        ya, yb = (target * (1 - rise)).sum(axis=-1), (target * rise).sum(axis=-1)
+        determinant = np.maximum(aa * bb - ab * ab, 1e-12)
+        g_low = np.clip(
+            (bb * ya - ab * yb) / determinant, low[:, 2, None, None], high[:, 2, None, None]
         )
-        at = nll.argmin(axis=2)
-        value = np.take_along_axis(nll, at[:, :, None], axis=2)[:, :, 0]
-        better = value < best
-        candidate = np.stack(
-            [
-                np.take_along_axis(bias, at, axis=1),
-                threshold,
-                np.broadcast_to(lapse[:, :1], at.shape),
-                np.broadcast_to(lapse[:, 1:], at.shape),
-            ],
-            axis=2,
-        )
-        best = np.where(better, value, best)
-        found = np.where(better[:, :, None], candidate, found)
-    order = np.argsort(best, axis=1, kind="stable")[:, :_REFINED]
-    return np.take_along_axis(found, order[:, :, None], axis=1)
+        # With the left lapse cut to its bounds, the right one is the best beside it.
+        g_high = np.clip(1 - (yb - ab * g_low) / bb, low[:, 3, None, None], high[:, 3, None, None])
+        p = np.clip(g_low[..., None] + (1 - g_low - g_high)[..., None] * rise, 1e-4, 1 - 1e-4)
+    nll = -(k * np.log(p) + (n - k) * np.log1p(-p)).sum(axis=-1)
+    valley = np.where(_is_valley(nll), nll, nll + 1e6).reshape(len(x), -1)
+    order = np.argsort(valley, axis=1, kind="stable")[:, :_REFINED]
+
+    def take(grid: Floats) -> Floats:
+        flat = np.broadcast_to(grid, nll.shape).reshape(len(x), -1)
+        return np.take_along_axis(flat, order, axis=1)
+
+    return np.stack(
+        [take(bias[:, None, :]), take(threshold[:, :, None]), take(g_low), take(g_high)], axis=2
+    )
+
+
+def _is_valley(grid: Floats) -> NDArray[np.bool_]:
+    """Tell which points of the last two axes are lowest among their four neighbours.
+
+    A plateau counts once, by its first point.
+    """
+    padded = np.pad(grid, ((0, 0), (1, 1), (1, 1)), constant_values=np.inf)
+    sides = (padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2], padded[:, 1:-1, 2:])
+    above, below, left, right = sides
+    return (grid < above) & (grid <= below) & (grid < left - 1e-9) & (grid <= right)
 
 
 def _refine(
