@@ -158,11 +158,19 @@ class Client:
         Address and account; by default those of :func:`settings`.
     sleep
         How to wait between tries.
+    transient
+        Answers after which a request is tried again.
     """
 
-    def __init__(self, settings: Settings, sleep: Callable[[float], object] = time.sleep) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sleep: Callable[[float], object] = time.sleep,
+        transient: frozenset[int] = TRANSIENT,
+    ) -> None:
         self.settings = settings
         self.sleep = sleep
+        self.transient = transient
         self._token = settings.token
         self._login_lock = threading.Lock()
         self._local = threading.local()
@@ -254,7 +262,7 @@ class Client:
                     headers={"Authorization": f"Token {token}"} if token else {},
                     timeout=TIMEOUT,
                 )
-                if answer.status_code not in TRANSIENT:
+                if answer.status_code not in self.transient:
                     return answer
                 trouble = f"answered {answer.status_code}"
             except (requests.ConnectionError, requests.Timeout) as error:
