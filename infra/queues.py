@@ -94,7 +94,7 @@ class Queues(Construct):
         )
         policy = queue.node.find_child("Policy").node.default_child
         assert isinstance(policy, sqs.CfnQueuePolicy)  # noqa: S101
-        bucket.add_dependency(policy)
+        bucket.add_resource_dependency(policy)
 
     def _pair(self, name: str, visibility: Duration) -> Pair:
         """Return a queue with its dead-letter queue; messages wait two weeks at most."""

@@ -78,6 +78,16 @@ class Storage(Construct):
         """Name of the data bucket as text, for those whom a reference would tie in a circle."""
         return self._name("data")
 
+    def allow_browser(self, origin: str) -> None:
+        """Let pages of the site put and get objects by presigned addresses."""
+        self.data.add_cors_rule(
+            allowed_origins=[origin],
+            allowed_methods=[s3.HttpMethods.GET, s3.HttpMethods.HEAD, s3.HttpMethods.PUT],
+            allowed_headers=["*"],
+            exposed_headers=["ETag", "Content-Range", "x-amz-checksum-sha256"],
+            max_age=600,
+        )
+
     def _name(self, part: str) -> str:
         """Return a bucket's name: names are global, hence the account and region."""
         return f"{self.settings.name}-{part}-{Aws.ACCOUNT_ID}-{Aws.REGION}"

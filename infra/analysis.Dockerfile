@@ -1,0 +1,15 @@
+# The analysis function on AWS: its libraries are larger than a zip function may be.
+# Built from the checkout when the stack is deployed; on one computer the function is a zip.
+ARG PYTHON_VERSION
+FROM public.ecr.aws/lambda/python:${PYTHON_VERSION}
+
+COPY requirements.lock ./
+# The lock covers development too; its versions bind the few packages named here.
+RUN sed -e '/--hash/d' -e 's/ *\\$//' requirements.lock > constraints.txt \
+    && pip install --no-cache-dir --constraint constraints.txt \
+        aws-lambda-powertools botocore matplotlib numpy pandas pyarrow pynamodb \
+        scikit-learn scipy zstandard \
+    && rm requirements.lock constraints.txt
+
+COPY functions ./functions
+COPY shared ./shared

@@ -1,0 +1,43 @@
+"""Entry point of the CDK: ``python -m infra.app`` writes the template to ``cdk.out``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import App, DefaultStackSynthesizer
+
+from infra.settings import ROOT, Settings
+from infra.stack import FornixStack
+
+
+def build(context: dict[str, Any] | None = None, outdir: str | Path | None = None) -> App:
+    """Return the CDK app with its one stack.
+
+    Parameters
+    ----------
+    context
+        Added to the context of ``cdk.json``, and stronger.
+    outdir
+        Where ``synth`` writes; the CDK's choice if not given.
+    """
+    defaults = json.loads((ROOT / "cdk.json").read_text())["context"]
+    app = App(
+        # The command line's -c arguments reach App by the environment and win over these.
+        context=defaults | (context or {}),
+        outdir=str(outdir) if outdir else None,
+        analytics_reporting=False,
+        tree_metadata=False,
+    )
+    settings = Settings.from_context(app.node)
+    FornixStack(
+        app,
+        settings,
+        synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=not settings.local),
+    )
+    return app
+
+
+if __name__ == "__main__":
+    build().synth()

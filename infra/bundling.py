@@ -1,0 +1,165 @@
+"""The functions' code as an asset: the folders ``functions/`` and ``shared/`` and, for AWS, wheels.
+
+Nothing here needs docker: wheels for Lambda's platform are fetched by pip. The analysis function's
+image is built by the deploying tool from ``infra/analysis.Dockerfile``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsii
+from aws_cdk import (
+    AssetHashType,
+    BundlingOptions,
+    CfnParameter,
+    DockerImage,
+    ILocalBundling,
+    IgnoreMode,
+)
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_lambda as lambda_
+
+from infra.settings import ROOT, RUNTIME, Settings
+
+FOLDERS = ("functions", "shared")
+
+ZIP_REQUIREMENTS = (
+    "pynamodb",
+    "botocore",
+    "aws-lambda-powertools",
+    "numpy",
+    "pyarrow",
+    "zstandard",
+)
+"""Run-time requirements of the zip functions; versions come from ``requirements.lock``."""
+
+WITHOUT_DEPENDENCIES = ("chalice",)
+"""Chalice at run time is two files; what else its package asks for serves its command line."""
+
+PYTHON_VERSION = RUNTIME.removeprefix("python")
+
+
+def source_files() -> list[Path]:
+    """Return the files of the asset, sorted."""
+    return sorted(
+        path
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    )
+
+
+def source_hash() -> str:
+    """Return a hash of the asset's own files and of what is installed beside them."""
+    digest = hashlib.sha256()
+    for path in source_files():
+        digest.update(f"{path.relative_to(ROOT)}\0".encode())
+        digest.update(path.read_bytes())
+    digest.update((ROOT / "requirements.lock").read_bytes())
+    digest.update(repr((ZIP_REQUIREMENTS, WITHOUT_DEPENDENCIES, RUNTIME)).encode())
+    return digest.hexdigest()
+
+
+def code(settings: Settings, local_parameters: dict[str, CfnParameter]) -> lambda_.Code:
+    """Return the code of a zip function.
+
+    In the embedded cloud the archive's key is a parameter, so that the template does not change
+    with the code.
+    """
+    if settings.local:
+        return lambda_.Code.from_cfn_parameters(
+            bucket_name_param=local_parameters["CodeBucket"],
+            object_key_param=local_parameters["CodeKey"],
+        )
+    return lambda_.Code.from_asset(
+        str(ROOT / "functions"),
+        asset_hash=source_hash() + ("-wheels" if settings.bundle else ""),
+        asset_hash_type=AssetHashType.CUSTOM,
+        bundling=BundlingOptions(
+            image=DockerImage.from_registry("none"),  # never reached: bundling is local
+            local=_LocalBundling(settings.bundle),
+        ),
+    )
+
+
+def image(platform: ecr_assets.Platform, handler: str) -> lambda_.DockerImageCode:
+    """Return the analysis image, built from the checkout when it is deployed."""
+    return lambda_.DockerImageCode.from_image_asset(
+        str(ROOT),
+        file="infra/analysis.Dockerfile",
+        platform=platform,
+        cmd=[handler],
+        build_args={"PYTHON_VERSION": PYTHON_VERSION},
+        exclude=["**", *(f"!{folder}/**" for folder in FOLDERS), "!requirements.lock", "!infra/analysis.Dockerfile"],
+        ignore_mode=IgnoreMode.DOCKER,
+        extra_hash=source_hash(),
+    )
+
+
+@jsii.implements(ILocalBundling)
+class _LocalBundling:
+    """Copies the folders and, when deploying for real, installs wheels for Lambda's platform."""
+
+    def __init__(self, wheels: bool) -> None:
+        self.wheels = wheels
+
+    def try_bundle(self, output_dir: str, *_: Any, **__: Any) -> bool:
+        """Fill the asset's folder; always answers that this was done."""
+        out = Path(output_dir)
+        for folder in FOLDERS:
+            shutil.copytree(
+                ROOT / folder, out / folder, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        if self.wheels:
+            install_wheels(out)
+        return True
+
+
+def install_wheels(target: Path) -> None:
+    """Install the zip functions' requirements for Lambda on arm64 into a folder.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If a package has no wheel for the platform or the index cannot be reached.
+    """
+    pip = [
+        sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+        "--platform", "manylinux2014_aarch64", "--platform", "manylinux_2_28_aarch64",
+        "--python-version", PYTHON_VERSION, "--implementation", "cp", "--only-binary=:all:",
+        "--target", str(target),
+    ]  # fmt: skip
+    pins = _locked_versions()
+    subprocess.run([*pip, *(f"{p}=={pins[p]}" for p in ZIP_REQUIREMENTS)], check=True)
+    subprocess.run(
+        [*pip, "--no-deps", *(f"{p}=={pins[p]}" for p in WITHOUT_DEPENDENCIES)], check=True
+    )
+    _prune(target)
+
+
+def _locked_versions() -> dict[str, str]:
+    """Return package → version of the lock file."""
+    pins = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if "==" in line and not line.startswith((" ", "#")):
+            name, _, version = line.rstrip(" \\").partition("==")
+            pins[name.split("[")[0].strip()] = version.split(";")[0].strip()
+    return pins
+
+
+def _prune(target: Path) -> None:
+    """Remove what Lambda never reads: other services' models, tests, headers."""
+    services = {"s3", "sqs", "sts", "dynamodb"}
+    for model in (target / "botocore" / "data").iterdir():
+        if model.is_dir() and model.name not in services:
+            shutil.rmtree(model)
+    for folder in ("chalice/cli", "chalice/deploy", "pyarrow/include", "pyarrow/tests"):
+        shutil.rmtree(target / folder, ignore_errors=True)
+    for tests in [*target.glob("numpy/**/tests"), *target.glob("**/__pycache__")]:
+        shutil.rmtree(tests, ignore_errors=True)

@@ -1,0 +1,202 @@
+"""The REST API, wired route by route from the Chalice application.
+
+The application's ``routes`` are the only list of routes: each becomes one operation of an OpenAPI
+definition with a proxy integration to the API function, and each path gets a preflight answer for
+the site's origin. Unknown paths and methods are refused by API Gateway and cost no invocation.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.settings import STAGE, Settings
+
+BINARY_UPLOADS = ("multipart/form-data",)
+"""Request types that reach the function byte for byte, beside the application's own."""
+
+CORS_HEADERS = "Authorization,Content-Type,If-Match,If-None-Match,X-Request-ID"
+CORS_EXPOSED = "ETag,Location,Retry-After,X-Request-ID"
+
+
+def application() -> Any:
+    """Import the Chalice application without letting it do anything."""
+    os.environ["AWS_CHALICE_CLI_MODE"] = "true"
+    return importlib.import_module("functions.api.app").app
+
+
+def routes(app: Any) -> dict[str, list[str]]:
+    """Return the application's paths with their methods, sorted."""
+    return {path: sorted(methods) for path, methods in sorted(app.routes.items())}
+
+
+def binary_types(app: Any) -> list[str]:
+    """Return the media types that pass through the API as bytes."""
+    return sorted({*app.api.binary_types, *BINARY_UPLOADS})
+
+
+class HttpApi(Construct):
+    """Regional REST API with access logs, throttling and tracing."""
+
+    def __init__(
+        self, scope: Construct, settings: Settings, function: lambda_.Function, site_url: str
+    ) -> None:
+        super().__init__(scope, "HttpApi")
+        app = application()
+        access_log = logs.LogGroup(
+            self,
+            "AccessLog",
+            log_group_name=f"/aws/apigateway/{settings.name}",
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        self.api = apigateway.SpecRestApi(
+            self,
+            "Api",
+            rest_api_name=settings.name,
+            description="Fornix: metadata, uploads, tasks and downloads",
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            api_definition=apigateway.ApiDefinition.from_inline(
+                definition(routes(app), binary_types(app), _integration(function), site_url)
+            ),
+            cloud_watch_role=False,
+            fail_on_warnings=True,
+            deploy_options=apigateway.StageOptions(
+                stage_name=STAGE,
+                throttling_rate_limit=200,
+                throttling_burst_limit=400,
+                tracing_enabled=True,
+                metrics_enabled=True,
+                access_log_destination=apigateway.LogGroupLogDestination(access_log),
+                access_log_format=apigateway.AccessLogFormat.custom(ACCESS_LOG_FORMAT),
+            ),
+        )
+        function.add_permission(
+            "RestApi",
+            principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
+            source_arn=self.api.arn_for_execute_api("*", "/*", STAGE),
+        )
+        self.timeout = Duration.seconds(29)
+
+
+ACCESS_LOG_FORMAT = (
+    '{"time":"$context.requestTime","id":"$context.requestId","ip":"$context.identity.sourceIp",'
+    '"method":"$context.httpMethod","route":"$context.resourcePath","status":"$context.status",'
+    '"bytes":"$context.responseLength","ms":"$context.responseLatency",'
+    '"error":"$context.error.message"}'
+)
+"""One JSON object per request; the path's values and the query may name people, so only the
+route is kept."""
+
+
+def _integration(function: lambda_.Function) -> str:
+    """Return the address at which API Gateway invokes a function."""
+    return (
+        f"arn:{Aws.PARTITION}:apigateway:{Aws.REGION}:lambda:path/2015-03-31/functions/"
+        f"{function.function_arn}/invocations"
+    )
+
+
+def definition(
+    paths: dict[str, list[str]], binary: list[str], integration: str, site_url: str
+) -> dict[str, Any]:
+    """Return the OpenAPI definition that API Gateway imports.
+
+    Parameters
+    ----------
+    paths
+        Methods by path, with path parameters as ``{name}``.
+    binary
+        Media types passed as bytes.
+    integration
+        Invocation address of the function.
+    site_url
+        Origin whose pages may call the API from a browser.
+    """
+    return {
+        "openapi": "3.0.1",
+        "info": {"title": "Fornix", "version": STAGE},
+        "x-amazon-apigateway-binary-media-types": binary,
+        "paths": {
+            path: {method.lower(): _operation(path, integration) for method in methods}
+            | {"options": _preflight(path, methods, site_url)}
+            for path, methods in paths.items()
+        },
+        "x-amazon-apigateway-gateway-responses": {
+            kind: {
+                "responseParameters": {
+                    "gatewayresponse.header.Access-Control-Allow-Origin": f"'{site_url}'"
+                },
+                "responseTemplates": {
+                    "application/json": '{"status_code": $context.responseStatus, '
+                    '"detail": "$context.error.message"}'
+                },
+            }
+            for kind in ("DEFAULT_4XX", "DEFAULT_5XX")
+        },
+    }
+
+
+def _parameters(path: str) -> list[dict[str, Any]]:
+    """Declare a path's parameters, as the import demands."""
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in names
+    ]
+
+
+def _operation(path: str, integration: str) -> dict[str, Any]:
+    """Return one operation, passed to the function as it came."""
+    return {
+        "parameters": _parameters(path),
+        "responses": {},
+        "x-amazon-apigateway-integration": {
+            "type": "aws_proxy",
+            "httpMethod": "POST",
+            "uri": integration,
+            "passthroughBehavior": "when_no_match",
+        },
+    }
+
+
+def _preflight(path: str, methods: list[str], site_url: str) -> dict[str, Any]:
+    """Return the answer to a browser's preflight, given by API Gateway itself."""
+    headers = {
+        "Access-Control-Allow-Origin": site_url,
+        "Access-Control-Allow-Methods": ",".join([*methods, "OPTIONS"]),
+        "Access-Control-Allow-Headers": CORS_HEADERS,
+        "Access-Control-Expose-Headers": CORS_EXPOSED,
+        "Access-Control-Max-Age": "600",
+        "Vary": "Origin",
+    }
+    return {
+        "parameters": _parameters(path),
+        "responses": {
+            "204": {
+                "description": "preflight",
+                "headers": {name: {"schema": {"type": "string"}} for name in headers},
+            }
+        },
+        "x-amazon-apigateway-integration": {
+            "type": "mock",
+            "requestTemplates": {"application/json": '{"statusCode": 204}'},
+            "responses": {
+                "default": {
+                    "statusCode": "204",
+                    "responseParameters": {
+                        f"method.response.header.{name}": f"'{value}'"
+                        for name, value in headers.items()
+                    },
+                }
+            },
+        },
+    }

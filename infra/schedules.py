@@ -1,0 +1,75 @@
+"""What happens by the clock. Each event is safe to miss and safe to repeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from constructs import Construct
+
+from infra.compute import Functions
+from infra.queues import Queues
+from infra.settings import Settings
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An event that a function gets regularly.
+
+    Attributes
+    ----------
+    kind
+        The event: ``{"kind": kind}``; also the rule's name after the deployment's prefix.
+    function
+        Who gets it.
+    every
+        Time between two events; the alarm "missed" waits three times as long.
+    """
+
+    kind: str
+    function: str
+    every: Duration
+
+
+SCHEDULES = (
+    Schedule("reconcile", "ingest", Duration.minutes(10)),
+    Schedule("sweep", "dispatch", Duration.minutes(5)),
+    Schedule("snapshot", "analysis", Duration.hours(1)),
+    Schedule("nightly", "analysis", Duration.days(1)),
+)
+
+
+class Schedules(Construct):
+    """One EventBridge rule per schedule."""
+
+    def __init__(
+        self, scope: Construct, settings: Settings, functions: Functions, queues: Queues
+    ) -> None:
+        super().__init__(scope, "Schedules")
+        self.rules = {
+            schedule.kind: events.Rule(
+                self,
+                schedule.kind.title(),
+                rule_name=f"{settings.name}-{schedule.kind}",
+                schedule=_expression(schedule),
+                targets=[
+                    targets.LambdaFunction(
+                        functions.all[schedule.function],
+                        event=events.RuleTargetInput.from_object({"kind": schedule.kind}),
+                        dead_letter_queue=queues.stages[schedule.function].dead,
+                        retry_attempts=3,
+                        max_event_age=Duration.hours(1),
+                    )
+                ],
+            )
+            for schedule in SCHEDULES
+        }
+
+
+def _expression(schedule: Schedule) -> events.Schedule:
+    """Return the rule's expression: daily ones run when labs sleep, 02:30 UTC."""
+    if schedule.every.to_days(integral=False) >= 1:
+        return events.Schedule.cron(minute="30", hour="2")
+    return events.Schedule.rate(schedule.every)
