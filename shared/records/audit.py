@@ -1,0 +1,81 @@
+"""Who changed what and when: one immutable item per write, in the transaction of the write.
+
+``AUD#kind#key`` / time and a random tail. Entries hold only the fields that changed.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pynamodb.attributes import BinaryAttribute, UnicodeAttribute
+
+from shared.records.changes import stamp
+from shared.records.table import Record
+
+
+class Audit(Record, discriminator="Audit"):
+    """One write by one person or machine."""
+
+    who = UnicodeAttribute()
+    action = UnicodeAttribute()
+    detail = BinaryAttribute(legacy_encoding=False)
+
+    @property
+    def when(self) -> str:
+        """Time of the write, UTC."""
+        return self.sk.split("#")[0]
+
+    @property
+    def before(self) -> dict[str, Any]:
+        """Former values of the fields that changed."""
+        return json.loads(zlib.decompress(self.detail))["before"]
+
+    @property
+    def after(self) -> dict[str, Any]:
+        """New values of the fields that changed."""
+        return json.loads(zlib.decompress(self.detail))["after"]
+
+
+def entry(
+    who: str,
+    action: str,
+    kind: str,
+    key: str,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> Audit:
+    """Return the audit item of a write; save it in the same transaction.
+
+    Parameters
+    ----------
+    who : str
+        User name of the caller.
+    action : str
+        ``create``, ``update``, ``delete``, ``register``, …
+    kind, key : str
+        The record.
+    before, after : mapping, optional
+        Its fields then and now; only what differs is kept.
+    """
+    old, new = dict(before or {}), dict(after or {})
+    same = {name for name in old if name in new and old[name] == new[name]}
+    detail = {
+        "before": {name: value for name, value in old.items() if name not in same},
+        "after": {name: value for name, value in new.items() if name not in same},
+    }
+    return Audit(
+        pk=f"AUD#{kind}#{key}",
+        sk=f"{stamp()}#{secrets.token_hex(4)}",
+        who=who,
+        action=action,
+        detail=zlib.compress(json.dumps(detail, default=str, separators=(",", ":")).encode()),
+    )
+
+
+def history(kind: str, key: str) -> Iterator[Audit]:
+    """Yield the writes of a record, oldest first."""
+    return iter(Audit.query(f"AUD#{kind}#{key}"))

@@ -1,0 +1,258 @@
+"""Records that are neither sessions nor datasets nor tasks: one JSON document each.
+
+A document is written in one transaction with its unique values, its place in the change feed and
+its audit entry. What its fields are is declared by the API's resources; here they are JSON values.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.records.audit import entry
+from shared.records.changes import change
+from shared.records.errors import Conflict, Exists, NotFound
+from shared.records.items import Document, Pointer
+from shared.records.table import Record
+from shared.records.transactions import Refused, transaction
+
+Body = dict[str, Any]
+Extra = Callable[[Any], None]
+"""Adds writes to a transaction."""
+
+ATTEMPTS = 8
+"""Times an update is tried again when others write the same record."""
+
+
+def get(kind: str, key: str, *, strong: bool = True) -> Document:
+    """Return a document.
+
+    Parameters
+    ----------
+    kind : str
+        E.g. ``"subject"``.
+    key : str
+        Its key: a name for named records (``subject`` by nickname), else its id.
+    strong : bool
+        Whether to read what was written a moment ago.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    """
+    try:
+        item: Record = Record.get(f"DOC#{kind}#{key}", "A", consistent_read=strong)
+        if isinstance(item, Pointer):
+            item = Record.get(item.to, item.to_sk, consistent_read=strong)
+    except Record.DoesNotExist:
+        raise NotFound(f"There is no {kind} {key!r}.") from None
+    assert isinstance(item, Document)  # noqa: S101 - the key says so
+    return item
+
+
+def find(kind: str, key: str) -> Document | None:
+    """Return a document or None."""
+    try:
+        return get(kind, key)
+    except NotFound:
+        return None
+
+
+def children(parent: str, prefix: str = "") -> Iterator[Document]:
+    """Yield the documents filed under a parent, e.g. ``SUBJ#KS001`` and ``weighing#``."""
+    condition = Record.g1sk.startswith(prefix) if prefix else None
+    return iter(Record.gsi1.query(parent, condition))
+
+
+def create(
+    kind: str,
+    key: str,
+    body: Mapping[str, Any],
+    *,
+    who: str,
+    unique: Sequence[tuple[str, str]] = (),
+    parent: tuple[str, str] | None = None,
+    place: tuple[str, str] | None = None,
+    extra: Extra | None = None,
+) -> Document:
+    """Write a new document.
+
+    Parameters
+    ----------
+    kind, key : str
+        What it is, and its key.
+    body : mapping
+        Its fields; ``id`` is added if absent.
+    who : str
+        User name, for the audit trail.
+    unique : sequence of (field, value)
+        Values no other document of the kind may have.
+    parent : (str, str), optional
+        Index entry under a parent: (``"SUBJ#KS001"``, ``"weighing#2024-…"``).
+    place : (str, str), optional
+        Primary key within another record's partition: (``"SES#<eid>"``, ``"E#<id>"``).
+    extra : callable, optional
+        Adds further writes to the transaction.
+
+    Raises
+    ------
+    Exists
+        If the key or a unique value is taken.
+    """
+    body = {"id": str(uuid.uuid4()), **body}
+    item = Document(what=kind, id=body["id"], body=body, version=1)
+    item.pk, item.sk = place or (f"DOC#{kind}#{key}", "A")
+    if parent:
+        item.g1pk, item.g1sk = parent
+    for attempt in range(ATTEMPTS):
+        try:
+            with transaction() as writes:
+                writes.save(item, condition=Record.pk.does_not_exist())
+                for guard in _guards(kind, key, place, unique):
+                    writes.save(guard, condition=Record.pk.does_not_exist())
+                writes.save(change(kind, key, 1, body))
+                writes.save(entry(who, "create", kind, key, None, body))
+                if extra:
+                    extra(writes)
+            return item
+        except Refused:
+            taken = _taken(kind, key, place, unique)
+            if taken or attempt == ATTEMPTS - 1:
+                raise Exists(taken or f"{kind} {key!r} already exists.", key) from None
+    raise Conflict(f"{kind} {key!r} could not be written.")
+
+
+def update(
+    kind: str,
+    key: str,
+    edit: Callable[[Body], Body],
+    *,
+    who: str,
+    unique: Callable[[Body], Sequence[tuple[str, str]]] | None = None,
+    parent: Callable[[Body], tuple[str, str] | None] | None = None,
+    action: str = "update",
+    extra: Extra | None = None,
+) -> Document:
+    """Change a document; tried again when somebody else was faster.
+
+    Parameters
+    ----------
+    kind, key : str
+        Which.
+    edit : callable
+        Takes the present body, returns the new one; may raise to refuse.
+    who : str
+        User name, for the audit trail.
+    unique, parent : callable, optional
+        As in `create`, computed from a body.
+    action : str
+        Word for the audit trail.
+    extra : callable, optional
+        Adds further writes to the transaction.
+
+    Raises
+    ------
+    NotFound, Exists, Conflict
+        If it is not there; if a new unique value is taken; if others kept writing it.
+    """
+    for _ in range(ATTEMPTS):
+        item = get(kind, key)
+        old = item.body
+        new = edit(dict(old))
+        if new == old:
+            return item
+        before, after = (
+            set(unique(old)) if unique else set(),
+            set(unique(new)) if unique else set(),
+        )
+        version = int(item.version)
+        item.body, item.version = new, version + 1
+        if parent and (filed := parent(new)):
+            item.g1pk, item.g1sk = filed
+        try:
+            with transaction() as writes:
+                writes.save(item, condition=Document.version == version)
+                for guard in _guards(kind, key, None, sorted(after - before)):
+                    writes.save(guard, condition=Record.pk.does_not_exist())
+                for guard in _guards(kind, key, None, sorted(before - after)):
+                    writes.delete(guard)
+                writes.save(change(kind, key, version + 1, new))
+                writes.save(entry(who, action, kind, key, old, new))
+                if extra:
+                    extra(writes)
+            return item
+        except Refused:
+            if taken := _taken(kind, None, None, sorted(after - before)):
+                raise Exists(taken, key) from None
+    raise Conflict(f"{kind} {key!r} is being changed by others; try again.")
+
+
+def delete(
+    kind: str,
+    key: str,
+    *,
+    who: str,
+    unique: Callable[[Body], Sequence[tuple[str, str]]] | None = None,
+    extra: Extra | None = None,
+) -> None:
+    """Delete a document, leaving its audit trail.
+
+    Raises
+    ------
+    NotFound, Conflict
+        If it is not there; if others kept writing it.
+    """
+    for _ in range(ATTEMPTS):
+        item = get(kind, key)
+        version = int(item.version)
+        placed = not item.pk.startswith("DOC#")
+        try:
+            with transaction() as writes:
+                writes.delete(item, condition=Document.version == version)
+                for guard in _guards(
+                    kind, key, ("", "") if placed else None, unique(item.body) if unique else ()
+                ):
+                    writes.delete(guard)
+                writes.save(change(kind, key, version + 1, None))
+                writes.save(entry(who, "delete", kind, key, item.body, None))
+                if extra:
+                    extra(writes)
+            return
+        except Refused:
+            continue
+    raise Conflict(f"{kind} {key!r} is being changed by others; try again.")
+
+
+def _guards(
+    kind: str,
+    key: str,
+    place: tuple[str, str] | None,
+    unique: Sequence[tuple[str, str]],
+) -> list[Pointer]:
+    """Return the items beside a document: its alias if it is placed elsewhere, unique values."""
+    guards = [
+        Pointer(pk=f"UNIQ#{kind}#{field}#{value}", sk="A", to=key) for field, value in unique
+    ]
+    if place:
+        guards.append(Pointer(pk=f"DOC#{kind}#{key}", sk="A", to=place[0], to_sk=place[1]))
+    return guards
+
+
+def _taken(
+    kind: str,
+    key: str | None,
+    place: tuple[str, str] | None,
+    unique: Sequence[tuple[str, str]],
+) -> str | None:
+    """Say which identity of a refused document is taken, None if none is."""
+    if key is not None and find(kind, key):
+        return f"{kind} {key!r} already exists."
+    for field, value in unique:
+        try:
+            Record.get(f"UNIQ#{kind}#{field}#{value}", "A", consistent_read=True)
+        except Record.DoesNotExist:
+            continue
+        return f"{kind} with this {field} already exists."
+    return None

@@ -1,0 +1,35 @@
+"""What can go wrong with a record; each error carries a message a person can act on."""
+
+from __future__ import annotations
+
+
+class RecordError(Exception):
+    """Base of the errors below."""
+
+
+class NotFound(RecordError):
+    """There is no such record."""
+
+
+class Exists(RecordError):
+    """A record with this identity is already there.
+
+    Parameters
+    ----------
+    message : str
+        What exists.
+    key : str, optional
+        Identity of the record that exists, e.g. the session's id.
+    """
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class Conflict(RecordError):
+    """The record changed while it was being written, again and again; try once more."""
+
+
+class Stale(RecordError):
+    """A late writer with an old attempt number was refused (fencing)."""

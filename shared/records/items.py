@@ -1,0 +1,349 @@
+"""The stored items: sessions, datasets, and documents for everything else.
+
+Keys::
+
+    session              SES#<eid> / A                  gsi1 SUBJ#<subject> / S#<date>#<number>
+                                                        gsi2 LAB#<lab>#<year> / <date>#…
+    its committed sets   SES#<eid> / B
+    dataset              SES#<eid> / D#<collection>/#<revision>#/<name>
+    documents in it      SES#<eid> / E# insertion, F# field of view, G# note, H# watering
+    unique session       UNIQ#<subject>#<date>#<number> / A  → eid
+    prefix of its ids    EID#<first 12 hex of eid> / A       → eid
+    document             DOC#<kind>#<key> / A           gsi1 <PARENT>#<key> / <kind>#<time>
+    unique value         UNIQ#<kind>#<field>#<value> / A     → key
+    dataset by id        DSID#<id> / A (ids that came from elsewhere, and aggregate datasets)
+    dataset, no session  AGG#<content type>#<object id> / D#…
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from pynamodb.attributes import (
+    Attribute,
+    BooleanAttribute,
+    JSONAttribute,
+    ListAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+    UnicodeSetAttribute,
+)
+from pynamodb.constants import BINARY, NUMBER
+
+from shared.records import times
+from shared.records.table import Record
+
+QC = {"NOT_SET": 0, "PASS": 10, "WARNING": 30, "FAIL": 40, "CRITICAL": 50}
+"""Quality of a session or dataset (Alyx REST contract)."""
+
+QC_NAMES = {value: name for name, value in QC.items()}
+
+
+class HexAttribute(Attribute[str]):
+    """A string of hexadecimal digits, stored as half as many bytes."""
+
+    attr_type = BINARY
+
+    def serialize(self, value: str) -> Any:
+        """Return the bytes."""
+        return bytes.fromhex(value)
+
+    def deserialize(self, value: Any) -> str:
+        """Return the digits."""
+        return bytes(value).hex()
+
+
+class InstantAttribute(Attribute[str]):
+    """A UTC time, stored as microseconds since 1970."""
+
+    attr_type = NUMBER
+
+    def serialize(self, value: str) -> Any:
+        """Return the microseconds as text."""
+        return str(round(times.utc(value).timestamp() * 1e6))
+
+    def deserialize(self, value: Any) -> str:
+        """Return the ISO time, UTC and naive as clients are shown it."""
+        return datetime.fromtimestamp(int(value) / 1e6, UTC).replace(tzinfo=None).isoformat()
+
+
+ROW_FIELDS = (
+    *("id", "subject", "lab", "date", "number", "type", "task_protocol", "location"),
+    *("narrative", "parent_session", "n_trials", "n_correct_trials", "qc", "extended_qc", "json"),
+    *("public", "embargo_until", "synthetic", "auto_datetime", "version"),
+)
+"""Plain attributes of a session that its row in the search index has."""
+
+
+class Session(Record, discriminator="Session"):
+    """One recording session of one subject; ``start_time`` has the lab's UTC offset in it."""
+
+    id = UnicodeAttribute()
+    subject = UnicodeAttribute()
+    lab = UnicodeAttribute()
+    date = UnicodeAttribute()
+    number = NumberAttribute()
+    start_time = UnicodeAttribute()
+    end_time = UnicodeAttribute(null=True)
+    type = UnicodeAttribute(null=True)
+    task_protocol = UnicodeAttribute(default="")
+    projects: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, default=list)
+    users: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, default=list)
+    procedures: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, default=list)
+    location = UnicodeAttribute(null=True)
+    narrative = UnicodeAttribute(null=True)
+    parent_session = UnicodeAttribute(null=True)
+    n_trials = NumberAttribute(null=True)
+    n_correct_trials = NumberAttribute(null=True)
+    qc = NumberAttribute(default=0)
+    extended_qc = JSONAttribute(null=True)
+    json = JSONAttribute(null=True)
+    public = BooleanAttribute(default=False)
+    embargo_until = UnicodeAttribute(null=True)
+    synthetic = BooleanAttribute(default=False)
+    version = NumberAttribute(default=1)
+    created = UnicodeAttribute(null=True)
+    auto_datetime = UnicodeAttribute(null=True)
+
+    def row(self) -> dict[str, Any]:
+        """Return the session's row in the search index; times are the lab's wall clock."""
+        row = {name: getattr(self, name) for name in ROW_FIELDS}
+        row["start_time"] = times.naive(self.start_time)
+        row["end_time"] = times.naive(self.end_time)
+        row["number"] = int(self.number)
+        for name in ("projects", "users", "procedures"):
+            row[name] = list(getattr(self, name) or [])
+        return row
+
+    @property
+    def folder(self) -> str:
+        """Path of the session below a repository: ``lab/Subjects/subject/date/NNN``."""
+        return f"{self.lab}/Subjects/{self.subject}/{self.date}/{int(self.number):03d}"
+
+
+class Book(Record, discriminator="Book"):
+    """Which sets of datasets of a session are complete and so visible."""
+
+    sets: UnicodeSetAttribute = UnicodeSetAttribute(null=True)
+    version = NumberAttribute(default=0)
+
+
+class Pointer(Record, discriminator="Pointer"):
+    """A unique value, or another name of a record: says where the record is."""
+
+    to = UnicodeAttribute()
+    to_sk = UnicodeAttribute(null=True)
+
+
+def dataset_path(collection: str | None, revision: str | None, name: str) -> str:
+    """Return a dataset's path below its session: ``collection/#revision#/name``."""
+    parts = [collection or "", f"#{revision}#" if revision else "", name]
+    return "/".join(part for part in parts if part)
+
+
+def split_path(path: str) -> tuple[str, str | None, str]:
+    """Return the (collection, revision, name) of a dataset's path."""
+    folder, _, name = path.rpartition("/")
+    parent, _, last = folder.rpartition("/")
+    if len(last) > 2 and last.startswith("#") and last.endswith("#"):
+        return parent, last[1:-1], name
+    return folder, None, name
+
+
+def uuid4_from(prefix: str, *parts: str) -> str:
+    """Return a UUID of version 4's shape made from other things, always the same.
+
+    Parameters
+    ----------
+    prefix : str
+        Up to 12 hexadecimal digits it starts with (those of the session's id, so that a
+        dataset's id leads to its session without an index).
+    *parts : str
+        What it identifies.
+    """
+    digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+    return str(uuid.UUID(hex=(prefix + digest)[:32], version=4))
+
+
+class Dataset(Record, discriminator="Dataset"):
+    """One registered file, of a session or, as an aggregate, of another record.
+
+    Make one with `Dataset.of`. Its place (collection, revision, name) is its key. ``default_at``
+    says when it was made the default among its revisions; the latest one is the default, so there
+    is never more than one, and a new revision needs no write to the old. `sessions.datasets` sets
+    ``default`` accordingly.
+
+    ``records`` is a list of ``[repository, exists, relative path, json, id]``; None stands for the
+    value that follows from the dataset.
+    """
+
+    id = HexAttribute(attr_name="i")
+    dataset_type = UnicodeAttribute(attr_name="t", default="unknown")
+    data_format = UnicodeAttribute(attr_name="f", null=True)
+    file_size = NumberAttribute(attr_name="z", null=True)
+    hash = HexAttribute(attr_name="h", null=True)
+    sha256 = HexAttribute(attr_name="x", null=True)
+    qc = NumberAttribute(attr_name="q", default=0)
+    default_at = InstantAttribute(attr_name="d", null=True)
+    rows = NumberAttribute(attr_name="n", null=True)
+    version = UnicodeAttribute(attr_name="v", null=True)
+    created_by = UnicodeAttribute(attr_name="u", null=True)
+    created = InstantAttribute(attr_name="c", null=True)
+    changed = InstantAttribute(attr_name="m", null=True)
+    provenance = JSONAttribute(attr_name="p", null=True)
+    stored_key = UnicodeAttribute(attr_name="k", null=True)
+    tags: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, attr_name="g", null=True)
+    records = JSONAttribute(attr_name="r", null=True)
+    json = JSONAttribute(attr_name="j", null=True)
+    batch = UnicodeAttribute(attr_name="b", null=True)
+    edition = NumberAttribute(attr_name="e", default=1)
+    default: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        session: str,
+        path: str,
+        *,
+        id: str | None = None,
+        default: bool = True,
+        exists: bool = True,
+        repository: str | None = None,
+        records: list[Any] | None = None,
+        **values: Any,
+    ) -> Dataset:
+        """Return a new dataset, not yet saved.
+
+        Parameters
+        ----------
+        session : str
+            The session's id, or ``"<content type>#<object id>"`` for an aggregate.
+        path : str
+            ``collection/#revision#/name`` below the session.
+        id : str, optional
+            A UUID; by default it is made from the session and the path.
+        default : bool
+            Whether it is to be the default among its revisions.
+        exists : bool
+            Whether the file is there, on ``repository``.
+        repository : str, optional
+            Name of the data repository; the lab's own by default (filled in on registration).
+        records : list, optional
+            File records instead of those two.
+        **values
+            Other attributes: dataset_type, data_format, file_size, hash (MD5), sha256, qc, rows,
+            version, created_by, provenance, stored_key (S3 key if not the usual one), tags, json.
+        """
+        head = "AGG" if "#" in session else "SES"
+        now = times.now().isoformat()
+        item = cls(pk=f"{head}#{session}", sk=f"D#{path}", **values)
+        item.id = (id or dataset_id(session, path)).replace("-", "")
+        item.created = values.get("created") or now
+        item.changed = item.created
+        item.default = default
+        item.default_at = item.created if default else None
+        item.records = records or [[repository, exists, None, None, None]]
+        return item
+
+    @property
+    def uuid(self) -> str:
+        """The id with its dashes."""
+        return str(uuid.UUID(hex=self.id))
+
+    @property
+    def path(self) -> str:
+        """``collection/#revision#/name`` below the session."""
+        return self.sk[2:]
+
+    @property
+    def owner(self) -> str:
+        """The session's id, or ``content type#object id``."""
+        return self.pk[4:]
+
+    @property
+    def session(self) -> str | None:
+        """The session's id; None for an aggregate."""
+        return self.owner if self.pk.startswith("SES#") else None
+
+    @property
+    def name(self) -> str:
+        """File name."""
+        return split_path(self.path)[2]
+
+    @property
+    def collection(self) -> str:
+        """Folder below the session, without the revision."""
+        return split_path(self.path)[0]
+
+    @property
+    def revision(self) -> str | None:
+        """Revision, without the ``#``."""
+        return split_path(self.path)[1]
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the id does not lead to the session, so that an item must say where it is."""
+        return self.session is None or self.uuid != dataset_id(self.owner, self.path)
+
+    @property
+    def available(self) -> bool:
+        """Whether any repository has the file."""
+        return any(record[1] for record in self.records or [])
+
+    def key(self, folder: str) -> str:
+        """Return the S3 key of the file.
+
+        Parameters
+        ----------
+        folder : str
+            The session's `Session.folder`.
+        """
+        return self.stored_key or f"data/{folder}/{with_uuid(self.path, self.uuid)}"
+
+    def row(self) -> dict[str, Any]:
+        """Return the dataset's row in the search index."""
+        row: dict[str, Any] = {
+            "session": self.owner,
+            "path": self.path,
+            "dataset_type": self.dataset_type,
+            "data_format": self.data_format,
+            "file_size": None if self.file_size is None else int(self.file_size),
+            "hash": self.hash,
+            "qc": int(self.qc),
+            "default_dataset": self.default,
+            "version": self.version,
+            "created_by": self.created_by,
+            "created_datetime": self.created,
+            "tags": list(self.tags or []),
+            "repositories": [record[0] for record in self.records or [] if record[1]],
+        }
+        if self.uuid != dataset_id(self.owner, self.path):
+            row["id"] = self.uuid
+        return row
+
+
+def dataset_id(session: str, path: str) -> str:
+    """Return the id of a session's dataset, made from its place.
+
+    It is a UUID of version 4's shape whose first 12 digits are those of the session's id.
+    """
+    prefix = "" if "#" in session else session.replace("-", "")[:12]
+    return uuid4_from(prefix, session, path)
+
+
+def with_uuid(path: str, identity: str) -> str:
+    """Return a path with a dataset's id before the extension, as files are stored."""
+    stem, dot, extension = path.rpartition(".")
+    return f"{stem}.{identity}.{extension}" if dot else f"{path}.{identity}"
+
+
+class Document(Record, discriminator="Doc"):
+    """Any other record: its fields are the declared ones of its resource, in ``body``."""
+
+    what = UnicodeAttribute(attr_name="w")
+    id = UnicodeAttribute()
+    version = NumberAttribute(default=1)
+    body: JSONAttribute = JSONAttribute()

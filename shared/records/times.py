@@ -1,0 +1,67 @@
+"""Instants as the records keep them: local time with its UTC offset, in one ISO string.
+
+``2024-03-01T09:30:00+01:00`` is a UTC instant and the lab's wall clock at once. Clients of the
+Alyx REST contract are shown the naive part; offsets are accepted in and naive input is read in the
+lab's zone.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+
+def now() -> datetime:
+    """Return the current instant, in UTC."""
+    return datetime.now(UTC)
+
+
+def zone(name: str | None) -> ZoneInfo:
+    """Return a time zone, UTC if the name is unknown to this machine."""
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def instant(value: str | datetime | date, zone_name: str | None = None) -> str:
+    """Return a time as it is stored.
+
+    Parameters
+    ----------
+    value : str, datetime or date
+        ISO time; a naive one is read as the wall clock of ``zone_name``, one with an offset is
+        converted to that zone. A date is its midnight.
+    zone_name : str, optional
+        IANA name of the lab's time zone; UTC by default.
+
+    Returns
+    -------
+    str
+        ``YYYY-MM-DDTHH:MM:SS[.ffffff]±HH:MM``.
+
+    Raises
+    ------
+    ValueError
+        If the value is not an ISO time.
+    """
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.strip())
+    elif not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    where = zone(zone_name)
+    value = value.replace(tzinfo=where) if value.tzinfo is None else value.astimezone(where)
+    return value.isoformat()
+
+
+def naive(stored: str | None) -> str | None:
+    """Return the wall-clock part of a stored instant, as Alyx shows times."""
+    if stored is None:
+        return None
+    return datetime.fromisoformat(stored).replace(tzinfo=None).isoformat()
+
+
+def utc(stored: str) -> datetime:
+    """Return a stored instant in UTC; a naive one is taken as UTC."""
+    value = datetime.fromisoformat(stored)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
