@@ -6,7 +6,6 @@ image is built by the deploying tool from ``infra/analysis.Dockerfile``.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -26,8 +25,7 @@ from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_lambda as lambda_
 
 from infra.settings import ROOT, RUNTIME, Settings
-
-FOLDERS = ("functions", "shared")
+from infra.sources import FOLDERS, code_hash
 
 ZIP_REQUIREMENTS = (
     "pynamodb",
@@ -45,27 +43,6 @@ WITHOUT_DEPENDENCIES = ("chalice",)
 PYTHON_VERSION = RUNTIME.removeprefix("python")
 
 
-def source_files() -> list[Path]:
-    """Return the files of the asset, sorted."""
-    return sorted(
-        path
-        for folder in FOLDERS
-        for path in (ROOT / folder).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    )
-
-
-def source_hash() -> str:
-    """Return a hash of the asset's own files and of what is installed beside them."""
-    digest = hashlib.sha256()
-    for path in source_files():
-        digest.update(f"{path.relative_to(ROOT)}\0".encode())
-        digest.update(path.read_bytes())
-    digest.update((ROOT / "requirements.lock").read_bytes())
-    digest.update(repr((ZIP_REQUIREMENTS, WITHOUT_DEPENDENCIES, RUNTIME)).encode())
-    return digest.hexdigest()
-
-
 def code(settings: Settings, local_parameters: dict[str, CfnParameter]) -> lambda_.Code:
     """Return the code of a zip function.
 
@@ -79,7 +56,7 @@ def code(settings: Settings, local_parameters: dict[str, CfnParameter]) -> lambd
         )
     return lambda_.Code.from_asset(
         str(ROOT / "functions"),
-        asset_hash=source_hash() + ("-wheels" if settings.bundle else ""),
+        asset_hash=code_hash(settings.bundle, ZIP_REQUIREMENTS, WITHOUT_DEPENDENCIES),
         asset_hash_type=AssetHashType.CUSTOM,
         bundling=BundlingOptions(
             image=DockerImage.from_registry("none"),  # never reached: bundling is local
@@ -98,7 +75,7 @@ def image(platform: ecr_assets.Platform, handler: str) -> lambda_.DockerImageCod
         build_args={"PYTHON_VERSION": PYTHON_VERSION},
         exclude=["**", *(f"!{folder}/**" for folder in FOLDERS), "!requirements.lock", "!infra/analysis.Dockerfile"],
         ignore_mode=IgnoreMode.DOCKER,
-        extra_hash=source_hash(),
+        extra_hash=code_hash(RUNTIME),
     )
 
 

@@ -7,11 +7,9 @@ the site's origin. Unknown paths and methods are refused by API Gateway and cost
 
 from __future__ import annotations
 
-import importlib
-import os
 from typing import Any
 
-from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import Aws, RemovalPolicy
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -19,28 +17,10 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.settings import STAGE, Settings
-
-BINARY_UPLOADS = ("multipart/form-data",)
-"""Request types that reach the function byte for byte, beside the application's own."""
+from infra.sources import application, binary_types, routes
 
 CORS_HEADERS = "Authorization,Content-Type,If-Match,If-None-Match,X-Request-ID"
 CORS_EXPOSED = "ETag,Location,Retry-After,X-Request-ID"
-
-
-def application() -> Any:
-    """Import the Chalice application without letting it do anything."""
-    os.environ["AWS_CHALICE_CLI_MODE"] = "true"
-    return importlib.import_module("functions.api.app").app
-
-
-def routes(app: Any) -> dict[str, list[str]]:
-    """Return the application's paths with their methods, sorted."""
-    return {path: sorted(methods) for path, methods in sorted(app.routes.items())}
-
-
-def binary_types(app: Any) -> list[str]:
-    """Return the media types that pass through the API as bytes."""
-    return sorted({*app.api.binary_types, *BINARY_UPLOADS})
 
 
 class HttpApi(Construct):
@@ -84,7 +64,6 @@ class HttpApi(Construct):
             principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
             source_arn=self.api.arn_for_execute_api("*", "/*", STAGE),
         )
-        self.timeout = Duration.seconds(29)
 
 
 ACCESS_LOG_FORMAT = (

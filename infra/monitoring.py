@@ -47,7 +47,8 @@ class Monitoring(Construct):
         for schedule in SCHEDULES:
             self._missed(schedule, schedules.rules[schedule.kind].rule_name)
         self._dashboard(storage, queues, functions, http_api)
-        self._budget()
+        if not settings.local:  # there is no bill to watch
+            self._budget()
 
     def _topic(self) -> sns.Topic:
         """Return the encrypted topic; CloudWatch can only publish with a key of our own."""

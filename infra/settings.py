@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from constructs import Node
+if TYPE_CHECKING:  # importing it starts the CDK's node process
+    from constructs import Node
 
 ROOT = Path(__file__).parents[1]
 """The checkout: what the functions' code is bundled from."""

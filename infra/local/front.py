@@ -1,0 +1,145 @@
+"""The two addresses that people use: the API and the site, mapped onto what is deployed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+from infra.local.ministack import Asgi, Receive, Scope, Send, answer, api_scope, site_scope
+from infra.settings import STAGE
+
+COMPRESSIBLE = (b"text/", b"application/json", b"application/javascript", b"image/svg+xml")
+"""Content types that CloudFront compresses on the way."""
+
+SMALLEST_COMPRESSED = 1_000
+"""CloudFront leaves smaller answers as they are (bytes)."""
+
+
+class Deployed:
+    """What the last deployment told about itself, read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = 0
+        self._value: dict[str, Any] = {}
+
+    def get(self) -> dict[str, Any]:
+        """Return the stack's outputs; empty before the first deployment."""
+        try:
+            seen = self._path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return {}
+        if seen != self._seen:
+            self._value, self._seen = json.loads(self._path.read_text()), seen
+        return self._value
+
+
+class Front:
+    """An ASGI application that hands requests to the cloud in the same process.
+
+    Parameters
+    ----------
+    cloud
+        The embedded cloud.
+    deployed
+        Where the stack's outputs are found.
+    """
+
+    def __init__(self, cloud: Asgi, deployed: Deployed) -> None:
+        self.cloud = cloud
+        self.deployed = deployed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        outputs = self.deployed.get()
+        if scope["type"] != "http" or not outputs:
+            body = b'{"status_code": 503, "detail": "Fornix is starting, try again in a moment"}'
+            await answer(send, 503, body)
+            return
+        await self.serve(scope, receive, send, outputs)
+
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, outputs: dict[str, Any]
+    ) -> None:
+        """Map the request onto the deployed resource."""
+        raise NotImplementedError
+
+
+class ApiFront(Front):
+    """``http://127.0.0.1:8000/x`` is the REST API's ``/x``."""
+
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, outputs: dict[str, Any]
+    ) -> None:
+        """Pass the request to the REST API's stage."""
+        await self.cloud(api_scope(scope, outputs["ApiId"], STAGE), receive, send)
+
+
+class SiteFront(Front):
+    """``http://127.0.0.1:8001/x`` is the distribution's ``/x``; compresses as CloudFront does."""
+
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, outputs: dict[str, Any]
+    ) -> None:
+        """Pass the request to the distribution, and its answer through a compressor."""
+        accepted = next((v for k, v in scope["headers"] if k == b"accept-encoding"), b"")
+        ranged = any(k == b"range" for k, _ in scope["headers"])
+        target = Compressor(send) if b"gzip" in accepted and not ranged else send
+        await self.cloud(site_scope(scope, outputs["SiteDomain"]), receive, target)
+
+
+class Compressor:
+    """A ``send`` that compresses whole answers of text-like types."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: Any = None
+        self._parts: list[bytes] = []
+
+    async def __call__(self, message: Any) -> None:
+        """Collect the answer, then send it, compressed where that pays."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        self._parts.append(message.get("body", b""))
+        if message.get("more_body"):
+            return
+        body = b"".join(self._parts)
+        headers = [(k.lower(), v) for k, v in self._start.get("headers", [])]
+        content_type = dict(headers).get(b"content-type", b"")
+        if (
+            self._start["status"] == 200
+            and len(body) >= SMALLEST_COMPRESSED
+            and content_type.startswith(COMPRESSIBLE)
+            and b"content-encoding" not in dict(headers)
+        ):
+            body = gzip.compress(body, 6, mtime=0)
+            headers = [
+                (k, _weak(v) if k == b"etag" else v) for k, v in headers if k != b"content-length"
+            ]
+            headers += [
+                (b"content-encoding", b"gzip"),
+                (b"vary", b"accept-encoding"),
+                (b"content-length", str(len(body)).encode()),
+            ]
+        await self._send({**self._start, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _weak(etag: bytes) -> bytes:
+    """Return an entity tag as weak: the compressed bytes are not the object's."""
+    return etag if etag.startswith(b"W/") else b"W/" + etag
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Agree to start and to stop."""
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,241 @@
+"""The embedded cloud's inside: every call into ministack's private parts is in this module.
+
+ministack offers S3, SQS, Lambda, API Gateway, EventBridge, CloudFormation, IAM and CloudFront as
+one ASGI application. Four things are added here, each with a conformance test
+(``tests/integration/test_ministack.py``) that fails when an upgrade breaks the assumption:
+
+- its state is written to disk while it runs, not only when it stops, so that ``kill -9`` loses at
+  most the last moments (which the reconcilers make good);
+- its DynamoDB requests go, after ministack has checked signature and permissions, to dynoxide;
+- its unauthenticated housekeeping addresses are closed;
+- the API and the site get addresses of their own, without the emulator's path or host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import importlib.metadata
+import logging
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+VERSION = "1.5.33"
+"""The version whose private parts are known here; ``pyproject.toml`` pins the same."""
+
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+
+SAVE_SECONDS = 1.0
+"""Pause between two looks at whether the state has to be saved."""
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+def configure(state: Path, port: int, access_key: str, secret_key: str) -> None:
+    """Set what ministack reads from the environment when it is imported.
+
+    Parameters
+    ----------
+    state
+        Folder for the state, the objects and the functions' work folders.
+    port
+        Where the gateway will listen, on loopback.
+    access_key, secret_key
+        The account's root credentials; ministack refuses signatures made with others.
+    """
+    temporary = state / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    endpoint = f"http://127.0.0.1:{port}"
+    os.environ.update(
+        AUTH="true",  # signatures, IAM policies and bucket policies are enforced
+        PERSIST_STATE="1",
+        S3_PERSIST="1",
+        STATE_DIR=str(state / "state"),
+        S3_DATA_DIR=str(state / "s3"),
+        TMPDIR=str(temporary),
+        BIND_HOST="127.0.0.1",
+        GATEWAY_PORT=str(port),
+        MINISTACK_ACCOUNT_ID=ACCOUNT,
+        MINISTACK_REGION=REGION,
+        MINISTACK_HOST="localhost",
+        LOG_LEVEL=os.environ.get("FORNIX_CLOUD_LOG", "WARNING"),
+        SFTP_ENABLED="0",
+        IOT_MTLS_ENABLED="0",
+        DOCKER_HOST=f"unix://{temporary}/no-docker.sock",  # never look for a daemon
+        LAMBDA_ACCOUNT_CONCURRENCY="24",
+        AWS_ACCESS_KEY_ID=access_key,
+        AWS_SECRET_ACCESS_KEY=secret_key,
+        AWS_DEFAULT_REGION=REGION,
+        AWS_REGION=REGION,
+        # The functions inherit these: the only thing that tells them where the cloud is.
+        AWS_ENDPOINT_URL=endpoint,
+        AWS_ENDPOINT_URL_DYNAMODB=endpoint,
+    )
+    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        os.environ.pop(name, None)
+
+
+class Cloud:
+    """ministack as an ASGI application with durable state.
+
+    Parameters
+    ----------
+    dynamodb
+        Address of dynoxide, or None to use ministack's own DynamoDB.
+    """
+
+    def __init__(self, dynamodb: str | None) -> None:
+        found = importlib.metadata.version("ministack")
+        if found != VERSION:
+            raise RuntimeError(
+                f"ministack {found} is installed, but infra/local/ministack.py knows {VERSION}: "
+                "run tests/integration/test_ministack.py against the new version, then raise "
+                "VERSION and the pin in pyproject.toml together"
+            )
+        # Not at the top: ministack reads the environment, set by configure, when imported.
+        self._app = importlib.import_module("ministack.app")
+        self._persistence = importlib.import_module("ministack.core.persistence")
+        self._unsaved = 0
+        self._held = False
+        self._saver: asyncio.Task[None] | None = None
+        self._own_tables = dynamodb is None
+        if dynamodb is not None:
+            self._app.SERVICE_HANDLERS["dynamodb"] = Forward(dynamodb)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, remembering whether it may have changed anything."""
+        if scope["type"] == "lifespan":
+            self._saver = asyncio.create_task(self._save_regularly())
+            await self._app.app(scope, receive, send)
+            return
+        if scope["type"] == "http":
+            if scope["path"].startswith("/_fornix/"):
+                await self._control(scope, send)
+                return
+            if _is_housekeeping(scope):
+                await answer(send, 403, b'{"message": "closed in the embedded cloud"}')
+                return
+        await self._app.app(scope, receive, send)
+        if self._may_change(scope):
+            # Two saves: what the request set off, a queue's delivery say, ends after its answer.
+            self._unsaved = 2
+
+    def save(self) -> None:
+        """Write the whole state to disk now."""
+        self._persistence.save_all(self._app._build_persistence_save_dict())
+
+    def _may_change(self, scope: Scope) -> bool:
+        """Tell whether a request can change the state that ministack itself keeps."""
+        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            return False
+        if self._own_tables:
+            return True
+        target = next((v for k, v in scope["headers"] if k == b"x-amz-target"), b"")
+        return not target.startswith(b"DynamoDB_")
+
+    async def _save_regularly(self) -> None:
+        """Save whenever something may have changed since the last time."""
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            if self._unsaved and not self._held:
+                self._unsaved -= 1
+                self.save()
+
+    async def _control(self, scope: Scope, send: Send) -> None:
+        """Answer the supervisor: ``hold`` and ``release`` saving around a deployment.
+
+        Held back, a kill in mid-deployment leaves the state from before it, from which the next
+        start deploys again; a half-created stack is never restored.
+        """
+        command = scope["path"].removeprefix("/_fornix/")
+        if command == "hold":
+            self._held = True
+        elif command == "release":
+            self._held = False
+            self.save()
+        elif command != "ready":
+            await answer(send, 404, b"{}")
+            return
+        await answer(send, 200, b"{}")
+
+
+class Forward:
+    """A service handler that passes requests on to another server and returns its answers."""
+
+    def __init__(self, address: str) -> None:
+        self._pool = urllib3.connection_from_url(address, maxsize=32, block=True)
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        query: dict[str, Any],
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Pass one request on; its signature and permissions have been checked before."""
+        kept = {k: v for k, v in headers.items() if k.lower() in _FORWARDED}
+        return await asyncio.to_thread(self._request, method, path, kept, body)
+
+    def _request(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Do the request in a thread."""
+        response = self._pool.request(
+            method, path, body=body, headers=headers, retries=False, timeout=60
+        )
+        kept = {
+            key: value
+            for key, value in response.headers.items()
+            if key.lower() not in ("content-length", "connection", "date")
+        }
+        return response.status, kept, response.data
+
+
+_FORWARDED = ("x-amz-target", "content-type", "authorization", "x-amz-date")
+
+
+def _is_housekeeping(scope: Scope) -> bool:
+    """Tell whether an address is one of ministack's own, which ask for no credentials."""
+    path = scope["path"]
+    if path == "/_ministack/health":
+        return False
+    # CloudFormation's answers and lambda layers never come this way in our stack.
+    return path.startswith(("/_ministack/", "/_localstack/"))
+
+
+async def answer(
+    send: Send, status: int, body: bytes, content_type: str = "application/json"
+) -> None:
+    """Send one whole response."""
+    headers = [
+        (b"content-type", content_type.encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    with contextlib.suppress(ConnectionError):
+        await send({"type": "http.response.body", "body": body})
+
+
+def api_scope(scope: Scope, api: str, stage: str) -> Scope:
+    """Return a request's scope as the gateway expects it for a deployed REST API."""
+    prefix = f"/_aws/execute-api/{api}/{stage}"
+    raw = scope.get("raw_path") or scope["path"].encode()
+    return {**scope, "path": prefix + scope["path"], "raw_path": prefix.encode() + raw}
+
+
+def site_scope(scope: Scope, domain: str) -> Scope:
+    """Return a request's scope as the gateway expects it for a CloudFront distribution."""
+    headers = [(key, value) for key, value in scope["headers"] if key != b"host"]
+    return {**scope, "headers": [(b"host", domain.encode()), *headers]}

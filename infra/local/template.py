@@ -1,0 +1,105 @@
+"""The local template, synthesized once and kept until something that it is made from changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from infra.settings import ROOT
+from infra.sources import application, binary_types, routes
+
+CACHE = ROOT / ".fornix" / "cache"
+"""Shared by every state folder of a checkout."""
+
+
+def template(labs: tuple[str, ...]) -> dict[str, Any]:
+    """Return the CloudFormation template for the embedded cloud.
+
+    Parameters
+    ----------
+    labs
+        Labs that get a queue and a role.
+
+    Raises
+    ------
+    RuntimeError
+        If the synthesis fails, with what it said.
+    """
+    context = {"local": True, "labs": list(labs)}
+    cached = CACHE / f"template-{_fingerprint(context)}.json"
+    if not cached.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as out:
+            synthesize(context, Path(out))
+            made = Path(out) / f"{_context()['name']}.template.json"
+            os.replace(made, cached)
+    loaded: dict[str, Any] = json.loads(cached.read_text())
+    return loaded
+
+
+def synthesize(context: dict[str, Any], outdir: Path) -> str:
+    """Run the CDK in a process of its own, whose memory and node process end with it.
+
+    Parameters
+    ----------
+    context
+        Added to ``cdk.json``'s.
+    outdir
+        Where the template and its assets go.
+
+    Returns
+    -------
+    str
+        What the CDK said.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails.
+    """
+    program = (
+        "import json, sys; from infra.app import build; "
+        "build(json.loads(sys.argv[1]), sys.argv[2]).synth()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(context), str(outdir)],
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the CDK could not synthesize the stack:\n{done.stdout}")
+    return done.stdout
+
+
+def _context() -> dict[str, Any]:
+    """Return the context of ``cdk.json``."""
+    context: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
+    return context
+
+
+def _fingerprint(context: dict[str, Any]) -> str:
+    """Return a hash of everything that the template depends on: not of the functions' code."""
+    app = application()
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "infra").glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    for path in (ROOT / "shared/records/table.py", ROOT / "cdk.json"):
+        digest.update(path.read_bytes())
+    parts = [context, routes(app), binary_types(app), version("aws-cdk-lib"), sys.version]
+    digest.update(json.dumps(parts, sort_keys=True).encode())
+    return digest.hexdigest()[:32]
