@@ -1,0 +1,200 @@
+"""Load and save the files of the ALF convention by their extension; load whole objects.
+
+Arrays are read with ``allow_pickle=False``: a file can not run code. numpy, pandas and pyarrow
+are imported when a file needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ALFInvalid, FileInvalid
+from .path import parse_dataset_path, without_uuid
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+_SEPARATORS = {".csv": ",", ".ssv": " ", ".tsv": "\t", ".htsv": "\t"}
+
+
+def load(path: Path | str) -> Any:
+    """Load a file by its extension, as the ONE client does.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    object
+        ``npy``: array, one column as a vector. ``npz``: dict of arrays. ``pqt``, ``csv``, ``ssv``,
+        ``tsv``, ``htsv``: data frame. ``json``, ``yml``, ``yaml``: their content. ``jsonable``:
+        list. Anything else (video, binary, text): the path.
+
+    Raises
+    ------
+    FileInvalid
+        Truncated or malformed file, or an array of Python objects.
+    FileNotFoundError
+        No such file.
+    """
+    path = Path(path)
+    try:
+        return _load(path)
+    except (ValueError, EOFError, KeyError) as error:
+        raise FileInvalid(
+            path.name,
+            "content",
+            " ".join(str(error).split())[:200],
+            f"not a whole {path.suffix} file",
+            "copy the file again, or extract it again",
+        ) from error
+
+
+def _load(path: Path) -> Any:
+    if path.suffix == ".npy":
+        import numpy as np
+
+        array = np.load(path, allow_pickle=False)
+        return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if path.suffix == ".npz":
+        import numpy as np
+
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    if path.suffix == ".pqt":
+        import pandas as pd
+
+        return pd.read_parquet(path)
+    if path.suffix in _SEPARATORS:
+        import pandas as pd
+
+        return pd.read_csv(path, sep=_SEPARATORS[path.suffix])
+    if path.suffix == ".json":
+        return json.loads(path.read_bytes())
+    if path.suffix == ".jsonable":
+        with path.open("rb") as lines:
+            return [json.loads(line) for line in lines if line.strip()]
+    if path.suffix in (".yml", ".yaml"):
+        import yaml
+
+        return yaml.safe_load(path.read_bytes())
+    if not path.exists():
+        raise FileNotFoundError(path)
+    return path
+
+
+def save(path: Path | str, content: np.ndarray | pd.DataFrame | dict | list) -> Path:
+    """Save an array (``npy``), table (``pqt``), ``json`` or ``jsonable`` by its extension.
+
+    The file appears under its name only when it is whole.
+
+    Parameters
+    ----------
+    path : path
+        Where to save; folders are made. The name must be valid.
+    content : array, data frame, dict or list
+        What to save; a ``jsonable`` takes a list.
+
+    Returns
+    -------
+    Path
+        The path.
+
+    Raises
+    ------
+    ALFInvalid
+        The name is not valid, or its extension is none of the four.
+    """
+    path = Path(path)
+    parse_dataset_path(path.name)
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npy":
+        import numpy as np
+
+        with partial.open("wb") as file:
+            np.save(file, np.asarray(content), allow_pickle=False)
+    elif path.suffix == ".pqt":
+        import pandas as pd
+
+        pd.DataFrame(content).to_parquet(partial)
+    elif path.suffix == ".json":
+        partial.write_text(json.dumps(content, indent=1))
+    elif path.suffix == ".jsonable":
+        partial.write_text("".join(json.dumps(line) + "\n" for line in content))
+    else:
+        fix = "save as .npy, .pqt, .json or .jsonable"
+        raise ALFInvalid(path.name, "extension", path.suffix, "can not be saved here", fix)
+    os.replace(partial, path)
+    return path
+
+
+def load_object(folder: Path | str, name: str) -> dict[str, Any]:
+    """Load the attributes of an object in one folder, its table taken apart by columns.
+
+    Parameters
+    ----------
+    folder : path
+        Collection's folder; the latest revision folder in it is read over it.
+    name : str
+        Object, e.g. ``'trials'``; any namespace.
+
+    Returns
+    -------
+    dict
+        Content by attribute (with its timescale and extra parts, where it has them). Columns of
+        ``table`` win over files of the same name; ``x_0`` and ``x_1`` are joined to ``x`` with
+        two columns.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder has no file of this object.
+    FileInvalid
+        A file can not be read.
+    """
+    folder = Path(folder)
+    latest: dict[str, Path] = {}
+    for path in [*folder.glob("*.*.*"), *sorted(folder.glob("#*#/*.*.*"))]:
+        try:
+            parsed = parse_dataset_path(without_uuid(path.name))
+        except ALFInvalid:
+            continue
+        if parsed.object == name:
+            parts = [parsed.attribute, parsed.timescale]
+            key = "_".join(p for p in parts if p)
+            latest[key + (f".{parsed.extra}" if parsed.extra else "")] = path
+    if not latest:
+        raise FileNotFoundError(f"no file of object {name!r} in {folder}")
+    attributes = {key: load(path) for key, path in latest.items()}
+    table = attributes.pop("table", None)
+    return attributes if table is None else attributes | explode(table)
+
+
+def explode(table: pd.DataFrame | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Take a table apart by columns; ``x_0`` and ``x_1`` become ``x`` with two columns.
+
+    Parameters
+    ----------
+    table : data frame or dict of arrays
+        n rows.
+
+    Returns
+    -------
+    dict of array
+        Shape (n,) or (n, 2).
+    """
+    import numpy as np
+
+    columns = {str(name): np.asarray(column) for name, column in table.items()}
+    for first in [c for c in columns if c.endswith("_0") and f"{c[:-1]}1" in columns]:
+        pair = (columns.pop(first), columns.pop(f"{first[:-1]}1"))
+        columns[first[:-2]] = np.stack(pair, axis=1)
+    return columns

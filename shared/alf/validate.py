@@ -1,0 +1,294 @@
+"""Check a file by its header, and the files of an object by their numbers of rows.
+
+All functions take bytes or file objects, so that a file in a bucket is checked without being
+copied: a seekable reader that fetches ranges is enough. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO, NoReturn
+
+from .errors import FileInvalid, RowsInconsistent
+from .path import parse_dataset_path, without_uuid
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself.
+
+    Attributes
+    ----------
+    rows : int or None
+        Length of the first dimension; None where the format has no rows (video, binary, JSON).
+    shape : tuple of int or None
+        Dimensions of an array or table.
+    dtype : str or None
+        Type of an array's elements, in NumPy's notation, e.g. ``'<f8'``.
+    columns : tuple of str or None
+        Names of a table's columns, without its index.
+    """
+
+    rows: int | None = None
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    columns: tuple[str, ...] | None = None
+
+
+# First bytes of formats that are not read further: extension -> (offset, accepted bytes).
+_MAGIC: dict[str, tuple[int, tuple[bytes, ...]]] = {
+    "avi": (0, (b"RIFF",)),
+    "bz2": (0, (b"BZh",)),
+    "flac": (0, (b"fLaC",)),
+    "mj2": (4, (b"jP  ",)),
+    "mp4": (4, (b"ftyp",)),
+    "npz": (0, (b"PK\x03\x04", b"PK\x05\x06")),
+    "sparse_npz": (0, (b"PK\x03\x04",)),
+    "tar": (257, (b"ustar",)),
+    "tdms": (0, (b"TDSm", b"TDSh")),
+    "tif": (0, (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")),
+    "wav": (0, (b"RIFF", b"RF64")),
+    "zip": (0, (b"PK\x03\x04", b"PK\x05\x06")),
+}
+_DELIMITERS = {"csv": ",", "ssv": " ", "tsv": "\t", "htsv": "\t"}
+# Files that may be empty: a flag says all by its name, a log may have nothing to say.
+_MAY_BE_EMPTY = {"flag", "log"}
+
+
+def header(
+    source: bytes | BinaryIO, extension: str, *, size: int | None = None, name: str = ""
+) -> Header:
+    """Read the header of a file and check that the file is whole.
+
+    Parameters
+    ----------
+    source : bytes or binary file object
+        The file. Of an ``npy`` the first bytes are enough if ``size`` is given; a ``pqt`` needs a
+        seekable source, of which the footer is read; text formats are read through.
+    extension : str
+        File extension, with or without its dot.
+    size : int, optional
+        Size of the whole file in bytes, where ``source`` is only its beginning.
+    name : str, optional
+        Name of the file for messages.
+
+    Returns
+    -------
+    Header
+        What the file says of itself; all None for formats without rows.
+
+    Raises
+    ------
+    FileInvalid
+        Empty, truncated or malformed file, wrong first bytes, or an array of Python objects.
+    """
+    extension = extension.lstrip(".").lower()
+    name = name or f"*.{extension}"
+    file = io.BytesIO(source) if isinstance(source, (bytes, bytearray)) else source
+    if size is None:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+    if size == 0 and extension not in _MAY_BE_EMPTY:
+        _refuse(name, "size", "0", "the file is empty", "copy it again from the rig")
+    if extension == "npy":
+        return _npy(file, size, name)
+    if extension == "pqt":
+        return _parquet(file, name)
+    if extension == "jsonable":
+        return Header(rows=sum(1 for _ in _json_lines(file, name)))
+    if extension in ("json", "ch"):
+        _json(file.read(), name)
+    if extension in _DELIMITERS:
+        return _delimited(file, _DELIMITERS[extension], name)
+    if extension in ("yml", "yaml"):
+        _yaml(file.read(), name)
+    if extension in _MAGIC:
+        _magic(file, extension, name)
+    return Header()
+
+
+def check_rows(headers: Mapping[str, Header]) -> list[RowsInconsistent]:
+    """Find the files whose number of rows differs from that of the rest of their object.
+
+    All files of one object in one collection are columns of one table, so they have the same
+    number of rows, or one; ``timestamps`` may be two points (sample, time) instead, as a clock
+    that is linear between them. Files of the same object with different extra parts (``part00``,
+    ``probe01``) are tables of their own. Of several revisions of a file the latest counts.
+    Source: ONE convention, "row consistency".
+
+    Parameters
+    ----------
+    headers : dict of str to Header
+        Headers by dataset path, relative to the session; a UUID in a name is ignored.
+
+    Returns
+    -------
+    list of RowsInconsistent
+        One problem for each file that differs from the majority of its object; where there is no
+        majority, one for each of the object's files.
+
+    Raises
+    ------
+    ALFInvalid
+        A path is not valid.
+    """
+    latest: dict[str, tuple[str, str]] = {}
+    for path in headers:
+        parsed = parse_dataset_path(without_uuid(path))
+        key = parsed.without_revision
+        latest[key] = max(latest.get(key, ("", path)), (parsed.revision, path))
+    tables: defaultdict[tuple[str, str, str | None], dict[str, int]] = defaultdict(dict)
+    problems = []
+    for key, (_, path) in latest.items():
+        parsed, found = parse_dataset_path(key), headers[path]
+        if found.rows is None:
+            continue
+        if parsed.attribute.startswith("timestamps") and found.shape and len(found.shape) > 1:
+            if found.shape == (2, 2):
+                continue
+            if found.shape[1:] != (1,):
+                problems.append(_wrong_timestamps(path, found.shape))
+                continue
+        tables[parsed.collection, parsed.object, parsed.extra][path] = found.rows
+    for (_, object_name, _), rows in tables.items():
+        problems += _unequal(object_name, rows)
+    return problems
+
+
+def _unequal(object_name: str, rows: dict[str, int]) -> list[RowsInconsistent]:
+    """Return the problems of one object; a file with one row goes with any number."""
+    counts = Counter(n for n in rows.values() if n != 1)
+    if len(counts) < 2:
+        return []
+    (most, files), (_, others) = counts.most_common(2)
+    expected = most if files > others else None
+    listed = ", ".join(f"{path.rpartition('/')[2]} {n}" for path, n in sorted(rows.items()))
+    return [
+        RowsInconsistent(
+            path,
+            "rows",
+            str(n),
+            f"the files of object {object_name!r} differ in their number of rows ({listed})",
+            f"extract {object_name!r} again"
+            + ("" if expected is None else f"; {expected} rows are expected"),
+        )
+        for path, n in rows.items()
+        if n not in (1, expected)
+    ]
+
+
+def _wrong_timestamps(path: str, shape: tuple[int, ...]) -> RowsInconsistent:
+    return RowsInconsistent(
+        path,
+        "shape",
+        str(shape),
+        "timestamps are one time per row, or two rows of (sample, time)",
+        "save a vector, or the first and last sample with their times",
+    )
+
+
+def _refuse(name: str, part: str, text: str, rule: str, fix: str) -> NoReturn:
+    raise FileInvalid(name, part, text[:80], rule, fix)
+
+
+def _npy(file: BinaryIO, size: int, name: str) -> Header:
+    import numpy as np
+    from numpy.lib import format as npy
+
+    try:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
+    except (ValueError, EOFError, TypeError) as error:
+        fix = "write the array again with numpy.save"
+        _refuse(name, "header", str(error), "not the header of an npy file", fix)
+    if dtype.hasobject:
+        _refuse(
+            name,
+            "dtype",
+            str(dtype),
+            "an array of Python objects can run foreign code when loaded",
+            "save an array of numbers or fixed-length text, or a table",
+        )
+    expected = file.tell() + dtype.itemsize * int(np.prod(shape, dtype=object))
+    if size != expected:
+        _refuse(
+            name,
+            "size",
+            str(size),
+            f"an array of shape {shape} and type {dtype.str} makes {expected} bytes",
+            "copy the file again from the rig, or extract it again",
+        )
+    columns = tuple(dtype.names) if dtype.names else None
+    return Header(shape[0] if shape else 1, shape, dtype.str, columns)
+
+
+def _parquet(file: BinaryIO, name: str) -> Header:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_metadata(file)
+        schema = metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError) as error:
+        fix = "copy the file again, or extract it again"
+        _refuse(name, "footer", str(error), "not a whole Parquet file", fix)
+    columns = tuple(c for c in schema.names if not c.startswith("__index_level_"))
+    return Header(metadata.num_rows, (metadata.num_rows, len(columns)), None, columns)
+
+
+def _json(content: bytes | str, name: str) -> None:
+    try:
+        json.loads(content)
+    except ValueError as error:
+        _refuse(name, "content", str(error), "not JSON", "copy the file again from the rig")
+
+
+def _yaml(content: bytes, name: str) -> None:
+    import yaml
+
+    try:
+        yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        fix = "correct the file at the place named"
+        _refuse(name, "content", " ".join(str(error).split()), "not YAML", fix)
+
+
+def _json_lines(file: BinaryIO, name: str) -> Iterable[object]:
+    """Yield the values of a jsonable file, one a line."""
+    for i, line in enumerate(file, start=1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                rule = f"line {i} is not JSON: {error}"
+                fix = "copy the file again from the rig; if it is so there, remove that line"
+                _refuse(name, f"line {i}", repr(line[:60]), rule, fix)
+
+
+def _delimited(file: BinaryIO, delimiter: str, name: str) -> Header:
+    """Count the rows of a delimited table; as for the ONE client, the first line is a header."""
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        lines = csv.reader(text, delimiter=delimiter)
+        first = next(lines, [])
+        rows = sum(1 for line in lines if line)
+    except (csv.Error, UnicodeDecodeError) as error:
+        fix = "save the table as UTF-8 text"
+        _refuse(name, "content", str(error), "not a text table", fix)
+    finally:
+        text.detach()
+    return Header(rows, (rows, len(first)), None, tuple(first))
+
+
+def _magic(file: BinaryIO, extension: str, name: str) -> None:
+    offset, accepted = _MAGIC[extension]
+    found = file.read(offset + 8)[offset:]
+    if not found.startswith(accepted):
+        rule = f"a .{extension} file has {accepted[0]!r} at byte {offset}"
+        _refuse(name, "header", repr(found), rule, "copy the file again, or correct its extension")

@@ -1,0 +1,396 @@
+"""Read the files that a behaviour rig writes, whatever its version.
+
+A rig (iblrig) writes into ``raw_behavior_data`` or ``raw_task_data_NN``: settings (JSON), one JSON
+object per trial, rotary encoder positions and events (text). Their layout changed with the rig's
+version; here the differences end. Times are seconds from the start of the Bpod state machine:
+value + trial start - Bpod start.
+
+Source: IBL behaviour paper (2021, eLife 10:e63711) and its open rig data.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+COLLECTIONS = ("raw_behavior_data", "raw_task_data_*")
+NEWEST = (100, 0, 0)
+"""Version taken for settings that give none: newer than any rule."""
+
+
+class ExtractionError(ValueError):
+    """Raw data can not be turned into trials or wheel; the message says what, where and why.
+
+    Parameters
+    ----------
+    what : str
+        File or quantity at fault.
+    reason : str
+        What is wrong with it.
+    fix : str
+        What to do about it.
+    """
+
+    code = "extraction_failed"
+
+    def __init__(self, what: str, reason: str, fix: str) -> None:
+        super().__init__(what, reason, fix)
+        self.what, self.reason, self.fix = what, reason, fix
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}. To fix: {self.fix}."
+
+
+class RawFileMissing(ExtractionError):
+    """A raw file is not there."""
+
+    code = "raw_file_missing"
+
+
+class RawFileInvalid(ExtractionError):
+    """A raw file is empty, truncated or not in a rig's format."""
+
+    code = "raw_file_invalid"
+
+
+class TrialInvalid(ExtractionError):
+    """A trial breaks the rules of the task: no outcome, or several."""
+
+    code = "trial_invalid"
+
+
+class WheelUnsynchronised(ExtractionError):
+    """The clocks of the rotary encoder and the state machine can not be matched."""
+
+    code = "wheel_unsynchronised"
+
+
+@dataclass(frozen=True)
+class RawTask:
+    """Trials and settings of one run of a task, as the rig wrote them.
+
+    Attributes
+    ----------
+    trials : list of dict
+        One object for each trial.
+    settings : dict
+        Settings of the task; may be empty.
+    """
+
+    trials: Sequence[dict[str, Any]]
+    settings: dict[str, Any]
+
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """Version of the rig; the newest where the settings give none that can be read."""
+        return rig_version(self.settings)
+
+    @property
+    def protocol(self) -> str:
+        """Name of the task protocol, e.g. ``_iblrig_tasks_trainingChoiceWorld4.3.0``."""
+        name = self.settings.get("PYBPOD_PROTOCOL") or self.settings.get("_PROTOCOL") or ""
+        return str(name or (self.trials[0].get("task_protocol", "") if self.trials else ""))
+
+    @cached_property
+    def starts(self) -> Floats:
+        """Start of each trial. Shape (trials,), seconds."""
+        return self._stamps("Trial start timestamp")
+
+    @cached_property
+    def ends(self) -> Floats:
+        """End of each trial. Shape (trials,), seconds."""
+        return self._stamps("Trial end timestamp")
+
+    def _stamps(self, name: str) -> Floats:
+        raw = [t["behavior_data"] for t in self.trials]
+        return np.array([b[name] - b["Bpod start timestamp"] for b in raw], dtype=float)
+
+    def _absolute(self, trial: dict[str, Any], times: Any) -> Floats:
+        raw = trial["behavior_data"]
+        relative = np.asarray(times, dtype=float)
+        return relative + raw["Trial start timestamp"] - raw["Bpod start timestamp"]
+
+    def state(self, name: str) -> Floats:
+        """Return when each trial first entered and left a state.
+
+        Returns
+        -------
+        array
+            Shape (trials, 2), seconds; NaN where the state was not visited or does not exist.
+        """
+        missing = [[np.nan, np.nan]]
+        visits = (t["behavior_data"]["States timestamps"].get(name) for t in self.trials)
+        return np.array(
+            [
+                self._absolute(t, (v or missing)[0])
+                for t, v in zip(self.trials, visits, strict=True)
+            ]
+        ).reshape(-1, 2)
+
+    def visits(self, *names: str) -> list[Floats]:
+        """Return, for each trial, all times at which any of the states was entered, in order."""
+        found = []
+        for trial in self.trials:
+            states = trial["behavior_data"]["States timestamps"]
+            times = [visit[0] for name in names for visit in states.get(name) or []]
+            entered = np.sort(self._absolute(trial, times))
+            found.append(entered[~np.isnan(entered)])
+        return found
+
+    def events(self, prefix: str) -> list[Floats]:
+        """Return, for each trial, the times of all events whose name starts so, in order."""
+        found = []
+        for trial in self.trials:
+            events = trial["behavior_data"]["Events timestamps"]
+            times = [t for name, times in events.items() if name.startswith(prefix) for t in times]
+            found.append(np.sort(self._absolute(trial, times)))
+        return found
+
+
+def rig_version(settings: dict[str, Any]) -> tuple[int, int, int]:
+    """Return the rig's version from its settings.
+
+    ``IBLRIG_VERSION`` counts, else ``IBLRIG_VERSION_TAG``; of text like ``'8.2.1-dev'`` the
+    numbers in front. Settings without a version are taken as the newest.
+    """
+    for key in ("IBLRIG_VERSION", "IBLRIG_VERSION_TAG"):
+        if match := re.match(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?", str(settings.get(key) or "")):
+            major, minor, patch = (int(number or 0) for number in match.groups())
+            return major, minor, patch
+    return NEWEST
+
+
+def find_collection(session: Path | str, collection: str | None = None) -> Path:
+    """Return the folder with a session's raw task data.
+
+    Parameters
+    ----------
+    session : path
+        Session folder.
+    collection : str, optional
+        Folder within it; by default the first of ``raw_behavior_data``, ``raw_task_data_NN`` that
+        holds task data, or the session folder itself.
+
+    Raises
+    ------
+    RawFileMissing
+        There is no such folder with task data.
+    """
+    session = Path(session)
+    patterns = (collection,) if collection else (*COLLECTIONS, ".")
+    for pattern in patterns:
+        for folder in sorted(session.glob(pattern)) if pattern != "." else [session]:
+            if any(folder.glob("_iblrig_taskData.raw*.jsonable")):
+                return folder
+    raise RawFileMissing(
+        "_iblrig_taskData.raw.jsonable",
+        f"not in {collection or ' or '.join(COLLECTIONS)} of {session.name}",
+        "copy the session's raw task data from the rig",
+    )
+
+
+def read_task(session: Path | str, collection: str | None = None) -> RawTask:
+    """Read trials and settings of a session.
+
+    Parameters
+    ----------
+    session : path
+        Session folder.
+    collection : str, optional
+        Folder within it, see :func:`find_collection`.
+
+    Raises
+    ------
+    RawFileMissing
+        No task data, or no settings.
+    RawFileInvalid
+        A file is not what a rig writes; the line is named.
+    """
+    folder = find_collection(session, collection)
+    path = _find(folder, "_iblrig_taskSettings.raw*.json")
+    try:
+        settings = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise RawFileInvalid(
+            path.name, f"not JSON: {error}", "copy it again from the rig"
+        ) from error
+    data = _find(folder, "_iblrig_taskData.raw*.jsonable")
+    return RawTask(read_task_data(data), settings)
+
+
+def read_task_data(path: Path | str) -> list[dict[str, Any]]:
+    """Read a file of trials, one JSON object a line.
+
+    Raises
+    ------
+    RawFileInvalid
+        No trial, a line that is not JSON, or an object that is not a trial.
+    """
+    path, trials = Path(path), []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                trial = json.loads(line)
+            except ValueError as error:
+                raise RawFileInvalid(
+                    path.name,
+                    f"line {number} is not JSON ({error})",
+                    "copy the file again from the rig; if it is so there, remove that line",
+                ) from error
+            if not isinstance(trial, dict) or not set(trial.get("behavior_data", ())).issuperset(
+                _STAMPS
+            ):
+                raise RawFileInvalid(
+                    path.name,
+                    f"line {number} has no behavior_data with states, events and time stamps",
+                    "check that the file is the task data of a rig",
+                )
+            trials.append(trial)
+    if not trials:
+        fix = "the task was stopped before a trial ended: nothing to extract"
+        raise RawFileInvalid(path.name, "no trials", fix)
+    return trials
+
+
+_STAMPS = {
+    "Bpod start timestamp",
+    "Trial start timestamp",
+    "Trial end timestamp",
+    "States timestamps",
+    "Events timestamps",
+}
+
+
+@dataclass(frozen=True)
+class EncoderLog:
+    """A rotary encoder file, cleaned.
+
+    Attributes
+    ----------
+    times : array
+        Shape (rows,), microseconds in the encoder's clock, unwrapped.
+    values : array
+        Shape (rows,). Positions: ticks, 1024 to a turn. Events: 1 stimulus hidden, 2 stimulus on,
+        3 closed loop, 4 stimulus frozen.
+    """
+
+    times: Floats
+    values: Floats
+
+
+def read_encoder_positions(folder: Path | str) -> EncoderLog:
+    """Read the rotary encoder's positions from a folder of raw task data.
+
+    Raises
+    ------
+    RawFileMissing, RawFileInvalid
+        No file, or no complete row in it.
+    """
+    path = _find(Path(folder), "_iblrig_encoderPositions.raw*.ssv")
+    return _read_encoder(path, b"Position", ["label", "times", "values", "clock"])
+
+
+def read_encoder_events(folder: Path | str) -> EncoderLog:
+    """Read the events that the state machine sent to the rotary encoder.
+
+    Raises
+    ------
+    RawFileMissing, RawFileInvalid
+        No file, or no complete row in it.
+    """
+    path = _find(Path(folder), "_iblrig_encoderEvents.raw*.ssv")
+    return _read_encoder(path, b"Event", ["label", "times", "source", "values", "clock"])
+
+
+def _find(folder: Path, pattern: str) -> Path:
+    """Return the file of a pattern; its name may hold extra parts such as a UUID."""
+    if path := next(iter(sorted(folder.glob(pattern))), None):
+        return path
+    raise RawFileMissing(
+        pattern.replace("raw*", "raw"), f"not in {folder.name}", "copy it from the rig"
+    )
+
+
+def _read_encoder(path: Path, label: bytes, labelled: list[str]) -> EncoderLog:
+    """Read either layout: ``time value`` (rig 5 and later) or labelled with a wall clock."""
+    import pandas as pd
+
+    with path.open("rb") as file:
+        old = file.readline().startswith(label)
+    columns = labelled if old else ["times", "values"]
+    # Each line ends in a space, which reads as one more column; longer lines are corrupt.
+    table = pd.read_csv(
+        path,
+        sep=" ",
+        header=None,
+        names=[*columns, "end"],
+        usecols=[c for c in columns if c in ("times", "values", "clock")],
+        on_bad_lines="skip",
+        encoding_errors="replace",
+    )
+    for column in ("times", "values"):
+        table[column] = pd.to_numeric(table[column], errors="coerce")
+    table = table.dropna().drop_duplicates(keep="first")
+    if table.empty:
+        fix = "copy the file again from the rig"
+        raise RawFileInvalid(path.name, "no complete row", fix)
+    rows = _in_order(table["times"].to_numpy(float))
+    times, values = rows.times, table["values"].to_numpy(float)[rows.order]
+    if old:
+        clock = table["clock"].to_numpy(str)[rows.order]
+        whole = np.array([len(text) == len("2019-02-07T16:49:20.5192064+00:00") for text in clock])
+        if not whole.any():
+            fix = "copy the file again from the rig"
+            raise RawFileInvalid(path.name, "no row with a whole wall-clock time", fix)
+        times, values, clock = times[whole], values[whole], clock[whole]
+        in_milliseconds = times[-1] / (_seconds_between(clock[0], clock[-1]) + 1e-6) < 1e5
+    else:
+        # No session is shorter than 20 s: such a span means that the unit is milliseconds.
+        in_milliseconds = (times[-1] - times[0]) / 1e6 < 20
+    return EncoderLog(times * 1000 if in_milliseconds else times, values)
+
+
+def _seconds_between(first: str, last: str) -> int:
+    """Return the whole seconds between two wall-clock times, as if within one day."""
+    a, b = (datetime.strptime(text[:25], "%Y-%m-%dT%H:%M:%S.%f") for text in (first, last))
+    return (b - a).seconds
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    times: Floats
+    order: npt.NDArray[np.intp]
+
+
+def _in_order(raw: Floats) -> _Ordered:
+    """Repair the time stamps of an encoder and give the order of its rows.
+
+    The counter has 32 bits and starts anew; two rows may be swapped; the first may be corrupt.
+    """
+    times, order, first = raw.copy(), np.arange(raw.size), 0
+    for i in map(int, np.flatnonzero(np.diff(raw) < 0)):
+        back = times[i] - times[i + 1]
+        if i <= 1:
+            first = i + 1
+        elif back > 0 and 32 - np.log2(back) < 0.2:
+            times[i + 1 :] += 2**32
+        elif times[i] > times[i + 1] > times[i - 1]:
+            times[[i, i + 1]] = times[[i + 1, i]]
+            order[[i, i + 1]] = order[[i + 1, i]]
+        else:
+            by_time = np.argsort(times, kind="stable")
+            times, order = times[by_time], order[by_time]
+    return _Ordered(times[first:], order[first:])
