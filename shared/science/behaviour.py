@@ -130,22 +130,26 @@ def median_interval(
     median, low, high : arrays of float, shape (n_samples,)
         NaN for a sample without finite values.
     """
-    rng = np.random.default_rng(seed)
+    ordered = [np.sort(sample[np.isfinite(sample)]) for sample in samples]
     out = np.full((3, len(samples)), np.nan)
-    for i, sample in enumerate(samples):
-        ordered = np.sort(sample[np.isfinite(sample)])
-        n = ordered.size
-        if n == 0:
-            continue
-        lower = (n + 1) // 2  # rank of the (lower) middle value
-        u = rng.beta(lower, n + 1 - lower, n_resamples)
-        medians = ordered[np.minimum((u * n).astype(int), n - 1)]
-        if n % 2 == 0:
-            # The next order statistic, given the one below it.
-            v = u + (1 - u) * rng.beta(1, n - lower, n_resamples)
-            medians = (medians + ordered[np.minimum((v * n).astype(int), n - 1)]) / 2
-        out[0, i] = np.median(ordered)
-        out[1:, i] = np.quantile(medians, [alpha / 2, 1 - alpha / 2])
+    n = np.array([values.size for values in ordered], int)
+    some = np.flatnonzero(n)
+    if some.size == 0:
+        return out[0], out[1], out[2]
+    values, n = np.concatenate(ordered), n[some][:, None]
+    start = np.cumsum(n, axis=0) - n
+    lower = (n + 1) // 2  # rank of the (lower) middle value
+    rng = np.random.default_rng(seed)
+    u = rng.beta(lower, n + 1 - lower, (some.size, n_resamples))
+    # Given one order statistic, the next one is the least of the remaining draws above it.
+    above = u + (1 - u) * (1 - rng.random(u.shape) ** (1 / np.maximum(n - lower, 1)))
+    v = np.where(n % 2 == 0, above, u)
+    drawn = [values[start + np.minimum((w * n).astype(int), n - 1)] for w in (u, v)]
+    medians = np.sort((drawn[0] + drawn[1]) / 2, axis=1)
+    last = n_resamples - 1
+    out[0, some] = (values[start + lower - 1] + values[start + n // 2])[:, 0] / 2
+    out[1, some] = medians[:, round(alpha / 2 * last)]
+    out[2, some] = medians[:, round((1 - alpha / 2) * last)]
     return out[0], out[1], out[2]
 
 
