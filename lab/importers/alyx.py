@@ -1,0 +1,473 @@
+"""``fornix import alyx``: copy a running Alyx, in the order in which rows refer to each other.
+
+Lists are read by limit and offset. Several of Alyx's lists have no order, so that a page may
+repeat rows of another and miss some: identifiers seen are counted against the list's ``count``
+and the list is read again while some are missing. Sessions and their datasets are read one
+session at a time, because only the session's detail has all its fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from lab.client import ClientError, NotFound, Refused
+
+from .alyx_source import AlyxSource, NoAlyx
+from .carrier import Carrier, Row
+from .identifiers import derived
+
+CHUNK = 25
+"""Sessions read and sent between two commits of the journal."""
+
+PASSES = 3
+"""Times that a list without order is read before rows that did not show up are given up."""
+
+SECRET_KEYS = ("Access key ID", "Secret access key")
+"""Credentials that Alyx keeps in the ``json`` of data repositories; never copied."""
+
+
+class Unfit(Exception):
+    """A row of the source cannot be carried; the message says why."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One list of Alyx that is copied row by row.
+
+    Attributes
+    ----------
+    resource : str
+        Route of the list, and resource of Fornix.
+    carried : str
+        Fields that are copied, separated by spaces.
+    computed : str
+        Fields that Fornix computes itself, or that repeat other rows.
+    key : str
+        Field that names a row in the report; ``'id'`` for the identifier.
+    convert : callable, optional
+        Changes a row before it is sent; raises :class:`Unfit`.
+    filters : tuple of (str, str)
+        Query of the list.
+    """
+
+    resource: str
+    carried: str
+    computed: str = ""
+    key: str = "id"
+    convert: Callable[[AlyxImport, Row], None] | None = None
+    filters: tuple[tuple[str, str], ...] = ()
+
+
+class AlyxImport:
+    """Copies an Alyx into Fornix.
+
+    Parameters
+    ----------
+    source : AlyxSource
+        Where to read.
+    carrier : Carrier
+        Where to send, with the journal.
+    """
+
+    def __init__(self, source: AlyxSource, carrier: Carrier) -> None:
+        self.source = source
+        self.carrier = carrier
+        self.journal = carrier.journal
+
+    def run(self) -> None:
+        """Copy everything that is not yet behind, according to the journal."""
+        for step in BEFORE_SESSIONS:
+            self._copy_list(step)
+        self._list_sessions()
+        self._copy_sessions()
+        for step in AFTER_SESSIONS:
+            self._copy_list(step)
+        self._mention_the_rest()
+
+    # Lists
+
+    def _copy_list(self, step: Step) -> None:
+        """Copy a list, from the page that was reached."""
+        name = " ".join([step.resource, *(f"{k}={v}" for k, v in step.filters)])
+        if self.journal.get(name + " done"):
+            return
+        for _ in range(PASSES):
+            count = self._read_list(name, step)
+            missing = count - self.journal.count(name)
+            if missing <= 0:
+                break
+            self.journal.set(name + " offset", 0)
+        else:
+            self.carrier.refuse(
+                step.resource,
+                f"{missing} rows",
+                f"the source counts more rows than its list showed in {PASSES} readings",
+            )
+        self.journal.set(name + " done", True)
+
+    def _read_list(self, name: str, step: Step) -> int:
+        """Read a list once, from the offset reached; return its length."""
+        offset = self.journal.get(name + " offset", 0)
+        while True:
+            try:
+                count, rows = self.source.page("/" + step.resource, offset, **dict(step.filters))
+            except NotFound:
+                if offset:
+                    raise
+                self.journal.note(f"the source has no {step.resource}")
+                return 0
+            with self.journal.transaction():
+                self.carrier.carry(step.resource, self._fit_rows(name, step, rows))
+                offset += len(rows)
+                self.journal.set(name + " offset", offset)
+            self.carrier.progress(step.resource, offset, count)
+            if offset >= count or not rows:
+                return count
+
+    def _fit_rows(self, name: str, step: Step, rows: list[Any]) -> Iterator[Row]:
+        """Yield what is sent of the rows not seen before."""
+        for row in rows:
+            try:
+                if not isinstance(row, dict):
+                    raise Unfit("the source shows something that is no row")
+                key = str(_identifier(row) or "" if step.key == "id" else row.get(step.key) or "")
+                if not key and step.convert is None:
+                    raise Unfit("the row has no identifier")
+                fit = self.fit(step, row)
+                key = key or fit["id"]
+            except Unfit as problem:
+                shown = str(row)[:200]
+                if self.journal.add(name, ["unfit " + shown], "unfit"):
+                    self.carrier.refuse(step.resource, shown, str(problem))
+                continue
+            # What later rows refer to by id and Fornix by name is kept as the item's state.
+            if self.journal.add(name, [key], "seen"):
+                if "id" in fit and step.key != "id":
+                    self.journal.add(f"name of {step.resource}", [fit["id"]], key)
+                yield fit
+
+    def fit(self, step: Step, row: Row) -> Row:
+        """Return the part of a row that is carried; note fields that nothing is known about."""
+        carried, computed = step.carried.split(), step.computed.split()
+        result = {k: row[k] for k in carried if k in row}
+        if identifier := _identifier(row):
+            result["id"] = identifier
+        for field, value in row.items():
+            if field not in {"id", "url", *carried, *computed} and value not in (None, "", [], {}):
+                self.journal.note(f"{step.resource}: the field {field!r} is not carried")
+        if step.convert:
+            step.convert(self, result)
+        return result
+
+    # Sessions and datasets
+
+    def _list_sessions(self) -> None:
+        """Write down the identifiers of all sessions."""
+        if self.journal.get("sessions listed"):
+            return
+        for _ in range(PASSES):
+            offset, count = self.journal.get("sessions offset", 0), 1
+            while offset < count:
+                count, rows = self.source.page("/sessions", offset)
+                with self.journal.transaction():
+                    for row in rows:
+                        self._note_session(row)
+                    offset += len(rows)
+                    self.journal.set("sessions offset", offset)
+                self.carrier.progress("list of sessions", offset, count)
+                if not rows:
+                    break
+            if self.journal.count("sessions") >= count:
+                break
+            self.journal.set("sessions offset", 0)
+        else:
+            missing = count - self.journal.count("sessions")
+            reason = f"the source counts more rows than its list showed in {PASSES} readings"
+            self.carrier.refuse("sessions", f"{missing} rows", reason)
+        self.journal.set("sessions listed", True)
+
+    def _note_session(self, row: Any) -> None:
+        identifier = _identifier(row) if isinstance(row, dict) else None
+        if identifier:
+            self.journal.add("sessions", [identifier], "listed")
+        elif self.journal.add("sessions", ["unfit " + str(row)[:200]], "unfit"):
+            self.carrier.refuse("sessions", str(row)[:200], "the row has no identifier")
+
+    def _copy_sessions(self) -> None:
+        """Copy the sessions listed with their datasets; children after their parents."""
+        state, rounds = "listed", 0
+        while True:
+            before = self.journal.count("sessions", "done")
+            while chunk := self.journal.items("sessions", state, CHUNK):
+                self._copy_chunk(chunk, f"waiting {rounds}")
+            waiting = self.journal.count("sessions", f"waiting {rounds}")
+            if not waiting:
+                return
+            if state != "listed" and self.journal.count("sessions", "done") == before:
+                self.journal.set("cut parents", True)
+            state, rounds = f"waiting {rounds}", rounds + 1
+
+    def _copy_chunk(self, eids: list[str], waiting: str) -> None:
+        """Copy some sessions and their datasets; commit when the server has all."""
+        with self.journal.transaction():
+            rows = []
+            for eid in eids:
+                row = self._session(eid)
+                if row is None:
+                    self.journal.mark("sessions", [eid], "not carried")
+                elif self._must_wait(row):
+                    self.journal.mark("sessions", [eid], waiting)
+                else:
+                    rows.append(row)
+            refused = self.carrier.carry("sessions", rows)
+            self.journal.mark("sessions", refused, "not carried")
+            sent = [row["id"] for row in rows if row["id"] not in refused]
+            self.carrier.carry("datasets", (d for eid in sent for d in self._datasets(eid)))
+            self.journal.mark("sessions", sent, "done")
+        behind = self.journal.count("sessions", "done")
+        self.carrier.progress("sessions", behind, self.journal.count("sessions"))
+
+    def _session(self, eid: str) -> Row | None:
+        """Return a session's row, or None after accounting for why there is none."""
+        try:
+            row = self.source.get(f"/sessions/{eid}")
+            if not isinstance(row, dict) or _identifier(row) != eid:
+                raise Unfit("the source shows another row under the session's address")
+            return self.fit(SESSIONS, row)
+        except Unfit as problem:
+            self.carrier.refuse("sessions", eid, str(problem))
+        except NotFound as error:
+            self.carrier.refuse("sessions", eid, "deleted from the source meanwhile", str(error))
+        except Refused as error:
+            if error.status != 500:
+                raise
+            self.carrier.refuse("sessions", eid, "the source fails to show it", str(error))
+        return None
+
+    def _must_wait(self, row: Row) -> bool:
+        """Say whether a session's parent is still to come; cut the link if it never will."""
+        parent = row.get("parent_session")
+        if not parent:
+            return False
+        state = self.journal.state("sessions", parent)
+        if state == "done":
+            return False
+        if state in (None, "not carried") or self.journal.get("cut parents"):
+            row["parent_session"] = None
+            self.journal.note("sessions whose parent session could not be carried: carried alone")
+            return False
+        return True
+
+    def _datasets(self, eid: str) -> Iterator[Row]:
+        """Yield the rows of a session's datasets."""
+        for row in self.source.rows("/datasets", session=eid):
+            try:
+                if not isinstance(row, dict) or not _identifier(row):
+                    raise Unfit("the row has no identifier")
+                fit = self.fit(DATASETS, row)
+                if fit.get("session") != eid:
+                    raise Unfit("the source shows a dataset of another session")
+                yield fit
+            except Unfit as problem:
+                self.carrier.refuse("datasets", str(row)[:200], str(problem))
+
+    def _mention_the_rest(self) -> None:
+        """Note how many rows there are of what is not copied."""
+        for route, why in NOT_COPIED.items():
+            try:
+                count, _ = self.source.page("/" + route, 0)
+            except (ClientError, NoAlyx):
+                continue
+            if count:
+                self.journal.note(f"{count} rows of {route} are not copied: {why}")
+
+    def name_of(self, resource: str, identifier: Any) -> str:
+        """Return the name of a row that was referred to by its identifier.
+
+        Raises
+        ------
+        Unfit
+            No such row was seen.
+        """
+        name = self.journal.state(f"name of {resource}", str(identifier))
+        if name is None:
+            raise Unfit(f"refers to a row of {resource} that the source does not list")
+        return name
+
+
+def _identifier(row: Row) -> str | None:
+    """Return a row's UUID, from its ``id`` or else from the end of its ``url``."""
+    for text in (row.get("id"), str(row.get("url") or "")[-36:]):
+        try:
+            return str(UUID(text))
+        except (TypeError, ValueError, AttributeError):
+            continue
+    return None
+
+
+def _bare(reference: Any) -> str | None:
+    """Return the UUID of a row given by its address or identifier."""
+    if reference in (None, ""):
+        return None
+    try:
+        return str(UUID(str(reference)[-36:]))
+    except ValueError:
+        raise Unfit(f"refers to {str(reference)[:100]!r}, which is no address of a row") from None
+
+
+def _session(_: AlyxImport, row: Row) -> None:
+    row["parent_session"] = _bare(row.get("parent_session"))
+
+
+def _dataset(_: AlyxImport, row: Row) -> None:
+    row["session"] = _bare(row.get("session"))
+    row["hash"] = row.get("hash") or None
+    records = row.get("file_records") or []
+    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+        raise Unfit("its file records are not a list of rows")
+    kept = ("id", "data_repository", "relative_path", "exists", "json")
+    row["file_records"] = [{k: r[k] for k in kept if k in r} for r in records]
+
+
+def _repository(job: AlyxImport, row: Row) -> None:
+    settings = row.get("json")
+    if isinstance(settings, dict) and any(key in settings for key in SECRET_KEYS):
+        row["json"] = {k: v for k, v in settings.items() if k not in SECRET_KEYS}
+        job.journal.note("data-repository: access keys in the json are not copied")
+
+
+def _user(job: AlyxImport, row: Row) -> None:
+    job.journal.note("users come without passwords: invite them")
+
+
+def _restriction(job: AlyxImport, row: Row) -> None:
+    if not row.get("subject") or not row.get("start_time"):
+        raise Unfit("the restriction has no subject or no start")
+    if "id" not in row:  # Alyx does not show it
+        key = (job.source.url, str(row["subject"]), str(row["start_time"]))
+        row["id"] = str(derived("water-restriction", *key))
+
+
+def _surgery(job: AlyxImport, row: Row) -> None:
+    """Turn the identifiers of Alyx's raw rows into the names that the API's relations use."""
+    row["subject"] = job.name_of("subjects", row.get("subject"))
+    for field, resource in (("users", "users"), ("procedures", "procedures")):
+        row[field] = [job.name_of(resource, i) for i in row.get(field) or []]
+
+
+SESSIONS = Step(
+    "sessions",
+    "subject users location procedures lab projects type task_protocol number start_time end_time"
+    " narrative parent_session n_trials n_correct_trials extended_qc qc json auto_datetime",
+    "project notes wateradmin_session_related data_dataset_session_related probe_insertion"
+    " field_of_view",
+    convert=_session,
+)
+
+DATASETS = Step(
+    "datasets",
+    "name created_by created_datetime dataset_type data_format collection session file_size hash"
+    " version file_records auto_datetime revision default_dataset tags qc json",
+    "experiment_number protected public",
+    convert=_dataset,
+)
+
+BEFORE_SESSIONS = (
+    Step(
+        "data-repository",
+        "name timezone globus_path globus_endpoint_id hostname data_url repository_type"
+        " globus_is_personal json",
+        key="name",
+        convert=_repository,
+    ),
+    Step(
+        "labs",
+        "name institution address timezone repositories reference_weight_pct zscore_weight_pct"
+        " json",
+        key="name",
+    ),
+    Step(
+        "users",
+        "username email lab allowed_users is_stock_manager is_public_user",
+        "subjects_responsible",
+        key="username",
+        convert=_user,
+    ),
+    Step("projects", "name description users json", key="name"),
+    Step("dataset-types", "name filename_pattern description created_by json", key="name"),
+    Step(
+        "data-formats",
+        "name description file_extension matlab_loader_function python_loader_function json",
+        key="name",
+    ),
+    Step("revisions", "name description created_datetime json", key="name"),
+    Step("tags", "name description protected public hash json", "datasets sessions", key="name"),
+    Step("water-type", "name json", key="name"),
+    Step("procedures", "name description json", key="name"),
+    Step("locations", "name lab json", key="name"),
+    Step(
+        "subjects",
+        "nickname responsible_user birth_date death_date species sex litter strain source line"
+        " projects lab description json",
+        "age_weeks session_projects alive reference_weight last_water_restriction expected_water"
+        " remaining_water weighings water_administrations",
+        key="nickname",
+    ),
+)
+
+AFTER_SESSIONS = (
+    Step(
+        "datasets",
+        DATASETS.carried,
+        DATASETS.computed,
+        convert=_dataset,
+        filters=(("django", "session__isnull,True"),),
+    ),
+    Step(
+        "chronic-insertions",
+        "name subject lab model start_time serial json",
+        "probe_insertion",
+    ),
+    Step(
+        "insertions",
+        "session model name json serial auto_datetime chronic_insertion datasets",
+        "session_info",
+    ),
+    Step(
+        "trajectories",
+        "probe_insertion chronic_insertion x y z depth theta phi roll provenance"
+        " coordinate_system datetime json",
+        "session probe_name subject",
+    ),
+    Step("channels", "axial lateral x y z brain_region trajectory_estimate json"),
+    Step("weighings", "subject date_time weight user"),
+    Step(
+        "water-administrations",
+        "subject date_time water_administered water_type user session adlib",
+    ),
+    Step(
+        "water-restriction",
+        "subject start_time end_time water_type reference_weight",
+        convert=_restriction,
+    ),
+    Step(
+        "surgeries",
+        "name json subject users procedures narrative start_time end_time outcome_type"
+        " implant_weight",
+        "lab location",
+        convert=_surgery,
+    ),
+    Step("notes", "user date_time content_type object_id text json", "image"),
+)
+
+NOT_COPIED = {
+    "tasks": "they are made anew from the sessions' data",
+    "fields-of-view": "copy them with their own programs",
+    "chronic-recordings": "Alyx has no list of them",
+    "downloads": "a record of the old server's use",
+    "data-notices": "they speak of the old server's data",
+}
+"""Routes that are left behind, and why."""

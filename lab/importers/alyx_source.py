@@ -1,0 +1,94 @@
+"""Read a running Alyx through its REST API: politely, patiently, and with doubt.
+
+Contract: Alyx 3.6 REST. Lists answer ``count`` and ``results`` for any ``limit`` and ``offset``;
+429 and 503 carry ``Retry-After``; errors of the server's database surface as 500, and do so again
+when the request is repeated.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lab.client import Client, Settings
+
+PAGE = 1000
+"""Rows asked for at once: the most that Alyx gives."""
+
+BUSY = frozenset({429, 502, 503, 504})
+"""Answers after which Alyx is asked again."""
+
+
+class NoAlyx(Exception):
+    """The source answers otherwise than Alyx does."""
+
+
+class AlyxSource:
+    """A running Alyx (or Fornix, which speaks the same language).
+
+    Parameters
+    ----------
+    settings : Settings
+        Address and account.
+    rate : float
+        Requests per second at most; Alyx throttles at 550 per minute. 0: no limit.
+    sleep : callable
+        Waits a number of seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        rate: float = 8.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = settings.url
+        self._client = Client(settings, sleep, transient=BUSY)
+        self._interval = 1 / rate if rate else 0.0
+        self._sleep = sleep
+        self._next = 0.0
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return the JSON at a path, keeping the distance between requests.
+
+        Raises
+        ------
+        ClientError
+            The source refuses or cannot be reached.
+        """
+        wait = self._next - time.monotonic()
+        if wait > 0:
+            self._sleep(wait)
+        self._next = time.monotonic() + self._interval
+        return self._client.get(path, **query)
+
+    def page(self, path: str, offset: int, **filters: Any) -> tuple[int, list[Any]]:
+        """Return the number of rows of a list and up to ``PAGE`` of them from an offset.
+
+        Raises
+        ------
+        NoAlyx
+            The answer is no list of rows.
+        """
+        answer = self.get(path, limit=PAGE, offset=offset, **filters)
+        if isinstance(answer, list):
+            return len(answer), answer[offset:]
+        try:
+            count, results = int(answer["count"]), answer["results"]
+        except (KeyError, TypeError, ValueError):
+            results = None
+        if not isinstance(results, list):
+            raise NoAlyx(f"{self.url}{path} does not answer a list as Alyx does")
+        return count, results
+
+    def rows(self, path: str, **filters: Any) -> Iterator[Any]:
+        """Iterate over all rows of a list that fits in few pages."""
+        offset, count = 0, 1
+        while offset < count:
+            count, results = self.page(path, offset, **filters)
+            if not results:
+                return
+            yield from results
+            offset += len(results)

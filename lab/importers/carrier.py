@@ -1,0 +1,137 @@
+"""Send rows to Fornix and keep account of each: created, unchanged, kept, not carried."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from lab.client import plain
+
+from .journal import Journal
+
+Row = dict[str, Any]
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being carried, how many are behind, and of how many (None: not known)."""
+
+MAX_ROWS = 200
+"""Rows that ``POST /import`` takes at once."""
+
+CONFLICT = 409
+"""Status of a row that is there with other content."""
+
+MAX_BYTES = 1_000_000
+"""Body size at which a batch is cut; a function behind API Gateway takes 6 MB."""
+
+
+class Api(Protocol):
+    """What an import needs of a client of the HTTP API."""
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return the JSON answer of a GET."""
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """Return the JSON answer of a POST."""
+
+
+class Carrier:
+    """Carries rows into one Fornix.
+
+    Parameters
+    ----------
+    api : Api
+        Client of an administrator.
+    journal : Journal
+        What happened so far.
+    dry_run : bool
+        Send nothing; count what would be sent.
+    progress : callable, optional
+        See :data:`Progress`.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        journal: Journal,
+        *,
+        dry_run: bool = False,
+        progress: Progress = lambda what, done, total: None,
+    ) -> None:
+        self.api = api
+        self.journal = journal
+        self.dry_run = dry_run
+        self.progress = progress
+
+    def send(self, resource: str, rows: Iterable[Row]) -> dict[str, Row]:
+        """Send rows of one resource, in batches; return what the server refused, by id.
+
+        A row that the server has under the same identifier with other content is left as it is
+        there: counted as ``kept``, not as refused.
+        """
+        refused: dict[str, Row] = {}
+        for batch in _batches(rows):
+            if self.dry_run:
+                self.journal.tally(resource, "to send", len(batch))
+                continue
+            answer = self.api.post("/import", {"resource": resource, "rows": batch})
+            for outcome in ("created", "unchanged"):
+                self.journal.tally(resource, outcome, answer[outcome])
+            for item in answer["refused"]:
+                if item["status"] == CONFLICT and item.get("existing", item["id"]) == item["id"]:
+                    self.journal.tally(resource, "kept")
+                else:
+                    refused[str(item["id"])] = item
+        return refused
+
+    def carry(self, resource: str, rows: Iterable[Row]) -> set[str]:
+        """Send rows; account for those that the server refused and return their ids."""
+        refused = self.send(resource, rows)
+        for id_, item in refused.items():
+            detail = _message(item["detail"])
+            self.refuse(resource, id_, f"the server refuses it: {_pattern(detail)}", detail)
+        return set(refused)
+
+    def refuse(self, resource: str, id_: str, reason: str, detail: str = "", n: int = 1) -> None:
+        """Account for what cannot be carried.
+
+        Parameters
+        ----------
+        resource : str
+            What it is, e.g. ``'datasets'``.
+        id_ : str
+            Its identifier, name or path.
+        reason : str
+            Why, in words that many rows share; the report groups by it.
+        detail : str
+            What is special to this one; by default the reason.
+        n : int
+            How many it stands for, e.g. the files of a folder.
+        """
+        self.journal.tally(resource, "not carried", n)
+        self.journal.refuse(resource, id_, reason, detail or reason)
+
+
+def _message(detail: Any) -> str:
+    """Return the server's reason as one line."""
+    return detail if isinstance(detail, str) else plain(detail)
+
+
+def _pattern(detail: str) -> str:
+    """Return a reason without what is special to one row, so that the report can group by it."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "…", detail)
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Cut rows into batches that one request holds."""
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        length = len(json.dumps(row))
+        if batch and (len(batch) == MAX_ROWS or size + length > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(row)
+        size += length
+    if batch:
+        yield batch

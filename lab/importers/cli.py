@@ -1,0 +1,250 @@
+"""``fornix import``: the commands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+from lab.client import Client, ClientError, Settings, settings
+
+from . import report as reports
+from .carrier import Carrier
+from .journal import Journal, JournalInUse
+from .sessions import Repository
+
+NOT_ALL_CARRIED = 1
+"""Exit code when the import came to its end but something could not be carried."""
+
+
+def _common(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that all imports have."""
+    options = [
+        click.option("--dry-run", is_flag=True, help="Read everything, send nothing, report."),
+        click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
+        click.option(
+            "--report",
+            "report_path",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Where the whole report goes. [default: beside the journal]",
+        ),
+        click.option(
+            "--journal",
+            "journal_path",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="File that remembers what is done. [default: one for each source and server]",
+        ),
+        click.option("--restart", is_flag=True, help="Forget the journal: begin at the start."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_repository_options = [
+    click.option("--repository", metavar="NAME", help="Data repository in which bytes stay."),
+    click.option("--url", metavar="URL", help="Address under which the repository is served."),
+]
+
+
+def _with_repository(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_repository_options):
+        command = option(command)
+    return command
+
+
+@click.group("import")
+def import_() -> None:
+    """Bring an Alyx, ONE tables or a folder into Fornix, keeping all ids.
+
+    An import may be interrupted at any time: the same command goes on where it stopped, and may
+    be repeated when it is done. The server is that of `fornix login`; the account must be an
+    administrator's. Exit code 0: all carried; 1: something could not be, see the report.
+    """
+
+
+@import_.command("alyx")
+@click.argument("source_url", metavar="URL")
+@click.option("--user", envvar="ALYX_LOGIN", help="Alyx user name. [env: ALYX_LOGIN]")
+@click.option("--password", envvar="ALYX_PWD", help="[env: ALYX_PWD; asked for if absent]")
+@click.option("--token", envvar="ALYX_TOKEN", help="Alyx token instead. [env: ALYX_TOKEN]")
+@click.option("--rate", default=8.0, show_default=True, help="Requests per second at most.")
+@_common
+def import_alyx(
+    source_url: str,
+    user: str | None,
+    password: str | None,
+    token: str | None,
+    rate: float,
+    **common: Any,
+) -> None:
+    """Copy a running Alyx through its REST API.
+
+    Example: fornix import alyx https://alyx.example.org --user ada --dry-run
+    """
+    from .alyx import AlyxImport
+    from .alyx_source import AlyxSource, NoAlyx
+
+    if not token:
+        user = user or click.prompt("Alyx user name")
+        password = password or click.prompt("Alyx password", hide_input=True)
+    account = Settings(source_url.rstrip("/"), user, password, token)
+
+    def job(carrier: Carrier) -> None:
+        try:
+            AlyxImport(AlyxSource(account, rate=rate), carrier).run()
+        except NoAlyx as error:
+            raise click.ClickException(str(error)) from error
+
+    _run(job, f"alyx {account.url}", **common)
+
+
+@import_.command("one")
+@click.argument("tables", type=click.Path(exists=True, path_type=Path))
+@_with_repository
+@_common
+def import_one(tables: Path, repository: str | None, url: str | None, **common: Any) -> None:
+    """Register what ONE cache tables list: a folder with sessions.pqt and datasets.pqt, or a zip.
+
+    The bytes stay where they are; say where with --repository and --url, for example
+    --repository flatiron --url https://ibl.flatironinstitute.org/public
+    """
+    from .one_tables import NoTables, TablesImport, open_tables
+
+    def job(carrier: Carrier) -> None:
+        try:
+            with open_tables(tables) as (sessions, datasets):
+                if repository is None:
+                    carrier.journal.note("no --repository: datasets have no place to load from")
+                TablesImport(sessions, datasets, carrier, _repository(repository, url)).run()
+        except NoTables as error:
+            raise click.ClickException(str(error)) from error
+
+    _run(job, f"one {tables.resolve()}", **common)
+
+
+@import_.command("folder")
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--lab", help="Lab of sessions that no folder 'LAB/Subjects' contains.")
+@_with_repository
+@_common
+def import_folder(
+    path: Path, lab: str | None, repository: str | None, url: str | None, **common: Any
+) -> None:
+    """Register an ALF tree on disk: [lab/Subjects/]subject/YYYY-MM-DD/number/...
+
+    The bytes stay where they are: --url is the address that serves PATH.
+    """
+    from .folder import FolderImport
+
+    if repository is None:
+        raise click.UsageError("say with --repository where the bytes stay")
+
+    def job(carrier: Carrier) -> None:
+        FolderImport(path, carrier, _repository(repository, url), lab).run()
+
+    _run(job, f"folder {path.resolve()}", **common)
+
+
+def _repository(name: str | None, url: str | None) -> Repository | None:
+    if name is None and url is not None:
+        raise click.UsageError("--url needs --repository: the name of what is served there")
+    return None if name is None else Repository(name, url)
+
+
+def _run(
+    job: Callable[[Carrier], None],
+    source: str,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    report_path: Path | None,
+    journal_path: Path | None,
+    restart: bool,
+) -> None:
+    """Do an import with its journal, progress bars and report; exit with its code."""
+    target = settings()
+    journal_path = journal_path or _state_folder() / f"{_short(source, target.url)}.sqlite"
+    report_path = report_path or journal_path.with_suffix(".json")
+    console = Console(stderr=True)
+    try:
+        journal = Journal(None if dry_run else journal_path)
+    except JournalInUse as error:
+        raise click.ClickException(str(error)) from error
+    try:
+        _open_chapter(journal, source, target.url, restart)
+        with _progress(console, quiet=as_json) as progress:
+            job(Carrier(Client(target), journal, dry_run=dry_run, progress=progress))
+        journal.set("finished", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        report = _save_report(journal, report_path, dry_run)
+    except (ClientError, click.ClickException, KeyboardInterrupt):
+        console.print("The import has stopped. The same command goes on where it stopped.")
+        raise
+    finally:
+        journal.close()
+    if as_json:
+        click.echo(json.dumps(report, indent=1))
+    else:
+        reports.show(report, report_path, console)
+    raise SystemExit(0 if reports.complete(report) else NOT_ALL_CARRIED)
+
+
+def _open_chapter(journal: Journal, source: str, target: str, restart: bool) -> None:
+    """Go on with an unfinished import, or begin a new one."""
+    about = {"source": source, "target": target}
+    if journal.get("about") not in (None, about):
+        raise click.ClickException(f"{journal.path} is the journal of another import")
+    if restart or journal.get("finished"):
+        journal.clear()
+    if journal.get("about") is None:
+        journal.set("about", about)
+        journal.set("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+
+
+def _save_report(journal: Journal, path: Path, dry_run: bool) -> dict[str, Any]:
+    about = journal.get("about")
+    report = reports.summary(
+        journal,
+        **about,
+        dry_run=dry_run,
+        started=journal.get("started"),
+        finished=journal.get("finished"),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reports.save(report, journal, path)
+    return report | {"report": str(path)}
+
+
+@contextmanager
+def _progress(console: Console, quiet: bool) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show a bar for each list that is being carried."""
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bars = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
+    tasks: dict[str, Any] = {}
+
+    def show(what: str, done: int, total: int | None) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done, total=total)
+
+    with bars:
+        yield show
+
+
+def _state_folder() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "fornix" / "imports"
+
+
+def _short(*texts: str) -> str:
+    """Return a file name for a source and a target."""
+    return texts[0].split()[0] + "-" + hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]

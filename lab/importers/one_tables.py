@@ -1,0 +1,261 @@
+"""``fornix import one``: register what ONE cache tables list.
+
+The tables are read in batches, so that millions of datasets need little memory. Tables of older
+clients are understood: identifiers as pairs of integers, a ``project`` column, no quality and no
+default revisions (ONE convention, cache tables).
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from shared.alf.errors import ALFError
+from shared.alf.path import SessionPath, parse_dataset_path, parse_session_path
+
+from .carrier import Carrier, Row
+from .identifiers import from_int_pairs
+from .sessions import Repository, SessionCarrier, dataset_row, session_row
+
+BATCH = 2000
+"""Rows read, sent and committed at a time."""
+
+COLUMNS = {
+    "sessions": {"id", "lab", "subject", "date", "number"},
+    "datasets": {"eid", "id", "rel_path"},
+}
+"""Columns that a table must have; an identifier may be two columns of integers."""
+
+QUALITIES = {"NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"}
+
+
+class NoTables(Exception):
+    """The path holds no ONE tables that can be read; the message says what is wrong."""
+
+
+@contextmanager
+def open_tables(path: Path) -> Iterator[tuple[pq.ParquetFile, pq.ParquetFile]]:
+    """Open the sessions and datasets tables of a folder or of a ``cache.zip``.
+
+    Raises
+    ------
+    NoTables
+        A table is absent or no Parquet file.
+    """
+    with TemporaryDirectory() as scratch:
+        folder = path if path.is_dir() else _unzip(path, Path(scratch))
+        try:
+            sessions = pq.ParquetFile(folder / "sessions.pqt")
+            datasets = pq.ParquetFile(folder / "datasets.pqt")
+        except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+            raise NoTables(f"{path}: {error}") from error
+        with sessions, datasets:
+            for name, columns in COLUMNS.items():
+                table = sessions if name == "sessions" else datasets
+                there = {column.removesuffix("_0") for column in table.schema_arrow.names}
+                if missing := columns - there:
+                    raise NoTables(f"{path}: {name}.pqt lacks the columns {sorted(missing)}")
+            yield sessions, datasets
+
+
+def _unzip(path: Path, scratch: Path) -> Path:
+    """Unpack the two tables of a zip file, wherever in it they lie."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                name = info.filename.rpartition("/")[2]
+                if name in ("sessions.pqt", "datasets.pqt"):
+                    info.filename = name
+                    archive.extract(info, scratch)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise NoTables(f"{path} is neither a folder nor a zip file: {error}") from error
+    return scratch
+
+
+class TablesImport:
+    """Registers the sessions and datasets of ONE tables.
+
+    Parameters
+    ----------
+    sessions, datasets : ParquetFile
+        The tables.
+    carrier : Carrier
+        Where to send, with the journal.
+    repository : Repository or None
+        Where the bytes are; None: not known, and said so in the report.
+    """
+
+    def __init__(
+        self,
+        sessions: pq.ParquetFile,
+        datasets: pq.ParquetFile,
+        carrier: Carrier,
+        repository: Repository | None,
+    ) -> None:
+        self.sessions, self.datasets = sessions, datasets
+        self.carrier, self.journal = carrier, carrier.journal
+        self.target = SessionCarrier(carrier, repository)
+        self.repository = repository
+        self._latest: dict[tuple[str, str], str] = {}
+
+    def run(self) -> None:
+        """Register everything that is not yet behind, according to the journal."""
+        self._import_batches("sessions", self.sessions, self._carry_sessions)
+        if "default_revision" not in self.datasets.schema_arrow.names:
+            self._latest = _latest_revisions(self.datasets)
+        self._import_batches("datasets", self.datasets, self._carry_datasets)
+
+    def _import_batches(self, name: str, table: pq.ParquetFile, carry: Any) -> None:
+        """Carry a table batch by batch, from the row that was reached."""
+        reached, total = self.journal.get(name + " row", 0), table.metadata.num_rows
+        row = 0
+        for batch in _read(table):
+            if row >= reached:
+                with self.journal.transaction():
+                    carry(batch)
+                    self.journal.set(name + " row", row + len(batch))
+                self.carrier.progress(name, row + len(batch), total)
+            row += len(batch)
+
+    def _carry_sessions(self, batch: list[Row]) -> None:
+        rows = []
+        for entry in batch:
+            try:
+                eid, session = str(UUID(entry["id"])), _session_path(entry)
+                projects = [p for p in (entry.get("projects") or "").split(",") if p]
+                problem = self.target.prepare_session(session, projects)
+            except (ALFError, ValueError, TypeError, AttributeError) as error:
+                eid, problem = str(entry.get("id")), str(error)
+            if problem:
+                self.carrier.refuse("sessions", eid, *_reason(problem))
+                continue
+            columns = {"task_protocol": entry.get("task_protocol") or "", "projects": projects}
+            rows.append(session_row(eid, session, **columns))
+            self.journal.mark("session", [eid], session.build())
+        for eid in {row["id"] for row in rows} - set(
+            self.target.carry_sessions(rows, adopt=False)
+        ):
+            self.journal.mark("session", [eid], "")
+
+    def _carry_datasets(self, batch: list[Row]) -> None:
+        rows = []
+        for entry in batch:
+            try:
+                rows.append(self._dataset(entry))
+            except (ALFError, ValueError, TypeError, AttributeError) as error:
+                self.carrier.refuse("datasets", str(entry.get("id")), *_reason(error))
+        self.target.prepare_datasets(rows)
+        self.carrier.carry("datasets", rows)
+
+    def _dataset(self, entry: Row) -> Row:
+        """Turn a row of the table into one of the API."""
+        eid, path = str(UUID(entry["eid"])), entry["rel_path"]
+        session = self.journal.state("session", eid)
+        if not session:
+            raise ValueError(
+                "its session was not carried" if session == "" else "it has no session"
+            )
+        quality = entry.get("qc") or "NOT_SET"
+        if quality not in QUALITIES:
+            raise ValueError(f"the quality {quality!r} is none of {', '.join(sorted(QUALITIES))}")
+        records = []
+        if self.repository is not None:
+            record = {
+                "data_repository": self.repository.name,
+                "exists": bool(entry.get("exists", True)),
+            }
+            records = [record | {"relative_path": f"{session}/{path}"}]
+        return dataset_row(
+            UUID(entry["id"]),
+            eid,
+            path,
+            file_size=_size(entry.get("file_size")),
+            hash=entry.get("hash") or None,
+            qc=quality,
+            default_dataset=self._is_default(eid, path, entry.get("default_revision")),
+            file_records=records,
+        )
+
+    def _is_default(self, eid: str, path: str, said: bool | None) -> bool:
+        """Say whether a dataset is the default among its revisions: the latest, if unsaid."""
+        if said is not None:
+            return bool(said)
+        parts = parse_dataset_path(path)
+        return parts.revision == self._latest.get((eid, parts.without_revision), parts.revision)
+
+
+def _read(table: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[list[Row]]:
+    """Yield a table's rows in batches, with identifiers as text and present names."""
+    names = table.schema_arrow.names
+    for batch in table.iter_batches(BATCH, columns=columns):
+        columns_ = {n: batch.column(n).to_pylist() for n in names if n in batch.schema.names}
+        for key in ("id", "eid"):
+            pair = [columns_.pop(f"{key}_{i}", None) for i in (0, 1)]
+            if None not in pair:
+                columns_[key] = from_int_pairs(np.array(pair, dtype=np.int64).T)
+        if "project" in columns_:
+            columns_["projects"] = columns_.pop("project")
+        yield [
+            dict(zip(columns_, row, strict=True)) for row in zip(*columns_.values(), strict=True)
+        ]
+
+
+def _latest_revisions(table: pq.ParquetFile) -> dict[tuple[str, str], str]:
+    """Return (session, path without revision) → latest revision, for datasets that have one."""
+    keys = [n for n in table.schema_arrow.names if n in ("eid", "eid_0", "eid_1")]
+    latest: dict[tuple[str, str], str] = {}
+    for batch in _read(table, [*keys, "rel_path"]):
+        for row in batch:
+            if "#" not in (row["rel_path"] or ""):
+                continue
+            try:
+                parts = parse_dataset_path(row["rel_path"])
+            except ALFError:
+                continue  # told when its turn comes
+            key = (row["eid"], parts.without_revision)
+            latest[key] = max(latest.get(key, ""), parts.revision)
+    return latest
+
+
+def _session_path(entry: Row) -> SessionPath:
+    """Read and check which session a row of the sessions table is."""
+    date = entry["date"]
+    if isinstance(date, datetime.datetime):
+        date = date.date()
+    number = entry["number"]
+    if isinstance(number, float) and not number.is_integer():
+        raise ValueError(f"the number {number} is no whole number")
+    text = f"{entry['lab']}/Subjects/{entry['subject']}/{date}/{int(number):03d}"
+    return parse_session_path(text)
+
+
+def _size(value: float | None) -> int | None:
+    """Return a file size in bytes; None where the table does not know."""
+    return None if value is None or math.isnan(value) else int(value)
+
+
+def _reason(problem: Exception | str) -> tuple[str, str]:
+    """Return the reason that rows share, and what is special to this one."""
+    if isinstance(problem, ALFError):
+        return f"{problem.part}: {problem.rule}", str(problem)
+    return str(problem), str(problem)
+
+
+def origin(table: pq.ParquetFile) -> str:
+    """Return where the tables say they come from."""
+    try:
+        about = json.loads((table.schema_arrow.metadata or {})[b"one_metadata"])
+        return str(about.get("origin", "unknown"))
+    except (KeyError, ValueError):
+        return "unknown"

@@ -1,0 +1,145 @@
+"""Carry sessions and datasets that are known only by their paths and a few columns.
+
+What ONE tables and folders have in common: the labs, subjects, projects and revisions that they
+name are made where Fornix has none, and the bytes stay in a data repository of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from lab.client import NotFound
+from shared.alf.path import SessionPath, parse_dataset_path
+
+from .carrier import CONFLICT, Carrier, Row
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Where the bytes of datasets stay.
+
+    Attributes
+    ----------
+    name : str
+        Name of the data repository.
+    url : str or None
+        Address under which its root is served; None: not served.
+    """
+
+    name: str
+    url: str | None
+
+
+class SessionCarrier:
+    """Carries sessions, datasets and the rows that they refer to.
+
+    Parameters
+    ----------
+    carrier : Carrier
+        Where to.
+    repository : Repository or None
+        Where bytes stay; None: nowhere, they are uploaded.
+    """
+
+    def __init__(self, carrier: Carrier, repository: Repository | None) -> None:
+        self.carrier = carrier
+        self.journal = carrier.journal
+        self.repository = repository
+        if repository is not None:
+            row = {"name": repository.name, "data_url": repository.url}
+            self.ensure("data-repository", repository.name, row)
+
+    def ensure(self, resource: str, name: str, row: Row) -> Row:
+        """Make a named row unless there is one; return the row that is there.
+
+        The server is asked once in an import.
+        """
+        known = self.journal.get(f"{resource} {name}")
+        if known is None:
+            try:
+                known = self.carrier.api.get(f"/{resource}/{quote(name, safe='')}")
+            except NotFound:
+                self.carrier.carry(resource, [row])
+                known = row
+            self.journal.set(f"{resource} {name}", known)
+        return known
+
+    def prepare_session(self, session: SessionPath, projects: Iterable[str] = ()) -> str | None:
+        """Make what a session refers to; return why the session cannot be carried, if so."""
+        lab, subject = session.lab, session.subject
+        if lab is None:
+            return "no folder 'lab/Subjects' names the lab: give --lab"
+        if "timezone" not in self.ensure("labs", lab, {"name": lab}):
+            self.journal.note(f"lab {lab} is new: give it its time zone and weight thresholds")
+        there = self.ensure("subjects", subject, {"nickname": subject, "lab": lab})
+        if there.get("lab") != lab:
+            return f"the subject belongs to lab {there.get('lab')}"
+        for project in projects:
+            self.ensure("projects", project, {"name": project})
+        return None
+
+    def prepare_datasets(self, rows: Iterable[Row]) -> None:
+        """Make the revisions that datasets refer to."""
+        for revision in {row["revision"] for row in rows if row["revision"]}:
+            self.ensure("revisions", revision, {"name": revision})
+
+    def carry_sessions(self, rows: list[Row], *, adopt: bool) -> dict[str, str]:
+        """Send sessions; return sent id → id there, without those that could not be carried.
+
+        Parameters
+        ----------
+        rows : list of dict
+            See :func:`session_row`.
+        adopt : bool
+            Where the server has the session (subject, date and number) under another id, go on
+            with that id; otherwise such a session is not carried, for its id must be kept.
+        """
+        refused = self.carrier.send("sessions", rows)
+        ids = {row["id"]: row["id"] for row in rows}
+        for id_, item in refused.items():
+            there = item.get("existing") if item["status"] == CONFLICT else None
+            if there and adopt:
+                self.journal.tally("sessions", "kept")
+                ids[id_] = there
+                continue
+            del ids[id_]
+            reason = "the server refuses it"
+            if there:
+                reason = "the server has this subject, date and number under another id"
+            self.carrier.refuse("sessions", id_, reason, f"{reason}: {item['detail']}")
+        return ids
+
+
+def session_row(eid: UUID | str, session: SessionPath, **columns: Any) -> Row:
+    """Return the row of a session that is known by its path; it starts at midnight."""
+    return {
+        "id": str(eid),
+        "lab": session.lab,
+        "subject": session.subject,
+        "start_time": f"{session.date.isoformat()}T00:00:00",
+        "number": session.number,
+        **columns,
+    }
+
+
+def dataset_row(id_: UUID | str, eid: str, path: str, **columns: Any) -> Row:
+    """Return the row of a dataset that is known by its path within the session.
+
+    Raises
+    ------
+    ALFInvalid
+        The path does not follow the grammar.
+    """
+    parts = parse_dataset_path(path)
+    return {
+        "id": str(id_),
+        "session": eid,
+        "name": parts.filename,
+        "collection": parts.collection,
+        "revision": parts.revision or None,
+        **columns,
+    }
