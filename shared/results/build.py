@@ -1,0 +1,329 @@
+"""The incremental build: only what changed is computed, safely by several builders at once.
+
+State lives beside the pages under ``_state/``: one object per subject with a fingerprint and the
+key figures of each of its published sessions, one per month with the rows of the session list,
+one with a row per subject. Everything else follows from these.
+
+A session's page is announced in the subject's state before it is written and confirmed after, so
+that whatever stops a builder, the next one knows every file that may be there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, date, datetime
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from shared.results import lists, pages, session, subject
+from shared.results.html import Settings, safe_name
+from shared.results.source import (
+    TRIALS,
+    Session,
+    Source,
+    fingerprint,
+    is_visible,
+    public_datasets,
+)
+from shared.results.store import (
+    ATTEMPTS,
+    Conflict,
+    Store,
+    derive,
+    encode,
+    load,
+    pause,
+    put,
+    update,
+)
+
+log = logging.getLogger(__name__)
+
+INDEX = "_state/index.json"
+
+
+@cache
+def code_version() -> str:
+    """Return a digest of the code that computes the site: pages change when it does."""
+    digest = sha256()
+    for folder in ("results", "science"):
+        for path in sorted((Path(__file__).parents[1] / folder).glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def subject_state(nickname: str) -> str:
+    """Return the key of a subject's state."""
+    return f"_state/subjects/{safe_name(nickname)}.json"
+
+
+def month_state(month: str) -> str:
+    """Return the key of a month's rows of the session list."""
+    return f"_state/months/{month}.json"
+
+
+class Site:
+    """A results site, built from a source into a store.
+
+    Parameters
+    ----------
+    source : Source
+        Where sessions come from; may yield private ones, they never pass :func:`is_visible`.
+    store : Store
+        Where the site is kept.
+    settings : Settings
+    today : callable
+        The date embargoes are compared with (UTC).
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        settings: Settings | None = None,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+    ) -> None:
+        self.source = source
+        self.store = store
+        self.settings = settings or Settings()
+        self.today = today
+
+    def refresh(
+        self,
+        subjects: Iterable[str] | None = None,
+        progress: Callable[[str], None] = lambda nickname: None,
+        workers: int = 1,
+    ) -> int:
+        """Bring the pages of all subjects, or of those given, up to date.
+
+        Parameters
+        ----------
+        subjects : iterable of str, optional
+            Without it also subjects that are published but no longer in the source.
+        progress : callable
+            Told each subject when done.
+        workers : int
+            Processes; more than one needs a source and a store that can be pickled.
+
+        Returns
+        -------
+        int
+            Sessions whose pages were written or removed.
+        """
+        everything = subjects is None
+        names = set(subjects if subjects is not None else self.source.subjects())
+        if everything:
+            names |= set(load(self.store, INDEX)[0].get("subjects", {}))
+        changed = 0
+        if workers > 1:
+            with ProcessPoolExecutor(workers) as pool:
+                for nickname, n in pool.map(self._refresh_named, sorted(names)):
+                    changed += n
+                    progress(nickname)
+        else:
+            for nickname in sorted(names):
+                changed += self.refresh_subject(nickname)
+                progress(nickname)
+        self.refresh_lists(names)
+        return changed
+
+    def _refresh_named(self, nickname: str) -> tuple[str, int]:
+        return nickname, self.refresh_subject(nickname)
+
+    def refresh_subject(self, nickname: str) -> int:
+        """Bring a subject's page and those of its sessions up to date.
+
+        Returns
+        -------
+        int
+            Sessions whose pages were written or removed.
+        """
+        key = subject_state(nickname)
+        trials: dict[str, pd.DataFrame] = {}
+        touched: set[str] = set()
+        for attempt in range(ATTEMPTS):
+            state, etag = load(self.store, key)
+            known: dict[str, Any] = state.get("sessions", {})
+            visible = {
+                s.id: s for s in self.source.sessions(nickname) if is_visible(s, self.today())
+            }
+            prints = {eid: self._fingerprint(s) for eid, s in visible.items()}
+            changed = [
+                s for eid, s in visible.items() if known.get(eid, {}).get("print") != prints[eid]
+            ]
+            gone = (set(known) | touched) - set(visible)
+            if not changed and not gone:
+                break
+            try:
+                announced = known | {s.id: known.get(s.id, {}) | {"print": ""} for s in changed}
+                if announced != known:
+                    etag = self._write_state(key, nickname, announced, etag)
+                touched |= {s.id for s in changed} | gone
+                written = self._write_sessions(changed, prints, trials)
+                self.store.delete(name for eid in sorted(gone) for name in pages.of_session(eid))
+                sessions = {
+                    eid: written.get(eid) or known[eid] for eid in visible
+                }
+                self._write_state(key, nickname, sessions, etag)
+            except Conflict:
+                pause(attempt)
+            else:
+                break
+        else:
+            raise Conflict(f"the sessions of {nickname} kept changing")
+        self._write_subject(nickname, trials)
+        return len(touched)
+
+    def refresh_lists(self, subjects: Iterable[str]) -> None:
+        """Bring session list, subject list, labs and overview in line with the subjects' states.
+
+        Parameters
+        ----------
+        subjects : iterable of str
+            Nicknames whose state may differ from what the lists say.
+        """
+        names = sorted(set(subjects))
+        index, _ = load(self.store, INDEX)
+        listed = index.get("subjects", {})
+        states = {name: self._state(name) for name in names}
+        months: dict[str, set[str]] = {}
+        for name in names:
+            before = listed.get(name, {}).get("months", {})
+            now = {entry["row"]["date"][:7] for entry in states[name].values()}
+            for month in set(before) | now:
+                months.setdefault(month, set()).add(name)
+        for month, of in sorted(months.items()):
+            self._write_month(month, of)
+
+        def change(state: dict[str, Any]) -> dict[str, Any]:
+            rows = dict(state.get("subjects", {}))
+            for name in names:
+                row = subject.row(self.source.subject(name), self._state(name))
+                if row:
+                    rows[name] = row
+                else:
+                    rows.pop(name, None)
+            return {"subjects": dict(sorted(rows.items()))}
+
+        update(self.store, INDEX, change)
+        labs = {lab.name: lab for lab in self.source.labs()}
+        derive(
+            self.store, INDEX, lambda state: pages.indexes(self.settings, state["subjects"], labs)
+        )
+        shown = {row["lab"] for row in load(self.store, INDEX)[0]["subjects"].values()}
+        for key in list(self.store.keys("data/labs/")):
+            if key not in {pages.lab_data(lab) for lab in shown}:
+                self.store.delete(pages.of_lab(Path(key).stem))
+
+    def _state(self, nickname: str) -> dict[str, Any]:
+        """Return the confirmed sessions of a subject's state."""
+        state, _ = load(self.store, subject_state(nickname))
+        return {eid: e for eid, e in state.get("sessions", {}).items() if e.get("row")}
+
+    def _write_state(
+        self, key: str, nickname: str, sessions: Mapping[str, Any], etag: str
+    ) -> str:
+        body = encode({"subject": nickname, "sessions": dict(sorted(sessions.items()))})
+        return self.store.write(key, body, if_match=etag)
+
+    def _fingerprint(self, one: Session) -> str:
+        inputs = [(d.id, d.path, d.hash) for d in sorted(public_datasets(one), key=lambda d: d.id)]
+        about = {
+            name: str(value)
+            for name, value in vars(one).items()
+            if name not in ("datasets", "public", "embargo_until")
+        }
+        return fingerprint(inputs, about, code_version(), vars(self.settings))
+
+    def _write_sessions(
+        self, sessions: list[Session], prints: Mapping[str, str], trials: dict[str, pd.DataFrame]
+    ) -> dict[str, Any]:
+        """Write the pages of sessions; return their entries in the subject's state."""
+        ready = []
+        for one in sessions:
+            frame = self._trials(one)
+            if frame is not None and len(frame):
+                trials[one.id] = frame
+                ready.append((one, frame))
+        contents = {
+            one.id: content
+            for (one, _), content in zip(ready, session.contents(ready), strict=True)
+        }
+        entries = {}
+        for one in sessions:
+            content = contents.get(one.id, {})
+            made_from = self._made_from(one, prints[one.id])
+            for key, body in pages.session(self.settings, one, content, made_from).items():
+                put(self.store, key, body)
+            entries[one.id] = {
+                "print": prints[one.id],
+                "row": lists.session_row(one, content),
+                "day": subject.day(one, content),
+            }
+        return entries
+
+    def _trials(self, one: Session) -> pd.DataFrame | None:
+        dataset = one.find(TRIALS)
+        if dataset is None or not dataset.public:
+            return None
+        try:
+            return self.source.trials(one)
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("trials of %s can not be read: %s", one.reference, error)
+            return None
+
+    def _made_from(self, one: Session, fingerprint_: str) -> dict[str, Any]:
+        return {
+            "inputs": [
+                {"id": d.id, "path": d.path, "hash": d.hash} for d in public_datasets(one)
+            ],
+            "code": code_version(),
+            "fingerprint": fingerprint_,
+        }
+
+    def _write_subject(self, nickname: str, trials: dict[str, pd.DataFrame]) -> None:
+        """Write the subject's page from its state, or remove it with its last session."""
+        about = self.source.subject(nickname)
+        key = subject_state(nickname)
+        marker = f"_state/pages/{safe_name(nickname)}"
+        made = fingerprint(self.store.etag(key), vars(about), code_version(), vars(self.settings))
+        done = self.store.read(marker)
+        if done and done[0] == made.encode():
+            return
+
+        def make(state: dict[str, Any]) -> dict[str, bytes]:
+            sessions = {e: s for e, s in state.get("sessions", {}).items() if s.get("row")}
+            if not sessions:
+                return {}
+            content = subject.page(about, sessions)
+            made_from = {
+                "inputs": {eid: s["print"] for eid, s in sessions.items()},
+                "code": code_version(),
+            }
+            return pages.subject(self.settings, about, content, made_from)
+
+        derive(self.store, key, make)
+        if self._state(nickname):
+            self.store.write(marker, made.encode())
+        else:
+            self.store.delete([*pages.of_subject(nickname), marker])
+
+    def _write_month(self, month: str, subjects: set[str]) -> None:
+        """Bring a month's rows in line with the states of some subjects, then its public part."""
+
+        def change(state: dict[str, Any]) -> dict[str, Any]:
+            rows = {e: r for e, r in state.get("rows", {}).items() if r["subject"] not in subjects}
+            for name in subjects:
+                for eid, entry in self._state(name).items():
+                    if entry["row"]["date"].startswith(month):
+                        rows[eid] = entry["row"]
+            return {"rows": dict(sorted(rows.items()))}
+
+        update(self.store, month_state(month), change)
+        derive(self.store, month_state(month), lambda state: pages.month(month, state["rows"]))

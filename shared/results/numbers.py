@@ -1,0 +1,33 @@
+"""Numbers for JSON: rounded to what a reader can see, missing ones as null."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+DIGITS = 5
+"""Significant digits of single numbers: more than any plot or table shows."""
+
+
+def rounded(value: float | None, digits: int = DIGITS) -> float | None:
+    """Return a number with that many significant digits, None for NaN and infinities."""
+    if value is None or not np.isfinite(value):
+        return None
+    return float(f"{float(value):.{digits}g}")
+
+
+def column(values: ArrayLike, decimals: int) -> list[Any]:
+    """Return an array as a list with that many decimals; whole numbers as int, NaN as None."""
+    array = np.asarray(values, float)
+    finite = np.isfinite(array)
+    if decimals == 0:
+        if finite.all():
+            return array.astype(int).tolist()
+        pairs = zip(array.tolist(), finite.tolist(), strict=True)
+        return [int(value) if ok else None for value, ok in pairs]
+    listed = np.round(array, decimals).tolist()
+    if not finite.all():
+        listed = [v if ok else None for v, ok in zip(listed, finite.tolist(), strict=True)]
+    return [int(v) if v is not None and v.is_integer() else v for v in listed]

@@ -1,0 +1,542 @@
+"""Which files make up a page, and the text in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.results.html import (
+    Link,
+    Settings,
+    code,
+    facts,
+    figure,
+    link,
+    page,
+    safe_name,
+    table,
+    text,
+)
+from shared.results.lists import SESSION_COLUMNS, columns, protocol
+from shared.results.source import TRIALS, Lab, Session, Subject
+from shared.results.store import encode
+
+ROOT = "../"
+"""From a page of one session, subject or lab to the root of the site."""
+
+SUBJECT_COLUMNS = (
+    "subject",
+    "lab",
+    "sex",
+    "birth_date",
+    "line",
+    "n_sessions",
+    "n_trials",
+    "first",
+    "last",
+    "last_protocol",
+    "performance_easy",
+    "recent",
+    "status",
+    "n_probes",
+    "synthetic",
+)
+
+
+def of_session(eid: str) -> list[str]:
+    """Return the files of a session's page."""
+    name = safe_name(eid)
+    return [f"sessions/{name}.html", f"data/sessions/{name}.json", f"data/sessions/{name}.png"]
+
+
+def of_subject(nickname: str) -> list[str]:
+    """Return the files of a subject's page."""
+    name = safe_name(nickname)
+    return [f"subjects/{name}.html", f"data/subjects/{name}.json", f"data/subjects/{name}.pqt"]
+
+
+def of_lab(lab: str) -> list[str]:
+    """Return the files of a lab's page."""
+    return [f"labs/{safe_name(lab)}.html", lab_data(lab)]
+
+
+def lab_data(lab: str) -> str:
+    """Return the key of a lab's data."""
+    return f"data/labs/{safe_name(lab)}.json"
+
+
+def session(
+    settings: Settings, one: Session, content: dict[str, Any], made_from: dict[str, Any]
+) -> dict[str, bytes]:
+    """Return the files of a session's page."""
+    address, data, image = of_session(one.id)
+    about = {
+        "id": one.id,
+        "lab": one.lab,
+        "subject": one.subject,
+        "date": one.date,
+        "number": one.number,
+        "start_time": one.start_time,
+        "end_time": one.end_time,
+        "task_protocol": one.task_protocol,
+        "projects": list(one.projects),
+        "location": one.location,
+        "synthetic": one.synthetic,
+    }
+    document = encode({"session": about, **content, "made_from": made_from})
+    summary = content.get("summary")
+    if summary:
+        figures = _session_figures() + _parameter_table(content)
+    else:
+        figures = "<p>This session has no trials table yet.</p>"
+    body = (
+        facts(
+            [
+                ("Protocol", protocol(one.task_protocol)),
+                *_figures(content),
+            ]
+        )
+        + figures
+        + "<section><h2>Load exactly this</h2>"
+        + code(load_session(settings, one), "Python code to load this session")
+        + _downloads([(data, "JSON"), (image, "PNG")] if summary else [(data, "JSON")])
+        + "</section>"
+        + _provenance(made_from)
+    )
+    return {
+        data: document,
+        address: page(
+            settings,
+            "session",
+            address,
+            f"{one.subject} · {one.date} · {one.number:03d}",
+            body,
+            data={"src": data},
+            image=image if summary else "",
+            description=f"Behaviour of {one.subject} ({one.lab}) on {one.date}",
+            crumbs=[
+                ("sessions.html", "Sessions"),
+                (of_lab(one.lab)[0], one.lab),
+                (of_subject(one.subject)[0], one.subject),
+            ],
+            synthetic=one.synthetic,
+        ),
+    }
+
+
+def _figures(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return a session's key figures as people read them."""
+    if not content:
+        return []
+    summary = content["summary"]
+    shift = summary["bias_shift"]
+    return [
+        ("Trials", f"{summary['n_trials']:,}"),
+        ("Correct", percent(summary["performance"])),
+        ("Correct on easy", percent(summary["performance_easy"])),
+        ("Reaction time", f"{number(summary['median_rt'], 2)} s"),
+        ("Bias shift", "" if shift is None else f"{number(shift, 1)} %"),
+        ("Duration", f"{number(summary['duration'], 0)} min"),
+    ]
+
+
+def load_session(settings: Settings, one: Session) -> str:
+    """Return Python code that loads the very trials a page shows, with the ONE client."""
+    lines = [
+        "from one.api import ONE",
+        "",
+        f'one = ONE(base_url="{settings.api_url}")' if settings.api_url else "one = ONE()",
+        f'eid = "{one.id}"  # {one.reference}',
+    ]
+    dataset = one.find(TRIALS)
+    if dataset:
+        revision = f', revision="{dataset.revision}"' if dataset.revision else ""
+        lines += [
+            f'trials = one.load_dataset(eid, "{dataset.name}", '
+            f'collection="{dataset.collection}"{revision})',
+        ]
+    return "\n".join(lines)
+
+
+def subject(
+    settings: Settings, about: Subject, content: dict[str, Any], made_from: dict[str, Any]
+) -> dict[str, bytes]:
+    """Return the files of a subject's page."""
+    address, data, _ = of_subject(about.nickname)
+    document = encode({"subject": vars(about), **content, "made_from": made_from})
+    body = (
+        facts(
+            [
+                ("Lab", about.lab),
+                ("Sex", about.sex),
+                ("Born", about.birth_date),
+                ("Line", about.line),
+                ("Sessions", str(len(content["days"]))),
+            ]
+        )
+        + figure("training", "Trials and duration of each session", wide=True)
+        + figure("performance", "Performance on easy trials and reaction time", wide=True)
+        + figure("heatmap", "Choices by contrast", wide=True)
+        + figure("parameters", "Psychometric parameters", wide=True)
+        + '<section id="member" hidden></section>'
+        + '<section><h2>Sessions</h2><div id="days"></div></section>'
+    )
+    return {
+        data: document,
+        address: page(
+            settings,
+            "subject",
+            address,
+            about.nickname,
+            body,
+            data={"src": data, "subject": about.nickname},
+            crumbs=[("subjects.html", "Subjects"), (of_lab(about.lab)[0], about.lab)],
+            description=f"Training of {about.nickname} ({about.lab})",
+            synthetic=about.synthetic,
+        ),
+    }
+
+
+def month(name: str, rows: Mapping[str, dict[str, Any]]) -> dict[str, bytes]:
+    """Return a month's part of the session list, newest first."""
+    ordered = sorted(
+        rows.values(), key=lambda r: (r["date"], r["subject"], r["number"]), reverse=True
+    )
+    return {f"data/list/{name}.json": encode(columns(ordered, SESSION_COLUMNS))}
+
+
+def indexes(
+    settings: Settings, subjects: Mapping[str, dict[str, Any]], labs: Mapping[str, Lab]
+) -> dict[str, bytes]:
+    """Return the pages that follow from the rows of all subjects."""
+    rows = list(subjects.values())
+    by_lab: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_lab.setdefault(row["lab"], []).append(row)
+    synthetic = any(row["synthetic"] for row in rows)
+    files = overview(settings, rows, by_lab, labs, synthetic)
+    files |= _session_list(settings, rows, synthetic)
+    files |= _subject_list(settings, rows, synthetic)
+    files |= _lab_list(settings, by_lab, labs, synthetic)
+    files |= _daily(settings, rows, synthetic)
+    for name, of in by_lab.items():
+        files |= lab(settings, labs.get(name, Lab(name)), of)
+    return files
+
+
+def overview(
+    settings: Settings,
+    rows: list[dict[str, Any]],
+    by_lab: Mapping[str, list[dict[str, Any]]],
+    labs: Mapping[str, Lab],
+    synthetic: bool,
+) -> dict[str, bytes]:
+    """Return the front page: how much there is, where and since when, and what is new."""
+    months = sorted({month for row in rows for month in row["months"]})
+    latest = sorted(rows, key=lambda row: (row["last"], row["subject"]), reverse=True)[:12]
+    counts = {
+        "labs": len(by_lab),
+        "subjects": len(rows),
+        "sessions": sum(row["n_sessions"] for row in rows),
+        "trials": sum(row["n_trials"] for row in rows),
+        "probes": sum(row["n_probes"] for row in rows),
+    }
+    data = {
+        "counts": counts,
+        "months": months,
+        "by_lab": {
+            name: [
+                sum(row["months"].get(month, [0, 0])[0] for row in of) for month in months
+            ]
+            for name, of in sorted(by_lab.items())
+        },
+        "labs": [_lab_row(labs.get(name, Lab(name)), of) for name, of in sorted(by_lab.items())],
+        "statuses": _statuses(rows),
+    }
+    body = (
+        '<p class="lead">Mice learn a decision-making task in many laboratories, and everything '
+        "measured is here: every session, every subject, open to read and to load.</p>"
+        + '<dl class="counts">'
+        + "".join(
+            f"<div><dt>{name}</dt><dd>{value:,}</dd></div>"
+            for name, value in counts.items()
+            if value
+        )
+        + "</dl>"
+        + figure("map", "Laboratories")
+        + figure("status", "Subjects by training status")
+        + figure("growth", "Sessions by month", wide=True)
+        + "<section><h2>Latest sessions</h2>"
+        + table(
+            ["Session", "Subject", "Lab", "Protocol", "Easy trials correct"],
+            [
+                (
+                    Link(of_session(row["last_session"])[0], row["last"]),
+                    Link(of_subject(row["subject"])[0], row["subject"]),
+                    Link(of_lab(row["lab"])[0], row["lab"]),
+                    row["last_protocol"],
+                    percent(row["performance_easy"]),
+                )
+                for row in latest
+            ],
+            "The latest session of the subjects trained last",
+        )
+        + "</section>"
+    )
+    return {
+        "data/overview.json": encode(data),
+        "index.html": page(
+            settings,
+            "overview",
+            "index.html",
+            "Results",
+            body,
+            data={"src": "data/overview.json", "land": "assets/land.json"},
+            map_=True,
+            synthetic=synthetic,
+        ),
+    }
+
+
+def lab(settings: Settings, about: Lab, rows: list[dict[str, Any]]) -> dict[str, bytes]:
+    """Return the files of a lab's page."""
+    address, data = of_lab(about.name)
+    months = sorted({month for row in rows for month in row["months"]})
+    synthetic = any(row["synthetic"] for row in rows)
+    content = {
+        "lab": vars(about),
+        "months": months,
+        "n_sessions": [
+            sum(row["months"].get(month, [0, 0])[0] for row in rows) for month in months
+        ],
+        "n_trials": [sum(row["months"].get(month, [0, 0])[1] for row in rows) for month in months],
+        "statuses": _statuses(rows),
+        "subjects": columns(
+            sorted(rows, key=lambda row: (row["last"], row["subject"]), reverse=True),
+            SUBJECT_COLUMNS,
+        ),
+    }
+    body = (
+        facts(
+            [
+                ("Institution", about.institution),
+                ("Time zone", about.timezone),
+                ("Subjects", f"{len(rows):,}"),
+                ("Sessions", f"{sum(row['n_sessions'] for row in rows):,}"),
+                ("Trials", f"{sum(row['n_trials'] for row in rows):,}"),
+                ("Latest session", max(row["last"] for row in rows)),
+            ]
+        )
+        + figure("growth", "Sessions by month")
+        + figure("status", "Subjects by training status")
+        + figure(
+            "learning",
+            "Learning of each subject",
+            wide=True,
+            note="Correct on easy trials in the last 30 sessions of each subject; "
+            "the line is 80 %.",
+        )
+        + '<section><h2>Subjects</h2><div id="list"></div></section>'
+    )
+    return {
+        data: encode(content),
+        address: page(
+            settings,
+            "lab",
+            address,
+            about.name,
+            body,
+            data={"src": data},
+            crumbs=[("labs.html", "Labs")],
+            description=f"Subjects and sessions of {about.name}",
+            synthetic=synthetic,
+        ),
+    }
+
+
+def _session_list(
+    settings: Settings, rows: list[dict[str, Any]], synthetic: bool
+) -> dict[str, bytes]:
+    months: dict[str, int] = {}
+    for row in rows:
+        for name, (n, _) in row["months"].items():
+            months[name] = months.get(name, 0) + n
+    parts = [[name, months[name]] for name in sorted(months, reverse=True)]
+    body = '<div id="list" data-kind="sessions"></div>'
+    return {
+        "data/list/index.json": encode({"n": sum(months.values()), "parts": parts}),
+        "sessions.html": page(
+            settings,
+            "list",
+            "sessions.html",
+            "Sessions",
+            body,
+            data={"src": "data/list/index.json"},
+            plots=False,
+            synthetic=synthetic,
+        ),
+    }
+
+
+def _subject_list(
+    settings: Settings, rows: list[dict[str, Any]], synthetic: bool
+) -> dict[str, bytes]:
+    ordered = sorted(rows, key=lambda row: (row["last"], row["subject"]), reverse=True)
+    return {
+        "data/subjects.json": encode(columns(ordered, SUBJECT_COLUMNS)),
+        "subjects.html": page(
+            settings,
+            "list",
+            "subjects.html",
+            "Subjects",
+            '<div id="list" data-kind="subjects"></div>',
+            data={"src": "data/subjects.json"},
+            plots=False,
+            synthetic=synthetic,
+        ),
+    }
+
+
+def _lab_list(
+    settings: Settings,
+    by_lab: Mapping[str, list[dict[str, Any]]],
+    labs: Mapping[str, Lab],
+    synthetic: bool,
+) -> dict[str, bytes]:
+    rows = [_lab_row(labs.get(name, Lab(name)), of) for name, of in sorted(by_lab.items())]
+    body = table(
+        ["Lab", "Institution", "Subjects", "Sessions", "Trials", "First session", "Latest"],
+        [
+            (
+                Link(of_lab(row["name"])[0], row["name"]),
+                row["institution"],
+                f"{row['n_subjects']:,}",
+                f"{row['n_sessions']:,}",
+                f"{row['n_trials']:,}",
+                row["first"],
+                row["last"],
+            )
+            for row in rows
+        ],
+        "All laboratories with public sessions",
+    )
+    return {
+        "labs.html": page(
+            settings, "plain", "labs.html", "Labs", body, plots=False, synthetic=synthetic
+        )
+    }
+
+
+def _daily(settings: Settings, rows: list[dict[str, Any]], synthetic: bool) -> dict[str, bytes]:
+    data = columns(
+        sorted(rows, key=lambda row: (row["last"], row["lab"], row["subject"]), reverse=True),
+        (*SUBJECT_COLUMNS, "last_session", "last_number", "recent_dates"),
+    )
+    return {
+        "data/daily.json": encode(data),
+        "daily.html": page(
+            settings,
+            "daily",
+            "daily.html",
+            "Daily summary",
+            '<p class="lead">Where every subject stands: its latest session, protocol and '
+            'status.</p><div id="week"></div><div id="list" data-kind="daily"></div>',
+            data={"src": "data/daily.json"},
+            plots=False,
+            synthetic=synthetic,
+        ),
+    }
+
+
+def _lab_row(about: Lab, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": about.name,
+        "institution": about.institution,
+        "latitude": about.latitude,
+        "longitude": about.longitude,
+        "n_subjects": len(rows),
+        "n_sessions": sum(row["n_sessions"] for row in rows),
+        "n_trials": sum(row["n_trials"] for row in rows),
+        "first": min(row["first"] for row in rows),
+        "last": max(row["last"] for row in rows),
+    }
+
+
+def _statuses(rows: list[dict[str, Any]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        if row["status"]:
+            counts[row["status"]] = counts.get(row["status"], 0) + 1
+    return counts
+
+
+def _session_figures() -> str:
+    return (
+        '<div id="blocks" class="legend"></div>'
+        + figure(
+            "psychometric",
+            "Choices",
+            note="Fraction of rightward choices, 96.8 % interval, maximum-likelihood fit.",
+        )
+        + figure(
+            "chronometric",
+            "Reaction times",
+            note="Median from stimulus to response, 68 % bootstrap interval.",
+        )
+        + figure(
+            "timeline",
+            "Trial by trial",
+            wide=True,
+            note="Reaction time of every trial with its rolling median over ten trials, "
+            "fraction correct over thirty, and the probability of a stimulus on the left.",
+        )
+    )
+
+
+def _parameter_table(content: dict[str, Any]) -> str:
+    rows = []
+    for block in content["blocks"]:
+        plot = block["psychometric"]
+        fit = plot["fit"]
+        alone = len(content["blocks"]) == 1
+        rows.append(
+            (
+                "All trials" if alone else f"P(left) = {block['probability_left']}",
+                f"{sum(plot['n']):,}",
+                number(fit["bias"], 1),
+                number(fit["threshold"], 1),
+                number(fit["lapse_low"], 3),
+                number(fit["lapse_high"], 3),
+            )
+        )
+    return table(
+        ["Block", "Trials", "Bias (%)", "Threshold (%)", "Lapse left", "Lapse right"],
+        rows,
+        "Psychometric parameters, contrast in percent",
+    )
+
+
+def _downloads(files: list[tuple[str, str]]) -> str:
+    items = "".join(f"<li>{link(ROOT + key, label)}</li>" for key, label in files)
+    return f'<ul class="downloads" aria-label="Files behind this page">{items}</ul>'
+
+
+def _provenance(made_from: dict[str, Any]) -> str:
+    inputs = "".join(
+        f"<li><code>{text(item['path'])}</code> <small>{text(item['id'])}</small></li>"
+        for item in made_from["inputs"]
+    )
+    return (
+        f"<details><summary>Made from {len(made_from['inputs'])} datasets with code "
+        f"{text(made_from['code'])}</summary><ul>{inputs}</ul></details>"
+    )
+
+
+def number(value: float | None, decimals: int) -> str:
+    """Return a number with fixed decimals, a dash where there is none."""
+    return "–" if value is None else f"{value:.{decimals}f}".replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as percent, a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.0f} %"

@@ -1,0 +1,83 @@
+"""The page of one session: what the mouse saw, chose and how fast, as plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shared.results.lists import protocol
+from shared.results.numbers import column, rounded
+from shared.results.source import Session
+from shared.science import behaviour
+
+ROLLING_CORRECT = 30
+"""Trials in the rolling fraction correct."""
+
+
+def contents(sessions: Sequence[tuple[Session, pd.DataFrame]]) -> list[dict[str, Any]]:
+    """Return what each session's page draws, all curves of all sessions fitted in one go.
+
+    Parameters
+    ----------
+    sessions : sequence of (Session, DataFrame)
+        With its trials table (ONE convention), at least one trial.
+
+    Returns
+    -------
+    list of dict
+        JSON-ready: `summary`, `blocks` (see :func:`shared.science.behaviour.session_plots`) and
+        `trials`, one entry per trial in each column.
+    """
+    plots = behaviour.session_plots(
+        (trials, protocol(session.task_protocol)) for session, trials in sessions
+    )
+    return [
+        {
+            "summary": _summary(trials, plot),
+            "blocks": plot["blocks"],
+            "trials": _trials(trials, plot),
+        }
+        for (_, trials), plot in zip(sessions, plots, strict=True)
+    ]
+
+
+def _summary(trials: pd.DataFrame, plot: dict[str, Any]) -> dict[str, Any]:
+    contrast = behaviour.contrasts(trials)
+    rt = behaviour.reaction_times(trials)
+    return {
+        "n_trials": plot["n_trials"],
+        "n_correct": int((trials["feedbackType"] == 1).sum()),
+        "n_no_go": int((trials["choice"] == 0).sum()),
+        "performance": rounded(plot["performance"]),
+        "performance_easy": rounded(plot["performance_easy"]),
+        "median_rt": rounded(plot["median_reaction_time"]),
+        "median_rt_0": rounded(behaviour.median(rt[contrast == 0])),
+        "bias_shift": rounded(plot["bias_shift"]),
+        "duration": _minutes(trials),
+    }
+
+
+def _trials(trials: pd.DataFrame, plot: dict[str, Any]) -> dict[str, Any]:
+    correct = (trials["feedbackType"] == 1).astype(float)
+    rolling = correct.rolling(ROLLING_CORRECT, min_periods=ROLLING_CORRECT).mean()
+    return {
+        "contrast": column(behaviour.contrasts(trials), 2),
+        "choice": column(trials["choice"], 0),
+        "feedback": column(trials["feedbackType"], 0),
+        "p_left": column(trials["probabilityLeft"], 2),
+        "rt": column(behaviour.reaction_times(trials), 3),
+        "rt_rolling": column(
+            np.array(plot["reaction_time_by_trial"]["rolling_median"], float), 3
+        ),
+        "correct_rolling": column(rolling, 3),
+    }
+
+
+def _minutes(trials: pd.DataFrame) -> float | None:
+    """Return the session's duration from the first trial to the last, in minutes."""
+    name = next((n for n in ("intervals_0", "stimOn_times") if n in trials), None)
+    times = trials[name].dropna().to_numpy(float) if name else np.zeros(0)
+    return rounded((times[-1] - times[0]) / 60) if times.size > 1 else None

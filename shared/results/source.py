@@ -1,0 +1,147 @@
+"""What the builders need to know of sessions, subjects and labs, and the gate to the public."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from shared.results.store import encode
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One file behind a page."""
+
+    id: str
+    name: str
+    collection: str = "alf"
+    revision: str = ""
+    hash: str = ""
+    public: bool = True
+
+    @property
+    def path(self) -> str:
+        """Return the path within the session folder (ONE convention)."""
+        revision = f"#{self.revision}#" if self.revision else ""
+        return "/".join(part for part in (self.collection, revision, self.name) if part)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session as the site knows it; times are naive and local to the lab."""
+
+    id: str
+    lab: str
+    subject: str
+    date: str
+    number: int
+    start_time: str = ""
+    end_time: str = ""
+    task_protocol: str = ""
+    projects: tuple[str, ...] = ()
+    location: str = ""
+    delay_start: float = 0.0
+    public: bool = False
+    embargo_until: date | None = None
+    synthetic: bool = False
+    datasets: tuple[Dataset, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """Return ``subject/date/number``, as people name a session."""
+        return f"{self.subject}/{self.date}/{self.number:03d}"
+
+    def find(self, name: str, collection: str = "alf") -> Dataset | None:
+        """Return the dataset of that name, its newest revision, None if there is none."""
+        named = [d for d in self.datasets if d.name == name and d.collection == collection]
+        return max(named, key=lambda d: d.revision, default=None)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A subject as the site knows it."""
+
+    nickname: str
+    lab: str
+    id: str = ""
+    sex: str = ""
+    birth_date: str = ""
+    line: str = ""
+    strain: str = ""
+    species: str = ""
+    projects: tuple[str, ...] = ()
+    synthetic: bool = False
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab as the site knows it; coordinates in degrees where known."""
+
+    name: str
+    institution: str = ""
+    timezone: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    synthetic: bool = False
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """One probe's sorted spikes, as loaded from its ONE files (times in s, depths in µm)."""
+
+    collection: str
+    spikes: dict[str, np.ndarray]
+    clusters: dict[str, np.ndarray]
+    metrics: pd.DataFrame | None = None
+    channels: dict[str, np.ndarray] = field(default_factory=dict)
+    waveforms: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Where sessions come from: a folder, the cloud's records, a simulation."""
+
+    def subjects(self) -> Iterable[str]:
+        """Return the nicknames of all subjects with sessions."""
+
+    def subject(self, nickname: str) -> Subject:
+        """Return what is known of a subject."""
+
+    def sessions(self, subject: str) -> list[Session]:
+        """Return all its sessions with their visible datasets, private ones too."""
+
+    def labs(self) -> list[Lab]:
+        """Return all labs."""
+
+    def trials(self, session: Session) -> pd.DataFrame | None:
+        """Return the trials table (ONE convention), None if the session has none."""
+
+    def sorting(self, session: Session, collection: str) -> Sorting | None:
+        """Return the sorted spikes in a collection, None if they are not complete."""
+
+
+TRIALS = "_ibl_trials.table.pqt"
+
+
+def is_visible(session: Session, today: date) -> bool:
+    """Tell whether the public may see a session: marked public and not under embargo.
+
+    The one gate before anything is computed for the site.
+    """
+    embargoed = session.embargo_until is not None and session.embargo_until > today
+    return session.public and not embargoed
+
+
+def public_datasets(session: Session) -> tuple[Dataset, ...]:
+    """Return the datasets of a visible session that are themselves public."""
+    return tuple(dataset for dataset in session.datasets if dataset.public)
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return the SHA-256 of what an output is made from."""
+    return hashlib.sha256(encode(parts)).hexdigest()

@@ -1,0 +1,222 @@
+"""Where the site's files are kept: a few verbs, conditional writes, a local folder.
+
+The S3 counterpart is ``functions.analysis.bucket``. Conditional writes make concurrent builds
+safe: state is changed by read, change, write-if-unchanged (:func:`update`); what follows from
+state is written and then checked to have been made from the current state (:func:`derive`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+ABSENT = ""
+"""Entity tag that stands for "no such object" in a conditional write."""
+
+ATTEMPTS = 60
+
+
+class Conflict(Exception):
+    """Somebody else changed the object since it was read."""
+
+
+class Store(Protocol):
+    """A flat set of named byte strings with entity tags (MD5 of the content)."""
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """Return content and entity tag, None where there is no such object."""
+
+    def etag(self, key: str) -> str:
+        """Return the entity tag, :data:`ABSENT` where there is no such object."""
+
+    def write(self, key: str, body: bytes, if_match: str | None = None) -> str:
+        """Write the object and return its tag; with `if_match` only if it still has that tag.
+
+        Raises
+        ------
+        Conflict
+            The object no longer has the tag.
+        """
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the objects; those that do not exist are no error."""
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield all names that start with the prefix."""
+
+
+def tag(body: bytes) -> str:
+    """Return the entity tag that content has in every store."""
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
+class FolderStore:
+    """A site in a local folder, written atomically, safe for many processes at once."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.writes: list[str] = []
+
+    def _path(self, key: str) -> Path:
+        path = self.folder / key
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise ValueError(f"{key!r} leads out of the site's folder")
+        return path
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """Return content and entity tag, None where there is no such file."""
+        try:
+            body = self._path(key).read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+        return body, tag(body)
+
+    def etag(self, key: str) -> str:
+        """Return the entity tag, :data:`ABSENT` where there is no such file."""
+        found = self.read(key)
+        return found[1] if found else ABSENT
+
+    def write(self, key: str, body: bytes, if_match: str | None = None) -> str:
+        """Write the file and return its tag; with `if_match` only if it still has that tag."""
+        if if_match is None:
+            self._replace(key, body)
+        else:
+            with self._locked(key):
+                if self.etag(key) != if_match:
+                    raise Conflict(key)
+                self._replace(key, body)
+        return tag(body)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the files; those that do not exist are no error."""
+        for key in keys:
+            self._path(key).unlink(missing_ok=True)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield all names that start with the prefix."""
+        start = self._path(prefix) if prefix.endswith("/") else self.folder
+        for path in sorted(start.rglob("*")):
+            name = path.relative_to(self.folder).as_posix()
+            if path.is_file() and name.startswith(prefix) and ".tmp-" not in path.name:
+                yield name
+
+    def _replace(self, key: str, body: bytes) -> None:
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(body)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        self.writes.append(key)
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        """Hold one of a few lock files beside the site while comparing and replacing."""
+        locks = self.folder.parent / f".{self.folder.name}.locks"
+        locks.mkdir(exist_ok=True)
+        with (locks / tag(key.encode())[:2]).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def encode(value: Any) -> bytes:
+    """Return compact JSON in UTF-8; NaN is an error, it has no place in JSON."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode()
+
+
+def put(store: Store, key: str, body: bytes) -> bool:
+    """Write the object unless it has this very content; tell whether it was written."""
+    if store.etag(key) == tag(body):
+        return False
+    store.write(key, body)
+    return True
+
+
+def load(store: Store, key: str) -> tuple[dict[str, Any], str]:
+    """Return a JSON object and its tag; an absent one is empty with the tag :data:`ABSENT`."""
+    found = store.read(key)
+    return (json.loads(found[0]), found[1]) if found else ({}, ABSENT)
+
+
+def update(
+    store: Store, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """Change a JSON object by read, change and write-if-unchanged until that succeeds.
+
+    Parameters
+    ----------
+    store : Store
+    key : str
+    change : callable
+        Gets the current object, returns the new one; may run several times.
+
+    Returns
+    -------
+    dict
+        The object as stored.
+    """
+    for attempt in range(ATTEMPTS):
+        state, etag = load(store, key)
+        before = encode(state)
+        after = change(state)
+        body = encode(after)
+        if etag != ABSENT and body == before:
+            return after
+        try:
+            store.write(key, body, if_match=etag)
+        except Conflict:
+            pause(attempt)
+        else:
+            return after
+    raise Conflict(f"{key} kept changing while it was being updated")
+
+
+def derive(
+    store: Store, key: str, make: Callable[[dict[str, Any]], Mapping[str, bytes]]
+) -> dict[str, bool]:
+    """Write what follows from a state object, and again if the state changed meanwhile.
+
+    Of several concurrent writers the last one to write always checks against the newest state,
+    so that what stays never follows from an outdated one.
+
+    Parameters
+    ----------
+    store : Store
+    key : str
+        The state object.
+    make : callable
+        Returns the files that follow from the state.
+
+    Returns
+    -------
+    dict
+        Which files were written (others already had that content).
+    """
+    for attempt in range(ATTEMPTS):
+        state, etag = load(store, key)
+        written = {name: put(store, name, body) for name, body in make(state).items()}
+        if store.etag(key) == etag:
+            return written
+        pause(attempt)
+    raise Conflict(f"{key} kept changing while its pages were being written")
+
+
+def pause(attempt: int) -> None:
+    """Wait a little, longer and more randomly each time, before trying again."""
+    time.sleep(random.uniform(0, min(0.01 * 2**attempt, 1.0)))  # noqa: S311

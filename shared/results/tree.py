@@ -1,0 +1,106 @@
+"""A folder of sessions as a source: ``<lab>/Subjects/<subject>/<date>/<number>/alf/…``.
+
+What the folder names do not say is read from ``session.json`` in a session folder and
+``subject.json`` in a subject folder where they exist. A folder is its owner's: its sessions are
+public unless ``session.json`` says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import pandas as pd
+
+from shared.results.source import TRIALS, Dataset, Lab, Session, Sorting, Subject
+from shared.results.store import tag
+
+
+class Tree:
+    """Sessions in a local folder (ONE convention)."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def _folders(self, subject: str = "*") -> list[Path]:
+        found = self.folder.glob(f"**/Subjects/{subject}/????-??-??/[0-9][0-9][0-9]")
+        return sorted(path for path in found if path.is_dir())
+
+    def subjects(self) -> Iterable[str]:
+        """Return the nicknames of all subjects with sessions."""
+        return {path.parts[-3] for path in self._folders()}
+
+    def subject(self, nickname: str) -> Subject:
+        """Return what the subject's folder says of it."""
+        folders = self._folders(nickname)
+        lab = folders[0].parts[-5] if folders else ""
+        about = _json(folders[0].parents[1] / "subject.json") if folders else {}
+        known = {name: about[name] for name in Subject.__dataclass_fields__ if name in about}
+        known["projects"] = tuple(known.get("projects", ()))
+        return Subject(**{"nickname": nickname, "lab": lab, **known})
+
+    def sessions(self, subject: str) -> list[Session]:
+        """Return the subject's sessions."""
+        return [self._session(path) for path in self._folders(subject)]
+
+    def labs(self) -> list[Lab]:
+        """Return the labs that have sessions."""
+        names = sorted({path.parts[-5] for path in self._folders()})
+        about = {n: _json(self.folder / n / "lab.json") for n in names}
+        return [Lab(**{"name": name, **about[name]}) for name in names]
+
+    def trials(self, session: Session) -> pd.DataFrame | None:
+        """Return the session's trials table."""
+        dataset = session.find(TRIALS)
+        return pd.read_parquet(self._path(session) / dataset.path) if dataset else None
+
+    def sorting(self, session: Session, collection: str) -> Sorting | None:
+        """Return the sorted spikes in a collection."""
+        return None
+
+    def _path(self, session: Session) -> Path:
+        tail = Path("Subjects", session.subject, session.date, f"{session.number:03d}")
+        return next(iter(self.folder.glob(f"**/{session.lab}/{tail}")))
+
+    def _session(self, path: Path) -> Session:
+        about = _json(path / "session.json")
+        subject, day, number = path.parts[-3:]
+        name = "/".join(path.parts[-5:])
+        embargo = about.get("embargo_until")
+        known: dict[str, Any] = {
+            "id": str(uuid5(NAMESPACE_URL, name)),
+            "lab": path.parts[-5],
+            "subject": subject,
+            "date": day,
+            "number": int(number),
+            "public": True,
+            **about,
+            "embargo_until": date.fromisoformat(embargo) if embargo else None,
+            "projects": tuple(about.get("projects", ())),
+            "datasets": tuple(self._datasets(path)),
+        }
+        return Session(**known)
+
+    def _datasets(self, session: Path) -> Iterable[Dataset]:
+        for path in sorted((session / "alf").rglob("*.*")):
+            if path.is_file():
+                relative = path.relative_to(session)
+                parts = relative.parent.parts
+                revision = next((p.strip("#") for p in parts if p.startswith("#")), "")
+                collection = "/".join(p for p in parts if not p.startswith("#"))
+                body = path.read_bytes()
+                yield Dataset(
+                    str(uuid5(NAMESPACE_URL, path.relative_to(session.parents[3]).as_posix())),
+                    path.name,
+                    collection,
+                    revision,
+                    tag(body),
+                )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}

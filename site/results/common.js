@@ -1,0 +1,104 @@
+// What every page shares: its data, small DOM helpers, number formats, theme, copy buttons.
+
+export const root = document.body.dataset.root;
+
+export async function json(key) {
+  const answer = await fetch(root + key);
+  if (!answer.ok) throw new Error(`${key}: ${answer.status} ${answer.statusText}`);
+  return answer.json();
+}
+
+export async function pageData() {
+  return json(document.body.dataset.src);
+}
+
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (value === true) made.setAttribute(key, "");
+    else if (value !== false && value != null) made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child != null));
+  return made;
+}
+
+export function svg(name, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+export function link(key, label) {
+  return element("a", { href: root + key }, label);
+}
+
+// As shared/results/html.py safe_name: names in addresses.
+export function safeName(name) {
+  return [...name].map((c) => (/[A-Za-z0-9_-]/.test(c) ? c : `~${c.codePointAt(0).toString(16)}`)).join("");
+}
+
+export const sessionPage = (id) => `sessions/${safeName(id)}.html`;
+export const subjectPage = (name) => `subjects/${safeName(name)}.html`;
+export const labPage = (name) => `labs/${safeName(name)}.html`;
+
+const counts = new Intl.NumberFormat("en");
+export const count = (n) => (n == null ? "–" : counts.format(n));
+export const percent = (x) => (x == null ? "–" : `${Math.round(100 * x)} %`);
+export const fixed = (x, decimals) => (x == null ? "–" : x.toFixed(decimals).replace("-", "−"));
+
+export const STATUS = {
+  in_training: "In training",
+  trained_1a: "Trained 1a",
+  trained_1b: "Trained 1b",
+  ready4ephysrig: "Ready for the ephys rig",
+  ready4delay: "Ready for delay",
+  ready4recording: "Ready for recording",
+  untrainable: "Untrainable",
+  unbiasable: "Unbiasable",
+};
+export const statusName = (status) => STATUS[status] ?? status ?? "";
+
+export function say(message) {
+  document.getElementById("status").textContent = message;
+}
+
+// Run a page's script; what goes wrong is told to the reader, not only to the console.
+export async function start(run) {
+  try {
+    await run();
+    document.body.dataset.ready = "yes";
+  } catch (error) {
+    console.error(error);
+    say(`This page could not be drawn: ${error.message}`);
+    document.body.dataset.ready = "failed";
+  }
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const text = button.parentElement.querySelector("code").textContent;
+  await navigator.clipboard.writeText(text);
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = "Copy"), 1500);
+});
+
+export const isDark = () =>
+  (document.documentElement.dataset.theme ??
+    (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+
+document.getElementById("theme").addEventListener("click", () => {
+  const theme = isDark() ? "light" : "dark";
+  document.documentElement.dataset.theme = theme;
+  try {
+    localStorage.setItem("theme", theme);
+  } catch {
+    // The choice lasts as long as the page.
+  }
+  dispatchEvent(new Event("themechange"));
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+  dispatchEvent(new Event("themechange")),
+);
