@@ -1,0 +1,47 @@
+"""Messages between the functions and to the labs' workers.
+
+A message is only ever a hint: what is to be done is in S3 and the table, and a sweep finds what a
+lost message would have started. So a message that cannot be sent is logged and forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from typing import Any
+
+from shared.records import aws
+
+log = logging.getLogger(__name__)
+
+
+def url(queue: str) -> str:
+    """Return the address of a queue: ``ingest``, ``dispatch`` or ``analysis``."""
+    return os.environ[f"FORNIX_{queue.upper()}_QUEUE_URL"]
+
+
+def work_url(lab: str) -> str:
+    """Return the address of a lab's work queue."""
+    return os.environ["FORNIX_WORK_QUEUE_PREFIX"] + lab
+
+
+def send(queue_url: str, body: dict[str, Any], delay: int = 0) -> None:
+    """Send one message, visible after ``delay`` seconds.
+
+    Raises
+    ------
+    botocore.exceptions.ClientError
+        The queue does not take it.
+    """
+    aws.client("sqs").send_message(
+        QueueUrl=queue_url, MessageBody=json.dumps(body), DelaySeconds=delay
+    )
+
+
+def tell(queue: str, **body: Any) -> None:
+    """Send a hint to a function's queue; failure is logged, the next sweep makes up for it."""
+    try:
+        send(url(queue), body)
+    except Exception:
+        log.warning("message to the %s queue was not sent: %s", queue, body, exc_info=True)
