@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from functools import cache
 from hashlib import sha256
@@ -99,6 +100,7 @@ class Site:
         subjects: Iterable[str] | None = None,
         progress: Callable[[str], None] = lambda nickname: None,
         workers: int = 1,
+        pace: Callable[[Iterable[str]], Iterable[str]] = lambda names: names,
     ) -> int:
         """Bring the pages of all subjects, or of those given, up to date.
 
@@ -110,6 +112,8 @@ class Site:
             Told each subject when done.
         workers : int
             Processes; more than one needs a source and a store that can be pickled.
+        pace : callable
+            Passes the subjects on and may stop early; the next refresh does the rest.
 
         Returns
         -------
@@ -120,18 +124,14 @@ class Site:
         names = set(subjects if subjects is not None else self.source.subjects())
         if everything:
             names |= set(load(self.store, INDEX)[0].get("subjects", {}))
-        changed = 0
-        if workers > 1:
-            with ProcessPoolExecutor(workers) as pool:
-                for nickname, n in pool.map(self._refresh_named, sorted(names)):
-                    changed += n
-                    progress(nickname)
-        else:
-            for nickname in sorted(names):
-                changed += self.refresh_subject(nickname)
+        done: dict[str, int] = {}
+        with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+            run = pool.map if pool else map
+            for nickname, n in run(self._refresh_named, pace(sorted(names))):
+                done[nickname] = n
                 progress(nickname)
-        self.refresh_lists(names)
-        return changed
+        self.refresh_lists(done)
+        return sum(done.values())
 
     def _refresh_named(self, nickname: str) -> tuple[str, int]:
         return nickname, self.refresh_subject(nickname)
@@ -167,9 +167,7 @@ class Site:
                 touched |= {s.id for s in changed} | gone
                 written = self._write_sessions(changed, prints, trials)
                 self.store.delete(name for eid in sorted(gone) for name in pages.of_session(eid))
-                sessions = {
-                    eid: written.get(eid) or known[eid] for eid in visible
-                }
+                sessions = {eid: written.get(eid) or known[eid] for eid in visible}
                 self._write_state(key, nickname, sessions, etag)
             except Conflict:
                 pause(attempt)
@@ -226,9 +224,7 @@ class Site:
         state, _ = load(self.store, subject_state(nickname))
         return {eid: e for eid, e in state.get("sessions", {}).items() if e.get("row")}
 
-    def _write_state(
-        self, key: str, nickname: str, sessions: Mapping[str, Any], etag: str
-    ) -> str:
+    def _write_state(self, key: str, nickname: str, sessions: Mapping[str, Any], etag: str) -> str:
         body = encode({"subject": nickname, "sessions": dict(sorted(sessions.items()))})
         return self.store.write(key, body, if_match=etag)
 
@@ -270,7 +266,7 @@ class Site:
 
     def _trials(self, one: Session) -> pd.DataFrame | None:
         dataset = one.find(TRIALS)
-        if dataset is None or not dataset.public:
+        if dataset is None:
             return None
         try:
             return self.source.trials(one)
@@ -280,9 +276,7 @@ class Site:
 
     def _made_from(self, one: Session, fingerprint_: str) -> dict[str, Any]:
         return {
-            "inputs": [
-                {"id": d.id, "path": d.path, "hash": d.hash} for d in public_datasets(one)
-            ],
+            "inputs": [{"id": d.id, "path": d.path, "hash": d.hash} for d in public_datasets(one)],
             "code": code_version(),
             "fingerprint": fingerprint_,
         }

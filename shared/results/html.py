@@ -163,9 +163,7 @@ def page(
         + f">{label}</a>"
         for address, label in NAVIGATION
     )
-    trail = "".join(
-        f"<li>{link(root + address, label)}</li>" for address, label in crumbs
-    )
+    trail = "".join(f"<li>{link(root + address, label)}</li>" for address, label in crumbs)
     scripts = ""
     if plots:
         scripts = "".join(

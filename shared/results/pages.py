@@ -245,9 +245,7 @@ def overview(
         "counts": counts,
         "months": months,
         "by_lab": {
-            name: [
-                sum(row["months"].get(month, [0, 0])[0] for row in of) for month in months
-            ]
+            name: [sum(row["months"].get(month, [0, 0])[0] for row in of) for month in months]
             for name, of in sorted(by_lab.items())
         },
         "labs": [_lab_row(labs.get(name, Lab(name)), of) for name, of in sorted(by_lab.items())],

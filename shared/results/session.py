@@ -69,9 +69,7 @@ def _trials(trials: pd.DataFrame, plot: dict[str, Any]) -> dict[str, Any]:
         "feedback": column(trials["feedbackType"], 0),
         "p_left": column(trials["probabilityLeft"], 2),
         "rt": column(behaviour.reaction_times(trials), 3),
-        "rt_rolling": column(
-            np.array(plot["reaction_time_by_trial"]["rolling_median"], float), 3
-        ),
+        "rt_rolling": column(np.array(plot["reaction_time_by_trial"]["rolling_median"], float), 3),
         "correct_rolling": column(rolling, 3),
     }
 

@@ -24,6 +24,9 @@ class Dataset:
     revision: str = ""
     hash: str = ""
     public: bool = True
+    default: bool = True
+    location: str = ""
+    """Where the source has the bytes: a path or an object's key."""
 
     @property
     def path(self) -> str:
@@ -58,9 +61,11 @@ class Session:
         return f"{self.subject}/{self.date}/{self.number:03d}"
 
     def find(self, name: str, collection: str = "alf") -> Dataset | None:
-        """Return the dataset of that name, its newest revision, None if there is none."""
-        named = [d for d in self.datasets if d.name == name and d.collection == collection]
-        return max(named, key=lambda d: d.revision, default=None)
+        """Return the public dataset of that name, its default revision, None without one."""
+        named = [
+            d for d in self.datasets if d.name == name and d.collection == collection and d.public
+        ]
+        return max(named, key=lambda d: (d.default, d.revision), default=None)
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ def day(session: Session, content: dict[str, Any]) -> dict[str, Any]:
         "location": session.location,
         "delay_start": session.delay_start,
         "summary": content.get("summary"),
-        "fits": [
-            {"p_left": b["probability_left"], **b["psychometric"]["fit"]} for b in blocks
-        ],
+        "fits": [{"p_left": b["probability_left"], **b["psychometric"]["fit"]} for b in blocks],
     }
 
 
 def _ordered(sessions: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    return sorted(sessions.items(), key=lambda item: (item[1]["row"]["date"], item[1]["row"]["number"]))
+    return sorted(
+        sessions.items(), key=lambda item: (item[1]["row"]["date"], item[1]["row"]["number"])
+    )
 
 
 def row(subject: Subject, sessions: dict[str, Any]) -> dict[str, Any] | None:

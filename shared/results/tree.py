@@ -56,15 +56,11 @@ class Tree:
     def trials(self, session: Session) -> pd.DataFrame | None:
         """Return the session's trials table."""
         dataset = session.find(TRIALS)
-        return pd.read_parquet(self._path(session) / dataset.path) if dataset else None
+        return pd.read_parquet(dataset.location) if dataset else None
 
     def sorting(self, session: Session, collection: str) -> Sorting | None:
         """Return the sorted spikes in a collection."""
         return None
-
-    def _path(self, session: Session) -> Path:
-        tail = Path("Subjects", session.subject, session.date, f"{session.number:03d}")
-        return next(iter(self.folder.glob(f"**/{session.lab}/{tail}")))
 
     def _session(self, path: Path) -> Session:
         about = _json(path / "session.json")
@@ -99,6 +95,7 @@ class Tree:
                     collection,
                     revision,
                     tag(body),
+                    location=str(path),
                 )
 
 

@@ -1,0 +1,96 @@
+"""The site bucket as a store of the results site."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from shared.records import aws
+from shared.results.store import ABSENT, Conflict
+
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".pqt": "application/vnd.apache.parquet",
+    ".woff2": "font/woff2",
+}
+
+FRESH = "public, max-age=60"
+"""Pages follow the data within a minute; browsers then ask by entity tag."""
+
+
+class Bucket:
+    """A site in an S3 bucket; conditional writes by entity tag."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """Return content and entity tag, None where there is no such object."""
+        try:
+            answer = aws.client("s3").get_object(Bucket=self.name, Key=key)
+        except ClientError as error:
+            if _code(error) in ("NoSuchKey", "404"):
+                return None
+            raise
+        return answer["Body"].read(), answer["ETag"].strip('"')
+
+    def etag(self, key: str) -> str:
+        """Return the entity tag, empty where there is no such object."""
+        try:
+            answer = aws.client("s3").head_object(Bucket=self.name, Key=key)
+        except ClientError as error:
+            if _code(error) in ("NoSuchKey", "404", "NotFound"):
+                return ABSENT
+            raise
+        return answer["ETag"].strip('"')
+
+    def write(self, key: str, body: bytes, if_match: str | None = None) -> str:
+        """Write the object and return its tag; with `if_match` only if it still has that tag."""
+        condition: dict[str, Any] = {}
+        if if_match is not None:
+            condition = {"IfNoneMatch": "*"} if if_match == ABSENT else {"IfMatch": if_match}
+        suffix = key[key.rfind(".") :]
+        kind = TYPES.get(suffix) or mimetypes.guess_type(key)[0] or "application/octet-stream"
+        try:
+            answer = aws.client("s3").put_object(
+                Bucket=self.name,
+                Key=key,
+                Body=body,
+                ContentType=kind,
+                CacheControl=FRESH,
+                **condition,
+            )
+        except ClientError as error:
+            # 409: another conditional write of the same key is under way; 404: it was deleted.
+            if _code(error) in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
+                raise Conflict(key) from error
+            if condition and _code(error) in ("NoSuchKey", "404"):
+                raise Conflict(key) from error
+            raise
+        return answer["ETag"].strip('"')
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the objects; those that do not exist are no error."""
+        rest = iter(keys)
+        while some := list(islice(rest, 1000)):
+            aws.client("s3").delete_objects(
+                Bucket=self.name,
+                Delete={"Objects": [{"Key": key} for key in some], "Quiet": True},
+            )
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield all names that start with the prefix."""
+        pages = aws.client("s3").get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self.name, Prefix=prefix):
+            for item in page.get("Contents", []):
+                yield item["Key"]
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,138 @@
+"""The cloud's records as a source of the results site."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from shared.records import aws, documents, search, sessions, times
+from shared.records.errors import NotFound
+from shared.records.items import Dataset as DatasetItem
+from shared.records.items import Session as SessionItem
+from shared.results.source import TRIALS, Dataset, Lab, Session, Sorting, Subject
+
+AT_ONCE = 8
+"""Sessions whose records are read at the same time."""
+
+
+class Records:
+    """Sessions in the table, their files in the data bucket.
+
+    Parameters
+    ----------
+    bucket : str
+        The data bucket.
+    expected : iterable of str
+        Sessions just written, which an index may not have yet.
+    """
+
+    def __init__(self, bucket: str, expected: Iterable[str] = ()) -> None:
+        self.bucket = bucket
+        self.expected = frozenset(expected)
+
+    def subjects(self) -> Iterable[str]:
+        """Return the nicknames of all subjects with sessions."""
+        search.begin()
+        return {str(name) for name in search.table("session").select().values("subject")}
+
+    def subject(self, nickname: str) -> Subject:
+        """Return what the records say of a subject."""
+        item = documents.find("subject", nickname)
+        body = item.body if item else {}
+        return Subject(
+            nickname,
+            lab=body.get("lab") or "",
+            id=body.get("id") or "",
+            sex=body.get("sex") or "",
+            birth_date=body.get("birth_date") or "",
+            line=body.get("line") or "",
+            strain=body.get("strain") or "",
+            species=body.get("species") or "",
+            projects=tuple(body.get("projects") or ()),
+        )
+
+    def sessions(self, subject: str) -> list[Session]:
+        """Return all sessions of a subject with their visible datasets.
+
+        Each is read with strong consistency: what was just made private is private here.
+        """
+        found = {item.id for item in sessions.of_subject(subject)} | self.expected
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            read = list(pool.map(_read, sorted(found)))
+        return [one for one in read if one is not None and one.subject == subject]
+
+    def labs(self) -> list[Lab]:
+        """Return all labs; their coordinates are in the lab's ``json``."""
+        search.begin()
+        return [_lab(row) for row in search.table("lab").rows()]
+
+    def trials(self, session: Session) -> pd.DataFrame | None:
+        """Return the session's trials table."""
+        dataset = session.find(TRIALS)
+        return pd.read_parquet(self._bytes(dataset)) if dataset else None
+
+    def sorting(self, session: Session, collection: str) -> Sorting | None:
+        """Return the sorted spikes in a collection."""
+        return None
+
+    def _bytes(self, dataset: Dataset) -> io.BytesIO:
+        answer = aws.client("s3").get_object(Bucket=self.bucket, Key=dataset.location)
+        return io.BytesIO(answer["Body"].read())
+
+
+def _read(eid: str) -> Session | None:
+    try:
+        item, datasets = sessions.session_and_datasets(eid, strong=True)
+    except NotFound:
+        return None
+    return _session(item, datasets)
+
+
+def _session(item: SessionItem, datasets: list[DatasetItem]) -> Session:
+    about = item.json if isinstance(item.json, dict) else {}
+    return Session(
+        id=item.id,
+        lab=item.lab,
+        subject=item.subject,
+        date=item.date,
+        number=int(item.number),
+        start_time=times.naive(item.start_time) or "",
+        end_time=times.naive(item.end_time) or "",
+        task_protocol=item.task_protocol or "",
+        projects=tuple(item.projects or ()),
+        location=item.location or "",
+        delay_start=float(about.get("SESSION_DELAY_START") or 0),
+        public=bool(item.public),
+        embargo_until=date.fromisoformat(item.embargo_until[:10]) if item.embargo_until else None,
+        synthetic=bool(item.synthetic),
+        datasets=tuple(
+            Dataset(
+                id=d.uuid,
+                name=d.name,
+                collection=d.collection,
+                revision=d.revision or "",
+                hash=d.sha256 or d.hash or "",
+                default=bool(d.default),
+                location=d.key(item.folder),
+            )
+            for d in datasets
+            if d.available
+        ),
+    )
+
+
+def _lab(row: dict[str, Any]) -> Lab:
+    about = row.get("json") if isinstance(row.get("json"), dict) else {}
+    assert about is not None  # noqa: S101 - the line above
+    return Lab(
+        name=row["name"],
+        institution=row.get("institution") or "",
+        timezone=row.get("timezone") or "",
+        latitude=about.get("latitude"),
+        longitude=about.get("longitude"),
+    )
