@@ -50,14 +50,15 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-_repository_options = [
+_place_options = [
+    click.option("--lab", help="Lab of sessions for which the source names none."),
     click.option("--repository", metavar="NAME", help="Data repository in which bytes stay."),
     click.option("--url", metavar="URL", help="Address under which the repository is served."),
 ]
 
 
-def _with_repository(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_repository_options):
+def _with_place(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_place_options):
         command = option(command)
     return command
 
@@ -110,9 +111,11 @@ def import_alyx(
 
 @import_.command("one")
 @click.argument("tables", type=click.Path(exists=True, path_type=Path))
-@_with_repository
+@_with_place
 @_common
-def import_one(tables: Path, repository: str | None, url: str | None, **common: Any) -> None:
+def import_one(
+    tables: Path, lab: str | None, repository: str | None, url: str | None, **common: Any
+) -> None:
     """Register what ONE cache tables list: a folder with sessions.pqt and datasets.pqt, or a zip.
 
     The bytes stay where they are; say where with --repository and --url, for example
@@ -125,7 +128,8 @@ def import_one(tables: Path, repository: str | None, url: str | None, **common: 
             with open_tables(tables) as (sessions, datasets):
                 if repository is None:
                     carrier.journal.note("no --repository: datasets have no place to load from")
-                TablesImport(sessions, datasets, carrier, _repository(repository, url)).run()
+                place = _repository(repository, url)
+                TablesImport(sessions, datasets, carrier, place, lab).run()
         except NoTables as error:
             raise click.ClickException(str(error)) from error
 
@@ -134,8 +138,7 @@ def import_one(tables: Path, repository: str | None, url: str | None, **common: 
 
 @import_.command("folder")
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--lab", help="Lab of sessions that no folder 'LAB/Subjects' contains.")
-@_with_repository
+@_with_place
 @_common
 def import_folder(
     path: Path, lab: str | None, repository: str | None, url: str | None, **common: Any

@@ -37,6 +37,9 @@ COLUMNS = {
 }
 """Columns that a table must have; an identifier may be two columns of integers."""
 
+BAD_ROW = (ValueError, TypeError, AttributeError)
+"""What reading a hostile row may raise (an ALFError is a ValueError)."""
+
 QUALITIES = {"NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"}
 
 
@@ -94,6 +97,8 @@ class TablesImport:
         Where to send, with the journal.
     repository : Repository or None
         Where the bytes are; None: not known, and said so in the report.
+    lab : str or None
+        Lab of sessions for which the table names none.
     """
 
     def __init__(
@@ -102,7 +107,9 @@ class TablesImport:
         datasets: pq.ParquetFile,
         carrier: Carrier,
         repository: Repository | None,
+        lab: str | None = None,
     ) -> None:
+        self.lab = lab
         self.sessions, self.datasets = sessions, datasets
         self.carrier, self.journal = carrier, carrier.journal
         self.target = SessionCarrier(carrier, repository)
@@ -131,14 +138,15 @@ class TablesImport:
     def _carry_sessions(self, batch: list[Row]) -> None:
         rows = []
         for entry in batch:
+            eid = str(entry.get("id"))
             try:
-                eid, session = str(UUID(entry["id"])), _session_path(entry)
+                eid, session = str(UUID(entry["id"])), _session_path(entry, self.lab)
                 projects = [p for p in (entry.get("projects") or "").split(",") if p]
-                problem = self.target.prepare_session(session, projects)
-            except (ALFError, ValueError, TypeError, AttributeError) as error:
-                eid, problem = str(entry.get("id")), str(error)
-            if problem:
-                self.carrier.refuse("sessions", eid, *_reason(problem))
+                if problem := self.target.prepare_session(session, projects):
+                    raise ValueError(problem)
+            except BAD_ROW as error:
+                self.journal.mark("session", [eid], "")
+                self.carrier.refuse("sessions", eid, *_reason(error))
                 continue
             columns = {"task_protocol": entry.get("task_protocol") or "", "projects": projects}
             rows.append(session_row(eid, session, **columns))
@@ -153,7 +161,7 @@ class TablesImport:
         for entry in batch:
             try:
                 rows.append(self._dataset(entry))
-            except (ALFError, ValueError, TypeError, AttributeError) as error:
+            except BAD_ROW as error:
                 self.carrier.refuse("datasets", str(entry.get("id")), *_reason(error))
         self.target.prepare_datasets(rows)
         self.carrier.carry("datasets", rows)
@@ -166,6 +174,8 @@ class TablesImport:
             raise ValueError(
                 "its session was not carried" if session == "" else "it has no session"
             )
+        if not isinstance(path, str):
+            raise ValueError("the row has no path")
         quality = entry.get("qc") or "NOT_SET"
         if quality not in QUALITIES:
             raise ValueError(f"the quality {quality!r} is none of {', '.join(sorted(QUALITIES))}")
@@ -228,15 +238,20 @@ def _latest_revisions(table: pq.ParquetFile) -> dict[tuple[str, str], str]:
     return latest
 
 
-def _session_path(entry: Row) -> SessionPath:
+def _session_path(entry: Row, default_lab: str | None) -> SessionPath:
     """Read and check which session a row of the sessions table is."""
+    lab = entry["lab"] or default_lab
+    if not lab:
+        raise ValueError("the table names no lab: give --lab")
+    if not isinstance(entry["subject"], str):
+        raise ValueError("the row has no subject")
     date = entry["date"]
     if isinstance(date, datetime.datetime):
         date = date.date()
     number = entry["number"]
     if isinstance(number, float) and not number.is_integer():
         raise ValueError(f"the number {number} is no whole number")
-    text = f"{entry['lab']}/Subjects/{entry['subject']}/{date}/{int(number):03d}"
+    text = f"{lab}/Subjects/{entry['subject']}/{date}/{int(number):03d}"
     return parse_session_path(text)
 
 
@@ -245,7 +260,7 @@ def _size(value: float | None) -> int | None:
     return None if value is None or math.isnan(value) else int(value)
 
 
-def _reason(problem: Exception | str) -> tuple[str, str]:
+def _reason(problem: Exception) -> tuple[str, str]:
     """Return the reason that rows share, and what is special to this one."""
     if isinstance(problem, ALFError):
         return f"{problem.part}: {problem.rule}", str(problem)
