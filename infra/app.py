@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import App, DefaultStackSynthesizer
+from aws_cdk import App, DefaultStackSynthesizer, Validations
+from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
+from infra.acknowledged import acknowledge
 from infra.settings import ROOT, Settings
 from infra.stack import FornixStack
 
@@ -31,11 +33,15 @@ def build(context: dict[str, Any] | None = None, outdir: str | Path | None = Non
         tree_metadata=False,
     )
     settings = Settings.from_context(app.node)
-    FornixStack(
+    stack = FornixStack(
         app,
         settings,
         synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=not settings.local),
     )
+    if not settings.local:
+        # A finding that is not acknowledged with its reason makes the synthesis fail.
+        Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
+        acknowledge(stack)
     return app
 
 

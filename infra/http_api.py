@@ -16,12 +16,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.cors import preflight
 from infra.settings import STAGE, Settings
 from infra.sources import application, binary_types, routes
-
-CORS_HEADERS = "Authorization,Content-Type,If-Match,If-None-Match,X-Request-ID"
-CORS_EXPOSED = "ETag,Location,Retry-After,X-Request-ID"
-
 
 class HttpApi(Construct):
     """Regional REST API with access logs, throttling and tracing."""
@@ -149,14 +146,7 @@ def _operation(path: str, integration: str) -> dict[str, Any]:
 
 def _preflight(path: str, methods: list[str], site_url: str) -> dict[str, Any]:
     """Return the answer to a browser's preflight, given by API Gateway itself."""
-    headers = {
-        "Access-Control-Allow-Origin": site_url,
-        "Access-Control-Allow-Methods": ",".join([*methods, "OPTIONS"]),
-        "Access-Control-Allow-Headers": CORS_HEADERS,
-        "Access-Control-Expose-Headers": CORS_EXPOSED,
-        "Access-Control-Max-Age": "600",
-        "Vary": "Origin",
-    }
+    headers = preflight(methods, site_url)
     return {
         "parameters": _parameters(path),
         "responses": {

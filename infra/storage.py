@@ -13,6 +13,10 @@ from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE
 UPLOADS = "incoming/"
 """Prefix under which rigs and workers put new files; only its events reach ingest."""
 
+THROUGHPUT = {"MaxReadRequestUnits": 3_000, "MaxWriteRequestUnits": 1_500}
+"""Units per second at which the table and each index throttle: a runaway loop then costs some
+hundred USD a day at most (on-demand prices of us-east-1), and the alarms tell of it."""
+
 
 class Storage(Construct):
     """Buckets and table. Outside the embedded cloud everything outlives the stack."""
@@ -115,9 +119,8 @@ class Storage(Construct):
             table_name=self.settings.name,
             **_keys(TABLE_SCHEMA["KeySchema"]),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            # A runaway loop is throttled before it costs more than about $90 a day.
-            max_write_request_units=1_500,
-            max_read_request_units=3_000,
+            max_write_request_units=THROUGHPUT["MaxWriteRequestUnits"],
+            max_read_request_units=THROUGHPUT["MaxReadRequestUnits"],
             encryption=dynamodb.TableEncryption.DEFAULT,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
@@ -133,8 +136,12 @@ class Storage(Construct):
                 **_keys(index["KeySchema"]),
                 projection_type=dynamodb.ProjectionType[projection["ProjectionType"]],
                 non_key_attributes=projection.get("NonKeyAttributes"),
-                max_write_request_units=1_500,
-                max_read_request_units=3_000,
+            )
+        resource = table.node.default_child
+        assert isinstance(resource, dynamodb.CfnTable)  # noqa: S101
+        for number in range(len(TABLE_SCHEMA["GlobalSecondaryIndexes"])):
+            resource.add_property_override(
+                f"GlobalSecondaryIndexes.{number}.OnDemandThroughput", THROUGHPUT
             )
         return table
 

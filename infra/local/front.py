@@ -7,8 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from infra.cors import preflight
 from infra.local.ministack import Asgi, Receive, Scope, Send, answer, api_scope, site_scope
 from infra.settings import STAGE
+
+ALL_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 COMPRESSIBLE = (b"text/", b"application/json", b"application/javascript", b"image/svg+xml")
 """Content types that CloudFront compresses on the way."""
@@ -77,6 +80,11 @@ class ApiFront(Front):
         self, scope: Scope, receive: Receive, send: Send, outputs: dict[str, Any]
     ) -> None:
         """Pass the request to the REST API's stage."""
+        if scope["method"] == "OPTIONS":
+            # The emulator imports no mock integrations; these are the deployed answer's headers.
+            headers = preflight(list(ALL_METHODS), outputs["Site"])
+            await answer(send, 204, b"", headers)
+            return
         await self.cloud(api_scope(scope, outputs["ApiId"], STAGE), receive, send)
 
 

@@ -1,0 +1,108 @@
+"""Findings of cdk-nag that are accepted, each with its reason."""
+
+from __future__ import annotations
+
+from aws_cdk import Acknowledgment, Validations
+from constructs import Construct
+
+from infra.settings import RUNTIME
+from infra.stack import FornixStack
+
+NO_WAF = (
+    "No web firewall by default (5 USD a month and more): the stage throttles, every route checks "
+    "its caller, and nothing behind the site can be reached but read-only public objects."
+)
+XRAY = "Writing traces (X-Ray) knows no resources: AWS documents '*' as the only one."
+RUNTIME_REASON = (
+    f"{RUNTIME} for all functions, by one constant: it is in AWS's support for years to come, and "
+    "is raised on purpose after trying, not with each new release."
+)
+PREFIX = "One prefix of one bucket, read or written by this function only as compute.py says."
+OWN_LOG = "The log streams of the function's own log group, whose names Lambda chooses."
+DESTINATION = (
+    "What fails after its retries goes to the dead-letter queue that the function shares with its "
+    "queue, with an alarm; a second destination would hold every failure twice."
+)
+
+
+def acknowledge(stack: FornixStack) -> None:
+    """Attach the reasons to the constructs concerned; any other finding fails the synthesis."""
+    api = stack.http_api
+    _accept(
+        api,
+        {
+            "AwsSolutions-APIG2": "The function validates each request against its resource's "
+            "declaration and answers which field is wrong; API Gateway's validator cannot.",
+            "AwsSolutions-APIG3": NO_WAF,
+            "AwsSolutions-APIG6": "Access logs are on; execution logs need an account-wide role "
+            "and would keep request bodies.",
+        },
+    )
+    _accept(
+        stack.website,
+        {
+            "AwsSolutions-CFR1": "Public scientific results are for readers of every country.",
+            "AwsSolutions-CFR2": NO_WAF,
+            "AwsSolutions-CFR4": "CloudFront's own certificate fixes the protocol's lower bound; "
+            "it rises with a domain and certificate of the deploying laboratory's.",
+        },
+    )
+    for name, function in stack.functions.all.items():
+        _accept(
+            function,
+            {
+                "AwsSolutions-L1": RUNTIME_REASON,
+                "Serverless-LambdaLatestVersion": RUNTIME_REASON,
+                "Serverless-LambdaEventSourceMappingDestination": "The queue has a redrive policy "
+                "to its dead-letter queue; SQS sources take no other destination.",
+                "Serverless-LambdaAsyncFailureDestination": DESTINATION,
+            },
+        )
+        if name == "api":
+            _accept(
+                function,
+                {"Serverless-LambdaDLQ": "Only API Gateway invokes it, and waits for the answer."},
+            )
+        _accept_wildcards(stack, name)
+    for pair in stack.queues.all.values():
+        _accept(
+            pair.dead,
+            {"Serverless-SQSRedrivePolicy": "It is itself the dead-letter queue, with an alarm."},
+        )
+
+
+def _accept_wildcards(stack: FornixStack, name: str) -> None:
+    """Accept the resources ending in ``*`` of one function's role, each by its name."""
+    data = f"<{stack.get_logical_id(_resource(stack.storage.data))}.Arn>"
+    site = f"<{stack.get_logical_id(_resource(stack.storage.site))}.Arn>"
+    log = (
+        "arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:"
+        f"log-group:/aws/lambda/{stack.functions.settings.name}-{name}:*"
+    )
+    prefixes = {
+        "api": ("incoming", "notes", "data", "snapshots", "cache"),
+        "ingest": ("incoming", "data", "quarantine", "manifests"),
+        "dispatch": (),
+        "analysis": ("data", "manifests", "snapshots", "cache"),
+    }[name]
+    reasons = {"*": XRAY, log: OWN_LOG}
+    reasons |= {f"{data}/{prefix}/*": PREFIX for prefix in prefixes}
+    if name == "analysis":
+        reasons[f"{site}/*"] = "The site bucket is this function's output as a whole."
+    # Validations.acknowledge takes no identifier with '::' in it, the metadata behind it does.
+    stack.functions.roles[name].node.add_metadata(
+        Validations.ACKNOWLEDGED_RULES_METADATA_KEY,
+        {f"AwsSolutions-IAM5[Resource::{what}]": why for what, why in reasons.items()},
+    )
+
+
+def _resource(construct: Construct) -> object:
+    """Return the CloudFormation resource of a construct."""
+    return construct.node.default_child
+
+
+def _accept(construct: Construct, reasons: dict[str, str]) -> None:
+    """Accept findings on a construct and what is in it."""
+    Validations.of(construct).acknowledge(
+        *(Acknowledgment(id=rule, reason=why) for rule, why in reasons.items())
+    )

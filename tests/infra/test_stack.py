@@ -1,0 +1,242 @@
+"""The synthesized stack: rules of good architecture, least privilege, nothing public."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.settings import Settings
+from infra.sources import application, routes
+from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE
+
+Template = dict[str, Any]
+
+
+def of_type(stack: Template, kind: str) -> dict[str, Any]:
+    """Return properties by logical id of a type's resources."""
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in stack["Resources"].items()
+        if resource["Type"] == kind
+    }
+
+
+def statements(stack: Template, role: str) -> list[dict[str, Any]]:
+    """Return the policy statements attached to the role whose logical id begins so."""
+    found = []
+    for policy in of_type(stack, "AWS::IAM::Policy").values():
+        if any(r["Ref"].startswith(role) for r in policy["Roles"]):
+            found += policy["PolicyDocument"]["Statement"]
+    assert found, role
+    return found
+
+
+def test_cdk_nag_finds_nothing_that_is_not_accepted_with_a_reason(synthesized: Path) -> None:
+    report = json.loads((synthesized / "validation-report.json").read_text())
+    assert {r["pluginName"] for r in report["pluginReports"]} >= {"AwsSolutions", "Serverless"}
+    assert [r for r in report["pluginReports"] if r["conclusion"] != "success"] == []
+
+
+def test_an_unaccepted_finding_fails_the_synthesis(tmp_path: Path) -> None:
+    program = (
+        "import sys; from infra.app import build; from aws_cdk import aws_sqs as sqs;"
+        "app = build({}, sys.argv[1]); sqs.Queue(app.node.find_child('fornix'), 'Bare');"
+        "app.synth()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "SQS" in done.stdout + done.stderr
+
+
+def test_cfn_lint_is_content(synthesized: Path) -> None:
+    # W3005 is about dependencies that the CDK states twice.
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("cfn-lint"),
+            "--ignore-checks", "W3005",
+            "--template", synthesized / "fornix.template.json",
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == ""
+    assert done.returncode == 0
+
+
+def test_the_table_is_the_declared_one(stack: Template) -> None:
+    (table,) = of_type(stack, "AWS::DynamoDB::Table").values()
+    assert table["KeySchema"] == TABLE_SCHEMA["KeySchema"]
+    assert {i["IndexName"]: i["Projection"] for i in table["GlobalSecondaryIndexes"]} == {
+        i["IndexName"]: i["Projection"] for i in TABLE_SCHEMA["GlobalSecondaryIndexes"]
+    }
+    assert table["TimeToLiveSpecification"] == {"AttributeName": TTL_ATTRIBUTE, "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+    assert table["DeletionProtectionEnabled"]
+    guards = [table["OnDemandThroughput"]] + [
+        index["OnDemandThroughput"] for index in table["GlobalSecondaryIndexes"]
+    ]
+    assert all(guard["MaxWriteRequestUnits"] > 0 for guard in guards)
+
+
+def test_what_holds_data_outlives_the_stack(stack: Template) -> None:
+    holders = [
+        resource
+        for resource in stack["Resources"].values()
+        if resource["Type"] in ("AWS::S3::Bucket", "AWS::DynamoDB::Table")
+    ]
+    assert len(holders) == 4
+    assert {r["DeletionPolicy"] for r in holders} == {"Retain"}
+
+
+def test_buckets_are_private_encrypted_and_tls_only(stack: Template) -> None:
+    buckets = of_type(stack, "AWS::S3::Bucket")
+    assert len(buckets) == 3
+    for bucket in buckets.values():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket["BucketEncryption"]
+    refusals = {
+        policy["Bucket"]["Ref"]
+        for policy in of_type(stack, "AWS::S3::BucketPolicy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+        and statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") == "false"
+    }
+    assert refusals == set(buckets)
+
+
+def test_every_queue_has_a_dead_letter_queue_and_alarms(stack: Template) -> None:
+    names = {queue["QueueName"] for queue in of_type(stack, "AWS::SQS::Queue").values()}
+    mains = {name for name in names if not name.endswith("-dead")}
+    assert mains == {
+        "fornix-ingest",
+        "fornix-dispatch",
+        "fornix-analysis",
+        "fornix-work-fimbrialab",
+        "fornix-work-septumlab",
+    }
+    assert names - mains == {f"{name}-dead" for name in mains}
+    alarms = {alarm["AlarmName"] for alarm in of_type(stack, "AWS::CloudWatch::Alarm").values()}
+    assert {f"{name}-dead" for name in mains} | {f"{name}-old" for name in mains} <= alarms
+
+
+def test_visibility_is_six_times_the_functions_timeout(stack: Template) -> None:
+    queues = {q["QueueName"]: q for q in of_type(stack, "AWS::SQS::Queue").values()}
+    for function in of_type(stack, "AWS::Lambda::Function").values():
+        queue = queues.get(function["FunctionName"])
+        if queue:
+            assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+
+
+def test_every_route_of_the_application_is_wired_and_no_other(stack: Template) -> None:
+    (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
+    wired = {
+        path: sorted(method.upper() for method in operations if method != "options")
+        for path, operations in api["Body"]["paths"].items()
+    }
+    assert wired == routes(application())
+    assert "multipart/form-data" in api["Body"]["x-amazon-apigateway-binary-media-types"]
+
+
+def test_functions_have_one_role_each_and_no_managed_policy(stack: Template) -> None:
+    functions = of_type(stack, "AWS::Lambda::Function")
+    roles = [function["Role"]["Fn::GetAtt"][0] for function in functions.values()]
+    assert len(set(roles)) == len(functions) == 4
+    for role in of_type(stack, "AWS::IAM::Role").values():
+        assert "ManagedPolicyArns" not in role
+
+
+def test_no_role_scans_administers_or_uses_a_wildcard_action(stack: Template) -> None:
+    for policy in of_type(stack, "AWS::IAM::Policy").values():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                assert "*" not in action
+                assert action not in ("dynamodb:Scan", "dynamodb:DeleteTable", "iam:PassRole")
+            if statement["Resource"] == "*":
+                assert set(actions) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def test_dispatch_touches_no_object(stack: Template) -> None:
+    assert "s3:" not in json.dumps(statements(stack, "FunctionsDispatchRole"))
+
+
+def test_only_the_api_lends_workers_their_role(stack: Template) -> None:
+    workers = {
+        role["RoleName"]: role
+        for name, role in of_type(stack, "AWS::IAM::Role").items()
+        if name.startswith("FunctionsWorker")
+    }
+    assert set(workers) == {"fornix-worker-fimbrialab", "fornix-worker-septumlab"}
+    for role in workers.values():
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"]["AWS"]["Fn::GetAtt"][0].startswith("FunctionsApiRole")
+        assert role["MaxSessionDuration"] == 3600
+    lenders = [
+        name
+        for name in ("Api", "Ingest", "Dispatch", "Analysis")
+        if "sts:AssumeRole" in json.dumps(statements(stack, f"Functions{name}Role"))
+    ]
+    assert lenders == ["Api"]
+
+
+def test_site_is_read_through_cloudfront_only_with_security_headers(stack: Template) -> None:
+    (headers,) = of_type(stack, "AWS::CloudFront::ResponseHeadersPolicy").values()
+    security = headers["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+    policy = security["ContentSecurityPolicy"]["ContentSecurityPolicy"]
+    assert "default-src 'none'" in policy
+    assert "'unsafe-eval'" not in policy
+    assert "script-src 'self';" in policy
+    assert set(security) == {
+        "ContentSecurityPolicy",
+        "ContentTypeOptions",
+        "FrameOptions",
+        "ReferrerPolicy",
+        "StrictTransportSecurity",
+    }
+    (distribution,) = of_type(stack, "AWS::CloudFront::Distribution").values()
+    config = distribution["DistributionConfig"]
+    assert config["DefaultCacheBehavior"]["ViewerProtocolPolicy"] == "redirect-to-https"
+    assert all(origin["OriginAccessControlId"] for origin in config["Origins"])
+
+
+def test_missed_schedules_raise_alarms(stack: Template) -> None:
+    rules = {rule["Name"] for rule in of_type(stack, "AWS::Events::Rule").values()}
+    assert rules == {"fornix-reconcile", "fornix-sweep", "fornix-snapshot", "fornix-nightly"}
+    alarms = {a["AlarmName"]: a for a in of_type(stack, "AWS::CloudWatch::Alarm").values()}
+    for rule in rules:
+        assert alarms[f"{rule}-missed"]["TreatMissingData"] == "breaching"
+
+
+def test_alarms_reach_the_encrypted_topic(stack: Template) -> None:
+    (topic,) = of_type(stack, "AWS::SNS::Topic").values()
+    assert topic["KmsMasterKeyId"]
+    for alarm in of_type(stack, "AWS::CloudWatch::Alarm").values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] != []
+        assert alarm["AlarmDescription"]
+
+
+def test_analyses_are_an_image_on_aws(stack: Template) -> None:
+    by_name = {f["FunctionName"]: f for f in of_type(stack, "AWS::Lambda::Function").values()}
+    assert by_name["fornix-analysis"]["PackageType"] == "Image"
+    assert {f["Architectures"][0] for f in by_name.values()} == {"arm64"}
+    assert {by_name[f"fornix-{n}"]["Runtime"] for n in ("api", "ingest", "dispatch")} == {
+        "python3.13"
+    }
+
+
+def test_a_labs_name_that_cannot_be_a_queues_is_refused() -> None:
+    class Node:
+        """A context with one bad name."""
+
+        @staticmethod
+        def try_get_context(key: str) -> Any:
+            return ["Déjà lab"] if key == "labs" else None
+
+    with pytest.raises(ValueError, match="'Déjà lab'.*lower-case"):
+        Settings.from_context(Node())  # type: ignore[arg-type]
