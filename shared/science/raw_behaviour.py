@@ -331,16 +331,19 @@ def _read_encoder(path: Path, label: bytes, labelled: list[str]) -> EncoderLog:
     with path.open("rb") as file:
         old = file.readline().startswith(label)
     columns = labelled if old else ["times", "values"]
-    # Each line ends in a space, which reads as one more column; longer lines are corrupt.
-    table = pd.read_csv(
-        path,
-        sep=" ",
-        header=None,
-        names=[*columns, "end"],
-        usecols=[c for c in columns if c in ("times", "values", "clock")],
-        on_bad_lines="skip",
-        encoding_errors="replace",
-    )
+    try:
+        # Each line ends in a space, which reads as one more column.
+        table = pd.read_csv(
+            path,
+            sep=" ",
+            header=None,
+            names=[*columns, "end"],
+            usecols=[c for c in columns if c in ("times", "values", "clock")],
+            on_bad_lines="skip",
+            encoding_errors="replace",
+        )
+    except pd.errors.ParserError:
+        table = pd.DataFrame(columns=columns)
     for column in ("times", "values"):
         table[column] = pd.to_numeric(table[column], errors="coerce")
     table = table.dropna().drop_duplicates(keep="first")

@@ -226,7 +226,7 @@ def match_clocks(encoder: Floats, bpod: Floats) -> tuple[Floats, Floats]:
             break
     else:
         encoder, bpod = _match_irregular(encoder, bpod)
-    if bpod.size < 2:
+    if bpod.size < max(2, n / 2):
         raise _unsynchronised("the intervals between its events are not those of the trials")
     residual = np.abs(np.polyval(np.polyfit(bpod, encoder, 1), bpod) - encoder).max()
     if residual >= MAX_RESIDUAL:
@@ -245,21 +245,24 @@ def _unsynchronised(reason: str) -> WheelUnsynchronised:
 def _match_irregular(
     encoder: Floats, bpod: Floats, max_shift: int = 5, max_drift: float = 200e-6
 ) -> tuple[Floats, Floats]:
-    """Pair events of two clocks where some are missing in either, by their intervals."""
+    """Pair events of two clocks where some are missing in either.
+
+    Neighbours are paired if their interval is the same in both clocks and the clocks have not
+    drifted apart by more than 200 ppm since the last pair.
+    """
     gaps_e, gaps_b = np.diff(encoder), np.diff(bpod)
     pairs: set[tuple[int, int]] = set()
-    e, offset = 0, np.nan
-    for b in range(min(encoder.size, bpod.size) - 1):
+    e, last = 0, -1
+    for b in range(gaps_b.size):
         near = np.arange(e, min(e + max_shift, gaps_e.size))
         same = np.abs(gaps_b[b] - gaps_e[near]) < MATCHED_INTERVAL
-        if not np.isnan(offset):
-            drift = np.abs((offset - (bpod[b] - encoder[near])) / gaps_e[near])
-            same &= drift <= max_drift
+        if last >= 0:
+            slip = (bpod[b] - encoder[near]) - (bpod[last] - encoder[e])
+            same &= np.abs(slip) <= max_drift * np.maximum(bpod[b] - bpod[last], gaps_e[near])
         if same.any():
             found = int(near[np.argmax(same)])
             pairs |= {(b, found), (b + 1, found + 1)}
-            e = found + 1
-            offset = bpod[b + 1] - encoder[e]
+            e, last = found + 1, b + 1
     indices = np.array(sorted(pairs), dtype=int).reshape(-1, 2)
     return encoder[indices[:, 1]], bpod[indices[:, 0]]
 
