@@ -108,8 +108,10 @@ def config_path() -> Path:
     return Path(base) / "fornix" / "config.json"
 
 
-def settings() -> Settings:
+def settings(url: str | None = None, user: str | None = None) -> Settings:
     """Read the settings from the environment, or else from the file of ``fornix login``.
+
+    An address or user given here goes first.
 
     Raises
     ------
@@ -120,11 +122,11 @@ def settings() -> Settings:
     saved: dict[str, str] = {}
     if config_path().exists():
         saved = json.loads(config_path().read_text())
-    url = env("FORNIX_API_URL") or saved.get("url")
+    url = url or env("FORNIX_API_URL") or saved.get("url")
     if not url:
         raise NotConfigured("no server is known: run `fornix login` or set FORNIX_API_URL")
     same = url.rstrip("/") == saved.get("url")
-    user = env("FORNIX_USER")
+    user = user or env("FORNIX_USER")
     token = env("FORNIX_TOKEN")
     if not token and same and (not user or user == saved.get("user")):
         token, user = saved.get("token"), user or saved.get("user")
