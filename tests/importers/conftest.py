@@ -96,6 +96,10 @@ class FakeAlyx:
         parts = urlsplit(path)
         route, _, key = parts.path.strip("/").partition("/")
         query = {k: v[-1] for k, v in parse_qs(parts.query).items()}
+        if route == "me":
+            return 200, {"username": "ada"}
+        if parts.path == "/api/schema":
+            return 200, {"paths": {f"/{name}": {"get": {}} for name in self.lists}}
         if key:
             row = self.details.get(unquote(key))
             if row is None:
