@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -105,6 +106,10 @@ class Task(Record, discriminator="Task"):
         return Status.parse(self.status)
 
 
+class Taken(Stale):
+    """The task is not to be had: another has it, or it is held or done."""
+
+
 class NotYours(Stale):
     """The task is no longer this attempt's: its lease ended, or it was claimed by another."""
 
@@ -144,18 +149,20 @@ def of_session(session: str) -> list[Task]:
     return sorted(found, key=lambda task: (task.level, -task.priority, task.name))
 
 
-def unfinished(lab: str, status: Status, *, before: datetime | None = None) -> Iterator[str]:
+def unfinished(
+    lab: str, status: Status, *, before: datetime, after: datetime | None = None
+) -> Iterator[str]:
     """Yield the ids of a lab's tasks in an active status, oldest first.
 
     Parameters
     ----------
     lab, status
         Which.
-    before
-        Only those since before this moment (of Started: whose lease, as indexed, ended before).
+    before, after
+        Only those since between these moments (of Started: whose lease, as indexed, ended then).
     """
-    older = Record.g2sk < stamp(before) if before else None
-    items = Record.gsi2.query(f"TASK#{lab}#{status.label}", older, attributes_to_get=["g2sk"])
+    between = Record.g2sk.between(stamp(after) if after else "0", stamp(before))
+    items = Record.gsi2.query(f"TASK#{lab}#{status.label}", between)
     return (str(item.g2sk).partition("#")[2] for item in items)
 
 
@@ -335,7 +342,7 @@ def claim(task: str, worker: str, lease: int = LEASE_SECONDS) -> Task:
     ------
     NotFound
         There is no such task.
-    Conflict
+    Taken
         It is not to be had: another has it, or it is held or done.
     """
     for _ in range(RETRIES):
@@ -347,7 +354,7 @@ def claim(task: str, worker: str, lease: int = LEASE_SECONDS) -> Task:
             return found
         if live or not (running or found.state is Status.WAITING):
             by = f" by {found.owner} until {found.lease_until}" if live else ""
-            raise Conflict(f"task {task} is {found.status}{by}")
+            raise Taken(f"task {task} is {found.status}{by}")
         try:
             return _write(
                 found,
@@ -366,8 +373,14 @@ def _lease(seconds: int) -> int:
     return max(SHORTEST_LEASE, min(LONGEST_LEASE, seconds))
 
 
-def _mine(task: Task, attempt: int) -> Task:
-    """Return the task if this attempt still has it."""
+def check_attempt(task: Task, attempt: int) -> Task:
+    """Return the task if this attempt still has it.
+
+    Raises
+    ------
+    NotYours
+        It is no longer running, or another attempt has it.
+    """
     if task.state is not Status.STARTED or int(task.attempt) != attempt:
         raise NotYours(
             f"attempt {attempt} of task {task.id} is over: "
@@ -398,7 +411,7 @@ def heartbeat(task: str, attempt: int, lease: int = LEASE_SECONDS) -> str:
                 continue
             if error.cause_response_code != "ConditionalCheckFailedException":
                 raise
-            _mine(get(task), attempt)
+            check_attempt(get(task), attempt)
     raise Conflict(f"task {task} is being changed; try again")
 
 
@@ -411,7 +424,7 @@ def append_log(task: str, attempt: int, text: str) -> None:
         There is no such task, or it is no longer this attempt's.
     """
     for _ in range(RETRIES):
-        found = _mine(get(task), attempt)
+        found = check_attempt(get(task), attempt)
         try:
             found.update(
                 actions=[
@@ -473,7 +486,7 @@ def complete(
         found = get(task)
         if found.state is result and int(found.attempt) == attempt:
             return found, False
-        _mine(found, attempt)
+        check_attempt(found, attempt)
         text = log if log is not None else found.log
         try:
             return _write(
@@ -504,7 +517,7 @@ def release(task: str, attempt: int) -> tuple[Task, bool]:
         found = get(task)
         if found.state is Status.WAITING and int(found.attempt) == attempt:
             return found, False
-        _mine(found, attempt)
+        check_attempt(found, attempt)
         try:
             waiting = Status.WAITING.label
             return _write(found, status=waiting, owner=None, lease_until=None), True
@@ -553,6 +566,13 @@ def expire(task: Task, *, now: datetime | None = None) -> bool:
     except (Refused, UpdateError):
         return False
     return True
+
+
+def note(task: Task, text: str) -> None:
+    """Say in the log of a task that does not run why that is so; the same again is no change."""
+    if task.log != text:
+        with suppress(Refused):
+            _write(task, log=text)
 
 
 def set_status(task: Task, status: Status, *, log: str | None = None) -> bool:

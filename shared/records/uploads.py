@@ -27,8 +27,8 @@ from shared.alf import SessionPath
 from shared.alf.acceptance import check_names
 from shared.alf.errors import ALFError
 from shared.records import aws, documents, sessions, times
-from shared.records.errors import Conflict, Exists, NotFound, RecordError
-from shared.records.items import QC, Session, uuid4_from
+from shared.records.errors import Conflict, Exists, NotFound, RecordError, Stale
+from shared.records.items import QC, Dataset, Session, dataset_path, uuid4_from
 from shared.records.table import Record
 
 MAX_FILES = 5000
@@ -75,6 +75,10 @@ class Invalid(RecordError):
     def __init__(self, errors: dict[str, list[str]]) -> None:
         self.errors = errors
         super().__init__("; ".join(f"{name}: {' '.join(text)}" for name, text in errors.items()))
+
+
+class Incomplete(Stale):
+    """Something has still to arrive before this can be done."""
 
 
 class Upload(Record, discriminator="Upload"):
@@ -379,6 +383,8 @@ def _create(key: str, target: Target, request: Request, by: str) -> tuple[Upload
         session=target.id,
         by=by,
         created=now.isoformat(),
+        g1pk=f"UPLOADS#{target.lab}",
+        g1sk=now.isoformat(),
         task=request.task.id if request.task else None,
         attempt=request.task.attempt if request.task else None,
         files=len(request.files),
@@ -396,15 +402,22 @@ def _create(key: str, target: Target, request: Request, by: str) -> tuple[Upload
 
 def request_of(upload: str) -> dict[str, Any] | None:
     """Return the stored request of an unfinished upload, None once it is finished."""
-    return _read_json(request_key(upload))
+    return read_json(request_key(upload))
 
 
 def manifest_of(upload: Upload) -> dict[str, Any] | None:
     """Return the manifest of a finished upload."""
-    return _read_json(upload.manifest) if upload.manifest else None
+    return read_json(upload.manifest) if upload.manifest else None
 
 
-def _read_json(key: str) -> dict[str, Any] | None:
+def of_lab(lab: str, most: int) -> list[Upload]:
+    """Return the latest uploads of a lab, the newest first."""
+    found = Record.gsi1.query(f"UPLOADS#{lab}", scan_index_forward=False, limit=most)
+    return [item for item in found if isinstance(item, Upload)]
+
+
+def read_json(key: str) -> dict[str, Any] | None:
+    """Return a JSON document of the data bucket, None if there is none."""
     s3 = aws.client("s3")
     try:
         return json.loads(s3.get_object(Bucket=bucket(), Key=key)["Body"].read())
@@ -426,6 +439,18 @@ def arrived(upload: str) -> dict[str, int]:
         for page in pages.paginate(Bucket=bucket(), Prefix=prefix)
         for item in page.get("Contents", ())
     }
+
+
+def defaults(datasets: Iterable[Dataset]) -> dict[str, Dataset]:
+    """Return the default datasets of a session, by path without revision folder."""
+    return {
+        dataset_path(item.collection, None, item.name): item for item in datasets if item.default
+    }
+
+
+def hashes(datasets: Iterable[Dataset]) -> dict[str, str | None]:
+    """Return the SHA-256 of a session's default datasets, by path without revision folder."""
+    return {path: item.sha256 for path, item in defaults(datasets).items()}
 
 
 def unchanged(files: Iterable[File], registered: Mapping[str, str | None]) -> set[str]:
@@ -637,7 +662,7 @@ def assemble(upload: str, file: File) -> None:
 
     Raises
     ------
-    Conflict
+    Incomplete
         Parts are missing; the message says which.
     """
     s3 = aws.client("s3")
@@ -649,7 +674,7 @@ def assemble(upload: str, file: File) -> None:
     lacking = sorted(set(range(1, n_parts + 1)) - {part["PartNumber"] for part in stored})
     if lacking:
         some = ", ".join(map(str, lacking[:10])) + (" …" if len(lacking) > 10 else "")
-        raise Conflict(f"{file.path}: {len(lacking)} of {n_parts} parts are missing ({some})")
+        raise Incomplete(f"{file.path}: {len(lacking)} of {n_parts} parts are missing ({some})")
     s3.complete_multipart_upload(
         Bucket=bucket(),
         Key=incoming_key(upload, file.path),
@@ -714,6 +739,12 @@ def begin(upload: Upload, *, now: datetime | None = None) -> bool:
             raise
         return False
     return True
+
+
+def reopen(upload: Upload) -> None:
+    """Let the validation of an upload begin anew, without waiting until it counts as dead."""
+    with suppress(UpdateError):
+        upload.update(actions=[Upload.since.set("")], condition=Upload.state == "validating")
 
 
 def finish(upload: Upload, state: str, session: str | None, manifest: str) -> None:

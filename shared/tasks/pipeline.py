@@ -18,6 +18,9 @@ GRAPH = "behaviour"
 DESCRIPTION_NAME = "_ibl_experiment.description.yaml"
 """Where a session says what hardware recorded it (experiment description 1.0.0)."""
 
+DESCRIPTION_FIELD = "experiment_description"
+"""Where ingest keeps the parsed description in the session's JSON."""
+
 _PROTOCOL_COLLECTION = re.compile(r"raw_task_data_(\d{2})")
 
 

@@ -1,0 +1,200 @@
+"""Tasks at work: claim, heartbeat, log, complete, release; credentials of a lab's work queue.
+
+A claim has an attempt number; whoever comes with an old one is refused (409), so that a worker
+that was taken for dead cannot interfere with the one that took over.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from functions.api import permissions
+from functions.api.call import Call
+from functions.api.errors import ApiError, Invalid
+from shared.records import aws, queues, sessions, tasks, uploads
+from shared.records.items import Dataset, Session
+from shared.records.tasks import LEASE_SECONDS, Task
+from shared.tasks.pipeline import declaration
+from shared.tasks.states import Status
+from shared.tasks.task import selected
+
+routes = Blueprint(__name__)
+
+CREDENTIALS_SECONDS = 3600
+"""Life of a worker's credentials for its queue."""
+
+
+def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Answer what a task refuses in the API's words."""
+
+    @wraps(view)
+    def worded(**arguments: Any) -> Any:
+        try:
+            return view(**arguments)
+        except tasks.Invalid as error:
+            name, _, text = str(error).partition(": ")
+            raise Invalid({name: [text]}) from None
+
+    return worded
+
+
+def _of_lab(task_id: str) -> tuple[Call, Task]:
+    """Return the request and the task it is about, which must be of the caller's lab."""
+    call = Call(routes.current_request)
+    task = tasks.get(task_id)
+    permissions.check_lab(call.who, task.lab)
+    return call, task
+
+
+def _whole(call: Call, name: str, default: int | None = None) -> int:
+    """Return a whole number of the body."""
+    value = call.body.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Invalid({name: ["A valid integer is required."]})
+    return value
+
+
+@routes.route("/tasks/{task}/claim", methods=["POST"])
+def claim(task: str) -> dict[str, Any]:
+    """Take a waiting task; answer with its inputs' addresses. Asking again renews them."""
+    call, _ = _of_lab(task)
+    worker = call.body.get("worker")
+    if not isinstance(worker, str) or not 0 < len(worker) <= 200:
+        raise Invalid({"worker": ["Name the worker, in 1 to 200 characters."]})
+    taken = tasks.claim(task, worker, _whole(call, "lease", LEASE_SECONDS))
+    session, datasets = sessions.session_and_datasets(taken.session, strong=True)
+    return {
+        "task": tasks.row(taken),
+        "attempt": int(taken.attempt),
+        "lease_until": taken.lease_until,
+        "session": {
+            "id": session.id,
+            "lab": session.lab,
+            "subject": session.subject,
+            "date": session.date,
+            "number": int(session.number),
+            "folder": session.folder,
+        },
+        "inputs": _inputs(taken, session, datasets),
+    }
+
+
+def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[dict[str, Any]]:
+    """Return the datasets that a task reads, each with a presigned address."""
+    declared = declaration(task.executable, task.arguments)
+    if declared is None:
+        return []
+    known = uploads.defaults(datasets)
+    by_path = {path: item for path, item in known.items() if item.available}
+    return [
+        {
+            "path": path,
+            "revision": by_path[path].revision,
+            "id": by_path[path].uuid,
+            "size": int(by_path[path].file_size or 0),
+            "sha256": by_path[path].sha256,
+            "url": aws.client("s3").generate_presigned_url(
+                "get_object",
+                Params={"Bucket": uploads.bucket(), "Key": by_path[path].key(session.folder)},
+                ExpiresIn=uploads.URL_SECONDS,
+            ),
+        }
+        for path in selected(declared.inputs, by_path)
+    ]
+
+
+@routes.route("/tasks/{task}/heartbeat", methods=["POST"])
+def heartbeat(task: str) -> dict[str, Any]:
+    """Prolong the lease of a running task."""
+    call, _ = _of_lab(task)
+    attempt, lease = _whole(call, "attempt"), _whole(call, "lease", LEASE_SECONDS)
+    return {"attempt": attempt, "lease_until": tasks.heartbeat(task, attempt, lease)}
+
+
+@routes.route("/tasks/{task}/log", methods=["POST"])
+def log(task: str) -> dict[str, Any]:
+    """Add text to the log of a running task."""
+    call, _ = _of_lab(task)
+    text = call.body.get("text")
+    if not isinstance(text, str):
+        raise Invalid({"text": ["Text is required."]})
+    tasks.append_log(task, _whole(call, "attempt"), text)
+    return {"attempt": call.body["attempt"]}
+
+
+@routes.route("/tasks/{task}/complete", methods=["POST"])
+@_worded
+def complete(task: str) -> dict[str, Any]:
+    """End a run with its status, log and run record; the same again gets the same answer."""
+    call, _ = _of_lab(task)
+    attempt, body = _whole(call, "attempt"), call.body
+    record = body.get("run_record")
+    if record is not None and not isinstance(record, dict):
+        raise Invalid({"run_record": ["Expected a JSON object."]})
+    elapsed = body.get("elapsed")
+    if elapsed is not None and not isinstance(elapsed, int | float):
+        raise Invalid({"elapsed": ["A valid number is required."]})
+    if body.get("upload"):
+        _check_upload(str(body["upload"]), body.get("status"), task)
+    done, _changed = tasks.complete(
+        task,
+        attempt,
+        body.get("status") or "",
+        log=body.get("log"),
+        elapsed=elapsed,
+        version=body.get("version"),
+        run_record=record,
+        upload=body.get("upload"),
+    )
+    queues.tell("dispatch", kind="task.changed", task=task)
+    return tasks.row(done)
+
+
+def _check_upload(upload_id: str, status: Any, task: str) -> None:
+    """Refuse to end a run whose outputs are not in yet, or to call it Complete if refused."""
+    upload = uploads.get(upload_id)
+    if upload.task != task:
+        raise Invalid({"upload": ["That upload is not of this task."]})
+    if upload.state not in uploads.FINAL:
+        raise ApiError(409, f"The upload {upload_id} is still {upload.state}.", retry=True)
+    if upload.state != "registered" and status == Status.COMPLETE.label:
+        raise Invalid({"status": [f"Outputs were refused (the upload is {upload.state})."]})
+
+
+@routes.route("/tasks/{task}/release", methods=["POST"])
+def release(task: str) -> dict[str, Any]:
+    """Give a running task back, so that another worker takes it at once."""
+    call, _ = _of_lab(task)
+    back, _changed = tasks.release(task, _whole(call, "attempt"))
+    queues.tell("dispatch", kind="task.changed", task=task)
+    return tasks.row(back)
+
+
+@routes.route("/workers/credentials", methods=["POST"])
+def credentials() -> Response:
+    """Lend a worker credentials that can read its lab's work queue and nothing else."""
+    who = Call(routes.current_request).who
+    if len(who.labs) != 1:
+        raise ApiError(403, "A worker's account belongs to exactly one lab.")
+    lab = who.labs[0]
+    lent = aws.client("sts").assume_role(
+        RoleArn=os.environ["FORNIX_WORKER_ROLE_PREFIX"] + lab,
+        RoleSessionName="".join(c if c.isalnum() else "-" for c in who.username)[:64],
+        DurationSeconds=CREDENTIALS_SECONDS,
+    )["Credentials"]
+    return Response(
+        {
+            "queue_url": queues.work_url(lab),
+            "region": aws.client("sqs").meta.region_name,
+            "access_key_id": lent["AccessKeyId"],
+            "secret_access_key": lent["SecretAccessKey"],
+            "session_token": lent["SessionToken"],
+            "expires": lent["Expiration"].isoformat(),
+        },
+        headers={"Cache-Control": "no-store"},
+    )

@@ -1,0 +1,166 @@
+"""Uploads: a client announces files, gets addresses, sends the bytes to S3, and says it is done.
+
+``POST /uploads`` may be repeated at any time with the same files: it answers what is still wanted,
+which is how a killed client goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from functions.api import permissions
+from functions.api.call import Call
+from functions.api.errors import ApiError, Invalid
+from shared.records import queues, sessions, tasks, uploads
+from shared.records.uploads import FINAL, Upload
+
+routes = Blueprint(__name__)
+
+LISTED = 50
+"""Uploads of a list, unless the client asks for another number (at most 250)."""
+
+
+def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Answer what an upload refuses in the API's words."""
+
+    @wraps(view)
+    def worded(**arguments: Any) -> Any:
+        try:
+            return view(**arguments)
+        except uploads.Invalid as error:
+            raise Invalid(error.errors) from None
+
+    return worded
+
+
+def _of_lab(upload_id: str) -> tuple[Call, Upload]:
+    """Return the request and the upload it is about, which must be of the caller's lab."""
+    call = Call(routes.current_request)
+    upload = uploads.get(upload_id)
+    permissions.check_lab(call.who, upload.lab)
+    return call, upload
+
+
+def _described(upload: Upload) -> dict[str, Any]:
+    """Return what a client is told of an upload."""
+    if upload.state in FINAL:
+        return uploads.describe(upload, {})
+    subject, day, number = upload.folder.split("/")[2:]
+    session = sessions.find(subject, day, int(number))
+    registered = uploads.hashes(sessions.datasets(session.id)) if session else {}
+    return uploads.describe(upload, registered)
+
+
+@routes.route("/uploads", methods=["POST"])
+@_worded
+def create() -> Response:
+    """Announce the files of a session; answer how each is to be sent, or why it is not wanted."""
+    call = Call(routes.current_request)
+    request = uploads.parse(call.body)
+    if "lab" in request.session:
+        permissions.check_lab(call.who, request.session["lab"])
+    target = uploads.resolve(request)
+    permissions.check_lab(call.who, target.lab)
+    if request.task:
+        tasks.check_attempt(tasks.get(request.task.id), request.task.attempt)
+    upload, created = uploads.open_upload(target, request, call.who.username)
+    return Response(_described(upload), status_code=201 if created else 200)
+
+
+@routes.route("/uploads", methods=["GET"])
+def latest() -> dict[str, Any]:
+    """List the latest uploads of a lab."""
+    call = Call(routes.current_request)
+    lab = call.query.get("lab") or (call.who.labs[0] if call.who.labs else "")
+    permissions.check_lab(call.who, lab)
+    try:
+        most = max(1, min(250, int(call.query.get("limit") or LISTED)))
+    except ValueError:
+        raise Invalid({"limit": ["A valid integer is required."]}) from None
+    rows = [
+        {
+            "id": upload.id,
+            "state": upload.state,
+            "folder": upload.folder,
+            "session": upload.session,
+            "by": upload.by,
+            "created": upload.created,
+            "files": int(upload.files),
+            "size": int(upload.size),
+            "task": upload.task,
+        }
+        for upload in uploads.of_lab(lab, most)
+    ]
+    return {"count": len(rows), "next": None, "previous": None, "results": rows}
+
+
+@routes.route("/uploads/{upload}", methods=["GET"])
+def detail(upload: str) -> dict[str, Any]:
+    """Tell the state of an upload and of each file, with fresh addresses for what is wanted."""
+    return _described(_of_lab(upload)[1])
+
+
+@routes.route("/uploads/{upload}/parts", methods=["POST"])
+@_worded
+def parts(upload: str) -> dict[str, Any]:
+    """Sign addresses for parts of a large file; parts that are there already are marked."""
+    call, found = _of_lab(upload)
+    file = uploads.file_of(_open_request(found), call.body.get("path"))
+    wanted = call.body.get("parts")
+    try:
+        numbered = [(int(part["number"]), str(part["sha256"])) for part in wanted or ()]
+    except (KeyError, TypeError, ValueError):
+        raise Invalid({"parts": ["Give a list of {number, sha256}."]}) from None
+    if not 1 <= len(numbered) <= uploads.URLS_AT_ONCE:
+        raise Invalid({"parts": [f"Ask for 1 to {uploads.URLS_AT_ONCE} parts at once."]})
+    return {"path": file.path, "parts": uploads.sign_parts(found.id, file, numbered)}
+
+
+@routes.route("/uploads/{upload}/assemble", methods=["POST"])
+def assemble(upload: str) -> dict[str, Any]:
+    """Join the parts of a large file."""
+    call, found = _of_lab(upload)
+    file = uploads.file_of(_open_request(found), call.body.get("path"))
+    uploads.assemble(found.id, file)
+    return {"path": file.path, "state": "stored"}
+
+
+@routes.route("/uploads/{upload}/complete", methods=["POST"])
+def complete(upload: str) -> Response:
+    """Say that all has been sent; ``without`` names files that will not come, and why."""
+    call, found = _of_lab(upload)
+    document = uploads.request_of(found.id)
+    if found.state in FINAL or document is None:
+        return Response({"id": found.id, "state": found.state}, status_code=202)
+    without = call.body.get("without") or {}
+    if not isinstance(without, dict):
+        raise Invalid({"without": ["Give an object of path: reason."]})
+    for path in without:
+        uploads.file_of(document, path)
+    uploads.give_up(found, without)
+    registered = _described(found)
+    lacking = [file["path"] for file in registered["files"] if file["state"] == "wanted"]
+    if lacking:
+        text = f"{len(lacking)} of {int(found.files)} files have not arrived."
+        raise ApiError(409, text, missing=lacking[:100])
+    queues.tell("ingest", kind="finalise", upload=found.id)
+    return Response({"id": found.id, "state": "validating"}, status_code=202)
+
+
+def _open_request(upload: Upload) -> dict[str, Any]:
+    """Return the request of an upload that still takes files."""
+    document = uploads.request_of(upload.id) if upload.state == "open" else None
+    if document is None:
+        raise ApiError(409, f"The upload is {upload.state}; it takes no more files.")
+    return document
+
+
+@routes.route("/reindex", methods=["POST"])
+def reindex() -> Response:
+    """Rebuild sessions and datasets from the manifests, in the background."""
+    queues.send(queues.url("ingest"), {"kind": "reindex", "after": ""})
+    return Response({"state": "queued"}, status_code=202)

@@ -1,0 +1,49 @@
+"""Entry point of the dispatch function: what happened to sessions and tasks, and the sweep.
+
+Queue messages: ``{"kind": "session.registered", "session": eid}``, ``{"kind": "task.changed",
+"task": id}``. Invoked directly: ``{"kind": "sweep"}``, with ``"all": true`` for tasks held long.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+
+from functions.dispatch.plan import session_registered, task_changed
+from functions.dispatch.sweep import sweep
+from shared.records.errors import NotFound
+
+logger = Logger()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
+    """Handle a batch of queue messages, or a schedule's call."""
+    if event.get("kind") == "sweep":
+        return sweep(everything=bool(event.get("all")))
+    return dict(
+        process_partial_response(
+            event=event, record_handler=handle, processor=processor, context=context
+        )
+    )
+
+
+def handle(record: dict[str, Any]) -> None:
+    """Handle one queue message; of a thing that is gone there is nothing to do."""
+    message = json.loads(record["body"])
+    try:
+        if message["kind"] == "session.registered":
+            session_registered(message["session"])
+        elif message["kind"] == "task.changed":
+            task_changed(message["task"])
+        else:
+            raise ValueError(f"unknown message {message['kind']!r}")
+    except NotFound as error:
+        logger.warning("nothing to do: %s", error)

@@ -1,0 +1,109 @@
+"""The sweep: leases that ended, waiting tasks without a message, held tasks that may run.
+
+It makes up for killed workers and lost messages. It reads only what is unfinished.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from functions.dispatch.plan import advance, announce, labs
+from shared.records import aws, queues, tasks
+from shared.records.errors import NotFound
+from shared.tasks.states import Status
+
+log = logging.getLogger(__name__)
+
+SETTLE = timedelta(minutes=2)
+"""Younger tasks have their own messages on the way."""
+
+HELD_FOR = timedelta(days=1)
+"""Tasks held for longer are looked at only by a sweep of all."""
+
+MOST = 500
+"""Messages that one sweep sends to a lab."""
+
+
+def sweep(*, everything: bool = False, now: datetime | None = None) -> dict[str, Any]:
+    """Reconcile the tasks of all labs with their queues.
+
+    Parameters
+    ----------
+    everything
+        Look also at tasks that have been held for long.
+    now
+        The present moment.
+
+    Returns
+    -------
+    dict
+        How many leases were ended, messages sent and held sessions looked at.
+    """
+    moment = now or datetime.now(UTC)
+    counts = {"expired": 0, "sent": 0, "held": 0}
+    for lab in labs():
+        try:
+            counts["expired"] += _expire(lab, moment)
+            counts["sent"] += _send_again(lab, moment)
+            counts["held"] += _promote(lab, moment, everything=everything)
+        except Exception:  # one lab's trouble must not keep the others
+            log.exception("the sweep of lab %s failed", lab)
+    return counts
+
+
+def _expire(lab: str, moment: datetime) -> int:
+    """End the leases that were not prolonged."""
+    ended = 0
+    for task_id in list(tasks.unfinished(lab, Status.STARTED, before=moment)):
+        try:
+            task = tasks.get(task_id)
+        except NotFound:  # the index is behind: the session was deleted
+            continue
+        if tasks.expire(task, now=moment):
+            ended += 1
+            if task.state is Status.WAITING:
+                announce(task)
+            else:
+                advance(task.session)
+    return ended
+
+
+def _send_again(lab: str, moment: datetime) -> int:
+    """Announce the waiting tasks again if the queue has fewer messages than there are tasks."""
+    waiting = list(tasks.unfinished(lab, Status.WAITING, before=moment - SETTLE))[:MOST]
+    if not waiting or messages(lab) >= len(waiting):
+        return 0
+    for task_id in waiting:
+        try:
+            announce(tasks.get(task_id))
+        except NotFound:
+            continue
+    return len(waiting)
+
+
+def messages(lab: str) -> int:
+    """Return about how many messages a lab's work queue holds, delivered or not."""
+    names = [
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesDelayed",
+    ]
+    answer = aws.client("sqs").get_queue_attributes(
+        QueueUrl=queues.work_url(lab), AttributeNames=names
+    )
+    return sum(int(answer["Attributes"].get(name, 0)) for name in names)
+
+
+def _promote(lab: str, moment: datetime, *, everything: bool) -> int:
+    """Look again at sessions with held tasks."""
+    since = None if everything else moment - HELD_FOR
+    held = tasks.unfinished(lab, Status.HELD, before=moment - SETTLE, after=since)
+    by_session = {task_id.replace("-", "")[:12]: task_id for task_id in held}
+    for task_id in by_session.values():
+        try:
+            advance(tasks.get(task_id).session)
+        except NotFound:
+            continue
+    return len(by_session)

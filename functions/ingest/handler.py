@@ -1,0 +1,58 @@
+"""Entry point of the ingest function: S3 events, requests to finalise, the reconciler's schedule.
+
+Queue messages: S3 event notifications of ``incoming/``; ``{"kind": "finalise", "upload": id}``;
+``{"kind": "reindex", "after": key}``. Invoked directly: ``{"kind": "reconcile"}``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import unquote_plus
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+
+from functions.ingest.finalise import finalise, reconcile
+from functions.ingest.reindex import reindex
+
+logger = Logger()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
+    """Handle a batch of queue messages, or a schedule's call."""
+    if event.get("kind") == "reconcile":
+        return reconcile()
+    done: set[str] = set()  # the files of one upload come as many events of one batch
+
+    def handle(record: dict[str, Any]) -> None:
+        message = json.loads(record["body"])
+        if message.get("kind") == "reindex":
+            reindex(message.get("after", ""))
+            return
+        for upload in uploads_of(message) - done:
+            finalise(upload)
+            done.add(upload)
+
+    return dict(
+        process_partial_response(
+            event=event, record_handler=handle, processor=processor, context=context
+        )
+    )
+
+
+def uploads_of(message: dict[str, Any]) -> set[str]:
+    """Return the uploads that a message is about; none for S3's test event and requests."""
+    if message.get("kind") == "finalise":
+        return {message["upload"]}
+    found = set()
+    for record in message.get("Records", ()):
+        folder, upload, *rest = unquote_plus(record["s3"]["object"]["key"]).split("/", 2)
+        if folder == "incoming" and rest:
+            found.add(upload)
+    return found

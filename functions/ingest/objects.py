@@ -1,0 +1,176 @@
+"""Objects of the data bucket: read by ranges, compared by checksum, copied."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from botocore.exceptions import ClientError
+
+from shared.records import aws
+from shared.records.uploads import bucket
+
+COPY_AT_ONCE = 5 * 2**30
+"""Larger objects are copied in parts (a limit of S3)."""
+
+COPY_PART = 2**30
+"""Bytes of such a part."""
+
+HASH_UP_TO = 2 * 2**30
+"""Objects sent in parts whose whole checksum S3 does not give are read and hashed up to here;
+beyond, the checksums of the parts, which S3 has verified, must do."""
+
+SMALL_BLOCK, LARGE_BLOCK = 2**16, 2**23
+"""Bytes fetched at a time: of files of which the header is read, and of text read through."""
+
+HEADER_ONLY = frozenset({"npy", "npz", "pqt", "mp4", "avi", "cbin", "bin", "flac", "wav", "tif"})
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What S3 says of an object; ``sha256`` and ``md5`` in hexadecimal where it knows them."""
+
+    size: int
+    sha256: str | None
+    md5: str | None
+
+
+class RangeReader(io.RawIOBase):
+    """A seekable file over an object; reads are ranged GETs."""
+
+    def __init__(self, key: str, size: int) -> None:
+        self._key, self._size, self._at = key, size, 0
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it has positions."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer from the position on."""
+        last = min(self._at + len(buffer), self._size) - 1
+        if last < self._at:
+            return 0
+        answer = aws.client("s3").get_object(
+            Bucket=bucket(), Key=self._key, Range=f"bytes={self._at}-{last}"
+        )
+        data = answer["Body"].read()
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def opened(key: str, size: int) -> BinaryIO:
+    """Open an object for reading."""
+    whole_text = key.rpartition(".")[2] not in HEADER_ONLY
+    block = min(max(size, 1), LARGE_BLOCK if whole_text else SMALL_BLOCK)
+    return io.BufferedReader(RangeReader(key, size), block)
+
+
+def head(key: str) -> Stored | None:
+    """Return what S3 knows of an object, None if there is none."""
+    try:
+        answer = aws.client("s3").head_object(Bucket=bucket(), Key=key, ChecksumMode="ENABLED")
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return None
+        raise
+    checksum, etag = answer.get("ChecksumSHA256", ""), answer["ETag"].strip('"')
+    whole = checksum and "-" not in checksum
+    return Stored(
+        size=answer["ContentLength"],
+        sha256=base64.b64decode(checksum).hex() if whole else None,
+        # Without a key service an object put in one piece has its MD5 as ETag.
+        md5=etag if len(etag) == 32 and not answer.get("SSEKMSKeyId") else None,
+    )
+
+
+def digest(key: str, stored: Stored) -> str | None:
+    """Return the SHA-256 of an object in hexadecimal, None where it is too large to find out."""
+    if stored.sha256 or stored.size > HASH_UP_TO:
+        return stored.sha256
+    sha256 = hashlib.sha256()
+    body = aws.client("s3").get_object(Bucket=bucket(), Key=key)["Body"]
+    for block in body.iter_chunks(LARGE_BLOCK):
+        sha256.update(block)
+    return sha256.hexdigest()
+
+
+def copy(source: str, target: str, size: int) -> None:
+    """Copy an object within the bucket; S3 computes the copy's SHA-256."""
+    s3 = aws.client("s3")
+    origin = {"Bucket": bucket(), "Key": source}
+    if size <= COPY_AT_ONCE:
+        s3.copy_object(Bucket=bucket(), Key=target, CopySource=origin, ChecksumAlgorithm="SHA256")
+        return
+    upload = s3.create_multipart_upload(Bucket=bucket(), Key=target, ChecksumAlgorithm="SHA256")[
+        "UploadId"
+    ]
+    parts = []
+    for number, start in enumerate(range(0, size, COPY_PART), start=1):
+        last = min(start + COPY_PART, size) - 1
+        answer = s3.upload_part_copy(
+            Bucket=bucket(),
+            Key=target,
+            UploadId=upload,
+            PartNumber=number,
+            CopySource=origin,
+            CopySourceRange=f"bytes={start}-{last}",
+        )["CopyPartResult"]
+        part = {"PartNumber": number, "ETag": answer["ETag"]}
+        if "ChecksumSHA256" in answer:
+            part["ChecksumSHA256"] = answer["ChecksumSHA256"]
+        parts.append(part)
+    s3.complete_multipart_upload(
+        Bucket=bucket(), Key=target, UploadId=upload, MultipartUpload={"Parts": parts}
+    )
+
+
+def delete(keys: Iterable[str]) -> None:
+    """Delete objects; those that are gone already do not matter."""
+    left = list(keys)
+    for start in range(0, len(left), 1000):
+        aws.client("s3").delete_objects(
+            Bucket=bucket(),
+            Delete={
+                "Objects": [{"Key": key} for key in left[start : start + 1000]],
+                "Quiet": True,
+            },
+        )
+
+
+def write_once(key: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Store a JSON document unless there is one; return the one that is stored."""
+    s3 = aws.client("s3")
+    try:
+        s3.put_object(
+            Bucket=bucket(),
+            Key=key,
+            Body=json.dumps(document, indent=1).encode(),
+            ContentType="application/json",
+            IfNoneMatch="*",
+        )
+        return document
+    except ClientError as error:
+        # 412: it is there; 409: another is writing it at this moment.
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (409, 412):
+            raise
+    return json.loads(s3.get_object(Bucket=bucket(), Key=key)["Body"].read())

@@ -1,0 +1,60 @@
+"""Rebuild sessions and datasets of the table from the manifests in S3, which are the truth."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from functions.ingest.finalise import register
+from shared.records import aws, queues, sessions, uploads
+from shared.records.errors import Exists, RecordError
+from shared.records.uploads import bucket
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 50
+"""Manifests of one message; the rest follow in the next."""
+
+
+def reindex(after: str = "") -> int:
+    """Register the manifests that come after a key; queue a message for those that follow.
+
+    Returns
+    -------
+    int
+        How many manifests were read.
+    """
+    page = aws.client("s3").list_objects_v2(
+        Bucket=bucket(), Prefix="manifests/", StartAfter=after, MaxKeys=AT_ONCE
+    )
+    keys = [item["Key"] for item in page.get("Contents", ())]
+    for key in keys:
+        try:
+            restore(uploads.read_json(key) or {}, key)
+        except (RecordError, KeyError, ValueError):
+            log.exception("manifest %s could not be restored", key)
+    if page.get("IsTruncated"):
+        queues.send(queues.url("ingest"), {"kind": "reindex", "after": keys[-1]})
+    return len(keys)
+
+
+def restore(manifest: dict[str, Any], key: str) -> None:
+    """Make one manifest's session, with its own id, and its datasets; again is no change."""
+    target = manifest["session"]
+    if not target["id"] or not manifest["datasets"]:
+        return
+    metadata = {"users": [manifest["by"]], "type": "Experiment", **target["metadata"]}
+    metadata.setdefault("start_time", f"{target['date']}T00:00:00")
+    try:
+        sessions.create(
+            id=target["id"],
+            subject=target["subject"],
+            lab=target["lab"],
+            number=target["number"],
+            who=manifest["by"],
+            **metadata,
+        )
+    except Exists as exists:
+        if exists.key != target["id"]:
+            raise
+    register(manifest, key)
