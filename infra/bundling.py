@@ -73,7 +73,12 @@ def image(platform: ecr_assets.Platform, handler: str) -> lambda_.DockerImageCod
         platform=platform,
         cmd=[handler],
         build_args={"PYTHON_VERSION": PYTHON_VERSION},
-        exclude=["**", *(f"!{folder}/**" for folder in FOLDERS), "!requirements.lock", "!infra/analysis.Dockerfile"],
+        exclude=[
+            "**",
+            *(f"!{folder}/**" for folder in FOLDERS),
+            "!requirements.lock",
+            "!infra/analysis.Dockerfile",
+        ],
         ignore_mode=IgnoreMode.DOCKER,
         extra_hash=code_hash(RUNTIME),
     )

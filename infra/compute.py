@@ -48,6 +48,9 @@ WRITE_ITEMS = (
     "dynamodb:ConditionCheckItem",
 )
 
+CREDENTIALS = ("CRED#*", "TOK#*", "TOKENS#*", "TRY#*")
+"""Partitions of password and token hashes (``functions.api.auth``): the API's alone."""
+
 
 class Functions(Construct):
     """Functions, their roles, log groups and event sources, and the workers' roles."""
@@ -102,6 +105,8 @@ class Functions(Construct):
         self._grant_ingest()
         self._grant_dispatch()
         self._grant_analysis()
+        for name in HANDLERS:
+            self._keep_from_credentials(self.roles[name])
 
     # -- what each function may do -------------------------------------------------------------
 
@@ -167,9 +172,7 @@ class Functions(Construct):
         self._objects(role, ["snapshots/", "cache/"], "s3:GetObject", "s3:PutObject")
         self._list(role, ["data/", "manifests/", "snapshots/", "cache/"])
         site = self.storage.site.bucket_arn
-        self._allow(
-            role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{site}/*"]
-        )
+        self._allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{site}/*"])
         self._allow(role, ["s3:ListBucket"], [site])
 
     # -- statements ----------------------------------------------------------------------------
@@ -193,6 +196,19 @@ class Functions(Construct):
         table = self.storage.table.table_arn
         self._allow(role, actions, [table])
         self._allow(role, ["dynamodb:Query"], [f"{table}/index/gsi1", f"{table}/index/gsi2"])
+
+    def _keep_from_credentials(self, role: iam.Role) -> None:
+        """Deny a role the partitions with password and token hashes."""
+        table = self.storage.table.table_arn
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid="NotTheCredentials",
+                effect=iam.Effect.DENY,
+                actions=[*READ_ITEMS, *WRITE_ITEMS],
+                resources=[table, f"{table}/index/gsi1", f"{table}/index/gsi2"],
+                conditions={"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": list(CREDENTIALS)}},
+            )
+        )
 
     def _objects(self, role: iam.Role, prefixes: Sequence[str], *actions: str) -> None:
         """Allow actions on the objects under prefixes of the data bucket."""

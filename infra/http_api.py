@@ -20,6 +20,7 @@ from infra.cors import preflight
 from infra.settings import STAGE, Settings
 from infra.sources import application, binary_types, routes
 
+
 class HttpApi(Construct):
     """Regional REST API with access logs, throttling and tracing."""
 

@@ -252,7 +252,9 @@ class Monitoring(Construct):
                 *(http_api.api.metric_latency(statistic=s) for s in ("p50", "p95", "p99")),
             ),
             graph("Function errors", *(f.metric_errors() for f in every)),
-            graph("Function duration, p95, ms", *(f.metric_duration(statistic="p95") for f in every)),
+            graph(
+                "Function duration, p95, ms", *(f.metric_duration(statistic="p95") for f in every)
+            ),
             graph("Function invocations", *(f.metric_invocations() for f in every)),
             graph(
                 "Messages waiting",

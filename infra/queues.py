@@ -41,9 +41,7 @@ class Queues(Construct):
             name: self._pair(name, Duration.seconds(6 * timeouts[name].to_seconds()))
             for name in ("ingest", "dispatch", "analysis")
         }
-        self.work = {
-            lab: self._pair(f"work-{lab}", Duration.minutes(5)) for lab in settings.labs
-        }
+        self.work = {lab: self._pair(f"work-{lab}", Duration.minutes(5)) for lab in settings.labs}
 
     @property
     def all(self) -> dict[str, Pair]:

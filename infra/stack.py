@@ -52,9 +52,7 @@ class FornixStack(Stack):
             else f"https://{self.website.distribution.distribution_domain_name}"
         )
         self.storage.allow_browser(site_url)
-        self.functions = Functions(
-            self, settings, self.storage, self.queues, site_url, parameters
-        )
+        self.functions = Functions(self, settings, self.storage, self.queues, site_url, parameters)
         self.http_api = HttpApi(self, settings, self.functions.api, site_url)
         self.schedules = Schedules(self, settings, self.functions, self.queues)
         self.monitoring = Monitoring(

@@ -41,7 +41,11 @@ def _client(service: str, endpoint: str, key: str, secret: str) -> BaseClient:
         region_name=REGION,
         aws_access_key_id=key,
         aws_secret_access_key=secret,
-        config=Config(retries={"max_attempts": 3}, s3={"addressing_style": "path"}),
+        config=Config(
+            retries={"max_attempts": 3},
+            s3={"addressing_style": "path"},
+            signature_version="s3v4" if service == "s3" else None,
+        ),
     )
 
 
@@ -162,9 +166,7 @@ def _status(home: Home, stack: str) -> str | None:
     return status
 
 
-def _apply(
-    home: Home, stack: str, address: str, parameters: dict[str, str]
-) -> dict[str, str]:
+def _apply(home: Home, stack: str, address: str, parameters: dict[str, str]) -> dict[str, str]:
     """Create or update the stack and wait for it."""
     cloudformation: Any = client(home, "cloudformation")
     arguments = {

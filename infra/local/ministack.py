@@ -1,12 +1,13 @@
 """The embedded cloud's inside: every call into ministack's private parts is in this module.
 
 ministack offers S3, SQS, Lambda, API Gateway, EventBridge, CloudFormation, IAM and CloudFront as
-one ASGI application. Four things are added here, each with a conformance test
+one ASGI application. Five things are changed here, each with a conformance test
 (``tests/integration/test_ministack.py``) that fails when an upgrade breaks the assumption:
 
 - its state is written to disk while it runs, not only when it stops, so that ``kill -9`` loses at
   most the last moments (which the reconcilers make good);
 - its DynamoDB requests go, after ministack has checked signature and permissions, to dynoxide;
+- requests with the root key have their signatures checked like all others;
 - its unauthenticated housekeeping addresses are closed;
 - the API and the site get addresses of their own, without the emulator's path or host.
 """
@@ -106,6 +107,9 @@ class Cloud:
         # Not at the top: ministack reads the environment, set by configure, when imported.
         self._app = importlib.import_module("ministack.app")
         self._persistence = importlib.import_module("ministack.core.persistence")
+        # ministack believes whoever names a root key; here a root key's signature is checked too.
+        evaluator = importlib.import_module("ministack.core.iam_evaluator")
+        evaluator._is_root_key = _is_no_key
         worker = importlib.import_module("ministack.core.lambda_runtime").Worker
         # A function that logs nothing is waited for: 50 ms in vain after each of its answers.
         worker._drain_stderr_bounded.__defaults__ = (0.005, 0.002, 0.250)
@@ -126,7 +130,7 @@ class Cloud:
             if scope["path"].startswith("/_fornix/"):
                 await self._control(scope, send)
                 return
-            if _is_housekeeping(scope):
+            if _is_housekeeping(scope) or _lists_buckets_unsigned(scope):
                 await answer(send, 403, b'{"message": "closed in the embedded cloud"}')
                 return
         await self._app.app(scope, receive, send)
@@ -209,6 +213,11 @@ class Forward:
 _FORWARDED = ("x-amz-target", "content-type", "authorization", "x-amz-date")
 
 
+def _is_no_key(access_key: str) -> bool:
+    """Tell which access keys need no signature: none at all (then only public things are had)."""
+    return not access_key
+
+
 def _is_housekeeping(scope: Scope) -> bool:
     """Tell whether an address is one of ministack's own, which ask for no credentials."""
     path = scope["path"]
@@ -216,6 +225,14 @@ def _is_housekeeping(scope: Scope) -> bool:
         return False
     # CloudFormation's answers and lambda layers never come this way in our stack.
     return path.startswith(("/_ministack/", "/_localstack/"))
+
+
+def _lists_buckets_unsigned(scope: Scope) -> bool:
+    """Tell whether a request asks for the names of all buckets and says not who it is."""
+    if scope["path"] != "/" or b"X-Amz-Signature" in scope.get("query_string", b""):
+        return False
+    headers = dict(scope["headers"])
+    return b"authorization" not in headers and b".cloudfront." not in headers.get(b"host", b"")
 
 
 async def answer(
