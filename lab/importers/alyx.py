@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo, available_timezones
 
 from lab.client import ClientError, NotFound, Refused
 
-from .alyx_source import AlyxSource, NoAlyx
+from .alyx_source import AlyxSource
 from .carrier import Carrier, Row
 from .identifiers import derived
 
@@ -24,6 +26,8 @@ CHUNK = 25
 
 PASSES = 3
 """Times that a list without order is read before rows that did not show up are given up."""
+
+SHORT_LIST = f"the source counts more rows than its list showed in {PASSES} readings"
 
 SECRET_KEYS = ("Access key ID", "Secret access key")
 """Credentials that Alyx keeps in the ``json`` of data repositories; never copied."""
@@ -70,10 +74,17 @@ class AlyxImport:
         Where to read.
     carrier : Carrier
         Where to send, with the journal.
+    server_zone : ZoneInfo, optional
+        Time zone of the Alyx server, in which it keeps weighings, waterings and surgeries; they
+        become the lab's wall-clock times, as Alyx itself shifts them before it counts a day's
+        water. None: they are the lab's already.
     """
 
-    def __init__(self, source: AlyxSource, carrier: Carrier) -> None:
+    def __init__(
+        self, source: AlyxSource, carrier: Carrier, server_zone: ZoneInfo | None = None
+    ) -> None:
         self.source = source
+        self.server_zone = server_zone
         self.carrier = carrier
         self.journal = carrier.journal
 
@@ -101,11 +112,7 @@ class AlyxImport:
                 break
             self.journal.set(name + " offset", 0)
         else:
-            self.carrier.refuse(
-                step.resource,
-                f"{missing} rows",
-                f"the source counts more rows than its list showed in {PASSES} readings",
-            )
+            self.carrier.refuse(step.resource, f"{missing} rows", SHORT_LIST)
         self.journal.set(name + " done", True)
 
     def _read_list(self, name: str, step: Step) -> int:
@@ -134,10 +141,10 @@ class AlyxImport:
                 if not isinstance(row, dict):
                     raise Unfit("the source shows something that is no row")
                 key = str(_identifier(row) or "" if step.key == "id" else row.get(step.key) or "")
-                if not key and step.convert is None:
-                    raise Unfit("the row has no identifier")
                 fit = self.fit(step, row)
-                key = key or fit["id"]
+                key = key or str(fit.get("id") or "")
+                if not key:
+                    raise Unfit("the row has no identifier")
             except Unfit as problem:
                 shown = str(row)[:200]
                 if self.journal.add(name, ["unfit " + shown], "unfit"):
@@ -185,8 +192,7 @@ class AlyxImport:
             self.journal.set("sessions offset", 0)
         else:
             missing = count - self.journal.count("sessions")
-            reason = f"the source counts more rows than its list showed in {PASSES} readings"
-            self.carrier.refuse("sessions", f"{missing} rows", reason)
+            self.carrier.refuse("sessions", f"{missing} rows", SHORT_LIST)
         self.journal.set("sessions listed", True)
 
     def _note_session(self, row: Any) -> None:
@@ -262,27 +268,64 @@ class AlyxImport:
         return True
 
     def _datasets(self, eid: str) -> Iterator[Row]:
-        """Yield the rows of a session's datasets."""
-        for row in self.source.rows("/datasets", session=eid):
-            try:
-                if not isinstance(row, dict) or not _identifier(row):
-                    raise Unfit("the row has no identifier")
-                fit = self.fit(DATASETS, row)
-                if fit.get("session") != eid:
-                    raise Unfit("the source shows a dataset of another session")
-                yield fit
-            except Unfit as problem:
-                self.carrier.refuse("datasets", str(row)[:200], str(problem))
+        """Yield the rows of a session's datasets, each once."""
+        seen: set[str] = set()
+        for _ in range(PASSES):
+            offset, count = 0, 1
+            while offset < count:
+                count, rows = self.source.page("/datasets", offset, session=eid)
+                for row in rows:
+                    key = str(row.get("url") if isinstance(row, dict) else row)
+                    if key not in seen:
+                        seen.add(key)
+                        yield from self._dataset(row, eid)
+                offset += len(rows)
+                if not rows:
+                    break
+            if len(seen) >= count:
+                return
+        self.carrier.refuse("datasets", f"{count - len(seen)} rows of session {eid}", SHORT_LIST)
+
+    def _dataset(self, row: Any, eid: str) -> Iterator[Row]:
+        """Yield what is sent of a dataset, or account for why it is not."""
+        try:
+            if not isinstance(row, dict) or not _identifier(row):
+                raise Unfit("the row has no identifier")
+            fit = self.fit(DATASETS, row)
+            if fit.get("session") != eid:
+                raise Unfit("the source shows a dataset of another session")
+            yield fit
+        except Unfit as problem:
+            self.carrier.refuse("datasets", str(row)[:200], str(problem))
 
     def _mention_the_rest(self) -> None:
         """Note how many rows there are of what is not copied."""
         for route, why in NOT_COPIED.items():
             try:
-                count, _ = self.source.page("/" + route, 0)
-            except (ClientError, NoAlyx):
+                count = int(self.source.get("/" + route, limit=1)["count"])
+            except (ClientError, KeyError, TypeError, ValueError):
                 continue
             if count:
                 self.journal.note(f"{count} rows of {route} are not copied: {why}")
+
+    def lab_time(self, subject: Any, text: Any) -> Any:
+        """Return a time of the server's as the wall clock of the subject's lab shows it.
+
+        Raises
+        ------
+        Unfit
+            The text is no time.
+        """
+        lab = self.journal.state("lab of subject", str(subject))
+        zone = lab and self.journal.state("zone of lab", lab)
+        if self.server_zone is None or not zone or text is None:
+            return text
+        try:
+            time = datetime.fromisoformat(text)
+        except (TypeError, ValueError):
+            raise Unfit(f"{str(text)[:50]!r} is no time") from None
+        time = time if time.tzinfo else time.replace(tzinfo=self.server_zone)
+        return time.astimezone(ZoneInfo(zone)).replace(tzinfo=None).isoformat()
 
     def name_of(self, resource: str, identifier: Any) -> str:
         """Return the name of a row that was referred to by its identifier.
@@ -339,6 +382,20 @@ def _repository(job: AlyxImport, row: Row) -> None:
         job.journal.note("data-repository: access keys in the json are not copied")
 
 
+def _lab(job: AlyxImport, row: Row) -> None:
+    zone = row.get("timezone")
+    if zone in available_timezones():
+        job.journal.mark("zone of lab", [str(row.get("name"))], zone)
+
+
+def _subject(job: AlyxImport, row: Row) -> None:
+    job.journal.mark("lab of subject", [str(row.get("nickname"))], str(row.get("lab")))
+
+
+def _event(job: AlyxImport, row: Row) -> None:
+    row["date_time"] = job.lab_time(row.get("subject"), row.get("date_time"))
+
+
 def _user(job: AlyxImport, row: Row) -> None:
     job.journal.note("users come without passwords: invite them")
 
@@ -356,6 +413,8 @@ def _surgery(job: AlyxImport, row: Row) -> None:
     row["subject"] = job.name_of("subjects", row.get("subject"))
     for field, resource in (("users", "users"), ("procedures", "procedures")):
         row[field] = [job.name_of(resource, i) for i in row.get(field) or []]
+    for field in ("start_time", "end_time"):
+        row[field] = job.lab_time(row["subject"], row.get(field))
 
 
 SESSIONS = Step(
@@ -388,6 +447,7 @@ BEFORE_SESSIONS = (
         "name institution address timezone repositories reference_weight_pct zscore_weight_pct"
         " json",
         key="name",
+        convert=_lab,
     ),
     Step(
         "users",
@@ -415,6 +475,7 @@ BEFORE_SESSIONS = (
         "age_weeks session_projects alive reference_weight last_water_restriction expected_water"
         " remaining_water weighings water_administrations",
         key="nickname",
+        convert=_subject,
     ),
 )
 
@@ -443,10 +504,11 @@ AFTER_SESSIONS = (
         "session probe_name subject",
     ),
     Step("channels", "axial lateral x y z brain_region trajectory_estimate json"),
-    Step("weighings", "subject date_time weight user"),
+    Step("weighings", "subject date_time weight user", convert=_event),
     Step(
         "water-administrations",
         "subject date_time water_administered water_type user session adlib",
+        convert=_event,
     ),
     Step(
         "water-restriction",

@@ -8,7 +8,7 @@ when the request is repeated.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from lab.client import Client, Settings
@@ -82,13 +82,3 @@ class AlyxSource:
         if not isinstance(results, list):
             raise NoAlyx(f"{self.url}{path} does not answer a list as Alyx does")
         return count, results
-
-    def rows(self, path: str, **filters: Any) -> Iterator[Any]:
-        """Iterate over all rows of a list that fits in few pages."""
-        offset, count = 0, 1
-        while offset < count:
-            count, results = self.page(path, offset, **filters)
-            if not results:
-                return
-            yield from results
-            offset += len(results)

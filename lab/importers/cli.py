@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from rich.console import Console
@@ -79,6 +80,12 @@ def import_() -> None:
 @click.option("--password", envvar="ALYX_PWD", help="[env: ALYX_PWD; asked for if absent]")
 @click.option("--token", envvar="ALYX_TOKEN", help="Alyx token instead. [env: ALYX_TOKEN]")
 @click.option("--rate", default=8.0, show_default=True, help="Requests per second at most.")
+@click.option(
+    "--server-timezone",
+    metavar="ZONE",
+    help="Time zone of the Alyx server, e.g. Europe/London: weighings, waterings and surgeries"
+    " are turned into the lab's time. [default: they are the lab's already]",
+)
 @_common
 def import_alyx(
     source_url: str,
@@ -86,6 +93,7 @@ def import_alyx(
     password: str | None,
     token: str | None,
     rate: float,
+    server_timezone: str | None,
     **common: Any,
 ) -> None:
     """Copy a running Alyx through its REST API.
@@ -99,10 +107,14 @@ def import_alyx(
         user = user or click.prompt("Alyx user name")
         password = password or click.prompt("Alyx password", hide_input=True)
     account = Settings(source_url.rstrip("/"), user, password, token)
+    try:
+        zone = ZoneInfo(server_timezone) if server_timezone else None
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise click.BadParameter(str(error), param_hint="--server-timezone") from error
 
     def job(carrier: Carrier) -> None:
         try:
-            AlyxImport(AlyxSource(account, rate=rate), carrier).run()
+            AlyxImport(AlyxSource(account, rate=rate), carrier, zone).run()
         except NoAlyx as error:
             raise click.ClickException(str(error)) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -317,3 +318,21 @@ def test_a_dry_run_sends_nothing(alyx, fornix):
     AlyxImport(alyx.source(), Carrier(fornix, journal, dry_run=True)).run()
     assert fornix.rows == {}
     assert journal.tallies()["datasets"] == {"to send": 2}
+
+
+def test_times_of_the_server_become_the_labs(alyx, fornix):
+    """Alyx keeps weighings in the server's zone and shifts them to the lab's to count a day."""
+    alyx.lists["labs"][0]["timezone"] = "America/New_York"
+    ids = [str(uuid.uuid4()) for _ in range(3)]
+    times = ["2020-06-20T03:00:00", "2020-12-20T03:00:00.5", "yesterday"]
+    alyx.lists["weighings"] = [
+        {"subject": "KS022", "date_time": t, "weight": 24.5, "url": f"{alyx.url}/weighings/{i}"}
+        for i, t in zip(ids, times, strict=True)
+    ]
+    journal = Journal()
+    zone = ZoneInfo("Europe/London")
+    AlyxImport(alyx.source(), Carrier(fornix, journal), zone).run()
+    rows = fornix.rows["weighings"]
+    assert rows[ids[0]]["date_time"] == "2020-06-19T22:00:00"
+    assert rows[ids[1]]["date_time"] == "2020-12-19T22:00:00.500000"
+    assert [r["reason"] for r in journal.refusals()] == ["'yesterday' is no time"]
