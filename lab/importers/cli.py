@@ -135,12 +135,13 @@ def import_one(
     """
     from .one_tables import NoTables, TablesImport, open_tables
 
+    place = _repository(repository, url)
+
     def job(carrier: Carrier) -> None:
         try:
             with open_tables(tables) as (sessions, datasets):
-                if repository is None:
+                if place is None:
                     carrier.journal.note("no --repository: datasets have no place to load from")
-                place = _repository(repository, url)
                 TablesImport(sessions, datasets, carrier, place, lab).run()
         except NoTables as error:
             raise click.ClickException(str(error)) from error
@@ -201,7 +202,7 @@ def _run(
             job(Carrier(Client(target), journal, dry_run=dry_run, progress=progress))
         journal.set("finished", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         report = _save_report(journal, report_path, dry_run)
-    except (ClientError, click.ClickException, KeyboardInterrupt):
+    except (ClientError, KeyboardInterrupt):
         console.print("The import has stopped. The same command goes on where it stopped.")
         raise
     finally:

@@ -269,6 +269,39 @@ class FakeFornix:
         return answer
 
 
+def serve(fornix: FakeFornix) -> ThreadingHTTPServer:
+    """Serve a FakeFornix over a real socket, for commands run as processes."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            try:
+                self.answer(200, fornix.get(self.path))
+            except NotFound as error:
+                self.answer(404, error.body)
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.answer(200, fornix.post(self.path, body))
+
+        def answer(self, status: int, body: Any) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    return server
+
+
 def _day(row: Row) -> tuple[str, str, int]:
     return row["subject"], row["start_time"][:10], row["number"]
 
@@ -358,6 +391,15 @@ def alyx() -> Iterator[FakeAlyx]:
     yield server
     server.server.shutdown()
     server.server.server_close()
+
+
+@pytest.fixture
+def fornix_url(fornix: FakeFornix) -> Iterator[str]:
+    """Address of the fornix fixture, served."""
+    server = serve(fornix)
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
