@@ -1,0 +1,226 @@
+"""A small working Fornix for tests: real S3 and SQS (ministack), a real table, handlers called
+with the messages that really lie in the queues."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+
+from shared.records import aws, documents, uploads
+
+LAB, SUBJECT, DATE = "fimbrialab", "FI_001", "2024-07-01"
+FOLDER = f"{LAB}/Subjects/{SUBJECT}/{DATE}/001"
+SESSION = {"lab": LAB, "subject": SUBJECT, "date": DATE, "number": 1}
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of an S3 and SQS server of this test process."""
+    port = free_port()
+    folder = tmp_path_factory.mktemp("ministack")
+    server = subprocess.Popen(
+        [Path(sys.executable).with_name("ministack")],
+        env=os.environ | {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except OSError:
+            if time.monotonic() > deadline or server.poll() is not None:
+                raise
+            time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.terminate()
+    server.wait(20)
+
+
+class Flow:
+    """Buckets, queues and handlers of one test."""
+
+    def __init__(self) -> None:
+        name = f"t{uuid.uuid4().hex[:12]}"
+        self.bucket = f"fornix-{name}"
+        self.s3, self.sqs = aws.client("s3"), aws.client("sqs")
+        self.s3.create_bucket(Bucket=self.bucket)
+        self.queues = {
+            queue: self.sqs.create_queue(QueueName=f"{name}-{queue}")["QueueUrl"]
+            for queue in ("ingest", "dispatch", "analysis", f"work-{LAB}")
+        }
+        arn = self.sqs.get_queue_attributes(
+            QueueUrl=self.queues["ingest"], AttributeNames=["QueueArn"]
+        )["Attributes"]["QueueArn"]
+        self.s3.put_bucket_notification_configuration(
+            Bucket=self.bucket,
+            NotificationConfiguration={
+                "QueueConfigurations": [
+                    {
+                        "QueueArn": arn,
+                        "Events": ["s3:ObjectCreated:*"],
+                        "Filter": {
+                            "Key": {"FilterRules": [{"Name": "prefix", "Value": "incoming/"}]}
+                        },
+                    }
+                ]
+            },
+        )
+        self.env = {
+            "FORNIX_DATA_BUCKET": self.bucket,
+            "FORNIX_LABS": LAB,
+            "FORNIX_WORK_QUEUE_PREFIX": self.queues[f"work-{LAB}"].removesuffix(LAB),
+            **{f"FORNIX_{q.upper()}_QUEUE_URL": self.queues[q] for q in list(self.queues)[:3]},
+        }
+
+    def receive(self, queue: str) -> list[dict[str, Any]]:
+        """Take the messages that lie in a queue."""
+        found = self.sqs.receive_message(
+            QueueUrl=self.queues[queue], MaxNumberOfMessages=10, WaitTimeSeconds=0
+        ).get("Messages", [])
+        for message in found:
+            self.sqs.delete_message(
+                QueueUrl=self.queues[queue], ReceiptHandle=message["ReceiptHandle"]
+            )
+        return [json.loads(message["Body"]) for message in found]
+
+    def messages(self, queue: str) -> list[dict[str, Any]]:
+        """Take all messages that lie in a queue."""
+        every: list[dict[str, Any]] = []
+        while batch := self.receive(queue):
+            every += batch
+        return every
+
+    def deliver(self, queue: str, *messages: dict[str, Any]) -> dict[str, Any]:
+        """Call a queue's function with messages."""
+        from functions.dispatch.handler import handler as dispatch
+        from functions.ingest.handler import handler as ingest
+
+        records = [
+            {
+                "messageId": str(i),
+                "receiptHandle": str(i),
+                "body": json.dumps(message),
+                "attributes": {},
+                "messageAttributes": {},
+                "md5OfBody": "",
+                "eventSource": "aws:sqs",
+                "eventSourceARN": f"arn:aws:sqs:us-east-1:0:{queue}",
+                "awsRegion": "us-east-1",
+            }
+            for i, message in enumerate(messages)
+        ]
+        return {"ingest": ingest, "dispatch": dispatch}[queue]({"Records": records}, None)
+
+    def pump(self, *, times: int = 1) -> None:
+        """Deliver what lies in the queues until they are empty, each message ``times`` times."""
+        while True:
+            work = {queue: self.messages(queue) for queue in ("ingest", "dispatch")}
+            if not any(work.values()):
+                return
+            for queue, messages in work.items():
+                for _ in range(times if messages else 0):
+                    assert self.deliver(queue, *messages) == {"batchItemFailures": []}
+
+    def keys(self, prefix: str) -> list[str]:
+        """List the objects under a prefix, without it."""
+        listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return [item["Key"].removeprefix(prefix) for item in listed]
+
+    def open(self, files: dict[str, bytes], by: str = "rig", **body: Any) -> dict[str, Any]:
+        """Announce files as the API does; return its answer."""
+        request = uploads.parse(
+            {"session": SESSION, "files": [announced(*item) for item in files.items()]} | body
+        )
+        target = uploads.resolve(request)
+        upload, _ = uploads.open_upload(target, request, by)
+        return self.describe(upload.id)
+
+    def describe(self, upload: str) -> dict[str, Any]:
+        """Return what the API tells of an upload."""
+        from shared.records import sessions
+
+        found = sessions.find(SUBJECT, DATE, 1)
+        known = uploads.hashes(sessions.datasets(found.id)) if found else {}
+        return uploads.describe(uploads.get(upload), known)
+
+    def send(self, answer: dict[str, Any], files: dict[str, bytes]) -> list[int]:
+        """Put the wanted files where the answer says; return the HTTP statuses."""
+        return [
+            requests.put(
+                file["url"], data=files[file["path"]], headers=file["headers"], timeout=10
+            ).status_code
+            for file in answer["files"]
+            if file["state"] == "wanted"
+        ]
+
+    def upload(self, files: dict[str, bytes], **body: Any) -> dict[str, Any]:
+        """Upload files and let the functions work; return the final answer."""
+        answer = self.open(files, **body)
+        assert set(self.send(answer, files)) <= {200}
+        self.deliver("ingest", {"kind": "finalise", "upload": answer["id"]})
+        self.pump()
+        return self.describe(answer["id"])
+
+
+def announced(path: str, content: bytes) -> dict[str, Any]:
+    """Return a file's entry of a request."""
+    return {
+        "path": path,
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "md5": hashlib.md5(content).hexdigest(),
+    }
+
+
+def npy(*values: float) -> bytes:
+    """Return a vector as the bytes of an npy file."""
+    file = io.BytesIO()
+    np.save(file, np.array(values), allow_pickle=False)
+    return file.getvalue()
+
+
+def states(answer: dict[str, Any]) -> dict[str, str]:
+    """Return the state of each file."""
+    return {file["path"]: file["state"] for file in answer["files"]}
+
+
+def reasons(answer: dict[str, Any]) -> dict[str, str]:
+    """Return why files were refused."""
+    return {file["path"]: file["reason"] for file in answer["files"] if "reason" in file}
+
+
+@pytest.fixture
+def flow(table: str, aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flow]:
+    """A lab with a subject, its bucket and queues."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_url)
+    aws.forget()
+    flow = Flow()
+    for name, value in flow.env.items():
+        monkeypatch.setenv(name, value)
+    documents.create("lab", LAB, {"name": LAB, "timezone": "Europe/Lisbon"}, who="admin")
+    documents.create("subject", SUBJECT, {"nickname": SUBJECT, "lab": LAB}, who="admin")
+    yield flow
+    aws.forget()
