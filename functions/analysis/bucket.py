@@ -84,7 +84,7 @@ class Bucket:
                 Delete={"Objects": [{"Key": key} for key in some], "Quiet": True},
             )
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
+    def names(self, prefix: str = "") -> Iterator[str]:
         """Yield all names that start with the prefix."""
         pages = aws.client("s3").get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self.name, Prefix=prefix):

@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from shared.results import lists, pages, session, subject
+from shared.results import lists, pages, session, subject, tables
 from shared.results.html import Settings, safe_name
 from shared.results.source import (
     TRIALS,
@@ -202,9 +202,9 @@ class Site:
         def change(state: dict[str, Any]) -> dict[str, Any]:
             rows = dict(state.get("subjects", {}))
             for name in names:
-                row = subject.row(self.source.subject(name), self._state(name))
-                if row:
-                    rows[name] = row
+                document, _ = load(self.store, pages.subject_data(name))
+                if document:
+                    rows[name] = document["row"]
                 else:
                     rows.pop(name, None)
             return {"subjects": dict(sorted(rows.items()))}
@@ -215,7 +215,7 @@ class Site:
             self.store, INDEX, lambda state: pages.indexes(self.settings, state["subjects"], labs)
         )
         shown = {row["lab"] for row in load(self.store, INDEX)[0]["subjects"].values()}
-        for key in list(self.store.keys("data/labs/")):
+        for key in list(self.store.names("data/labs/")):
             if key not in {pages.lab_data(lab) for lab in shown}:
                 self.store.delete(pages.of_lab(Path(key).stem))
 
@@ -295,18 +295,42 @@ class Site:
             sessions = {e: s for e, s in state.get("sessions", {}).items() if s.get("row")}
             if not sessions:
                 return {}
-            content = subject.page(about, sessions)
-            made_from = {
-                "inputs": {eid: s["print"] for eid, s in sessions.items()},
-                "code": code_version(),
+            prints = {eid: entry["print"] for eid, entry in sessions.items()}
+            self._complete(nickname, prints, trials)
+            shown = {eid: trials[eid] for eid in sessions if eid in trials}
+            content = subject.page(about, sessions, shown)
+            made_from = {"inputs": prints, "code": code_version()}
+            return pages.subject(self.settings, about, content, made_from) | {
+                pages.subject_trials(nickname): tables.pack(shown, sessions, prints)
             }
-            return pages.subject(self.settings, about, content, made_from)
 
         derive(self.store, key, make)
         if self._state(nickname):
             self.store.write(marker, made.encode())
         else:
             self.store.delete([*pages.of_subject(nickname), marker])
+
+    def _complete(
+        self, nickname: str, prints: Mapping[str, str], trials: dict[str, pd.DataFrame]
+    ) -> None:
+        """Add the trials of published sessions that were not read just now.
+
+        Those of unchanged sessions are in the subject's own table, marked with what they were
+        made from; the source is asked only for others.
+        """
+        missing = set(prints) - set(trials)
+        if missing and (packed := self.store.read(pages.subject_trials(nickname))):
+            for eid, (made_from, known) in tables.unpack(packed[0]).items():
+                if eid in missing and made_from == prints[eid]:
+                    missing.discard(eid)
+                    if len(known):
+                        trials[eid] = known
+        if missing:
+            for one in self.source.sessions(nickname):
+                if one.id in missing and is_visible(one, self.today()):
+                    frame = self._trials(one)
+                    if frame is not None and len(frame):
+                        trials[one.id] = frame
 
     def _write_month(self, month: str, subjects: set[str]) -> None:
         """Bring a month's rows in line with the states of some subjects, then its public part."""

@@ -38,6 +38,7 @@ SUBJECT_COLUMNS = (
     "performance_easy",
     "recent",
     "status",
+    "days_to_trained",
     "n_probes",
     "synthetic",
 )
@@ -52,7 +53,22 @@ def of_session(eid: str) -> list[str]:
 def of_subject(nickname: str) -> list[str]:
     """Return the files of a subject's page."""
     name = safe_name(nickname)
-    return [f"subjects/{name}.html", f"data/subjects/{name}.json", f"data/subjects/{name}.pqt"]
+    return [
+        f"subjects/{name}.html",
+        subject_data(nickname),
+        subject_trials(nickname),
+        f"data/subjects/{name}.png",
+    ]
+
+
+def subject_data(nickname: str) -> str:
+    """Return the key of a subject's data."""
+    return f"data/subjects/{safe_name(nickname)}.json"
+
+
+def subject_trials(nickname: str) -> str:
+    """Return the key of the table of all trials of a subject."""
+    return f"data/subjects/{safe_name(nickname)}.trials.pqt"
 
 
 def of_lab(lab: str) -> list[str]:
@@ -162,24 +178,63 @@ def subject(
     settings: Settings, about: Subject, content: dict[str, Any], made_from: dict[str, Any]
 ) -> dict[str, bytes]:
     """Return the files of a subject's page."""
-    address, data, _ = of_subject(about.nickname)
+    address, data, trials, _ = of_subject(about.nickname)
+    row = content["row"]
     document = encode({"subject": vars(about), **content, "made_from": made_from})
+    days_to_trained = content["days_to_trained"]
     body = (
         facts(
             [
-                ("Lab", about.lab),
-                ("Sex", about.sex),
+                ("Lab", row["lab"]),
+                ("Status", status_name(content["status"])),
+                (
+                    "Trained",
+                    "" if days_to_trained is None else f"after {days_to_trained} training days",
+                ),
+                ("Sessions", f"{row['n_sessions']:,}"),
+                ("Trials", f"{row['n_trials']:,}"),
+                ("Sex", {"M": "male", "F": "female"}.get(about.sex, about.sex)),
                 ("Born", about.birth_date),
                 ("Line", about.line),
-                ("Sessions", str(len(content["days"]))),
             ]
         )
+        + figure(
+            "status",
+            "Training status",
+            wide=True,
+            note="By the rules of the IBL training protocol over the last three days; "
+            "a status never falls.",
+        )
         + figure("training", "Trials and duration of each session", wide=True)
-        + figure("performance", "Performance on easy trials and reaction time", wide=True)
-        + figure("heatmap", "Choices by contrast", wide=True)
-        + figure("parameters", "Psychometric parameters", wide=True)
-        + '<section id="member" hidden></section>'
+        + figure(
+            "performance",
+            "Performance on easy trials and reaction time",
+            wide=True,
+            note="Easy: contrast of 50 % and more; the line is 80 %. Reaction time: median from "
+            "stimulus to response.",
+        )
+        + figure(
+            "heatmap",
+            "Choices by day and contrast",
+            wide=True,
+            note="Fraction of choices to the right; in the biased task, trials of the unbiased "
+            "block.",
+        )
+        + figure(
+            "parameters",
+            "Psychometric parameters of each day",
+            wide=True,
+            note="Maximum-likelihood fits; lines are the criteria of status trained 1a.",
+        )
+        + '<section id="criteria"></section>'
+        + '<section id="member" aria-live="polite"></section>'
         + '<section><h2>Sessions</h2><div id="days"></div></section>'
+        + "<section><h2>Load exactly this</h2>"
+        + code(load_subject(settings, about), "Python code to load these sessions")
+        + _downloads([(data, "JSON"), (trials, "All trials as Parquet")])
+        + "</section>"
+        + f"<details><summary>Made from {len(made_from['inputs'])} sessions with code "
+        f"{text(made_from['code'])}</summary></details>"
     )
     return {
         data: document,
@@ -190,11 +245,34 @@ def subject(
             about.nickname,
             body,
             data={"src": data, "subject": about.nickname},
-            crumbs=[("subjects.html", "Subjects"), (of_lab(about.lab)[0], about.lab)],
-            description=f"Training of {about.nickname} ({about.lab})",
-            synthetic=about.synthetic,
+            crumbs=[("subjects.html", "Subjects"), (of_lab(row["lab"])[0], row["lab"])],
+            description=f"Training of {about.nickname} ({row['lab']})",
+            synthetic=bool(row["synthetic"]),
         ),
     }
+
+
+def load_subject(settings: Settings, about: Subject) -> str:
+    """Return Python code that loads all trials of a subject's sessions with the ONE client."""
+    return "\n".join(
+        [
+            "from one.api import ONE",
+            "",
+            f'one = ONE(base_url="{settings.api_url}")' if settings.api_url else "one = ONE()",
+            f'eids = one.search(subject="{about.nickname}", dataset="{TRIALS}")',
+            'trials = [one.load_object(eid, "trials", collection="alf") for eid in eids]',
+        ]
+    )
+
+
+def status_name(status: str) -> str:
+    """Return a status as people write it."""
+    names = {
+        "ready4ephysrig": "Ready for the ephys rig",
+        "ready4delay": "Ready for delay",
+        "ready4recording": "Ready for recording",
+    }
+    return names.get(status, status.capitalize())
 
 
 def month(name: str, rows: Mapping[str, dict[str, Any]]) -> dict[str, bytes]:
@@ -428,7 +506,7 @@ def _lab_list(
 def _daily(settings: Settings, rows: list[dict[str, Any]], synthetic: bool) -> dict[str, bytes]:
     data = columns(
         sorted(rows, key=lambda row: (row["last"], row["lab"], row["subject"]), reverse=True),
-        (*SUBJECT_COLUMNS, "last_session", "last_number", "recent_dates"),
+        (*SUBJECT_COLUMNS, "last_session", "recent_dates"),
     )
     return {
         "data/daily.json": encode(data),

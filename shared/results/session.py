@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from shared.results.lists import protocol
 from shared.results.numbers import column, rounded
 from shared.results.source import Session
 from shared.science import behaviour
+
+Columns = dict[str, NDArray[np.float64]]
 
 ROLLING_CORRECT = 30
 """Trials in the rolling fraction correct."""
@@ -31,8 +34,10 @@ def contents(sessions: Sequence[tuple[Session, pd.DataFrame]]) -> list[dict[str,
         JSON-ready: `summary`, `blocks` (see :func:`shared.science.behaviour.session_plots`) and
         `trials`, one entry per trial in each column.
     """
+    read = [columns_of(trials) for _, trials in sessions]
     plots = behaviour.session_plots(
-        (trials, protocol(session.task_protocol)) for session, trials in sessions
+        (trials, protocol(session.task_protocol))
+        for trials, (session, _) in zip(read, sessions, strict=True)
     )
     return [
         {
@@ -40,11 +45,20 @@ def contents(sessions: Sequence[tuple[Session, pd.DataFrame]]) -> list[dict[str,
             "blocks": plot["blocks"],
             "trials": _trials(trials, plot),
         }
-        for (_, trials), plot in zip(sessions, plots, strict=True)
+        for trials, plot in zip(read, plots, strict=True)
     ]
 
 
-def _summary(trials: pd.DataFrame, plot: dict[str, Any]) -> dict[str, Any]:
+def columns_of(trials: pd.DataFrame) -> Columns:
+    """Return a table's numeric columns as arrays of float by their names."""
+    return {
+        str(name): trials[name].to_numpy(float, na_value=np.nan)
+        for name in trials.columns
+        if pd.api.types.is_numeric_dtype(trials[name]) or pd.api.types.is_bool_dtype(trials[name])
+    }
+
+
+def _summary(trials: Columns, plot: dict[str, Any]) -> dict[str, Any]:
     contrast = behaviour.contrasts(trials)
     rt = behaviour.reaction_times(trials)
     return {
@@ -60,8 +74,8 @@ def _summary(trials: pd.DataFrame, plot: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _trials(trials: pd.DataFrame, plot: dict[str, Any]) -> dict[str, Any]:
-    correct = (trials["feedbackType"] == 1).astype(float)
+def _trials(trials: Columns, plot: dict[str, Any]) -> dict[str, Any]:
+    correct = pd.Series(trials["feedbackType"] == 1, dtype=float)
     rolling = correct.rolling(ROLLING_CORRECT, min_periods=ROLLING_CORRECT).mean()
     return {
         "contrast": column(behaviour.contrasts(trials), 2),
@@ -74,8 +88,8 @@ def _trials(trials: pd.DataFrame, plot: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _minutes(trials: pd.DataFrame) -> float | None:
+def _minutes(trials: Columns) -> float | None:
     """Return the session's duration from the first trial to the last, in minutes."""
     name = next((n for n in ("intervals_0", "stimOn_times") if n in trials), None)
-    times = trials[name].dropna().to_numpy(float) if name else np.zeros(0)
+    times = trials[name][np.isfinite(trials[name])] if name else np.zeros(0)
     return rounded((times[-1] - times[0]) / 60) if times.size > 1 else None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,7 +51,7 @@ class Session:
     location: str = ""
     delay_start: float = 0.0
     public: bool = False
-    embargo_until: date | None = None
+    embargo_until: dt.date | None = None
     synthetic: bool = False
     datasets: tuple[Dataset, ...] = ()
 
@@ -133,7 +133,7 @@ class Source(Protocol):
 TRIALS = "_ibl_trials.table.pqt"
 
 
-def is_visible(session: Session, today: date) -> bool:
+def is_visible(session: Session, today: dt.date) -> bool:
     """Tell whether the public may see a session: marked public and not under embargo.
 
     The one gate before anything is computed for the site.

@@ -50,7 +50,7 @@ class Store(Protocol):
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects; those that do not exist are no error."""
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
+    def names(self, prefix: str = "") -> Iterator[str]:
         """Yield all names that start with the prefix."""
 
 
@@ -102,7 +102,7 @@ class FolderStore:
         for key in keys:
             self._path(key).unlink(missing_ok=True)
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
+    def names(self, prefix: str = "") -> Iterator[str]:
         """Yield all names that start with the prefix."""
         start = self._path(prefix) if prefix.endswith("/") else self.folder
         for path in sorted(start.rglob("*")):

@@ -1,76 +1,198 @@
-"""The page of one subject: its training day by day."""
+"""The page of one subject: its training day by day, and how far it is by the status rules."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from shared.results.lists import protocol
+import numpy as np
+import pandas as pd
+
+from shared.results.numbers import rounded
+from shared.results.session import columns_of
 from shared.results.source import Session, Subject
+from shared.science import behaviour, training
+from shared.science.psychometric import PARAMETERS
+
+VARIANT: training.Variant = "brainbox"
+"""Whose status rules: those by which the labs judge their mice."""
+
+RECENT = 30
+"""Sessions in the small pictures of the lists."""
 
 
 def day(session: Session, content: dict[str, Any]) -> dict[str, Any]:
-    """Return what the subject's page needs of one session."""
-    blocks = content.get("blocks", [])
+    """Return what the subject's page needs of one session, beside its row in the list."""
+    summary = content.get("summary", {})
     return {
-        "start": session.start_time,
-        "protocol": protocol(session.task_protocol),
+        "start_time": session.start_time,
         "location": session.location,
+        "task_protocol": session.task_protocol,
         "delay_start": session.delay_start,
-        "summary": content.get("summary"),
-        "fits": [{"p_left": b["probability_left"], **b["psychometric"]["fit"]} for b in blocks],
+        "median_rt_0": summary.get("median_rt_0"),
     }
 
 
-def _ordered(sessions: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    return sorted(
+def page(
+    subject: Subject, sessions: Mapping[str, Any], trials: Mapping[str, pd.DataFrame]
+) -> dict[str, Any]:
+    """Return what the subject's page draws.
+
+    Parameters
+    ----------
+    subject : Subject
+    sessions : mapping
+        By session id: `row` (see :mod:`shared.results.lists`) and `day` (see :func:`day`).
+    trials : mapping of DataFrame
+        By session id, those that have a trials table.
+
+    Returns
+    -------
+    dict
+        `days` in time; `heatmap`; status `first` reached, `status`, `days_to_trained`,
+        `sessions_to_trained`; the criteria of the `next` status; `row` for the subject list.
+    """
+    ordered = sorted(
         sessions.items(), key=lambda item: (item[1]["row"]["date"], item[1]["row"]["number"])
     )
+    columns = {eid: columns_of(frame) for eid, frame in trials.items()}
+    history = training.history(
+        [
+            training.Session(
+                date=entry["row"]["date"],
+                protocol=entry["day"]["task_protocol"],
+                trials=columns[eid],
+                number=entry["row"]["number"],
+                ephys_rig="ephys" in entry["day"]["location"].lower()
+                or entry["row"]["protocol"] == "ephys",
+                delay=entry["day"]["delay_start"],
+                eid=eid,
+            )
+            for eid, entry in ordered
+            if eid in columns
+        ],
+        VARIANT,
+    )
+    judged = {row["eid"]: row for row in history.sessions}
+    days = [_day(eid, entry, judged.get(eid)) for eid, entry in ordered]
+    map_ = behaviour.contrast_heat_map(
+        (row["date"], columns[row["eid"]], row["protocol"]) for row in history.sessions
+    )
+    return {
+        "variant": VARIANT,
+        "status": history.status or "",
+        "days_to_trained": history.days_to_trained,
+        "sessions_to_trained": history.sessions_to_trained,
+        "first": [
+            {"status": status, "date": place["date"], "id": place["eid"]}
+            for status, place in history.first.items()
+        ],
+        "next": _next(history),
+        "days": days,
+        "heatmap": map_,
+        "row": _row(subject, days, history, ordered),
+    }
 
 
-def row(subject: Subject, sessions: dict[str, Any]) -> dict[str, Any] | None:
-    """Return a subject's row of the subject list, None without published sessions."""
-    if not sessions:
+def _day(eid: str, entry: Mapping[str, Any], judged: Mapping[str, Any] | None) -> dict[str, Any]:
+    row = entry["row"]
+    shown = {
+        "id": eid,
+        **{
+            name: row[name]
+            for name in (
+                "date",
+                "number",
+                "protocol",
+                "n_trials",
+                "performance",
+                "performance_easy",
+                "median_rt",
+                "duration",
+                "n_probes",
+            )
+        },
+        "location": entry["day"]["location"],
+    }
+    if judged is None:
+        return shown | {"status": None, "fit": None}
+    return shown | {
+        "status": judged["status"],
+        "ephys_rig": judged["ephys_rig"],
+        "good_enough": judged["good_enough_for_brainwide_map"],
+        "bias_shift": rounded(judged["bias_shift"]),
+        "fit": {name: rounded(judged["fit"][name]) for name in PARAMETERS},
+    }
+
+
+def _next(history: training.History) -> dict[str, Any] | None:
+    """Return the criteria of the next status with what the last three days measured."""
+    if not history.sessions:
         return None
-    entries = _ordered(sessions)
-    rows = [entry["row"] for _, entry in entries]
+    last = history.sessions[-1]
+    window = last["window"]
+    # A status never falls, a window does: what comes next is beyond what was reached.
+    reached = training.RANK[last["status"]]
+    beyond = [status for status in window["criteria"] if training.RANK[status] > reached]
+    if not beyond:
+        return None
+    status = min(beyond, key=training.RANK.__getitem__)
+    return {
+        "status": status,
+        "dates": window["info"]["session_dates"],
+        "criteria": [
+            {
+                "name": criterion["name"],
+                "value": _plain(criterion["value"]),
+                "rule": criterion["rule"],
+                "margin": rounded(criterion["margin"]),
+                "pass": criterion["pass"],
+            }
+            for criterion in window["criteria"][status]
+        ],
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return rounded(value) if isinstance(value, float) else value
+
+
+def _row(
+    subject: Subject,
+    days: list[dict[str, Any]],
+    history: training.History,
+    ordered: list[tuple[str, Any]],
+) -> dict[str, Any]:
+    """Return the subject's row of the subject list."""
     months: dict[str, list[int]] = {}
-    for one in rows:
+    for one in days:
         count = months.setdefault(one["date"][:7], [0, 0])
         count[0] += 1
         count[1] += one["n_trials"] or 0
+    last = days[-1]
     return {
         "subject": subject.nickname,
-        "lab": rows[-1]["lab"],
+        "lab": ordered[-1][1]["row"]["lab"],
         "sex": subject.sex,
         "birth_date": subject.birth_date,
         "line": subject.line,
-        "n_sessions": len(rows),
-        "n_trials": sum(r["n_trials"] or 0 for r in rows),
-        "first": rows[0]["date"],
-        "last": rows[-1]["date"],
-        "last_protocol": rows[-1]["protocol"],
-        "last_session": entries[-1][0],
-        "last_number": rows[-1]["number"],
-        "performance_easy": rows[-1]["performance_easy"],
-        "recent": [r["performance_easy"] for r in rows[-30:]],
-        "recent_dates": [r["date"] for r in rows[-30:]],
-        "status": "",
-        "n_probes": sum(r["n_probes"] for r in rows),
-        "synthetic": max(r["synthetic"] for r in rows),
-        "months": months,
-    }
-
-
-def page(subject: Subject, sessions: dict[str, Any]) -> dict[str, Any]:
-    """Return what the subject's page draws."""
-    return {
-        "days": [
-            {
-                "id": eid,
-                "date": entry["row"]["date"],
-                "number": entry["row"]["number"],
-                **entry["day"],
-            }
-            for eid, entry in _ordered(sessions)
+        "n_sessions": len(days),
+        "n_trials": sum(one["n_trials"] or 0 for one in days),
+        "first": days[0]["date"],
+        "last": last["date"],
+        "last_protocol": last["protocol"],
+        "last_session": last["id"],
+        "performance_easy": last["performance_easy"],
+        "recent": [
+            None if one["performance_easy"] is None else round(one["performance_easy"], 3)
+            for one in days[-RECENT:]
         ],
+        "recent_dates": [one["date"] for one in days[-RECENT:]],
+        "status": history.status or "",
+        "days_to_trained": history.days_to_trained,
+        "n_probes": int(np.sum([one["n_probes"] for one in days])),
+        "synthetic": int(any(entry["row"]["synthetic"] for _, entry in ordered)),
+        "months": months,
     }

@@ -48,17 +48,9 @@ export const count = (n) => (n == null ? "–" : counts.format(n));
 export const percent = (x) => (x == null ? "–" : `${Math.round(100 * x)} %`);
 export const fixed = (x, decimals) => (x == null ? "–" : x.toFixed(decimals).replace("-", "−"));
 
-export const STATUS = {
-  in_training: "In training",
-  trained_1a: "Trained 1a",
-  trained_1b: "Trained 1b",
-  ready4ephysrig: "Ready for the ephys rig",
-  ready4delay: "Ready for delay",
-  ready4recording: "Ready for recording",
-  untrainable: "Untrainable",
-  unbiasable: "Unbiasable",
-};
-export const statusName = (status) => STATUS[status] ?? status ?? "";
+const STATUS = { ready4ephysrig: "Ready for the ephys rig", ready4delay: "Ready for delay", ready4recording: "Ready for recording" };
+export const statusName = (status) =>
+  status ? (STATUS[status] ?? status[0].toUpperCase() + status.slice(1)) : "";
 
 export function say(message) {
   document.getElementById("status").textContent = message;

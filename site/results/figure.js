@@ -28,17 +28,18 @@ export function choiceScale(c) {
 }
 
 const statusColours = {
-  in_training: ["#b9c3cb", "#55626c"],
-  trained_1a: ["#8cc6c0", "#3d7f7b"],
-  trained_1b: ["#4a9f9c", "#4aa8a4"],
+  "in training": ["#b9c3cb", "#55626c"],
+  "trained 1a": ["#8cc6c0", "#3d7f7b"],
+  "trained 1b": ["#4a9f9c", "#4aa8a4"],
   ready4ephysrig: ["#2c7a94", "#5fb4d4"],
   ready4delay: ["#2a5a8c", "#7f9fe8"],
   ready4recording: ["#43398a", "#b09cf5"],
   untrainable: ["#b98a76", "#a06a50"],
   unbiasable: ["#a8785f", "#c48868"],
 };
+export const STATUSES = Object.keys(statusColours);
 export const statusColour = (c, status) =>
-  (statusColours[status] ?? statusColours.in_training)[c.dark ? 1 : 0];
+  (statusColours[status] ?? statusColours["in training"])[c.dark ? 1 : 0];
 
 export function plot(width, options) {
   const { style, ...rest } = options;

@@ -1,0 +1,213 @@
+"""The analysis function on its events, with records in a table and files in buckets."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from moto import mock_aws
+
+from functions.analysis.bucket import Bucket
+from shared.records import aws
+from shared.results.store import ABSENT, Conflict, update
+
+
+@pytest.fixture
+def buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return an S3 client with an empty data and site bucket (moto: S3's conditional writes)."""
+    monkeypatch.setenv("FORNIX_DATA_BUCKET", "data")
+    monkeypatch.setenv("FORNIX_SITE_BUCKET", "site")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        aws.forget()
+        s3 = aws.client("s3")
+        s3.create_bucket(Bucket="data")
+        s3.create_bucket(Bucket="site")
+        yield s3
+    aws.forget()
+
+
+class TestBucket:
+    def test_reads_what_was_written_and_says_what_it_is(self, buckets) -> None:
+        bucket = Bucket("site")
+        etag = bucket.write("data/a.json", b"{}")
+        assert bucket.read("data/a.json") == (b"{}", etag)
+        assert bucket.etag("data/a.json") == etag
+        head = buckets.head_object(Bucket="site", Key="data/a.json")
+        assert head["ContentType"] == "application/json"
+
+    def test_what_is_not_there_is_absent(self, buckets) -> None:
+        bucket = Bucket("site")
+        assert bucket.read("none") is None
+        assert bucket.etag("none") == ABSENT
+        bucket.delete(["none"])
+        assert list(bucket.names()) == []
+
+    def test_conditional_writes(self, buckets) -> None:
+        bucket = Bucket("site")
+        first = bucket.write("state", b"1", if_match=ABSENT)
+        with pytest.raises(Conflict):
+            bucket.write("state", b"2", if_match=ABSENT)
+        bucket.write("state", b"2", if_match=first)
+        with pytest.raises(Conflict):
+            bucket.write("state", b"3", if_match=first)
+        assert bucket.read("state")[0] == b"2"  # type: ignore[index]
+
+    def test_update_starts_again_when_somebody_was_faster(self, buckets) -> None:
+        bucket = Bucket("site")
+        calls = []
+
+        def change(state: dict[str, Any]) -> dict[str, Any]:
+            calls.append(dict(state))
+            if len(calls) == 1:
+                bucket.write("state", b'{"theirs":1}')
+            return state | {"mine": 1}
+
+        assert update(bucket, "state", change) == {"theirs": 1, "mine": 1}
+        assert calls == [{}, {"theirs": 1}]
+
+    def test_deletes_more_than_one_request_can(self, buckets) -> None:
+        bucket = Bucket("site")
+        for i in range(1005):
+            bucket.write(f"p/{i}", b"")
+        bucket.delete(bucket.names("p/"))
+        assert list(bucket.names("p/")) == []
+
+
+def sqs(*bodies: dict[str, Any] | str) -> dict[str, Any]:
+    """Return the event by which Lambda hands over queue messages."""
+    return {
+        "Records": [
+            {
+                "messageId": str(i),
+                "body": body if isinstance(body, str) else json.dumps(body),
+                "eventSource": "aws:sqs",
+                "receiptHandle": "r",
+                "attributes": {},
+                "messageAttributes": {},
+                "eventSourceARN": "arn:aws:sqs:us-east-1:0:analysis",
+                "awsRegion": "us-east-1",
+            }
+            for i, body in enumerate(bodies)
+        ]
+    }
+
+
+@pytest.fixture
+def session(buckets, table) -> Any:
+    """Return a registered public session whose trials table is in the data bucket."""
+    from shared.records import documents, search, sessions
+    from shared.records.items import Dataset
+
+    search.forget()
+    lab = {"name": "fimbrialab", "timezone": "Europe/London"}
+    documents.create("lab", "fimbrialab", lab, who="test")
+    mouse = {"nickname": "FX_001", "lab": "fimbrialab", "sex": "F"}
+    documents.create("subject", "FX_001", mouse, who="test")
+    one = sessions.create(
+        subject="FX_001",
+        start_time="2026-02-01T10:00:00",
+        who="test",
+        public=True,
+        task_protocol="_iblrig_tasks_trainingChoiceWorld7.0",
+    )
+    rng = np.random.default_rng(0)
+    n = 60
+    left = rng.random(n) < 0.5
+    trials = pd.DataFrame(
+        {
+            "choice": np.where(left, 1, -1),
+            "contrastLeft": np.where(left, 1.0, np.nan),
+            "contrastRight": np.where(left, np.nan, 1.0),
+            "feedbackType": 1,
+            "probabilityLeft": 0.5,
+            "stimOn_times": np.arange(n, dtype=float),
+            "response_times": np.arange(n) + 0.3,
+        }
+    )
+    body = io.BytesIO()
+    trials.to_parquet(body)
+    item = Dataset.of(one.id, "alf/_ibl_trials.table.pqt", hash="ab" * 16)
+    buckets.put_object(Bucket="data", Key=item.key(one.folder), Body=body.getvalue())
+    sessions.register_datasets(one.id, [item], manifest="m1")
+    yield one
+    search.forget()
+
+
+def test_a_finished_session_becomes_a_page(session, buckets) -> None:
+    from functions.analysis.handler import handler
+
+    event = sqs({"kind": "session.finished", "session": session.id})
+    assert handler(event, None) == {"batchItemFailures": []}
+    page = json.loads(Bucket("site").read(f"data/sessions/{session.id}.json")[0])  # type: ignore[index]
+    assert page["summary"]["n_trials"] == 60
+    assert page["summary"]["performance_easy"] == 1
+    overview = json.loads(Bucket("site").read("data/overview.json")[0])  # type: ignore[index]
+    assert overview["counts"] == {
+        "labs": 1,
+        "subjects": 1,
+        "sessions": 1,
+        "trials": 60,
+        "probes": 0,
+    }
+    # The same event again changes nothing.
+    before = {key: Bucket("site").etag(key) for key in Bucket("site").names()}
+    handler(event, None)
+    assert {key: Bucket("site").etag(key) for key in Bucket("site").names()} == before
+
+
+def test_a_session_made_private_leaves_with_the_next_event(session, buckets) -> None:
+    from functions.analysis.handler import handler
+    from shared.records import sessions
+
+    event = sqs({"kind": "session.finished", "session": session.id})
+    handler(event, None)
+    sessions.update(session.id, {"public": False}, who="test")
+    handler(event, None)
+    bucket = Bucket("site")
+    assert not [key for key in bucket.names() if session.id in key]
+    assert b"FX_001" not in b"".join(
+        bucket.read(key)[0]
+        for key in bucket.names()
+        if not key.startswith("_state")  # type: ignore[index]
+    )
+
+
+def test_the_nightly_build_finds_sessions_nobody_announced(session, buckets) -> None:
+    from functions.analysis.handler import handler
+
+    assert handler({"kind": "nightly"}, None) == {"changed": 1}
+    assert handler({"kind": "nightly"}, None) == {"changed": 0}
+
+
+def test_only_the_bad_message_of_a_batch_comes_back(session, buckets) -> None:
+    from functions.analysis.handler import handler
+
+    event = sqs(
+        {"kind": "session.finished", "session": session.id},
+        "not JSON",
+        {"kind": "unheard of"},
+        {"kind": "session.finished", "session": "00000000-0000-4000-8000-000000000000"},
+    )
+    answer = handler(event, None)
+    assert [item["itemIdentifier"] for item in answer["batchItemFailures"]] == ["1", "2"]
+
+
+def test_importing_the_handler_loads_no_heavy_library() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, functions.analysis.handler; "
+        "print([m for m in ('numpy', 'pandas', 'scipy', 'pynamodb') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert done.stdout.strip() == "[]"

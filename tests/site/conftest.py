@@ -1,0 +1,135 @@
+"""A source in memory and small known sessions, for everything about the results site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from uuid import NAMESPACE_URL, uuid5
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shared.results.build import Site
+from shared.results.html import Settings
+from shared.results.source import TRIALS, Dataset, Lab, Session, Sorting, Subject
+from shared.results.store import FolderStore, tag
+
+TODAY = date(2026, 3, 1)
+
+
+def trials_of(n: int, seed: int, skill: float = 0.9, biased: bool = False) -> pd.DataFrame:
+    """Return a plausible trials table of `n` trials."""
+    rng = np.random.default_rng(seed)
+    contrast = rng.choice([1.0, 0.25, 0.125, 0.0625, 0.0], n, p=[0.3, 0.25, 0.2, 0.15, 0.1])
+    p_left = np.full(n, 0.5)
+    if biased:
+        later = np.arange(90, n)
+        p_left[90:] = np.where((later // 50) % 2 == 0, 0.2, 0.8)[: max(0, n - 90)]
+    left = rng.random(n) < p_left
+    right_answer = rng.random(n) < 0.5 + (skill - 0.5) * np.minimum(1, 0.3 + 2 * contrast)
+    choice = np.where(left == right_answer, 1, -1)
+    start = np.cumsum(rng.uniform(3, 8, n))
+    return pd.DataFrame(
+        {
+            "choice": choice,
+            "contrastLeft": np.where(left, contrast, np.nan),
+            "contrastRight": np.where(left, np.nan, contrast),
+            "feedbackType": np.where(right_answer, 1, -1),
+            "probabilityLeft": p_left,
+            "stimOn_times": start,
+            "response_times": start + rng.lognormal(-1, 0.5, n),
+            "intervals_0": start - 0.5,
+            "intervals_1": start + 3,
+        }
+    )
+
+
+@dataclass
+class Shelf:
+    """Sessions in memory; a test puts them in, changes them and takes them out."""
+
+    all: dict[str, tuple[Session, pd.DataFrame | None]] = field(default_factory=dict)
+    about: dict[str, Subject] = field(default_factory=dict)
+    places: list[Lab] = field(default_factory=list)
+    reads: list[str] = field(default_factory=list)
+
+    def put(
+        self,
+        subject: str,
+        day: str,
+        trials: pd.DataFrame | None,
+        *,
+        lab: str = "fimbrialab",
+        number: int = 1,
+        protocol: str = "_iblrig_tasks_trainingChoiceWorld7.0",
+        **values: object,
+    ) -> Session:
+        """Put a session on the shelf, public unless said otherwise."""
+        eid = str(uuid5(NAMESPACE_URL, f"{subject}/{day}/{number}"))
+        datasets: tuple[Dataset, ...] = ()
+        if trials is not None:
+            content = tag(trials.to_csv().encode())
+            datasets = (Dataset(str(uuid5(NAMESPACE_URL, eid)), TRIALS, hash=content),)
+        known = {
+            "start_time": f"{day}T10:00:00",
+            "projects": ("ibl_neuropixel_brainwide_01",),
+            "public": True,
+            "datasets": datasets,
+            **values,
+        }
+        one = Session(eid, lab, subject, day, number, task_protocol=protocol, **known)  # type: ignore[arg-type]
+        self.all[eid] = (one, trials)
+        return one
+
+    def change(self, eid: str, **values: object) -> None:
+        """Change attributes of a session."""
+        one, trials = self.all[eid]
+        self.all[eid] = (replace(one, **values), trials)  # type: ignore[arg-type]
+
+    def subjects(self) -> Iterable[str]:
+        return {one.subject for one, _ in self.all.values()}
+
+    def subject(self, nickname: str) -> Subject:
+        return self.about.get(nickname, Subject(nickname, "fimbrialab"))
+
+    def sessions(self, subject: str) -> list[Session]:
+        return [one for one, _ in self.all.values() if one.subject == subject]
+
+    def labs(self) -> list[Lab]:
+        return self.places
+
+    def trials(self, session: Session) -> pd.DataFrame | None:
+        self.reads.append(session.id)
+        return self.all[session.id][1]
+
+    def sorting(self, session: Session, collection: str) -> Sorting | None:
+        return None
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "site")
+
+
+@pytest.fixture
+def site(shelf: Shelf, store: FolderStore) -> Site:
+    return Site(shelf, store, Settings(api_url="http://127.0.0.1:8000"), today=lambda: TODAY)
+
+
+@pytest.fixture
+def real_trials(shared_data: Path) -> dict[str, tuple[str, pd.DataFrame]]:
+    """Return protocol and trials of eleven consecutive real sessions of one mouse, by date."""
+    table = pd.read_csv(shared_data / "training_status" / "SWC_054_11_sessions_trials.csv")
+    about = ["subject", "session_date", "task_protocol", "trial"]
+    return {
+        str(day): (rows["task_protocol"].iloc[0], rows.drop(columns=about).reset_index(drop=True))
+        for day, rows in table.groupby("session_date")
+    }
