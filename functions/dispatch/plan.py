@@ -79,12 +79,15 @@ def task_changed(task_id: str) -> None:
     advance(task.session)
 
 
-def advance(eid: str) -> None:
-    """Promote the held tasks of a session that may run; say so when its work is done."""
-    _advance(eid, paths_of(sessions.datasets(eid)))
+def advance(eid: str, *, by_sweep: bool = False) -> None:
+    """Promote the held tasks of a session that may run; say so when its work is done.
+
+    The sweep comes by again and again, so it does not repeat that the work is done.
+    """
+    _advance(eid, paths_of(sessions.datasets(eid)), tell_end=not by_sweep)
 
 
-def _advance(eid: str, paths: Sequence[str]) -> None:
+def _advance(eid: str, paths: Sequence[str], *, tell_end: bool = True) -> None:
     known = tasks.of_session(eid)
     for task in known:
         if task.state is not Status.HELD:
@@ -95,5 +98,5 @@ def _advance(eid: str, paths: Sequence[str]) -> None:
                 announce(task)
         elif any(text.startswith("input") for text in in_the_way):
             tasks.note(task, "Held: " + "; ".join(in_the_way))
-    if known and settled(known):
+    if known and tell_end and settled(known):
         queues.tell("analysis", kind="session.finished", session=eid)

@@ -103,7 +103,7 @@ def _promote(lab: str, moment: datetime, *, everything: bool) -> int:
     by_session = {task_id.replace("-", "")[:12]: task_id for task_id in held}
     for task_id in by_session.values():
         try:
-            advance(tasks.get(task_id).session)
+            advance(tasks.get(task_id).session, by_sweep=True)
         except NotFound:
             continue
     return len(by_session)

@@ -1,0 +1,67 @@
+"""The design's budgets, counted in capacity units by a real DynamoDB."""
+
+from __future__ import annotations
+
+import hashlib
+
+from functions.ingest.finalise import finalise
+from shared.records import sessions, tasks, uploads
+from shared.records.table import metered
+from tests.flow import DATE, SUBJECT
+
+RAW = {
+    f"raw_task_data_{n:02}/_iblrig_{name}": b"{}"
+    for n in range(3)
+    for name in ("taskData.raw.jsonable", "taskSettings.raw.json", "encoderEvents.raw.ssv")
+}
+FILES = {
+    **dict(list(RAW.items())[:8]),
+    **{f"alf/probe00/thing{n:03}.values.ssv": f"v\n{n}\n".encode() for n in range(142)},
+}
+
+
+def writes(meter):
+    return sum(units for name, units in meter.by_operation.items() if name not in READS)
+
+
+READS = {"GetItem", "Query", "BatchGetItem", "TransactGetItems"}
+
+
+def test_a_session_of_150_datasets_and_5_tasks_costs_at_most_240_write_units(flow):
+    assert len(FILES) == 150
+    with metered() as meter:
+        answer = flow.open(FILES)
+        for path, content in FILES.items():  # straight into the bucket: no capacity is at stake
+            digest = uploads.b64(hashlib.sha256(content).hexdigest())
+            flow.s3.put_object(
+                Bucket=flow.bucket,
+                Key=uploads.incoming_key(answer["id"], path),
+                Body=content,
+                ChecksumSHA256=digest,
+            )
+        assert finalise(answer["id"]) == "registered"
+        flow.deliver("dispatch", *flow.messages("dispatch"))
+    session = sessions.find(SUBJECT, DATE, 1)
+    assert len(sessions.datasets(session.id)) == 150
+    assert len(tasks.of_session(session.id)) == 5
+    assert writes(meter) <= 240
+    # And all of it again costs nothing
+    with metered() as meter:
+        finalise(answer["id"])
+        flow.deliver("dispatch", {"kind": "session.registered", "session": session.id})
+    assert writes(meter) == 0
+
+
+def test_a_task_s_whole_life_costs_few_write_units(flow):
+    flow.upload({path: RAW[path] for path in list(RAW)[:2]})
+    (task,) = tasks.of_session(sessions.find(SUBJECT, DATE, 1).id)
+    costs = []
+    for step in (
+        lambda: tasks.claim(task.id, "w"),
+        lambda: tasks.heartbeat(task.id, 1),
+        lambda: tasks.complete(task.id, 1, "Complete", log="done\n" * 100, run_record={"a": 1}),
+    ):
+        with metered() as meter:
+            step()
+        costs.append(writes(meter))
+    assert costs == [6, 1, 5]

@@ -1,0 +1,442 @@
+"""The task graph at work: created once, claimed once, promoted, requeued, announced."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from functions.dispatch.handler import handler
+from functions.dispatch.sweep import sweep
+from shared.records import sessions, tasks
+from shared.records.errors import NotFound
+from shared.records.items import Dataset
+from shared.records.table import metered
+from shared.tasks.states import Status
+from tests.flow import LAB, SUBJECT
+
+RAW = [
+    f"raw_behavior_data/_iblrig_{name}"
+    for name in (
+        "taskData.raw.jsonable",
+        "taskSettings.raw.json",
+        "encoderEvents.raw.ssv",
+        "encoderPositions.raw.ssv",
+    )
+]
+LATER = timedelta(minutes=10)
+
+
+def register(eid, *paths, version=0):
+    sessions.register_datasets(
+        eid,
+        [Dataset.of(eid, path, file_size=1, sha256="0" * 64, created_by="rig") for path in paths],
+        manifest=f"{version}{paths}",
+    )
+
+
+@pytest.fixture
+def session(flow):
+    session = sessions.create(subject=SUBJECT, start_time="2024-07-01T10:00:00", who="rig")
+    register(session.id, *RAW)
+    return session
+
+
+@pytest.fixture
+def eid(session):
+    return session.id
+
+
+def registered(flow, eid):
+    result = flow.deliver("dispatch", {"kind": "session.registered", "session": eid})
+    assert result == {"batchItemFailures": []}
+
+
+def status_of(eid):
+    return {task.name: task.status for task in tasks.of_session(eid)}
+
+
+def the(eid, name):
+    return next(task for task in tasks.of_session(eid) if task.name == name)
+
+
+def run(flow, eid, name, status="Complete"):
+    """Claim and end a task as a worker does."""
+    claimed = tasks.claim(the(eid, name).id, "w1")
+    done, _ = tasks.complete(claimed.id, int(claimed.attempt), status, log="done")
+    flow.deliver("dispatch", {"kind": "task.changed", "task": done.id})
+    return done
+
+
+def test_a_session_gets_its_tasks_and_the_lab_a_message(flow, eid):
+    registered(flow, eid)
+    assert status_of(eid) == {"task.trials": "Waiting", "task.wheel": "Held"}
+    assert flow.messages(f"work-{LAB}") == [{"task": the(eid, "task.trials").id}]
+
+
+def test_the_event_again_changes_nothing(flow, eid):
+    registered(flow, eid)
+    before = [task.attribute_values for task in tasks.of_session(eid)]
+    flow.messages(f"work-{LAB}")
+    with metered() as meter:
+        registered(flow, eid)
+    assert [task.attribute_values for task in tasks.of_session(eid)] == before
+    assert set(meter.by_operation) == {"Query"}
+    assert flow.messages(f"work-{LAB}") == []
+
+
+def test_tasks_created_at_once_are_created_once(flow, eid):
+    threads = [threading.Thread(target=registered, args=(flow, eid)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert status_of(eid) == {"task.trials": "Waiting", "task.wheel": "Held"}
+    assert len(flow.messages(f"work-{LAB}")) == 1
+
+
+def test_children_follow_their_parents_and_the_end_is_announced(flow, eid):
+    registered(flow, eid)
+    run(flow, eid, "task.trials")
+    assert status_of(eid) == {"task.trials": "Complete", "task.wheel": "Waiting"}
+    assert flow.messages("analysis") == []
+    assert flow.messages(f"work-{LAB}")[-1] == {"task": the(eid, "task.wheel").id}
+    run(flow, eid, "task.wheel", "Errored")
+    assert flow.messages("analysis") == [{"kind": "session.finished", "session": eid}]
+
+
+def test_a_child_of_a_failed_parent_stays_held_and_the_session_is_done(flow, eid):
+    registered(flow, eid)
+    run(flow, eid, "task.trials", "Errored")
+    assert status_of(eid) == {"task.trials": "Errored", "task.wheel": "Held"}
+    assert flow.messages("analysis") == [{"kind": "session.finished", "session": eid}]
+
+
+def test_a_task_without_its_inputs_is_held_and_says_which(flow):
+    eid = sessions.create(subject=SUBJECT, start_time="2024-07-01T10:00:00", who="rig").id
+    register(eid, RAW[0])
+    registered(flow, eid)
+    assert status_of(eid) == {"task.trials": "Held"}
+    assert the(eid, "task.trials").log == (
+        "Held: input raw_behavior_data/_iblrig_taskSettings.raw.json is missing"
+    )
+    # When the input comes later, then the task waits for a worker
+    register(eid, RAW[1], version=1)
+    registered(flow, eid)
+    assert status_of(eid) == {"task.trials": "Waiting"}
+
+
+def test_messages_about_what_is_gone_are_done_with(flow):
+    gone = "4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a"
+    assert flow.deliver(
+        "dispatch",
+        {"kind": "session.registered", "session": gone},
+        {"kind": "task.changed", "task": gone},
+    ) == {"batchItemFailures": []}
+
+
+def test_an_unknown_message_is_not_lost(flow):
+    result = flow.deliver("dispatch", {"kind": "?"})
+    assert result == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+
+
+# -- claims ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trials(flow, eid):
+    registered(flow, eid)
+    return the(eid, "task.trials").id
+
+
+def test_a_task_is_claimed_by_exactly_one(trials):
+    won, lost = [], []
+
+    def claim(name):
+        try:
+            won.append(tasks.claim(trials, name).owner)
+        except tasks.Taken as error:
+            lost.append(str(error))
+
+    threads = [threading.Thread(target=claim, args=(f"w{n}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert len(lost) == 7
+    assert f"Started by {won[0]}" in lost[0]
+
+
+def test_a_lost_claim_writes_nothing(trials):
+    tasks.claim(trials, "w1")
+    with metered() as meter, pytest.raises(tasks.Taken):
+        tasks.claim(trials, "w2")
+    assert set(meter.by_operation) == {"GetItem"}
+
+
+def test_the_same_worker_gets_the_same_claim_again(trials):
+    first, again = tasks.claim(trials, "w1"), tasks.claim(trials, "w1")
+    assert (int(first.attempt), first.lease_until) == (int(again.attempt), again.lease_until)
+
+
+def test_a_heartbeat_costs_one_write_unit(trials):
+    tasks.claim(trials, "w1", 60)
+    with metered() as meter:
+        until = tasks.heartbeat(trials, 1, 600)
+    assert meter.by_operation["UpdateItem"] == 1
+    assert tasks.get(trials).lease_until == until
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        lambda task: tasks.heartbeat(task, 1),
+        lambda task: tasks.append_log(task, 1, "x"),
+        lambda task: tasks.complete(task, 1, "Complete"),
+        lambda task: tasks.release(task, 1),
+    ],
+    ids=["heartbeat", "log", "complete", "release"],
+)
+def test_a_late_worker_with_an_old_attempt_is_refused(trials, late):
+    tasks.claim(trials, "w1", 5)
+    assert tasks.expire(tasks.get(trials), now=datetime.now(UTC) + LATER)
+    tasks.claim(trials, "w2")
+    before = tasks.get(trials).attribute_values
+    with pytest.raises(
+        tasks.NotYours, match=r"attempt 1 of task .* is over: it is Started, attempt 2"
+    ):
+        late(trials)
+    assert tasks.get(trials).attribute_values == before
+
+
+def test_a_lease_that_ended_can_be_claimed_without_the_sweep(trials, monkeypatch):
+    tasks.claim(trials, "w1", 5)
+    monkeypatch.setattr(tasks, "datetime", Later)
+    assert int(tasks.claim(trials, "w2").attempt) == 2
+
+
+class Later(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) + LATER
+
+
+def test_completing_twice_gives_the_same_answer_and_changes_nothing(trials):
+    tasks.claim(trials, "w1")
+    answers = [
+        tasks.complete(
+            trials, 1, "Complete", log="ok", elapsed=1.5, version="1", run_record={"a": 1}
+        )
+        for _ in range(2)
+    ]
+    assert [changed for _, changed in answers] == [True, False]
+    rows = [tasks.row(task, full=True) for task, _ in answers]
+    assert rows[0] == rows[1]
+    assert rows[0]["log"] == "ok"
+    assert rows[0]["run_record"] == {"a": 1}
+    assert rows[0]["time_elapsed_secs"] == 1.5
+
+
+@pytest.mark.parametrize("status", ["Waiting", "Held", "Abandoned", "Nonsense", ""])
+def test_a_run_cannot_end_in_what_is_no_result(trials, status):
+    tasks.claim(trials, "w1")
+    with pytest.raises(tasks.Invalid, match="status: "):
+        tasks.complete(trials, 1, status)
+
+
+def test_a_task_given_back_waits_and_is_announced(flow, trials):
+    flow.messages(f"work-{LAB}")
+    tasks.claim(trials, "w1")
+    assert [tasks.release(trials, 1)[1] for _ in range(2)] == [True, False]
+    flow.deliver("dispatch", {"kind": "task.changed", "task": trials})
+    assert flow.messages(f"work-{LAB}") == [{"task": trials}]
+    assert int(tasks.claim(trials, "w2").attempt) == 2
+
+
+def test_logs_grow_and_long_ones_lose_their_middle(trials):
+    tasks.claim(trials, "w1")
+    tasks.append_log(trials, 1, "first\n")
+    tasks.append_log(trials, 1, "second\n")
+    assert tasks.get(trials).log == "first\nsecond\n"
+    tasks.append_log(trials, 1, "é" * 100_000 + "the end")
+    log = tasks.get(trials).log
+    assert log.startswith("first\nsecond\n")
+    assert log.endswith("the end")
+    assert "bytes left out" in log
+    assert len(log.encode()) < tasks.LOG_BYTES + 100
+
+
+# -- the sweep ---------------------------------------------------------------------------------
+
+
+def test_a_lost_worker_s_task_goes_to_another_and_after_three_times_ends(flow, trials, eid):
+    now = datetime.now(UTC)
+    for n in range(1, 4):
+        flow.messages(f"work-{LAB}")
+        assert int(tasks.claim(trials, f"w{n}", 5).attempt) == n
+        assert sweep(now=now)["expired"] == 0
+        assert sweep(now=now + LATER)["expired"] == 1
+        expected = [{"task": trials}] if n < 3 else []
+        assert flow.messages(f"work-{LAB}") == expected
+    task = tasks.get(trials)
+    assert task.status == "Errored"
+    assert task.log.count("was lost") == 3
+    assert task.log.endswith("the task is given up.")
+    assert flow.messages("analysis") == [{"kind": "session.finished", "session": eid}]
+    # And it can be run again by hand, with a clean count
+    again = tasks.patch(trials, {"status": "Waiting"}, "ana")
+    assert (again.status, int(again.expiries)) == ("Waiting", 0)
+    assert "RERUN" in again.log
+
+
+def test_a_worker_that_is_alive_keeps_its_task(trials):
+    tasks.claim(trials, "w1", 5)
+    tasks.heartbeat(trials, 1, 3600)
+    assert sweep(now=datetime.now(UTC) + LATER)["expired"] == 0
+    assert tasks.get(trials).status == "Started"
+    # And the index knows the new lease: the next sweep does not look at it
+    assert list(tasks.unfinished(LAB, Status.STARTED, before=datetime.now(UTC) + LATER)) == []
+
+
+def test_a_heartbeat_between_reading_and_expiring_wins(trials):
+    tasks.claim(trials, "w1", 5)
+    read = tasks.get(trials)
+    tasks.heartbeat(trials, 1, 3600)
+    assert not tasks.expire(read, now=datetime.now(UTC) + LATER)
+    assert tasks.get(trials).status == "Started"
+
+
+def test_waiting_tasks_without_a_message_are_announced_again(flow, trials):
+    flow.messages(f"work-{LAB}")
+    assert sweep()["sent"] == 0  # too young: the message may be on the way
+    assert sweep(now=datetime.now(UTC) + LATER)["sent"] == 1
+    assert sweep(now=datetime.now(UTC) + LATER)["sent"] == 0  # now there is one
+    assert flow.messages(f"work-{LAB}") == [{"task": trials}]
+
+
+def test_held_tasks_whose_event_was_lost_are_promoted(flow, trials, eid):
+    tasks.claim(trials, "w1")
+    tasks.complete(trials, 1, "Complete")
+    assert handler({"kind": "sweep"})["held"] == 0
+    assert sweep(now=datetime.now(UTC) + LATER)["held"] == 1
+    assert status_of(eid)["task.wheel"] == "Waiting"
+
+
+def test_tasks_held_for_long_are_left_to_the_sweep_of_all(flow, trials):
+    month = datetime.now(UTC) + timedelta(days=30)
+    assert sweep(now=month)["held"] == 0
+    assert sweep(now=month, everything=True)["held"] == 1
+
+
+def test_an_idle_lab_costs_three_queries_and_nothing_written(flow):
+    with metered() as meter:
+        assert sweep() == {"expired": 0, "sent": 0, "held": 0}
+    assert meter.by_operation == {"Query": 1.5}
+
+
+# -- ibllib ------------------------------------------------------------------------------------
+
+IBLLIB = {
+    "executable": "ibllib.pipes.behavior_tasks.ChoiceWorldTrialsBpod",
+    "priority": 90,
+    "io_charge": 5,
+    "gpu": 0,
+    "cpu": 1,
+    "ram": 4,
+    "module": "ibllib",
+    "parents": [],
+    "level": 0,
+    "time_out_sec": 7200,
+    "session": "ignored here",
+    "status": "Waiting",
+    "log": None,
+    "name": "Trials_choiceWorld_00",
+    "graph": "Pipeline",
+    "arguments": {"collection": "raw_task_data_00"},
+    "data_repository": "fimbria_iblserver",
+}
+
+
+def test_ibllib_s_tasks_go_through_the_same_states(flow, eid):
+    task = tasks.create(eid, LAB, IBLLIB)
+    assert tasks.row(task)["arguments"] == {"collection": "raw_task_data_00"}
+    # It is not Fornix's to run, so no worker is told
+    flow.deliver("dispatch", {"kind": "task.changed", "task": task.id})
+    assert flow.messages(f"work-{LAB}") == []
+    started = tasks.patch(task.id, {"status": "Started"}, "server")
+    assert (int(started.attempt), started.owner) == (1, "server")
+    done = tasks.patch(
+        task.id,
+        {"status": "Complete", "time_elapsed_secs": 12.5, "log": "ok", "version": "3.3"},
+        "s",
+    )
+    assert (done.status, done.time_elapsed_secs, done.log, done.version) == (
+        "Complete",
+        12.5,
+        "ok",
+        "3.3",
+    )
+    assert done.lease_until is None
+    with pytest.raises(tasks.Invalid, match="cannot go from Complete to Empty"):
+        tasks.patch(task.id, {"status": "Empty"}, "s")
+
+
+def test_a_task_is_unique_in_its_session(flow, eid):
+    first = tasks.create(eid, LAB, IBLLIB)
+    with pytest.raises(tasks.Exists) as caught:
+        tasks.create(eid, LAB, IBLLIB)
+    assert caught.value.key == first.id
+    other = tasks.create(eid, LAB, IBLLIB | {"arguments": '{"collection": "raw_task_data_01"}'})
+    assert other.id != first.id
+
+
+def test_held_children_of_ibllib_s_tasks_are_promoted_on_the_server(flow, eid):
+    parent = tasks.create(eid, LAB, IBLLIB)
+    child = tasks.create(
+        eid, LAB, IBLLIB | {"name": "TrainingStatus", "parents": [parent.id], "status": "Held"}
+    )
+    tasks.patch(parent.id, {"status": "Started"}, "s")
+    tasks.patch(parent.id, {"status": "Incomplete"}, "s")
+    flow.deliver("dispatch", {"kind": "task.changed", "task": parent.id})
+    assert tasks.get(child.id).status == "Waiting"
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"priority": "high"}, "priority: A valid integer"),
+        ({"time_elapsed_secs": "long"}, "time_elapsed_secs: A valid number"),
+        ({"arguments": "[1]"}, "arguments: Expected a JSON object"),
+        ({"arguments": "{"}, "arguments: Expected a JSON object"),
+        ({"parents": "x"}, "parents: Expected a list"),
+        ({"status": "Done"}, "is not a task status"),
+    ],
+)
+def test_bad_fields_are_named(flow, eid, trials, fields, text):
+    before = tasks.get(trials).attribute_values
+    with pytest.raises(tasks.Invalid, match=text):
+        tasks.patch(trials, fields, "ana")
+    assert tasks.get(trials).attribute_values == before
+
+
+def test_unknown_tasks_are_not_found(flow):
+    with pytest.raises(NotFound, match="There is no task"):
+        tasks.get("4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a")
+
+
+def test_what_is_unfinished_is_in_the_index_and_nothing_else(flow, eid, trials):
+    soon = datetime.now(UTC) + timedelta(hours=2)
+
+    def index():
+        return {
+            status.label: len(list(tasks.unfinished(LAB, status, before=soon)))
+            for status in Status
+        }
+
+    assert {name for name, n in index().items() if n} == {"Waiting", "Held"}
+    tasks.claim(trials, "w1")
+    assert {name for name, n in index().items() if n} == {"Started", "Held"}
+    tasks.complete(trials, 1, "Complete")
+    assert {name for name, n in index().items() if n} == {"Held"}
