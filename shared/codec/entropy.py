@@ -1,0 +1,101 @@
+"""Residuals to bytes and back: the entropy stage.
+
+A residual is offset to be non-negative, its low bits are set aside, and what is left is one byte
+that zstandard codes. The parameters chosen here make of zstandard a fast Huffman coder that still
+finds long repeats (a synchronisation line, a dead channel). FORMAT.md, section "Symbols".
+"""
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from shared.codec.errors import FormatError
+
+Bytes = NDArray[np.uint8]
+
+#: Matching is all but off: residuals are noise, and spurious matches cost more than they save.
+FRAME_PARAMETERS = zstandard.ZstdCompressionParameters(
+    strategy=zstandard.STRATEGY_FAST,
+    min_match=7,
+    hash_log=6,
+    window_log=17,
+    write_content_size=True,
+    write_checksum=False,
+)
+
+
+def compressor() -> zstandard.ZstdCompressor:
+    """Return a coder of symbol frames; one per thread."""
+    return zstandard.ZstdCompressor(compression_params=FRAME_PARAMETERS)
+
+
+def inflate(frame: bytes | memoryview, size: int, coder: zstandard.ZstdDecompressor) -> bytes:
+    """Decode one zstandard frame that must hold exactly `size` bytes.
+
+    Raises
+    ------
+    FormatError
+        If the frame is not one, or holds another number of bytes; nothing larger than `size` is
+        ever allocated.
+    """
+    try:
+        if zstandard.frame_content_size(frame) != size:
+            raise FormatError(f"a frame does not declare the {size} bytes expected")
+        content = coder.decompress(frame, max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise FormatError(f"a frame does not decode: {error}") from error
+    if len(content) != size:
+        raise FormatError(f"a frame holds {len(content)} bytes, not {size}")
+    return content
+
+
+def packed_size(count: int, bits: int) -> int:
+    """Return how many bytes `pack_low` makes of `count` values of `bits` low bits."""
+    return count * (bits >> 3) + -(-count // 8) * (bits & 7)
+
+
+def pack_low(values: NDArray[np.unsignedinteger], bits: int) -> list[Bytes]:
+    """Pack the `bits` low bits of each value: whole bytes first, then the rest as bit planes.
+
+    Within a plane, value i is bit i mod 8 (from the least significant) of byte i div 8.
+    """
+    packed = [(values >> values.dtype.type(8 * i)).astype(np.uint8) for i in range(bits >> 3)]
+    if bits & 7:
+        part = (values >> values.dtype.type(bits & ~7)).astype(np.uint8)
+        packed += [
+            np.packbits(part & np.uint8(1 << plane), bitorder="little") for plane in range(bits & 7)
+        ]
+    return packed
+
+
+def unpack_low(packed: Bytes, bits: int, out: NDArray[np.unsignedinteger]) -> None:
+    """Invert `pack_low`: OR the low bits into `out`, whose low bits are zero."""
+    count, start = len(out), 0
+    for index in range(bits >> 3):
+        out |= packed[start : start + count].astype(out.dtype) << out.dtype.type(8 * index)
+        start += count
+    if bits & 7:
+        size = -(-count // 8)
+        low = np.unpackbits(packed[start : start + size], count=count, bitorder="little")
+        for plane in range(1, bits & 7):
+            start += size
+            plane_bits = np.unpackbits(packed[start : start + size], count=count, bitorder="little")
+            plane_bits <<= np.uint8(plane)
+            low |= plane_bits
+        if bits > 8:
+            out |= low.astype(out.dtype) << out.dtype.type(bits & ~7)
+        else:
+            out |= low
+
+
+def shuffle(array: NDArray[np.generic]) -> bytes:
+    """Return the bytes of an array, all first bytes of its elements first."""
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return little.view(np.uint8).reshape(-1, array.itemsize).T.tobytes()
+
+
+def unshuffle(data: bytes, dtype: np.dtype) -> NDArray[np.generic]:
+    """Invert `shuffle`."""
+    planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1)
+    little = np.ascontiguousarray(planes.T).reshape(-1).view(dtype.newbyteorder("<"))
+    return little.astype(dtype)
