@@ -8,10 +8,12 @@ session at a time, because only the session's detail has all its fields.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -92,6 +94,7 @@ class AlyxImport:
         """Copy everything that is not yet behind, according to the journal."""
         for step in BEFORE_SESSIONS:
             self._copy_list(step)
+        self._copy_delegates()
         self._list_sessions()
         self._copy_sessions()
         for step in AFTER_SESSIONS:
@@ -168,6 +171,17 @@ class AlyxImport:
         if step.convert:
             step.convert(self, result)
         return result
+
+    def _copy_delegates(self) -> None:
+        """Say who may act for whom, when all users are there."""
+        for username, delegates in self.journal.states("delegates"):
+            try:
+                if not self.carrier.dry_run:
+                    path = f"/users/{quote(username, safe='')}"
+                    self.carrier.api.patch(path, {"allowed_users": json.loads(delegates)})
+            except Refused as error:
+                reason = "the server refuses the users who may act for this one"
+                self.carrier.refuse("users", username, reason, f"{username}: {error}")
 
     # Sessions and datasets
 
@@ -389,6 +403,10 @@ def _lab(job: AlyxImport, row: Row) -> None:
 
 
 def _subject(job: AlyxImport, row: Row) -> None:
+    for field, resource in (("species", "species"), ("strain", "strains"), ("source", "sources")):
+        if isinstance(name := row.get(field), str) and name:
+            # Alyx has no list of these; it shows their names.
+            job.carrier.ensure(resource, name, {"name": name})
     job.journal.mark("lab of subject", [str(row.get("nickname"))], str(row.get("lab")))
 
 
@@ -397,6 +415,9 @@ def _event(job: AlyxImport, row: Row) -> None:
 
 
 def _user(job: AlyxImport, row: Row) -> None:
+    if delegates := row.pop("allowed_users", None):
+        # They may come later in the list.
+        job.journal.mark("delegates", [str(row.get("username"))], json.dumps(delegates))
     job.journal.note("users come without passwords: invite them")
 
 

@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
+from urllib.parse import quote
 
-from lab.client import plain
+from lab.client import NotFound, plain
 
 from .journal import Journal
 
@@ -33,6 +34,9 @@ class Api(Protocol):
 
     def post(self, path: str, body: Any = None) -> Any:
         """Return the JSON answer of a POST."""
+
+    def patch(self, path: str, body: Any) -> Any:
+        """Return the JSON answer of a PATCH."""
 
 
 class Carrier:
@@ -91,6 +95,21 @@ class Carrier:
             detail = _message(item["detail"])
             self.refuse(resource, id_, f"the server refuses it: {_pattern(detail)}", detail)
         return set(refused)
+
+    def ensure(self, resource: str, name: str, row: Row) -> Row:
+        """Make a named row unless there is one; return the row that is there.
+
+        The server is asked once in an import.
+        """
+        known = self.journal.get(f"{resource} {name}")
+        if known is None:
+            try:
+                known = self.api.get(f"/{resource}/{quote(name, safe='')}")
+            except NotFound:
+                self.carry(resource, [row])
+                known = row
+            self.journal.set(f"{resource} {name}", known)
+        return known
 
     def refuse(self, resource: str, id_: str, reason: str, detail: str = "", n: int = 1) -> None:
         """Account for what cannot be carried.

@@ -25,7 +25,7 @@ from shared.alf.path import (
 )
 
 from .carrier import Carrier, Row
-from .identifiers import derived, derived_dataset
+from .identifiers import derived
 from .sessions import Repository, SessionCarrier, dataset_row, session_row
 
 DATE_LIKE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -293,7 +293,7 @@ class FolderImport:
                 continue
             parts = parse_dataset_path(file.path)
             yield dataset_row(
-                file.uuid or derived_dataset(UUID(eid), file.path),
+                file.uuid,
                 eid,
                 file.path,
                 file_size=file.size,

@@ -21,16 +21,7 @@ def derived(*parts: str) -> UUID:
         What identifies the row, e.g. ``'session', lab, subject, date, number``.
     """
     digest = hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).digest()
-    return _as_version_4(digest[:16])
-
-
-def derived_dataset(session: UUID, relative_path: str) -> UUID:
-    """Derive a dataset's identifier from its session and its path within it.
-
-    Its first 12 hexadecimal digits are the session's, as of all datasets made by Fornix, so that
-    the session of a dataset is found without an index.
-    """
-    return _as_version_4(session.bytes[:6] + derived(str(session), relative_path).bytes[6:])
+    return UUID(bytes=digest[:16], version=4)
 
 
 def from_int_pairs(pairs: npt.NDArray[np.int64]) -> list[str]:
@@ -48,7 +39,3 @@ def from_int_pairs(pairs: npt.NDArray[np.int64]) -> list[str]:
     """
     data = np.ascontiguousarray(pairs, dtype="<i8").tobytes()
     return [str(UUID(bytes=data[i : i + 16])) for i in range(0, len(data), 16)]
-
-
-def _as_version_4(data: bytes) -> UUID:
-    return UUID(bytes=data, version=4)

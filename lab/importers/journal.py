@@ -115,6 +115,11 @@ class Journal:
         ).fetchone()
         return None if row is None else row[0]
 
+    def states(self, step: str) -> list[tuple[str, str]]:
+        """Return (item, state) of a step that has few items."""
+        found = self._db.execute("SELECT id, state FROM item WHERE step = ?", (step,))
+        return found.fetchall()
+
     def items(self, step: str, state: str, limit: int) -> list[str]:
         """Return up to ``limit`` items of a step that are in a state."""
         found = self._db.execute(

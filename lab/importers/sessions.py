@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
-from lab.client import NotFound
 from shared.alf.path import SessionPath, parse_dataset_path
 
 from .carrier import CONFLICT, Carrier, Row
@@ -51,41 +49,26 @@ class SessionCarrier:
         self.repository = repository
         if repository is not None:
             row = {"name": repository.name, "data_url": repository.url}
-            self.ensure("data-repository", repository.name, row)
-
-    def ensure(self, resource: str, name: str, row: Row) -> Row:
-        """Make a named row unless there is one; return the row that is there.
-
-        The server is asked once in an import.
-        """
-        known = self.journal.get(f"{resource} {name}")
-        if known is None:
-            try:
-                known = self.carrier.api.get(f"/{resource}/{quote(name, safe='')}")
-            except NotFound:
-                self.carrier.carry(resource, [row])
-                known = row
-            self.journal.set(f"{resource} {name}", known)
-        return known
+            self.carrier.ensure("data-repository", repository.name, row)
 
     def prepare_session(self, session: SessionPath, projects: Iterable[str] = ()) -> str | None:
         """Make what a session refers to; return why the session cannot be carried, if so."""
         lab, subject = session.lab, session.subject
         if lab is None:
             return "no folder 'lab/Subjects' names the lab: give --lab"
-        if "timezone" not in self.ensure("labs", lab, {"name": lab}):
+        if "timezone" not in self.carrier.ensure("labs", lab, {"name": lab}):
             self.journal.note(f"lab {lab} is new: give it its time zone and weight thresholds")
-        there = self.ensure("subjects", subject, {"nickname": subject, "lab": lab})
+        there = self.carrier.ensure("subjects", subject, {"nickname": subject, "lab": lab})
         if there.get("lab") != lab:
             return f"the subject belongs to lab {there.get('lab')}"
         for project in projects:
-            self.ensure("projects", project, {"name": project})
+            self.carrier.ensure("projects", project, {"name": project})
         return None
 
     def prepare_datasets(self, rows: Iterable[Row]) -> None:
         """Make the revisions that datasets refer to."""
         for revision in {row["revision"] for row in rows if row["revision"]}:
-            self.ensure("revisions", revision, {"name": revision})
+            self.carrier.ensure("revisions", revision, {"name": revision})
 
     def carry_sessions(self, rows: list[Row], *, adopt: bool) -> dict[str, str]:
         """Send sessions; return sent id → id there, without those that could not be carried.
@@ -126,8 +109,10 @@ def session_row(eid: UUID | str, session: SessionPath, **columns: Any) -> Row:
     }
 
 
-def dataset_row(id_: UUID | str, eid: str, path: str, **columns: Any) -> Row:
+def dataset_row(id_: UUID | None, eid: str, path: str, **columns: Any) -> Row:
     """Return the row of a dataset that is known by its path within the session.
+
+    Without an id the server makes one of the session and the path, always the same.
 
     Raises
     ------
@@ -136,7 +121,7 @@ def dataset_row(id_: UUID | str, eid: str, path: str, **columns: Any) -> Row:
     """
     parts = parse_dataset_path(path)
     return {
-        "id": str(id_),
+        **({"id": str(id_)} if id_ else {}),
         "session": eid,
         "name": parts.filename,
         "collection": parts.collection,

@@ -241,6 +241,10 @@ class FakeFornix:
             raise NotFound(404, {"detail": "Not found."}, f"GET {path}")
         return row
 
+    def patch(self, path: str, body: Any) -> Any:
+        _, resource, key = path.split("/", 2)
+        self.rows[resource][unquote(key)] = self.rows[resource][unquote(key)] | body
+
     def post(self, path: str, body: Any = None) -> Any:
         assert path == "/import"
         rows, resource = body["rows"], body["resource"]
@@ -252,6 +256,9 @@ class FakeFornix:
         table = self.rows.setdefault(resource, {})
         for row in rows:
             key = row.get("username") or row.get("nickname") or row.get("id") or row["name"]
+            if resource == "datasets" and "id" not in row:
+                place = (row["session"], row["collection"], row["revision"], row["name"])
+                key = str(uuid.uuid3(uuid.UUID(row["session"]), str(place)))
             if resource == "sessions":
                 same = [k for k, r in table.items() if _day(r) == _day(row) and k != key]
                 if same:
@@ -377,6 +384,7 @@ def alyx() -> Iterator[FakeAlyx]:
                     "age_weeks": 300,
                     "death_date": None,
                     "sex": "M",
+                    "species": "Mus musculus",
                     "lab": "cortexlab",
                     "alive": True,
                     "expected_water": 0.8,

@@ -336,3 +336,19 @@ def test_times_of_the_server_become_the_labs(alyx, fornix):
     assert rows[ids[0]]["date_time"] == "2020-06-19T22:00:00"
     assert rows[ids[1]]["date_time"] == "2020-12-19T22:00:00.500000"
     assert [r["reason"] for r in journal.refusals()] == ["'yesterday' is no time"]
+
+
+def test_users_who_act_for_others_may_come_before_them(alyx, fornix):
+    users = alyx.lists["users"]
+    users[0]["allowed_users"] = ["grace"]
+    users.append(users[0] | {"id": str(uuid.uuid4()), "username": "grace", "allowed_users": []})
+    run(alyx, fornix)
+    assert fornix.rows["users"]["ada"]["allowed_users"] == ["grace"]
+    assert "password" not in fornix.rows["users"]["ada"]
+
+
+def test_species_and_strains_of_which_alyx_has_no_list_are_made(alyx, fornix):
+    alyx.lists["subjects"][0]["strain"] = "C57BL/6J"
+    run(alyx, fornix)
+    assert set(fornix.rows["species"]) == {"Mus musculus"}
+    assert set(fornix.rows["strains"]) == {"C57BL/6J"}
