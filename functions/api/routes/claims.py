@@ -59,14 +59,14 @@ def _whole(call: Call, name: str, default: int | None = None) -> int:
     return value
 
 
-@routes.route("/tasks/{task}/claim", methods=["POST"])
-def claim(task: str) -> dict[str, Any]:
+@routes.route("/tasks/{id}/claim", methods=["POST"])
+def claim(id: str) -> dict[str, Any]:
     """Take a waiting task; answer with its inputs' addresses. Asking again renews them."""
-    call, _ = _of_lab(task)
+    call, _ = _of_lab(id)
     worker = call.body.get("worker")
     if not isinstance(worker, str) or not 0 < len(worker) <= 200:
         raise Invalid({"worker": ["Name the worker, in 1 to 200 characters."]})
-    taken = tasks.claim(task, worker, _whole(call, "lease", LEASE_SECONDS))
+    taken = tasks.claim(id, worker, _whole(call, "lease", LEASE_SECONDS))
     session, datasets = sessions.session_and_datasets(taken.session, strong=True)
     return {
         "task": tasks.row(taken),
@@ -108,30 +108,30 @@ def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[dict[
     ]
 
 
-@routes.route("/tasks/{task}/heartbeat", methods=["POST"])
-def heartbeat(task: str) -> dict[str, Any]:
+@routes.route("/tasks/{id}/heartbeat", methods=["POST"])
+def heartbeat(id: str) -> dict[str, Any]:
     """Prolong the lease of a running task."""
-    call, _ = _of_lab(task)
+    call, _ = _of_lab(id)
     attempt, lease = _whole(call, "attempt"), _whole(call, "lease", LEASE_SECONDS)
-    return {"attempt": attempt, "lease_until": tasks.heartbeat(task, attempt, lease)}
+    return {"attempt": attempt, "lease_until": tasks.heartbeat(id, attempt, lease)}
 
 
-@routes.route("/tasks/{task}/log", methods=["POST"])
-def log(task: str) -> dict[str, Any]:
+@routes.route("/tasks/{id}/log", methods=["POST"])
+def log(id: str) -> dict[str, Any]:
     """Add text to the log of a running task."""
-    call, _ = _of_lab(task)
+    call, _ = _of_lab(id)
     text = call.body.get("text")
     if not isinstance(text, str):
         raise Invalid({"text": ["Text is required."]})
-    tasks.append_log(task, _whole(call, "attempt"), text)
+    tasks.append_log(id, _whole(call, "attempt"), text)
     return {"attempt": call.body["attempt"]}
 
 
-@routes.route("/tasks/{task}/complete", methods=["POST"])
+@routes.route("/tasks/{id}/complete", methods=["POST"])
 @_worded
-def complete(task: str) -> dict[str, Any]:
+def complete(id: str) -> dict[str, Any]:
     """End a run with its status, log and run record; the same again gets the same answer."""
-    call, _ = _of_lab(task)
+    call, _ = _of_lab(id)
     attempt, body = _whole(call, "attempt"), call.body
     record = body.get("run_record")
     if record is not None and not isinstance(record, dict):
@@ -140,9 +140,9 @@ def complete(task: str) -> dict[str, Any]:
     if elapsed is not None and not isinstance(elapsed, int | float):
         raise Invalid({"elapsed": ["A valid number is required."]})
     if body.get("upload"):
-        _check_upload(str(body["upload"]), body.get("status"), task)
+        _check_upload(str(body["upload"]), body.get("status"), id)
     done, _changed = tasks.complete(
-        task,
+        id,
         attempt,
         body.get("status") or "",
         log=body.get("log"),
@@ -151,7 +151,7 @@ def complete(task: str) -> dict[str, Any]:
         run_record=record,
         upload=body.get("upload"),
     )
-    queues.tell("dispatch", kind="task.changed", task=task)
+    queues.tell("dispatch", kind="task.changed", task=id)
     return tasks.row(done)
 
 
@@ -166,12 +166,12 @@ def _check_upload(upload_id: str, status: Any, task: str) -> None:
         raise Invalid({"status": [f"Outputs were refused (the upload is {upload.state})."]})
 
 
-@routes.route("/tasks/{task}/release", methods=["POST"])
-def release(task: str) -> dict[str, Any]:
+@routes.route("/tasks/{id}/release", methods=["POST"])
+def release(id: str) -> dict[str, Any]:
     """Give a running task back, so that another worker takes it at once."""
-    call, _ = _of_lab(task)
-    back, _changed = tasks.release(task, _whole(call, "attempt"))
-    queues.tell("dispatch", kind="task.changed", task=task)
+    call, _ = _of_lab(id)
+    back, _changed = tasks.release(id, _whole(call, "attempt"))
+    queues.tell("dispatch", kind="task.changed", task=id)
     return tasks.row(back)
 
 
