@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Acknowledgment, Validations
+from aws_cdk import Acknowledgment, CfnElement, Validations
 from constructs import Construct
 
 from infra.settings import RUNTIME
@@ -96,9 +96,11 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
     )
 
 
-def _resource(construct: Construct) -> object:
+def _resource(construct: Construct) -> CfnElement:
     """Return the CloudFormation resource of a construct."""
-    return construct.node.default_child
+    resource = construct.node.default_child
+    assert isinstance(resource, CfnElement)  # noqa: S101
+    return resource
 
 
 def _accept(construct: Construct, reasons: dict[str, str]) -> None:

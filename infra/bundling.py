@@ -1,4 +1,4 @@
-"""The functions' code as an asset: the folders ``functions/`` and ``shared/`` and, for AWS, wheels.
+"""The functions' code: the folders ``functions/`` and ``shared/``, for AWS with wheels.
 
 Nothing here needs docker: wheels for Lambda's platform are fetched by pip. The analysis function's
 image is built by the deploying tool from ``infra/analysis.Dockerfile``.
@@ -18,8 +18,8 @@ from aws_cdk import (
     BundlingOptions,
     CfnParameter,
     DockerImage,
-    ILocalBundling,
     IgnoreMode,
+    ILocalBundling,
 )
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_lambda as lambda_
@@ -33,6 +33,7 @@ ZIP_REQUIREMENTS = (
     "aws-lambda-powertools",
     "numpy",
     "pyarrow",
+    "pyyaml",
     "zstandard",
 )
 """Run-time requirements of the zip functions; versions come from ``requirements.lock``."""

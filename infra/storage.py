@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
@@ -146,7 +148,7 @@ class Storage(Construct):
         return table
 
 
-def _keys(schema: list[dict[str, str]]) -> dict[str, dynamodb.Attribute]:
+def _keys(schema: list[dict[str, str]]) -> dict[str, Any]:
     """Return a table's or index's key arguments from a CreateTable ``KeySchema``."""
     types = {a["AttributeName"]: a["AttributeType"] for a in TABLE_SCHEMA["AttributeDefinitions"]}
     kinds = {

@@ -29,7 +29,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 
 
 class Website(Construct):
-    """Distribution with security headers; pages are short-lived in caches, assets long."""
+    """Distribution with security headers; objects say themselves how long they may be cached."""
 
     def __init__(self, scope: Construct, settings: Settings, storage: Storage) -> None:
         super().__init__(scope, "Website")
@@ -68,20 +68,6 @@ class Website(Construct):
             storage.site, origin_access_levels=[cloudfront.AccessLevel.READ]
         )
 
-        def behaviour(cache: cloudfront.ICachePolicy) -> cloudfront.BehaviorOptions:
-            return cloudfront.BehaviorOptions(
-                origin=origin,
-                viewer_protocol_policy=(
-                    cloudfront.ViewerProtocolPolicy.ALLOW_ALL
-                    if settings.local
-                    else cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS
-                ),
-                allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
-                cache_policy=cache,
-                response_headers_policy=headers,
-                compress=True,
-            )
-
         pages = cloudfront.CachePolicy(
             self,
             "Pages",
@@ -96,8 +82,18 @@ class Website(Construct):
             self,
             "Distribution",
             comment=f"{settings.name} results site",
-            default_behavior=behaviour(pages),
-            additional_behaviors={"assets/*": behaviour(cloudfront.CachePolicy.CACHING_OPTIMIZED)},
+            default_behavior=cloudfront.BehaviorOptions(
+                origin=origin,
+                viewer_protocol_policy=(
+                    cloudfront.ViewerProtocolPolicy.ALLOW_ALL
+                    if settings.local
+                    else cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS
+                ),
+                allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
+                cache_policy=pages,
+                response_headers_policy=headers,
+                compress=True,
+            ),
             default_root_object="index.html",
             error_responses=[
                 cloudfront.ErrorResponse(

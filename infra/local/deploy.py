@@ -35,7 +35,7 @@ def client(home: Home, service: str) -> BaseClient:
 @functools.lru_cache
 def _client(service: str, endpoint: str, key: str, secret: str) -> BaseClient:
     """Make one client per service and address."""
-    return boto3.client(  # type: ignore[call-overload, no-any-return]
+    return boto3.client(  # type: ignore[call-overload]
         service,
         endpoint_url=endpoint,
         region_name=REGION,

@@ -25,10 +25,11 @@ class Ports:
     @classmethod
     def from_environment(cls) -> Ports:
         """Return the ports that ``FORNIX_API_PORT`` and its like name, else the usual ones."""
+        usual = asdict(cls())
         return cls(
             **{
-                field.name: int(os.environ.get(f"FORNIX_{field.name.upper()}_PORT", field.default))
-                for field in fields(cls)
+                name: int(os.environ.get(f"FORNIX_{name.upper()}_PORT", port))
+                for name, port in usual.items()
             }
         )
 

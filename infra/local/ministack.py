@@ -108,7 +108,7 @@ class Cloud:
         self._app = importlib.import_module("ministack.app")
         self._persistence = importlib.import_module("ministack.core.persistence")
         # ministack believes whoever names a root key; here a root key's signature is checked too.
-        evaluator = importlib.import_module("ministack.core.iam_evaluator")
+        evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
         evaluator._is_root_key = _is_no_key
         worker = importlib.import_module("ministack.core.lambda_runtime").Worker
         # A function that logs nothing is waited for: 50 ms in vain after each of its answers.

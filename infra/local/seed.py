@@ -1,6 +1,6 @@
 """The first labs, users and records of the system on one computer.
 
-One thing is written to the table directly: the first administrator, because only an administrator
+The first administrator is written to the table (``infra.prepare``), because only an administrator
 may make users. Everything else goes through the HTTP API, as on AWS.
 """
 
@@ -37,37 +37,36 @@ def usernames() -> list[str]:
 
 
 def subjects(lab: str) -> list[str]:
-    """Return the nicknames of a lab's made-up mice, as ``FIM_001``."""
-    return [f"{lab[:3].upper()}_{number:03d}" for number in range(1, SUBJECTS_PER_LAB + 1)]
+    """Return the nicknames of a lab's made-up mice, as ``SYN_101``."""
+    first = 100 * (LABS.index(lab) + 1)
+    return [f"SYN_{first + number:03d}" for number in range(1, SUBJECTS_PER_LAB + 1)]
 
 
-def seed(home: Home) -> None:
-    """Make what is missing; nothing that exists is changed.
+def draw_passwords(home: Home) -> dict[str, Any]:
+    """Return the users with their passwords, drawn at random when they are first asked for.
 
-    Passwords are drawn at random and kept before their users are made, so that an interrupted
-    seed continues with the same ones.
+    They are kept before the users are made, so that an interrupted seed goes on with the same.
     """
     credentials = home.read_credentials()
-    users = credentials.setdefault("users", {})
+    users: dict[str, Any] = credentials.setdefault("users", {})
     for name in usernames():
         users.setdefault(name, {"username": name, "password": secrets.token_urlsafe(18)})
     home.write_credentials(credentials)
+    return users
+
+
+def seed(home: Home) -> None:
+    """Make what is missing through the HTTP API; nothing that exists is changed."""
+    wanted = list(_wanted(draw_passwords(home), home))
     done = home.path / "seeded"
-    wanted = list(_wanted(users, home))
-    # Passwords are random per folder, so that this says nothing of them.
+    # Passwords are random, so this says nothing of them.
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
     if done.exists() and done.read_text() == mark:
         return
-    bootstrap(home, users[ADMINISTRATOR]["password"])
     client = connect(home, ADMINISTRATOR)
     for resource, key, body in wanted:
         ensure(client, resource, key, body)
     done.write_text(mark)
-
-
-def bootstrap(home: Home, password: str) -> None:
-    """Write the first administrator to the table, in a process with the root credentials."""
-    raise NotImplementedError
 
 
 def connect(home: Home, username: str) -> Client:
@@ -93,7 +92,7 @@ def _wanted(users: dict[str, Any], home: Home) -> Iterator[Wanted]:
     for lab in LABS:
         for role in ROLES:
             name = f"{lab}_{role}"
-            body = {"role": role, "labs": [lab], "email": f"{name}@example.org"}
+            body = {"role": role, "lab": [lab], "email": f"{name}@example.org"}
             yield "users", name, {**users[name], **body}
     yield (
         "projects",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +13,9 @@ from infra.local.cloud import CloudError, EmbeddedCloud
 from infra.local.deploy import client, deploy
 from infra.local.home import Home
 from infra.local.ministack import REGION
-from infra.local.seed import LABS, seed
+from infra.local.seed import ADMINISTRATOR, LABS, draw_passwords, seed
+from infra.settings import ROOT
+from infra.sources import code_hash
 
 AT_START = (("ingest", "reconcile"), ("dispatch", "sweep"), ("analysis", "snapshot"))
 """Scheduled events that are sent once at each start: they make good what a kill interrupted."""
@@ -48,6 +53,7 @@ class System:
         try:
             progress("deploying (the first time takes half a minute)")
             deploy(self.cloud, LABS)
+            self._prepare()
             progress("seeding labs, users, subjects")
             seed(self.home)
             progress("reconciling")
@@ -55,6 +61,32 @@ class System:
         except BaseException:
             self.cloud.stop()
             raise
+
+    def _prepare(self) -> None:
+        """Publish the site's fixed files and make the first administrator, if not yet done."""
+        done = self.home.path / "prepared"
+        mark = code_hash(self._site_files())
+        if done.exists() and done.read_text() == mark:
+            return
+        password = draw_passwords(self.home)[ADMINISTRATOR]["password"]
+        run = subprocess.run(
+            [sys.executable, "-m", "infra.prepare", ADMINISTRATOR],
+            cwd=ROOT,
+            env=os.environ | self.environment(),
+            input=password,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if run.returncode:
+            raise CloudError(f"the first administrator and the site's files:\n{run.stdout}")
+        done.write_text(mark)
+
+    @staticmethod
+    def _site_files() -> list[float]:
+        """Return the times at which the site's fixed files changed."""
+        return [path.stat().st_mtime for path in sorted((ROOT / "site").rglob("*.*"))]
 
     def reconcile(self) -> None:
         """Send each stage the event with which it finds work that lost its message."""

@@ -1,0 +1,118 @@
+"""``fornix up``: the whole system on one computer."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from infra.local.home import DEFAULT_HOME, Home, Ports
+
+USUAL = Ports()
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help="Session folder to upload instead of simulated sessions; may be given again.",
+)
+@click.option("--once", is_flag=True, help="Stop after the sessions are processed.")
+@click.option("--no-job", is_flag=True, help="Only bring the system up; upload nothing.")
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_HOME,
+    envvar="FORNIX_HOME",
+    show_default=True,
+    help="Folder in which everything is kept.",
+)
+@click.option("--api-port", default=USUAL.api, envvar="FORNIX_API_PORT", show_default=True)
+@click.option("--site-port", default=USUAL.site, envvar="FORNIX_SITE_PORT", show_default=True)
+@click.option(
+    "--gateway-port", default=USUAL.gateway, envvar="FORNIX_GATEWAY_PORT", show_default=True
+)
+@click.option(
+    "--dynamodb-port", default=USUAL.dynamodb, envvar="FORNIX_DYNAMODB_PORT", show_default=True
+)
+@click.option(
+    "--timeout",
+    default=900,
+    show_default=True,
+    help="Seconds until unprocessed sessions count as failed.",
+)
+def up(
+    data: tuple[Path, ...],
+    once: bool,
+    no_job: bool,
+    home: Path,
+    api_port: int,
+    site_port: int,
+    gateway_port: int,
+    dynamodb_port: int,
+    timeout: int,
+) -> None:
+    """Start Fornix on this computer, process sessions, and keep running until Ctrl-C.
+
+    Starts an embedded cloud on loopback, deploys the same stack into it as on AWS, seeds two
+    made-up labs, and does the main job: sessions are uploaded as a rig does it, validated,
+    registered, processed by the labs' workers, and shown on the results site. State is kept in
+    --home and survives being killed at any moment; start again to go on.
+
+    Exit codes: 0 everything was processed (or nothing was asked for), 1 something failed, 3 the
+    system could not start.
+    """
+    # Not at the top: the commands that need no cloud shall not import its libraries.
+    from infra.local.cloud import CloudError
+    from infra.local.demo import DemoError, Workers, describe, process
+    from infra.local.system import System
+    from lab.client import ClientError
+
+    console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, _interrupt)
+    ports = Ports(api_port, site_port, gateway_port, dynamodb_port)
+    system = System(Home(home, ports))
+    try:
+        system.start(lambda message: console.print(f"[dim]· {message}[/dim]"))
+    except CloudError as error:
+        console.print(f"[red]cannot start:[/red] {error}", markup=True)
+        sys.exit(3)
+    except KeyboardInterrupt:
+        console.print("stopped")
+        sys.exit(130)
+    failed = False
+    workers = Workers(system.home)
+    try:
+        workers.start()
+        if not no_job:
+            try:
+                process(system, console, data, timeout)
+            except (DemoError, ClientError, CloudError) as error:
+                failed = True
+                console.print(f"[red]failed:[/red] {error}")
+        if not once:
+            describe(system.home, console)
+            while True:
+                system.cloud.check()
+                workers.check()
+                time.sleep(1)
+    except KeyboardInterrupt:
+        console.print("stopping")
+    except CloudError as error:
+        failed = True
+        console.print(f"[red]{error}[/red]")
+    finally:
+        workers.stop()
+        system.stop()
+    console.print(f"stopped; everything is kept in {system.home.path}")
+    sys.exit(1 if failed else 0)
+
+
+def _interrupt(*_: object) -> None:
+    """Treat SIGTERM as Ctrl-C."""
+    raise KeyboardInterrupt

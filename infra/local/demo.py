@@ -1,0 +1,395 @@
+"""The main job on one computer: sessions from the rig to the results site.
+
+Everything is done by the programs that a lab would use: ``fornix rig upload`` with the rig's
+account, ``fornix worker`` with the workers', and the HTTP API.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from infra.local.cloud import CloudError
+from infra.local.home import Home
+from infra.local.seed import ADMINISTRATOR, LABS, PROJECT, connect, ensure, subjects
+from infra.local.system import System
+from lab.client import Client
+from shared.tasks.states import TERMINAL, Status
+
+DAYS = 4
+"""Simulated days of training of the first mouse of each lab."""
+
+FIRST_DAY = datetime.date(2026, 1, 12)
+
+SETTINGS = "_iblrig_taskSettings.raw.json"
+"""Where a rig says which session it recorded."""
+
+LAB_OF_GIVEN_SESSIONS = LABS[0]
+
+
+class DemoError(Exception):
+    """A session did not get through; the message says where it stopped."""
+
+
+@dataclass
+class Job:
+    """One session on its way.
+
+    Attributes
+    ----------
+    folder
+        Session folder.
+    lab, subject, date, number
+        Whose session it is.
+    eid
+        Session id, known once it is registered.
+    tasks
+        Status by task name.
+    """
+
+    folder: Path
+    lab: str
+    subject: str
+    date: str
+    number: int
+    eid: str = ""
+    tasks: dict[str, str] = field(default_factory=dict)
+    page: bool = False
+
+    @property
+    def name(self) -> str:
+        """Lab, subject, date and number."""
+        return f"{self.lab}/{self.subject}/{self.date}/{self.number:03d}"
+
+    @property
+    def processed(self) -> bool:
+        """Whether there are tasks and all of them have ended."""
+        return bool(self.tasks) and all(Status.parse(s) in TERMINAL for s in self.tasks.values())
+
+
+class Workers:
+    """One ``fornix worker`` process per lab.
+
+    Parameters
+    ----------
+    home
+        State folder of a running system.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start them."""
+        for lab in LABS:
+            with self.log(lab).open("ab") as output:
+                self._processes[lab] = subprocess.Popen(
+                    [*FORNIX, "worker"],
+                    env=environment(self.home, f"{lab}_worker"),
+                    cwd=self.home.path,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+
+    def log(self, lab: str) -> Path:
+        """Return where a lab's worker writes."""
+        return self.home.logs / f"worker-{lab}.log"
+
+    def check(self) -> None:
+        """Raise if a worker has ended.
+
+        Raises
+        ------
+        CloudError
+            Naming the worker and its log.
+        """
+        for lab, process in self._processes.items():
+            if process.poll() is not None:
+                raise CloudError(
+                    f"the worker of {lab} ended with code {process.returncode}: "
+                    f"see {self.log(lab)}"
+                )
+
+    def stop(self) -> None:
+        """Stop them; a task that runs is given back to its queue."""
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes.clear()
+
+
+FORNIX = (sys.executable, "-m", "lab.cli")
+
+
+def environment(home: Home, username: str) -> dict[str, str]:
+    """Return the environment of a program that is run by a user and knows only the API."""
+    user = home.read_credentials()["users"][username]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "FORNIX_"))}
+    return kept | {
+        "FORNIX_API_URL": home.api_url,
+        "FORNIX_USER": user["username"],
+        "FORNIX_PASSWORD": user["password"],
+        "XDG_CONFIG_HOME": str(home.path / "config" / username),
+    }
+
+
+def process(system: System, console: Console, data: Sequence[Path], timeout: float) -> list[Job]:
+    """Take sessions from their folders to the results site, and tell what happened.
+
+    Parameters
+    ----------
+    system
+        A running system, with workers.
+    console
+        Where to tell.
+    data
+        Session folders; simulated sessions if there are none.
+    timeout
+        Seconds to wait for the processing of all sessions.
+
+    Raises
+    ------
+    DemoError
+        If a session is refused, a task ends in an error, or the time is over.
+    """
+    home = system.home
+    client = connect(home, ADMINISTRATOR)
+    jobs = [given(folder) for folder in data] if data else simulated(home, console)
+    for job in jobs:
+        register_subject(client, job)
+    for job in jobs:
+        upload(home, console, job)
+    wait(system, client, console, jobs, timeout)
+    report(home, console, jobs)
+    failed = {
+        f"{job.name}: {name} ended {status}"
+        for job in jobs
+        for name, status in job.tasks.items()
+        if Status.parse(status) is not Status.COMPLETE
+    }
+    if failed:
+        raise DemoError("; ".join(sorted(failed)))
+    return jobs
+
+
+def simulated(home: Home, console: Console) -> list[Job]:
+    """Return sessions of one made-up mouse per lab, written once per state folder."""
+    from lab.rig.simulate import PlannedSession, plan_cohort, simulate_mouse
+
+    out = home.path / "rig"
+    done = out / "simulated.json"
+    if not done.exists():
+        console.print(f"simulating {DAYS} days of training in {len(LABS)} labs")
+        sessions: list[dict[str, Any]] = []
+        for seed, lab in enumerate(LABS):
+            (planned,) = plan_cohort(lab=lab, mice=1, days=DAYS, seed=seed, first_date=FIRST_DAY)
+            mouse = [
+                PlannedSession(**{**vars(session), "subject": subjects(lab)[0]})
+                for session in planned
+            ]
+            for session, _ in zip(
+                mouse, simulate_mouse(out, mouse, seed=seed, rig_version=5), strict=True
+            ):
+                folder = out / lab / "Subjects" / session.subject / str(session.date) / "001"
+                sessions.append(
+                    {
+                        "folder": str(folder),
+                        "lab": lab,
+                        "subject": session.subject,
+                        "date": str(session.date),
+                        "number": 1,
+                    }
+                )
+        done.write_text(json.dumps(sessions))
+    return [
+        Job(**{**session, "folder": Path(session["folder"])})
+        for session in json.loads(done.read_text())
+    ]
+
+
+def given(folder: Path) -> Job:
+    """Return the session of a rig's folder, as its settings file tells.
+
+    Raises
+    ------
+    DemoError
+        If there is no settings file, or it does not say whose session it is.
+    """
+    found = sorted(folder.glob(f"raw_*/{SETTINGS}"))
+    if not found:
+        raise DemoError(f"{folder}: no raw_*/{SETTINGS} in it, so this is no rig's session folder")
+    try:
+        settings = json.loads(found[0].read_text())
+        return Job(
+            folder=folder,
+            lab=LAB_OF_GIVEN_SESSIONS,
+            subject=settings.get("SUBJECT_NAME") or settings["PYBPOD_SUBJECTS"][0],
+            date=str(settings.get("SESSION_DATE") or settings["SESSION_START_TIME"][:10]),
+            number=int(settings.get("SESSION_NUMBER") or 1),
+        )
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise DemoError(
+            f"{found[0]}: does not tell subject, date and number ({error!r})"
+        ) from None
+
+
+def register_subject(client: Client, job: Job) -> None:
+    """Make the session's subject if it is not there."""
+    body = {
+        "nickname": job.subject,
+        "lab": job.lab,
+        "species": "Mus musculus",
+        "responsible_user": f"{job.lab}_manager",
+        "projects": [PROJECT],
+    }
+    ensure(client, "subjects", job.subject, body)
+
+
+def upload(home: Home, console: Console, job: Job) -> None:
+    """Upload a session with the rig's command.
+
+    Raises
+    ------
+    DemoError
+        If the command fails.
+    """
+    console.print(f"[bold]fornix rig upload[/bold] {job.folder}")
+    done = subprocess.run(
+        [*FORNIX, "rig", "upload", str(job.folder), "--lab", job.lab],
+        env=environment(home, f"{job.lab}_rig"),
+        check=False,
+    )
+    if done.returncode:
+        raise DemoError(f"fornix rig upload {job.folder} ended with code {done.returncode}")
+
+
+def wait(
+    system: System, client: Client, console: Console, jobs: list[Job], timeout: float
+) -> None:
+    """Wait until all sessions are processed and shown on the site.
+
+    Raises
+    ------
+    DemoError
+        When the time is over, with what is missing.
+    """
+    deadline = time.monotonic() + timeout
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("[dim]{task.fields[note]}[/dim]"),
+    )
+    with Progress(*columns, console=console) as progress:
+        bars = {
+            what: progress.add_task(what, total=len(jobs), note="")
+            for what in ("registered", "processed", "on the site")
+        }
+        while True:
+            for job in jobs:
+                follow(system.home, client, job)
+            statuses = Counter(status for job in jobs for status in job.tasks.values())
+            note = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+            progress.update(bars["registered"], completed=sum(bool(job.eid) for job in jobs))
+            progress.update(
+                bars["processed"], completed=sum(job.processed for job in jobs), note=note
+            )
+            progress.update(bars["on the site"], completed=sum(job.page for job in jobs))
+            if all(job.page and job.processed for job in jobs):
+                return
+            if time.monotonic() > deadline:
+                missing = [
+                    f"{job.name} {'no page' if job.processed else job.tasks or 'not registered'}"
+                    for job in jobs
+                    if not (job.page and job.processed)
+                ]
+                raise DemoError(f"not done within {timeout:.0f} s: {'; '.join(missing)}")
+            system.cloud.check()
+            time.sleep(0.5)
+
+
+def follow(home: Home, client: Client, job: Job) -> None:
+    """Bring what is known of a session up to date."""
+    if not job.eid:
+        query = {"subject": job.subject, "date_range": f"{job.date},{job.date}"}
+        found = client.get("/sessions", **query, number=job.number)
+        rows = found["results"] if isinstance(found, dict) else found
+        if not rows:
+            return
+        job.eid = rows[0]["id"] if "id" in rows[0] else rows[0]["url"].rsplit("/", 1)[-1]
+    if not job.processed:
+        found = client.get("/tasks", session=job.eid)
+        rows = found["results"] if isinstance(found, dict) else found
+        job.tasks = {row["name"]: row["status"] for row in rows}
+    elif not job.page:
+        job.page = exists(page_of(home, job))
+
+
+def page_of(home: Home, job: Job) -> str:
+    """Return the address of a session's page."""
+    return f"{home.site_url}/sessions/{job.eid}.html"
+
+
+def exists(url: str) -> bool:
+    """Tell whether there is a page at an address."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError:
+        return False
+
+
+def report(home: Home, console: Console, jobs: list[Job]) -> None:
+    """Print what became of each session."""
+    table = Table(title="Sessions", title_justify="left")
+    for column in ("session", "tasks", "page"):
+        table.add_column(column, overflow="fold")
+    for job in jobs:
+        tasks = ", ".join(f"{name} {status}" for name, status in sorted(job.tasks.items()))
+        table.add_row(job.name, tasks, page_of(home, job))
+    console.print(table)
+
+
+def describe(home: Home, console: Console) -> None:
+    """Print where everything is and how to connect."""
+    user = f"{LABS[0]}_member"
+    console.print(
+        f"""
+[bold]Fornix is running[/bold]
+  results site   {home.site_url}
+  API            {home.api_url}   (documentation: {home.api_url}/docs)
+  users          {home.credentials_file}  ({user} and others, with their passwords)
+  worker logs    {home.logs}
+
+[bold]Connect with ONE[/bold]
+  from one.api import ONE
+  one = ONE(base_url="{home.api_url}", username="{user}", password="…", silent=True)
+  one.search(lab="{LABS[0]}")
+
+Ctrl-C stops; everything is kept in {home.path}.
+"""
+    )
