@@ -1,0 +1,362 @@
+"""``POST /import``: take over rows of another store with their identifiers, many at a time.
+
+Each row goes through the declaration of its resource, as if it were posted alone. What is there
+already is compared with what the row says: the same is ``unchanged``, other content is refused
+with 409 and stays as it is. So a request may be repeated, and an import be killed and resumed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalice.app import Blueprint
+
+from functions.api import permissions, values
+from functions.api.call import Call
+from functions.api.declarations import RESOURCES, Body, Resource
+from functions.api.errors import ApiError, Invalid, response_to
+from functions.api.permissions import ADMINISTRATORS, Rule
+from functions.api.resources import data
+from functions.api.resources.sessions import check_uuid4
+from functions.api.stores import store_of
+from shared.alf.dataset_types import data_format, match_dataset_type
+from shared.alf.errors import ALFError
+from shared.alf.path import parse_dataset_path
+from shared.records import search, sessions, times
+from shared.records.errors import Exists, NotFound
+from shared.records.items import Dataset, Pointer, dataset_path
+
+routes = Blueprint(__name__)
+
+MOST = 200
+"""Rows of one request: a Lambda function takes some milliseconds for each."""
+
+permissions.add("/import", "POST", Rule(ADMINISTRATORS))
+
+
+class Different(ApiError):
+    """409: what is there has other content, or another identifier.
+
+    Parameters
+    ----------
+    detail : str
+    existing : str, optional
+        Identifier of the record that is there, if it is another one.
+    """
+
+    def __init__(self, detail: str, existing: str | None = None) -> None:
+        super().__init__(409, detail)
+        self.existing = existing
+
+
+@routes.route("/import", methods=["POST"])
+def take_over() -> dict[str, Any]:
+    """Store rows; answer how many are new, how many were there, and which are refused."""
+    call = Call(routes.current_request)
+    resource, rows = _request(call)
+    answer: dict[str, Any] = {"created": 0, "unchanged": 0, "refused": []}
+    waiting: list[Body] = rows
+    while waiting:
+        before, invalid = answer["created"], []
+        for row, outcome in _take(resource, waiting, call):
+            if isinstance(outcome, str):
+                answer[outcome] += 1
+            elif outcome.body["status_code"] == 400:
+                invalid.append((row, outcome))
+            else:
+                answer["refused"].append(_refusal(resource, row, outcome))
+        if answer["created"] == before:
+            answer["refused"] += [_refusal(resource, row, error) for row, error in invalid]
+            break
+        # A row may refer to one behind it: what is invalid is tried again while others get in.
+        search.begin()
+        waiting = [row for row, _ in invalid]
+    return answer
+
+
+def _request(call: Call) -> tuple[Resource, list[Body]]:
+    """Return what a request asks for.
+
+    Raises
+    ------
+    Invalid
+        400 if it is no such request.
+    """
+    name, rows = call.body.get("resource"), call.body.get("rows")
+    resource = RESOURCES.get(name) if isinstance(name, str) else None
+    if resource is None:
+        raise Invalid({"resource": [f"One of {', '.join(sorted(RESOURCES))}."]})
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Invalid({"rows": ["A list of JSON objects."]})
+    if len(rows) > MOST:
+        raise Invalid({"rows": [f"At most {MOST} rows at once."]})
+    return resource, rows
+
+
+def _take(
+    resource: Resource, rows: list[Body], call: Call
+) -> Iterator[tuple[Body, str | ApiError]]:
+    """Yield each row with ``created``, ``unchanged`` or the error that refuses it."""
+    if resource.kind == "dataset":
+        yield from _datasets(resource, rows, call)
+        return
+    take = _session if resource.kind == "session" else _record
+    for row in rows:
+        yield row, _outcome(lambda row=row: take(resource, row, call))  # type: ignore[misc]
+
+
+def _outcome(action: Callable[[], str]) -> str | ApiError:
+    """Return what an action answers, or the error it ends in.
+
+    Raises
+    ------
+    Exception
+        What may go well when the request is repeated.
+    """
+    try:
+        return action()
+    except ApiError as error:
+        return error
+    except Exception as error:
+        answer = response_to(error)
+        if answer.status_code in (429, 503):
+            raise
+        return ApiError(answer.status_code, answer.body["detail"])
+
+
+def _refusal(resource: Resource, row: Body, error: ApiError) -> Body:
+    body = {name: value for name, value in error.body.items() if name != "status_code"}
+    found = {
+        "id": row.get(resource.key) or row.get("id") or row.get("name"),
+        "status": error.body["status_code"],
+        "detail": body["detail"] if set(body) == {"detail"} else body,
+    }
+    if isinstance(error, Different) and error.existing:
+        found["existing"] = error.existing
+    return found
+
+
+def _record(resource: Resource, row: Body, call: Call) -> str:
+    """Take over a record that is a document."""
+    key = row.get(resource.key)
+    there = search.table(resource.kind).get(str(key)) if key is not None else None
+    if there is not None:
+        return _compare(resource, row, there, call)
+    store_of(resource).create(resource, row, call)
+    return "created"
+
+
+def _session(resource: Resource, row: Body, call: Call) -> str:
+    """Take over a session; whose users are not known has none."""
+    eid = check_uuid4(row.get("id"))
+    there = search.table("session").get(eid)
+    if there is not None:
+        return _compare(resource, row, there, call)
+    body = values.read_body(resource, row, call, partial=False)
+    if not body["start_time"]:
+        raise Invalid({"start_time": ["This field is required."]})
+    try:
+        sessions.create(
+            **{name: value for name, value in body.items() if value is not None},
+            id=eid,
+            who=call.who.username,
+        )
+    except Exists as error:
+        raise Different(str(error), error.key) from None
+    return "created"
+
+
+@dataclass
+class _Incoming:
+    """A dataset of a request, with the row it was made of and what that row says."""
+
+    row: Body
+    given: Body
+    item: Dataset
+
+
+def _datasets(
+    resource: Resource, rows: list[Body], call: Call
+) -> Iterator[tuple[Body, str | ApiError]]:
+    """Take over datasets, those of a session in one transaction."""
+    by_owner: dict[str, list[_Incoming]] = defaultdict(list)
+    for row in rows:
+        try:
+            incoming = _incoming(resource, row, call)
+        except ApiError as error:
+            yield row, error
+        else:
+            by_owner[incoming.item.owner].append(incoming)
+    for owner, group in by_owner.items():
+        there = {item.path: item for item in sessions.datasets(owner)}
+        new: list[_Incoming] = []
+        for incoming in group:
+            old = there.setdefault(incoming.item.path, incoming.item)
+            outcome = _outcome(lambda old=old, new=incoming: _place(old, new))  # type: ignore[misc]
+            if outcome == "created":
+                new.append(incoming)
+            else:
+                yield incoming.row, outcome
+        if new:
+            _register(owner, [each.item for each in new], call)
+            yield from ((each.row, "created") for each in new)
+
+
+def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
+    """Return the dataset that a row describes, not yet stored."""
+    body = values.read_body(resource, row, call, partial=False)
+    owner = body["session"] or data.owner_of(row)
+    if owner is None:
+        raise Invalid({"session": ["Give a session, or a content_type and object_id."]})
+    path = dataset_path(body["collection"], body["revision"], body["name"])
+    created = row.get("created_datetime")
+    try:
+        parse_dataset_path(path)
+        created = created and times.instant(created)
+    except ValueError as error:
+        raise Invalid({"name": [str(error)]}) from None
+    item = Dataset.of(
+        owner,
+        path,
+        id=check_uuid4(row["id"]) if row.get("id") else None,
+        default=body["default_dataset"] is not False,
+        created=created,
+        dataset_type=body["dataset_type"] or _type_of(body["name"]),
+        data_format=body["data_format"] or _format_of(body["name"]),
+        file_size=body["file_size"],
+        hash=data.checked_hash(body["hash"]),
+        qc=body["qc"],
+        version=body["version"],
+        created_by=body["created_by"] or call.who.username,
+        tags=body["tags"] or None,
+        json=body["json"],
+    )
+    item.records = _records(row, call)
+    given = {name: body[name] for name in body if name in row}
+    return _Incoming(row, given, item)
+
+
+def _records(row: Body, call: Call) -> list[Any]:
+    """Return a dataset's file records as they are stored.
+
+    Raises
+    ------
+    Invalid
+        400 if they are not records of repositories there are.
+    """
+    records = row.get("file_records") or []
+    resource = RESOURCES["files"]
+    if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
+        raise Invalid({"file_records": ["A list of JSON objects."]})
+    found = []
+    for each in records:
+        body = values.read_body(resource, each, call, partial=True)
+        if "data_repository" not in body:
+            raise Invalid({"file_records": ["Each needs its data_repository."]})
+        identity = each.get("id") if values.is_uuid(each.get("id")) else None
+        found.append(
+            [
+                body["data_repository"],
+                bool(body.get("exists")),
+                body.get("relative_path") or None,
+                body.get("json"),
+                identity,
+            ]
+        )
+    return found
+
+
+def _type_of(name: str) -> str:
+    try:
+        return match_dataset_type(name).name
+    except ALFError:
+        return "unknown"
+
+
+def _format_of(name: str) -> str | None:
+    try:
+        return data_format(name).name
+    except ALFError:
+        return None
+
+
+def _place(old: Dataset, new: _Incoming) -> str:
+    """Compare a dataset with the one at its place, which is itself where there was none.
+
+    Raises
+    ------
+    Different
+        Another one is there, or it is there with other content, or elsewhere.
+    """
+    item = new.item
+    if old is item:
+        if item.foreign and (elsewhere := _find(item.uuid)):
+            raise Different(f"It is registered as {elsewhere.owner}/{elsewhere.path}.")
+        return "created"
+    if new.row.get("id") and old.uuid != item.uuid:
+        raise Different(f"{item.path} is registered under another id.", old.uuid)
+    others = [name for name in new.given if _stored(old, name) != _stored(item, name)]
+    if "file_records" in new.row and _places(old) != _places(item):
+        others.append("file_records")
+    if others:
+        raise Different(f"It is there with other values of {', '.join(others)}.")
+    return "unchanged"
+
+
+def _stored(item: Dataset, name: str) -> Any:
+    """Return what a dataset has for a field of its resource; nothing is nothing."""
+    value = getattr(item, {"default_dataset": "default"}.get(name, name))
+    return sorted(value) if name == "tags" and value else value or None
+
+
+def _places(item: Dataset) -> list[list[Any]]:
+    return sorted([record[0] or "", bool(record[1])] for record in item.records or [])
+
+
+def _find(identity: str) -> Dataset | None:
+    try:
+        return sessions.find_dataset(identity)[1]
+    except NotFound:
+        return None
+
+
+def _register(owner: str, items: list[Dataset], call: Call) -> None:
+    """Store new datasets of one owner, with what finds their file records by id."""
+    pointers = {record[4]: owner for item in items for record in item.records if record[4]}
+    with Pointer.batch_write() as batch:
+        for identity, to in pointers.items():
+            batch.save(Pointer(pk=f"FRID#{identity}", sk="A", to=to))
+    manifest = "import " + " ".join(sorted(item.uuid for item in items))
+    sessions.register_datasets(owner, items, manifest=manifest, who=call.who.username)
+
+
+def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call) -> str:
+    """Return ``unchanged`` if what a row says is what is there.
+
+    Raises
+    ------
+    Different
+        It is not; names the fields.
+    """
+    given = values.read_body(resource, row, call, partial=True)
+    zone = values.zone_of(values.lab_of(resource, there))
+    others = [
+        name
+        for name, value in given.items()
+        if _plain(resource, name, value, zone) != _plain(resource, name, there.get(name), zone)
+    ]
+    if others:
+        raise Different(f"It is there with other values of {', '.join(others)}.")
+    return "unchanged"
+
+
+def _plain(resource: Resource, name: str, value: Any, zone: str | None) -> Any:
+    """Return a value so that equal ones compare equal: nothing is nothing, times are naive."""
+    if value in (None, "", [], {}, ()):
+        return None
+    if resource.fields[name].type == "datetime":
+        return times.naive(times.instant(value, zone))
+    return list(value) if isinstance(value, tuple) else value
