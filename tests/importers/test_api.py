@@ -1,0 +1,399 @@
+"""Imports into the real API, over real sockets: Alyx, tables, folders, and Fornix to Fornix."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+
+from lab.client import Client, Refused, Settings
+from lab.importers.alyx import AlyxImport
+from lab.importers.alyx_source import AlyxSource
+from lab.importers.carrier import Carrier
+from lab.importers.folder import FolderImport
+from lab.importers.journal import Journal
+from lab.importers.sessions import Repository
+from shared.records import search
+from shared.records.table import TABLE_SCHEMA
+
+from .served import administrator, serve_api
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def api(table: str) -> Iterator[Client]:
+    """Client of an administrator of an empty Fornix."""
+    search.forget()
+    token = administrator()
+    with serve_api() as url:
+        yield Client(Settings(url, "root", token=token), sleep=lambda s: None)
+    search.forget()
+
+
+@pytest.fixture
+def other(dynamodb_url: str) -> Iterator[Client]:
+    """Client of an administrator of another empty Fornix, in a process and table of its own."""
+    client = botocore.session.get_session().create_client(
+        "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
+    )
+    client.create_table(TableName="other", BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.importers.served"],
+        cwd=ROOT,
+        env=os.environ | {"FORNIX_TABLE": "other", "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    url, token = process.stdout.readline().split()
+    yield Client(Settings(url, "root", token=token), sleep=lambda s: None)
+    process.terminate()
+    process.wait(20)
+    process.stdout.close()
+    client.delete_table(TableName="other")
+
+
+def copy(source: AlyxSource, target: Client) -> Journal:
+    journal = Journal()
+    AlyxImport(source, Carrier(target, journal)).run()
+    return journal
+
+
+def everything(alyx: Any) -> dict[str, Any]:
+    """Fill the small Alyx with one row of each kind; return their ids."""
+    ids = {"session": alyx.session(n_datasets=3)}
+    for name in ("weighing", "water", "insertion", "trajectory", "surgery", "procedure", "note"):
+        ids[name] = str(uuid.uuid4())
+    behaviour = {"id": ids["procedure"], "name": "Behavior training/tasks", "json": None}
+    alyx.lists |= {
+        "dataset-types": [
+            {"name": "spikes.times", "filename_pattern": "*spikes.times*.npy", "description": ""}
+        ],
+        "data-formats": [{"name": "npy", "file_extension": ".npy", "description": ""}],
+        "water-type": [{"name": "Water", "json": None, "url": f"{alyx.url}/water-type/Water"}],
+        "procedures": [behaviour],
+        "weighings": [
+            {
+                "subject": "KS022",
+                "date_time": "2020-06-19T09:00:00",
+                "weight": 24.5,
+                "user": "ada",
+                "url": f"{alyx.url}/weighings/{ids['weighing']}",
+            }
+        ],
+        "water-administrations": [
+            {
+                "subject": "KS022",
+                "date_time": "2020-06-20T15:00:00",
+                "water_administered": 0.9,
+                "water_type": "Water",
+                "user": "ada",
+                "session": ids["session"],
+                "adlib": False,
+                "url": f"{alyx.url}/water-administrations/{ids['water']}",
+            }
+        ],
+        "water-restriction": [
+            {
+                "subject": "KS022",
+                "start_time": "2020-06-01T09:00:00",
+                "end_time": None,
+                "water_type": "Water",
+                "reference_weight": 25.5,
+            }
+        ],
+        "surgeries": [
+            {
+                "id": ids["surgery"],
+                "name": "",
+                "subject": alyx.lists["subjects"][0]["id"],
+                "users": [alyx.lists["users"][0]["id"]],
+                "procedures": [ids["procedure"]],
+                "start_time": "2020-01-01T10:00:00",
+                "end_time": None,
+                "implant_weight": 1.2,
+                "outcome_type": "r",
+                "narrative": "",
+                "json": None,
+            }
+        ],
+        "insertions": [
+            {
+                "id": ids["insertion"],
+                "session": ids["session"],
+                "model": "3B2",
+                "session_info": {"id": ids["session"]},
+                "name": "probe00",
+                "json": {"qc": "PASS"},
+                "serial": "19051016842",
+                "auto_datetime": "2021-01-01T00:00:00",
+                "chronic_insertion": None,
+                "datasets": [],
+            }
+        ],
+        "trajectories": [
+            {
+                "id": ids["trajectory"],
+                "probe_insertion": ids["insertion"],
+                "chronic_insertion": None,
+                "x": -2243.1,
+                "y": -2000.0,
+                "z": -361.0,
+                "depth": 4000.0,
+                "theta": 15.0,
+                "phi": 180.0,
+                "roll": 0.0,
+                "provenance": "Planned",
+                "coordinate_system": "IBL-Allen",
+                "json": None,
+                "session": {"id": ids["session"]},
+                "probe_name": "probe00",
+            }
+        ],
+        "notes": [
+            {
+                "id": ids["note"],
+                "user": "ada",
+                "date_time": "2020-06-21T10:00:00",
+                "content_type": "actions.session",
+                "object_id": ids["session"],
+                "text": "Nice session",
+                "image": None,
+                "json": None,
+            }
+        ],
+    }
+    return ids
+
+
+def test_an_alyx_is_there_with_all_ids(alyx, api):
+    # Given an Alyx with a row of each kind
+    ids = everything(alyx)
+    # When it is copied into Fornix
+    journal = copy(alyx.source(), api)
+    # Then nothing is lost
+    assert list(journal.refusals()) == []
+    session = api.get(f"/sessions/{ids['session']}")
+    assert session["start_time"] == "2020-06-20T14:03:07.123456"
+    assert session["procedures"] == ["Behavior training/tasks"]
+    assert session["extended_qc"] == {"_task_goCue_delays": 0.99}
+    assert session["qc"] == "PASS"
+    expected = {row["url"][-36:] for row in alyx.lists["datasets"]}
+    assert {d["id"] for d in session["data_dataset_session_related"]} == expected
+    assert [n["text"] for n in session["notes"]] == ["Nice session"]
+    assert session["wateradmin_session_related"][0]["id"] == ids["water"]
+    assert session["probe_insertion"][0]["id"] == ids["insertion"]
+    # and each is found under its own id
+    for source in alyx.lists["datasets"]:
+        dataset = api.get(f"/datasets/{source['url'][-36:]}")
+        assert dataset["tags"] == ["2022_Q2_release"]
+        assert dataset["created_by"] == "ada"
+        assert dataset["created_datetime"] == "2020-07-01T10:00:00"
+        (record,) = source["file_records"]
+        (copied,) = dataset["file_records"]
+        assert copied["id"] == record["id"]
+        assert copied["relative_path"] == record["relative_path"]
+        file = api.get(f"/files/{record['id']}")
+        assert file["dataset"].endswith(dataset["id"])
+    assert api.get(f"/weighings/{ids['weighing']}")["weight"] == 24.5
+    assert api.get(f"/insertions/{ids['insertion']}")["model"] == "3B2"
+    assert api.get(f"/trajectories/{ids['trajectory']}")["provenance"] == "Planned"
+    assert api.get(f"/surgeries/{ids['surgery']}")["implant_weight"] == 1.2
+    subject = api.get("/subjects/KS022")
+    assert subject["id"] == alyx.lists["subjects"][0]["id"]
+    assert subject["species"] == "Mus musculus"
+    (restriction,) = api.get("/water-restriction", subject="KS022")["results"]
+    assert restriction["reference_weight"] == 25.5
+    assert api.get("/users/ada")["id"] == alyx.lists["users"][0]["id"]
+
+
+def test_a_repeat_changes_nothing(alyx, api):
+    everything(alyx)
+    first = copy(alyx.source(), api)
+    again = copy(alyx.source(), api)
+    assert list(again.refusals()) == []
+    created = {r: o["created"] for r, o in first.tallies().items()}
+    assert {r: o.get("unchanged") for r, o in again.tallies().items()} == {
+        resource: n for resource, n in created.items() if resource in again.tallies()
+    }
+
+
+def test_fornix_to_fornix_keeps_all_ids(alyx, api, other):
+    """Fornix speaks Alyx: a Fornix is a source like any other."""
+    # Given a Fornix that holds an Alyx
+    ids = everything(alyx)
+    copy(alyx.source(), other)
+    # When another copies it
+    source = AlyxSource(other.settings, rate=0)
+    journal = copy(source, api)
+    # Then both show the same
+    assert list(journal.refusals()) == []
+    for path in (
+        f"/sessions/{ids['session']}",
+        f"/insertions/{ids['insertion']}",
+        f"/weighings/{ids['weighing']}",
+        f"/surgeries/{ids['surgery']}",
+        f"/notes/{ids['note']}",
+        "/subjects/KS022",
+        "/users/ada",
+        "/labs/cortexlab",
+        "/tags/2022_Q2_release",
+        *(f"/datasets/{row['url'][-36:]}" for row in alyx.lists["datasets"]),
+    ):
+        here, there = (_plain(c.get(path), c.settings.url) for c in (api, other))
+        assert here == there, path
+    (a,), (b,) = (c.get("/water-restriction")["results"] for c in (api, other))
+    assert a["id"] == b["id"]
+
+
+def _plain(value: Any, url: str) -> Any:
+    """Return an answer without the server's address and the times of its own bookkeeping."""
+    if isinstance(value, dict):
+        own = ("auto_datetime", "datetime")
+        return {k: _plain(v, url) for k, v in value.items() if k not in own}
+    if isinstance(value, list):
+        return [_plain(v, url) for v in value]
+    return value.replace(url, "") if isinstance(value, str) else value
+
+
+def test_a_folder(api, tmp_path):
+    path = tmp_path / "data/cortexlab/Subjects/KS022/2020-06-20/001/alf"
+    path.mkdir(parents=True)
+    did = str(uuid.uuid4())
+    (path / "spikes.times.npy").write_bytes(b"1")
+    (path / f"spikes.clusters.{did}.npy").write_bytes(b"2")
+
+    def run() -> Journal:
+        journal = Journal()
+        nas = Repository("nas", "https://nas.example.org/data")
+        FolderImport(tmp_path / "data", Carrier(api, journal), nas, None).run()
+        return journal
+
+    journal = run()
+    assert list(journal.refusals()) == []
+    (session,) = api.get("/sessions")["results"]
+    datasets = api.get("/datasets", session=session["id"])["results"]
+    assert {d["name"] for d in datasets} == {"spikes.times.npy", "spikes.clusters.npy"}
+    assert did in {d["id"] for d in datasets}
+    assert {d["dataset_type"] for d in datasets} == {"spikes.times", "spikes.clusters"}
+    assert all(uuid.UUID(d["id"]).version == 4 for d in datasets)
+    assert run().tallies() == {"sessions": {"unchanged": 1}, "datasets": {"unchanged": 2}}
+    assert api.get("/datasets")["count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"resource": "passwords", "rows": []}, "resource"),
+        ({"resource": ["labs"], "rows": []}, "resource"),
+        ({"resource": "labs", "rows": {}}, "rows"),
+        ({"resource": "labs", "rows": ["cortexlab"]}, "rows"),
+        ({"resource": "labs", "rows": [{}] * 201}, "rows"),
+    ],
+)
+def test_what_is_no_import(api, body, field):
+    with pytest.raises(Refused) as refused:
+        api.post("/import", body)
+    assert refused.value.status == 400
+    assert field in refused.value.body
+
+
+def test_rows_are_refused_one_by_one(api):
+    rows = [
+        {"name": "cortexlab", "timezone": "Europe/London"},
+        {"name": "no lab"},
+        {"name": "marslab", "timezone": "Mars/Base"},
+        {"name": "cortexlab", "timezone": "Europe/Lisbon"},
+        {"name": "cortexlab"},
+    ]
+    answer = api.post("/import", {"resource": "labs", "rows": rows})
+    assert (answer["created"], answer["unchanged"]) == (1, 1)
+    assert [(r["id"], r["status"]) for r in answer["refused"]] == [
+        ("cortexlab", 409),
+        ("no lab", 400),
+        ("marslab", 400),
+    ]
+    assert api.get("/labs/cortexlab")["timezone"] == "Europe/London"
+
+
+def _lab(api: Client) -> None:
+    api.post("/import", {"resource": "labs", "rows": [{"name": "cortexlab"}]})
+    subject = {"nickname": "KS022", "lab": "cortexlab"}
+    api.post("/import", {"resource": "subjects", "rows": [subject]})
+
+
+def _session(number: int = 1, **fields: Any) -> dict[str, Any]:
+    row = {"subject": "KS022", "lab": "cortexlab", "start_time": "2020-06-20T10:00:00"}
+    return row | {"id": str(uuid.uuid4()), "number": number} | fields
+
+
+def test_a_session_that_is_there_under_another_id_is_named(api):
+    _lab(api)
+    first, second = _session(), _session()
+    assert api.post("/import", {"resource": "sessions", "rows": [first]})["created"] == 1
+    (refused,) = api.post("/import", {"resource": "sessions", "rows": [second]})["refused"]
+    assert (refused["id"], refused["status"]) == (second["id"], 409)
+    assert refused["existing"] == first["id"]
+
+
+@pytest.mark.parametrize("id_", [None, "x", 7, str(uuid.uuid1()), "A" * 36])
+def test_a_session_without_a_usable_id_is_refused(api, id_):
+    _lab(api)
+    (refused,) = api.post("/import", {"resource": "sessions", "rows": [_session(id=id_)]})[
+        "refused"
+    ]
+    assert refused["status"] == 400
+
+
+def test_datasets_that_clash_are_refused_and_the_others_stored(api):
+    # Given two sessions, and a dataset in the first
+    _lab(api)
+    one, two = _session(1), _session(2)
+    api.post("/import", {"resource": "sessions", "rows": [one, two]})
+
+    def dataset(session: dict[str, Any], name: str, **fields: Any) -> dict[str, Any]:
+        row = {"id": str(uuid.uuid4()), "session": session["id"], "name": name}
+        return row | {"collection": "alf", "file_size": 3, "hash": "00" * 16} | fields
+
+    def send(*rows: dict[str, Any]) -> dict[str, Any]:
+        return api.post("/import", {"resource": "datasets", "rows": list(rows)})
+
+    first = dataset(one, "a.b.npy")
+    assert send(first)["created"] == 1
+    # When rows come that clash with it
+    answer = send(
+        first,
+        first | {"file_size": 4},
+        first | {"id": str(uuid.uuid4())},
+        first | {"session": two["id"]},
+        dataset(one, "../../x.y.npy"),
+        dataset(one, "c.d.npy", hash="no hash"),
+        dataset(one, "c.d.npy", file_records=[{"exists": True}]),
+        dataset(one, "c.d.npy", file_records="x"),
+        dataset({"id": str(uuid.uuid4())}, "c.d.npy"),
+        dataset(two, "e.f.npy"),
+    )
+    # Then each is refused for its own reason, and what is right is there
+    assert (answer["created"], answer["unchanged"]) == (1, 1)
+    assert sorted(r["status"] for r in answer["refused"]) == [400] * 5 + [409] * 3
+    assert api.get(f"/datasets/{first['id']}")["file_size"] == 3
+    assert api.get("/datasets")["count"] == 2
+
+
+def test_only_administrators_import(api):
+    _lab(api)
+    row = {"username": "ada", "lab": ["cortexlab"], "password": "a long password"}
+    api.post("/users", row)
+    member = Client(Settings(api.settings.url, "ada", "a long password"))
+    with pytest.raises(Refused) as refused:
+        member.post("/import", {"resource": "labs", "rows": [{"name": "x"}]})
+    assert refused.value.status == 403
+    assert api.get("/labs")["count"] == 1
