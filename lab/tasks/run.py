@@ -12,6 +12,7 @@ import logging
 import os
 import platform
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -200,8 +201,20 @@ def _fingerprint(path: Path) -> dict[str, Any]:
         }
 
 
+def _die_with(parent: int) -> None:
+    """End this process when the worker that started it is killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main(order_file: str, result_file: str) -> None:
     """Carry out an order: ``{"task", "arguments", "session", "out"}``; write the outcome."""
+    _die_with(os.getppid())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     order = json.loads(Path(order_file).read_text())
     session, out = Path(order["session"]), Path(order["out"])

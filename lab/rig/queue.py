@@ -1,0 +1,126 @@
+"""The rig's memory on disk: which sessions wait, were uploaded, or failed, and file hashes.
+
+One SQLite file, so that it survives crashes, restarts and long times without network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+FIRST_RETRY, LONGEST_RETRY = 30.0, 3600.0
+"""Seconds until a session that failed is tried again; doubled with each try."""
+
+
+def default_path() -> Path:
+    """Return where the queue is kept for this user (``FORNIX_RIG_STATE`` overrides)."""
+    if given := os.environ.get("FORNIX_RIG_STATE"):
+        return Path(given)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home())
+    else:
+        base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return base / "fornix" / "rig.sqlite"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A session in the queue; ``fingerprint`` tells whether its files have changed since."""
+
+    folder: str
+    fingerprint: str
+    state: str
+    tries: int
+    next_try: float
+    message: str
+
+
+class Queue:
+    """Sessions to upload. States: ``waiting``, ``done``, ``refused`` (the server said no)."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or default_path()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._db() as db:
+            db.execute("pragma journal_mode = wal")
+            db.execute(
+                "create table if not exists queue (folder text primary key, fingerprint text,"
+                " state text, tries integer, next_try real, message text)"
+            )
+
+    @contextmanager
+    def _db(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(str(self.path), timeout=30)) as db, db:
+            yield db
+
+    def put(self, folder: Path, fingerprint: str) -> bool:
+        """Queue a session, unless these very files are queued, uploaded or refused already."""
+        with self._db() as db:
+            row = db.execute(
+                "select fingerprint from queue where folder = ?", (str(folder),)
+            ).fetchone()
+            if row and row[0] == fingerprint:
+                return False
+            db.execute(
+                "insert or replace into queue values (?, ?, 'waiting', 0, 0, '')",
+                (str(folder), fingerprint),
+            )
+        return True
+
+    def due(self, now: float | None = None) -> list[Entry]:
+        """Return the sessions to upload now."""
+        return self._select(
+            "state = 'waiting' and next_try <= ? order by next_try, folder",
+            (now if now is not None else time.time(),),
+        )
+
+    def entries(self) -> list[Entry]:
+        """Return all sessions."""
+        return self._select("1 order by folder", ())
+
+    def _select(self, where: str, values: tuple[float, ...]) -> list[Entry]:
+        columns = "folder, fingerprint, state, tries, next_try, message"
+        with self._db() as db:
+            rows = db.execute(f"select {columns} from queue where {where}", values)  # noqa: S608
+            return [Entry(*row) for row in rows]
+
+    def settle(self, entry: Entry, state: str, message: str) -> None:
+        """Note that a session is ``done`` or ``refused``; unless its files changed meanwhile."""
+        with self._db() as db:
+            db.execute(
+                "update queue set state = ?, message = ? where folder = ? and fingerprint = ?",
+                (state, message, entry.folder, entry.fingerprint),
+            )
+
+    def postpone(self, entry: Entry, message: str, now: float | None = None) -> float:
+        """Try a session again later; return in how many seconds."""
+        wait = min(LONGEST_RETRY, FIRST_RETRY * 2**entry.tries)
+        due = (now if now is not None else time.time()) + wait
+        with self._db() as db:
+            db.execute(
+                "update queue set tries = tries + 1, next_try = ?, message = ? where folder = ?",
+                (due, message, entry.folder),
+            )
+        return wait
+
+    def hurry(self) -> None:
+        """Make all waiting sessions due: the server is there again."""
+        with self._db() as db:
+            db.execute("update queue set next_try = 0, tries = 0 where state = 'waiting'")
+
+
+def fingerprint(folder: Path, files: list[str]) -> tuple[str, float]:
+    """Return what identifies the files' present content, and when the last one changed."""
+    rows, latest = [], 0.0
+    for path in files:
+        stat = (folder / path).stat()
+        rows.append([path, stat.st_size, stat.st_mtime_ns])
+        latest = max(latest, stat.st_mtime)
+    return json.dumps(rows, separators=(",", ":")), latest

@@ -1,0 +1,472 @@
+"""Send files to a session: the client's side of the upload protocol, for rigs and workers.
+
+The server is asked what it still wants; what it wants is sent to S3 in parallel; then it is told
+that all is there. Announcing the same files again continues where a killed run stopped. Nothing
+here is kept in memory only: state is on the server, hashes in a cache on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from lab.client import Client, Conflict, Unreachable, delays
+
+log = logging.getLogger(__name__)
+
+BLOCK = 2**20
+"""Bytes read, hashed and sent at a time."""
+
+PARALLEL = 6
+"""Files, or parts of a large file, that are sent at once."""
+
+PARTS_AT_ONCE = 6
+"""Parts hashed and signed together; they are in memory, 16 MiB each."""
+
+WAIT_SECONDS = 1800.0
+"""How long to wait for the server to validate what was sent."""
+
+IDLE_ROUNDS = 3
+"""Give up when so many rounds in a row sent nothing."""
+
+FINAL = frozenset({"registered", "partial", "rejected", "expired"})
+
+Notice = Callable[[str, str, int], None]
+"""Told of progress: ``("hashed" | "sent" | "skipped", path, bytes)``."""
+
+
+def silent(event: str, path: str, size: int) -> None:
+    """Tell nobody."""
+
+
+class Changed(Exception):
+    """A file is not what was announced any more."""
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """Size in bytes, time of change and hexadecimal digests of a file."""
+
+    size: int
+    changed: int
+    sha256: str
+    md5: str
+
+
+@dataclass
+class Result:
+    """The server's last word on an upload, as JSON: ``state`` and one entry per file."""
+
+    answer: dict[str, Any]
+    sent: int = 0
+
+    @property
+    def state(self) -> str:
+        """The upload's state."""
+        return self.answer["state"]
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why files were refused, by path."""
+        return {
+            file["path"]: file.get("reason", "")
+            for file in self.answer["files"]
+            if file["state"] in ("rejected", "quarantined")
+        }
+
+
+class HashCache:
+    """Hashes by path, size and time of change, so that a resumed upload reads no file twice.
+
+    Parameters
+    ----------
+    path
+        SQLite file; None keeps nothing.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(self._connect()) as db, db:
+                db.execute(
+                    "create table if not exists hashes (path text primary key, size integer,"
+                    " changed integer, sha256 text, md5 text)"
+                )
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(str(self._path), timeout=30)
+
+    def of(self, path: Path, notice: Callable[[int], None] = lambda size: None) -> Hashes:
+        """Return the hashes of a file, from the cache if it has not changed.
+
+        Raises
+        ------
+        Changed
+            The file is being written while it is read.
+        """
+        stat = path.stat()
+        key, now = str(path.resolve()), (stat.st_size, stat.st_mtime_ns)
+        if self._path is not None:
+            with self._lock, closing(self._connect()) as db:
+                row = db.execute(
+                    "select size, changed, sha256, md5 from hashes where path = ?", (key,)
+                ).fetchone()
+            if row and row[:2] == now:
+                notice(stat.st_size)
+                return Hashes(*row)
+        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                sha256.update(block)
+                md5.update(block)
+                notice(len(block))
+        after = path.stat()
+        if (after.st_size, after.st_mtime_ns) != now:
+            raise Changed(f"{path.name} changed while it was read; is it still being written?")
+        found = Hashes(*now, sha256.hexdigest(), md5.hexdigest())
+        if self._path is not None:
+            with self._lock, closing(self._connect()) as db, db:
+                row = (key, found.size, found.changed, found.sha256, found.md5)
+                db.execute("insert or replace into hashes values (?, ?, ?, ?, ?)", row)
+        return found
+
+
+@dataclass
+class Transfer:
+    """Sends files of one folder to one session.
+
+    Parameters
+    ----------
+    client
+        The API.
+    folder
+        Where the files are.
+    notice
+        Told of progress.
+    hashes
+        Cache of digests.
+    wait
+        Seconds to wait for the server's validation.
+    """
+
+    client: Client
+    folder: Path
+    notice: Notice = silent
+    hashes: HashCache = field(default_factory=HashCache)
+    wait: float = WAIT_SECONDS
+    sleep: Callable[[float], object] = time.sleep
+    _sent: int = 0
+    _idle_rounds: int = 0
+    _local: threading.local = field(default_factory=threading.local)
+
+    def upload(
+        self,
+        session: Mapping[str, Any],
+        paths: Sequence[str],
+        *,
+        task: Mapping[str, Any] | None = None,
+        again: bool = False,
+    ) -> Result:
+        """Upload files and wait until the server has validated them.
+
+        Parameters
+        ----------
+        session
+            Which session, as ``POST /uploads`` takes it.
+        paths
+            Files relative to the folder, with ``/``.
+        task
+            The run that made the files: ``{id, attempt, run_record}``.
+        again
+            Try files once more that were refused before.
+
+        Raises
+        ------
+        ClientError
+            The server refuses the upload as a whole, or cannot be reached.
+        """
+        known, given_up = self._hash_all(paths)
+        body: dict[str, Any] = {
+            "session": dict(session),
+            "files": [
+                {"path": path, "size": one.size, "sha256": one.sha256, "md5": one.md5}
+                for path, one in known.items()
+            ],
+        }
+        if task is not None:
+            body["task"] = dict(task)
+        if again:
+            body["again"] = True
+        if not known:
+            files = [
+                {"path": path, "state": "rejected", "reason": why}
+                for path, why in given_up.items()
+            ]
+            return Result({"id": None, "state": "rejected", "session": None, "files": files})
+        answer = self._send_all(self.client.post("/uploads", body), known)
+        answer["files"] += [
+            {"path": path, "state": "rejected", "code": "changed", "reason": why}
+            for path, why in given_up.items()
+        ]
+        if given_up and answer["state"] == "registered":
+            answer["state"] = "partial"
+        return Result(answer, self._sent)
+
+    def _hash_all(self, paths: Sequence[str]) -> tuple[dict[str, Hashes], dict[str, str]]:
+        """Return the hashes of the files, and why some could not be read."""
+
+        def one(path: str) -> Hashes | str:
+            try:
+                return self.hashes.of(
+                    self.folder / path, lambda size: self.notice("hashed", path, size)
+                )
+            except (Changed, OSError) as error:
+                return str(error)
+
+        with ThreadPoolExecutor(2) as pool:
+            found = dict(zip(paths, pool.map(one, paths), strict=True))
+        return (
+            {path: one for path, one in found.items() if isinstance(one, Hashes)},
+            {path: one for path, one in found.items() if isinstance(one, str)},
+        )
+
+    def _send_all(self, answer: dict[str, Any], known: Mapping[str, Hashes]) -> dict[str, Any]:
+        """Send what is wanted until nothing is, then wait for the verdict."""
+        without: dict[str, str] = {}
+        counted: set[str] = set()
+        pauses = self._pauses()
+        while answer["state"] not in FINAL:
+            upload = answer["id"]
+            if answer["state"] == "open":
+                self._count_skipped(answer, known, counted)
+                wanted = [
+                    file
+                    for file in answer["files"]
+                    if file["state"] == "wanted" and file["path"] not in without
+                ]
+                if wanted:
+                    counted |= {file["path"] for file in wanted}
+                    without |= self._send_round(upload, wanted, known)
+                elif not self._completed(upload, without):
+                    self.sleep(1.0)
+            else:
+                self.sleep(next(pauses))
+            answer = self.client.get(f"/uploads/{upload}")
+        return answer
+
+    def _pauses(self) -> Iterator[float]:
+        """Yield the seconds between looks at the server's validation.
+
+        Raises
+        ------
+        Unreachable
+            It has taken too long.
+        """
+        deadline, pause = time.monotonic() + self.wait, 0.1
+        while time.monotonic() < deadline:
+            yield pause
+            pause = min(pause * 1.5, 5.0)
+        raise Unreachable(
+            f"the server has not validated the upload within {self.wait:.0f} s; "
+            "run the same command again to see the result"
+        )
+
+    def _send_round(
+        self, upload: str, wanted: Sequence[Mapping[str, Any]], known: Mapping[str, Hashes]
+    ) -> dict[str, str]:
+        """Send files in parallel, small ones first; return why some had to be given up."""
+        before = self._sent
+        queue = sorted(wanted, key=lambda file: known[file["path"]].size)
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            ends = pool.map(lambda file: self._send(upload, file, known[file["path"]]), queue)
+            given_up = {path: why for path, why in ends if why}
+        if self._sent == before and not given_up:
+            self._idle_rounds += 1
+            if self._idle_rounds >= IDLE_ROUNDS:
+                raise Unreachable(
+                    "S3 does not accept the addresses that the server signs; "
+                    "is this computer's clock right?"
+                )
+        return given_up
+
+    def _count_skipped(
+        self, answer: Mapping[str, Any], known: Mapping[str, Hashes], counted: set[str]
+    ) -> None:
+        """Tell of files that need not be sent."""
+        for file in answer["files"]:
+            if file["state"] != "wanted" and file["path"] not in counted:
+                counted.add(file["path"])
+                self.notice("skipped", file["path"], known[file["path"]].size)
+
+    def _completed(self, upload: str, without: Mapping[str, str]) -> bool:
+        """Say that all has been sent; False if the server misses something."""
+        try:
+            self.client.post(f"/uploads/{upload}/complete", {"without": dict(without)})
+        except Conflict:
+            return False
+        return True
+
+    def _send(self, upload: str, file: Mapping[str, Any], known: Hashes) -> tuple[str, str | None]:
+        """Send one file; return its path, and why it had to be given up if so.
+
+        A file without an address, or whose address has expired, is left for the next round.
+        """
+        path = file["path"]
+        try:
+            if file.get("method") == "multipart":
+                self._send_parts(upload, file, known)
+            elif file.get("method") == "put":
+                self._put(path, file["url"], file["headers"], known)
+        except (Changed, FileNotFoundError, PermissionError) as error:
+            return path, str(error) or "the file cannot be read any more"
+        return path, None
+
+    def _put(self, path: str, url: str, headers: Mapping[str, str], known: Hashes) -> None:
+        """Send a small file in one piece."""
+
+        def content() -> _Watched | bytes:
+            self._unchanged(path, known)
+            if known.size == 0:
+                return b""  # requests would send an empty stream in chunks, which S3 refuses
+            return _Watched(self.folder / path, lambda size: self.notice("sent", path, size))
+
+        self._request(path, url, headers, content, known)
+
+    def _send_parts(self, upload: str, file: Mapping[str, Any], known: Hashes) -> None:
+        """Send a large file in parts; parts that S3 has already are not sent again."""
+        path, size, count = file["path"], file["part_size"], file["n_parts"]
+        with (self.folder / path).open("rb") as source, ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+            for first in range(1, count + 1, PARTS_AT_ONCE):
+                self._unchanged(path, known)
+                numbers = range(first, min(first + PARTS_AT_ONCE, count + 1))
+                pieces = {number: source.read(size) for number in numbers}
+                signed = self.client.post(
+                    f"/uploads/{upload}/parts",
+                    {
+                        "path": path,
+                        "parts": [
+                            {"number": number, "sha256": hashlib.sha256(piece).hexdigest()}
+                            for number, piece in pieces.items()
+                        ],
+                    },
+                )["parts"]
+                list(pool.map(lambda part: self._send_part(path, part, pieces, known), signed))  # noqa: B023
+        self.client.post(f"/uploads/{upload}/assemble", {"path": path})
+
+    def _send_part(
+        self, path: str, part: Mapping[str, Any], pieces: Mapping[int, bytes], known: Hashes
+    ) -> None:
+        piece = pieces[part["number"]]
+        if part["state"] == "stored":
+            self.notice("skipped", path, len(piece))
+            return
+        self._request(path, part["url"], part["headers"], lambda: piece, known)
+        self.notice("sent", path, len(piece))
+
+    def _unchanged(self, path: str, known: Hashes) -> None:
+        """Check that a file is still what was announced.
+
+        Raises
+        ------
+        Changed
+            It is not.
+        """
+        stat = (self.folder / path).stat()
+        if (stat.st_size, stat.st_mtime_ns) != (known.size, known.changed):
+            raise Changed(f"{path} changed while it was sent; upload it again when it is complete")
+
+    def _request(
+        self,
+        path: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: Callable[[], _Watched | bytes],
+        known: Hashes,
+    ) -> None:
+        """PUT bytes to S3, again while the trouble is transient.
+
+        Raises
+        ------
+        Changed
+            S3 finds another checksum than was announced.
+        Unreachable
+            S3 does not answer.
+        """
+        pauses = delays()
+        while True:
+            body = content()
+            try:
+                answer = self._http.put(url, data=body, headers=dict(headers), timeout=(10, 300))
+                if answer.ok or answer.status_code == 412:  # 412: it is there already
+                    self._sent += 1
+                    return
+                if (
+                    answer.status_code == 403
+                ):  # the address has expired: the next round has a new one
+                    return
+                if answer.status_code == 400 and (
+                    "BadDigest" in answer.text or "Checksum" in answer.text
+                ):
+                    raise Changed(
+                        f"{path}: S3 found another SHA-256 than announced ({known.sha256[:8]}…): "
+                        "the file changed, or the disk or network spoils it"
+                    )
+                trouble = f"answered {answer.status_code}: {answer.text[:200]}"
+                if answer.status_code < 500 and answer.status_code not in (409, 429):
+                    raise Unreachable(f"S3 {trouble}")
+            except (requests.ConnectionError, requests.Timeout) as error:
+                trouble = f"did not answer ({type(error).__name__})"
+            finally:
+                if isinstance(body, _Watched):
+                    body.close()
+            pause = next(pauses, None)
+            if pause is None:
+                raise Unreachable(f"S3 {trouble}, several times in a row")
+            self.sleep(pause)
+
+    @property
+    def _http(self) -> requests.Session:
+        if not hasattr(self._local, "http"):
+            self._local.http = requests.Session()
+        return self._local.http
+
+
+class _Watched:
+    """A file that tells how much of it has been read."""
+
+    def __init__(self, path: Path, notice: Callable[[int], None]) -> None:
+        self._file = path.open("rb")
+        self._notice = notice
+        self._told = 0
+        self.len = os.fstat(self._file.fileno()).st_size
+
+    def __len__(self) -> int:
+        return self.len
+
+    def read(self, size: int = -1) -> bytes:
+        """Read and tell."""
+        data = self._file.read(size)
+        self._notice(len(data))
+        return data
+
+    def __iter__(self) -> Iterator[bytes]:
+        while block := self.read(BLOCK):
+            yield block
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,68 @@
+"""``fornix worker``: run the lab's tasks on this computer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--name", default=platform.node, help="Shown as the owner of tasks.")
+@click.option(
+    "--lease",
+    type=click.IntRange(5, 3600),
+    default=300,
+    show_default=True,
+    help="Seconds without a sign of life after which a task goes to another worker.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
+    default=tempfile.gettempdir,
+    help="Where inputs and outputs are kept while a task runs.",
+)
+@click.option("--once", is_flag=True, help="Run one task, then stop.")
+@click.option(
+    "--until-idle",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Stop when no message came for so long.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per task.")
+def worker(
+    name: str, lease: int, folder: Path, once: bool, until_idle: float | None, as_json: bool
+) -> None:
+    """Run the tasks of this account's lab, until Ctrl-C.
+
+    The account must be a worker's. Several workers may run at once, on any computers: each task is
+    run by one of them. On Ctrl-C the running task is given back.
+    """
+    from lab.client import Client, settings
+    from lab.worker.agent import POLL_SECONDS, Worker, tidy
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    for noisy in ("botocore", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    def tell(report: dict[str, Any]) -> None:
+        if as_json:
+            click.echo(json.dumps(report))
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    tidy(folder)
+    poll = POLL_SECONDS if until_idle is None else max(1, min(POLL_SECONDS, int(until_idle)))
+    agent = Worker(Client(settings()), name=name, lease=lease, folder=folder, tell=tell, poll=poll)
+    try:
+        agent.forever(idle=until_idle, most=1 if once else None)
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
