@@ -21,7 +21,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from shared.alf import SessionPath
+from shared.alf import ALFInvalid, SessionPath
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -1081,8 +1081,10 @@ def simulate(
     plans = plan_cohort(lab=lab, mice=mice, days=days, seed=seed, first_date=first_date.date())
     if trials:
         plans = [[replace(s, n_trials=trials) for s in plan] for plan in plans]
-    for plan in plans:  # a wrong lab name is refused before anything is written
-        SessionPath(lab, plan[0].subject, plan[0].date, 1)
+    try:
+        SessionPath(lab, plans[0][0].subject, plans[0][0].date, 1)
+    except ALFInvalid as error:
+        raise click.BadParameter(str(error), param_hint="--lab") from error
     done = (
         (
             {**asdict(s), "date": s.date.isoformat(), "performance": round(s.performance, 4)}
