@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,14 @@ def moment(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)
 
 
+def first_version() -> int:
+    """Return the first version of a new record: the milliseconds since 1970.
+
+    A record that is deleted and made again then has a higher version than before.
+    """
+    return int(time.time() * 1000)
+
+
 def changes(kind: str, rows: Sequence[tuple[str, int, Row | None]]) -> Change:
     """Return the feed item for some changed rows of a kind; save it with the change itself.
 
@@ -97,26 +106,26 @@ def change(kind: str, key: str, version: int, row: Row | None) -> Change:
     return changes(kind, [(key, version, row)])
 
 
-def since(cursor: str) -> Iterator[Changed]:
+def since(cursor: str, seen: set[str] | None = None) -> Iterator[Changed]:
     """Yield what changed at or after a moment, oldest first, by strongly consistent reads.
 
     Parameters
     ----------
     cursor : str
         A `stamp`.
+    seen : set of str, optional
+        Items read before, which are passed over; those read now are added.
     """
     day = moment(cursor).date()
-    today = datetime.now(UTC).date()
-    while day <= today + timedelta(days=1 if _near_midnight() else 0):
+    last = (datetime.now(UTC) + OVERLAP).date()  # a writer's clock may be ahead of midnight
+    while day <= last:
         items = Change.query(f"CHG#{day:%Y-%m-%d}", Change.sk >= cursor, consistent_read=True)
         for item in items:
+            if seen is not None:
+                if item.sk in seen:
+                    continue
+                seen.add(item.sk)
             at = item.sk.split("#")[0]
             for key, version, row in json.loads(zlib.decompress(item.rows)):
                 yield Changed(at, item.what, key, version, row)
         day += timedelta(days=1)
-
-
-def _near_midnight() -> bool:
-    """Whether a writer whose clock is ahead may already be writing tomorrow's partition."""
-    later = datetime.now(UTC) + OVERLAP
-    return later.date() > datetime.now(UTC).date()

@@ -15,7 +15,7 @@ from typing import Any
 
 from shared.records import documents, times
 from shared.records.audit import entry
-from shared.records.changes import change, changes
+from shared.records.changes import change, changes, first_version
 from shared.records.errors import Conflict, Exists, NotFound
 from shared.records.items import Book, Dataset, Document, Pointer, Session
 from shared.records.table import Record
@@ -114,6 +114,7 @@ def create(
             date=day,
             number=chosen,
             created=now,
+            version=first_version(),
             auto_datetime=times.naive(now),
             **values,
         )
@@ -125,7 +126,7 @@ def create(
                 writes.save(item, condition=Record.pk.does_not_exist())
                 writes.save(guard, condition=Record.pk.does_not_exist())
                 writes.save(prefix, condition=Record.pk.does_not_exist())
-                writes.save(change("session", eid, 1, item.row()))
+                writes.save(change("session", eid, int(item.version), item.row()))
                 writes.save(entry(who, "create", "session", eid, None, item.row()))
             return item
         except Refused:
@@ -273,7 +274,7 @@ def contents(
             others[item.what].append(item)
     if session is None:
         raise NotFound(f"There is no session {eid}.")
-    return session, _visible(book, files), others
+    return session, visible(book, files), others
 
 
 def datasets(owner: str, *, strong: bool = True) -> list[Dataset]:
@@ -282,7 +283,7 @@ def datasets(owner: str, *, strong: bool = True) -> list[Dataset]:
     between = Record.sk.between("B", "D~")
     items = list(Record.query(f"{head}#{owner}", between, consistent_read=strong))
     book = next((item for item in items if isinstance(item, Book)), None)
-    return _visible(book, [item for item in items if isinstance(item, Dataset)])
+    return visible(book, [item for item in items if isinstance(item, Dataset)])
 
 
 def find_dataset(identity: str) -> tuple[Session | None, Dataset]:
@@ -360,7 +361,7 @@ def register_datasets(
         )
         book = next((item for item in present if isinstance(item, Book)), None)
         there = {item.sk: item for item in present if isinstance(item, Dataset)}
-        seen = {item.sk: item for item in _visible(book, list(there.values()))}
+        seen = {item.sk: item for item in visible(book, list(there.values()))}
         added, edited = _compare(new, seen)
         if not added and not edited and not extra:
             return [seen[item.sk] for item in new]
@@ -500,8 +501,8 @@ def _index(item: Session) -> None:
     item.g2pk, item.g2sk = f"LAB#{item.lab}#{item.date[:4]}", f"{item.date}#{item.id}"
 
 
-def _visible(book: Book | None, files: list[Dataset]) -> list[Dataset]:
-    """Return the datasets whose set is complete, with their defaults marked."""
+def visible(book: Book | None, files: list[Dataset]) -> list[Dataset]:
+    """Return the datasets whose set is complete, with ``default`` set."""
     done = set(book.sets or ()) if book else set()
     shown = [item for item in files if item.batch is None or item.batch in done]
     _mark_defaults(shown)

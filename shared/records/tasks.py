@@ -19,7 +19,7 @@ from pynamodb.attributes import Attribute, ListAttribute, NumberAttribute, Unico
 from pynamodb.constants import BINARY
 from pynamodb.exceptions import UpdateError
 
-from shared.records.changes import change
+from shared.records.changes import change, first_version
 from shared.records.errors import Conflict, Exists, NotFound, RecordError, Stale
 from shared.records.items import Pointer
 from shared.records.table import Record
@@ -283,8 +283,9 @@ def _create(new: list[Task]) -> None:
     with transaction() as writes:
         for task in new:
             _index(task)
+            task.edition = first_version()
             writes.save(task, condition=Record.pk.does_not_exist())
-            writes.save(change("task", task.id, 1, row(task)))
+            writes.save(change("task", task.id, int(task.edition), row(task)))
 
 
 def create(session: str, lab: str, fields: Mapping[str, Any]) -> Task:
@@ -331,6 +332,20 @@ def create(session: str, lab: str, fields: Mapping[str, Any]) -> Task:
     except Refused:
         raise Exists(f"The session already has the task {name} of graph {graph!r}.", key) from None
     return task
+
+
+def delete(task: str) -> None:
+    """Delete a task.
+
+    Raises
+    ------
+    NotFound
+        There is none.
+    """
+    found = get(task)
+    with transaction() as writes:
+        writes.delete(found)
+        writes.save(change("task", task, first_version(), None))
 
 
 def claim(task: str, worker: str, lease: int = LEASE_SECONDS) -> Task:

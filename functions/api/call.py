@@ -1,0 +1,129 @@
+"""One request as the handlers see it: its caller, its query, its body, the address to answer with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
+
+from functions.api import auth, permissions
+from functions.api.auth import Caller
+from functions.api.errors import ApiError
+
+
+@dataclass
+class File:
+    """A file sent as part of a form."""
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+class Call:
+    """A request.
+
+    Parameters
+    ----------
+    request : chalice.app.Request
+    """
+
+    def __init__(self, request: Any) -> None:
+        self.request = request
+        self.path: str = request.path
+        self.method: str = request.method
+        self.files: dict[str, File] = {}
+
+    @cached_property
+    def who(self) -> Caller:
+        """The caller."""
+        return auth.caller(self.request)
+
+    @cached_property
+    def rule(self) -> permissions.Rule:
+        """The route's rule; refuses a caller it does not name."""
+        return permissions.check(self.path, self.method, self.who)
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """Query parameters; a repeated one joined by commas, as Alyx's lists are."""
+        params = self.request.query_params
+        if not params:
+            return {}
+        return {name: ",".join(params.getlist(name)) for name in params}
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """The body as a dictionary, whether JSON, a form or a multipart form (see `files`)."""
+        data = self.data
+        if not isinstance(data, dict):
+            raise ApiError(400, "The body must be a JSON object.")
+        return data
+
+    @cached_property
+    def data(self) -> Any:
+        """The body, of any JSON type."""
+        raw = self.request.raw_body or b""
+        raw = raw.encode() if isinstance(raw, str) else raw
+        kind = self.request.headers.get("content-type") or "application/json"
+        if not raw.strip():
+            return {}
+        if kind.startswith("application/x-www-form-urlencoded"):
+            return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
+        if kind.startswith("multipart/form-data"):
+            return self._multipart(kind, raw)
+        try:
+            return json.loads(raw, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise ApiError(400, f"JSON parse error - {error}") from None
+
+    def _multipart(self, kind: str, raw: bytes) -> dict[str, Any]:
+        from email.parser import BytesParser
+        from email.policy import HTTP
+
+        head = f"Content-Type: {kind}\r\n\r\n".encode()
+        message = BytesParser(policy=HTTP).parsebytes(head + raw)
+        if not message.is_multipart():
+            raise ApiError(400, "Multipart form parse error.")
+        fields: dict[str, Any] = {}
+        for part in message.iter_parts():
+            name = part.get_param("name", header="content-disposition")
+            content = part.get_payload(decode=True)
+            if not isinstance(name, str) or not isinstance(content, bytes):
+                continue
+            if file_name := part.get_filename():
+                self.files[name] = File(file_name, part.get_content_type(), content)
+            else:
+                fields[name] = content.decode("utf-8", "replace")
+        return fields
+
+    @cached_property
+    def base_url(self) -> str:
+        """Public address of the API without a trailing slash."""
+        return base_url(self.request)
+
+    def url(self, path: str) -> str:
+        """Return the absolute address of a path."""
+        return f"{self.base_url}{path}"
+
+
+def base_url(request: Any) -> str:
+    """Return the API's public address: the configured one, or host and stage of the request."""
+    if configured := os.environ.get("FORNIX_API_URL"):
+        return configured.rstrip("/")
+    headers: Mapping[str, str] = request.headers
+    host = headers.get("host") or request.context.get("domainName") or "localhost"
+    scheme = headers.get("x-forwarded-proto") or "https"
+    shown = request.context.get("path") or ""
+    inner = request.to_original_event().get("path") or ""
+    # With the stage in the address, requestContext.path has it in front of the path proper.
+    prefix = shown[: len(shown) - len(inner)] if inner and shown.endswith(inner) else ""
+    return f"{scheme}://{host}{prefix}"
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

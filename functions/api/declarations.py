@@ -1,0 +1,300 @@
+"""What a resource is: one declaration drives validation, storage, OpenAPI and permissions.
+
+Adding a resource takes a few lines::
+
+    Resource(
+        path="cage-types",
+        kind="cage-type",
+        model="misc.cagetype",
+        key="name",
+        fields={"name": text(required=True, maximum=255), "description": text()},
+    )
+
+gives ``GET/POST /cage-types`` and ``GET/PUT/PATCH/DELETE /cage-types/{name}``, stored as documents
+of that kind with a unique name, filtered by its fields, in the OpenAPI document with its example,
+open to reading for every account and to writing for members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+Body = dict[str, Any]
+Row = Mapping[str, Any]
+
+ACTIONS = ("list", "create", "read", "update", "partial_update", "delete")
+CRUD = " ".join(ACTIONS)
+"""Every action of a resource, as ONE and OpenAPI name them."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a resource.
+
+    Attributes
+    ----------
+    type : str
+        text, int, float, bool, date, datetime, uuid, json, choice, floats or ref.
+    to : str
+        Kind of the record that a ``ref`` points to.
+    by : str
+        How a reference is written: ``name`` (its key), ``id`` or ``url``.
+    many : bool
+        Whether it is a list of references.
+    required : bool
+        Whether a new record must have it.
+    null : bool
+        Whether it may be null.
+    read_only : bool
+        Whether what a client sends for it is ignored.
+    default : any
+        Value of a new record that does not have it; a function is called with the `Call`.
+    maximum, minimum : number, optional
+        Of a number, or of the length of a text.
+    choices : mapping, optional
+        Name to stored value, for ``choice``; what is shown is the name.
+    check : callable, optional
+        Takes the value, raises ValueError with a message.
+    indexed : bool
+        Whether it may be named by ``?django=``.
+    param : bool
+        Whether it is a filter of the list.
+    hidden : bool
+        Whether it is never shown.
+    """
+
+    type: str
+    to: str = ""
+    by: str = "name"
+    many: bool = False
+    required: bool = False
+    null: bool = True
+    read_only: bool = False
+    default: Any = None
+    maximum: float | None = None
+    minimum: float | None = None
+    choices: Mapping[str, Any] | None = None
+    check: Callable[[Any], Any] | None = None
+    indexed: bool = True
+    param: bool = True
+    hidden: bool = False
+
+
+def text(**options: Any) -> Field:
+    """Return a text field; absent it is an empty text, as Alyx's are."""
+    options.setdefault("default", None if options.get("null") else "")
+    options.setdefault("null", False)
+    return Field("text", **options)
+
+
+def integer(**options: Any) -> Field:
+    """Return a whole number."""
+    return Field("int", **options)
+
+
+def number(**options: Any) -> Field:
+    """Return a number."""
+    return Field("float", **options)
+
+
+def flag(**options: Any) -> Field:
+    """Return a yes or no."""
+    options.setdefault("default", False)
+    return Field("bool", **options)
+
+
+def date(**options: Any) -> Field:
+    """Return a calendar date."""
+    return Field("date", **options)
+
+
+def datetime(**options: Any) -> Field:
+    """Return an instant; shown as the lab's wall clock."""
+    return Field("datetime", **options)
+
+
+def json(**options: Any) -> Field:
+    """Return free JSON; lookups of its keys are allowed."""
+    return Field("json", **options)
+
+
+def choice(choices: Mapping[str, Any], **options: Any) -> Field:
+    """Return a choice among names, stored as the values."""
+    return Field("choice", choices=choices, **options)
+
+
+def ref(to: str, **options: Any) -> Field:
+    """Return a reference to a record of a kind."""
+    return Field("ref", to=to, **options)
+
+
+def refs(to: str, **options: Any) -> Field:
+    """Return a list of references."""
+    options.setdefault("default", ())
+    return Field("ref", to=to, many=True, **options)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may do what with a resource.
+
+    Attributes
+    ----------
+    read : str
+        ``public`` (anonymous callers see public records) or ``account``.
+    create, change, delete : str
+        The least role: ``member``, ``manager``, ``administrator``, or ``none``.
+    rig, worker : str
+        What these machines may do: any of ``read create change delete``.
+    """
+
+    read: str = "account"
+    create: str = "member"
+    change: str = "member"
+    delete: str = "member"
+    rig: str = "read"
+    worker: str = "read"
+
+
+LAB_DATA = Access()
+"""Records of a lab, written by its members."""
+
+REFERENCE = Access(read="public", change="manager", delete="administrator")
+"""Lists that all labs share: members add, managers edit."""
+
+FIXED = Access(
+    read="public", create="administrator", change="administrator", delete="administrator"
+)
+"""What only administrators change."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A family of records and its routes.
+
+    Attributes
+    ----------
+    path : str
+        First segment of its routes.
+    kind : str
+        Its name in the table and the index.
+    model : str
+        ``app.model`` as notes and generic relations name it.
+    fields : mapping of str to Field
+    key : str
+        Field whose value is the key of a record: a name, or ``id``.
+    actions : str
+        Which of `CRUD` it has.
+    access : Access
+    lab : str
+        Where a record's lab is: ``lab``, or a reference through which it is found (``subject``,
+        ``session``, …); empty if it belongs to all labs.
+    public_by : str
+        Reference to the session that decides whether the public sees a record; empty if it is
+        public like the whole list.
+    filters : mapping
+        Filters beyond the fields; a lookup (``"subject__iexact"``) or a function that takes the
+        value and the call and returns conditions.
+    reverse : mapping
+        Relations from other records: name in lookups → (kind, its field, own field); instead of
+        its field a function of what was found of the kind, that returns values of the own field.
+    unique : sequence of tuples
+        Sets of fields no two records may share.
+    parent : callable, optional
+        Body → (partition, sort key) under which gsi1 files it.
+    place : callable, optional
+        Body → (partition, sort key) where it is stored, if not on its own.
+    prepare : callable, optional
+        (body, former body or None, call) → body; checks and fills in before it is stored.
+    after : callable, optional
+        (body, former body or None, call); further effects after it was stored.
+    allow_delete : callable, optional
+        (body, call); raises to keep a record.
+    show, show_detail : callable, optional
+        (shown row, stored row, call) → shown row; adds what is worked out.
+    order : tuple of str, optional
+        What the list is sorted by.
+    shown : tuple of str
+        Fields of a row of the list, in order; all by default.
+    django : bool
+        Whether the list takes ``?django=``.
+    many : bool
+        Whether POST takes a list too.
+    store : object, optional
+        What reads and writes the records, if they are not documents (see `functions.api.stores`).
+    example : mapping
+        A body that creates a record.
+    """
+
+    path: str
+    kind: str
+    model: str
+    fields: Mapping[str, Field]
+    key: str = "id"
+    actions: str = CRUD
+    access: Access = LAB_DATA
+    lab: str = ""
+    public_by: str = ""
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    reverse: Mapping[str, tuple[str, Any, str]] = field(default_factory=dict)
+    unique: Sequence[tuple[str, ...]] = ()
+    parent: Callable[[Body], tuple[str, str] | None] | None = None
+    place: Callable[[Body], tuple[str, str] | None] | None = None
+    prepare: Callable[[Body, Body | None, Call], Body] | None = None
+    after: Callable[[Body, Body | None, Call], None] | None = None
+    allow_delete: Callable[[Body, Call], None] | None = None
+    show: Callable[[Body, Row, Call], Body] | None = None
+    show_detail: Callable[[Body, Row, Call], Body] | None = None
+    order: tuple[str, ...] | None = None
+    shown: tuple[str, ...] = ()
+    django: bool = True
+    many: bool = False
+    store: Any = None
+    example: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The model's name as messages have it, e.g. ``Session``."""
+        return "".join(part.capitalize() for part in self.kind.split("-"))
+
+    def has(self, action: str) -> bool:
+        """Return whether the resource has an action."""
+        return action in self.actions.split()
+
+    def all_filters(self) -> list[str]:
+        """Return the names of the list's query parameters, without duplicates."""
+        own = [
+            name
+            for name, each in self.fields.items()
+            if each.indexed and each.param and not each.hidden and each.type != "json"
+        ]
+        names = [*own, *self.filters]
+        names += ["django"] if self.django else []
+        return list(dict.fromkeys([*names, "limit", "offset"]))
+
+    def with_(self, **changes: Any) -> Resource:
+        """Return a copy with some attributes changed."""
+        return replace(self, **changes)
+
+
+RESOURCES: dict[str, Resource] = {}
+"""All resources by path."""
+
+KINDS: dict[str, Resource] = {}
+"""All resources by kind."""
+
+MODELS: dict[str, Resource] = {}
+"""All resources by model name, with and without the app."""
+
+
+def declare(*resources: Resource) -> None:
+    """Add resources to the API."""
+    for each in resources:
+        RESOURCES[each.path] = each
+        KINDS[each.kind] = each
+        MODELS[each.model] = MODELS[each.model.partition(".")[2]] = each

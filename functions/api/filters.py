@@ -1,0 +1,427 @@
+"""Filters of lists: the ``?django=`` language and typed parameters, as conditions on the index.
+
+``?django=field__lookup,value[,field__lookup,value…]``: pairs joined by commas; commas inside
+brackets do not split; ``~`` before a field leaves out what matches. Fields are looked up in the
+declarations of the resources, relations are followed, lookups come from a fixed list, and values
+are read by a small parser of literals. Nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from typing import Any
+
+from functions.api.declarations import KINDS, Field, Resource
+from functions.api.errors import Invalid
+from shared.records import search
+from shared.records.where import LOOKUPS, Where
+
+Select = Callable[[str, list[Where]], search.Selection]
+"""(kind, conditions) → what the caller may see of them."""
+
+MAX_LENGTH = 20_000
+MAX_PAIRS = 40
+MAX_DEPTH = 6
+MAX_ITEMS = 2_000
+PUBLIC_LOOKUPS = frozenset(LOOKUPS) - {"test"}
+NEVER = frozenset({"password", "token", "tokens"})
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z")
+_NAME = re.compile(r"~?[A-Za-z][A-Za-z0-9_-]*\Z")
+_ID = re.compile(r"(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|-?[0-9]{1,12})\Z")
+_DATE_PARTS = {
+    "date": lambda x: x[:10],
+    "year": lambda x: int(x[:4]),
+    "month": lambda x: int(x[5:7]),
+    "day": lambda x: int(x[8:10]),
+    "hour": lambda x: int(x[11:13] or 0),
+}
+
+
+class BadFilter(Invalid):
+    """400 that names the part of the query that is wrong."""
+
+    def __init__(self, message: str, name: str = "django") -> None:
+        super().__init__({name: [message]})
+
+
+def parse(query: str) -> list[tuple[str, Any, bool]]:
+    """Split a ``?django=`` text into (field path, value, whether negated).
+
+    Parameters
+    ----------
+    query : str
+
+    Returns
+    -------
+    list of (str, value, bool)
+
+    Raises
+    ------
+    BadFilter
+        If it is not of the language; the message names the part.
+    """
+    if len(query) > MAX_LENGTH:
+        raise BadFilter(f"The filter is longer than {MAX_LENGTH} characters.")
+    parts = list(_split(query))
+    if len(parts) % 2:
+        raise BadFilter(f"Fields and values must come in pairs; {parts[-1]!r} has no value.")
+    if len(parts) > 2 * MAX_PAIRS:
+        raise BadFilter(f"More than {MAX_PAIRS} conditions.")
+    pairs = []
+    for name, value in zip(parts[::2], parts[1::2], strict=True):
+        name = name.strip()
+        if not _NAME.match(name):
+            raise BadFilter(f"{name!r} is not the name of a field.")
+        pairs.append((name.lstrip("~"), literal(value), name.startswith("~")))
+    return pairs
+
+
+def _split(query: str) -> Iterator[str]:
+    """Yield the parts between commas that are not inside brackets or quotes."""
+    depth, quote, start, escaped = 0, "", 0, False
+    for i, letter in enumerate(query):
+        if escaped:
+            escaped = False
+        elif quote:
+            if letter == "\\":
+                escaped = True
+            elif letter == quote:
+                quote = ""
+        elif depth and letter in "'\"":
+            quote = letter
+        elif letter in "([":
+            depth += 1
+        elif letter in ")]":
+            if not depth:
+                raise BadFilter(f"{letter!r} at {i} closes nothing.")
+            depth -= 1
+        elif letter == "," and not depth:
+            yield query[start:i]
+            start = i + 1
+    if depth or quote:
+        raise BadFilter(f"A bracket or quote after {query[start : start + 20]!r} is not closed.")
+    if query[start:] or query.endswith(","):
+        yield query[start:]
+
+
+def literal(source: str) -> Any:
+    """Return the value that a text of the language stands for.
+
+    ``None``, ``True``/``true``, numbers, quoted texts, and tuples or lists of these in brackets;
+    anything else is the text itself.
+
+    Raises
+    ------
+    BadFilter
+        If a bracketed list is not one.
+    """
+    value = source.strip()
+    if value[:1] in "([" and value:
+        return _items(value)
+    return _scalar(value)
+
+
+def _items(source: str) -> list[Any]:
+    closing = {"(": ")", "[": "]"}[source[0]]
+    if source[-1] != closing:
+        raise BadFilter(f"{source[:40]!r} is not a list.")
+    inner = source[1:-1]
+    items: list[Any] = []
+    for part in _split(inner):
+        part = part.strip()
+        if not part:
+            continue
+        if part[0] in "([":
+            raise BadFilter("A list within a list is not a value.")
+        items.append(_scalar(part))
+        if len(items) > MAX_ITEMS:
+            raise BadFilter(f"More than {MAX_ITEMS} values in a list.")
+    return items
+
+
+def _scalar(value: str) -> Any:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+        return re.sub(r"\\(.)", r"\1", value[1:-1])
+    lowered = value.lower()
+    if lowered in ("none", "null"):
+        return None
+    if lowered in ("true", "false"):
+        return lowered == "true"
+    if len(value) < 40 and _NUMBER.match(value):
+        return int(value) if re.fullmatch(r"[+-]?\d+", value) else float(value)
+    return value
+
+
+def conditions(resource: Resource, query: str, select: Select) -> list[Where]:
+    """Return the conditions of a ``?django=`` text on the rows of a resource.
+
+    Parameters
+    ----------
+    resource : Resource
+    query : str
+    select : callable
+        Looks up related records (as the caller may see them).
+
+    Raises
+    ------
+    BadFilter
+        If a field, a lookup or a value is not allowed.
+    """
+    return [
+        _condition(resource, name.split("__"), value, negated, select, name, 0)
+        for name, value, negated in parse(query)
+    ]
+
+
+def pairs(resource: Resource, name: str, query: str) -> list[Where]:
+    """Return the conditions of a JSON filter, ``key[__lookup],value`` pairs on a JSON field."""
+    found = []
+    for path, value, negated in parse(query):
+        keys = path.split("__")
+        lookup = keys.pop() if len(keys) > 1 and keys[-1] in PUBLIC_LOOKUPS else "exact"
+        found.append(Where(name, lookup, _fit(lookup, value, path), negated, tuple(keys)))
+    return found
+
+
+def _condition(
+    resource: Resource,
+    path: list[str],
+    value: Any,
+    negated: bool,
+    select: Select,
+    whole: str,
+    depth: int,
+) -> Where:
+    """Return the condition for a field path, following relations."""
+    head, rest = path[0], path[1:]
+    if depth > MAX_DEPTH:
+        raise BadFilter(f"{whole!r} goes through too many relations.")
+    if not head or head in NEVER:
+        raise _unknown(whole, resource)
+    if head == "pk":
+        head = "id"
+    if head.endswith("_id") and head not in resource.fields and head[:-3] in resource.fields:
+        head = head[:-3]
+    if head in resource.reverse:
+        kind, theirs, ours = resource.reverse[head]
+        other = KINDS[kind]
+        inner = (
+            [_condition(other, rest, value, False, select, whole, depth + 1)]
+            if rest != ["isnull"] and rest
+            else []
+        )
+        if not rest:
+            inner = [Where("id", "exact", value)]
+        chosen = select(kind, inner)
+        keys = theirs(chosen) if callable(theirs) else chosen.values(theirs) - {None}
+        wanted = not value if rest == ["isnull"] else True
+        return Where(ours, "in", keys, negated == wanted)
+    spec = resource.fields.get(head)
+    if spec is None and head == "id":
+        spec = Field("uuid")
+        _check_ids(value, rest, whole)
+    if spec is None or not spec.indexed or spec.hidden:
+        raise _unknown(whole, resource)
+    if spec.type == "ref":
+        return _reference(resource, spec, head, rest, value, negated, select, whole, depth)
+    if spec.type == "json":
+        lookup = rest.pop() if rest and rest[-1] in PUBLIC_LOOKUPS else "exact"
+        return Where(head, lookup, _fit(lookup, value, whole), negated, tuple(rest))
+    return _plain(spec, head, rest, value, negated, whole)
+
+
+def _reference(
+    resource: Resource,
+    spec: Field,
+    head: str,
+    rest: list[str],
+    value: Any,
+    negated: bool,
+    select: Select,
+    whole: str,
+    depth: int,
+) -> Where:
+    other = KINDS[spec.to]
+    if other.key == "id" and (not rest or rest[0] in ("pk", "id", "exact", "in")):
+        _check_ids(value, rest, whole)
+    if not rest or (len(rest) == 1 and rest[0] in PUBLIC_LOOKUPS):
+        lookup = rest[0] if rest else "exact"
+        if lookup == "isnull" or value is None:
+            return Where(head, "isnull", value is None or bool(value), negated)
+        if other.key != "id" and lookup in ("exact", "in"):
+            # A name's record may be meant by its id.
+            wanted = value if isinstance(value, list) else [value]
+            named = {str(each) for each in wanted}
+            named |= select(spec.to, [Where("id", "in", named)]).values(other.key)
+            return Where(head, "in", named, negated)
+        return Where(head, lookup, _fit(lookup, value, whole), negated)
+    if rest[0] in ("pk", "id", other.key) and (other.key == "id" or rest[0] == other.key):
+        lookup = rest[1] if len(rest) > 1 else "exact"
+        if len(rest) > 2 or lookup not in PUBLIC_LOOKUPS:
+            raise _bad_lookup(whole, lookup)
+        return Where(head, lookup, _fit(lookup, value, whole), negated)
+    inner = _condition(other, rest, value, False, select, whole, depth + 1)
+    keys = select(spec.to, [inner]).values(other.key)
+    return Where(head, "in", keys, negated)
+
+
+def _check_ids(value: Any, rest: list[str], whole: str) -> None:
+    """Refuse values for an id that are none."""
+    if rest and rest[-1] not in ("exact", "in", "pk", "id"):
+        return
+    for each in value if isinstance(value, list) else [value]:
+        if each is not None and not _ID.match(str(each)):
+            raise BadFilter(f"{whole!r}: {str(each)[:60]!r} is not a valid UUID.")
+
+
+def _plain(
+    spec: Field, head: str, rest: list[str], value: Any, negated: bool, whole: str
+) -> Where:
+    part = rest.pop(0) if rest and rest[0] in _DATE_PARTS and spec.type in _DATES else None
+    lookup = rest[0] if rest else "exact"
+    if len(rest) > 1 or lookup not in PUBLIC_LOOKUPS:
+        raise _bad_lookup(whole, lookup)
+    if spec.choices and not isinstance(value, (bool, list)):
+        value = _choice(spec, value)
+    elif spec.choices and isinstance(value, list):
+        value = [_choice(spec, each) for each in value]
+    if spec.type == "text" and isinstance(value, (int, float)) and lookup != "isnull":
+        value = str(value)
+    if spec.type == "datetime" and part is None and lookup in ("lte", "gt", "range"):
+        value = _end_of(value, lookup)
+    value = _fit(lookup, value, whole)
+    if part:
+        test, cut = LOOKUPS[lookup](value), _DATE_PARTS[part]
+        return Where(head, "test", lambda x: x is not None and test(cut(str(x))), negated)
+    return Where(head, lookup, value, negated)
+
+
+_DATES = ("date", "datetime")
+
+
+def _end_of(value: Any, lookup: str) -> Any:
+    """Return a bound of a time; Django compares a bare date as its midnight, and so do we."""
+    if isinstance(value, list):
+        return value
+    return f"{value}T00:00:00" if isinstance(value, str) and len(value) == 10 else value
+
+
+def _choice(spec: Field, value: Any) -> Any:
+    for name, stored in (spec.choices or {}).items():
+        if value == stored or (isinstance(value, str) and value.upper() == name.upper()):
+            return stored
+    return value
+
+
+def _fit(lookup: str, value: Any, whole: str) -> Any:
+    """Return a value of the shape its lookup takes."""
+    if lookup == "in":
+        return value if isinstance(value, list) else [value]
+    if lookup == "range":
+        if not isinstance(value, list) or len(value) != 2:
+            raise BadFilter(f"{whole!r} takes two values in brackets.")
+        return value
+    if isinstance(value, list):
+        raise BadFilter(f"{whole!r} takes one value, not a list.")
+    if lookup == "isnull" and not isinstance(value, bool):
+        raise BadFilter(f"{whole!r} takes True or False.")
+    return value
+
+
+def _unknown(whole: str, resource: Resource) -> BadFilter:
+    return BadFilter(f"{whole!r}: /{resource.path} has no such field to filter by.")
+
+
+def _bad_lookup(whole: str, lookup: str) -> BadFilter:
+    known = ", ".join(sorted(PUBLIC_LOOKUPS))
+    return BadFilter(f"{whole!r}: {lookup!r} is not one of {known}.")
+
+
+def flag_of(name: str, value: str) -> bool:
+    """Return the yes or no of a query parameter.
+
+    Raises
+    ------
+    BadFilter
+        If it is neither.
+    """
+    lowered = value.strip().lower()
+    if lowered in ("true", "1"):
+        return True
+    if lowered in ("false", "0"):
+        return False
+    raise BadFilter("Must be True or False.", name)
+
+
+def number_of(name: str, value: str) -> float:
+    """Return the number of a query parameter.
+
+    Raises
+    ------
+    BadFilter
+        If it is none.
+    """
+    found = _scalar(value.strip())
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        raise BadFilter("Enter a number.", name)
+    return found
+
+
+def days(name: str, value: str) -> tuple[str, str]:
+    """Return the first day, and the day after the last, of a ``date_range`` ``a,b``.
+
+    Raises
+    ------
+    BadFilter
+        If it is not two dates.
+    """
+    parts = [part.strip() for part in value.split(",")]
+    try:
+        first, last = (date.fromisoformat(part[:10]) for part in parts)
+        return first.isoformat(), _day_after(last)
+    except ValueError:
+        raise BadFilter("Give two dates, first,last, as YYYY-MM-DD.", name) from None
+
+
+def _day_after(day: date) -> str:
+    return (day + timedelta(days=1)).isoformat() if day < date.max else "9999-12-31T99"
+
+
+def conditions_of(resource: Resource, path: str, value: str, select: Select) -> list[Where]:
+    """Return the condition of a declared filter, e.g. ``session__lab__iexact``."""
+    return [_condition(resource, path.split("__"), value, False, select, path, 0)]
+
+
+def by_field(resource: Resource, name: str, value: str, select: Select) -> list[Where]:
+    """Return the condition of a query parameter that is a field of the resource.
+
+    Raises
+    ------
+    BadFilter
+        400 with the parameter's name if the value is not of its type.
+    """
+    spec = resource.fields.get(name) or Field("uuid")
+    if not spec.indexed or spec.hidden:
+        return []
+    if spec.type == "json":
+        return pairs(resource, name, value)
+    if spec.type == "bool":
+        return [Where(name, "exact", flag_of(name, value))]
+    if spec.type in ("int", "float"):
+        return [Where(name, "exact", number_of(name, value))]
+    if spec.type == "choice":
+        stored = _choice(spec, _scalar(value.strip()))
+        if stored not in (spec.choices or {}).values():
+            raise BadFilter(f"{value!r} is not one of {', '.join(spec.choices or {})}.", name)
+        return [Where(name, "exact", stored)]
+    if spec.type == "ref":
+        if spec.many and "," in value:
+            parts = [part.strip() for part in value.split(",")]
+            return [_condition(resource, [name], part, False, select, name, 0) for part in parts]
+        return [_condition(resource, [name], value, False, select, name, 0)]
+    if spec.type in _DATES:
+        return [_plain(spec, name, [], value, False, name)]
+    return [Where(name, "exact", value)]

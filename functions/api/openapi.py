@@ -1,0 +1,121 @@
+"""The OpenAPI document, generated from the resources and from the routes themselves.
+
+The ONE client reads it to learn endpoints, actions and filters. Its needs (Alyx REST contract):
+the list before the item, parameters written out in place, bodies by ``$ref``, nothing but methods
+under a path. Version 3.1 because it lets responses go without saying.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from functions.api.declarations import Field, Resource
+from functions.api.resource_routes import METHODS, ON_ITEM, item_path
+from functions.api.resources import RESOURCES
+
+TYPES: dict[str, dict[str, Any]] = {
+    "text": {"type": "string"},
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "json": {},
+    "choice": {"type": "string"},
+    "floats": {"type": "array", "items": {"type": "number"}},
+    "ref": {"type": "string"},
+}
+
+
+def _property(spec: Field) -> dict[str, Any]:
+    shape = TYPES[spec.type]
+    if spec.many:
+        shape = {"type": "array", "items": shape}
+    if spec.choices and spec.type == "choice":
+        shape = {**shape, "enum": list(spec.choices)}
+    return {**shape, "readOnly": True} if spec.read_only else shape
+
+
+def component(resource: Resource) -> str:
+    """Return the name of a resource's schema."""
+    return resource.name
+
+
+def _schema(resource: Resource) -> dict[str, Any]:
+    shown = {n: f for n, f in resource.fields.items() if not f.hidden or n == "password"}
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: _property(spec) for name, spec in shown.items()},
+    }
+    required = [name for name, spec in shown.items() if spec.required]
+    if required:
+        schema["required"] = required
+    if resource.example:
+        schema["example"] = dict(resource.example)
+    return schema
+
+
+def _body(name: str) -> dict[str, Any]:
+    reference = {"$ref": f"#/components/schemas/{name}"}
+    return {"content": {"application/json": {"schema": reference}}}
+
+
+def _operation(resource: Resource, action: str) -> dict[str, Any]:
+    operation: dict[str, Any] = {}
+    if action == "list":
+        operation["parameters"] = [
+            {"name": name, "in": "query"} for name in resource.all_filters()
+        ]
+    elif action in ON_ITEM:
+        operation["parameters"] = [{"name": resource.key, "in": "path", "required": True}]
+    if action in ("create", "update", "partial_update"):
+        operation["requestBody"] = _body(component(resource))
+    return operation
+
+
+def document() -> dict[str, Any]:
+    """Return the document: every route of the app, those of resources first."""
+    from functions.api.app import app
+
+    paths: dict[str, dict[str, Any]] = {}
+    for resource in RESOURCES.values():
+        for action, method in METHODS.items():
+            if resource.has(action):
+                path = item_path(resource) if action in ON_ITEM else f"/{resource.path}"
+                paths.setdefault(path, {})[method.lower()] = _operation(resource, action)
+    for path, entries in app.routes.items():
+        for method, entry in entries.items():
+            known = paths.setdefault(path.replace("+}", "}"), {})
+            if method.lower() not in known:
+                known[method.lower()] = _other(path, entry)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Fornix", "version": "1"},
+        "paths": paths,
+        "components": {
+            "schemas": {component(each): _schema(each) for each in RESOURCES.values()},
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "Authorization"}
+            },
+        },
+    }
+
+
+def _other(path: str, entry: Any) -> dict[str, Any]:
+    summary = (entry.view_function.__doc__ or "").strip().split("\n")[0]
+    operation: dict[str, Any] = {"summary": summary}
+    names = [part[1:-1].rstrip("+") for part in path.split("/") if part.startswith("{")]
+    if names:
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True} for name in names
+        ]
+    return operation
+
+
+@lru_cache(maxsize=1)
+def text() -> str:
+    """Return the document as JSON."""
+    return json.dumps(document(), separators=(",", ":"))

@@ -1,0 +1,378 @@
+"""The colony: subjects and what describes them; weights, water, surgeries."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import TYPE_CHECKING
+
+from functions.api import values
+from functions.api.declarations import (
+    LAB_DATA,
+    REFERENCE,
+    Access,
+    Body,
+    Resource,
+    Row,
+    choice,
+    date,
+    datetime,
+    declare,
+    flag,
+    json,
+    number,
+    ref,
+    refs,
+    text,
+)
+from functions.api.errors import Invalid
+from functions.api.filters import Select, flag_of
+from shared.records import search, times
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+SEVERITY = {"sub-threshold": 1, "mild": 2, "moderate": 3, "severe": 4, "non-recovery": 5}
+RIG = Access(rig="read create", worker="read create")
+
+
+def nickname(value: str) -> None:
+    """Refuse a nickname that cannot be a folder of the ONE convention."""
+    if not re.fullmatch(r"[\w.-]+", value, re.ASCII):
+        raise ValueError("A nickname has only letters, digits, dots, hyphens and underscores.")
+
+
+def _alive(value: str, call: Call, select: Select) -> list[Where]:
+    return [Where("death_date", "isnull", flag_of("alive", value))]
+
+
+def _stock(value: str, call: Call, select: Select) -> list[Where]:
+    managers = select("user", [Where("is_stock_manager", "exact", True)]).values("username")
+    return [Where("responsible_user", "in", managers, not flag_of("stock", value))]
+
+
+def _restricted(value: str, call: Call, select: Select) -> list[Where]:
+    open_ones = select("water-restriction", [Where("end_time", "isnull", True)]).values("subject")
+    wanted = flag_of("water_restricted", value)
+    found = [Where("nickname", "in", open_ones, not wanted)]
+    return [*found, Where("death_date", "isnull", True)] if wanted else found
+
+
+def _prepare_subject(body: Body, old: Body | None, call: Call) -> Body:
+    if old is None and not body.get("species"):
+        body = {**body, "species": None}
+    birth, death = body.get("birth_date"), body.get("death_date")
+    if birth and death and death < birth:
+        raise Invalid({"death_date": ["An animal cannot die before it is born."]})
+    return body
+
+
+def _after_subject(body: Body, old: Body | None, call: Call) -> None:
+    """Close open water restrictions when an animal has died."""
+    from shared.records import documents
+
+    died = body.get("death_date")
+    if not died or (old and old.get("death_date")):
+        return
+    mine = [Where("subject", "exact", body["nickname"]), Where("end_time", "isnull", True)]
+    zone = values.zone_of(body.get("lab"))
+    for row in search.table("water-restriction").select(mine).all():
+        end = times.instant(died, zone)
+        documents.update(
+            "water-restriction",
+            row["id"],
+            lambda each, end=end: {**each, "end_time": end},  # type: ignore[misc]
+            who=call.who.username,
+        )
+
+
+def _show_subject(shown: Body, row: Row, call: Call) -> Body:
+    from functions.api import water
+
+    birth = row.get("birth_date")
+    today = dt.date.fromisoformat(row["death_date"]) if row.get("death_date") else None
+    age = ((today or times.now().date()) - dt.date.fromisoformat(birth)).days // 7 if birth else 0
+    shown = {
+        "nickname": shown.pop("nickname"),
+        "url": call.url(f"/subjects/{row['nickname']}"),
+        "id": row.get("id"),
+        **shown,
+        "age_weeks": age,
+        "alive": row.get("death_date") is None,
+        "session_projects": row.get("session_projects") or [],
+        "genotype": [each.get("allele") for each in row.get("zygosities") or []],
+        **water.summary(row),
+    }
+    shown.pop("zygosities", None)
+    return shown
+
+
+def _show_subject_detail(shown: Body, row: Row, call: Call) -> Body:
+    from functions.api.declarations import KINDS
+
+    mine = [Where("subject", "exact", row["nickname"])]
+    for name, kind in (("weighings", "weighing"), ("water_administrations", "watering")):
+        rows = search.table(kind).select(mine, order=("date_time",)).all()
+        shown[name] = [values.show(KINDS[kind], each, call) for each in rows]
+    shown["genotype"] = row.get("zygosities") or []
+    return shown
+
+
+def _by_subject(kind: str, time_field: str) -> dict[str, object]:
+    """Return how records of a subject are filed: under it, by time."""
+    return {
+        "lab": "subject",
+        "parent": lambda body: (
+            f"SUBJ#{body['subject']}",
+            f"{kind}#{body.get(time_field) or ''}",
+        ),
+    }
+
+
+def _url(path: str) -> object:
+    def show(shown: Body, row: Row, call: Call) -> Body:
+        return {**shown, "url": call.url(f"/{path}/{row['id']}")}
+
+    return show
+
+
+def _default_user(call: Call) -> str:
+    return call.who.username
+
+
+def _now(call: Call) -> str:
+    return times.now().isoformat(timespec="seconds")
+
+
+def _prepare_water(body: Body, old: Body | None, call: Call) -> Body:
+    subject = search.table("subject").get(body["subject"]) or {}
+    died = subject.get("death_date")
+    if died and str(body["date_time"])[:10] > died:
+        raise Invalid({"date_time": [f"{body['subject']} died on {died}."]})
+    if not body.get("water_type"):
+        mine = [Where("subject", "exact", body["subject"])]
+        rows = search.table("water-restriction").select(mine, order=("-start_time",)).page(0, 1)
+        default = (rows[0].get("water_type") if rows else None) or "Water"
+        known = search.table("water-type").get(default)
+        body = {**body, "water_type": default if known else None}
+    return body
+
+
+def _place_water(body: Body) -> tuple[str, str] | None:
+    """Return the place within the session it was given in, so that one query reads both."""
+    return (f"SES#{body['session']}", f"H#{body['id']}") if body.get("session") else None
+
+
+def _prepare_restriction(body: Body, old: Body | None, call: Call) -> Body:
+    """Fill in the reference weight from the last weighing, at most a week before the start."""
+    if body.get("reference_weight"):
+        return body
+    start = str(body["start_time"])
+    mine = [Where("subject", "exact", body["subject"])]
+    rows = search.table("weighing").select(mine, order=("-date_time",)).all()
+    before = [row for row in rows if row["date_time"][:10] <= start[:10]]
+    if not before:
+        return {**body, "reference_weight": 0}
+    days = (
+        dt.date.fromisoformat(start[:10]) - dt.date.fromisoformat(before[0]["date_time"][:10])
+    ).days
+    if days >= 7:
+        raise Invalid(
+            {"reference_weight": [f"The last weighing is {days} days old; weigh or give one."]}
+        )
+    return {**body, "reference_weight": before[0]["weight"]}
+
+
+def _after_protocol(body: Body, old: Body | None, call: Call) -> None:
+    """Recompute the subject's protocol number: 3 restricted, 2 operated, else 1."""
+    from shared.records import documents
+
+    search.begin()
+    mine = [Where("subject", "exact", body["subject"])]
+    now = times.now().isoformat()
+    open_one = any(
+        not row.get("end_time") or row["end_time"] > now
+        for row in search.table("water-restriction").select(mine).all()
+    )
+    operated = len(search.table("surgery").select(mine))
+    wanted = "3" if open_one else "2" if operated else "1"
+    documents.update(
+        "subject",
+        body["subject"],
+        lambda each: {**each, "protocol_number": wanted},
+        who=call.who.username,
+    )
+
+
+declare(
+    Resource(
+        path="species",
+        kind="species",
+        model="subjects.species",
+        key="name",
+        access=REFERENCE,
+        fields={"name": text(required=True, maximum=255), "nickname": text(maximum=255)},
+        example={"name": "Mus musculus", "nickname": "mouse"},
+    ),
+    *(
+        Resource(
+            path=path,
+            kind=kind,
+            model=f"subjects.{kind}",
+            key="name",
+            access=REFERENCE,
+            fields={"name": text(required=True, maximum=255), "description": text()},
+            example={"name": example},
+        )
+        for path, kind, example in (
+            ("strains", "strain", "C57BL/6J"),
+            ("sources", "source", "Jax"),
+        )
+    ),
+    Resource(
+        path="subjects",
+        kind="subject",
+        model="subjects.subject",
+        key="nickname",
+        access=LAB_DATA,
+        lab="lab",
+        fields={
+            "nickname": text(required=True, maximum=64, check=nickname),
+            "responsible_user": ref("user", default=_default_user),
+            "birth_date": date(),
+            "death_date": date(),
+            "wean_date": date(),
+            "genotype_date": date(),
+            "reduced_date": date(),
+            "species": ref("species"),
+            "sex": choice({"M": "M", "F": "F", "U": "U"}, default="U", null=False),
+            "litter": text(null=True, maximum=255),
+            "strain": ref("strain"),
+            "source": ref("source"),
+            "line": text(null=True, maximum=255),
+            "projects": refs("project"),
+            "lab": ref("lab", required=True, null=False),
+            "cage": text(null=True, maximum=64),
+            "ear_mark": text(maximum=64),
+            "protocol_number": text(default="1", maximum=1),
+            "description": text(),
+            "adverse_effects": text(),
+            "actual_severity": choice(SEVERITY),
+            "to_be_genotyped": flag(),
+            "to_be_culled": flag(),
+            "zygosities": json(),
+            "json": json(),
+        },
+        filters={
+            "alive": _alive,
+            "stock": _stock,
+            "water_restricted": _restricted,
+            "project": "projects",
+        },
+        reverse={
+            "actions_sessions": ("session", "subject", "nickname"),
+            "weighings": ("weighing", "subject", "nickname"),
+            "water_administrations": ("watering", "subject", "nickname"),
+        },
+        prepare=_prepare_subject,
+        after=_after_subject,
+        show=_show_subject,
+        show_detail=_show_subject_detail,
+        example={"nickname": "FI_001", "lab": "fimbrialab", "sex": "M"},
+    ),
+    Resource(
+        path="weighings",
+        kind="weighing",
+        model="actions.weighing",
+        actions="list create read update partial_update delete",
+        access=RIG,
+        fields={
+            "subject": ref("subject", required=True, null=False),
+            "date_time": datetime(default=_now, null=False),
+            "weight": number(required=True, null=False, minimum=0),
+            "user": ref("user", default=_default_user),
+            "json": json(),
+        },
+        filters={"nickname": "subject"},
+        show=_url("weighings"),  # type: ignore[arg-type]
+        example={"subject": "FI_001", "weight": 24.3},
+        **_by_subject("weighing", "date_time"),  # type: ignore[arg-type]
+    ),
+    Resource(
+        path="water-type",
+        kind="water-type",
+        model="actions.watertype",
+        key="name",
+        access=REFERENCE,
+        fields={"name": text(required=True, maximum=128), "json": json()},
+        show=lambda shown, row, call: {
+            "url": call.url(f"/water-type/{row['name']}"),
+            **shown,
+        },
+        example={"name": "Water"},
+    ),
+    Resource(
+        path="water-administrations",
+        kind="watering",
+        model="actions.wateradministration",
+        access=RIG,
+        fields={
+            "subject": ref("subject", required=True, null=False),
+            "date_time": datetime(default=_now, null=False),
+            "water_administered": number(minimum=0),
+            "water_type": ref("water-type"),
+            "user": ref("user", default=_default_user),
+            "session": ref("session", by="id"),
+            "adlib": flag(),
+            "json": json(),
+        },
+        filters={"nickname": "subject"},
+        prepare=_prepare_water,
+        place=_place_water,
+        show=_url("water-administrations"),  # type: ignore[arg-type]
+        example={"subject": "FI_001", "water_administered": 0.9},
+        **_by_subject("watering", "date_time"),  # type: ignore[arg-type]
+    ),
+    Resource(
+        path="water-restriction",
+        kind="water-restriction",
+        model="actions.waterrestriction",
+        fields={
+            "subject": ref("subject", required=True, null=False),
+            "start_time": datetime(default=_now, null=False),
+            "end_time": datetime(),
+            "water_type": ref("water-type"),
+            "reference_weight": number(minimum=0),
+            "json": json(),
+        },
+        filters={"nickname": "subject"},
+        prepare=_prepare_restriction,
+        after=_after_protocol,
+        example={"subject": "FI_001", "start_time": "2024-07-01T09:00:00"},
+        **_by_subject("water-restriction", "start_time"),  # type: ignore[arg-type]
+    ),
+    Resource(
+        path="surgeries",
+        kind="surgery",
+        model="actions.surgery",
+        fields={
+            "name": text(maximum=255),
+            "subject": ref("subject", required=True, null=False),
+            "lab": ref("lab"),
+            "location": ref("location"),
+            "users": refs("user"),
+            "procedures": refs("procedure"),
+            "narrative": text(),
+            "start_time": datetime(default=_now),
+            "end_time": datetime(),
+            "outcome_type": choice({"a": "a", "r": "r", "n": "n"}),
+            "implant_weight": number(required=True, null=False, minimum=0),
+            "json": json(),
+        },
+        filters={"procedure": "procedures__iexact", "nickname": "subject"},
+        after=_after_protocol,
+        example={"subject": "FI_001", "implant_weight": 1.4},
+        **_by_subject("surgery", "start_time"),  # type: ignore[arg-type]
+    ),
+)

@@ -1,0 +1,185 @@
+"""People and places: users, labs, projects, rigs."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from typing import TYPE_CHECKING, Any
+
+from functions.api import auth
+from functions.api.declarations import (
+    REFERENCE,
+    Access,
+    Body,
+    Resource,
+    Row,
+    declare,
+    flag,
+    json,
+    number,
+    ref,
+    refs,
+    text,
+)
+from functions.api.errors import Invalid, forbidden
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+ROLES = ("member", "manager", "administrator", "rig", "worker")
+
+
+def alf_name(value: str) -> None:
+    """Refuse a name that cannot be a folder of the ONE convention."""
+    if not re.fullmatch(r"[a-zA-Z]\w*", value, re.ASCII):
+        raise ValueError("Only letters, digits and underscores, beginning with a letter.")
+
+
+def plain_name(value: str) -> None:
+    """Refuse a name that does not fit into an address."""
+    if "/" in value or not value.isprintable():
+        raise ValueError("A name has no slashes and no control characters.")
+
+
+def _username(value: str) -> None:
+    if not re.fullmatch(r"[\w.@+-]+", value):
+        raise ValueError("Letters, digits and @/./+/-/_ only.")
+
+
+def _role(value: str) -> None:
+    if value not in ROLES:
+        raise ValueError(f'"{value}" is not one of {", ".join(ROLES)}.')
+
+
+def _zone(value: str) -> None:
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is not a time zone; write one like Europe/Lisbon.") from None
+
+
+def _prepare_user(body: Body, old: Body | None, call: Call) -> Body:
+    """Keep managers to their own lab and to roles below administrator."""
+    if call.who.role != "administrator":
+        labs = set(body.get("lab") or ()) | set((old or {}).get("lab") or ())
+        if not labs or not labs <= set(call.who.labs):
+            raise forbidden("You may manage only users of your own lab.")
+        if "administrator" in (body.get("role"), (old or {}).get("role")):
+            raise forbidden("Only administrators manage administrators.")
+    if body.get("role") in ("rig", "worker") and len(body.get("lab") or ()) != 1:
+        raise Invalid({"lab": [f"A {body['role']} belongs to exactly one lab."]})
+    return body
+
+
+def _after_user(body: Body, old: Body | None, call: Call) -> None:
+    """Set the password if one was sent; a changed account must log in again."""
+    password = call.body.get("password")
+    if password is not None:
+        auth.set_password(body["username"], str(password))
+    elif old and not body.get("is_active", True):
+        auth.revoke_all(body["username"])
+
+
+def _show_user(shown: Body, row: Row, call: Call) -> Body:
+    if call.who.is_public or call.who.role == "anonymous":
+        shown.pop("email", None)
+    return {"id": row.get("id"), **shown}
+
+
+def _subjects_of(shown: Body, row: Row, call: Call) -> Body:
+    from shared.records import search
+    from shared.records.where import Where
+
+    mine = Where("responsible_user", "exact", row["username"])
+    shown["subjects_responsible"] = sorted(
+        search.table("subject").select([mine]).values("nickname") - {None}
+    )
+    return shown
+
+
+def _show_user_row(shown: Body, row: Row, call: Call) -> Body:
+    return _subjects_of(_show_user(shown, row, call), row, call)
+
+
+def _password_field(value: Any) -> None:
+    if len(str(value)) < 8:
+        raise ValueError("A password has at least 8 characters.")
+
+
+declare(
+    Resource(
+        path="labs",
+        kind="lab",
+        model="misc.lab",
+        key="name",
+        access=Access(
+            read="public", create="administrator", change="manager", delete="administrator"
+        ),
+        lab="name",
+        fields={
+            "name": text(required=True, maximum=255, check=alf_name),
+            "institution": text(maximum=255),
+            "address": text(maximum=255),
+            "timezone": text(maximum=64, default="UTC", check=_zone),
+            "repositories": refs("data-repository"),
+            "reference_weight_pct": number(default=0, minimum=0, maximum=1, null=False),
+            "zscore_weight_pct": number(default=0, minimum=0, maximum=1, null=False),
+            "json": json(),
+        },
+        example={"name": "fimbrialab", "timezone": "Europe/Lisbon"},
+    ),
+    Resource(
+        path="users",
+        kind="user",
+        model="misc.labmember",
+        key="username",
+        access=Access(create="manager", change="manager", delete="administrator"),
+        fields={
+            "username": text(required=True, maximum=150, check=_username),
+            "email": text(maximum=254),
+            "lab": refs("lab"),
+            "allowed_users": refs("user"),
+            "is_stock_manager": flag(),
+            "is_public_user": flag(),
+            "is_active": flag(default=True),
+            "role": text(default="member", check=_role),
+            "password": text(null=True, hidden=True, maximum=1000, check=_password_field),
+        },
+        prepare=lambda body, old, call: {
+            name: value
+            for name, value in _prepare_user(body, old, call).items()
+            if name != "password"
+        },
+        after=_after_user,
+        show=_show_user_row,
+        example={"username": "anna", "lab": ["fimbrialab"], "role": "member"},
+    ),
+    Resource(
+        path="projects",
+        kind="project",
+        model="subjects.project",
+        key="name",
+        access=REFERENCE,
+        fields={
+            "name": text(required=True, maximum=255, check=plain_name),
+            "description": text(maximum=1023),
+            "users": refs("user"),
+        },
+        example={"name": "ibl_neuropixel_brainwide_01"},
+    ),
+    Resource(
+        path="locations",
+        kind="location",
+        model="misc.lablocation",
+        key="name",
+        actions="list create read update partial_update",
+        access=Access(create="manager", rig="read change"),
+        lab="lab",
+        fields={
+            "name": text(required=True, maximum=255, check=plain_name),
+            "lab": ref("lab", required=True),
+            "json": json(),
+        },
+        example={"name": "_iblrig_fimbrialab_behavior_0", "lab": "fimbrialab"},
+    ),
+)

@@ -1,0 +1,428 @@
+"""Sessions: the declaration, the filters that reach into datasets, and their store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from functions.api import permissions, values
+from functions.api.declarations import (
+    KINDS,
+    Access,
+    Body,
+    Resource,
+    Row,
+    choice,
+    date,
+    datetime,
+    declare,
+    flag,
+    integer,
+    json,
+    ref,
+    refs,
+    text,
+)
+from functions.api.errors import ApiError, Invalid, not_found
+from functions.api.filters import BadFilter, Select, days, number_of
+from functions.api.stores import Store
+from shared.records import search, sessions, times
+from shared.records.errors import Exists, NotFound
+from shared.records.items import QC, Dataset, Document, Session
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+
+def personal_repositories() -> set[str]:
+    """Return the repositories that are personal: their files are not there for everybody."""
+    personal = Where("globus_is_personal", "exact", True)
+    return search.table("data-repository").select([personal]).values("name")
+
+
+def on_server() -> Where:
+    """Return the condition on datasets that a repository for everybody has the file."""
+    personal = personal_repositories()
+    return Where("repositories", "test", lambda name: name is not None and name not in personal)
+
+
+def quality(name: str, value: str) -> int:
+    """Return the number of a QC name.
+
+    Raises
+    ------
+    BadFilter
+        If there is no such outcome.
+    """
+    found = QC.get(value.strip().upper())
+    if found is None and value.strip() in {str(each) for each in QC.values()}:
+        found = int(value)
+    if found is None:
+        raise BadFilter(f"{value!r} is not one of {', '.join(QC)}.", name)
+    return found
+
+
+def _names(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _date_range(value: str, call: Call, select: Select) -> list[Where]:
+    first, last = days("date_range", value)
+    return [Where("start_time", "gte", first), Where("start_time", "lt", last)]
+
+
+def _with_datasets(rows: list[list[Where]], select: Select, field: str = "id") -> list[Where]:
+    """Return the conditions that a session has datasets of each kind."""
+    return [Where(field, "in", select("dataset", each).values("session")) for each in rows]
+
+
+def _datasets(value: str, call: Call, select: Select) -> list[Where]:
+    most = quality("dataset_qc_lte", call.query.get("dataset_qc_lte") or "FAIL")
+    there = on_server()
+    return _with_datasets(
+        [
+            [Where("name", "exact", name), Where("qc", "lte", most), there]
+            for name in _names(value)
+        ],
+        select,
+    )
+
+
+def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
+    most = quality("dataset_qc_lte", value)
+    if call.query.get("datasets"):
+        return []
+    return _with_datasets([[Where("qc", "lte", most)]], select)
+
+
+def _dataset_types(value: str, call: Call, select: Select) -> list[Where]:
+    return _with_datasets(
+        [[Where("dataset_type", "exact", name)] for name in _names(value)], select
+    )
+
+
+def _users(value: str, call: Call, select: Select) -> list[Where]:
+    return [Where("users", "exact", name) for name in _names(value)]
+
+
+def _performance(name: str, lookup: str) -> Any:
+    def condition(value: str, call: Call, select: Select) -> list[Where]:
+        limit = number_of(name, value)
+        rows = search.table("session").select([Where("n_trials", "gt", 0)])
+        found = set()
+        for row in rows.all(("id", "n_trials", "n_correct_trials")):
+            if row.get("n_correct_trials") is not None:
+                percent = 100 * row["n_correct_trials"] / row["n_trials"]
+                if (percent >= limit) if lookup == "gte" else (percent <= limit):
+                    found.add(row["id"])
+        return [Where("id", "in", found)]
+
+    return condition
+
+
+def _qc(value: str, call: Call, select: Select) -> list[Where]:
+    return [Where("qc", "exact", quality("qc", value))]
+
+
+def _histology(value: str, call: Call, select: Select) -> list[Where]:
+    done = select("session", [Where("procedures", "icontains", "histology")])
+    wanted = value.strip().lower() not in ("false", "0")
+    return [Where("subject", "in", done.values("subject"), not wanted)]
+
+
+def _tag(value: str, call: Call, select: Select) -> list[Where]:
+    return _with_datasets([[Where("tags", "icontains", value)]], select)
+
+
+def _parent(value: str, call: Call, select: Select) -> list[Where]:
+    return [Where("parent_session", "exact", values.last_part(value).lower())]
+
+
+def atlas(lookup: str) -> Any:
+    """Return the filter of sessions by where their probes or images are in the brain."""
+
+    def condition(value: str, call: Call, select: Select) -> list[Where]:
+        from functions.api.resources.ephys import insertions_in, views_in
+
+        sessions_with = select("insertion", [Where("id", "in", insertions_in(lookup, value))])
+        seen = sessions_with.values("session")
+        images = select("field-of-view", [Where("id", "in", views_in(lookup, value))])
+        return [Where("id", "in", seen | images.values("session"))]
+
+    return condition
+
+
+def check_uuid4(value: Any) -> str:
+    """Return the id that a client gives a new record.
+
+    Raises
+    ------
+    Invalid
+        If it is not a UUID of version 3 or 4: the ONE client reads no other.
+    """
+    if not values.is_uuid(value) or str(value)[14] not in "34":
+        raise Invalid({"id": ["Must be a UUID of version 4."]})
+    return str(value).lower()
+
+
+class Sessions(Store):
+    """Sessions, with their datasets and what else is in their partition."""
+
+    def get(self, resource: Resource, key: str, call: Call) -> Body:
+        """Return a session with its contents.
+
+        Raises
+        ------
+        ApiError
+            404.
+        """
+        key = key.lower()
+        try:
+            session, datasets, inside = sessions.contents(key, strong=_changed_lately(key))
+        except NotFound:
+            raise not_found("Session") from None
+        return {**session.row(), "_datasets": datasets, "_inside": inside, "_session": session}
+
+    def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
+        """Create a session; the users default to the caller.
+
+        Raises
+        ------
+        Invalid
+            400, also if the subject has a session of that number on that day.
+        """
+        body = values.read_body(resource, data, call, partial=False)
+        eid = check_uuid4(data["id"]) if data.get("id") else None
+        subject = search.table("subject").get(body.pop("subject")) or {}
+        lab = body.pop("lab") or subject["lab"]
+        permissions.check_lab(call.who, lab)
+        body["users"] = body["users"] or [call.who.username]
+        start = body.pop("start_time") or times.now().isoformat(timespec="seconds")
+        try:
+            made = sessions.create(
+                subject=subject["nickname"],
+                lab=lab,
+                start_time=start,
+                number=body.pop("number"),
+                who=call.who.username,
+                id=eid,
+                **{name: value for name, value in body.items() if value is not None},
+            )
+        except Exists as error:
+            raise Invalid(
+                {"non_field_errors": [str(error)], "existing": [str(error.key)]}
+            ) from None
+        return {**made.row(), "_datasets": [], "_inside": {}, "_session": made}
+
+    def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
+        """Change a session; absent fields stay as they are.
+
+        Raises
+        ------
+        ApiError
+            404, 403 if it is not of the caller's lab, 400 with messages per field.
+        """
+        new = values.read_body(resource, data, call, partial=True)
+        _check_match(data, key, call)
+
+        def edit(old: dict[str, Any]) -> dict[str, Any]:
+            permissions.check_lab(call.who, old["lab"])
+            for name in ("subject", "lab"):
+                if new.get(name) not in (None, old[name]):
+                    raise Invalid({name: [f"The {name} of a session cannot be changed."]})
+            if "start_time" in new and new["start_time"] is None:
+                raise Invalid({"start_time": ["This field may not be null."]})
+            kept = {"subject", "lab"} | ({"number"} if new.get("number") is None else set())
+            return {name: value for name, value in new.items() if name not in kept}
+
+        try:
+            sessions.update(key.lower(), edit, who=call.who.username)
+        except NotFound:
+            raise not_found("Session") from None
+        except Exists as error:
+            raise Invalid({"number": [str(error)]}) from None
+        session, datasets, inside = sessions.contents(key.lower(), strong=True)
+        return {**session.row(), "_datasets": datasets, "_inside": inside, "_session": session}
+
+    def delete(self, resource: Resource, key: str, call: Call) -> None:
+        """Delete a session; one with protected datasets is kept.
+
+        Raises
+        ------
+        ApiError
+            404, 403.
+        """
+        from functions.api.resources.data import protected_tags
+
+        try:
+            session, datasets, _ = sessions.contents(key.lower(), strong=True)
+        except NotFound:
+            raise not_found("Session") from None
+        permissions.check_lab(call.who, session.lab)
+        protected = protected_tags()
+        if any(set(item.tags or ()) & protected for item in datasets):
+            raise ApiError(403, "The session has protected datasets and cannot be deleted.")
+        sessions.delete(session.id, who=call.who.username)
+
+
+def _changed_lately(eid: str) -> bool:
+    """Return whether the feed's last minutes name the session, so that it is read strongly.
+
+    A strong read costs twice; what has not changed lately reads the same either way.
+    """
+    return any(search.table(kind).touched(eid) for kind in ("session", "dataset"))
+
+
+def _check_match(data: Mapping[str, Any], key: str, call: Call) -> None:
+    """Refuse a change of a session that was changed since the client read it (If-Match)."""
+    wanted = call.request.headers.get("if-match")
+    if not wanted:
+        return
+    row = search.table("session").get(key.lower())
+    if row and wanted.strip('" ') != str(row.get("version")):
+        raise ApiError(412, "The session was changed since you read it; read it again.")
+
+
+def short_row(row: Row, call: Call) -> Body:
+    """Return a session as rows of lists show it."""
+    return {
+        "id": row["id"],
+        "subject": row["subject"],
+        "start_time": row["start_time"],
+        "number": row["number"],
+        "lab": row["lab"],
+        "projects": list(row["projects"]),
+        "url": call.url(f"/sessions/{row['id']}"),
+        "task_protocol": row["task_protocol"],
+    }
+
+
+def _show(shown: Body, row: Row, call: Call) -> Body:
+    if "_session" not in row:
+        return short_row(row, call)
+    return shown
+
+
+def _show_detail(shown: Body, row: Row, call: Call) -> Body:
+    from functions.api.resources.data import session_dataset
+
+    session: Session = row["_session"]
+    inside: Mapping[str, Sequence[Document]] = row["_inside"]
+    datasets: Sequence[Dataset] = row["_datasets"]
+    repositories = {r["name"]: r for r in search.table("data-repository").rows()}
+    shown["url"] = call.url(f"/sessions/{session.id}")
+    shown["auto_datetime"] = session.auto_datetime
+    shown["notes"] = _inner("note", inside, call)
+    shown["wateradmin_session_related"] = [
+        {
+            "id": each.id,
+            "name": each.body.get("name") or "",
+            "water_type": each.body.get("water_type"),
+            "water_administered": each.body.get("water_administered"),
+        }
+        for each in inside.get("watering", ())
+    ]
+    shown["data_dataset_session_related"] = [
+        session_dataset(session, item, repositories, call)
+        for item in datasets
+        if downloadable(item, repositories)
+    ]
+    shown["probe_insertion"] = _inner("insertion", inside, call)
+    shown["field_of_view"] = _inner("field-of-view", inside, call)
+    return shown
+
+
+def downloadable(item: Dataset, repositories: Mapping[str, Row]) -> bool:
+    """Return whether a repository for everybody has the file, once there is any such."""
+    if not any(each.get("globus_is_personal") is False for each in repositories.values()):
+        return True
+    return any(
+        record[1]
+        and (
+            record[0] is None or not (repositories.get(record[0]) or {}).get("globus_is_personal")
+        )
+        for record in item.records or []
+    )
+
+
+def _inner(kind: str, inside: Mapping[str, Sequence[Document]], call: Call) -> list[Body]:
+    resource = KINDS[kind]
+    return [values.show(resource, each.body, call) for each in inside.get(kind, ())]
+
+
+SESSION = Resource(
+    path="sessions",
+    kind="session",
+    model="actions.session",
+    access=Access(read="public", rig="read create change", worker="read change"),
+    lab="lab",
+    public_by="id",
+    store=Sessions(),
+    fields={
+        "subject": ref("subject", required=True, null=False),
+        "users": refs("user"),
+        "location": ref("location"),
+        "procedures": refs("procedure"),
+        "lab": ref("lab"),
+        "projects": refs("project"),
+        "type": text(null=True, maximum=255),
+        "task_protocol": text(maximum=1023),
+        "number": integer(minimum=0, maximum=999),
+        "start_time": datetime(),
+        "end_time": datetime(),
+        "narrative": text(),
+        "parent_session": ref("session", by="url"),
+        "n_trials": integer(minimum=0),
+        "n_correct_trials": integer(minimum=0),
+        "extended_qc": json(),
+        "qc": choice(QC, default=0, null=False),
+        "json": json(),
+        "auto_datetime": datetime(read_only=True),
+        "name": text(null=True, read_only=True, hidden=False),
+        "public": flag(param=False),
+        "embargo_until": date(param=False),
+        "synthetic": flag(param=False),
+    },
+    filters={
+        "id": "id",
+        "name": "name__icontains",
+        "json": "json",
+        "extended_qc": "extended_qc",
+        "subject": "subject__iexact",
+        "nickname": "subject__iexact",
+        "lab": "lab__iexact",
+        "location": "location__icontains",
+        "task_protocol": "task_protocol__icontains",
+        "procedures": "procedures__icontains",
+        "project": "projects__icontains",
+        "projects": "projects__icontains",
+        "type": "type__iexact",
+        "users": _users,
+        "date_range": _date_range,
+        "parent_session": _parent,
+        "dataset_types": _dataset_types,
+        "datasets": _datasets,
+        "dataset_qc_lte": _dataset_qc,
+        "performance_gte": _performance("performance_gte", "gte"),
+        "performance_lte": _performance("performance_lte", "lte"),
+        "qc": _qc,
+        "tag": _tag,
+        "histology": _histology,
+        "atlas_acronym": atlas("acronym"),
+        "atlas_id": atlas("id"),
+        "atlas_name": atlas("name"),
+    },
+    reverse={
+        "data_dataset_session_related": ("dataset", "session", "id"),
+        "datasets": ("dataset", "session", "id"),
+        "probe_insertion": ("insertion", "session", "id"),
+        "field_of_view": ("field-of-view", "session", "id"),
+        "tasks": ("task", "session", "id"),
+        "wateradmin_session_related": ("watering", "session", "id"),
+    },
+    show=_show,
+    show_detail=_show_detail,
+    example={"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": 1},
+)
+declare(SESSION)

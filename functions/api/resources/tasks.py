@@ -1,0 +1,166 @@
+"""Tasks as ibllib reads and patches them; claims and leases are in `routes.claims`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from functions.api import permissions, values
+from functions.api.declarations import (
+    Access,
+    Body,
+    Field,
+    Resource,
+    Row,
+    datetime,
+    declare,
+    integer,
+    json,
+    number,
+    ref,
+    text,
+)
+from functions.api.errors import Invalid, not_found
+from functions.api.stores import Store
+from shared.records import search
+from shared.records.errors import Exists, NotFound
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+STATUSES = (
+    *("Waiting", "Held", "Started", "Errored"),
+    *("Abandoned", "Empty", "Incomplete", "Complete"),
+)
+SMALL = 32_767
+
+
+class Tasks(Store):
+    """Tasks, changed only through the state machine of `shared.records.tasks`."""
+
+    def get(self, resource: Resource, key: str, call: Call) -> Body:
+        """Return a task with its log.
+
+        Raises
+        ------
+        ApiError
+            404.
+        """
+        from shared.records import tasks
+
+        try:
+            return tasks.row(tasks.get(key.lower()), full=True)
+        except NotFound:
+            raise not_found("Task") from None
+
+    def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
+        """Create a task; the same session, graph, name and arguments make the same task.
+
+        Raises
+        ------
+        Invalid
+            400.
+        """
+        from shared.records import tasks
+
+        body = values.read_body(resource, data, call, partial=False)
+        session = search.table("session").get(body["session"]) or {}
+        permissions.check_lab(call.who, session["lab"])
+        given = {name: value for name, value in body.items() if name in data}
+        return self._worded(lambda: tasks.create(session["id"], session["lab"], given))
+
+    def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
+        """Change a task, its status by the state machine.
+
+        Raises
+        ------
+        ApiError
+            404, 403, 400.
+        """
+        from shared.records import tasks
+
+        present = self.get(resource, key, call)
+        permissions.check_lab(call.who, present["lab"])
+        new = values.read_body(resource, data, call, partial=True)
+        return self._worded(lambda: tasks.patch(present["id"], new, call.who.username))
+
+    def delete(self, resource: Resource, key: str, call: Call) -> None:
+        """Delete a task.
+
+        Raises
+        ------
+        ApiError
+            404, 403.
+        """
+        from shared.records import tasks
+
+        present = self.get(resource, key, call)
+        permissions.check_lab(call.who, present["lab"])
+        tasks.delete(present["id"])
+
+    def _worded(self, write: Any) -> Body:
+        from shared.records import tasks
+
+        try:
+            return tasks.row(write(), full=True)
+        except NotFound:
+            raise not_found("Task") from None
+        except Exists as error:
+            raise Invalid(
+                {"non_field_errors": [str(error)], "existing": [str(error.key)]}
+            ) from None
+        except tasks.Invalid as error:
+            name, _, message = str(error).partition(": ")
+            raise Invalid({name: [message]}) from None
+
+
+def _status(value: Any) -> None:
+    if value not in STATUSES:
+        raise ValueError(f'"{value}" is not a valid choice.')
+
+
+def _show(shown: Body, row: Row, call: Call) -> Body:
+    return {
+        "id": row["id"],
+        **shown,
+        "parents": list(row.get("parents") or []),
+        "lab": row.get("lab"),
+        "attempt": row.get("attempt"),
+    }
+
+
+declare(
+    Resource(
+        path="tasks",
+        kind="task",
+        model="jobs.task",
+        access=Access(worker="read create change", rig="read"),
+        lab="session",
+        store=Tasks(),
+        fields={
+            "name": text(null=True, maximum=64),
+            "executable": text(null=True, maximum=128),
+            "graph": text(null=True, maximum=64),
+            "status": text(default="Waiting", check=_status),
+            "priority": integer(maximum=SMALL),
+            "io_charge": integer(maximum=SMALL),
+            "level": integer(maximum=SMALL),
+            "gpu": integer(maximum=SMALL),
+            "cpu": integer(maximum=SMALL),
+            "ram": integer(maximum=SMALL),
+            "time_out_secs": integer(maximum=SMALL),
+            "time_elapsed_secs": number(),
+            "log": text(null=True, indexed=False),
+            "session": ref("session", by="id", required=True, null=False),
+            "version": text(null=True, maximum=64),
+            "parents": Field("json", default=()),
+            "arguments": json(),
+            "data_repository": ref("data-repository"),
+            "datetime": datetime(read_only=True),
+        },
+        filters={"lab": "session__lab"},
+        order=("level", "-priority", "-session_start", "id"),
+        show=_show,
+        example={"session": "<session id>", "executable": "task.trials", "graph": "local"},
+    ),
+)

@@ -1,0 +1,1 @@
+"""Routes that are not plain create, read, update, delete: one blueprint per module."""

@@ -1,0 +1,191 @@
+"""Where the records of a resource are kept: documents by default, else a store of their own.
+
+A store has ``get``, ``create``, ``create_many``, ``update``, ``delete``; ``fill`` completes the
+rows of a page with what the index does not hold, and ``narrow`` answers look-ups by key straight
+from the table.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from functions.api import permissions, values
+from functions.api.declarations import Body, Resource, Row
+from functions.api.errors import ApiError, Invalid, not_found
+from shared.records import documents, search
+from shared.records.errors import Exists, NotFound
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+
+class Store:
+    """What a store does unless it says otherwise."""
+
+    def fill(self, resource: Resource, rows: list[Body], call: Call) -> list[Body]:
+        """Return the rows of a page, completed."""
+        return rows
+
+    def narrow(self, resource: Resource, wheres: Sequence[Where], call: Call) -> list[Body] | None:
+        """Return all rows if the conditions name their keys, else None."""
+        return None
+
+    def create_many(self, resource: Resource, data: Sequence[Any], call: Call) -> list[Body]:
+        """Create several records."""
+        for each in data:
+            if not isinstance(each, dict):
+                raise ApiError(400, "Every item of the list must be a JSON object.")
+        return [self.create(resource, each, call) for each in data]
+
+    def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
+        """Create a record."""
+        raise NotImplementedError
+
+
+class Documents(Store):
+    """Records that are documents."""
+
+    def get(self, resource: Resource, key: str, call: Call) -> Body:
+        """Return a record by its key or its id.
+
+        Raises
+        ------
+        ApiError
+            404.
+        """
+        found = search.table(resource.kind).get(key)
+        if found is None and resource.key != "id" and values.is_uuid(key):
+            named = values.key_of(resource.kind, key)
+            found = search.table(resource.kind).get(named) if named else None
+        if found is None:
+            raise not_found(resource.name)
+        return found
+
+    def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
+        """Create a record from what a client sent.
+
+        Raises
+        ------
+        Invalid
+            400 with messages per field, also if the record exists.
+        """
+        body = values.read_body(resource, data, call, partial=False)
+        body["id"] = data["id"] if values.is_uuid(data.get("id")) else str(uuid.uuid4())
+        if resource.prepare:
+            body = resource.prepare(body, None, call)
+        lab = values.lab_of(resource, body)
+        if call.rule.own_lab:
+            permissions.check_lab(call.who, lab)
+        body = values.localise(resource, body, lab)
+        key = str(body[resource.key])
+        try:
+            documents.create(
+                resource.kind,
+                key,
+                body,
+                who=call.who.username,
+                unique=unique_values(resource, body),
+                parent=resource.parent(body) if resource.parent else None,
+                place=resource.place(body) if resource.place else None,
+            )
+        except Exists as error:
+            raise taken(resource, error) from None
+        if resource.after:
+            resource.after(body, None, call)
+        return body
+
+    def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
+        """Change a record; absent fields stay as they are.
+
+        Raises
+        ------
+        ApiError
+            404, 403 if it is not of the caller's lab, 400 with messages per field.
+        """
+        present = self.get(resource, key, call)
+        key = str(present[resource.key])
+        new = values.read_body(resource, data, call, partial=True)
+        if resource.key != "id" and new.get(resource.key, key) != key:
+            raise Invalid({resource.key: [f"A {resource.kind} cannot be renamed."]})
+        before: Body = {}
+
+        def edit(body: Body) -> Body:
+            before.update(body)
+            changed = {**body, **new}
+            if resource.prepare:
+                changed = resource.prepare(changed, body, call)
+            if call.rule.own_lab:
+                permissions.check_lab(call.who, values.lab_of(resource, body))
+            lab = values.lab_of(resource, changed)
+            if call.rule.own_lab:
+                permissions.check_lab(call.who, lab)
+            return values.localise(resource, changed, lab)
+
+        try:
+            item = documents.update(
+                resource.kind,
+                key,
+                edit,
+                who=call.who.username,
+                unique=lambda body: unique_values(resource, body),
+                parent=resource.parent,
+            )
+        except NotFound:
+            raise not_found(resource.name) from None
+        except Exists as error:
+            raise taken(resource, error) from None
+        if resource.after:
+            resource.after(item.body, before, call)
+        return item.body
+
+    def delete(self, resource: Resource, key: str, call: Call) -> None:
+        """Delete a record.
+
+        Raises
+        ------
+        ApiError
+            404, 403.
+        """
+        body = self.get(resource, key, call)
+        if call.rule.own_lab:
+            permissions.check_lab(call.who, values.lab_of(resource, body))
+        if resource.allow_delete:
+            resource.allow_delete(body, call)
+        try:
+            documents.delete(
+                resource.kind,
+                str(body[resource.key]),
+                who=call.who.username,
+                unique=lambda old: unique_values(resource, old),
+            )
+        except NotFound:
+            raise not_found(resource.name) from None
+
+
+def unique_values(resource: Resource, body: Row) -> list[tuple[str, str]]:
+    """Return the (fields, values) that no other record of the kind may have."""
+    found = []
+    for names in resource.unique:
+        parts = [body.get(name) for name in names]
+        if all(part not in (None, "") for part in parts):
+            found.append(("+".join(names), "\x1f".join(str(part) for part in parts)))
+    return found
+
+
+def taken(resource: Resource, error: Exists) -> Invalid:
+    """Return the answer to a record whose identity is taken."""
+    if resource.key != "id" and "already exists" in str(error) and "with this" not in str(error):
+        message = f"{resource.kind} with this {resource.key} already exists."
+        return Invalid({resource.key: [message]})
+    return Invalid({"non_field_errors": [str(error)]})
+
+
+DOCUMENTS = Documents()
+
+
+def store_of(resource: Resource) -> Any:
+    """Return the store of a resource."""
+    return resource.store or DOCUMENTS

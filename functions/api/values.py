@@ -1,0 +1,351 @@
+"""Values of fields: read from a client's JSON into what is stored, and shown again.
+
+Messages are those of the Alyx REST contract (Django REST framework's), since clients show them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from functions.api.declarations import KINDS, Body, Field, Resource, Row
+from functions.api.errors import Invalid
+from shared.records import search, times
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+MAX_TEXT = 200_000
+MAX_JSON = 300_000
+"""Most characters of a text and of a JSON value; an item of the table holds 400 KB."""
+
+
+def is_uuid(value: Any) -> bool:
+    """Return whether a value is the text of a UUID, with dashes."""
+    try:
+        return str(uuid.UUID(value)) == value.lower()
+    except (ValueError, AttributeError, TypeError):
+        return False
+
+
+def last_part(value: str) -> str:
+    """Return the last part of an address, which ends in the record's key."""
+    return unquote(value.rstrip("/").rpartition("/")[2])
+
+
+def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partial: bool) -> Body:
+    """Return the valid fields of a body; unknown and read-only ones are ignored.
+
+    Parameters
+    ----------
+    resource : Resource
+    data : mapping
+        What the client sent.
+    call : Call
+    partial : bool
+        Whether absent fields stay as they are.
+
+    Raises
+    ------
+    Invalid
+        400 with a message per field.
+    """
+    problems: dict[str, list[str]] = {}
+    body: Body = {}
+    for name, spec in resource.fields.items():
+        if spec.read_only:
+            continue
+        if name not in data:
+            if partial:
+                continue
+            if spec.required:
+                problems[name] = ["This field is required."]
+                continue
+            default = spec.default(call) if callable(spec.default) else spec.default
+            body[name] = list(default) if isinstance(default, tuple) else default
+            continue
+        try:
+            body[name] = read(spec, data[name], call)
+        except ValueError as error:
+            problems[name] = [str(error)]
+    if problems:
+        raise Invalid(problems)
+    return body
+
+
+def read(spec: Field, value: Any, call: Call) -> Any:
+    """Return a valid value of a field.
+
+    Raises
+    ------
+    ValueError
+        With the message for the client.
+    """
+    if spec.many:
+        if value is None or value == "":
+            return []
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if not isinstance(value, list):
+            raise ValueError(f'Expected a list of items but got type "{type(value).__name__}".')
+        found = [_reference(spec, each, call) for each in value]
+        return list(dict.fromkeys(found))
+    if value is None or (value == "" and spec.type not in ("text", "json")):
+        if not spec.null:
+            if spec.type == "text" and value is None and not spec.required:
+                return None if spec.default is None else spec.default
+            raise ValueError("This field may not be null.")
+        return None
+    value = _READERS[spec.type](spec, value, call)
+    if spec.check:
+        spec.check(value)
+    return value
+
+
+def _text(spec: Field, value: Any, call: Call) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError("Not a valid string.")
+    value = str(value)
+    if "\0" in value:
+        raise ValueError("Null characters are not allowed.")
+    if spec.required and not value.strip():
+        raise ValueError("This field may not be blank.")
+    most = int(spec.maximum or MAX_TEXT)
+    if len(value) > most:
+        raise ValueError(f"Ensure this field has no more than {most} characters.")
+    return value
+
+
+def _bounded(spec: Field, value: float) -> None:
+    if spec.maximum is not None and value > spec.maximum:
+        raise ValueError(f"Ensure this value is less than or equal to {spec.maximum}.")
+    if spec.minimum is not None and value < spec.minimum:
+        raise ValueError(f"Ensure this value is greater than or equal to {spec.minimum}.")
+
+
+def _int(spec: Field, value: Any, call: Call) -> int:
+    try:
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+            raise ValueError
+        found = int(value.strip()) if isinstance(value, str) and len(value) < 30 else int(value)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError("A valid integer is required.") from None
+    _bounded(spec, found)
+    if abs(found) > 2**63 - 1:
+        raise ValueError("A valid integer is required.")
+    return found
+
+
+def _float(spec: Field, value: Any, call: Call) -> float:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        found = float(value)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError("A valid number is required.") from None
+    if not math.isfinite(found):
+        raise ValueError("A valid number is required.")
+    _bounded(spec, found)
+    return int(found) if isinstance(value, int) else found
+
+
+def _bool(spec: Field, value: Any, call: Call) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if isinstance(value, bool):
+        return value
+    try:
+        return known[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError("Must be a valid boolean.") from None
+
+
+def _date(spec: Field, value: Any, call: Call) -> str:
+    try:
+        return dt.date.fromisoformat(value[:10] if isinstance(value, str) else value).isoformat()
+    except (ValueError, TypeError):
+        raise ValueError(
+            "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
+        ) from None
+
+
+def _datetime(spec: Field, value: Any, call: Call) -> str:
+    """Return the text as sent; the record's lab decides what instant it is (see `localise`)."""
+    try:
+        times.instant(value)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        raise ValueError(
+            "Datetime has wrong format. Use one of these formats instead: "
+            "YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
+        ) from None
+    return str(value)
+
+
+def _json(spec: Field, value: Any, call: Call) -> Any:
+    if isinstance(value, str) and value.strip()[:1] in ("{", "["):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("Value must be valid JSON.") from None
+    if len(json.dumps(value)) > MAX_JSON:
+        raise ValueError(f"Ensure this field has no more than {MAX_JSON} characters.")
+    return value
+
+
+def _choice(spec: Field, value: Any, call: Call) -> Any:
+    for name, stored in (spec.choices or {}).items():
+        if value == stored or (isinstance(value, str) and value.upper() == name.upper()):
+            return stored
+        if isinstance(value, str) and value == str(stored):
+            return stored
+    raise ValueError(f'"{value}" is not a valid choice.')
+
+
+def _uuid(spec: Field, value: Any, call: Call) -> str:
+    if not is_uuid(value):
+        raise ValueError("Must be a valid UUID.")
+    return str(value).lower()
+
+
+def _floats(spec: Field, value: Any, call: Call) -> list[float]:
+    if not isinstance(value, list):
+        raise ValueError(f'Expected a list of items but got type "{type(value).__name__}".')
+    return [_float(spec, each, call) for each in value]
+
+
+def _reference(spec: Field, value: Any, call: Call) -> str:
+    """Return the key of the record that a name, id or address means."""
+    if not isinstance(value, (str, int)) or isinstance(value, bool):
+        raise ValueError("Incorrect type. Expected the name or id of a record.")
+    given = str(value)
+    key = last_part(given) if "/" in given and spec.by != "name" else given
+    found = key_of(spec.to, key)
+    if found is None and "/" in given:
+        found = key_of(spec.to, last_part(given))
+    if found is None:
+        resource = KINDS[spec.to]
+        if spec.by == "url":
+            raise ValueError("Invalid hyperlink - Object does not exist.")
+        if resource.key == "id":
+            raise ValueError(f'Invalid pk "{given}" - object does not exist.')
+        raise ValueError(f"Object with {resource.key}={given} does not exist.")
+    return found
+
+
+def key_of(kind: str, value: str) -> str | None:
+    """Return the key of the record of a kind that has this key or id; None if there is none."""
+    resource = KINDS[kind]
+    if kind == "dataset":
+        from shared.records import sessions
+        from shared.records.errors import NotFound
+
+        try:
+            return sessions.find_dataset(value)[1].uuid if is_uuid(value) else None
+        except NotFound:
+            return None
+    table = search.table(kind)
+    if table.get(value) is not None:
+        return value
+    if resource.key != "id" and is_uuid(value):
+        found = table.select([search.Where("id", "exact", value)])
+        if len(found):
+            return found.page(0, 1)[0][resource.key]
+    return None
+
+
+_READERS = {
+    "text": _text,
+    "int": _int,
+    "float": _float,
+    "bool": _bool,
+    "date": _date,
+    "datetime": _datetime,
+    "json": _json,
+    "choice": _choice,
+    "uuid": _uuid,
+    "floats": _floats,
+    "ref": _reference,
+}
+
+
+def localise(resource: Resource, body: Body, lab: str | None) -> Body:
+    """Return a body with its instants placed in the lab's time zone."""
+    names = [n for n, f in resource.fields.items() if f.type == "datetime" and body.get(n)]
+    if not names:
+        return body
+    zone = zone_of(lab)
+    return {**body, **{name: times.instant(body[name], zone) for name in names}}
+
+
+def zone_of(lab: str | None) -> str | None:
+    """Return the time zone of a lab; None (UTC) if it is not known."""
+    row = search.table("lab").get(lab) if lab else None
+    return row.get("timezone") if row else None
+
+
+def lab_of(resource: Resource, body: Row) -> str | None:
+    """Return the lab that a record belongs to; None if it belongs to all."""
+    if resource.kind == "lab":
+        return body.get("name")
+    if resource.lab == "lab":
+        return body.get("lab")
+    if not resource.lab:
+        return None
+    key = body.get(resource.lab)
+    if not key:
+        return None
+    other = KINDS[resource.fields[resource.lab].to]
+    row = search.table(other.kind).get(key)
+    return lab_of(other, row) if row else None
+
+
+def show(resource: Resource, row: Row, call: Call, *, detail: bool = False) -> Body:
+    """Return a stored row as clients are shown it.
+
+    Parameters
+    ----------
+    resource : Resource
+    row : mapping
+        As in the index or the table.
+    call : Call
+    detail : bool
+        Whether as the answer of ``read`` rather than ``list``.
+    """
+    shown: Body = {}
+    names = resource.shown or tuple(resource.fields)
+    for name in names if not detail else dict.fromkeys([*names, *resource.fields]):
+        spec = resource.fields.get(name)
+        if spec is None or spec.hidden:
+            continue
+        shown[name] = show_value(spec, row.get(name), call)
+    if "id" in row and "id" not in shown and resource.key == "id":
+        shown = {"id": row["id"], **shown}
+    if resource.show:
+        shown = resource.show(shown, row, call)
+    if detail and resource.show_detail:
+        shown = resource.show_detail(shown, row, call)
+    return shown
+
+
+def show_value(spec: Field, value: Any, call: Call) -> Any:
+    """Return a stored value as clients are shown it."""
+    if spec.many:
+        items = value or []
+        return [_link(spec, each, call) for each in items] if spec.by == "url" else list(items)
+    if value is None:
+        return None
+    if spec.type == "datetime":
+        return times.naive(value)
+    if spec.type == "choice":
+        return next((name for name, each in (spec.choices or {}).items() if each == value), value)
+    if spec.type == "ref" and spec.by == "url":
+        return _link(spec, value, call)
+    return value
+
+
+def _link(spec: Field, key: str, call: Call) -> str:
+    return call.url(f"/{KINDS[spec.to].path}/{key}")

@@ -1,0 +1,135 @@
+"""The lists every installation begins with: dataset types, formats, water types and the like.
+
+Names are those of the Alyx REST contract and the ONE convention, since clients send them.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shared.records import documents, search
+from shared.records.errors import Exists
+
+WATER_TYPES = (
+    "Water",
+    "Water 10% Sucrose",
+    "Water 15% Sucrose",
+    "Citric Acid Water 2%",
+    "Citric Acid Water 3%",
+    "Hydrogel",
+    "Hydrogel 5% Citric Acid",
+)
+PROCEDURES = (
+    "Behavior training/tasks",
+    "Ephys recording with acute probe(s)",
+    "Ephys recording with chronic probe(s)",
+    "Headplate implant",
+    "Craniotomy",
+    "Histology",
+    "Imaging",
+    "Injection",
+    "Weighing",
+)
+SPECIES = (("Mus musculus", "mouse"), ("Rattus norvegicus", "rat"))
+STRAINS = ("C57BL/6J",)
+PROBE_MODELS = ("3A", "3B1", "3B2", "NP2.1", "NP2.4")
+COORDINATE_SYSTEMS = ("Allen CCF v3", "IBL-Allen")
+IMAGING_TYPES = ("mesoscope",)
+REPOSITORY_TYPES = ("Fileserver", "S3 bucket")
+
+
+def rows() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the records as (kind, key, body)."""
+    from shared.alf.dataset_types import DATA_FORMATS, DATASET_TYPES
+
+    for each in DATASET_TYPES.values():
+        body = {
+            "name": each.name,
+            "filename_pattern": each.filename_pattern.lower(),
+            "description": each.description,
+            "created_by": None,
+        }
+        yield "dataset-type", each.name, body
+    for format_ in DATA_FORMATS.values():
+        extension = f".{format_.extension}" if format_.extension else ""
+        body = {
+            "name": format_.name,
+            "file_extension": extension,
+            "description": format_.description,
+        }
+        yield "data-format", format_.name, body
+    for name, nickname in SPECIES:
+        yield "species", name, {"name": name, "nickname": nickname}
+    for kind, names in (
+        ("water-type", WATER_TYPES),
+        ("procedure", PROCEDURES),
+        ("strain", STRAINS),
+        ("probe-model", PROBE_MODELS),
+        ("coordinate-system", COORDINATE_SYSTEMS),
+        ("imaging-type", IMAGING_TYPES),
+        ("data-repository-type", REPOSITORY_TYPES),
+    ):
+        for name in names:
+            yield kind, name, {"name": name, "description": ""}
+
+
+def load(who: str = "installation") -> int:
+    """Create the records that are not there yet; return how many were."""
+    search.begin()
+    made = 0
+    for kind, key, body in rows():
+        if search.table(kind).get(key) is None:
+            try:
+                documents.create(kind, key, body, who=who)
+                made += 1
+            except Exists:
+                continue
+    return made
+
+
+def load_brain_regions(path: Path, who: str = "installation") -> int:
+    """Create the brain regions of a table (CSV: id, acronym, name, parent), e.g. the Allen CCF.
+
+    Returns
+    -------
+    int
+        How many were not there yet.
+    """
+    made = 0
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            parent = row.get("parent") or row.get("parent_structure_id") or ""
+            body = {
+                "id": int(float(row["id"])),
+                "acronym": row["acronym"],
+                "name": row["name"],
+                "parent": int(float(parent)) if parent.strip() else None,
+                "ontology": 1,
+                "description": "",
+            }
+            try:
+                documents.create("brain-region", str(body["id"]), body, who=who)
+                made += 1
+            except Exists:
+                continue
+    return made
+
+
+def lab_repository(lab: str) -> tuple[str, dict[str, Any]]:
+    """Return the (name, body) of the repository of a lab's files in the data bucket."""
+    folder = f"/data/{lab}/Subjects/"
+    body = {
+        "name": f"aws_{lab}",
+        "repository_type": None,
+        "hostname": "",
+        "data_url": folder,  # below the API's own address
+        "globus_path": folder,
+        "globus_is_personal": False,
+        "globus_endpoint_id": None,
+        "timezone": "UTC",
+        "json": None,
+    }
+    return body["name"], body

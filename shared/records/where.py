@@ -1,0 +1,191 @@
+"""Conditions on a field: one definition, tried on single values or on distinct values of a column.
+
+The lookups are those of the Alyx REST contract's ``?django=`` language. Nothing is evaluated: a
+lookup is one of the functions below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+Test = Callable[[Any], bool]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _comparable(value: Any, other: Any) -> bool:
+    number = (int, float)
+    return (isinstance(value, str) and isinstance(other, str)) or (
+        isinstance(value, number) and isinstance(other, number)
+    )
+
+
+def _exact(value: Any) -> Test:
+    if value is None:
+        return lambda x: x is None
+    if isinstance(value, bool):
+        return lambda x: x is value or (not isinstance(x, bool) and x == value)
+    return lambda x: (
+        x == value or (x is not None and type(x) is not type(value) and _same(x, value))
+    )
+
+
+def _same(x: Any, value: Any) -> bool:
+    """Compare values of different types as their texts: 1 and "1" are the same number."""
+    return not isinstance(x, (list, dict)) and str(x) == str(value)
+
+
+def _compare(name: str, value: Any) -> Test:
+    tests: dict[str, Test] = {
+        "lt": lambda x: x < value,
+        "lte": lambda x: x <= value,
+        "gt": lambda x: x > value,
+        "gte": lambda x: x >= value,
+    }
+    test = tests[name]
+    return lambda x: _comparable(x, value) and test(x)
+
+
+def _in(value: Iterable[Any]) -> Test:
+    wanted = set(value)
+    texts = {str(each) for each in wanted if each is not None}
+    return lambda x: (
+        not isinstance(x, (list, dict)) and (x in wanted or (x is not None and str(x) in texts))
+    )
+
+
+def _range(value: Any) -> Test:
+    low, high = value
+    return lambda x: _comparable(x, low) and _comparable(x, high) and low <= x <= high
+
+
+def _fold(value: Any) -> str:
+    return _text(value).casefold()
+
+
+LOOKUPS: Mapping[str, Callable[[Any], Test]] = {
+    "exact": _exact,
+    "iexact": lambda v: (
+        (lambda x: x is None) if v is None else lambda x: x is not None and _fold(x) == _fold(v)
+    ),
+    "contains": lambda v: lambda x: x is not None and _text(v) in _text(x),
+    "icontains": lambda v: lambda x: x is not None and _fold(v) in _fold(x),
+    "startswith": lambda v: lambda x: x is not None and _text(x).startswith(_text(v)),
+    "istartswith": lambda v: lambda x: x is not None and _fold(x).startswith(_fold(v)),
+    "endswith": lambda v: lambda x: x is not None and _text(x).endswith(_text(v)),
+    "iendswith": lambda v: lambda x: x is not None and _fold(x).endswith(_fold(v)),
+    "in": _in,
+    "range": _range,
+    "isnull": lambda v: lambda x: (x is None) == bool(v),
+    "lt": lambda v: _compare("lt", v),
+    "lte": lambda v: _compare("lte", v),
+    "gt": lambda v: _compare("gt", v),
+    "gte": lambda v: _compare("gte", v),
+    "test": lambda v: v,
+}
+"""Lookup name to a function that takes the wanted value and returns the test."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """A condition: a field's value, or any of its values, must pass a lookup.
+
+    Attributes
+    ----------
+    field : str
+        Field of the row.
+    lookup : str
+        One of `LOOKUPS`; ``test`` takes a function as its value.
+    value : any
+        What to compare with.
+    negate : bool
+        Whether rows that pass are left out instead.
+    path : tuple of str
+        Keys below a JSON field.
+    """
+
+    field: str
+    lookup: str
+    value: Any = None
+    negate: bool = False
+    path: tuple[str, ...] = ()
+
+    def positive(self) -> Where:
+        """Return the condition without its negation."""
+        return replace(self, negate=False) if self.negate else self
+
+    @property
+    def cost(self) -> int:
+        """Rough cost: 1 cheap, 2 needs JSON or a pattern to be read per value."""
+        return 2 if self.path or self.lookup == "test" else 1
+
+    def test(self) -> Test:
+        """Return the test of a single value, negation left aside."""
+        test = LOOKUPS[self.lookup](self.value)
+        if not self.path:
+            return test
+        return lambda value: test(_dig(value, self.path))
+
+    def on_values(self, values: Iterable[Any], thaw: Callable[[Any], Any]) -> Iterator[bool]:
+        """Yield for each value whether a row that has it alone fulfils the condition."""
+        test, negate = self.test(), self.negate
+        return (test(thaw(value)) != negate for value in values)
+
+    def on_value(self, value: Any) -> bool:
+        """Return whether a row with this value (or list of values) fulfils the condition."""
+        return self.compiled()(value)
+
+    def compiled(self) -> Test:
+        """Return the test of a row's value or list of values, negation included."""
+        test, negate = self.test(), self.negate
+        if self.path:
+            return lambda value: test(value) != negate
+
+        def passes(value: Any) -> bool:
+            if isinstance(value, list):
+                return any(test(each) for each in value or [None]) != negate
+            return test(value) != negate
+
+        return passes
+
+    def on_array(self, values: Any, missing: Any) -> Any:
+        """Return a mask of an integer array for comparisons, None for other lookups.
+
+        Parameters
+        ----------
+        values, missing : ndarray
+            The numbers, and which of them stand for None.
+        """
+        value = self.value
+        if self.lookup == "isnull":
+            found = missing == bool(value)
+        elif self.lookup not in ("exact", "lt", "lte", "gt", "gte") or not isinstance(
+            value, (int, float)
+        ):
+            return None
+        else:
+            compare = {
+                "exact": values.__eq__,
+                "lt": values.__lt__,
+                "lte": values.__le__,
+                "gt": values.__gt__,
+                "gte": values.__ge__,
+            }[self.lookup]
+            found = compare(value) & ~missing
+        return ~found if self.negate else found
+
+
+def _dig(value: Any, path: tuple[str, ...]) -> Any:
+    """Return what is at some keys below a JSON value, None if it is not there."""
+    for key in path:
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value

@@ -1,0 +1,181 @@
+"""The API with an empty table, two labs and a user of each role."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from functions.api import auth
+from functions.api.app import app
+from shared.records import aws, documents, reference, search
+from tests.api import gateway
+
+PASSWORD = "correct horse"
+LABS = ("fimbrialab", "septumlab")
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.raw) if self.raw else None
+
+
+@dataclass
+class Api:
+    """Calls the API through its Lambda entry point, as some user."""
+
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        user: str | None = "fimbrialab_member",
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        fields = {"Content-Type": "application/json", "Accept": "application/json"}
+        if user:
+            fields["Authorization"] = f"Token {self.token(user)}"
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body else b""
+        answer = gateway.call(app, method, path, fields | (headers or {}), raw)
+        return Answer(*answer)
+
+    def token(self, user: str) -> str:
+        if user not in self.tokens:
+            self.tokens[user] = auth.issue(user)
+        return self.tokens[user]
+
+    def ok(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        answer = self(method, path, body, **options)
+        assert answer.status in (200, 201, 204), (answer.status, answer.raw[:500])
+        return answer.body
+
+
+def make_users() -> None:
+    def user(name: str, role: str, labs: list[str], **more: Any) -> None:
+        body = {
+            "username": name,
+            "role": role,
+            "lab": labs,
+            "is_active": True,
+            "is_public_user": False,
+            "email": f"{name}@example.org",
+            "allowed_users": [],
+            "is_stock_manager": False,
+        }
+        documents.create("user", name, {**body, **more}, who="test")
+
+    user("admin", "administrator", [])
+    user("visitor", "member", [], is_public_user=True)
+    for lab in LABS:
+        for role in ("member", "manager", "rig", "worker"):
+            user(f"{lab}_{role}", role, [lab])
+
+
+@pytest.fixture
+def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """The API in process, with labs, users and the usual lists."""
+    monkeypatch.setenv("FORNIX_API_URL", "http://fornix.test")
+    search.forget()
+    for lab in LABS:
+        name, repository = reference.lab_repository(lab)
+        documents.create("data-repository", name, repository, who="test")
+        documents.create(
+            "lab",
+            lab,
+            {
+                "name": lab,
+                "timezone": "Europe/Lisbon",
+                "repositories": [name],
+                "reference_weight_pct": 0.8,
+                "zscore_weight_pct": 0,
+            },
+            who="test",
+        )
+    make_users()
+    for kind, name in (
+        ("species", "Mus musculus"),
+        ("water-type", "Water"),
+        ("procedure", "Behavior training/tasks"),
+        ("procedure", "Histology"),
+        ("probe-model", "3B2"),
+        ("coordinate-system", "IBL-Allen"),
+        ("project", "demo"),
+    ):
+        documents.create(kind, name, {"name": name}, who="test")
+    for name, pattern in (
+        ("trials.table", "*trials.table*.pqt"),
+        ("spikes.times", "*spikes.times*.npy"),
+        ("wheel.position", "*wheel.position*.npy"),
+        ("unknown", ""),
+    ):
+        documents.create(
+            "dataset-type", name, {"name": name, "filename_pattern": pattern}, who="test"
+        )
+    for name in ("npy", "pqt"):
+        documents.create(
+            "data-format", name, {"name": name, "file_extension": f".{name}"}, who="test"
+        )
+    for lab, nickname in ((LABS[0], "FI_001"), (LABS[0], "FI_002"), (LABS[1], "SE_001")):
+        documents.create(
+            "subject",
+            nickname,
+            {
+                "nickname": nickname,
+                "lab": lab,
+                "sex": "M",
+                "birth_date": "2024-01-01",
+                "projects": [],
+                "responsible_user": f"{lab}_member",
+            },
+            who="test",
+        )
+    yield Api()
+    search.forget()
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """Address of an S3 server of this test process."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A data bucket, empty."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_url)
+    monkeypatch.setenv("FORNIX_DATA_BUCKET", "fornix-data-test")
+    aws.forget()
+    client = aws.client("s3")
+    client.create_bucket(Bucket="fornix-data-test")
+    yield "fornix-data-test"
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket="fornix-data-test"):
+        for item in page.get("Contents", []):
+            client.delete_object(Bucket="fornix-data-test", Key=item["Key"])
+    client.delete_bucket(Bucket="fornix-data-test")
+    aws.forget()
+
+
+@pytest.fixture
+def address(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Address of the API over a real socket."""
+    with gateway.serve(app) as url:
+        monkeypatch.setenv("FORNIX_API_URL", url)
+        yield url

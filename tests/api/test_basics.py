@@ -1,0 +1,271 @@
+"""Login, resources, sessions and datasets as a client sees them."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from functions.api import auth
+from tests.api.conftest import PASSWORD, Api
+
+
+def session(api: Api, **more: object) -> dict:
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": "001"}
+    return api.ok("POST", "/sessions", {**body, **more})
+
+
+def test_login_answers_exactly_as_alyx_does(api: Api) -> None:
+    auth.set_password("fimbrialab_member", PASSWORD)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    good = urlencode({"username": "fimbrialab_member", "password": PASSWORD}).encode()
+    answer = api("POST", "/auth-token", good, user=None, headers=form)
+    assert (answer.status, list(answer.body)) == (200, ["token"])
+    token = answer.body["token"]
+    assert len(token) == 40
+    assert set(token) <= set("0123456789abcdef")
+    me = api("GET", "/me", user=None, headers={"Authorization": f"Token {token}"})
+    assert me.body["username"] == "fimbrialab_member"
+    bad = urlencode({"username": "fimbrialab_member", "password": "nope"}).encode()
+    answer = api("POST", "/auth-token", bad, user=None, headers=form)
+    assert answer.status == 400
+    assert answer.body == {
+        "non_field_errors": ["Unable to log in with provided credentials."],
+        "status_code": 400,
+    }
+
+
+def test_missing_and_bad_tokens_are_403_in_alyx_words(api: Api) -> None:
+    answer = api("GET", "/subjects", user=None)
+    assert (answer.status, answer.body) == (
+        403,
+        {"detail": "Authentication credentials were not provided.", "status_code": 403},
+    )
+    answer = api("GET", "/subjects", user=None, headers={"Authorization": "Token abc"})
+    assert (answer.status, answer.body) == (403, {"detail": "Invalid token.", "status_code": 403})
+
+
+def test_wrong_method_and_unknown_record(api: Api) -> None:
+    answer = api("PATCH", "/labs", {})
+    assert answer.status == 405
+    assert answer.body == {"detail": 'Method "PATCH" not allowed.', "status_code": 405}
+    answer = api("GET", "/subjects/ghost")
+    assert (answer.status, answer.body) == (
+        404,
+        {"detail": "No Subject matches the given query.", "status_code": 404},
+    )
+
+
+def test_a_subject_is_created_read_patched_and_deleted(api: Api) -> None:
+    made = api.ok("POST", "/subjects", {"nickname": "FI_010", "lab": "fimbrialab", "extra": 1})
+    assert made["url"] == "http://fornix.test/subjects/FI_010"
+    assert (made["alive"], made["responsible_user"]) == (True, "fimbrialab_member")
+    patched = api.ok("PATCH", "/subjects/FI_010", {"death_date": "2024-05-01"})
+    assert patched["alive"] is False
+    alive = api.ok("GET", "/subjects?alive=True&lab=fimbrialab")
+    assert [row["nickname"] for row in alive["results"]] == ["FI_001", "FI_002"]
+    again = api("POST", "/subjects", {"nickname": "FI_010", "lab": "fimbrialab"})
+    assert again.status == 400
+    assert again.body["nickname"] == ["subject with this nickname already exists."]
+    assert api("DELETE", "/subjects/FI_010").status == 204
+    assert api("GET", "/subjects/FI_010").status == 404
+
+
+def test_field_errors_name_every_field(api: Api) -> None:
+    answer = api("POST", "/subjects", {"sex": "X", "birth_date": "yesterday"})
+    assert answer.body == {
+        "nickname": ["This field is required."],
+        "sex": ['"X" is not a valid choice.'],
+        "birth_date": ["Date has wrong format. Use one of these formats instead: YYYY-MM-DD."],
+        "lab": ["This field is required."],
+        "status_code": 400,
+    }
+    answer = api("POST", "/subjects", {"nickname": "a", "lab": "nowhere"})
+    assert answer.body["lab"] == ["Object with name=nowhere does not exist."]
+
+
+def test_a_session_has_alyx_fields_and_url(api: Api) -> None:
+    made = session(api, type="Experiment", projects=["demo"])
+    assert made["number"] == 1
+    assert made["start_time"] == "2024-07-01T10:00:00"
+    assert made["users"] == ["fimbrialab_member"]
+    assert made["url"] == f"http://fornix.test/sessions/{made['id']}"
+    assert made["qc"] == "NOT_SET"
+    assert made["data_dataset_session_related"] == []
+    (row,) = api.ok("GET", "/sessions?subject=fi_001")["results"]
+    assert row == {
+        "id": made["id"],
+        "subject": "FI_001",
+        "start_time": "2024-07-01T10:00:00",
+        "number": 1,
+        "lab": "fimbrialab",
+        "projects": ["demo"],
+        "url": made["url"],
+        "task_protocol": "",
+    }
+
+
+def test_put_accepts_a_partial_session_and_duplicates_are_refused(api: Api) -> None:
+    made = session(api)
+    put = api.ok("PUT", f"/sessions/{made['id']}", {"subject": "FI_001", "narrative": "fine"})
+    assert (put["narrative"], put["number"]) == ("fine", 1)
+    again = api("POST", "/sessions", {**_body(), "start_time": "2024-07-01T12:00:00"})
+    assert again.status == 400
+    assert again.body["existing"] == [made["id"]]
+
+
+def _body() -> dict:
+    return {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": "001"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "subject=FI_001",
+        "nickname=fi_001",
+        "lab=FIMBRIALAB",
+        "date_range=2024-07-01,2024-07-01",
+        "date_range=1677-09-21,2262-04-11",
+        "number=001",
+        "number=1",
+        "projects=dem",
+        "project=demo",
+        "task_protocol=protocol",
+        "users=fimbrialab_member,admin",
+        "type=experiment",
+        "performance_gte=70",
+        "performance_lte=75",
+        "extended_qc=trials__gte,0.9",
+        "json=rig,box1",
+        "qc=pass",
+        "procedures=Behavior",
+        "django=pk,{eid}",
+        "django=pk__in,('{eid}',)",
+        "django=id__in,['{eid}']",
+        "django=subject__nickname,FI_001",
+        "django=start_time__date,2024-07-01",
+        "django=start_time__lte,2024-07-02",
+        "django=json__delay__gte,900",
+        "django=projects__name__icontains,dem",
+        "django=~projects__name,other",
+        "django=subject__responsible_user__username,fimbrialab_member",
+        "django=lab__name__in,[fimbrialab]",
+        "django=~parent_session__isnull,False",
+        "limit=10&offset=0",
+        "unknown=1",
+    ],
+)
+def test_every_session_filter_finds_the_one_and_not_the_other(api: Api, query: str) -> None:
+    made = session(
+        api,
+        type="Experiment",
+        projects=["demo"],
+        task_protocol="my_protocol_1",
+        users=["fimbrialab_member", "admin"],
+        n_trials=100,
+        n_correct_trials=72,
+        extended_qc={"trials": 0.95},
+        json={"rig": "box1", "delay": 1000},
+        qc="PASS",
+        procedures=["Behavior training/tasks"],
+    )
+    found = api.ok("GET", f"/sessions?{quote(query.format(eid=made['id']), safe='=&,')}")
+    assert [row["id"] for row in found["results"]] == [made["id"]]
+    assert found["count"] == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "subject=FI_00",
+        "lab=septumlab",
+        "date_range=2024-07-02,2024-07-03",
+        "number=2",
+        "projects=demo",
+        "users=fimbrialab_member,admin",
+        "performance_gte=70",
+        "datasets=trials.table.pqt",
+        "dataset_types=trials.table",
+        "tag=x",
+        "qc=PASS",
+        "histology=True",
+        "atlas_acronym=CA1",
+        "django=~subject__nickname,FI_001",
+        "django=id__in,[]",
+    ],
+)
+def test_filters_that_do_not_match_find_nothing(api: Api, query: str) -> None:
+    session(api)
+    assert api.ok("GET", f"/sessions?{query}") == {
+        "count": 0,
+        "next": None,
+        "previous": None,
+        "results": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("date_range=2024-07-01", "date_range"),
+        ("qc=splendid", "qc"),
+        ("performance_gte=high", "performance_gte"),
+        ("number=first", "number"),
+        ("django=password__startswith,a", "django"),
+        ("django=subject", "django"),
+        ("django=subject__nickname__regex,a", "django"),
+        ("django=__class__,a", "django"),
+        ("django=id__in,__import__('os').system('x')", "django"),
+    ],
+)
+def test_a_bad_filter_is_a_400_that_names_it(api: Api, query: str, name: str) -> None:
+    answer = api("GET", f"/sessions?{query}")
+    assert answer.status == 400
+    assert list(answer.body) == [name, "status_code"]
+
+
+def test_pages_from_both_ends_with_a_token_while_writers_write(api: Api) -> None:
+    for number in range(1, 8):
+        session(api, number=number)
+    first = api.ok("GET", "/sessions?limit=3")
+    assert (first["count"], len(first["results"])) == (7, 3)
+    assert first["next"].startswith("http://fornix.test/sessions?limit=3&offset=3&as_of=")
+    path = first["next"].removeprefix("http://fornix.test")
+    # When others create and delete sessions
+    session(api, number=99)
+    api.ok("DELETE", f"/sessions/{first['results'][0]['id']}", user="admin")
+    # Then the pages by the token still are those of the first moment
+    second = api.ok("GET", path)
+    last = api.ok("GET", path.replace("offset=3", "offset=6"))
+    assert [second["count"], last["count"]] == [7, 7]
+    shown = [row["number"] for page in (first, second, last) for row in page["results"]]
+    assert sorted(shown) == [1, 2, 3, 4, 5, 6, 7]
+    assert last["next"] is None
+    # And without it the list is as it is now
+    assert api.ok("GET", "/sessions")["count"] == 7
+    assert 99 in [row["number"] for row in api.ok("GET", "/sessions")["results"]]
+
+
+def test_the_schema_is_small_and_names_every_route(api: Api) -> None:
+    from functions.api.app import app
+
+    answer = api("GET", "/api/schema", user=None)
+    assert len(answer.raw) < 60_000
+    document = json.loads(answer.raw)
+    for path, methods in app.routes.items():
+        assert set(document["paths"][path.replace("+}", "}")]) == {m.lower() for m in methods}
+    assert len(document["paths"]) == len(app.routes)
+
+
+def test_the_schema_has_upstreams_filters_for_sessions_and_insertions(api: Api) -> None:
+    document = api.ok("GET", "/api/schema", user=None)
+
+    def names(path: str) -> list[str]:
+        return sorted(each["name"] for each in document["paths"][path]["get"]["parameters"])
+
+    assert len(names("/sessions")) == 37
+    assert len(names("/insertions")) == 23
+    assert list(document["paths"]).index("/sessions") < list(document["paths"]).index(
+        "/sessions/{id}"
+    )
