@@ -6,7 +6,7 @@ byte; this module writes and reads exactly that.
 
 import struct
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import zstandard
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from shared.codec import entropy
 from shared.codec.errors import FormatError
-from shared.codec.levels import DIFFERENCE, FEW_CHANNELS, Level
+from shared.codec.levels import Level
 from shared.codec.predict import (
+    MANY_CHANNELS,
     Ints,
     SpaceModel,
     TimeModel,
@@ -43,24 +44,38 @@ LANES = 8192
 MIN_SEGMENT = 256
 
 MAX_TAPS = 16
-MAX_PARTS = 128
-#: What is used when a model overflows: it cannot.
-SAFE = Level((DIFFERENCE,), (DIFFERENCE,), 0, False)
+#: Samples of a part of a row that has a class of its own, and the most classes of a row.
+PART = 1024
+MAX_CLASSES = 16
+#: What a further frame costs: its Huffman table and its place in the lists, in bits.
+TABLE_BITS = 500.0
 NOTHING = np.zeros(0, np.int64)
 
 META = struct.Struct("<BBBBBBHIIIIIq")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Model:
-    """What is fitted once and used for a run of chunks."""
+    """What is fitted once and used for a run of chunks.
 
+    Attributes
+    ----------
+    sparse : bool
+        Whether the values in use leave most of their range unused.
+    baseline : array, shape (channels,) or (0,)
+        Subtracted from each channel before all else.
+    time : TimeModel
+    space : SpaceModel
+    shifts, offsets : array, shape (channels,)
+        Scale and centre of the residual of each channel.
+    """
+
+    sparse: bool
+    baseline: Ints
     time: TimeModel
     space: SpaceModel
-    parts: int
-    frames: list["Frame"]
-    sparse: bool
-    bits_per_sample: float
+    shifts: NDArray[np.int64]
+    offsets: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,6 @@ class Encoded:
     meta: bytes
     meta_size: int
     body: bytes
-    model: Model | None
 
 
 class Workspace(threading.local):
@@ -95,6 +109,112 @@ class Workspace(threading.local):
 WORKSPACE = Workspace()
 
 
+# ---- fitting ----------------------------------------------------------------------------------
+
+
+def fit(samples: NDArray[np.generic], level: Level) -> Model:
+    """Fit a model on an excerpt of a chunk, to be used for it and the chunks after it.
+
+    Parameters
+    ----------
+    samples : array, shape (samples, channels)
+    level : Level
+
+    Returns
+    -------
+    Model
+        The same for the same samples, whatever the machine is busy with.
+    """
+    length, channels = samples.shape
+    table = _sparse_values(samples)
+    some = np.concatenate([samples[piece] for piece in excerpt(length, channels)])
+    rows = np.array(_prepare(some, table)[2])
+    baseline = _choose_baseline(rows)
+    if len(baseline):
+        rows -= baseline[:, None]
+    few = channels < MANY_CHANNELS
+    time = fit_time(rows, level.few if few else level.many, segment_length(channels, length))
+    residual = np.empty_like(rows)
+    time_residual(rows, replace(time, segment=rows.shape[1]), residual)
+    space = fit_space(residual, level.terms, level.lags)
+    shifts, offsets = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
+    scratch = np.empty((2, rows.shape[1]), rows.dtype)
+    row = np.empty((1, rows.shape[1]), rows.dtype)
+    for channel, terms in enumerate(space_terms(space, rows.dtype)):
+        predict_row(residual, channel, terms, space.shift, scratch, row[0])
+        shifts[channel], offsets[channel] = _choose_scale(row, length)
+    return Model(table is not None, baseline, time, space, shifts, offsets)
+
+
+def _sparse_values(samples: NDArray[np.generic]) -> NDArray[np.generic] | None:
+    """Return the sorted values in use when they leave most of their range unused.
+
+    Converters of few bits are often stored stretched to 16: the values in use are then few, and
+    their ranks code much shorter than they do. The excerpt decides whether to look closer.
+    """
+    pieces = np.concatenate([samples[piece] for piece in excerpt(*samples.shape)]).ravel()
+    some = np.unique(pieces)
+    if len(some) < 3:
+        return None
+    low, high = np.percentile(pieces, [5, 95])
+    inside = np.count_nonzero((some >= low) & (some <= high))
+    span = float(high) - float(low) + 1
+    if span < 16 or inside > 0.6 * span or len(pieces) < 8 * inside:
+        return None
+    table = values_in_use(samples)
+    if len(table) > 1 << 15 or samples.size < 8 * len(table):
+        return None
+    within = np.count_nonzero((table >= low) & (table <= high))
+    return table if within <= 0.6 * span else None
+
+
+def values_in_use(samples: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return the different values of a chunk, sorted."""
+    if samples.dtype.itemsize > 2:
+        return np.unique(samples)
+    flat = np.ascontiguousarray(samples).view(np.uint16).ravel()
+    used = np.flatnonzero(np.bincount(flat, minlength=1 << 16)).astype(np.uint16)
+    return np.sort(used.view(samples.dtype))
+
+
+def _choose_baseline(rows: Ints) -> Ints:
+    """Return what to subtract from each channel: nothing, unless many stand well off zero."""
+    means = np.rint(rows.mean(axis=1))
+    off = np.abs(means) > 2 * rows.std(axis=1) + 16
+    return np.where(off, means, 0).astype(rows.dtype) if off.mean() > 0.25 else rows[:0, 0].copy()
+
+
+def _choose_scale(piece: Ints, length: int) -> tuple[int, int]:
+    """Choose how many low bits to set aside, by the cost of an excerpt, and the centre.
+
+    `length` is the number of samples that will share the scale, and a Huffman table.
+    """
+    some = piece.reshape(-1)[:: max(1, piece.size // 2048)].astype(np.int64)
+    centre = int(np.median(some))
+    some -= centre
+    size = float(np.abs(some).mean()) + 0.01
+    if size < 5:  # well within a byte
+        return 0, 128 - centre
+    most = 8 * piece.itemsize - 8
+    start = int(np.clip(np.rint(np.log2(size / 12)), 0, most))
+    best = (np.inf, 0)
+    for shift in range(max(0, start - 1), min(start + 1, most) + 1):
+        symbols = (some >> shift) + 128
+        inside = (symbols >= 0) & (symbols <= 255)
+        counts = np.bincount(symbols[inside], minlength=256)
+        counts = counts[counts > 0]
+        bits = -float((counts * np.log2(counts / counts.sum())).sum()) / some.size
+        table = 4 * min(256.0, 10 * size / (1 << shift)) / length
+        best = min(best, (shift + bits + 24 * (1 - inside.mean()) + table, shift))
+    return best[1], (128 << best[1]) - centre
+
+
+def segment_length(channels: int, length: int) -> int:
+    """Choose segments long enough to code well and short enough to decode in parallel lanes."""
+    segments = max(1, min(LANES // channels, length // MIN_SEGMENT))
+    return -(-length // segments)
+
+
 # ---- encoding ---------------------------------------------------------------------------------
 
 
@@ -107,55 +227,73 @@ def encode(samples: NDArray[np.generic], level: Level, model: Model | None = Non
         int16, uint16 or int32 in native byte order; at least one sample.
     level : Level
     model : Model, optional
-        The model of an earlier chunk of the same recording; without it one is fitted.
+        Fitted on this chunk, or on another of the same recording; by default on this one.
 
     Returns
     -------
     Encoded
-        With the model used, unless the samples had to be stored as they are.
     """
+    own = model is None
+    if model is None or len(model.offsets) != samples.shape[1]:
+        model = fit(samples, level)
+    coded, stale = _encode(samples, model)
+    if stale and not own:
+        # The recording is no longer what the model was fitted on.
+        other, _ = _encode(samples, fit(samples, level))
+        coded = min(coded, other, key=lambda each: len(each.meta) + len(each.body))
+    if len(coded.meta) + len(coded.body) >= samples.nbytes:
+        little = np.ascontiguousarray(samples, samples.dtype.newbyteorder("<"))
+        return Encoded(RAW, b"", 0, little.tobytes())
+    return coded
+
+
+def _encode(samples: NDArray[np.generic], model: Model) -> tuple[Encoded, bool]:
+    """Code one chunk with a given model, and tell whether the model suits it badly."""
     length, channels = samples.shape
-    sparse = model is None or model.sparse
-    kind, base, table, rows = _prepare(samples, sparse)
-    if model is not None and not _fits(model, rows):
-        model = None
-    fitted = model or _fit_time_model(rows, level)
+    table = values_in_use(samples) if model.sparse else None
+    if table is not None and len(table) > 1 << 15:
+        table = None
+    kind, base, rows = _prepare(samples, table)
+    if len(model.baseline) and rows.dtype == model.baseline.dtype:
+        np.subtract(rows, model.baseline[:, None], out=rows)
+        baseline = model.baseline
+    else:
+        baseline = rows[:0, 0]
+    time = replace(model.time, segment=segment_length(channels, length))
     residual = WORKSPACE.array("residual", rows.shape, rows.dtype)
-    if not time_residual(rows, fitted.time, residual):
-        model = None
-        fitted = _fit_time_model(rows, SAFE)
-        time_residual(rows, fitted.time, residual)
-    fitting = model is None
-    if fitting:
-        fitted.space = fit_space(residual, level.terms, level.lags)
-        fitted.parts = _choose_parts(residual)
-    frames = _code_rows(residual, fitted, fitting)
+    wraps = time_residual(rows, time, residual)
+    rows_coded = _code_rows(residual, model)
+    frames = rows_coded.frames
+    used = NOTHING.astype(samples.dtype) if table is None else table
+    space = model.space
     header = META.pack(
         kind,
-        fitted.time.order | fitted.time.wide << 1,
-        fitted.time.shift,
-        fitted.time.taps.shape[1],
-        fitted.space.shift,
+        time.order | time.wide << 1 | (len(baseline) > 0) << 2 | wraps << 3,
+        time.shift,
+        time.taps.shape[1],
+        space.shift,
         rows.dtype.itemsize,
         0,
-        fitted.time.segment,
-        fitted.parts,
-        _group(length, fitted.parts),
-        len(fitted.space.weights),
-        len(table),
+        time.segment,
+        rows_coded.part,
+        rows_coded.group,
+        len(space.weights),
+        len(used),
         base,
     )
     meta = b"".join(
         [
             header,
-            entropy.shuffle(np.diff(table, prepend=table.dtype.type(0))) if len(table) else b"",
-            entropy.shuffle(fitted.time.taps.T),
-            fitted.space.counts.tobytes(),
-            entropy.shuffle(fitted.space.distances),
-            fitted.space.lags.tobytes(),
-            fitted.space.weights.tobytes(),
+            entropy.shuffle(np.diff(used, prepend=used.dtype.type(0))) if len(used) else b"",
+            entropy.shuffle(baseline),
+            entropy.shuffle(time.taps.T),
+            space.counts.tobytes(),
+            entropy.shuffle(space.distances),
+            space.lags.tobytes(),
+            space.weights.tobytes(),
+            rows_coded.classes.tobytes(),
             bytes(frame.shift for frame in frames),
-            entropy.shuffle(_cells(frames).astype(rows.dtype)),
+            entropy.shuffle(np.array(rows_coded.offsets).astype(rows.dtype)),
             entropy.shuffle(np.array([len(frame.symbols) for frame in frames], np.uint32)),
             entropy.shuffle(np.array([len(frame.far) for frame in frames], np.uint32)),
             entropy.shuffle(np.concatenate([_gaps(frame.far) for frame in frames])),
@@ -166,48 +304,41 @@ def encode(samples: NDArray[np.generic], level: Level, model: Model | None = Non
         [*(frame.symbols for frame in frames), *(low for frame in frames for low in frame.low)]
     )
     packed = WORKSPACE.meta_coder.compress(meta)
-    raw = samples.nbytes
-    if len(packed) + len(body) >= raw:
-        little = np.ascontiguousarray(samples, samples.dtype.newbyteorder("<"))
-        return Encoded(RAW, b"", 0, little.tobytes(), None)
-    if fitting:
-        fitted.frames = frames
-        fitted.sparse = kind == TABLE
-        fitted.bits_per_sample = 8 * len(body) / samples.size
-    return Encoded(CODED, packed, len(meta), body, fitted)
+    return Encoded(CODED, packed, len(meta), body), rows_coded.stale * 4 > len(frames)
 
 
 def _prepare(
-    samples: NDArray[np.generic], sparse: bool
-) -> tuple[int, int, NDArray[np.generic], Ints]:
-    """Bring samples to channel-major signed integers, as narrow as they can be."""
+    samples: NDArray[np.generic], table: NDArray[np.generic] | None
+) -> tuple[int, int, Ints]:
+    """Bring samples to channel-major signed integers, as narrow as they can be.
+
+    Returns how that was done (`DIRECT`, `SHIFTED` or `TABLE`), the base, and the rows.
+    """
     length, channels = samples.shape
-    empty = np.zeros(0, samples.dtype)
-    table = _sparse_values(samples) if sparse else None
+    narrow = np.dtype(np.int16)
     if table is not None:
-        rows = WORKSPACE.array("rows", (channels, length), np.dtype(np.int16))
+        rows = WORKSPACE.array("rows", (channels, length), narrow)
         middle = len(table) // 2
         if samples.dtype.itemsize == 2:
             ranks = np.zeros(1 << 16, np.int16)
             ranks[table.view(np.uint16)] = np.arange(-middle, len(table) - middle)
-            unsigned = np.ascontiguousarray(samples).view(np.uint16)
-            transpose_into(ranks[unsigned], rows)
+            transpose_into(ranks[np.ascontiguousarray(samples).view(np.uint16)], rows)
         else:
             rows[:] = (np.searchsorted(table, samples) - middle).T
-        return TABLE, 0, table, rows
+        return TABLE, 0, rows
     if samples.dtype == np.int32:
         low, high = int(samples.min()), int(samples.max())
         if high - low < 1 << 16:
             base = low + (1 << 15)
-            rows = WORKSPACE.array("rows", (channels, length), np.dtype(np.int16))
-            transpose_into((samples - np.int64(base)).astype(np.int16), rows)
-            return SHIFTED, base, empty, rows
+            rows = WORKSPACE.array("rows", (channels, length), narrow)
+            transpose_into((samples - np.int64(base)).astype(narrow), rows)
+            return SHIFTED, base, rows
     dtype = np.dtype(f"i{samples.dtype.itemsize}")
     rows = WORKSPACE.array("rows", (channels, length), dtype)
     transpose_into(samples.view(dtype), rows)
     if samples.dtype == np.uint16:
         np.bitwise_xor(rows, np.int16(-32768), out=rows)
-    return DIRECT, 0, empty, rows
+    return DIRECT, 0, rows
 
 
 def transpose_into(source: NDArray[np.generic], out: NDArray[np.generic]) -> None:
@@ -216,95 +347,21 @@ def transpose_into(source: NDArray[np.generic], out: NDArray[np.generic]) -> Non
         out[:, start : start + 1024] = source[start : start + 1024].T
 
 
-def _sparse_values(samples: NDArray[np.generic]) -> NDArray[np.generic] | None:
-    """Return the sorted values in use when they leave most of their range unused.
-
-    Converters of few bits are often stored stretched to 16: the values in use are then few, and
-    their ranks code much shorter than they do. The excerpt decides whether to look closer.
-    """
-    pieces = np.concatenate([samples[piece] for piece in excerpt(len(samples))]).ravel()
-    some = np.unique(pieces)
-    if len(some) < 3:
-        return None
-    low, high = np.percentile(pieces, [5, 95])
-    inside = np.count_nonzero((some >= low) & (some <= high))
-    span = float(high) - float(low) + 1
-    if span < 16 or inside > 0.6 * span or len(pieces) < 8 * inside:
-        return None
-    if samples.dtype.itemsize == 2:
-        flat = np.ascontiguousarray(samples).view(np.uint16).ravel()
-        used = np.flatnonzero(np.bincount(flat, minlength=1 << 16)).astype(np.uint16)
-        table = np.sort(used.view(samples.dtype))
-    else:
-        table = np.unique(samples)
-    if len(table) > 1 << 15:
-        return None
-    within = np.count_nonzero((table >= low) & (table <= high))
-    return table if within <= 0.6 * span and samples.size >= 8 * len(table) else None
-
-
-def _fits(model: Model, rows: Ints) -> bool:
-    """Tell whether a model of an earlier chunk can be used for these rows."""
-    return (
-        len(model.time.taps) == len(rows)
-        and model.time.segment == segment_length(*rows.shape)
-        and len(model.frames) == _frame_count(*rows.shape, model.parts)
-    )
-
-
-def segment_length(channels: int, length: int) -> int:
-    """Choose segments long enough to code well and short enough to decode in parallel lanes."""
-    segments = max(1, min(LANES // channels, length // MIN_SEGMENT))
-    return -(-length // segments)
-
-
-def _fit_time_model(rows: Ints, level: Level) -> Model:
-    channels, length = rows.shape
-    candidates = level.few if channels < FEW_CHANNELS else level.many
-    time = fit_time(rows, candidates, segment_length(channels, length))
-    return Model(time, fit_space(rows, 0, False), 1, [], False, 0.0)
-
-
-def _choose_parts(residual: Ints) -> int:
-    """Decide in how many parts of time symbols are coded, each with its own scale.
-
-    Parts pay when the size of the residual varies (bursts, artefacts) by more bits than further
-    Huffman tables cost.
-    """
-    channels, length = residual.shape
-    best, parts = 0.0, 1
-    some = residual[:: max(1, channels // 16)].astype(np.float32)
-    np.abs(some, out=some)
-    for count in (2, 4, 8, 16, 32, 64, 128):
-        size = -(-length // count)
-        if size < 2048:
-            break
-        whole = some[:, : (length // size) * size].reshape(len(some), -1, size)
-        sizes = np.log2(whole.mean(axis=2) + 0.3)
-        gain = np.log2(whole.mean(axis=(1, 2)) + 0.3) - sizes.mean(axis=1)
-        worth = float(gain.mean()) - 8 * 70 / size
-        if worth > best + 0.01:
-            best, parts = worth, count
-    return parts
-
-
-def _cells(frames: list["Frame"]) -> NDArray[np.int64]:
-    """Return the offsets of all frames, channel by channel and part by part."""
-    return np.concatenate([frame.offsets for frame in frames])
-
-
 def _gaps(far: NDArray[np.int64]) -> NDArray[np.uint32]:
     """Return positions as differences from the one before."""
     return np.diff(far, prepend=0).astype(np.uint32)
 
 
-def _group(length: int, parts: int) -> int:
-    """Return how many channels share a frame."""
-    return 1 if parts > 1 else max(1, FRAME_SYMBOLS // length)
+@dataclass
+class CodedRows:
+    """The frames of a chunk, and how its rows are cut into them."""
 
-
-def _frame_count(channels: int, length: int, parts: int) -> int:
-    return -(-channels // _group(length, parts)) * parts
+    frames: list["Frame"]
+    offsets: list[int]
+    classes: NDArray[np.uint8]
+    part: int
+    group: int
+    stale: int
 
 
 @dataclass
@@ -312,7 +369,6 @@ class Frame:
     """Some rows, or one part of one row, as coded."""
 
     shift: int
-    offsets: NDArray[np.int64]
     symbols: bytes
     low: list[NDArray[np.uint8]]
     far: NDArray[np.int64]
@@ -323,32 +379,100 @@ class Frame:
         return len(self.far) * 128 > count or (self.shift > 0 and 3 * len(self.symbols) < count)
 
 
-def _code_rows(residual: Ints, model: Model, fitting: bool) -> list[Frame]:
-    """Predict each row from its neighbours, and code what is left frame by frame."""
+def _code_rows(residual: Ints, model: Model) -> CodedRows:
+    """Predict each row from its neighbours, and code what is left."""
     channels, length = residual.shape
-    group = _group(length, model.parts)
-    size = -(-length // model.parts)
+    group = max(1, FRAME_SYMBOLS // length)
+    by_class = channels < MANY_CHANNELS and group == 1 and length > 2 * PART
+    part = PART if by_class else 0
+    coded = CodedRows([], [], np.zeros(0, np.uint8), part, group, 0)
     scratch = WORKSPACE.array("scratch", (2, length), residual.dtype)
     block = WORKSPACE.array("block", (group, length), residual.dtype)
     terms = space_terms(model.space, residual.dtype)
-    frames: list[Frame] = []
+    classes = []
     for first in range(0, channels, group):
         rows = block[: min(group, channels - first)]
         for channel, row in enumerate(rows, first):
-            if terms[channel]:
-                predict_row(residual, channel, terms[channel], model.space.shift, scratch)
-                np.subtract(residual[channel], scratch[0], out=row)
-            else:
-                row[:] = residual[channel]
-        for part in range(model.parts):
-            piece = rows[:, part * size : (part + 1) * size]
-            if not fitting:
-                held = model.frames[len(frames)]
-                frame = _code_frame(piece, held.shift, held.offsets)
-            if fitting or frame.stale(piece.size):
-                frame = _code_frame(piece, *_choose_scale(piece))
-            frames.append(frame)
-    return frames
+            predict_row(residual, channel, terms[channel], model.space.shift, scratch, row)
+        if by_class:
+            classes.append(_code_by_class(rows[0], coded))
+        else:
+            _code_group(rows, first, model, coded)
+    if by_class:
+        coded.classes = np.concatenate(classes)
+    return coded
+
+
+def _code_group(rows: Ints, first: int, model: Model, coded: CodedRows) -> None:
+    """Code rows that share a frame, and with it a scale."""
+    stop = first + len(rows)
+    shift = int(np.median(model.shifts[first:stop]))
+    centres = (128 << model.shifts[first:stop]) - model.offsets[first:stop]
+    offsets = (128 << shift) - centres
+    frame = _code_frame(rows, shift, offsets)
+    if frame.stale(rows.size):
+        coded.stale += 1
+        shift, offset = _choose_scale(rows, rows.size)
+        offsets = np.full(len(rows), offset)
+        frame = _code_frame(rows, shift, offsets)
+    coded.frames.append(frame)
+    coded.offsets += offsets.tolist()
+
+
+def _code_by_class(row: Ints, coded: CodedRows) -> NDArray[np.uint8]:
+    """Code parts of a row together that are of a size: bursts and artefacts apart from the rest."""
+    classes = _classify(row)
+    ordered, sizes = gather_parts(row, classes)
+    start = 0
+    for size in sizes:
+        piece = ordered[None, start : start + size]
+        shift, offset = _choose_scale(piece, size)
+        coded.frames.append(_code_frame(piece, shift, np.array([offset])))
+        coded.offsets.append(offset)
+        start += size
+    return classes
+
+
+def gather_parts(row: Ints, classes: NDArray[np.uint8]) -> tuple[Ints, list[int]]:
+    """Return a row with its parts sorted by class, and the number of samples of each class."""
+    parts = [row[index * PART : (index + 1) * PART] for index in range(len(classes))]
+    ordered = [parts[index] for index in np.argsort(classes, kind="stable")]
+    sizes = np.bincount(classes, weights=[len(part) for part in parts]).astype(np.int64)
+    return np.concatenate(ordered), sizes.tolist()
+
+
+def _classify(row: Ints) -> NDArray[np.uint8]:
+    """Sort the parts of a row into classes of like size, as many as pay for their tables."""
+    count = -(-len(row) // PART)
+    padded = np.zeros(count * PART, np.float32)
+    padded[: len(row)] = np.abs(row.astype(np.float32))
+    sums = padded.reshape(count, PART).sum(axis=1, dtype=np.float64)
+    lengths = np.full(count, float(PART))
+    lengths[-1] = len(row) - (count - 1) * PART
+    steps = np.floor(2 * np.log2(sums / lengths + 0.3)).astype(np.int64)
+    values, classes = np.unique(steps, return_inverse=True)
+    totals = [
+        (float(lengths[classes == i].sum()), float(sums[classes == i].sum()), [i])
+        for i in range(len(values))
+    ]
+
+    def bits(samples: float, total: float) -> float:
+        return samples * float(np.log2(total / samples + 0.3))
+
+    while len(totals) > 1:
+        losses = [
+            bits(one[0] + two[0], one[1] + two[1]) - bits(*one[:2]) - bits(*two[:2])
+            for one, two in zip(totals, totals[1:], strict=False)
+        ]
+        least = int(np.argmin(losses))
+        if losses[least] > TABLE_BITS and len(totals) <= MAX_CLASSES:
+            break
+        one, two = totals[least], totals[least + 1]
+        totals[least : least + 2] = [(one[0] + two[0], one[1] + two[1], one[2] + two[2])]
+    final = np.zeros(len(values), np.uint8)
+    for index, (_, _, members) in enumerate(totals):
+        final[members] = index
+    return final[classes]
 
 
 def _code_frame(piece: Ints, shift: int, offsets: NDArray[np.int64]) -> Frame:
@@ -366,32 +490,7 @@ def _code_frame(piece: Ints, shift: int, offsets: NDArray[np.int64]) -> Frame:
         highs = values[far] >> unsigned.type(8)
     symbols = WORKSPACE.array("symbols", (piece.size,), np.dtype(np.uint8))
     symbols[:] = values
-    return Frame(shift, offsets, WORKSPACE.coder.compress(symbols), low, far, highs)
-
-
-def _choose_scale(piece: Ints) -> tuple[int, NDArray[np.int64]]:
-    """Choose how many low bits to set aside, by the cost of an excerpt, and centre each row."""
-    step = max(1, piece.size // 2048)
-    some = piece[:, ::step].astype(np.int64)
-    centres = np.median(some[:, ::2], axis=1).astype(np.int64)
-    some -= centres[:, None]
-    size = float(np.abs(some).mean()) + 0.01
-    if size < 5:  # well within a byte
-        return 0, 128 - centres
-    start = int(np.clip(np.rint(np.log2(size / 12)), 0, 8 * piece.itemsize - 8))
-    best = None
-    for shift in range(max(0, start - 1), min(start + 1, 8 * piece.itemsize - 8) + 1):
-        symbols = (some >> shift) + 128
-        inside = (symbols >= 0) & (symbols <= 255)
-        counts = np.bincount(symbols[inside], minlength=256)
-        counts = counts[counts > 0]
-        bits = -float((counts * np.log2(counts / counts.sum())).sum()) / some.size
-        table = 4 * min(256.0, 10 * size / (1 << shift)) / piece.size
-        cost = shift + bits + 24 * (1 - inside.mean()) + table
-        if best is None or cost < best[0]:
-            best = (cost, shift)
-    assert best is not None  # the range is never empty
-    return best[1], (128 << best[1]) - centres
+    return Frame(shift, WORKSPACE.coder.compress(symbols), low, far, highs)
 
 
 def space_terms(
@@ -410,34 +509,47 @@ def space_terms(
     return [all_terms[end - count : end] for end, count in zip(ends, model.counts.tolist(), strict=True)]
 
 
+def sum_terms(
+    residual: Ints,
+    channel: int,
+    terms: list[tuple[int, int, np.signedinteger]],
+    shift: int,
+    scratch: Ints,
+) -> Ints:
+    """Return the prediction of a channel's residual from earlier channels, in `scratch`."""
+    total, product = scratch
+    fresh = True
+    for distance, lag, weight in terms:
+        row = residual[channel - distance]
+        if lag == 0:
+            np.multiply(row, weight, out=total if fresh else product)
+            if not fresh:
+                np.add(total, product, out=total)
+        else:
+            if fresh:
+                total[:] = 0
+            here, there = (slice(None, -1), slice(1, None))[::lag]
+            np.multiply(row[there], weight, out=product[here])
+            np.add(total[here], product[here], out=total[here])
+        fresh = False
+    np.right_shift(total, total.dtype.type(shift), out=total)
+    return total
+
+
 def predict_row(
     residual: Ints,
     channel: int,
     terms: list[tuple[int, int, np.signedinteger]],
     shift: int,
     scratch: Ints,
+    out: Ints,
 ) -> None:
-    """Write the prediction of a channel's residual from earlier channels to `scratch[0]`."""
-    total, product = scratch
-    fresh = True
-    for distance, lag, weight in terms:
-        row = residual[channel - distance]
-        if fresh and lag == 0:
-            np.multiply(row, weight, out=total)
-        elif lag == 0:
-            np.multiply(row, weight, out=product)
-            np.add(total, product, out=total)
-        else:
-            if fresh:
-                total[:] = 0
-            here, there = (slice(None, -lag), slice(lag, None)) if lag > 0 else (
-                slice(-lag, None),
-                slice(None, lag),
-            )
-            np.multiply(row[there], weight, out=product[here])
-            np.add(total[here], product[here], out=total[here])
-        fresh = False
-    np.right_shift(total, total.dtype.type(shift), out=total)
+    """Write to `out` what is left of a channel's residual after prediction from its neighbours."""
+    if terms:
+        total = sum_terms(residual, channel, terms, shift, scratch)
+        np.subtract(residual[channel], total, out=out)
+    else:
+        out[:] = residual[channel]
 
 
 # ---- decoding ---------------------------------------------------------------------------------
@@ -463,8 +575,8 @@ class MetaReader:
 
 def meta_limit(channels: int, length: int) -> int:
     """Return the most bytes the parameters of a chunk can take, before compression."""
-    frames = channels * MAX_PARTS
-    return META.size + (1 << 18) + channels * (3 + 2 * MAX_TAPS + 4 * 255) + 13 * frames + 8 * channels * length
+    per_channel = 8 + 2 * MAX_TAPS + 4 * 255 + 13 * MAX_CLASSES
+    return META.size + (1 << 18) + channels * (per_channel + 9 * length)
 
 
 def decode(
@@ -492,9 +604,10 @@ def decode(
         raise FormatError("the chunk's parameters have an impossible size")
     take = MetaReader(entropy.inflate(meta, meta_size, WORKSPACE.decoder))
     head = META.unpack(take.take(META.size, "u1").tobytes())
-    kind, flags, shift, width, space_shift, itemsize, _, segment, parts, group, terms, used, base = head
+    kind, flags, shift, width, space_shift, itemsize, _, segment, part, group, terms, used, base = head
     work = _check_head(head, length, channels, dtype)
     table = np.cumsum(take.take(used, dtype.str[1:]), dtype=dtype)
+    baseline = take.take(channels if flags & 4 else 0, f"i{itemsize}")
     taps = take.take(width * channels, "i2").reshape(width, channels).T
     counts = take.take(channels, "u1")
     distances = take.take(terms, "u2")
@@ -505,21 +618,24 @@ def decode(
     reach = np.repeat(np.arange(channels), counts)
     if np.any(distances == 0) or np.any(distances > reach) or np.any(np.abs(lags) > 1):
         raise FormatError("the chunk names a neighbour that does not exist")
-    time = TimeModel(flags & 1, shift, bool(flags & 2), taps, segment)
+    time = TimeModel(flags & 1, shift, bool(flags & 2), taps, segment, bool(flags & 8))
     space = SpaceModel(space_shift, counts, distances, lags, weights)
     residual = WORKSPACE.array("residual", (channels, length), work)
-    _decode_rows(take, body, residual, space, parts, group)
+    _decode_rows(take, body, residual, space, part, group)
     padded = -(-length // segment) * segment
     samples = np.empty((padded, channels), work)
     time_restore(residual, time, samples)
-    return _unprepare(samples[:length], kind, base, table, dtype)
+    samples = samples[:length]
+    if len(baseline):
+        np.add(samples, baseline, out=samples)
+    return _unprepare(samples, kind, base, table, dtype)
 
 
 def _check_head(
     head: tuple[int, ...], length: int, channels: int, dtype: np.dtype
 ) -> np.dtype:
     """Check the fixed part of the parameters, and return the type the samples are coded in."""
-    kind, flags, shift, width, space_shift, itemsize, spare, segment, parts, group, terms, used, _ = head
+    kind, flags, shift, width, space_shift, itemsize, spare, segment, part, group, terms, used, _ = head
     work = np.dtype(np.int16) if itemsize == 2 else np.dtype(np.int32)
     bits = 8 * itemsize
     sound = (
@@ -530,15 +646,15 @@ def _check_head(
         and (kind != SHIFTED or dtype == np.int32)
         and (kind == TABLE) == (used > 0)
         and used <= 1 << 15
-        and flags <= 3
+        and flags <= 15
         and shift < bits
         and space_shift < bits
         and width <= MAX_TAPS
         and spare == 0
         and 1 <= segment <= max(length, 1)
-        and 1 <= parts <= min(MAX_PARTS, length)
-        and 1 <= group <= max(1, FRAME_SYMBOLS)
-        and (group == 1 or parts == 1)
+        and part in (0, PART)
+        and 1 <= group <= FRAME_SYMBOLS
+        and (group == 1 or part == 0)
         and terms <= 255 * channels
     )
     if not sound:
@@ -547,70 +663,129 @@ def _check_head(
 
 
 def _decode_rows(
-    take: MetaReader, body: bytes, residual: Ints, space: SpaceModel, parts: int, group: int
+    take: MetaReader, body: bytes, residual: Ints, space: SpaceModel, part: int, group: int
 ) -> None:
     """Decode every frame, and add the prediction from the neighbours to each row."""
     channels, length = residual.shape
-    bits = 8 * residual.itemsize
-    unsigned = np.dtype(f"u{residual.itemsize}")
-    size = -(-length // parts)
-    count = -(-channels // group) * parts
-    shifts = take.take(count, "u1")
-    offsets = take.take(channels * parts, f"i{residual.itemsize}").reshape(channels, parts)
-    sizes = take.take(count, "u4").tolist()
-    exceptions = take.take(count, "u4")
-    total = int(exceptions.sum(dtype=np.int64))
-    if total > residual.size:
-        raise FormatError("the chunk has more exceptions than samples")
-    gaps = take.take(total, "u4").astype(np.int64)
-    highs = take.take(total, "u4")
-    if take.start != len(take.data):
-        raise FormatError("the chunk's parameters end too late")
-    if np.any(shifts > bits - 8):
-        raise FormatError("a frame's scale is out of range")
-    data = memoryview(body)
-    position, low_position = 0, sum(sizes)
-    far_position = 0
+    parts = -(-length // part) if part else 0
+    classes = take.take(channels * parts, "u1").reshape(channels, parts)
+    sizes = _frame_sizes(classes, channels, length, part, group)
+    frames = FrameReader(take, body, sizes, channels, bool(part), residual.dtype)
     scratch = WORKSPACE.array("scratch", (2, length), residual.dtype)
     terms = space_terms(space, residual.dtype)
-    frame = 0
     for first in range(0, channels, group):
         rows = residual[first : first + group]
-        for part in range(parts):
-            piece = rows[:, part * size : (part + 1) * size]
-            shift = int(shifts[frame])
-            symbols = entropy.inflate(
-                data[position : position + sizes[frame]], piece.size, WORKSPACE.decoder
-            )
-            position += sizes[frame]
-            contiguous = piece.flags.c_contiguous
-            values = piece.view(unsigned).reshape(-1) if contiguous else WORKSPACE.array("values", (piece.size,), unsigned)
-            values[:] = np.frombuffer(symbols, np.uint8)
-            if shift:
-                np.left_shift(values, unsigned.type(shift), out=values)
-                low = entropy.packed_size(piece.size, shift)
-                packed = np.frombuffer(data[low_position : low_position + low], np.uint8)
-                if len(packed) != low:
-                    raise FormatError("the chunk's low bits end too early")
-                low_position += low
-                entropy.unpack_low(packed, shift, values)
-            far = int(exceptions[frame])
-            if far:
-                where = np.cumsum(gaps[far_position : far_position + far])
-                if where[-1] >= piece.size:
-                    raise FormatError("an exception lies outside its frame")
-                high = highs[far_position : far_position + far].astype(unsigned)
-                values[where] += high << unsigned.type(shift + 8)
-                far_position += far
-            grid = values.view(residual.dtype).reshape(piece.shape)
-            np.subtract(grid, offsets[first : first + group, part, None], out=piece)
-            frame += 1
+        if part:
+            _decode_by_class(frames, classes[first], rows[0])
+        else:
+            frames.next(rows, frames.offsets[first : first + group])
         for channel in range(first, first + len(rows)):
             if terms[channel]:
-                predict_row(residual, channel, terms[channel], space.shift, scratch)
-                np.add(residual[channel], scratch[0], out=residual[channel])
-    if low_position != len(body):
-        raise FormatError("the chunk's body has bytes that belong to nothing")
+                total = sum_terms(residual, channel, terms[channel], space.shift, scratch)
+                np.add(residual[channel], total, out=residual[channel])
+    frames.finish()
+
+
+def _frame_sizes(
+    classes: NDArray[np.uint8], channels: int, length: int, part: int, group: int
+) -> list[int]:
+    """Return the number of symbols of each frame."""
+    if not part:
+        return [length * min(group, channels - first) for first in range(0, channels, group)]
+    lengths = np.full(classes.shape[1], part)
+    lengths[-1] = length - (classes.shape[1] - 1) * part
+    sizes: list[int] = []
+    for row in classes:
+        if row.max() >= MAX_CLASSES:
+            raise FormatError("a part has a class out of range")
+        row_sizes = np.bincount(row, weights=lengths).astype(np.int64).tolist()
+        if 0 in row_sizes:
+            raise FormatError("a class has no parts")
+        sizes += row_sizes
+    return sizes
+
+
+def _decode_by_class(frames: "FrameReader", classes: NDArray[np.uint8], row: Ints) -> None:
+    """Decode the frames of one row, and put its parts in order."""
+    ordered = WORKSPACE.array("ordered", (1, len(row)), row.dtype)
+    start = 0
+    for _ in range(int(classes.max()) + 1):
+        stop = start + frames.sizes[frames.index]
+        offset = frames.offsets[frames.index : frames.index + 1]
+        frames.next(ordered[:, start:stop], offset)
+        start = stop
+    if start == len(row) and classes.max() == 0:
+        row[:] = ordered[0]
+        return
+    start = 0
+    for index in np.argsort(classes, kind="stable").tolist():
+        piece = row[index * PART : (index + 1) * PART]
+        piece[:] = ordered[0, start : start + len(piece)]
+        start += len(piece)
+
+
+class FrameReader:
+    """Decodes the frames of a chunk one after the other."""
+
+    def __init__(
+        self,
+        take: MetaReader,
+        body: bytes,
+        sizes: list[int],
+        channels: int,
+        by_class: bool,
+        dtype: np.dtype,
+    ) -> None:
+        count = len(sizes)
+        self.sizes = sizes
+        self.unsigned = np.dtype(f"u{dtype.itemsize}")
+        self.shifts = take.take(count, "u1")
+        self.offsets = take.take(count if by_class else channels, f"i{dtype.itemsize}")
+        self.lengths = take.take(count, "u4").tolist()
+        exceptions = take.take(count, "u4")
+        total = int(exceptions.sum(dtype=np.int64))
+        self.exceptions = exceptions.tolist()
+        self.gaps = take.take(total, "u4").astype(np.int64)
+        self.highs = take.take(total, "u4").astype(self.unsigned)
+        if take.start != len(take.data):
+            raise FormatError("the chunk's parameters end too late")
+        if np.any(self.shifts > 8 * dtype.itemsize - 8):
+            raise FormatError("a frame's scale is out of range")
+        self.data = memoryview(body)
+        self.index = self.position = self.exception = 0
+        self.low_position = sum(self.lengths)
+
+    def next(self, out: Ints, offsets: Ints) -> None:
+        """Decode the next frame into `out`, contiguous rows with one offset each."""
+        size, stop = self.sizes[self.index], self.position + self.lengths[self.index]
+        symbols = entropy.inflate(self.data[self.position : stop], size, WORKSPACE.decoder)
+        self.position = stop
+        values = out.reshape(-1).view(self.unsigned)
+        values[:] = np.frombuffer(symbols, np.uint8)
+        shift = int(self.shifts[self.index])
+        if shift:
+            np.left_shift(values, self.unsigned.type(shift), out=values)
+            stop = self.low_position + entropy.packed_size(size, shift)
+            if stop > len(self.data):
+                raise FormatError("the chunk's low bits end too early")
+            packed = np.frombuffer(self.data[self.low_position : stop], np.uint8)
+            entropy.unpack_low(packed, shift, values)
+            self.low_position = stop
+        count = self.exceptions[self.index]
+        if count:
+            chosen = slice(self.exception, self.exception + count)
+            where = np.cumsum(self.gaps[chosen])
+            if where[-1] >= size:
+                raise FormatError("an exception lies outside its frame")
+            values[where] += self.highs[chosen] << self.unsigned.type(shift + 8)
+            self.exception += count
+        np.subtract(out, offsets[:, None], out=out)
+        self.index += 1
+
+    def finish(self) -> None:
+        """Check that every byte of the body was used."""
+        if self.low_position != len(self.data):
+            raise FormatError("the chunk's body has bytes that belong to nothing")
 
 
 def _unprepare(

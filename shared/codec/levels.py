@@ -8,7 +8,9 @@ DIFFERENCE = Candidate(order=1, width=0, wide=False, toll=0.0)
 LEAK = Candidate(order=0, width=1, wide=False, toll=-0.005)
 #: Decoding with taps takes longer, so they must gain something: in bits per sample.
 NARROW = tuple(Candidate(1, width, False, 0.01 + 0.004 * width) for width in (1, 2, 4))
-WIDE = tuple(Candidate(0, width, True, 0.01 + 0.002 * width) for width in (2, 4, 8, 16))
+WIDE = tuple(
+    Candidate(order, width, True, 0.01 + 0.002 * width) for order in (0, 1) for width in (4, 8, 16)
+)
 
 
 @dataclass(frozen=True)
@@ -39,4 +41,3 @@ LEVELS = {
     ),
 }
 DEFAULT_LEVEL = "default"
-FEW_CHANNELS = 32

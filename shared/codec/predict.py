@@ -7,6 +7,7 @@ Floating point is used only to *fit* models, never to apply them. FORMAT.md give
 Arrays of samples are channel-major here: `(channels, samples)`.
 """
 
+import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,9 +18,8 @@ Floats = NDArray[np.float64]
 
 #: Channels looked back at for neighbours: two rows of converters of a Neuropixels 1.0 probe.
 REACH = 48
-#: Rows of the excerpt on which models are fitted: eight pieces spread over the chunk.
-EXCERPT_PIECES = 8
-EXCERPT_LENGTH = 512
+#: From here on a recording has many channels: enough to decode in parallel across them.
+MANY_CHANNELS = 32
 #: Rows of history kept by the recursion between moves to the front of its buffer.
 HISTORY = 64
 #: Fraction bits of taps whose products are summed in twice the sample's width.
@@ -46,6 +46,8 @@ class TimeModel:
         Weights of the last p values, the most recent first.
     segment : int
         Samples per independent segment.
+    wrapping : bool
+        Whether the inverse of a wide model must reduce every sample to its width.
     """
 
     order: int
@@ -53,6 +55,7 @@ class TimeModel:
     wide: bool
     taps: NDArray[np.int16]
     segment: int
+    wrapping: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,11 @@ def time_residual(samples: Ints, model: TimeModel, out: Ints) -> bool:
     Returns
     -------
     bool
-        Whether the residual restores the samples: False when a wide model overflowed.
+        Whether a wide model wrapped somewhere, so that its inverse must wrap at every step.
     """
     length = samples.shape[1]
     segment, width = model.segment, model.taps.shape[1]
-    sound = True
+    wraps = False
     if width == 0 or (width == 1 and model.order == 0 and not model.wide):
         # The common cases work on whole rows; the values at segment heads are replaced below.
         scratch = np.empty(length, samples.dtype)
@@ -114,11 +117,11 @@ def time_residual(samples: Ints, model: TimeModel, out: Ints) -> bool:
                 np.right_shift(scratch[1:], model.shift, out=scratch[1:])
                 np.subtract(row[1:], scratch[1:], out=residual[1:])
     else:
-        sound = _time_residual_segments(samples, model, out)
+        wraps = _time_residual_segments(samples, model, out)
     heads = samples[:, ::segment]
     out[:, ::segment] = heads
     out[:, segment::segment] -= heads[:, :-1]
-    return sound
+    return wraps
 
 
 def _time_residual_segments(samples: Ints, model: TimeModel, out: Ints) -> bool:
@@ -134,6 +137,7 @@ def _time_residual_segments(samples: Ints, model: TimeModel, out: Ints) -> bool:
     rows = padded.reshape(count, segment)
     total = np.empty((count, segment), dtype)
     product = np.empty((count, segment), dtype)
+    wraps = False
     for channel, row in enumerate(samples):
         padded[:length] = row
         padded[length:] = row[-1]
@@ -150,15 +154,14 @@ def _time_residual_segments(samples: Ints, model: TimeModel, out: Ints) -> bool:
             np.multiply(history[:, width - lag : -lag], taps[lag - 1], out=product)
             np.add(total, product, out=total)
         if model.wide:
-            peak = max(int(row.max()), -int(row.min()))
-            if int(np.abs(taps).sum()) * peak > room:
-                return False
+            peak = max(int(values.max()), -int(values.min()))
+            wraps |= int(np.abs(taps).sum()) * peak > room
         np.right_shift(total, model.shift, out=total)
         np.subtract(values, total, out=total)
-        if model.wide and (total.min() < limits.min or total.max() > limits.max):
-            return False
+        if model.wide:
+            wraps |= bool(total.min() < limits.min or total.max() > limits.max)
         out[channel] = total.reshape(-1)[:length]
-    return True
+    return wraps
 
 
 def time_restore(residual: Ints, model: TimeModel, out: Ints) -> None:
@@ -174,7 +177,7 @@ def time_restore(residual: Ints, model: TimeModel, out: Ints) -> None:
     channels, length = residual.shape
     segment = model.segment
     count = -(-length // segment)
-    if not model.wide and (channels >= 32 or count == 1):
+    if not model.wide and (channels >= MANY_CHANNELS or count == 1):
         _transpose_into(residual, out)
         out[length:] = 0
         steps = out.reshape(count, segment, channels).transpose(1, 0, 2)
@@ -257,11 +260,16 @@ def _recur(steps: Ints, model: TimeModel, taps: Ints) -> None:
 def _recur_wide(lanes: Ints, model: TimeModel) -> None:
     """Run the wide recursion over rows of `lanes`, the first of which are free for the history.
 
-    Nothing overflows (the encoder saw to it), so the residual can enter the sum before the shift
-    as one more tap: three calls per step.
+    The residual enters the sum before the shift as one more tap: three calls per step. An
+    overflow of the sum changes only bits that fall away with the reduction to the sample's width,
+    and that is left out where the encoder found that nothing wraps.
     """
     width = model.taps.shape[1]
-    lanes[:width] = lanes[width]
+    if model.order == 0:
+        lanes[:width] = lanes[width]
+    heads = lanes[width].copy()
+    if model.order == 1:
+        lanes[width] = 0  # the recursion is over differences, and these start at the head
     taps = np.concatenate([model.taps.T[::-1], np.full((1, lanes.shape[1]), 0, np.int16)])
     weights = np.empty((width + 1, *lanes.shape[1:]), lanes.dtype)
     weights[:] = taps[:, :, None]
@@ -269,21 +277,34 @@ def _recur_wide(lanes: Ints, model: TimeModel) -> None:
     shift = lanes.dtype.type(model.shift)
     products = np.empty_like(weights)
     total = np.empty(lanes.shape[1:], lanes.dtype)
+    halves = total.view(np.dtype(f"i{lanes.itemsize // 2}"))
+    reduced = halves[..., int(sys.byteorder == "big") :: 2]
     for now in range(width + 1, len(lanes)):
         np.multiply(lanes[now - width : now + 1], weights, out=products)
         np.add.reduce(products, axis=0, out=total)
-        np.right_shift(total, shift, out=lanes[now])
+        if model.wrapping:
+            np.right_shift(total, shift, out=total)
+            lanes[now] = reduced
+        else:
+            np.right_shift(total, shift, out=lanes[now])
+    if model.order == 1:
+        lanes[width] = heads
+        np.cumsum(lanes[width:], axis=0, out=lanes[width:])
 
 
 # ---- fitting ----------------------------------------------------------------------------------
 
 
-def excerpt(length: int) -> list[slice]:
-    """Return pieces spread evenly over `length` samples, all of it when it is short."""
-    if length <= EXCERPT_PIECES * EXCERPT_LENGTH:
-        return [slice(0, length)]
-    starts = np.linspace(0, length - EXCERPT_LENGTH, EXCERPT_PIECES).astype(int)
-    return [slice(int(start), int(start) + EXCERPT_LENGTH) for start in starts]
+def excerpt(length: int, channels: int = MANY_CHANNELS) -> list[slice]:
+    """Return pieces spread evenly over `length` samples, all of it when it is short.
+
+    Recordings of few channels give longer excerpts: they need more samples for as sure a fit.
+    """
+    pieces, size = (8, 512) if channels >= MANY_CHANNELS else (16, 1024)
+    if length <= pieces * size:
+        return [slice(start, min(start + size, length)) for start in range(0, length, size)]
+    starts = np.linspace(0, length - size, pieces).astype(int)
+    return [slice(int(start), int(start) + size) for start in starts]
 
 
 @dataclass(frozen=True)
@@ -313,16 +334,19 @@ def fit_time(
     -------
     TimeModel
     """
-    pieces = [samples[:, piece] for piece in excerpt(samples.shape[1])]
+    pieces = [samples[:, piece] for piece in excerpt(*samples.shape[::-1])]
     voters = slice(None, None, max(1, len(samples) // VOTERS))
-    fits = {
-        order: _autocorrelation(pieces, order, 1 + max(c.width for c in candidates))
-        for order in {candidate.order for candidate in candidates}
-    }
+    lags = 1 + max(candidate.width for candidate in candidates)
+    kinds = [
+        (order, even)
+        for order in sorted({candidate.order for candidate in candidates})
+        for even in ((True, False) if len(samples) < MANY_CHANNELS else (True,))
+    ]
+    fits = {kind: _autocorrelation(pieces, *kind, lags) for kind in kinds}
     ballot = [np.ascontiguousarray(piece[voters]) for piece in pieces]
     best: tuple[float, TimeModel] | None = None
-    for candidate in _shortlist(candidates, fits, voters):
-        model = _fit_taps(fits[candidate.order], candidate, samples.dtype, segment)
+    for candidate, fit in _shortlist(candidates, fits, voters):
+        model = _fit_taps(fit, candidate, samples.dtype, segment)
         cost = _cost(ballot, replace(model, taps=model.taps[voters])) + candidate.toll
         if best is None or cost < best[0]:
             best = (cost, model)
@@ -331,25 +355,25 @@ def fit_time(
 
 
 def _cost(pieces: list[Ints], model: TimeModel) -> float:
-    """Return the mean over channels of the log of the mean size of the residual, in bits."""
-    sizes = np.zeros(len(pieces[0]))
-    count = 0
+    """Return the log of the mean size of the residual, in bits: mean over channels and pieces."""
+    total = 0.0
     for piece in pieces:
         warm = min(model.taps.shape[1] + 1, piece.shape[1] // 2)
         residual = np.empty(piece.shape, piece.dtype)
-        if not time_residual(piece, replace(model, segment=piece.shape[1]), residual):
-            return np.inf
-        sizes += np.abs(residual[:, warm:].astype(np.float64)).sum(axis=1)
-        count += piece.shape[1] - warm
-    return float(np.log2(sizes / max(count, 1) + 0.3).mean())
+        time_residual(piece, replace(model, segment=piece.shape[1]), residual)
+        left = residual[:, warm:].astype(np.float64)
+        left -= left.mean(axis=1, keepdims=True)  # a constant offset costs nothing
+        total += float(np.log2(np.abs(left).mean(axis=1) + 0.3).mean())
+    return total / len(pieces)
 
 
 def _autocorrelation(
-    pieces: list[Ints], order: int, lags: int
+    pieces: list[Ints], order: int, even: bool, lags: int
 ) -> tuple[Floats, NDArray[np.float64]]:
     """Return the autocorrelation of samples or differences, and their peaks, per channel.
 
-    Each piece is weighed by its power, so that a piece with an artefact counts like any other.
+    With `even`, each piece is weighed by its power, so that one with an artefact counts like any
+    other; without, the loudest pieces govern. Both have their recordings.
     Sums of products of integers are exact in double precision: their order cannot matter.
     """
     total = np.zeros((len(pieces[0]), lags))
@@ -366,7 +390,7 @@ def _autocorrelation(
         powers = np.einsum("ct,ct->c", values, values)
         for lag in range(min(lags, span)):
             product = np.einsum("ct,ct->c", values[:, : span - lag], values[:, lag:])
-            total[:, lag] += product / (powers + 1)
+            total[:, lag] += product / (powers + 1) if even else product
     return total, peak
 
 
@@ -383,20 +407,23 @@ def _solve(correlation: Floats, width: int) -> tuple[Floats, Floats]:
 
 def _shortlist(
     candidates: tuple[Candidate, ...],
-    fits: dict[int, tuple[Floats, Floats]],
+    fits: dict[tuple[int, bool], tuple[Floats, Floats]],
     voters: slice,
-) -> list[Candidate]:
+) -> list[tuple[Candidate, tuple[Floats, Floats]]]:
     """Keep of each family the candidate that promises most, to be tried in earnest."""
-    families: dict[tuple[int, bool, bool], tuple[float, Candidate]] = {}
-    for candidate in candidates:
-        family = (candidate.order, candidate.wide, candidate.width > 0)
-        promise = candidate.toll
-        if candidate.width:
-            left = _solve(fits[candidate.order][0][voters], candidate.width)[1]
-            promise += 0.5 * float(np.log2(left).mean())
-        if family not in families or promise < families[family][0]:
-            families[family] = (promise, candidate)
-    return [candidate for _, candidate in families.values()]
+    families: dict[tuple[int, bool, bool, bool], tuple[float, Candidate]] = {}
+    for (order, even), (correlation, _) in fits.items():
+        for candidate in candidates:
+            if candidate.order != order or (candidate.width == 0 and not even):
+                continue
+            family = (order, even, candidate.wide, candidate.width > 0)
+            promise = candidate.toll
+            if candidate.width:
+                left = _solve(correlation[voters], candidate.width)[1]
+                promise += 0.5 * float(np.log2(left).mean())
+            if family not in families or promise < families[family][0]:
+                families[family] = (promise, candidate)
+    return [(candidate, fits[family[:2]]) for family, (_, candidate) in families.items()]
 
 
 def _fit_taps(
@@ -452,6 +479,7 @@ def fit_space(residual: Ints, terms: int, lags: bool) -> SpaceModel:
         return empty
     pieces = [residual[:, piece] for piece in excerpt(length)]
     sample = np.concatenate(pieces, axis=1).astype(np.float32)
+    sample -= np.rint(sample.mean(axis=1, keepdims=True))
     # Residuals are brought to about 16 steps and clipped at 63: sums of 4096 products of such
     # integers are exact in single precision, so the fit is the same whatever the BLAS does, and
     # spikes and artefacts do not govern it.
