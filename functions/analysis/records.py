@@ -14,7 +14,7 @@ from shared.records import aws, documents, search, sessions, times
 from shared.records.errors import NotFound
 from shared.records.items import Dataset as DatasetItem
 from shared.records.items import Session as SessionItem
-from shared.results.source import TRIALS, Dataset, Lab, Session, Sorting, Subject
+from shared.results.source import Dataset, Lab, Session, Sorting, Subject, load_trials
 
 AT_ONCE = 8
 """Sessions whose records are read at the same time."""
@@ -73,8 +73,7 @@ class Records:
 
     def trials(self, session: Session) -> pd.DataFrame | None:
         """Return the session's trials table."""
-        dataset = session.find(TRIALS)
-        return pd.read_parquet(self._bytes(dataset)) if dataset else None
+        return load_trials(session, self._bytes)
 
     def sorting(self, session: Session, collection: str) -> Sorting | None:
         """Return the sorted spikes in a collection."""

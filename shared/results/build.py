@@ -18,11 +18,11 @@ from datetime import UTC, date, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from shared.results import lists, pages, session, subject, tables
+from shared.results import about, lists, pages, session, subject, tables, training_time
 from shared.results.html import Settings, safe_name
 from shared.results.source import (
     TRIALS,
@@ -69,6 +69,18 @@ def month_state(month: str) -> str:
     return f"_state/months/{month}.json"
 
 
+class Changes(NamedTuple):
+    """Sessions whose pages were written, and removed."""
+
+    written: int
+    removed: int
+
+
+def utc_today() -> date:
+    """Return today's date in UTC."""
+    return datetime.now(UTC).date()
+
+
 class Site:
     """A results site, built from a source into a store.
 
@@ -81,6 +93,8 @@ class Site:
     settings : Settings
     today : callable
         The date embargoes are compared with (UTC).
+    images : bool
+        Whether to draw the pictures for sharing too.
     """
 
     def __init__(
@@ -88,12 +102,14 @@ class Site:
         source: Source,
         store: Store,
         settings: Settings | None = None,
-        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        today: Callable[[], date] = utc_today,
+        images: bool = True,
     ) -> None:
         self.source = source
         self.store = store
         self.settings = settings or Settings()
         self.today = today
+        self.images = images
 
     def refresh(
         self,
@@ -124,29 +140,30 @@ class Site:
         names = set(subjects if subjects is not None else self.source.subjects())
         if everything:
             names |= set(load(self.store, INDEX)[0].get("subjects", {}))
-        done: dict[str, int] = {}
+        done: dict[str, Changes] = {}
         with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
             run = pool.map if pool else map
-            for nickname, n in run(self._refresh_named, pace(sorted(names))):
-                done[nickname] = n
+            for nickname, changes in run(self._refresh_named, pace(sorted(names))):
+                done[nickname] = changes
                 progress(nickname)
-        self.refresh_lists(done)
-        return sum(done.values())
+            self.refresh_lists(done)
+            # Pictures come last: nobody waits for them to read a page.
+            if self.images:
+                for _ in run(self.draw, pace(sorted(done))):
+                    pass
+        if everything or any(changes.removed for changes in done.values()):
+            self._write_tables()
+        return sum(changes.written + changes.removed for changes in done.values())
 
-    def _refresh_named(self, nickname: str) -> tuple[str, int]:
+    def _refresh_named(self, nickname: str) -> tuple[str, Changes]:
         return nickname, self.refresh_subject(nickname)
 
-    def refresh_subject(self, nickname: str) -> int:
-        """Bring a subject's page and those of its sessions up to date.
-
-        Returns
-        -------
-        int
-            Sessions whose pages were written or removed.
-        """
+    def refresh_subject(self, nickname: str) -> Changes:
+        """Bring a subject's page and those of its sessions up to date."""
         key = subject_state(nickname)
         trials: dict[str, pd.DataFrame] = {}
         touched: set[str] = set()
+        removed: set[str] = set()
         for attempt in range(ATTEMPTS):
             state, etag = load(self.store, key)
             known: dict[str, Any] = state.get("sessions", {})
@@ -164,7 +181,8 @@ class Site:
                 announced = known | {s.id: known.get(s.id, {}) | {"print": ""} for s in changed}
                 if announced != known:
                     etag = self._write_state(key, nickname, announced, etag)
-                touched |= {s.id for s in changed} | gone
+                touched |= {s.id for s in changed}
+                removed |= gone
                 written = self._write_sessions(changed, prints, trials)
                 self.store.delete(name for eid in sorted(gone) for name in pages.of_session(eid))
                 sessions = {eid: written.get(eid) or known[eid] for eid in visible}
@@ -176,7 +194,40 @@ class Site:
         else:
             raise Conflict(f"the sessions of {nickname} kept changing")
         self._write_subject(nickname, trials)
-        return len(touched)
+        return Changes(len(touched - removed), len(removed))
+
+    def draw(self, nickname: str) -> int:
+        """Draw the pictures of a subject and its sessions that are missing or outdated.
+
+        Returns
+        -------
+        int
+            Pictures drawn.
+        """
+        from shared.results import images
+
+        key = f"_state/images/{safe_name(nickname)}.json"
+        drawn, _ = load(self.store, key)
+        prints = {eid: entry["print"] for eid, entry in self._state(nickname).items()}
+        todo = [eid for eid, made_from in prints.items() if drawn.get(eid) != made_from]
+        if not todo and set(drawn) == set(prints):
+            return 0
+        for eid in todo:
+            content, _ = load(self.store, pages.session_data(eid))
+            if content.get("blocks"):
+                put(self.store, pages.session_image(eid), images.session(content))
+        content, _ = load(self.store, pages.subject_data(nickname))
+        if content:
+            put(self.store, pages.subject_image(nickname), images.subject(content))
+        # What was withdrawn while it was drawn must not stay as a picture.
+        kept = self._state(nickname)
+        gone = [pages.session_image(eid) for eid in prints if eid not in kept]
+        self.store.delete(gone if kept else [*gone, pages.subject_image(nickname)])
+        if prints:
+            self.store.write(key, encode({eid: p for eid, p in prints.items() if eid in kept}))
+        else:
+            self.store.delete([key])
+        return len(todo)
 
     def refresh_lists(self, subjects: Iterable[str]) -> None:
         """Bring session list, subject list, labs and overview in line with the subjects' states.
@@ -214,10 +265,25 @@ class Site:
         derive(
             self.store, INDEX, lambda state: pages.indexes(self.settings, state["subjects"], labs)
         )
+        for key, body in about.texts(self.settings).items():
+            put(self.store, key, body)
+        training_time.refresh(self.store, self.settings)
         shown = {row["lab"] for row in load(self.store, INDEX)[0]["subjects"].values()}
         for key in list(self.store.names("data/labs/")):
             if key not in {pages.lab_data(lab) for lab in shown}:
                 self.store.delete(pages.of_lab(Path(key).stem))
+
+    def _write_tables(self) -> None:
+        """Write one Parquet table of all sessions and one of all subjects, for reuse."""
+        subjects = load(self.store, INDEX)[0].get("subjects", {})
+        months = sorted({month for row in subjects.values() for month in row["months"]})
+        rows = [
+            row
+            for month in months
+            for row in load(self.store, month_state(month))[0].get("rows", {}).values()
+        ]
+        for key, body in tables.catalogue(rows, list(subjects.values())).items():
+            put(self.store, key, body)
 
     def _state(self, nickname: str) -> dict[str, Any]:
         """Return the confirmed sessions of a subject's state."""
@@ -230,12 +296,12 @@ class Site:
 
     def _fingerprint(self, one: Session) -> str:
         inputs = [(d.id, d.path, d.hash) for d in sorted(public_datasets(one), key=lambda d: d.id)]
-        about = {
+        known = {
             name: str(value)
             for name, value in vars(one).items()
             if name not in ("datasets", "public", "embargo_until")
         }
-        return fingerprint(inputs, about, code_version(), vars(self.settings))
+        return fingerprint(inputs, known, code_version(), vars(self.settings))
 
     def _write_sessions(
         self, sessions: list[Session], prints: Mapping[str, str], trials: dict[str, pd.DataFrame]
@@ -283,10 +349,10 @@ class Site:
 
     def _write_subject(self, nickname: str, trials: dict[str, pd.DataFrame]) -> None:
         """Write the subject's page from its state, or remove it with its last session."""
-        about = self.source.subject(nickname)
+        animal = self.source.subject(nickname)
         key = subject_state(nickname)
         marker = f"_state/pages/{safe_name(nickname)}"
-        made = fingerprint(self.store.etag(key), vars(about), code_version(), vars(self.settings))
+        made = fingerprint(self.store.etag(key), vars(animal), code_version(), vars(self.settings))
         done = self.store.read(marker)
         if done and done[0] == made.encode():
             return
@@ -298,9 +364,9 @@ class Site:
             prints = {eid: entry["print"] for eid, entry in sessions.items()}
             self._complete(nickname, prints, trials)
             shown = {eid: trials[eid] for eid in sessions if eid in trials}
-            content = subject.page(about, sessions, shown)
+            content = subject.page(animal, sessions, shown)
             made_from = {"inputs": prints, "code": code_version()}
-            return pages.subject(self.settings, about, content, made_from) | {
+            return pages.subject(self.settings, animal, content, made_from) | {
                 pages.subject_trials(nickname): tables.pack(shown, sessions, prints)
             }
 

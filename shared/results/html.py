@@ -130,6 +130,7 @@ def page(
     plots: bool = True,
     map_: bool = False,
     synthetic: bool = False,
+    absolute: bool = False,
 ) -> bytes:
     """Return a whole page.
 
@@ -153,8 +154,10 @@ def page(
         Whether the plotting library and the reader of the map are needed.
     synthetic : bool
         Some data on the page are simulated.
+    absolute : bool
+        The page is shown at any address, so its own are from the host's root.
     """
-    root = "../" * key.count("/")
+    root = "/" if absolute else "../" * key.count("/")
     attributes = "".join(f' data-{name}="{text(v)}"' for name, v in (data or {}).items())
     section = crumbs_first(crumbs) or key
     navigation = "".join(

@@ -46,8 +46,17 @@ SUBJECT_COLUMNS = (
 
 def of_session(eid: str) -> list[str]:
     """Return the files of a session's page."""
-    name = safe_name(eid)
-    return [f"sessions/{name}.html", f"data/sessions/{name}.json", f"data/sessions/{name}.png"]
+    return [f"sessions/{safe_name(eid)}.html", session_data(eid), session_image(eid)]
+
+
+def session_data(eid: str) -> str:
+    """Return the key of a session's data."""
+    return f"data/sessions/{safe_name(eid)}.json"
+
+
+def session_image(eid: str) -> str:
+    """Return the key of a session's picture."""
+    return f"data/sessions/{safe_name(eid)}.png"
 
 
 def of_subject(nickname: str) -> list[str]:
@@ -57,8 +66,13 @@ def of_subject(nickname: str) -> list[str]:
         f"subjects/{name}.html",
         subject_data(nickname),
         subject_trials(nickname),
-        f"data/subjects/{name}.png",
+        subject_image(nickname),
     ]
+
+
+def subject_image(nickname: str) -> str:
+    """Return the key of a subject's picture."""
+    return f"data/subjects/{safe_name(nickname)}.png"
 
 
 def subject_data(nickname: str) -> str:
@@ -178,7 +192,7 @@ def subject(
     settings: Settings, about: Subject, content: dict[str, Any], made_from: dict[str, Any]
 ) -> dict[str, bytes]:
     """Return the files of a subject's page."""
-    address, data, trials, _ = of_subject(about.nickname)
+    address, data, trials, image = of_subject(about.nickname)
     row = content["row"]
     document = encode({"subject": vars(about), **content, "made_from": made_from})
     days_to_trained = content["days_to_trained"]
@@ -231,7 +245,7 @@ def subject(
         + '<section><h2>Sessions</h2><div id="days"></div></section>'
         + "<section><h2>Load exactly this</h2>"
         + code(load_subject(settings, about), "Python code to load these sessions")
-        + _downloads([(data, "JSON"), (trials, "All trials as Parquet")])
+        + _downloads([(data, "JSON"), (trials, "All trials as Parquet"), (image, "PNG")])
         + "</section>"
         + f"<details><summary>Made from {len(made_from['inputs'])} sessions with code "
         f"{text(made_from['code'])}</summary></details>"
@@ -244,7 +258,8 @@ def subject(
             address,
             about.nickname,
             body,
-            data={"src": data, "subject": about.nickname},
+            data={"src": data},
+            image=image,
             crumbs=[("subjects.html", "Subjects"), (of_lab(row["lab"])[0], row["lab"])],
             description=f"Training of {about.nickname} ({row['lab']})",
             synthetic=bool(row["synthetic"]),

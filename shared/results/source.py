@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import pandas as pd
@@ -131,6 +131,33 @@ class Source(Protocol):
 
 
 TRIALS = "_ibl_trials.table.pqt"
+
+
+GO_CUE = "_ibl_trials.goCueTrigger_times.npy"
+
+
+def load_trials(session: Session, read: Callable[[Dataset], BinaryIO]) -> pd.DataFrame | None:
+    """Return a session's trials, None if it has no table.
+
+    Where a stimulus onset was not seen, reaction times count from the go cue's trigger, which is
+    a file of its own.
+
+    Parameters
+    ----------
+    session : Session
+    read : callable
+        Opens a dataset's bytes.
+    """
+    table = session.find(TRIALS)
+    if table is None:
+        return None
+    trials = pd.read_parquet(read(table))
+    cue = session.find(GO_CUE)
+    if cue and "stimOn_times" in trials and trials["stimOn_times"].isna().any():
+        times = np.load(read(cue), allow_pickle=False)
+        if times.shape == (len(trials),):
+            trials["goCueTrigger_times"] = times
+    return trials
 
 
 def is_visible(session: Session, today: dt.date) -> bool:

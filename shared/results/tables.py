@@ -61,3 +61,22 @@ def unpack(body: bytes) -> dict[str, tuple[str, pd.DataFrame]]:
         eid: (made_from, parts.get(eid, empty).drop(columns=[*_ABOUT]))
         for eid, made_from in prints.items()
     }
+
+
+def catalogue(sessions: list[dict[str, Any]], subjects: list[dict[str, Any]]) -> dict[str, bytes]:
+    """Return the Parquet tables of all sessions and of all subjects.
+
+    Parameters
+    ----------
+    sessions, subjects : list of dict
+        Rows of the lists.
+    """
+    lists = {"recent", "recent_dates", "months"}
+    about = [{k: v for k, v in row.items() if k not in lists} for row in subjects]
+    files = {}
+    for name, rows in (("sessions", sessions), ("subjects", about)):
+        out = io.BytesIO()
+        frame = pd.DataFrame(rows)
+        frame.to_parquet(out, index=False, compression="zstd")
+        files[f"data/{name}.pqt"] = out.getvalue()
+    return files

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import date
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import pandas as pd
 
-from shared.results.source import TRIALS, Dataset, Lab, Session, Sorting, Subject
+from shared.results.source import Dataset, Lab, Session, Sorting, Subject, load_trials
 from shared.results.store import tag
 
 
@@ -55,8 +56,7 @@ class Tree:
 
     def trials(self, session: Session) -> pd.DataFrame | None:
         """Return the session's trials table."""
-        dataset = session.find(TRIALS)
-        return pd.read_parquet(dataset.location) if dataset else None
+        return load_trials(session, lambda dataset: BytesIO(Path(dataset.location).read_bytes()))
 
     def sorting(self, session: Session, collection: str) -> Sorting | None:
         """Return the sorted spikes in a collection."""

@@ -121,7 +121,8 @@ def store(tmp_path: Path) -> FolderStore:
 
 @pytest.fixture
 def site(shelf: Shelf, store: FolderStore) -> Site:
-    return Site(shelf, store, Settings(api_url="http://127.0.0.1:8000"), today=lambda: TODAY)
+    settings = Settings(api_url="http://127.0.0.1:8000")
+    return Site(shelf, store, settings, today=lambda: TODAY, images=False)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from shared.results.build import INDEX, Site, subject_state
 from shared.results.source import TRIALS, Dataset
 from shared.results.store import FolderStore, load
 
-from .conftest import trials_of
+from .conftest import Shelf, trials_of
 
 
 def document(store: FolderStore, key: str) -> dict:
@@ -30,6 +30,10 @@ def everything(store: FolderStore) -> str:
         f"{key}\n{store.read(key)[0].decode('latin-1')}"  # type: ignore[index]
         for key in store.names()
     )
+
+
+def builder(shelf: Shelf, store: FolderStore) -> Site:
+    return Site(shelf, store, today=lambda: date(2026, 3, 1), images=False)
 
 
 class TestSessionPage:
@@ -254,6 +258,55 @@ class TestPrivacy:
         assert one.id not in everything(store)
 
 
+class TestPictures:
+    @pytest.fixture
+    def site(self, site) -> Site:
+        site.images = True
+        return site
+
+    def test_each_session_and_subject_has_one_and_it_is_drawn_once(
+        self, site, shelf, store
+    ) -> None:
+        one = shelf.put("FX_001", "2026-02-01", trials_of(200, 1), protocol="biased")
+        empty = shelf.put("FX_002", "2026-02-01", None)
+        site.refresh()
+        pictures = {key for key in store.names("data/") if key.endswith(".png")}
+        assert pictures == {
+            f"data/sessions/{one.id}.png",
+            "data/subjects/FX_001.png",
+            "data/subjects/FX_002.png",
+        }
+        assert store.read(f"data/sessions/{one.id}.png")[0][:8] == b"\x89PNG\r\n\x1a\n"
+        assert store.read(f"data/sessions/{empty.id}.png") is None
+        store.writes.clear()
+        site.refresh()
+        assert store.writes == []
+
+    def test_the_picture_goes_with_the_session(self, site, shelf, store) -> None:
+        one = shelf.put("FX_001", "2026-02-01", trials_of(50, 1))
+        site.refresh()
+        shelf.change(one.id, public=False)
+        site.refresh(["FX_001"])
+        assert not [key for key in store.names("data/") if key.endswith(".png")]
+
+    def test_withdrawn_while_it_is_drawn_it_does_not_stay(
+        self, site, shelf, store, monkeypatch
+    ) -> None:
+        one = shelf.put("FX_001", "2026-02-01", trials_of(50, 1))
+        from shared.results import images
+
+        draw = images.session
+
+        def slow(content):
+            shelf.change(one.id, public=False)
+            builder(shelf, FolderStore(store.folder)).refresh(["FX_001"])
+            return draw(content)
+
+        monkeypatch.setattr(images, "session", slow)
+        site.refresh()
+        assert one.id not in everything(store)
+
+
 class TestIncremental:
     def test_a_second_build_writes_nothing(self, site, shelf, store) -> None:
         for day in range(1, 6):
@@ -319,9 +372,7 @@ class TestConcurrency:
 
         def run(subjects: list[str]) -> None:
             try:
-                Site(shelf, FolderStore(store.folder), today=lambda: date(2026, 3, 1)).refresh(
-                    subjects
-                )
+                builder(shelf, FolderStore(store.folder)).refresh(subjects)
             except BaseException as error:
                 problems.append(error)
 
@@ -332,7 +383,7 @@ class TestConcurrency:
             thread.join()
         assert problems == []
         alone = FolderStore(tmp_path / "alone")
-        Site(shelf, alone, today=lambda: date(2026, 3, 1)).refresh()
+        builder(shelf, alone).refresh()
         assert _content(store) == _content(alone)
 
     def test_made_private_while_being_published_it_ends_private(
@@ -340,7 +391,7 @@ class TestConcurrency:
     ) -> None:
         # Given a slow builder that has already seen the session as public
         one = shelf.put("FX_001", "2026-02-01", trials_of(50, 1))
-        other = Site(shelf, FolderStore(store.folder), today=lambda: date(2026, 3, 1))
+        other = builder(shelf, FolderStore(store.folder))
         compute = site._write_sessions
 
         def slow(*args):
