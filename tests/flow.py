@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -224,3 +225,62 @@ def flow(table: str, aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     documents.create("subject", SUBJECT, {"nickname": SUBJECT, "lab": LAB}, who="admin")
     yield flow
     aws.forget()
+
+
+class System:
+    """A flow with its API on a socket, and its functions at work in the background."""
+
+    def __init__(self, flow: Flow, url: str) -> None:
+        self.flow, self.url = flow, url
+        self.resting = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while not self._over.wait(0.05):
+            if not self.resting.is_set():
+                self.flow.pump()
+
+    def stop(self) -> None:
+        """Let the functions rest for good."""
+        self._over.set()
+        self._thread.join(20)
+
+    def environment(self, role: str) -> dict[str, str]:
+        """Return the variables of a command of a user of the lab."""
+        from functions.api import auth
+
+        return {"FORNIX_API_URL": self.url, "FORNIX_TOKEN": auth.issue(f"{LAB}_{role}")}
+
+    def client(self, role: str) -> Any:
+        """Return an API client of a user of the lab."""
+        from lab.client import Client, Settings
+
+        env = self.environment(role)
+        return Client(Settings(self.url, token=env["FORNIX_TOKEN"]))
+
+
+@pytest.fixture
+def system(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
+    """The whole way of the data in one process: API, S3, SQS, functions."""
+    from functions.api.app import app
+    from shared.records import search
+    from tests.api import gateway
+
+    search.forget()
+    for role in ("member", "rig", "worker"):
+        body = {"username": f"{LAB}_{role}", "role": role, "lab": [LAB], "is_active": True}
+        body |= {"is_public_user": False, "email": "", "allowed_users": []}
+        documents.create("user", f"{LAB}_{role}", body, who="test")
+    body = {"username": "admin", "role": "administrator", "lab": [], "is_active": True}
+    documents.create("user", "admin", body, who="test")
+    monkeypatch.setenv(
+        "FORNIX_WORKER_ROLE_PREFIX", "arn:aws:iam::000000000000:role/fornix-worker-"
+    )
+    with gateway.serve(app) as url:
+        monkeypatch.setenv("FORNIX_API_URL", url)
+        system = System(flow, url)
+        yield system
+        system.stop()
+    search.forget()

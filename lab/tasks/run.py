@@ -205,7 +205,7 @@ def _die_with(parent: int) -> None:
     """End this process when the worker that started it is killed."""
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.name != "posix" or os.getppid() == parent:
             time.sleep(0.5)
         os._exit(1)
 
@@ -214,9 +214,10 @@ def _die_with(parent: int) -> None:
 
 def main(order_file: str, result_file: str) -> None:
     """Carry out an order: ``{"task", "arguments", "session", "out"}``; write the outcome."""
-    _die_with(os.getppid())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     order = json.loads(Path(order_file).read_text())
+    if "parent" in order:
+        _die_with(order["parent"])
     session, out = Path(order["session"]), Path(order["out"])
     (task,) = orders(order["task"], session, order["arguments"])
     try:

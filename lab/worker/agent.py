@@ -316,6 +316,7 @@ class Worker:
                     "arguments": task["arguments"],
                     "session": str(session),
                     "out": str(out),
+                    "parent": os.getpid(),
                 }
             )
         )

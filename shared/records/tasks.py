@@ -630,10 +630,27 @@ def patch(task: str, fields: Mapping[str, Any], by: str) -> Task:
         if not values:
             return found
         try:
-            return _write(found, **values)
+            _write(found, **values)
         except Refused:
             continue
+        if "status" in values:
+            queues.tell("dispatch", kind="task.changed", task=task)
+        return found
     raise Conflict(f"task {task} is being changed; try again")
+
+
+def delete(task: str) -> None:
+    """Delete a task; its datasets stay.
+
+    Raises
+    ------
+    NotFound
+        There is no such task.
+    """
+    found = get(task)
+    with transaction() as writes:
+        writes.delete(found)
+        writes.save(change("task", task, int(found.edition) + 1, None))
 
 
 def _step_values(task: Task, status: Status, by: str) -> dict[str, Any]:

@@ -1,0 +1,229 @@
+"""The way of the data, with the rig agent and the worker as their users run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shared.records import sessions, tasks
+from tests.flow import DATE, FOLDER, LAB, SUBJECT
+
+pytestmark = pytest.mark.integration
+
+FORNIX = Path(sys.executable).with_name("fornix")
+
+
+@pytest.fixture
+def fornix(system, tmp_path):
+    """Start the command line as a user of a role."""
+
+    def start(role, *arguments, **options):
+        env = os.environ | system.environment(role) | {"XDG_STATE_HOME": str(tmp_path / "state")}
+        return subprocess.Popen(
+            [FORNIX, *map(str, arguments)],
+            env=env | options.pop("env", {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    return start
+
+
+def run(process, code=0):
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code, (out, err)
+    return out
+
+
+def session_folder(shared_data, tmp_path, name="training_rig5.0.0"):
+    folder = tmp_path / "rig" / FOLDER
+    shutil.copytree(
+        shared_data / "rig_sessions" / name / "raw_behavior_data", folder / "raw_behavior_data"
+    )
+    return folder
+
+
+def status_of(eid):
+    return {task.name: task.status for task in tasks.of_session(eid)}
+
+
+def until(true, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def found():
+    return sessions.find(SUBJECT, DATE, 1)
+
+
+def test_a_real_session_goes_the_whole_way(system, fornix, shared_data, tmp_path):
+    # Given a session on a rig
+    folder = session_folder(shared_data, tmp_path)
+    # When it is uploaded
+    report = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))
+    assert report["state"] == "registered"
+    assert report["eid"] == found().id
+    assert len(report["files"]) == 6
+    assert found().task_protocol == "_iblrig_tasks_trainingChoiceWorld5.0.0"
+    until(lambda: status_of(report["eid"]))
+    # And a worker is started
+    out = run(fornix("worker", "worker", "--until-idle", "3", "--json"))
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [(row["name"], row["status"]) for row in rows] == [
+        ("task.trials", "Complete"),
+        ("task.wheel", "Complete"),
+    ]
+    # Then the results are there, with where they come from
+    datasets = {item.path: item for item in sessions.datasets(found().id)}
+    table = datasets["alf/_ibl_trials.table.pqt"]
+    trials = next(t for t in tasks.of_session(found().id) if t.name == "task.trials")
+    assert table.provenance["task"] == trials.id
+    assert table.version
+    record = json.loads(trials.run_record)
+    assert {one["id"] for one in record["inputs"]} <= {item.uuid for item in datasets.values()}
+    assert "alf/_ibl_wheel.position.npy" in datasets
+    assert system.flow.messages("analysis")[-1] == {
+        "kind": "session.finished",
+        "session": found().id,
+    }
+    # And the same again is no change
+    again = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))
+    assert (again["state"], again["sent"], again["upload"]) == ("registered", 0, report["upload"])
+
+
+def test_a_truncated_wheel_ends_errored_and_trials_complete(system, fornix, shared_data, tmp_path):
+    folder = session_folder(shared_data, tmp_path, "training_rig4_truncated")
+    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    run(fornix("worker", "worker", "--until-idle", "3"))
+    assert status_of(eid) == {"task.trials": "Complete", "task.wheel": "Errored"}
+    wheel = next(task for task in tasks.of_session(eid) if task.name == "task.wheel")
+    assert "_iblrig_encoder" in wheel.log
+    told = system.client("member").get(f"/tasks/{wheel.id}")
+    assert told["status"] == "Errored"
+    assert told["log"] == wheel.log
+
+
+def test_a_killed_worker_s_task_is_done_by_another(system, fornix, shared_data, tmp_path):
+    folder = session_folder(shared_data, tmp_path)
+    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    # Given a worker that is killed in mid-task
+    first = fornix("worker", "worker", "--lease", "5", "--folder", tmp_path)
+    until(lambda: status_of(eid).get("task.trials") == "Started")
+    first.kill()
+    first.communicate()
+    assert status_of(eid)["task.trials"] == "Started"
+    # When its lease has ended and the sweep has come by
+    from functions.dispatch.sweep import sweep
+
+    until(lambda: sweep()["expired"], 20)
+    assert status_of(eid)["task.trials"] == "Waiting"
+    # Then another worker does the work, and clears away what was left
+    run(fornix("worker", "worker", "--until-idle", "3", "--folder", tmp_path))
+    assert status_of(eid) == {"task.trials": "Complete", "task.wheel": "Complete"}
+    assert int(next(t for t in tasks.of_session(eid) if t.name == "task.trials").attempt) == 2
+    assert list(tmp_path.glob("fornix-worker-*")) == []
+
+
+def test_a_worker_that_is_interrupted_gives_its_task_back(system, fornix, shared_data, tmp_path):
+    folder = session_folder(shared_data, tmp_path)
+    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    worker = fornix("worker", "worker", "--folder", tmp_path)
+    until(lambda: status_of(eid).get("task.trials") == "Started")
+    worker.send_signal(signal.SIGINT)
+    run(worker)
+    assert status_of(eid)["task.trials"] == "Waiting"
+    assert list(tmp_path.glob("fornix-worker-*")) == []
+
+
+def test_a_message_delivered_twice_runs_the_task_once(system, fornix, shared_data, tmp_path):
+    folder = session_folder(shared_data, tmp_path)
+    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    until(lambda: status_of(eid))
+    trials = next(task.id for task in tasks.of_session(eid) if task.name == "task.trials")
+    for body in (json.dumps({"task": trials}), "nonsense", '{"task": "../x"}'):
+        system.flow.sqs.send_message(QueueUrl=system.flow.queues[f"work-{LAB}"], MessageBody=body)
+    out = run(fornix("worker", "worker", "--until-idle", "3", "--json"))
+    assert [json.loads(line)["name"] for line in out.splitlines()] == ["task.trials", "task.wheel"]
+    assert all(int(task.attempt) == 1 for task in tasks.of_session(eid))
+
+
+def test_an_upload_killed_half_way_goes_on_where_it_stopped(system, fornix, shared_data, tmp_path):
+    folder = session_folder(shared_data, tmp_path)
+    (folder / "raw_ephys_data").mkdir()
+    for n in range(40):
+        (folder / "raw_ephys_data" / f"chunk{n:02}.data.bin").write_bytes(os.urandom(200_000))
+    first = fornix("rig", "rig", "upload", folder)
+    until(lambda: len([key for key in system.flow.keys("incoming/") if "/" in key]) > 3)
+    first.kill()
+    first.communicate()
+    assert found() is None
+    stored = len([key for key in system.flow.keys("incoming/") if "/" in key])
+    report = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))
+    assert report["state"] == "registered"
+    assert report["sent"] <= 46 - stored
+    assert len(sessions.datasets(report["eid"])) == 46
+
+
+def test_bad_files_are_shown_with_their_reasons_and_the_good_ones_go_in(
+    system, fornix, shared_data, tmp_path
+):
+    folder = session_folder(shared_data, tmp_path)
+    (folder / "raw_behavior_data" / "my notes.txt").write_text("x")
+    (folder / "alf").mkdir()
+    shutil.copy(
+        shared_data / "rig_sessions/training_rig5.0.0/alf/_ibl_trials.repNum.npy", folder / "alf"
+    )
+    whole = folder / "alf" / "_ibl_trials.repNum.npy"
+    whole.write_bytes(whole.read_bytes()[:-3])
+    # Given the same verdict of a dry run
+    dry = json.loads(run(fornix("rig", "rig", "upload", folder, "--dry-run", "--json"), 1))
+    report = json.loads(run(fornix("rig", "rig", "upload", folder, "--json"), 1))
+    assert report["state"] == dry["state"] == "partial"
+    bad = {
+        file["path"]: (file["code"], file["reason"]) for file in dry["files"] if "reason" in file
+    }
+    assert bad == {
+        file["path"]: (file["code"], file["reason"])
+        for file in report["files"]
+        if "reason" in file
+    }
+    assert set(bad) == {"raw_behavior_data/my notes.txt", "alf/_ibl_trials.repNum.npy"}
+    assert len(sessions.datasets(report["eid"])) == 6
+    text = run(fornix("rig", "rig", "upload", folder), 1)
+    assert "✗ alf/_ibl_trials.repNum.npy" in text
+    assert "To fix:" in text
+
+
+def test_an_unknown_subject_is_refused_before_a_byte_is_sent(
+    system, fornix, shared_data, tmp_path
+):
+    folder = session_folder(shared_data, tmp_path)
+    text = run(fornix("rig", "rig", "upload", folder, "--subject", "nobody", "--lab", LAB), 1)
+    assert "There is no subject 'nobody'" in text
+    assert system.flow.keys("incoming/") == []
+
+
+def test_another_lab_s_session_is_refused(system, fornix, shared_data, tmp_path):
+    folder = session_folder(shared_data, tmp_path)
+    text = run(fornix("rig", "rig", "upload", folder, "--lab", "septumlab"), 1)
+    assert "septumlab" in text
+
+
+def test_no_server_is_another_exit_code(fornix, shared_data, tmp_path):
+    folder = session_folder(shared_data, tmp_path)
+    process = fornix("rig", "rig", "upload", folder, env={"FORNIX_API_URL": ""})
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert "fornix login" in err
