@@ -117,8 +117,9 @@ def check_rows(headers: Mapping[str, Header]) -> list[RowsInconsistent]:
 
     All files of one object in one collection are columns of one table, so they have the same
     number of rows, or one; ``timestamps`` may be two points (sample, time) instead, as a clock
-    that is linear between them. Files of the same object with different extra parts (``part00``,
-    ``probe01``) are tables of their own. Of several revisions of a file the latest counts.
+    that is linear between them (of a header without shape, two rows are taken as such). Files of
+    the same object with different extra parts (``part00``, ``probe01``) are tables of their own.
+    Of several revisions of a file the latest counts.
     Source: ONE convention, "row consistency".
 
     Parameters
@@ -148,10 +149,10 @@ def check_rows(headers: Mapping[str, Header]) -> list[RowsInconsistent]:
         parsed, found = parse_dataset_path(key), headers[path]
         if found.rows is None:
             continue
-        if parsed.attribute.startswith("timestamps") and found.shape and len(found.shape) > 1:
-            if found.shape == (2, 2):
+        if parsed.attribute.startswith("timestamps"):
+            if found.shape == (2, 2) or (found.shape is None and found.rows == 2):
                 continue
-            if found.shape[1:] != (1,):
+            if found.shape and found.shape[1:] not in ((), (1,)):
                 problems.append(_wrong_timestamps(path, found.shape))
                 continue
         tables[parsed.collection, parsed.object, parsed.extra][path] = found.rows
@@ -273,7 +274,9 @@ def _json_lines(file: BinaryIO, name: str) -> Iterable[object]:
 
 def _delimited(file: BinaryIO, delimiter: str, name: str) -> Header:
     """Count the rows of a delimited table; as for the ONE client, the first line is a header."""
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    # Device logs (ssv) may hold corrupt bytes; their readers skip such rows.
+    errors = "replace" if delimiter == " " else "strict"
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors=errors, newline="")
     try:
         lines = csv.reader(text, delimiter=delimiter)
         first = next(lines, [])

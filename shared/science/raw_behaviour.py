@@ -188,11 +188,13 @@ def find_collection(session: Path | str, collection: str | None = None) -> Path:
         There is no such folder with task data.
     """
     session = Path(session)
-    patterns = (collection,) if collection else (*COLLECTIONS, ".")
-    for pattern in patterns:
-        for folder in sorted(session.glob(pattern)) if pattern != "." else [session]:
-            if any(folder.glob("_iblrig_taskData.raw*.jsonable")):
-                return folder
+    if collection:
+        folders = [session / collection]
+    else:
+        folders = [f for c in COLLECTIONS for f in sorted(session.glob(c))] + [session]
+    for folder in folders:
+        if any(folder.glob("_iblrig_taskData.raw*.jsonable")):
+            return folder
     raise RawFileMissing(
         "_iblrig_taskData.raw.jsonable",
         f"not in {collection or ' or '.join(COLLECTIONS)} of {session.name}",
@@ -250,13 +252,11 @@ def read_task_data(path: Path | str) -> list[dict[str, Any]]:
                     f"line {number} is not JSON ({error})",
                     "copy the file again from the rig; if it is so there, remove that line",
                 ) from error
-            if not isinstance(trial, dict) or not set(trial.get("behavior_data", ())).issuperset(
-                _STAMPS
-            ):
+            if problem := _trial_problem(trial):
                 raise RawFileInvalid(
                     path.name,
-                    f"line {number} has no behavior_data with states, events and time stamps",
-                    "check that the file is the task data of a rig",
+                    f"line {number} {problem}",
+                    "check that the file is the task data of a rig, and whole",
                 )
             trials.append(trial)
     if not trials:
@@ -265,13 +265,32 @@ def read_task_data(path: Path | str) -> list[dict[str, Any]]:
     return trials
 
 
-_STAMPS = {
-    "Bpod start timestamp",
-    "Trial start timestamp",
-    "Trial end timestamp",
-    "States timestamps",
-    "Events timestamps",
-}
+def _trial_problem(trial: Any) -> str | None:
+    """Say what keeps a JSON value from being a trial, if anything."""
+    raw = trial.get("behavior_data") if isinstance(trial, dict) else None
+    if not isinstance(raw, dict):
+        return "has no behavior_data"
+    for stamp in ("Bpod start timestamp", "Trial start timestamp", "Trial end timestamp"):
+        if not _is_time(raw.get(stamp)):
+            return f"has no number as {stamp!r}"
+    states, events = raw.get("States timestamps"), raw.get("Events timestamps")
+    if not isinstance(states, dict) or not isinstance(events, dict):
+        return "has no states or no events"
+    for name, visits in states.items():
+        if not isinstance(visits, list) or not all(map(_is_visit, visits)):
+            return f"has a state {name!r} that is not a list of pairs of times"
+    for name, times in events.items():
+        if not isinstance(times, list) or not all(map(_is_time, times)):
+            return f"has an event {name!r} that is not a list of times"
+    return None
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) is float or type(value) is int
+
+
+def _is_visit(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_time, value))
 
 
 @dataclass(frozen=True)
@@ -341,11 +360,13 @@ def _read_encoder(path: Path, label: bytes, labelled: list[str]) -> EncoderLog:
             usecols=[c for c in columns if c in ("times", "values", "clock")],
             on_bad_lines="skip",
             encoding_errors="replace",
+            low_memory=False,
         )
     except pd.errors.ParserError:
         table = pd.DataFrame(columns=columns)
     for column in ("times", "values"):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        table[column] = numbers.where(np.isfinite(numbers.astype(float)))
     table = table.dropna().drop_duplicates(keep="first")
     if table.empty:
         fix = "copy the file again from the rig"

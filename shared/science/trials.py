@@ -219,14 +219,20 @@ def _contrast(value: Any) -> Any:
 
 def _values(task: RawTask, name: str, convert: Callable[[Any], Any] = lambda v: v) -> Floats:
     """Return a value that every trial has as numbers."""
+    fault = ""
     try:
-        return np.array([convert(t[name]) for t in task.trials], dtype=float)
-    except (KeyError, TypeError, ValueError) as error:
+        values = np.array([convert(t[name]) for t in task.trials], dtype=float)
+        if values.ndim != 1 or not np.isfinite(values).all():
+            fault = "a value is not finite"
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        fault = f"{type(error).__name__}: {error}"
+    if fault:
         raise TrialInvalid(
             f"_iblrig_taskData.raw.jsonable: {name}",
-            f"not a number in every trial ({type(error).__name__}: {error})",
+            f"not a number in every trial ({fault})",
             "check that the session is of the decision task",
-        ) from error
+        )
+    return values
 
 
 def _first(times: Floats) -> float:

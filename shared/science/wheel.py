@@ -39,6 +39,8 @@ MATCHED_INTERVAL = 0.005
 """Intervals between events in two clocks match if they differ by less (s)."""
 MAX_RESIDUAL = 0.002
 """Largest accepted distance of an event from a linear relation of the two clocks (s)."""
+LONGEST = 86_400.0
+"""A recording of the wheel is shorter than this (s)."""
 RESET_SPEED = 10.0
 """Passing zero slower than this (rad/s) without changing direction is not a reset."""
 
@@ -181,13 +183,14 @@ def wheel_position(
 
 
 def _check_overlap(times: Floats, task: RawTask) -> None:
-    """Refuse positions that lie outside all trials."""
-    if times[-1] <= task.starts[0] or times[0] >= task.ends[-1]:
+    """Refuse positions that lie outside all trials, or that last for more than a day."""
+    outside = times[-1] <= task.starts[0] or times[0] >= task.ends[-1]
+    if outside or not np.ptp(times) < LONGEST:
         raise RawFileInvalid(
             "_iblrig_encoderPositions.raw.ssv",
             f"its {times.size} positions cover {times[0]:.1f} to {times[-1]:.1f} s, but the "
-            f"trials {task.starts[0]:.1f} to {task.ends[-1]:.1f} s: truncated or not of this "
-            "session",
+            f"trials {task.starts[0]:.1f} to {task.ends[-1]:.1f} s: truncated, corrupt or not "
+            "of this session",
             "copy the file again from the rig",
         )
 

@@ -112,6 +112,7 @@ def test_a_text_table_has_a_header_line() -> None:
     assert header(b"x\ty\n1\t2\n", "htsv").rows == 1
     assert header(b'x\n"two\nlines"\n', "csv").rows == 1
     assert header(b"1 2 \n3 4 \n5 6 ", "ssv").rows == 2
+    assert header(b"1 2 \n\xff \n5 6 ", "ssv").rows == 2
     with pytest.raises(FileInvalid, match="not a text table"):
         header(b"x,y\n\xff\xfe\n", "csv")
 
@@ -192,6 +193,7 @@ def test_where_there_is_no_majority_all_files_of_the_object_are_named() -> None:
         {"wheel.position.npy": array(500), "wheel.timestamps.npy": array(2, 2)},
         {"wheel.position.npy": array(500), "wheel.timestamps.npy": array(500)},
         {"wheel.position.npy": array(500), "wheel.timestamps.npy": array(500, 1)},
+        {"wheel.position.npy": array(500), "wheel.timestamps.npy": Header(rows=2)},
         {"trials.table.pqt": Header(5, (5, 3)), "_ibl_trials.choice.npy": array(5)},
         {"a.x.npy": array(5), "a.y.npy": array(1, 5)},
         {"sync.times.probe00.npy": array(5), "sync.times.probe01.npy": array(6)},

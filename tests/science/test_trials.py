@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from shared.science.raw_behaviour import (
     NEWEST,
+    ExtractionError,
     RawFileInvalid,
     RawFileMissing,
     RawTask,
@@ -110,7 +113,7 @@ def test_trials_come_out_where_the_wheel_is_truncated(
     assert list(table["choice"]) == [-1, -1, -1, 0]
     assert list(table["feedbackType"]) == [1, -1, -1, -1]
     assert table["firstMovement_times"].isna().all()
-    assert "truncated or not of this session" in caplog.text
+    assert "truncated, corrupt or not of this session" in caplog.text
     # Before rig 5 the go tone starts with the closed loop, and feedback is a state.
     np.testing.assert_allclose(
         outputs["_ibl_trials.goCueTrigger_times.npy"], [0.5748, 698.6309, 1327.4718, 1496.0446]
@@ -262,6 +265,41 @@ def test_versions_are_read_in_every_style(
     assert rig_version(settings) == version
 
 
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """All paths to a value within nested objects and lists."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    found = []
+    for key, item in inner:
+        found.append((*path, key))
+        if isinstance(item, (dict, list)):
+            found += places(item, (*path, key))
+    return found
+
+
+@given(
+    place=st.sampled_from(places(trial())),
+    junk=st.sampled_from([None, "x", [], {}, [[]], -1, NAN, 1e300, True, [None, None], 2**80]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+def test_a_trial_with_anything_in_place_of_a_value_is_extracted_or_refused(
+    tmp_path: Path, place: tuple[Any, ...], junk: Any
+) -> None:
+    broken = trial()
+    inner: Any = broken
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = junk
+    path = tmp_path / "_iblrig_taskData.raw.jsonable"
+    path.write_text(json.dumps(broken) + "\n" + json.dumps(trial()) + "\n")
+    try:
+        task = RawTask(read_task_data(path), {"PYBPOD_PROTOCOL": BIASED})
+        table = trials_table(compute_trials(task))
+    except ExtractionError as refused:
+        assert refused.fix  # noqa: PT017
+    else:
+        assert len(table) == 2
+
+
 @pytest.fixture
 def session(tmp_path: Path) -> Path:
     """A session of three trials without a wheel."""
@@ -292,7 +330,7 @@ def test_missing_settings_are_named(session: Path) -> None:
     ("content", "message"),
     [
         ("", "no trials"),
-        ('{"behavior_data": {}}\n', "line 1 has no behavior_data"),
+        ('{"behavior_data": {}}\n', "line 1 has no number as 'Bpod start timestamp'"),
         ("[1]\n", "line 1 has no behavior_data"),
         (json.dumps(trial()) + "\n" + json.dumps(trial())[:200], "line 2 is not JSON"),
         ("\x00\x00\n", "line 1 is not JSON"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.rig.simulate import simulate_session
 from shared.science.raw_behaviour import (
+    ExtractionError,
     RawFileInvalid,
     RawFileMissing,
     WheelUnsynchronised,
@@ -48,7 +51,9 @@ def test_movements_of_a_real_trace_equal_the_golden_ones(shared_data: Path) -> N
 
 def test_a_truncated_wheel_file_is_refused_with_its_extent(shared_data: Path) -> None:
     session = shared_data / "rig_sessions" / "training_rig4_truncated"
-    with pytest.raises(RawFileInvalid, match=r"its 14 positions cover .* truncated") as refused:
+    with pytest.raises(
+        RawFileInvalid, match=r"its 14 positions cover .* truncated, corrupt"
+    ) as refused:
         extract_wheel(session)
     assert refused.value.what == "_iblrig_encoderPositions.raw.ssv"
     assert refused.value.fix
@@ -243,3 +248,52 @@ def test_a_file_without_rows_is_refused(tmp_path: Path, content: str) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RawFileMissing, match=r"_iblrig_encoderEvents\.raw"):
         read_encoder_events(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a short simulated session."""
+    return simulate_session(
+        tmp_path_factory.mktemp("simulated"),
+        seed=1,
+        subject="SYN_001",
+        date=datetime.date(2024, 1, 8),
+        n_trials=15,
+        performance=0.9,
+    ).session
+
+
+@given(
+    file=st.sampled_from(["Positions", "Events"]),
+    damage=st.lists(
+        st.tuples(
+            st.floats(0, 1),
+            st.sampled_from(
+                ["", "x", "7", "1 2 3 4 5", "-1 0 ", "1e300 5 ", "inf 1 ", "4294967295 9 ", "0 0 "]
+            )
+            | st.text(alphabet='0123456789 .-e\x00"', max_size=12),
+        ),
+        max_size=6,
+    ),
+    keep=st.floats(0, 1),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_damaged_encoder_file_gives_a_wheel_or_a_reason(
+    simulated: Path, file: str, damage: list[tuple[float, str]], keep: float
+) -> None:
+    raw = simulated / "raw_behavior_data"
+    path = raw / f"_iblrig_encoder{file}.raw.ssv"
+    whole = path.read_text()
+    lines = whole.splitlines()
+    for place, text in damage:
+        lines[int(place * (len(lines) - 1))] = text
+    kept = "\n".join(lines)[: round(len(whole) * max(keep, 1 - keep))]
+    path.write_text(kept)
+    try:
+        wheel = extract_wheel(simulated)
+    except ExtractionError as refused:
+        assert refused.fix  # noqa: PT017
+    else:
+        assert wheel["_ibl_wheel.timestamps.npy"].size == wheel["_ibl_wheel.position.npy"].size
+    finally:
+        path.write_text(whole)
