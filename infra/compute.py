@@ -48,6 +48,9 @@ WRITE_ITEMS = (
     "dynamodb:ConditionCheckItem",
 )
 
+READ_ALL = "dynamodb:Scan"
+"""For who keeps or writes the search index: without a snapshot it is read from the table."""
+
 CREDENTIALS = ("CRED#*", "TOK#*", "TOKENS#*", "TRY#*")
 """Partitions of password and token hashes (``functions.api.auth``): the API's alone."""
 
@@ -113,7 +116,7 @@ class Functions(Construct):
     def _grant_api(self) -> None:
         """Sign uploads to and downloads from the data bucket; lend workers their lab's role."""
         role = self.roles["api"]
-        self._table(role, *READ_ITEMS, *WRITE_ITEMS)
+        self._table(role, *READ_ITEMS, *WRITE_ITEMS, READ_ALL)
         self._objects(
             role,
             ["incoming/", "notes/"],
@@ -123,7 +126,7 @@ class Functions(Construct):
             "s3:ListMultipartUploadParts",
         )
         self._objects(role, ["data/", "snapshots/", "cache/"], "s3:GetObject")
-        self._list(role, ["incoming/", "notes/", "snapshots/", "cache/"])
+        self._list(role)
         self._send(role, self.queues.stages["ingest"].main, self.queues.stages["dispatch"].main)
         if self.settings.labs:
             self._allow(
@@ -150,7 +153,7 @@ class Functions(Construct):
             "s3:PutObject",
             "s3:AbortMultipartUpload",
         )
-        self._list(role, ["incoming/", "data/", "quarantine/", "manifests/"])
+        self._list(role)
         self._send(role, self.queues.stages["ingest"].main, self.queues.stages["dispatch"].main)
 
     def _grant_dispatch(self) -> None:
@@ -167,10 +170,10 @@ class Functions(Construct):
     def _grant_analysis(self) -> None:
         """Read records and data; write the site, the search snapshot and the cache tables."""
         role = self.roles["analysis"]
-        self._table(role, *READ_ITEMS)
+        self._table(role, *READ_ITEMS, READ_ALL)
         self._objects(role, ["data/", "manifests/"], "s3:GetObject")
         self._objects(role, ["snapshots/", "cache/"], "s3:GetObject", "s3:PutObject")
-        self._list(role, ["data/", "manifests/", "snapshots/", "cache/"])
+        self._list(role)
         site = self.storage.site.bucket_arn
         self._allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{site}/*"])
         self._allow(role, ["s3:ListBucket"], [site])
@@ -182,14 +185,9 @@ class Functions(Construct):
         role: iam.Role,
         actions: Sequence[str],
         resources: Sequence[str],
-        conditions: dict[str, object] | None = None,
     ) -> None:
         """Add one statement to a role's policy."""
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=list(actions), resources=list(resources), conditions=conditions
-            )
-        )
+        role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
 
     def _table(self, role: iam.Role, *actions: str) -> None:
         """Allow actions on the table; queries on its two indexes as well."""
@@ -198,7 +196,7 @@ class Functions(Construct):
         self._allow(role, ["dynamodb:Query"], [f"{table}/index/gsi1", f"{table}/index/gsi2"])
 
     def _keep_from_credentials(self, role: iam.Role) -> None:
-        """Deny a role the partitions with password and token hashes."""
+        """Deny a role the partitions with password and token hashes (a scan would show them)."""
         table = self.storage.table.table_arn
         role.add_to_policy(
             iam.PolicyStatement(
@@ -215,13 +213,16 @@ class Functions(Construct):
         bucket = self.storage.data.bucket_arn
         self._allow(role, actions, [f"{bucket}/{prefix}*" for prefix in prefixes])
 
-    def _list(self, role: iam.Role, prefixes: Sequence[str]) -> None:
-        """Allow listing the data bucket under prefixes only."""
+    def _list(self, role: iam.Role) -> None:
+        """Allow listing the data bucket's keys.
+
+        Not by prefix: S3 answers a missing object with 404 only to who may list the bucket
+        whole, with 403 to others, and the functions have to tell missing from forbidden.
+        """
         self._allow(
             role,
             ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
             [self.storage.data.bucket_arn],
-            {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}},
         )
 
     def _send(self, role: iam.Role, *targets: sqs.IQueue) -> None:

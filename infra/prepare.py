@@ -1,4 +1,4 @@
-"""What follows a deployment: the site's fixed files and the first administrator.
+"""What follows a deployment: the site's fixed files, the lists of names, the administrator.
 
 Reads the standard AWS environment and the functions' own (``FORNIX_TABLE``,
 ``FORNIX_SITE_BUCKET``), and the administrator's password from standard input, so that it is in no
@@ -14,7 +14,7 @@ import sys
 
 from functions.analysis.bucket import Bucket
 from functions.api.auth import set_password
-from shared.records import documents
+from shared.records import documents, reference
 from shared.records.errors import Exists
 from shared.results.assets import publish
 
@@ -40,4 +40,5 @@ def bootstrap_administrator(username: str, password: str) -> bool:
 
 if __name__ == "__main__":
     publish(Bucket(os.environ["FORNIX_SITE_BUCKET"]))
+    reference.load()
     bootstrap_administrator(sys.argv[1], sys.stdin.read().strip())

@@ -14,6 +14,7 @@ from typing import Any
 
 from infra.local.home import Home
 from lab.client import Client, Refused, Settings
+from shared.records.reference import lab_repository
 
 LABS = ("fimbrialab", "septumlab")
 """Made-up labs; synthetic data never carry a real lab's name."""
@@ -57,7 +58,7 @@ def draw_passwords(home: Home) -> dict[str, Any]:
 
 def seed(home: Home) -> None:
     """Make what is missing through the HTTP API; nothing that exists is changed."""
-    wanted = list(_wanted(draw_passwords(home), home))
+    wanted = list(_wanted(draw_passwords(home)))
     done = home.path / "seeded"
     # Passwords are random, so this says nothing of them.
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
@@ -85,10 +86,13 @@ def ensure(client: Client, resource: str, key: str, body: dict[str, Any]) -> Any
     return client.post(f"/{resource}", body)
 
 
-def _wanted(users: dict[str, Any], home: Home) -> Iterator[Wanted]:
+def _wanted(users: dict[str, Any]) -> Iterator[Wanted]:
     """Yield what there should be, in an order in which each refers to earlier ones only."""
     for lab in LABS:
-        yield "labs", lab, {"name": lab, "timezone": "Europe/Lisbon", "institution": "Fornix"}
+        repository, body = lab_repository(lab)
+        yield "data-repository", repository, {k: v for k, v in body.items() if v is not None}
+        body = {"name": lab, "timezone": "Europe/Lisbon", "repositories": [repository]}
+        yield "labs", lab, body
     for lab in LABS:
         for role in ROLES:
             name = f"{lab}_{role}"
@@ -104,17 +108,6 @@ def _wanted(users: dict[str, Any], home: Home) -> Iterator[Wanted]:
         },
     )
     for lab in LABS:
-        yield (
-            "data-repository",
-            f"{lab}_s3",
-            {
-                "name": f"{lab}_s3",
-                "hostname": "127.0.0.1",
-                "data_url": f"{home.api_url}/data/",
-                "globus_path": f"/{lab}/Subjects/",
-                "globus_is_personal": False,
-            },
-        )
         for nickname in subjects(lab):
             yield (
                 "subjects",

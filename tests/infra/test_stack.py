@@ -151,15 +151,31 @@ def test_functions_have_one_role_each_and_no_managed_policy(stack: Template) -> 
         assert "ManagedPolicyArns" not in role
 
 
-def test_no_role_scans_administers_or_uses_a_wildcard_action(stack: Template) -> None:
+def test_no_role_administers_or_uses_a_wildcard_action(stack: Template) -> None:
     for policy in of_type(stack, "AWS::IAM::Policy").values():
         for statement in policy["PolicyDocument"]["Statement"]:
             actions = statement["Action"]
             for action in [actions] if isinstance(actions, str) else actions:
                 assert "*" not in action
-                assert action not in ("dynamodb:Scan", "dynamodb:DeleteTable", "iam:PassRole")
+                assert action not in ("dynamodb:DeleteTable", "iam:PassRole")
             if statement["Resource"] == "*":
                 assert set(actions) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def test_only_who_keeps_the_search_index_may_read_the_whole_table(stack: Template) -> None:
+    scanning = [
+        name
+        for name in ("Api", "Ingest", "Dispatch", "Analysis")
+        if "dynamodb:Scan" in json.dumps(statements(stack, f"Functions{name}Role"))
+    ]
+    assert scanning == ["Api", "Analysis"]
+
+
+def test_only_the_api_reads_credentials(stack: Template) -> None:
+    for name in ("Ingest", "Dispatch", "Analysis"):
+        (denied,) = [s for s in statements(stack, f"Functions{name}Role") if s["Effect"] == "Deny"]
+        keys = denied["Condition"]["ForAnyValue:StringLike"]["dynamodb:LeadingKeys"]
+        assert {"CRED#*", "TOK#*"} <= set(keys)
 
 
 def test_dispatch_touches_no_object(stack: Template) -> None:

@@ -146,7 +146,6 @@ def assume(role: str) -> tuple[str, str, dict[str, Any]]:
 
 WORKER = f"fornix-worker-{LABS[0]}"
 EVERYWHERE_DENIED = [
-    scan(),
     ("dynamodb", "delete_table", {"TableName": "fornix"}),
     ("s3", "list_buckets", {}),
     ("s3", "delete_bucket", {"Bucket": DATA}),
@@ -156,12 +155,11 @@ EVERYWHERE_DENIED = [
     ("sqs", "list_queues", {}),
     receive("fornix-ingest-dead"),
     put(DATA, "elsewhere/x"),
-    listing(DATA, ""),
 ]
 
 ALLOWED = {
     "api": [
-        *(read_item(), delete_item(), transact(), query("gsi1"), query("gsi2")),
+        *(read_item(), delete_item(), transact(), query("gsi1"), query("gsi2"), scan()),
         *(put(DATA, "incoming/probe/x"), get(DATA, "incoming/probe/x")),
         *(get(DATA, "data/x"), get(DATA, "snapshots/x"), get(DATA, "cache/x")),
         *(listing(DATA, "incoming/probe/"), send("fornix-ingest"), send("fornix-dispatch")),
@@ -180,7 +178,7 @@ ALLOWED = {
         *(send("fornix-dispatch"), send("fornix-analysis")),
     ],
     "analysis": [
-        *(read_item(), query("gsi1"), query("gsi2"), get(DATA, "data/x")),
+        *(read_item(), query("gsi1"), query("gsi2"), scan(), get(DATA, "data/x")),
         *(put(SITE, "probe.html"), get(SITE, "probe.html"), delete(SITE, "probe.html")),
         *(listing(SITE, ""), put(DATA, "snapshots/probe"), put(DATA, "cache/probe")),
     ],
@@ -190,7 +188,7 @@ DENIED = {
     "api": [
         *(put(DATA, "data/x"), put(DATA, "manifests/x"), put(DATA, "snapshots/x")),
         *(delete(DATA, "data/x"), delete(DATA, "incoming/x"), delete(DATA, "manifests/x")),
-        *(put(SITE, "x"), get(SITE, "_state/x"), listing(DATA, "data/")),
+        *(put(SITE, "x"), get(SITE, "_state/x")),
         *(send("fornix-analysis"), send(f"fornix-work-{LABS[0]}")),
         *(receive("fornix-ingest"), receive(f"fornix-work-{LABS[0]}")),
         assume("fornix-ingest-us-east-1"),
@@ -200,12 +198,12 @@ DENIED = {
         *(delete(DATA, "data/x"), delete(DATA, "manifests/x"), delete(DATA, "quarantine/x")),
         *(put(SITE, "x"), get(SITE, "x"), get(DATA, "notes/x")),
         *(send("fornix-analysis"), send(f"fornix-work-{LABS[0]}"), receive("fornix-dispatch")),
-        assume(WORKER),
+        *(scan(), assume(WORKER)),
     ],
     "dispatch": [
         *(get(DATA, "data/x"), get(DATA, "incoming/x"), put(DATA, "data/x"), get(SITE, "x")),
         *(listing(DATA, "data/"), send("fornix-ingest"), receive("fornix-ingest")),
-        assume(WORKER),
+        *(scan(), assume(WORKER)),
     ],
     "analysis": [
         *(delete_item(), transact(), put(DATA, "data/x"), delete(DATA, "data/x")),
