@@ -158,6 +158,8 @@ def place(
     """Give each good file its revision, id and key.
 
     New content under an old name becomes a new revision; one revision serves a whole upload.
+    A dataset that is registered without its bytes (by reference to another store) gets them, and
+    keeps its place and id, unless it is known to have another MD5.
 
     Parameters
     ----------
@@ -168,25 +170,35 @@ def place(
     day
         Date of the upload, ``YYYY-MM-DD``.
     """
-    taken = {item.path: item.sha256 for item in datasets}
+    there = {item.path: item for item in datasets}
     named = set(uploads.defaults(datasets))
     revision = next_revision(day, {item.revision or "" for item in datasets})
     placed, refused = [], []
     for entry in good:
         path = parse_dataset_path(entry["path"])
         chosen = path.revision or (revision if path.without_revision in named else None)
+        awaiting = there.get(entry["path"])
+        if awaiting is not None and awaits(awaiting, entry["md5"]):
+            chosen = path.revision or None
+        else:
+            awaiting = None
         where = dataset_path(path.collection, chosen, path.filename)
-        if where in taken and taken[where] != entry["sha256"]:
+        if not awaiting and where in there and there[where].sha256 != entry["sha256"]:
             text = (
                 f"{entry['path']}: revision {chosen} has other content already, and what is "
                 f"registered is never overwritten. To fix: upload it under a new revision."
             )
             refused.append(refusal(entry["path"], "revision_exists", text))
             continue
-        identity = dataset_id(session.id, where)
+        identity = awaiting.uuid if awaiting else dataset_id(session.id, where)
         key = f"data/{session.folder}/{with_uuid(where, identity)}"
         placed.append({**entry, "revision": chosen, "place": where, "id": identity, "key": key})
     return placed, refused
+
+
+def awaits(item: Dataset, md5: str | None) -> bool:
+    """Return whether a dataset is registered without its bytes, and these may be them."""
+    return item.sha256 is None and item.hash in (None, md5)
 
 
 def next_revision(day: str, used: set[str]) -> str:

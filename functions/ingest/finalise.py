@@ -182,11 +182,16 @@ def register(manifest: Mapping[str, Any], key: str) -> None:
     provenance = {"upload": manifest["upload"]}
     if run:
         provenance |= {"task": run["id"], "attempt": run["attempt"]}
+    session = manifest["session"]["id"]
+    there = {item.path: item for item in sessions.datasets(session)}
+    for entry in manifest["datasets"]:
+        if entry["place"] in there and there[entry["place"]].sha256 is None:
+            _give_bytes(session, entry, manifest["by"])
     sessions.register_datasets(
-        manifest["session"]["id"],
+        session,
         [
             Dataset.of(
-                manifest["session"]["id"],
+                session,
                 entry["place"],
                 id=entry["id"],
                 created=manifest["finalised"],
@@ -202,10 +207,26 @@ def register(manifest: Mapping[str, Any], key: str) -> None:
                 version=_version(run),
             )
             for entry in manifest["datasets"]
+            if entry["place"] not in there
         ],
         manifest=key,
         who=manifest["by"],
     )
+
+
+def _give_bytes(session: str, entry: Mapping[str, Any], who: str) -> None:
+    """Note the bytes of a dataset that was registered without them.
+
+    What else is known of it (who made it, its quality, tags, other places) stays as it is.
+    """
+
+    def edit(item: Dataset) -> None:
+        item.sha256, item.hash = entry["sha256"], entry["md5"]
+        item.file_size, item.rows = entry["size"], entry["rows"]
+        others = [record for record in item.records or [] if record[0] is not None]
+        item.records = [[None, True, None, None, None], *others]
+
+    sessions.update_dataset(session, entry["place"], edit, who=who)
 
 
 def _version(run: Mapping[str, Any]) -> str | None:

@@ -449,8 +449,10 @@ def defaults(datasets: Iterable[Dataset]) -> dict[str, Dataset]:
 
 
 def hashes(datasets: Iterable[Dataset]) -> dict[str, str | None]:
-    """Return the SHA-256 of a session's default datasets, by path without revision folder."""
-    return {path: item.sha256 for path, item in defaults(datasets).items()}
+    """Return the SHA-256 of a session's datasets by path; without revision folder: the default."""
+    items = list(datasets)
+    named = {item.path: item for item in items} | defaults(items)
+    return {path: item.sha256 for path, item in named.items()}
 
 
 def unchanged(files: Iterable[File], registered: Mapping[str, str | None]) -> set[str]:
