@@ -1,0 +1,45 @@
+"""``fornix login`` and ``fornix reindex``: what an account does with a server as a whole."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+
+@click.command()
+@click.option(
+    "--url",
+    prompt="Address of the API",
+    default=lambda: os.environ.get("FORNIX_API_URL"),
+    help="Address of the API, as https://api.example.org/v1.",
+)
+@click.option("--user", prompt="User name", help="User name.")
+@click.password_option(
+    "--password", confirmation_prompt=False, help="Asked for if not given; not stored."
+)
+def login(url: str, user: str, password: str) -> None:
+    """Log in once; later commands find address and token.
+
+    The token is stored in your configuration folder, readable by you only; the password is not.
+    """
+    from lab.client import Client, Settings, save_settings
+
+    client = Client(Settings(url.rstrip("/"), user, password))
+    path = save_settings(url, user, client.login())
+    who = client.get("/me")
+    about = f"{who.get('role', '')} of {', '.join(who.get('labs') or ['no lab'])}"
+    click.echo(f"Logged in as {who['username']} ({about}); the token is in {path}.")
+
+
+@click.command()
+def reindex() -> None:
+    """Rebuild the table's sessions and datasets from the manifests in S3 (administrators).
+
+    What is there already stays as it is; what is missing is made. The work goes on in the
+    background; `fornix status` shows the server's state.
+    """
+    from lab.client import Client, settings
+
+    Client(settings()).post("/reindex")
+    click.echo("The server is rebuilding its index from the manifests.")
