@@ -9,6 +9,7 @@ session at a time, because only the session's detail has all its fields.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,16 +21,32 @@ from zoneinfo import ZoneInfo, available_timezones
 from lab.client import ClientError, NotFound, Refused
 
 from .alyx_source import AlyxSource
+from .bytes import Mover, Remote
 from .carrier import Carrier, Row
 from .identifiers import derived
 
 CHUNK = 25
 """Sessions read and sent between two commits of the journal."""
 
+AGGREGATE = re.compile(
+    r"(?:^|/)aggregates/(?:Subjects/[^/]+/(?P<subject>[^/]+)|Tags/(?P<tag>[^/]+))/"
+)
+"""Paths of datasets that belong to a subject or a release."""
+
 PASSES = 3
 """Times that a list without order is read before rows that did not show up are given up."""
 
 SHORT_LIST = f"the source counts more rows than its list showed in {PASSES} readings"
+
+NAMED = {
+    "species": "species",
+    "strain": "strains",
+    "source": "sources",
+    "model": "probe-models",
+    "coordinate_system": "coordinate-systems",
+    "imaging_type": "imaging-types",
+}
+"""Fields that name rows of which Alyx has no list, and the resources of those."""
 
 SECRET_KEYS = ("Access key ID", "Secret access key")
 """Credentials that Alyx keeps in the ``json`` of data repositories; never copied."""
@@ -80,11 +97,19 @@ class AlyxImport:
         Time zone of the Alyx server, in which it keeps weighings, waterings and surgeries; they
         become the lab's wall-clock times, as Alyx itself shifts them before it counts a day's
         water. None: they are the lab's already.
+    mover : Mover, optional
+        Brings the bytes too.
     """
 
     def __init__(
-        self, source: AlyxSource, carrier: Carrier, server_zone: ZoneInfo | None = None
+        self,
+        source: AlyxSource,
+        carrier: Carrier,
+        server_zone: ZoneInfo | None = None,
+        mover: Mover | None = None,
     ) -> None:
+        self.mover = mover
+        self._remotes: dict[str, list[Remote]] = {}
         self.source = source
         self.server_zone = server_zone
         self.carrier = carrier
@@ -221,7 +246,7 @@ class AlyxImport:
         state, rounds = "listed", 0
         while True:
             before = self.journal.count("sessions", "done")
-            while chunk := self.journal.items("sessions", state, CHUNK):
+            while chunk := self.journal.items("sessions", state, 1 if self.mover else CHUNK):
                 self._copy_chunk(chunk, f"waiting {rounds}")
             waiting = self.journal.count("sessions", f"waiting {rounds}")
             if not waiting:
@@ -246,6 +271,9 @@ class AlyxImport:
             self.journal.mark("sessions", refused, "not carried")
             sent = [row["id"] for row in rows if row["id"] not in refused]
             self.carrier.carry("datasets", (d for eid in sent for d in self._datasets(eid)))
+            if self.mover:
+                for eid in sent:
+                    self.mover.move(eid, self._remotes.pop(eid, []))
             self.journal.mark("sessions", sent, "done")
         behind = self.journal.count("sessions", "done")
         self.carrier.progress("sessions", behind, self.journal.count("sessions"))
@@ -308,6 +336,8 @@ class AlyxImport:
             fit = self.fit(DATASETS, row)
             if fit.get("session") != eid:
                 raise Unfit("the source shows a dataset of another session")
+            if self.mover:
+                self._remotes.setdefault(eid, []).append(_remote(row, fit))
             yield fit
         except Unfit as problem:
             self.carrier.refuse("datasets", str(row)[:200], str(problem))
@@ -341,18 +371,32 @@ class AlyxImport:
         time = time if time.tzinfo else time.replace(tzinfo=self.server_zone)
         return time.astimezone(ZoneInfo(zone)).replace(tzinfo=None).isoformat()
 
-    def name_of(self, resource: str, identifier: Any) -> str:
-        """Return the name of a row that was referred to by its identifier.
+    def name_of(self, resource: str, reference: Any) -> str:
+        """Return the name of a row that was referred to by its identifier, or by its name.
 
         Raises
         ------
         Unfit
             No such row was seen.
         """
-        name = self.journal.state(f"name of {resource}", str(identifier))
-        if name is None:
+        name = self.journal.state(f"name of {resource}", str(reference))
+        if name is None and self.journal.state(resource, str(reference)) is None:
             raise Unfit(f"refers to a row of {resource} that the source does not list")
-        return name
+        return name or str(reference)
+
+
+def _remote(row: Row, fit: Row) -> Remote:
+    """Return where a dataset's bytes are: its first file record that exists and has an address."""
+    records = [r for r in row.get("file_records") or [] if r.get("exists") and r.get("data_url")]
+    revision = f"#{fit['revision']}#" if fit.get("revision") else ""
+    parts = (fit.get("collection"), revision, fit.get("name"))
+    return Remote(
+        id=fit["id"],
+        path="/".join(str(part) for part in parts if part),
+        url=records[0]["data_url"] if records else None,
+        size=fit.get("file_size"),
+        md5=fit["hash"],
+    )
 
 
 def _identifier(row: Row) -> str | None:
@@ -389,6 +433,25 @@ def _dataset(_: AlyxImport, row: Row) -> None:
     row["file_records"] = [{k: r[k] for k in kept if k in r} for r in records]
 
 
+def _aggregate(job: AlyxImport, row: Row) -> None:
+    """Find what a dataset of no session belongs to: Alyx does not say, but its path does.
+
+    ``aggregates/Subjects/<lab>/<subject>/…`` and ``aggregates/Tags/<tag>/…`` (ONE convention).
+    """
+    _dataset(job, row)
+    if row.get("content_type"):
+        return  # Fornix says
+    for record in row["file_records"]:
+        match = AGGREGATE.search(str(record.get("relative_path")))
+        if match and match["subject"]:
+            row["content_type"], row["object_id"] = "subjects.subject", match["subject"]
+            return
+        if match:
+            row["content_type"], row["object_id"] = "data.tag", match["tag"]
+            return
+    raise Unfit("a dataset of no session, and no path that says what it belongs to")
+
+
 def _repository(job: AlyxImport, row: Row) -> None:
     settings = row.get("json")
     if isinstance(settings, dict) and any(key in settings for key in SECRET_KEYS):
@@ -403,10 +466,7 @@ def _lab(job: AlyxImport, row: Row) -> None:
 
 
 def _subject(job: AlyxImport, row: Row) -> None:
-    for field, resource in (("species", "species"), ("strain", "strains"), ("source", "sources")):
-        if isinstance(name := row.get(field), str) and name:
-            # Alyx has no list of these; it shows their names.
-            job.carrier.ensure(resource, name, {"name": name})
+    _named(job, row)
     job.journal.mark("lab of subject", [str(row.get("nickname"))], str(row.get("lab")))
 
 
@@ -427,6 +487,13 @@ def _restriction(job: AlyxImport, row: Row) -> None:
     if "id" not in row:  # Alyx does not show it
         key = (job.source.url, str(row["subject"]), str(row["start_time"]))
         row["id"] = str(derived("water-restriction", *key))
+
+
+def _named(job: AlyxImport, row: Row) -> None:
+    """Make the probe models and the like that a row names; Alyx has no lists of them."""
+    for field, resource in NAMED.items():
+        if isinstance(name := row.get(field), str) and name:
+            job.carrier.ensure(resource, name, {"name": name})
 
 
 def _surgery(job: AlyxImport, row: Row) -> None:
@@ -503,28 +570,45 @@ BEFORE_SESSIONS = (
 AFTER_SESSIONS = (
     Step(
         "datasets",
-        DATASETS.carried,
+        DATASETS.carried + " content_type object_id",
         DATASETS.computed,
-        convert=_dataset,
+        convert=_aggregate,
         filters=(("django", "session__isnull,True"),),
     ),
     Step(
         "chronic-insertions",
         "name subject lab model start_time serial json",
         "probe_insertion",
+        convert=_named,
     ),
     Step(
         "insertions",
-        "session model name json serial auto_datetime chronic_insertion datasets",
-        "session_info",
+        "session model name json serial auto_datetime chronic_insertion",
+        "session_info datasets",
+        convert=_named,
     ),
     Step(
         "trajectories",
         "probe_insertion chronic_insertion x y z depth theta phi roll provenance"
         " coordinate_system datetime json",
         "session probe_name subject",
+        convert=_named,
+    ),
+    Step(
+        "brain-regions",
+        "id acronym name description parent ontology",
+        "related_descriptions",
+        key="acronym",
     ),
     Step("channels", "axial lateral x y z brain_region trajectory_estimate json"),
+    Step("imaging-stack", "name json", "slices"),
+    Step("fields-of-view", "session imaging_type name stack json", "location", convert=_named),
+    Step(
+        "fov-location",
+        "field_of_view provenance default_provenance x y z n_xyz brain_region coordinate_system",
+        "auto_datetime",
+        convert=_named,
+    ),
     Step("weighings", "subject date_time weight user", convert=_event),
     Step(
         "water-administrations",
@@ -548,8 +632,6 @@ AFTER_SESSIONS = (
 
 NOT_COPIED = {
     "tasks": "they are made anew from the sessions' data",
-    "fields-of-view": "copy them with their own programs",
-    "chronic-recordings": "Alyx has no list of them",
     "downloads": "a record of the old server's use",
     "data-notices": "they speak of the old server's data",
 }

@@ -66,6 +66,12 @@ class Carrier:
         self.journal = journal
         self.dry_run = dry_run
         self.progress = progress
+        self._bytes = 0
+
+    def count_bytes(self, n: int) -> None:
+        """Tell of bytes that were uploaded."""
+        self._bytes += n
+        self.progress("MB uploaded", self._bytes // 1_000_000, None)
 
     def send(self, resource: str, rows: Iterable[Row]) -> dict[str, Row]:
         """Send rows of one resource, in batches; return what the server refused, by id.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -17,11 +17,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from lab.client import Client, ClientError, Settings, settings
+from lab.transfer import HashCache
 
 from . import report as reports
 from .carrier import Carrier
 from .journal import Journal, JournalInUse
 from .sessions import Repository
+
+if TYPE_CHECKING:
+    from .bytes import Uploader
 
 NOT_ALL_CARRIED = 1
 """Exit code when the import came to its end but something could not be carried."""
@@ -86,6 +90,10 @@ def import_() -> None:
     help="Time zone of the Alyx server, e.g. Europe/London: weighings, waterings and surgeries"
     " are turned into the lab's time. [default: they are the lab's already]",
 )
+@click.option("--upload", is_flag=True, help="Bring the bytes too, not only their addresses.")
+@click.option("--data-user", envvar="ALYX_DATA_USER", help="User of the source's data server.")
+@click.option("--data-password", envvar="ALYX_DATA_PWD", help="[env: ALYX_DATA_PWD]")
+@click.option("--data-server", metavar="URL", help="The server that these two are for.")
 @_common
 def import_alyx(
     source_url: str,
@@ -94,14 +102,21 @@ def import_alyx(
     token: str | None,
     rate: float,
     server_timezone: str | None,
+    upload: bool,
+    data_user: str | None,
+    data_password: str | None,
+    data_server: str | None,
     **common: Any,
 ) -> None:
     """Copy a running Alyx through its REST API.
+
+    Bytes stay where they are, in data repositories with their addresses, unless --upload is given.
 
     Example: fornix import alyx https://alyx.example.org --user ada --dry-run
     """
     from .alyx import AlyxImport
     from .alyx_source import AlyxSource, NoAlyx
+    from .bytes import Fetcher, Mover
 
     if not token:
         user = user or click.prompt("Alyx user name")
@@ -112,9 +127,17 @@ def import_alyx(
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise click.BadParameter(str(error), param_hint="--server-timezone") from error
 
+    if data_password and not (data_user and data_server):
+        raise click.UsageError("--data-password needs --data-user and --data-server")
+
     def job(carrier: Carrier) -> None:
+        mover = None
+        if upload:
+            basic = (data_user or "", data_password) if data_password else None
+            fetcher = Fetcher(_scratch(carrier.journal), basic, data_server)
+            mover = Mover(_uploader(carrier), fetcher)
         try:
-            AlyxImport(AlyxSource(account, rate=rate), carrier, zone).run()
+            AlyxImport(AlyxSource(account, rate=rate), carrier, zone, mover).run()
         except NoAlyx as error:
             raise click.ClickException(str(error)) from error
 
@@ -151,24 +174,47 @@ def import_one(
 
 @import_.command("folder")
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--upload", is_flag=True, help="Upload the bytes.")
 @_with_place
 @_common
 def import_folder(
-    path: Path, lab: str | None, repository: str | None, url: str | None, **common: Any
+    path: Path,
+    lab: str | None,
+    repository: str | None,
+    url: str | None,
+    upload: bool,
+    **common: Any,
 ) -> None:
     """Register an ALF tree on disk: [lab/Subjects/]subject/YYYY-MM-DD/number/...
 
-    The bytes stay where they are: --url is the address that serves PATH.
+    Either the bytes stay where they are (--repository names the place, --url is the address that
+    serves PATH), or they are uploaded (--upload), or both.
     """
     from .folder import FolderImport
 
-    if repository is None:
-        raise click.UsageError("say with --repository where the bytes stay")
+    if repository is None and not upload:
+        raise click.UsageError("give --upload, or say with --repository where the bytes stay")
+    place = _repository(repository, url)
 
     def job(carrier: Carrier) -> None:
-        FolderImport(path, carrier, _repository(repository, url), lab).run()
+        uploader = _uploader(carrier) if upload else None
+        FolderImport(path, carrier, place, lab, uploader).run()
 
     _run(job, f"folder {path.resolve()}", **common)
+
+
+def _uploader(carrier: Carrier) -> Uploader:
+    """Return what uploads, with checksums remembered beside the journal."""
+    from .bytes import Uploader
+
+    path = carrier.journal.path
+    cache = HashCache(path and path.with_suffix(".checksums"))
+    return Uploader(Client(settings()), carrier, cache)
+
+
+def _scratch(journal: Journal) -> Path:
+    """Return the folder of downloads on their way."""
+    return (journal.path or _state_folder() / "dry-run").with_suffix(".bytes")
 
 
 def _repository(name: str | None, url: str | None) -> Repository | None:

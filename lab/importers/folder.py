@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
+from lab.transfer import Changed
 from shared.alf.errors import ALFError, ALFInvalid
 from shared.alf.path import (
     SessionPath,
@@ -24,6 +25,7 @@ from shared.alf.path import (
     without_uuid,
 )
 
+from .bytes import Uploader
 from .carrier import Carrier, Row
 from .identifiers import derived
 from .sessions import Repository, SessionCarrier, dataset_row, session_row
@@ -205,11 +207,19 @@ class FolderImport:
         Where the bytes stay: its address serves what is below ``root``. None: they are uploaded.
     lab : str or None
         Lab of sessions whose path does not name one.
+    uploader : Uploader, optional
+        Sends the bytes.
     """
 
     def __init__(
-        self, root: Path, carrier: Carrier, repository: Repository | None, lab: str | None
+        self,
+        root: Path,
+        carrier: Carrier,
+        repository: Repository | None,
+        lab: str | None,
+        uploader: Uploader | None = None,
     ) -> None:
+        self.uploader = uploader
         self.root = Path(os.path.abspath(root))
         self.carrier, self.journal = carrier, carrier.journal
         self.target = SessionCarrier(carrier, repository)
@@ -262,6 +272,8 @@ class FolderImport:
         rows = [*self._dataset_rows(found, eid)]
         self.target.prepare_datasets(rows)
         self.carrier.carry("datasets", rows)
+        if self.uploader and found.files:
+            self.uploader.send(eid, {file.path: file.on_disk for file in found.files})
 
     def _second_folder(self, session: SessionPath, folder: Path) -> str | None:
         """Return a problem if another folder is the same session, as ``1`` and ``001`` are."""
@@ -286,8 +298,8 @@ class FolderImport:
             latest[key] = max(latest.get(key, ""), parts.revision)
         for file in found.files:
             try:
-                md5 = md5_of(file.on_disk)
-            except OSError as error:
+                md5 = self._md5(file.on_disk)
+            except (OSError, Changed) as error:
                 path = file.on_disk.relative_to(self.root.parent).as_posix()
                 self.carrier.refuse("files", path, "the file cannot be read", str(error))
                 continue
@@ -301,6 +313,9 @@ class FolderImport:
                 default_dataset=parts.revision == latest[parts.without_revision],
                 file_records=self._records(file),
             )
+
+    def _md5(self, path: Path) -> str:
+        return self.uploader.hashes.of(path).md5 if self.uploader else md5_of(path)
 
     def _records(self, file: FoundFile) -> list[Row]:
         if self.repository is None:

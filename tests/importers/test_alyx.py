@@ -352,3 +352,25 @@ def test_species_and_strains_of_which_alyx_has_no_list_are_made(alyx, fornix):
     run(alyx, fornix)
     assert set(fornix.rows["species"]) == {"Mus musculus"}
     assert set(fornix.rows["strains"]) == {"C57BL/6J"}
+
+
+def test_datasets_of_no_session_belong_to_what_their_path_says(alyx, fornix):
+    def aggregate(path: str) -> str:
+        record = {"data_repository": "flatiron_cortexlab", "relative_path": path, "exists": True}
+        return alyx.dataset(None, "a.table.pqt", file_records=[record])
+
+    subject = aggregate("aggregates/Subjects/cortexlab/KS022/_ibl_subjectTrials.table.pqt")
+    release = aggregate("resources/aggregates/Tags/2022_Q2_release/a.table.pqt")
+    aggregate("elsewhere/a.table.pqt")
+    journal = run(alyx, fornix)
+    rows = fornix.rows["datasets"]
+    assert (rows[subject]["content_type"], rows[subject]["object_id"]) == (
+        "subjects.subject",
+        "KS022",
+    )
+    assert (rows[release]["content_type"], rows[release]["object_id"]) == (
+        "data.tag",
+        "2022_Q2_release",
+    )
+    (refusal,) = journal.refusals()
+    assert "no path" in refusal["reason"]

@@ -1,0 +1,302 @@
+"""``--upload``: send the bytes of imported datasets, by the same protocol as rigs do.
+
+The datasets are registered first, with their ids; what is uploaded to their places then becomes
+their bytes. What the server has already is not sent again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from lab.client import Client, Refused, Unreachable, delays
+from lab.transfer import BLOCK, HashCache, Transfer
+
+from .carrier import Carrier
+
+FILES_AT_ONCE = 1000
+"""Files of one upload; the server takes 5,000."""
+
+DISK = 10 * 10**9
+"""Bytes of downloads after which they are uploaded and deleted before more are fetched."""
+
+TIMEOUT = (10, 300)
+"""Seconds to connect to a data server, and to wait for its next bytes."""
+
+
+class NotFetched(Exception):
+    """The bytes of a dataset cannot be had from the source; the message says why."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A dataset's file at the source.
+
+    Attributes
+    ----------
+    id : str
+        The dataset's.
+    path : str
+        Path within the session, without UUID.
+    url : str or None
+        Address.
+    size : int or None
+        Bytes, if known.
+    md5 : str or None
+        Checksum in hexadecimal, if known.
+    """
+
+    id: str
+    path: str
+    url: str | None
+    size: int | None
+    md5: str | None
+
+
+class Uploader:
+    """Uploads files to sessions that are there.
+
+    Parameters
+    ----------
+    client : Client
+        Of Fornix.
+    carrier : Carrier
+        Keeps account.
+    hashes : HashCache
+        Checksums, so that a resumed import reads no file twice.
+    """
+
+    def __init__(self, client: Client, carrier: Carrier, hashes: HashCache) -> None:
+        self.client = client
+        self.carrier = carrier
+        self.hashes = hashes
+
+    def send(self, eid: str, files: Mapping[str, Path]) -> None:
+        """Upload files to a session.
+
+        Parameters
+        ----------
+        eid : str
+            The session's id.
+        files : mapping of str to Path
+            Path within the session → file on disk.
+        """
+        if self.carrier.dry_run:
+            self.carrier.journal.tally("bytes", "to send", len(files))
+            return
+        paths = sorted(files)
+        for start in range(0, len(paths), FILES_AT_ONCE):
+            batch = {path: files[path] for path in paths[start : start + FILES_AT_ONCE]}
+            self._send_batch(eid, batch)
+
+    def _send_batch(self, eid: str, files: Mapping[str, Path]) -> None:
+        try:
+            with _staged(files) as folder:
+                transfer = Transfer(self.client, folder, self._notice, self.hashes)
+                answer = transfer.upload({"id": eid}, list(files)).answer
+        except Refused as error:
+            for path in files:
+                self._refuse(eid, path, "the server refuses the upload", str(error))
+            return
+        for file in answer["files"]:
+            if file["state"] == "registered":
+                self.carrier.journal.tally("bytes", "created")
+            elif file["state"] == "present":
+                self.carrier.journal.tally("bytes", "unchanged")
+            else:
+                reason = f"the upload was refused: {file.get('code', file['state'])}"
+                self._refuse(eid, file["path"], reason, file.get("reason", ""))
+
+    def _notice(self, event: str, path: str, size: int) -> None:
+        if event in ("sent", "skipped"):
+            self.carrier.count_bytes(size)
+
+    def _refuse(self, eid: str, path: str, reason: str, detail: str) -> None:
+        self.carrier.refuse("bytes", f"{eid}/{path}", reason, detail)
+
+
+@contextmanager
+def _staged(files: Mapping[str, Path]) -> Iterator[Path]:
+    """Yield a folder in which each file has its path within the session.
+
+    The folder itself where the files lie so; else one of links, for names with UUIDs in them.
+    """
+    roots = {
+        Path(str(file)[: -len(path) - 1]) if file.as_posix().endswith("/" + path) else None
+        for path, file in files.items()
+    }
+    if len(roots) == 1 and (root := roots.pop()) is not None:
+        yield root
+        return
+    with TemporaryDirectory() as scratch:
+        for path, file in files.items():
+            link = Path(scratch, path)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.symlink(file.absolute(), link)
+            except OSError:  # Windows without the privilege
+                shutil.copy2(file, link)
+        yield Path(scratch)
+
+
+class Fetcher:
+    """Downloads datasets from a data server.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they lie until they are uploaded.
+    account : (str, str) or None
+        User and password of the data server.
+    of : str
+        Address of the server to which the account may be shown.
+    """
+
+    def __init__(self, folder: Path, account: tuple[str, str] | None, of: str | None) -> None:
+        self.folder = folder
+        self._account = account
+        self._of = of and urlsplit(of).netloc
+        self._http = requests.Session()
+
+    def fetch(self, remote: Remote) -> Path:
+        """Download a file, unless it was before; check its size and MD5.
+
+        Raises
+        ------
+        NotFetched
+            There is no such file, or it is another one than the source says.
+        """
+        if not remote.url or urlsplit(remote.url).scheme not in ("http", "https"):
+            raise NotFetched("the source shows no address of its bytes")
+        place = self.folder / remote.id
+        if not place.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = place.with_suffix(".part")
+            self._download(remote.url, partial)
+            os.replace(partial, place)
+        try:
+            _check(place, remote)
+        except NotFetched:
+            place.unlink()
+            raise
+        return place
+
+    def discard(self, files: Mapping[str, Path]) -> None:
+        """Delete downloads that are not needed any more."""
+        for file in files.values():
+            file.unlink(missing_ok=True)
+
+    def _download(self, url: str, partial: Path) -> None:
+        """Stream an address to disk; again while the trouble is transient.
+
+        Raises
+        ------
+        NotFetched
+            The data server refuses.
+        Unreachable
+            It does not answer, several times in a row.
+        """
+        pauses = delays()
+        while True:
+            try:
+                trouble = self._stream(url, partial)
+            except (requests.ConnectionError, requests.Timeout) as error:
+                trouble = f"did not answer ({type(error).__name__})"
+            except requests.RequestException as error:
+                raise NotFetched(f"the data server's answer is wrong: {error}") from error
+            if trouble is None:
+                return
+            pause = next(pauses, None)
+            if pause is None:
+                raise Unreachable(f"{urlsplit(url).netloc} {trouble}, several times in a row")
+            time.sleep(pause)
+
+    def _stream(self, url: str, partial: Path) -> str | None:
+        """Write what an address answers; return the trouble if another try may help."""
+        # The password goes to the server it is for, and nowhere else.
+        account = self._account if urlsplit(url).netloc == self._of else None
+        with self._http.get(url, stream=True, auth=account, timeout=TIMEOUT) as answer:
+            if answer.status_code == 429 or answer.status_code >= 500:
+                return f"answered {answer.status_code}"
+            if not answer.ok:
+                raise NotFetched(f"the data server answered {answer.status_code}")
+            with open(partial, "wb") as file:
+                for block in answer.iter_content(BLOCK):
+                    file.write(block)
+        return None
+
+
+def _check(file: Path, remote: Remote) -> None:
+    """Raise unless a download is what the source says it is."""
+    size = file.stat().st_size
+    if remote.size and size != remote.size:
+        raise NotFetched(f"it has {size} bytes, not {remote.size} as the source says")
+    if remote.md5:
+        with open(file, "rb") as stream:
+            found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+        if found.hexdigest() != remote.md5.lower():
+            raise NotFetched("its MD5 is not what the source says")
+
+
+class Mover:
+    """Fetches the bytes of a source's datasets and uploads them.
+
+    Parameters
+    ----------
+    uploader : Uploader
+    fetcher : Fetcher
+    """
+
+    def __init__(self, uploader: Uploader, fetcher: Fetcher) -> None:
+        self.uploader = uploader
+        self.fetcher = fetcher
+
+    def move(self, eid: str, remotes: list[Remote]) -> None:
+        """Bring the bytes of a session's datasets that the server does not have."""
+        carrier = self.uploader.carrier
+        if carrier.dry_run:
+            carrier.journal.tally("bytes", "to send", len(remotes))
+            return
+        missing = _without_bytes(self.uploader.client, eid)
+        wanted = [remote for remote in remotes if remote.id in missing]
+        carrier.journal.tally("bytes", "unchanged", len(remotes) - len(wanted))
+        files: dict[str, Path] = {}
+        size = 0
+        for remote in wanted:
+            try:
+                files[remote.path] = self.fetcher.fetch(remote)
+            except NotFetched as error:
+                carrier.refuse("bytes", remote.id, str(error), f"{remote.path}: {error}")
+                continue
+            size += files[remote.path].stat().st_size
+            if size > DISK:
+                self._send(eid, files)
+                files, size = {}, 0
+        self._send(eid, files)
+
+    def _send(self, eid: str, files: Mapping[str, Path]) -> None:
+        if files:
+            self.uploader.send(eid, files)
+            self.fetcher.discard(files)
+
+
+def _without_bytes(client: Client, eid: str) -> set[str]:
+    """Return the ids of a session's datasets whose bytes the server does not have."""
+    offset, count, missing = 0, 1, set()
+    while offset < count:
+        answer: dict[str, Any] = client.get("/datasets", session=eid, limit=1000, offset=offset)
+        rows, count = answer["results"], answer["count"]
+        missing |= {row["id"] for row in rows if not row.get("sha256")}
+        offset += len(rows) or count
+    return missing
