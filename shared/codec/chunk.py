@@ -25,6 +25,7 @@ from shared.codec.predict import (
     fit_time,
     time_residual,
     time_restore,
+    transpose_into,
 )
 
 DTYPES = {1: np.dtype("int16"), 2: np.dtype("uint16"), 3: np.dtype("int32")}
@@ -341,12 +342,6 @@ def _prepare(
     return DIRECT, 0, rows
 
 
-def transpose_into(source: NDArray[np.generic], out: NDArray[np.generic]) -> None:
-    """Write the transpose in tiles that stay in the cache."""
-    for start in range(0, source.shape[0], 1024):
-        out[:, start : start + 1024] = source[start : start + 1024].T
-
-
 def _gaps(far: NDArray[np.int64]) -> NDArray[np.uint32]:
     """Return positions as differences from the one before."""
     return np.diff(far, prepend=0).astype(np.uint32)
@@ -580,9 +575,18 @@ def meta_limit(channels: int, length: int) -> int:
 
 
 def decode(
-    mode: int, meta: bytes, meta_size: int, body: bytes, length: int, channels: int, dtype: np.dtype
+    mode: int,
+    meta: bytes | memoryview,
+    meta_size: int,
+    body: bytes | memoryview,
+    length: int,
+    channels: int,
+    dtype: np.dtype,
+    scratch: bool = False,
 ) -> NDArray[np.generic]:
     """Decode one chunk.
+
+    With `scratch`, the array returned is the thread's own and holds until the next call.
 
     Returns
     -------
@@ -623,7 +627,8 @@ def decode(
     residual = WORKSPACE.array("residual", (channels, length), work)
     _decode_rows(take, body, residual, space, part, group)
     padded = -(-length // segment) * segment
-    samples = np.empty((padded, channels), work)
+    shape = (padded, channels)
+    samples = WORKSPACE.array("samples", shape, work) if scratch else np.empty(shape, work)
     time_restore(residual, time, samples)
     samples = samples[:length]
     if len(baseline):

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 REACH = 48
 #: From here on a recording has many channels: enough to decode in parallel across them.
 MANY_CHANNELS = 32
+#: Samples of a tile of a transposition.
+TILE = 1024
 #: Rows of history kept by the recursion between moves to the front of its buffer.
 HISTORY = 64
 #: Fraction bits of taps whose products are summed in twice the sample's width.
@@ -178,7 +180,7 @@ def time_restore(residual: Ints, model: TimeModel, out: Ints) -> None:
     segment = model.segment
     count = -(-length // segment)
     if not model.wide and (channels >= MANY_CHANNELS or count == 1):
-        _transpose_into(residual, out)
+        transpose_into(residual, out)
         out[length:] = 0
         steps = out.reshape(count, segment, channels).transpose(1, 0, 2)
         np.cumsum(steps[0], axis=0, dtype=out.dtype, out=steps[0])
@@ -206,11 +208,15 @@ def sum_type(model: TimeModel, dtype: np.dtype) -> np.dtype:
     return np.dtype(f"i{2 * dtype.itemsize}") if model.wide else dtype
 
 
-def _transpose_into(source: Ints, out: Ints, tile: int = 1024) -> None:
-    """Write the transpose in tiles that stay in the cache."""
-    for start in range(0, source.shape[1], tile):
-        stop = min(start + tile, source.shape[1])
-        out[start:stop] = source[:, start:stop].T
+def transpose_into(source: NDArray[np.generic], out: NDArray[np.generic]) -> None:
+    """Write the transpose, in tiles that stay in the cache; `out` may have rows to spare."""
+    if source.shape[0] > source.shape[1]:
+        for start in range(0, source.shape[0], TILE):
+            out[:, start : start + TILE] = source[start : start + TILE].T
+    else:
+        for start in range(0, source.shape[1], TILE):
+            stop = min(start + TILE, source.shape[1])
+            out[start:stop] = source[:, start:stop].T
 
 
 def _recur(steps: Ints, model: TimeModel, taps: Ints) -> None:

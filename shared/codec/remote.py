@@ -1,0 +1,143 @@
+"""Bytes of a recording at an HTTP address, fetched by range requests.
+
+Works with plain and with presigned addresses: only GET is used, since a presigned address is
+signed for one method.
+"""
+
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from shared.codec.errors import CodecError, CorruptionError
+
+#: Fetched from the end when the size is asked for: trailer and index of an hour or so.
+TAIL_BYTES = 1 << 16
+TRIES = 4
+TIMEOUT = (10, 60)  # seconds to connect, and between bytes
+#: A sidecar is never larger than this.
+MAX_SIDECAR_BYTES = 1 << 28
+
+
+class RemoteFile:
+    """A file at an address, read by ranges; safe to use from several threads.
+
+    Attributes
+    ----------
+    name : str
+        The last part of the address's path, for messages.
+    requests : int
+        Number of requests made so far.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.name = unquote(Path(urlsplit(url).path).name) or "the file"
+        self.requests = 0
+        self._local = threading.local()
+        self._size: int | None = None
+        self._tail = b""
+        self._tag: str | None = None
+        self._lock = threading.Lock()
+
+    def size(self) -> int:
+        """Return the number of bytes, learnt by fetching the last of them."""
+        with self._lock:
+            if self._size is None:
+                response = self._get(f"bytes=-{TAIL_BYTES}")
+                start, size = self._range(response)
+                self._size, self._tail = size, response.content
+                if len(self._tail) != size - start:
+                    raise CodecError(f"{self.name}: the server sent a broken range")
+            return self._size
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`, fewer only at the end."""
+        if self._size is not None:
+            stop = min(stop, self._size)
+            tail_start = self._size - len(self._tail)
+            if start >= tail_start:
+                return self._tail[start - tail_start : stop - tail_start]
+        if stop <= start:
+            return b""
+        response = self._get(f"bytes={start}-{stop - 1}")
+        if response.status_code == 416:
+            return b""
+        got, size = self._range(response)
+        data: bytes = response.content
+        if got != start or len(data) != min(stop, size) - start:
+            raise CodecError(f"{self.name}: the server sent another range than was asked for")
+        return data
+
+    def _range(self, response: Any) -> tuple[int, int]:
+        """Return where a partial answer starts, and the size of the whole."""
+        if response.status_code == 200 and "Content-Range" not in response.headers:
+            raise CodecError(f"{self.name}: the server does not serve ranges; download the file")
+        match = re.fullmatch(
+            r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", "")
+        )
+        if match is None:
+            raise CodecError(f"{self.name}: the server does not tell which range it sent")
+        tag = response.headers.get("ETag")
+        if self._tag is not None and tag != self._tag:
+            raise CorruptionError(f"{self.name} was replaced on the server while it was read")
+        self._tag = tag
+        return int(match[1]), int(match[3])
+
+    def _get(self, span: str) -> Any:
+        """Ask for a range, again after a passing failure."""
+        import requests
+
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+        headers = {"Range": span, "Accept-Encoding": "identity"}
+        for attempt in range(TRIES):
+            problem: object
+            try:
+                self.requests += 1
+                response = session.get(self.url, headers=headers, timeout=TIMEOUT)
+                if response.status_code in (200, 206, 416):
+                    return response
+                problem = f"{response.status_code} {response.reason}"
+                if response.status_code < 500 and response.status_code != 429:
+                    hint = " (the address may have expired)" if response.status_code == 403 else ""
+                    raise CodecError(f"{self.name}: the server answered {problem}{hint}")
+            except requests.RequestException as error:
+                problem = type(error).__name__
+            if attempt + 1 < TRIES:
+                time.sleep(0.1 * 4**attempt)
+        raise CodecError(f"{self.name}: no answer after {TRIES} tries: {problem}")
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        session = getattr(self._local, "session", None)
+        if session is not None:
+            session.close()
+
+
+def read_small(path: str | Path) -> bytes:
+    """Return a whole small file, local or at an address."""
+    text = str(path)
+    if not text.startswith(("http://", "https://")):
+        try:
+            return Path(path).read_bytes()
+        except OSError as error:
+            raise CodecError(f"cannot read {path}: {error.strerror}") from error
+    import requests
+
+    name = unquote(Path(urlsplit(text).path).name)
+    try:
+        with requests.get(text, timeout=TIMEOUT, stream=True) as response:
+            if response.status_code != 200:
+                raise CodecError(f"{name}: the server answered {response.status_code}")
+            data = b""
+            for piece in response.iter_content(1 << 20):
+                data += piece
+                if len(data) > MAX_SIDECAR_BYTES:
+                    raise CodecError(f"{name} is too large for an index")
+    except requests.RequestException as error:
+        raise CodecError(f"{name}: {type(error).__name__}") from error
+    return data
