@@ -1,0 +1,79 @@
+"""Properties of requests: whatever comes is understood or refused, and ids say what is sent."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.records.uploads import (
+    MOST_PARTS,
+    PART_SIZE,
+    Invalid,
+    Target,
+    parse,
+    parts_of,
+    upload_id,
+)
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+digests = st.text("0123456789abcdef", min_size=64, max_size=64)
+files = st.lists(
+    st.fixed_dictionaries(
+        {
+            "path": st.text("abc./#_", min_size=1, max_size=20),
+            "size": st.integers(0, 2**45),
+            "sha256": digests,
+        }
+    ),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda file: file["path"],
+)
+TARGET = Target("lab", "M1", "2024-07-01", 1)
+SESSION = {"lab": "lab", "subject": "M1", "date": "2024-07-01", "number": 1}
+
+
+def refused(body):
+    """Return the fields that a request is refused for; none if it is understood."""
+    try:
+        parse(body)
+    except Invalid as error:
+        return set(error.errors) or {"?"}
+    return set()
+
+
+@given(json_values)
+def test_anything_is_understood_or_refused(body):
+    assert "?" not in refused(body)
+
+
+@given(json_values, json_values, json_values)
+def test_any_fields_are_understood_or_refused(session, files, task):
+    body = {"session": session, "files": files, "task": task}
+    assert refused(body) <= {"session", "files", "task"}
+
+
+@given(files, st.randoms())
+def test_the_id_depends_on_the_files_and_not_on_their_order(listed, random):
+    one = parse({"session": SESSION, "files": listed})
+    shuffled = random.sample(listed, len(listed))
+    other = parse({"session": SESSION | {"task_protocol": "x"}, "files": shuffled})
+    assert upload_id(TARGET, one) == upload_id(TARGET, other)
+    assert UUID(upload_id(TARGET, one)).version == 4
+    assert upload_id(TARGET, one, 1) != upload_id(TARGET, one)
+    grown = [{**listed[0], "size": listed[0]["size"] + 1}, *listed[1:]]
+    assert upload_id(TARGET, parse({"session": SESSION, "files": grown})) != upload_id(TARGET, one)
+
+
+@given(st.integers(1, 5 * 2**40))
+def test_parts_cover_a_file_within_s3_s_limits(size):
+    part, count = parts_of(size)
+    assert part >= PART_SIZE
+    assert count <= MOST_PARTS
+    assert (count - 1) * part < size <= count * part

@@ -1,0 +1,301 @@
+"""The upload protocol over HTTP: requests in, exact answers out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from uuid import UUID
+
+import pytest
+import requests
+
+from lab.client import Conflict, NotFound, Refused
+from shared.records import sessions, uploads
+from tests.flow import DATE, FOLDER, LAB, SESSION, SUBJECT, announced, npy, states
+
+FILES = {"alf/spikes.times.npy": npy(1, 2), "alf/spikes.amps.npy": npy(3, 4)}
+BODY = {"session": SESSION, "files": [announced(*item) for item in FILES.items()]}
+
+
+@pytest.fixture
+def rig(system):
+    system.resting.set()
+    return system.client("rig")
+
+
+def refusal(client, path, body, status=400):
+    with pytest.raises(Refused) as caught:
+        client.post(path, body)
+    assert caught.value.status == status
+    assert caught.value.body["status_code"] == status
+    return caught.value.body
+
+
+def test_an_upload_is_opened_with_an_address_per_file(rig):
+    answer = rig.post("/uploads", BODY)
+    assert UUID(answer["id"]).version == 4
+    assert (answer["state"], answer["session"], answer["folder"]) == ("open", None, FOLDER)
+    for file, entry in zip(BODY["files"], answer["files"], strict=True):
+        assert entry["path"] == file["path"]
+        assert (entry["state"], entry["method"]) == ("wanted", "put")
+        assert entry["headers"] == {
+            "x-amz-checksum-sha256": uploads.b64(file["sha256"]),
+            "If-None-Match": "*",
+        }
+        signed = "content-length%3Bhost%3Bif-none-match%3Bx-amz-checksum-sha256"
+        assert f"X-Amz-SignedHeaders={signed}" in entry["url"]
+        assert "X-Amz-Expires=900" in entry["url"]
+
+
+def test_the_same_files_again_are_the_same_upload(system, rig):
+    headers = {"Authorization": f"Token {rig.settings.token}"}
+    answers = [
+        requests.post(f"{system.url}/uploads", json=body, headers=headers, timeout=20)
+        for body in (BODY, BODY | {"files": BODY["files"][::-1]})
+    ]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+def test_s3_refuses_what_was_not_announced(system, rig):
+    entry = rig.post("/uploads", BODY)["files"][0]
+    content = FILES[entry["path"]]
+
+    def put(data, headers=entry["headers"]):
+        return requests.put(entry["url"], data=data, headers=headers, timeout=20).status_code
+
+    assert put(content[:-1]) == 403  # another size
+    assert put(content[::-1]) == 400  # another content
+    assert put(content, {}) == 403  # without the signed headers
+    assert put(content) == 200
+    assert put(content) == 412  # it is there: nothing is overwritten
+
+
+def test_completing_too_early_says_what_is_missing(rig):
+    answer = rig.post("/uploads", BODY)
+    body = refusal(rig, f"/uploads/{answer['id']}/complete", {}, 409)
+    assert body == {
+        "detail": "2 of 2 files have not arrived.",
+        "missing": sorted(FILES, key=list(FILES).index),
+        "status_code": 409,
+    }
+
+
+def test_completing_is_idempotent_and_the_end_can_be_read(system, rig):
+    answer = rig.post("/uploads", BODY)
+    system.flow.send(answer, FILES)
+    for _ in range(2):
+        done = rig.post(f"/uploads/{answer['id']}/complete")
+        assert done == {"id": answer["id"], "state": "validating"}
+    system.flow.pump()
+    session = sessions.find(SUBJECT, DATE, 1)
+    final = rig.get(f"/uploads/{answer['id']}")
+    assert (final["state"], final["session"]) == ("registered", session.id)
+    assert states(final) == dict.fromkeys(FILES, "registered")
+    assert rig.post(f"/uploads/{answer['id']}/complete") == {
+        "id": answer["id"],
+        "state": "registered",
+    }
+    assert rig.post("/uploads", BODY)["state"] == "registered"
+
+
+def test_files_can_be_given_up_with_a_reason(system, rig):
+    answer = rig.post("/uploads", BODY)
+    system.flow.send({"files": answer["files"][:1]}, FILES)
+    path = BODY["files"][1]["path"]
+    rig.post(f"/uploads/{answer['id']}/complete", {"without": {path: "the disk is broken"}})
+    system.flow.pump()
+    final = rig.get(f"/uploads/{answer['id']}")
+    assert final["state"] == "partial"
+    (refused,) = [file for file in final["files"] if file["state"] == "rejected"]
+    assert refused == {
+        "path": path,
+        "state": "rejected",
+        "code": "not_received",
+        "reason": "the disk is broken",
+    }
+
+
+def test_bad_names_are_refused_one_by_one_at_once(rig):
+    bad = announced("alf/my file.npy", b"x")
+    answer = rig.post("/uploads", {**BODY, "files": [*BODY["files"], bad]})
+    assert list(states(answer).values()) == ["wanted", "wanted", "rejected"]
+    assert answer["files"][2]["code"] == "invalid_name"
+    assert "To fix: " in answer["files"][2]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("session", "words"),
+    [
+        ({**SESSION, "subject": "nobody"}, "There is no subject 'nobody'"),
+        ({**SESSION, "number": 1000}, "number"),
+        ({**SESSION, "date": "2024-13-01"}, "month"),
+        ({**SESSION, "subject": "a b"}, "subject"),
+        ({**SESSION, "color": "red"}, "Unknown field(s) color"),
+        ({**SESSION, "projects": ["x"]}, "There is no project 'x'"),
+        ({**SESSION, "users": ["x"]}, "There is no user 'x'"),
+        ({**SESSION, "start_time": "2024-07-02T10:00:00"}, "not on the session's day"),
+        ({**SESSION, "start_time": "noon"}, "must be ISO times"),
+        ({"lab": LAB}, "subject: This field is required"),
+        ({"id": "x"}, "not a valid UUID"),
+        ({"id": "4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a"}, "There is no session"),
+        (None, "Give the session as"),
+    ],
+)
+def test_a_session_that_cannot_be_is_refused_whole(system, rig, session, words):
+    body = refusal(rig, "/uploads", {**BODY, "session": session})
+    assert words in " ".join(body["session"])
+    assert system.flow.keys("incoming/") == []
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([], "Give a list"),
+        ("x", "Give a list"),
+        ([{"path": "a.b.npy"}], "path, size and sha256 are required"),
+        ([None], "required"),
+        ([announced("a.b.npy", b"")] * 2, "listed twice"),
+        ([announced("a.b.npy", b"") | {"size": -1}], "size must be"),
+        ([announced("a.b.npy", b"") | {"size": True}], "size must be"),
+        ([announced("a.b.npy", b"") | {"sha256": "0" * 63}], "sha256 must be"),
+        ([announced("a.b.npy", b"") | {"sha256": "G" * 64}], "sha256 must be"),
+        ([announced("a.b.npy", b"") | {"md5": "x"}], "md5 must be"),
+        ([announced("a.b.npy", b"") | {"qc": "GREAT"}], "qc must be one of"),
+        ([announced("", b"")], "path must be text"),
+        ([announced("a.b." + "x" * 700, b"")], "path must be text"),
+        ([announced(f"a.b{n}.npy", b"") for n in range(5001)], "too many"),
+    ],
+)
+def test_files_that_cannot_be_understood_are_named(rig, files, words):
+    assert words in refusal(rig, "/uploads", {**BODY, "files": files})["files"][0]
+
+
+def test_unknown_fields_are_named(rig):
+    assert refusal(rig, "/uploads", {**BODY, "file": []}) == {
+        "file": ["Unknown field; an upload has again, files, session, task."],
+        "status_code": 400,
+    }
+
+
+def test_only_the_lab_s_own_accounts_may(system, rig):
+    from shared.records import documents
+
+    stranger = {
+        "username": "septumlab_rig",
+        "role": "rig",
+        "lab": ["septumlab"],
+        "is_active": True,
+    }
+    documents.create("user", "septumlab_rig", stranger | {"is_public_user": False}, who="test")
+    from functions.api import auth
+    from lab.client import Client, Settings
+
+    other = Client(Settings(system.url, token=auth.issue("septumlab_rig")))
+    answer = rig.post("/uploads", BODY)
+    assert "own lab" in refusal(other, "/uploads", BODY, 403)["detail"]
+    for path in ("complete", "parts", "assemble"):
+        refusal(other, f"/uploads/{answer['id']}/{path}", {}, 403)
+    with pytest.raises(Refused):
+        other.get(f"/uploads/{answer['id']}")
+    with pytest.raises(Refused):
+        other.get("/uploads", lab=LAB)
+    assert requests.post(f"{system.url}/uploads", json=BODY, timeout=20).status_code == 403
+
+
+def test_an_unknown_upload_is_not_found(rig):
+    with pytest.raises(NotFound, match="there is no upload"):
+        rig.get("/uploads/4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a")
+
+
+def test_the_latest_uploads_of_a_lab_are_listed(system, rig):
+    first = rig.post("/uploads", BODY)
+    second = rig.post("/uploads", {**BODY, "files": BODY["files"][:1]})
+    rows = rig.get("/uploads")["results"]
+    assert [row["id"] for row in rows] == [second["id"], first["id"]]
+    assert (rows[1]["files"], rows[1]["folder"], rows[1]["by"]) == (2, FOLDER, f"{LAB}_rig")
+    assert [row["id"] for row in rig.get("/uploads", limit=1)["results"]] == [second["id"]]
+
+
+def test_parts_are_signed_and_joined_over_http(system, rig, monkeypatch):
+    monkeypatch.setattr(uploads, "MULTIPART_FROM", 1)
+    monkeypatch.setattr(uploads, "PART_SIZE", 2**20)
+    path, content = "raw_ephys_data/a.b.bin", b"\1" * (2**20 + 5)
+    answer = rig.post("/uploads", {**BODY, "files": [announced(path, content)]})
+    here = f"/uploads/{answer['id']}"
+    pieces = {1: content[: 2**20], 2: content[2**20 :]}
+    wanted = [
+        {"number": n, "sha256": hashlib.sha256(piece).hexdigest()} for n, piece in pieces.items()
+    ]
+    with pytest.raises(Conflict, match=r"2 of 2 parts are missing \(1, 2\)"):
+        rig.post(f"{here}/assemble", {"path": path})
+    for part in rig.post(f"{here}/parts", {"path": path, "parts": wanted})["parts"]:
+        sent = requests.put(
+            part["url"], data=pieces[part["number"]], headers=part["headers"], timeout=20
+        )
+        assert sent.status_code == 200
+    again = rig.post(f"{here}/parts", {"path": path, "parts": wanted})["parts"]
+    assert again == [{"number": n, "state": "stored"} for n in (1, 2)]
+    for _ in range(2):
+        assert rig.post(f"{here}/assemble", {"path": path}) == {"path": path, "state": "stored"}
+    for body, words in (
+        ({"path": path}, "Ask for 1 to"),
+        ({"path": path, "parts": [{"number": 3, "sha256": "0" * 64}]}, "numbered 1 to 2"),
+        ({"path": path, "parts": [{"number": "x"}]}, "Give a list"),
+    ):
+        assert words in str(refusal(rig, f"{here}/parts", body)["parts"])
+    with pytest.raises(NotFound):
+        rig.post(f"{here}/parts", {"path": "other.a.bin", "parts": wanted})
+
+
+def test_a_large_upload_gets_its_addresses_in_turns(rig, monkeypatch):
+    monkeypatch.setattr(uploads, "URLS_AT_ONCE", 1)
+    answer = rig.post("/uploads", BODY)
+    assert ["url" in file for file in answer["files"]] == [True, False]
+
+
+# -- rebuilding --------------------------------------------------------------------------------
+
+
+def test_the_table_is_rebuilt_from_the_manifests(system, rig, monkeypatch):
+    # Given a session with two uploads, the second with a new revision
+    flow = system.flow
+    flow.upload(FILES)
+    flow.upload({"alf/spikes.times.npy": npy(5, 6)})
+    session = sessions.find(SUBJECT, DATE, 1)
+    before = {
+        item.path: (item.uuid, item.sha256, item.default) for item in sessions.datasets(session.id)
+    }
+    assert len(before) == 3
+    # When all is lost but S3
+    sessions.delete(session.id, who="admin")
+    assert sessions.find(SUBJECT, DATE, 1) is None
+    with pytest.raises(Refused):
+        rig.post("/reindex")
+    from functions.ingest import reindex
+
+    monkeypatch.setattr(reindex, "AT_ONCE", 1)
+    assert system.client("member").settings.token
+    from functions.api import auth
+    from lab.client import Client, Settings
+
+    admin = Client(Settings(system.url, token=auth.issue("admin")))
+    assert admin.post("/reindex") == {"state": "queued"}
+    flow.pump()
+    # Then the same session is there again
+    again = sessions.find(SUBJECT, DATE, 1)
+    assert again.id == session.id
+    assert {
+        item.path: (item.uuid, item.sha256, item.default) for item in sessions.datasets(again.id)
+    } == before
+    # And doing it again changes nothing
+    rows = [item.attribute_values for item in sessions.datasets(again.id)]
+    flow.deliver("ingest", {"kind": "reindex"})
+    assert [item.attribute_values for item in sessions.datasets(again.id)] == rows
+
+
+def test_a_broken_manifest_does_not_stop_the_rebuilding(system, rig):
+    flow = system.flow
+    flow.upload(FILES)
+    flow.s3.put_object(Bucket=flow.bucket, Key="manifests/aaa.json", Body=json.dumps({}).encode())
+    assert flow.deliver("ingest", {"kind": "reindex"}) == {"batchItemFailures": []}
