@@ -1,4 +1,4 @@
-"""One request as the handlers see it: its caller, its query, its body, the address to answer with."""
+"""One request as the handlers see it: its caller, its query, its body, the API's own address."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ from pynamodb.attributes import (
 from pynamodb.constants import BINARY, NUMBER
 
 from shared.records import times
+from shared.records.changes import first_version
 from shared.records.table import Record
 
 QC = {"NOT_SET": 0, "PASS": 10, "WARNING": 30, "FAIL": 40, "CRITICAL": 50}
@@ -199,7 +200,7 @@ class Dataset(Record, discriminator="Dataset"):
     records = JSONAttribute(attr_name="r", null=True)
     json = JSONAttribute(attr_name="j", null=True)
     batch = UnicodeAttribute(attr_name="b", null=True)
-    edition = NumberAttribute(attr_name="e", default=1)
+    edition = NumberAttribute(attr_name="e", default=first_version)
     default: bool = False
 
     @classmethod
@@ -238,10 +239,10 @@ class Dataset(Record, discriminator="Dataset"):
             version, created_by, provenance, stored_key (S3 key if not the usual one), tags, json.
         """
         head = "AGG" if "#" in session else "SES"
-        now = times.now().isoformat()
+        now = times.utc(values.pop("created", None) or times.now().isoformat())
         item = cls(pk=f"{head}#{session}", sk=f"D#{path}", **values)
         item.id = (id or dataset_id(session, path)).replace("-", "")
-        item.created = values.get("created") or now
+        item.created = now.replace(tzinfo=None).isoformat()
         item.changed = item.created
         item.default = default
         item.default_at = item.created if default else None

@@ -121,8 +121,9 @@ def load_brain_regions(path: Path, who: str = "installation") -> int:
 def lab_repository(lab: str) -> tuple[str, dict[str, Any]]:
     """Return the (name, body) of the repository of a lab's files in the data bucket."""
     folder = f"/data/{lab}/Subjects/"
+    name = f"aws_{lab}"
     body = {
-        "name": f"aws_{lab}",
+        "name": name,
         "repository_type": None,
         "hostname": "",
         "data_url": folder,  # below the API's own address
@@ -132,4 +133,4 @@ def lab_repository(lab: str) -> tuple[str, dict[str, Any]]:
         "timezone": "UTC",
         "json": None,
     }
-    return body["name"], body
+    return name, body

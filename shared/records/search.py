@@ -74,7 +74,15 @@ def on_stored(kind: str, wheres: Sequence[Where]) -> list[Where]:
         test, part = where.test(), _IN_PATH[where.field]
         return Where("path", "test", lambda path: test(split_path(path)[part]), where.negate)
 
-    return [on_path(each) if each.field in _IN_PATH else each for each in wheres]
+    def stored(where: Where) -> Where:
+        if where.field in _IN_PATH:
+            return on_path(where)
+        if where.field == "session" and where.lookup == "isnull":  # aggregates have an owner#id
+            wanted = bool(where.value)
+            return Where("session", "test", lambda x: ("#" in x) == wanted, where.negate)
+        return where
+
+    return [stored(where) for where in wheres]
 
 
 def row_key(kind: str, row: Mapping[str, Any]) -> str:
@@ -580,24 +588,25 @@ def _tasks() -> dict[str, Any]:
     return {"Task": Task}
 
 
-def _bucket() -> str | None:
+def bucket() -> str | None:
+    """Return the name of the data bucket, set for every function by its environment."""
     return os.environ.get("FORNIX_DATA_BUCKET")
 
 
 def _latest() -> dict[str, Any] | None:
     """Return what the latest snapshot holds, None if there is none."""
-    if not _bucket():
+    if not bucket():
         return None
     client = aws.client("s3")
     try:
-        body = client.get_object(Bucket=_bucket(), Key="snapshots/latest.json")["Body"].read()
+        body = client.get_object(Bucket=bucket(), Key="snapshots/latest.json")["Body"].read()
     except (client.exceptions.NoSuchKey, client.exceptions.NoSuchBucket):
         return None
     return json.loads(body)
 
 
 def _read(kind: str, key: str, order: tuple[str, ...], full: bool) -> Base:
-    body = aws.client("s3").get_object(Bucket=_bucket(), Key=key)["Body"].read()
+    body = aws.client("s3").get_object(Bucket=bucket(), Key=key)["Body"].read()
     if key.endswith(".jsonl.gz"):
         rows = [json.loads(line) for line in gzip.decompress(body).splitlines()]
         return Rows(kind, rows, order)
@@ -635,7 +644,7 @@ def write_snapshot() -> dict[str, Any]:
         else:
             body, suffix = held.base.to_parquet(), "parquet"
         key = f"snapshots/{at.replace(':', '')}/{kind}.{suffix}"
-        client.put_object(Bucket=_bucket(), Key=key, Body=body)
+        client.put_object(Bucket=bucket(), Key=key, Body=body)
         kinds[kind] = {"key": key, "n": held.base.n, "bytes": len(body)}
         written.append(kind)
     latest: dict[str, Any] = {"at": at, "kinds": kinds}
@@ -644,7 +653,7 @@ def write_snapshot() -> dict[str, Any]:
         return {each["key"] for each in snapshot["kinds"].values()}
 
     client.put_object(
-        Bucket=_bucket(), Key="snapshots/latest.json", Body=json.dumps(latest).encode()
+        Bucket=bucket(), Key="snapshots/latest.json", Body=json.dumps(latest).encode()
     )
     _tidy(keys(before) | keys(latest))
     return {**latest, "written": written}
@@ -654,8 +663,8 @@ def _tidy(wanted: set[str]) -> None:
     """Delete files of snapshots that neither this nor the one before names."""
     client = aws.client("s3")
     for page in client.get_paginator("list_objects_v2").paginate(
-        Bucket=_bucket(), Prefix="snapshots/2"
+        Bucket=bucket(), Prefix="snapshots/2"
     ):
         for item in page.get("Contents", []):
             if item["Key"] not in wanted:
-                client.delete_object(Bucket=_bucket(), Key=item["Key"])
+                client.delete_object(Bucket=bucket(), Key=item["Key"])

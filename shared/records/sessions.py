@@ -547,9 +547,10 @@ def _compare(
             continue
         item.id, item.created, item.created_by = old.id, old.created, old.created_by
         item.tags, item.json = item.tags or old.tags, item.json or old.json
-        for name in ("hash", "sha256", "file_size", "version", "rows", "provenance"):
-            if getattr(item, name) is None:
-                setattr(item, name, getattr(old, name))
+        if item.hash is not None and item.hash == old.hash:  # what is known of the same bytes
+            for name in ("sha256", "file_size", "rows", "provenance"):
+                if getattr(item, name) is None:
+                    setattr(item, name, getattr(old, name))
         if item.default and old.default:
             item.default_at = old.default_at
         item.edition = int(old.edition) + 1

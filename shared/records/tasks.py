@@ -334,20 +334,6 @@ def create(session: str, lab: str, fields: Mapping[str, Any]) -> Task:
     return task
 
 
-def delete(task: str) -> None:
-    """Delete a task.
-
-    Raises
-    ------
-    NotFound
-        There is none.
-    """
-    found = get(task)
-    with transaction() as writes:
-        writes.delete(found)
-        writes.save(change("task", task, first_version(), None))
-
-
 def claim(task: str, worker: str, lease: int = LEASE_SECONDS) -> Task:
     """Take a waiting task, or one whose lease has ended; raises its attempt (fencing) number.
 

@@ -13,6 +13,7 @@ from functions.api import auth
 from functions.api.app import app
 from shared.records import aws, documents, reference, search
 from tests.api import gateway
+from tests.flow import aws_url as aws_url
 
 PASSWORD = "correct horse"
 LABS = ("fimbrialab", "septumlab")
@@ -145,22 +146,10 @@ def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     search.forget()
 
 
-@pytest.fixture(scope="session")
-def s3_url() -> Iterator[str]:
-    """Address of an S3 server of this test process."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bucket(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A data bucket, empty."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws_url)
     monkeypatch.setenv("FORNIX_DATA_BUCKET", "fornix-data-test")
     aws.forget()
     client = aws.client("s3")

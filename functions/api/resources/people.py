@@ -22,6 +22,7 @@ from functions.api.declarations import (
     text,
 )
 from functions.api.errors import Invalid, forbidden
+from shared.records import documents, reference
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -56,6 +57,23 @@ def _zone(value: str) -> None:
         zoneinfo.ZoneInfo(value)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{value!r} is not a time zone; write one like Europe/Lisbon.") from None
+
+
+def _after_lab(body: Body, old: Body | None, call: Call) -> None:
+    """Give a new lab its repository in the data bucket."""
+    if old is not None:
+        return
+    name, repository = reference.lab_repository(body["name"])
+    if documents.find("data-repository", name) is None:
+        documents.create("data-repository", name, repository, who=call.who.username)
+
+
+def _prepare_lab(body: Body, old: Body | None, call: Call) -> Body:
+    """List the lab's own repository among its repositories."""
+    own = reference.lab_repository(body["name"])[0]
+    if old is None and own not in body["repositories"]:
+        body = {**body, "repositories": [*body["repositories"], own]}
+    return body
 
 
 def _prepare_user(body: Body, old: Body | None, call: Call) -> Body:
@@ -126,6 +144,8 @@ declare(
             "zscore_weight_pct": number(default=0, minimum=0, maximum=1, null=False),
             "json": json(),
         },
+        prepare=_prepare_lab,
+        after=_after_lab,
         example={"name": "fimbrialab", "timezone": "Europe/Lisbon"},
     ),
     Resource(

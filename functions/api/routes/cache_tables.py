@@ -1,0 +1,129 @@
+"""The ONE client's cache tables: ``/cache/info[/tag]`` and the zip it names.
+
+The client sends its token to addresses below the API's own, and Python's urllib would hand it on
+to the storage, which refuses it. So ``location`` is an address that is not below it to the eye of
+the client (its scheme is in capitals), good for an hour by a signed grant, and redirects to the
+storage.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote
+
+from chalice.app import Blueprint, Response
+from pynamodb.attributes import BinaryAttribute
+from pynamodb.exceptions import PutError
+
+from functions.api import permissions
+from functions.api.call import Call
+from functions.api.errors import ApiError, not_found
+from functions.api.permissions import READ_PUBLIC
+from functions.api.routes.downloads import presigned, redirect
+from shared.records import cache_tables, search
+from shared.records.table import Record
+
+routes = Blueprint(__name__)
+for _path in ("/cache/info", "/cache/info/{tag}", "/cache.zip", "/cache-files/{grant}/cache.zip"):
+    permissions.add(_path, "GET", READ_PUBLIC)
+
+LIFE = 3600
+"""Seconds that a grant is good for."""
+
+
+class SigningKey(Record, discriminator="SigningKey"):
+    """The secret that grants are signed with: ``KEY#grants`` / A, made on first use."""
+
+    secret = BinaryAttribute(legacy_encoding=False)
+
+
+@lru_cache(maxsize=1)
+def _signing_key(table: str) -> bytes:
+    item = SigningKey(pk="KEY#grants", sk="A", secret=secrets.token_bytes(32))
+    with suppress(PutError):  # another instance was first
+        item.save(condition=Record.pk.does_not_exist())
+    return bytes(SigningKey.get("KEY#grants", "A", consistent_read=True).secret)
+
+
+def _sign(text: str) -> str:
+    from shared.records.table import table_name
+
+    return hmac.new(_signing_key(table_name()), text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def grant(scope: str) -> str:
+    """Return a text for an address that lets its holder read a scope's tables for a while."""
+    text = f"{scope}|{int(time.time()) + LIFE}"
+    shown = base64.urlsafe_b64encode(f"{text}|{_sign(text)}".encode()).decode()
+    return shown.rstrip("=")
+
+
+def granted(value: str) -> str:
+    """Return the scope that a grant is for.
+
+    Raises
+    ------
+    ApiError
+        403 if it is not one, or too old.
+    """
+    try:
+        text = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode()
+        scope, expires, signature = text.rsplit("|", 2)
+        good = hmac.compare_digest(signature, _sign(f"{scope}|{expires}"))
+        if good and int(expires) > time.time():
+            return scope
+    except ValueError:
+        pass
+    raise ApiError(403, "This address has expired; ask /cache/info for another.")
+
+
+def _scope(call: Call, tag: str | None) -> str:
+    if tag is None:
+        return "public" if call.who.is_public else "all"
+    row = search.table("tag").get(tag)
+    if row is None or (call.who.is_public and not row.get("public")):
+        raise not_found("Tag")
+    return f"tag/{tag}"
+
+
+def _info(call: Call, tag: str | None) -> dict[str, Any]:
+    scope = _scope(call, tag)
+    about = cache_tables.info(scope)
+    if about is None:
+        raise ApiError(404, "The cache tables have not been made yet.")
+    scheme, _, rest = call.base_url.partition("://")
+    location = f"{scheme.upper()}://{rest}/cache-files/{grant(scope)}/cache.zip"
+    shown = {name: value for name, value in about.items() if name != "content"}
+    return {**shown, "location": location}
+
+
+@routes.route("/cache/info", methods=["GET"])
+def info() -> dict[str, Any]:
+    """Describe the cache tables that the caller may read, and where they are."""
+    return _info(Call(routes.current_request), None)
+
+
+@routes.route("/cache/info/{tag}", methods=["GET"])
+def info_of_tag(tag: str) -> dict[str, Any]:
+    """Describe the cache tables of a release."""
+    return _info(Call(routes.current_request), unquote(tag))
+
+
+@routes.route("/cache.zip", methods=["GET"])
+def tables() -> Response:
+    """Redirect to the cache tables that the caller may read."""
+    scope = _scope(Call(routes.current_request), None)
+    return redirect(presigned(cache_tables.zip_key(scope), "cache.zip"))
+
+
+@routes.route("/cache-files/{grant}/cache.zip", methods=["GET"])
+def granted_tables(grant: str) -> Response:
+    """Redirect to the cache tables that a grant is for."""
+    return redirect(presigned(cache_tables.zip_key(granted(grant)), "cache.zip"))

@@ -1,0 +1,175 @@
+"""Downloads: an address with a dataset's id in it answers with a redirect to presigned bytes.
+
+The ONE client takes the file's name from the address, asks without credentials first and with
+Basic ones (user name and token) when told to; nothing of them is forwarded to the storage.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from typing import Any
+from urllib.parse import unquote
+
+from chalice.app import Blueprint, Response
+
+from functions.api import auth, permissions
+from functions.api.call import Call
+from functions.api.errors import ApiError, not_found
+from functions.api.permissions import ACCOUNTS, READ_PUBLIC, Rule
+from functions.api.resource_routes import public_sessions
+from functions.api.resources import data
+from shared.records import aws, documents, search, sessions, times
+from shared.records.errors import NotFound
+from shared.records.items import Dataset, Session
+from shared.records.where import Where
+
+routes = Blueprint(__name__)
+permissions.add("/data/{path+}", "GET", READ_PUBLIC)
+permissions.add("/data/{path+}", "HEAD", READ_PUBLIC)
+permissions.add("/uploaded/{path+}", "GET", Rule(ACCOUNTS | {"anonymous"}, reads=True))
+permissions.add("/new-download", "POST", Rule(ACCOUNTS))
+
+LIFE = 3600
+"""Seconds that a presigned address is good for."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def _rest_of_path(request: Any) -> str:
+    """Return what a greedy route took; it may come encoded or decoded."""
+    return unquote((request.uri_params or {}).get("path", ""))
+
+
+def _ask_for_account(request: Any) -> ApiError:
+    """Return the answer that makes a client send its Basic credentials, if it sent none."""
+    if request.headers.get("authorization"):
+        return ApiError(403, "You do not have permission to read this file.")
+    headers = {"WWW-Authenticate": 'Basic realm="Fornix data: user name and API token"'}
+    return ApiError(401, "Authentication credentials were not provided.", headers=headers)
+
+
+def readable(item: Dataset, session: Session | None, who: auth.Caller) -> bool:
+    """Return whether a caller may read a file: any account, or anybody what is public."""
+    if not who.is_public:
+        return True
+    if set(item.tags or ()) & data.public_tags():
+        return True
+    return bool(session and session.public and public_sessions().on_value(session.embargo_until))
+
+
+def presigned(key: str, name: str) -> str:
+    """Return an address of an object that is good for `LIFE` seconds."""
+    return aws.client("s3").generate_presigned_url(
+        "get_object",
+        Params={
+            "Bucket": os.environ["FORNIX_DATA_BUCKET"],
+            "Key": key,
+            "ResponseContentDisposition": f'attachment; filename="{name}"',
+        },
+        ExpiresIn=LIFE,
+    )
+
+
+def redirect(location: str) -> Response:
+    """Return a redirect that is not cached."""
+    return Response(
+        "", status_code=302, headers={"Location": location, "Cache-Control": "no-store"}
+    )
+
+
+@routes.route("/data/{path+}", methods=["GET", "HEAD"])
+def download() -> Response:
+    """Redirect to the bytes of the dataset whose id is in the file's name."""
+    request: Any = routes.current_request
+    path = _rest_of_path(request)
+    found = _UUID.findall(path.rpartition("/")[2])
+    if not found:
+        raise not_found("Dataset")
+    try:
+        session, item = sessions.find_dataset(found[-1].lower())
+    except NotFound:
+        raise not_found("Dataset") from None
+    if not readable(item, session, auth.caller(request)):
+        raise _ask_for_account(request)
+    if f"{item.path.rpartition('.')[0]}.{item.uuid}" not in path:
+        raise not_found("Dataset")
+    folder = session.folder if session else item.owner.replace("#", "/")
+    return redirect(_elsewhere(item, session, request) or presigned(item.key(folder), item.name))
+
+
+def _elsewhere(item: Dataset, session: Session | None, request: Any) -> str | None:
+    """Return the address of a file that is only on another web server; None if it is ours."""
+    known = data.repositories()
+    own = data.lab_repository(session.lab) if session else None
+    call = Call(request)
+    address = None
+    for record in item.records or []:
+        if not record[1]:
+            continue
+        name = str(record[0] or own)
+        base = (known.get(name) or {}).get("data_url") or ""
+        if name == own or not base or base.startswith(("/", call.base_url)):
+            return None
+        folder = session.folder if session else ""
+        path = data.relative_path(folder, item, record)
+        address = address or data.data_url(known.get(name), path, item.uuid, call)
+    return address
+
+
+@routes.route("/uploaded/{path+}", methods=["GET"])
+def uploaded() -> Response:
+    """Redirect to the image of a note."""
+    request: Any = routes.current_request
+    path = _rest_of_path(request)
+    rows = search.table("note").select([Where("image", "exact", path)])
+    if not len(rows):
+        raise not_found("Note")
+    if auth.caller(request).is_public:
+        raise _ask_for_account(request)
+    return redirect(presigned(f"notes/{path}", path.rpartition("/")[2]))
+
+
+@routes.route("/new-download", methods=["POST"])
+def new_download() -> Response:
+    """Count downloads of datasets by the caller."""
+    call = Call(routes.current_request)
+    given = call.body.get("datasets")
+    ids = [given] if isinstance(given, str) else list(given or [])
+    projects = call.body.get("projects") or []
+    projects = projects.split(",") if isinstance(projects, str) else projects
+    for each in ids:
+        try:
+            sessions.find_dataset(str(each).lower())
+        except NotFound:
+            raise ApiError(400, f"There is no dataset {each}.") from None
+    answer: dict[str, list[Any]] = {"download": [], "count": []}
+    for each in ids:
+        key = str(uuid.uuid5(uuid.UUID(str(each)), call.who.username))
+        now = times.now().isoformat()
+        first = {
+            "id": key,
+            "user": call.who.username,
+            "dataset": str(each).lower(),
+            "count": 0,
+            "first_download": now,
+            "projects": [],
+            "json": None,
+        }
+        if documents.find("download", key) is None:
+            documents.create("download", key, first, who=call.who.username)
+        item = documents.update(
+            "download",
+            key,
+            lambda body, now=now: {  # type: ignore[misc]
+                **body,
+                "count": body["count"] + 1,
+                "last_download": now,
+                "projects": sorted({*body["projects"], *projects}),
+            },
+            who=call.who.username,
+        )
+        answer["download"].append(key)
+        answer["count"].append(item.body["count"])
+    return Response(answer, status_code=201)

@@ -1,0 +1,432 @@
+"""``/register-file`` and ``/check-protected``: how files become datasets (Alyx REST contract).
+
+A call registers all its files or none, may be repeated, and never overwrites a protected dataset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from functions.api import permissions, values
+from functions.api.call import Call
+from functions.api.errors import JSON, ApiError
+from functions.api.permissions import ACCOUNTS, Rule
+from functions.api.resources import data
+from functions.api.resources.sessions import quality
+from shared.records import documents, search, sessions
+from shared.records.errors import Exists
+from shared.records.items import Dataset, dataset_path, split_path
+from shared.records.where import Where
+
+routes = Blueprint(__name__)
+permissions.add("/register-file", "POST", Rule(ACCOUNTS, own_lab=True))
+permissions.add("/check-protected", "GET", Rule(ACCOUNTS, reads=True))
+
+MOST = 1000
+"""Files of one call."""
+
+PROTECTED = "One or more datasets is protected"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What files belong to.
+
+    Attributes
+    ----------
+    owner : str
+        Session id, or ``content type#object id``.
+    collection : str
+        Folder named by the path, before those in the file names.
+    folder : str or None
+        For an aggregate, where its files are below their repository.
+    lab : str or None
+    """
+
+    owner: str
+    collection: str
+    folder: str | None
+    lab: str | None
+
+
+def refuse(detail: str) -> ApiError:
+    """Return a 400 with a message."""
+    return ApiError(400, detail, error=detail)
+
+
+def _items(body: Mapping[str, Any], name: str) -> list[Any]:
+    """Return a list that may be sent as text with commas."""
+    value = body.get(name)
+    if value is None or value == "":
+        return []
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return value if isinstance(value, list) else [value]
+
+
+def _flag(body: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = body.get(name)
+    if value is None:
+        return default
+    return str(value).strip().lower() not in ("false", "0", "")
+
+
+def _each(body: Mapping[str, Any], name: str, n: int) -> list[Any]:
+    """Return one value per file; a single one is for all."""
+    found = _items(body, name)
+    if len(found) == 1 and n > 1:
+        found = found * n
+    if found and len(found) != n:
+        raise refuse(f"{name}: {len(found)} values for {n} files.")
+    return [None if each in ("", "None") else each for each in found] or [None] * n
+
+
+def target_of(body: Mapping[str, Any]) -> Target:
+    """Return what the files of a body belong to.
+
+    Raises
+    ------
+    ApiError
+        400 if the path is not one, or there is no such session or record.
+    """
+    path = str(body.get("path") or "").strip("/")
+    if body.get("content_type"):
+        owner = data.content_owner(str(body["content_type"]), str(body.get("object_id") or ""))
+        return Target(owner, "", path, data.lab_of_owner(owner))
+    path = path.partition("/Subjects/")[2] or path
+    parts = path.split("/")
+    try:
+        subject, day, number = parts[0], date.fromisoformat(parts[1]).isoformat(), parts[2]
+        if not re.fullmatch(r"\d{1,3}", number):
+            raise ValueError
+    except (IndexError, ValueError):
+        raise refuse(
+            f"path: {path!r} is not subject/YYYY-MM-DD/NNN, as in FI_001/2024-07-01/001."
+        ) from None
+    found = sessions.find(subject, day, int(number))
+    if found is None:
+        raise refuse(f"There is no session {subject}/{day}/{int(number):03d}.")
+    return Target(found.id, "/".join(parts[3:]), None, found.lab)
+
+
+def _place(target: Target, filename: str) -> str:
+    """Return a file's path below its session.
+
+    Raises
+    ------
+    ApiError
+        400 if it is not of the ONE convention.
+    """
+    path = "/".join(part for part in (target.collection, filename.strip("/")) if part)
+    folders, _, name = path.rpartition("/")
+    marked = [part for part in folders.split("/") if part.startswith("#") or part.endswith("#")]
+    collection, revision, _ = split_path(path)
+    bad = [part for part in path.split("/") if part in ("", ".", "..")]
+    if bad or not name or "\\" in path or any(ord(letter) < 32 for letter in path):
+        raise refuse(f"{filename!r} is not a path of a file below its session.")
+    if len(marked) > (1 if revision else 0):
+        raise refuse(f"{filename!r}: there may be one #revision# folder, the last one.")
+    if collection and not re.fullmatch(r"[\w/.-]+", collection):
+        raise refuse(f"{filename!r}: collection {collection!r} has characters it may not have.")
+    return path
+
+
+def _group(path: str) -> str:
+    """Return a path without its revision: all revisions of a file have the same."""
+    collection, _, name = split_path(path)
+    return dataset_path(collection, None, name)
+
+
+def protection(target: Target, paths: Sequence[str]) -> tuple[bool, list[dict[str, Any]]]:
+    """Return whether any file is protected, and for each its revisions, newest first."""
+    tags = data.protected_tags()
+    by_group: dict[str, list[Dataset]] = {}
+    for item in sessions.datasets(target.owner):
+        by_group.setdefault(_group(item.path), []).append(item)
+    details, found = [], False
+    for path in paths:
+        group = _group(path)
+        items = sorted(by_group.get(group, []), key=lambda each: each.revision or "", reverse=True)
+        shown = [{each.revision or "": bool(set(each.tags or ()) & tags)} for each in items]
+        found |= any(next(iter(each.values())) for each in shown)
+        name = group.removeprefix(f"{target.collection}/") if target.collection else group
+        details.append({name: shown})
+    return found, details
+
+
+@routes.route("/check-protected", methods=["GET"])
+def check_protected() -> dict[str, Any]:
+    """Say which files of a session are protected; the body may come with the GET."""
+    call = Call(routes.current_request)
+    body = {**call.query, **call.body}
+    target = target_of(body)
+    names = [str(each) for each in _items(body, "filenames")]
+    found, details = protection(target, [_place(target, name) for name in names])
+    if found:
+        return {"status_code": 403, "error": PROTECTED, "details": details}
+    return {"status_code": 200, "details": "None of the datasets are protected"}
+
+
+@routes.route("/register-file", methods=["POST"])
+def register_file() -> Response:
+    """Register files of a session, or of another record; all or none."""
+    call = Call(routes.current_request)
+    body = call.body
+    names = [str(each) for each in _items(body, "filenames")]
+    if not 1 <= len(names) <= MOST:
+        raise refuse(f"filenames: give 1 to {MOST} names.")
+    target = target_of(body)
+    permissions.check_lab(call.who, target.lab)
+    author = _author(body, call)
+    paths = [_place(target, name) for name in names]
+    if len(set(paths)) != len(paths):
+        raise refuse("filenames: a name is given twice.")
+    if _flag(body, "check_protected", False):
+        found, details = protection(target, paths)
+        if found:
+            raise ApiError(403, error=PROTECTED, details=details)
+    new = _datasets(body, target, paths, author)
+    _guard_content(target, new)
+    _make_revisions({each.revision for each in new if each.revision}, call)
+    name = hashlib.sha256(json.dumps([target.owner, body], sort_keys=True).encode()).hexdigest()
+    kept = sessions.register_datasets(target.owner, new, manifest=name, who=call.who.username)
+    _join(target, author, call)
+    rows = _answers(target, kept, author, call)
+    return Response(rows, status_code=201, headers=dict(JSON))
+
+
+def _author(body: Mapping[str, Any], call: Call) -> str:
+    """Return who made the files; that the caller registered them is in the audit trail."""
+    author = str(body.get("created_by") or call.who.username)
+    if search.table("user").get(author) is None:
+        raise refuse(f"created_by: There is no user {author!r}.")
+    return author
+
+
+def _datasets(
+    body: Mapping[str, Any], target: Target, paths: Sequence[str], author: str
+) -> list[Dataset]:
+    n = len(paths)
+    hashes, sizes = _each(body, "hashes", n), _each(body, "filesizes", n)
+    versions, outcomes = _each(body, "versions", n), _each(body, "qc", n)
+    default = _flag(body, "default", True)
+    records = _records(body, target)
+    types, formats = _types(), search.table("data-format").rows()
+    new = []
+    for i, path in enumerate(paths):
+        name = path.rpartition("/")[2]
+        new.append(
+            Dataset.of(
+                target.owner,
+                path,
+                default=default,
+                dataset_type=_type_of(name, types),
+                data_format=_format_of(name, formats),
+                file_size=_size(sizes[i]),
+                hash=_hash(hashes[i]),
+                version=None if versions[i] is None else str(versions[i])[:64],
+                qc=0 if outcomes[i] is None else quality("qc", str(outcomes[i])),
+                created_by=author,
+                records=[
+                    [
+                        repository,
+                        exists,
+                        f"{target.folder}/{path}".strip("/") if target.folder else None,
+                        None,
+                        None,
+                    ]
+                    for repository, exists in records
+                ],
+            )
+        )
+    return new
+
+
+def _records(body: Mapping[str, Any], target: Target) -> list[tuple[str, bool]]:
+    """Return the repositories that files are on or will be, each with whether they are there.
+
+    Raises
+    ------
+    ApiError
+        400 for an unknown lab or repository.
+    """
+    known = data.repositories()
+    exists, server_only = _flag(body, "exists", True), _flag(body, "server_only", False)
+    labs = [str(each) for each in _items(body, "labs") or _items(body, "projects")]
+    if not labs and target.lab:
+        labs = [target.lab]
+    wanted: dict[str, bool] = {}
+    for lab in labs:
+        row = search.table("lab").get(lab)
+        if row is None:
+            raise refuse(f"labs: There is no lab {lab!r}.")
+        for name in row.get("repositories") or [data.lab_repository(lab)]:
+            personal = (known.get(name) or {}).get("globus_is_personal")
+            if not (server_only and personal):
+                wanted[name] = server_only
+    named = body.get("name") or body.get("repository")
+    if not named and body.get("hostname"):
+        named = next(
+            (r["name"] for r in known.values() if r.get("hostname") == body["hostname"]), None
+        )
+        if named is None:
+            raise refuse(f"hostname: There is no data repository at {body['hostname']!r}.")
+    if named:
+        if named not in known:
+            raise refuse(f"name: There is no data repository {named!r}.")
+        wanted[str(named)] = True
+    return [(name, there and exists) for name, there in wanted.items()]
+
+
+def _types() -> list[Any]:
+    from shared.alf.dataset_types import DatasetType
+
+    return [
+        DatasetType(row["name"], row.get("filename_pattern") or "", "", "", "")
+        for row in search.table("dataset-type").rows()
+    ]
+
+
+def _type_of(name: str, types: Sequence[Any]) -> str:
+    from shared.alf.dataset_types import match_dataset_type
+    from shared.alf.errors import ALFError
+
+    try:
+        return match_dataset_type(name, types).name
+    except ALFError as error:
+        raise refuse(f"{name}: {error}") from None
+
+
+def _format_of(name: str, formats: Sequence[Mapping[str, Any]]) -> str:
+    fitting = [
+        row
+        for row in formats
+        if row.get("file_extension") and name.lower().endswith(row["file_extension"].lower())
+    ]
+    if not fitting:
+        extension = name.rpartition(".")[2]
+        raise refuse(f"{name}: .{extension} is not the extension of a known data format.")
+    return max(fitting, key=lambda row: len(row["file_extension"]))["name"]
+
+
+def _size(value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        found = int(value)
+    except (TypeError, ValueError):
+        raise refuse(f"filesizes: {value!r} is not a number of bytes.") from None
+    if found < 0:
+        raise refuse("filesizes: A size cannot be negative.")
+    return found
+
+
+def _hash(value: Any) -> str | None:
+    if not value:
+        return None
+    text = str(value).replace("-", "").lower()
+    if not re.fullmatch(r"(?:[0-9a-f]{2}){1,64}", text):
+        raise refuse(f"hashes: {str(value)[:80]!r} is not hexadecimal.")
+    return text
+
+
+def _guard_content(target: Target, new: Sequence[Dataset]) -> None:
+    """Keep protected datasets as they are; of the same content keep what is known of its files."""
+    tags = data.protected_tags()
+    there = {item.sk: item for item in sessions.datasets(target.owner)}
+    for item in new:
+        old = there.get(item.sk)
+        if old is None:
+            continue
+        same = item.hash is not None and item.hash == old.hash
+        if not same and set(old.tags or ()) & tags:
+            detail = f"{item.path} is protected; register it as a new revision."
+            raise ApiError(403, detail, error=detail)
+        if same:
+            known = {record[0] for record in old.records or []}
+            more = [record for record in item.records if record[0] not in known]
+            item.records = [*(old.records or []), *more]
+            if item.default and old.default:
+                item.default_at = old.default_at
+
+
+def _make_revisions(names: set[str], call: Call) -> None:
+    for name in names:
+        if search.table("revision").get(name) is None:
+            try:
+                created = {"created_datetime": sessions.times.now().isoformat()}
+                body = {"name": name, "description": "", "json": None, **created}
+                documents.create("revision", name, body, who=call.who.username)
+            except Exists:
+                continue
+
+
+def _join(target: Target, author: str, call: Call) -> None:
+    """Add the author to the session's users; name the day's base session as its parent."""
+    row = search.table("session").get(target.owner)
+    if row is None:
+        return
+    edits: dict[str, Any] = {}
+    if author not in row["users"]:
+        edits["users"] = [*row["users"], author]
+    if not row.get("parent_session") and row.get("type") != "Base":
+        same_day = [
+            Where("subject", "exact", row["subject"]),
+            Where("date", "exact", row["date"]),
+            Where("type", "exact", "Base"),
+        ]
+        base = search.table("session").select(same_day).values("id") - {row["id"]}
+        if base:
+            edits["parent_session"] = min(base)
+    if edits:
+        sessions.update(target.owner, edits, who=call.who.username)
+
+
+def _answers(target: Target, kept: Sequence[Dataset], author: str, call: Call) -> list[Any]:
+    known = data.repositories()
+    row = search.table("session").get(target.owner)
+    session = data.brief(target.owner) if row else None
+    rows = []
+    for item in kept:
+        records = data.file_records(
+            session.folder if session else "", target.lab or "", item, known, call
+        )
+        shown: dict[str, Any] = {
+            "id": item.uuid,
+            "name": item.name,
+            "file_size": None if item.file_size is None else int(item.file_size),
+            "created_by": item.created_by,
+            "created_datetime": item.created,
+            "dataset_type": item.dataset_type,
+            "data_format": item.data_format,
+            "collection": item.collection or None,
+            "revision": item.revision or "",
+            "default": bool(item.default),
+            "qc": int(item.qc),
+            "file_records": [
+                {k: each[k] for k in ("id", "data_repository", "relative_path", "exists")}
+                for each in records
+            ],
+        }
+        if row:
+            users = [*row["users"], *([author] if author not in row["users"] else [])]
+            shown |= {
+                "subject": row["subject"],
+                "session": values.show_value(data.DATASET.fields["session"], row["id"], call),
+                "session_number": row["number"],
+                "session_users": ",".join(users),
+                "session_start_time": row["start_time"],
+            }
+        else:
+            content_type, _, object_id = target.owner.partition("#")
+            shown |= {"content_type": content_type, "object_id": object_id, "session": None}
+        rows.append(shown)
+    return rows

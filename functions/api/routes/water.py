@@ -1,0 +1,79 @@
+"""Water: what a subject needs, day by day, and which subjects are restricted."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+from urllib.parse import unquote
+
+from chalice.app import Blueprint
+
+from functions.api import permissions, water
+from functions.api.call import Call
+from functions.api.errors import Invalid, not_found
+from functions.api.permissions import READ
+from shared.records import search
+from shared.records.where import Where
+
+routes = Blueprint(__name__)
+permissions.add("/water-requirement/{nickname}", "GET", READ)
+permissions.add("/water-restricted-subjects", "GET", READ)
+
+
+def _day(call: Call, name: str) -> date | None:
+    value = call.query.get(name)
+    if not value:
+        return None
+    try:
+        return date.fromisoformat(value[:10])
+    except ValueError:
+        raise Invalid({name: ["Write the day as YYYY-MM-DD."]}) from None
+
+
+@routes.route("/water-requirement/{nickname}", methods=["GET"])
+def requirement(nickname: str) -> dict[str, Any]:
+    """Return weights and water of a subject for every day of a range."""
+    call = Call(routes.current_request)
+    subject = search.table("subject").get(unquote(nickname))
+    if subject is None:
+        raise not_found("Subject")
+    control = water.control(subject)
+    now = water.now_in(subject["lab"])
+    lab = search.table("lab").get(subject["lab"]) or {}
+    start, end = _day(call, "start_date"), _day(call, "end_date")
+    if start and end and (end - start).days > 3660:
+        raise Invalid({"end_date": ["Ask for at most ten years."]})
+    return {
+        "subject": subject["nickname"],
+        "implant_weight": control.implant_weight(now),
+        "reference_weight_pct": lab.get("reference_weight_pct") or 0,
+        "zscore_weight_pct": lab.get("zscore_weight_pct") or 0,
+        "records": control.records(start=start, end=end, now=now),
+    }
+
+
+@routes.route("/water-restricted-subjects", methods=["GET"])
+def restricted() -> list[dict[str, Any]]:
+    """List the subjects with an open water restriction, with what they need today."""
+    call = Call(routes.current_request)
+    open_ones = search.table("water-restriction").select([Where("end_time", "isnull", True)])
+    rows = []
+    for nickname in sorted(open_ones.values("subject")):
+        subject = search.table("subject").get(nickname)
+        if subject is None:
+            continue
+        lab = search.table("lab").get(subject["lab"]) or {}
+        shown = water.summary(subject)
+        rows.append(
+            {
+                "nickname": nickname,
+                "url": call.url(f"/subjects/{nickname}"),
+                "expected_water": shown["expected_water"],
+                "remaining_water": shown["remaining_water"],
+                "reference_weight": shown["reference_weight"],
+                "last_water_restriction": shown["last_water_restriction"],
+                "reference_weight_pct": lab.get("reference_weight_pct") or 0,
+                "zscore_weight_pct": lab.get("zscore_weight_pct") or 0,
+            }
+        )
+    return rows

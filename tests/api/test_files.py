@@ -1,0 +1,265 @@
+"""Registering files, downloading them, cache tables, notes with images."""
+
+from __future__ import annotations
+
+import base64
+import urllib.error
+import urllib.request
+
+import pytest
+
+from shared.records import aws, documents, sessions
+from shared.records.items import Dataset
+from tests.api.conftest import Api
+
+HASH = "0123456789abcdef0123456789abcdef"
+PATH = "FI_001/2024-07-01/001"
+
+
+@pytest.fixture
+def eid(api: Api) -> str:
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": "001"}
+    return api.ok("POST", "/sessions", body)["id"]
+
+
+def register(api: Api, *names: str, **more: object) -> dict:
+    body = {
+        "created_by": "fimbrialab_member",
+        "path": PATH,
+        "filenames": list(names),
+        "hashes": [HASH] * len(names),
+        "filesizes": [100] * len(names),
+        "versions": ["1.0"] * len(names),
+        "name": "aws_fimbrialab",
+        "exists": True,
+        "server_only": False,
+        "default": True,
+        "check_protected": True,
+        "labs": "fimbrialab",
+    }
+    return {"method": "POST", "path": "/register-file", "body": {**body, **more}}
+
+
+def test_registering_answers_in_file_order_and_shows_in_the_session(api: Api, eid: str) -> None:
+    names = ["alf/probe00/spikes.times.npy", "alf/trials.table.pqt"]
+    rows = api.ok(**register(api, *names))
+    assert [row["name"] for row in rows] == ["spikes.times.npy", "trials.table.pqt"]
+    assert [row["collection"] for row in rows] == ["alf/probe00", "alf"]
+    first = rows[0]
+    assert first["session"] == f"http://fornix.test/sessions/{eid}"
+    assert (first["qc"], first["default"], first["revision"]) == (0, True, "")
+    assert first["file_records"] == [
+        {
+            "id": first["file_records"][0]["id"],
+            "data_repository": "aws_fimbrialab",
+            "relative_path": f"{PATH}/alf/probe00/spikes.times.npy",
+            "exists": True,
+        }
+    ]
+    shown = api.ok("GET", f"/sessions/{eid}")["data_dataset_session_related"]
+    assert shown[0]["default_revision"] == "True"
+    assert shown[0]["data_url"] == (
+        "http://fornix.test/data/fimbrialab/Subjects/"
+        f"{PATH}/alf/probe00/spikes.times.{first['id']}.npy"
+    )
+    # And again is no change
+    assert api.ok(**register(api, *names)) == rows
+
+
+def test_one_bad_name_registers_nothing(api: Api, eid: str) -> None:
+    answer = api(**register(api, "alf/trials.table.pqt", "alf/a.b.xyz"))
+    assert answer.status == 400
+    assert "a.b.xyz" in answer.body["detail"]
+    assert sessions.datasets(eid) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"labs": "nolab"}, "no lab 'nolab'"),
+        ({"name": "nowhere"}, "no data repository 'nowhere'"),
+        ({"path": "FI_001/2024-07-01/009"}, "no session FI_001/2024-07-01/009"),
+        ({"path": "ghost/2024-07-01/001"}, "no session ghost"),
+        ({"path": "FI_001/yesterday/001"}, "is not subject/YYYY-MM-DD/NNN"),
+        ({"filenames": ["#2024#/#2025#/spikes.times.npy"]}, "one #revision# folder"),
+        ({"filenames": ["../spikes.times.npy"]}, "not a path"),
+        ({"hashes": ["zz"]}, "not hexadecimal"),
+        ({"filesizes": ["many"]}, "not a number of bytes"),
+        ({"filesizes": [1, 2]}, "2 values for 1 files"),
+        ({"created_by": "nobody"}, "no user 'nobody'"),
+        ({"filenames": []}, "give 1 to"),
+    ],
+)
+def test_what_is_wrong_is_named(api: Api, eid: str, more: dict, words: str) -> None:
+    answer = api(**register(api, "spikes.times.npy", **more))
+    assert answer.status == 400
+    assert words in answer.body["detail"]
+
+
+def test_protected_files_answer_with_the_details_that_clients_act_on(api: Api, eid: str) -> None:
+    (row,) = api.ok(**register(api, "alf/spikes.times.npy"))
+    documents.create("tag", "release", {"name": "release", "protected": True}, who="admin")
+    api.ok("PATCH", f"/datasets/{row['id']}", {"tags": ["release"]})
+    answer = api(**register(api, "alf/spikes.times.npy", "alf/trials.table.pqt"))
+    assert answer.status == 403
+    assert answer.body == {
+        "error": "One or more datasets is protected",
+        "details": [{"alf/spikes.times.npy": [{"": True}]}, {"alf/trials.table.pqt": []}],
+        "status_code": 403,
+    }
+    checked = api.ok("GET", "/check-protected", register(api, "alf/spikes.times.npy")["body"])
+    assert checked["status_code"] == 403
+    assert checked["details"] == answer.body["details"][:1]
+    other = api.ok("GET", "/check-protected", register(api, "alf/trials.table.pqt")["body"])
+    assert other == {"status_code": 200, "details": "None of the datasets are protected"}
+    # A new revision is accepted and becomes the default; the old one stays
+    (new,) = api.ok(**register(api, "alf/#2024-08-01#/spikes.times.npy", check_protected=False))
+    assert (new["revision"], new["default"]) == ("2024-08-01", True)
+    assert api.ok("GET", "/revisions/2024-08-01")["name"] == "2024-08-01"
+    shown = api.ok("GET", f"/sessions/{eid}")["data_dataset_session_related"]
+    assert {each["revision"]: each["default_revision"] for each in shown} == {
+        "": "False",
+        "2024-08-01": "True",
+    }
+    # Other content over a protected dataset is refused even without the check, and so is deletion
+    answer = api(
+        **register(api, "alf/spikes.times.npy", check_protected=False, hashes=["ff" * 16])
+    )
+    assert answer.status == 403
+    assert api("DELETE", f"/datasets/{row['id']}", user="admin").status == 403
+    assert api("DELETE", f"/sessions/{eid}", user="admin").status == 403
+
+
+def test_other_content_resets_what_is_known_of_the_file(api: Api, eid: str) -> None:
+    (row,) = api.ok(**register(api, "alf/spikes.times.npy"))
+    changed = {"hashes": ["ee" * 16], "name": None, "filesizes": [7]}
+    (again,) = api.ok(**register(api, "alf/spikes.times.npy", **changed))
+    assert again["id"] == row["id"]
+    assert again["file_size"] == 7
+    assert [each["exists"] for each in again["file_records"]] == [False]
+    assert api.ok("GET", f"/sessions/{eid}")["data_dataset_session_related"] == []
+
+
+def test_datasets_are_listed_with_file_records(api: Api, eid: str) -> None:
+    (row,) = api.ok(**register(api, "alf/probe00/spikes.times.npy"))
+    for query in (
+        f"id={row['id']}",
+        f"session={eid}",
+        "name=spikes.times.npy",
+        "collection=alf/probe00",
+        "dataset_type=spikes.times",
+        "subject=FI_001&date=2024-07-01",
+        "lab=fimbrialab&exists=True",
+        "created_by=fimbrialab_member",
+        f"exists=True&django=id__in,['{row['id']}']",
+        f"django=session__id,{eid},dataset_type__name,spikes.times",
+        f"django=session__id,{eid},dataset_type__name__in,['spikes.times']",
+        "django=name__icontains,spikes,file_size__gte,50",
+        "public=False&protected=False",
+    ):
+        found = api.ok("GET", f"/datasets?{query.replace(' ', '%20')}")
+        assert [each["id"] for each in found["results"]] == [row["id"]], query
+    one = found["results"][0]
+    assert one == api.ok("GET", f"/datasets/{row['id']}")
+    assert one["file_records"][0]["data_repository_path"] == "/data/fimbrialab/Subjects/"
+    assert (one["default_dataset"], one["qc"], one["public"], one["protected"]) == (
+        True,
+        "NOT_SET",
+        0,
+        0,
+    )
+    assert api.ok("GET", "/datasets?django=session__isnull,True")["results"] == []
+    query = f"django=dataset,{row['id']},data_repository__globus_is_personal,False"
+    (file,) = api.ok("GET", f"/files?{query}")["results"]
+    patched = api.ok("PATCH", f"/files/{file['id']}", {"json": {"mismatch_hash": True}})
+    assert patched["json"] == {"mismatch_hash": True}
+    assert patched["id"] == file["id"]
+
+
+def test_aggregates_belong_to_other_records(api: Api) -> None:
+    subject = api.ok("GET", "/subjects/FI_001")["id"]
+    more = {"content_type": "subject", "object_id": subject, "path": "Subjects/FI_001"}
+    (row,) = api.ok(**register(api, "spikes.times.npy", **more))
+    assert row["content_type"] == "subjects.subject"
+    assert row["file_records"][0]["relative_path"] == "Subjects/FI_001/spikes.times.npy"
+    found = api.ok("GET", "/datasets?django=session__isnull,True")
+    assert [each["id"] for each in found["results"]] == [row["id"]]
+    assert found["results"][0]["session"] is None
+
+
+def test_downloads_redirect_ask_for_basic_and_refuse_others(
+    api: Api, eid: str, bucket: str, address: str
+) -> None:
+    names = ["alf/#2024-08-01#/spikes.times.npy"]
+    (row,) = api.ok(**register(api, *names))
+    item: Dataset = sessions.datasets(eid)[0]
+    key = item.key(sessions.get(eid).folder)
+    aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"0123456789")
+    url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
+    assert "%232024-08-01%23" in url
+
+    def get(user: str | None, **headers: str) -> bytes:
+        request = urllib.request.Request(url, headers=headers)
+        if user:
+            basic = base64.b64encode(f"{user}:{api.token(user)}".encode()).decode()
+            request.add_header("Authorization", f"Basic {basic}")
+        with urllib.request.urlopen(request) as answer:
+            assert answer.headers["Content-Length"]
+            return answer.read()
+
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        get(None)
+    assert caught.value.code == 401
+    assert caught.value.headers["WWW-Authenticate"].startswith("Basic ")
+    caught.value.close()
+    # urllib does as ONE does: bare first, Basic when asked, nothing of it to the storage
+    manager = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+    manager.add_password(None, url, "fimbrialab_member", api.token("fimbrialab_member"))
+    opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(manager))
+    with opener.open(url) as answer:
+        assert answer.read() == b"0123456789"
+    # When the session is made public
+    api.ok("PATCH", f"/sessions/{eid}", {"public": True})
+    assert get(None) == b"0123456789"
+    assert get(None, Range="bytes=2-4") == b"234"
+    # But not before its embargo ends
+    api.ok("PATCH", f"/sessions/{eid}", {"embargo_until": "2999-01-01"})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        get(None)
+    caught.value.close()
+
+
+def test_a_note_keeps_its_image(api: Api, eid: str, bucket: str, address: str) -> None:
+    boundary = "x-boundary"
+    parts = [
+        *(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in (
+                ("user", "fimbrialab_member"),
+                ("content_type", "session"),
+                ("object_id", eid),
+                ("text", "wheel drift"),
+                ("json", '{"name": "plot"}'),
+                ("width", "orig"),
+            )
+        ),
+        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a b.png"\r\n'
+        "Content-Type: image/png\r\n\r\n",
+    ]
+    body = "".join(parts).encode() + b"\x89PNG\r\n\xff\xfe" + f"\r\n--{boundary}--\r\n".encode()
+    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    note = api.ok("POST", "/notes", body, headers=kind)
+    assert note["content_type"] == "actions.session"
+    assert note["json"] == {"name": "plot"}
+    token = {"Authorization": f"Token {api.token('fimbrialab_member')}"}
+    where = note["image"].removeprefix(address)
+    answer = api("GET", where, headers=token)
+    assert answer.status == 302
+    with urllib.request.urlopen(answer.headers["Location"]) as image:
+        assert image.read() == b"\x89PNG\r\n\xff\xfe"
+    for query in (
+        f"django=object_id,{eid},text,wheel%20drift,json__name,plot",
+        f"django=text__icontains,drift,object_id,{eid}",
+    ):
+        assert [each["id"] for each in api.ok("GET", f"/notes?{query}")["results"]] == [note["id"]]
+    assert api.ok("GET", f"/sessions/{eid}")["notes"][0]["text"] == "wheel drift"
