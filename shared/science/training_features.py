@@ -287,11 +287,7 @@ def subject_features(
         "sex": {"F": 1.0, "M": 0.0}.get(subject.sex, float("nan")),
         "light": light_of(subject.lab, subject.name) if subject.light is None else subject.light,
         "food": food_of(subject.lab) if subject.food is None else subject.food,
-        "weekend_water": float(
-            any(
-                is_citric(kind) for day, kind in subject.waters if trained is None or day < trained
-            )
-        ),
+        "weekend_water": _citric([kind for day, kind in subject.waters if day < (trained or "~")]),
     }
     row |= _ambient(before)
     if not sessions:
@@ -343,7 +339,7 @@ def _daily_row(days: pd.DataFrame, weights: pd.DataFrame, water: pd.DataFrame) -
         "age_start": (start - mouse["subject_birth_date"]).days,
         "light": light_of(mouse["lab_name"], mouse["subject_nickname"]),
         "food": food_of(mouse["lab_name"]),
-        "weekend_water": float(drunk["watertype"].astype(str).map(is_citric).any()),
+        "weekend_water": _citric(drunk["watertype"].dropna().astype(str)),
         "weight_start": first_weight["avg_weight"].mean(),
         "weight_loss": first_weight["norm_weight"].mean(),
     }
@@ -355,6 +351,12 @@ def _daily_row(days: pd.DataFrame, weights: pd.DataFrame, water: pd.DataFrame) -
             first_days["n_trials_date"].to_numpy(float),
         )
     return row
+
+
+def _citric(water_types: Iterable[str]) -> float:
+    """Return 1 if any is citric-acid water, 0 if none is, NaN if nothing is on record."""
+    named = [is_citric(kind) for kind in water_types]
+    return float(any(named)) if named else float("nan")
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

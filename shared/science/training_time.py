@@ -228,11 +228,11 @@ def analyse(
     result["shuffled"] = _shuffled(run, x, y, seed, n_shuffles)
     result["importance"] = _importance(mice, seed, n_permutations)
     result["repeated"] = _repeated(run, x, change_x if has_change else None, y, seed, n_repeats)
-    few = max(2, n_repeats // 4)
+    few = max(1, n_repeats // 4)
     result["held_out_importance"] = _held_out_importance(run, mice, seed, few, n_permutations)
     result["leave_one_lab_out"] = _leave_one_lab_out(run, mice, seed)
     result["models"] = _models(run, x, y, seed, few)
-    result["calibration"] = _calibration(run, mice, seed)
+    result["calibration"] = _calibration(full, y, seed)
     result["paper"] = PAPER
     result["side_by_side"] = _side_by_side(result)
     result["not_comparable"] = _not_comparable(result)
@@ -632,10 +632,8 @@ def _best_weight(held_out: Floats, y: Labels) -> float:
     return float(found.x)
 
 
-def _calibration(run: _Runner, mice: Cohort, seed: int) -> dict[str, Any]:
+def _calibration(held_out: Floats, y: Labels, seed: int) -> dict[str, Any]:
     """Return how good the shrunk probabilities are, the weight of each fold from the others."""
-    y = mice.quartile
-    held_out = run.first("calibration", _cross_validate, [(_forest(seed), mice.x(), y, seed)])
     p = np.zeros_like(held_out)
     for train, test in _folds(len(y), seed):
         p[test] = _shrunk(held_out[test], _best_weight(held_out[train], y[train]), y[train])
