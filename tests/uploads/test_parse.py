@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from shared.records.uploads import (
     parts_of,
     upload_id,
 )
+from tests.flow import announced
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -77,3 +79,28 @@ def test_parts_cover_a_file_within_s3_s_limits(size):
     assert part >= PART_SIZE
     assert count <= MOST_PARTS
     assert (count - 1) * part < size <= count * part
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([], "Give a list"),
+        ("x", "Give a list"),
+        ([{"path": "a.b.npy"}], "path, size and sha256 are required"),
+        ([None], "required"),
+        ([announced("a.b.npy", b"")] * 2, "listed twice"),
+        ([announced("a.b.npy", b"") | {"size": -1}], "size must be"),
+        ([announced("a.b.npy", b"") | {"size": True}], "size must be"),
+        ([announced("a.b.npy", b"") | {"sha256": "0" * 63}], "sha256 must be"),
+        ([announced("a.b.npy", b"") | {"sha256": "G" * 64}], "sha256 must be"),
+        ([announced("a.b.npy", b"") | {"md5": "x"}], "md5 must be"),
+        ([announced("a.b.npy", b"") | {"qc": "GREAT"}], "qc must be one of"),
+        ([announced("", b"")], "path must be text"),
+        ([announced("a.b." + "x" * 700, b"")], "path must be text"),
+        ([announced(f"a.b{n}.npy", b"") for n in range(5001)], "too many"),
+    ],
+)
+def test_files_that_cannot_be_understood_are_named(files, words):
+    with pytest.raises(Invalid) as caught:
+        parse({"session": SESSION, "files": files})
+    assert words in caught.value.errors["files"][0]
