@@ -81,6 +81,7 @@ class Uploader:
         self.client = client
         self.carrier = carrier
         self.hashes = hashes
+        self._sent: set[str] = set()
 
     def send(self, eid: str, files: Mapping[str, Path]) -> None:
         """Upload files to a session.
@@ -101,6 +102,7 @@ class Uploader:
             self._send_batch(eid, batch)
 
     def _send_batch(self, eid: str, files: Mapping[str, Path]) -> None:
+        self._sent = set()
         try:
             with _staged(files) as folder:
                 transfer = Transfer(self.client, folder, self._notice, self.hashes)
@@ -110,16 +112,17 @@ class Uploader:
                 self._refuse(eid, path, "the server refuses the upload", str(error))
             return
         for file in answer["files"]:
-            if file["state"] == "registered":
-                self.carrier.journal.tally("bytes", "created")
-            elif file["state"] == "present":
-                self.carrier.journal.tally("bytes", "unchanged")
+            if file["state"] in ("registered", "present"):
+                # An upload that is sent again answers as it did when it ended.
+                outcome = "created" if file["path"] in self._sent else "unchanged"
+                self.carrier.journal.tally("bytes", outcome)
             else:
                 reason = f"the upload was refused: {file.get('code', file['state'])}"
                 self._refuse(eid, file["path"], reason, file.get("reason", ""))
 
     def _notice(self, event: str, path: str, size: int) -> None:
-        if event in ("sent", "skipped"):
+        if event == "sent":
+            self._sent.add(path)
             self.carrier.count_bytes(size)
 
     def _refuse(self, eid: str, path: str, reason: str, detail: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from lab.client import NotFound, Settings
 from lab.importers.alyx_source import AlyxSource
+from tests.flow import aws_url, flow  # noqa: F401
 
 Row = dict[str, Any]
 
@@ -358,8 +359,8 @@ def alyx() -> Iterator[FakeAlyx]:
             "projects": [
                 {"name": "ibl_neuropixel_brainwide_01", "description": "", "users": ["ada"]}
             ],
-            "dataset-types": [],
-            "data-formats": [],
+            "dataset-types": [{"name": "spikes.times", "filename_pattern": "*spikes.times*.npy"}],
+            "data-formats": [{"name": "npy", "file_extension": ".npy"}],
             "revisions": [],
             "tags": [
                 {
@@ -372,7 +373,9 @@ def alyx() -> Iterator[FakeAlyx]:
                 }
             ],
             "water-type": [],
-            "procedures": [],
+            "procedures": [
+                {"id": str(uuid.uuid4()), "name": "Behavior training/tasks", "json": None}
+            ],
             "locations": [],
             "subjects": [
                 {

@@ -65,16 +65,11 @@ def copy(source: AlyxSource, target: Client) -> Journal:
 def everything(alyx: Any) -> dict[str, Any]:
     """Fill the small Alyx with one row of each kind; return their ids."""
     ids = {"session": alyx.session(n_datasets=3)}
-    for name in ("weighing", "water", "insertion", "trajectory", "surgery", "procedure", "note"):
+    for name in ("weighing", "water", "insertion", "trajectory", "surgery", "note"):
         ids[name] = str(uuid.uuid4())
-    behaviour = {"id": ids["procedure"], "name": "Behavior training/tasks", "json": None}
+    ids["procedure"] = alyx.lists["procedures"][0]["id"]
     alyx.lists |= {
-        "dataset-types": [
-            {"name": "spikes.times", "filename_pattern": "*spikes.times*.npy", "description": ""}
-        ],
-        "data-formats": [{"name": "npy", "file_extension": ".npy", "description": ""}],
         "water-type": [{"name": "Water", "json": None, "url": f"{alyx.url}/water-type/Water"}],
-        "procedures": [behaviour],
         "weighings": [
             {
                 "subject": "KS022",

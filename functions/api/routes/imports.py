@@ -313,7 +313,8 @@ def _stored(item: Dataset, name: str) -> Any:
 
 
 def _places(item: Dataset) -> list[list[Any]]:
-    return sorted([record[0] or "", bool(record[1])] for record in item.records or [])
+    """Return where else a dataset's bytes are; that Fornix has got them since is no difference."""
+    return sorted([record[0], bool(record[1])] for record in item.records or [] if record[0])
 
 
 def _find(identity: str) -> Dataset | None:
