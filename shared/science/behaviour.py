@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from shared.science.psychometric import (
     Counts,
@@ -289,7 +289,7 @@ def contrast_heat_map(days: Iterable[tuple[str, Trials, str]]) -> dict[str, Any]
     return {"dates": dates, "contrasts": levels, "p_right": [plain(row, 4) for row in grid]}
 
 
-def plain(values: Floats, digits: int | None = None) -> list[float | None]:
+def plain(values: ArrayLike, digits: int | None = None) -> list[float | None]:
     """Return numbers for JSON, what is not finite as None."""
     array = np.asarray(values, float)
     if digits is not None:
