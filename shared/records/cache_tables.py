@@ -191,11 +191,31 @@ def _dataset_table(rows: list[dict[str, Any]]) -> Any:
     return pa.Table.from_pylist(plain, schema).append_column("qc", qc)
 
 
+_PANDAS = {"uint16": "uint16", "uint64": "uint64", "bool": "bool"}
+
+
 def _parquet(table: Any, about: dict[str, Any]) -> bytes:
+    """Return a table as a file; its metadata say for pandas which columns are the index."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    marked = table.replace_schema_metadata({"one_metadata": json.dumps(about)})
+    index = [name for name in ("eid", "id") if name in table.column_names]
+    columns = [
+        {
+            "name": name,
+            "field_name": name,
+            "pandas_type": kind,
+            "numpy_type": kind,
+            "metadata": None,
+        }
+        for name, kind in (
+            (each.name, _PANDAS.get(str(each.type), "object")) for each in table.schema
+        )
+    ]
+    pandas = {"index_columns": index, "column_indexes": [], "columns": columns}
+    marked = table.replace_schema_metadata(
+        {"one_metadata": json.dumps(about), "pandas": json.dumps(pandas)}
+    )
     pq.write_table(marked, sink, compression="snappy")
     return sink.getvalue().to_pybytes()

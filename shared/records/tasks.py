@@ -19,6 +19,7 @@ from pynamodb.attributes import Attribute, ListAttribute, NumberAttribute, Unico
 from pynamodb.constants import BINARY
 from pynamodb.exceptions import UpdateError
 
+from shared.records import queues
 from shared.records.changes import change, first_version
 from shared.records.errors import Conflict, Exists, NotFound, RecordError, Stale
 from shared.records.items import Pointer

@@ -80,13 +80,16 @@ def relative_path(folder: str, item: Dataset, record: Sequence[Any]) -> str:
 
 
 def data_url(repository: Row | None, path: str, identity: str, call: Call) -> str | None:
-    """Return the address of a file on a repository; None if it has no web server."""
+    """Return the address of a file on a repository; None if it has no web server.
+
+    The ``#`` of a revision is written as it is: clients read the path from it, and quote it.
+    """
     base = (repository or {}).get("data_url")
     if not base:
         return None
     if base.startswith("/"):
         base = call.url(base)
-    return f"{base.rstrip('/')}/{with_uuid(path, identity).replace('#', '%23')}"
+    return f"{base.rstrip('/')}/{with_uuid(path, identity)}"
 
 
 def record_id(item: Dataset, record: Sequence[Any]) -> str:
@@ -133,9 +136,7 @@ def session_dataset(session: Session, item: Dataset, known: Repositories, call: 
         "dataset_type": item.dataset_type,
         # Never null: the client reads the path from it, even of a file that has no address.
         "data_url": address
-        or f"{call.url('/data')}/{with_uuid(f'{session.folder}/{item.path}', item.uuid)}".replace(
-            "#", "%23"
-        ),
+        or f"{call.url('/data')}/{with_uuid(f'{session.folder}/{item.path}', item.uuid)}",
         "url": call.url(f"/datasets/{item.uuid}"),
         "file_size": int(item.file_size or 0),
         "hash": item.hash,

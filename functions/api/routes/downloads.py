@@ -115,7 +115,7 @@ def _elsewhere(item: Dataset, session: Session | None, request: Any) -> str | No
         folder = session.folder if session else ""
         path = data.relative_path(folder, item, record)
         address = address or data.data_url(known.get(name), path, item.uuid, call)
-    return address
+    return address.replace("#", "%23") if address else None
 
 
 @routes.route("/uploaded/{path+}", methods=["GET"])
