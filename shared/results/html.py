@@ -27,14 +27,26 @@ NAVIGATION = (
 )
 
 
+SYNTHETIC = {
+    "all": "<strong>Synthetic data.</strong> What this page shows was simulated; no animal was "
+    "involved.",
+    "some": "<strong>Some synthetic data.</strong> Part of what this page shows was simulated; "
+    "it is marked in the lists.",
+}
+
+
+def how_synthetic(marks: Iterable[object]) -> str:
+    """Return whether '' (none), 'some' or 'all' of some things are simulated."""
+    found = [bool(mark) for mark in marks]
+    return "all" if found and all(found) else "some" if any(found) else ""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What distinguishes one site from another."""
 
     title: str = "Fornix"
     api_url: str = ""
-    synthetic: bool = False
-    """All data of the site are simulated: every page says so."""
 
 
 def content_security_policy(api_url: str = "") -> str:
@@ -129,7 +141,7 @@ def page(
     crumbs: Iterable[tuple[str, str]] = (),
     plots: bool = True,
     map_: bool = False,
-    synthetic: bool = False,
+    synthetic: str = "",
     absolute: bool = False,
 ) -> bytes:
     """Return a whole page.
@@ -152,8 +164,8 @@ def page(
         Address from the root and label of the pages above.
     plots, map_ : bool
         Whether the plotting library and the reader of the map are needed.
-    synthetic : bool
-        Some data on the page are simulated.
+    synthetic : {'', 'some', 'all'}
+        How much of what the page shows is simulated.
     absolute : bool
         The page is shown at any address, so its own are from the host's root.
     """
@@ -174,12 +186,7 @@ def page(
             for name in ("d3.min.js", "plot.umd.min.js", *(["topojson.min.js"] if map_ else []))
         )
     shared = f'<meta property="og:image" content="{root}{text(image)}">' if image else ""
-    banner = (
-        '<p class="synthetic" role="note"><strong>Synthetic data.</strong> '
-        "What this page shows was simulated; no animal was involved.</p>"
-        if synthetic or settings.synthetic
-        else ""
-    )
+    banner = f'<p class="synthetic" role="note">{SYNTHETIC[synthetic]}</p>' if synthetic else ""
     return f"""<!doctype html>
 <html lang="en">
 <head>

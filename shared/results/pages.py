@@ -11,6 +11,7 @@ from shared.results.html import (
     code,
     facts,
     figure,
+    how_synthetic,
     link,
     page,
     safe_name,
@@ -149,7 +150,7 @@ def session(
                 (of_lab(one.lab)[0], one.lab),
                 (of_subject(one.subject)[0], one.subject),
             ],
-            synthetic=one.synthetic,
+            synthetic="all" if one.synthetic else "",
         ),
     }
 
@@ -262,7 +263,7 @@ def subject(
             image=image,
             crumbs=[("subjects.html", "Subjects"), (of_lab(row["lab"])[0], row["lab"])],
             description=f"Training of {about.nickname} ({row['lab']})",
-            synthetic=bool(row["synthetic"]),
+            synthetic=how_synthetic(day["synthetic"] for day in content["days"]),
         ),
     }
 
@@ -306,7 +307,7 @@ def indexes(
     by_lab: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_lab.setdefault(row["lab"], []).append(row)
-    synthetic = any(row["synthetic"] for row in rows)
+    synthetic = how_synthetic(row["synthetic"] for row in rows)
     files = overview(settings, rows, by_lab, labs, synthetic)
     files |= _session_list(settings, rows, synthetic)
     files |= _subject_list(settings, rows, synthetic)
@@ -322,7 +323,7 @@ def overview(
     rows: list[dict[str, Any]],
     by_lab: Mapping[str, list[dict[str, Any]]],
     labs: Mapping[str, Lab],
-    synthetic: bool,
+    synthetic: str,
 ) -> dict[str, bytes]:
     """Return the front page: how much there is, where and since when, and what is new."""
     months = sorted({month for row in rows for month in row["months"]})
@@ -393,7 +394,7 @@ def lab(settings: Settings, about: Lab, rows: list[dict[str, Any]]) -> dict[str,
     """Return the files of a lab's page."""
     address, data = of_lab(about.name)
     months = sorted({month for row in rows for month in row["months"]})
-    synthetic = any(row["synthetic"] for row in rows)
+    synthetic = how_synthetic(row["synthetic"] for row in rows)
     content = {
         "lab": vars(about),
         "months": months,
@@ -446,7 +447,7 @@ def lab(settings: Settings, about: Lab, rows: list[dict[str, Any]]) -> dict[str,
 
 
 def _session_list(
-    settings: Settings, rows: list[dict[str, Any]], synthetic: bool
+    settings: Settings, rows: list[dict[str, Any]], synthetic: str
 ) -> dict[str, bytes]:
     months: dict[str, int] = {}
     for row in rows:
@@ -470,7 +471,7 @@ def _session_list(
 
 
 def _subject_list(
-    settings: Settings, rows: list[dict[str, Any]], synthetic: bool
+    settings: Settings, rows: list[dict[str, Any]], synthetic: str
 ) -> dict[str, bytes]:
     ordered = sorted(rows, key=lambda row: (row["last"], row["subject"]), reverse=True)
     return {
@@ -492,7 +493,7 @@ def _lab_list(
     settings: Settings,
     by_lab: Mapping[str, list[dict[str, Any]]],
     labs: Mapping[str, Lab],
-    synthetic: bool,
+    synthetic: str,
 ) -> dict[str, bytes]:
     rows = [_lab_row(labs.get(name, Lab(name)), of) for name, of in sorted(by_lab.items())]
     body = table(
@@ -518,7 +519,7 @@ def _lab_list(
     }
 
 
-def _daily(settings: Settings, rows: list[dict[str, Any]], synthetic: bool) -> dict[str, bytes]:
+def _daily(settings: Settings, rows: list[dict[str, Any]], synthetic: str) -> dict[str, bytes]:
     data = columns(
         sorted(rows, key=lambda row: (row["last"], row["lab"], row["subject"]), reverse=True),
         (*SUBJECT_COLUMNS, "last_session", "recent_dates"),

@@ -110,6 +110,7 @@ def _day(eid: str, entry: Mapping[str, Any], judged: Mapping[str, Any] | None) -
                 "median_rt",
                 "duration",
                 "n_probes",
+                "synthetic",
             )
         },
         "location": entry["day"]["location"],

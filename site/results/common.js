@@ -71,9 +71,15 @@ export async function start(run) {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
-  const text = button.parentElement.querySelector("code").textContent;
-  await navigator.clipboard.writeText(text);
-  button.textContent = "Copied";
+  const code = button.parentElement.querySelector("code");
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    button.textContent = "Copied";
+  } catch {
+    // Not allowed, or not a secure address: mark the text for the reader to copy.
+    getSelection().selectAllChildren(code);
+    button.textContent = "Press Ctrl+C";
+  }
   setTimeout(() => (button.textContent = "Copy"), 1500);
 });
 

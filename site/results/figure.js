@@ -41,6 +41,14 @@ export const STATUSES = Object.keys(statusColours);
 export const statusColour = (c, status) =>
   (statusColours[status] ?? statusColours["in training"])[c.dark ? 1 : 0];
 
+// A time axis of months spans a year at least: a young project's bars stay bars.
+export function yearOf(months) {
+  const last = globalThis.d3.utcMonth.offset(globalThis.d3.max(months), 1);
+  const first = globalThis.d3.min(months);
+  const year = globalThis.d3.utcMonth.offset(last, -12);
+  return [first < year ? first : year, last];
+}
+
 export function plot(width, options) {
   const { style, ...rest } = options;
   const drawn = Plot.plot({
@@ -53,6 +61,8 @@ export function plot(width, options) {
   });
   const svg = drawn.tagName === "svg" ? drawn : drawn.querySelector("svg");
   svg.setAttribute("role", "img");
+  // The picture has one name; a reader of screens gets the numbers from the table below it.
+  for (const group of svg.querySelectorAll("g[aria-label]")) group.removeAttribute("aria-label");
   return drawn;
 }
 

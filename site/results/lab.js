@@ -1,7 +1,7 @@
 // One lab: its sessions over time, how its subjects learn, where they stand.
 
 import { count, pageData, percent, root, start, statusName, subjectPage } from "./common.js";
-import { draw, plot } from "./figure.js";
+import { draw, plot, yearOf } from "./figure.js";
 import { list, Table } from "./table.js";
 import { statuses } from "./statuses.js";
 
@@ -21,7 +21,7 @@ start(async () => {
 
 function growth(width, c, months) {
   return plot(width, {
-    height: 200, x: { type: "utc", label: null }, y: { label: "Sessions", labelAnchor: "center", labelArrow: "none", ticks: 4, nice: true },
+    height: 200, x: { type: "utc", label: null, domain: yearOf(months.map((m) => m.month)) }, y: { label: "Sessions", labelAnchor: "center", labelArrow: "none", ticks: 4, nice: true },
     marks: [
       Plot.gridY({ stroke: c.faint, strokeOpacity: 1, ticks: 4 }),
       Plot.rectY(months, { x: "month", interval: "month", y: "sessions", fill: c.accent, inset: 0.5 }), Plot.ruleY([0], { stroke: c.muted }),
@@ -33,11 +33,11 @@ function growth(width, c, months) {
 // Small multiples, one per subject; beyond forty the list below has the rest.
 function learning(width, c, names, recent) {
   const shown = names.slice(0, 40);
-  const per = Math.max(2, Math.floor(width / 150));
+  const per = Math.max(2, Math.floor(width / 170));
   const rows = shown.flatMap((name, i) => recent(i).map((y, k) => ({ name, i, k, y }))).filter((d) => d.y != null);
   const cell = (i) => ({ fx: i % per, fy: Math.floor(i / per) });
-  return plot(width, {
-    height: 96 * Math.ceil(shown.length / per) + 16, marginLeft: 40, marginTop: 22, marginBottom: 8, fx: { axis: null, padding: 0.12 }, fy: { axis: null, padding: 0.24 },
+  const made = plot(width, {
+    height: 96 * Math.ceil(shown.length / per) + 16, marginLeft: 40, marginTop: 22, marginBottom: 8, fx: { axis: null, padding: 0.14, domain: Array.from({ length: per }, (_, i) => i) }, fy: { axis: null, padding: 0.24 },
     x: { axis: null, domain: [0, 29] }, y: { domain: [0.4, 1], ticks: [0.5, 1], tickFormat: percent, label: null, tickSize: 3 },
     ariaLabel: `Correct on easy trials in the last sessions of ${shown.length} subjects`,
     marks: [
@@ -46,4 +46,7 @@ function learning(width, c, names, recent) {
       Plot.text(shown.map((name, i) => ({ name, ...cell(i) })), { fx: "fx", fy: "fy", text: "name", frameAnchor: "top-left", dy: -13, fill: c.ink, fontSize: 11, fontWeight: 520, href: (d) => root + subjectPage(d.name) }),
     ],
   });
+  // The names lead to the subjects' pages: a picture has no links, a group has.
+  made.setAttribute("role", "group");
+  return made;
 }

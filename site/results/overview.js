@@ -1,7 +1,7 @@
 // The front page: where the laboratories are, what grew when, where the mice stand.
 
 import { count, element, json, labPage, link, pageData, root, start, statusName } from "./common.js";
-import { draw, plot } from "./figure.js";
+import { draw, plot, yearOf } from "./figure.js";
 import { statuses } from "./statuses.js";
 
 const { Plot, d3, topojson } = globalThis;
@@ -48,7 +48,7 @@ function growth(width, c, data) {
   const rows = labs.flatMap((lab) => data.months.map((month, i) => ({ lab, month: new Date(`${month}-01T00:00:00Z`), n: data.by_lab[lab][i] }))).filter((r) => r.n);
   const totals = d3.rollups(rows, (v) => ({ n: d3.sum(v, (r) => r.n), labs: v }), (r) => +r.month).map(([month, v]) => ({ month: new Date(month), ...v }));
   return plot(width, {
-    height: 210, x: { type: "utc", label: null, interval: "month" }, y: { label: "Sessions", labelAnchor: "center", labelArrow: "none", ticks: 4, nice: true },
+    height: 210, x: { type: "utc", label: null, domain: yearOf(totals.map((t) => t.month)) }, y: { label: "Sessions", labelAnchor: "center", labelArrow: "none", ticks: 4, nice: true },
     marks: [
       Plot.gridY({ stroke: c.faint, strokeOpacity: 1, ticks: 4 }),
       Plot.rectY(totals, { x: "month", interval: "month", y: "n", fill: c.accent, inset: 0.5 }),

@@ -152,16 +152,14 @@ function heatmap(width, c, map, span) {
 
 function ramp(scale) {
   const paint = scale.interpolate;
-  const bar = Plot.plot({
-    width: 286, height: 36, margin: 0, marginBottom: 18, marginLeft: 66, marginRight: 20, axis: null, style: { fontSize: "11px", fontFamily: "inherit", background: "none" },
-    x: { domain: [0, 1] }, ariaLabel: "Colours: from all choices left to all choices right",
+  return drawn(286, {
+    height: 36, margin: 0, marginLeft: 66, marginRight: 20, marginBottom: 18, axis: null, x: { domain: [0, 1] },
+    ariaLabel: "Colours: from all choices left to all choices right",
     marks: [
       Plot.rect(d3.range(32), { x1: (i) => i / 32, x2: (i) => (i + 1) / 32, y1: 0, y2: 1, fill: (i) => paint((i + 0.5) / 32) }),
       Plot.text([[0, "left"], [1, "right"]], { x: (d) => d[0], y: 0.5, text: (d) => d[1], textAnchor: "middle", dy: 17 }),
     ],
   });
-  bar.setAttribute("role", "img");
-  return bar;
 }
 
 const PARAMETERS = [
