@@ -76,15 +76,15 @@ def neuropixels_1_ap(samples: int = 120_000, seed: int = 1) -> Recording:
     """Neuropixels 1.0, AP band: 384 sites of 10 bits, multiplexed converters, and sync."""
     rng = np.random.default_rng(seed)
     channels = 385
-    shared = autoregressive(field(rng, samples, channels, [(0.5, 3), (0.5, 14)]), 0.90)
-    # Twelve multiplexed slots per converter: neighbours are sampled up to one period apart.
-    delay = (((np.arange(channels) // 2) % 12) / 12).astype(np.float32)
+    shared = autoregressive(field(rng, samples, channels, [(0.5, 3), (0.5, 14)]), 0.88)
+    # Twelve multiplexed slots per converter: neighbours are sampled at different instants.
+    delay = (((np.arange(channels) // 2) % 12) / 24).astype(np.float32)
     shared[1:] = shared[1:] * (1 - delay) + shared[:-1] * delay
     private = autoregressive(rng.standard_normal((samples, channels), dtype=np.float32), 0.61)
     converter = np.arange(channels) % 2 + 2 * (np.arange(channels) // 24)
     common = rng.standard_normal((samples, converter.max() + 1), dtype=np.float32)
-    traces = np.sqrt(0.58) * shared + np.sqrt(0.42) * private + 0.03 * common[:, converter]
-    traces *= 7.85 * np.exp(0.08 * rng.standard_normal(channels)).astype(np.float32)
+    traces = np.sqrt(0.60) * shared + np.sqrt(0.40) * private + 0.03 * common[:, converter]
+    traces *= 7.7 * np.exp(0.08 * rng.standard_normal(channels)).astype(np.float32)
     add_spikes(rng, traces, 250, (8, 60), 6, 30_000)
     traces[:, 191] *= 0.25  # the internal reference site
     recording = digitise(traces, 10)
@@ -99,7 +99,7 @@ def neuropixels_2_wide(samples: int = 90_000, seed: int = 2) -> Recording:
     slow = autoregressive(field(rng, samples, channels, [(0.6, 20), (0.4, 120)]), 0.998)
     shared = autoregressive(field(rng, samples, channels, [(0.5, 3), (0.5, 14)]), 0.85)
     private = autoregressive(rng.standard_normal((samples, channels), dtype=np.float32), 0.45)
-    traces = 150 * slow + 13.2 * shared + 15.6 * private
+    traces = 150 * slow + 12.6 * shared + 13.8 * private
     traces *= np.exp(0.08 * rng.standard_normal(channels)).astype(np.float32)
     add_spikes(rng, traces, 250, (30, 250), 6, 30_000)
     recording = digitise(traces, 14)
@@ -114,7 +114,7 @@ def neuropixels_1_lf(samples: int = 25_000, seed: int = 3) -> Recording:
     slow = autoregressive(field(rng, samples, channels, [(0.7, 20), (0.3, 120)]), 0.99)
     middle = autoregressive(field(rng, samples, channels, [(1.0, 6)]), 0.8)
     private = rng.standard_normal((samples, channels), dtype=np.float32)
-    traces = 20 * slow + 2.6 * middle + 1.45 * autoregressive(private, 0.35)
+    traces = 12 * slow + 2.3 * middle + 2.0 * autoregressive(private, 0.35)
     traces *= np.exp(0.05 * rng.standard_normal(channels)).astype(np.float32)
     recording = digitise(traces, 10)
     recording[:, 384] = np.where((np.arange(samples) // 626) % 2, 64, 0)
@@ -125,7 +125,7 @@ def auxiliary(samples: int = 300_000, seed: int = 4) -> Recording:
     """NIDQ-like: eight analogue lines (photodiode, camera TTL, wheel, audio) and a bit mask."""
     rng = np.random.default_rng(seed)
     time = np.arange(samples)
-    traces = 2.2 * rng.standard_normal((samples, 9), dtype=np.float32)
+    traces = 1.4 * rng.standard_normal((samples, 9), dtype=np.float32)
     traces[:, 0] += 2000 * ((time // 5011) % 2) + 4 * rng.standard_normal(samples)
     traces[:, 1] += 9000 * ((time % 500) < 80)
     traces[:, 2] += 9000 * ((time % 200) < 40)

@@ -180,7 +180,7 @@ def time_restore(residual: Ints, model: TimeModel, out: Ints) -> None:
     segment = model.segment
     count = -(-length // segment)
     if not model.wide and (channels >= MANY_CHANNELS or count == 1):
-        transpose_into(residual, out)
+        transpose_into(residual, out[:length])
         out[length:] = 0
         steps = out.reshape(count, segment, channels).transpose(1, 0, 2)
         np.cumsum(steps[0], axis=0, dtype=out.dtype, out=steps[0])
@@ -209,7 +209,7 @@ def sum_type(model: TimeModel, dtype: np.dtype) -> np.dtype:
 
 
 def transpose_into(source: NDArray[np.generic], out: NDArray[np.generic]) -> None:
-    """Write the transpose, in tiles that stay in the cache; `out` may have rows to spare."""
+    """Write the transpose, in tiles that stay in the cache."""
     if source.shape[0] > source.shape[1]:
         for start in range(0, source.shape[0], TILE):
             out[:, start : start + TILE] = source[start : start + TILE].T

@@ -1,0 +1,429 @@
+"""Compare the codec with its peers on the same recordings in the same run.
+
+    python benchmarks/codec.py                       # recordings of its own making
+    python benchmarks/codec.py FILE.bin --channels 385 --rate 30000
+    python benchmarks/codec.py FILE.npy FILE.cbin --json results.json
+
+Peers: mtscomp 1.0.2, WavPack (wavpack-numcodecs, where it is installed) and zstandard. Every
+codec works on files or buffers in memory-backed storage, so that no disk is measured. Speeds with
+one worker are raw megabytes per second of processor time; with two, and for the random read, of
+elapsed time. Fornix and mtscomp are each measured as they come, with their own verification of
+what they wrote, and without it.
+"""
+
+import argparse
+import contextlib
+import importlib.metadata
+import io
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+# One core is one core for everybody: set before numpy loads its BLAS.
+for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import zstandard
+
+from benchmarks.recordings import RECORDINGS
+from shared import codec
+from shared.codec import mtscomp as pairs
+
+BIG = 30_000_000  # bytes: what is smaller is measured more often
+#: WavPack gets blocks as large as its authors use, to be at its best.
+WAVPACK_BLOCK = 8_000_000
+
+
+@dataclass
+class Result:
+    """One codec on one recording; speeds in MB/s, times in ms, None where not measured."""
+
+    recording: str
+    name: str
+    ratio: float
+    compress: float | None = None
+    compress_checked: float | None = None
+    decompress: float | None = None
+    compress_2: float | None = None
+    decompress_2: float | None = None
+    scale_compress: float | None = None
+    scale_decompress: float | None = None
+    read_ms: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Bench:
+    """A recording, and where to put files while it is measured."""
+
+    name: str
+    samples: np.ndarray
+    rate: float
+    folder: Path
+    repeats: int
+    two: bool
+
+    @property
+    def megabytes(self) -> float:
+        """Raw size."""
+        return self.samples.nbytes / 1e6
+
+    def speed(self, run: Callable[[], object], clock: Callable[[], float]) -> float:
+        """Return the median speed over the repeats."""
+        seconds = []
+        for _ in range(self.repeats * (1 if self.samples.nbytes > BIG else 3)):
+            start = clock()
+            run()
+            seconds.append(max(clock() - start, 1e-6))
+        return self.megabytes / statistics.median(seconds)
+
+    def scaling(self, run: Callable[[int], object]) -> tuple[float, float]:
+        """Return the speed with two workers, and how much faster that is than with one.
+
+        One and two workers take turns, so that what else the machine does troubles both; the
+        best of each counts.
+        """
+        best = {1: np.inf, 2: np.inf}
+        for _ in range(max(3, self.repeats)):
+            for workers in (1, 2):
+                start = time.perf_counter()
+                run(workers)
+                best[workers] = min(best[workers], time.perf_counter() - start)
+        return self.megabytes / best[2], best[1] / best[2]
+
+    def read_time(self, read: Callable[[int], np.ndarray]) -> float:
+        """Return the median time to open the recording and read one second, in ms."""
+        second = round(self.rate)
+        starts = np.random.default_rng(0).integers(0, max(1, len(self.samples) - second), 5)
+        times = []
+        for start in starts.tolist():
+            begin = time.perf_counter()
+            got = read(start)
+            times.append(1e3 * (time.perf_counter() - begin))
+            if not np.array_equal(got, self.samples[start : start + second]):
+                raise SystemExit(f"{self.name}: a wrong second was read")
+        return statistics.median(times)
+
+
+def fornix(bench: Bench, level: str) -> Result:
+    """Measure one of our settings, through files."""
+    source, target = bench.folder / "a.npy", bench.folder / "a.ebin"
+    back = bench.folder / "back.bin"
+
+    def compress(check: bool = True, workers: int = 1) -> codec.Index:
+        return codec.compress(
+            source,
+            target,
+            sample_rate=bench.rate,
+            level=level,
+            check=check,
+            workers=workers,
+            overwrite=True,
+        )
+
+    def decompress(workers: int = 1) -> None:
+        codec.decompress(target, back, overwrite=True, workers=workers)
+
+    def read(start: int) -> np.ndarray:
+        with codec.open(target) as reader:
+            return reader[start : start + round(bench.rate)]
+
+    compress()
+    decompress()
+    if back.read_bytes() != bench.samples.tobytes():
+        raise SystemExit(f"{bench.name}: Fornix did not restore the samples")
+    size = target.stat().st_size + target.with_suffix(".eh").stat().st_size
+    result = Result(bench.name, f"fornix {level}", bench.samples.nbytes / size)
+    result.compress_checked = bench.speed(compress, time.process_time)
+    result.compress = bench.speed(lambda: compress(check=False), time.process_time)
+    result.decompress = bench.speed(decompress, time.process_time)
+    result.read_ms = bench.read_time(read)
+    if bench.two and level == "default":
+        result.compress_2, result.scale_compress = bench.scaling(lambda n: compress(workers=n))
+        result.decompress_2, result.scale_decompress = bench.scaling(decompress)
+    return result
+
+
+def mtscomp(bench: Bench) -> Result:
+    """Measure mtscomp, through files and by its own functions."""
+    import mtscomp as package
+
+    source, target = bench.folder / "m.bin", bench.folder / "m.cbin"
+    back = bench.folder / "back.bin"
+    bench.samples.tofile(source)
+    options = {
+        "sample_rate": bench.rate,
+        "n_channels": bench.samples.shape[1],
+        "dtype": bench.samples.dtype,
+        "quiet": True,
+    }
+
+    def compress(check: bool = True, threads: int = 1) -> None:
+        with contextlib.redirect_stderr(io.StringIO()):
+            package.compress(
+                source,
+                target,
+                target.with_suffix(".ch"),
+                check_after_compress=check,
+                n_threads=threads,
+                **options,
+            )
+
+    def decompress(threads: int = 1) -> None:
+        # Without the second decoding that its own check is: plain decoding to a file.
+        reader = package.Reader(n_threads=threads, check_after_decompress=False, quiet=True)
+        reader.open(target)
+        reader.tofile(back, overwrite=True)
+        reader.close()
+
+    def read(start: int) -> np.ndarray:
+        reader = package.Reader(n_threads=1, quiet=True)
+        reader.open(target)
+        got = reader[start : start + round(bench.rate)]
+        reader.close()
+        return got
+
+    compress()
+    decompress()
+    size = target.stat().st_size + target.with_suffix(".ch").stat().st_size
+    result = Result(bench.name, "mtscomp", bench.samples.nbytes / size)
+    result.compress_checked = bench.speed(compress, time.process_time)
+    result.compress = bench.speed(lambda: compress(check=False), time.process_time)
+    result.decompress = bench.speed(decompress, time.process_time)
+    result.read_ms = bench.read_time(read)
+    if bench.two:
+        result.compress_2, result.scale_compress = bench.scaling(lambda n: compress(False, n))
+        result.decompress_2, result.scale_decompress = bench.scaling(decompress)
+    return result
+
+
+def legacy(bench: Bench) -> Result:
+    """Measure our writing and reading of mtscomp's format."""
+    source, target = bench.folder / "a.npy", bench.folder / "l.cbin"
+
+    def compress(check: bool = True) -> Path:
+        return pairs.compress(source, target, sample_rate=bench.rate, check=check, overwrite=True)
+
+    compress()
+    size = target.stat().st_size + target.with_suffix(".ch").stat().st_size
+    result = Result(bench.name, "fornix .cbin", bench.samples.nbytes / size)
+    result.compress_checked = bench.speed(compress, time.process_time)
+    result.compress = bench.speed(lambda: compress(check=False), time.process_time)
+    result.decompress = bench.speed(
+        lambda: codec.decompress(target, bench.folder / "back.bin", overwrite=True),
+        time.process_time,
+    )
+    return result
+
+
+def buffers(
+    bench: Bench,
+    name: str,
+    block: int,
+    encode: Callable[[np.ndarray], Any],
+    decode: Callable[[Any], Any],
+    second: bool,
+) -> Result:
+    """Measure a codec of buffers, block by block."""
+    length = max(round(bench.rate), block // (bench.samples.itemsize * bench.samples.shape[1]))
+    pieces = [
+        np.ascontiguousarray(bench.samples[start : start + length])
+        for start in range(0, len(bench.samples), length)
+    ]
+    coded = [encode(piece) for piece in pieces]
+    for piece, data in zip(pieces, coded, strict=True):
+        if not np.array_equal(np.frombuffer(decode(data), piece.dtype), piece.reshape(-1)):
+            raise SystemExit(f"{bench.name}: {name} did not restore the samples")
+    result = Result(bench.name, name, bench.samples.nbytes / sum(map(len, coded)))
+    result.compress = bench.speed(lambda: [encode(piece) for piece in pieces], time.process_time)
+    result.decompress = bench.speed(lambda: [decode(data) for data in coded], time.process_time)
+    if second:
+        start = time.perf_counter()
+        decode(coded[len(coded) // 2])
+        result.read_ms = 1e3 * (time.perf_counter() - start)
+    return result
+
+
+def wavpack(bench: Bench) -> list[Result]:
+    """Measure WavPack's three levels."""
+    if bench.samples.dtype != np.int16:
+        return []
+    from wavpack_numcodecs import WavPack
+
+    results = []
+    for level in (1, 2, 3):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            coder = WavPack(level=level)
+        try:
+            results.append(
+                buffers(
+                    bench, f"wavpack {level}", WAVPACK_BLOCK, coder.encode, coder.decode, False
+                )
+            )
+        except RuntimeError as error:
+            print(f"  wavpack {level} fails on {bench.name}: {error}", file=sys.stderr)
+    return results
+
+
+def zstd(bench: Bench) -> Result:
+    """Measure plain zstandard."""
+    encoder, decoder = zstandard.ZstdCompressor(level=3), zstandard.ZstdDecompressor()
+    return buffers(bench, "zstd 3", 0, encoder.compress, decoder.decompress, True)
+
+
+# ---- goals ------------------------------------------------------------------------------------
+
+
+def goals(name: str, results: dict[str, Result], two: bool) -> list[tuple[str, float, float]]:
+    """Return (goal, least, reached) for a recording; what could not be measured is left out."""
+    ours, fast, peer = results["fornix default"], results["fornix fast"], results["mtscomp"]
+    wav = [result for key, result in results.items() if key.startswith("wavpack")]
+    best_wav = max((each.ratio for each in wav), default=None)
+    quick_wav = results.get("wavpack 1")
+    rows: list[tuple[str, float, float]] = []
+
+    def goal(text: str, least: float, one: float | None, other: float | None) -> None:
+        if one is not None and other is not None:
+            rows.append((text, least, one / other))
+
+    goal(".cbin compress vs mtscomp", 5, results["fornix .cbin"].compress, peer.compress)
+    if name == "np1_ap":
+        goal("ratio vs mtscomp", 1.38, ours.ratio, peer.ratio)
+        goal("ratio vs WavPack's best", 1.03, ours.ratio, best_wav)
+        goal("compress vs mtscomp", 25, ours.compress, peer.compress)
+        goal("compress vs mtscomp, both verified", 25, ours.compress_checked, peer.compress_checked)
+        goal("decompress vs mtscomp", 3, ours.decompress, peer.decompress)
+        if quick_wav:
+            goal("compress vs WavPack 1", 4.5, ours.compress, quick_wav.compress)
+            goal("decompress vs WavPack 1", 3.5, ours.decompress, quick_wav.decompress)
+        goal("fast: ratio vs mtscomp", 1.33, fast.ratio, peer.ratio)
+        goal("fast: compress vs mtscomp", 40, fast.compress, peer.compress)
+        goal("fast: decompress vs mtscomp", 4, fast.decompress, peer.decompress)
+        goal("one second vs mtscomp", 6, peer.read_ms, ours.read_ms)
+        if two:
+            goal("two processes, compress", 1.8, ours.scale_compress, 1)
+            goal("two processes, decompress", 1.8, ours.scale_decompress, 1)
+    elif name == "np1_lf":
+        goal("ratio vs mtscomp", 1.45, ours.ratio, peer.ratio)
+    elif name == "np2_wide":
+        goal("ratio vs mtscomp", 1.34, ours.ratio, peer.ratio)
+        goal("decompress vs mtscomp", 2, ours.decompress, peer.decompress)
+    else:
+        goal("ratio vs mtscomp", 1.28, ours.ratio, peer.ratio)
+        goal("ratio vs WavPack's best", 0.995, ours.ratio, best_wav)
+        goal("decompress vs mtscomp", 1, ours.decompress, peer.decompress)
+    return rows
+
+
+# ---- the run ----------------------------------------------------------------------------------
+
+
+def load(path: Path, arguments: argparse.Namespace) -> tuple[np.ndarray, float]:
+    """Read a recording given by the user."""
+    from shared.codec.source import open_source
+
+    source = open_source(path, arguments.channels, arguments.dtype, arguments.rate)
+    rate = arguments.rate or source.sample_rate
+    if rate is None:
+        raise SystemExit(f"{path.name}: give --rate")
+    length = source.shape[0]
+    if arguments.seconds:
+        length = min(length, round(arguments.seconds * rate))
+    return np.array(source.read(0, length)), float(rate)
+
+
+def measure(bench: Bench, levels: list[str]) -> dict[str, Result]:
+    """Measure every codec on one recording."""
+    np.save(bench.folder / "a.npy", bench.samples)
+    results = [mtscomp(bench)]
+    try:
+        results += wavpack(bench)
+    except ImportError:
+        print("  WavPack is not measured: wavpack-numcodecs is not installed", file=sys.stderr)
+    results += [zstd(bench), legacy(bench), *(fornix(bench, level) for level in levels)]
+    return {result.name: result for result in results}
+
+
+def table(results: dict[str, Result]) -> str:
+    """Return the results of one recording as text."""
+    head = ("", "ratio", "C", "C+check", "D", "C×2", "D×2", "1 s read")
+    lines = [f"{head[0]:16s}" + "".join(f"{each:>10s}" for each in head[1:])]
+    for each in results.values():
+        numbers = (
+            f"{each.ratio:.3f}",
+            *(
+                "-" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+                for value in (
+                    each.compress,
+                    each.compress_checked,
+                    each.decompress,
+                    each.compress_2,
+                    each.decompress_2,
+                )
+            ),
+            "-" if each.read_ms is None else f"{each.read_ms:.1f} ms",
+        )
+        lines.append(f"{each.name:16s}" + "".join(f"{number:>10s}" for number in numbers))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the benchmark as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path, help=".bin, .npy or .cbin recordings")
+    parser.add_argument("--only", action="append", choices=RECORDINGS, help="made recordings")
+    parser.add_argument("--channels", type=int, help="channels of a .bin file")
+    parser.add_argument("--dtype", default="int16", help="sample type of a .bin file")
+    parser.add_argument("--rate", type=float, help="sample rate in Hz")
+    parser.add_argument("--seconds", type=float, help="use only the start of the files")
+    parser.add_argument("--levels", default=",".join(codec.LEVELS))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--no-two", action="store_true", help="skip the runs with two workers")
+    parser.add_argument("--json", type=Path, help="write all numbers here")
+    arguments = parser.parse_args()
+    versions = {
+        name: importlib.metadata.version(name) for name in ("numpy", "zstandard", "mtscomp")
+    }
+    print("MB/s of raw samples;", ", ".join(f"{k} {v}" for k, v in versions.items()))
+    everything: list[dict[str, Any]] = []
+    failed = 0
+    made = arguments.only or ([] if arguments.files else list(RECORDINGS))
+    jobs: list[tuple[str, Callable[[], tuple[np.ndarray, float]]]] = [
+        (name, RECORDINGS[name]) for name in made
+    ]
+    jobs += [(path.stem, lambda path=path: load(path, arguments)) for path in arguments.files]
+    fast_storage = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    for name, make in jobs:
+        samples, rate = make()
+        print(f"\n{name}: {samples.shape[0]} × {samples.shape[1]} {samples.dtype}, {rate:g} Hz")
+        two = not arguments.no_two and samples.nbytes > BIG
+        with tempfile.TemporaryDirectory(dir=fast_storage) as folder:
+            bench = Bench(name, samples, rate, Path(folder), arguments.repeats, two)
+            results = measure(bench, arguments.levels.split(","))
+        print(table(results))
+        reached = goals(name, results, two)
+        for text, least, value in reached:
+            failed += value < least
+            print(f"  {'met   ' if value >= least else 'MISSED'} {text}: {value:.3f} (≥ {least})")
+        everything += [
+            asdict(each) | {"goals": [list(row) for row in reached]} for each in results.values()
+        ]
+        sys.stdout.flush()
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"versions": versions, "results": everything}, indent=1))
+    print(f"\n{failed} goals missed" if failed else "\nall goals met")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,450 @@
+"""Files: whole or absent, every damage named, the same whatever wrote them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared import codec
+from shared.codec import container, writer
+from tests.codec.arrays import recording
+
+RATE = 1000
+
+
+@pytest.fixture
+def samples() -> np.ndarray:
+    return recording(10_500, 12)
+
+
+@pytest.fixture
+def path(tmp_path: Path, samples: np.ndarray) -> Path:
+    target = tmp_path / "_spikeglx_ephysData_g0_t0.imec0.ap.ebin"
+    codec.compress(samples, target, sample_rate=RATE, chunk_length=1000)
+    return target
+
+
+def flip(path: Path, position: int, bit: int = 0) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1 << bit
+    path.write_bytes(data)
+
+
+def test_the_sidecar_tells_what_range_readers_need(path: Path, samples: np.ndarray) -> None:
+    sidecar = json.loads(path.with_suffix(".eh").read_text())
+    assert sidecar["algorithm"] == "fornix-ephys"
+    assert sidecar["version"] == sidecar["predictor_version"] == 1
+    assert (sidecar["n_channels"], sidecar["sample_rate"], sidecar["dtype"]) == (12, RATE, "int16")
+    assert sidecar["shape"] == [10_500, 12]
+    assert sidecar["chunk_bounds"] == [*range(0, 10_001, 1000), 10_500]
+    assert len(sidecar["chunk_offsets"]) == 12
+    data = path.read_bytes()
+    for number, start in enumerate(sidecar["chunk_offsets"][:-1]):
+        stored = data[start : sidecar["chunk_offsets"][number + 1]]
+        assert container.crc32(stored) == sidecar["chunk_crc32"][number]
+        first, last = sidecar["chunk_bounds"][number : number + 2]
+        assert container.crc32(samples[first:last].tobytes()) == sidecar["chunk_raw_crc32"][number]
+
+
+def test_the_footer_suffices_without_the_sidecar(path: Path, samples: np.ndarray) -> None:
+    path.with_suffix(".eh").unlink()
+    with codec.open(path) as reader:
+        np.testing.assert_array_equal(reader[:], samples)
+
+
+def test_a_swapped_sidecar_is_detected(path: Path, samples: np.ndarray, tmp_path: Path) -> None:
+    other = tmp_path / "other.ebin"
+    codec.compress(samples[::-1], other, sample_rate=RATE, chunk_length=1000)
+    with pytest.raises(codec.CorruptionError, match="is not the index of"):
+        codec.open(path, sidecar=other.with_suffix(".eh"))
+
+
+@pytest.mark.parametrize("where", ["header", "meta", "body", "end"])
+def test_a_flipped_bit_is_named_by_chunk_and_spares_the_others(
+    path: Path, samples: np.ndarray, where: str
+) -> None:
+    with codec.open(path) as reader:
+        start, stop = reader.index.offsets[4:6]
+    position = {"header": start + 9, "meta": start + 80, "body": stop - 900, "end": stop - 1}
+    flip(path, position[where], 3)
+    with codec.open(path) as reader:
+        with pytest.raises(codec.CorruptionError, match="chunk 4") as caught:
+            reader[4100:4200]
+        assert caught.value.chunks == (4,)
+        np.testing.assert_array_equal(reader[:4000], samples[:4000])
+        np.testing.assert_array_equal(reader[5000:], samples[5000:])
+    problems = codec.verify(path)
+    assert len(problems) == 1
+    assert "chunk 4" in problems[0]
+
+
+def test_a_flipped_bit_in_header_or_footer_is_detected_at_open(path: Path) -> None:
+    size = path.stat().st_size
+    for position in (3, 9, 12, 17, 25, 33, 41, 50, 62, size - 1, size - 10, size - 20, size - 40):
+        flip(path, position)
+        with pytest.raises(codec.CodecError):
+            codec.open(path)
+        flip(path, position)
+    codec.open(path).close()
+
+
+def test_every_truncation_is_detected_at_open(path: Path) -> None:
+    data = path.read_bytes()
+    for length in [*range(0, 200, 7), *range(200, len(data), 4999), len(data) - 1]:
+        path.write_bytes(data[:length])
+        with pytest.raises(codec.CodecError):
+            codec.open(path)
+
+
+def test_reordered_chunks_are_detected(path: Path) -> None:
+    with codec.open(path) as reader:
+        offsets = reader.index.offsets
+    data = path.read_bytes()
+    one, two = (data[offsets[i] : offsets[i + 1]] for i in (2, 3))
+    index = json.loads(path.with_suffix(".eh").read_text())
+    path.write_bytes(data[: offsets[2]] + two + one + data[offsets[4] :])
+    problems = codec.verify(path)
+    assert len(problems) == 2
+    assert "chunk 2" in problems[0]
+    assert "chunk 3" in problems[1]
+    # Even an index forged to fit cannot pass off one second as another.
+    middle = offsets[2] + len(two)
+    forged = container.Index.from_json(json.dumps(index), "forged")
+    forged.offsets[3] = middle
+    for key in ("crcs", "raw_crcs"):
+        getattr(forged, key)[2:4] = getattr(forged, key)[2:4][::-1]
+    body = path.read_bytes()[: offsets[-1]]
+    path.write_bytes(body + container.pack_footer(forged))
+    path.with_suffix(".eh").write_text(forged.to_json())
+    with codec.open(path) as reader, pytest.raises(codec.CorruptionError, match="another place"):
+        reader[2000:2001]
+
+
+def test_an_unknown_version_is_refused(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[8] = 2
+    data[60:64] = struct.pack("<I", container.crc32(bytes(data[:60])))
+    path.write_bytes(data)
+    with pytest.raises(codec.UnsupportedVersionError, match="version 2"):
+        codec.open(path)
+    sidecar = path.with_suffix(".eh")
+    for key in ("version", "predictor_version"):
+        index = json.loads(sidecar.read_text()) | {key: 7}
+        with pytest.raises(codec.UnsupportedVersionError, match=f"{key} 7"):
+            container.Index.from_json(json.dumps(index), "x")
+
+
+def test_salvage_recovers_all_undamaged_chunks(
+    path: Path, samples: np.ndarray, tmp_path: Path
+) -> None:
+    with codec.open(path) as reader:
+        offsets = list(reader.index.offsets)
+    data = bytearray(path.read_bytes())
+    data[offsets[2]] ^= 255  # a chunk whose header is lost
+    data[offsets[5] + 200] ^= 1  # one whose body is damaged
+    del data[offsets[9] + 77 :]  # the end is missing, footer and all
+    path.write_bytes(data)
+    path.with_suffix(".eh").unlink()
+    with pytest.raises(codec.TruncationError):
+        codec.decompress(path, tmp_path / "out.bin")
+    assert not (tmp_path / "out.bin").exists()
+    problems = codec.decompress(path, tmp_path / "out.bin", salvage=True)
+    restored = np.fromfile(tmp_path / "out.bin", "int16").reshape(-1, 12)
+    expected = samples.copy()
+    expected[2000:3000] = expected[5000:6000] = 0
+    expected[9000:] = 0
+    np.testing.assert_array_equal(restored, expected)
+    text = "\n".join(problems)
+    assert all(f"samples {a} to {b} are zeros" in text for a, b in [(2000, 3000), (5000, 6000)])
+
+
+def test_a_chunk_of_another_recording_is_not_salvaged(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.ebin"
+    codec.compress(recording(3000, 7), other, sample_rate=RATE, chunk_length=1000)
+    data = path.read_bytes()
+    with codec.open(other) as reader:
+        a, b = reader.index.offsets[1:3]
+    offsets = codec.open(path).index.offsets
+    path.write_bytes(data[: offsets[3]] + other.read_bytes()[a:b] + data[offsets[4] :])
+    path.with_suffix(".eh").unlink()
+    reader, problems = codec.open_salvaged(path)
+    with reader, pytest.raises(codec.CorruptionError):
+        reader.chunk(3)
+    assert problems
+
+
+@pytest.mark.parametrize("kind", ["array", "npy", "raw", "stream", "odd blocks", "ebin"])
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_the_bytes_do_not_depend_on_workers_or_on_the_way_in(
+    path: Path, samples: np.ndarray, tmp_path: Path, kind: str, workers: int
+) -> None:
+    source: object = samples
+    options: dict[str, object] = {"sample_rate": RATE}
+    if kind == "npy":
+        source = tmp_path / "a.npy"
+        np.save(source, samples)
+    elif kind == "raw":
+        source = tmp_path / "a.bin"
+        samples.tofile(source)
+        options |= {"n_channels": 12, "dtype": "int16"}
+    elif kind == "stream":
+        source = iter(np.array_split(samples, 5))
+    elif kind == "odd blocks":
+        source = (samples[i : i + 777] for i in range(0, len(samples), 777))
+    elif kind == "ebin":
+        source = path
+    target = tmp_path / "again.ebin"
+    codec.compress(source, target, chunk_length=1000, workers=workers, **options)
+    assert target.read_bytes() == path.read_bytes()
+    assert target.with_suffix(".eh").read_bytes() == path.with_suffix(".eh").read_bytes()
+
+
+def test_threads_are_used_where_processes_cannot_be(
+    path: Path, samples: np.ndarray, tmp_path: Path
+) -> None:
+    """Given other threads run, forking is not safe; the result is the same all the same."""
+    stop = threading.Event()
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    try:
+        target = tmp_path / "again.ebin"
+        codec.compress(samples, target, sample_rate=RATE, chunk_length=1000, workers=2)
+    finally:
+        stop.set()
+        other.join()
+    assert target.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".npy"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_decompress(
+    path: Path, samples: np.ndarray, tmp_path: Path, workers: int, suffix: str
+) -> None:
+    target = tmp_path / f"out{suffix}"
+    steps: list[tuple[int, int | None]] = []
+    codec.decompress(path, target, workers=workers, progress=lambda *step: steps.append(step))
+    restored = np.load(target) if suffix == ".npy" else np.fromfile(target, "int16")
+    np.testing.assert_array_equal(restored.reshape(samples.shape), samples)
+    assert steps[-1] == (10_500, 10_500)
+    with pytest.raises(codec.CodecError, match="exists"):
+        codec.decompress(path, target)
+
+
+def test_spikeglx_metadata_gives_channels_and_rate(tmp_path: Path) -> None:
+    samples = recording(500, 6)
+    raw = tmp_path / "g0_t0.imec0.ap.bin"
+    samples.tofile(raw)
+    raw.with_suffix(".meta").write_text("nSavedChans=6\nimSampRate=29999.75\ntypeThis=imec\n")
+    index = codec.compress(raw)
+    assert (index.n_channels, index.sample_rate) == (6, 29999.75)
+    assert raw.with_suffix(".ebin").is_file()
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        (np.zeros((3, 2), "float32"), {}, "float32"),
+        (np.zeros((3, 2, 2), "int16"), {}, "3 dimensions"),
+        (np.zeros((3, 0), "int16"), {}, "0 channels"),
+        (np.zeros((3, 2), "int16"), {"sample_rate": None}, "sample rate"),
+        (np.zeros((3, 2), "int16"), {"level": "best"}, "no level 'best'"),
+        (np.zeros((3, 2), "int16"), {"chunk_length": 0}, "chunks of 0"),
+        ("missing.bin", {}, "not a file"),
+        (iter([]), {}, "no samples"),
+    ],
+)
+def test_bad_input_is_refused_and_leaves_nothing(
+    tmp_path: Path, source: object, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(codec.CodecError, match=message):
+        codec.compress(source, tmp_path / "x.ebin", **({"sample_rate": 1000} | options))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_raw_files_that_do_not_fit_their_shape_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(1001))
+    with pytest.raises(codec.CodecError, match="no whole number of samples"):
+        codec.compress(tmp_path / "a.bin", n_channels=5, sample_rate=1000)
+    with pytest.raises(codec.CodecError, match="give n_channels"):
+        codec.compress(tmp_path / "a.bin", sample_rate=1000)
+
+
+def test_a_failing_stream_leaves_nothing(tmp_path: Path) -> None:
+    def failing() -> Iterator[np.ndarray]:
+        yield recording(5000, 4)
+        raise RuntimeError("the cable was pulled")
+
+    with pytest.raises(RuntimeError, match="cable"):
+        codec.compress(failing(), tmp_path / "x.ebin", sample_rate=1000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verification_failure_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a memory error while coding, then compression does not report success."""
+    encode = writer.chunk.encode
+
+    def faulty(samples: np.ndarray, *rest: object) -> object:
+        wrong = samples.copy()
+        wrong[len(wrong) // 2, 0] ^= 1
+        return encode(wrong, *rest)
+
+    monkeypatch.setattr(writer.chunk, "encode", faulty)
+    with pytest.raises(codec.VerificationError, match="chunk 0"):
+        codec.compress(recording(), tmp_path / "x.ebin", sample_rate=1000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_writer_leaves_what_it_had(tmp_path: Path) -> None:
+    """Given a writer killed in the middle, then its chunks so far can be salvaged."""
+    script = (
+        "import sys, time\n"
+        "from shared import codec\n"
+        "from tests.codec.arrays import recording\n"
+        "w = codec.Writer(sys.argv[1], 12, 'int16', 1000, chunk_length=1000)\n"
+        "w.append(recording(4500, 12)); w.flush(); print('ready', flush=True); time.sleep(60)\n"
+    )
+    target = tmp_path / "x.ebin"
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(target)], stdout=subprocess.PIPE, cwd=root
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == b"ready\n"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not target.exists()
+    part = tmp_path / "x.ebin.part"
+    with pytest.raises(codec.TruncationError, match="never finished"):
+        codec.open(part)
+    codec.decompress(part, tmp_path / "x.bin", salvage=True)
+    restored = np.fromfile(tmp_path / "x.bin", "int16").reshape(-1, 12)
+    np.testing.assert_array_equal(restored, recording(4500, 12)[:4000])
+
+
+def test_following_a_growing_file(tmp_path: Path) -> None:
+    """Given a file another program writes, when it is followed, all of it is compressed."""
+    samples = recording(9000, 8)
+    raw = tmp_path / "growing.bin"
+    done = threading.Event()
+
+    def acquire() -> None:
+        data = samples.tobytes()
+        with raw.open("wb") as file:
+            for start in range(0, len(data), 4001):  # never at sample bounds
+                file.write(data[start : start + 4001])
+                file.flush()
+        done.set()
+
+    thread = threading.Thread(target=acquire)
+    thread.start()
+    blocks = codec.tail(raw, 8, "int16", finished=done.is_set, poll=0.001)
+    codec.compress(blocks, tmp_path / "a.ebin", sample_rate=1000)
+    thread.join()
+    assert codec.verify(tmp_path / "a.ebin", samples) == []
+
+
+def test_a_growing_file_that_shrinks_or_ends_within_a_sample(tmp_path: Path) -> None:
+    raw = tmp_path / "a.bin"
+    raw.write_bytes(bytes(1003))
+    with pytest.raises(codec.CodecError, match="within a sample"):
+        list(codec.tail(raw, 5, idle=0, poll=0.001))
+    blocks = codec.tail(raw, 5, idle=60, poll=0.001)
+    next(blocks)
+    raw.write_bytes(b"")
+    with pytest.raises(codec.CodecError, match="shorter"):
+        next(blocks)
+
+
+def test_streaming_needs_memory_for_a_few_chunks_only(tmp_path: Path) -> None:
+    """Peak memory is measured in a process of its own: far less than the recording."""
+    script = (
+        "import resource, sys\n"
+        "import numpy as np\n"
+        "from shared import codec\n"
+        "block = np.random.default_rng(0).normal(0, 5, (3000, 64)).astype('int16')\n"
+        "codec.compress(iter([block]), sys.argv[1] + 'warm', sample_rate=3000)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "codec.compress((block for _ in range(400)), sys.argv[1], sample_rate=3000)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    output = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "a.ebin")],
+        capture_output=True, check=True, cwd=root,
+    ).stdout
+    raw, chunk_bytes = 400 * 3000 * 64 * 2, container.MIN_CHUNK_BYTES + 3000 * 64 * 2
+    assert int(output) * 1024 < 10 * chunk_bytes < raw / 5
+
+
+def test_sha1_of_the_raw_bytes(tmp_path: Path) -> None:
+    import hashlib
+
+    samples = recording(2500, 6)
+    index = codec.compress(samples, tmp_path / "a.ebin", sample_rate=1000, sha1=True)
+    assert index.facts["sha1_uncompressed"] == hashlib.sha1(samples.tobytes()).hexdigest()
+
+
+def test_default_chunks_last_a_second_or_hold_two_megabytes() -> None:
+    int16 = np.dtype("int16")
+    assert container.default_chunk_length(30_000, 385, int16) == 30_000
+    assert container.default_chunk_length(2_500, 385, int16) == 5_000
+    assert container.default_chunk_length(30_000, 4, int16) == 270_000
+    assert container.default_chunk_length(0.25, 65_536, int16) == 2048 // 128
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chunk_bounds": [0, 10**15]},
+        {"chunk_bounds": [0, -5]},
+        {"chunk_bounds": [5, 10]},
+        {"chunk_bounds": "no"},
+        {"chunk_offsets": [64, 10]},
+        {"n_channels": 10**9},
+        {"n_channels": True},
+        {"sample_rate": 0},
+        {"sample_rate": "30000"},
+        {"dtype": "float64"},
+        {"dtype": ["int16"]},
+        {"shape": [1, 12]},
+        {"chunk_crc32": [2**32]},
+        {"algorithm": "mtscomp"},
+    ],
+)
+def test_hostile_sidecars_are_refused(path: Path, change: dict[str, object]) -> None:
+    sidecar = path.with_suffix(".eh")
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | change))
+    with pytest.raises(codec.FormatError):
+        codec.open(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 100_000, "\x00"])
+def test_files_that_are_no_sidecars_are_refused(path: Path, text: str) -> None:
+    path.with_suffix(".eh").write_text(text)
+    with pytest.raises(codec.FormatError):
+        codec.open(path)
+
+
+def test_a_reader_waits_for_no_one(path: Path) -> None:
+    """Reading one second of a local recording decodes one chunk, aligned or not at most two."""
+    with codec.open(path) as reader:
+        decoded: list[int] = []
+        decode = reader._decode
+        reader._decode = lambda number: decoded.append(number) or decode(number)
+        reader[2000:3000]
+        assert decoded == [2]
+        reader[2500:3500]
+        assert decoded == [2, 3]

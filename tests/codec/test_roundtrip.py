@@ -1,0 +1,127 @@
+"""Whatever goes in comes out, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared import codec
+from shared.codec import chunk, predict
+from shared.codec.levels import LEVELS
+from tests.codec.arrays import DTYPES, adversarial, arrays, recording
+
+
+def through(samples: np.ndarray, level: str, model: chunk.Model | None = None) -> np.ndarray:
+    coded = chunk.encode(samples, LEVELS[level], model)
+    assert len(coded.meta) + len(coded.body) <= samples.nbytes
+    length, channels = samples.shape
+    return chunk.decode(
+        coded.mode, coded.meta, coded.meta_size, coded.body, length, channels, samples.dtype
+    )
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_adversarial_arrays(dtype: str, level: str) -> None:
+    for name, samples in adversarial(dtype).items():
+        np.testing.assert_array_equal(through(samples, level), samples, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_model_restores_any_samples(dtype: str) -> None:
+    """A model fitted elsewhere may predict badly; it may never lose a bit."""
+    cases = {name: each for name, each in adversarial(dtype).items() if each.shape[1] == 40}
+    cases["recording"] = recording(4000, 40).astype(dtype)
+    for level in LEVELS:
+        for fitted_on in cases.values():
+            model = chunk.fit(fitted_on, LEVELS[level])
+            for name, samples in cases.items():
+                np.testing.assert_array_equal(through(samples, level, model), samples, name)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(), st.sampled_from(sorted(LEVELS)))
+def test_drawn_arrays(samples: np.ndarray, level: str) -> None:
+    np.testing.assert_array_equal(through(samples, level), samples)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(("int16", "int32")), st.data())
+def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
+    """Given any taps at all, when samples are predicted and restored, then nothing changes."""
+    channels, length = samples.shape[1], samples.shape[0]
+    width = data.draw(st.integers(0, 5))
+    wide = data.draw(st.booleans()) and width > 0
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    model = predict.TimeModel(
+        order=data.draw(st.integers(0, 1)),
+        shift=data.draw(st.integers(0, 12)),
+        wide=wide,
+        taps=rng.integers(-32767, 32768, (channels, width)).astype(np.int16),
+        segment=data.draw(st.integers(1, length)),
+    )
+    rows = np.ascontiguousarray(samples.T)
+    residual = np.empty_like(rows)
+    wraps = predict.time_residual(rows, model, residual)
+    model = predict.replace(model, wrapping=wraps)
+    restored = np.empty((-(-length // model.segment) * model.segment, channels), samples.dtype)
+    predict.time_restore(residual, model, restored)
+    np.testing.assert_array_equal(restored[:length], samples)
+
+
+@pytest.mark.parametrize("dtype", [">i2", ">u2", ">i4", "<i2"])
+def test_byte_order_of_the_source_does_not_matter(tmp_path: Path, dtype: str) -> None:
+    samples = recording().astype(dtype)
+    codec.compress(samples, tmp_path / "a.ebin", sample_rate=1000)
+    with codec.open(tmp_path / "a.ebin") as reader:
+        assert reader.dtype == np.dtype(dtype).newbyteorder("=")
+        np.testing.assert_array_equal(reader[:], samples)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (1, 1), (1, 385), (2, 3), (999, 1)])
+def test_degenerate_shapes_through_files(tmp_path: Path, shape: tuple[int, int]) -> None:
+    samples = np.arange(np.prod(shape), dtype="int16").reshape(shape)
+    codec.compress(samples, tmp_path / "a.ebin", sample_rate=30_000, chunk_length=100)
+    with codec.open(tmp_path / "a.ebin") as reader:
+        assert reader.shape == shape
+        np.testing.assert_array_equal(np.asarray(reader), samples)
+    assert codec.verify(tmp_path / "a.ebin", samples) == []
+
+
+def test_recordings_become_much_smaller() -> None:
+    """A guard against losing the prediction: counts of bytes, not times."""
+    samples = recording(30_000, 64)
+    sizes = {}
+    for level in LEVELS:
+        coded = chunk.encode(samples, LEVELS[level])
+        sizes[level] = len(coded.meta) + len(coded.body)
+    assert sizes["default"] < 0.98 * sizes["fast"] < 0.4 * samples.nbytes
+    assert sizes["high"] < 1.005 * sizes["default"]
+
+
+def test_stretched_converter_steps_cost_nothing() -> None:
+    """Given steps of 64 and 65, as a 10-bit converter stretched to 16 gives, sizes stay small."""
+    counts = recording(30_000, 6)[:, :5].astype("float64")
+    plain = chunk.encode(counts.astype("int16"), LEVELS["default"])
+    stretched = chunk.encode(np.rint(counts * 64.06).astype("int16"), LEVELS["default"])
+    assert len(stretched.body) < 1.02 * len(plain.body)
+
+
+def test_wide_integers_of_narrow_range_cost_no_more_than_narrow_ones() -> None:
+    narrow = recording(20_000, 8)
+    sizes = [
+        len(chunk.encode(each, LEVELS["default"]).body)
+        for each in (narrow, narrow.astype("int32") + 1_000_000)
+    ]
+    assert sizes[1] < 1.001 * sizes[0]
+
+
+def test_the_same_samples_give_the_same_bytes() -> None:
+    samples = recording(8000, 40)
+    first = chunk.encode(samples, LEVELS["default"])
+    chunk.encode(recording(5000, 3), LEVELS["high"])  # dirty the buffers kept between calls
+    assert chunk.encode(samples.copy(order="F"), LEVELS["default"]) == first
