@@ -269,6 +269,8 @@ class AlyxImport:
                     rows.append(row)
             refused = self.carrier.carry("sessions", rows)
             self.journal.mark("sessions", refused, "not carried")
+            for eid in refused:
+                self._leave_datasets(eid)
             sent = [row["id"] for row in rows if row["id"] not in refused]
             self.carrier.carry("datasets", (d for eid in sent for d in self._datasets(eid)))
             if self.mover:
@@ -277,6 +279,14 @@ class AlyxImport:
             self.journal.mark("sessions", sent, "done")
         behind = self.journal.count("sessions", "done")
         self.carrier.progress("sessions", behind, self.journal.count("sessions"))
+
+    def _leave_datasets(self, eid: str) -> None:
+        """Account for the datasets of a session that the server refused."""
+        count = int(self.source.get("/datasets", session=eid, limit=1)["count"])
+        if count:
+            reason = "its session was not carried"
+            detail = f"{count} datasets of session {eid}"
+            self.carrier.refuse("datasets", f"of session {eid}", reason, detail, n=count)
 
     def _session(self, eid: str) -> Row | None:
         """Return a session's row, or None after accounting for why there is none."""
@@ -627,7 +637,7 @@ AFTER_SESSIONS = (
         "lab location",
         convert=_surgery,
     ),
-    Step("notes", "user date_time content_type object_id text json", "image"),
+    Step("notes", "user date_time content_type object_id text json"),
 )
 
 NOT_COPIED = {

@@ -254,8 +254,10 @@ def test_rows_that_the_server_refuses_are_reported_and_their_datasets_not_sent(a
     journal = run(alyx, fornix)
     assert other in fornix.rows["sessions"]
     assert taken not in fornix.rows["sessions"]
-    (refusal,) = journal.refusals()
-    assert refusal["id"] == taken
+    told = {r["resource"]: (r["id"], r["detail"]) for r in journal.refusals()}
+    assert told["sessions"][0] == taken
+    assert told["datasets"][1] == f"2 datasets of session {taken}"
+    assert journal.tallies()["datasets"] == {"created": 2, "not carried": 2}
     assert {row["session"] for row in fornix.rows["datasets"].values()} == {other}
 
 

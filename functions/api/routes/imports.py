@@ -8,7 +8,7 @@ with 409 and stays as it is. So a request may be repeated, and an import be kill
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from shared.alf.dataset_types import data_format, match_dataset_type
 from shared.alf.errors import ALFError
 from shared.alf.path import parse_dataset_path
 from shared.records import search, sessions, times
-from shared.records.errors import Exists, NotFound
+from shared.records.errors import Exists
 from shared.records.items import Dataset, Pointer, dataset_path
 
 routes = Blueprint(__name__)
@@ -190,16 +190,23 @@ def _datasets(
             yield row, error
         else:
             by_owner[incoming.item.owner].append(incoming)
+    there = {owner: {i.path: i for i in sessions.datasets(owner)} for owner in by_owner}
+    owners = _owners(
+        each.item
+        for owner, group in by_owner.items()
+        for each in group
+        if each.item.path not in there[owner]
+    )
     for owner, group in by_owner.items():
-        there = {item.path: item for item in sessions.datasets(owner)}
         new: list[_Incoming] = []
         for incoming in group:
-            old = there.setdefault(incoming.item.path, incoming.item)
-            outcome = _outcome(lambda old=old, new=incoming: _place(old, new))  # type: ignore[misc]
-            if outcome == "created":
-                new.append(incoming)
-            else:
-                yield incoming.row, outcome
+            try:
+                if _is_new(incoming, there[owner], owners):
+                    new.append(incoming)
+                else:
+                    yield incoming.row, "unchanged"
+            except Different as error:
+                yield incoming.row, error
         if new:
             _register(owner, [each.item for each in new], call)
             yield from ((each.row, "created") for each in new)
@@ -230,7 +237,7 @@ def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
         hash=data.checked_hash(body["hash"]),
         qc=body["qc"],
         version=body["version"],
-        created_by=body["created_by"] or call.who.username,
+        created_by=body["created_by"] if "created_by" in row else call.who.username,
         tags=body["tags"] or None,
         json=body["json"],
     )
@@ -283,27 +290,39 @@ def _format_of(name: str) -> str | None:
         return None
 
 
-def _place(old: Dataset, new: _Incoming) -> str:
-    """Compare a dataset with the one at its place, which is itself where there was none.
+def _owners(items: Iterable[Dataset]) -> dict[str, str]:
+    """Return the owner of each dataset whose id is registered, by id."""
+    keys = {(f"DSID#{item.uuid}", "A") for item in items if item.foreign}
+    found = Pointer.batch_get(sorted(keys), consistent_read=True) if keys else ()
+    return {pointer.pk.removeprefix("DSID#"): pointer.to for pointer in found}
+
+
+def _is_new(incoming: _Incoming, there: dict[str, Dataset], owners: Mapping[str, str]) -> bool:
+    """Compare a dataset with the one at its place; where there is none it takes the place.
 
     Raises
     ------
     Different
         Another one is there, or it is there with other content, or elsewhere.
     """
-    item = new.item
-    if old is item:
-        if item.foreign and (elsewhere := _find(item.uuid)):
-            raise Different(f"It is registered as {elsewhere.owner}/{elsewhere.path}.")
-        return "created"
-    if new.row.get("id") and old.uuid != item.uuid:
+    item = incoming.item
+    old = there.get(item.path)
+    if old is None:
+        same_id = next((each for each in there.values() if each.id == item.id), None)
+        owner = owners.get(item.uuid, item.owner)
+        if same_id or owner != item.owner:
+            place = same_id.path if same_id else f"a dataset of {owner}"
+            raise Different(f"Its id is that of {place}.")
+        there[item.path] = item
+        return True
+    if incoming.row.get("id") and old.uuid != item.uuid:
         raise Different(f"{item.path} is registered under another id.", old.uuid)
-    others = [name for name in new.given if _stored(old, name) != _stored(item, name)]
-    if "file_records" in new.row and _places(old) != _places(item):
+    others = [name for name in incoming.given if _stored(old, name) != _stored(item, name)]
+    if "file_records" in incoming.row and _places(old) != _places(item):
         others.append("file_records")
     if others:
         raise Different(f"It is there with other values of {', '.join(others)}.")
-    return "unchanged"
+    return False
 
 
 def _stored(item: Dataset, name: str) -> Any:
@@ -315,13 +334,6 @@ def _stored(item: Dataset, name: str) -> Any:
 def _places(item: Dataset) -> list[list[Any]]:
     """Return where else a dataset's bytes are; that Fornix has got them since is no difference."""
     return sorted([record[0], bool(record[1])] for record in item.records or [] if record[0])
-
-
-def _find(identity: str) -> Dataset | None:
-    try:
-        return sessions.find_dataset(identity)[1]
-    except NotFound:
-        return None
 
 
 def _register(owner: str, items: list[Dataset], call: Call) -> None:
