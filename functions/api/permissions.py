@@ -32,7 +32,7 @@ class Rule:
     own_lab : bool
         Whether only for records of the caller's own lab.
     reads : bool
-        Whether it changes nothing, so that accounts for the public may use it.
+        Whether accounts for the public may use it: it changes nothing and shows what is public.
     """
 
     roles: frozenset[str]

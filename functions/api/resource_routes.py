@@ -17,7 +17,7 @@ from functions.api.permissions import Rule
 from functions.api.resources import RESOURCES
 from functions.api.stores import store_of
 from shared.records import search, times
-from shared.records.where import Where
+from shared.records.where import Either, Where
 
 METHODS = {
     "list": "GET",
@@ -90,14 +90,21 @@ def visible_to(who: Caller, resource: Resource) -> list[Where]:
     """Return the conditions that hide from a caller what is not public."""
     if not who.is_public:
         return []
+    shown = [Where("public", "exact", True), public_sessions()]
     if resource.kind == "session":
-        return [Where("public", "exact", True), public_sessions()]
-    if resource.public_by:
-        shown = [Where("public", "exact", True), public_sessions()]
-        return [
-            Where(resource.public_by, "in", search.table("session").select(shown).values("id"))
-        ]
-    return []
+        return shown
+    if resource.access.read == "public" and not resource.public_by:
+        return []
+    sessions = search.table("session").select(shown)
+    if resource.kind == "subject":
+        return [Where("nickname", "in", sessions.values("subject"))]
+    if not resource.public_by:
+        return [Where("id", "in", set())]
+    of_session = Where(resource.public_by, "in", sessions.values("id"))
+    if resource.kind == "dataset":
+        released = search.table("tag").select([Where("public", "exact", True)]).values("name")
+        return [Either(value=[of_session, Where("tags", "in", released)])]
+    return [of_session]
 
 
 def selector(call: Call, as_of: str | None = None) -> filters.Select:
@@ -162,9 +169,8 @@ def _read(resource: Resource, call: Call, key: str) -> dict[str, Any]:
 
 
 def _check_visible(resource: Resource, row: Mapping[str, Any], call: Call) -> None:
-    for where in visible_to(call.who, resource):
-        if not where.on_value(row.get(where.field)):
-            raise not_found(resource.name)
+    if not all(where.on_rows()(row) for where in visible_to(call.who, resource)):
+        raise not_found(resource.name)
 
 
 def _create(resource: Resource, call: Call) -> Response:

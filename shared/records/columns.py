@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shared.records.where import Where
+from shared.records.where import Either, Where
 
 Array = np.ndarray[Any, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -427,21 +427,25 @@ class Columns:
         """Return the row numbers that fulfil all conditions, in order."""
         rows = self._narrowest(wheres)
         for where in sorted(wheres, key=lambda each: each.cost):
-            column = self.columns.get(where.field)
-            if column is None:
-                if not where.on_value(None):
-                    return np.empty(0, np.int64)
-                continue
-            mask = column.mask(where, rows)
+            mask = self._mask(where, rows)
             rows = np.flatnonzero(mask) if rows is None else rows[mask]
             if not len(rows):
                 break
         return np.arange(self.n) if rows is None else rows.astype(np.int64)
 
+    def _mask(self, where: Where, rows: Array | None) -> Array:
+        """Return which of the rows fulfil a condition."""
+        if isinstance(where, Either):
+            return np.logical_or.reduce([self._mask(each, rows) for each in where.value])
+        column = self.columns.get(where.field)
+        if column is None:
+            return np.full(self.n if rows is None else len(rows), where.on_value(None))
+        return column.mask(where, rows)
+
     def _narrowest(self, wheres: Sequence[Where]) -> Array | None:
         """Return rows from the first key or posting list that leaves few; None to try all."""
         for where in wheres:
-            if where.negate or where.cost > 1:
+            if where.negate or where.path or isinstance(where, Either):
                 continue
             if (where.field,) == self.key_fields and where.lookup in ("exact", "in"):
                 wanted = [where.value] if where.lookup == "exact" else where.value
@@ -449,7 +453,7 @@ class Columns:
                     found = (self.find(str(each)) for each in wanted)
                     return np.array(sorted(i for i in found if i >= 0), np.int64)
             column = self.columns.get(where.field)
-            if isinstance(column, Coded) and self.n > 50_000:
+            if isinstance(column, Coded) and self.n > max(50_000, 4 * len(column.values)):
                 rows = column.candidates(where, self.n // 16)
                 if rows is not None:
                     return rows

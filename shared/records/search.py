@@ -20,13 +20,13 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.records import aws, changes, times
 from shared.records.changes import Changed
-from shared.records.where import Where
+from shared.records.where import Either, Where
 
 if TYPE_CHECKING:
     pass
@@ -75,6 +75,8 @@ def on_stored(kind: str, wheres: Sequence[Where]) -> list[Where]:
         return Where("path", "test", lambda path: test(split_path(path)[part]), where.negate)
 
     def stored(where: Where) -> Where:
+        if isinstance(where, Either):
+            return replace(where, value=[stored(each) for each in where.value])
         if where.field in _IN_PATH:
             return on_path(where)
         if where.field == "session" and where.lookup == "isnull":  # aggregates have an owner#id
@@ -137,12 +139,8 @@ class Rows:
 
     def matching(self, wheres: Sequence[Where]) -> list[int]:
         """Return the row numbers that fulfil all conditions, in order."""
-        tests = [(where.field, where.compiled()) for where in wheres]
-        return [
-            i
-            for i, row in enumerate(self.rows)
-            if all(test(row.get(name)) for name, test in tests)
-        ]
+        tests = [where.on_rows() for where in wheres]
+        return [i for i, row in enumerate(self.rows) if all(test(row) for test in tests)]
 
     def pick(self, rows: Sequence[int], fields: Sequence[str] | None = None) -> list[Row]:
         """Return some rows."""
@@ -327,11 +325,9 @@ class Table:
         if order and order != self.order:
             found = base.sort(found, order)
         order = order or self.order
-        tests = [(where.field, where.compiled()) for where in wheres]
+        tests = [where.on_rows() for where in wheres]
         fresh = [
-            row
-            for row in shown.values()
-            if row is not None and all(test(row.get(name)) for name, test in tests)
+            row for row in shown.values() if row is not None and all(test(row) for test in tests)
         ]
         extra = []
         if fresh:

@@ -152,6 +152,11 @@ class Where:
 
         return passes
 
+    def on_rows(self) -> Test:
+        """Return the test of a whole row."""
+        test, name = self.compiled(), self.field
+        return lambda row: test(row.get(name))
+
     def on_array(self, values: Any, missing: Any) -> Any:
         """Return a mask of an integer array for comparisons, None for other lookups.
 
@@ -177,6 +182,24 @@ class Where:
             }[self.lookup]
             found = compare(value) & ~missing
         return ~found if self.negate else found
+
+
+@dataclass(frozen=True)
+class Either(Where):
+    """A condition that holds where any of several does; ``value`` is the list of them."""
+
+    field: str = ""
+    lookup: str = "either"
+
+    @property
+    def cost(self) -> int:
+        """Rough cost; see `Where.cost`."""
+        return 2
+
+    def on_rows(self) -> Test:
+        """Return the test of a whole row."""
+        tests = [each.on_rows() for each in self.value]
+        return lambda row: any(test(row) for test in tests)
 
 
 def _dig(value: Any, path: tuple[str, ...]) -> Any:

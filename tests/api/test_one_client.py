@@ -6,7 +6,6 @@ import hashlib
 import json
 import uuid
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ LAB, SUBJECT = "fimbrialab", "FI_001"
 @pytest.fixture
 def one(
     api: Api, address: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Any]:
+) -> Any:
     """An instance that has logged in with user name and password, its downloads pointing here."""
     home = tmp_path / "home"
     home.mkdir()
@@ -33,8 +32,6 @@ def one(
     monkeypatch.setattr(Path, "home", lambda: home)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import one.params
-        import one.webclient
         from one.api import OneAlyx
     monkeypatch.setattr("iblutil.io.params.getfile", lambda name: str(home / f".{name}"))
     auth.set_password("fimbrialab_member", PASSWORD)
@@ -49,7 +46,7 @@ def one(
     client.alyx._par = client.alyx._par.set("HTTP_DATA_SERVER", f"{address}/data")
     client.alyx._par = client.alyx._par.set("HTTP_DATA_SERVER_LOGIN", "fimbrialab_member")
     client.alyx._par = client.alyx._par.set("HTTP_DATA_SERVER_PWD", api.token("fimbrialab_member"))
-    yield client
+    return client
 
 
 def put(bucket: str, eid: str, path: str, content: bytes, **more: Any) -> Dataset:

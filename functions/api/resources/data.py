@@ -219,7 +219,7 @@ class Datasets(Store):
             session, item = sessions.find_dataset(key.lower())
         except NotFound:
             raise not_found("Dataset") from None
-        return {"session": item.owner, "_item": item, "_session": session}
+        return {**item.row(), "_item": item, "_session": session}
 
     def narrow(self, resource: Resource, wheres: Sequence[Where], call: Call) -> list[Body] | None:
         """Return the datasets that conditions name by id or by session, from the table."""
@@ -417,13 +417,13 @@ def _owners(ids: Sequence[str]) -> list[str]:
 
 def _matching(owners: Iterable[str], wheres: Sequence[Where]) -> list[Body]:
     """Return the datasets of some sessions that fulfil all conditions."""
-    tests = [(where.field, where.compiled()) for where in search.on_stored("dataset", wheres)]
+    tests = [where.on_rows() for where in search.on_stored("dataset", wheres)]
     found = []
     for owner in owners:
         session = brief(owner if "#" not in owner else None)
         for item in sessions.datasets(owner):
             row: Body = {**item.row(), "id": item.uuid}
-            if all(test(row.get(name)) for name, test in tests):
+            if all(test(row) for test in tests):
                 found.append({**row, "_item": item, "_session": session})
     return found
 

@@ -235,6 +235,16 @@ def _show_trajectory(shown: Body, row: Row, call: Call) -> Body:
     }
 
 
+def _session_from(kind: str, field: str) -> Any:
+    """Return what notes the session of the record that one belongs to; it decides who sees it."""
+
+    def prepare(body: Body, old: Body | None, call: Call) -> Body:
+        row = search.table(kind).get(body[field]) or {}
+        return _touch({**body, "session": row.get("session")})
+
+    return prepare
+
+
 def _delete_below(kind: str, field: str) -> Any:
     """Return what deletes the records that belong to one that is deleted."""
 
@@ -499,9 +509,11 @@ declare(
             "json": json(),
         },
         filters={
-            "session": "trajectory_estimate__probe_insertion__session",
+            "session": _trajectory_session,
             "probe_insertion": "trajectory_estimate__probe_insertion",
         },
+        public_by="session",
+        prepare=_session_from("trajectory", "trajectory_estimate"),
         unique=(("trajectory_estimate", "axial", "lateral"),),
         many=True,
         example={"trajectory_estimate": "<trajectory id>", "axial": 20, "lateral": 43},
@@ -570,7 +582,8 @@ declare(
             "auto_datetime": datetime(read_only=True),
         },
         unique=(("provenance", "field_of_view"),),
-        prepare=lambda body, old, call: _touch(body),
+        public_by="session",
+        prepare=_session_from("field-of-view", "field_of_view"),
         after=_one_default,
         show=lambda shown, row, call: {"id": row["id"], **shown},
         example={"field_of_view": "<field of view id>", "provenance": "E"},

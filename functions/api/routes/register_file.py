@@ -28,7 +28,7 @@ from shared.records.where import Where
 
 routes = Blueprint(__name__)
 permissions.add("/register-file", "POST", Rule(ACCOUNTS, own_lab=True))
-permissions.add("/check-protected", "GET", Rule(ACCOUNTS, reads=True))
+permissions.add("/check-protected", "GET", Rule(ACCOUNTS))
 
 MOST = 1000
 """Files of one call."""

@@ -11,13 +11,13 @@ from chalice.app import Blueprint
 from functions.api import permissions, water
 from functions.api.call import Call
 from functions.api.errors import Invalid, not_found
-from functions.api.permissions import READ
+from functions.api.permissions import ACCOUNTS, Rule
 from shared.records import search
 from shared.records.where import Where
 
 routes = Blueprint(__name__)
-permissions.add("/water-requirement/{nickname}", "GET", READ)
-permissions.add("/water-restricted-subjects", "GET", READ)
+permissions.add("/water-requirement/{nickname}", "GET", Rule(ACCOUNTS))
+permissions.add("/water-restricted-subjects", "GET", Rule(ACCOUNTS))
 
 
 def _day(call: Call, name: str) -> date | None:

@@ -1,0 +1,82 @@
+"""Tokens expire and can be revoked, logins are throttled, passwords stay secret."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from functions.api import auth
+from shared.records.table import Record
+from tests.api.conftest import PASSWORD, Api
+
+USER = "fimbrialab_member"
+
+
+def me(api: Api, token: str) -> int:
+    return api("GET", "/me", user=None, headers={"Authorization": f"Token {token}"}).status
+
+
+def login(api: Api, password: str, user: str = USER) -> object:
+    return api("POST", "/auth-token", {"username": user, "password": password}, user=None)
+
+
+def test_a_token_expires(api: Api) -> None:
+    assert me(api, auth.issue(USER, life=60)) == 200
+    assert me(api, auth.issue(USER, life=-1)) == 403
+
+
+def test_a_token_can_be_revoked_at_once(api: Api) -> None:
+    token = auth.issue(USER)
+    headers = {"Authorization": f"Token {token}"}
+    assert me(api, token) == 200
+    assert api("DELETE", "/auth-token", user=None, headers=headers).status == 204
+    assert me(api, token) == 403
+
+
+def test_a_new_password_or_an_inactive_account_ends_all_tokens(api: Api) -> None:
+    token = auth.issue(USER)
+    api.ok("PATCH", f"/users/{USER}", {"password": "another one"}, user="admin")
+    assert me(api, token) == 403
+    token = login(api, "another one").body["token"]
+    api.ok("PATCH", f"/users/{USER}", {"is_active": False}, user="admin")
+    assert me(api, token) == 403
+    assert login(api, "another one").status == 400
+
+
+def test_logins_are_throttled_after_failures(api: Api) -> None:
+    auth.set_password(USER, PASSWORD)
+    for _ in range(auth.TRIES):
+        assert login(api, "wrong").status == 400
+    answer = login(api, PASSWORD)
+    assert answer.status == 429
+    assert 0 < int(answer.headers["Retry-After"]) <= auth.WINDOW + 1
+    # Others are not locked out by it
+    auth.set_password("admin", PASSWORD)
+    assert login(api, PASSWORD, "admin").status == 200
+
+
+def test_neither_passwords_nor_tokens_are_stored_or_logged(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        api.ok("PATCH", f"/users/{USER}", {"password": "a very secret one"}, user="admin")
+        token = login(api, "a very secret one").body["token"]
+    raw = str([item.attribute_values for item in Record.scan()])
+    assert "a very secret one" not in raw
+    assert token not in raw
+    ours = "".join(r.getMessage() for r in caplog.records if not r.name.startswith("botocore"))
+    assert "a very secret one" not in ours
+
+
+@pytest.mark.parametrize("body", [{}, {"username": "x"}, {"username": 1, "password": ["x"]}])
+def test_a_login_without_credentials_names_the_fields(api: Api, body: dict) -> None:
+    answer = api("POST", "/auth-token", body, user=None)
+    assert answer.status == 400
+    assert "password" in answer.body or "username" in answer.body
+
+
+@pytest.mark.parametrize("value", ["Token", "Token ", "Basic !!!", "Bearer x", "Token \u00e9"])
+def test_hostile_authorization_headers_are_403(api: Api, value: str) -> None:
+    answer = api("GET", "/me", user=None, headers={"Authorization": value})
+    assert answer.status == 403
