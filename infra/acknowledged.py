@@ -80,7 +80,7 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
         f"log-group:/aws/lambda/{stack.functions.settings.name}-{name}:*"
     )
     prefixes = {
-        "api": ("incoming", "notes", "data", "snapshots", "cache"),
+        "api": ("incoming", "notes", "data", "manifests", "snapshots", "cache"),
         "ingest": ("incoming", "data", "quarantine", "manifests"),
         "dispatch": (),
         "analysis": ("data", "manifests", "snapshots", "cache"),

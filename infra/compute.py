@@ -125,7 +125,7 @@ class Functions(Construct):
             "s3:AbortMultipartUpload",
             "s3:ListMultipartUploadParts",
         )
-        self._objects(role, ["data/", "snapshots/", "cache/"], "s3:GetObject")
+        self._objects(role, ["data/", "manifests/", "snapshots/", "cache/"], "s3:GetObject")
         self._list(role)
         self._send(role, self.queues.stages["ingest"].main, self.queues.stages["dispatch"].main)
         if self.settings.labs:
@@ -166,6 +166,11 @@ class Functions(Construct):
             self.queues.stages["analysis"].main,
             *(pair.main for pair in self.queues.work.values()),
         )
+        self._allow(
+            role,
+            ["sqs:GetQueueAttributes"],  # the sweep looks whether a queue has been emptied
+            [pair.main.queue_arn for pair in self.queues.work.values()],
+        )
 
     def _grant_analysis(self) -> None:
         """Read records and data; write the site, the search snapshot and the cache tables."""
@@ -173,6 +178,7 @@ class Functions(Construct):
         self._table(role, *READ_ITEMS, READ_ALL)
         self._objects(role, ["data/", "manifests/"], "s3:GetObject")
         self._objects(role, ["snapshots/", "cache/"], "s3:GetObject", "s3:PutObject")
+        self._objects(role, ["snapshots/"], "s3:DeleteObject")
         self._list(role)
         site = self.storage.site.bucket_arn
         self._allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{site}/*"])

@@ -35,6 +35,9 @@ REGION = "us-east-1"
 SAVE_SECONDS = 1.0
 """Pause between two looks at whether the state has to be saved."""
 
+SAVED_WITH_DEPLOYMENTS = ("cloudformation", "apigateway_v1")
+"""Services with a large state that nothing but a deployment changes."""
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -138,9 +141,12 @@ class Cloud:
             # Two saves: what the request set off, a queue's delivery say, ends after its answer.
             self._unsaved = 2
 
-    def save(self) -> None:
-        """Write the whole state to disk now."""
-        self._persistence.save_all(self._app._build_persistence_save_dict())
+    def save(self, *, whole: bool) -> None:
+        """Write the state to disk now, `whole` or without what only deployments change."""
+        services = self._app._build_persistence_save_dict()
+        if not whole:
+            services = {k: v for k, v in services.items() if k not in SAVED_WITH_DEPLOYMENTS}
+        self._persistence.save_all(services)
 
     def _may_change(self, scope: Scope) -> bool:
         """Tell whether a request can change the state that ministack itself keeps."""
@@ -157,7 +163,7 @@ class Cloud:
             await asyncio.sleep(SAVE_SECONDS)
             if self._unsaved and not self._held:
                 self._unsaved -= 1
-                self.save()
+                self.save(whole=False)
 
     async def _control(self, scope: Scope, send: Send) -> None:
         """Answer the supervisor: ``hold`` and ``release`` saving around a deployment.
@@ -170,7 +176,7 @@ class Cloud:
             self._held = True
         elif command == "release":
             self._held = False
-            self.save()
+            self.save(whole=True)
         elif command != "ready":
             await answer(send, 404, b"{}")
             return

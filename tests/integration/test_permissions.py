@@ -161,7 +161,7 @@ ALLOWED = {
     "api": [
         *(read_item(), delete_item(), transact(), query("gsi1"), query("gsi2"), scan()),
         *(put(DATA, "incoming/probe/x"), get(DATA, "incoming/probe/x")),
-        *(get(DATA, "data/x"), get(DATA, "snapshots/x"), get(DATA, "cache/x")),
+        *(get(DATA, f"{prefix}/x") for prefix in ("data", "manifests", "snapshots", "cache")),
         *(listing(DATA, "incoming/probe/"), send("fornix-ingest"), send("fornix-dispatch")),
         *(assume(f"fornix-worker-{lab}") for lab in LABS),
     ],
@@ -181,6 +181,7 @@ ALLOWED = {
         *(read_item(), query("gsi1"), query("gsi2"), scan(), get(DATA, "data/x")),
         *(put(SITE, "probe.html"), get(SITE, "probe.html"), delete(SITE, "probe.html")),
         *(listing(SITE, ""), put(DATA, "snapshots/probe"), put(DATA, "cache/probe")),
+        delete(DATA, "snapshots/probe"),
     ],
 }
 
