@@ -22,7 +22,7 @@ from lab.transfer import HashCache
 from . import report as reports
 from .carrier import Carrier
 from .journal import Journal, JournalInUse
-from .sessions import Repository
+from .sessions import Repository, RepositoryTaken
 
 if TYPE_CHECKING:
     from .bytes import Uploader
@@ -146,10 +146,16 @@ def import_alyx(
 
 @import_.command("one")
 @click.argument("tables", type=click.Path(exists=True, path_type=Path))
+@click.option("--plain-names", is_flag=True, help="Files there have no UUIDs in their names.")
 @_with_place
 @_common
 def import_one(
-    tables: Path, lab: str | None, repository: str | None, url: str | None, **common: Any
+    tables: Path,
+    lab: str | None,
+    repository: str | None,
+    url: str | None,
+    plain_names: bool,
+    **common: Any,
 ) -> None:
     """Register what ONE cache tables list: a folder with sessions.pqt and datasets.pqt, or a zip.
 
@@ -158,7 +164,7 @@ def import_one(
     """
     from .one_tables import NoTables, TablesImport, open_tables
 
-    place = _repository(repository, url)
+    place = _repository(repository, url, plain_names)
 
     def job(carrier: Carrier) -> None:
         try:
@@ -194,7 +200,7 @@ def import_folder(
 
     if repository is None and not upload:
         raise click.UsageError("give --upload, or say with --repository where the bytes stay")
-    place = _repository(repository, url)
+    place = _repository(repository, url, plain_names=True)
 
     def job(carrier: Carrier) -> None:
         uploader = _uploader(carrier) if upload else None
@@ -217,10 +223,10 @@ def _scratch(journal: Journal) -> Path:
     return (journal.path or _state_folder() / "dry-run").with_suffix(".bytes")
 
 
-def _repository(name: str | None, url: str | None) -> Repository | None:
+def _repository(name: str | None, url: str | None, plain_names: bool) -> Repository | None:
     if name is None and url is not None:
         raise click.UsageError("--url needs --repository: the name of what is served there")
-    return None if name is None else Repository(name, url)
+    return None if name is None else Repository(name, url, plain_names)
 
 
 def _run(
@@ -248,6 +254,8 @@ def _run(
             job(Carrier(Client(target), journal, dry_run=dry_run, progress=progress))
         journal.set("finished", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         report = _save_report(journal, report_path, dry_run)
+    except RepositoryTaken as error:
+        raise click.ClickException(f"{error}: choose another --repository") from error
     except (ClientError, KeyboardInterrupt):
         console.print("The import has stopped. The same command goes on where it stopped.")
         raise

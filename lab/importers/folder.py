@@ -204,7 +204,8 @@ class FolderImport:
     carrier : Carrier
         Where to send, with the journal.
     repository : Repository or None
-        Where the bytes stay: its address serves what is below ``root``. None: they are uploaded.
+        Where the bytes stay, under plain names: its address serves what is below ``root``.
+        None: they are uploaded.
     lab : str or None
         Lab of sessions whose path does not name one.
     uploader : Uploader, optional
@@ -320,16 +321,8 @@ class FolderImport:
     def _records(self, file: FoundFile) -> list[Row]:
         if self.repository is None:
             return []
-        folder = file.on_disk.parent.relative_to(self.root).as_posix()
-        name = file.path.rpartition("/")[2]
-        record = {
-            "data_repository": self.repository.name,
-            "relative_path": name if folder == "." else f"{folder}/{name}",
-            "exists": True,
-        }
-        if file.uuid is None:
-            record["json"] = {"plain_names": True}
-        return [record]
+        path = file.on_disk.relative_to(self.root).as_posix()
+        return [{"data_repository": self.repository.name, "relative_path": path, "exists": True}]
 
 
 def md5_of(path: Path) -> str:

@@ -26,10 +26,18 @@ class Repository:
         Name of the data repository.
     url : str or None
         Address under which its root is served; None: not served.
+    plain_names : bool
+        Whether files lie there under their own names, not with the dataset's UUID before the
+        extension as in Alyx's repositories.
     """
 
     name: str
     url: str | None
+    plain_names: bool = False
+
+
+class RepositoryTaken(Exception):
+    """A repository of this name is there, and it is another one."""
 
 
 class SessionCarrier:
@@ -41,6 +49,11 @@ class SessionCarrier:
         Where to.
     repository : Repository or None
         Where bytes stay; None: nowhere, they are uploaded.
+
+    Raises
+    ------
+    RepositoryTaken
+        There is another repository of this name.
     """
 
     def __init__(self, carrier: Carrier, repository: Repository | None) -> None:
@@ -48,8 +61,28 @@ class SessionCarrier:
         self.journal = carrier.journal
         self.repository = repository
         if repository is not None:
-            row = {"name": repository.name, "data_url": repository.url}
-            self.carrier.ensure("data-repository", repository.name, row)
+            self._ensure_repository(repository)
+
+    def _ensure_repository(self, wanted: Repository) -> None:
+        """Make the repository, or make sure that it is the one that is there.
+
+        Raises
+        ------
+        RepositoryTaken
+            It is not.
+        """
+        row: Row = {"name": wanted.name, "data_url": wanted.url}
+        if wanted.plain_names:
+            row["json"] = {"plain_names": True}
+        there = self.carrier.ensure("data-repository", wanted.name, row)
+        plain = bool((there.get("json") or {}).get("plain_names"))
+        if plain != wanted.plain_names:
+            names = "plain names" if plain else "UUIDs in file names"
+            raise RepositoryTaken(f"data repository {wanted.name} is there, with {names}")
+        if wanted.url and (there.get("data_url") or "").rstrip("/") != wanted.url.rstrip("/"):
+            raise RepositoryTaken(
+                f"data repository {wanted.name} is there, at {there.get('data_url')}"
+            )
 
     def prepare_session(self, session: SessionPath, projects: Iterable[str] = ()) -> str | None:
         """Make what a session refers to; return why the session cannot be carried, if so."""

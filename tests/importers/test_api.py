@@ -12,6 +12,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+import requests
 
 from lab.client import Client, Refused, Settings
 from lab.importers.alyx import AlyxImport
@@ -264,7 +265,7 @@ def test_a_folder(api, tmp_path):
 
     def run() -> Journal:
         journal = Journal()
-        nas = Repository("nas", "https://nas.example.org/data")
+        nas = Repository("nas", "https://nas.example.org/data", plain_names=True)
         FolderImport(tmp_path / "data", Carrier(api, journal), nas, None).run()
         return journal
 
@@ -276,6 +277,20 @@ def test_a_folder(api, tmp_path):
     assert did in {d["id"] for d in datasets}
     assert {d["dataset_type"] for d in datasets} == {"spikes.times", "spikes.clusters"}
     assert all(uuid.UUID(d["id"]).version == 4 for d in datasets)
+    # and their bytes are where they were, under the names they have there
+    for row in datasets:
+        folder = "cortexlab/Subjects/KS022/2020-06-20/001"
+        name = row["name"].replace(".npy", f".{row['id']}.npy")
+        answer = requests.get(
+            f"{api.settings.url}/data/{folder}/alf/{name}",
+            headers={"Authorization": f"Token {api.settings.token}"},
+            allow_redirects=False,
+            timeout=10,
+        )
+        on_disk = name if row["id"] == did else row["name"]
+        assert answer.status_code == 302
+        address = f"https://nas.example.org/data/{folder}/alf/{on_disk}"
+        assert answer.headers["Location"] == address
     assert run().tallies() == {"sessions": {"unchanged": 1}, "datasets": {"unchanged": 2}}
     assert api.get("/datasets")["count"] == 2
 

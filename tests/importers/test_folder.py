@@ -12,9 +12,9 @@ import pytest
 from lab.importers.carrier import Carrier
 from lab.importers.folder import FolderImport, FoundSession, Stray, scan
 from lab.importers.journal import Journal
-from lab.importers.sessions import Repository
+from lab.importers.sessions import Repository, RepositoryTaken
 
-NAS = Repository("nas", "https://nas.example.org/data")
+NAS = Repository("nas", "https://nas.example.org/data", plain_names=True)
 
 
 def put(root: Path, *paths: str) -> Path:
@@ -60,12 +60,25 @@ def test_a_session_with_its_files(fornix, tmp_path):
                 "data_repository": "nas",
                 "relative_path": f"{SESSION}/{path}",
                 "exists": True,
-                "json": {"plain_names": True},
             }
         ],
     }
     assert rows[None]["default_dataset"] is False
+    # in a repository whose files have their own names
+    assert fornix.rows["data-repository"]["nas"]["json"] == {"plain_names": True}
     assert list(journal.refusals()) == []
+
+
+def test_another_repository_of_that_name_is_not_used(fornix, tmp_path):
+    root = put(tmp_path / "data", f"{SESSION}/alf/a.b.npy")
+    fornix.rows["data-repository"] = {"nas": {"name": "nas", "data_url": NAS.url}}
+    with pytest.raises(RepositoryTaken, match="UUIDs"):
+        run(root, fornix)
+    elsewhere = {"data_url": "https://x.org", "json": {"plain_names": True}}
+    fornix.rows["data-repository"] = {"nas": elsewhere}
+    with pytest.raises(RepositoryTaken, match=r"https://x\.org"):
+        run(root, fornix)
+    assert "sessions" not in fornix.rows
 
 
 def test_ids_are_the_same_at_each_repeat(fornix, tmp_path):
@@ -88,7 +101,7 @@ def test_a_uuid_in_the_name_is_the_datasets_id(fornix, tmp_path):
     assert row["file_records"] == [
         {
             "data_repository": "nas",
-            "relative_path": f"{SESSION}/alf/a.b.npy",
+            "relative_path": f"{SESSION}/alf/a.b.{did}.npy",
             "exists": True,
         }
     ]
