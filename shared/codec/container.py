@@ -497,6 +497,8 @@ class Readable(Protocol):
     """Where bytes are read from: a file or an address."""
 
     name: str
+    #: How much to read at the end to find the footer: what one request may well bring.
+    ahead: int
 
     def size(self) -> int:
         """Return the number of bytes."""
@@ -507,7 +509,7 @@ class Readable(Protocol):
         ...
 
 
-def read_footer(source: Readable, ahead: int = 1 << 16) -> Index:
+def read_footer(source: Readable) -> Index:
     """Read the index at the end of a file, in one request where it is short.
 
     Raises
@@ -517,7 +519,7 @@ def read_footer(source: Readable, ahead: int = 1 << 16) -> Index:
     total = source.size()
     if total < FILE_HEADER.size:
         raise TruncationError(f"{source.name} has {total} bytes: not even a header")
-    start = max(0, total - ahead)
+    start = max(0, total - source.ahead)
     tail = source.read(start, total)
     trailer = unpack_trailer(tail, total, source.name)
     if trailer.offset < start:

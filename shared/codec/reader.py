@@ -26,6 +26,8 @@ CACHE_BYTES = 96 << 20
 class LocalFile:
     """Bytes of a local file, safe to read from several threads."""
 
+    ahead = 1 << 16
+
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, path.name
         try:

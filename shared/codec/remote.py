@@ -35,6 +35,7 @@ class RemoteFile:
     def __init__(self, url: str) -> None:
         self.url = url
         self.name = unquote(Path(urlsplit(url).path).name) or "the file"
+        self.ahead = TAIL_BYTES
         self.requests = 0
         self._local = threading.local()
         self._size: int | None = None
@@ -46,7 +47,7 @@ class RemoteFile:
         """Return the number of bytes, learnt by fetching the last of them."""
         with self._lock:
             if self._size is None:
-                response = self._get(f"bytes=-{TAIL_BYTES}")
+                response = self._get(f"bytes=-{self.ahead}")
                 start, size = self._range(response)
                 self._size, self._tail = size, response.content
                 if len(self._tail) != size - start:

@@ -1,0 +1,167 @@
+"""Both directions with mtscomp itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mtscomp
+import numpy as np
+import pytest
+
+from shared import codec
+from shared.codec import mtscomp as pairs
+from tests.codec.arrays import adversarial, recording
+
+UUID = "0b3e1a52-9d0a-4c5e-8f2c-0c9a6a8d3b11"
+
+
+def write(folder: Path, samples: np.ndarray, **options: object) -> Path:
+    """Let mtscomp write a pair."""
+    raw = folder / "x.bin"
+    samples.tofile(raw)
+    settings = {"sample_rate": 500, "n_channels": samples.shape[1], "dtype": samples.dtype}
+    settings |= {"n_threads": 1, "check_after_compress": False, "quiet": True}
+    mtscomp.compress(raw, folder / "x.cbin", folder / "x.ch", **(settings | options))
+    return folder / "x.cbin"
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "uint8", "int64", "float32"])
+@pytest.mark.parametrize("order", ["F", "C"])
+@pytest.mark.parametrize(("in_time", "in_space"), [(1, 0), (0, 1), (1, 1), (0, 0)])
+def test_every_pair_mtscomp_writes_is_read_as_it_reads_it(
+    tmp_path: Path, dtype: str, order: str, in_time: int, in_space: int
+) -> None:
+    samples = recording(1234, 9).astype(dtype)
+    options = {"do_time_diff": bool(in_time), "do_spatial_diff": bool(in_space)}
+    path = write(tmp_path, samples, chunk_order=order, chunk_duration=0.5, **options)
+    theirs = mtscomp.Reader(n_threads=1)
+    theirs.open(path)
+    with codec.open(path) as reader:
+        assert (reader.shape, reader.dtype) == (samples.shape, samples.dtype)
+        expected = theirs[0 : len(samples)]
+        np.testing.assert_array_equal(reader[:], expected)
+        np.testing.assert_array_equal(reader[240:260, 3], expected[240:260, 3])
+    theirs.close()
+    if np.dtype(dtype).kind != "f":
+        np.testing.assert_array_equal(expected, samples)
+
+
+@pytest.mark.parametrize("method", ["fast", "small", "zlib"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_mtscomp_reads_what_we_write(tmp_path: Path, method: str, workers: int) -> None:
+    samples = recording(2600, 9)
+    target = tmp_path / "y.cbin"
+    pairs.compress(samples, target, sample_rate=500, method=method, workers=workers)
+    reader = mtscomp.Reader(n_threads=1, quiet=True)
+    reader.open(target)
+    np.testing.assert_array_equal(reader[0:2600], samples)
+    reader.tofile(tmp_path / "y.bin")  # with mtscomp's own check, checksums and all
+    reader.close()
+    assert (tmp_path / "y.bin").read_bytes() == samples.tobytes()
+    header = json.loads((tmp_path / "y.ch").read_text())
+    assert header["version"] == "1.0"
+    assert header["chunk_bounds"] == [0, 500, 1000, 1500, 2000, 2500, 2600]
+
+
+def test_adversarial_arrays_through_mtscomp(tmp_path: Path) -> None:
+    for name, samples in adversarial().items():
+        pairs.compress(samples, tmp_path / "z.cbin", sample_rate=500, overwrite=True)
+        reader = mtscomp.Reader(n_threads=1, quiet=True)
+        reader.open(tmp_path / "z.cbin")
+        got = np.concatenate([reader.read_chunk(*each) for each in reader.iter_chunks()])
+        np.testing.assert_array_equal(got, samples, err_msg=name)
+        reader.close()
+
+
+def test_transcoding_both_ways(tmp_path: Path) -> None:
+    samples = recording(2600, 9)
+    path = write(tmp_path, samples)
+    codec.compress(path, tmp_path / "n.ebin", workers=2)
+    assert codec.verify(tmp_path / "n.ebin", samples) == []
+    pairs.compress(tmp_path / "n.ebin", tmp_path / "back.cbin", method="zlib")
+    assert (tmp_path / "back.cbin").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "header"),
+    [
+        ("x.cbin", "x.ch"),
+        (f"x.ap.{UUID}.cbin", f"x.ap.{UUID[::-1].replace('-', '0')[:8]}-9d0a-4c5e-8f2c-0c9a6a8d3b11.ch"),
+        (f"x.ap.{UUID}.stream.cbin", "x.ap.ch"),
+    ],
+)
+def test_names_with_identifiers_find_their_header(tmp_path: Path, data: str, header: str) -> None:
+    samples = recording(600, 4)
+    path = write(tmp_path, samples)
+    path.rename(tmp_path / data)
+    (tmp_path / "x.ch").rename(tmp_path / header)
+    with codec.open(tmp_path / data) as reader:
+        np.testing.assert_array_equal(reader[:], samples)
+
+
+def test_a_chopped_pair_without_checksums(tmp_path: Path) -> None:
+    samples = recording(1600, 4)
+    reader = mtscomp.Reader(n_threads=1)
+    reader.open(write(tmp_path, samples))
+    reader.chop(2, tmp_path / "chopped.cbin")
+    reader.close()
+    with codec.open(tmp_path / "chopped.cbin") as ours:
+        np.testing.assert_array_equal(ours[:], samples[:1000])
+
+
+def test_damage(tmp_path: Path) -> None:
+    path = write(tmp_path, recording(1600, 4))
+    data = bytearray(path.read_bytes())
+    header = json.loads((tmp_path / "x.ch").read_text())
+    data[header["chunk_offsets"][1] + 50] ^= 1
+    path.write_bytes(data)
+    with codec.open(path) as reader, pytest.raises(codec.CorruptionError, match="chunk 1"):
+        reader[:]
+    assert [p for p in codec.verify(path) if "chunk 1" in p]
+    path.write_bytes(data[:-1])
+    with pytest.raises(codec.TruncationError, match="cut short"):
+        codec.open(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": "2.0"},
+        {"algorithm": "lzma"},
+        {"dtype": "object"},
+        {"dtype": "nonsense"},
+        {"n_channels": 0},
+        {"chunk_bounds": [0, 10**12]},
+        {"chunk_bounds": [0, 5, 3]},
+        {"chunk_offsets": [0]},
+        {"chunk_order": "K"},
+    ],
+)
+def test_hostile_headers(tmp_path: Path, change: dict[str, object]) -> None:
+    path = write(tmp_path, recording(100, 4))
+    header = tmp_path / "x.ch"
+    header.write_text(json.dumps(json.loads(header.read_text()) | change))
+    with pytest.raises(codec.FormatError):
+        codec.open(path)
+
+
+def test_a_deflate_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    """Given a stream of 64 megabytes of zeros in place of a small chunk, it is refused unread."""
+    import zlib
+
+    path = write(tmp_path, recording(100, 4))
+    coder = zlib.compressobj(9)
+    bomb = b"".join([coder.compress(bytes(1 << 24)) for _ in range(4)]) + coder.flush()
+    path.write_bytes(bomb)
+    header = json.loads((tmp_path / "x.ch").read_text())
+    header["chunk_offsets"] = [0, len(bomb)]
+    (tmp_path / "x.ch").write_text(json.dumps(header))
+    with codec.open(path) as reader, pytest.raises(codec.CorruptionError, match="does not hold"):
+        reader[:]
+
+
+def test_a_missing_header(tmp_path: Path) -> None:
+    (tmp_path / "lonely.cbin").write_bytes(b"x")
+    with pytest.raises(codec.CodecError, match=r"no header lonely\.ch"):
+        codec.open(tmp_path / "lonely.cbin")
