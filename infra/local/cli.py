@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from infra.local.home import DEFAULT_HOME, Home, Ports
 
@@ -78,9 +79,9 @@ def up(
     ports = Ports(api_port, site_port, gateway_port, dynamodb_port)
     system = System(Home(home, ports))
     try:
-        system.start(lambda message: console.print(f"[dim]· {message}[/dim]"))
+        system.start(lambda message: console.print(f"[dim]· {message}[/dim]", soft_wrap=True))
     except CloudError as error:
-        console.print(f"[red]cannot start:[/red] {error}", markup=True)
+        console.print(f"[red]cannot start:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(3)
     except KeyboardInterrupt:
         console.print("stopped")
@@ -94,7 +95,7 @@ def up(
                 process(system, console, data, timeout)
             except (DemoError, ClientError, CloudError) as error:
                 failed = True
-                console.print(f"[red]failed:[/red] {error}")
+                console.print(f"[red]failed:[/red] {escape(str(error))}", soft_wrap=True)
         if not once:
             describe(system.home, console)
             while True:
@@ -105,11 +106,11 @@ def up(
         console.print("stopping")
     except CloudError as error:
         failed = True
-        console.print(f"[red]{error}[/red]")
+        console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
     finally:
         workers.stop()
         system.stop()
-    console.print(f"stopped; everything is kept in {system.home.path}")
+    console.print(f"stopped; everything is kept in {system.home.path}", soft_wrap=True)
     sys.exit(1 if failed else 0)
 
 

@@ -39,6 +39,9 @@ FIRST_DAY = datetime.date(2026, 1, 12)
 SETTINGS = "_iblrig_taskSettings.raw.json"
 """Where a rig says which session it recorded."""
 
+PAGE_SECONDS = 15
+"""How long a session's page may take after its last task."""
+
 LAB_OF_GIVEN_SESSIONS = LABS[0]
 
 
@@ -60,6 +63,10 @@ class Job:
         Session id, known once it is registered.
     tasks
         Status by task name.
+    processed_at
+        When all tasks were seen to have ended (monotonic clock); 0 before.
+    page
+        Whether the site shows it.
     """
 
     folder: Path
@@ -69,6 +76,7 @@ class Job:
     number: int
     eid: str = ""
     tasks: dict[str, str] = field(default_factory=dict)
+    processed_at: float = 0.0
     page: bool = False
 
     @property
@@ -311,7 +319,7 @@ def wait(
         }
         while True:
             for job in jobs:
-                follow(system.home, client, job)
+                follow(system, client, job)
             statuses = Counter(status for job in jobs for status in job.tasks.values())
             note = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
             progress.update(bars["registered"], completed=sum(bool(job.eid) for job in jobs))
@@ -332,21 +340,35 @@ def wait(
             time.sleep(0.5)
 
 
-def follow(home: Home, client: Client, job: Job) -> None:
-    """Bring what is known of a session up to date."""
+def follow(system: System, client: Client, job: Job) -> None:
+    """Bring what is known of a session up to date; publish it once it is registered."""
     if not job.eid:
         query = {"subject": job.subject, "date_range": f"{job.date},{job.date}"}
-        found = client.get("/sessions", **query, number=job.number)
-        rows = found["results"] if isinstance(found, dict) else found
-        if not rows:
+        found = rows(client.get("/sessions", **query, number=job.number))
+        if not found:
             return
-        job.eid = rows[0]["id"] if "id" in rows[0] else rows[0]["url"].rsplit("/", 1)[-1]
+        # The site shows public sessions only; someone of the lab has to say so.
+        connect(system.home, f"{job.lab}_manager").patch(
+            f"/sessions/{found[0]['id']}", {"public": True}
+        )
+        job.eid = found[0]["id"]
     if not job.processed:
-        found = client.get("/tasks", session=job.eid)
-        rows = found["results"] if isinstance(found, dict) else found
-        job.tasks = {row["name"]: row["status"] for row in rows}
+        job.tasks = {
+            row["name"]: row["status"] for row in rows(client.get("/tasks", session=job.eid))
+        }
+        job.processed_at = time.monotonic() if job.processed else 0.0
     elif not job.page:
-        job.page = exists(page_of(home, job))
+        job.page = exists(page_of(system.home, job))
+        if not job.page and time.monotonic() > job.processed_at + PAGE_SECONDS:
+            # It was made public after its analysis had run; the nightly build would see to it.
+            system.invoke("analysis", {"kind": "session.finished", "session": job.eid})
+            job.processed_at = time.monotonic()
+
+
+def rows(answer: Any) -> list[dict[str, Any]]:
+    """Return the rows of a list's answer, paged or not."""
+    found: list[dict[str, Any]] = answer["results"] if isinstance(answer, dict) else answer
+    return found
 
 
 def page_of(home: Home, job: Job) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -46,18 +47,25 @@ class System:
         CloudError
             If a part cannot start; the message says what to do. Nothing keeps running then.
         """
+        begun = time.monotonic()
+
+        def tell(message: str) -> None:
+            progress(f"{time.monotonic() - begun:5.1f} s  {message}")
+
         if self.cloud.binary is None:
-            progress("dynoxide has no build for this machine: using ministack's DynamoDB")
-        progress("starting the embedded cloud")
+            tell("dynoxide has no build for this machine: using ministack's DynamoDB")
+        tell("starting the embedded cloud")
         self.cloud.start()
         try:
-            progress("deploying (the first time takes half a minute)")
+            tell("deploying (the first time takes half a minute)")
             deploy(self.cloud, LABS)
+            tell("preparing the site and the lists of names")
             self._prepare()
-            progress("seeding labs, users, subjects")
+            tell("seeding labs, users, subjects")
             seed(self.home)
-            progress("reconciling")
+            tell("reconciling")
             self.reconcile()
+            tell("ready")
         except BaseException:
             self.cloud.stop()
             raise
