@@ -222,7 +222,10 @@ class Resource:
     shown : tuple of str
         Fields of a row of the list, in order; all by default.
     django : bool
-        Whether the list takes ``?django=``.
+        Whether the list takes ``?django=``; without it, only the key and ``filters`` are
+        documented as its parameters.
+    live : bool
+        Whether later pages show the list as it is then, rather than as it was at the first.
     many : bool
         Whether POST takes a list too.
     store : object, optional
@@ -253,6 +256,7 @@ class Resource:
     order: tuple[str, ...] | None = None
     shown: tuple[str, ...] = ()
     django: bool = True
+    live: bool = False
     many: bool = False
     store: Any = None
     example: Mapping[str, Any] = field(default_factory=dict)
@@ -272,6 +276,7 @@ class Resource:
             name
             for name, each in self.fields.items()
             if each.indexed and each.param and not each.hidden and each.type != "json"
+            if self.django or name == self.key
         ]
         names = [*own, *self.filters]
         names += ["django"] if self.django else []

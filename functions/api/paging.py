@@ -61,7 +61,7 @@ def envelope(
     query: Mapping[str, str],
     count: int,
     results: list[Any],
-    as_of: str,
+    as_of: str | None,
 ) -> dict[str, Any]:
     """Return the answer of a list.
 
@@ -75,15 +75,15 @@ def envelope(
         Rows in all.
     results : list
         Rows of this page.
-    as_of : str
-        The moment the rows are of.
+    as_of : str, optional
+        The moment the rows are of, which later pages are to show too.
     """
     offset, limit = bounds(query)
     rest = {k: v for k, v in query.items() if k not in ("limit", "offset", TOKEN)}
 
     def page(start: int) -> str:
         shown = {**rest, "limit": limit, **({"offset": start} if start else {})}
-        return f"{url}?{urlencode({**shown, TOKEN: token(as_of)})}"
+        return f"{url}?{urlencode({**shown, **({TOKEN: token(as_of)} if as_of else {})})}"
 
     return {
         "count": count,

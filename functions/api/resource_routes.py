@@ -159,7 +159,8 @@ def _list(resource: Resource, call: Call) -> dict[str, Any]:
         count = len(selection)
         rows = store.fill(resource, selection.page(offset, limit), call)
     results = [values.show(resource, row, call) for row in rows]
-    return paging.envelope(call.url(f"/{resource.path}"), call.query, count, results, moment)
+    kept = None if resource.live and not as_of else moment
+    return paging.envelope(call.url(f"/{resource.path}"), call.query, count, results, kept)
 
 
 def _read(resource: Resource, call: Call, key: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.records.audit import entry
-from shared.records.changes import change
+from shared.records.changes import change, first_version
 from shared.records.errors import Conflict, Exists, NotFound
 from shared.records.items import Document, Pointer
 from shared.records.table import Record
@@ -102,7 +102,7 @@ def create(
         If the key or a unique value is taken.
     """
     body = {"id": str(uuid.uuid4()), **body}
-    item = Document(what=kind, id=body["id"], body=body, version=1)
+    item = Document(what=kind, id=str(body["id"]), body=body, version=first_version())
     item.pk, item.sk = place or (f"DOC#{kind}#{key}", "A")
     if parent:
         item.g1pk, item.g1sk = parent
@@ -112,7 +112,7 @@ def create(
                 writes.save(item, condition=Record.pk.does_not_exist())
                 for guard in _guards(kind, key, place, unique):
                     writes.save(guard, condition=Record.pk.does_not_exist())
-                writes.save(change(kind, key, 1, body))
+                writes.save(change(kind, key, int(item.version), body))
                 writes.save(entry(who, "create", kind, key, None, body))
                 if extra:
                     extra(writes)

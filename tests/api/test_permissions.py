@@ -56,7 +56,7 @@ species               AVMGDRW  MGD    GD     D
 strains               AVMGDRW  MGD    GD     D
 subjects              VMGDRW   MGD    MGD    MGD
 surgeries             VMGDRW   MGD    MGD    MGD
-tags                  AVMGDRW  GD     GD     D
+tags                  AVMGDRW  MGD    GD     D
 tasks                 VMGDRW   MGDW   MGDW   MGD
 trajectories          AVMGDRW  MGDW   MGDW   MGDW
 users                 VMGDRW   GD     GD     D

@@ -71,7 +71,7 @@ def test_updates_move_the_guard_and_are_logged(lab: str) -> None:
     assert (last.who, last.action, last.after["qc"]) == ("ben", "update", 30)
     day_ago = changes.stamp(times.now() - timedelta(days=1))
     log = [change for change in changes.since(day_ago) if change.key == eid]
-    assert [(change.version, change.row["number"]) for change in log] == [(1, 1), (2, 3)]
+    assert [change.row["number"] for change in log] == [1, 3]
 
 
 @pytest.mark.parametrize("n", [3, 150])

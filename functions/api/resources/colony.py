@@ -208,6 +208,7 @@ def _after_protocol(body: Body, old: Body | None, call: Call) -> None:
 declare(
     Resource(
         path="species",
+        django=False,
         kind="species",
         model="subjects.species",
         key="name",
@@ -219,6 +220,7 @@ declare(
         Resource(
             path=path,
             kind=kind,
+            django=False,
             model=f"subjects.{kind}",
             key="name",
             access=REFERENCE,
@@ -232,6 +234,7 @@ declare(
     ),
     Resource(
         path="subjects",
+        live=True,  # the ONE client expects to be warned when the list of animals has changed
         kind="subject",
         model="subjects.subject",
         key="nickname",
@@ -301,6 +304,7 @@ declare(
     ),
     Resource(
         path="water-type",
+        django=False,
         kind="water-type",
         model="actions.watertype",
         key="name",
@@ -347,8 +351,11 @@ declare(
             "json": json(),
         },
         filters={"nickname": "subject"},
+        shown=("subject", "start_time", "end_time", "water_type", "reference_weight"),
         prepare=_prepare_restriction,
         after=_after_protocol,
+        show=lambda shown, row, call: {k: v for k, v in shown.items() if k != "id"},
+        show_detail=lambda shown, row, call: {"id": row["id"], **shown},
         example={"subject": "FI_001", "start_time": "2024-07-01T09:00:00"},
         **_by_subject("water-restriction", "start_time"),  # type: ignore[arg-type]
     ),

@@ -89,7 +89,9 @@ def data_url(repository: Row | None, path: str, identity: str, call: Call) -> st
         return None
     if base.startswith("/"):
         base = call.url(base)
-    return f"{base.rstrip('/')}/{with_uuid(path, identity)}"
+    # A plain folder behind a web server has its files under their own names.
+    plain = ((repository or {}).get("json") or {}).get("plain_names")
+    return f"{base.rstrip('/')}/{path if plain else with_uuid(path, identity)}"
 
 
 def record_id(item: Dataset, record: Sequence[Any]) -> str:
@@ -677,6 +679,13 @@ def _prepare_type(body: Body, old: Body | None, call: Call) -> Body:
     return {**body, "filename_pattern": (body.get("filename_pattern") or "").lower()}
 
 
+def _prepare_tag(body: Body, old: Body | None, call: Call) -> Body:
+    """Leave publishing to those who manage a lab."""
+    if body.get("public") and call.who.role == "member":
+        raise ApiError(403, "Only managers and administrators publish a release.")
+    return body
+
+
 def _show_repository(shown: Body, row: Row, call: Call) -> Body:
     """Keep credentials from those who are shown public data only."""
     described = dict(shown.get("json") or {})
@@ -768,6 +777,7 @@ declare(
     ),
     Resource(
         path="dataset-types",
+        django=False,
         kind="dataset-type",
         model="data.datasettype",
         key="name",
@@ -785,6 +795,7 @@ declare(
     ),
     Resource(
         path="data-formats",
+        django=False,
         kind="data-format",
         model="data.dataformat",
         key="name",
@@ -801,6 +812,7 @@ declare(
     ),
     Resource(
         path="data-repository-type",
+        django=False,
         kind="data-repository-type",
         model="data.datarepositorytype",
         key="name",
@@ -810,6 +822,7 @@ declare(
     ),
     Resource(
         path="data-repository",
+        django=False,
         kind="data-repository",
         model="data.datarepository",
         key="name",
@@ -832,11 +845,16 @@ declare(
             "data_url": text(null=True, maximum=1000),
             "json": json(),
         },
+        filters={
+            "globus_is_personal": "globus_is_personal",
+            "globus_endpoint_id": "globus_endpoint_id",
+        },
         show=_show_repository,
         example={"name": "aws_fimbrialab", "data_url": "/data/fimbrialab/Subjects/"},
     ),
     Resource(
         path="revisions",
+        django=False,
         kind="revision",
         model="data.revision",
         key="name",
@@ -851,10 +869,12 @@ declare(
     ),
     Resource(
         path="tags",
+        django=False,
         kind="tag",
         model="data.tag",
         key="name",
-        access=Access(read="public", create="manager", change="manager", delete="administrator"),
+        access=Access(read="public", change="manager", delete="administrator"),
+        prepare=_prepare_tag,
         fields={
             "name": text(required=True, maximum=255, check=plain_name),
             "description": text(maximum=1023),

@@ -98,6 +98,7 @@ def _show_note(shown: Body, row: Row, call: Call) -> Body:
 declare(
     Resource(
         path="procedures",
+        django=False,
         kind="procedure",
         model="actions.proceduretype",
         key="name",

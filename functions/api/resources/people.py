@@ -176,6 +176,7 @@ declare(
     ),
     Resource(
         path="projects",
+        django=False,
         kind="project",
         model="subjects.project",
         key="name",
@@ -189,6 +190,7 @@ declare(
     ),
     Resource(
         path="locations",
+        django=False,
         kind="location",
         model="misc.lablocation",
         key="name",

@@ -246,7 +246,7 @@ class Sessions(Store):
         return {**session.row(), "_datasets": datasets, "_inside": inside, "_session": session}
 
     def delete(self, resource: Resource, key: str, call: Call) -> None:
-        """Delete a session; one with protected datasets is kept.
+        """Delete a session; one with protected datasets only for an administrator.
 
         Raises
         ------
@@ -261,8 +261,12 @@ class Sessions(Store):
             raise not_found("Session") from None
         permissions.check_lab(call.who, session.lab)
         protected = protected_tags()
-        if any(set(item.tags or ()) & protected for item in datasets):
-            raise ApiError(403, "The session has protected datasets and cannot be deleted.")
+        if call.who.role != "administrator" and any(
+            set(item.tags or ()) & protected for item in datasets
+        ):
+            raise ApiError(
+                403, "The session has protected datasets; only administrators can delete it."
+            )
         sessions.delete(session.id, who=call.who.username)
 
 

@@ -407,7 +407,7 @@ def _answers(target: Target, kept: Sequence[Dataset], author: str, call: Call) -
             "created_datetime": item.created,
             "dataset_type": item.dataset_type,
             "data_format": item.data_format,
-            "collection": item.collection or None,
+            "collection": item.collection or "",
             "revision": item.revision or "",
             "default": bool(item.default),
             "qc": int(item.qc),
