@@ -471,7 +471,7 @@ def _repository(job: AlyxImport, row: Row) -> None:
 
 def _lab(job: AlyxImport, row: Row) -> None:
     zone = row.get("timezone")
-    if zone in available_timezones():
+    if isinstance(zone, str) and zone in available_timezones():
         job.journal.mark("zone of lab", [str(row.get("name"))], zone)
 
 
@@ -491,12 +491,12 @@ def _user(job: AlyxImport, row: Row) -> None:
     job.journal.note("users come without passwords: invite them")
 
 
-def _restriction(job: AlyxImport, row: Row) -> None:
+def _restriction(_: AlyxImport, row: Row) -> None:
     if not row.get("subject") or not row.get("start_time"):
         raise Unfit("the restriction has no subject or no start")
     if "id" not in row:  # Alyx does not show it
-        key = (job.source.url, str(row["subject"]), str(row["start_time"]))
-        row["id"] = str(derived("water-restriction", *key))
+        key = ("water-restriction", str(row["subject"]), str(row["start_time"]))
+        row["id"] = str(derived(*key))
 
 
 def _named(job: AlyxImport, row: Row) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from lab.client import NotFound, plain
+from lab.client import Refused, plain
 
 from .journal import Journal
 
@@ -21,6 +21,12 @@ MAX_ROWS = 200
 
 CONFLICT = 409
 """Status of a row that is there with other content."""
+
+UNUSABLE = (400, 413)
+"""Answers to a request that is wrong or too large as a whole."""
+
+NAMES = ("id", "nickname", "username", "name")
+"""Fields that name a row."""
 
 MAX_BYTES = 1_000_000
 """Body size at which a batch is cut; a function behind API Gateway takes 6 MB."""
@@ -84,7 +90,7 @@ class Carrier:
             if self.dry_run:
                 self.journal.tally(resource, "to send", len(batch))
                 continue
-            answer = self.api.post("/import", {"resource": resource, "rows": batch})
+            answer = self._post(resource, batch)
             for outcome in ("created", "unchanged"):
                 self.journal.tally(resource, outcome, answer[outcome])
             for item in answer["refused"]:
@@ -93,6 +99,21 @@ class Carrier:
                 else:
                     refused[str(item["id"])] = item
         return refused
+
+    def _post(self, resource: str, batch: list[Row]) -> Row:
+        """Send a batch; one that is refused as a whole is cut until the row at fault is alone."""
+        try:
+            return self.api.post("/import", {"resource": resource, "rows": batch})
+        except Refused as error:
+            if error.status not in UNUSABLE:
+                raise
+            if len(batch) == 1:
+                name = next((batch[0][k] for k in NAMES if batch[0].get(k)), "?")
+                item = {"id": name, "status": error.status, "detail": plain(error.body)}
+                return {"created": 0, "unchanged": 0, "refused": [item]}
+        middle = len(batch) // 2
+        first, second = self._post(resource, batch[:middle]), self._post(resource, batch[middle:])
+        return {key: first[key] + second[key] for key in ("created", "unchanged", "refused")}
 
     def carry(self, resource: str, rows: Iterable[Row]) -> set[str]:
         """Send rows; account for those that the server refused and return their ids."""
@@ -111,7 +132,7 @@ class Carrier:
         if known is None:
             try:
                 known = self.api.get(f"/{resource}/{quote(name, safe='')}")
-            except NotFound:
+            except Refused:  # not there, or a name that fits into no address
                 self.carry(resource, [row])
                 known = row
             self.journal.set(f"{resource} {name}", known)

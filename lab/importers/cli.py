@@ -122,6 +122,8 @@ def import_alyx(
         user = user or click.prompt("Alyx user name")
         password = password or click.prompt("Alyx password", hide_input=True)
     account = Settings(source_url.rstrip("/"), user, password, token)
+    if account.url == settings().url:
+        raise click.UsageError("source and target are the same server")
     try:
         zone = ZoneInfo(server_timezone) if server_timezone else None
     except (ZoneInfoNotFoundError, ValueError) as error:

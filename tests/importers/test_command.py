@@ -154,6 +154,12 @@ def test_wrong_use_is_told_in_one_line(environment, tmp_path, args, code, words)
     assert "Traceback" not in done.stderr
 
 
+def test_a_server_is_not_copied_into_itself(environment):
+    done = run(environment, "alyx", environment["FORNIX_API_URL"])
+    assert done.returncode == 2
+    assert "the same server" in done.stderr
+
+
 def test_wrong_credentials_of_the_source(alyx, environment):
     environment["ALYX_PWD"] = "wrong"
     done = run(environment, "alyx", alyx.url)

@@ -208,8 +208,8 @@ def _datasets(
             except Different as error:
                 yield incoming.row, error
         if new:
-            _register(owner, [each.item for each in new], call)
-            yield from ((each.row, "created") for each in new)
+            outcome = _outcome(lambda owner=owner, new=new: _register(owner, new, call))  # type: ignore[misc]
+            yield from ((each.row, outcome) for each in new)
 
 
 def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
@@ -336,14 +336,16 @@ def _places(item: Dataset) -> list[list[Any]]:
     return sorted([record[0], bool(record[1])] for record in item.records or [] if record[0])
 
 
-def _register(owner: str, items: list[Dataset], call: Call) -> None:
+def _register(owner: str, new: list[_Incoming], call: Call) -> str:
     """Store new datasets of one owner, with what finds their file records by id."""
+    items = [each.item for each in new]
     pointers = {record[4]: owner for item in items for record in item.records if record[4]}
     with Pointer.batch_write() as batch:
         for identity, to in pointers.items():
             batch.save(Pointer(pk=f"FRID#{identity}", sk="A", to=to))
     manifest = "import " + " ".join(sorted(item.uuid for item in items))
     sessions.register_datasets(owner, items, manifest=manifest, who=call.who.username)
+    return "created"
 
 
 def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call) -> str:
