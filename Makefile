@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test lint types unit integration lock clean
+.PHONY: setup run synth deploy test lint types unit integration lock clean
 
 setup: .venv/.installed node_modules/.installed  ## everything a fresh machine needs
 
@@ -29,6 +29,17 @@ lock:  ## renew the lock files after a change of pyproject.toml or package.json
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
 	npm install --package-lock-only
 
+run: setup  ## the whole system here; DATA=session/folder, ONCE=1 to stop when it is processed
+	$(BIN)/fornix up $(if $(DATA),--data $(DATA)) $(if $(ONCE),--once)
+
+synth: setup  ## the CloudFormation template, checked by cdk-nag and cfn-lint
+	$(BIN)/python -m infra.app
+	$(BIN)/cfn-lint --ignore-checks W3005 --template cdk.out/fornix.template.json
+
+deploy: setup  ## to AWS, with the credentials of the environment; asks for a first password
+	npx --yes aws-cdk@2.1148.0 deploy --context bundle=true --outputs-file cdk.out/outputs.json
+	$(BIN)/python -m infra.prepare admin --outputs cdk.out/outputs.json
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -45,4 +56,4 @@ integration: setup .venv/.browser
 test: lint types unit integration  ## what CI runs
 
 clean:
-	rm -rf .venv node_modules cdk.out .fornix
+	rm -rf .venv node_modules cdk.out .fornix/cache

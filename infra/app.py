@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,13 @@ def build(context: dict[str, Any] | None = None, outdir: str | Path | None = Non
     context
         Added to the context of ``cdk.json``, and stronger.
     outdir
-        Where ``synth`` writes; the CDK's choice if not given.
+        Where ``synth`` writes; if not given, where the CDK's tool wants it, or ``cdk.out``.
     """
     defaults = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = App(
         # The command line's -c arguments reach App by the environment and win over these.
         context=defaults | (context or {}),
-        outdir=str(outdir) if outdir else None,
+        outdir=str(outdir or os.environ.get("CDK_OUTDIR") or ROOT / "cdk.out"),
         analytics_reporting=False,
         tree_metadata=False,
     )

@@ -1,16 +1,18 @@
 """What follows a deployment: the site's fixed files, the lists of names, the administrator.
 
-Reads the standard AWS environment and the functions' own (``FORNIX_TABLE``,
-``FORNIX_SITE_BUCKET``), and the administrator's password from standard input, so that it is in no
-list of processes::
-
-    python -m infra.prepare admin < password.txt
+Last step of ``make deploy``, and part of ``fornix up``. Reads the standard AWS environment. The
+administrator's password is asked for, or read from standard input, so that it is in no list of
+processes.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from pathlib import Path
+
+import click
 
 from functions.analysis.bucket import Bucket
 from functions.api.auth import set_password
@@ -38,7 +40,32 @@ def bootstrap_administrator(username: str, password: str) -> bool:
     return True
 
 
-if __name__ == "__main__":
+@click.command()
+@click.argument("administrator")
+@click.option(
+    "--outputs",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File of the stack's outputs, as the CDK's tool writes it.",
+)
+def main(administrator: str, outputs: Path | None) -> None:
+    """Make what a deployed stack needs before its first use; may be repeated."""
+    if outputs:
+        (stack,) = json.loads(outputs.read_text()).values()
+        os.environ["FORNIX_TABLE"] = stack["TableName"]
+        os.environ["FORNIX_SITE_BUCKET"] = stack["SiteBucket"]
+        os.environ["FORNIX_DATA_BUCKET"] = stack["DataBucket"]
     publish(Bucket(os.environ["FORNIX_SITE_BUCKET"]))
     reference.load()
-    bootstrap_administrator(sys.argv[1], sys.stdin.read().strip())
+    if documents.find("user", administrator):
+        return
+    if sys.stdin.isatty():
+        password = click.prompt(
+            f"Password for {administrator}", hide_input=True, confirmation_prompt=True
+        )
+    else:
+        password = sys.stdin.read().strip()
+    bootstrap_administrator(administrator, password)
+
+
+if __name__ == "__main__":
+    main()

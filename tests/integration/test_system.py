@@ -1,0 +1,250 @@
+"""The system as a whole: it comes back from any death, and stops when it is asked to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from infra.local.home import Ports
+from infra.local.seed import LABS, connect, subjects, usernames
+from tests.integration.conftest import Cloud
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+
+
+def fetch(url: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers with lower-case names, and body of a GET."""
+    request = urllib.request.Request(url, headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found, status = answer, answer.status
+            names = {k.lower(): v for k, v in found.headers.items()}
+            return status, names, found.read()
+    except urllib.error.HTTPError as error:
+        return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()
+
+
+def test_the_seed_makes_labs_users_and_subjects_once(cloud: Cloud) -> None:
+    client = connect(cloud._home, "admin")
+    assert {lab["name"] for lab in client.get("/labs")} >= set(LABS)
+    assert {user["username"] for user in client.get("/users")} >= set(usernames())
+    found = client.get("/subjects", lab=LABS[1])
+    rows = found["results"] if isinstance(found, dict) else found
+    assert {row["nickname"] for row in rows} >= set(subjects(LABS[1]))
+
+
+def test_passwords_are_random_and_readable_by_their_owner_only(cloud: Cloud) -> None:
+    assert (cloud.home / "credentials.json").stat().st_mode & 0o077 == 0
+    assert cloud.home.stat().st_mode & 0o077 == 0
+    passwords = {user["password"] for user in cloud.credentials.values()}
+    assert len(passwords) == len(cloud.credentials)
+    assert min(map(len, passwords)) >= 20
+    logs = "".join(path.read_text(errors="replace") for path in (cloud.home / "logs").iterdir())
+    secret = cloud._home.root_credentials()[1]
+    assert not any(word in logs for word in [*passwords, secret])
+
+
+def test_the_site_has_security_headers_types_tags_ranges_and_compression(cloud: Cloud) -> None:
+    url = f"{cloud.site_url}/assets/site.css"
+    status, headers, body = fetch(url)
+    assert status == 200
+    assert headers["content-type"] == "text/css"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+
+    status, _, part = fetch(url, {"Range": "bytes=10-19"})
+    assert (status, part) == (206, body[10:20])
+
+    status, unchanged, _ = fetch(url, {"If-None-Match": headers["etag"]})
+    assert (status, unchanged["etag"]) == (304, headers["etag"])
+
+    status, packed, small = fetch(url, {"Accept-Encoding": "gzip"})
+    assert packed["content-encoding"] == "gzip"
+    assert len(small) < len(body)
+    assert packed["etag"] == "W/" + headers["etag"]
+
+
+def test_the_state_of_the_analyses_is_not_served(cloud: Cloud) -> None:
+    bucket = cloud.env["FORNIX_SITE_BUCKET"]
+    cloud.client("s3").put_object(Bucket=bucket, Key="_state/x.json", Body=b"{}")
+    status, _, body = fetch(f"{cloud.site_url}/_state/x.json")
+    assert status in (403, 404)
+    assert body != b"{}"
+
+
+def test_a_browser_on_the_site_may_call_the_api_and_no_other(cloud: Cloud) -> None:
+    request = urllib.request.Request(
+        f"{cloud.api_url}/sessions",
+        method="OPTIONS",
+        headers={"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == cloud.site_url
+        assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+
+
+def test_unknown_paths_never_reach_the_function(cloud: Cloud) -> None:
+    status, _, _ = fetch(f"{cloud.api_url}/no/such/path")
+    assert status == 403
+
+
+def test_an_object_of_the_uploads_prefix_reaches_ingest_through_the_queue(cloud: Cloud) -> None:
+    # Given the number of invocations that the log shows
+    def invocations() -> int:
+        return cloud.system.function_log("ingest", 10_000).count("START RequestId")
+
+    before = invocations()
+    # When an object arrives that belongs to no upload, and one outside the prefix
+    bucket = cloud.env["FORNIX_DATA_BUCKET"]
+    cloud.client("s3").put_object(Bucket=bucket, Key="quarantine/none/a.npy", Body=b"x")
+    cloud.client("s3").put_object(Bucket=bucket, Key="incoming/none/a.npy", Body=b"x")
+    # Then ingest is told of it, and the message is done with
+    deadline = time.monotonic() + 60
+    while invocations() == before and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert invocations() > before
+    assert waiting(cloud, "ingest-dead") == 0
+
+
+def test_after_kill_9_everything_is_there_again(cloud: Cloud) -> None:
+    # Given a record, an object and a message that no one takes
+    client = connect(cloud._home, "admin")
+    name = f"kept{time.time_ns()}"
+    client.post("/projects", {"name": name})
+    bucket = cloud.env["FORNIX_DATA_BUCKET"]
+    cloud.client("s3").put_object(Bucket=bucket, Key=f"data/{name}", Body=b"bytes")
+    queue = cloud.client("sqs").get_queue_url(QueueName="fornix-analysis-dead")["QueueUrl"]
+    cloud.client("sqs").send_message(QueueUrl=queue, MessageBody=name)
+    state = cloud.home / "cloud" / "state" / "sqs.json"
+    deadline = time.monotonic() + 20
+    while name not in state.read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    # When every process is killed and the system started again
+    cloud.restart()
+
+    # Then all are there, the old token is still good, and uploads are still announced
+    assert client.get(f"/projects/{name}")["name"] == name
+    kept = cloud.client("s3").get_object(Bucket=bucket, Key=f"data/{name}")
+    assert kept["Body"].read() == b"bytes"
+    found = cloud.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1)["Messages"]
+    assert [message["Body"] for message in found] == [name]
+    for message in found:
+        cloud.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    test_an_object_of_the_uploads_prefix_reaches_ingest_through_the_queue(cloud)
+
+
+def waiting(cloud: Cloud, queue: str) -> int:
+    """Return how many messages a queue holds."""
+    sqs = cloud.client("sqs")
+    url = sqs.get_queue_url(QueueName=f"fornix-{queue}")["QueueUrl"]
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(attributes[name]) for name in names)
+
+
+# -- fornix up ---------------------------------------------------------------------------------
+
+
+def up(home: Path, *options: str) -> subprocess.Popen[str]:
+    """Start ``fornix up`` on free ports in a group of its own."""
+    ports = Ports.free()
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "lab.cli", "up", "--home", str(home),
+            "--api-port", str(ports.api), "--site-port", str(ports.site),
+            "--gateway-port", str(ports.gateway), "--dynamodb-port", str(ports.dynamodb),
+            *options,
+        ],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "FORNIX_"))},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """Return the output up to a text."""
+    assert process.stdout
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if text in seen:
+            return seen
+    raise AssertionError(f"{text!r} was never printed:\n{seen}")
+
+
+def children(home: Path) -> list[str]:
+    """Return the command lines of processes that work on a state folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                cwd = os.readlink(entry / "cwd")
+            except OSError:
+                continue
+            if (str(home) in line or cwd.startswith(str(home))) and line:
+                found.append(line)
+    return found
+
+
+def test_ctrl_c_stops_everything_and_a_start_after_kill_9_brings_it_back(tmp_path: Path) -> None:
+    # Given a running system, killed without warning while it starts its second time
+    home = tmp_path / "home"
+    first = up(home, "--no-job")
+    read_until(first, "Ctrl-C stops")
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    before = json.loads((home / "credentials.json").read_text())
+
+    # When it is started again, and interrupted as a terminal does
+    second = up(home, "--no-job")
+    said = read_until(second, "Ctrl-C stops")
+    os.killpg(second.pid, signal.SIGINT)
+    rest, _ = second.communicate(timeout=90)
+
+    # Then it has come up with the same users, stops cleanly, and leaves no process behind
+    assert "one.search" in said
+    assert json.loads((home / "credentials.json").read_text()) == before
+    assert second.returncode == 0, rest
+    assert "everything is kept" in rest
+    assert children(home) == []
+
+
+def test_a_taken_port_is_named_and_nothing_is_left_running(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        process = up(tmp_path / "home", "--no-job", "--site-port", port)
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 3
+    assert f"port {port} (site) is in use" in said
+    assert "--site-port" in said
+    assert children(tmp_path / "home") == []
+
+
+def test_a_real_session_goes_from_the_rig_to_the_site(tmp_path: Path, shared_data: Path) -> None:
+    folder = shared_data / "rig_sessions" / "training_rig5.0.0"
+    process = up(tmp_path / "home", "--once", "--data", str(folder), "--timeout", "240")
+    said, _ = process.communicate(timeout=290)
+    assert process.returncode == 0, said
+    assert "task.trials Complete" in " ".join(said.split()), said
+    assert children(tmp_path / "home") == []
