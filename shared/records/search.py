@@ -564,10 +564,15 @@ def scan() -> dict[str, list[Row]]:
             elif isinstance(item, Document):
                 key = item.pk.split("#", 2)[2] if item.pk.startswith("DOC#") else item.id
                 rows[item.what].append({**item.body, "key": key, "_version": int(item.version)})
+            elif isinstance(item, Session):
+                rows["session"].append(
+                    {**item.row(), "key": item.id, "_version": int(item.version)}
+                )
             else:
-                kind = "session" if isinstance(item, Session) else "task"
-                row = item.row()
-                rows[kind].append({**row, "key": row["id"], "_version": int(item.version)})
+                from shared.records import tasks
+
+                row = tasks.row(item)
+                rows["task"].append({**row, "key": item.id, "_version": row["edition"]})
         if "LastEvaluatedKey" not in page:
             break
         arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
