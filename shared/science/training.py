@@ -454,7 +454,16 @@ def _day_windows(days: Sequence[_Unit], seed: int) -> tuple[list[Window], _Fits]
 
 
 def _own(units: Sequence[_Unit]) -> list[Counts]:
-    return [c for unit in units for c in (unit.counts, unit.counts_20, unit.counts_80)]
+    """Return the curves of each unit's own trials; training has no blocks to fit apart."""
+    return [
+        c
+        for unit in units
+        for c in (
+            (unit.counts,)
+            if unit.protocol == "training"
+            else (unit.counts, unit.counts_20, unit.counts_80)
+        )
+    ]
 
 
 def _judge(days: Sequence[_Unit], pooled: _Unit, fits: _Fits) -> Window:
@@ -612,8 +621,14 @@ def _never_falling(units: Sequence[_Unit], windows: Sequence[Window]) -> list[st
 def _row(
     session: Session, single: _Unit, unit: _Unit, window: Window, status: str, fits: _Fits
 ) -> dict[str, Any]:
-    found_20, found_80 = fits[id(unit.counts_20)], fits[id(unit.counts_80)]
-    biased = unit.protocol != "training"
+    blocks: dict[str, Any] = {"fit_20": None, "fit_80": None, "bias_shift": None}
+    if unit.protocol != "training":
+        found_20, found_80 = fits[id(unit.counts_20)], fits[id(unit.counts_80)]
+        blocks = {
+            "fit_20": found_20.as_dict(),
+            "fit_80": found_80.as_dict(),
+            "bias_shift": number(found_80.bias - found_20.bias),
+        }
     return {
         "date": session.date,
         "number": session.number,
@@ -627,9 +642,7 @@ def _row(
         "median_rt": number(median(single.rt)),
         "good_enough_for_brainwide_map": single.good_enough,
         "fit": fits[id(unit.counts)].as_dict(),
-        "fit_20": found_20.as_dict() if biased else None,
-        "fit_80": found_80.as_dict() if biased else None,
-        "bias_shift": number(found_80.bias - found_20.bias) if biased else None,
+        **blocks,
         "window": window.as_dict(),
     }
 

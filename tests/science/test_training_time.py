@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from lab.analyse import analyse as commands
+from lab.analyse import load_subject
+from lab.rig.simulate import simulate_session
+from shared.alf.io import save
 from shared.science.training_features import (
     FEATURES,
     CohortSession,
@@ -30,6 +35,8 @@ from shared.science.training_time import (
     cohort,
     quartile_of,
 )
+from shared.science.trials import extract_trials
+from shared.science.wheel import extract_wheel
 
 SESSIONS_ONLY = {
     *("RT_init", "RT_delta1", "disp_norm", "moves_time"),
@@ -301,6 +308,67 @@ def test_food_and_citric_acid():
     assert [food_of(lab) for lab in ("cortexlab", "angelakilab", "elsewhere")] == [18, 19, 20]
     assert is_citric("Water 2% Citric Acid")
     assert not is_citric("Hydrogel; Water 10% Sucrose")
+
+
+@pytest.fixture(scope="module")
+def simulated_tree(tmp_path_factory) -> Path:
+    """Five short days of one mouse, as raw files of a rig."""
+    root = tmp_path_factory.mktemp("tree")
+    for day in range(5):
+        simulate_session(
+            root / "fimbrialab" / "Subjects",
+            seed=0,
+            subject="SYN_001",
+            date=datetime.date(2024, 1, 8 + day),
+            n_trials=40 + day,
+            performance=0.5 + 0.1 * day,
+            lab="fimbrialab",
+        )
+    return root
+
+
+FACTS = {
+    "sex": "F",
+    "birth_date": "2023-10-01",
+    "restrictions": [["2024-01-01", 25.0]],
+    "waters": [["2024-01-09", "Water 10% Sucrose"]],
+}
+
+
+def test_raw_sessions_of_a_rig_give_all_twenty_features(simulated_tree):
+    folder = simulated_tree / "fimbrialab" / "Subjects" / "SYN_001"
+    row = subject_features(load_subject(folder, "fimbrialab", FACTS))
+    assert set(FEATURES) <= set(row)
+    assert all(np.isfinite(row[name]) for name in FEATURES)
+    assert (row["trials_init"], row["trials_sum"]) == (40, 210)
+    assert (row["weight_start"], row["weight_loss"]) == (24.0, 0.96)
+    assert (row["age_start"], row["weekend_water"]) == (99, 0.0)
+    assert 0 < row["disp_norm"] < 1
+    assert 10 < row["temperature_c"] < 40
+
+
+def test_extracted_sessions_give_the_same_features_as_raw_ones(simulated_tree, tmp_path):
+    folder = simulated_tree / "fimbrialab" / "Subjects" / "SYN_001"
+    copy = tmp_path / "SYN_001"
+    shutil.copytree(folder, copy)
+    for session_path in copy.glob("*/*"):
+        (session_path / "alf").mkdir()
+        for name, content in (extract_trials(session_path) | extract_wheel(session_path)).items():
+            save(session_path / "alf" / name, content)
+        (session_path / "raw_behavior_data" / "_iblrig_taskData.raw.jsonable").unlink()
+    raw, extracted = (
+        subject_features(load_subject(path, "fimbrialab", FACTS)) for path in (folder, copy)
+    )
+    assert extracted == pytest.approx(raw, nan_ok=True)
+
+
+def test_a_tree_of_too_few_mice_says_what_it_found(simulated_tree, tmp_path):
+    done = CliRunner().invoke(
+        commands,
+        ["training-time", "--sessions", str(simulated_tree), "--out", str(tmp_path / "out")],
+    )
+    assert done.exit_code == 1
+    assert "only 0 of 1 mice have a training time" in done.output
 
 
 # --- predictions -----------------------------------------------------------------------------
