@@ -34,8 +34,18 @@ SETTLE = timedelta(seconds=60)
 FOREVER = timedelta(days=uploads.OPEN_DAYS)
 
 
-def finalise(upload_id: str, *, now: datetime | None = None) -> str:
+def finalise(upload_id: str, *, by_event: bool = False, now: datetime | None = None) -> str:
     """Bring an upload to its end if all its files have arrived, or its time is over.
+
+    Parameters
+    ----------
+    upload_id
+        The upload.
+    by_event
+        Whether this is one of the many events of single files: then, while files are missing, the
+        table is not asked whether some need not come. The client's word that all is sent is.
+    now
+        The present moment.
 
     Returns
     -------
@@ -53,7 +63,10 @@ def finalise(upload_id: str, *, now: datetime | None = None) -> str:
     if upload.state in FINAL:
         return upload.state
     late = datetime.fromisoformat(upload.created) + FOREVER <= moment
-    if uploads.missing(document, upload, _registered(document)) and not late:
+    missing = uploads.missing(document, upload, {})
+    if missing and not by_event:
+        missing = uploads.missing(document, upload, _registered(document))
+    if missing and not late:
         return upload.state
     if not uploads.begin(upload, now=moment):
         return "busy"

@@ -36,8 +36,9 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
             reindex(message.get("after", ""))
             return
         for upload in uploads_of(message) - done:
-            finalise(upload)
-            done.add(upload)
+            finalise(upload, by_event="Records" in message)
+            if "Records" in message:
+                done.add(upload)
 
     return dict(
         process_partial_response(

@@ -6,6 +6,7 @@ that was taken for dead cannot interfere with the one that took over.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from functools import wraps
@@ -27,6 +28,10 @@ routes = Blueprint(__name__)
 
 CREDENTIALS_SECONDS = 3600
 """Life of a worker's credentials for its queue."""
+
+
+RECORD_BYTES = 2**20
+"""Longest run record; stored compressed, it must fit an item (400 KB) with the log."""
 
 
 def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,6 +141,8 @@ def complete(id: str) -> dict[str, Any]:
     record = body.get("run_record")
     if record is not None and not isinstance(record, dict):
         raise Invalid({"run_record": ["Expected a JSON object."]})
+    if len(json.dumps(record)) > RECORD_BYTES:
+        raise Invalid({"run_record": [f"Expected at most {RECORD_BYTES} bytes."]})
     elapsed = body.get("elapsed")
     if elapsed is not None and not isinstance(elapsed, int | float):
         raise Invalid({"elapsed": ["A valid number is required."]})

@@ -1,0 +1,153 @@
+"""The worker when things go wrong: time-outs, lost leases, bad inputs, refused outputs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lab.worker.agent import Worker, tidy
+from shared.records import sessions, tasks
+from tests.flow import DATE, SUBJECT
+
+pytestmark = pytest.mark.integration
+
+RAW = {
+    "raw_behavior_data/_iblrig_taskData.raw.jsonable": b"{}\n",
+    "raw_behavior_data/_iblrig_taskSettings.raw.json": b"{}",
+}
+
+
+@pytest.fixture
+def trials(system):
+    """A session with one waiting task."""
+    system.flow.upload(RAW)
+    (task,) = tasks.of_session(sessions.find(SUBJECT, DATE, 1).id)
+    return task
+
+
+@pytest.fixture
+def worker(system, tmp_path):
+    reports = []
+    agent = Worker(system.client("worker"), lease=5, folder=tmp_path, poll=2, tell=reports.append)
+    agent.reports = reports
+    return agent
+
+
+@pytest.fixture
+def instead(tmp_path, monkeypatch):
+    """Have a task's process do something else, without touching the worker."""
+
+    def do(code):
+        place = tmp_path / "site"
+        place.mkdir()
+        (place / "sitecustomize.py").write_text(
+            f"import os, time\nfrom pathlib import Path\nimport lab.tasks.behaviour as behaviour\n"
+            f"def trials(session, out, arguments):\n    {code}\nbehaviour.trials = trials\n"
+        )
+        monkeypatch.setenv("PYTHONPATH", str(place))
+
+    return do
+
+
+def the(trials):
+    return tasks.get(trials.id)
+
+
+def test_a_task_that_takes_too_long_is_stopped(worker, trials, instead):
+    instead("print('working', flush=True); time.sleep(60)")
+    tasks.patch(trials.id, {"time_out_secs": 4}, "test")
+    worker.forever(most=1)
+    assert the(trials).status == "Errored"
+    assert "Stopped after its time-out of 4 s." in the(trials).log
+    assert "working" in the(trials).log
+    assert worker.reports[0]["status"] == "Errored"
+
+
+def test_a_worker_that_lost_its_task_stops_it_and_says_nothing(worker, trials, instead):
+    instead("time.sleep(60)")
+    thread = threading.Thread(target=worker.forever, kwargs={"most": 1})
+    thread.start()
+    while the(trials).status != "Started":
+        pass
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    assert tasks.expire(the(trials), now=later)
+    thread.join(30)
+    assert not thread.is_alive()
+    assert (the(trials).status, int(the(trials).attempt)) == ("Waiting", 1)
+    assert worker.reports == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "words"),
+    [
+        ("raise ValueError('no trials')", "Errored", "ValueError: no trials"),
+        ("os._exit(7)", "Errored", "The process ended with code 7."),
+        ("return None", "Empty", ""),
+        ("return []", "Incomplete", "outputs are missing: alf/_ibl_trials.table.pqt"),
+    ],
+)
+def test_a_run_ends_as_the_task_ends(worker, trials, instead, code, status, words):
+    instead(code)
+    worker.forever(most=1)
+    assert the(trials).status == status
+    assert words in (the(trials).log or "")
+
+
+def test_refused_outputs_are_an_error_and_the_reasons_are_in_the_log(worker, trials, instead):
+    instead(
+        "p = out / 'alf' / '_ibl_trials.table.pqt'; p.parent.mkdir(); p.write_text('no table');"
+        " return [p]"
+    )
+    worker.forever(most=1)
+    assert the(trials).status == "Errored"
+    assert "Outputs were refused:\nalf/_ibl_trials.table.pqt: " in the(trials).log
+    assert set(RAW) == {item.path for item in sessions.datasets(trials.session)}
+
+
+def test_an_input_that_is_spoilt_is_found_out(system, worker, trials):
+    item = next(i for i in sessions.datasets(trials.session) if i.path.endswith(".jsonable"))
+    key = item.key(sessions.get(trials.session).folder)
+    system.flow.s3.put_object(Bucket=system.flow.bucket, Key=key, Body=b"[]\n")
+    worker.forever(most=1)
+    assert the(trials).status == "Errored"
+    assert "came with SHA-256" in the(trials).log
+
+
+def test_a_task_s_process_has_no_secrets(worker, trials, instead, monkeypatch):
+    monkeypatch.setenv("FORNIX_TOKEN", "secret")
+    instead("raise ValueError(sorted(n for n in os.environ if n.startswith(('AWS', 'FORNIX_T'))))")
+    worker.forever(most=1)
+    assert "ValueError: ['FORNIX_TABLE']" in the(trials).log
+
+
+def test_an_idle_worker_reads_nothing_of_the_table(system, worker):
+    from shared.records.table import metered
+
+    worker.once()  # has its credentials now
+    with metered() as meter:
+        assert worker.once() is None
+    assert meter.requests == 0
+
+
+def test_the_run_record_allows_the_run_to_be_repeated(system, worker, trials, instead):
+    instead("return []")
+    worker.forever(most=1)
+    record = json.loads(the(trials).run_record)
+    assert record["task"] == "task.trials"
+    assert record["command"].startswith("fornix task run task.trials")
+    assert {one["path"] for one in record["inputs"]} == set(RAW)
+    ids = {item.path: item.uuid for item in sessions.datasets(trials.session)}
+    assert {one["path"]: one["id"] for one in record["inputs"]} == ids
+    assert record["version"] == the(trials).version
+
+
+def test_what_killed_workers_left_is_cleared_away(tmp_path):
+    for name, pid in (("fornix-worker-dead", "999999999"), ("fornix-worker-alive", "1")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pid").write_text(pid)
+    (tmp_path / "fornix-worker-odd").mkdir()
+    assert tidy(tmp_path) == 1
+    assert not (tmp_path / "fornix-worker-dead").exists()
