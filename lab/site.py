@@ -29,6 +29,9 @@ DEMO_LABS: dict[str, dict[str, Any]] = {
 DAYS = 32
 """Training days of each simulated mouse."""
 
+PROBE_DAYS = 1
+"""At its end, days with a (simulated) recording."""
+
 
 @click.group()
 def site() -> None:
@@ -172,6 +175,7 @@ def _plan(sessions: int, seed: int) -> list[list[Any]]:
 def _simulate(tree: Path, seed: int, plan: list[Any]) -> int:
     """Simulate one mouse and keep what extraction makes of its raw sessions."""
     from lab.rig.simulate import simulate_mouse
+    from lab.rig.simulate_spikes import simulate_sorting, write_sorting
     from shared.science.trials import extract_trials, save
 
     first = plan[0]
@@ -185,6 +189,9 @@ def _simulate(tree: Path, seed: int, plan: list[Any]) -> int:
             folder = mouse / one.date.isoformat() / "001"
             (folder / "alf").mkdir(parents=True, exist_ok=True)
             save(extract_trials(truth.session), folder / "alf")
+            if one.day >= DAYS - PROBE_DAYS:
+                files = simulate_sorting(truth.table, seed=seed + one.day)
+                write_sorting(files, folder / "alf" / "probe00")
             settings = next(truth.session.glob("raw_behavior_data/_iblrig_taskSettings.raw.json"))
             about = json.loads(settings.read_text())
             shutil.rmtree(truth.session)

@@ -88,10 +88,10 @@ def nightly(context: Any) -> int:
 
 
 def snapshot() -> dict[str, Any]:
-    """Write the search snapshot."""
-    from shared.records import search
+    """Write the search snapshot, and from it the ONE client's cache tables."""
+    from shared.records import cache_tables, search
 
-    return search.write_snapshot()
+    return {"snapshot": search.write_snapshot(), "cache": cache_tables.build()}
 
 
 def _site(expected: Iterable[str] = ()) -> Any:

@@ -14,6 +14,7 @@ from shared.records import aws, documents, search, sessions, times
 from shared.records.errors import NotFound
 from shared.records.items import Dataset as DatasetItem
 from shared.records.items import Session as SessionItem
+from shared.results.probe import load_sorting
 from shared.results.source import Dataset, Lab, Session, Sorting, Subject, load_trials
 
 AT_ONCE = 8
@@ -77,7 +78,7 @@ class Records:
 
     def sorting(self, session: Session, collection: str) -> Sorting | None:
         """Return the sorted spikes in a collection."""
-        return None
+        return load_sorting(session, collection, self._bytes)
 
     def _bytes(self, dataset: Dataset) -> io.BytesIO:
         answer = aws.client("s3").get_object(Bucket=self.bucket, Key=dataset.location)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from shared.results import about, lists, pages, session, subject, tables, training_time
+from shared.results import about, lists, pages, probe, session, subject, tables, training_time
 from shared.results.html import Settings, safe_name
 from shared.results.source import (
     TRIALS,
@@ -31,6 +31,7 @@ from shared.results.source import (
     fingerprint,
     is_visible,
     public_datasets,
+    sortings,
 )
 from shared.results.store import (
     ATTEMPTS,
@@ -184,7 +185,7 @@ class Site:
                 touched |= {s.id for s in changed}
                 removed |= gone
                 written = self._write_sessions(changed, prints, trials)
-                self.store.delete(name for eid in sorted(gone) for name in pages.of_session(eid))
+                self._delete_sessions(gone)
                 sessions = {eid: written.get(eid) or known[eid] for eid in visible}
                 self._write_state(key, nickname, sessions, etag)
             except Conflict:
@@ -321,14 +322,48 @@ class Site:
         for one in sessions:
             content = contents.get(one.id, {})
             made_from = self._made_from(one, prints[one.id])
-            for key, body in pages.session(self.settings, one, content, made_from).items():
+            probes = self._write_probes(one, trials.get(one.id), made_from)
+            files = pages.session(self.settings, one, content, probes, made_from)
+            for key, body in files.items():
                 put(self.store, key, body)
             entries[one.id] = {
                 "print": prints[one.id],
                 "row": lists.session_row(one, content),
-                "day": subject.day(one, content),
+                "day": subject.day(one, content, probes),
             }
         return entries
+
+    def _write_probes(
+        self, one: Session, trials: pd.DataFrame | None, made_from: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Write the pages of a session's probes and units; return the rows of the probe list."""
+        columns = session.columns_of(trials) if trials is not None else None
+        rows = []
+        for collection in sortings(one):
+            try:
+                found = self.source.sorting(one, collection)
+            except (OSError, ValueError, KeyError) as error:
+                log.warning("spikes of %s in %s: %s", one.reference, collection, error)
+                continue
+            if found is None:
+                continue
+            content, units, drift = probe.contents(one, found, columns)
+            pid = probe.probe_id(one, collection)
+            files = pages.probe(
+                self.settings, one, pid, collection, content, units, drift, made_from
+            )
+            for key, body in files.items():
+                put(self.store, key, body)
+            rows.append(pages.probe_row(one, pid, collection, content))
+        return rows
+
+    def _delete_sessions(self, eids: Iterable[str]) -> None:
+        """Delete the pages of sessions, with those of their probes and units."""
+        for eid in sorted(eids):
+            names = pages.of_session(eid)
+            for prefix in pages.of_probes(eid):
+                names += self.store.names(prefix)
+            self.store.delete(names)
 
     def _trials(self, one: Session) -> pd.DataFrame | None:
         dataset = one.find(TRIALS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from shared.results.source import Session
+from shared.results.source import Session, sortings
 
 DICTIONARY = frozenset(
     {"lab", "subject", "protocol", "last_protocol", "project", "sex", "status", "line"}
@@ -48,7 +48,6 @@ def protocol(task_protocol: str) -> str:
 def session_row(session: Session, content: dict[str, Any]) -> dict[str, Any]:
     """Return a session's row of the session list."""
     summary = content.get("summary", {})
-    probes = {d.collection.split("/")[1] for d in session.datasets if _is_sorted(d.collection)}
     figures = ("n_trials", "performance", "performance_easy", "median_rt", "duration")
     return {
         "id": session.id,
@@ -59,7 +58,7 @@ def session_row(session: Session, content: dict[str, Any]) -> dict[str, Any]:
         "protocol": protocol(session.task_protocol),
         "project": ", ".join(session.projects),
         **{name: summary.get(name) for name in figures},
-        "n_probes": len(probes),
+        "n_probes": len(sortings(session)),
         "synthetic": int(session.synthetic),
     }
 
@@ -83,7 +82,3 @@ def columns(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, A
         else:
             out[name] = values
     return {"n": len(rows), "columns": out}
-
-
-def _is_sorted(collection: str) -> bool:
-    return collection.startswith("alf/probe")

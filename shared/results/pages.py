@@ -45,6 +45,19 @@ SUBJECT_COLUMNS = (
 )
 
 
+PROBE_COLUMNS = (
+    "id",
+    "date",
+    "lab",
+    "subject",
+    "name",
+    "n_units",
+    "n_good",
+    "n_spikes",
+    "synthetic",
+)
+
+
 def of_session(eid: str) -> list[str]:
     """Return the files of a session's page."""
     return [f"sessions/{safe_name(eid)}.html", session_data(eid), session_image(eid)]
@@ -96,8 +109,172 @@ def lab_data(lab: str) -> str:
     return f"data/labs/{safe_name(lab)}.json"
 
 
+def of_probes(eid: str) -> list[str]:
+    """Return what the names of all files of a session's probes and units start with."""
+    name = safe_name(eid)
+    return [f"{folder}/{name}-" for folder in ("probes", "data/probes", "units", "data/units")]
+
+
+def probe_row(one: Session, pid: str, collection: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Return a probe's row of the probe list."""
+    summary = content["summary"]
+    return {
+        "id": pid,
+        "session": one.id,
+        "date": one.date,
+        "lab": one.lab,
+        "subject": one.subject,
+        "name": " · ".join(collection.split("/")[1:]),
+        "n_units": summary["n_units"],
+        "n_good": summary["n_good"],
+        "n_spikes": summary["n_spikes"],
+        "synthetic": int(one.synthetic),
+    }
+
+
+def probe(
+    settings: Settings,
+    one: Session,
+    pid: str,
+    collection: str,
+    content: dict[str, Any],
+    units: Mapping[int, dict[str, Any]],
+    drift: bytes,
+    made_from: dict[str, Any],
+) -> dict[str, bytes]:
+    """Return the files of a probe's page and of its units'."""
+    name = safe_name(pid)
+    row = probe_row(one, pid, collection, content)
+    address, data, image = f"probes/{name}.html", f"data/probes/{name}.json", f"{name}.drift.png"
+    unit_page = f"units/{name}.html"
+    synthetic = "all" if one.synthetic else ""
+    about = {**row, "collection": collection, "number": one.number}
+    summary = content["summary"]
+    title = f"{one.subject} · {one.date} · {row['name']}"
+    crumbs = [
+        ("probes.html", "Probes"),
+        (of_subject(one.subject)[0], one.subject),
+        (of_session(one.id)[0], f"{one.date} · {one.number:03d}"),
+    ]
+    load = load_spikes(settings, one, collection)
+    body = (
+        facts(
+            [
+                ("Lab", one.lab),
+                ("Units", f"{summary['n_units']:,}"),
+                ("Good units", f"{summary['n_good']:,}"),
+                ("Spikes", f"{summary['n_spikes']:,}"),
+                ("Recording", f"{number(summary['duration'], 0)} min"),
+            ]
+        )
+        + figure(
+            "drift",
+            "Drift map",
+            wide=True,
+            note="Spikes by time and depth along the probe, darker where there are more.",
+        )
+        + figure(
+            "example",
+            "Around one trial",
+            note="Every spike by depth; shade is amplitude.",
+        )
+        + (
+            figure(
+                "peth",
+                "Response to the stimulus by depth",
+                note="Firing rate around stimulus onset, in standard deviations of the time "
+                "before it.",
+            )
+            if content["peth"]
+            else ""
+        )
+        + figure(
+            "units",
+            "Units",
+            wide=True,
+            note="Depth, amplitude and firing rate. Filled: passes all three single-unit "
+            "criteria (refractory period, noise cut-off, amplitude over 50 µV).",
+        )
+        + '<section><h2>Unit quality</h2><div id="list" data-kind="units"></div></section>'
+        + "<section><h2>Load exactly this</h2>"
+        + code(load, "Python code to load these spikes")
+        + _downloads([(data, "JSON"), (f"data/probes/{image}", "Drift map as PNG")])
+        + "</section>"
+        + _provenance(made_from)
+    )
+    files = {
+        data: encode({"probe": about, **content, "made_from": made_from}),
+        f"data/probes/{image}": drift,
+        address: page(
+            settings,
+            "probe",
+            address,
+            title,
+            body,
+            data={"src": data, "image": f"data/probes/{image}", "units": unit_page},
+            description=f"Sorted spikes of {title}",
+            crumbs=crumbs,
+            synthetic=synthetic,
+        ),
+    }
+    body = (
+        '<div class="found"><p id="which"></p><div class="pager">'
+        '<button type="button" id="previous">Previous unit</button>'
+        '<button type="button" id="next">Next unit</button></div></div>'
+        '<div id="facts"></div>'
+        '<div class="filters"><label>Aligned to, sorted by<select id="pair"></select></label>'
+        "</div>"
+        + figure("raster", "Raster", note="Each row a trial, each dot a spike.")
+        + figure(
+            "psth",
+            "Firing rate",
+            note="Mean and standard error over trials.",
+        )
+        + figure("autocorrelogram", "Autocorrelogram", note="Bins of 0.2 ms.")
+        + figure("waveform", "Waveform", note="Mean on the channels where it is largest.")
+        + figure("amplitudes", "Amplitude over the session", wide=True)
+        + "<section><h2>Load exactly this</h2>"
+        + code(load + "\nunit = spikes.clusters == CLUSTER", "Python code to load this unit")
+        + "</section>"
+    )
+    files[unit_page] = page(
+        settings,
+        "unit",
+        unit_page,
+        f"Units of {title}",
+        body,
+        data={
+            "src": data,
+            "folder": f"data/units/{name}/",
+        },
+        crumbs=[*crumbs, (address, row["name"])],
+        synthetic=synthetic,
+    )
+    for cluster, unit in units.items():
+        files[f"data/units/{name}/{cluster}.json"] = encode(unit)
+    return files
+
+
+def load_spikes(settings: Settings, one: Session, collection: str) -> str:
+    """Return Python code that loads a probe's sorted spikes with the ONE client."""
+    return "\n".join(
+        [
+            "from one.api import ONE",
+            "",
+            f'one = ONE(base_url="{settings.api_url}")' if settings.api_url else "one = ONE()",
+            f'eid = "{one.id}"  # {one.reference}',
+            f'spikes = one.load_object(eid, "spikes", collection="{collection}")',
+            f'clusters = one.load_object(eid, "clusters", collection="{collection}")',
+        ]
+    )
+
+
 def session(
-    settings: Settings, one: Session, content: dict[str, Any], made_from: dict[str, Any]
+    settings: Settings,
+    one: Session,
+    content: dict[str, Any],
+    probes: list[dict[str, Any]],
+    made_from: dict[str, Any],
 ) -> dict[str, bytes]:
     """Return the files of a session's page."""
     address, data, image = of_session(one.id)
@@ -128,6 +305,7 @@ def session(
             ]
         )
         + figures
+        + _probes(probes)
         + "<section><h2>Load exactly this</h2>"
         + code(load_session(settings, one), "Python code to load this session")
         + _downloads([(data, "JSON"), (image, "PNG")] if summary else [(data, "JSON")])
@@ -313,6 +491,7 @@ def indexes(
     files |= _subject_list(settings, rows, synthetic)
     files |= _lab_list(settings, by_lab, labs, synthetic)
     files |= _daily(settings, rows, synthetic)
+    files |= _probe_list(settings, rows)
     for name, of in by_lab.items():
         files |= lab(settings, labs.get(name, Lab(name)), of)
     return files
@@ -489,6 +668,27 @@ def _subject_list(
     }
 
 
+def _probe_list(settings: Settings, rows: list[dict[str, Any]]) -> dict[str, bytes]:
+    probes = sorted(
+        (probe for row in rows for probe in row["probes"]),
+        key=lambda probe: (probe["date"], probe["id"]),
+        reverse=True,
+    )
+    return {
+        "data/probes.json": encode(columns(probes, PROBE_COLUMNS)),
+        "probes.html": page(
+            settings,
+            "list",
+            "probes.html",
+            "Probes",
+            '<div id="list" data-kind="probes"></div>',
+            data={"src": "data/probes.json"},
+            plots=False,
+            synthetic=how_synthetic(probe["synthetic"] for probe in probes),
+        ),
+    }
+
+
 def _lab_list(
     settings: Settings,
     by_lab: Mapping[str, list[dict[str, Any]]],
@@ -583,6 +783,21 @@ def _session_figures() -> str:
             "fraction correct over thirty, and the probability of a stimulus on the left.",
         )
     )
+
+
+def _probes(probes: list[dict[str, Any]]) -> str:
+    if not probes:
+        return ""
+    rows = [
+        (
+            Link(f"{ROOT}probes/{safe_name(row['id'])}.html", row["name"]),
+            f"{row['n_units']:,}",
+            f"{row['n_good']:,}",
+            f"{row['n_spikes']:,}",
+        )
+        for row in probes
+    ]
+    return table(["Probe", "Units", "Good units", "Spikes"], rows, "Probes of this session")
 
 
 def _parameter_table(content: dict[str, Any]) -> str:

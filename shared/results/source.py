@@ -98,14 +98,13 @@ class Lab:
 
 @dataclass(frozen=True)
 class Sorting:
-    """One probe's sorted spikes, as loaded from its ONE files (times in s, depths in µm)."""
+    """One probe's sorted spikes, as loaded from its ONE files (s, V, µm)."""
 
     collection: str
     spikes: dict[str, np.ndarray]
     clusters: dict[str, np.ndarray]
     metrics: pd.DataFrame | None = None
     channels: dict[str, np.ndarray] = field(default_factory=dict)
-    waveforms: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -177,3 +176,22 @@ def public_datasets(session: Session) -> tuple[Dataset, ...]:
 def fingerprint(*parts: Any) -> str:
     """Return the SHA-256 of what an output is made from."""
     return hashlib.sha256(encode(parts)).hexdigest()
+
+
+def sortings(session: Session) -> list[str]:
+    """Return the collections of a session that hold sorted spikes."""
+    return sorted(
+        {
+            d.collection
+            for d in session.datasets
+            if d.public and d.collection.startswith("alf/") and attribute(d) == "spikes.times"
+        }
+    )
+
+
+def attribute(dataset: Dataset) -> str:
+    """Return ``object.attribute`` of a file name, without a namespace."""
+    name = dataset.name
+    if name.startswith("_"):
+        name = name.split("_", 2)[-1]
+    return ".".join(name.split(".")[:2])

@@ -104,7 +104,7 @@ class FolderStore:
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Yield all names that start with the prefix."""
-        start = self._path(prefix) if prefix.endswith("/") else self.folder
+        start = self._path(prefix.rpartition("/")[0]) if "/" in prefix else self.folder
         for path in sorted(start.rglob("*")):
             name = path.relative_to(self.folder).as_posix()
             if path.is_file() and name.startswith(prefix) and ".tmp-" not in path.name:

@@ -21,7 +21,7 @@ RECENT = 30
 """Sessions in the small pictures of the lists."""
 
 
-def day(session: Session, content: dict[str, Any]) -> dict[str, Any]:
+def day(session: Session, content: dict[str, Any], probes: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what the subject's page needs of one session, beside its row in the list."""
     summary = content.get("summary", {})
     return {
@@ -30,6 +30,7 @@ def day(session: Session, content: dict[str, Any]) -> dict[str, Any]:
         "task_protocol": session.task_protocol,
         "delay_start": session.delay_start,
         "median_rt_0": summary.get("median_rt_0"),
+        "probes": probes,
     }
 
 
@@ -194,6 +195,7 @@ def _row(
         "status": history.status or "",
         "days_to_trained": history.days_to_trained,
         "n_probes": int(np.sum([one["n_probes"] for one in days])),
+        "probes": [probe for _, entry in ordered for probe in entry["day"]["probes"]],
         "synthetic": int(any(entry["row"]["synthetic"] for _, entry in ordered)),
         "months": months,
     }

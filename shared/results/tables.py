@@ -71,7 +71,7 @@ def catalogue(sessions: list[dict[str, Any]], subjects: list[dict[str, Any]]) ->
     sessions, subjects : list of dict
         Rows of the lists.
     """
-    lists = {"recent", "recent_dates", "months"}
+    lists = {"recent", "recent_dates", "months", "probes"}
     about = [{k: v for k, v in row.items() if k not in lists} for row in subjects]
     files = {}
     for name, rows in (("sessions", sessions), ("subjects", about)):

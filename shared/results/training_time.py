@@ -33,7 +33,9 @@ def publish(
         From :func:`shared.science.training_time.analyse`, of public subjects only.
     """
     stem = f"data/training-time/{safe_name(name)}"
-    put(store, f"{stem}.json", encode(_short(result)))
+    # Predictions of mice in training are for the members of their labs.
+    public = {key: value for key, value in result.items() if key != "predictions"}
+    put(store, f"{stem}.json", encode(_short(public)))
     for kind in ("png", "svg"):
         put(store, f"{stem}.{kind}", figure2.draw(result, kind))
 

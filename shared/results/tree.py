@@ -17,6 +17,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pandas as pd
 
+from shared.results.probe import load_sorting
 from shared.results.source import Dataset, Lab, Session, Sorting, Subject, load_trials
 from shared.results.store import tag
 
@@ -56,11 +57,11 @@ class Tree:
 
     def trials(self, session: Session) -> pd.DataFrame | None:
         """Return the session's trials table."""
-        return load_trials(session, lambda dataset: BytesIO(Path(dataset.location).read_bytes()))
+        return load_trials(session, _open)
 
     def sorting(self, session: Session, collection: str) -> Sorting | None:
         """Return the sorted spikes in a collection."""
-        return None
+        return load_sorting(session, collection, _open)
 
     def _session(self, path: Path) -> Session:
         about = _json(path / "session.json")
@@ -97,6 +98,10 @@ class Tree:
                     tag(body),
                     location=str(path),
                 )
+
+
+def _open(dataset: Dataset) -> BytesIO:
+    return BytesIO(Path(dataset.location).read_bytes())
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+"""Simulated sorted spikes of a probe, in ONE files, for demonstrations and tests of the pages.
+
+Units fire at random, more around the events of the trials they are tuned to, and drift slowly
+along the probe. Nothing here is a model of a brain; all of it is synthetic.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+N_CHANNELS = 384
+EVENTS = ("stimOn_times", "firstMovement_times", "feedback_times")
+
+
+def simulate_sorting(
+    trials: pd.DataFrame, *, seed: int, n_units: int = 40
+) -> dict[str, np.ndarray]:
+    """Return the files of a probe's sorted spikes.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Trials table (ONE convention); events in s.
+    seed : int
+    n_units : int
+
+    Returns
+    -------
+    dict of array
+        By file name: spikes (times s, clusters, amps V, depths µm), clusters (channels, depths,
+        waveforms V, waveformsChannels), channels (localCoordinates µm).
+    """
+    rng = np.random.default_rng(seed)
+    end = float(np.nanmax(trials["response_times"])) + 10
+    depths = np.sort(rng.uniform(60, 3780, n_units))
+    volts = rng.lognormal(np.log(90e-6), 0.45, n_units)
+    parts: list[tuple[np.ndarray, ...]] = []
+    for unit in range(n_units):
+        times = _fire(rng, rng.lognormal(1.2, 0.8), end)
+        event = EVENTS[unit % len(EVENTS)]
+        if event in trials:
+            times = np.concatenate([times, _respond(rng, trials, event, side=unit % 4)])
+        times = np.sort(times[(times > 0) & (times < end)])
+        times = times[np.diff(times, prepend=-1) > 2e-3]
+        sway = 25 * np.sin(times / end * 5) + rng.normal(0, 6, times.size)
+        amps = volts[unit] * rng.normal(1, 0.14, times.size).clip(0.3)
+        parts.append((times, np.full(times.size, unit), amps, depths[unit] + sway))
+    times, clusters, amps, at = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(times, kind="stable")
+    y = np.arange(N_CHANNELS) // 2 * 20.0
+    coordinates = np.column_stack([np.tile([16.0, 48.0, 0.0, 32.0], N_CHANNELS // 4), y])
+    nearest = np.abs(y[None] - depths[:, None]).argmin(axis=1)
+    around = np.clip(nearest[:, None] + np.arange(-8, 8), 0, N_CHANNELS - 1)
+    shape = _shape()
+    fall = np.exp(-np.abs(y[around] - depths[:, None]) / 45)
+    waveforms = shape[None, :, None] * fall[:, None, :] * volts[:, None, None]
+    return {
+        "spikes.times.npy": times[order],
+        "spikes.clusters.npy": clusters[order].astype(np.int32),
+        "spikes.amps.npy": amps[order],
+        "spikes.depths.npy": at[order],
+        "clusters.channels.npy": nearest.astype(np.int32),
+        "clusters.depths.npy": depths,
+        "clusters.waveforms.npy": waveforms.astype(np.float32),
+        "clusters.waveformsChannels.npy": around.astype(np.int32),
+        "channels.localCoordinates.npy": coordinates,
+    }
+
+
+def write_sorting(files: dict[str, Any], folder: Path) -> None:
+    """Write the files of :func:`simulate_sorting` into a collection's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        np.save(folder / name, content)
+
+
+def _fire(rng: np.random.Generator, rate: float, end: float) -> np.ndarray:
+    return rng.uniform(0, end, rng.poisson(rate * end))
+
+
+def _respond(rng: np.random.Generator, trials: pd.DataFrame, event: str, side: int) -> np.ndarray:
+    """Return extra spikes in the 300 ms after an event, stronger on the unit's own side."""
+    at = trials[event].to_numpy(float)
+    right = trials["contrastRight"].notna().to_numpy()
+    strength = np.where(right == (side % 2 == 0), 9.0, 2.5)
+    count = rng.poisson(np.where(np.isfinite(at), strength, 0))
+    start = np.repeat(np.nan_to_num(at), count)
+    return start + 0.05 + rng.gamma(2.0, 0.06, start.size)
+
+
+def _shape() -> np.ndarray:
+    """Return a spike of 82 samples at 30 kHz: a trough at a third, then a slow hump."""
+    t = (np.arange(82) - 27) / 30
+    return -np.exp(-((t / 0.13) ** 2)) + 0.35 * np.exp(-(((t - 0.42) / 0.25) ** 2))
