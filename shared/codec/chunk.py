@@ -139,8 +139,8 @@ def fit(samples: NDArray[np.generic], level: Level) -> Model:
     time_residual(rows, replace(time, segment=rows.shape[1]), residual)
     space = fit_space(residual, level.terms, level.lags)
     shifts, offsets = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
-    scratch = np.empty((2, rows.shape[1]), rows.dtype)
-    row = np.empty((1, rows.shape[1]), rows.dtype)
+    scratch = np.empty((2, residual.shape[1]), rows.dtype)
+    row = np.empty((1, residual.shape[1]), rows.dtype)
     for channel, terms in enumerate(space_terms(space, rows.dtype)):
         predict_row(residual, channel, terms, space.shift, scratch, row[0])
         shifts[channel], offsets[channel] = _choose_scale(row, length)
@@ -153,14 +153,15 @@ def _sparse_values(samples: NDArray[np.generic]) -> NDArray[np.generic] | None:
     Converters of few bits are often stored stretched to 16: the values in use are then few, and
     their ranks code much shorter than they do. The excerpt decides whether to look closer.
     """
-    pieces = np.concatenate([samples[piece] for piece in excerpt(*samples.shape)]).ravel()
-    some = np.unique(pieces)
+    pieces = np.concatenate([samples[piece] for piece in excerpt(*samples.shape)])
+    some, counts = _count_values(pieces)
     if len(some) < 3:
         return None
-    low, high = np.percentile(pieces, [5, 95])
+    below = np.cumsum(counts)
+    low, high = some[np.searchsorted(below, below[-1] * np.array([0.05, 0.95]))]
     inside = np.count_nonzero((some >= low) & (some <= high))
-    span = float(high) - float(low) + 1
-    if span < 16 or inside > 0.6 * span or len(pieces) < 8 * inside:
+    span = int(high) - int(low) + 1
+    if span < 16 or inside > 0.6 * span or pieces.size < 8 * inside:
         return None
     table = values_in_use(samples)
     if len(table) > 1 << 15 or samples.size < 8 * len(table):
@@ -171,17 +172,28 @@ def _sparse_values(samples: NDArray[np.generic]) -> NDArray[np.generic] | None:
 
 def values_in_use(samples: NDArray[np.generic]) -> NDArray[np.generic]:
     """Return the different values of a chunk, sorted."""
+    return _count_values(samples)[0]
+
+
+def _count_values(
+    samples: NDArray[np.generic],
+) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
+    """Return the different values, sorted, and how often each occurs."""
     if samples.dtype.itemsize > 2:
-        return np.unique(samples)
-    flat = np.ascontiguousarray(samples).view(np.uint16).ravel()
-    used = np.flatnonzero(np.bincount(flat, minlength=1 << 16)).astype(np.uint16)
-    return np.sort(used.view(samples.dtype))
+        return np.unique(samples, return_counts=True)
+    flat = np.ascontiguousarray(samples).view(np.uint16).reshape(-1)
+    counts = np.bincount(flat, minlength=1 << 16)
+    if samples.dtype.kind == "i":
+        counts = np.roll(counts, 1 << 15)
+    used = np.flatnonzero(counts)
+    return (used + np.iinfo(samples.dtype).min).astype(samples.dtype), counts[used]
 
 
 def _choose_baseline(rows: Ints) -> Ints:
     """Return what to subtract from each channel: nothing, unless many stand well off zero."""
-    means = np.rint(rows.mean(axis=1))
-    off = np.abs(means) > 2 * rows.std(axis=1) + 16
+    some = rows[:, :: max(1, rows.shape[1] // 512)].astype(np.float64)
+    means = np.rint(some.mean(axis=1))
+    off = np.abs(means) > 2 * some.std(axis=1) + 16
     return np.where(off, means, 0).astype(rows.dtype) if off.mean() > 0.25 else rows[:0, 0].copy()
 
 
@@ -191,7 +203,7 @@ def _choose_scale(piece: Ints, length: int) -> tuple[int, int]:
     `length` is the number of samples that will share the scale, and a Huffman table.
     """
     some = piece.reshape(-1)[:: max(1, piece.size // 2048)].astype(np.int64)
-    centre = int(np.median(some))
+    centre = round(float(some.mean()))
     some -= centre
     size = float(np.abs(some).mean()) + 0.01
     if size < 5:  # well within a byte

@@ -35,7 +35,7 @@ class Level:
 
 LEVELS = {
     "fast": Level((DIFFERENCE, LEAK), (DIFFERENCE, LEAK, *NARROW), 0, False),
-    "default": Level((DIFFERENCE, LEAK, *NARROW), (DIFFERENCE, LEAK, *NARROW, *WIDE), 4, False),
+    "default": Level((DIFFERENCE, LEAK, *NARROW), (DIFFERENCE, LEAK, *NARROW, *WIDE), 5, True),
     "high": Level(
         (DIFFERENCE, LEAK, *NARROW, *WIDE), (DIFFERENCE, LEAK, *NARROW, *WIDE), 8, True
     ),

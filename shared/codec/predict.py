@@ -26,6 +26,8 @@ TILE = 1024
 HISTORY = 64
 #: Fraction bits of taps whose products are summed in twice the sample's width.
 WIDE_SHIFT = 12
+#: So many products of integers up to 63 sum up exactly in single precision.
+EXACT_PRODUCTS = 4096
 #: Channels on which the kind of time model is chosen.
 VOTERS = 32
 #: Bits per sample a further neighbour must save to be worth its arithmetic.
@@ -306,7 +308,7 @@ def excerpt(length: int, channels: int = MANY_CHANNELS) -> list[slice]:
 
     Recordings of few channels give longer excerpts: they need more samples for as sure a fit.
     """
-    pieces, size = (8, 512) if channels >= MANY_CHANNELS else (16, 1024)
+    pieces, size = (16, 512) if channels >= MANY_CHANNELS else (16, 1024)
     if length <= pieces * size:
         return [slice(start, min(start + size, length)) for start in range(0, length, size)]
     starts = np.linspace(0, length - size, pieces).astype(int)
@@ -348,16 +350,18 @@ def fit_time(
         for order in sorted({candidate.order for candidate in candidates})
         for even in ((True, False) if len(samples) < MANY_CHANNELS else (True,))
     ]
-    fits = {kind: _autocorrelation(pieces, *kind, lags) for kind in kinds}
     ballot = [np.ascontiguousarray(piece[voters]) for piece in pieces]
-    best: tuple[float, TimeModel] | None = None
-    for candidate, fit in _shortlist(candidates, fits, voters):
-        model = _fit_taps(fit, candidate, samples.dtype, segment)
-        cost = _cost(ballot, replace(model, taps=model.taps[voters])) + candidate.toll
+    fits = {kind: _autocorrelation(ballot, *kind, lags) for kind in kinds}
+    best: tuple[float, Candidate, bool] | None = None
+    for candidate, even in _shortlist(candidates, fits):
+        model = _fit_taps(fits[candidate.order, even], candidate, samples.dtype, segment)
+        cost = _cost(ballot, model) + candidate.toll
         if best is None or cost < best[0]:
-            best = (cost, model)
+            best = (cost, candidate, even)
     assert best is not None  # candidates is never empty
-    return best[1]
+    _, candidate, even = best
+    fit = _autocorrelation(pieces, candidate.order, even, candidate.width + 1)
+    return _fit_taps(fit, candidate, samples.dtype, segment)
 
 
 def _cost(pieces: list[Ints], model: TimeModel) -> float:
@@ -414,8 +418,7 @@ def _solve(correlation: Floats, width: int) -> tuple[Floats, Floats]:
 def _shortlist(
     candidates: tuple[Candidate, ...],
     fits: dict[tuple[int, bool], tuple[Floats, Floats]],
-    voters: slice,
-) -> list[tuple[Candidate, tuple[Floats, Floats]]]:
+) -> list[tuple[Candidate, bool]]:
     """Keep of each family the candidate that promises most, to be tried in earnest."""
     families: dict[tuple[int, bool, bool, bool], tuple[float, Candidate]] = {}
     for (order, even), (correlation, _) in fits.items():
@@ -425,11 +428,11 @@ def _shortlist(
             family = (order, even, candidate.wide, candidate.width > 0)
             promise = candidate.toll
             if candidate.width:
-                left = _solve(correlation[voters], candidate.width)[1]
+                left = _solve(correlation, candidate.width)[1]
                 promise += 0.5 * float(np.log2(left).mean())
             if family not in families or promise < families[family][0]:
                 families[family] = (promise, candidate)
-    return [(candidate, fits[family[:2]]) for family, (_, candidate) in families.items()]
+    return [(candidate, family[1]) for family, (_, candidate) in families.items()]
 
 
 def _fit_taps(
@@ -486,16 +489,14 @@ def fit_space(residual: Ints, terms: int, lags: bool) -> SpaceModel:
     pieces = [residual[:, piece] for piece in excerpt(length)]
     sample = np.concatenate(pieces, axis=1).astype(np.float32)
     sample -= np.rint(sample.mean(axis=1, keepdims=True))
-    # Residuals are brought to about 16 steps and clipped at 63: sums of 4096 products of such
-    # integers are exact in single precision, so the fit is the same whatever the BLAS does, and
-    # spikes and artefacts do not govern it.
+    # Residuals are brought to about 16 steps and clipped at 63: sums of their products are then
+    # exact in single precision, so the fit is the same whatever the BLAS does, and spikes and
+    # artefacts do not govern it.
     size = np.abs(sample).mean(axis=1) * 1.25
     scale = np.exp2(np.rint(np.log2(16 / np.maximum(size, 1e-3)))).astype(np.float32)
     sample = np.clip(np.rint(sample * scale[:, None]), -63, 63)
-    correlations = [sample @ sample.T]
-    for lag in (1, 2) if lags else ():
-        correlations.append(sample[:, :-lag] @ sample[:, lag:].T)
-    chosen, weights, counts = _pursue([c.astype(np.float64) for c in correlations], terms)
+    correlations = [_products(sample, lag) for lag in (range(3) if lags else range(1))]
+    chosen, weights, counts = _pursue(correlations, terms)
     here = np.arange(channels)[:, None]
     weights = weights * scale[here - chosen[..., 0]] / scale[:, None]
     load = np.abs(weights).sum(axis=1) * size * 8 + 1
@@ -510,6 +511,16 @@ def fit_space(residual: Ints, terms: int, lags: bool) -> SpaceModel:
         chosen[..., 1][used].astype(np.int8),
         scaled[used],
     )
+
+
+def _products(sample: NDArray[np.float32], lag: int) -> Floats:
+    """Return the sums of products of all pairs of channels, the second `lag` samples later."""
+    total = np.zeros((len(sample), len(sample)))
+    for start in range(0, sample.shape[1], EXACT_PRODUCTS):
+        early = sample[:, start : start + EXACT_PRODUCTS]
+        late = sample[:, start + lag : start + lag + EXACT_PRODUCTS]
+        total += early[:, : late.shape[1]] @ late.T
+    return total
 
 
 def _pursue(

@@ -99,7 +99,7 @@ class Reader:
         self._cache: OrderedDict[int, Samples] = OrderedDict()
         self._coming: dict[int, Future[bytes]] = {}
         self._lock = threading.RLock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._pools: dict[str, ThreadPoolExecutor] = {}
         self._last = -1
 
     # ---- numpy's face ----
@@ -183,18 +183,34 @@ class Reader:
         if not 0 <= start <= stop <= self.shape[0]:
             raise IndexError(f"samples {start} to {stop} of {self.shape[0]}")
         first, last = self._chunks_of(start, stop)
-        if out is None and last - first == 1:
-            samples = self.chunk(first)
-            offset = self.index.bounds[first]
-            piece = samples[start - offset : stop - offset]
-            return piece.copy()
+        bounds = self.index.bounds
+        if out is None and last == first + 1 and (start, stop) == (bounds[first], bounds[last]):
+            with self._lock:
+                held = self._cache.get(first)
+            return self._decode(first) if held is None else held.copy()
         if out is None:
             out = np.empty((stop - start, self.shape[1]), self.dtype)
-        for number, samples in self._decode_range(first, last):
-            low, high = self.index.bounds[number], self.index.bounds[number + 1]
+
+        def place(number: int) -> None:
+            low, high = bounds[number], bounds[number + 1]
             a, b = max(start, low), min(stop, high)
+            # Who reads whole chunks seldom wants them twice; parts of them are kept.
+            whole = (a, b) == (low, high)
+            samples = self._decode_once(number) if whole else self.chunk(number)
             out[a - start : b - start] = samples[a - low : b - low]
+
+        if self._threads == 1 or last - first < 2:
+            for number in range(first, last):
+                place(number)
+        else:
+            list(self._workers("decode").map(place, range(first, last)))
         return out
+
+    def _decode_once(self, number: int) -> Samples:
+        """Return a chunk that nobody keeps: valid until this thread decodes another."""
+        with self._lock:
+            held = self._cache.get(number)
+        return self._decode(number, scratch=True) if held is None else held
 
     def _chunks_of(self, start: int, stop: int) -> tuple[int, int]:
         """Return the chunks that hold samples `start` to `stop`."""
@@ -284,36 +300,29 @@ class Reader:
             for ahead in range(number + 1, min(number + 1 + self._read_ahead, self.n_chunks)):
                 if ahead not in self._coming and ahead not in self._cache:
                     start, stop = self.index.offsets[ahead], self.index.offsets[ahead + 1]
-                    self._coming[ahead] = self._workers().submit(self.source.read, start, stop)
+                    fetching = self._workers("fetch").submit(self.source.read, start, stop)
+                    self._coming[ahead] = fetching
 
     @property
     def n_chunks(self) -> int:
         """Number of chunks."""
         return self.index.n_chunks
 
-    def _workers(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            workers = max(self._threads, self._read_ahead)
-            self._pool = ThreadPoolExecutor(workers, thread_name_prefix="fornix-codec")
-        return self._pool
-
-    def _decode_range(self, first: int, last: int) -> Iterator[tuple[int, Samples]]:
-        """Decode chunks in order, by threads where there are several."""
-        if self._threads == 1 or last - first < 2:
-            for number in range(first, last):
-                yield number, self.chunk(number)
-            return
-        for start in range(first, last, self._threads):
-            numbers = range(start, min(start + self._threads, last))
-            yield from zip(numbers, self._workers().map(self.chunk, numbers), strict=True)
+    def _workers(self, kind: str) -> ThreadPoolExecutor:
+        """Return the threads that decode, or those that fetch: who decodes may wait for a fetch."""
+        with self._lock:
+            if kind not in self._pools:
+                count = self._threads if kind == "decode" else self._read_ahead
+                self._pools[kind] = ThreadPoolExecutor(count, f"fornix-codec-{kind}")
+            return self._pools[kind]
 
     # ---- context ----
 
     def close(self) -> None:
         """Let go of the file and the threads."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        for pool in self._pools.values():
+            pool.shutdown(cancel_futures=True)
+        self._pools.clear()
         self._cache.clear()
         close = getattr(self.source, "close", None)
         if close is not None:
@@ -375,7 +384,7 @@ def open(  # noqa: A001 - the natural name, used as codec.open
     path: str | Path,
     *,
     sidecar: str | Path | None = None,
-    threads: int = 1,
+    threads: int | None = None,
     read_ahead: int | None = None,
     cache_bytes: int = CACHE_BYTES,
 ) -> Any:
@@ -387,8 +396,8 @@ def open(  # noqa: A001 - the natural name, used as codec.open
         An address may be presigned; then the index is read from the footer, or from `sidecar`.
     sidecar : path or str, optional
         The index (`.eh` or `.ch`), where it is not beside the file under its name.
-    threads : int
-        Decode this many chunks at once when several are read.
+    threads : int, optional
+        Decode this many chunks at once when several are read: by default up to four.
     read_ahead : int, optional
         Chunks fetched ahead when reading forward: by default 1 for addresses, 0 for files.
     cache_bytes : int
@@ -410,6 +419,7 @@ def open(  # noqa: A001 - the natural name, used as codec.open
     distant = text.startswith(("http://", "https://"))
     source: Any = remote.RemoteFile(text) if distant else LocalFile(Path(path))
     ahead = read_ahead if read_ahead is not None else int(distant)
+    threads = min(4, os.cpu_count() or 1) if threads is None else threads
     options = {"threads": threads, "read_ahead": ahead, "cache_bytes": cache_bytes}
     try:
         if source.name.endswith(".cbin"):
@@ -453,7 +463,7 @@ class ReaderSource:
         self._open()
 
     def _open(self) -> None:
-        self.reader = open(self.path, cache_bytes=0)
+        self.reader = open(self.path, threads=1)
         self.shape, self.dtype = self.reader.shape, self.reader.dtype
         self.sample_rate: float | None = self.reader.sample_rate
         self.facts: dict[str, object] = {}
@@ -475,7 +485,7 @@ class Decoding:
 
     def __init__(self, path: Path, sidecar: Path | None, target: Path, offset: int) -> None:
         self.arguments = (path, sidecar, target, offset)
-        self.reader = open(path, sidecar=sidecar, cache_bytes=0)
+        self.reader = open(path, sidecar=sidecar, threads=1)
         self.target, self.offset = target, offset
         self.handle = os.open(target, os.O_WRONLY | getattr(os, "O_BINARY", 0))
 
@@ -545,7 +555,7 @@ def decompress(
     if salvage:
         return _salvage(source, target, progress)
     given = Path(sidecar) if sidecar is not None else None
-    with open(source, sidecar=given, cache_bytes=0) as reader:
+    with open(source, sidecar=given, threads=1) as reader:
         header = b""
         if target.suffix == ".npy":
             header = _npy_header(reader.shape, reader.dtype)
@@ -635,7 +645,7 @@ def verify(
 
     problems: list[str] = []
     try:
-        reader = open(source, cache_bytes=0)
+        reader = open(source, threads=1)
     except CodecError as error:
         problems.append(str(error))
         if str(source).endswith(".cbin"):
