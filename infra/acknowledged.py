@@ -47,6 +47,13 @@ def acknowledge(stack: FornixStack) -> None:
             "it rises with a domain and certificate of the deploying laboratory's.",
         },
     )
+    _accept(
+        stack.monitoring.topic,
+        {
+            "Serverless-SNSRedrivePolicy": "An e-mail that cannot be delivered is of no use "
+            "later; the alarm itself stays on the dashboard."
+        },
+    )
     for name, function in stack.functions.all.items():
         _accept(
             function,

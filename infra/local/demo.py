@@ -22,7 +22,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
-from rich.table import Table
 
 from infra.local.cloud import CloudError
 from infra.local.home import Home
@@ -387,13 +386,10 @@ def exists(url: str) -> bool:
 
 def report(home: Home, console: Console, jobs: list[Job]) -> None:
     """Print what became of each session."""
-    table = Table(title="Sessions", title_justify="left")
-    for column in ("session", "tasks", "page"):
-        table.add_column(column, overflow="fold")
     for job in jobs:
         tasks = ", ".join(f"{name} {status}" for name, status in sorted(job.tasks.items()))
-        table.add_row(job.name, tasks, page_of(home, job))
-    console.print(table)
+        console.print(f"[bold]{job.name}[/bold]  {tasks}", soft_wrap=True)
+        console.print(f"  {page_of(home, job)}", soft_wrap=True)
 
 
 def describe(home: Home, console: Console) -> None:

@@ -37,9 +37,9 @@ def statements(stack: Template, role: str) -> list[dict[str, Any]]:
 
 
 def test_cdk_nag_finds_nothing_that_is_not_accepted_with_a_reason(synthesized: Path) -> None:
+    # Only packs with findings report; that they run at all is the next test's matter.
     report = json.loads((synthesized / "validation-report.json").read_text())
-    assert {r["pluginName"] for r in report["pluginReports"]} >= {"AwsSolutions", "Serverless"}
-    assert [r for r in report["pluginReports"] if r["conclusion"] != "success"] == []
+    assert [r["pluginName"] for r in report["pluginReports"] if r["conclusion"] != "success"] == []
 
 
 def test_an_unaccepted_finding_fails_the_synthesis(tmp_path: Path) -> None:
