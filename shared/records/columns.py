@@ -176,7 +176,11 @@ class Coded:
         texts = self.values
         if self.is_json:
             texts = [None if value is None else json.dumps(_thaw(value)) for value in self.values]
-        return pa.DictionaryArray.from_arrays(codes, pa.array(texts, pa.string()))
+        # Parquet has None only among the codes, not among the values.
+        missing = np.array([value is None for value in texts], bool)
+        codes = pa.array(self.codes.astype(np.int32), mask=missing[self.codes])
+        some = ["" if value is None else value for value in texts]
+        return pa.DictionaryArray.from_arrays(codes, pa.array(some, pa.string()))
 
     @property
     def nbytes(self) -> int:

@@ -134,7 +134,7 @@ def test_protected_files_answer_with_the_details_that_clients_act_on(api: Api, e
 
 def test_other_content_resets_what_is_known_of_the_file(api: Api, eid: str) -> None:
     (row,) = api.ok(**register(api, "alf/spikes.times.npy"))
-    changed = {"hashes": ["ee" * 16], "name": None, "filesizes": [7]}
+    changed = {"hashes": ["ee" * 16], "name": None, "filesizes": [7], "exists": False}
     (again,) = api.ok(**register(api, "alf/spikes.times.npy", **changed))
     assert again["id"] == row["id"]
     assert again["file_size"] == 7

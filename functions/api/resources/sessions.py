@@ -338,11 +338,14 @@ def _show_detail(shown: Body, row: Row, call: Call) -> Body:
 
 
 def downloadable(item: Dataset, repositories: Mapping[str, Row]) -> bool:
-    """Return whether a repository for everybody has the file, once there is any such."""
+    """Return whether a repository for everybody may have the file, once there is any such.
+
+    A file of which nobody said where it is (exists None) is shown; one known to be absent is not.
+    """
     if not any(each.get("globus_is_personal") is False for each in repositories.values()):
         return True
     return any(
-        record[1]
+        record[1] is not False
         and (
             record[0] is None or not (repositories.get(record[0]) or {}).get("globus_is_personal")
         )

@@ -96,6 +96,9 @@ def _scope(call: Call, tag: str | None) -> str:
 def _info(call: Call, tag: str | None) -> dict[str, Any]:
     scope = _scope(call, tag)
     about = cache_tables.info(scope)
+    if about is None and tag is None:  # the schedule has not run yet
+        cache_tables.build()
+        about = cache_tables.info(scope)
     if about is None:
         raise ApiError(404, "The cache tables have not been made yet.")
     scheme, _, rest = call.base_url.partition("://")

@@ -250,7 +250,7 @@ def _datasets(
     return new
 
 
-def _records(body: Mapping[str, Any], target: Target) -> list[tuple[str, bool]]:
+def _records(body: Mapping[str, Any], target: Target) -> list[tuple[str, bool | None]]:
     """Return the repositories that files are on or will be, each with whether they are there.
 
     Raises
@@ -283,6 +283,9 @@ def _records(body: Mapping[str, Any], target: Target) -> list[tuple[str, bool]]:
         if named not in known:
             raise refuse(f"name: There is no data repository {named!r}.")
         wanted[str(named)] = True
+    if not named and exists and not server_only:
+        # Nobody said where the files are: not known to be there, nor known to be absent.
+        return [(name, None) for name in wanted]
     return [(name, there and exists) for name, there in wanted.items()]
 
 

@@ -1,0 +1,248 @@
+"""The search index against a plain model of it, in every form its rows may have."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.records import changes, documents, search, sessions, times
+from shared.records.changes import Changed
+from shared.records.columns import Columns, read_parquet
+from shared.records.items import Dataset
+from shared.records.search import Table, sort_key
+from shared.records.table import metered
+from shared.records.where import LOOKUPS, Either, Where
+
+NAMES = ["a", "B", "b", "alpha", "Beta", "x y", "é", ""]
+scalars = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from(NAMES))
+rows_ = st.fixed_dictionaries(
+    {
+        "text": st.one_of(st.none(), st.sampled_from(NAMES)),
+        "n": st.one_of(st.none(), st.integers(-5, 5)),
+        "flag": st.booleans(),
+        "many": st.lists(st.sampled_from(NAMES), max_size=3),
+        "json": st.one_of(st.none(), st.dictionaries(st.sampled_from("ab"), scalars, max_size=2)),
+        "file_size": st.one_of(st.none(), st.integers(0, 4)),
+    }
+)
+LISTS = ("in", "range")
+plain = st.sampled_from([name for name in LOOKUPS if name not in (*LISTS, "test", "isnull")])
+
+
+@st.composite
+def wheres(draw: Any) -> Where:
+    field = draw(st.sampled_from(["text", "n", "flag", "many", "json", "file_size", "absent"]))
+    path = (draw(st.sampled_from("ab")),) if field == "json" else ()
+    negate = draw(st.booleans())
+    kind = draw(st.sampled_from(["plain", "in", "range", "isnull"]))
+    if kind == "plain":
+        return Where(field, draw(plain), draw(scalars), negate, path)
+    if kind == "in":
+        return Where(field, "in", draw(st.lists(scalars, max_size=3)), negate, path)
+    if kind == "range":
+        low, high = sorted(draw(st.tuples(st.integers(-5, 5), st.integers(-5, 5))))
+        return Where(field, "range", [low, high], negate, path)
+    return Where(field, "isnull", draw(st.booleans()), negate, path)
+
+
+def keyed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "id": f"{i:04d}", "key": f"{i:04d}"} for i, row in enumerate(rows)]
+
+
+def types(row: dict[str, Any]) -> dict[str, type]:
+    return {name: type(value) for name, value in row.items()}
+
+
+def columns(rows: list[dict[str, Any]], order: tuple[str, ...]) -> Columns:
+    return Columns.of(rows, order, lambda row: str(row["key"]), ("key",))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(rows_, max_size=12), st.lists(wheres(), max_size=3), st.booleans())
+def test_columns_select_what_the_same_conditions_select_row_by_row(
+    rows: list[dict[str, Any]], conditions: list[Where], either: bool
+) -> None:
+    rows = keyed(rows)
+    if either and conditions:
+        conditions = [Either(value=conditions)]
+    table = columns(rows, ("key",))
+    wanted = [r["key"] for r in rows if all(w.on_rows()(r) for w in conditions)]
+    found = table.matching(conditions)
+    assert [row["key"] for row in table.pick(found, ["key"])] == wanted
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(rows_, max_size=12))
+def test_rows_come_back_from_columns_and_from_parquet(rows: list[dict[str, Any]]) -> None:
+    rows = keyed(rows)
+    order = ("-text", "n", "key")
+    table = columns(rows, order)
+    read = read_parquet(
+        io.BytesIO(table.to_parquet()), frozenset(), order, lambda row: str(row["key"]), ("key",)
+    )
+    wanted = sorted(rows, key=lambda row: sort_key(row, order))
+    for each in (table, read):
+        found = each.pick(each.matching(()))
+        assert found == wanted
+        assert [types(row) for row in found] == [types(row) for row in wanted]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(rows_, max_size=10),
+    st.lists(st.tuples(st.integers(0, 14), st.one_of(st.none(), rows_)), max_size=25),
+    wheres(),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_any_moment_is_shown_as_it_was_whatever_order_changes_arrive_in(
+    base: list[dict[str, Any]],
+    writes: list[tuple[int, dict[str, Any] | None]],
+    where: Where,
+    large: bool,
+    shuffle: random.Random,
+) -> None:
+    # Given a snapshot, as rows or as columns
+    start = keyed(base)
+    order = ("n", "key")
+    state = {row["key"]: row for row in start}
+
+    def load() -> Any:
+        return columns(start, order) if large else search.Rows("thing", start, order)
+
+    table = Table("thing", load, "2024-01-01T00:00:00.000000")
+    table.order = order
+    # When records are written, changed and deleted, one second after the other
+    log, moments = [], []
+    for second, (number, row) in enumerate(writes, 1):
+        key = f"{number:04d}"
+        at = changes.stamp(dt.datetime(2024, 1, 1, 0, 0, second, tzinfo=dt.UTC))
+        log.append(Changed(at, "thing", key, second, {**row, "id": key} if row else None))
+        if row:
+            state[key] = {**row, "id": key, "key": key}
+        else:
+            state.pop(key, None)
+        moments.append((at, dict(state)))
+    # and the feed is read in any order, some of it twice
+    shuffle.shuffle(log)
+    for change in [*log, *log[: len(log) // 2]]:
+        table.apply(change)
+    # Then each moment, and now, shows what was there, in order, by pages from any rank
+    for at, wanted in [*moments, (None, state)]:
+        expected = sorted(
+            (row for row in wanted.values() if where.on_rows()(row)),
+            key=lambda row: sort_key(row, order),
+        )
+        found = table.select([where], as_of=at)
+        assert len(found) == len(expected)
+        keys = [row["key"] for row in expected]
+        assert [row["key"] for row in found.all()] == keys
+        middle = len(keys) // 2
+        assert [row["key"] for row in found.page(middle, 2)] == keys[middle : middle + 2]
+        assert found.values("text") == {row["text"] for row in expected}
+
+
+@pytest.fixture
+def lab(table: str) -> None:
+    search.forget()
+    documents.create("lab", "fimbrialab", {"timezone": "UTC"}, who="admin")
+    documents.create("subject", "FI_001", {"nickname": "FI_001", "lab": "fimbrialab"}, who="admin")
+
+
+def new_session(number: int, **values: Any) -> str:
+    start = f"2024-07-01T{number % 24:02d}:00:00"
+    return sessions.create(
+        subject="FI_001", start_time=start, number=number, who="anna", **values
+    ).id
+
+
+def shown() -> list[int]:
+    search.begin()
+    return [row["number"] for row in search.table("session").select().all()]
+
+
+def test_a_reader_sees_every_write_that_came_before_by_one_query(lab: None) -> None:
+    new_session(1)
+    assert shown() == [1]
+    eid = new_session(2)
+    with metered() as cost:
+        assert shown() == [2, 1]
+    assert cost.by_operation.keys() == {"Query"}
+    assert cost.requests <= 2  # two around midnight
+    sessions.update(eid, {"number": 7}, who="anna")
+    assert shown() == [7, 1]
+    sessions.delete(eid, who="anna")
+    assert shown() == [1]
+
+
+def test_another_process_without_a_snapshot_scans_and_then_follows_the_feed(lab: None) -> None:
+    eid = new_session(1)
+    sessions.register_datasets(
+        eid, [Dataset.of(eid, f"alf/a{i}.times.npy") for i in range(60)], manifest="m"
+    )
+    sessions._stage([Dataset.of(eid, "alf/unfinished.times.npy")], "dead")
+    other = search.Index()
+    other.catch_up()
+    assert len(other.table("dataset").select()) == 60
+    new_session(2)
+    other.catch_up()
+    assert len(other.table("session").select()) == 2
+
+
+def test_what_a_slow_writer_commits_late_is_not_lost(lab: None) -> None:
+    eid = new_session(1)
+    index = search.Index()
+    index.catch_up()
+    # Given a writer whose clock is half a minute behind
+    late = changes.change("session", eid, 9_999_999_999_999, {"id": eid, "number": 5})
+    late.sk = changes.stamp(times.now() - dt.timedelta(seconds=30)) + "#late"
+    late.save()
+    index.catch_up()
+    assert index.table("session").get(eid)["number"] == 5
+    # and an older version that arrives after it changes nothing
+    older = changes.change("session", eid, 3, {"id": eid, "number": 6})
+    older.save()
+    index.catch_up()
+    assert index.table("session").get(eid)["number"] == 5
+
+
+def test_many_changes_are_folded_and_a_token_still_shows_its_moment(
+    lab: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "SMALL", 2)
+    monkeypatch.setattr(changes, "OVERLAP", dt.timedelta(0))
+    for number in range(1, 4):
+        new_session(number)
+    search.begin()
+    table = search.table("session")
+    before = search.moment()
+    assert len(table.select()) == 3
+    for number in range(4, 12):
+        new_session(number)
+    search.begin()
+    assert len(search.table("session").select()) == 11
+    assert not table._now.overlay  # folded
+    assert [row["number"] for row in table.select(as_of=before).all()] == [3, 2, 1]
+    new_session(12)
+    assert shown()[0] == 12
+
+
+def test_lookups_never_fail_on_values_of_another_type() -> None:
+    odd = [None, True, 0, 1.5, "", "x", "é", [], {"a": 1}, "2024-01-01"]
+    for name, make in LOOKUPS.items():
+        if name == "test":
+            continue
+        for wanted in odd:
+            argument = {
+                "in": [w for w in odd if not isinstance(w, (list, dict))],
+                "range": ["a", "b"],
+            }.get(name, wanted)
+            test = make(argument)
+            assert {type(test(value)) for value in odd} == {bool}, (name, json.dumps(wanted))
