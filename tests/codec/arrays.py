@@ -21,6 +21,17 @@ def recording(samples: int = 3000, channels: int = 20, seed: int = 0) -> np.ndar
     return traces
 
 
+def bursts(samples: int = 9000, channels: int = 3) -> np.ndarray:
+    """Smooth noise with loud stretches and full-scale jumps."""
+    rng = np.random.default_rng(4)
+    noise = np.cumsum(np.cumsum(rng.normal(0, 3, (samples, channels)), axis=0) * 0.02, axis=0)
+    noise += rng.normal(0, 2, noise.shape)
+    noise[3000:4500] += rng.normal(0, 300, (1500, channels))
+    traces = np.clip(np.rint(noise), -32768, 32767).astype("int16")
+    traces[6000:6003] = [[-32768], [32767], [-32768]]
+    return traces
+
+
 def adversarial(dtype: str = "int16") -> dict[str, np.ndarray]:
     """Arrays that break codecs: extremes, degenerate shapes, sparse alphabets, odd memory."""
     rng = np.random.default_rng(1)

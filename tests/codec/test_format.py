@@ -1,0 +1,91 @@
+"""FORMAT.md suffices to write a decoder: one was written from it, and reads what we write."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from shared import codec
+from shared.codec import chunk, container
+from shared.codec.levels import LEVELS
+from tests.codec import fuzz, golden, plain_decoder
+from tests.codec.arrays import DTYPES, adversarial, arrays, bursts, recording
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_adversarial_files(tmp_path: Path, dtype: str, level: str) -> None:
+    for number, (name, samples) in enumerate(adversarial(dtype).items()):
+        if number % len(LEVELS) != list(LEVELS).index(level):
+            continue  # the plain decoder is slow: each array meets one level
+        samples = samples[:2100, :8]
+        codec.compress(
+            samples, tmp_path / "a.ebin", sample_rate=100, chunk_length=2080, level=level,
+            overwrite=True,
+        )
+        got = plain_decoder.decode_file((tmp_path / "a.ebin").read_bytes())
+        np.testing.assert_array_equal(got, samples, err_msg=name)
+
+
+@settings(max_examples=25, deadline=None)
+@given(arrays())
+def test_drawn_chunks(samples: np.ndarray) -> None:
+    samples = samples[:200]
+    for level in ("default", "high"):
+        coded = chunk.encode(samples, LEVELS[level])
+        if coded.mode == chunk.CODED:
+            meta = plain_decoder.unpack(coded.meta)
+            kind = samples.dtype.newbyteorder("<").str
+            got = plain_decoder.decode_rows(meta, coded.body, *samples.shape, kind)
+            np.testing.assert_array_equal(got, samples)
+
+
+def test_every_feature_of_the_format_is_met() -> None:
+    """The arrays above are no use if they never reach some branch of the format."""
+    met: set[str] = set()
+    cases = [*adversarial("int16").values(), *adversarial("int32").values()]
+    cases += [*adversarial("uint16").values(), recording(3000, 40), bursts()]
+    for samples in cases:
+        coded = chunk.encode(samples, LEVELS["default"])
+        if coded.mode == chunk.RAW:
+            met.add("stored")
+            continue
+        head = chunk.META.unpack(plain_decoder.unpack(coded.meta)[: chunk.META.size])
+        kind, flags, _, width, _, size, _, segment, part, group, terms, _, _ = head
+        met |= {f"kind {kind}", f"order {flags & 1}", f"width {size}"}
+        met |= {name for bit, name in ((2, "wide"), (4, "baseline"), (8, "wrapping")) if flags & bit}
+        met |= {"taps"} if width > 1 else set()
+        met |= {"parts"} if part else set()
+        met |= {"groups"} if group > 1 else set()
+        met |= {"terms"} if terms else set()
+        met |= {"segments"} if segment < len(samples) else set()
+    assert met == {
+        "stored", "kind 0", "kind 1", "kind 2", "order 0", "order 1", "width 2", "width 4",
+        "wide", "baseline", "wrapping", "taps", "parts", "groups", "terms", "segments",
+    }  # fmt: skip
+
+
+def test_parts_and_wrapping(tmp_path: Path) -> None:
+    codec.compress(bursts(), tmp_path / "a.ebin", sample_rate=1000)
+    got = plain_decoder.decode_file((tmp_path / "a.ebin").read_bytes())
+    np.testing.assert_array_equal(got, bursts())
+
+
+def test_version_1_files_stay_readable() -> None:
+    """Given a file of version 1, it decodes to the same samples for ever.
+
+    It was written once and is kept. If this fails the format has changed, and needs a new version.
+    """
+    for got in (read(golden.VERSION_1), plain_decoder.decode_file(golden.VERSION_1)):
+        assert got.shape == (700, 5)
+        assert hashlib.sha256(got.astype("<i2").tobytes()).hexdigest() == golden.SAMPLES_SHA256
+
+
+def read(data: bytes) -> np.ndarray:
+    source = fuzz.Bytes(data)
+    with codec.Reader(source, container.read_footer(source)) as reader:
+        return np.asarray(reader)
