@@ -309,11 +309,13 @@ class Site:
     ) -> dict[str, Any]:
         """Write the pages of sessions; return their entries in the subject's state."""
         ready = []
+        columns: dict[str, session.Columns] = {}
         for one in sessions:
             frame = self._trials(one)
             if frame is not None and len(frame):
                 trials[one.id] = frame
-                ready.append((one, frame))
+                columns[one.id] = session.columns_of(frame)
+                ready.append((one, columns[one.id]))
         contents = {
             one.id: content
             for (one, _), content in zip(ready, session.contents(ready), strict=True)
@@ -322,7 +324,7 @@ class Site:
         for one in sessions:
             content = contents.get(one.id, {})
             made_from = self._made_from(one, prints[one.id])
-            probes = self._write_probes(one, trials.get(one.id), made_from)
+            probes = self._write_probes(one, columns.get(one.id), made_from)
             files = pages.session(self.settings, one, content, probes, made_from)
             for key, body in files.items():
                 put(self.store, key, body)
@@ -334,10 +336,9 @@ class Site:
         return entries
 
     def _write_probes(
-        self, one: Session, trials: pd.DataFrame | None, made_from: dict[str, Any]
+        self, one: Session, trials: session.Columns | None, made_from: dict[str, Any]
     ) -> list[dict[str, Any]]:
         """Write the pages of a session's probes and units; return the rows of the probe list."""
-        columns = session.columns_of(trials) if trials is not None else None
         rows = []
         for collection in sortings(one):
             try:
@@ -347,7 +348,7 @@ class Site:
                 continue
             if found is None:
                 continue
-            content, units, drift = probe.contents(one, found, columns)
+            content, units, drift = probe.contents(one, found, trials)
             pid = probe.probe_id(one, collection)
             files = pages.probe(
                 self.settings, one, pid, collection, content, units, drift, made_from

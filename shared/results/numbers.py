@@ -27,7 +27,10 @@ def column(values: ArrayLike, decimals: int) -> list[Any]:
             return array.astype(int).tolist()
         pairs = zip(array.tolist(), finite.tolist(), strict=True)
         return [int(value) if ok else None for value, ok in pairs]
-    listed = np.round(array, decimals).tolist()
-    if not finite.all():
-        listed = [v if ok else None for v, ok in zip(listed, finite.tolist(), strict=True)]
-    return [int(v) if v is not None and v.is_integer() else v for v in listed]
+    rounded_ = np.round(array, decimals)
+    if np.array_equal(rounded_, np.trunc(rounded_), equal_nan=True):
+        return column(array, 0)
+    listed = rounded_.tolist()
+    if finite.all():
+        return listed
+    return [v if ok else None for v, ok in zip(listed, finite.tolist(), strict=True)]

@@ -20,13 +20,13 @@ ROLLING_CORRECT = 30
 """Trials in the rolling fraction correct."""
 
 
-def contents(sessions: Sequence[tuple[Session, pd.DataFrame]]) -> list[dict[str, Any]]:
+def contents(sessions: Sequence[tuple[Session, Columns]]) -> list[dict[str, Any]]:
     """Return what each session's page draws, all curves of all sessions fitted in one go.
 
     Parameters
     ----------
-    sessions : sequence of (Session, DataFrame)
-        With its trials table (ONE convention), at least one trial.
+    sessions : sequence of (Session, dict of array)
+        With the columns of its trials table (ONE convention), at least one trial.
 
     Returns
     -------
@@ -34,10 +34,8 @@ def contents(sessions: Sequence[tuple[Session, pd.DataFrame]]) -> list[dict[str,
         JSON-ready: `summary`, `blocks` (see :func:`shared.science.behaviour.session_plots`) and
         `trials`, one entry per trial in each column.
     """
-    read = [columns_of(trials) for _, trials in sessions]
     plots = behaviour.session_plots(
-        (trials, protocol(session.task_protocol))
-        for trials, (session, _) in zip(read, sessions, strict=True)
+        (trials, protocol(session.task_protocol)) for session, trials in sessions
     )
     return [
         {
@@ -45,16 +43,16 @@ def contents(sessions: Sequence[tuple[Session, pd.DataFrame]]) -> list[dict[str,
             "blocks": plot["blocks"],
             "trials": _trials(trials, plot),
         }
-        for trials, plot in zip(read, plots, strict=True)
+        for (_, trials), plot in zip(sessions, plots, strict=True)
     ]
 
 
 def columns_of(trials: pd.DataFrame) -> Columns:
     """Return a table's numeric columns as arrays of float by their names."""
     return {
-        str(name): trials[name].to_numpy(float, na_value=np.nan)
-        for name in trials.columns
-        if pd.api.types.is_numeric_dtype(trials[name]) or pd.api.types.is_bool_dtype(trials[name])
+        str(name): np.asarray(values, float)
+        for name, values in trials.items()
+        if values.dtype.kind in "biuf"
     }
 
 
@@ -75,8 +73,11 @@ def _summary(trials: Columns, plot: dict[str, Any]) -> dict[str, Any]:
 
 
 def _trials(trials: Columns, plot: dict[str, Any]) -> dict[str, Any]:
-    correct = pd.Series(trials["feedbackType"] == 1, dtype=float)
-    rolling = correct.rolling(ROLLING_CORRECT, min_periods=ROLLING_CORRECT).mean()
+    correct = trials["feedbackType"] == 1
+    rolling = np.full(correct.size, np.nan)
+    if correct.size >= ROLLING_CORRECT:
+        window = np.ones(ROLLING_CORRECT) / ROLLING_CORRECT
+        rolling[ROLLING_CORRECT - 1 :] = np.convolve(correct, window, mode="valid")
     return {
         "contrast": column(behaviour.contrasts(trials), 2),
         "choice": column(trials["choice"], 0),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,21 +30,26 @@ def pack(
     prints : mapping of str
         By session id, the fingerprint of what its trials are; kept in the file's metadata.
     """
-    frames = []
-    for eid in sorted(trials, key=lambda e: (sessions[e]["row"]["date"], e)):
-        row = sessions[eid]["row"]
-        frame = trials[eid].reset_index(drop=True)
-        about = {
-            "session": eid,
-            "session_date": row["date"],
-            "session_number": row["number"],
-            "task_protocol": sessions[eid]["day"]["task_protocol"],
-        }
-        frames.append(frame.assign(**about))
-    joined = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*_ABOUT])
-    for name in _ABOUT:
-        joined[name] = joined[name].astype("category" if name != "session_number" else "int32")
+    order = sorted(trials, key=lambda e: (sessions[e]["row"]["date"], e))
+    joined = pd.DataFrame()
+    if order:
+        joined = pd.concat([trials[eid] for eid in order], ignore_index=True)
+    code = np.repeat(np.arange(len(order)), [len(trials[eid]) for eid in order])
+    rows = [sessions[eid]["row"] for eid in order]
+    about = {
+        "session": order,
+        "session_date": [row["date"] for row in rows],
+        "session_number": [row["number"] for row in rows],
+        "task_protocol": [sessions[eid]["day"]["task_protocol"] for eid in order],
+    }
+    # Written once per session and repeated by number: dictionary columns.
+    repeated = {
+        name: pa.DictionaryArray.from_arrays(pa.array(code, pa.int32()), pa.array(values))
+        for name, values in about.items()
+    }
     table = pa.Table.from_pandas(joined, preserve_index=False)
+    for name, values in repeated.items():
+        table = table.append_column(name, values)
     metadata = {**(table.schema.metadata or {}), _PRINTS: json.dumps(dict(prints)).encode()}
     out = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(metadata), out, compression="zstd")
