@@ -65,11 +65,21 @@ class Call:
         return data
 
     @cached_property
+    def content_type(self) -> str:
+        """Content type of the body; JSON unless said."""
+        return self.request.headers.get("content-type") or "application/json"
+
+    @property
+    def is_form(self) -> bool:
+        """Whether the body is a form, whose values are all text."""
+        return not self.content_type.startswith("application/json")
+
+    @cached_property
     def data(self) -> Any:
         """The body, of any JSON type."""
         raw = self.request.raw_body or b""
         raw = raw.encode() if isinstance(raw, str) else raw
-        kind = self.request.headers.get("content-type") or "application/json"
+        kind = self.content_type
         if not raw.strip():
             return {}
         if kind.startswith("application/x-www-form-urlencoded"):

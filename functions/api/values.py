@@ -186,7 +186,8 @@ def _datetime(spec: Field, value: Any, call: Call) -> str:
 
 
 def _json(spec: Field, value: Any, call: Call) -> Any:
-    if isinstance(value, str) and value.strip()[:1] in ("{", "["):
+    """Return JSON as it came; a form has it as text."""
+    if call.is_form and isinstance(value, str) and value.strip()[:1] in ("{", "["):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):

@@ -164,7 +164,8 @@ def dataset_body(session: Session | None, item: Dataset, known: Repositories, ca
         "data_format": item.data_format,
         "collection": item.collection or None,
         "session": call.url(f"/sessions/{session.id}") if session else None,
-        "file_size": None if item.file_size is None else int(item.file_size),
+        # The client cannot load a file of size null; 0 means unknown.
+        "file_size": int(item.file_size or 0),
         "hash": item.hash,
         "version": item.version,
         "experiment_number": int(session.number) if session else None,
