@@ -250,7 +250,8 @@ def _reference(
     if not rest or (len(rest) == 1 and rest[0] in PUBLIC_LOOKUPS):
         lookup = rest[0] if rest else "exact"
         if lookup == "isnull" or value is None:
-            return Where(head, "isnull", value is None or bool(value), negated)
+            wanted = True if value is None else _fit("isnull", value, whole)
+            return Where(head, "isnull", wanted, negated)
         if other.key != "id" and lookup in ("exact", "in"):
             # A name's record may be meant by its id.
             wanted = value if isinstance(value, list) else [value]

@@ -263,6 +263,7 @@ class Table:
         self._now = _Generation(None, at)
         self._before: _Generation | None = None
         self._compacted_until = ""
+        self._of_session: dict[str, set[str]] = {}
 
     @property
     def base(self) -> Base:
@@ -277,6 +278,10 @@ class Table:
         if any(each.version == change.version for each in versions):
             return
         row = change.row
+        owner = change.key.partition("|")[0] if self.kind == "dataset" else None
+        owner = owner or (change.key if self.kind == "session" else (row or {}).get("session"))
+        if owner:
+            self._of_session.setdefault(owner, set()).add(change.key)
         if row is not None and self.kind != "dataset":
             row = {**row, "key": change.key, "_version": change.version}
         versions.append(_Version(change.at, change.version, row))
@@ -290,9 +295,14 @@ class Table:
         place = base.find(key)
         return base.pick(_one(base, place))[0] if place >= 0 else None
 
-    def touched(self, prefix: str) -> bool:
-        """Return whether the feed has named a key that begins so since the snapshot."""
-        return any(key.startswith(prefix) for key in self._now.overlay)
+    def newest(self, session: str) -> dict[str, tuple[int, Row | None]]:
+        """Return the last version and row of what the feed lately said of a session's records."""
+        found = {}
+        for key in self._of_session.get(session, ()):
+            if versions := self._now.overlay.get(key):
+                last = max(versions, key=lambda each: each.version)
+                found[key] = (last.version, last.row)
+        return found
 
     def select(
         self,
@@ -383,6 +393,9 @@ class Table:
         else:
             base = now.base.replace(kept, fresh)
         rest = {key: versions for key, versions in now.overlay.items() if key not in old}
+        self._of_session = {
+            owner: left for owner, keys in self._of_session.items() if (left := keys & rest.keys())
+        }
         self._before, self._now = now, _Generation(base, at, rest)
 
 

@@ -1,0 +1,118 @@
+"""What requests cost: modules imported, requests to the table, capacity units."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from shared.records import search, sessions, tasks
+from shared.records.items import Dataset
+from shared.records.table import metered
+from tests.api.conftest import Api
+
+HASH = "0123456789abcdef0123456789abcdef"
+HEAVY = {"boto3", "numpy", "pandas", "pyarrow", "scipy", "aws_lambda_powertools", "requests"}
+
+
+def test_the_api_imports_nothing_heavy() -> None:
+    code = "import json, sys, functions.api.app; print(json.dumps(sorted(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    modules = set(json.loads(shown.stdout))
+    assert not modules & HEAVY
+    ours = {name for name in modules if name.split(".")[0] in ("functions", "shared")}
+    assert {name.split(".")[1] for name in ours if name.startswith("functions.")} == {"api"}
+    # Everything beside our own, PynamoDB's, botocore's and Chalice's is the standard library
+    roots = {name.partition(".")[0] for name in modules}
+    third = {
+        name
+        for name in roots - set(sys.stdlib_module_names)
+        if not name.startswith("_") and not name.startswith("__editable__")
+    }
+    assert third <= {
+        *("functions", "shared", "chalice", "pynamodb", "botocore", "urllib3", "jmespath"),
+        "certifi",
+        *("dateutil", "six", "typing_extensions", "sitecustomize", "distutils-precedence"),
+    }
+
+
+@pytest.fixture
+def eid(api: Api) -> str:
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": "001"}
+    return api.ok("POST", "/sessions", body)["id"]
+
+
+def fill(eid: str, n: int) -> None:
+    files = [
+        Dataset.of(
+            eid,
+            f"alf/probe0{i % 2}/object{i:03d}.times.npy",
+            dataset_type="spikes.times",
+            data_format="npy",
+            file_size=1_000_000 + i,
+            hash=HASH,
+            sha256=HASH * 2,
+            rows=1000,
+            created_by="fimbrialab_member",
+            version="1.2.3",
+        )
+        for i in range(n)
+    ]
+    sessions.register_datasets(eid, files, manifest="m")
+
+
+def test_a_session_with_150_datasets_and_5_tasks_costs_at_most_240_write_units(
+    api: Api,
+) -> None:
+    with metered() as cost:
+        body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "projects": ["demo"]}
+        eid = api.ok("POST", "/sessions", body)["id"]
+        fill(eid, 150)
+        for level in range(5):
+            fields = {"name": f"task{level}", "executable": "task.trials", "level": level}
+            tasks.create(eid, "fimbrialab", fields)
+    reads = ("GetItem", "Query", "BatchGetItem", "Scan")
+    writes = {name: units for name, units in cost.by_operation.items() if name not in reads}
+    assert sum(writes.values()) <= 240, writes
+
+
+def test_the_detail_of_a_session_with_150_datasets_is_one_query_of_8_units(
+    api: Api, eid: str
+) -> None:
+    fill(eid, 150)
+    api.ok("GET", f"/sessions/{eid}")
+    with metered() as cost:
+        shown = api.ok("GET", f"/sessions/{eid}")
+    assert len(shown["data_dataset_session_related"]) == 150
+    # One query is the session; the token and the change feed are looked at besides.
+    assert cost.by_operation.keys() == {"GetItem", "Query"}
+    search.begin()
+    with metered() as caught_up:
+        search.table("session")
+    with metered() as detail:
+        sessions.session_and_datasets(eid)
+    assert (detail.requests, detail.units <= 8) == (1, True)
+    assert cost.requests == 1 + caught_up.requests + 1
+    assert cost.by_operation["Query"] <= 8 + caught_up.units
+
+
+def test_a_list_is_answered_from_memory(api: Api, eid: str) -> None:
+    api.ok("GET", "/sessions")
+    with metered() as cost:
+        api.ok("GET", "/sessions?subject=FI_001&date_range=2024-01-01,2025-01-01")
+    assert cost.by_operation["GetItem"] == 1.0  # the token
+    assert cost.requests <= 3  # and the feed, of two days around midnight
+
+
+@pytest.mark.parametrize(("n", "most"), [(1, 12), (10, 12)])
+def test_registering_files_takes_few_requests_however_many_they_are(
+    api: Api, eid: str, n: int, most: int
+) -> None:
+    names = [f"alf/#2024-08-01#/spikes.times{i}.npy" for i in range(n)]
+    body = {"path": "FI_001/2024-07-01/001", "filenames": names, "name": "aws_fimbrialab"}
+    api.ok("POST", "/revisions", {"name": "2024-08-01"})
+    with metered() as cost:
+        api.ok("POST", "/register-file", body)
+    assert cost.requests <= most

@@ -1,0 +1,185 @@
+"""The language of ``?django=``: what it means, and that nothing hostile gets through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from functions.api import filters
+from functions.api.errors import ApiError
+from functions.api.filters import BadFilter, literal, parse
+from functions.api.resources import RESOURCES
+from shared.records.search import Rows, Selection
+from shared.records.where import Where
+
+UUID = "cf264653-2deb-44cb-aa84-89b82507028a"
+
+
+def nothing(kind: str, wheres: list[Where]) -> Selection:
+    """A look-up of related records that knows none; it still tries the conditions."""
+    for where in wheres:
+        where.on_rows()({})
+    return Selection(Rows(kind, [], ("id",)), [], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("None", None),
+        ("true", True),
+        ("False", False),
+        ("3", 3),
+        ("-2.5e3", -2500.0),
+        ("2024-07-01", "2024-07-01"),
+        ("'3'", "3"),
+        ("plain text", "plain text"),
+        ("('a',)", ["a"]),
+        ("('a', 'b')", ["a", "b"]),
+        ("['a', \"it's\", 3, None]", ["a", "it's", 3, None]),
+        ("[a, b]", ["a", "b"]),
+        ("[]", []),
+        ("1_000", "1_000"),
+        ("__import__", "__import__"),
+    ],
+)
+def test_literals(text: str, value: Any) -> None:
+    assert literal(text) == value
+
+
+def test_pairs_and_negation_and_commas_in_brackets() -> None:
+    assert parse("subject__nickname,KS,~users__in,['a', 'b'],n_trials__gte,3") == [
+        ("subject__nickname", "KS", False),
+        ("users__in", ["a", "b"], True),
+        ("n_trials__gte", 3, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("subject", "has no value"),
+        ("a,b,c", "has no value"),
+        ("pk__in,('a'", "is not closed"),
+        ("pk__in,'a')", "closes nothing"),
+        ("id__in,[['a']]", "list within a list"),
+        ("id,not-a-uuid", "not a valid UUID"),
+        ("subject__password,x", "no such field"),
+        ("users__password__startswith,pbkdf", "no such field"),
+        ("lab__users__token,x", "no such field"),
+        ("subject__nickname__regex,a+$", "is not one of"),
+        ("start_time__date__year__gte,3", "is not one of"),
+        ("subject__nickname__contains,[a]", "takes one value"),
+        ("number__range,3", "two values"),
+        ("subject__isnull,maybe", "True or False"),
+        ("__class__,x", "is not the name of a field"),
+        ("subject.nickname,x", "is not the name of a field"),
+        ("a b,x", "is not the name of a field"),
+        (",".join(["number,1"] * 41), "More than 40"),
+        ("number__in,[" + ",".join("1" * 1 for _ in range(2001)) + "]", "More than 2000"),
+        ("narrative," + "x" * 20_001, "longer than"),
+        ("__".join(["parent_session"] * 9) + "__number,1", "too many relations"),
+    ],
+)
+def test_what_is_not_of_the_language_is_named(query: str, words: str) -> None:
+    with pytest.raises(BadFilter) as caught:
+        filters.conditions(RESOURCES["sessions"], query, nothing)
+    assert words in caught.value.body["django"][0]
+
+
+FORMS = [
+    ("sessions", f"pk,{UUID}"),
+    ("sessions", f"pk__in,('{UUID}',)"),
+    ("sessions", "location__name__icontains,ephys"),
+    ("sessions", "json__SESSION_DELAY_START__gte,900"),
+    ("sessions", "start_time__lte,2024-01-01"),
+    ("sessions", "data_dataset_session_related__tags__name,2022_Q2"),
+    ("sessions", "~projects__name__icontains,matlab"),
+    ("sessions", "qc__lt,50,extended_qc__behavior,1"),
+    ("sessions", "subject__lab__name,x,users__username__in,['a','b']"),
+    ("sessions", "probe_insertion__isnull,False"),
+    ("datasets", f"session__id,{UUID},dataset_type__name,spikes.times"),
+    ("datasets", f"session__id,{UUID},dataset_type__name__in,['a','b']"),
+    ("datasets", "session__isnull,True"),
+    ("datasets", f"id__in,['{UUID}']"),
+    ("datasets", "name__icontains,wheel,collection,alf"),
+    ("datasets", "session__subject__nickname,KS,tags__name,x"),
+    ("files", f"dataset,{UUID},data_repository__globus_is_personal,False"),
+    ("labs", f"repositories__globus_endpoint_id,{UUID}"),
+    ("insertions", "datasets__name__icontains,spikes"),
+    ("insertions", "session__project__name__icontains,x".replace("project__", "projects__")),
+    ("insertions", "json__extended_qc__tracing_exists,True,session__qc__lt,50"),
+    ("tasks", "session__lab__name__in,cortexlab,data_repository__name,cortexlab"),
+    ("notes", f"text__icontains,T,object_id,{UUID}"),
+    ("notes", f"object_id,{UUID},text,T,json__name,T"),
+    ("subjects", "death_date__isnull,True,responsible_user__username,x"),
+    ("trajectories", f"probe_insertion,{UUID},provenance__gte,30"),
+    ("channels", f"trajectory_estimate__probe_insertion,{UUID}"),
+    ("weighings", "date_time__date__gte,2024-01-01,weight__range,[20,30]"),
+]
+
+
+@pytest.mark.parametrize(("path", "query"), FORMS)
+def test_every_form_that_clients_send_is_understood(path: str, query: str) -> None:
+    assert filters.conditions(RESOURCES[path], query, nothing)
+
+
+pieces = st.one_of(
+    st.sampled_from(
+        [
+            ",",
+            "~",
+            "__",
+            "(",
+            ")",
+            "[",
+            "]",
+            "'",
+            '"',
+            "\\",
+            "pk",
+            "id",
+            "in",
+            "subject",
+            "lab",
+            "name",
+            "session",
+            "json",
+            "isnull",
+            "None",
+            "True",
+            "1e999",
+            "9" * 50,
+            "\0",
+            "é",
+            "__import__('os')",
+            "{}",
+            "%s",
+            "../",
+            "' OR 1=1 --",
+            "start_time",
+            "date",
+            "gte",
+        ]
+    ),
+    st.text(max_size=8),
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.sampled_from(sorted(RESOURCES)), st.lists(pieces, max_size=14))
+@example("sessions", ["subject__in", ",", "("])
+def test_any_text_is_understood_or_refused_and_never_an_error(path: str, parts: list[str]) -> None:
+    query = "".join(parts)
+    refusal: dict[str, Any] = {}
+    found: list[Where] = []
+    try:
+        found = filters.conditions(RESOURCES[path], query, nothing)
+    except ApiError as error:
+        refusal = error.body
+    assert list(refusal) in ([], ["django", "status_code"])
+    for where in found:
+        for value in (None, "x", 3, True, [], ["x"], {"a": 1}, "2024-01-01T00:00:00"):
+            assert isinstance(where.on_rows()({where.field: value}), bool)
