@@ -293,17 +293,15 @@ def _report(result: Mapping[str, Any]) -> None:
         click.echo("  ".join([*cells, row[3]]).rstrip())
     click.echo("\nBeyond the paper")
     for one in result["models"]:
-        f1, off = one["f1"], one["mean_quartiles_off"]
+        off = one["mean_quartiles_off"]["mean"]
         click.echo(
-            f"  {one['model']}: F1 {f1['mean']:.3f} ({f1['low']:.2f}–{f1['high']:.2f}), "
-            f"{off['mean']:.2f} quartiles off on average"
+            f"  {one['model']}: F1 {_interval(one['f1'])}, {off:.2f} quartiles off on average"
         )
     out = result["leave_one_lab_out"]
     if out["f1"] is not None:
         click.echo(f"  each laboratory predicted from the others: F1 {out['f1']:.3f}")
     held = ", ".join(
-        f"{o['feature']} {o['mean']:.3f} ({o['low']:.2f}–{o['high']:.2f})"
-        for o in result["held_out_importance"][:4]
+        f"{one['feature']} {_interval(one)}" for one in result["held_out_importance"][:4]
     )
     click.echo(f"  importance on held-out mice: {held}")
     click.echo("\nNot comparable")
@@ -323,3 +321,11 @@ def _report(result: Mapping[str, Any]) -> None:
             )
             click.echo(f"  {one['subject']}: {told}")
     click.echo(f"\n{result['statement']}")
+
+
+def _interval(spread: Mapping[str, Any]) -> str:
+    """Return a mean, with its interval where it was repeated."""
+    mean = f"{spread['mean']:.3f}"
+    if len(spread["values"]) == 1:
+        return mean
+    return f"{mean} ({spread['low']:.2f}–{spread['high']:.2f})"
