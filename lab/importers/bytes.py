@@ -186,7 +186,8 @@ class Fetcher:
         if not place.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             partial = place.with_suffix(".part")
-            self._download(remote.url, partial)
+            # The "#" of a revision stands in Alyx's addresses as it is.
+            self._download(remote.url.replace("#", "%23"), partial)
             os.replace(partial, place)
         try:
             _check(place, remote)

@@ -25,7 +25,7 @@ from .journal import Journal, JournalInUse
 from .sessions import Repository, RepositoryTaken
 
 if TYPE_CHECKING:
-    from .bytes import Uploader
+    from .bytes import Mover, Uploader
 
 NOT_ALL_CARRIED = 1
 """Exit code when the import came to its end but something could not be carried."""
@@ -62,6 +62,20 @@ _place_options = [
 ]
 
 
+_byte_options = [
+    click.option("--upload", is_flag=True, help="Bring the bytes too, not only their addresses."),
+    click.option("--data-user", envvar="ALYX_DATA_USER", help="User of the data server."),
+    click.option("--data-password", envvar="ALYX_DATA_PWD", help="[env: ALYX_DATA_PWD]"),
+    click.option("--data-server", metavar="URL", help="The server that these two are for."),
+]
+
+
+def _with_bytes(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_byte_options):
+        command = option(command)
+    return command
+
+
 def _with_place(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_place_options):
         command = option(command)
@@ -90,10 +104,7 @@ def import_() -> None:
     help="Time zone of the Alyx server, e.g. Europe/London: weighings, waterings and surgeries"
     " are turned into the lab's time. [default: they are the lab's already]",
 )
-@click.option("--upload", is_flag=True, help="Bring the bytes too, not only their addresses.")
-@click.option("--data-user", envvar="ALYX_DATA_USER", help="User of the source's data server.")
-@click.option("--data-password", envvar="ALYX_DATA_PWD", help="[env: ALYX_DATA_PWD]")
-@click.option("--data-server", metavar="URL", help="The server that these two are for.")
+@_with_bytes
 @_common
 def import_alyx(
     source_url: str,
@@ -116,7 +127,6 @@ def import_alyx(
     """
     from .alyx import AlyxImport
     from .alyx_source import AlyxSource, NoAlyx
-    from .bytes import Fetcher, Mover
 
     if not token:
         user = user or click.prompt("Alyx user name")
@@ -129,15 +139,10 @@ def import_alyx(
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise click.BadParameter(str(error), param_hint="--server-timezone") from error
 
-    if data_password and not (data_user and data_server):
-        raise click.UsageError("--data-password needs --data-user and --data-server")
+    make_mover = _mover(upload, data_user, data_password, data_server)
 
     def job(carrier: Carrier) -> None:
-        mover = None
-        if upload:
-            basic = (data_user or "", data_password) if data_password else None
-            fetcher = Fetcher(_scratch(carrier.journal), basic, data_server)
-            mover = Mover(_uploader(carrier), fetcher)
+        mover = make_mover(carrier)
         try:
             AlyxImport(AlyxSource(account, rate=rate), carrier, zone, mover).run()
         except NoAlyx as error:
@@ -148,6 +153,7 @@ def import_alyx(
 
 @import_.command("one")
 @click.argument("tables", type=click.Path(exists=True, path_type=Path))
+@_with_bytes
 @click.option("--plain-names", is_flag=True, help="Files there have no UUIDs in their names.")
 @_with_place
 @_common
@@ -157,23 +163,32 @@ def import_one(
     repository: str | None,
     url: str | None,
     plain_names: bool,
+    upload: bool,
+    data_user: str | None,
+    data_password: str | None,
+    data_server: str | None,
     **common: Any,
 ) -> None:
     """Register what ONE cache tables list: a folder with sessions.pqt and datasets.pqt, or a zip.
 
     The bytes stay where they are; say where with --repository and --url, for example
-    --repository flatiron --url https://ibl.flatironinstitute.org/public
+    --repository flatiron --url https://ibl.flatironinstitute.org/public. With --upload they are
+    fetched from there.
     """
     from .one_tables import NoTables, TablesImport, open_tables
 
     place = _repository(repository, url, plain_names)
+    if upload and not url:
+        raise click.UsageError("--upload needs --url: where to fetch the bytes")
+    make_mover = _mover(upload, data_user, data_password, data_server or url)
 
     def job(carrier: Carrier) -> None:
+        mover = make_mover(carrier)
         try:
             with open_tables(tables) as (sessions, datasets):
                 if place is None:
                     carrier.journal.note("no --repository: datasets have no place to load from")
-                TablesImport(sessions, datasets, carrier, place, lab).run()
+                TablesImport(sessions, datasets, carrier, place, lab, mover).run()
         except NoTables as error:
             raise click.ClickException(str(error)) from error
 
@@ -209,6 +224,24 @@ def import_folder(
         FolderImport(path, carrier, place, lab, uploader).run()
 
     _run(job, f"folder {path.resolve()}", **common)
+
+
+def _mover(
+    upload: bool, user: str | None, password: str | None, server: str | None
+) -> Callable[[Carrier], Mover | None]:
+    """Return what makes the mover of bytes, when there is a journal; None if there is none."""
+    from .bytes import Fetcher, Mover
+
+    if password and not (user and server):
+        raise click.UsageError("--data-password needs --data-user and --data-server")
+    account = (user or "", password) if password else None
+
+    def make(carrier: Carrier) -> Mover | None:
+        if not upload:
+            return None
+        return Mover(_uploader(carrier), Fetcher(_scratch(carrier.journal), account, server))
+
+    return make
 
 
 def _uploader(carrier: Carrier) -> Uploader:

@@ -11,6 +11,7 @@ import datetime
 import json
 import math
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from shared.alf.errors import ALFError
-from shared.alf.path import SessionPath, parse_dataset_path, parse_session_path
+from shared.alf.path import SessionPath, parse_dataset_path, parse_session_path, with_uuid
 
+from .bytes import Mover, Remote
 from .carrier import Carrier, Row
 from .identifiers import from_int_pairs
 from .sessions import Repository, SessionCarrier, dataset_row, session_row
@@ -99,6 +101,8 @@ class TablesImport:
         Where the bytes are; None: not known, and said so in the report.
     lab : str or None
         Lab of sessions for which the table names none.
+    mover : Mover, optional
+        Fetches the bytes from the repository and uploads them.
     """
 
     def __init__(
@@ -108,8 +112,10 @@ class TablesImport:
         carrier: Carrier,
         repository: Repository | None,
         lab: str | None = None,
+        mover: Mover | None = None,
     ) -> None:
         self.lab = lab
+        self.mover = mover
         self.sessions, self.datasets = sessions, datasets
         self.carrier, self.journal = carrier, carrier.journal
         self.target = SessionCarrier(carrier, repository)
@@ -164,7 +170,27 @@ class TablesImport:
             except BAD_ROW as error:
                 self.carrier.refuse("datasets", str(entry.get("id")), *_reason(error))
         self.target.prepare_datasets(rows)
-        self.carrier.carry("datasets", rows)
+        refused = self.carrier.carry("datasets", rows)
+        if self.mover:
+            remotes: dict[str, list[Remote]] = defaultdict(list)
+            for row in rows:
+                if row["id"] not in refused:
+                    remotes[row["session"]].append(self._remote(row))
+            for eid, files in remotes.items():
+                self.mover.move(eid, files)
+
+    def _remote(self, row: Row) -> Remote:
+        """Return where the repository has a dataset's file."""
+        record = row["file_records"][0] if row["file_records"] else None
+        url = None
+        if record and record["exists"] and self.repository and self.repository.url:
+            path = record["relative_path"]
+            path = path if self.repository.plain_names else with_uuid(path, row["id"])
+            url = f"{self.repository.url.rstrip('/')}/{path}"
+        revision = f"#{row['revision']}#" if row["revision"] else ""
+        parts = (row["collection"], revision, row["name"])
+        path = "/".join(part for part in parts if part)
+        return Remote(row["id"], path, url, row["file_size"], row["hash"])
 
     def _dataset(self, entry: Row) -> Row:
         """Turn a row of the table into one of the API."""

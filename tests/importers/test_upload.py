@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import threading
 import uuid
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from lab.client import Client, Settings, Unreachable
@@ -18,6 +20,8 @@ from lab.importers.bytes import Fetcher, Mover, NotFetched, Remote, Uploader
 from lab.importers.carrier import Carrier
 from lab.importers.folder import FolderImport
 from lab.importers.journal import Journal
+from lab.importers.one_tables import TablesImport, open_tables
+from lab.importers.sessions import Repository
 from lab.transfer import HashCache
 from shared.records import sessions
 from tests.flow import Flow, npy
@@ -175,6 +179,37 @@ def test_the_bytes_of_an_alyx_are_fetched_checked_and_uploaded(
     # and the second time the right one is not fetched again
     assert [path for path, _ in data_server.requests].count("/good") == 1
     assert journals[1].tallies()["bytes"]["unchanged"] == 1
+
+
+def test_the_bytes_of_tables_are_fetched_and_uploaded(flow, fornix_api, data_server, tmp_path):
+    # Given tables, and a data server that has one file of a revision, with its UUID in the name
+    eid, did = str(uuid.uuid4()), str(uuid.uuid4())
+    write_tables(tmp_path / "one", eid, did, "alf/#2024-01-01#/spikes.times.npy", npy(1, 2))
+    path = f"{FOLDER}/alf/%232024-01-01%23/spikes.times.{did}.npy"
+    data_server.files[f"/public/{path}"] = npy(1, 2)
+    # When they are imported with their bytes
+    journal = Journal()
+    carrier = Carrier(fornix_api, journal)
+    mover = Mover(Uploader(fornix_api, carrier, HashCache()), Fetcher(tmp_path / "b", None, None))
+    place = Repository("flatiron", f"{data_server.url}/public/")
+    with open_tables(tmp_path / "one") as (sessions_table, datasets_table):
+        TablesImport(sessions_table, datasets_table, carrier, place, None, mover).run()
+    # Then they are in S3, under the id
+    assert list(journal.refusals()) == []
+    assert stored(flow, eid) == {"alf/#2024-01-01#/spikes.times.npy": npy(1, 2)}
+    assert fornix_api.get(f"/datasets/{did}")["revision"] == "2024-01-01"
+
+
+def write_tables(folder: Path, eid: str, did: str, path: str, content: bytes) -> None:
+    """Write ONE tables of one session with one dataset."""
+    folder.mkdir()
+    session = {"id": eid, "lab": "cortexlab", "subject": "KS022", "number": 1}
+    session |= {"date": datetime.date(2020, 6, 20), "task_protocol": "", "projects": ""}
+    dataset = {"eid": eid, "id": did, "rel_path": path, "file_size": len(content)}
+    dataset |= {"hash": hashlib.md5(content).hexdigest(), "exists": True, "qc": "PASS"}
+    dataset |= {"default_revision": True}
+    pd.DataFrame([session]).to_parquet(folder / "sessions.pqt")
+    pd.DataFrame([dataset]).to_parquet(folder / "datasets.pqt")
 
 
 def remote(url: str | None, content: bytes = b"abc", **fields: Any) -> Remote:

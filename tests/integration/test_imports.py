@@ -1,4 +1,4 @@
-"""Imports into the whole system: gateway, IAM, S3 events, ingest, and the real ONE-api after it."""
+"""Imports into the whole system: gateway, IAM, S3 events, ingest, and ONE-api after it."""
 
 from __future__ import annotations
 
