@@ -33,6 +33,9 @@ AGGREGATE = re.compile(
 )
 """Paths of datasets that belong to a subject or a release."""
 
+AGGREGATE_OF = (("subjects.subject", "subjects", "subject"), ("data.tag", "tags", "tag"))
+"""Model, route and part of the path of what such datasets belong to."""
+
 PASSES = 3
 """Times that a list without order is read before rows that did not show up are given up."""
 
@@ -181,7 +184,8 @@ class AlyxImport:
             # What later rows refer to by id and Fornix by name is kept as the item's state.
             if self.journal.add(name, [key], "seen"):
                 if "id" in fit and step.key != "id":
-                    self.journal.add(f"name of {step.resource}", [fit["id"]], key)
+                    self.journal.add(f"name of {step.resource}", [str(fit["id"])], key)
+                    self.journal.add(f"id of {step.resource}", [key], str(fit["id"]))
                 yield fit
 
     def fit(self, step: Step, row: Row) -> Row:
@@ -453,12 +457,11 @@ def _aggregate(job: AlyxImport, row: Row) -> None:
         return  # Fornix says
     for record in row["file_records"]:
         match = AGGREGATE.search(str(record.get("relative_path")))
-        if match and match["subject"]:
-            row["content_type"], row["object_id"] = "subjects.subject", match["subject"]
-            return
-        if match:
-            row["content_type"], row["object_id"] = "data.tag", match["tag"]
-            return
+        for model, resource, part in AGGREGATE_OF:
+            if match and (name := match[part]):
+                row["content_type"] = model
+                row["object_id"] = job.journal.state(f"id of {resource}", name) or name
+                return
     raise Unfit("a dataset of no session, and no path that says what it belongs to")
 
 

@@ -368,11 +368,11 @@ def test_datasets_of_no_session_belong_to_what_their_path_says(alyx, fornix):
     rows = fornix.rows["datasets"]
     assert (rows[subject]["content_type"], rows[subject]["object_id"]) == (
         "subjects.subject",
-        "KS022",
+        alyx.lists["subjects"][0]["id"],
     )
     assert (rows[release]["content_type"], rows[release]["object_id"]) == (
         "data.tag",
-        "2022_Q2_release",
+        alyx.lists["tags"][0]["id"],
     )
     (refusal,) = journal.refusals()
     assert "no path" in refusal["reason"]

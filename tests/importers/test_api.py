@@ -67,6 +67,9 @@ def copy(source: AlyxSource, target: Client) -> Journal:
 def everything(alyx: Any) -> dict[str, Any]:
     """Fill the small Alyx with one row of each kind; return their ids."""
     ids = {"session": alyx.session(n_datasets=3)}
+    path = "aggregates/Subjects/cortexlab/KS022/_ibl_subjectTrials.table.pqt"
+    ids["aggregate"] = alyx.dataset(None, "_ibl_subjectTrials.table.pqt", collection=None)
+    alyx.lists["datasets"][-1]["file_records"][0]["relative_path"] = path
     for name in ("weighing", "water", "insertion", "trajectory", "surgery", "note"):
         ids[name] = str(uuid.uuid4())
     ids["procedure"] = alyx.lists["procedures"][0]["id"]
@@ -178,7 +181,7 @@ def test_an_alyx_is_there_with_all_ids(alyx, api):
     assert session["procedures"] == ["Behavior training/tasks"]
     assert session["extended_qc"] == {"_task_goCue_delays": 0.99}
     assert session["qc"] == "PASS"
-    expected = {row["url"][-36:] for row in alyx.lists["datasets"]}
+    expected = {row["url"][-36:] for row in alyx.lists["datasets"] if row["session"]}
     assert {d["id"] for d in session["data_dataset_session_related"]} == expected
     assert [n["text"] for n in session["notes"]] == ["Nice session"]
     assert session["wateradmin_session_related"][0]["id"] == ids["water"]
@@ -195,6 +198,9 @@ def test_an_alyx_is_there_with_all_ids(alyx, api):
         assert copied["relative_path"] == record["relative_path"]
         file = api.get(f"/files/{record['id']}")
         assert file["dataset"].endswith(dataset["id"])
+    aggregate = api.get(f"/datasets/{ids['aggregate']}")
+    assert aggregate["session"] is None
+    assert aggregate["object_id"] == alyx.lists["subjects"][0]["id"]
     assert api.get(f"/weighings/{ids['weighing']}")["weight"] == 24.5
     assert api.get(f"/insertions/{ids['insertion']}")["model"] == "3B2"
     assert api.get(f"/trajectories/{ids['trajectory']}")["provenance"] == "Planned"
