@@ -32,12 +32,12 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
-import zstandard
+import numpy as np  # noqa: E402
+import zstandard  # noqa: E402
 
-from benchmarks.recordings import RECORDINGS
-from shared import codec
-from shared.codec import mtscomp as pairs
+from benchmarks.recordings import RECORDINGS  # noqa: E402
+from shared import codec  # noqa: E402
+from shared.codec import mtscomp as pairs  # noqa: E402
 
 ENOUGH = 8.0  # seconds: what takes longer is not measured again
 BIG = 30_000_000  # bytes: what is smaller is measured more often
@@ -309,7 +309,9 @@ def goals(name: str, results: dict[str, Result], two: bool) -> list[tuple[str, f
         goal("ratio vs mtscomp", 1.38, ours.ratio, peer.ratio)
         goal("ratio vs WavPack's best", 1.03, ours.ratio, best_wav)
         goal("compress vs mtscomp", 25, ours.compress, peer.compress)
-        goal("compress vs mtscomp, both verified", 25, ours.compress_checked, peer.compress_checked)
+        goal(
+            "compress vs mtscomp, both verified", 25, ours.compress_checked, peer.compress_checked
+        )
         goal("decompress vs mtscomp", 3, ours.decompress, peer.decompress)
         if quick_wav:
             goal("compress vs WavPack 1", 4.5, ours.compress, quick_wav.compress)
@@ -387,7 +389,9 @@ def table(results: dict[str, Result]) -> str:
 
 def main() -> None:
     """Run the benchmark as the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("files", nargs="*", type=Path, help=".bin, .npy or .cbin recordings")
     parser.add_argument("--only", action="append", choices=RECORDINGS, help="made recordings")
     parser.add_argument("--channels", type=int, help="channels of a .bin file")
@@ -428,7 +432,9 @@ def main() -> None:
         ]
         sys.stdout.flush()
     if arguments.json:
-        arguments.json.write_text(json.dumps({"versions": versions, "results": everything}, indent=1))
+        arguments.json.write_text(
+            json.dumps({"versions": versions, "results": everything}, indent=1)
+        )
     print(f"\n{failed} goals missed" if failed else "\nall goals met")
 
 

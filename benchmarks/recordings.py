@@ -169,7 +169,7 @@ def tetrode(samples: int = 431_548, seed: int = 5) -> Recording:
 
 
 def tetrode_short(samples: int = 20_000, seed: int = 6) -> Recording:
-    """A broadband tetrode of one second: a file of 160 kB."""
+    """Broadband tetrode, one second: a file of 160 kB."""
     rng = np.random.default_rng(seed)
     weights = [1.0, 1.5, 1.1, 0.5, 0.1]
     traces = _wide_band(rng, samples, 4, (300, 0.995), (175, weights), 0.3)
@@ -178,7 +178,7 @@ def tetrode_short(samples: int = 20_000, seed: int = 6) -> Recording:
 
 
 def intan_32(samples: int = 19_440, seed: int = 7) -> Recording:
-    """A short sample of a 32-channel amplifier board, 20 kHz, 0.195 µV per step."""
+    """Short sample of a 32-channel amplifier board, 20 kHz, 0.195 µV per step."""
     rng = np.random.default_rng(seed)
     traces = _wide_band(rng, samples, 32, (40, 0.99), (21, [1.0, 0.65, 0.1]), 0.1)
     traces *= np.exp(0.3 * rng.standard_normal(32)).astype(np.float32)

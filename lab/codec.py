@@ -10,8 +10,13 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
-from rich.progress import TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from shared import codec as recordings
 from shared.codec.errors import CodecError
@@ -190,7 +195,9 @@ def decompress(source: Path, target: Path | None, as_json: bool, **options: Any)
         problems = recordings.decompress(source, target, progress=progress, **options)
     for problem in problems:
         click.echo(problem, err=True)
-    _print({"file": str(target), "bytes": target.stat().st_size, "damages": len(problems)}, as_json)
+    _print(
+        {"file": str(target), "bytes": target.stat().st_size, "damages": len(problems)}, as_json
+    )
     if problems:
         sys.exit(1)
 
@@ -260,7 +267,7 @@ def rebuild_index(source: Path, overwrite: bool) -> None:
     with reader:
         if problems:
             raise CodecError(
-                f"{source.name} is damaged, so its index would be, too; use decompress --salvage:\n"
+                f"{source.name} is damaged, and its index with it; see decompress --salvage:\n"
                 + "\n".join(problems)
             )
         with replacing(target) as file:

@@ -7,6 +7,8 @@ byte; this module writes and reads exactly that.
 import struct
 import threading
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import zstandard
@@ -28,7 +30,11 @@ from shared.codec.predict import (
     transpose_into,
 )
 
-DTYPES = {1: np.dtype("int16"), 2: np.dtype("uint16"), 3: np.dtype("int32")}
+DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("int16"),
+    2: np.dtype("uint16"),
+    3: np.dtype("int32"),
+}
 DTYPE_CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 #: A chunk never holds more raw bytes than this; a header that claims more is refused.
@@ -98,7 +104,7 @@ class Workspace(threading.local):
         self.meta_coder = zstandard.ZstdCompressor(level=9, write_content_size=True)
         self.decoder = zstandard.ZstdDecompressor()
 
-    def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[np.generic]:
+    def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
         """Return an uninitialised array, of memory that is used again."""
         size = int(np.prod(shape)) * dtype.itemsize
         held = self.arrays.get(name)
@@ -113,7 +119,7 @@ WORKSPACE = Workspace()
 # ---- fitting ----------------------------------------------------------------------------------
 
 
-def fit(samples: NDArray[np.generic], level: Level) -> Model:
+def fit(samples: NDArray[Any], level: Level) -> Model:
     """Fit a model on an excerpt of a chunk, to be used for it and the chunks after it.
 
     Parameters
@@ -147,7 +153,7 @@ def fit(samples: NDArray[np.generic], level: Level) -> Model:
     return Model(table is not None, baseline, time, space, shifts, offsets)
 
 
-def _sparse_values(samples: NDArray[np.generic]) -> NDArray[np.generic] | None:
+def _sparse_values(samples: NDArray[Any]) -> NDArray[Any] | None:
     """Return the sorted values in use when they leave most of their range unused.
 
     Converters of few bits are often stored stretched to 16: the values in use are then few, and
@@ -170,14 +176,14 @@ def _sparse_values(samples: NDArray[np.generic]) -> NDArray[np.generic] | None:
     return table if within <= 0.6 * span else None
 
 
-def values_in_use(samples: NDArray[np.generic]) -> NDArray[np.generic]:
+def values_in_use(samples: NDArray[Any]) -> NDArray[Any]:
     """Return the different values of a chunk, sorted."""
     return _count_values(samples)[0]
 
 
 def _count_values(
-    samples: NDArray[np.generic],
-) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
+    samples: NDArray[Any],
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the different values, sorted, and how often each occurs."""
     if samples.dtype.itemsize > 2:
         return np.unique(samples, return_counts=True)
@@ -231,7 +237,7 @@ def segment_length(channels: int, length: int) -> int:
 # ---- encoding ---------------------------------------------------------------------------------
 
 
-def encode(samples: NDArray[np.generic], level: Level, model: Model | None = None) -> Encoded:
+def encode(samples: NDArray[Any], level: Level, model: Model | None = None) -> Encoded:
     """Code one chunk.
 
     Parameters
@@ -260,7 +266,7 @@ def encode(samples: NDArray[np.generic], level: Level, model: Model | None = Non
     return coded
 
 
-def _encode(samples: NDArray[np.generic], model: Model) -> tuple[Encoded, bool]:
+def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
     """Code one chunk with a given model, and tell whether the model suits it badly."""
     length, channels = samples.shape
     table = values_in_use(samples) if model.sparse else None
@@ -314,15 +320,16 @@ def _encode(samples: NDArray[np.generic], model: Model) -> tuple[Encoded, bool]:
         ]
     )
     body = b"".join(
-        [*(frame.symbols for frame in frames), *(low for frame in frames for low in frame.low)]
+        [
+            *(frame.symbols for frame in frames),
+            *(low.tobytes() for frame in frames for low in frame.low),
+        ]
     )
     packed = WORKSPACE.meta_coder.compress(meta)
     return Encoded(CODED, packed, len(meta), body), rows_coded.stale * 4 > len(frames)
 
 
-def _prepare(
-    samples: NDArray[np.generic], table: NDArray[np.generic] | None
-) -> tuple[int, int, Ints]:
+def _prepare(samples: NDArray[Any], table: NDArray[Any] | None) -> tuple[int, int, Ints]:
     """Bring samples to channel-major signed integers, as narrow as they can be.
 
     Returns how that was done (`DIRECT`, `SHIFTED` or `TABLE`), the base, and the rows.
@@ -379,7 +386,7 @@ class Frame:
     symbols: bytes
     low: list[NDArray[np.uint8]]
     far: NDArray[np.int64]
-    highs: NDArray[np.unsignedinteger]
+    highs: NDArray[Any]
 
     def stale(self, count: int) -> bool:
         """Tell whether the scale of an earlier chunk suits these samples badly."""
@@ -427,7 +434,7 @@ def _code_group(rows: Ints, first: int, model: Model, coded: CodedRows) -> None:
 
 
 def _code_by_class(row: Ints, coded: CodedRows) -> NDArray[np.uint8]:
-    """Code parts of a row together that are of a size: bursts and artefacts apart from the rest."""
+    """Code parts of like size together: bursts and artefacts apart from the rest."""
     classes = _classify(row)
     ordered, sizes = gather_parts(row, classes)
     start = 0
@@ -469,7 +476,7 @@ def _classify(row: Ints) -> NDArray[np.uint8]:
     while len(totals) > 1:
         losses = [
             bits(one[0] + two[0], one[1] + two[1]) - bits(*one[:2]) - bits(*two[:2])
-            for one, two in zip(totals, totals[1:], strict=False)
+            for one, two in pairwise(totals)
         ]
         least = int(np.argmin(losses))
         if losses[least] > TABLE_BITS and len(totals) <= MAX_CLASSES:
@@ -497,7 +504,7 @@ def _code_frame(piece: Ints, shift: int, offsets: NDArray[np.int64]) -> Frame:
         highs = values[far] >> unsigned.type(8)
     symbols = WORKSPACE.array("symbols", (piece.size,), np.dtype(np.uint8))
     symbols[:] = values
-    return Frame(shift, WORKSPACE.coder.compress(symbols), low, far, highs)
+    return Frame(shift, WORKSPACE.coder.compress(symbols.data), low, far, highs)
 
 
 def space_terms(
@@ -513,7 +520,10 @@ def space_terms(
             strict=True,
         )
     )
-    return [all_terms[end - count : end] for end, count in zip(ends, model.counts.tolist(), strict=True)]
+    return [
+        all_terms[end - count : end]
+        for end, count in zip(ends, model.counts.tolist(), strict=True)
+    ]
 
 
 def sum_terms(
@@ -569,7 +579,7 @@ class MetaReader:
         self.data = data
         self.start = 0
 
-    def take(self, count: int, dtype: str) -> NDArray[np.generic]:
+    def take(self, count: int, dtype: str) -> NDArray[Any]:
         """Return the next `count` elements."""
         kind = np.dtype(dtype)
         size = count * kind.itemsize
@@ -595,7 +605,7 @@ def decode(
     channels: int,
     dtype: np.dtype,
     scratch: bool = False,
-) -> NDArray[np.generic]:
+) -> NDArray[Any]:
     """Decode one chunk.
 
     With `scratch`, the array returned is the thread's own and holds until the next call.
@@ -620,7 +630,21 @@ def decode(
         raise FormatError("the chunk's parameters have an impossible size")
     take = MetaReader(entropy.inflate(meta, meta_size, WORKSPACE.decoder))
     head = META.unpack(take.take(META.size, "u1").tobytes())
-    kind, flags, shift, width, space_shift, itemsize, _, segment, part, group, terms, used, base = head
+    (
+        kind,
+        flags,
+        shift,
+        width,
+        space_shift,
+        itemsize,
+        _,
+        segment,
+        part,
+        group,
+        terms,
+        used,
+        base,
+    ) = head
     work = _check_head(head, length, channels, dtype)
     table = np.cumsum(take.take(used, dtype.str[1:]), dtype=dtype)
     baseline = take.take(channels if flags & 4 else 0, f"i{itemsize}")
@@ -648,11 +672,23 @@ def decode(
     return _unprepare(samples, kind, base, table, dtype)
 
 
-def _check_head(
-    head: tuple[int, ...], length: int, channels: int, dtype: np.dtype
-) -> np.dtype:
+def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dtype) -> np.dtype:
     """Check the fixed part of the parameters, and return the type the samples are coded in."""
-    kind, flags, shift, width, space_shift, itemsize, spare, segment, part, group, terms, used, _ = head
+    (
+        kind,
+        flags,
+        shift,
+        width,
+        space_shift,
+        itemsize,
+        spare,
+        segment,
+        part,
+        group,
+        terms,
+        used,
+        _,
+    ) = head
     work = np.dtype(np.int16) if itemsize == 2 else np.dtype(np.int32)
     bits = 8 * itemsize
     sound = (
@@ -680,7 +716,12 @@ def _check_head(
 
 
 def _decode_rows(
-    take: MetaReader, body: bytes, residual: Ints, space: SpaceModel, part: int, group: int
+    take: MetaReader,
+    body: bytes | memoryview,
+    residual: Ints,
+    space: SpaceModel,
+    part: int,
+    group: int,
 ) -> None:
     """Decode every frame, and add the prediction from the neighbours to each row."""
     channels, length = residual.shape
@@ -747,7 +788,7 @@ class FrameReader:
     def __init__(
         self,
         take: MetaReader,
-        body: bytes,
+        body: bytes | memoryview,
         sizes: list[int],
         channels: int,
         by_class: bool,
@@ -806,8 +847,8 @@ class FrameReader:
 
 
 def _unprepare(
-    samples: Ints, kind: int, base: int, table: NDArray[np.generic], dtype: np.dtype
-) -> NDArray[np.generic]:
+    samples: Ints, kind: int, base: int, table: NDArray[Any], dtype: np.dtype
+) -> NDArray[Any]:
     """Invert `_prepare`, but for the transposition."""
     if kind == TABLE:
         ranks = samples.astype(np.int64) + len(table) // 2

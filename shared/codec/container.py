@@ -174,8 +174,8 @@ class Index:
             shape = [_whole(each, 0, 1 << 62) for each in data["shape"]]
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"{name} lacks or garbles a field: {error}") from error
-        known = set(json.loads(index.to_json()))
-        index.facts = {key: value for key, value in data.items() if key not in known}
+        own = set(json.loads(index.to_json()))
+        index.facts = {key: value for key, value in data.items() if key not in own}
         index.check(name)
         if shape != list(index.shape):
             raise FormatError(f"{name} gives the shape {shape}, but its chunks {index.shape}")
@@ -302,13 +302,13 @@ class Stored:
     raw_crc: int
 
 
-def raw_bytes(samples: NDArray[np.generic]) -> memoryview:
+def raw_bytes(samples: NDArray[Any]) -> memoryview:
     """Return samples as little-endian, time-major bytes, without a copy where possible."""
     little = np.ascontiguousarray(samples, samples.dtype.newbyteorder("<"))
-    return memoryview(little.reshape(-1).view(np.uint8))
+    return memoryview(little.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
 
 
-def seal(coded: chunk.Encoded, number: int, first: int, samples: NDArray[np.generic]) -> Stored:
+def seal(coded: chunk.Encoded, number: int, first: int, samples: NDArray[Any]) -> Stored:
     """Put the header before a coded chunk."""
     length, channels = samples.shape
     raw_crc = crc32(raw_bytes(samples))
@@ -362,7 +362,7 @@ def unpack_chunk_header(data: bytes | memoryview, name: str) -> ChunkHeader:
         raise CorruptionError(f"{name} does not start where it should")
     if code not in chunk.DTYPES:
         raise CorruptionError(f"{name} has an unknown sample type")
-    header = ChunkHeader(*numbers, mode, chunk.DTYPES[code])
+    header = ChunkHeader(*numbers, mode, chunk.DTYPES[code])  # type: ignore[call-arg]
     raw = header.length * header.channels * header.dtype.itemsize
     if not 0 < raw <= chunk.MAX_CHUNK_BYTES or header.meta + header.body > raw + 64:
         raise CorruptionError(f"{name} claims an impossible size")
@@ -374,7 +374,7 @@ def unpack_chunk_header(data: bytes | memoryview, name: str) -> ChunkHeader:
 
 def open_chunk(
     data: bytes | memoryview, index: Index, number: int, name: str, scratch: bool = False
-) -> NDArray[np.generic]:
+) -> NDArray[Any]:
     """Check and decode one chunk.
 
     Parameters
@@ -582,9 +582,7 @@ def rebuild_index(source: Readable) -> tuple[Index, list[str]]:
     return index, problems
 
 
-def _check_alone(
-    data: bytes, header: ChunkHeader, index: Index, name: str
-) -> int:
+def _check_alone(data: bytes, header: ChunkHeader, index: Index, name: str) -> int:
     """Check a chunk without an index, and return its checksum as the index would have it."""
     name = f"{name}: chunk {header.number}"
     if len(data) < header.size:

@@ -5,6 +5,8 @@ that zstandard codes. The parameters chosen here make of zstandard a fast Huffma
 finds long repeats (a synchronisation line, a dead channel). FORMAT.md, section "Symbols".
 """
 
+from typing import Any
+
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
@@ -54,7 +56,7 @@ def packed_size(count: int, bits: int) -> int:
     return count * (bits >> 3) + -(-count // 8) * (bits & 7)
 
 
-def pack_low(values: NDArray[np.unsignedinteger], bits: int) -> list[Bytes]:
+def pack_low(values: NDArray[Any], bits: int) -> list[Bytes]:
     """Pack the `bits` low bits of each value: whole bytes first, then the rest as bit planes.
 
     Within a plane, value i is bit i mod 8 (from the least significant) of byte i div 8.
@@ -63,12 +65,13 @@ def pack_low(values: NDArray[np.unsignedinteger], bits: int) -> list[Bytes]:
     if bits & 7:
         part = (values >> values.dtype.type(bits & ~7)).astype(np.uint8)
         packed += [
-            np.packbits(part & np.uint8(1 << plane), bitorder="little") for plane in range(bits & 7)
+            np.packbits(part & np.uint8(1 << plane), bitorder="little")
+            for plane in range(bits & 7)
         ]
     return packed
 
 
-def unpack_low(packed: Bytes, bits: int, out: NDArray[np.unsignedinteger]) -> None:
+def unpack_low(packed: Bytes, bits: int, out: NDArray[Any]) -> None:
     """Invert `pack_low`: OR the low bits into `out`, whose low bits are zero."""
     count, start = len(out), 0
     for index in range(bits >> 3):
@@ -79,7 +82,9 @@ def unpack_low(packed: Bytes, bits: int, out: NDArray[np.unsignedinteger]) -> No
         low = np.unpackbits(packed[start : start + size], count=count, bitorder="little")
         for plane in range(1, bits & 7):
             start += size
-            plane_bits = np.unpackbits(packed[start : start + size], count=count, bitorder="little")
+            plane_bits = np.unpackbits(
+                packed[start : start + size], count=count, bitorder="little"
+            )
             plane_bits <<= np.uint8(plane)
             low |= plane_bits
         if bits > 8:
@@ -88,13 +93,13 @@ def unpack_low(packed: Bytes, bits: int, out: NDArray[np.unsignedinteger]) -> No
             out |= low
 
 
-def shuffle(array: NDArray[np.generic]) -> bytes:
+def shuffle(array: NDArray[Any]) -> bytes:
     """Return the bytes of an array, all first bytes of its elements first."""
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return little.view(np.uint8).reshape(-1, array.itemsize).T.tobytes()
 
 
-def unshuffle(data: bytes, dtype: np.dtype) -> NDArray[np.generic]:
+def unshuffle(data: bytes, dtype: np.dtype) -> NDArray[Any]:
     """Invert `shuffle`."""
     planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1)
     little = np.ascontiguousarray(planes.T).reshape(-1).view(dtype.newbyteorder("<"))

@@ -36,8 +36,6 @@ class Level:
 LEVELS = {
     "fast": Level((DIFFERENCE, LEAK), (DIFFERENCE, LEAK, *NARROW), 0, False),
     "default": Level((DIFFERENCE, LEAK, *NARROW), (DIFFERENCE, LEAK, *NARROW, *WIDE), 5, True),
-    "high": Level(
-        (DIFFERENCE, LEAK, *NARROW, *WIDE), (DIFFERENCE, LEAK, *NARROW, *WIDE), 8, True
-    ),
+    "high": Level((DIFFERENCE, LEAK, *NARROW, *WIDE), (DIFFERENCE, LEAK, *NARROW, *WIDE), 8, True),
 }
 DEFAULT_LEVEL = "default"

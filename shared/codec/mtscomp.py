@@ -8,6 +8,7 @@ says so, along channels), in Fortran or C order.
 import hashlib
 import json
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,9 @@ def inflate(data: bytes, size: int, name: str, number: int) -> bytes:
         stream = _decompressor()
         content: bytes = stream.decompress(data, size + 1)
     except Exception as error:  # zlib and isal each have their own
-        raise CorruptionError(f"{name}: chunk {number} does not inflate: {error}", (number,)) from (
-            error
-        )
+        raise CorruptionError(
+            f"{name}: chunk {number} does not inflate: {error}", (number,)
+        ) from (error)
     if len(content) != size or not stream.eof:
         raise CorruptionError(
             f"{name}: chunk {number} does not hold the {size} bytes expected", (number,)
@@ -124,8 +125,8 @@ def read_header(data: bytes, name: str) -> tuple[Index, dict[str, Any]]:
         and len(bounds) == len(offsets) >= 1
         and bounds[0] == 0
         and offsets[0] == 0
-        and all(0 < b - a <= chunk.MAX_CHUNK_BYTES // row for a, b in zip(bounds, bounds[1:]))
-        and all(b > a for a, b in zip(offsets, offsets[1:]))
+        and all(0 < b - a <= chunk.MAX_CHUNK_BYTES // row for a, b in pairwise(bounds))
+        and all(b > a for a, b in pairwise(offsets))
         and options["chunk_order"] in ("F", "C")
     )
     if not sound:

@@ -9,11 +9,12 @@ Arrays of samples are channel-major here: `(channels, samples)`.
 
 import sys
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.signedinteger]
+Ints = NDArray[Any]
 Floats = NDArray[np.float64]
 
 #: Channels looked back at for neighbours: two rows of converters of a Neuropixels 1.0 probe.
@@ -210,7 +211,7 @@ def sum_type(model: TimeModel, dtype: np.dtype) -> np.dtype:
     return np.dtype(f"i{2 * dtype.itemsize}") if model.wide else dtype
 
 
-def transpose_into(source: NDArray[np.generic], out: NDArray[np.generic]) -> None:
+def transpose_into(source: NDArray[Any], out: NDArray[Any]) -> None:
     """Write the transpose, in tiles that stay in the cache."""
     if source.shape[0] > source.shape[1]:
         for start in range(0, source.shape[0], TILE):
@@ -325,9 +326,7 @@ class Candidate:
     toll: float
 
 
-def fit_time(
-    samples: Ints, candidates: tuple[Candidate, ...], segment: int
-) -> TimeModel:
+def fit_time(samples: Ints, candidates: tuple[Candidate, ...], segment: int) -> TimeModel:
     """Choose a time model by the mean size of the residual it leaves on an excerpt.
 
     Parameters
@@ -352,14 +351,13 @@ def fit_time(
     ]
     ballot = [np.ascontiguousarray(piece[voters]) for piece in pieces]
     fits = {kind: _autocorrelation(ballot, *kind, lags) for kind in kinds}
-    best: tuple[float, Candidate, bool] | None = None
+    best, least = (candidates[0], True), np.inf
     for candidate, even in _shortlist(candidates, fits):
         model = _fit_taps(fits[candidate.order, even], candidate, samples.dtype, segment)
         cost = _cost(ballot, model) + candidate.toll
-        if best is None or cost < best[0]:
-            best = (cost, candidate, even)
-    assert best is not None  # candidates is never empty
-    _, candidate, even = best
+        if cost < least:
+            best, least = (candidate, even), cost
+    candidate, even = best
     fit = _autocorrelation(pieces, candidate.order, even, candidate.width + 1)
     return _fit_taps(fit, candidate, samples.dtype, segment)
 
@@ -386,8 +384,8 @@ def _autocorrelation(
     other; without, the loudest pieces govern. Both have their recordings.
     Sums of products of integers are exact in double precision: their order cannot matter.
     """
-    total = np.zeros((len(pieces[0]), lags))
-    peak = np.ones(len(pieces[0]))
+    total: Floats = np.zeros((len(pieces[0]), lags))
+    peak: Floats = np.ones(len(pieces[0]))
     for piece in pieces:
         values = piece.astype(np.float64)
         if order == 1:
@@ -453,7 +451,9 @@ def _fit_taps(
         shift = int(np.clip(np.floor(np.log2(room)), 2, WIDE_SHIFT))
     else:
         # Typical products must stay inside the sample's width; rare overflows only cost bits.
-        shift = int(np.clip(np.floor(np.log2(np.iinfo(dtype).max / np.percentile(load, 90))), 2, 7))
+        shift = int(
+            np.clip(np.floor(np.log2(np.iinfo(dtype).max / np.percentile(load, 90))), 2, 7)
+        )
     scaled = np.clip(np.rint(taps * (1 << shift)), -32767, 32767).astype(np.int16)
     return TimeModel(candidate.order, shift, candidate.wide, scaled, segment)
 
@@ -562,7 +562,9 @@ def _pursue(
         legal[rows, best] = False
         picked = other[rows[:, None], chosen[:, : term + 1]]
         picked_lags = lags[chosen[:, : term + 1]]
-        cross = stack[middle + picked_lags - lags[best][:, None], other[rows, best][:, None], picked]
+        cross = stack[
+            middle + picked_lags - lags[best][:, None], other[rows, best][:, None], picked
+        ]
         normal[:, term, : term + 1] = cross
         normal[:, : term + 1, term] = cross
         normal[:, term, term] = power[rows, best] * (1 + 1e-6) + 1e-3

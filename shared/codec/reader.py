@@ -309,7 +309,7 @@ class Reader:
         return self.index.n_chunks
 
     def _workers(self, kind: str) -> ThreadPoolExecutor:
-        """Return the threads that decode, or those that fetch: who decodes may wait for a fetch."""
+        """Return the threads that decode, or those that fetch and are waited for."""
         with self._lock:
             if kind not in self._pools:
                 count = self._threads if kind == "decode" else self._read_ahead
@@ -380,7 +380,7 @@ def _positions(key: Any, length: int, axis: int) -> NDArray[np.int64]:
 # ---- opening ----------------------------------------------------------------------------------
 
 
-def open(  # noqa: A001 - the natural name, used as codec.open
+def open(
     path: str | Path,
     *,
     sidecar: str | Path | None = None,

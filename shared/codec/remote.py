@@ -76,9 +76,7 @@ class RemoteFile:
         """Return where a partial answer starts, and the size of the whole."""
         if response.status_code == 200 and "Content-Range" not in response.headers:
             raise CodecError(f"{self.name}: the server does not serve ranges; download the file")
-        match = re.fullmatch(
-            r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", "")
-        )
+        match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
         if match is None:
             raise CodecError(f"{self.name}: the server does not tell which range it sent")
         tag = response.headers.get("ETag")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shared.codec import chunk
 from shared.codec.errors import CodecError, FormatError
 
-Samples = NDArray[np.generic]
+Samples = NDArray[Any]
 
 
 class Source(Protocol):

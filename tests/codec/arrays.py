@@ -24,7 +24,8 @@ def recording(samples: int = 3000, channels: int = 20, seed: int = 0) -> np.ndar
 def bursts(samples: int = 9000, channels: int = 3) -> np.ndarray:
     """Smooth noise with loud stretches and full-scale jumps."""
     rng = np.random.default_rng(4)
-    noise = np.cumsum(np.cumsum(rng.normal(0, 3, (samples, channels)), axis=0) * 0.02, axis=0)
+    time = np.arange(samples)[:, None]
+    noise = 9000 * np.sin(time / (9 + np.arange(channels))) + 3000 * np.sin(time / 31)
     noise += rng.normal(0, 2, noise.shape)
     noise[3000:4500] += rng.normal(0, 300, (1500, channels))
     traces = np.clip(np.rint(noise), -32768, 32767).astype("int16")
@@ -65,7 +66,8 @@ def adversarial(dtype: str = "int16") -> dict[str, np.ndarray]:
         "identical channels": np.repeat(
             np.cumsum(rng.integers(-3, 4, (length, 1)), axis=0) + middle, 40, axis=1
         ),
-        "quiet then loud": middle + np.rint(rng.normal(0, 1, (length, 4)) * 10.0 ** (time // 900)[:, None]),
+        "quiet then loud": middle
+        + np.rint(rng.normal(0, 1, (length, 4)) * 10.0 ** (time // 900)[:, None]),
         "odd length": rng.integers(middle - 9, middle + 9, (4097, 33)),
         "more channels than samples": rng.integers(middle - 9, middle + 9, (3, 500)),
         "far from zero": info.max - 50 + rng.integers(-40, 40, (length, 6)),
@@ -97,7 +99,9 @@ def arrays(draw: st.DrawFn, dtypes: tuple[str, ...] = DTYPES) -> np.ndarray:
     values = np.rint(values) * draw(st.sampled_from([1, 1, 3, 64]))
     if info.min == 0 and draw(st.booleans()):
         values += float(info.max // 2)
-    wrapped = values.astype("int64") if draw(st.booleans()) else np.clip(values, info.min, info.max)
+    wrapped = (
+        values.astype("int64") if draw(st.booleans()) else np.clip(values, info.min, info.max)
+    )
     array = wrapped.astype("int64").astype(dtype)
     for _ in range(draw(st.integers(0, 3))):
         t, c = draw(st.integers(0, shape[0] - 1)), draw(st.integers(0, shape[1] - 1))

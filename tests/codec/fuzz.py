@@ -215,7 +215,22 @@ class Fuzzer:
             broken = json.loads(json.dumps(header))
             key = str(self.pick(sorted(broken)))
             broken[key] = self.pick(
-                [None, -1, 0, 7, 2**40, "x", [], [0, 1], [0, 2**40], {}, 1e300, "F", "float64", True]
+                [
+                    None,
+                    -1,
+                    0,
+                    7,
+                    2**40,
+                    "x",
+                    [],
+                    [0, 1],
+                    [0, 2**40],
+                    {},
+                    1e300,
+                    "F",
+                    "float64",
+                    True,
+                ]
             )
             text = json.dumps(broken).encode()
         else:

@@ -122,7 +122,9 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
         start += sizes[number]
         if P:
             places = [
-                (first, t) for part in range(parts) if classes[first][part] == which
+                (first, t)
+                for part in range(parts)
+                if classes[first][part] == which
                 for t in range(part * P, min(T, part * P + P))
             ]
         else:

@@ -383,7 +383,9 @@ def test_streaming_needs_memory_for_a_few_chunks_only(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     output = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "a.ebin")],
-        capture_output=True, check=True, cwd=root,
+        capture_output=True,
+        check=True,
+        cwd=root,
     ).stdout
     raw, chunk_bytes = 400 * 3000 * 64 * 2, container.MIN_CHUNK_BYTES + 3000 * 64 * 2
     assert int(output) * 1024 < 10 * chunk_bytes < raw / 5

@@ -24,7 +24,11 @@ def test_adversarial_files(tmp_path: Path, dtype: str, level: str) -> None:
             continue  # the plain decoder is slow: each array meets one level
         samples = samples[:2100, :8]
         codec.compress(
-            samples, tmp_path / "a.ebin", sample_rate=100, chunk_length=2080, level=level,
+            samples,
+            tmp_path / "a.ebin",
+            sample_rate=100,
+            chunk_length=2080,
+            level=level,
             overwrite=True,
         )
         got = plain_decoder.decode_file((tmp_path / "a.ebin").read_bytes())
@@ -57,7 +61,9 @@ def test_every_feature_of_the_format_is_met() -> None:
         head = chunk.META.unpack(plain_decoder.unpack(coded.meta)[: chunk.META.size])
         kind, flags, _, width, _, size, _, segment, part, group, terms, _, _ = head
         met |= {f"kind {kind}", f"order {flags & 1}", f"width {size}"}
-        met |= {name for bit, name in ((2, "wide"), (4, "baseline"), (8, "wrapping")) if flags & bit}
+        met |= {
+            name for bit, name in ((2, "wide"), (4, "baseline"), (8, "wrapping")) if flags & bit
+        }
         met |= {"taps"} if width > 1 else set()
         met |= {"parts"} if part else set()
         met |= {"groups"} if group > 1 else set()

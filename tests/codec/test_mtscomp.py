@@ -87,7 +87,10 @@ def test_transcoding_both_ways(tmp_path: Path) -> None:
     ("data", "header"),
     [
         ("x.cbin", "x.ch"),
-        (f"x.ap.{UUID}.cbin", f"x.ap.{UUID[::-1].replace('-', '0')[:8]}-9d0a-4c5e-8f2c-0c9a6a8d3b11.ch"),
+        (
+            f"x.ap.{UUID}.cbin",
+            f"x.ap.{UUID[::-1].replace('-', '0')[:8]}-9d0a-4c5e-8f2c-0c9a6a8d3b11.ch",
+        ),
         (f"x.ap.{UUID}.stream.cbin", "x.ap.ch"),
     ],
 )

@@ -36,7 +36,9 @@ masks = [hnp.arrays(bool, length) for length in SHAPE]
 
 @settings(max_examples=300, deadline=None)
 @given(slices[0] | integers[0], slices[1] | integers[1] | lists[1] | masks[1])
-def test_like_numpy(reader: codec.Reader, samples: np.ndarray, rows: object, columns: object) -> None:
+def test_like_numpy(
+    reader: codec.Reader, samples: np.ndarray, rows: object, columns: object
+) -> None:
     columns = np.array(columns, int) if isinstance(columns, list) else columns
     got, expected = reader[rows, columns], samples[rows, columns]
     np.testing.assert_array_equal(got, expected)
@@ -47,7 +49,9 @@ def test_like_numpy(reader: codec.Reader, samples: np.ndarray, rows: object, col
 
 @settings(max_examples=100, deadline=None)
 @given(lists[0] | masks[0], lists[1] | slices[1])
-def test_lists_of_samples(reader: codec.Reader, samples: np.ndarray, rows: object, columns: object) -> None:
+def test_lists_of_samples(
+    reader: codec.Reader, samples: np.ndarray, rows: object, columns: object
+) -> None:
     rows = np.array(rows, int) if isinstance(rows, list) else rows
     columns = np.array(columns, int) if isinstance(columns, list) else columns
     np.testing.assert_array_equal(reader[rows, columns], samples[rows][:, columns])
@@ -78,7 +82,18 @@ def test_other_ways_in(reader: codec.Reader, samples: np.ndarray) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    [1050, -1051, (0, 7), (0, -8), (0, 0, 0), "a", 1.5, ([0, 1050],), np.ones(3, bool), [[0], [1]]],
+    [
+        1050,
+        -1051,
+        (0, 7),
+        (0, -8),
+        (0, 0, 0),
+        "a",
+        1.5,
+        ([0, 1050],),
+        np.ones(3, bool),
+        [[0], [1]],
+    ],
 )
 def test_wrong_indices(reader: codec.Reader, key: object) -> None:
     with pytest.raises(IndexError):
