@@ -521,7 +521,9 @@ def _surgery(job: AlyxImport, row: Row) -> None:
 SESSIONS = Step(
     "sessions",
     "subject users location procedures lab projects type task_protocol number start_time end_time"
-    " narrative parent_session n_trials n_correct_trials extended_qc qc json auto_datetime",
+    " narrative parent_session n_trials n_correct_trials extended_qc qc json auto_datetime"
+    # of a Fornix:
+    " public embargo_until synthetic",
     "project notes wateradmin_session_related data_dataset_session_related probe_insertion"
     " field_of_view",
     convert=_session,
@@ -552,7 +554,7 @@ BEFORE_SESSIONS = (
     ),
     Step(
         "users",
-        "username email lab allowed_users is_stock_manager is_public_user",
+        "username email lab allowed_users is_stock_manager is_public_user is_active",
         "subjects_responsible",
         key="username",
         convert=_user,
@@ -572,9 +574,12 @@ BEFORE_SESSIONS = (
     Step(
         "subjects",
         "nickname responsible_user birth_date death_date species sex litter strain source line"
-        " projects lab description json",
-        "age_weeks session_projects alive reference_weight last_water_restriction expected_water"
-        " remaining_water weighings water_administrations",
+        " projects lab description json"
+        # of a Fornix:
+        " wean_date genotype_date reduced_date cage ear_mark adverse_effects actual_severity"
+        " to_be_genotyped to_be_culled zygosities",
+        "protocol_number age_weeks session_projects alive reference_weight last_water_restriction"
+        " expected_water remaining_water weighings water_administrations",
         key="nickname",
         convert=_subject,
     ),
@@ -637,7 +642,7 @@ AFTER_SESSIONS = (
         "surgeries",
         "name json subject users procedures narrative start_time end_time outcome_type"
         " implant_weight",
-        "lab location",
+        "lab",
         convert=_surgery,
     ),
     Step("notes", "user date_time content_type object_id text json"),

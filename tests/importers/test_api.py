@@ -235,6 +235,8 @@ def test_fornix_to_fornix_keeps_all_ids(alyx, api, other):
     journal = copy(source, api)
     # Then both show the same
     assert list(journal.refusals()) == []
+    lost = {note for note in journal.notes() if "is not carried" in note}
+    assert lost == {"users: the field 'role' is not carried"}
     for path in (
         f"/sessions/{ids['session']}",
         f"/insertions/{ids['insertion']}",
