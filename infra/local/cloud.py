@@ -11,8 +11,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 from infra.local.home import Home
 from infra.settings import ROOT
@@ -157,18 +157,8 @@ class EmbeddedCloud:
         return self.home.logs / f"{name}.log"
 
     def _spawn(self, name: str, command: list[str]) -> None:
-        """Start a process that ends with this one, whatever ends this one."""
-        output: IO[bytes]
-        with self._log(name).open("ab") as output:
-            self._processes[name] = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-            )
+        """Start one of the processes."""
+        self._processes[name] = spawn(command, self._log(name), cwd=ROOT)
 
     def _wait(self, name: str, address: str) -> None:
         """Wait until a process answers."""
@@ -187,6 +177,34 @@ class EmbeddedCloud:
                         f"see {self._log(name)}"
                     ) from error
                 time.sleep(0.05)
+
+
+def spawn(
+    command: Sequence[str], log: Path, *, cwd: Path, env: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process in the background that ends with this one, whatever ends this one.
+
+    Parameters
+    ----------
+    command
+        Program and arguments.
+    log
+        File to which its output is added.
+    cwd, env
+        Working folder and environment.
+    """
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C is for this process, which then stops the others in order.
+            start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
 
 
 _PR_SET_PDEATHSIG = 1

@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from infra.local.cloud import CloudError
+from infra.local.cloud import CloudError, spawn
 from infra.local.home import Home
 from infra.local.seed import ADMINISTRATOR, LABS, PROJECT, connect, ensure, subjects
 from infra.local.system import System
@@ -105,16 +105,12 @@ class Workers:
     def start(self) -> None:
         """Start them."""
         for lab in LABS:
-            with self.log(lab).open("ab") as output:
-                self._processes[lab] = subprocess.Popen(
-                    [*FORNIX, "worker"],
-                    env=environment(self.home, f"{lab}_worker"),
-                    cwd=self.home.path,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            self._processes[lab] = spawn(
+                [*FORNIX, "worker"],
+                self.log(lab),
+                cwd=self.home.path,
+                env=environment(self.home, f"{lab}_worker"),
+            )
 
     def log(self, lab: str) -> Path:
         """Return where a lab's worker writes."""

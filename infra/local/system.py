@@ -99,7 +99,7 @@ class System:
     def reconcile(self) -> None:
         """Send each stage the event with which it finds work that lost its message."""
         for function, kind in AT_START:
-            self.invoke(function, {"kind": kind})
+            self.invoke(function, {"kind": kind, "start": True})
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Invoke a function and return its answer.
