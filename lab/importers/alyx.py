@@ -112,6 +112,7 @@ class AlyxImport:
         mover: Mover | None = None,
     ) -> None:
         self.mover = mover
+        self._chunk = 1 if mover else CHUNK
         self._remotes: dict[str, list[Remote]] = {}
         self.source = source
         self.server_zone = server_zone
@@ -241,26 +242,38 @@ class AlyxImport:
     def _note_session(self, row: Any) -> None:
         identifier = _identifier(row) if isinstance(row, dict) else None
         if identifier:
-            self.journal.add("sessions", [identifier], "listed")
+            self.journal.add("sessions", [identifier], "turn 0")
         elif self.journal.add("sessions", ["unfit " + str(row)[:200]], "unfit"):
             self.carrier.refuse("sessions", str(row)[:200], "the row has no identifier")
 
     def _copy_sessions(self) -> None:
-        """Copy the sessions listed with their datasets; children after their parents."""
-        state, rounds = "listed", 0
+        """Copy the sessions listed with their datasets; children after their parents.
+
+        A session whose parent is still to come waits for the next turn. A turn in which nothing
+        got on leaves only sessions that wait for each other: they are carried without parents.
+        """
+        turn, behind = self.journal.get("turn", (0, -1))
         while True:
-            before = self.journal.count("sessions", "done")
-            while chunk := self.journal.items("sessions", state, 1 if self.mover else CHUNK):
-                self._copy_chunk(chunk, f"waiting {rounds}")
-            waiting = self.journal.count("sessions", f"waiting {rounds}")
-            if not waiting:
+            while chunk := self.journal.items("sessions", f"turn {turn}", self._chunk):
+                self._copy_chunk(chunk, f"turn {turn + 1}")
+            if not self.journal.count("sessions", f"turn {turn + 1}"):
                 return
-            if state != "listed" and self.journal.count("sessions", "done") == before:
+            done = self.journal.count("sessions", "done")
+            if done == behind:
                 self.journal.set("cut parents", True)
-            state, rounds = f"waiting {rounds}", rounds + 1
+            turn, behind = turn + 1, done
+            self.journal.set("turn", (turn, behind))
 
     def _copy_chunk(self, eids: list[str], waiting: str) -> None:
-        """Copy some sessions and their datasets; commit when the server has all."""
+        """Copy some sessions and their datasets; commit when the server has all.
+
+        Parameters
+        ----------
+        eids : list of str
+            The sessions.
+        waiting : str
+            State of those that must wait.
+        """
         with self.journal.transaction():
             rows = []
             for eid in eids:

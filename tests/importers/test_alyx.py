@@ -189,6 +189,33 @@ def test_a_killed_import_goes_on(alyx, fornix, tmp_path: Path, stop_at: int, whe
     journal.close()
 
 
+@pytest.mark.parametrize("stop_at", [1, 2, 3, 4])
+def test_an_import_killed_while_children_wait_goes_on(alyx, fornix, tmp_path: Path, stop_at: int):
+    """A chain of parents takes as many turns as it is long."""
+    chain = sorted((str(uuid.uuid4()) for _ in range(4)), reverse=True)
+    for eid, parent in zip(chain, [None, *chain], strict=False):
+        alyx.session(id=eid, parent_session=parent and f"{alyx.url}/sessions/{parent}")
+    calls = 0
+
+    def kill(resource: str) -> None:
+        nonlocal calls
+        calls += resource == "sessions"
+        if calls == stop_at and resource == "sessions":
+            raise KeyboardInterrupt
+
+    fornix.after = kill
+    journal = Journal(tmp_path / "journal.sqlite")
+    with pytest.raises(KeyboardInterrupt):
+        run(alyx, fornix, journal)
+    journal.close()
+    journal = Journal(tmp_path / "journal.sqlite")
+    run(alyx, fornix, journal)
+    assert list(fornix.rows["sessions"]) == chain
+    parents = [row["parent_session"] for row in fornix.rows["sessions"].values()]
+    assert parents == [None, *chain[:-1]]
+    journal.close()
+
+
 def test_what_is_done_is_not_read_again(alyx, fornix, tmp_path: Path):
     for _ in range(30):
         alyx.session()
