@@ -18,7 +18,7 @@ from shared.science import spikes
 GOOD = 1.0
 """Label of a unit that passes all three single-unit criteria."""
 
-RASTER_POINTS = 6000
+RASTER_POINTS = 4000
 """Spikes of one raster, more are thinned: a page can not show more."""
 
 EXAMPLE_SECONDS = 6.0
@@ -215,12 +215,24 @@ def _unit(sorting: Sorting, cluster: int, trials: Columns | None) -> dict[str, A
         pairs = [pair for pair in spikes.ALIGN_SORT if pair[0] in aligns]
         shown["pairs"] = [list(pair) for pair in pairs]
         # One raster per event; the page puts its rows into the other orders.
-        shown["rasters"] = {
-            align: spikes.raster(times, trials, align, "trial", max_points=RASTER_POINTS)
-            for align in aligns
-        }
+        shown["rasters"] = {align: _raster(times, trials, align) for align in aligns}
         shown["psth"] = {align: spikes.psth_by_event(times, trials, align) for align in aligns}
     return shown
+
+
+def _raster(times: NDArray[Any], trials: Columns, align: spikes.Align) -> dict[str, Any]:
+    """Return a raster in order of trials, its rows as columns."""
+    drawn = spikes.raster(times, trials, align, "trial", max_points=RASTER_POINTS)
+    rows = drawn["rows"]
+    return {
+        "time": column(np.array(drawn["time"], float), 3),
+        "row": drawn["row"],
+        "n_spikes": drawn["n_spikes"],
+        "trial": [row["trial"] for row in rows],
+        "contrast": [rounded(row["contrast"]) for row in rows],
+        "correct": [int(row["correct"]) for row in rows],
+        "mark": column(np.array([row["mark"] for row in rows], float), 3),
+    }
 
 
 def _waveform(sorting: Sorting, cluster: int) -> dict[str, Any] | None:

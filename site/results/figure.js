@@ -62,7 +62,7 @@ export function plot(width, options) {
   const svg = drawn.tagName === "svg" ? drawn : drawn.querySelector("svg");
   svg.setAttribute("role", "img");
   // The picture has one name; a reader of screens gets the numbers from the table below it.
-  for (const group of svg.querySelectorAll("g[aria-label]")) group.removeAttribute("aria-label");
+  for (const group of svg.querySelectorAll("g[aria-label], [aria-label=frame]")) group.removeAttribute("aria-label");
   return drawn;
 }
 

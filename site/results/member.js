@@ -1,5 +1,118 @@
-// What only members of a lab see: fetched from the API with their own token, never on the site.
+// What only members of a lab see on a subject's page: water, weight and the predicted training
+// time. It is fetched from the API with the member's own token; nothing of it is on the site.
 
-export function member(holder) {
-  holder.remove();
+import { element, fixed } from "./common.js";
+import { draw, plot } from "./figure.js";
+
+const { Plot } = globalThis;
+const api = document.body.dataset.api.replace(/\/$/, "");
+const KEY = "token";
+
+export function member(holder, subject) {
+  if (!api) return holder.remove();
+  holder.classList.add("panel");
+  const token = sessionStorage.getItem(KEY);
+  if (token) show(holder, subject, token);
+  else signIn(holder, subject);
+}
+
+async function ask(path, token) {
+  const answer = await fetch(api + path, { headers: { Authorization: `Token ${token}` } });
+  if (answer.status === 404) return null;
+  if (!answer.ok) throw Object.assign(new Error((await answer.json().catch(() => ({}))).detail ?? answer.statusText), { status: answer.status });
+  return answer.json();
+}
+
+function signIn(holder, subject, problem = "") {
+  const user = element("input", { name: "username", autocomplete: "username", required: true });
+  const password = element("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
+  const said = element("p", { role: "alert", class: "fail" }, problem);
+  const form = element("form", { onsubmit: async (event) => {
+    event.preventDefault();
+    said.textContent = "";
+    try {
+      const answer = await fetch(`${api}/auth-token`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ username: user.value, password: password.value }) });
+      if (!answer.ok) throw new Error("User name or password are not right.");
+      const { token } = await answer.json();
+      sessionStorage.setItem(KEY, token);
+      await show(holder, subject, token);
+    } catch (error) {
+      said.textContent = error instanceof TypeError ? `The server at ${api} does not answer.` : error.message;
+    }
+  } }, element("label", {}, "User name", user), element("label", {}, "Password", password), element("button", { class: "button" }, "Sign in"));
+  holder.replaceChildren(element("h2", {}, "Water, weight and prediction"), element("p", {}, "For members of the lab. They come from the API and are not part of this site."), form, said);
+}
+
+async function show(holder, subject, token) {
+  let water, prediction;
+  try {
+    [water, prediction] = await Promise.all([
+      ask(`/water-requirement/${encodeURIComponent(subject.nickname)}`, token),
+      ask(`/training-prediction/${encodeURIComponent(subject.nickname)}`, token).catch((error) => {
+        if (error.status === 401 || error.status === 403) throw error;
+        return null;
+      }),
+    ]);
+  } catch (error) {
+    sessionStorage.removeItem(KEY);
+    return signIn(holder, subject, error.status ? error.message : `The server at ${api} does not answer.`);
+  }
+  const out = element("button", { type: "button", class: "button", onclick: () => {
+    sessionStorage.removeItem(KEY);
+    signIn(holder, subject);
+  } }, "Sign out");
+  holder.replaceChildren(element("h2", {}, "Water, weight and prediction"), out);
+  if (prediction) holder.append(chances(prediction));
+  const records = (water?.records ?? []).filter((r) => r.weight || r.given_water_total);
+  if (!records.length) {
+    holder.append(element("p", {}, "There are no weights and no water on record."));
+    return;
+  }
+  for (const [id, title] of [["weight", "Weight"], ["water", "Water"]])
+    holder.append(element("figure", { id, class: "wide", "aria-labelledby": `${id}-title` }, element("figcaption", {}, element("h2", { id: `${id}-title` }, title)), element("div", { class: "plot" })));
+  const days = records.map((r) => ({ ...r, at: new Date(`${String(r.date).slice(0, 10)}T00:00:00Z`) }));
+  draw("weight", (width, c) => weight(width, c, days), () => ({ columns: ["Date", "Weight (g)", "Expected (g)", "%"], rows: days.map((d) => [d.date, fixed(d.weight, 1), fixed(d.expected_weight, 1), fixed(d.percentage_weight, 0)]) }));
+  draw("water", (width, c) => waters(width, c, days), () => ({ columns: ["Date", "Reward (ml)", "Supplement (ml)", "Expected (ml)"], rows: days.map((d) => [d.date, fixed(d.given_water_reward, 2), fixed(d.given_water_supplement, 2), fixed(d.expected_water, 2)]) }));
+}
+
+const base = { marginLeft: 66, x: { type: "utc", label: null } };
+
+function weight(width, c, days) {
+  const weighed = days.filter((d) => d.weight);
+  const expected = days.filter((d) => d.expected_weight);
+  const line = (share) => Plot.line(expected, { x: "at", y: (d) => (d.expected_weight - d.implant_weight) * share + d.implant_weight, stroke: share > 0.75 ? c.right : c.error, strokeDasharray: "4,3" });
+  return plot(width, {
+    ...base, height: 240, y: { label: "Weight (g)", labelAnchor: "center", labelArrow: "none", nice: true },
+    marks: [
+      line(0.8), line(0.7), Plot.line(expected, { x: "at", y: "expected_weight", stroke: c.rule }), Plot.line(weighed, { x: "at", y: "weight", stroke: c.ink, strokeWidth: 1.5 }), Plot.dot(weighed, { x: "at", y: "weight", r: 2.6, fill: c.ink }),
+      Plot.tip(weighed, Plot.pointerX({ x: "at", y: "weight", fill: c.paper, stroke: c.rule, title: (d) => `${String(d.date).slice(0, 10)}\n${fixed(d.weight, 1)} g, ${fixed(d.percentage_weight, 0)} % of expected` })),
+    ],
+  });
+}
+
+function waters(width, c, days) {
+  const kinds = [["given_water_reward", "reward", c.left], ["given_water_supplement", "supplement", c.even]];
+  const given = days.flatMap((d) => kinds.map(([name, kind]) => ({ at: d.at, kind, ml: d[name] ?? 0 }))).filter((g) => g.ml > 0);
+  return plot(width, {
+    ...base, height: 200, y: { label: "Water (ml)", labelAnchor: "center", labelArrow: "none", nice: true, zero: true },
+    marks: [
+      Plot.rectY(given, Plot.stackY({ x: "at", y: "ml", interval: "day", fill: (g) => kinds.find(([, kind]) => kind === g.kind)[2] })),
+      Plot.line(days.filter((d) => d.expected_water > 0), { x: "at", y: "expected_water", stroke: c.ink, strokeDasharray: "4,3" }), Plot.ruleY([0], { stroke: c.muted }),
+      Plot.text(["bars: reward (blue), supplement (grey); line: expected"], { frameAnchor: "top-right", dy: -14, fill: c.muted, fontSize: 11 }),
+    ],
+  });
+}
+
+function chances(prediction) {
+  const box = element("div", {}, element("h3", {}, "Predicted training time"));
+  if (prediction.why_not) {
+    box.append(element("p", {}, `No prediction: ${prediction.why_not}.`));
+  } else {
+    const rows = Object.entries(prediction.probabilities).map(([quartile, p]) => element("tr", {}, element("th", { scope: "row" }, quartile), element("td", { class: "num" }, `${Math.round(100 * p)} %`), element("td", {}, element("meter", { value: p, min: 0, max: 1, "aria-label": quartile }))));
+    box.append(
+      element("p", {}, `Most likely ${prediction.quartile}: ${prediction.range[0]} to ${prediction.range[1]} training days in all. ${prediction.days_so_far} so far.`),
+      element("table", {}, element("tbody", {}, ...rows)));
+  }
+  if (prediction.statement) box.append(element("p", {}, prediction.statement));
+  return box;
 }

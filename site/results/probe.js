@@ -44,7 +44,7 @@ function example(width, c, spikes, depth) {
     marks: [
       Plot.ruleX(events, { x: "t", stroke: c.accent, strokeWidth: 1.2 }),
       Plot.dot(dots, { x: "t", y: "d", r: 1, fill: "a" }),
-      Plot.text(events.filter((e) => e.t < span[1]), { x: "t", y: depth[1], lineAnchor: "bottom", text: "name", rotate: -24, textAnchor: "start", fill: c.accent, fontSize: 11 }),
+      ...events.map((e, i) => Plot.text([e], { x: "t", y: depth[1], dy: -6 - 11 * (events.length - 1 - i), dx: 3, text: "name", textAnchor: "start", fill: c.accent, fontSize: 11 })),
     ],
   });
 }
@@ -52,13 +52,15 @@ function example(width, c, spikes, depth) {
 function peth(width, c, map, depth) {
   const step = map.time[1] - map.time[0];
   const high = map.depth.length > 1 ? map.depth[1] - map.depth[0] : 80;
+  const most = Math.max(3, globalThis.d3.quantile(map.z.flat().filter((z) => z != null).map(Math.abs).sort(globalThis.d3.ascending), 0.98) ?? 3);
   const paint = globalThis.d3.interpolateRgbBasis([c.left, c.faint, c.right]);
   const cells = map.depth.flatMap((d, i) => map.time.map((t, j) => ({ t, d, z: map.z[i][j] }))).filter((x) => x.z != null);
   return plot(width, {
     height: 400, marginLeft: 58, marginTop: 34, x: { domain: [map.time[0] - step / 2, map.time.at(-1) + step / 2], label: "Time from the stimulus (s)", ...middle }, y: { domain: depth, label: "Depth (µm)", ...middle },
     marks: [
-      Plot.rect(cells, { x1: (x) => x.t - step / 2, x2: (x) => x.t + step / 2, y1: "d", y2: (x) => x.d + high, fill: (x) => paint((Math.max(-10, Math.min(10, x.z)) + 10) / 20), shapeRendering: "crispEdges" }),
+      Plot.rect(cells, { x1: (x) => x.t - step / 2, x2: (x) => x.t + step / 2, y1: "d", y2: (x) => x.d + high, fill: (x) => paint((Math.max(-most, Math.min(most, x.z)) + most) / (2 * most)), shapeRendering: "crispEdges" }),
       Plot.ruleX([0], { stroke: c.ink }),
+      Plot.text([`colours from −${fixed(most, 0)} to ${fixed(most, 0)} standard deviations`], { frameAnchor: "top-right", dy: -14, fill: c.muted, fontSize: 11 }),
     ],
   });
 }
@@ -70,7 +72,7 @@ function scatter(width, c, units) {
     Plot.dot(units, { x, y: "depth", r: 4, fill: (u) => (good(u) ? c.accent : "none"), stroke: c.accent, href: (u) => address(u.cluster), ariaLabel: (u) => `Unit ${u.cluster}` }),
     Plot.tip(units, Plot.pointer({ x, y: "depth", fill: c.paper, stroke: c.rule, title: tip })),
   ];
-  const half = width / 2 - 8;
+  const half = width < 640 ? width : Math.floor(width / 2) - 10;
   const y = { label: "Depth (µm)", ...middle, nice: true };
   const made = [
     plot(half, { height: 300, marginLeft: 58, x: { label: "Amplitude (µV)", ...middle, zero: true, nice: true }, y, marks: [Plot.ruleX([50], { stroke: c.muted, strokeDasharray: "4,3" }), ...marks("median_amplitude_uv")], ariaLabel: "Depth and amplitude of the units" }),

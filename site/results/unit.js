@@ -58,7 +58,8 @@ function figures() {
 
 // Rows of the raster put into the order asked for; each keeps its spikes.
 function ordered() {
-  const { rows, time, row } = unit.rasters[pair[0]];
+  const { time, row, ...columns } = unit.rasters[pair[0]];
+  const rows = columns.trial.map((trial, i) => ({ trial, contrast: columns.contrast[i], correct: columns.correct[i], mark: columns.mark[i] }));
   const key = { trial: (r) => r.trial, contrast: (r) => r.contrast, latency: (r) => (r.mark == null ? Infinity : Math.abs(r.mark)), feedback: (r) => Number(r.correct) }[pair[1]];
   const order = d3.range(rows.length).sort((a, b) => key(rows[a]) - key(rows[b]) || a - b);
   const place = new Array(rows.length);
@@ -66,7 +67,7 @@ function ordered() {
   return { dots: time.map((t, i) => ({ t, y: place[row[i]], of: rows[row[i]] })), rows: order.map((i, y) => ({ ...rows[i], y })) };
 }
 
-const rowColour = (c, r) => (!r.correct ? c.error : r.side === "left" ? c.left : r.side === "right" ? c.right : c.even);
+const rowColour = (c, r) => (!r.correct ? c.error : r.contrast < 0 ? c.left : r.contrast > 0 ? c.right : c.even);
 
 function raster(width, c) {
   const { dots, rows } = ordered();

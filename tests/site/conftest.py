@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from lab.rig.simulate_spikes import simulate_sorting
 from shared.results.build import Site
 from shared.results.html import Settings
+from shared.results.probe import load_sorting
 from shared.results.source import TRIALS, Dataset, Lab, Session, Sorting, Subject
 from shared.results.store import FolderStore, tag
 
@@ -43,6 +47,8 @@ def trials_of(n: int, seed: int, skill: float = 0.9, biased: bool = False) -> pd
             "response_times": start + rng.lognormal(-1, 0.5, n),
             "intervals_0": start - 0.5,
             "intervals_1": start + 3,
+            "feedback_times": start + 1.2,
+            "firstMovement_times": start + 0.25,
         }
     )
 
@@ -55,6 +61,7 @@ class Shelf:
     about: dict[str, Subject] = field(default_factory=dict)
     places: list[Lab] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
+    bytes: dict[tuple[str, str, str], np.ndarray] = field(default_factory=dict)
 
     def put(
         self,
@@ -105,8 +112,27 @@ class Shelf:
         self.reads.append(session.id)
         return self.all[session.id][1]
 
+    def put_probe(self, eid: str, collection: str = "alf/probe00", n_units: int = 12) -> None:
+        """Give a session sorted spikes of a probe."""
+        one, trials = self.all[eid]
+        assert trials is not None
+        files = simulate_sorting(trials, seed=1, n_units=n_units)
+        for name, content in files.items():
+            self.bytes[eid, collection, name] = content
+        added = tuple(
+            Dataset(str(uuid5(NAMESPACE_URL, eid + collection + name)), name, collection)
+            for name in files
+        )
+        self.all[eid] = (replace(one, datasets=one.datasets + added), trials)
+
     def sorting(self, session: Session, collection: str) -> Sorting | None:
-        return None
+        def read(dataset: Dataset) -> BinaryIO:
+            out = BytesIO()
+            np.save(out, self.bytes[session.id, dataset.collection, dataset.name])
+            out.seek(0)
+            return out
+
+        return load_sorting(session, collection, read)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ test. Screenshots stay in ``.fornix/screenshots`` to be looked at.
 
 from __future__ import annotations
 
+import http.server
+import json
 import re
 import shutil
 import threading
@@ -18,11 +20,11 @@ from urllib.parse import urlparse
 import pytest
 
 from lab.site import server_of
-from shared.results import assets
+from shared.results import assets, pages
 from shared.results.build import Site
 from shared.results.html import Settings
 from shared.results.source import Lab, Subject
-from shared.results.store import FolderStore
+from shared.results.store import FolderStore, encode
 
 from .conftest import Shelf, trials_of
 
@@ -78,6 +80,7 @@ def shelf() -> Shelf:
                 protocol="biasedChoiceWorld" if biased else "trainingChoiceWorld",
                 synthetic=lab == "septumlab",
             )
+    shelf.put_probe(next(s.id for s, _ in shelf.all.values() if "biased" in s.task_protocol))
     shelf.put("FX_001", "2026-01-25", trials_of(333, 5), public=False, number=9)
     shelf.put("SECRET_1", "2026-01-25", trials_of(333, 6), lab="secretlab", public=False)
     return shelf
@@ -167,6 +170,9 @@ def addresses(shelf: Shelf) -> dict[str, str]:
         "labs": "labs.html",
         "lab": "labs/fimbrialab.html",
         "daily": "daily.html",
+        "probes": "probes.html",
+        "probe": f"probes/{first(shelf, 'biased')}-probe00.html",
+        "unit": f"units/{first(shelf, 'biased')}-probe00.html#3",
         "data": "data.html",
         "about": "about.html",
         "training-time": "training-time.html",
@@ -175,7 +181,7 @@ def addresses(shelf: Shelf) -> dict[str, str]:
 
 KINDS = [
     "overview", "sessions", "session-biased", "session-training", "subjects", "subject", "labs",
-    "lab", "daily", "data", "about", "training-time",
+    "lab", "daily", "probes", "probe", "unit", "data", "about", "training-time",
 ]  # fmt: skip
 
 LOOKS: dict[str, dict[str, Any]] = {
@@ -333,6 +339,163 @@ class TestSession:
         assert "Some synthetic" in visit("index.html").inner_text("[role=note]")
 
 
+class TestUnit:
+    def test_the_nine_rasters_can_be_chosen(self, visit: Opened, shelf: Shelf) -> None:
+        page = visit(addresses(shelf)["unit"])
+        options = page.query_selector_all("#pair option")
+        assert len(options) == 9
+        before = page.inner_html("#raster .plot")
+        page.get_by_label("Aligned to, sorted by").select_option("feedback/latency")
+        assert page.inner_html("#raster .plot") != before
+        assert "Time from feedback (s)" in page.inner_text("#raster .plot")
+
+    def test_the_next_unit_has_an_address_of_its_own(self, visit: Opened, shelf: Shelf) -> None:
+        page = visit(addresses(shelf)["unit"])
+        page.click("#next")
+        page.wait_for_selector("#which:has-text('Unit 4, 5 of 12')")
+        assert page.url.endswith("#4")
+        assert "unit = spikes.clusters == 4" in page.inner_text(".code")
+
+
+class TestMember:
+    """The panel for members asks the API; here a small server answers in the API's shapes."""
+
+    @pytest.fixture
+    def api(self) -> Iterator[str]:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Api)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        server.server_close()
+
+    def test_weights_are_shown_to_who_signs_in_and_to_nobody_else(
+        self, browser: Any, api: str, tmp_path: Path
+    ) -> None:
+        shelf = Shelf()
+        shelf.put("FX_001", "2026-01-05", trials_of(100, 1))
+        store = FolderStore(tmp_path / "site")
+        assets.publish(store)
+        Site(shelf, store, Settings(api_url=api), images=False).refresh()
+        for address in serve(store.folder):
+            page = browser.new_page()
+            page.goto(address + "subjects/FX_001.html")
+            page.get_by_label("User name").fill("member")
+            page.get_by_label("Password").fill("wrong")
+            page.click("#member button")
+            page.wait_for_selector("text=are not right")
+            assert not page.query_selector("#weight")
+            page.get_by_label("Password").fill("right")
+            page.click("#member button")
+            page.wait_for_selector("#weight svg")
+            assert "Most likely Q2" in page.inner_text("#member")
+            page.click("text=Sign out")
+            page.wait_for_selector("#member form")
+            assert not page.query_selector("#weight")
+            page.close()
+
+
+class _Api(http.server.BaseHTTPRequestHandler):
+    def do_OPTIONS(self) -> None:
+        self._answer(204, None)
+
+    def do_POST(self) -> None:
+        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        good = sent == {"username": "member", "password": "right"}
+        self._answer(200 if good else 400, {"token": "t0k3n"} if good else {"detail": "no"})
+
+    def do_GET(self) -> None:
+        if self.headers["Authorization"] != "Token t0k3n":
+            self._answer(401, {"detail": "Authentication credentials were not provided."})
+        elif "water-requirement" in self.path:
+            record = {
+                "weight": 21.5,
+                "expected_weight": 24.0,
+                "percentage_weight": 89.6,
+                "implant_weight": 0,
+                "given_water_total": 1.2,
+                "given_water_reward": 1.0,
+                "given_water_supplement": 0.2,
+                "expected_water": 0.9,
+            }
+            days = ("2026-01-05", "2026-01-06")
+            self._answer(200, {"records": [{"date": day, **record} for day in days]})
+        else:
+            chances = {"Q1": 0.2, "Q2": 0.5, "Q3": 0.2, "Q4": 0.1}
+            self._answer(
+                200,
+                {"probabilities": chances, "quartile": "Q2", "range": [10, 15], "why_not": None,
+                 "days_so_far": 5, "statement": "A hint for planning."},
+            )  # fmt: skip
+
+    def _answer(self, status: int, body: Any) -> None:
+        self.send_response(status)
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Access-Control-Allow-Headers", "Authorization,Content-Type")
+        self.end_headers()
+        if body is not None:
+            self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class TestHundredThousand:
+    def test_a_list_of_100000_sessions_is_shown_at_once_and_searched_quickly(
+        self, browser: Any, tmp_path: Path
+    ) -> None:
+        # Given 100,000 sessions of 60 months
+        store = FolderStore(tmp_path / "site")
+        assets.publish(store)
+        names, total = [], 0
+        for month in range(60):
+            name = f"{2020 + month // 12}-{month % 12 + 1:02d}"
+            rows = {
+                f"{month}-{i}": {
+                    "id": f"{month:08x}-{i:04x}-4000-8000-000000000000",
+                    "date": f"{name}-{i % 28 + 1:02d}",
+                    "number": 1,
+                    "lab": f"lab{i % 12}",
+                    "subject": f"M_{i % 400:03d}",
+                    "protocol": ("training", "biased", "ephys")[i % 3],
+                    "project": "p",
+                    "n_trials": i,
+                    "performance": 0.8,
+                    "performance_easy": 0.9,
+                    "median_rt": 0.5,
+                    "duration": 60,
+                    "n_probes": 0,
+                    "synthetic": 1,
+                }
+                for i in range(1667)
+            }
+            total += len(rows)
+            names.append([name, len(rows)])
+            for key, body in pages.month(name, rows).items():
+                store.write(key, body)
+        store.write("data/list/index.json", encode({"n": total, "parts": names[::-1]}))
+        files = pages._session_list(Settings(), [], "all")
+        store.write("sessions.html", files["sessions.html"])
+        for address in serve(store.folder):
+            page = browser.new_page()
+            requests: list[str] = []
+            page.on("request", lambda r, to=requests: to.append(urlparse(r.url).path))
+            page.goto(address + "sessions.html")
+            # Then the first page is there before the rest is loaded,
+            page.wait_for_selector("body[data-shown=yes]")
+            loaded = [path for path in requests if "/data/list/20" in path]
+            assert len(loaded) < 60
+            page.wait_for_selector("body[data-ready=yes]")
+            assert page.inner_text("#found") == "100,020 sessions"
+            assert len(page.query_selector_all("tbody tr")) == 50
+            # and searching asks for nothing more.
+            requests.clear()
+            page.get_by_label("Search").fill("M_007 biased")
+            assert page.inner_text("#found").endswith("of 100,020 sessions")
+            page.click("th button:has-text('Trials')")
+            assert [path for path in requests if "/data/" in path] == []
+            page.close()
+
+
 def test_dark_and_light_can_be_chosen_and_stay(visit: Opened) -> None:
     page = visit("index.html", color_scheme="light")
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -363,7 +526,7 @@ def test_the_state_of_the_build_is_not_served(browser: Any, address: str) -> Non
 def test_pages_have_unique_titles_and_one_heading(folder: Path, shelf: Shelf) -> None:
     titles = []
     for path in addresses(shelf).values():
-        html = (folder / path).read_text()
+        html = (folder / path.partition("#")[0]).read_text()
         titles += re.findall("<title>(.*)</title>", html)
         assert html.count("<h1>") == 1
         assert '<html lang="en">' in html

@@ -1,0 +1,89 @@
+"""Probe and unit pages, from one set of sorted-spike files."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shared.results.source import Dataset
+
+from .conftest import trials_of
+
+
+def document(store, key: str) -> dict:
+    return json.loads(store.read(key)[0])
+
+
+@pytest.fixture
+def recorded(site, shelf, store):
+    """Return a session with a probe, its pages built."""
+    one = shelf.put("FX_001", "2026-02-01", trials_of(120, 1), protocol="biased")
+    shelf.put_probe(one.id)
+    site.refresh()
+    return one
+
+
+def test_a_probe_has_a_page_and_each_unit_its_data(recorded, store) -> None:
+    pid = f"{recorded.id}-probe00"
+    probe = document(store, f"data/probes/{pid}.json")
+    assert probe["summary"]["n_units"] == 12
+    assert probe["units"]["cluster"] == list(range(12))
+    units = list(store.names(f"data/units/{pid}/"))
+    assert len(units) == 12
+    unit = document(store, f"data/units/{pid}/3.json")
+    assert len(unit["pairs"]) == 9
+    assert set(unit["psth"]["stimulus"]) == {"left", "right", "incorrect", "all"}
+    raster = unit["rasters"]["feedback"]
+    assert len(raster["trial"]) == len(raster["contrast"]) == len(raster["correct"])
+    assert max(raster["row"]) < len(raster["trial"])
+    assert len(unit["waveform"]["channel"]) == 8
+
+
+def test_the_drift_map_shows_where_spikes_are(recorded, store) -> None:
+    pid = f"{recorded.id}-probe00"
+    axes = document(store, f"data/probes/{pid}.json")["drift"]
+    picture = Image.open(io.BytesIO(store.read(f"data/probes/{pid}.drift.png")[0]))
+    alpha = np.asarray(picture)[..., 1]
+    # Highest depth on top, as on the axis; somewhere full, somewhere empty.
+    assert alpha.max() == 255
+    assert alpha.min() == 0
+    assert axes["depth"][0] < axes["depth"][1]
+
+
+def test_lists_and_session_page_lead_to_the_probe(recorded, store) -> None:
+    listed = document(store, "data/probes.json")
+    assert listed["columns"]["id"] == [f"{recorded.id}-probe00"]
+    html = store.read(f"sessions/{recorded.id}.html")[0].decode()
+    assert f"../probes/{recorded.id}-probe00.html" in html
+    assert document(store, "data/overview.json")["counts"]["probes"] == 1
+
+
+def test_probe_and_units_go_with_their_session(recorded, site, shelf, store) -> None:
+    shelf.change(recorded.id, public=False)
+    site.refresh()
+    assert not [key for key in store.names() if recorded.id in key]
+
+
+def test_spikes_of_unequal_length_are_left_out_with_a_reason(site, shelf, store, caplog) -> None:
+    one = shelf.put("FX_001", "2026-02-01", trials_of(60, 1))
+    shelf.put_probe(one.id)
+    key = (one.id, "alf/probe00", "spikes.amps.npy")
+    shelf.bytes[key] = shelf.bytes[key][:-5]
+    site.refresh()
+    assert "differ in length" in caplog.text
+    assert store.read(f"sessions/{one.id}.html")
+    assert not list(store.names("probes/"))
+
+
+def test_private_datasets_of_a_public_session_are_not_used(site, shelf, store) -> None:
+    one = shelf.put("FX_001", "2026-02-01", trials_of(60, 1))
+    shelf.put_probe(one.id)
+    kept, *spikes = shelf.all[one.id][0].datasets
+    hidden = [Dataset(d.id, d.name, d.collection, public=False) for d in spikes]
+    shelf.change(one.id, datasets=(kept, *hidden))
+    site.refresh()
+    assert not list(store.names("data/probes/"))
