@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run synth deploy test lint types unit integration lock clean
+.PHONY: setup run synth deploy test lint types unit integration lock clean site-demo
 
 setup: .venv/.installed node_modules/.installed  ## everything a fresh machine needs
 
@@ -54,6 +54,9 @@ integration: setup .venv/.browser
 	$(BIN)/pytest -m "integration or browser"
 
 test: lint types unit integration  ## what CI runs
+
+site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in .fornix/demo
+	$(BIN)/fornix site demo .fornix/demo --sessions $(or $(SESSIONS),2000)
 
 clean:
 	rm -rf .venv node_modules cdk.out .fornix/cache
