@@ -73,7 +73,8 @@ class Documents(Store):
             400 with messages per field, also if the record exists.
         """
         body = values.read_body(resource, data, call, partial=False)
-        body["id"] = data["id"] if values.is_uuid(data.get("id")) else str(uuid.uuid4())
+        if "id" not in resource.fields:  # ids of brain regions are numbers of the atlas
+            body["id"] = data["id"] if values.is_uuid(data.get("id")) else str(uuid.uuid4())
         if resource.prepare:
             body = resource.prepare(body, None, call)
         lab = values.lab_of(resource, body)

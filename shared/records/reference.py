@@ -127,7 +127,7 @@ def lab_repository(lab: str) -> tuple[str, dict[str, Any]]:
         "repository_type": None,
         "hostname": "",
         "data_url": folder,  # below the API's own address
-        "globus_path": folder,
+        "globus_path": folder[1:],  # the client puts it before the path of the key in the bucket
         "globus_is_personal": False,
         "globus_endpoint_id": None,
         "timezone": "UTC",

@@ -269,3 +269,13 @@ def test_the_schema_has_upstreams_filters_for_sessions_and_insertions(api: Api) 
     assert list(document["paths"]).index("/sessions") < list(document["paths"]).index(
         "/sessions/{id}"
     )
+
+
+def test_brain_regions_keep_the_numbers_of_the_atlas(api: Api) -> None:
+    for number, acronym, parent in ((997, "root", None), (477, "STR", 997)):
+        body = {"id": number, "acronym": acronym, "name": acronym, "parent": parent}
+        assert api.ok("POST", "/brain-regions", body, user="admin")["id"] == number
+    assert api.ok("GET", "/brain-regions/477")["acronym"] == "STR"
+    below = api.ok("GET", "/brain-regions?descendants=root")
+    assert [row["id"] for row in below["results"]] == [477, 997]
+    assert api.ok("GET", "/insertions?atlas_acronym=STR,CA3")["count"] == 0
