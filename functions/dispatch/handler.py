@@ -1,7 +1,8 @@
 """Entry point of the dispatch function: what happened to sessions and tasks, and the sweep.
 
 Queue messages: ``{"kind": "session.registered", "session": eid}``, ``{"kind": "task.changed",
-"task": id}``. Invoked directly: ``{"kind": "sweep"}``, with ``"all": true`` for tasks held long.
+"task": id}``. Invoked directly: ``{"kind": "sweep"}``, with ``"all": true`` for tasks held long,
+with ``"start": true`` when the whole system has just been started.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     """Handle a batch of queue messages, or a schedule's call."""
     if event.get("kind") == "sweep":
-        return sweep(everything=bool(event.get("all")))
+        at_start = bool(event.get("start"))
+        return sweep(everything=at_start or bool(event.get("all")), at_start=at_start)
     return dict(
         process_partial_response(
             event=event, record_handler=handle, processor=processor, context=context

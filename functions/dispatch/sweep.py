@@ -16,7 +16,7 @@ from shared.tasks.states import Status
 
 log = logging.getLogger(__name__)
 
-SETTLE = timedelta(minutes=2)
+SETTLE = timedelta(seconds=60)
 """Younger tasks have their own messages on the way."""
 
 HELD_FOR = timedelta(days=1)
@@ -26,13 +26,17 @@ MOST = 500
 """Messages that one sweep sends to a lab."""
 
 
-def sweep(*, everything: bool = False, now: datetime | None = None) -> dict[str, Any]:
+def sweep(
+    *, everything: bool = False, at_start: bool = False, now: datetime | None = None
+) -> dict[str, Any]:
     """Reconcile the tasks of all labs with their queues.
 
     Parameters
     ----------
     everything
         Look also at tasks that have been held for long.
+    at_start
+        The system has just been started: no message is on the way.
     now
         The present moment.
 
@@ -42,12 +46,13 @@ def sweep(*, everything: bool = False, now: datetime | None = None) -> dict[str,
         How many leases were ended, messages sent and held sessions looked at.
     """
     moment = now or datetime.now(UTC)
+    settled = moment if at_start else moment - SETTLE
     counts = {"expired": 0, "sent": 0, "held": 0}
     for lab in labs():
         try:
             counts["expired"] += _expire(lab, moment)
-            counts["sent"] += _send_again(lab, moment)
-            counts["held"] += _promote(lab, moment, everything=everything)
+            counts["sent"] += _send_again(lab, settled)
+            counts["held"] += _promote(lab, settled, everything=everything)
         except Exception:  # one lab's trouble must not keep the others
             log.exception("the sweep of lab %s failed", lab)
     return counts
@@ -70,9 +75,9 @@ def _expire(lab: str, moment: datetime) -> int:
     return ended
 
 
-def _send_again(lab: str, moment: datetime) -> int:
+def _send_again(lab: str, settled: datetime) -> int:
     """Announce the waiting tasks again if the queue has fewer messages than there are tasks."""
-    waiting = list(tasks.unfinished(lab, Status.WAITING, before=moment - SETTLE))[:MOST]
+    waiting = list(tasks.unfinished(lab, Status.WAITING, before=settled))[:MOST]
     if not waiting or messages(lab) >= len(waiting):
         return 0
     for task_id in waiting:
@@ -96,10 +101,10 @@ def messages(lab: str) -> int:
     return sum(int(answer["Attributes"].get(name, 0)) for name in names)
 
 
-def _promote(lab: str, moment: datetime, *, everything: bool) -> int:
+def _promote(lab: str, settled: datetime, *, everything: bool) -> int:
     """Look again at sessions with held tasks."""
-    since = None if everything else moment - HELD_FOR
-    held = tasks.unfinished(lab, Status.HELD, before=moment - SETTLE, after=since)
+    since = None if everything else settled - HELD_FOR
+    held = tasks.unfinished(lab, Status.HELD, before=settled, after=since)
     by_session = {task_id.replace("-", "")[:12]: task_id for task_id in held}
     for task_id in by_session.values():
         try:

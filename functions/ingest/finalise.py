@@ -29,12 +29,18 @@ RETRY_SECONDS = 15
 """When another upload is being added to the session, this one comes again after so long."""
 
 SETTLE = timedelta(seconds=60)
-"""The reconciler leaves uploads alone that are younger: their own events are on the way."""
+"""The reconciler leaves alone what is younger: its own events are on the way."""
 
 FOREVER = timedelta(days=uploads.OPEN_DAYS)
 
 
-def finalise(upload_id: str, *, by_event: bool = False, now: datetime | None = None) -> str:
+def finalise(
+    upload_id: str,
+    *,
+    by_event: bool = False,
+    busy: timedelta = uploads.BUSY,
+    now: datetime | None = None,
+) -> str:
     """Bring an upload to its end if all its files have arrived, or its time is over.
 
     Parameters
@@ -44,6 +50,8 @@ def finalise(upload_id: str, *, by_event: bool = False, now: datetime | None = N
     by_event
         Whether this is one of the many events of single files: then, while files are missing, the
         table is not asked whether some need not come. The client's word that all is sent is.
+    busy
+        Another run that began within this time is left to end it.
     now
         The present moment.
 
@@ -68,7 +76,7 @@ def finalise(upload_id: str, *, by_event: bool = False, now: datetime | None = N
         missing = uploads.missing(document, upload, _registered(document))
     if missing and not late:
         return upload.state
-    if not uploads.begin(upload, now=moment):
+    if not uploads.begin(upload, busy=busy, now=moment):
         return "busy"
     try:
         with uploads.only_writer(upload.folder, upload.id):
@@ -255,11 +263,18 @@ def outcome(manifest: Mapping[str, Any], *, late: bool = False) -> str:
     return "expired" if late and nothing_came else "rejected"
 
 
-def reconcile(*, now: datetime | None = None) -> dict[str, Any]:
+def reconcile(*, at_start: bool = False, now: datetime | None = None) -> dict[str, Any]:
     """Take up what lost events or crashes have left: objects without a record.
 
     A finished upload is announced to dispatch once more before its request is deleted, so that
     the first announcement may be lost.
+
+    Parameters
+    ----------
+    at_start
+        The system has just been started: nothing is on the way, and no other run is at work.
+    now
+        The present moment.
 
     Returns
     -------
@@ -267,14 +282,15 @@ def reconcile(*, now: datetime | None = None) -> dict[str, Any]:
         How many uploads were found in which state.
     """
     moment = now or datetime.now(UTC)
+    settle, busy = (timedelta(0), timedelta(0)) if at_start else (SETTLE, uploads.BUSY)
     counts: dict[str, int] = {}
     for upload_id, since in uploads.unfinished():
-        if moment - since < SETTLE:
+        if moment - since < settle:
             continue
         try:
-            state = finalise(upload_id, now=moment)
+            state = finalise(upload_id, busy=busy, now=moment)
             if state in FINAL or (state == "gone" and moment - since > FOREVER):
-                _close(upload_id)
+                _close(upload_id, moment - settle)
         except Exception:  # one broken upload must not keep the others
             log.exception("upload %s could not be finalised", upload_id)
             state = "failed"
@@ -282,10 +298,15 @@ def reconcile(*, now: datetime | None = None) -> dict[str, Any]:
     return counts
 
 
-def _close(upload_id: str) -> None:
-    """Announce a finished upload again, and delete what is left of it in ``incoming/``."""
+def _close(upload_id: str, settled: datetime) -> None:
+    """Announce a finished upload again, and delete what is left of it in ``incoming/``.
+
+    One that was validated only after ``settled`` is left for the next time.
+    """
     try:
         upload = uploads.get(upload_id)
+        if (upload.since or "") > settled.isoformat():
+            return
         if upload.session and upload.state in ("registered", "partial"):
             message = {"kind": "session.registered", "session": upload.session}
             queues.send(queues.url("dispatch"), message)

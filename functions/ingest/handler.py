@@ -1,7 +1,8 @@
 """Entry point of the ingest function: S3 events, requests to finalise, the reconciler's schedule.
 
 Queue messages: S3 event notifications of ``incoming/``; ``{"kind": "finalise", "upload": id}``;
-``{"kind": "reindex", "after": key}``. Invoked directly: ``{"kind": "reconcile"}``.
+``{"kind": "reindex", "after": key}``. Invoked directly: ``{"kind": "reconcile"}``, with
+``"start": true`` when the whole system has just been started.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     """Handle a batch of queue messages, or a schedule's call."""
     if event.get("kind") == "reconcile":
-        return reconcile()
+        return reconcile(at_start=bool(event.get("start")))
     done: set[str] = set()  # the files of one upload come as many events of one batch
 
     def handle(record: dict[str, Any]) -> None:

@@ -97,9 +97,17 @@ class System:
         return [path.stat().st_mtime for path in sorted((ROOT / "site").rglob("*.*"))]
 
     def reconcile(self) -> None:
-        """Send each stage the event with which it finds work that lost its message."""
+        """Send each stage the event with which it finds work that lost its message.
+
+        As a schedule does: without waiting, and what fails goes to the dead-letter queue.
+        """
+        lambda_: Any = client(self.home, "lambda")
         for function, kind in AT_START:
-            self.invoke(function, {"kind": kind, "start": True})
+            lambda_.invoke(
+                FunctionName=f"fornix-{function}",
+                InvocationType="Event",
+                Payload=json.dumps({"kind": kind}),
+            )
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Invoke a function and return its answer.

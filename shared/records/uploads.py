@@ -727,14 +727,14 @@ def give_up(upload: Upload, without: Mapping[str, str]) -> None:
         )
 
 
-def begin(upload: Upload, *, now: datetime | None = None) -> bool:
-    """Mark an upload as being validated; False if another validation has just begun."""
+def begin(upload: Upload, *, busy: timedelta = BUSY, now: datetime | None = None) -> bool:
+    """Mark an upload as being validated; False if another validation began within ``busy``."""
     moment = now or datetime.now(UTC)
     try:
         upload.update(
             actions=[Upload.state.set("validating"), Upload.since.set(moment.isoformat())],
             condition=(Upload.state == "open")
-            | ((Upload.state == "validating") & (Upload.since <= (moment - BUSY).isoformat())),
+            | ((Upload.state == "validating") & (Upload.since <= (moment - busy).isoformat())),
         )
     except UpdateError as error:
         if error.cause_response_code != "ConditionalCheckFailedException":

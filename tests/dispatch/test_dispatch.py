@@ -440,3 +440,9 @@ def test_what_is_unfinished_is_in_the_index_and_nothing_else(flow, eid, trials):
     assert {name for name, n in index().items() if n} == {"Started", "Held"}
     tasks.complete(trials, 1, "Complete")
     assert {name for name, n in index().items() if n} == {"Held"}
+
+
+def test_at_the_start_of_the_system_nothing_is_waited_for(flow, trials):
+    flow.messages(f"work-{LAB}")
+    assert handler({"kind": "sweep", "start": True}) == {"expired": 0, "sent": 1, "held": 1}
+    assert flow.messages(f"work-{LAB}") == [{"task": trials}]

@@ -253,10 +253,10 @@ def test_a_crash_at_any_step_is_repaired_by_the_reconciler(flow, monkeypatch, st
     assert {message["session"] for message in flow.messages("dispatch")} == {after["session"]}
     assert len(flow.keys("data/")) == len(GOOD)
     assert len(flow.keys("manifests/")) == 1
-    # And nothing is left to do
-    reconcile(now=later)
+    # And a while later nothing is left to do
+    reconcile(now=later + timedelta(minutes=5))
     assert flow.keys("incoming/") == []
-    assert reconcile(now=later) == {}
+    assert reconcile(now=later + timedelta(minutes=10)) == {}
 
 
 def test_lost_events_are_made_up_for(flow):
@@ -387,3 +387,16 @@ def test_one_broken_upload_does_not_keep_the_reconciler_from_others(flow, monkey
         "failed": 1,
         "registered": 1,
     }
+
+
+def test_at_the_start_of_the_system_nothing_is_waited_for(flow):
+    answer = flow.open(GOOD)
+    flow.send(answer, GOOD)
+    flow.messages("ingest")
+    uploads.begin(uploads.get(answer["id"]))  # the validation was killed
+    from functions.ingest.handler import handler
+
+    assert handler({"kind": "reconcile"}) == {}
+    assert handler({"kind": "reconcile", "start": True}) == {"registered": 1}
+    assert len(flow.messages("dispatch")) == 2
+    assert flow.keys("incoming/") == []
