@@ -142,7 +142,11 @@ def _prune(target: Path) -> None:
     for model in (target / "botocore" / "data").iterdir():
         if model.is_dir() and model.name not in services:
             shutil.rmtree(model)
-    for folder in ("chalice/cli", "chalice/deploy", "pyarrow/include", "pyarrow/tests"):
+    for folder in ("bin", "chalice/cli", "chalice/deploy", "pyarrow/include", "pyarrow/tests"):
         shutil.rmtree(target / folder, ignore_errors=True)
+    # Arrow's servers and its own S3 client, which are imported only if they are there.
+    for part in ("flight", "substrait", "s3"):
+        for library in target.glob(f"pyarrow/*{part}*.so*"):
+            library.unlink()
     for tests in [*target.glob("numpy/**/tests"), *target.glob("**/__pycache__")]:
         shutil.rmtree(tests, ignore_errors=True)
