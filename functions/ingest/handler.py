@@ -37,7 +37,8 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
             reindex(message.get("after", ""))
             return
         for upload in uploads_of(message) - done:
-            finalise(upload, by_event="Records" in message)
+            state = finalise(upload, by_event="Records" in message)
+            logger.info("upload", extra={"upload": upload, "state": state})
             if "Records" in message:
                 done.add(upload)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from lab.client import Client, ClientError, Refused, Unreachable
+from lab.client import Client, Refused
 from lab.rig.session import Found
 from lab.transfer import HashCache, Notice, Transfer, silent
 from shared.alf import ALFError
@@ -128,6 +128,3 @@ def upload(
     report.eid, report.upload = result.answer["session"], result.answer["id"]
     report.exit_code = 1 if report.refused else 0
     return report
-
-
-__all__ = ["ClientError", "Report", "Unreachable", "check", "chosen", "lab_of", "upload"]

@@ -168,7 +168,9 @@ class Worker:
             )
         except (Conflict, NotFound) as error:
             log.info("%s", error)
-            return None
+        except Refused as error:  # not a task of this lab: none of ours
+            log.error("%s", error)
+        return None
 
     # -- one task ------------------------------------------------------------------------------
 
@@ -191,7 +193,7 @@ class Worker:
         except KeyboardInterrupt:
             self._give_back(task, attempt)
             raise
-        except (Refused, Unreachable) as error:
+        except (ApiError, requests.RequestException) as error:
             # The lease ends by itself, and the task goes to another.
             log.error("%s was left: %s", task["name"], error)
             return None
@@ -221,7 +223,9 @@ class Worker:
         ending: dict[str, Any] = {"attempt": attempt, "log": ""}
         try:
             self._fetch(claim, session, lost)
-        except BadInput as error:
+        except (BadInput, OSError) as error:
+            if isinstance(error, requests.RequestException):
+                raise
             return ending | {"status": Status.ERRORED.label, "log": f"{error}\n"}
         outcome, text = self._run(task, session, out, place, lost)
         record = outcome.get("record") or {}

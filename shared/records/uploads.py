@@ -60,6 +60,9 @@ BUSY = timedelta(minutes=2)
 LOCKED = timedelta(minutes=6)
 """A lock on a session ends after this time, longer than ingest may run."""
 
+WITHOUT_CHARACTERS = 100_000
+"""Room for the reasons why files will not come; an item takes 400 KB."""
+
 FINAL = frozenset({"registered", "partial", "rejected", "expired"})
 
 METADATA = frozenset(
@@ -719,7 +722,8 @@ def _stored_parts(upload: str, path: str, multipart: str | None) -> Iterator[dic
 def give_up(upload: Upload, without: Mapping[str, str]) -> None:
     """Note that files will not come, and why; each then counts as refused."""
     known = upload.without or {}
-    merged = {**known, **{path: str(reason)[:500] for path, reason in without.items()}}
+    longest = max(20, WITHOUT_CHARACTERS // (len(known) + len(without) + 1))
+    merged = {**known, **{path: str(reason)[:longest] for path, reason in without.items()}}
     if merged != known:
         upload.update(
             actions=[Upload.without.set(merged)],
