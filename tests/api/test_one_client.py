@@ -182,7 +182,8 @@ def test_lists_and_loads(one: Any, eid: str) -> None:
     assert list(spikes) == ["alf/probe00/#2024-08-01#/spikes.times.npy"]
     loaded = one.load_collection(eid, "alf")
     assert set(loaded["wheel"]) == {"position", "timestamps"}
-    first = one.list_datasets(eid, "*spikes.times*", details=True).index[-1]
+    rows = one.list_datasets(eid, "*spikes.times*", details=True)
+    (first,) = rows.index[rows["rel_path"] == "alf/probe00/spikes.times.npy"]
     assert one.dataset2type(first) == "spikes.times"
 
 
