@@ -20,6 +20,9 @@ logger = Logger(service="analysis")
 MARGIN_MS = 60_000
 """Time kept back to write the lists before the function is stopped."""
 
+COHORT_MS = 480_000
+"""Time the analysis of a whole cohort may need; with less left it waits for the next night."""
+
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer SQS batches with partial failures, schedules with what was done."""
@@ -82,8 +85,14 @@ def nightly(context: Any) -> int:
                 return
             yield name
 
-    changed = _site().refresh(pace=in_time)
+    site = _site()
+    changed = site.refresh(pace=in_time)
     logger.info("site is up to date", extra={"changed": changed})
+    if context is None or context.get_remaining_time_in_millis() > COHORT_MS:
+        from functions.analysis import training_time
+
+        done = training_time.update(site.source, site.store, site.settings, site.today())
+        logger.info("training time", extra={"done": done})
     return changed
 
 

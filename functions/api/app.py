@@ -25,7 +25,7 @@ BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/fo
 
 ROUTES = (
     *("account", "downloads", "register_file", "cache_tables", "water"),
-    *("uploads", "claims", "imports"),
+    *("uploads", "claims", "imports", "predictions"),
 )
 """Modules of `functions.api.routes`, each with a blueprint ``routes``."""
 

@@ -35,7 +35,7 @@ def publish(
     stem = f"data/training-time/{safe_name(name)}"
     # Predictions of mice in training are for the members of their labs.
     public = {key: value for key, value in result.items() if key != "predictions"}
-    put(store, f"{stem}.json", encode(_short(public)))
+    put(store, f"{stem}.json", encode(short(public)))
     for kind in ("png", "svg"):
         put(store, f"{stem}.{kind}", figure2.draw(result, kind))
 
@@ -158,12 +158,12 @@ def _page(settings: Settings, cohorts: dict[str, dict[str, Any]]) -> dict[str, b
     }
 
 
-def _short(value: Any) -> Any:
-    """Return the result with numbers as short as a reader needs, no NaN."""
+def short(value: Any) -> Any:
+    """Return a result with numbers as short as a reader needs, no NaN."""
     if isinstance(value, dict):
-        return {name: _short(one) for name, one in value.items()}
+        return {name: short(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_short(one) for one in value]
+        return [short(one) for one in value]
     if isinstance(value, float):
         return rounded(value)
     return value

@@ -1,0 +1,150 @@
+"""The training-time analysis of the cloud's own mice, and predictions for those in training.
+
+The page shows only mice all of whose sessions are public. Predictions are for the members of the
+labs: they go to the data bucket, where only the API reads them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from functions.analysis.records import Records
+from shared.records import aws, search
+from shared.records.where import Where
+from shared.results import pages, tables, training_time
+from shared.results.build import INDEX, code_version
+from shared.results.html import Settings
+from shared.results.session import columns_of
+from shared.results.source import Session, fingerprint, is_visible
+from shared.results.store import Store, encode, load
+from shared.science import training_features
+from shared.science import training_time as science
+from shared.science.training_features import CohortSession, CohortSubject
+
+PREDICTIONS = "cache/training-predictions.json"
+MADE_FROM = "_state/training-time-made-from"
+FEWEST = 20
+"""Trained mice from which an analysis makes sense: ten folds of four quartiles."""
+
+WHEEL_SESSIONS = 10
+"""First sessions whose wheel is read: the features are about the first five days."""
+
+REPEATS = 10
+
+
+def update(records: Records, store: Store, settings: Settings, today: date) -> str:
+    """Analyse the mice again if any of their published sessions changed.
+
+    Returns
+    -------
+    str
+        What was done, in words.
+    """
+    rows = load(store, INDEX)[0].get("subjects", {})
+    trained = [name for name, row in rows.items() if row["days_to_trained"] is not None]
+    if len(trained) < FEWEST:
+        return f"{len(trained)} trained mice, {FEWEST} are needed"
+    made_from = fingerprint(
+        code_version(), {name: store.etag(pages.subject_data(name)) for name in sorted(rows)}
+    ).encode()
+    before = store.read(MADE_FROM)
+    if before and before[0] == made_from:
+        return "nothing changed"
+    public: set[str] = set()
+    synthetic: set[str] = set()
+    names = sorted(records.subjects())
+    features = training_features.from_sessions(
+        _mice(records, store, names, today, public, synthetic)
+    )
+    try:
+        shown = features[features["subject"].isin(public)].reset_index(drop=True)
+        marked = bool(synthetic & public)
+        result = science.analyse(shown, n_repeats=REPEATS, synthetic=marked)
+        predictor = science.Predictor.learned(features)
+    except ValueError as error:  # too few with all features
+        return str(error)
+    name, label = ("simulated", "Simulated mice") if marked else ("here", "Mice of this site")
+    training_time.publish(store, settings, name, label, result)
+    in_training = features[features["training_time"].isna()]
+    said = {
+        "statement": result["statement"],
+        "subjects": {row["subject"]: row for row in predictor.predict(in_training)},
+    }
+    body = encode(training_time.short(said))
+    aws.client("s3").put_object(Bucket=records.bucket, Key=PREDICTIONS, Body=body)
+    store.write(MADE_FROM, made_from)
+    return f"{len(shown)} mice analysed, {len(in_training)} in training"
+
+
+def _mice(
+    records: Records,
+    store: Store,
+    names: Iterable[str],
+    today: date,
+    public: set[str],
+    synthetic: set[str],
+) -> Iterator[CohortSubject]:
+    """Yield each mouse with its sessions; note which are wholly public, and which simulated."""
+    for name in names:
+        about, sessions = records.subject(name), records.sessions(name)
+        if sessions and all(is_visible(one, today) for one in sessions):
+            public.add(name)
+        if any(one.synthetic for one in sessions):
+            synthetic.add(name)
+        yield CohortSubject(
+            name=name,
+            id=about.id,
+            lab=about.lab,
+            sex=about.sex,
+            birth_date=about.birth_date or None,
+            sessions=list(_sessions(records, store, name, sessions)),
+            weighings=_dated("weighing", name, "date_time", "weight", float),
+            restrictions=_dated(
+                "water-restriction", name, "start_time", "reference_weight", float
+            ),
+            waters=_dated("watering", name, "date_time", "water_type", str),
+        )
+
+
+def _dated(kind: str, subject: str, when: str, what: str, convert: Any) -> list[tuple[str, Any]]:
+    """Return (ISO date, value) of a subject's records of a kind."""
+    rows = search.table(kind).select([Where("subject", "exact", subject)]).all()
+    return [
+        (str(row[when])[:10], convert(row[what]))
+        for row in rows
+        if row.get(when) and row.get(what) is not None
+    ]
+
+
+def _sessions(
+    records: Records, store: Store, name: str, sessions: list[Session]
+) -> Iterator[CohortSession]:
+    """Yield the sessions that have trials; published ones come from the subject's one table."""
+    packed = store.read(pages.subject_trials(name))
+    known = tables.unpack(packed[0]) if packed else {}
+    for i, one in enumerate(sorted(sessions, key=lambda s: (s.date, s.number))):
+        frame = known[one.id][1] if one.id in known else records.trials(one)
+        if frame is None or not len(frame):
+            continue
+        yield CohortSession(
+            date=one.date,
+            protocol=one.task_protocol,
+            trials=columns_of(frame),
+            number=one.number,
+            wheel=_wheel(records, one) if i < WHEEL_SESSIONS else None,
+            eid=one.id,
+        )
+
+
+def _wheel(records: Records, one: Session) -> dict[str, Any] | None:
+    dataset = one.find("_ibl_wheel.position.npy")
+    if dataset is None:
+        return None
+    answer = aws.client("s3").get_object(Bucket=records.bucket, Key=dataset.location)
+    body = io.BytesIO(answer["Body"].read())
+    return {"position": np.load(body, allow_pickle=False)}

@@ -1,0 +1,35 @@
+"""Predicted training time of a mouse, as the nightly analysis left it; for members of the labs."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+from urllib.parse import unquote
+
+from chalice.app import Blueprint
+
+from functions.api import permissions
+from functions.api.errors import not_found
+from functions.api.permissions import MEMBERS, Rule
+from shared.records import aws
+
+routes = Blueprint(__name__)
+permissions.add("/training-prediction/{nickname}", "GET", Rule(MEMBERS))
+
+KEY = "cache/training-predictions.json"
+
+
+@routes.route("/training-prediction/{nickname}", methods=["GET"])
+def prediction(nickname: str) -> dict[str, Any]:
+    """Return the chances of each quartile of training time, and how far to trust them."""
+    client = aws.client("s3")
+    try:
+        answer = client.get_object(Bucket=os.environ["FORNIX_DATA_BUCKET"], Key=KEY)
+    except client.exceptions.NoSuchKey:
+        raise not_found("Prediction") from None
+    found = json.loads(answer["Body"].read())
+    row = found["subjects"].get(unquote(nickname))
+    if row is None:
+        raise not_found("Prediction")
+    return {**row, "statement": found["statement"]}
