@@ -764,6 +764,7 @@ declare(
         model="data.filerecord",
         access=Access(worker="read create change delete", rig="read create"),
         lab="dataset",
+        public_by="session",
         store=Files(),
         fields={
             "dataset": ref("dataset", by="url", required=True, null=False),
