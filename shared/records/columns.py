@@ -90,6 +90,7 @@ class Coded:
         self.values = values
         self._postings: tuple[Array, Array] | None = None
         self._ranks: Array | None = None
+        self._known: dict[Any, int] | None = None
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> Coded:
@@ -104,8 +105,21 @@ class Coded:
 
     def lut(self, where: Where) -> Array:
         """Return for each distinct value whether it fulfils a condition."""
+        wanted = where.texts()
+        if wanted is not None and self._all_texts():
+            lut: Array = np.full(len(self.values), where.negate)
+            known = self._known or {}
+            lut[[known[text] for text in wanted if text in known]] = not where.negate
+            return lut
         found = where.on_values(self.values, _thaw)
         return np.fromiter(found, bool, len(self.values))
+
+    def _all_texts(self) -> bool:
+        """Return whether all values are texts, looked up by `_known`; made on first use."""
+        if self._known is None:
+            texts = all(type(value) is str for value in self.values if value is not None)
+            self._known = {value: code for code, value in enumerate(self.values)} if texts else {}
+        return bool(self._known)
 
     def mask(self, where: Where, rows: Array | None) -> Array:
         """See `Column`."""
@@ -205,14 +219,14 @@ class Many:
 
     def mask(self, where: Where, rows: Array | None) -> Array:
         """See `Column`; a row fulfils a condition if any of its values does."""
-        first, last = self.starts[:-1], self.starts[1:]
-        if rows is not None:
-            first, last = first[rows], last[rows]
         plain = where.positive()
-        hits = np.concatenate([[0], np.cumsum(self.inner.lut(plain)[self.inner.codes])])
-        found = hits[last] > hits[first]
+        if rows is not None:
+            return self.take(rows).mask(where, None)
+        hits = np.flatnonzero(self.inner.lut(plain)[self.inner.codes])
+        found = np.zeros(len(self.starts) - 1, bool)
+        found[np.searchsorted(self.starts, hits, side="right") - 1] = True
         if plain.on_value(None):
-            found |= first == last
+            found |= self.starts[:-1] == self.starts[1:]
         return ~found if where.negate else found
 
     def pick(self, rows: Array) -> list[Any]:

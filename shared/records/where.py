@@ -130,6 +130,13 @@ class Where:
             return test
         return lambda value: test(_dig(value, self.path))
 
+    def texts(self) -> list[str] | None:
+        """Return the texts that an exact condition looks for; None if it is another kind."""
+        if self.path or self.lookup not in ("exact", "in"):
+            return None
+        wanted = [self.value] if self.lookup == "exact" else list(self.value)
+        return wanted if all(type(each) is str for each in wanted) else None
+
     def on_values(self, values: Iterable[Any], thaw: Callable[[Any], Any]) -> Iterator[bool]:
         """Yield for each value whether a row that has it alone fulfils the condition."""
         test, negate = self.test(), self.negate

@@ -255,7 +255,8 @@ def _delete_below(kind: str, field: str) -> Any:
     return cascade
 
 
-def _delete_insertion(body: Body, call: Call) -> None:
+def delete_tracks(body: Body, call: Call) -> None:
+    """Delete the trajectories of an insertion, with their channels."""
     mine = [Where("probe_insertion", "exact", body["id"])]
     for row in search.table("trajectory").select(mine).all():
         _delete_below("channel", "trajectory_estimate")(row, call)
@@ -426,7 +427,7 @@ declare(
             "place": f"{body['session']}/{body['name']}",
         },
         place=lambda body: (f"SES#{body['session']}", f"E#{body['id']}"),
-        allow_delete=_delete_insertion,
+        allow_delete=delete_tracks,
         show=_show_insertion,
         show_detail=_show_insertion_detail,
         example={"session": "<session id>", "name": "probe00", "model": "3B2"},

@@ -261,7 +261,7 @@ class Sessions(Store):
         from functions.api.resources.data import protected_tags
 
         try:
-            session, datasets, _ = sessions.contents(key.lower(), strong=True)
+            session, datasets, inside = sessions.contents(key.lower(), strong=True)
         except NotFound:
             raise not_found("Session") from None
         permissions.check_lab(call.who, session.lab)
@@ -272,6 +272,10 @@ class Sessions(Store):
             raise ApiError(
                 403, "The session has protected datasets; only administrators can delete it."
             )
+        from functions.api.resources.ephys import delete_tracks
+
+        for insertion in inside.get("insertion", ()):
+            delete_tracks(insertion.body, call)
         sessions.delete(session.id, who=call.who.username)
 
 
