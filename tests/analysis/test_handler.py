@@ -211,3 +211,73 @@ def test_importing_the_handler_loads_no_heavy_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert done.stdout.strip() == "[]"
+
+
+class TestTrainingTime:
+    @pytest.fixture
+    def built(self, session, buckets, monkeypatch) -> Any:
+        """Return the arguments of an update over a built site; the heavy analysis is a stand-in.
+
+        The analysis itself is tested with the science; here is what goes in and where what comes
+        out is put.
+        """
+        from datetime import date
+
+        from functions.analysis import handler, training_time
+
+        handler.nightly(None)
+        site = handler._site()
+        seen: dict[str, Any] = {}
+
+        def analyse(features, **options):
+            seen["subjects"] = list(features["subject"])
+            return {"statement": "A hint.", "synthetic": options["synthetic"]}
+
+        class Predictor:
+            def predict(self, features):
+                return [{"subject": s, "quartile": "Q1"} for s in features["subject"]]
+
+        monkeypatch.setattr(training_time.science, "analyse", analyse)
+        monkeypatch.setattr(training_time.science.Predictor, "learned", lambda f: Predictor())
+        monkeypatch.setattr(
+            training_time.training_time,
+            "publish",
+            lambda store, settings, name, label, result: seen.update(name=name, result=result),
+        )
+        return seen, (site.source, site.store, site.settings, date(2026, 3, 1))
+
+    def test_too_few_trained_mice_are_not_analysed(self, built) -> None:
+        from functions.analysis import training_time
+
+        seen, arguments = built
+        assert training_time.update(*arguments) == "0 trained mice, 20 are needed"
+        assert seen == {}
+
+    def test_predictions_go_to_the_api_and_not_to_the_site(
+        self, built, buckets, monkeypatch
+    ) -> None:
+        from functions.analysis import training_time
+
+        monkeypatch.setattr(training_time, "FEWEST", 0)
+        seen, arguments = built
+        assert training_time.update(*arguments) == "1 mice analysed, 1 in training"
+        assert seen["subjects"] == ["FX_001"]
+        assert seen["name"] == "here"
+        answer = buckets.get_object(Bucket="data", Key=training_time.PREDICTIONS)
+        said = json.loads(answer["Body"].read())
+        assert said["subjects"]["FX_001"]["quartile"] == "Q1"
+        assert not [key for key in Bucket("site").names() if "prediction" in key]
+        # Nothing changed: nothing is done.
+        assert training_time.update(*arguments) == "nothing changed"
+
+    def test_mice_with_private_sessions_are_not_in_the_public_analysis(
+        self, built, monkeypatch
+    ) -> None:
+        from functions.analysis import training_time
+        from shared.records import sessions
+
+        monkeypatch.setattr(training_time, "FEWEST", 0)
+        seen, arguments = built
+        sessions.create(subject="FX_001", start_time="2026-02-02T10:00:00", who="test")
+        training_time.update(*arguments)
+        assert seen["subjects"] == []
