@@ -349,8 +349,14 @@ class Table:
 
     @property
     def changed(self) -> bool:
-        """Whether anything changed since the snapshot."""
-        return bool(self._now.overlay)
+        """Whether any row is not as in the snapshot; the overlap brings some that are."""
+        base = self.base
+        for key, row in self._now.current(None)[0].items():
+            place = base.find(key)
+            there = base.pick(_one(base, place))[0] if place >= 0 else None
+            if row != ({k: v for k, v in there.items() if k in row} if there and row else there):
+                return True
+        return False
 
     def fold(self) -> None:
         """Take all versions into the base, for writing it out."""
@@ -506,7 +512,12 @@ class Index:
             return _base(kind, self._scanned.pop(kind, []), order)
         if kind not in self._files:
             return Rows(kind, [], order)
-        return _read(kind, self._files[kind]["key"], order, self.full)
+        try:
+            return _read(kind, self._files[kind]["key"], order, self.full)
+        except aws.client("s3").exceptions.NoSuchKey:
+            _log.warning("the snapshot of %s is gone; scanning the table", kind)
+            self._files, self._scanned = {}, scan()
+            return _base(kind, self._scanned.pop(kind, []), order)
 
 
 _index: Index | None = None
@@ -616,7 +627,13 @@ def _latest() -> dict[str, Any] | None:
         body = client.get_object(Bucket=bucket(), Key="snapshots/latest.json")["Body"].read()
     except (client.exceptions.NoSuchKey, client.exceptions.NoSuchBucket):
         return None
-    return json.loads(body)
+    try:
+        latest = json.loads(body)
+        changes.moment(latest["at"])
+        return latest if isinstance(latest["kinds"], dict) else None
+    except (ValueError, KeyError, TypeError):
+        _log.warning("the snapshot's description cannot be read; scanning the table")
+        return None
 
 
 def _read(kind: str, key: str, order: tuple[str, ...], full: bool) -> Base:

@@ -1,0 +1,73 @@
+"""The snapshot of the search index: written when something changed, read by the next process."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.records import aws, search
+from tests.api.conftest import Api
+
+
+def make(api: Api, number: int) -> str:
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": number}
+    return api.ok("POST", "/sessions", {**body, "json": {"a": [1, {"b": None}]}})["id"]
+
+
+def register(api: Api, n: int) -> None:
+    names = [f"alf/probe{i:02d}/spikes.times.npy" for i in range(n)]
+    body = {"path": "FI_001/2024-07-01/001", "filenames": names, "name": "aws_fimbrialab"}
+    api.ok("POST", "/register-file", {**body, "hashes": ["ab" * 16] * n})
+
+
+@pytest.mark.parametrize("small", [1000, 1])
+def test_the_next_process_starts_from_it_and_follows_the_feed(
+    api: Api, bucket: str, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(search, "SMALL", small)  # as rows, and as columns
+    eid = make(api, 1)
+    register(api, 3)
+    before = {path: api.ok("GET", path) for path in ("/sessions", "/datasets", "/subjects")}
+    written = search.write_snapshot()
+    assert {"session", "dataset", "subject", "user"} <= set(written["written"])
+    # Given another process, which cannot scan the table
+    search.forget()
+    monkeypatch.setattr(search, "scan", lambda: pytest.fail("the table was scanned"))
+    make(api, 2)
+    after = {path: api.ok("GET", path) for path in before}
+    assert after["/sessions"]["count"] == 2
+    for path in ("/datasets", "/subjects"):
+        assert after[path]["results"] == before[path]["results"]
+    (found,) = api.ok("GET", "/sessions?datasets=spikes.times.npy&json=a__1__b,None")["results"]
+    assert found["id"] == eid
+    # When it is written again, kinds that have not changed keep their files
+    again = search.write_snapshot()
+    assert "session" in again["written"]
+    assert not {"subject", "dataset", "user"} & set(again["written"])
+    assert again["kinds"]["subject"] == written["kinds"]["subject"]
+    # and hashes, which are not held in memory, are still in it
+    whole = search.Index(full=True)
+    whole.catch_up()
+    assert {row["hash"] for row in whole.table("dataset").rows()} == {"ab" * 16}
+
+
+def test_without_a_usable_snapshot_the_table_is_scanned(
+    api: Api, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(api, 1)
+    search.write_snapshot()
+    latest = aws.client("s3").get_object(Bucket=bucket, Key="snapshots/latest.json")
+    old = latest["Body"].read().decode()
+    for spoilt in (old.replace('"at": "20', '"at": "19', 1), "{}", "not json"):
+        aws.client("s3").put_object(
+            Bucket=bucket, Key="snapshots/latest.json", Body=spoilt.encode()
+        )
+        search.forget()
+        assert api.ok("GET", "/sessions")["count"] == 1
+
+
+def test_a_snapshot_whose_files_are_gone_is_as_good_as_none(api: Api, bucket: str) -> None:
+    eid = make(api, 1)
+    kinds = search.write_snapshot()["kinds"]
+    aws.client("s3").delete_object(Bucket=bucket, Key=kinds["session"]["key"])
+    search.forget()
+    assert [row["id"] for row in api.ok("GET", "/sessions")["results"]] == [eid]
