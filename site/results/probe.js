@@ -53,7 +53,7 @@ function peth(width, c, map, depth) {
   const step = map.time[1] - map.time[0];
   const high = map.depth.length > 1 ? map.depth[1] - map.depth[0] : 80;
   const most = Math.max(3, globalThis.d3.quantile(map.z.flat().filter((z) => z != null).map(Math.abs).sort(globalThis.d3.ascending), 0.98) ?? 3);
-  const paint = globalThis.d3.interpolateRgbBasis([c.left, c.faint, c.right]);
+  const paint = globalThis.d3.piecewise(globalThis.d3.interpolateRgb, [c.left, c.faint, c.right]);
   const cells = map.depth.flatMap((d, i) => map.time.map((t, j) => ({ t, d, z: map.z[i][j] }))).filter((x) => x.z != null);
   return plot(width, {
     height: 400, marginLeft: 58, marginTop: 34, x: { domain: [map.time[0] - step / 2, map.time.at(-1) + step / 2], label: "Time from the stimulus (s)", ...middle }, y: { domain: depth, label: "Depth (µm)", ...middle },
@@ -76,7 +76,7 @@ function scatter(width, c, units) {
   const y = { label: "Depth (µm)", ...middle, nice: true };
   const made = [
     plot(half, { height: 300, marginLeft: 58, x: { label: "Amplitude (µV)", ...middle, zero: true, nice: true }, y, marks: [Plot.ruleX([50], { stroke: c.muted, strokeDasharray: "4,3" }), ...marks("median_amplitude_uv")], ariaLabel: "Depth and amplitude of the units" }),
-    plot(half, { height: 300, marginLeft: 58, x: { label: "Firing rate (Hz)", ...middle, type: "symlog", ticks: [0, 1, 10, 100], tickFormat: String }, y, marks: marks("firing_rate"), ariaLabel: "Depth and firing rate of the units" }),
+    plot(half, { height: 300, marginLeft: 58, x: { label: "Firing rate (Hz)", ...middle, type: "symlog", domain: [0, Math.max(1, ...units.map((u) => u.firing_rate ?? 0)) * 1.1], ticks: [0, 1, 10, 100], tickFormat: String }, y, marks: marks("firing_rate"), ariaLabel: "Depth and firing rate of the units" }),
   ];
   for (const svg of made) svg.setAttribute("role", "group");
   return element("div", { class: "side" }, ...made);

@@ -46,7 +46,7 @@ function psychometric(width, c, blocks) {
   return plot(width, {
     height: Math.min(340, Math.max(240, width * 0.66)),
     x: contrastAxis,
-    y: { domain: [0, 1], ticks: [0, 0.25, 0.5, 0.75, 1], tickFormat: (v) => String(v), label: "Fraction of choices to the right", labelAnchor: "center", labelArrow: "none" },
+    y: { domain: [0, 1], ticks: [0, 0.5, 1], tickFormat: (v) => String(v), label: "Fraction of choices to the right", labelAnchor: "center", labelArrow: "none" },
     marks: [
       Plot.ruleY([0.5], { stroke: c.rule }),
       Plot.ruleX([0], { stroke: c.rule }),
