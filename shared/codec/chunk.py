@@ -5,30 +5,28 @@ byte; this module writes and reads exactly that.
 """
 
 import struct
-import threading
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
-from shared.codec import entropy
+from shared.codec import entropy, fit, values
 from shared.codec.errors import FormatError
-from shared.codec.levels import Level
+from shared.codec.fit import Level, Model
 from shared.codec.predict import (
     MANY_CHANNELS,
     Ints,
     SpaceModel,
     TimeModel,
-    excerpt,
-    fit_space,
-    fit_time,
+    predict_row,
+    space_terms,
+    sum_terms,
     time_residual,
     time_restore,
-    transpose_into,
 )
+from shared.codec.workspace import WORKSPACE
 
 DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("int16"),
@@ -42,13 +40,9 @@ MAX_CHUNK_BYTES = 1 << 28
 MAX_CHANNELS = 1 << 16
 
 RAW, CODED = 0, 1
-DIRECT, SHIFTED, TABLE = 0, 1, 2
 
 #: Symbols per zstandard frame aimed at: shorter rows share a frame, and so a Huffman table.
 FRAME_SYMBOLS = 16_384
-#: Lanes of the decoder's recursion aimed at, and the least samples of a segment.
-LANES = 8192
-MIN_SEGMENT = 256
 
 MAX_TAPS = 16
 #: Samples of a part of a row that has a class of its own, and the most classes of a row.
@@ -62,30 +56,6 @@ META = struct.Struct("<BBBBBBHIIIIIq")
 
 
 @dataclass(frozen=True)
-class Model:
-    """What is fitted once and used for a run of chunks.
-
-    Attributes
-    ----------
-    sparse : bool
-        Whether the values in use leave most of their range unused.
-    baseline : array, shape (channels,) or (0,)
-        Subtracted from each channel before all else.
-    time : TimeModel
-    space : SpaceModel
-    shifts, offsets : array, shape (channels,)
-        Scale and centre of the residual of each channel.
-    """
-
-    sparse: bool
-    baseline: Ints
-    time: TimeModel
-    space: SpaceModel
-    shifts: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class Encoded:
     """A coded chunk without its header."""
 
@@ -93,145 +63,6 @@ class Encoded:
     meta: bytes
     meta_size: int
     body: bytes
-
-
-class Workspace(threading.local):
-    """Buffers and coders kept from chunk to chunk, one set per thread."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, NDArray[np.uint8]] = {}
-        self.coder = entropy.compressor()
-        self.meta_coder = zstandard.ZstdCompressor(level=9, write_content_size=True)
-        self.decoder = zstandard.ZstdDecompressor()
-
-    def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
-        """Return an uninitialised array, of memory that is used again."""
-        size = int(np.prod(shape)) * dtype.itemsize
-        held = self.arrays.get(name)
-        if held is None or len(held) < size:
-            held = self.arrays[name] = np.empty(size, np.uint8)
-        return held[:size].view(dtype).reshape(shape)
-
-
-WORKSPACE = Workspace()
-
-
-# ---- fitting ----------------------------------------------------------------------------------
-
-
-def fit(samples: NDArray[Any], level: Level) -> Model:
-    """Fit a model on an excerpt of a chunk, to be used for it and the chunks after it.
-
-    Parameters
-    ----------
-    samples : array, shape (samples, channels)
-    level : Level
-
-    Returns
-    -------
-    Model
-        The same for the same samples, whatever the machine is busy with.
-    """
-    length, channels = samples.shape
-    table = _sparse_values(samples)
-    some = np.concatenate([samples[piece] for piece in excerpt(length, channels)])
-    rows = np.array(_prepare(some, table)[2])
-    baseline = _choose_baseline(rows)
-    if len(baseline):
-        rows -= baseline[:, None]
-    few = channels < MANY_CHANNELS
-    time = fit_time(rows, level.few if few else level.many, segment_length(channels, length))
-    residual = np.empty_like(rows)
-    time_residual(rows, replace(time, segment=rows.shape[1]), residual)
-    space = fit_space(residual, level.terms, level.lags)
-    shifts, offsets = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
-    scratch = np.empty((2, residual.shape[1]), rows.dtype)
-    row = np.empty((1, residual.shape[1]), rows.dtype)
-    for channel, terms in enumerate(space_terms(space, rows.dtype)):
-        predict_row(residual, channel, terms, space.shift, scratch, row[0])
-        shifts[channel], offsets[channel] = _choose_scale(row, length)
-    return Model(table is not None, baseline, time, space, shifts, offsets)
-
-
-def _sparse_values(samples: NDArray[Any]) -> NDArray[Any] | None:
-    """Return the sorted values in use when they leave most of their range unused.
-
-    Converters of few bits are often stored stretched to 16: the values in use are then few, and
-    their ranks code much shorter than they do. The excerpt decides whether to look closer.
-    """
-    pieces = np.concatenate([samples[piece] for piece in excerpt(*samples.shape)])
-    some, counts = _count_values(pieces)
-    if len(some) < 3:
-        return None
-    below = np.cumsum(counts)
-    low, high = some[np.searchsorted(below, below[-1] * np.array([0.05, 0.95]))]
-    inside = np.count_nonzero((some >= low) & (some <= high))
-    span = int(high) - int(low) + 1
-    if span < 16 or inside > 0.6 * span or pieces.size < 8 * inside:
-        return None
-    table = values_in_use(samples)
-    if len(table) > 1 << 15 or samples.size < 8 * len(table):
-        return None
-    within = np.count_nonzero((table >= low) & (table <= high))
-    return table if within <= 0.6 * span else None
-
-
-def values_in_use(samples: NDArray[Any]) -> NDArray[Any]:
-    """Return the different values of a chunk, sorted."""
-    return _count_values(samples)[0]
-
-
-def _count_values(
-    samples: NDArray[Any],
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the different values, sorted, and how often each occurs."""
-    if samples.dtype.itemsize > 2:
-        return np.unique(samples, return_counts=True)
-    flat = np.ascontiguousarray(samples).view(np.uint16).reshape(-1)
-    counts = np.bincount(flat, minlength=1 << 16)
-    if samples.dtype.kind == "i":
-        counts = np.roll(counts, 1 << 15)
-    used = np.flatnonzero(counts)
-    return (used + np.iinfo(samples.dtype).min).astype(samples.dtype), counts[used]
-
-
-def _choose_baseline(rows: Ints) -> Ints:
-    """Return what to subtract from each channel: nothing, unless many stand well off zero."""
-    some = rows[:, :: max(1, rows.shape[1] // 512)].astype(np.float64)
-    means = np.rint(some.mean(axis=1))
-    off = np.abs(means) > 2 * some.std(axis=1) + 16
-    return np.where(off, means, 0).astype(rows.dtype) if off.mean() > 0.25 else rows[:0, 0].copy()
-
-
-def _choose_scale(piece: Ints, length: int) -> tuple[int, int]:
-    """Choose how many low bits to set aside, by the cost of an excerpt, and the centre.
-
-    `length` is the number of samples that will share the scale, and a Huffman table.
-    """
-    some = piece.reshape(-1)[:: max(1, piece.size // 2048)].astype(np.int64)
-    centre = round(float(some.mean()))
-    some -= centre
-    size = float(np.abs(some).mean()) + 0.01
-    if size < 5:  # well within a byte
-        return 0, 128 - centre
-    most = 8 * piece.itemsize - 8
-    start = int(np.clip(np.rint(np.log2(size / 12)), 0, most))
-    best = (np.inf, 0)
-    for shift in range(max(0, start - 1), min(start + 1, most) + 1):
-        symbols = (some >> shift) + 128
-        inside = (symbols >= 0) & (symbols <= 255)
-        counts = np.bincount(symbols[inside], minlength=256)
-        counts = counts[counts > 0]
-        bits = -float((counts * np.log2(counts / counts.sum())).sum()) / some.size
-        table = 4 * min(256.0, 10 * size / (1 << shift)) / length
-        best = min(best, (shift + bits + 24 * (1 - inside.mean()) + table, shift))
-    return best[1], (128 << best[1]) - centre
-
-
-def segment_length(channels: int, length: int) -> int:
-    """Choose segments long enough to code well and short enough to decode in parallel lanes."""
-    segments = max(1, min(LANES // channels, length // MIN_SEGMENT))
-    return -(-length // segments)
 
 
 # ---- encoding ---------------------------------------------------------------------------------
@@ -254,11 +85,11 @@ def encode(samples: NDArray[Any], level: Level, model: Model | None = None) -> E
     """
     own = model is None
     if model is None or len(model.offsets) != samples.shape[1]:
-        model = fit(samples, level)
+        model = fit.fit(samples, level)
     coded, stale = _encode(samples, model)
     if stale and not own:
         # The recording is no longer what the model was fitted on.
-        other, _ = _encode(samples, fit(samples, level))
+        other, _ = _encode(samples, fit.fit(samples, level))
         coded = min(coded, other, key=lambda each: len(each.meta) + len(each.body))
     if len(coded.meta) + len(coded.body) >= samples.nbytes:
         little = np.ascontiguousarray(samples, samples.dtype.newbyteorder("<"))
@@ -269,16 +100,16 @@ def encode(samples: NDArray[Any], level: Level, model: Model | None = None) -> E
 def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
     """Code one chunk with a given model, and tell whether the model suits it badly."""
     length, channels = samples.shape
-    table = values_in_use(samples) if model.sparse else None
-    if table is not None and len(table) > 1 << 15:
+    table = values.values_in_use(samples) if model.sparse else None
+    if table is not None and len(table) > values.MAX_TABLE:
         table = None
-    kind, base, rows = _prepare(samples, table)
+    kind, base, rows = values.prepare(samples, table)
     if len(model.baseline) and rows.dtype == model.baseline.dtype:
         np.subtract(rows, model.baseline[:, None], out=rows)
         baseline = model.baseline
     else:
         baseline = rows[:0, 0]
-    time = replace(model.time, segment=segment_length(channels, length))
+    time = replace(model.time, segment=fit.segment_length(channels, length, model.time))
     residual = WORKSPACE.array("residual", rows.shape, rows.dtype)
     wraps = time_residual(rows, time, residual)
     rows_coded = _code_rows(residual, model)
@@ -327,38 +158,6 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
     )
     packed = WORKSPACE.meta_coder.compress(meta)
     return Encoded(CODED, packed, len(meta), body), rows_coded.stale * 4 > len(frames)
-
-
-def _prepare(samples: NDArray[Any], table: NDArray[Any] | None) -> tuple[int, int, Ints]:
-    """Bring samples to channel-major signed integers, as narrow as they can be.
-
-    Returns how that was done (`DIRECT`, `SHIFTED` or `TABLE`), the base, and the rows.
-    """
-    length, channels = samples.shape
-    narrow = np.dtype(np.int16)
-    if table is not None:
-        rows = WORKSPACE.array("rows", (channels, length), narrow)
-        middle = len(table) // 2
-        if samples.dtype.itemsize == 2:
-            ranks = np.zeros(1 << 16, np.int16)
-            ranks[table.view(np.uint16)] = np.arange(-middle, len(table) - middle)
-            transpose_into(ranks[np.ascontiguousarray(samples).view(np.uint16)], rows)
-        else:
-            rows[:] = (np.searchsorted(table, samples) - middle).T
-        return TABLE, 0, rows
-    if samples.dtype == np.int32:
-        low, high = int(samples.min()), int(samples.max())
-        if high - low < 1 << 16:
-            base = low + (1 << 15)
-            rows = WORKSPACE.array("rows", (channels, length), narrow)
-            transpose_into((samples - np.int64(base)).astype(narrow), rows)
-            return SHIFTED, base, rows
-    dtype = np.dtype(f"i{samples.dtype.itemsize}")
-    rows = WORKSPACE.array("rows", (channels, length), dtype)
-    transpose_into(samples.view(dtype), rows)
-    if samples.dtype == np.uint16:
-        np.bitwise_xor(rows, np.int16(-32768), out=rows)
-    return DIRECT, 0, rows
 
 
 def _gaps(far: NDArray[np.int64]) -> NDArray[np.uint32]:
@@ -426,7 +225,7 @@ def _code_group(rows: Ints, first: int, model: Model, coded: CodedRows) -> None:
     frame = _code_frame(rows, shift, offsets)
     if frame.stale(rows.size):
         coded.stale += 1
-        shift, offset = _choose_scale(rows, rows.size)
+        shift, offset = fit.choose_scale(rows, rows.size)
         offsets = np.full(len(rows), offset)
         frame = _code_frame(rows, shift, offsets)
     coded.frames.append(frame)
@@ -440,7 +239,7 @@ def _code_by_class(row: Ints, coded: CodedRows) -> NDArray[np.uint8]:
     start = 0
     for size in sizes:
         piece = ordered[None, start : start + size]
-        shift, offset = _choose_scale(piece, size)
+        shift, offset = fit.choose_scale(piece, size)
         coded.frames.append(_code_frame(piece, shift, np.array([offset])))
         coded.offsets.append(offset)
         start += size
@@ -492,81 +291,19 @@ def _classify(row: Ints) -> NDArray[np.uint8]:
 def _code_frame(piece: Ints, shift: int, offsets: NDArray[np.int64]) -> Frame:
     """Turn residuals, rows × samples, into symbols, low bits and exceptions."""
     unsigned = np.dtype(f"u{piece.itemsize}")
-    values = WORKSPACE.array("values", (piece.size,), unsigned)
-    grid = values.view(piece.dtype).reshape(piece.shape)
+    wide = WORKSPACE.array("values", (piece.size,), unsigned)
+    grid = wide.view(piece.dtype).reshape(piece.shape)
     np.add(piece, offsets.astype(piece.dtype)[:, None], out=grid)
-    low = entropy.pack_low(values, shift)
+    low = entropy.pack_low(wide, shift)
     if shift:
-        np.right_shift(values, unsigned.type(shift), out=values)
-    far, highs = NOTHING, values[:0]
-    if values.max(initial=0) > 255:
-        far = np.flatnonzero(values > 255)
-        highs = values[far] >> unsigned.type(8)
+        np.right_shift(wide, unsigned.type(shift), out=wide)
+    far, highs = NOTHING, wide[:0]
+    if wide.max(initial=0) > 255:
+        far = np.flatnonzero(wide > 255)
+        highs = wide[far] >> unsigned.type(8)
     symbols = WORKSPACE.array("symbols", (piece.size,), np.dtype(np.uint8))
-    symbols[:] = values
+    symbols[:] = wide
     return Frame(shift, WORKSPACE.coder.compress(symbols.data), low, far, highs)
-
-
-def space_terms(
-    model: SpaceModel, dtype: np.dtype
-) -> list[list[tuple[int, int, np.signedinteger]]]:
-    """List the (distance, lag, weight) of each channel."""
-    ends = np.cumsum(model.counts, dtype=np.int64)
-    all_terms = list(
-        zip(
-            model.distances.tolist(),
-            model.lags.tolist(),
-            list(model.weights.astype(dtype)),
-            strict=True,
-        )
-    )
-    return [
-        all_terms[end - count : end]
-        for end, count in zip(ends, model.counts.tolist(), strict=True)
-    ]
-
-
-def sum_terms(
-    residual: Ints,
-    channel: int,
-    terms: list[tuple[int, int, np.signedinteger]],
-    shift: int,
-    scratch: Ints,
-) -> Ints:
-    """Return the prediction of a channel's residual from earlier channels, in `scratch`."""
-    total, product = scratch
-    fresh = True
-    for distance, lag, weight in terms:
-        row = residual[channel - distance]
-        if lag == 0:
-            np.multiply(row, weight, out=total if fresh else product)
-            if not fresh:
-                np.add(total, product, out=total)
-        else:
-            if fresh:
-                total[:] = 0
-            here, there = (slice(None, -1), slice(1, None))[::lag]
-            np.multiply(row[there], weight, out=product[here])
-            np.add(total[here], product[here], out=total[here])
-        fresh = False
-    np.right_shift(total, total.dtype.type(shift), out=total)
-    return total
-
-
-def predict_row(
-    residual: Ints,
-    channel: int,
-    terms: list[tuple[int, int, np.signedinteger]],
-    shift: int,
-    scratch: Ints,
-    out: Ints,
-) -> None:
-    """Write to `out` what is left of a channel's residual after prediction from its neighbours."""
-    if terms:
-        total = sum_terms(residual, channel, terms, shift, scratch)
-        np.subtract(residual[channel], total, out=out)
-    else:
-        out[:] = residual[channel]
 
 
 # ---- decoding ---------------------------------------------------------------------------------
@@ -669,7 +406,7 @@ def decode(
     samples = samples[:length]
     if len(baseline):
         np.add(samples, baseline, out=samples)
-    return _unprepare(samples, kind, base, table, dtype)
+    return values.restore(samples, kind, base, table, dtype)
 
 
 def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dtype) -> np.dtype:
@@ -692,13 +429,13 @@ def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dty
     work = np.dtype(np.int16) if itemsize == 2 else np.dtype(np.int32)
     bits = 8 * itemsize
     sound = (
-        kind in (DIRECT, SHIFTED, TABLE)
+        kind in (values.DIRECT, values.SHIFTED, values.TABLE)
         and itemsize in (2, 4)
         and itemsize <= dtype.itemsize
-        and (kind != DIRECT or itemsize == dtype.itemsize)
-        and (kind != SHIFTED or dtype == np.int32)
-        and (kind == TABLE) == (used > 0)
-        and used <= 1 << 15
+        and (kind != values.DIRECT or itemsize == dtype.itemsize)
+        and (kind != values.SHIFTED or dtype == np.int32)
+        and (kind == values.TABLE) == (used > 0)
+        and used <= values.MAX_TABLE
         and flags <= 15
         and shift < bits
         and space_shift < bits
@@ -818,16 +555,16 @@ class FrameReader:
         size, stop = self.sizes[self.index], self.position + self.lengths[self.index]
         symbols = entropy.inflate(self.data[self.position : stop], size, WORKSPACE.decoder)
         self.position = stop
-        values = out.reshape(-1).view(self.unsigned)
-        values[:] = np.frombuffer(symbols, np.uint8)
+        wide = out.reshape(-1).view(self.unsigned)
+        wide[:] = np.frombuffer(symbols, np.uint8)
         shift = int(self.shifts[self.index])
         if shift:
-            np.left_shift(values, self.unsigned.type(shift), out=values)
+            np.left_shift(wide, self.unsigned.type(shift), out=wide)
             stop = self.low_position + entropy.packed_size(size, shift)
             if stop > len(self.data):
                 raise FormatError("the chunk's low bits end too early")
             packed = np.frombuffer(self.data[self.low_position : stop], np.uint8)
-            entropy.unpack_low(packed, shift, values)
+            entropy.unpack_low(packed, shift, wide)
             self.low_position = stop
         count = self.exceptions[self.index]
         if count:
@@ -835,7 +572,7 @@ class FrameReader:
             where = np.cumsum(self.gaps[chosen])
             if where[-1] >= size:
                 raise FormatError("an exception lies outside its frame")
-            values[where] += self.highs[chosen] << self.unsigned.type(shift + 8)
+            wide[where] += self.highs[chosen] << self.unsigned.type(shift + 8)
             self.exception += count
         np.subtract(out, offsets[:, None], out=out)
         self.index += 1
@@ -844,20 +581,3 @@ class FrameReader:
         """Check that every byte of the body was used."""
         if self.low_position != len(self.data):
             raise FormatError("the chunk's body has bytes that belong to nothing")
-
-
-def _unprepare(
-    samples: Ints, kind: int, base: int, table: NDArray[Any], dtype: np.dtype
-) -> NDArray[Any]:
-    """Invert `_prepare`, but for the transposition."""
-    if kind == TABLE:
-        ranks = samples.astype(np.int64) + len(table) // 2
-        if ranks.min(initial=0) < 0 or ranks.max(initial=0) >= len(table):
-            raise FormatError("a rank lies outside the table of values")
-        return table[ranks]
-    if kind == SHIFTED:
-        wide = samples.astype(np.int64) + base
-        return wide.astype(dtype)
-    if dtype == np.uint16:
-        np.bitwise_xor(samples, np.int16(-32768), out=samples)
-    return samples.view(dtype)

@@ -49,6 +49,21 @@ UNKNOWN_CHUNKS = (1 << 32) - 1
 MAX_INDEX_BYTES = 1 << 30
 MAX_CHUNKS = 1 << 26
 
+#: What every sidecar says; anything more is a fact to carry along.
+KEYS = (
+    "algorithm",
+    "version",
+    "predictor_version",
+    "n_channels",
+    "sample_rate",
+    "dtype",
+    "shape",
+    "chunk_bounds",
+    "chunk_offsets",
+    "chunk_crc32",
+    "chunk_raw_crc32",
+)
+
 #: Chunks last a second, or as many whole seconds as it takes to hold this many raw bytes.
 MIN_CHUNK_BYTES = 1 << 21
 
@@ -117,23 +132,21 @@ class Index:
 
     def to_json(self) -> str:
         """Return the sidecar's text. Keys shared with mtscomp's `.ch` mean the same."""
-        return json.dumps(
-            {
-                "algorithm": ALGORITHM,
-                "version": VERSION,
-                "predictor_version": PREDICTOR_VERSION,
-                "n_channels": self.n_channels,
-                "sample_rate": self.sample_rate,
-                "dtype": self.dtype.name,
-                "shape": list(self.shape),
-                "chunk_bounds": self.bounds,
-                "chunk_offsets": self.offsets,
-                "chunk_crc32": self.crcs,
-                "chunk_raw_crc32": self.raw_crcs,
-                **self.facts,
-            },
-            separators=(",", ":"),
+        values = (
+            ALGORITHM,
+            VERSION,
+            PREDICTOR_VERSION,
+            self.n_channels,
+            self.sample_rate,
+            self.dtype.name,
+            list(self.shape),
+            self.bounds,
+            self.offsets,
+            self.crcs,
+            self.raw_crcs,
         )
+        named = dict(zip(KEYS, values, strict=True))
+        return json.dumps(named | self.facts, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str) -> "Index":
@@ -174,8 +187,7 @@ class Index:
             shape = [_whole(each, 0, 1 << 62) for each in data["shape"]]
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"{name} lacks or garbles a field: {error}") from error
-        own = set(json.loads(index.to_json()))
-        index.facts = {key: value for key, value in data.items() if key not in own}
+        index.facts = {key: value for key, value in data.items() if key not in KEYS}
         index.check(name)
         if shape != list(index.shape):
             raise FormatError(f"{name} gives the shape {shape}, but its chunks {index.shape}")
@@ -477,8 +489,8 @@ def unpack_trailer(data: bytes, file_size: int, name: str) -> Trailer:
     return Trailer(offset, packed, size, crc)
 
 
-def unpack_index(data: bytes, trailer: Trailer, name: str) -> Index:
-    """Read the index in the footer."""
+def unpack_index(data: bytes, trailer: Trailer, name: str, sidecar: bytes | None = None) -> Index:
+    """Read the index in the footer, and hold the sidecar against it where it is given."""
     if len(data) != trailer.packed or crc32(data) != trailer.crc:
         raise CorruptionError(f"{name}: the index in the footer was changed")
     try:
@@ -488,6 +500,13 @@ def unpack_index(data: bytes, trailer: Trailer, name: str) -> Index:
     except zstandard.ZstdError as error:
         raise CorruptionError(f"{name}: the index in the footer does not decode") from error
     index = Index.from_json(text, f"{name} (footer)")
+    if sidecar is not None and sidecar != text:
+        beside = Index.from_json(sidecar, f"the sidecar of {name}")
+        if beside != index:
+            raise CorruptionError(
+                f"the sidecar is not the index of {name}: it is another file's, or one of the two "
+                "was changed. Remove the sidecar to use the index in the file's footer"
+            )
     if index.offsets[-1] != trailer.offset:
         raise CorruptionError(f"{name}: the index in the footer belongs to another file")
     return index
@@ -509,8 +528,14 @@ class Readable(Protocol):
         ...
 
 
-def read_footer(source: Readable) -> Index:
+def read_footer(source: Readable, sidecar: bytes | None = None) -> Index:
     """Read the index at the end of a file, in one request where it is short.
+
+    Parameters
+    ----------
+    source : Readable
+    sidecar : bytes, optional
+        Text that must say the same.
 
     Raises
     ------
@@ -526,7 +551,7 @@ def read_footer(source: Readable) -> Index:
         packed = source.read(trailer.offset, trailer.offset + trailer.packed)
     else:
         packed = tail[trailer.offset - start : -TRAILER.size]
-    return unpack_index(packed, trailer, source.name)
+    return unpack_index(packed, trailer, source.name, sidecar)
 
 
 def rebuild_index(source: Readable) -> tuple[Index, list[str]]:

@@ -1,36 +1,14 @@
 """The settings a user chooses from: how hard to look for a good prediction."""
 
-from dataclasses import dataclass
-
-from shared.codec.predict import Candidate
+from shared.codec.fit import Candidate, Level
 
 DIFFERENCE = Candidate(order=1, width=0, wide=False, toll=0.0)
 LEAK = Candidate(order=0, width=1, wide=False, toll=-0.005)
 #: Decoding with taps takes longer, so they must gain something: in bits per sample.
 NARROW = tuple(Candidate(1, width, False, 0.01 + 0.004 * width) for width in (1, 2, 4))
 WIDE = tuple(
-    Candidate(order, width, True, 0.01 + 0.002 * width) for order in (0, 1) for width in (4, 8, 16)
+    Candidate(order, width, True, 0.01 + 0.004 * width) for order in (0, 1) for width in (4, 8, 16)
 )
-
-
-@dataclass(frozen=True)
-class Level:
-    """One setting.
-
-    Attributes
-    ----------
-    many, few : tuple of Candidate
-        Time models tried for recordings of many, and of few (less than 32), channels.
-    terms : int
-        Most neighbours a channel is predicted from.
-    lags : bool
-        Whether neighbours one sample ahead or behind are considered.
-    """
-
-    many: tuple[Candidate, ...]
-    few: tuple[Candidate, ...]
-    terms: int
-    lags: bool
 
 
 LEVELS = {

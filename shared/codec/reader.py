@@ -439,18 +439,10 @@ def _find_index(source: Any, sidecar: str | Path | None) -> Index:
         sidecar = beside if beside.is_file() else None
     if isinstance(source, LocalFile):
         container.unpack_header(source.read(0, container.FILE_HEADER.size), source.name)
-    if sidecar is None:
-        return container.read_footer(source)
-    data = remote.read_small(sidecar)
-    index = Index.from_json(data, Path(str(sidecar).split("?")[0]).name)
-    if isinstance(source, LocalFile):
-        inside = container.read_footer(source)
-        if inside.to_json() != index.to_json():
-            raise CorruptionError(
-                f"{Path(sidecar).name} is not the index of {source.name}: the two were swapped, "
-                "or one was changed. Remove the sidecar to use the index in the file's footer"
-            )
-    return index
+    data = None if sidecar is None else remote.read_small(sidecar)
+    if data is None or isinstance(source, LocalFile):
+        return container.read_footer(source, data)
+    return Index.from_json(data, Path(str(sidecar).split("?")[0]).name)
 
 
 @dataclass
@@ -483,9 +475,16 @@ class ReaderSource:
 class Decoding:
     """Decodes any chunk of a recording straight into its place in a file."""
 
-    def __init__(self, path: Path, sidecar: Path | None, target: Path, offset: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sidecar: Path | None,
+        target: Path,
+        offset: int,
+        reader: Reader | None = None,
+    ) -> None:
         self.arguments = (path, sidecar, target, offset)
-        self.reader = open(path, sidecar=sidecar, threads=1)
+        self.reader = reader or open(path, sidecar=sidecar, threads=1)
         self.target, self.offset = target, offset
         self.handle = os.open(target, os.O_WRONLY | getattr(os, "O_BINARY", 0))
 
@@ -564,14 +563,13 @@ def decompress(
             file.write(header)
             file.truncate(len(header) + reader.nbytes)
             file.flush()
-            job = Decoding(source, given, Path(file.name), len(header))
+            job = Decoding(source, given, Path(file.name), len(header), reader)
             done = 0
             for length in run_jobs(job, range(count), workers, job):
                 done += length
                 if progress:
                     progress(done, total)
             os.close(job.handle)
-            job.reader.close()
     return []
 
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from shared.codec import chunk, container
+from shared.codec import chunk, container, fit
 from shared.codec.container import Index, Stored
 from shared.codec.errors import CodecError, VerificationError
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
@@ -40,7 +40,7 @@ def sidecar_path(path: Path) -> Path:
 
 
 def make_chunk(
-    samples: Samples, number: int, first: int, level: Level, model: chunk.Model | None, check: bool
+    samples: Samples, number: int, first: int, level: Level, model: fit.Model | None, check: bool
 ) -> Stored:
     """Code one chunk, and decode it again to be sure.
 
@@ -158,7 +158,7 @@ class Writer:
         self._sha1 = hashlib.sha1(usedforsecurity=False) if sha1 else None
         self._held: list[Samples] = []
         self._n_held = 0
-        self._model: chunk.Model | None = None
+        self._model: fit.Model | None = None
         self._replacing = replacing(self.target)
         self._file = self._replacing.__enter__()
         self._file.write(container.pack_header(self.index, self.chunk_length, complete=False))
@@ -186,7 +186,7 @@ class Writer:
         self._held, self._n_held = [], 0
         number = self.index.n_chunks
         if number % RUN == 0:
-            self._model = chunk.fit(samples, self.level)
+            self._model = fit.fit(samples, self.level)
         first = self.index.bounds[-1]
         self.add(make_chunk(samples, number, first, self.level, self._model, self.check))
         if self._sha1:
@@ -375,7 +375,7 @@ class Job:
         self.level = level
         self.check = check
         self._leader = -1
-        self._model: chunk.Model | None = None
+        self._model: fit.Model | None = None
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -399,7 +399,7 @@ class Job:
         with self._lock:
             if self._leader != leader:
                 first = samples if leader == number else self._read(leader)
-                self._model, self._leader = chunk.fit(first, level), leader
+                self._model, self._leader = fit.fit(first, level), leader
             model = self._model
         first_sample = number * self.chunk_length
         return make_chunk(samples, number, first_sample, level, model, self.check)

@@ -65,7 +65,7 @@ def test_the_footer_suffices_without_the_sidecar(path: Path, samples: np.ndarray
 def test_a_swapped_sidecar_is_detected(path: Path, samples: np.ndarray, tmp_path: Path) -> None:
     other = tmp_path / "other.ebin"
     codec.compress(samples[::-1], other, sample_rate=RATE, chunk_length=1000)
-    with pytest.raises(codec.CorruptionError, match="is not the index of"):
+    with pytest.raises(codec.CorruptionError, match="sidecar is not the index of"):
         codec.open(path, sidecar=other.with_suffix(".eh"))
 
 

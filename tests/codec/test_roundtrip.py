@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import codec
-from shared.codec import chunk, predict
+from shared.codec import chunk, fit, predict
 from shared.codec.levels import LEVELS
 from tests.codec.arrays import DTYPES, adversarial, arrays, recording
 
 
-def through(samples: np.ndarray, level: str, model: chunk.Model | None = None) -> np.ndarray:
+def through(samples: np.ndarray, level: str, model: fit.Model | None = None) -> np.ndarray:
     coded = chunk.encode(samples, LEVELS[level], model)
     assert len(coded.meta) + len(coded.body) <= samples.nbytes
     length, channels = samples.shape
@@ -38,7 +39,7 @@ def test_any_model_restores_any_samples(dtype: str) -> None:
     cases["recording"] = recording(4000, 40).astype(dtype)
     for level in LEVELS:
         for fitted_on in cases.values():
-            model = chunk.fit(fitted_on, LEVELS[level])
+            model = fit.fit(fitted_on, LEVELS[level])
             for name, samples in cases.items():
                 np.testing.assert_array_equal(through(samples, level, model), samples, name)
 
@@ -67,7 +68,7 @@ def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
     rows = np.ascontiguousarray(samples.T)
     residual = np.empty_like(rows)
     wraps = predict.time_residual(rows, model, residual)
-    model = predict.replace(model, wrapping=wraps)
+    model = replace(model, wrapping=wraps)
     restored = np.empty((-(-length // model.segment) * model.segment, channels), samples.dtype)
     predict.time_restore(residual, model, restored)
     np.testing.assert_array_equal(restored[:length], samples)

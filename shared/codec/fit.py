@@ -1,0 +1,464 @@
+"""Choosing and fitting models on an excerpt of a recording.
+
+Only here is floating point used: what is fitted is rounded to integers, and stored beside the
+samples. The same samples give the same model, whatever the machine is busy with: sums of products
+of integers are exact in the precision used, so their order cannot matter.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.codec import values
+from shared.codec.predict import (
+    MANY_CHANNELS,
+    Ints,
+    SpaceModel,
+    TimeModel,
+    predict_row,
+    space_terms,
+    time_residual,
+)
+
+Floats = NDArray[np.float64]
+
+#: Channels looked back at for neighbours: two rows of converters of a Neuropixels 1.0 probe.
+REACH = 48
+#: Fraction bits of taps whose products are summed in twice the sample's width.
+WIDE_SHIFT = 12
+#: So many products of integers up to 63 sum up exactly in single precision.
+EXACT_PRODUCTS = 4096
+#: Channels on which the kind of time model is chosen.
+VOTERS = 32
+#: Bits per sample a further neighbour must save to be worth its arithmetic.
+TERM_GAIN = 0.004
+#: Lanes of the decoder's recursion aimed at: narrow ones, and products of wide ones.
+LANES = 8192
+WIDE_PRODUCTS = 24_576
+#: The least samples of a segment.
+MIN_SEGMENT = 256
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kind of time model to try, and the bits per sample it must gain over simpler ones."""
+
+    order: int
+    width: int
+    wide: bool
+    toll: float
+
+
+@dataclass(frozen=True)
+class Level:
+    """One setting.
+
+    Attributes
+    ----------
+    many, few : tuple of Candidate
+        Time models tried for recordings of many, and of few (less than 32), channels.
+    terms : int
+        Most neighbours a channel is predicted from.
+    lags : bool
+        Whether neighbours one sample ahead or behind are considered.
+    """
+
+    many: tuple[Candidate, ...]
+    few: tuple[Candidate, ...]
+    terms: int
+    lags: bool
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is fitted once and used for a run of chunks.
+
+    Attributes
+    ----------
+    sparse : bool
+        Whether the values in use leave most of their range unused.
+    baseline : array, shape (channels,) or (0,)
+        Subtracted from each channel before all else.
+    time : TimeModel
+    space : SpaceModel
+    shifts, offsets : array, shape (channels,)
+        Scale and centre of the residual of each channel.
+    """
+
+    sparse: bool
+    baseline: Ints
+    time: TimeModel
+    space: SpaceModel
+    shifts: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+
+def fit(samples: NDArray[Any], level: Level) -> Model:
+    """Fit a model on an excerpt of a chunk, to be used for it and the chunks after it.
+
+    Parameters
+    ----------
+    samples : array, shape (samples, channels)
+    level : Level
+
+    Returns
+    -------
+    Model
+        The same for the same samples, whatever the machine is busy with.
+    """
+    length, channels = samples.shape
+    some = np.concatenate([samples[piece] for piece in excerpt(length, channels)])
+    table = values.sparse_values(samples, some)
+    rows = np.array(values.prepare(some, table)[2])
+    baseline = choose_baseline(rows)
+    if len(baseline):
+        rows -= baseline[:, None]
+    few = channels < MANY_CHANNELS
+    time = fit_time(rows, level.few if few else level.many)
+    residual = np.empty_like(rows)
+    time_residual(rows, time, residual)
+    space = fit_space(residual, level.terms, level.lags)
+    shifts, offsets = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
+    scratch = np.empty((2, residual.shape[1]), rows.dtype)
+    row = np.empty((1, residual.shape[1]), rows.dtype)
+    for channel, terms in enumerate(space_terms(space, rows.dtype)):
+        predict_row(residual, channel, terms, space.shift, scratch, row[0])
+        shifts[channel], offsets[channel] = choose_scale(row, length)
+    return Model(table is not None, baseline, time, space, shifts, offsets)
+
+
+def excerpt(length: int, channels: int = MANY_CHANNELS) -> list[slice]:
+    """Return pieces spread evenly over `length` samples, all of it when it is short.
+
+    Recordings of few channels give longer excerpts: they need more samples for as sure a fit.
+    """
+    pieces, size = (16, 512) if channels >= MANY_CHANNELS else (16, 1024)
+    if length <= pieces * size:
+        return [slice(start, min(start + size, length)) for start in range(0, length, size)]
+    starts = np.linspace(0, length - size, pieces).astype(int)
+    return [slice(int(start), int(start) + size) for start in starts]
+
+
+def choose_baseline(rows: Ints) -> Ints:
+    """Return what to subtract from each channel: nothing, unless many stand well off zero."""
+    some = rows[:, :: max(1, rows.shape[1] // 512)].astype(np.float64)
+    means = np.rint(some.mean(axis=1))
+    off = np.abs(means) > 2 * some.std(axis=1) + 16
+    return np.where(off, means, 0).astype(rows.dtype) if off.mean() > 0.25 else rows[:0, 0].copy()
+
+
+def choose_scale(piece: Ints, length: int) -> tuple[int, int]:
+    """Choose how many low bits to set aside, by the cost of an excerpt, and the centre.
+
+    `length` is the number of samples that will share the scale, and a Huffman table.
+    """
+    some = piece.reshape(-1)[:: max(1, piece.size // 2048)].astype(np.int64)
+    centre = round(float(some.mean()))
+    some -= centre
+    size = float(np.abs(some).mean()) + 0.01
+    if size < 5:  # well within a byte
+        return 0, 128 - centre
+    most = 8 * piece.itemsize - 8
+    start = int(np.clip(np.rint(np.log2(size / 12)), 0, most))
+    best = (np.inf, 0)
+    for shift in range(max(0, start - 1), min(start + 1, most) + 1):
+        symbols = (some >> shift) + 128
+        inside = (symbols >= 0) & (symbols <= 255)
+        counts = np.bincount(symbols[inside], minlength=256)
+        counts = counts[counts > 0]
+        bits = -float((counts * np.log2(counts / counts.sum())).sum()) / some.size
+        table = 4 * min(256.0, 10 * size / (1 << shift)) / length
+        best = min(best, (shift + bits + 24 * (1 - inside.mean()) + table, shift))
+    return best[1], (128 << best[1]) - centre
+
+
+def segment_length(channels: int, length: int, time: TimeModel) -> int:
+    """Choose segments long enough to code well and short enough to decode in parallel lanes.
+
+    One step of the recursion should keep the processor's vectors busy, and stay in its cache.
+    """
+    lanes = WIDE_PRODUCTS // (time.taps.shape[1] + 1) if time.wide else LANES
+    segments = max(1, min(lanes // channels, length // MIN_SEGMENT))
+    return -(-length // segments)
+
+
+# ---- time -------------------------------------------------------------------------------------
+
+
+def fit_time(samples: Ints, candidates: tuple[Candidate, ...]) -> TimeModel:
+    """Choose a time model by the mean size of the residual it leaves on an excerpt.
+
+    Parameters
+    ----------
+    samples : array, shape (channels, samples)
+        Pieces of a recording one after the other, as `excerpt` cuts them.
+    candidates : tuple of Candidate
+        From the simplest on.
+
+    Returns
+    -------
+    TimeModel
+        With all samples as one segment.
+    """
+    channels, length = samples.shape
+    size = min(length, 512 if channels >= MANY_CHANNELS else 1024)
+    pieces = samples[:, : length // size * size].reshape(channels, -1, size)
+    ballot = pieces[:: max(1, channels // VOTERS)]
+    lags = 1 + max(candidate.width for candidate in candidates)
+    kinds = [
+        (order, even)
+        for order in sorted({candidate.order for candidate in candidates})
+        for even in ((True, False) if channels < MANY_CHANNELS else (True,))
+    ]
+    fits = {kind: _autocorrelation(ballot, *kind, lags) for kind in kinds}
+    best, least = (candidates[0], True), np.inf
+    for candidate, even in _shortlist(candidates, fits):
+        model = _fit_taps(fits[candidate.order, even], candidate, samples.dtype, length)
+        cost = _cost(ballot, model) + candidate.toll
+        if cost < least:
+            best, least = (candidate, even), cost
+    candidate, even = best
+    parts = [
+        _autocorrelation(
+            pieces[start : start + VOTERS], candidate.order, even, candidate.width + 1
+        )
+        for start in range(0, channels, VOTERS)
+    ]
+    fit = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    return _fit_taps(fit, candidate, samples.dtype, length)
+
+
+def _cost(pieces: Ints, model: TimeModel) -> float:
+    """Return the log of the mean size of the residual, in bits: mean over channels and pieces."""
+    history = pieces.astype(np.float64)
+    if model.order == 1:
+        history = np.diff(history, axis=2)
+    width = model.taps.shape[1]
+    span = history.shape[2] - width
+    if span < 1:
+        return 0.0
+    left = history[:, :, width:].copy()
+    for lag in range(1, width + 1):
+        tap = model.taps[:, lag - 1] / (1 << model.shift)
+        left -= tap[:, None, None] * history[:, :, width - lag :][:, :, :span]
+    left -= left.mean(axis=2, keepdims=True)  # a constant offset costs nothing
+    return float(np.log2(np.abs(left).mean(axis=2) + 0.3).mean())
+
+
+def _autocorrelation(
+    pieces: Ints, order: int, even: bool, lags: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the autocorrelation of samples or differences, and their peaks, per channel.
+
+    `pieces` is channels × pieces × samples. With `even`, each piece is weighed by its power, so
+    that one with an artefact counts like any other; without, the loudest pieces govern. Both have
+    their recordings.
+    """
+    history = pieces.astype(np.float64)
+    if order == 1:
+        history = np.diff(history, axis=2)
+    span = history.shape[2]
+    peak = np.abs(history).max(axis=(1, 2), initial=1.0)
+    history -= np.rint(history.mean(axis=2, keepdims=True)) if span else 0
+    total = np.zeros((len(pieces), lags))
+    weights = 1 / (np.einsum("cpt,cpt->cp", history, history) + 1) if even else 1.0
+    for lag in range(min(lags, span)):
+        products = np.einsum("cpt,cpt->cp", history[:, :, : span - lag], history[:, :, lag:])
+        total[:, lag] = (products * weights).sum(axis=1)
+    return total, peak
+
+
+def _solve(correlation: Floats, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the least-squares taps and the share of the power they leave, per channel."""
+    rows = np.abs(np.arange(width)[:, None] - np.arange(width))
+    power = correlation[:, 0] * (1 + 1e-7) + 1e-9
+    normal = correlation[:, :width][:, rows]
+    normal[:, range(width), range(width)] = power[:, None]
+    aims = correlation[:, 1 : width + 1]
+    taps = np.linalg.solve(normal, aims[..., None])[..., 0]
+    left = np.maximum(1 - (taps * aims).sum(axis=1) / power, 1e-6)
+    return taps, left
+
+
+def _shortlist(
+    candidates: tuple[Candidate, ...],
+    fits: dict[tuple[int, bool], tuple[Floats, Floats]],
+) -> list[tuple[Candidate, bool]]:
+    """Keep of each family the candidate that promises most, to be tried in earnest."""
+    families: dict[tuple[int, bool, bool, bool], tuple[float, Candidate]] = {}
+    for (order, even), (correlation, _) in fits.items():
+        for candidate in candidates:
+            if candidate.order != order or (candidate.width == 0 and not even):
+                continue
+            family = (order, even, candidate.wide, candidate.width > 0)
+            promise = candidate.toll
+            if candidate.width:
+                left = _solve(correlation, candidate.width)[1]
+                promise += 0.5 * float(np.log2(left).mean())
+            if family not in families or promise < families[family][0]:
+                families[family] = (promise, candidate)
+    return [(candidate, family[1]) for family, (_, candidate) in families.items()]
+
+
+def _fit_taps(
+    fit: tuple[Floats, Floats], candidate: Candidate, dtype: np.dtype, segment: int
+) -> TimeModel:
+    """Least-squares taps per channel, rounded to integers."""
+    correlation, peak = fit
+    width = candidate.width
+    if width == 0:
+        none = np.zeros((len(peak), 0), np.int16)
+        return TimeModel(candidate.order, 0, False, none, segment)
+    taps = _solve(correlation, width)[0]
+    load = np.abs(taps).sum(axis=1) * peak + 1
+    if candidate.wide:
+        # Nothing may overflow, even if later samples are twice as large.
+        top = np.iinfo(dtype).max + 1
+        room = 2.0 * top * top / (2 * load.max() + top)
+        shift = int(np.clip(np.floor(np.log2(room)), 2, WIDE_SHIFT))
+    else:
+        # Typical products must stay inside the sample's width; rare overflows only cost bits.
+        shift = int(
+            np.clip(np.floor(np.log2(np.iinfo(dtype).max / np.percentile(load, 90))), 2, 7)
+        )
+    scaled = np.clip(np.rint(taps * (1 << shift)), -32767, 32767).astype(np.int16)
+    return TimeModel(candidate.order, shift, candidate.wide, scaled, segment)
+
+
+# ---- channels ---------------------------------------------------------------------------------
+
+
+def fit_space(residual: Ints, terms: int, lags: bool) -> SpaceModel:
+    """Choose for each channel the earlier channels that predict its residual best.
+
+    Orthogonal matching pursuit: the neighbour that explains most of what is left,
+    then least squares on all chosen so far, again up to `terms` times.
+
+    Parameters
+    ----------
+    residual : array, shape (channels, samples)
+    terms : int
+        Most terms per channel.
+    lags : bool
+        Whether to look one sample ahead and behind, too.
+
+    Returns
+    -------
+    SpaceModel
+    """
+    channels, length = residual.shape
+    empty = SpaceModel(
+        0,
+        np.zeros(channels, np.uint8),
+        np.zeros(0, np.uint16),
+        np.zeros(0, np.int8),
+        np.zeros(0, np.int8),
+    )
+    if terms == 0 or channels == 1 or length < 64:
+        return empty
+    sample = residual.astype(np.float32)
+    sample -= np.rint(sample.mean(axis=1, keepdims=True))
+    # Residuals are brought to about 16 steps and clipped at 63: sums of their products are then
+    # exact in single precision, so the fit is the same whatever the BLAS does, and spikes and
+    # artefacts do not govern it.
+    size = np.abs(sample).mean(axis=1) * 1.25
+    scale = np.exp2(np.rint(np.log2(16 / np.maximum(size, 1e-3)))).astype(np.float32)
+    sample = np.clip(np.rint(sample * scale[:, None]), -63, 63)
+    correlations = [_products(sample, lag) for lag in (range(3) if lags else range(1))]
+    chosen, weights, counts = _pursue(correlations, terms)
+    here = np.arange(channels)[:, None]
+    weights = weights * scale[here - chosen[..., 0]] / scale[:, None]
+    load = np.abs(weights).sum(axis=1) * size * 8 + 1
+    limit = np.iinfo(residual.dtype).max
+    shift = int(np.clip(np.floor(np.log2(limit / np.percentile(load, 90))), 2, 6))
+    scaled = np.clip(np.rint(weights * (1 << shift)), -127, 127).astype(np.int8)
+    used = (np.arange(terms) < counts[:, None]) & (scaled != 0)
+    return SpaceModel(
+        shift,
+        used.sum(axis=1).astype(np.uint8),
+        chosen[..., 0][used].astype(np.uint16),
+        chosen[..., 1][used].astype(np.int8),
+        scaled[used],
+    )
+
+
+def _products(sample: NDArray[np.float32], lag: int) -> Floats:
+    """Return the sums of products of pairs of channels, the second `lag` samples later.
+
+    Only pairs within reach of each other are filled in.
+    """
+    channels = len(sample)
+    total = np.zeros((channels, channels))
+    for first in range(0, channels, REACH):
+        near = slice(max(0, first - REACH), first + 2 * REACH)
+        for start in range(0, sample.shape[1], EXACT_PRODUCTS):
+            late = sample[near, start + lag : start + lag + EXACT_PRODUCTS]
+            early = sample[first : first + REACH, start : start + late.shape[1]]
+            total[first : first + REACH, near] += early @ late.T
+    return total
+
+
+def _pursue(
+    correlations: list[Floats], terms: int
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
+    """Greedy choice of terms for every channel at once.
+
+    Returns
+    -------
+    chosen : array, shape (channels, terms, 2)
+        Distance back and lag of each term.
+    weights : array, shape (channels, terms)
+    counts : array, shape (channels,)
+        How many terms earn their keep.
+    """
+    channels = len(correlations[0])
+    reach = min(REACH, channels - 1)
+    spread = range(-1, 2) if len(correlations) > 1 else range(1)
+    options = [(back, lag) for lag in spread for back in range(1, reach + 1)]
+    backs, lags = np.array(options).T
+    stack = np.stack([*(c.T for c in correlations[:0:-1]), *correlations])
+    middle = len(correlations) - 1  # index of lag 0 in `stack`
+    here = np.arange(channels)[:, None]
+    other = here - backs
+    legal = other >= 0
+    other = np.maximum(other, 0)
+    target = np.where(legal, stack[middle + lags, here, other], 0)
+    power = stack[middle, other, other] + 1.0
+    own = stack[middle, here[:, 0], here[:, 0]] + 1.0
+    chosen = np.zeros((channels, terms), np.int64)
+    weights = np.zeros((channels, terms))
+    counts = np.zeros(channels, np.int64)
+    left, explained = target.copy(), np.zeros(channels)
+    rows = np.arange(channels)
+    normal = np.zeros((channels, terms, terms))
+    for term in range(terms):
+        best = np.argmax(np.where(legal, left**2 / power, -1), axis=1)
+        chosen[:, term] = best
+        legal[rows, best] = False
+        picked = other[rows[:, None], chosen[:, : term + 1]]
+        picked_lags = lags[chosen[:, : term + 1]]
+        cross = stack[
+            middle + picked_lags - lags[best][:, None], other[rows, best][:, None], picked
+        ]
+        normal[:, term, : term + 1] = cross
+        normal[:, : term + 1, term] = cross
+        normal[:, term, term] = power[rows, best] * (1 + 1e-6) + 1e-3
+        aims = target[rows[:, None], chosen[:, : term + 1]]
+        now = np.linalg.solve(normal[:, : term + 1, : term + 1], aims[..., None])[..., 0]
+        total = np.minimum((now * aims).sum(axis=1), own * 0.9999)
+        gain = 0.5 * np.log2((own - explained) / (own - total))
+        keep = (gain > TERM_GAIN) & (counts == term)
+        counts[keep] += 1
+        weights[keep, : term + 1] = now[keep]
+        explained = np.where(keep, total, explained)
+        left = target.copy()
+        for index in range(term + 1):
+            between = stack[
+                middle + lags - picked_lags[:, index : index + 1],
+                picked[:, index : index + 1],
+                other,
+            ]
+            left -= now[:, index : index + 1] * between
+    return np.stack([backs[chosen], lags[chosen]], axis=-1), weights, counts

@@ -1,0 +1,99 @@
+"""Fornix recordings in SpikeInterface (and by it in neo's and everybody's analyses).
+
+    from shared.codec.spikeinterface import read_fornix
+
+    recording = read_fornix("ap.ebin")                 # or an HTTP address, or mtscomp's .cbin
+
+Importing this module registers the extractor under the name `fornix`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from spikeinterface.core import BaseRecording, BaseRecordingSegment
+from spikeinterface.core.core_tools import define_function_from_class
+
+from shared.codec import reader
+
+
+class FornixRecordingExtractor(BaseRecording):
+    """A compressed recording as SpikeInterface's.
+
+    Parameters
+    ----------
+    file_path : str or path
+        `.ebin` or `.cbin`, a local path or an HTTP address.
+    sidecar : str or path, optional
+        The `.eh` or `.ch`, where it is not beside the file.
+    gain_to_uv, offset_to_uv : float or list of float, optional
+        Microvolts per step, and at zero, of each channel.
+    """
+
+    mode = "file"
+    name = "fornix"
+
+    def __init__(
+        self,
+        file_path: str | Path,
+        sidecar: str | Path | None = None,
+        gain_to_uv: Any = None,
+        offset_to_uv: Any = None,
+    ) -> None:
+        opened = reader.open(file_path, sidecar=sidecar)
+        super().__init__(
+            sampling_frequency=opened.sample_rate,
+            channel_ids=np.arange(opened.shape[1]),
+            dtype=opened.dtype,
+        )
+        self.add_recording_segment(FornixRecordingSegment(opened))
+        if gain_to_uv is not None:
+            self.set_channel_gains(gain_to_uv)
+            self.set_channel_offsets(0 if offset_to_uv is None else offset_to_uv)
+        distant = str(file_path).startswith(("http://", "https://"))
+        self._kwargs = {
+            "file_path": str(file_path) if distant else str(Path(file_path).absolute()),
+            "sidecar": None if sidecar is None else str(sidecar),
+            "gain_to_uv": gain_to_uv,
+            "offset_to_uv": offset_to_uv,
+        }
+
+
+class FornixRecordingSegment(BaseRecordingSegment):
+    """The one segment of a recording."""
+
+    def __init__(self, opened: reader.Reader) -> None:
+        super().__init__(sampling_frequency=opened.sample_rate)
+        self._opened = opened
+
+    def get_num_samples(self) -> int:
+        """Return samples per channel."""
+        return self._opened.shape[0]
+
+    def get_traces(
+        self,
+        start_frame: int | None = None,
+        end_frame: int | None = None,
+        channel_indices: Any = None,
+    ) -> Any:
+        """Return samples × channels."""
+        traces = self._opened[start_frame:end_frame]
+        return traces if channel_indices is None else traces[:, channel_indices]
+
+
+read_fornix = define_function_from_class(FornixRecordingExtractor, name="read_fornix")
+
+
+def register() -> None:
+    """Enter the extractor in SpikeInterface's lists, as far as the installed version has them."""
+    from spikeinterface.extractors import extractor_classes
+
+    for name in ("recording_extractor_full_dict", "recording_extractor_full_list"):
+        known = getattr(extractor_classes, name, None)
+        if isinstance(known, dict):
+            known.setdefault(FornixRecordingExtractor.name, FornixRecordingExtractor)
+        elif isinstance(known, list) and FornixRecordingExtractor not in known:
+            known.append(FornixRecordingExtractor)
+
+
+register()
