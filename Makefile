@@ -60,3 +60,11 @@ site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in
 
 clean:
 	rm -rf .venv node_modules cdk.out .fornix/cache
+
+.PHONY: fuzz-codec bench-codec
+
+fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=… for others
+	$(BIN)/python -m tests.codec.fuzz --cases $(or $(CASES),1000000) --seed $(or $(SEED),1)
+
+bench-codec: setup  ## the codec beside mtscomp, WavPack and zstd; FILES=… for your own recordings
+	$(BIN)/python benchmarks/codec.py $(FILES)

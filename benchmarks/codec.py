@@ -90,14 +90,14 @@ class Bench:
                 break
         return self.megabytes / statistics.median(seconds)
 
-    def scaling(self, run: Callable[[int], object]) -> tuple[float, float]:
+    def scaling(self, run: Callable[[int], object], rounds: int) -> tuple[float, float]:
         """Return the speed with two workers, and how much faster that is than with one.
 
         One and two workers take turns, so that what else the machine does troubles both; the
         best of each counts.
         """
         best = {1: np.inf, 2: np.inf}
-        for _ in range(max(3, self.repeats)):
+        for _ in range(rounds):
             for workers in (1, 2):
                 start = time.perf_counter()
                 run(workers)
@@ -152,8 +152,8 @@ def fornix(bench: Bench, level: str) -> Result:
     result.decompress = bench.speed(decompress, time.process_time)
     result.read_ms = bench.read_time(read)
     if bench.two and level == "default":
-        result.compress_2, result.scale_compress = bench.scaling(lambda n: compress(workers=n))
-        result.decompress_2, result.scale_decompress = bench.scaling(decompress)
+        result.compress_2, result.scale_compress = bench.scaling(lambda n: compress(workers=n), 5)
+        result.decompress_2, result.scale_decompress = bench.scaling(decompress, 5)
     return result
 
 
@@ -209,8 +209,8 @@ def mtscomp(bench: Bench) -> Result:
     result.decompress = bench.speed(decompress, time.process_time)
     result.read_ms = bench.read_time(read)
     if bench.two:
-        result.compress_2, result.scale_compress = bench.scaling(lambda n: compress(False, n))
-        result.decompress_2, result.scale_decompress = bench.scaling(decompress)
+        result.compress_2, result.scale_compress = bench.scaling(lambda n: compress(False, n), 1)
+        result.decompress_2, result.scale_decompress = bench.scaling(decompress, 1)
     return result
 
 
