@@ -167,6 +167,19 @@ def unfinished(
     return (str(item.g2sk).partition("#")[2] for item in items)
 
 
+def logs(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the logs of tasks, of which only those that have one are read.
+
+    Parameters
+    ----------
+    rows
+        Tasks as `row` has them.
+    """
+    keys = [(f"SES#{each['session']}", f"J#{each['id']}") for each in rows if each.get("logged")]
+    found = Task.batch_get(keys, consistent_read=True) if keys else ()
+    return {task.id: task.log for task in found if task.log}
+
+
 def row(task: Task, *, full: bool = False) -> dict[str, Any]:
     """Return a task as clients read it; ``full`` adds its log and run record."""
     fields: dict[str, Any] = {
@@ -185,6 +198,7 @@ def row(task: Task, *, full: bool = False) -> dict[str, Any]:
         "owner": task.owner,
         "lease_until": task.lease_until,
         "upload": task.upload,
+        "logged": bool(task.log),
     }
     for name in (*_WHOLE, "attempt", "edition"):
         fields[name] = int(getattr(task, name))

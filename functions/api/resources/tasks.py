@@ -53,6 +53,13 @@ class Tasks(Store):
         except NotFound:
             raise not_found("Task") from None
 
+    def fill(self, resource: Resource, rows: list[Body], call: Call) -> list[Body]:
+        """Return rows of the index with the logs, which it does not hold."""
+        from shared.records import tasks
+
+        logs = tasks.logs(rows)
+        return [{**row, "log": logs.get(row["id"])} for row in rows]
+
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
         """Create a task; the same session, graph, name and arguments make the same task.
 
