@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 
 from functions.api import auth
 from functions.api.app import app
-from shared.records import aws, documents, reference, search
+from shared.records import aws, reference, search
+from shared.records.items import Document
+from shared.records.table import Record
 from tests.api import gateway
 from tests.flow import aws_url as aws_url
 
@@ -63,48 +66,38 @@ class Api:
         return answer.body
 
 
-def make_users() -> None:
-    def user(name: str, role: str, labs: list[str], **more: Any) -> None:
-        body = {
+def plant() -> None:
+    """Write labs, users of each role, subjects and the usual lists, by batches."""
+    with Record.batch_write() as batch:
+        for kind, key, body in _records():
+            body = {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{key}")), **body}
+            batch.save(
+                Document(pk=f"DOC#{kind}#{key}", sk="A", what=kind, id=body["id"], body=body)
+            )
+
+
+def _records() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    def user(name: str, role: str, labs: list[str], public: bool = False) -> dict[str, Any]:
+        return {
             "username": name,
             "role": role,
             "lab": labs,
             "is_active": True,
-            "is_public_user": False,
+            "is_public_user": public,
             "email": f"{name}@example.org",
             "allowed_users": [],
             "is_stock_manager": False,
         }
-        documents.create("user", name, {**body, **more}, who="test")
 
-    user("admin", "administrator", [])
-    user("visitor", "member", [], is_public_user=True)
-    for lab in LABS:
-        for role in ("member", "manager", "rig", "worker"):
-            user(f"{lab}_{role}", role, [lab])
-
-
-@pytest.fixture
-def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """The API in process, with labs, users and the usual lists."""
-    monkeypatch.setenv("FORNIX_API_URL", "http://fornix.test")
-    search.forget()
+    yield "user", "admin", user("admin", "administrator", [])
+    yield "user", "visitor", user("visitor", "member", [], public=True)
     for lab in LABS:
         name, repository = reference.lab_repository(lab)
-        documents.create("data-repository", name, repository, who="test")
-        documents.create(
-            "lab",
-            lab,
-            {
-                "name": lab,
-                "timezone": "Europe/Lisbon",
-                "repositories": [name],
-                "reference_weight_pct": 0.8,
-                "zscore_weight_pct": 0,
-            },
-            who="test",
-        )
-    make_users()
+        yield "data-repository", name, repository
+        body = {"name": lab, "timezone": "Europe/Lisbon", "repositories": [name]}
+        yield "lab", lab, {**body, "reference_weight_pct": 0.8, "zscore_weight_pct": 0}
+        for role in ("member", "manager", "rig", "worker"):
+            yield "user", f"{lab}_{role}", user(f"{lab}_{role}", role, [lab])
     for kind, name in (
         ("species", "Mus musculus"),
         ("water-type", "Water"),
@@ -114,34 +107,27 @@ def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         ("coordinate-system", "IBL-Allen"),
         ("project", "demo"),
     ):
-        documents.create(kind, name, {"name": name}, who="test")
+        yield kind, name, {"name": name}
     for name, pattern in (
         ("trials.table", "*trials.table*.pqt"),
         ("spikes.times", "*spikes.times*.npy"),
         ("wheel.position", "*wheel.position*.npy"),
         ("unknown", ""),
     ):
-        documents.create(
-            "dataset-type", name, {"name": name, "filename_pattern": pattern}, who="test"
-        )
+        yield "dataset-type", name, {"name": name, "filename_pattern": pattern}
     for name in ("npy", "pqt"):
-        documents.create(
-            "data-format", name, {"name": name, "file_extension": f".{name}"}, who="test"
-        )
+        yield "data-format", name, {"name": name, "file_extension": f".{name}"}
     for lab, nickname in ((LABS[0], "FI_001"), (LABS[0], "FI_002"), (LABS[1], "SE_001")):
-        documents.create(
-            "subject",
-            nickname,
-            {
-                "nickname": nickname,
-                "lab": lab,
-                "sex": "M",
-                "birth_date": "2024-01-01",
-                "projects": [],
-                "responsible_user": f"{lab}_member",
-            },
-            who="test",
-        )
+        body = {"nickname": nickname, "lab": lab, "sex": "M", "birth_date": "2024-01-01"}
+        yield "subject", nickname, {**body, "projects": [], "responsible_user": f"{lab}_member"}
+
+
+@pytest.fixture
+def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """The API in process, with labs, users and the usual lists."""
+    monkeypatch.setenv("FORNIX_API_URL", "http://fornix.test")
+    search.forget()
+    plant()
     yield Api()
     search.forget()
 

@@ -163,7 +163,7 @@ def test_datasets_are_listed_with_file_records(api: Api, eid: str) -> None:
         assert [each["id"] for each in found["results"]] == [row["id"]], query
     one = found["results"][0]
     assert one == api.ok("GET", f"/datasets/{row['id']}")
-    assert one["file_records"][0]["data_repository_path"] == "/data/fimbrialab/Subjects/"
+    assert one["file_records"][0]["data_repository_path"] == "data/fimbrialab/Subjects/"
     assert (one["default_dataset"], one["qc"], one["public"], one["protected"]) == (
         True,
         "NOT_SET",

@@ -13,6 +13,11 @@ from tests.api.conftest import PASSWORD, Api
 USER = "fimbrialab_member"
 
 
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(auth.SCRYPT, "n", 16)
+
+
 def me(api: Api, token: str) -> int:
     return api("GET", "/me", user=None, headers={"Authorization": f"Token {token}"}).status
 
