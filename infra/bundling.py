@@ -145,7 +145,7 @@ def _prune(target: Path) -> None:
     for folder in ("bin", "chalice/cli", "chalice/deploy", "pyarrow/include", "pyarrow/tests"):
         shutil.rmtree(target / folder, ignore_errors=True)
     # Arrow's servers and its own S3 client, which are imported only if they are there.
-    for part in ("flight", "substrait", "s3"):
+    for part in ("flight", "s3"):
         for library in target.glob(f"pyarrow/*{part}*.so*"):
             library.unlink()
     for tests in [*target.glob("numpy/**/tests"), *target.glob("**/__pycache__")]:

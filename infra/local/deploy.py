@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -113,7 +114,8 @@ def code_archive() -> bytes:
 def _upload(home: Home, key: str, body: bytes) -> str:
     """Put an asset where CloudFormation finds it, and return its address."""
     s3: Any = client(home, "s3")
-    s3.create_bucket(Bucket=ASSETS)
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=ASSETS)
     s3.put_object(Bucket=ASSETS, Key=key, Body=body)
     return f"{home.gateway_url}/{ASSETS}/{key}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -90,6 +91,17 @@ class Home:
     def deployed(self) -> Path:
         """File with the stack's outputs; absent until the first deployment is complete."""
         return self.path / "deployed.json"
+
+    def discard_unfinished(self) -> None:
+        """Remove what a first deployment left behind that was killed before it was complete.
+
+        Until then nothing of anyone's is in the folder, and half a stack's buckets would be in
+        the way of the next attempt.
+        """
+        if not self.deployed.exists():
+            shutil.rmtree(self.path / "cloud", ignore_errors=True)
+            for file in self.path.glob(f"{self.database.name}*"):
+                file.unlink()
 
     @property
     def database(self) -> Path:

@@ -55,6 +55,7 @@ class System:
         if self.cloud.binary is None:
             tell("dynoxide has no build for this machine: using ministack's DynamoDB")
         tell("starting the embedded cloud")
+        self.home.discard_unfinished()
         self.cloud.start()
         try:
             tell("deploying (the first time takes half a minute)")

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.cloud import EmbeddedCloud
 from infra.local.demo import rows
-from infra.local.home import Ports
+from infra.local.deploy import deploy
+from infra.local.home import Home, Ports
 from infra.local.seed import LABS, connect, subjects, usernames
 from tests.integration.conftest import Cloud
 
@@ -258,3 +260,38 @@ def test_a_real_session_goes_from_the_rig_to_the_site(tmp_path: Path, shared_dat
     assert process.returncode == 0, said
     assert "task.trials Complete" in " ".join(said.split()), said
     assert left_running(tmp_path / "home") == []
+
+
+def test_a_first_start_killed_in_mid_deployment_is_made_good_by_the_next(tmp_path: Path) -> None:
+    # Given a cloud that is killed when the stack has been created but nothing of it saved
+    home = Home(tmp_path, Ports.free())
+
+    class Killed(EmbeddedCloud):
+        def control(self, command: str) -> None:
+            if command == "release":
+                self.kill()
+                raise KeyboardInterrupt
+            super().control(command)
+
+    doomed = Killed(home)
+    doomed.start()
+    with pytest.raises(KeyboardInterrupt):
+        deploy(doomed, LABS)
+    assert not home.deployed.exists()
+
+    # When it is started and deployed again
+    home.discard_unfinished()
+    cloud = EmbeddedCloud(home)
+    cloud.start()
+    try:
+        outputs = deploy(cloud, LABS)
+        # Then the stack is there, and a further deployment finds nothing to do
+        assert outputs["TableName"] == "fornix"
+        before = home.deployed.stat().st_mtime_ns
+        assert deploy(cloud, LABS) == outputs
+        assert home.deployed.stat().st_mtime_ns == before
+        # And from now on a start removes nothing
+        home.discard_unfinished()
+        assert home.database.exists()
+    finally:
+        cloud.stop()
