@@ -202,6 +202,8 @@ def simulate_session(
     n_trials: int = 700,
     protocol: str = TRAINING,
     progress: Progress | None = None,
+    last_phase: int = LAST_PHASE,
+    threshold: float | None = None,
     lab: str = "",
     weight: float = 24.0,
     collection: str = "raw_behavior_data",
@@ -231,6 +233,10 @@ def simulate_session(
         Task.
     progress : Progress, optional
         The mouse's state after the session before; by default a mouse new to the task.
+    last_phase : int
+        Training phase beyond which the experimenter does not let the mouse pass.
+    threshold : float, optional
+        Of the psychometric function, in percent contrast; by default it falls with performance.
     lab : str
         Laboratory, written in the settings.
     weight : float
@@ -255,13 +261,18 @@ def simulate_session(
     path = SessionPath(None, subject, date, number)
     if rig_version not in VERSIONS or protocol not in PROTOCOLS:
         raise ValueError(f"rig {rig_version}, {protocol!r}: choose rig 5 or 8, training or biased")
+    if not 0 <= last_phase <= LAST_PHASE or (threshold is not None and threshold <= 0):
+        raise ValueError(f"phase {last_phase}, threshold {threshold}: 0 to 5, above 0")
     if n_trials < 1 or not 0 <= performance <= 1:
         raise ValueError(f"{n_trials} trials, performance {performance}: at least 1, 0 to 1")
     identity = int.from_bytes(path.build().encode(), "little")
     rng = np.random.default_rng([seed, *_words(identity)])
     progress = progress or Progress()
-    decide = _biased if protocol == BIASED else _training
-    decisions, after = decide(rng, n_trials, performance, progress)
+    mouse = _Mouse(performance, threshold)
+    if protocol == BIASED:
+        decisions, after = _biased(rng, n_trials, mouse), progress
+    else:
+        decisions, after = _training(rng, n_trials, mouse, progress, last_phase)
     if protocol == BIASED:
         progress = replace(progress, reward=REWARD_MIN, gain=GAIN_LATER)
     course = _Course.run(rng, decisions, performance, progress, rig_version)
@@ -299,22 +310,33 @@ def _next_day(progress: Progress, responses: int, water: float, weight: float) -
 # --- what the mouse decides ------------------------------------------------------------------
 
 
-def _right_probability(contrast: float, side: int, performance: float, shift: float) -> float:
-    """Return the probability of reporting right; the shift is a bias in percent contrast."""
-    threshold = 15 + 60 * (1 - performance)
-    easy = (math.erf(100 / threshold) + math.erf(50 / threshold)) / 2
-    slope = (2 * performance - 1) / easy
-    right = 0.5 + 0.5 * slope * math.erf((100 * contrast * side + shift) / threshold)
-    return min(max(right, 0.0), 1.0)
+@dataclass(frozen=True)
+class _Mouse:
+    """How a mouse decides in one session."""
 
+    performance: float
+    threshold: float | None = None
 
-def _choose(
-    rng: np.random.Generator, contrast: float, side: int, performance: float, shift: float = 0.0
-) -> int:
-    """Draw a report: -1 right, 1 left, 0 none."""
-    if rng.random() < 0.004 + 0.03 * (1 - performance):
-        return 0
-    return -1 if rng.random() < _right_probability(contrast, side, performance, shift) else 1
+    @property
+    def silence(self) -> float:
+        """Probability of no report, which counts as wrong."""
+        return 0.004 + 0.03 * (1 - self.performance)
+
+    def right(self, contrast: float, side: int, shift: float) -> float:
+        """Return the probability of reporting right; the shift is a bias in percent contrast."""
+        threshold = self.threshold or 15 + 60 * (1 - self.performance)
+        easy = (math.erf(100 / threshold) + math.erf(50 / threshold)) / 2
+        slope = (2 * min(self.performance / (1 - self.silence), 1) - 1) / easy
+        right = 0.5 + 0.5 * slope * math.erf((100 * contrast * side + shift) / threshold)
+        return min(max(right, 0.0), 1.0)
+
+    def choose(
+        self, rng: np.random.Generator, contrast: float, side: int, shift: float = 0.0
+    ) -> int:
+        """Draw a report: -1 right, 1 left, 0 none."""
+        if rng.random() < self.silence:
+            return 0
+        return -1 if rng.random() < self.right(contrast, side, shift) else 1
 
 
 def _draw_contrast(rng: np.random.Generator, contrasts: tuple[float, ...]) -> float:
@@ -325,18 +347,18 @@ def _draw_contrast(rng: np.random.Generator, contrasts: tuple[float, ...]) -> fl
 
 
 def _training(
-    rng: np.random.Generator, n: int, performance: float, progress: Progress
+    rng: np.random.Generator, n: int, mouse: _Mouse, progress: Progress, last_phase: int
 ) -> tuple[_Decisions, Progress]:
     """Run the training task: phases of contrasts, repeats after easy errors."""
     phase, in_phase = progress.phase, progress.phase_trials
     outcomes = {c: list(o) for c, o in progress.outcomes.items()}
     sides = [0] * 10
-    bias = rng.normal(0, 12 * (1 - performance))
+    bias = rng.normal(0, 12 * (1 - mouse.performance))
     rows = []
     error_at = -1.0
     for _ in range(n):
         in_phase += 1
-        if _phase_passed(phase, in_phase, outcomes):
+        if phase < last_phase and _phase_passed(phase, in_phase, outcomes):
             phase, in_phase = phase + 1, 0
         contrast, probability = _draw_contrast(rng, PHASES[phase]), 0.5
         side = -1 if rng.random() < 0.5 else 1
@@ -346,7 +368,7 @@ def _training(
             average = sum(s > 0 for s in sides) / 10
             side = 1 if rng.normal(average, 0.5) >= 0.5 else -1
             probability = 1 - average
-        choice = _choose(rng, contrast, side, performance, bias)
+        choice = mouse.choose(rng, contrast, side, bias)
         correct = choice == -side
         error_at = -1.0 if correct else contrast
         sides = [*sides[1:], choice]
@@ -362,17 +384,13 @@ def _training(
 
 def _phase_passed(phase: int, in_phase: int, outcomes: dict[float, list[bool]]) -> bool:
     """Say whether the mouse goes on to the next phase."""
-    if phase >= LAST_PHASE:
-        return False
     if phase >= 2:
         return in_phase >= PHASE_TRIALS
     last = [outcomes.get(side * c, []) for c in PHASES[phase] for side in (-1, 1)]
     return all(len(o) == PASS_TRIALS and sum(o) > PASS_RATE * PASS_TRIALS for o in last)
 
 
-def _biased(
-    rng: np.random.Generator, n: int, performance: float, progress: Progress
-) -> tuple[_Decisions, Progress]:
+def _biased(rng: np.random.Generator, n: int, mouse: _Mouse) -> _Decisions:
     """Run the biased task: 90 unbiased trials, then blocks of 20 % and 80 % left."""
     rows = []
     left, block, of_block, length = 0.5, 0, 0, FIRST_BLOCK
@@ -384,10 +402,10 @@ def _biased(
         contrast = _draw_contrast(rng, PHASES[LAST_PHASE])
         side = -1 if rng.random() < left else 1
         shift = {0.5: 0.0, 0.2: 12.0, 0.8: -12.0}[left] * min(of_block / 10, 1)
-        choice = _choose(rng, contrast, side, performance, shift)
+        choice = mouse.choose(rng, contrast, side, shift)
         rows.append((side * POSITION, contrast, left, choice, False, LAST_PHASE, block, of_block))
         of_block += 1
-    return _decisions(rows), progress
+    return _decisions(rows)
 
 
 def _block_length(rng: np.random.Generator) -> int:

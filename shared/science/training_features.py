@@ -183,6 +183,32 @@ def is_citric(water_type: str) -> bool:
     return "citric acid" in water_type.lower()
 
 
+def daily_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Read the published daily tables of a cohort: learning, weights and water.
+
+    Raises
+    ------
+    ValueError
+        If a table is missing or lacks a column.
+    """
+    dates = ["session_date", "subject_birth_date", "date_trained"]
+    learning = _read(
+        folder,
+        "figure3_ibl_learning.csv",
+        [
+            *("subject_uuid", "subject_nickname", "lab_name", "sex", "performance"),
+            *("performance_easy", "n_trials_date", "training_day", *dates),
+        ],
+    )
+    weights = _read(
+        folder,
+        "figure3_ibl_weights.csv",
+        ["subject_uuid", "session_date", "avg_weight", "norm_weight"],
+    )
+    water = _read(folder, "figure3_ibl.csv", ["subject_uuid", "session_date", "watertype"])
+    return learning, weights, water
+
+
 def from_daily_tables(folder: Path) -> pd.DataFrame:
     """Compute what can be computed from the published daily tables of a cohort.
 
@@ -205,21 +231,7 @@ def from_daily_tables(folder: Path) -> pd.DataFrame:
     ValueError
         If a table is missing or lacks a column.
     """
-    dates = ["session_date", "subject_birth_date", "date_trained"]
-    learning = _read(
-        folder,
-        "figure3_ibl_learning.csv",
-        [
-            *("subject_uuid", "subject_nickname", "lab_name", "sex", "performance_easy"),
-            *("n_trials_date", "training_day", *dates),
-        ],
-    )
-    weights = _read(
-        folder,
-        "figure3_ibl_weights.csv",
-        ["subject_uuid", "session_date", "avg_weight", "norm_weight"],
-    )
-    water = _read(folder, "figure3_ibl.csv", ["subject_uuid", "session_date", "watertype"])
+    learning, weights, water = daily_tables(folder)
     # A mouse may lack one of the tables' rows; the features say so by NaN.
     weights_of = dict(iter(weights.groupby("subject_uuid")))
     water_of = dict(iter(water.groupby("subject_uuid")))

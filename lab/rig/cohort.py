@@ -1,0 +1,481 @@
+"""Simulate a cohort whose mice learn as real ones did, day by day, from their daily tables.
+
+A synthetic mouse takes from a real one's published daily tables: performance on easy trials and
+number of trials of each day, sex, age, weights, reference weight, waters, training length, and
+the light and food that go with its laboratory. Everything else (each choice, reaction times, wheel,
+temperature, pressure, humidity) is drawn. The mice have names and laboratories of their own, and
+every file says that it is synthetic.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shared.alf import ALFInvalid, SessionPath
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lab.rig.simulate import Truth
+
+LABS = (
+    "fimbrialab",
+    "septumlab",
+    "alveuslab",
+    "cingulumlab",
+    "habenulalab",
+    "claustrumlab",
+    "zonalab",
+    "taeniatecta",
+    "indusiumlab",
+)
+"""Made-up laboratories: synthetic data never carry a real one's name."""
+
+LATER = datetime.timedelta(weeks=5 * 52)
+"""Synthetic dates are so much later than the real ones: on the same days of the week."""
+
+FIRST_NUMBER = 301
+"""Mice are SYN_301 and so on: smaller numbers are those of other simulations."""
+
+WINDOW = 3
+"""Sessions that the training status looks at."""
+
+AFTER = 2
+"""Days simulated after the real mouse was trained, as the synthetic one may need them."""
+
+DAYS_NEEDED = 5
+"""Mice trained in fewer days have no features, so a small cohort does without them."""
+
+ENOUGH_TRIALS = 205
+"""A scaled session still has so many where the status asks for more than 200 trials."""
+
+FEWEST_TRIALS = 20
+
+NO_ZERO = 3
+"""The last training phase without trials of contrast 0, without which no mouse is trained."""
+
+SHARP = 12.0
+"""Threshold (% contrast) of a mouse about to be trained; the status asks for less than 19."""
+
+PLAN = "cohort.json"
+FACTS = "subjects.json"
+SETTINGS = "raw_behavior_data/_iblrig_taskSettings.raw.json"
+
+
+class CohortError(ValueError):
+    """The cohort cannot be made; the message says why."""
+
+
+@dataclass(frozen=True)
+class Day:
+    """One session of a synthetic mouse, as planned.
+
+    Attributes
+    ----------
+    date : str
+        ISO date.
+    performance : float
+        Fraction correct on easy contrasts.
+    n_trials : int
+    weight : float
+        In g.
+    first_phase, last_phase : int
+        Training phases the mouse is at least, and at most, in.
+    threshold : float or None
+        Of the psychometric function in % contrast; None: by performance.
+    """
+
+    date: str
+    performance: float
+    n_trials: int
+    weight: float
+    first_phase: int
+    last_phase: int
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class Mouse:
+    """A synthetic mouse, as planned.
+
+    Attributes
+    ----------
+    subject, lab : str
+    trained : str
+        ISO date on which the real mouse was trained, moved as all dates are.
+    training_time : int
+        Days of training before it.
+    facts : dict
+        What ``subjects.json`` says of it: ``synthetic``, ``sex``, ``birth_date``, ``weighings``,
+        ``restrictions``, ``waters``, ``light``, ``food``.
+    days : tuple of Day
+    """
+
+    subject: str
+    lab: str
+    trained: str
+    training_time: int
+    facts: dict[str, Any]
+    days: tuple[Day, ...]
+
+    def folder(self, out: Path, day: Day) -> Path:
+        """Return the session's folder of a day."""
+        return out / self.lab / "Subjects" / self.subject / day.date / "001"
+
+
+def plan(
+    folder: Path | str,
+    *,
+    labs: Sequence[str] = LABS,
+    n_mice: int | None = None,
+    n_days: int | None = None,
+    trials_scale: float = 1.0,
+) -> list[Mouse]:
+    """Plan one synthetic mouse for each real mouse that was trained.
+
+    Parameters
+    ----------
+    folder : path
+        Of the daily tables, see :func:`shared.science.training_features.from_daily_tables`.
+    labs : sequence of str
+        Made-up laboratories; the real ones are dealt out to them in alphabetical order.
+    n_mice : int, optional
+        So many, those that took least to train but at least five days; by default all.
+    n_days : int, optional
+        Only the first days of each mouse.
+    trials_scale : float
+        Numbers of trials are multiplied with it.
+
+    Returns
+    -------
+    list of Mouse
+        In order of their names, which is that of the real mice's identifiers.
+
+    Raises
+    ------
+    CohortError
+        A table is missing or lacks a column, the tables have fewer mice, or a lab has a name
+        that no folder may have.
+    """
+    from shared.science.training_features import daily_tables
+
+    try:
+        learning, weights, water = daily_tables(Path(folder))
+    except ValueError as error:
+        raise CohortError(str(error)) from error
+    learning = learning[learning["date_trained"].notna()]
+    deal = {
+        real: labs[i % len(labs)] for i, real in enumerate(sorted(set(learning["lab_name"])))
+    }
+    weights_of, water_of = (dict(iter(t.groupby("subject_uuid"))) for t in (weights, water))
+    mice = [
+        _mouse(
+            f"SYN_{FIRST_NUMBER + i:03d}",
+            deal[str(days["lab_name"].iloc[0])],
+            days.sort_values("session_date"),
+            weights_of.get(uuid, weights[:0]).sort_values("session_date"),
+            water_of.get(uuid, water[:0]).sort_values("session_date"),
+            trials_scale,
+        )
+        for i, (uuid, days) in enumerate(learning.groupby("subject_uuid"))
+    ]
+    for lab in labs:
+        try:
+            SessionPath(lab, mice[0].subject, mice[0].days[0].date, 1)
+        except ALFInvalid as error:
+            raise CohortError(f"lab {lab!r}: {error}") from error
+    if n_mice is not None:
+        if n_mice > len(mice):
+            raise CohortError(f"{n_mice} mice are asked for, and {folder} has {len(mice)}")
+        quickest = sorted(
+            mice, key=lambda m: (m.training_time < DAYS_NEEDED, m.training_time, m.subject)
+        )
+        mice = sorted(quickest[:n_mice], key=lambda m: m.subject)
+    return [_shortened(mouse, n_days) for mouse in mice]
+
+
+def _shortened(mouse: Mouse, n_days: int | None) -> Mouse:
+    """Keep the first days, and of the facts those that were known by the last of them."""
+    days = mouse.days[:n_days]
+    facts = {
+        name: [row for row in value if row[0] <= days[-1].date]
+        if isinstance(value, list)
+        else value
+        for name, value in mouse.facts.items()
+    }
+    return replace(mouse, days=days, facts=facts)
+
+
+def _mouse(
+    subject: str,
+    lab: str,
+    days: pd.DataFrame,
+    weights: pd.DataFrame,
+    water: pd.DataFrame,
+    trials_scale: float,
+) -> Mouse:
+    """Plan a mouse from the real one's rows of the three tables, in order of their dates."""
+    from shared.science.training_features import food_of, light_of
+
+    real = days.iloc[0]
+    trained = real["date_trained"]
+    before = int((days["session_date"] < trained).sum())
+    days = days.iloc[: before + 1 + AFTER]
+    start = days["session_date"].iloc[0]
+    light = light_of(real["lab_name"], real["subject_nickname"])
+    facts = {
+        "synthetic": True,
+        "sex": real["sex"],
+        "birth_date": _moved(real["subject_birth_date"]),
+        "weighings": [
+            [_moved(date), round(float(grams), 2)]
+            for date, grams in zip(weights["session_date"], weights["avg_weight"], strict=True)
+        ],
+        "restrictions": _restriction(weights, start),
+        "waters": [
+            [_moved(date), str(kinds)]
+            for date, kinds in zip(water["session_date"], water["watertype"], strict=True)
+            if kinds == kinds
+        ],
+        "light": light if light == light else None,
+        "food": food_of(real["lab_name"]),
+    }
+    rows = days.to_dict("records")
+    return Mouse(
+        subject,
+        lab,
+        _moved(trained),
+        before,
+        facts,
+        tuple(
+            _day(row, i - before, weights, trials_scale) for i, row in enumerate(rows)
+        ),
+    )
+
+
+def _day(
+    row: dict[Any, Any], since_trained: int, weights: pd.DataFrame, trials_scale: float
+) -> Day:
+    """Plan a day; the day on which the real mouse was trained is number 0."""
+    performance, easy = float(row["performance"]), float(row["performance_easy"]) / 100
+    # Equal numbers say that only easy contrasts were shown: the first phase.
+    only_easy = easy != easy or abs(performance - easy) < 1e-4
+    if easy != easy:
+        easy = performance
+    n_trials = int(row["n_trials_date"])
+    fewest = FEWEST_TRIALS
+    close = since_trained > -WINDOW
+    if close and n_trials >= ENOUGH_TRIALS:
+        fewest = ENOUGH_TRIALS
+    known = weights[weights["session_date"] <= row["session_date"]]["avg_weight"]
+    first, last = (0, 0) if only_easy else (1, NO_ZERO)
+    if since_trained >= 0:
+        first, last = NO_ZERO + 1, NO_ZERO + 2
+    return Day(
+        _moved(row["session_date"]),
+        round(easy, 4),
+        n_trials if trials_scale == 1 else max(round(n_trials * trials_scale), fewest),
+        round(float(known.iloc[-1]), 2) if len(known) else 20.0,
+        first,
+        last,
+        SHARP if close else None,
+    )
+
+
+def _restriction(weights: pd.DataFrame, start: pd.Timestamp) -> list[list[Any]]:
+    """Return the water restriction, with the reference that gives the first day's ratio."""
+    first = weights[weights["session_date"] == start]
+    if first.empty:
+        return []
+    row = first.iloc[0]
+    begun = min(weights["session_date"].iloc[0], start - datetime.timedelta(days=1))
+    return [[_moved(begun), round(float(row["avg_weight"] / row["norm_weight"]), 4)]]
+
+
+def _moved(date: datetime.date) -> str:
+    return (date + LATER).strftime("%Y-%m-%d")
+
+
+def simulate(out: Path, seed: int, mouse: Mouse) -> list[dict[str, Any]]:
+    """Simulate all sessions of a mouse, unless all are there already.
+
+    A mouse that was interrupted is simulated anew from its first day: the same seed gives the
+    same files.
+
+    Returns
+    -------
+    list of dict
+        Of each session: ``lab``, ``subject``, ``date``, ``n_trials``, and if it was simulated now
+        ``performance_easy`` and ``training_phase``.
+    """
+    if all((mouse.folder(out, day) / SETTINGS).is_file() for day in mouse.days):
+        return [_row(mouse, day) for day in mouse.days]
+    rows = []
+    for day, truth in sessions(out, seed, mouse):
+        reached = {
+            "performance_easy": round(truth.performance_easy, 4),
+            "training_phase": truth.progress.phase,
+        }
+        rows.append(_row(mouse, day) | reached)
+    return rows
+
+
+def _row(mouse: Mouse, day: Day) -> dict[str, Any]:
+    about = {"lab": mouse.lab, "subject": mouse.subject, "date": day.date}
+    return about | {"n_trials": day.n_trials, "synthetic": True}
+
+
+def sessions(out: Path, seed: int, mouse: Mouse) -> Iterator[tuple[Day, Truth]]:
+    """Write the sessions of a mouse in order, and yield the truth of each."""
+    from lab.rig.simulate import Progress, simulate_session
+
+    progress = Progress()
+    for number, day in enumerate(mouse.days):
+        if progress.phase < day.first_phase:
+            progress = replace(progress, phase=day.first_phase, phase_trials=0)
+        truth = simulate_session(
+            out / mouse.lab / "Subjects",
+            seed=seed,
+            subject=mouse.subject,
+            date=datetime.date.fromisoformat(day.date),
+            day=number,
+            performance=day.performance,
+            n_trials=day.n_trials,
+            progress=progress,
+            last_phase=day.last_phase,
+            threshold=day.threshold,
+            lab=mouse.lab,
+            weight=day.weight,
+        )
+        progress = truth.progress
+        yield day, truth
+
+
+def write(
+    out: Path, mice: Sequence[Mouse], seed: int, jobs: int = 1
+) -> Iterator[list[dict[str, Any]]]:
+    """Simulate a cohort into a folder; what is there of the same cohort is kept.
+
+    Yields
+    ------
+    list of dict
+        The sessions of each mouse when they are there, see :func:`simulate`.
+
+    Raises
+    ------
+    CohortError
+        The folder holds another cohort.
+    """
+    about = {"synthetic": True, "seed": seed, "mice": [asdict(mouse) for mouse in mice]}
+    text = json.dumps(about, indent=1)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    file = out / PLAN
+    if file.is_file():
+        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise CohortError(f"{out} holds another cohort: take another folder, or remove it")
+    elif out.is_dir() and any(out.iterdir()):
+        raise CohortError(f"{out} is not empty and holds no cohort: take another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    facts = json.dumps({mouse.subject: mouse.facts for mouse in mice}, indent=1)
+    _put(out / FACTS, facts)
+    _put(file, text)
+    # The longest first, so that no process is left alone with it at the end.
+    ordered = sorted(mice, key=lambda mouse: -len(mouse.days))
+    if jobs == 1:
+        yield from (simulate(out, seed, mouse) for mouse in ordered)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        running = [pool.submit(partial(simulate, out, seed), mouse) for mouse in ordered]
+        try:
+            for done in as_completed(running):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial_ = path.with_suffix(".part")
+    partial_.write_text(text)
+    os.replace(partial_, path)
+
+
+@click.command("simulate-cohort")
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--cohort",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of a real cohort's daily tables (figure3_ibl_learning.csv and two siblings).",
+)
+@click.option("--mice", type=click.IntRange(1), help="The quickest so many; by default all.")
+@click.option("--days", type=click.IntRange(1), help="Only the first so many of each mouse.")
+@click.option(
+    "--trials-scale", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
+    help="Multiplies the numbers of trials, for a quick trial run.",
+)  # fmt: skip
+@click.option(
+    "--labs", default=",".join(LABS), show_default=True,
+    help="Made-up laboratories, by commas; the real ones are dealt out to them.",
+)  # fmt: skip
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same files.")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per session on stdout.")
+def simulate_cohort(
+    out: Path,
+    cohort: Path,
+    mice: int | None,
+    days: int | None,
+    trials_scale: float,
+    labs: str,
+    seed: int,
+    jobs: int,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Simulate a cohort that learns as a real one did, and write its raw sessions under OUT.
+
+    One synthetic mouse for each mouse of the --cohort tables, until two days after the real one
+    was trained. OUT/subjects.json says what is known of the mice, OUT/cohort.json what was
+    planned. Interrupted, the same command goes on where it stopped.
+
+    The whole analysis of the result: fornix analyse training-time --sessions OUT
+    """
+    names = [name.strip() for name in labs.split(",") if name.strip()]
+    if not names:
+        raise click.BadParameter("give at least one", param_hint="--labs")
+    try:
+        planned = plan(
+            cohort, labs=names, n_mice=mice, n_days=days, trials_scale=trials_scale
+        )
+        total = sum(len(mouse.days) for mouse in planned)
+        if dry_run:
+            for mouse in planned:
+                for day in mouse.days:
+                    row = _row(mouse, day)
+                    click.echo(json.dumps(row) if as_json else " ".join(map(str, row.values())))
+        else:
+            with click.progressbar(length=total, label="Synthetic sessions", hidden=as_json) as bar:
+                for rows in write(out, planned, seed, jobs):
+                    bar.update(len(rows))
+                    for row in rows if as_json else ():
+                        click.echo(json.dumps(row))
+    except CohortError as error:
+        raise click.ClickException(str(error)) from error
+    if not as_json:
+        click.echo(
+            f"{len(planned)} SYNTHETIC mice, {total} sessions "
+            f"{'would be ' if dry_run else ''}written under {out}"
+        )
