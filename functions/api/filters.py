@@ -15,7 +15,7 @@ from typing import Any
 
 from functions.api.declarations import KINDS, Field, Resource
 from functions.api.errors import Invalid
-from shared.records import search
+from shared.records import search, sessions
 from shared.records.where import LOOKUPS, Where
 
 Select = Callable[[str, list[Where]], search.Selection]
@@ -25,6 +25,7 @@ MAX_LENGTH = 20_000
 MAX_PAIRS = 40
 MAX_DEPTH = 6
 MAX_ITEMS = 2_000
+MAX_SESSIONS = 100
 PUBLIC_LOOKUPS = frozenset(LOOKUPS) - {"test"}
 NEVER = frozenset({"password", "token", "tokens"})
 
@@ -265,8 +266,22 @@ def _reference(
             raise _bad_lookup(whole, lookup)
         return Where(head, lookup, _fit(lookup, value, whole), negated)
     inner = _condition(other, rest, value, False, select, whole, depth + 1)
-    keys = select(spec.to, [inner]).values(other.key)
+    chosen = select(spec.to, [inner])
+    keys = _dataset_ids(chosen, whole) if spec.to == "dataset" else chosen.values(other.key)
     return Where(head, "in", keys, negated)
+
+
+def _dataset_ids(chosen: search.Selection, whole: str) -> set[str]:
+    """Return the ids of datasets, of which the index holds only where they are."""
+    places = {(row["session"], row["path"]) for row in chosen.all(("session", "path"))}
+    owners = sorted({owner for owner, _ in places})
+    if len(owners) > MAX_SESSIONS:
+        raise BadFilter(
+            f"{whole!r} finds datasets of {len(owners)} sessions, more than {MAX_SESSIONS}; "
+            "name the sessions too."
+        )
+    items = (item for owner in owners for item in sessions.datasets(owner))
+    return {item.uuid for item in items if (item.owner, item.path) in places}
 
 
 def _check_ids(value: Any, rest: list[str], whole: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import urllib.error
 import urllib.request
+import uuid
+from urllib.parse import quote
 
 import pytest
 
@@ -266,3 +268,17 @@ def test_a_note_keeps_its_image(api: Api, eid: str, bucket: str, address: str) -
     ):
         assert [each["id"] for each in api.ok("GET", f"/notes?{query}")["results"]] == [note["id"]]
     assert api.ok("GET", f"/sessions/{eid}")["notes"][0]["text"] == "wheel drift"
+
+
+def test_file_records_are_found_by_what_their_datasets_are(api: Api, eid: str) -> None:
+    rows = api.ok(**register(api, "alf/spikes.times.npy", "alf/wheel.position.npy"))
+    for query, names in (
+        (f"dataset__session,{eid}", ["spikes.times", "wheel.position"]),
+        (f"dataset__session,{eid},dataset__dataset_type__name,spikes.times", ["spikes.times"]),
+        ("dataset__name__icontains,wheel", ["wheel.position"]),
+        (f"dataset,{rows[0]['id']},data_repository__globus_is_personal,False", ["spikes.times"]),
+        (f"dataset__session,{uuid.uuid4()}", []),
+    ):
+        found = api.ok("GET", f"/files?django={quote(query)}")["results"]
+        paths = sorted(row["relative_path"].rpartition("/")[2] for row in found)
+        assert paths == [f"{name}.npy" for name in names]
