@@ -163,6 +163,7 @@ class Site:
         """Bring a subject's page and those of its sessions up to date."""
         key = subject_state(nickname)
         trials: dict[str, pd.DataFrame] = {}
+        columns: dict[str, session.Columns] = {}
         touched: set[str] = set()
         removed: set[str] = set()
         for attempt in range(ATTEMPTS):
@@ -184,7 +185,7 @@ class Site:
                     etag = self._write_state(key, nickname, announced, etag)
                 touched |= {s.id for s in changed}
                 removed |= gone
-                written = self._write_sessions(changed, prints, trials)
+                written = self._write_sessions(changed, prints, trials, columns)
                 self._delete_sessions(gone)
                 sessions = {eid: written.get(eid) or known[eid] for eid in visible}
                 self._write_state(key, nickname, sessions, etag)
@@ -194,7 +195,7 @@ class Site:
                 break
         else:
             raise Conflict(f"the sessions of {nickname} kept changing")
-        self._write_subject(nickname, trials)
+        self._write_subject(nickname, trials, columns)
         return Changes(len(touched - removed), len(removed))
 
     def draw(self, nickname: str) -> int:
@@ -305,11 +306,14 @@ class Site:
         return fingerprint(inputs, known, code_version(), vars(self.settings))
 
     def _write_sessions(
-        self, sessions: list[Session], prints: Mapping[str, str], trials: dict[str, pd.DataFrame]
+        self,
+        sessions: list[Session],
+        prints: Mapping[str, str],
+        trials: dict[str, pd.DataFrame],
+        columns: dict[str, session.Columns],
     ) -> dict[str, Any]:
         """Write the pages of sessions; return their entries in the subject's state."""
         ready = []
-        columns: dict[str, session.Columns] = {}
         for one in sessions:
             frame = self._trials(one)
             if frame is not None and len(frame):
@@ -383,7 +387,12 @@ class Site:
             "fingerprint": fingerprint_,
         }
 
-    def _write_subject(self, nickname: str, trials: dict[str, pd.DataFrame]) -> None:
+    def _write_subject(
+        self,
+        nickname: str,
+        trials: dict[str, pd.DataFrame],
+        columns: dict[str, session.Columns],
+    ) -> None:
         """Write the subject's page from its state, or remove it with its last session."""
         animal = self.source.subject(nickname)
         key = subject_state(nickname)
@@ -400,7 +409,10 @@ class Site:
             prints = {eid: entry["print"] for eid, entry in sessions.items()}
             self._complete(nickname, prints, trials)
             shown = {eid: trials[eid] for eid in sessions if eid in trials}
-            content = subject.page(animal, sessions, shown)
+            for eid, frame in shown.items():
+                if eid not in columns:
+                    columns[eid] = session.columns_of(frame)
+            content = subject.page(animal, sessions, {eid: columns[eid] for eid in shown})
             made_from = {"inputs": prints, "code": code_version()}
             return pages.subject(self.settings, animal, content, made_from) | {
                 pages.subject_trials(nickname): tables.pack(shown, sessions, prints)

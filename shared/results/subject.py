@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from shared.results.numbers import rounded
-from shared.results.session import columns_of
+from shared.results.session import Columns
 from shared.results.source import Session, Subject
 from shared.science import behaviour, training
 from shared.science.psychometric import PARAMETERS
@@ -35,7 +34,7 @@ def day(session: Session, content: dict[str, Any], probes: list[dict[str, Any]])
 
 
 def page(
-    subject: Subject, sessions: Mapping[str, Any], trials: Mapping[str, pd.DataFrame]
+    subject: Subject, sessions: Mapping[str, Any], columns: Mapping[str, Columns]
 ) -> dict[str, Any]:
     """Return what the subject's page draws.
 
@@ -44,8 +43,8 @@ def page(
     subject : Subject
     sessions : mapping
         By session id: `row` (see :mod:`shared.results.lists`) and `day` (see :func:`day`).
-    trials : mapping of DataFrame
-        By session id, those that have a trials table.
+    columns : mapping
+        By session id, the columns of its trials table, of those that have one.
 
     Returns
     -------
@@ -56,7 +55,6 @@ def page(
     ordered = sorted(
         sessions.items(), key=lambda item: (item[1]["row"]["date"], item[1]["row"]["number"])
     )
-    columns = {eid: columns_of(frame) for eid, frame in trials.items()}
     history = training.history(
         [
             training.Session(
