@@ -100,14 +100,15 @@ class System:
     def reconcile(self) -> None:
         """Send each stage the event with which it finds work that lost its message.
 
-        As a schedule does: without waiting, and what fails goes to the dead-letter queue.
+        Sent as a schedule does: without waiting, and what fails goes to the dead-letter queue.
+        ``start`` says that nothing else is on its way, so that nothing has to settle first.
         """
         lambda_: Any = client(self.home, "lambda")
         for function, kind in AT_START:
             lambda_.invoke(
                 FunctionName=f"fornix-{function}",
                 InvocationType="Event",
-                Payload=json.dumps({"kind": kind}),
+                Payload=json.dumps({"kind": kind, "start": True}),
             )
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
