@@ -32,7 +32,7 @@ CRUD = " ".join(ACTIONS)
 """Every action of a resource, as ONE and OpenAPI name them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Field:
     """One field of a resource.
 
@@ -139,7 +139,7 @@ def refs(to: str, **options: Any) -> Field:
     return Field("ref", to=to, many=True, **options)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Access:
     """Who may do what with a resource.
 
@@ -173,7 +173,7 @@ FIXED = Access(
 """What only administrators change."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Resource:
     """A family of records and its routes.
 

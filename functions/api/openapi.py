@@ -78,8 +78,14 @@ def _operation(resource: Resource, action: str) -> dict[str, Any]:
 
 def document() -> dict[str, Any]:
     """Return the document: every route of the app, those of resources first."""
-    from functions.api.app import app
+    from functions.api.app import app, load_all
 
+    summaries = {
+        (path, method): (entry.view_function.__doc__ or "").strip().split("\n")[0]
+        for part in load_all().values()
+        for path, entries in part.routes.items()
+        for method, entry in entries.items()
+    }
     paths: dict[str, dict[str, Any]] = {}
     for resource in RESOURCES.values():
         for action, method in METHODS.items():
@@ -90,7 +96,8 @@ def document() -> dict[str, Any]:
         for method, entry in entries.items():
             known = paths.setdefault(path.replace("+}", "}"), {})
             if method.lower() not in known:
-                known[method.lower()] = _other(path, entry)
+                own = (entry.view_function.__doc__ or "").strip().split("\n")[0]
+                known[method.lower()] = _other(path, summaries.get((path, method), own))
     return {
         "openapi": "3.1.0",
         "info": {"title": "Fornix", "version": "1"},
@@ -104,8 +111,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def _other(path: str, entry: Any) -> dict[str, Any]:
-    summary = (entry.view_function.__doc__ or "").strip().split("\n")[0]
+def _other(path: str, summary: str) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": summary}
     names = [part[1:-1].rstrip("+") for part in path.split("/") if part.startswith("{")]
     if names:

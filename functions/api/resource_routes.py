@@ -57,15 +57,24 @@ def rule_of(resource: Resource, action: str) -> Rule:
     return Rule(roles, own_lab=bool(resource.lab))
 
 
-def register(app: Chalice) -> None:
-    """Add the routes and rules of all resources to the API."""
+def register(app: Chalice, add: Callable[..., None]) -> None:
+    """Add the routes and rules of all resources to the API.
+
+    Parameters
+    ----------
+    app : Chalice
+        Whose current request the views answer.
+    add : callable
+        Takes path, method and view.
+    """
     for resource in RESOURCES.values():
         for action, method in METHODS.items():
             if not resource.has(action):
                 continue
             path = item_path(resource) if action in ON_ITEM else f"/{resource.path}"
             view = _view(app, resource, action)
-            app.route(path, methods=[method], name=f"{resource.path}.{action}")(view)
+            view.__name__ = f"{resource.path}.{action}"
+            add(path, method, view)
             permissions.add(path, method, rule_of(resource, action))
 
 
