@@ -30,6 +30,10 @@ REACH = 48
 WIDE_SHIFT = 12
 #: So many products of integers up to 63 sum up exactly in single precision.
 EXACT_PRODUCTS = 4096
+#: Samples of each piece of an excerpt.
+EXCERPT_PIECE = 512
+#: Ways to weigh the pieces of an excerpt; recordings of many channels try only the first.
+WEIGHINGS = ("even", "loud", "typical")
 #: Channels on which the kind of time model is chosen.
 VOTERS = 32
 #: Bits per sample a further neighbour must save to be worth its arithmetic.
@@ -134,7 +138,7 @@ def excerpt(length: int, channels: int = MANY_CHANNELS) -> list[slice]:
 
     Recordings of few channels give longer excerpts: they need more samples for as sure a fit.
     """
-    pieces, size = (16, 512) if channels >= MANY_CHANNELS else (16, 1024)
+    pieces, size = 16 if channels >= MANY_CHANNELS else 40, EXCERPT_PIECE
     if length <= pieces * size:
         return [slice(start, min(start + size, length)) for start in range(0, length, size)]
     starts = np.linspace(0, length - size, pieces).astype(int)
@@ -203,26 +207,26 @@ def fit_time(samples: Ints, candidates: tuple[Candidate, ...]) -> TimeModel:
         With all samples as one segment.
     """
     channels, length = samples.shape
-    size = min(length, 512 if channels >= MANY_CHANNELS else 1024)
+    size = min(length, EXCERPT_PIECE)
     pieces = samples[:, : length // size * size].reshape(channels, -1, size)
     ballot = pieces[:: max(1, channels // VOTERS)]
     lags = 1 + max(candidate.width for candidate in candidates)
     kinds = [
-        (order, even)
+        (order, weighing)
         for order in sorted({candidate.order for candidate in candidates})
-        for even in ((True, False) if channels < MANY_CHANNELS else (True,))
+        for weighing in (WEIGHINGS if channels < MANY_CHANNELS else WEIGHINGS[:1])
     ]
     fits = {kind: _autocorrelation(ballot, *kind, lags) for kind in kinds}
-    best, least = (candidates[0], True), np.inf
-    for candidate, even in _shortlist(candidates, fits):
-        model = _fit_taps(fits[candidate.order, even], candidate, samples.dtype, length)
+    best, least = (candidates[0], WEIGHINGS[0]), np.inf
+    for candidate, weighing in _shortlist(candidates, fits):
+        model = _fit_taps(fits[candidate.order, weighing], candidate, samples.dtype, length)
         cost = _cost(ballot, model) + candidate.toll
         if cost < least:
-            best, least = (candidate, even), cost
-    candidate, even = best
+            best, least = (candidate, weighing), cost
+    candidate, weighing = best
     parts = [
         _autocorrelation(
-            pieces[start : start + VOTERS], candidate.order, even, candidate.width + 1
+            pieces[start : start + VOTERS], candidate.order, weighing, candidate.width + 1
         )
         for start in range(0, channels, VOTERS)
     ]
@@ -240,33 +244,49 @@ def _cost(pieces: Ints, model: TimeModel) -> float:
     if span < 1:
         return 0.0
     left = history[:, :, width:].copy()
+    total = np.zeros_like(left)
     for lag in range(1, width + 1):
-        tap = model.taps[:, lag - 1] / (1 << model.shift)
-        left -= tap[:, None, None] * history[:, :, width - lag :][:, :, :span]
+        tap = model.taps[:, lag - 1].astype(np.float64)
+        total += tap[:, None, None] * history[:, :, width - lag :][:, :, :span]
+    if width and not model.wide:  # narrow sums overflow, and that costs
+        turn = 2.0 ** (8 * pieces.itemsize)
+        total -= turn * np.floor(total / turn + 0.5)
+    left -= total / (1 << model.shift)
     left -= left.mean(axis=2, keepdims=True)  # a constant offset costs nothing
     return float(np.log2(np.abs(left).mean(axis=2) + 0.3).mean())
 
 
 def _autocorrelation(
-    pieces: Ints, order: int, even: bool, lags: int
+    pieces: Ints, order: int, weighing: str, lags: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the autocorrelation of samples or differences, and their peaks, per channel.
 
-    `pieces` is channels × pieces × samples. With `even`, each piece is weighed by its power, so
-    that one with an artefact counts like any other; without, the loudest pieces govern. Both have
-    their recordings.
+    `pieces` is channels × pieces × samples. "even" weighs each piece by its power, so that one
+    with an artefact counts like any other; "loud" lets the loudest pieces govern; "typical" takes
+    the median piece. Each has its recordings.
+
+    Returns
+    -------
+    array, shape (channels, lags)
+    array, shape (channels, 2)
+        Highest values of the median piece, and of all.
     """
     history = pieces.astype(np.float64)
     if order == 1:
         history = np.diff(history, axis=2)
     span = history.shape[2]
-    peak = np.abs(history).max(axis=(1, 2), initial=1.0)
+    peaks = np.abs(history).max(axis=2, initial=1.0)
+    peak = np.stack([np.median(peaks, axis=1), peaks.max(axis=1)], axis=1)
     history -= np.rint(history.mean(axis=2, keepdims=True)) if span else 0
     total = np.zeros((len(pieces), lags))
-    weights = 1 / (np.einsum("cpt,cpt->cp", history, history) + 1) if even else 1.0
+    powers = np.einsum("cpt,cpt->cp", history, history) + 1
     for lag in range(min(lags, span)):
         products = np.einsum("cpt,cpt->cp", history[:, :, : span - lag], history[:, :, lag:])
-        total[:, lag] = (products * weights).sum(axis=1)
+        if weighing == "loud":
+            total[:, lag] = products.sum(axis=1)
+        else:
+            mean = np.mean if weighing == "even" else np.median
+            total[:, lag] = mean(products / powers, axis=1)
     return total, peak
 
 
@@ -284,15 +304,15 @@ def _solve(correlation: Floats, width: int) -> tuple[NDArray[Any], NDArray[Any]]
 
 def _shortlist(
     candidates: tuple[Candidate, ...],
-    fits: dict[tuple[int, bool], tuple[Floats, Floats]],
-) -> list[tuple[Candidate, bool]]:
+    fits: dict[tuple[int, str], tuple[Floats, Floats]],
+) -> list[tuple[Candidate, str]]:
     """Keep of each family the candidate that promises most, to be tried in earnest."""
-    families: dict[tuple[int, bool, bool, bool], tuple[float, Candidate]] = {}
-    for (order, even), (correlation, _) in fits.items():
+    families: dict[tuple[int, str, bool, bool], tuple[float, Candidate]] = {}
+    for (order, weighing), (correlation, _) in fits.items():
         for candidate in candidates:
-            if candidate.order != order or (candidate.width == 0 and not even):
+            if candidate.order != order:
                 continue
-            family = (order, even, candidate.wide, candidate.width > 0)
+            family = (order, weighing, candidate.wide, candidate.width > 0)
             promise = candidate.toll
             if candidate.width:
                 left = _solve(correlation, candidate.width)[1]
@@ -312,16 +332,16 @@ def _fit_taps(
         none = np.zeros((len(peak), 0), np.int16)
         return TimeModel(candidate.order, 0, False, none, segment)
     taps = _solve(correlation, width)[0]
-    load = np.abs(taps).sum(axis=1) * peak + 1
+    loads = np.abs(taps).sum(axis=1, keepdims=True) * peak + 1
     if candidate.wide:
         # Nothing may overflow, even if later samples are twice as large.
         top = np.iinfo(dtype).max + 1
-        room = 2.0 * top * top / (2 * load.max() + top)
+        room = 2.0 * top * top / (2 * loads[:, 1].max() + top)
         shift = int(np.clip(np.floor(np.log2(room)), 2, WIDE_SHIFT))
     else:
         # Typical products must stay inside the sample's width; rare overflows only cost bits.
         shift = int(
-            np.clip(np.floor(np.log2(np.iinfo(dtype).max / np.percentile(load, 90))), 2, 7)
+            np.clip(np.floor(np.log2(np.iinfo(dtype).max / np.percentile(loads[:, 0], 90))), 2, 7)
         )
     scaled = np.clip(np.rint(taps * (1 << shift)), -32767, 32767).astype(np.int16)
     return TimeModel(candidate.order, shift, candidate.wide, scaled, segment)
