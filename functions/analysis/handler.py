@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -109,6 +111,8 @@ def _site(expected: Iterable[str] = ()) -> Any:
     from shared.results.build import Site
     from shared.results.html import Settings
 
+    # A function's home can not be written to; without a place matplotlib would warn each time.
+    os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "matplotlib"))
     return Site(
         Records(os.environ["FORNIX_DATA_BUCKET"], expected),
         Bucket(os.environ["FORNIX_SITE_BUCKET"]),

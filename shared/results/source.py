@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from shared.results.store import encode
 
@@ -150,7 +151,9 @@ def load_trials(session: Session, read: Callable[[Dataset], BinaryIO]) -> pd.Dat
     table = session.find(TRIALS)
     if table is None:
         return None
-    trials = pd.read_parquet(read(table))
+    # One thread: builders run side by side already, and the table is small.
+    file = pq.ParquetFile(read(table))
+    trials = file.read(use_threads=False).to_pandas(use_threads=False)
     cue = session.find(GO_CUE)
     if cue and "stimOn_times" in trials and trials["stimOn_times"].isna().any():
         times = np.load(read(cue), allow_pickle=False)
