@@ -32,6 +32,7 @@ ZIP_REQUIREMENTS = (
     "botocore",
     "aws-lambda-powertools",
     "numpy",
+    "pillow",
     "pyarrow",
     "pyyaml",
     "zstandard",

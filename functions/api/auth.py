@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ WINDOW = 300
 """Seconds over which failed logins are counted."""
 
 PEOPLE = frozenset({"member", "manager", "administrator"})
+_TOKEN = re.compile(r"[0-9a-f]{40}")
 MACHINES = frozenset({"rig", "worker"})
 ROLES = PEOPLE | MACHINES | {"anonymous"}
 
@@ -115,16 +117,28 @@ def login(username: str, password: str, address: str = "") -> str:
     ApiError
         400 if the credentials are wrong, 429 after too many failures.
     """
+    if not _knows(username, password, address):
+        raise Invalid({"non_field_errors": ["Unable to log in with provided credentials."]})
+    return issue(username)
+
+
+def _knows(username: str, password: str, address: str) -> bool:
+    """Return whether a user's password is right; too many wrong ones are a 429."""
     _throttle(username, address)
     try:
         known = Password.get(f"CRED#{username}", "A", consistent_read=True)
         salt, hashed = known.salt, known.hashed
     except Password.DoesNotExist:
         salt, hashed = b"\0" * 16, b""  # takes as long as a real one, so names cannot be probed
-    if not hmac.compare_digest(_hash(password, salt), hashed) or not _user(username):
+    right = hmac.compare_digest(_hash(password, salt), hashed) and _user(username) is not None
+    if not right:
         _count_failure(username, address)
-        raise Invalid({"non_field_errors": ["Unable to log in with provided credentials."]})
-    return issue(username)
+    return right
+
+
+def address_of(request: Any) -> str:
+    """Return the caller's network address."""
+    return (request.context.get("identity") or {}).get("sourceIp") or ""
 
 
 def issue(username: str, life: float = TOKEN_LIFE) -> str:
@@ -177,15 +191,28 @@ def token_of(request: Any) -> str | None:
     scheme, _, value = (request.headers.get("authorization") or "").partition(" ")
     if scheme.lower() in ("token", "bearer"):
         return value.strip()
-    if scheme.lower() == "basic":
-        try:
-            return base64.b64decode(value).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            raise ApiError(403, "Invalid basic header.") from None
-    return None
+    return _basic(request)[1]
+
+
+def _basic(request: Any) -> tuple[str, str]:
+    """Return the user name and the password of a Basic header; empty without."""
+    scheme, _, value = (request.headers.get("authorization") or "").partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        username, _, password = base64.b64decode(value).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise ApiError(403, "Invalid basic header.") from None
+    return username, password
 
 
 def _identify(request: Any) -> Caller:
+    username, password = _basic(request)
+    if password and not _TOKEN.fullmatch(password):
+        user = _user(username) if _knows(username, password, address_of(request)) else None
+        if user is None:
+            raise ApiError(403, "Invalid username/password.")
+        return as_caller(user)
     token = token_of(request)
     if not token:
         return ANONYMOUS

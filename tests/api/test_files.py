@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import urllib.error
 import urllib.request
 import uuid
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
 
 from shared.records import aws, documents, sessions
 from shared.records.items import Dataset
@@ -234,25 +236,30 @@ def test_downloads_redirect_ask_for_basic_and_refuse_others(
     caught.value.close()
 
 
+def form(eid: str, image: bytes, width: str | None) -> tuple[bytes, dict[str, str]]:
+    """Return the body and the headers of a note with an image, as ``requests`` sends them."""
+    fields = {
+        "user": "fimbrialab_member",
+        "content_type": "session",
+        "object_id": eid,
+        "text": "wheel drift",
+        "json": '{"name": "plot"}',
+        **({"width": width} if width else {}),
+    }
+    body = "".join(
+        f'--x-boundary\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    body += (
+        '--x-boundary\r\nContent-Disposition: form-data; name="image"; filename="a b.png"\r\n'
+        "Content-Type: image/png\r\n\r\n"
+    )
+    kind = {"Content-Type": "multipart/form-data; boundary=x-boundary"}
+    return body.encode() + image + b"\r\n--x-boundary--\r\n", kind
+
+
 def test_a_note_keeps_its_image(api: Api, eid: str, bucket: str, address: str) -> None:
-    boundary = "x-boundary"
-    parts = [
-        *(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-            for name, value in (
-                ("user", "fimbrialab_member"),
-                ("content_type", "session"),
-                ("object_id", eid),
-                ("text", "wheel drift"),
-                ("json", '{"name": "plot"}'),
-                ("width", "orig"),
-            )
-        ),
-        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a b.png"\r\n'
-        "Content-Type: image/png\r\n\r\n",
-    ]
-    body = "".join(parts).encode() + b"\x89PNG\r\n\xff\xfe" + f"\r\n--{boundary}--\r\n".encode()
-    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    body, kind = form(eid, b"\x89PNG\r\n\xff\xfe", "orig")
     note = api.ok("POST", "/notes", body, headers=kind)
     assert note["content_type"] == "actions.session"
     assert note["json"] == {"name": "plot"}
@@ -282,3 +289,32 @@ def test_file_records_are_found_by_what_their_datasets_are(api: Api, eid: str) -
         found = api.ok("GET", f"/files?django={quote(query)}")["results"]
         paths = sorted(row["relative_path"].rpartition("/")[2] for row in found)
         assert paths == [f"{name}.npy" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("width", "size"), [(None, (800, 80)), ("100", (100, 10)), ("orig", (1000, 100))]
+)
+def test_an_image_of_a_note_is_scaled(
+    api: Api, eid: str, bucket: str, width: str | None, size: tuple[int, int]
+) -> None:
+    picture = io.BytesIO()
+    Image.new("RGBA", (1000, 100), (155, 0, 0)).save(picture, format="PNG")
+    body, kind = form(eid, picture.getvalue(), width)
+    note = api.ok("POST", "/notes", body, headers=kind)
+    key = "notes/" + note["image"].partition("/uploaded/")[2]
+    kept = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    with Image.open(io.BytesIO(kept)) as shown:
+        assert (shown.size, shown.format) == (size, "PNG")
+
+
+@pytest.mark.parametrize(
+    ("content", "width", "field"),
+    [(b"\x89PNG no picture", None, "image"), (b"x", "0", "width"), (b"x", "wide", "width")],
+)
+def test_a_bad_image_is_refused(
+    api: Api, eid: str, bucket: str, content: bytes, width: str | None, field: str
+) -> None:
+    body, headers = form(eid, content, width)
+    answer = api("POST", "/notes", body, headers=headers)
+    assert (answer.status, list(answer.body)) == (400, [field, "status_code"])
+    assert api.ok("GET", "/notes")["count"] == 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 
 import pytest
 
 from functions.api import auth
 from shared.records.table import Record
-from tests.api.conftest import PASSWORD, Api
+from tests.api.conftest import PASSWORD, Answer, Api
 
 USER = "fimbrialab_member"
 
@@ -85,3 +86,19 @@ def test_a_login_without_credentials_names_the_fields(api: Api, body: dict) -> N
 def test_hostile_authorization_headers_are_403(api: Api, value: str) -> None:
     answer = api("GET", "/me", user=None, headers={"Authorization": value})
     assert answer.status == 403
+
+
+def test_a_basic_header_may_carry_the_password_itself(api: Api) -> None:
+    auth.set_password(USER, PASSWORD)
+
+    def me(username: str, secret: str) -> Answer:
+        basic = base64.b64encode(f"{username}:{secret}".encode()).decode()
+        return api("GET", "/me", user=None, headers={"Authorization": f"Basic {basic}"})
+
+    assert me(USER, PASSWORD).body["username"] == USER
+    for username, secret in ((USER, "nope"), ("ghost", PASSWORD), (USER, "f" * 40)):
+        assert me(username, secret).status == 403
+    # Guessing is counted as it is at the login
+    answers = [me(USER, f"guess {i}").status for i in range(auth.TRIES)]
+    assert answers[-1] == 429
+    assert me(USER, PASSWORD).status == 429

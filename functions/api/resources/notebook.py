@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from functions.api.call import Call
 
 MAX_IMAGE = 10_000_000
+WIDTH = 800
+"""Pixels across of a note's image unless another ``width`` is given (Alyx REST contract)."""
+MAX_WIDTH = 10_000
 IMAGES = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -55,11 +58,53 @@ def _prepare_note(body: Body, old: Body | None, call: Call) -> Body:
     body["lab"] = values.lab_of(resource, row)
     body["session"] = target if resource.kind == "session" else row.get("session")
     if image := call.files.get("image"):
-        body["image"] = _keep_image(image)
+        body["image"] = _keep_image(image, call.body.get("width"))
     return body
 
 
-def _keep_image(image: Any) -> str:
+def scaled(content: bytes, width: int) -> bytes:
+    """Return an image at a width in pixels, its proportions kept.
+
+    Raises
+    ------
+    ValueError
+        It is no image that can be read, or too large a one.
+    """
+    import io
+    import warnings
+
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of pictures that would fill the memory
+            with Image.open(io.BytesIO(content)) as picture:
+                height = max(1, round(picture.height * width / picture.width))
+                made = io.BytesIO()
+                picture.resize((width, height)).save(made, format=picture.format)
+    except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:
+        raise ValueError(str(error)) from None
+    return made.getvalue()
+
+
+def _at_width(content: bytes, extension: str, width: Any) -> bytes:
+    """Return an uploaded image as it is kept: at `WIDTH`, at the width asked for, or as it is."""
+    if str(width) == "orig" or extension in ("svg", "gif"):  # drawn, or moving
+        return content
+    try:
+        pixels = int(width or WIDTH)
+    except ValueError:
+        pixels = 0
+    if not 1 <= pixels <= MAX_WIDTH:
+        raise Invalid({"width": [f'Give 1 to {MAX_WIDTH} pixels, or "orig".']})
+    try:
+        return scaled(content, pixels)
+    except ValueError:
+        message = "The file you uploaded was either not an image or a corrupted image."
+        raise Invalid({"image": [f"Upload a valid image. {message}"]}) from None
+
+
+def _keep_image(image: Any, width: Any) -> str:
     """Store an uploaded image; return its key below ``notes/``."""
     import os
 
@@ -68,12 +113,13 @@ def _keep_image(image: Any) -> str:
     extension = image.name.rpartition(".")[2].lower()
     if extension not in IMAGES or len(image.content) > MAX_IMAGE or not image.content:
         raise Invalid({"image": [f"Upload an image ({', '.join(IMAGES)}) of at most 10 MB."]})
+    content = _at_width(image.content, extension, width)
     stem = re.sub(r"[^\w.-]", "_", image.name.rpartition("/")[2].rpartition(".")[0])[:80]
     key = f"{times.now():%Y/%m/%d}/{stem or 'image'}_{uuid.uuid4().hex[:10]}.{extension}"
     aws.client("s3").put_object(
         Bucket=os.environ["FORNIX_DATA_BUCKET"],
         Key=f"notes/{key}",
-        Body=image.content,
+        Body=content,
         ContentType=IMAGES[extension],
     )
     return key

@@ -30,7 +30,7 @@ def login() -> dict[str, Any]:
     }
     if missing:
         raise Invalid(missing)
-    address = (call.request.context.get("identity") or {}).get("sourceIp") or ""
+    address = auth.address_of(call.request)
     return {"token": auth.login(call.body["username"], call.body["password"], address)}
 
 

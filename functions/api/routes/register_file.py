@@ -145,6 +145,11 @@ def _group(path: str) -> str:
     return dataset_path(collection, None, name)
 
 
+def _age(item: Dataset) -> tuple[bool, str, str]:
+    """Return what revisions sort by from the original to the newest."""
+    return bool(item.revision), item.created or "", item.revision or ""
+
+
 def protection(target: Target, paths: Sequence[str]) -> tuple[bool, list[dict[str, Any]]]:
     """Return whether any file is protected, and for each its revisions, newest first."""
     tags = data.protected_tags()
@@ -154,7 +159,7 @@ def protection(target: Target, paths: Sequence[str]) -> tuple[bool, list[dict[st
     details, found = [], False
     for path in paths:
         group = _group(path)
-        items = sorted(by_group.get(group, []), key=lambda each: each.revision or "", reverse=True)
+        items = sorted(by_group.get(group, []), key=_age, reverse=True)
         shown = [{each.revision or "": bool(set(each.tags or ()) & tags)} for each in items]
         found |= any(next(iter(each.values())) for each in shown)
         name = group.removeprefix(f"{target.collection}/") if target.collection else group
