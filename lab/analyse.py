@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,11 @@ def analyse() -> None:
     type=click.IntRange(1),
     help="Processes.",
 )
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where what is extracted of raw sessions is kept; by default the user's cache folder.",
+)
 @click.option("--dry-run", is_flag=True, help="Compute the features, say who would be used.")
 def training_time(
     cohort: Path | None,
@@ -61,6 +67,7 @@ def training_time(
     shuffles: int,
     repeats: int,
     jobs: int,
+    cache: Path | None,
     dry_run: bool,
 ) -> None:
     """Find what foretells how long a mouse takes to train.
@@ -71,7 +78,7 @@ def training_time(
 
     A folder of --sessions may hold subjects.json, by subject: sex, birth_date, weighings,
     restrictions and waters (lists of [date, value]), light, food. What it lacks is left out of
-    the features, and named.
+    the features, and named. Raw sessions are extracted once; stopped, it goes on from there.
     """
     if (cohort is None) == (sessions is None):
         raise click.UsageError("Give either --cohort or --sessions.")
@@ -82,7 +89,10 @@ def training_time(
         if cohort is not None:
             features = training_features.from_daily_tables(cohort)
         else:
-            features, synthetic = _from_tree(Path(str(sessions)), seed, quiet=as_json)
+            from lab.extracted import default_folder
+
+            kept = cache or default_folder()
+            features, synthetic = _from_tree(Path(str(sessions)), seed, jobs, kept, as_json)
         if dry_run:
             mice = training_time.cohort(features)
             click.echo(f"{len(mice.table)} of {len(features)} mice, features: ", nl=False)
@@ -111,7 +121,9 @@ def training_time(
         click.echo(f"\nWritten to {out}: training_time.json, .svg, .png, features.pqt")
 
 
-def load_subject(folder: Path, lab: str, facts: Mapping[str, Any]) -> Any:
+def load_subject(
+    folder: Path, lab: str, facts: Mapping[str, Any], kept: Path | None = None
+) -> Any:
     """Load a mouse of a folder of sessions.
 
     Parameters
@@ -122,6 +134,8 @@ def load_subject(folder: Path, lab: str, facts: Mapping[str, Any]) -> Any:
     lab : str
     facts : mapping
         What subjects.json says of it.
+    kept : Path, optional
+        Where extracted sessions are kept, see :mod:`lab.extracted`.
 
     Returns
     -------
@@ -135,7 +149,7 @@ def load_subject(folder: Path, lab: str, facts: Mapping[str, Any]) -> Any:
     from shared.science.training_features import CohortSubject
 
     sessions = [
-        _load_session(path) for path in sorted(folder.glob("????-??-??/*")) if path.is_dir()
+        _load_session(path, kept) for path in sorted(folder.glob("????-??-??/*")) if path.is_dir()
     ]
     weighings = facts.get("weighings")
     if weighings is None:
@@ -155,9 +169,11 @@ def load_subject(folder: Path, lab: str, facts: Mapping[str, Any]) -> Any:
     )
 
 
-def _from_tree(root: Path, seed: int, quiet: bool) -> tuple[pd.DataFrame, bool]:
+def _from_tree(
+    root: Path, seed: int, jobs: int, kept: Path, quiet: bool
+) -> tuple[pd.DataFrame, bool]:
     """Return the features of a folder of sessions, and whether any is synthetic."""
-    from shared.science.training_features import from_sessions
+    from shared.science.training_features import as_table
 
     folders = sorted(path for path in root.glob("*/Subjects/*") if path.is_dir())
     if not folders:
@@ -165,54 +181,51 @@ def _from_tree(root: Path, seed: int, quiet: bool) -> tuple[pd.DataFrame, bool]:
     facts: dict[str, Any] = {}
     if (root / "subjects.json").is_file():
         facts = json.loads((root / "subjects.json").read_text())
-    loaded = (
-        load_subject(folder, folder.parts[-3], facts.get(folder.name, {})) for folder in folders
-    )
-    with _progress(hidden=quiet) as progress:
-        done = 0
+    # The longest first, so that no process is left alone with it at the end.
+    ordered = sorted(folders, key=lambda folder: -len(list(folder.glob("*/*"))))
+    rows = []
+    with ProcessPoolExecutor(min(jobs, len(folders))) as pool:
+        running = [
+            pool.submit(_features_of, folder, facts.get(folder.name, {}), seed, kept)
+            for folder in ordered
+        ]
+        try:
+            with _progress(hidden=quiet) as progress:
+                for done in as_completed(running):
+                    rows.append(done.result())
+                    progress("features of each mouse", len(rows), len(folders))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    # Any session that says so marks the whole cohort: a mixed one proves nothing about mice.
+    return as_table([row for row, _ in rows]), any(synthetic for _, synthetic in rows)
 
-        def one(name: str) -> None:
-            nonlocal done
-            done += 1
-            progress("features of each mouse", done, len(folders))
 
-        table = from_sessions(loaded, seed=seed, progress=one)
-    # Any settings that say so mark the whole cohort: a mixed one proves nothing about mice.
-    settings = (_settings(path) for folder in folders for path in folder.glob("????-??-??/*"))
-    return table, any(one.get("SYNTHETIC") for one in settings)
+def _features_of(
+    folder: Path, facts: Mapping[str, Any], seed: int, kept: Path
+) -> tuple[dict[str, Any], bool]:
+    """Return the features of a mouse, and whether anything of it is synthetic."""
+    from shared.science.training_features import subject_features
+
+    row = subject_features(load_subject(folder, folder.parts[-3], facts, kept), seed=seed)
+    settings = (_settings(path) for path in folder.glob("????-??-??/*"))
+    return row, bool(facts.get("synthetic")) or any(one.get("SYNTHETIC") for one in settings)
 
 
-def _load_session(path: Path) -> tuple[Any, float | None]:
+def _load_session(path: Path, kept: Path | None) -> tuple[Any, float | None]:
     """Return a session and the weight (g) the rig's settings give, if any."""
-    from shared.alf.io import explode, load_object
-    from shared.science.raw_behaviour import ExtractionError
+    from lab.extracted import Wheel
+    from lab.extracted import trials as trials_of
     from shared.science.training_features import CohortSession
-    from shared.science.trials import extract_trials
-    from shared.science.wheel import extract_wheel
 
     settings = _settings(path)
-    trials: dict[str, Any]
-    wheel: Mapping[str, Any] | None = None
-    if any((path / "alf").glob("*trials*")):
-        trials = load_object(path / "alf", "trials")
-        if any((path / "alf").glob("*wheel.*")):
-            wheel = load_object(path / "alf", "wheel")
-    else:
-        files: Mapping[str, Any] = extract_trials(path)
-        trials = explode(files["_ibl_trials.table.pqt"])
-        trials["goCueTrigger_times"] = files["_ibl_trials.goCueTrigger_times.npy"]
-        try:
-            wheel = {"position": extract_wheel(path)["_ibl_wheel.position.npy"]}
-        except ExtractionError as error:
-            # A lost wheel costs two features, not the mouse.
-            click.echo(f"{path}: no wheel: {error}", err=True)
+    trials = trials_of(path, kept)
     weight = settings.get("SUBJECT_WEIGHT")
     session = CohortSession(
         date=path.parent.name,
         protocol=str(settings.get("PYBPOD_PROTOCOL") or _protocol_like(trials)),
         trials=trials,
         number=int(path.name) if path.name.isdigit() else 1,
-        wheel=wheel,
+        wheel=Wheel(path, kept),
         ambient=_ambient(path),
     )
     return session, float(weight) if weight else None

@@ -13,11 +13,11 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 class RigCommands(click.Group):
-    """Commands of the rig; the simulator is imported only when it is asked for."""
+    """Commands of the rig; the simulators are imported only when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted([*super().list_commands(ctx), "simulate"])
+        return sorted([*super().list_commands(ctx), "simulate", "simulate-cohort"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command."""
@@ -25,6 +25,10 @@ class RigCommands(click.Group):
             from lab.rig.simulate import simulate
 
             return simulate
+        if cmd_name == "simulate-cohort":
+            from lab.rig.cohort import simulate_cohort
+
+            return simulate_cohort
         return super().get_command(ctx, cmd_name)
 
 

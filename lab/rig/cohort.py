@@ -2,7 +2,7 @@
 
 A synthetic mouse takes from a real one's published daily tables: performance on easy trials and
 number of trials of each day, sex, age, weights, reference weight, waters, training length, and
-the light and food that go with its laboratory. Everything else (each choice, reaction times, wheel,
+the light and food that go with its laboratory. All else (each choice, reaction times, wheel,
 temperature, pressure, humidity) is drawn. The mice have names and laboratories of their own, and
 every file says that it is synthetic.
 """
@@ -61,6 +61,9 @@ ENOUGH_TRIALS = 205
 """A scaled session still has so many where the status asks for more than 200 trials."""
 
 FEWEST_TRIALS = 20
+
+AVERAGE = 20.0
+"""Weight (g) where none is on record."""
 
 NO_ZERO = 3
 """The last training phase without trials of contrast 0, without which no mouse is trained."""
@@ -175,9 +178,7 @@ def plan(
     except ValueError as error:
         raise CohortError(str(error)) from error
     learning = learning[learning["date_trained"].notna()]
-    deal = {
-        real: labs[i % len(labs)] for i, real in enumerate(sorted(set(learning["lab_name"])))
-    }
+    deal = {real: labs[i % len(labs)] for i, real in enumerate(sorted(set(learning["lab_name"])))}
     weights_of, water_of = (dict(iter(t.groupby("subject_uuid"))) for t in (weights, water))
     mice = [
         _mouse(
@@ -192,7 +193,7 @@ def plan(
     ]
     for lab in labs:
         try:
-            SessionPath(lab, mice[0].subject, mice[0].days[0].date, 1)
+            SessionPath(lab, mice[0].subject, datetime.date.today(), 1)
         except ALFInvalid as error:
             raise CohortError(f"lab {lab!r}: {error}") from error
     if n_mice is not None:
@@ -259,14 +260,13 @@ def _mouse(
         before,
         facts,
         tuple(
-            _day(row, i - before, weights, trials_scale) for i, row in enumerate(rows)
+            _day(row, i - before, weight, trials_scale)
+            for i, (row, weight) in enumerate(zip(rows, _weights(days, weights), strict=True))
         ),
     )
 
 
-def _day(
-    row: dict[Any, Any], since_trained: int, weights: pd.DataFrame, trials_scale: float
-) -> Day:
+def _day(row: dict[Any, Any], since_trained: int, weight: float, trials_scale: float) -> Day:
     """Plan a day; the day on which the real mouse was trained is number 0."""
     performance, easy = float(row["performance"]), float(row["performance_easy"]) / 100
     # Equal numbers say that only easy contrasts were shown: the first phase.
@@ -278,7 +278,6 @@ def _day(
     close = since_trained > -WINDOW
     if close and n_trials >= ENOUGH_TRIALS:
         fewest = ENOUGH_TRIALS
-    known = weights[weights["session_date"] <= row["session_date"]]["avg_weight"]
     first, last = (0, 0) if only_easy else (1, NO_ZERO)
     if since_trained >= 0:
         first, last = NO_ZERO + 1, NO_ZERO + 2
@@ -286,11 +285,18 @@ def _day(
         _moved(row["session_date"]),
         round(easy, 4),
         n_trials if trials_scale == 1 else max(round(n_trials * trials_scale), fewest),
-        round(float(known.iloc[-1]), 2) if len(known) else 20.0,
+        weight,
         first,
         last,
         SHARP if close else None,
     )
+
+
+def _weights(days: pd.DataFrame, weights: pd.DataFrame) -> list[float]:
+    """Return the last known weight (g) on each day, before any that of an average mouse."""
+    last = weights["session_date"].searchsorted(days["session_date"], side="right")
+    grams = [AVERAGE, *weights["avg_weight"]]
+    return [round(float(grams[i]), 2) for i in last]
 
 
 def _restriction(weights: pd.DataFrame, start: pd.Timestamp) -> list[list[Any]]:
@@ -457,9 +463,7 @@ def simulate_cohort(
     if not names:
         raise click.BadParameter("give at least one", param_hint="--labs")
     try:
-        planned = plan(
-            cohort, labs=names, n_mice=mice, n_days=days, trials_scale=trials_scale
-        )
+        planned = plan(cohort, labs=names, n_mice=mice, n_days=days, trials_scale=trials_scale)
         total = sum(len(mouse.days) for mouse in planned)
         if dry_run:
             for mouse in planned:
@@ -467,7 +471,9 @@ def simulate_cohort(
                     row = _row(mouse, day)
                     click.echo(json.dumps(row) if as_json else " ".join(map(str, row.values())))
         else:
-            with click.progressbar(length=total, label="Synthetic sessions", hidden=as_json) as bar:
+            with click.progressbar(
+                length=total, label="Synthetic sessions", hidden=as_json
+            ) as bar:
                 for rows in write(out, planned, seed, jobs):
                     bar.update(len(rows))
                     for row in rows if as_json else ():

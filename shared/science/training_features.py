@@ -239,7 +239,7 @@ def from_daily_tables(folder: Path) -> pd.DataFrame:
         _daily_row(days, weights_of.get(uuid, weights[:0]), water_of.get(uuid, water[:0]))
         for uuid, days in learning.groupby("subject_uuid")
     ]
-    return _table(rows)
+    return as_table(rows)
 
 
 def from_sessions(
@@ -270,7 +270,7 @@ def from_sessions(
     for subject in subjects:
         rows.append(subject_features(subject, variant, seed))
         progress(subject.name)
-    return _table(rows)
+    return as_table(rows)
 
 
 def subject_features(
@@ -371,7 +371,8 @@ def _citric(water_types: Iterable[str]) -> float:
     return float(any(named)) if named else float("nan")
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def as_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the features of mice as a table, see :func:`from_daily_tables`."""
     columns = ["id", "subject", "lab", "training_time", "n_days", *FEATURES]
     table = pd.DataFrame(list(rows), columns=columns)
     table[list(FEATURES)] = table[list(FEATURES)].astype(float)

@@ -1,0 +1,142 @@
+"""Trials and wheel of session folders, extracted from raw files once and kept.
+
+What is kept goes by the content of the raw files and of the code that reads them, so it is never
+out of date, and an interrupted analysis of many sessions goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import click
+
+TABLE = "_ibl_trials.table.pqt"
+GO_CUE = "_ibl_trials.goCueTrigger_times.npy"
+POSITION = "_ibl_wheel.position.npy"
+
+READ_BY = ("raw_behaviour", "trials", "wheel")
+"""Modules of shared.science whose code decides what comes out."""
+
+
+def default_folder() -> Path:
+    """Return where extracted sessions are kept for this user."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home())
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "fornix" / "extracted"
+
+
+@cache
+def _code() -> bytes:
+    import shared.science
+
+    digest = sha256()
+    for folder in shared.science.__path__:
+        for name in READ_BY:
+            digest.update((Path(folder) / f"{name}.py").read_bytes())
+    return digest.digest()
+
+
+def _place(session: Path, kept: Path) -> Path:
+    """Return the folder in which what comes out of a session is kept."""
+    digest = sha256(_code())
+    for file in sorted(session.glob("raw_*/_iblrig_*")):
+        if file.suffix in (".jsonable", ".json", ".ssv"):
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(session)}\0{len(content)}\0".encode() + content)
+    name = digest.hexdigest()
+    return kept / name[:2] / name
+
+
+def trials(session: Path, kept: Path | None) -> dict[str, Any]:
+    """Return the trials of a session: the table's columns and ``goCueTrigger_times``.
+
+    Parameters
+    ----------
+    session : Path
+        Session folder with ``alf`` or raw files.
+    kept : Path or None
+        Where extracted sessions are kept; None extracts anew and keeps nothing.
+
+    Raises
+    ------
+    ValueError
+        If the trials can be neither read nor extracted.
+    """
+    from shared.alf.io import explode, load, load_object
+    from shared.science.trials import extract_trials, save
+
+    if any((session / "alf").glob("*trials*")):
+        return load_object(session / "alf", "trials")
+    place = _place(session, kept) if kept else None
+    # The table is the last to be written, so with it all is there.
+    if place and (place / TABLE).is_file():
+        return explode(load(place / TABLE)) | {"goCueTrigger_times": load(place / GO_CUE)}
+    files: Mapping[str, Any] = extract_trials(session)
+    if place:
+        place.mkdir(parents=True, exist_ok=True)
+        save({name: files[name] for name in (GO_CUE, TABLE)}, place)
+    return explode(files[TABLE]) | {"goCueTrigger_times": files[GO_CUE]}
+
+
+class Wheel(Mapping[str, Any]):
+    """The ``position`` (rad) of a session's wheel, read or extracted when it is asked for.
+
+    Of a mouse's sessions the analyses look at the wheel of the first days only.
+
+    Parameters
+    ----------
+    session, kept
+        As for :func:`trials`.
+    """
+
+    def __init__(self, session: Path, kept: Path | None) -> None:
+        self.session, self.kept = session, kept
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the position.
+
+        Raises
+        ------
+        KeyError
+            Any other name, or there is no wheel that can be read; standard error says why.
+        """
+        from shared.alf.io import load, load_object
+        from shared.science.raw_behaviour import ExtractionError
+        from shared.science.trials import save
+        from shared.science.wheel import extract_wheel
+
+        if name != "position":
+            raise KeyError(name)
+        alf = self.session / "alf"
+        if any(alf.glob("*wheel.*")):
+            return load_object(alf, "wheel")["position"]
+        if any(alf.glob("*trials*")):
+            raise KeyError(name)
+        place = _place(self.session, self.kept) if self.kept else None
+        if place and (place / POSITION).is_file():
+            return load(place / POSITION)
+        try:
+            position = extract_wheel(self.session)[POSITION]
+        except ExtractionError as error:
+            # A lost wheel costs two features, not the mouse.
+            click.echo(f"{self.session}: no wheel: {error}", err=True)
+            raise KeyError(name) from error
+        if place:
+            save({POSITION: position}, place)
+        return position
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names there may be."""
+        yield "position"
+
+    def __len__(self) -> int:
+        """Return how many."""
+        return 1
