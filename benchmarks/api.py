@@ -182,6 +182,7 @@ def run(n_sessions: int, repeats: int) -> list[Cost]:
     with ExitStack() as stack:
         start_database(stack)
         ids = fill(n_sessions)
+        time.sleep(6)  # what was just written would be read again with each request
         from functions.api import auth
         from functions.api.app import app
         from tests.api import gateway
@@ -210,6 +211,9 @@ def run(n_sessions: int, repeats: int) -> list[Cost]:
             }
             call("POST", "/register-file", body, 201)
 
+        def eid(i: int) -> str:
+            return ids[i % len(ids)]
+
         dates = "date_range=2024-01-03,2024-01-20"
         login = {"username": "admin", "password": "correct horse"}
         requests: dict[str, Callable[[int], Any]] = {
@@ -217,8 +221,8 @@ def run(n_sessions: int, repeats: int) -> list[Cost]:
             "sessions by dates and dataset types": lambda i: call(
                 "GET", f"/sessions?{dates}&dataset_types=spikes.times,trials.table"
             ),
-            "session detail (30 datasets)": lambda i: call("GET", f"/sessions/{ids[i + 500]}"),
-            "datasets of a session": lambda i: call("GET", f"/datasets?session={ids[i + 700]}"),
+            "session detail (30 datasets)": lambda i: call("GET", f"/sessions/{eid(i + 500)}"),
+            "datasets of a session": lambda i: call("GET", f"/datasets?session={eid(i + 700)}"),
             "create session": lambda i: call(
                 "POST",
                 "/sessions",

@@ -20,10 +20,16 @@ from typing import Any
 
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
 
-from shared.records.table import Record
+from shared.records.table import Record, connection, table_name
 
 OVERLAP = timedelta(seconds=60)
 """Readers go this far back: clocks of writers differ, and a write takes a while to commit."""
+
+NEAR = timedelta(seconds=5)
+"""In between they go back only so far: clocks within a region differ by milliseconds."""
+
+FAR_EVERY = timedelta(seconds=10)
+"""How often readers go back by all of `OVERLAP`."""
 
 KEPT = timedelta(days=4)
 """How long the feed reaches back; an older snapshot of the index is of no use."""
@@ -119,13 +125,31 @@ def since(cursor: str, seen: set[str] | None = None) -> Iterator[Changed]:
     day = moment(cursor).date()
     last = (datetime.now(UTC) + OVERLAP).date()  # a writer's clock may be ahead of midnight
     while day <= last:
-        items = Change.query(f"CHG#{day:%Y-%m-%d}", Change.sk >= cursor, consistent_read=True)
-        for item in items:
+        for item in _items(f"CHG#{day:%Y-%m-%d}", cursor):
+            name = item["sk"]["S"]
             if seen is not None:
-                if item.sk in seen:
+                if name in seen:
                     continue
-                seen.add(item.sk)
-            at = item.sk.split("#")[0]
-            for key, version, row in json.loads(zlib.decompress(item.rows)):
-                yield Changed(at, item.what, key, version, row)
+                seen.add(name)
+            at = name.partition("#")[0]
+            for key, version, row in json.loads(zlib.decompress(item["r"]["B"])):
+                yield Changed(at, item["w"]["S"], key, version, row)
         day += timedelta(days=1)
+
+
+def _items(partition: str, cursor: str) -> Iterator[dict[str, Any]]:
+    """Yield the raw items of a day since a moment; every request reads them, so they stay raw."""
+    arguments: dict[str, Any] = {
+        "TableName": table_name(),
+        "KeyConditionExpression": "pk = :day AND sk >= :cursor",
+        "ExpressionAttributeValues": {":day": {"S": partition}, ":cursor": {"S": cursor}},
+        "ConsistentRead": True,
+        "ReturnConsumedCapacity": "TOTAL",
+    }
+    client: Any = connection().client
+    while True:
+        page = client.query(**arguments)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]

@@ -21,7 +21,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.records import aws, changes, times
@@ -132,15 +132,36 @@ class Rows:
         self.rows = sorted(rows, key=lambda row: sort_key(row, order))
         self.places = {row_key(kind, row): i for i, row in enumerate(self.rows)}
         self.n = len(self.rows)
+        self._having: dict[str, dict[str, list[int]]] = {}
 
     def find(self, key: str) -> int:
         """Return the row of a key, -1 if there is none."""
         return self.places.get(key, -1)
 
+    def _narrowest(self, wheres: Sequence[Where]) -> Sequence[int]:
+        """Return the rows that have a text some condition looks for; else all of them."""
+        best: Sequence[int] = range(self.n)
+        for where in wheres:
+            wanted = None if where.negate or isinstance(where, Either) else where.texts()
+            if wanted is None or len(wanted) > 8:
+                continue
+            if where.field not in self._having:
+                having = self._having[where.field] = defaultdict(list)
+                for i, row in enumerate(self.rows):
+                    value = row.get(where.field)
+                    for each in value if isinstance(value, list) else [value]:
+                        if each is not None and not isinstance(each, (list, dict)):
+                            having[str(each)].append(i)
+            found = {i for text in wanted for i in self._having[where.field].get(text, ())}
+            if len(found) < len(best):
+                best = sorted(found)
+        return best
+
     def matching(self, wheres: Sequence[Where]) -> list[int]:
         """Return the row numbers that fulfil all conditions, in order."""
         tests = [where.on_rows() for where in wheres]
-        return [i for i, row in enumerate(self.rows) if all(test(row) for test in tests)]
+        rows = self._narrowest(wheres)
+        return [i for i in rows if all(test(self.rows[i]) for test in tests)]
 
     def pick(self, rows: Sequence[int], fields: Sequence[str] | None = None) -> list[Row]:
         """Return some rows."""
@@ -460,6 +481,7 @@ class Index:
         self._seen: set[str] = set()
         self._at: str | None = None
         self._cursor = ""
+        self._far_again = datetime.min.replace(tzinfo=UTC)
         self._files: dict[str, Any] = {}
         self._scanned: dict[str, list[Row]] | None = None
         self._lock = threading.RLock()
@@ -479,11 +501,17 @@ class Index:
             now = changes.stamp()
             if self._at is None or self._behind():
                 self._open(now)
-            start = changes.stamp(changes.moment(self._cursor) - changes.OVERLAP)
+            # The cursor is where the last read began; some of what was written then came later.
+            far = changes.moment(now) >= self._far_again
+            if far:
+                self._far_again = changes.moment(now) + changes.FAR_EVERY
+            back = changes.OVERLAP if far else min(changes.NEAR, changes.OVERLAP)
+            start = changes.stamp(changes.moment(self._cursor) - back)
             for change in changes.since(start, self._seen):
                 self.table(change.kind).apply(change)
             self._cursor = max(self._cursor, now)
-            self._seen = {each for each in self._seen if each >= start}
+            if far:
+                self._seen = {each for each in self._seen if each >= start}
             return now
 
     def kinds(self) -> list[str]:
