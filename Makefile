@@ -7,7 +7,7 @@ BIN := .venv/bin
 setup: .venv/.installed node_modules/.installed  ## everything a fresh machine needs
 
 .venv/.installed: requirements.lock pyproject.toml
-	# Debian's python3 may lack ensurepip: then the outer pip fills the environment.
+	@# Debian's python3 may lack ensurepip: then the outer pip fills the environment.
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null \
 	    || $(PYTHON) -m venv --clear --without-pip .venv
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check uv==0.13.9
@@ -48,7 +48,7 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup
-	$(BIN)/pytest -m "not integration and not browser"
+	$(BIN)/pytest -n 2 -m "not integration and not browser"
 
 integration: setup .venv/.browser
 	$(BIN)/pytest -m "integration or browser"

@@ -395,7 +395,7 @@ def describe(home: Home, console: Console) -> None:
         f"""
 [bold]Fornix is running[/bold]
   results site   {home.site_url}
-  API            {home.api_url}   (documentation: {home.api_url}/docs)
+  API            {home.api_url}   ({home.api_url}/api/schema lists its routes)
   users          {home.credentials_file}  ({user} and others, with their passwords)
   worker logs    {home.logs}
 
