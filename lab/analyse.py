@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from shared.science.training_time import Progress
 
 
+RESULT_FILE, FEATURES_FILE = "training_time.json", "features.pqt"
+
+
 @click.group()
 def analyse() -> None:
     """Run analyses of many mice on this computer."""
@@ -98,6 +101,9 @@ def training_time(
             click.echo(f"{len(mice.table)} of {len(features)} mice, features: ", nl=False)
             click.echo(", ".join(mice.features))
             return
+        # Kept even if there are too few mice for the rest.
+        out.mkdir(parents=True, exist_ok=True)
+        features.to_parquet(out / FEATURES_FILE)
         with _progress(hidden=as_json) as progress:
             result = training_time.analyse(
                 features,
@@ -113,7 +119,7 @@ def training_time(
         result["predictions"] = predictor.predict(in_training)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    _write(out, result, features)
+    _write(out, result)
     if as_json:
         click.echo(json.dumps(result, indent=1, allow_nan=False))
     else:
@@ -285,14 +291,12 @@ def _progress(hidden: bool) -> Iterator[Progress]:
         yield show
 
 
-def _write(out: Path, result: dict[str, Any], features: pd.DataFrame) -> None:
+def _write(out: Path, result: dict[str, Any]) -> None:
     from shared.results import figure2
 
-    out.mkdir(parents=True, exist_ok=True)
-    features.to_parquet(out / "features.pqt")
     for kind in ("svg", "png"):
         (out / f"training_time.{kind}").write_bytes(figure2.draw(result, kind))
-    (out / "training_time.json").write_text(json.dumps(result, allow_nan=False))
+    (out / RESULT_FILE).write_text(json.dumps(result, allow_nan=False))
 
 
 def _report(result: Mapping[str, Any]) -> None:

@@ -51,7 +51,42 @@ def publish(
         cohorts = {**state.get("cohorts", {}), name: summary}
         # Real mice come before simulated ones.
         ordered = sorted(cohorts.items(), key=lambda item: (item[1]["synthetic"], item[0]))
-        return {"cohorts": dict(ordered)}
+        waiting = {one: said for one, said in state.get("waiting", {}).items() if one != name}
+        return {"cohorts": dict(ordered), "waiting": waiting}
+
+    update(store, STATE, change)
+    refresh(store, settings)
+
+
+def announce(
+    store: Store,
+    settings: Settings,
+    name: str,
+    label: str,
+    *,
+    n_mice: int,
+    n_trained: int,
+    synthetic: bool,
+) -> None:
+    """Say on the site that a cohort has too few trained mice yet; a result replaces it.
+
+    Parameters
+    ----------
+    store : Store
+    settings : Settings
+    name, label : str
+        As for :func:`publish`.
+    n_mice, n_trained : int
+        Mice in all, and those trained with all features.
+    synthetic : bool
+        Whether the mice are simulated.
+    """
+    said = {"label": label, "n_mice": n_mice, "n_trained": n_trained, "synthetic": synthetic}
+
+    def change(state: dict[str, Any]) -> dict[str, Any]:
+        if name in state.get("cohorts", {}):
+            return state
+        return {**state, "waiting": {**state.get("waiting", {}), name: said}}
 
     update(store, STATE, change)
     refresh(store, settings)
@@ -59,10 +94,22 @@ def publish(
 
 def refresh(store: Store, settings: Settings) -> None:
     """Write the page of the cohorts there are."""
-    derive(store, STATE, lambda state: _page(settings, state.get("cohorts", {})))
+    derive(store, STATE, lambda state: _page(settings, state))
 
 
-def _page(settings: Settings, cohorts: dict[str, dict[str, Any]]) -> dict[str, bytes]:
+def _waiting(waiting: dict[str, dict[str, Any]]) -> str:
+    """Return what there is to say of cohorts too small to be analysed."""
+    return "".join(
+        f'<p class="{"synthetic" if one["synthetic"] else "prose"}" role="note">'
+        + ("<strong>Synthetic data.</strong> " if one["synthetic"] else "")
+        + f"{text(one['label'])}: {one['n_trained']} of {one['n_mice']} mice are trained and have "
+        "all features; the analysis needs twenty.</p>"
+        for one in waiting.values()
+    )
+
+
+def _page(settings: Settings, state: dict[str, Any]) -> dict[str, bytes]:
+    cohorts, waiting = state.get("cohorts", {}), _waiting(state.get("waiting", {}))
     lead = (
         '<p class="lead">Some mice learn the task in a week, others take months. Which of twenty '
         "factors known in the first five days foretell it? The analysis of Fig. 2 in Nature "
@@ -70,7 +117,7 @@ def _page(settings: Settings, cohorts: dict[str, dict[str, Any]]) -> dict[str, b
     )
     if not cohorts:
         body = lead + "<p>No cohort has been analysed yet: it takes at least twenty trained "
-        body += "mice. <code>fornix analyse training-time</code> does it.</p>"
+        body += "mice. <code>fornix analyse training-time</code> does it.</p>" + waiting
         return {ADDRESS: page(settings, "plain", ADDRESS, "Training time", body, plots=False)}
     choices = "".join(
         f'<button type="button" class="button" data-cohort="{text(safe_name(name))}" '
@@ -142,6 +189,7 @@ def _page(settings: Settings, cohorts: dict[str, dict[str, Any]]) -> dict[str, b
         "<h3>Where the code behind the paper differs from its text</h3>"
         '<ul id="notes" class="prose"></ul></section>'
         + '<section><h2>Files</h2><ul class="downloads" id="files"></ul></section>'
+        + waiting
     )
     first = next(iter(cohorts))
     return {

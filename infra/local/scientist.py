@@ -1,0 +1,66 @@
+"""Fetch the sessions of mice and what is known of them as a scientist does: with ONE.
+
+Run as a program of its own, as ONE reads its parameters once for a process. ``fornix one-setup``
+has written them. Downloads go to ONE's cache folder, in which ``fornix analyse training-time
+--sessions`` then works; what is there already is not sent again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+SETTINGS = "raw_behavior_data/_iblrig_taskSettings.raw.json"
+AMBIENT = "raw_behavior_data/_iblrig_ambientSensorData.raw.jsonable"
+TRIALS = ("alf/_ibl_trials.table.pqt", "alf/_ibl_trials.goCueTrigger_times.npy")
+WHEEL = ("alf/_ibl_wheel.position.npy", "alf/_ibl_wheel.timestamps.npy")
+
+WHEEL_SESSIONS = 5
+"""First sessions whose wheel the features look at."""
+
+
+def fetch(subjects: Iterable[str]) -> None:
+    """Download the mice's sessions and write ``subjects.json`` beside them.
+
+    Prints a line for each mouse.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from one.api import ONE
+
+        one = ONE(silent=True)
+    folder = Path(one.cache_dir)
+    file = folder / "subjects.json"
+    facts = json.loads(file.read_text()) if file.is_file() else {}
+    for subject in subjects:
+        eids, details = one.search(subject=subject, details=True)
+        dated = sorted(zip((str(d["date"]) for d in details), map(str, eids), strict=True))
+        for number, (_, eid) in enumerate(dated):
+            wheel = WHEEL if number < WHEEL_SESSIONS else ()
+            names = [SETTINGS, AMBIENT, *TRIALS, *wheel]
+            one.load_datasets(eid, names, download_only=True, assert_present=False)
+        facts[subject] = facts_of(one, subject)
+        file.write_text(json.dumps(facts, indent=1))
+        print(f"{subject} {len(dated)} sessions", flush=True)
+
+
+def facts_of(one: Any, subject: str) -> dict[str, Any]:
+    """Return what the database says of a mouse, as ``--sessions`` reads it."""
+    row = one.alyx.rest("subjects", "read", id=subject)
+    restrictions = one.alyx.rest("water-restriction", "list", nickname=subject)
+    return {
+        "sex": row["sex"],
+        "birth_date": row["birth_date"],
+        "weighings": [[w["date_time"][:10], w["weight"]] for w in row["weighings"]],
+        "restrictions": [[r["start_time"][:10], r["reference_weight"]] for r in restrictions],
+        "waters": [[w["date_time"][:10], w["water_type"]] for w in row["water_administrations"]],
+        **(row["json"] or {}),
+    }
+
+
+if __name__ == "__main__":
+    fetch(sys.argv[1:])
