@@ -352,13 +352,13 @@ def register_datasets(
         If others kept registering to the same session.
     """
     head = "AGG" if "#" in owner else "SES"
-    if head == "SES" and not _exists(f"SES#{owner}"):
-        raise NotFound(f"There is no session {owner}.")
     token = hashlib.sha256(manifest.encode()).hexdigest()[:10]
     for _ in range(ATTEMPTS):
         present = list(
-            Record.query(f"{head}#{owner}", Record.sk.between("B", "D~"), consistent_read=True)
+            Record.query(f"{head}#{owner}", Record.sk.between("A", "D~"), consistent_read=True)
         )
+        if head == "SES" and not any(isinstance(item, Session) for item in present):
+            raise NotFound(f"There is no session {owner}.")
         book = next((item for item in present if isinstance(item, Book)), None)
         there = {item.sk: item for item in present if isinstance(item, Dataset)}
         seen = {item.sk: item for item in visible(book, list(there.values()))}

@@ -150,9 +150,15 @@ def session_dataset(session: Session, item: Dataset, known: Repositories, call: 
     }
 
 
+def _tags(call: Call) -> tuple[set[str], set[str]]:
+    """Return the protected and the public tags; looked up once per request."""
+    return call.once("tags", lambda: (protected_tags(), public_tags()))
+
+
 def dataset_body(session: Session | None, item: Dataset, known: Repositories, call: Call) -> Body:
     """Return a dataset as ``/datasets`` shows it."""
     tags = set(item.tags or ())
+    protected, public = _tags(call)
     folder = session.folder if session else ""
     return {
         "id": item.uuid,
@@ -173,8 +179,8 @@ def dataset_body(session: Session | None, item: Dataset, known: Repositories, ca
         "auto_datetime": item.changed or item.created,
         "revision": item.revision,
         "default_dataset": bool(item.default),
-        "protected": int(bool(tags & protected_tags())),
-        "public": int(bool(tags & public_tags()) or bool(session and session.public)),
+        "protected": int(bool(tags & protected)),
+        "public": int(bool(tags & public) or bool(session and session.public)),
         "tags": sorted(tags),
         "qc": QC_NAMES.get(int(item.qc), "NOT_SET"),
         "json": item.json,
@@ -432,7 +438,8 @@ def _matching(owners: Iterable[str], wheres: Sequence[Where]) -> list[Body]:
 
 
 def _show_dataset(shown: Body, row: Row, call: Call) -> Body:
-    return dataset_body(row["_session"], row["_item"], repositories(), call)
+    known = call.once("repositories", repositories)
+    return dataset_body(row["_session"], row["_item"], known, call)
 
 
 class Files(Store):

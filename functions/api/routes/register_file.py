@@ -111,10 +111,15 @@ def target_of(body: Mapping[str, Any]) -> Target:
         raise refuse(
             f"path: {path!r} is not subject/YYYY-MM-DD/NNN, as in FI_001/2024-07-01/001."
         ) from None
-    found = sessions.find(subject, day, int(number))
-    if found is None:
+    wanted = [
+        Where("subject", "exact", subject),
+        Where("date", "exact", day),
+        Where("number", "exact", int(number)),
+    ]
+    found = search.table("session").select(wanted).page(0, 1, ("id", "lab"))
+    if not found:
         raise refuse(f"There is no session {subject}/{day}/{int(number):03d}.")
-    return Target(found.id, "/".join(parts[3:]), None, found.lab)
+    return Target(found[0]["id"], "/".join(parts[3:]), None, found[0]["lab"])
 
 
 def _place(target: Target, filename: str) -> str:
@@ -150,11 +155,13 @@ def _age(item: Dataset) -> tuple[bool, str, str]:
     return bool(item.revision), item.created or "", item.revision or ""
 
 
-def protection(target: Target, paths: Sequence[str]) -> tuple[bool, list[dict[str, Any]]]:
+def protection(
+    target: Target, paths: Sequence[str], present: Sequence[Dataset]
+) -> tuple[bool, list[dict[str, Any]]]:
     """Return whether any file is protected, and for each its revisions, newest first."""
     tags = data.protected_tags()
     by_group: dict[str, list[Dataset]] = {}
-    for item in sessions.datasets(target.owner):
+    for item in present:
         by_group.setdefault(_group(item.path), []).append(item)
     details, found = [], False
     for path in paths:
@@ -174,7 +181,8 @@ def check_protected() -> dict[str, Any]:
     body = {**call.query, **call.body}
     target = target_of(body)
     names = [str(each) for each in _items(body, "filenames")]
-    found, details = protection(target, [_place(target, name) for name in names])
+    paths = [_place(target, name) for name in names]
+    found, details = protection(target, paths, sessions.datasets(target.owner))
     if found:
         return {"status_code": 403, "error": PROTECTED, "details": details}
     return {"status_code": 200, "details": "None of the datasets are protected"}
@@ -194,12 +202,13 @@ def register_file() -> Response:
     paths = [_place(target, name) for name in names]
     if len(set(paths)) != len(paths):
         raise refuse("filenames: a name is given twice.")
+    present = sessions.datasets(target.owner)
     if _flag(body, "check_protected", False):
-        found, details = protection(target, paths)
+        found, details = protection(target, paths, present)
         if found:
             raise ApiError(403, error=PROTECTED, details=details)
     new = _datasets(body, target, paths, author)
-    _guard_content(target, new)
+    _guard_content(present, new)
     _make_revisions({each.revision for each in new if each.revision}, call)
     name = hashlib.sha256(json.dumps([target.owner, body], sort_keys=True).encode()).hexdigest()
     kept = sessions.register_datasets(target.owner, new, manifest=name, who=call.who.username)
@@ -346,10 +355,10 @@ def _hash(value: Any) -> str | None:
     return text
 
 
-def _guard_content(target: Target, new: Sequence[Dataset]) -> None:
+def _guard_content(present: Sequence[Dataset], new: Sequence[Dataset]) -> None:
     """Keep protected datasets as they are; of the same content keep what is known of its files."""
     tags = data.protected_tags()
-    there = {item.sk: item for item in sessions.datasets(target.owner)}
+    there = {item.sk: item for item in present}
     for item in new:
         old = there.get(item.sk)
         if old is None:
