@@ -30,7 +30,7 @@ PUBLIC_LOOKUPS = frozenset(LOOKUPS) - {"test"}
 NEVER = frozenset({"password", "token", "tokens"})
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z")
-_NAME = re.compile(r"~?[A-Za-z][A-Za-z0-9_-]*\Z")
+_NAME = re.compile(r"~?[A-Za-z_][A-Za-z0-9_-]*\Z")
 _ID = re.compile(r"(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|-?[0-9]{1,12})\Z")
 _DATE_PARTS = {
     "date": lambda x: x[:10],

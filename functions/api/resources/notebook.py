@@ -52,7 +52,9 @@ def _prepare_note(body: Body, old: Body | None, call: Call) -> Body:
     target = str(body["object_id"])
     key = values.key_of(resource.kind, target)
     if key is None:
-        raise Invalid({"object_id": [f'Invalid pk "{target}" - object does not exist.']})
+        # ibllib looks for these words.
+        message = f"{resource.name} matching query does not exist: {target}."
+        raise Invalid({"object_id": [message]})
     body = {**body, "content_type": resource.model}
     row = search.table(resource.kind).get(key) or {}
     body["lab"] = values.lab_of(resource, row)
