@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run synth deploy test lint types unit integration lock clean site-demo
+.PHONY: setup run synth deploy test lint types unit integration lock clean site-demo cohort
 
 setup: .venv/.installed node_modules/.installed  ## everything a fresh machine needs
 
@@ -54,6 +54,12 @@ integration: setup .venv/.browser
 	$(BIN)/pytest -m "integration or browser"
 
 test: lint types unit integration  ## what CI runs
+
+COHORT ?= ../shared/data/training_cohort
+
+cohort: setup  ## simulated mice through the whole system to Fig. 2: MICE=140, DAYS=6, SCALE=0.1
+	$(BIN)/python -m infra.local.cohort --cohort $(COHORT) $(if $(MICE),--mice $(MICE)) \
+	    $(if $(DAYS),--days $(DAYS)) $(if $(SCALE),--trials-scale $(SCALE)) $(if $(ONCE),--once)
 
 site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in .fornix/demo
 	$(BIN)/fornix site demo .fornix/demo --sessions $(or $(SESSIONS),2000)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -153,6 +154,8 @@ def analyse(system: System, mice: Sequence[Mouse], options: Sequence[str]) -> Pa
     scientist = home.path / "scientist"
     cache, out = scientist / "ONE", home.path / "training-time"
     scientist.mkdir(exist_ok=True)
+    # ONE knows a server by its port, which may be another one today.
+    shutil.rmtree(scientist / ".one", ignore_errors=True)
     env = environment(home, f"{LABS[0]}_member") | {"HOME": str(scientist)}
     setup = [*FORNIX, "one-setup", "--cache-dir", str(cache), "--default", "--force"]
     _run(setup, env)

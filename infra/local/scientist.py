@@ -17,7 +17,7 @@ from typing import Any
 SETTINGS = "raw_behavior_data/_iblrig_taskSettings.raw.json"
 AMBIENT = "raw_behavior_data/_iblrig_ambientSensorData.raw.jsonable"
 TRIALS = ("alf/_ibl_trials.table.pqt", "alf/_ibl_trials.goCueTrigger_times.npy")
-WHEEL = ("alf/_ibl_wheel.position.npy", "alf/_ibl_wheel.timestamps.npy")
+WHEEL = ("alf/_ibl_wheel.position.npy",)
 
 WHEEL_SESSIONS = 5
 """First sessions whose wheel the features look at."""
@@ -32,7 +32,8 @@ def fetch(subjects: Iterable[str]) -> None:
         warnings.simplefilter("ignore")
         from one.api import ONE
 
-        one = ONE(silent=True)
+        # Answers that ONE kept of an earlier run may lack sessions.
+    one = ONE(silent=True, cache_rest=None)
     folder = Path(one.cache_dir)
     file = folder / "subjects.json"
     facts = json.loads(file.read_text()) if file.is_file() else {}
