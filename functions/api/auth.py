@@ -151,7 +151,7 @@ def issue(username: str, life: float = TOKEN_LIFE) -> str:
         Seconds until it expires.
     """
     token = secrets.token_hex(20)
-    item = Token(pk=_token_key(token), sk="A", username=username, expires=time.time() + life)
+    item = Token(pk=_token_key(token), sk="A", username=username, expires=int(time.time() + life))
     item.g1pk, item.g1sk = f"TOKENS#{username}", item.pk
     item.save()
     return token

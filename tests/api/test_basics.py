@@ -72,6 +72,28 @@ def test_a_subject_is_created_read_patched_and_deleted(api: Api) -> None:
     assert api("GET", "/subjects/FI_010").status == 404
 
 
+def test_what_others_depend_on_is_not_deleted(api: Api) -> None:
+    eid = session(api)["id"]
+    api.ok("POST", "/weighings", {"subject": "FI_001", "weight": 20})
+    assert "has sessions" in api("DELETE", "/subjects/FI_001").body["non_field_errors"][0]
+    assert (
+        "subjects" in api("DELETE", "/labs/fimbrialab", user="admin").body["non_field_errors"][0]
+    )
+    api.ok("DELETE", f"/sessions/{eid}")
+    api.ok("DELETE", "/subjects/FI_001")
+    assert api.ok("GET", "/weighings")["count"] == 0
+
+
+def test_the_client_is_told_that_there_is_no_public_bucket(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert api.ok("GET", "/data-repository/aws_cortexlab")["json"] is None
+    monkeypatch.setenv("FORNIX_PUBLIC_BUCKET", "fornix-public")
+    shown = api.ok("GET", "/data-repository/aws_cortexlab", user=None)
+    assert shown["json"]["bucket_name"] == "fornix-public"
+    assert api("GET", "/data-repository/aws_nowhere").status == 404
+
+
 def test_field_errors_name_every_field(api: Api) -> None:
     answer = api("POST", "/subjects", {"sex": "X", "birth_date": "yesterday"})
     assert answer.body == {

@@ -87,6 +87,20 @@ def _after_subject(body: Body, old: Body | None, call: Call) -> None:
         )
 
 
+def _delete_subject(body: Body, call: Call) -> None:
+    """Keep an animal that has sessions; else delete what was measured of it too."""
+    from shared.records import documents
+
+    mine = [Where("subject", "exact", body["nickname"])]
+    if len(search.table("session").select(mine)):
+        raise Invalid(
+            {"non_field_errors": [f"{body['nickname']} has sessions; delete them first."]}
+        )
+    for kind in ("weighing", "watering", "water-restriction", "surgery"):
+        for row in search.table(kind).select(mine).all():
+            documents.delete(kind, row["id"], who=call.who.username)
+
+
 def _show_subject(shown: Body, row: Row, call: Call) -> Body:
     from functions.api import water
 
@@ -280,6 +294,7 @@ declare(
         },
         prepare=_prepare_subject,
         after=_after_subject,
+        allow_delete=_delete_subject,
         show=_show_subject,
         show_detail=_show_subject_detail,
         example={"nickname": "FI_001", "lab": "fimbrialab", "sex": "M"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +29,7 @@ from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.filters import Select, flag_of
 from functions.api.resources.people import plain_name
 from functions.api.resources.sessions import on_server
-from functions.api.stores import Store
+from functions.api.stores import Documents, Store
 from shared.records import search, sessions, times
 from shared.records.errors import NotFound
 from shared.records.items import (
@@ -673,6 +674,31 @@ def _quality(value: str, call: Call, select: Select) -> list[Where]:
     return [Where("qc", "exact", quality("qc", value))]
 
 
+class RepositoryStore(Documents):
+    """Data repositories; among them the one whose name the ONE client has built in."""
+
+    def get(self, resource: Resource, key: str, call: Call) -> Body:
+        """Return a repository.
+
+        The client asks for ``aws_cortexlab`` before each download, to learn of a public bucket;
+        an answer without one makes it use the web server, and is kept.
+
+        Raises
+        ------
+        ApiError
+            404.
+        """
+        try:
+            return super().get(resource, key, call)
+        except ApiError:
+            if key != "aws_cortexlab":
+                raise
+        bucket = os.environ.get("FORNIX_PUBLIC_BUCKET")
+        region = os.environ.get("AWS_REGION")
+        place = {"bucket_name": bucket, "region_name": region} if bucket else None
+        return {"id": uuid4_from("", key), "name": key, "json": place}
+
+
 def _extension(value: str) -> None:
     if value and not value.startswith("."):
         raise ValueError("A file extension begins with a dot.")
@@ -833,6 +859,7 @@ declare(
         path="data-repository",
         django=False,
         kind="data-repository",
+        store=RepositoryStore(),
         model="data.datarepository",
         key="name",
         access=Access(

@@ -22,7 +22,8 @@ from functions.api.declarations import (
     text,
 )
 from functions.api.errors import Invalid, forbidden
-from shared.records import documents, reference
+from shared.records import documents, reference, search
+from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -74,6 +75,13 @@ def _prepare_lab(body: Body, old: Body | None, call: Call) -> Body:
     if old is None and own not in body["repositories"]:
         body = {**body, "repositories": [*body["repositories"], own]}
     return body
+
+
+def _delete_lab(body: Body, call: Call) -> None:
+    """Keep a lab that has animals."""
+    mine = [Where("lab", "exact", body["name"])]
+    if n := len(search.table("subject").select(mine)):
+        raise Invalid({"non_field_errors": [f"{body['name']} has {n} subjects."]})
 
 
 def _prepare_user(body: Body, old: Body | None, call: Call) -> Body:
@@ -146,6 +154,7 @@ declare(
         },
         prepare=_prepare_lab,
         after=_after_lab,
+        allow_delete=_delete_lab,
         example={"name": "fimbrialab", "timezone": "Europe/Lisbon"},
     ),
     Resource(

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
+from botocore.exceptions import ClientError
 from chalice.app import Blueprint, Response
 from pynamodb.attributes import BinaryAttribute
 from pynamodb.exceptions import PutError
@@ -97,8 +98,9 @@ def _info(call: Call, tag: str | None) -> dict[str, Any]:
     scope = _scope(call, tag)
     about = cache_tables.info(scope)
     if about is None and tag is None:  # the schedule has not run yet
-        cache_tables.build()
-        about = cache_tables.info(scope)
+        with suppress(ClientError):  # where only the schedule may write them
+            cache_tables.build()
+            about = cache_tables.info(scope)
     if about is None:
         raise ApiError(404, "The cache tables have not been made yet.")
     scheme, _, rest = call.base_url.partition("://")
