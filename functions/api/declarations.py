@@ -219,6 +219,8 @@ class Resource:
         (shown row, stored row, call) → shown row; adds what is worked out.
     order : tuple of str, optional
         What the list is sorted by.
+    columns : tuple of str, optional
+        Fields of the index that a row of the list is made of, if not all.
     shown : tuple of str
         Fields of a row of the list, in order; all by default.
     django : bool
@@ -254,6 +256,7 @@ class Resource:
     show: Callable[[Body, Row, Call], Body] | None = None
     show_detail: Callable[[Body, Row, Call], Body] | None = None
     order: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
     shown: tuple[str, ...] = ()
     django: bool = True
     live: bool = False

@@ -166,7 +166,8 @@ def _list(resource: Resource, call: Call) -> dict[str, Any]:
     else:
         selection = table.select(wheres, order=resource.order, as_of=as_of)
         count = len(selection)
-        rows = store.fill(resource, selection.page(offset, limit), call)
+        page = selection.page(offset, limit, resource.columns)
+        rows = store.fill(resource, page, call)
     results = [values.show(resource, row, call) for row in rows]
     kept = None if resource.live and not as_of else moment
     return paging.envelope(call.url(f"/{resource.path}"), call.query, count, results, kept)

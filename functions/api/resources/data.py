@@ -785,6 +785,7 @@ DATASET = Resource(
         "tag": "tags",
         "qc": _quality,
     },
+    columns=("session", "path", "default_dataset"),
     show=_show_dataset,
     example={"session": "<session id>", "name": "trials.table.pqt", "collection": "alf"},
 )

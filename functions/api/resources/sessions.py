@@ -319,9 +319,7 @@ def short_row(row: Row, call: Call) -> Body:
 
 
 def _show(shown: Body, row: Row, call: Call) -> Body:
-    if "_session" not in row:
-        return short_row(row, call)
-    return shown
+    return shown if "_session" in row else short_row(row, call)
 
 
 def _show_detail(shown: Body, row: Row, call: Call) -> Body:
@@ -444,6 +442,7 @@ SESSION = Resource(
         "tasks": ("task", "session", "id"),
         "wateradmin_session_related": ("watering", "session", "id"),
     },
+    columns=("id", "subject", "start_time", "number", "lab", "projects", "task_protocol"),
     show=_show,
     show_detail=_show_detail,
     example={"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": 1},
