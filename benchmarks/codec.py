@@ -398,7 +398,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, help="channels of a .bin file")
     parser.add_argument("--dtype", default="int16", help="sample type of a .bin file")
     parser.add_argument("--rate", type=float, help="sample rate in Hz")
-    parser.add_argument("--seconds", type=float, help="use only the start of the files")
+    parser.add_argument("--seconds", type=float, help="use only the start")
     parser.add_argument(
         "--levels", default=",".join(codec.LEVELS), help="the default level is always one"
     )
@@ -420,6 +420,8 @@ def main() -> None:
     fast_storage = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     for name, make in jobs:
         samples, rate = make()
+        if arguments.seconds:
+            samples = samples[: round(arguments.seconds * rate)]
         print(f"\n{name}: {samples.shape[0]} × {samples.shape[1]} {samples.dtype}, {rate:g} Hz")
         two = not arguments.no_two and samples.nbytes > BIG
         with tempfile.TemporaryDirectory(dir=fast_storage) as folder:

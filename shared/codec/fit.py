@@ -30,6 +30,8 @@ REACH = 48
 WIDE_SHIFT = 12
 #: So many products of integers up to 63 sum up exactly in single precision.
 EXACT_PRODUCTS = 4096
+#: Residuals of this mean size are well within a byte.
+QUIET = 5.0
 #: Samples of each piece of an excerpt.
 EXCERPT_PIECE = 512
 #: Ways to weigh the pieces of an excerpt; recordings of many channels try only the first.
@@ -124,12 +126,11 @@ def fit(samples: NDArray[Any], level: Level) -> Model:
     residual = np.empty_like(rows)
     time_residual(rows, time, residual)
     space = fit_space(residual, level.terms, level.lags)
-    shifts, offsets = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
+    left = np.empty_like(residual)
     scratch = np.empty((2, residual.shape[1]), rows.dtype)
-    row = np.empty((1, residual.shape[1]), rows.dtype)
     for channel, terms in enumerate(space_terms(space, rows.dtype)):
-        predict_row(residual, channel, terms, space.shift, scratch, row[0])
-        shifts[channel], offsets[channel] = choose_scale(row, length)
+        predict_row(residual, channel, terms, space.shift, scratch, left[channel])
+    shifts, offsets = _choose_scales(left, length)
     return Model(table is not None, baseline, time, space, shifts, offsets)
 
 
@@ -138,7 +139,7 @@ def excerpt(length: int, channels: int = MANY_CHANNELS) -> list[slice]:
 
     Recordings of few channels give longer excerpts: they need more samples for as sure a fit.
     """
-    pieces, size = 16 if channels >= MANY_CHANNELS else 40, EXCERPT_PIECE
+    pieces, size = 8 if channels >= MANY_CHANNELS else 40, EXCERPT_PIECE
     if length <= pieces * size:
         return [slice(start, min(start + size, length)) for start in range(0, length, size)]
     starts = np.linspace(0, length - size, pieces).astype(int)
@@ -153,6 +154,17 @@ def choose_baseline(rows: Ints) -> Ints:
     return np.where(off, means, 0).astype(rows.dtype) if off.mean() > 0.25 else rows[:0, 0].copy()
 
 
+def _choose_scales(left: Ints, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Choose scale and centre of every channel; most are quiet, and need no search."""
+    some = left[:, :: max(1, left.shape[1] // 512)].astype(np.float64)
+    centres = np.rint(some.mean(axis=1)).astype(np.int64)
+    shifts, offsets = np.zeros(len(left), np.int64), 128 - centres
+    sizes = np.abs(some - centres[:, None]).mean(axis=1)
+    for channel in np.flatnonzero(sizes >= QUIET):
+        shifts[channel], offsets[channel] = choose_scale(left[channel : channel + 1], length)
+    return shifts, offsets
+
+
 def choose_scale(piece: Ints, length: int) -> tuple[int, int]:
     """Choose how many low bits to set aside, by the cost of an excerpt, and the centre.
 
@@ -162,7 +174,7 @@ def choose_scale(piece: Ints, length: int) -> tuple[int, int]:
     centre = round(float(some.mean()))
     some -= centre
     size = float(np.abs(some).mean()) + 0.01
-    if size < 5:  # well within a byte
+    if size < QUIET:
         return 0, 128 - centre
     most = 8 * piece.itemsize - 8
     start = int(np.clip(np.rint(np.log2(size / 12)), 0, most))
