@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -219,6 +220,8 @@ def main(
 ) -> None:
     """Simulate a cohort and take it through the whole system to the training-time page."""
     console = Console(highlight=False)
+    # A stop by any signal stops what was started too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     system = System(Home(home, Ports.free() if free_ports else Ports()))
     out = system.home.path / "rig"
     workers = Workers(system.home)
@@ -257,6 +260,7 @@ def main(
         sys.exit(1)
     except KeyboardInterrupt:
         console.print(f"stopped; everything is kept in {system.home.path}")
+        sys.exit(130)
     finally:
         workers.stop()
         system.stop()

@@ -17,6 +17,7 @@ from lab.analyse import analyse as commands
 from lab.analyse import load_subject
 from lab.rig.simulate import simulate_session
 from shared.alf.io import save
+from shared.results import figure2
 from shared.science.training_features import (
     FEATURES,
     CohortSession,
@@ -137,6 +138,12 @@ def test_the_files_of_a_run(run):
     assert (out / "training_time.svg").read_text().lstrip().startswith("<?xml")
     assert (out / "training_time.png").read_bytes().startswith(b"\x89PNG")
     assert len(pd.read_parquet(out / "features.pqt")) == 140
+
+
+def test_the_figure_of_simulated_mice_says_so(run):
+    result, out = run
+    assert "synthetic data" not in (out / "training_time.svg").read_text()
+    assert b"synthetic data" in figure2.draw(result | {"synthetic": True}, "svg")
 
 
 def test_dry_run_says_who_would_be_used(shared_data, tmp_path):
