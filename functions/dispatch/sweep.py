@@ -36,7 +36,7 @@ def sweep(
     everything
         Look also at tasks that have been held for long.
     at_start
-        The system has just been started: no message is on the way.
+        The system has just been started: no message is on the way, and some may be lost.
     now
         The present moment.
 
@@ -51,7 +51,7 @@ def sweep(
     for lab in labs():
         try:
             counts["expired"] += _expire(lab, moment)
-            counts["sent"] += _send_again(lab, settled)
+            counts["sent"] += _send_again(lab, settled, always=at_start)
             counts["held"] += _promote(lab, settled, everything=everything)
         except Exception:  # one lab's trouble must not keep the others
             log.exception("the sweep of lab %s failed", lab)
@@ -75,10 +75,14 @@ def _expire(lab: str, moment: datetime) -> int:
     return ended
 
 
-def _send_again(lab: str, settled: datetime) -> int:
-    """Announce the waiting tasks again if the queue has fewer messages than there are tasks."""
+def _send_again(lab: str, settled: datetime, *, always: bool) -> int:
+    """Announce the waiting tasks again if the queue has fewer messages than there are tasks.
+
+    Messages of tasks that are done may hide that one is lost, until a worker has cleared them
+    away; so after a start, when some are likely to be lost, all are sent.
+    """
     waiting = list(tasks.unfinished(lab, Status.WAITING, before=settled))[:MOST]
-    if not waiting or messages(lab) >= len(waiting):
+    if not waiting or (not always and messages(lab) >= len(waiting)):
         return 0
     for task_id in waiting:
         try:

@@ -446,3 +446,12 @@ def test_at_the_start_of_the_system_nothing_is_waited_for(flow, trials):
     flow.messages(f"work-{LAB}")
     assert handler({"kind": "sweep", "start": True}) == {"expired": 0, "sent": 1, "held": 1}
     assert flow.messages(f"work-{LAB}") == [{"task": trials}]
+
+
+def test_messages_of_done_tasks_do_not_hide_that_one_was_lost_when_the_system_starts(flow, trials):
+    flow.messages(f"work-{LAB}")
+    queue, done = flow.queues[f"work-{LAB}"], '{"task": "4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a"}'
+    flow.sqs.send_message(QueueUrl=queue, MessageBody=done)
+    assert sweep(now=datetime.now(UTC) + LATER)["sent"] == 0
+    assert sweep(at_start=True)["sent"] == 1
+    assert {"task": trials} in flow.messages(f"work-{LAB}")
