@@ -74,14 +74,20 @@ def test_a_subject_is_created_read_patched_and_deleted(api: Api) -> None:
 
 def test_what_others_depend_on_is_not_deleted(api: Api) -> None:
     eid = session(api)["id"]
+    api.ok("POST", "/insertions", {"session": eid, "name": "probe00"})
     api.ok("POST", "/weighings", {"subject": "FI_001", "weight": 20})
-    assert "has sessions" in api("DELETE", "/subjects/FI_001").body["non_field_errors"][0]
+    assert (
+        "has sessions with data" in api("DELETE", "/subjects/FI_001").body["non_field_errors"][0]
+    )
     assert (
         "subjects" in api("DELETE", "/labs/fimbrialab", user="admin").body["non_field_errors"][0]
     )
     api.ok("DELETE", f"/sessions/{eid}")
+    # Sessions without data go with their animal
+    session(api)
     api.ok("DELETE", "/subjects/FI_001")
     assert api.ok("GET", "/weighings")["count"] == 0
+    assert api.ok("GET", "/sessions")["count"] == 0
 
 
 def test_the_client_is_told_that_there_is_no_public_bucket(

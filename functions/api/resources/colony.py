@@ -88,14 +88,17 @@ def _after_subject(body: Body, old: Body | None, call: Call) -> None:
 
 
 def _delete_subject(body: Body, call: Call) -> None:
-    """Keep an animal that has sessions; else delete what was measured of it too."""
-    from shared.records import documents
+    """Keep an animal that has sessions with data; else delete what was noted of it too."""
+    from shared.records import documents, sessions
 
     mine = [Where("subject", "exact", body["nickname"])]
-    if len(search.table("session").select(mine)):
-        raise Invalid(
-            {"non_field_errors": [f"{body['nickname']} has sessions; delete them first."]}
-        )
+    its_sessions = search.table("session").select(mine).values("id")
+    inside = [Where("session", "in", its_sessions)]
+    if any(len(search.table(kind).select(inside)) for kind in ("dataset", "insertion", "task")):
+        message = f"{body['nickname']} has sessions with data; delete them first."
+        raise Invalid({"non_field_errors": [message]})
+    for eid in sorted(its_sessions):
+        sessions.delete(eid, who=call.who.username)
     for kind in ("weighing", "watering", "water-restriction", "surgery"):
         for row in search.table(kind).select(mine).all():
             documents.delete(kind, row["id"], who=call.who.username)
