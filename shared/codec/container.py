@@ -308,7 +308,7 @@ def unpack_header(data: bytes, name: str) -> Header:
 class Stored:
     """A chunk as it goes to the file."""
 
-    data: bytes
+    data: bytes | memoryview
     length: int
     crc: int
     raw_crc: int

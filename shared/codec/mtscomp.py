@@ -17,10 +17,11 @@ import numpy as np
 from shared.codec import chunk, container
 from shared.codec.container import Index
 from shared.codec.errors import CodecError, CorruptionError, FormatError, TruncationError
+from shared.codec.parallel import run_jobs
 from shared.codec.predict import transpose_into
 from shared.codec.reader import LocalFile, Reader, ReaderSource
-from shared.codec.source import Samples, Source, open_source
-from shared.codec.writer import Progress, replacing, run_jobs
+from shared.codec.source import Samples, Source, open_source, shares
+from shared.codec.writer import Progress, replacing
 
 #: The `.ch` version this module knows, the only one there is.
 VERSION = "1.0"
@@ -189,8 +190,8 @@ class Deflating:
         self.source, self.chunk_length = source, chunk_length
         self.method, self.check = method, check
 
-    def __call__(self, number: int) -> tuple[bytes, int]:
-        """Return chunk `number` and its number of samples."""
+    def __call__(self, number: int) -> container.Stored:
+        """Return chunk `number`; the format has no checksums of chunks."""
         start = number * self.chunk_length
         samples = self.source.read(start, min(start + self.chunk_length, self.source.shape[0]))
         length, channels = samples.shape
@@ -206,7 +207,7 @@ class Deflating:
             again = restore(content, length, channels, samples.dtype, header)
             if not np.array_equal(again, samples):
                 raise CodecError(f"chunk {number} does not decode to what was given")
-        return data, length
+        return container.Stored(data, length, 0, 0)
 
 
 def _deflate(data: Any, method: str) -> bytes:
@@ -285,8 +286,9 @@ def compress(
     offsets = [0]
     job = Deflating(opened, length, method, check)
     with replacing(target) as file:
-        for data, _ in run_jobs(job, range(len(bounds) - 1), workers, opened):
-            number = len(offsets) - 1
+        room = length * channels * opened.dtype.itemsize + (1 << 16)
+        for stored in run_jobs(job, len(bounds) - 1, workers, shares(opened), room):
+            number, data = len(offsets) - 1, stored.data
             file.write(data)
             sum_.update(data)
             piece = opened.read(bounds[number], bounds[number + 1])

@@ -48,7 +48,7 @@ class FornixCodec(Codec):
         native = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
         if not native.size:
             return b""
-        return container.seal(chunk.encode(native, LEVELS[self.level]), 0, 0, native).data
+        return bytes(container.seal(chunk.encode(native, LEVELS[self.level]), 0, 0, native).data)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         """Decompress one block, into `out` where it is given."""

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from shared.codec import container
 from shared.codec.container import Index
 from shared.codec.errors import CodecError, CorruptionError, TruncationError
+from shared.codec.parallel import run_jobs
 from shared.codec.source import Samples
-from shared.codec.writer import Progress, replacing, run_jobs, sidecar_path
+from shared.codec.writer import Progress, replacing, sidecar_path
 
 #: Decoded chunks kept, in bytes: a few seconds of a Neuropixels probe.
 CACHE_BYTES = 96 << 20
@@ -565,7 +566,7 @@ def decompress(
             file.flush()
             job = Decoding(source, given, Path(file.name), len(header), reader)
             done = 0
-            for length in run_jobs(job, range(count), workers, job):
+            for length in run_jobs(job, count, workers, shareable=True):
                 done += length
                 if progress:
                     progress(done, total)

@@ -152,6 +152,11 @@ def open_source(
     return FileSource(path, n_channels, dtype, sample_rate)
 
 
+def shares(source: Source) -> bool:
+    """Tell whether a source is a file, which another process can open for itself."""
+    return type(source) is not ArraySource
+
+
 def tail(
     path: str | Path,
     n_channels: int,

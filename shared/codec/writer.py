@@ -1,23 +1,13 @@
 """Writing recordings: from arrays, files and streams, by one process or several."""
 
 import hashlib
-import multiprocessing
 import os
-import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import (
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-)
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -25,13 +15,13 @@ from shared.codec import chunk, container, fit
 from shared.codec.container import Index, Stored
 from shared.codec.errors import CodecError, VerificationError
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
-from shared.codec.source import ArraySource, Samples, Source, as_samples, blocks_of, open_source
+from shared.codec.parallel import run_jobs
+from shared.codec.source import Samples, Source, as_samples, blocks_of, open_source, shares
 
 #: A model is fitted on the first chunk of a run, and used for all of it.
 RUN = 16
 
 Progress = Callable[[int, int | None], None]
-Result = TypeVar("Result")
 
 
 def sidecar_path(path: Path) -> Path:
@@ -339,7 +329,8 @@ def compress(
         total, length = opened.shape[0], writer.chunk_length
         bounds = [*range(0, total, length), total]
         job = Job(opened, length, level, check)
-        for stored in run_jobs(job, range(len(bounds) - 1), workers, opened):
+        room = length * opened.shape[1] * opened.dtype.itemsize + (1 << 16)
+        for stored in run_jobs(job, len(bounds) - 1, workers, shares(opened), room):
             writer.add(stored)
             if writer._sha1:
                 start, stop = writer.index.bounds[-2:]
@@ -411,50 +402,3 @@ class Job:
             model = self._model
         first_sample = number * self.chunk_length
         return make_chunk(samples, number, first_sample, level, model, self.check)
-
-
-# A job is handed to worker processes once, when they start: by inheritance where processes fork.
-_JOB: Callable[[int], Any] | None = None
-
-
-def _start_worker(job: Callable[[int], Any]) -> None:
-    global _JOB
-    _JOB = job
-
-
-def _work(number: int) -> Any:
-    if _JOB is None:
-        raise CodecError("the worker was not started properly")
-    return _JOB(number)
-
-
-def run_jobs(
-    job: Callable[[int], Result], numbers: range, workers: int, source: object
-) -> Iterator[Result]:
-    """Run a job for every number, and yield the results in order.
-
-    At most two results per worker wait at any time, so memory stays bounded.
-    """
-    if workers <= 1 or len(numbers) < 2:
-        yield from map(job, numbers)
-        return
-    forks = sys.platform == "linux" and threading.active_count() == 1
-    pool: Executor
-    if forks or not isinstance(source, ArraySource) or type(source) is not ArraySource:
-        context = multiprocessing.get_context("fork" if forks else "spawn")
-        pool = ProcessPoolExecutor(workers, context, _start_worker, (job,))
-        run: Callable[[int], Result] = _work
-    else:  # an array in memory cannot be handed to a fresh process cheaply
-        pool, run = ThreadPoolExecutor(workers), job
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for number in numbers:
-            waiting.append(pool.submit(run, number))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenExecutor as error:
-        raise CodecError("a worker process died; nothing was written") from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

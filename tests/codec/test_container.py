@@ -225,6 +225,24 @@ def test_threads_are_used_where_processes_cannot_be(
     assert target.read_bytes() == path.read_bytes()
 
 
+def test_a_dead_worker_is_told_and_leaves_nothing(
+    tmp_path: Path, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, encode = os.getpid(), writer.chunk.encode
+
+    def dying(*arguments: object) -> object:
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return encode(*arguments)
+
+    monkeypatch.setattr(writer.chunk, "encode", dying)
+    with pytest.raises(codec.CodecError, match="worker process died"):
+        codec.compress(
+            samples, tmp_path / "x.ebin", sample_rate=RATE, chunk_length=1000, workers=2
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("suffix", [".bin", ".npy"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_decompress(

@@ -1,0 +1,123 @@
+"""Work on chunks by several processes, in order and in bounded memory."""
+
+import mmap
+import multiprocessing
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shared.codec.container import Stored
+from shared.codec.errors import CodecError
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Memory shared with worker processes, by which they hand over what they coded.
+
+    A pipe would carry it 64 kB at a time, each needing both sides to be scheduled.
+    """
+
+    memory: mmap.mmap
+    size: int
+    count: int
+
+    def put(self, number: int, stored: Stored) -> Stored | tuple[Stored, int]:
+        """Leave the bytes of a chunk in its slot, if they fit."""
+        if len(stored.data) > self.size:
+            return stored
+        start = number % self.count * self.size
+        self.memory[start : start + len(stored.data)] = stored.data
+        return replace(stored, data=b""), len(stored.data)
+
+    def get(self, number: int, result: Any) -> Any:
+        """Return a result with its bytes, which hold until the slot is used again."""
+        if not isinstance(result, tuple):
+            return result
+        stored, length = result
+        start = number % self.count * self.size
+        return replace(stored, data=memoryview(self.memory)[start : start + length])
+
+
+# A job is handed to worker processes once, when they start: by inheritance where processes fork.
+_JOB: Callable[[int], Any] | None = None
+_SLOTS: Slots | None = None
+
+
+def _start_worker(job: Callable[[int], Any], slots: Slots | None) -> None:
+    global _JOB, _SLOTS
+    _JOB, _SLOTS = job, slots
+
+
+def _work(number: int) -> Any:
+    if _JOB is None:
+        raise CodecError("the worker was not started properly")
+    result = _JOB(number)
+    return _SLOTS.put(number, result) if _SLOTS and isinstance(result, Stored) else result
+
+
+def run_jobs(
+    job: Callable[[int], Any], count: int, workers: int, shareable: bool, room: int = 0
+) -> Iterator[Any]:
+    """Run a job for 0 … count - 1, and yield the results in order.
+
+    Parameters
+    ----------
+    job : callable
+        Takes a number; can be pickled if `shareable`.
+    count : int
+    workers : int
+    shareable : bool
+        Whether a fresh process can be given the job cheaply; if not, and processes cannot be
+        forked safely (other threads run, or not on Linux), threads do the work.
+    room : int
+        Bytes a result of type `Stored` takes at most, as a rule.
+
+    Yields
+    ------
+    object
+        Must be used up before the next one is asked for. At most two results per worker wait at
+        any time, so memory stays bounded.
+    """
+    if workers <= 1 or count < 2:
+        yield from map(job, range(count))
+        return
+    forks = sys.platform == "linux" and threading.active_count() == 1
+    window = 2 * workers + 1
+    slots: Slots | None = None
+    pool: Executor
+    if forks or shareable:
+        if forks and room:
+            slots = Slots(mmap.mmap(-1, room * (window + 1)), room, window + 1)
+        context = multiprocessing.get_context("fork" if forks else "spawn")
+        pool = ProcessPoolExecutor(workers, context, _start_worker, (job, slots))
+        run: Callable[[int], Any] = _work
+    else:
+        pool, run = ThreadPoolExecutor(workers), job
+    waiting: deque[tuple[int, Future[Any]]] = deque()
+
+    def oldest() -> Any:
+        number, future = waiting.popleft()
+        result = future.result()
+        return slots.get(number, result) if slots else result
+
+    try:
+        for number in range(count):
+            waiting.append((number, pool.submit(run, number)))
+            if len(waiting) == window:
+                yield oldest()
+        while waiting:
+            yield oldest()
+    except BrokenExecutor as error:
+        raise CodecError("a worker process died; nothing was written") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
