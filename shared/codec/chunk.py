@@ -393,7 +393,7 @@ def decode(
     if int(counts.sum(dtype=np.int64)) != terms:
         raise FormatError("the chunk's neighbours do not add up")
     reach = np.repeat(np.arange(channels), counts)
-    if np.any(distances == 0) or np.any(distances > reach) or np.any(np.abs(lags) > 1):
+    if np.any(distances == 0) or np.any(distances > reach) or np.any((lags < -1) | (lags > 1)):
         raise FormatError("the chunk names a neighbour that does not exist")
     time = TimeModel(flags & 1, shift, bool(flags & 2), taps, segment, bool(flags & 8))
     space = SpaceModel(space_shift, counts, distances, lags, weights)
