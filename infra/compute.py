@@ -295,7 +295,7 @@ class Functions(Construct):
             runtime=lambda_.Runtime(RUNTIME, lambda_.RuntimeFamily.PYTHON),
             handler=handler,
             code=code(self.settings, self.local_parameters),
-            **self._common(name, environment),  # type: ignore[arg-type]
+            **self._common(name, environment),
         )
 
     def _analysis_function(self, environment: dict[str, str]) -> lambda_.Function:
@@ -306,7 +306,7 @@ class Functions(Construct):
             self,
             "Analysis",
             code=image(ecr_assets.Platform.LINUX_ARM64, HANDLERS["analysis"]),
-            **self._common("analysis", environment),  # type: ignore[arg-type]
+            **self._common("analysis", environment),
         )
 
     def _consume(self, name: str, *, batch_size: int, concurrency: int) -> None:

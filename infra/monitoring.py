@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -19,8 +21,8 @@ from infra.schedules import SCHEDULES, Schedule, Schedules
 from infra.settings import Settings
 from infra.storage import Storage
 
-Treat = cloudwatch.TreatMissingData
-Compare = cloudwatch.ComparisonOperator
+Treat: TypeAlias = cloudwatch.TreatMissingData
+Compare: TypeAlias = cloudwatch.ComparisonOperator
 
 
 class Monitoring(Construct):

@@ -32,7 +32,7 @@ class FornixStack(Stack):
             settings.name,
             stack_name=settings.name,
             description="Fornix: a serverless home for neurophysiology",
-            **stack,  # type: ignore[arg-type]
+            **stack,
         )
         parameters = (
             {

@@ -109,7 +109,7 @@ class Storage(Construct):
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=not local,
             removal_policy=RemovalPolicy.DESTROY if local else RemovalPolicy.RETAIN,
-            **more,  # type: ignore[arg-type]
+            **more,
         )
 
     def _table(self) -> dynamodb.Table:
