@@ -7,7 +7,7 @@ the site's origin. Unknown paths and methods are refused by API Gateway and cost
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import Aws, RemovalPolicy
 from aws_cdk import aws_apigateway as apigateway
@@ -57,6 +57,9 @@ class HttpApi(Construct):
                 access_log_format=apigateway.AccessLogFormat.custom(ACCESS_LOG_FORMAT),
             ),
         )
+        # The definition says so too, but the embedded cloud reads only the property.
+        resource = cast(apigateway.CfnRestApi, self.api.node.default_child)
+        resource.binary_media_types = binary_types(app)
         function.add_permission(
             "RestApi",
             principal=iam.ServicePrincipal("apigateway.amazonaws.com"),

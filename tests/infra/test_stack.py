@@ -141,6 +141,7 @@ def test_every_route_of_the_application_is_wired_and_no_other(stack: Template) -
     }
     assert wired == routes(application())
     assert "multipart/form-data" in api["Body"]["x-amazon-apigateway-binary-media-types"]
+    assert api["BinaryMediaTypes"] == api["Body"]["x-amazon-apigateway-binary-media-types"]
 
 
 def test_functions_have_one_role_each_and_no_managed_policy(stack: Template) -> None:
