@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -349,20 +350,24 @@ def _read_encoder(path: Path, label: bytes, labelled: list[str]) -> EncoderLog:
 
     with path.open("rb") as file:
         old = file.readline().startswith(label)
-    columns = labelled if old else ["times", "values"]
+        columns = labelled if old else ["times", "values"]
+        file.seek(0)
+        # pandas counts the columns in the first line: leading lines with too many are bad ones.
+        bad = sum(1 for _ in takewhile(lambda line: line.count(b" ") > len(columns), file))
     try:
         # Each line ends in a space, which reads as one more column.
         table = pd.read_csv(
             path,
             sep=" ",
             header=None,
+            skiprows=bad,
             names=[*columns, "end"],
             usecols=[c for c in columns if c in ("times", "values", "clock")],
             on_bad_lines="skip",
             encoding_errors="replace",
             low_memory=False,
         )
-    except pd.errors.ParserError:
+    except ValueError:  # pandas' own ParserError among them: no line can be read
         table = pd.DataFrame(columns=columns)
     for column in ("times", "values"):
         numbers = pd.to_numeric(table[column], errors="coerce")
