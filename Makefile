@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run synth deploy test lint types unit integration lock clean site-demo cohort
+.PHONY: setup run synth deploy test lint types unit integration proof lock clean site-demo cohort
 
 setup: .venv/.installed node_modules/.installed  ## everything a fresh machine needs
 
@@ -48,12 +48,15 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup
-	$(BIN)/pytest -n 2 -m "not integration and not browser"
+	$(BIN)/pytest -n 2 -m "not integration and not browser and not proof"
 
 integration: setup .venv/.browser
 	$(BIN)/pytest -m "integration or browser"
 
 test: lint types unit integration  ## what CI runs
+
+proof: setup  ## kills at any moment, whole imports, the cohort's chain: half an hour
+	$(BIN)/pytest -m proof
 
 COHORT ?= ../shared/data/training_cohort
 

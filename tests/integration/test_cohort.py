@@ -18,7 +18,7 @@ from lab.rig.cohort import plan, write
 from shared.science.training_features import FEATURES, as_table, subject_features
 from tests.integration.conftest import Cloud
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 
 
 def read(url: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 from infra.local.seed import LABS, connect, subjects
 from lab.client import Refused
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 
 LAB = LABS[0]
 SUBJECT = subjects(LAB)[0]

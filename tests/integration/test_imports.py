@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 
 SESSION = "importlab/Subjects/IM_001/2020-06-20/001"
 DATASET = str(uuid.uuid4())

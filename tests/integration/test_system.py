@@ -22,7 +22,7 @@ from infra.local.home import Home, Ports
 from infra.local.seed import LABS, connect, subjects, usernames
 from tests.integration.conftest import Cloud
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 
