@@ -225,22 +225,47 @@ def test_threads_are_used_where_processes_cannot_be(
     assert target.read_bytes() == path.read_bytes()
 
 
-def test_a_dead_worker_is_told_and_leaves_nothing(
-    tmp_path: Path, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parent, encode = os.getpid(), writer.chunk.encode
+# In a process of its own: workers are forked only where no other thread runs, and the threads of
+# another test may still be ending here.
+DYING_WORKER = """
+import os, signal, sys
+import numpy as np
+from shared import codec
+from shared.codec import writer
 
-    def dying(*arguments: object) -> object:
-        if os.getpid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return encode(*arguments)
+parent, encode = os.getpid(), writer.chunk.encode
 
-    monkeypatch.setattr(writer.chunk, "encode", dying)
-    with pytest.raises(codec.CodecError, match="worker process died"):
-        codec.compress(
-            samples, tmp_path / "x.ebin", sample_rate=RATE, chunk_length=1000, workers=2
-        )
-    assert list(tmp_path.iterdir()) == []
+
+def dying(*arguments):
+    if os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return encode(*arguments)
+
+
+writer.chunk.encode = dying
+try:
+    codec.compress(
+        np.load(sys.argv[1]), sys.argv[2], sample_rate=1000, chunk_length=1000, workers=2
+    )
+except codec.CodecError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_a_dead_worker_is_told_and_leaves_nothing(tmp_path: Path, samples: np.ndarray) -> None:
+    source, target = tmp_path / "source.npy", tmp_path / "x.ebin"
+    np.save(source, samples)
+    run = subprocess.run(
+        [sys.executable, "-c", DYING_WORKER, source, target],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (run.returncode, run.stderr.strip()) == (
+        1,
+        "a worker process died; nothing was written",
+    )
+    assert list(tmp_path.iterdir()) == [source]
 
 
 @pytest.mark.parametrize("suffix", [".bin", ".npy"])
