@@ -18,7 +18,6 @@ Keys::
 from __future__ import annotations
 
 import hashlib
-import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -154,6 +153,11 @@ def split_path(path: str) -> tuple[str, str | None, str]:
     return folder, None, name
 
 
+def dashed(digits: str) -> str:
+    """Return 32 hexadecimal digits as a UUID is written."""
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
 def uuid4_from(prefix: str, *parts: str) -> str:
     """Return a UUID of version 4's shape made from other things, always the same.
 
@@ -165,8 +169,9 @@ def uuid4_from(prefix: str, *parts: str) -> str:
     *parts : str
         What it identifies.
     """
-    digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
-    return str(uuid.UUID(hex=(prefix + digest)[:32], version=4))
+    digits = (prefix + hashlib.sha256("\x1f".join(parts).encode()).hexdigest())[:32]
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return dashed(f"{digits[:12]}4{digits[13:16]}{variant}{digits[17:]}")
 
 
 class Dataset(Record, discriminator="Dataset"):
@@ -252,7 +257,7 @@ class Dataset(Record, discriminator="Dataset"):
     @property
     def uuid(self) -> str:
         """The id with its dashes."""
-        return str(uuid.UUID(hex=self.id))
+        return dashed(self.id)
 
     @property
     def path(self) -> str:

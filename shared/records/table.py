@@ -7,15 +7,20 @@ attributes that an item leaves empty keep it out of that index (sparse indexes).
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, Self
 
-from pynamodb.attributes import DiscriminatorAttribute, UnicodeAttribute
+from botocore.parsers import JSONParser, ResponseParserFactory
+from pynamodb.attributes import Attribute, DiscriminatorAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
+from pynamodb.connection.table import TableConnection
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
 
@@ -86,6 +91,43 @@ class ByLab(GlobalSecondaryIndex):
     g2sk = UnicodeAttribute(range_key=True)
 
 
+def _decode(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON object of an answer with its binary value (``{"B": text}``) as bytes."""
+    text = value.get("B")
+    if type(text) is str and len(value) == 1:
+        return {"B": base64.b64decode(text)}
+    return value
+
+
+class _ItemParser(JSONParser):
+    """Reads DynamoDB's answers, which are what callers want but for binary values.
+
+    botocore walks every answer along the service's model; for a query of thirty items that takes
+    longer than the database does.
+    """
+
+    def parse(self, response: dict[str, Any], shape: Any) -> dict[str, Any]:
+        """Return the answer with its metadata; errors are read by botocore."""
+        if response["status_code"] >= 300:
+            return dict(super().parse(response, shape))
+        parsed: dict[str, Any] = json.loads(response["body"] or b"{}", object_hook=_decode)
+        headers = {name.lower(): value for name, value in response["headers"].items()}
+        parsed["ResponseMetadata"] = {
+            "RequestId": headers.get("x-amzn-requestid", ""),
+            "HTTPStatusCode": response["status_code"],
+            "HTTPHeaders": headers,
+        }
+        return parsed
+
+
+class _Parsers(ResponseParserFactory):
+    """Gives `_ItemParser` for DynamoDB's protocol; others (of credentials, say) as they were."""
+
+    def create_parser(self, protocol_name: str) -> Any:
+        """Return a parser of answers in a protocol."""
+        return _ItemParser() if protocol_name == "json" else super().create_parser(protocol_name)
+
+
 class Record(Model):
     """Base of every stored item; subclasses add attributes and name themselves with ``cls``.
 
@@ -106,6 +148,52 @@ class Record(Model):
     g2sk = UnicodeAttribute(null=True)
     gsi1 = ByParent()
     gsi2 = ByLab()
+
+    @classmethod
+    def _get_connection(cls) -> TableConnection:
+        """Return the one connection that all kinds of item share."""
+        if cls is not Record:
+            return Record._get_connection()
+        made = cls._connection
+        table: TableConnection = super()._get_connection()
+        if table is not made:
+            table.connection.session.register_component("response_parser_factory", _Parsers())
+        return table
+
+    @classmethod
+    def from_raw_data(cls, data: dict[str, Any]) -> Self:
+        """Return an item as read; a third of the time that PynamoDB's way takes.
+
+        Raises
+        ------
+        ValueError
+            If the item is of another kind.
+        """
+        stored = data.get("_k")
+        model = _KIND.deserialize(stored["S"]) if stored else cls
+        if not issubclass(model, cls):
+            raise ValueError(f"A {model.__name__} is no {cls.__name__}.")
+        attributes, defaults = _plan(model)
+        item: Self = model.__new__(model)
+        values = item.attribute_values = {
+            name: value() if callable(value) else value for name, value in defaults
+        }
+        for stored_name, name, attribute in attributes:
+            value = data.get(stored_name)
+            if value and "NULL" not in value:
+                values[name] = attribute.deserialize(attribute.get_value(value))
+        return item
+
+
+_KIND: DiscriminatorAttribute = Record.get_attributes()["kind"]
+
+
+@lru_cache
+def _plan(model: type[Record]) -> tuple[list[tuple[str, str, Attribute[Any]]], list[Any]]:
+    """Return how to read a model's items: (stored name, name, attribute), (name, default)."""
+    known = model.get_attributes().items()
+    attributes = [(each.attr_name, name, each) for name, each in known]
+    return attributes, [(name, each.default) for name, each in known if each.default is not None]
 
 
 def connection() -> Connection:

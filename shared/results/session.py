@@ -49,11 +49,8 @@ def contents(sessions: Sequence[tuple[Session, Columns]]) -> list[dict[str, Any]
 
 def columns_of(trials: pd.DataFrame) -> Columns:
     """Return a table's numeric columns as arrays of float by their names."""
-    return {
-        str(name): np.asarray(values, float)
-        for name, values in trials.items()
-        if values.dtype.kind in "biuf"
-    }
+    numeric = trials.select_dtypes(["number", "bool"])
+    return dict(zip(map(str, numeric.columns), numeric.to_numpy(float).T.copy(), strict=True))
 
 
 def _summary(trials: Columns, plot: dict[str, Any]) -> dict[str, Any]:

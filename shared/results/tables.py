@@ -52,7 +52,10 @@ def pack(
         table = table.append_column(name, values)
     metadata = {**(table.schema.metadata or {}), _PRINTS: json.dumps(dict(prints)).encode()}
     out = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(metadata), out, compression="zstd")
+    # Times hardly repeat: a dictionary of them would only be thrown away again.
+    coded = [column.name for column in table.schema if not pa.types.is_floating(column.type)]
+    table = table.replace_schema_metadata(metadata)
+    pq.write_table(table, out, compression="zstd", use_dictionary=coded)
     return out.getvalue()
 
 

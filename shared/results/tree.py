@@ -8,8 +8,10 @@ public unless ``session.json`` says otherwise.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from datetime import date
+from glob import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -28,9 +30,16 @@ class Tree:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
-    def _folders(self, subject: str = "*") -> list[Path]:
-        found = self.folder.glob(f"**/Subjects/{subject}/????-??-??/[0-9][0-9][0-9]")
-        return sorted(path for path in found if path.is_dir())
+    def _folders(self, subject: str | None = None) -> list[Path]:
+        """Return the folders of all sessions, or of one subject's."""
+        name = "*" if subject is None else escape(subject)
+        found: list[Path] = []
+        for folder, names, _ in os.walk(self.folder):
+            if "Subjects" in names:
+                subjects = Path(folder, "Subjects")
+                found += subjects.glob(f"{name}/????-??-??/[0-9][0-9][0-9]/")
+                names.remove("Subjects")  # sessions hold no labs: no need to look into them
+        return sorted(found)
 
     def subjects(self) -> Iterable[str]:
         """Return the nicknames of all subjects with sessions."""

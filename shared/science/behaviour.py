@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaincinv
 
 from shared.science.psychometric import (
     Counts,
@@ -32,7 +33,6 @@ BLOCKS = (0.2, 0.5, 0.8)
 """Probabilities of a stimulus on the left in the biased task."""
 
 _CURVE_AT = np.linspace(-100, 100, 101)
-_RESAMPLES = 1000
 
 
 def column(trials: Trials, name: str) -> Floats:
@@ -104,16 +104,13 @@ def median(values: Floats) -> float:
 
 
 def median_interval(
-    samples: Sequence[Floats],
-    alpha: float = 0.32,
-    seed: int = 0,
-    n_resamples: int = _RESAMPLES,
+    samples: Sequence[Floats], alpha: float = 0.32
 ) -> tuple[Floats, Floats, Floats]:
     """Return medians and their bootstrap percentile intervals, many samples at once.
 
-    The median of a resample is a function of the middle order statistics of uniform draws, whose
-    law is known (beta). Drawing those gives exactly the bootstrap distribution at two draws per
-    resample whatever the number of trials.
+    No resample is drawn: a resample's middle value is an order statistic of uniform draws, whose
+    law is known (beta), so its percentiles are too. Of an even number of values the percentiles
+    of the two middle ones are averaged, as if both were low or high together.
 
     Parameters
     ----------
@@ -121,9 +118,6 @@ def median_interval(
         Values in any unit; non-finite ones are left out.
     alpha : float
         Significance level; 0.32 (one standard error) is that of the IBL reaction-time plots.
-    seed : int
-        Of the resampling.
-    n_resamples : int
 
     Returns
     -------
@@ -136,24 +130,17 @@ def median_interval(
     some = np.flatnonzero(n)
     if some.size == 0:
         return out[0], out[1], out[2]
-    values, n = np.concatenate(ordered), n[some][:, None]
-    start = np.cumsum(n, axis=0) - n
-    lower = (n + 1) // 2  # rank of the (lower) middle value
-    rng = np.random.default_rng(seed)
-    u = rng.beta(lower, n + 1 - lower, (some.size, n_resamples))
-    # Given one order statistic, the next one is the least of the remaining draws above it.
-    above = u + (1 - u) * (1 - rng.random(u.shape) ** (1 / np.maximum(n - lower, 1)))
-    v = np.where(n % 2 == 0, above, u)
-    drawn = [values[start + np.minimum((w * n).astype(int), n - 1)] for w in (u, v)]
-    medians = np.sort((drawn[0] + drawn[1]) / 2, axis=1)
-    last = n_resamples - 1
-    out[0, some] = (values[start + lower - 1] + values[start + n // 2])[:, 0] / 2
-    out[1, some] = medians[:, round(alpha / 2 * last)]
-    out[2, some] = medians[:, round((1 - alpha / 2) * last)]
+    values, n = np.concatenate(ordered), n[some]
+    start = np.cumsum(n) - n
+    middle = np.array([(n + 1) // 2, n // 2 + 1])  # ranks of the lower and upper middle value
+    out[0, some] = values[start + middle - 1].mean(axis=0)
+    for row, share in ((1, alpha / 2), (2, 1 - alpha / 2)):
+        drawn = betaincinv(middle, n + 1 - middle, share)
+        out[row, some] = values[start + np.minimum((drawn * n).astype(int), n - 1)].mean(axis=0)
     return out[0], out[1], out[2]
 
 
-def chronometric(trials: Trials, block: float | None = None, seed: int = 0) -> dict[str, Any]:
+def chronometric(trials: Trials, block: float | None = None) -> dict[str, Any]:
     """Return the median reaction time per signed contrast with a 68 % bootstrap interval.
 
     Parameters
@@ -161,8 +148,6 @@ def chronometric(trials: Trials, block: float | None = None, seed: int = 0) -> d
     trials : mapping of columns
     block : float, optional
         Only trials of this probability of a left stimulus.
-    seed : int
-        Of the bootstrap.
 
     Returns
     -------
@@ -173,7 +158,7 @@ def chronometric(trials: Trials, block: float | None = None, seed: int = 0) -> d
     contrast, times = contrasts(trials)[keep], reaction_times(trials)[keep]
     levels = np.unique(contrast)
     samples = [times[contrast == level] for level in levels]
-    middle, low, high = median_interval(samples, seed=seed)
+    middle, low, high = median_interval(samples)
     return {
         "contrasts": plain(levels),
         "median": plain(middle),
@@ -219,7 +204,7 @@ def session_plots(sessions: Iterable[tuple[Trials, str]], seed: int = 0) -> list
     sessions : iterable of (trials, protocol)
         Protocol 'training', 'biased' or 'ephys'.
     seed : int
-        Of fits and bootstrap.
+        Of the fits.
 
     Returns
     -------
@@ -236,7 +221,7 @@ def session_plots(sessions: Iterable[tuple[Trials, str]], seed: int = 0) -> list
         for block in blocks
     ]
     fits = iter(zip(counts, fit_many(counts, "plot", seed), strict=True))
-    return [_session_plots(trials, blocks, fits, seed) for trials, blocks in todo]
+    return [_session_plots(trials, blocks, fits) for trials, blocks in todo]
 
 
 def counts_of(trials: Trials, keep: NDArray[np.bool_] | None = None) -> Counts:
@@ -304,9 +289,7 @@ def number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _session_plots(
-    trials: Trials, blocks: list[float | None], fits: Any, seed: int
-) -> dict[str, Any]:
+def _session_plots(trials: Trials, blocks: list[float | None], fits: Any) -> dict[str, Any]:
     drawn = []
     bias: dict[float, float] = {}
     for block in blocks:
@@ -316,7 +299,7 @@ def _session_plots(
             {
                 "probability_left": 0.5 if block is None else block,
                 "psychometric": psychometric_plot(counts, found),
-                "chronometric": chronometric(trials, block, seed),
+                "chronometric": chronometric(trials, block),
             }
         )
     return {

@@ -30,6 +30,9 @@ _MIN_THRESHOLD = 1e-6
 _EPS = np.finfo(float).eps
 _CHUNK = 512
 _ITERATIONS = 150
+_NOTHING = 1e-10  # of log-likelihood: a step that promises less ends the search
+_SIFTED = (3, 5, 7, 10, 15, 20, 30)  # iterations before which searches that have met are joined
+_CELLS = 400  # per side of the box, for telling whether they have
 _REFINED = 9
 
 _GRID_THRESHOLDS = np.array([1.0, 3.0, 7.0, 13.0, 22.0, 40.0, 75.0])
@@ -142,8 +145,8 @@ def signed_contrast(contrast_left: ArrayLike, contrast_right: ArrayLike) -> Floa
     array of float, shape (n_trials,)
         Percent, negative on the left.
     """
-    left = np.nan_to_num(np.asarray(contrast_left, float))
-    right = np.nan_to_num(np.asarray(contrast_right, float))
+    left, right = np.asarray(contrast_left, float), np.asarray(contrast_right, float)
+    left, right = np.where(np.isnan(left), 0, left), np.where(np.isnan(right), 0, right)
     return (right - left) * 100 + 0.0  # adding 0 turns −0 into 0
 
 
@@ -276,28 +279,11 @@ def _fit_chunk(many: Sequence[Counts], use: Use, seed: int) -> list[Psychometric
     start, low, high = (np.array([s[part] for s in settings]) for part in range(3))
     low[:, 1] = np.maximum(low[:, 1], _MIN_THRESHOLD)
     random = np.random.default_rng(seed).random((settings[0][3] - 1, 4))
+    drawn = low[:, None] + random * (high - low)[:, None]
     starts = np.concatenate(
-        [
-            start[:, None],
-            low[:, None] + random * (high - low)[:, None],
-            _grid_starts(x, right, wrong, low, high),
-        ],
-        axis=1,
+        [start[:, None], drawn, _grid_starts(x, right, wrong, low, high)], axis=1
     )
-    n, s = starts.shape[:2]
-
-    def repeat(a: Floats) -> Floats:
-        return np.repeat(a, s, axis=0)
-
-    theta, nll = _refine(
-        starts.reshape(n * s, 4),
-        repeat(x),
-        repeat(right),
-        repeat(wrong),
-        repeat(low),
-        repeat(high),
-    )
-    theta, nll = theta.reshape(n, s, 4), nll.reshape(n, s)
+    theta, nll = _refine(starts, x, right, wrong, low, high)
     # A later start must win by more than rounding: flat likelihoods keep the conventional start.
     best = np.argmax(nll <= nll.min(axis=1, keepdims=True) + 1e-9, axis=1)
     total = (right + wrong).sum(axis=1)
@@ -385,33 +371,48 @@ def _is_valley(grid: Floats) -> NDArray[np.bool_]:
 
 
 def _refine(
-    theta: Floats, x: Floats, right: Floats, wrong: Floats, low: Floats, high: Floats
+    starts: Floats, x: Floats, right: Floats, wrong: Floats, low: Floats, high: Floats
 ) -> tuple[Floats, Floats]:
-    """Minimise the negative log-likelihood within the box from every start.
+    """Minimise each curve's negative log-likelihood within its box from every start.
 
     Fisher scoring with Levenberg-Marquardt damping; a parameter at its bound that wants to leave
-    is held there for the step. Starts that no longer move are dropped from the batch.
+    is held there for the step. Searches that no longer move, or whose step promises next to
+    nothing, end; so do those that have come to where another search of the curve is.
+
+    Parameters
+    ----------
+    starts : array, shape (n_curves, n_starts, 4)
+    x, right, wrong : arrays, shape (n_curves, n_contrasts)
+    low, high : arrays, shape (n_curves, 4)
+
+    Returns
+    -------
+    theta : array, shape (n_curves, n_starts, 4)
+    nll : array, shape (n_curves, n_starts)
     """
-    theta = np.clip(theta, low, high)
-    nll = np.empty(len(theta))
+    shape = starts.shape[:2]
+    theta = np.clip(starts, low[:, None], high[:, None]).reshape(-1, 4)
     live = np.arange(len(theta))
+    of = np.repeat(np.arange(shape[0]), shape[1])  # the curve of each search
     damping = np.full(len(theta), 1e-2)
-    value, gradient, information = _derivatives(theta, x, right, wrong)
-    nll[:] = value
     still = np.zeros(len(theta), int)
-    for _ in range(_ITERATIONS):
-        here, lo, hi = theta[live], low[live], high[live]
-        held = ((here <= lo) & (gradient > 0)) | ((here >= hi) & (gradient < 0))
-        free = ~held
+    at = of
+    nll, gradient, information = _derivatives(theta, x[at], right[at], wrong[at])
+    for iteration in range(_ITERATIONS):
+        if iteration in _SIFTED:
+            kept = _apart(theta[live], low[at], high[at], at)
+            live, gradient, information = live[kept], gradient[kept], information[kept]
+        at = of[live]
+        here, lo, hi = theta[live], low[at], high[at]
+        free = ~(((here <= lo) & (gradient > 0)) | ((here >= hi) & (gradient < 0)))
         matrix = information * (free[:, :, None] & free[:, None, :])
         diagonal = np.einsum("nii->ni", information)
         scale = np.maximum(diagonal, 1e-9 * diagonal.max(axis=1, keepdims=True) + 1e-12)
         matrix[:, range(4), range(4)] += np.where(free, damping[live][:, None] * scale, 1.0)
         step = np.linalg.solve(matrix, (-gradient * free)[:, :, None])[:, :, 0]
         trial = np.clip(here + step, lo, hi)
-        new_value, new_gradient, new_information = _derivatives(
-            trial, x[live], right[live], wrong[live]
-        )
+        promised = -(gradient * (trial - here)).sum(axis=1)
+        new_value, new_gradient, new_information = _derivatives(trial, x[at], right[at], wrong[at])
         better = new_value < nll[live]
         gained = np.where(better, nll[live] - new_value, 0.0)
         accepted = live[better]
@@ -419,15 +420,25 @@ def _refine(
         nll[accepted] = new_value[better]
         gradient = np.where(better[:, None], new_gradient, gradient)
         information = np.where(better[:, None, None], new_information, information)
+        still[live] = np.where(gained > 1e-10, 0, still[live] + 1)
+        ended = (promised < _NOTHING) & (damping[live] <= 1)
         damping[live] = np.clip(
             np.where(better, damping[live] * 0.2, damping[live] * 6), 1e-9, 1e12
         )
-        still[live] = np.where(gained > 1e-10, 0, still[live] + 1)
-        going = (still[live] < 8) & (damping[live] < 1e10)
+        going = ~ended & (still[live] < 8) & (damping[live] < 1e10)
         if not going.any():
             break
         live, gradient, information = live[going], gradient[going], information[going]
-    return theta, nll
+        at = of[live]
+    return theta.reshape(*shape, 4), nll.reshape(shape)
+
+
+def _apart(theta: Floats, low: Floats, high: Floats, curve: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return which searches to go on with: of those of one curve in one small cell, the first."""
+    side = np.where(high > low, high - low, 1)
+    cell = np.round((theta - low) / side * _CELLS)
+    _, first = np.unique(np.column_stack([curve, cell]), axis=0, return_index=True)
+    return np.sort(first)
 
 
 def _derivatives(
@@ -445,5 +456,5 @@ def _derivatives(
     jacobian = np.stack([-slope, -slope * z, 1 - rise, -rise], axis=1)
     gradient = -np.einsum("nik,nk->ni", jacobian, right / p - wrong / q)
     weight = (right + wrong) / (p * q)
-    information = np.einsum("nik,nk,njk->nij", jacobian, weight, jacobian)
+    information = (jacobian * weight[:, None]) @ jacobian.transpose(0, 2, 1)
     return value, gradient, information
