@@ -20,7 +20,8 @@ from typing import Any
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
 
 from functions.api.errors import ApiError, Invalid, not_signed_in
-from shared.records import search
+from shared.records import documents, search, times
+from shared.records.errors import NotFound
 from shared.records.table import Record
 
 TOKEN_LIFE = 30 * 24 * 3600
@@ -159,13 +160,33 @@ def issue(username: str, life: float = TOKEN_LIFE) -> str:
 
 def revoke(token: str) -> None:
     """Make a token invalid at once."""
-    Token(pk=_token_key(token), sk="A").delete()
+    try:
+        item = Token.get(_token_key(token), "A", consistent_read=True)
+    except Token.DoesNotExist:
+        return
+    item.delete()
+    _recheck_tokens(item.username)
 
 
 def revoke_all(username: str) -> None:
     """Make all tokens of a user invalid at once."""
     for item in list(Record.gsi1.query(f"TOKENS#{username}")):
         item.delete()
+    _recheck_tokens(username)
+
+
+def _recheck_tokens(username: str) -> None:
+    """Change a user's record, so that processes that know the user's tokens read them again."""
+    try:
+        documents.update(
+            "user",
+            username,
+            lambda body: {**body, "revoked_at": times.now().isoformat()},
+            who=username,
+            action="revoke tokens",
+        )
+    except NotFound:
+        return
 
 
 def caller(request: Any) -> Caller:
@@ -216,14 +237,40 @@ def _identify(request: Any) -> Caller:
     token = token_of(request)
     if not token:
         return ANONYMOUS
-    try:
-        item = Token.get(_token_key(token), "A", consistent_read=True)
-    except Token.DoesNotExist:
-        raise ApiError(403, "Invalid token.") from None
-    user = _user(item.username)
-    if item.expires < time.time() or user is None:
+    user = _user_of_token(_token_key(token))
+    if user is None:
         raise ApiError(403, "Invalid token.")
     return as_caller(user)
+
+
+_known: dict[str, tuple[str, float, int]] = {}
+"""Tokens that this process has read: by key, the user's name, the expiry and the version that
+the user's record had before the token was read. A revocation changes that record."""
+
+KNOWN = 10_000
+"""Tokens that a process remembers at most."""
+
+
+def _user_of_token(key: str) -> dict[str, Any] | None:
+    """Return the user of a token; None if it is unknown, revoked or expired."""
+    if key in _known:
+        username, expires, version = _known[key]
+        user = _user(username)
+        if user and user["_version"] == version:
+            return user if expires >= time.time() else None
+        del _known[key]
+    search.table("user")  # is caught up before the token is read, so that none slips through
+    try:
+        item = Token.get(key, "A", consistent_read=True)
+    except Token.DoesNotExist:
+        return None
+    user = _user(item.username)
+    if user is None or item.expires < time.time():
+        return None
+    if len(_known) >= KNOWN:
+        _known.clear()
+    _known[key] = item.username, float(item.expires), user["_version"]
+    return user
 
 
 def as_caller(user: dict[str, Any]) -> Caller:

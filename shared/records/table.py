@@ -11,7 +11,7 @@ import base64
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -106,7 +106,7 @@ class _ItemParser(JSONParser):
     longer than the database does.
     """
 
-    def parse(self, response: dict[str, Any], shape: Any) -> dict[str, Any]:
+    def parse(self, response: Mapping[str, Any], shape: Any) -> dict[str, Any]:
         """Return the answer with its metadata; errors are read by botocore."""
         if response["status_code"] >= 300:
             return dict(super().parse(response, shape))
@@ -158,6 +158,7 @@ class Record(Model):
         table: TableConnection = super()._get_connection()
         if table is not made:
             table.connection.session.register_component("response_parser_factory", _Parsers())
+            table.connection.client  # noqa: B018 - made now, by this thread's session
         return table
 
     @classmethod
@@ -185,7 +186,7 @@ class Record(Model):
         return item
 
 
-_KIND: DiscriminatorAttribute = Record.get_attributes()["kind"]
+_KIND = Record.get_attributes()["kind"]
 
 
 @lru_cache

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import logging
+import time
 
 import pytest
 
 from functions.api import auth
-from shared.records.table import Record
+from shared.records.table import Record, metered
 from tests.api.conftest import PASSWORD, Answer, Api
 
 USER = "fimbrialab_member"
@@ -37,6 +38,32 @@ def test_a_token_can_be_revoked_at_once(api: Api) -> None:
     headers = {"Authorization": f"Token {token}"}
     assert me(api, token) == 200
     assert api("DELETE", "/auth-token", user=None, headers=headers).status == 204
+    assert me(api, token) == 403
+
+
+def test_a_known_token_is_not_read_again_until_its_user_changes(api: Api) -> None:
+    token, other = auth.issue(USER), auth.issue(USER)
+
+    def reads() -> float:
+        with metered() as cost:
+            assert me(api, token) == 200
+        return cost.by_operation.get("GetItem", 0)
+
+    assert reads() > 0
+    assert reads() == 0
+    # What another process revokes is seen through the change feed
+    auth.revoke(other)
+    assert reads() > 0
+    assert me(api, other) == 403
+    auth.revoke("f" * 40)  # no token at all: nothing happens
+    assert reads() == 0
+
+
+def test_a_known_token_expires(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = auth.issue(USER, life=60)
+    assert me(api, token) == 200
+    now = time.time()
+    monkeypatch.setattr(auth.time, "time", lambda: now + 61)
     assert me(api, token) == 403
 
 
