@@ -32,7 +32,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         answer = process_partial_response(
             event=event,
             record_handler=message,
-            processor=BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False),
+            processor=BatchProcessor(
+                EventType.SQS, raise_on_entire_batch_failure=False, logger=logger
+            ),
             context=context,
         )
         return dict(answer)

@@ -22,7 +22,7 @@ from functions.dispatch.sweep import sweep
 from shared.records.errors import NotFound
 
 logger = Logger()
-processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)
 
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:

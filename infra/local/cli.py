@@ -71,6 +71,7 @@ def up(
     # Not at the top: the commands that need no cloud shall not import its libraries.
     from infra.local.cloud import CloudError
     from infra.local.demo import DemoError, Workers, describe, process
+    from infra.local.logs import NewErrors
     from infra.local.system import System
     from lab.client import ClientError
 
@@ -78,10 +79,12 @@ def up(
     signal.signal(signal.SIGTERM, _interrupt)
     ports = Ports(api_port, site_port, gateway_port, dynamodb_port)
     system = System(Home(home, ports))
+    errors = NewErrors(system.home.logs)
     try:
         system.start(lambda message: console.print(f"[dim]· {message}[/dim]", soft_wrap=True))
     except CloudError as error:
         console.print(f"[red]cannot start:[/red] {escape(str(error))}", soft_wrap=True)
+        errors.tell(console)
         sys.exit(3)
     except KeyboardInterrupt:
         console.print("stopped")
@@ -96,11 +99,13 @@ def up(
             except (DemoError, ClientError, CloudError) as error:
                 failed = True
                 console.print(f"[red]failed:[/red] {escape(str(error))}", soft_wrap=True)
+        errors.tell(console)
         if not once:
             describe(system.home, console)
             while True:
                 system.cloud.check()
                 workers.check()
+                errors.tell(console)
                 time.sleep(1)
     except KeyboardInterrupt:
         console.print("stopping")
@@ -110,6 +115,7 @@ def up(
     finally:
         workers.stop()
         system.stop()
+        errors.tell(console)
     console.print(f"stopped; everything is kept in {system.home.path}", soft_wrap=True)
     sys.exit(1 if failed else 0)
 

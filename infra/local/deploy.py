@@ -9,6 +9,7 @@ import io
 import json
 import time
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -50,7 +51,12 @@ def _client(service: str, endpoint: str, key: str, secret: str) -> BaseClient:
     )
 
 
-def deploy(cloud: EmbeddedCloud, labs: tuple[str, ...], stack: str = "fornix") -> dict[str, str]:
+def deploy(
+    cloud: EmbeddedCloud,
+    labs: tuple[str, ...],
+    stack: str = "fornix",
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, str]:
     """Bring the embedded cloud to what the code says; unchanged, it takes a moment.
 
     Parameters
@@ -61,6 +67,8 @@ def deploy(cloud: EmbeddedCloud, labs: tuple[str, ...], stack: str = "fornix") -
         Labs that get a queue and a role.
     stack
         The stack's name.
+    progress
+        Told each step that takes a while.
 
     Returns
     -------
@@ -73,7 +81,7 @@ def deploy(cloud: EmbeddedCloud, labs: tuple[str, ...], stack: str = "fornix") -
         If the stack cannot be created or updated, with the resource and the reason.
     """
     home = cloud.home
-    body = template(labs)
+    body = template(labs, progress)
     archive = code_archive()
     parameters = {
         "CodeBucket": ASSETS,
@@ -86,6 +94,7 @@ def deploy(cloud: EmbeddedCloud, labs: tuple[str, ...], stack: str = "fornix") -
     if known.get("fingerprint") == wanted and _status(home, stack) in COMPLETE:
         return {key: value for key, value in known.items() if key != "fingerprint"}
 
+    progress(f"deploying {len(body['Resources'])} resources")
     cloud.control("hold")
     try:
         encoded = json.dumps(body).encode()

@@ -1,7 +1,7 @@
 """The embedded cloud's inside: every call into ministack's private parts is in this module.
 
 ministack offers S3, SQS, Lambda, API Gateway, EventBridge, CloudFormation, IAM and CloudFront as
-one ASGI application. Five things are changed here, each with a conformance test
+one ASGI application. Six things are changed here, each with a conformance test
 (``tests/integration/test_ministack.py``) that fails when an upgrade breaks the assumption:
 
 - its state is written to disk while it runs, not only when it stops, so that ``kill -9`` loses at
@@ -9,6 +9,7 @@ one ASGI application. Five things are changed here, each with a conformance test
 - its DynamoDB requests go, after ministack has checked signature and permissions, to dynoxide;
 - requests with the root key have their signatures checked like all others;
 - its unauthenticated housekeeping addresses are closed;
+- what functions write is kept in files, and what fails is told there;
 - the API and the site get addresses of their own, without the emulator's path or host.
 """
 
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+
+from infra.local.logs import FunctionLogs
 
 VERSION = "1.5.33"
 """The version whose private parts are known here; ``pyproject.toml`` pins the same."""
@@ -97,9 +100,11 @@ class Cloud:
     ----------
     dynamodb
         Address of dynoxide, or None to use ministack's own DynamoDB.
+    logs
+        Folder of the functions' logs.
     """
 
-    def __init__(self, dynamodb: str | None) -> None:
+    def __init__(self, dynamodb: str | None, logs: Path) -> None:
         found = importlib.metadata.version("ministack")
         if found != VERSION:
             raise RuntimeError(
@@ -116,6 +121,7 @@ class Cloud:
         worker = importlib.import_module("ministack.core.lambda_runtime").Worker
         # A function that logs nothing is waited for: 50 ms in vain after each of its answers.
         worker._drain_stderr_bounded.__defaults__ = (0.005, 0.002, 0.250)
+        _keep_logs(worker, FunctionLogs(logs))
         self._unsaved = 0
         self._held = False
         self._saver: asyncio.Task[None] | None = None
@@ -136,7 +142,7 @@ class Cloud:
             if _is_housekeeping(scope) or _lists_buckets_unsigned(scope):
                 await answer(send, 403, b'{"message": "closed in the embedded cloud"}')
                 return
-        await self._app.app(scope, receive, send)
+        await self._app.app(scope, receive, _telling(scope, send))
         if self._may_change(scope):
             # Two saves: what the request set off, a queue's delivery say, ends after its answer.
             self._unsaved = 2
@@ -181,6 +187,60 @@ class Cloud:
             await answer(send, 404, b"{}")
             return
         await answer(send, 200, b"{}")
+
+
+def _keep_logs(worker: Any, logs: FunctionLogs) -> None:
+    """Write what functions log, and how their invocations end, to files as well."""
+    service: Any = importlib.import_module("ministack.services.lambda_svc")
+    emit = service._emit_lambda_logs
+
+    def read_stderr(self: Any) -> None:
+        with contextlib.suppress(ValueError):  # the pipe is closed when the process is dropped
+            for line in self._proc.stderr:
+                text = line.rstrip("\n")
+                logs.line(self.func_name, text)
+                self._stderr_queue.put(text)
+
+    def emit_lambda_logs(
+        func: dict[str, Any],
+        request_id: str,
+        log_text: str,
+        error: bool,
+        duration_ms: int,
+        **more: Any,
+    ) -> None:
+        name = (func.get("config") or func).get("FunctionName", "unknown")
+        logs.end(name, request_id, duration_ms, log_text if error else None)
+        emit(func, request_id, log_text, error, duration_ms, **more)
+
+    worker._read_stderr = read_stderr
+    service._emit_lambda_logs = emit_lambda_logs
+
+
+def _telling(scope: Scope, send: Send) -> Send:
+    """Return a ``send`` that logs answers by which the server says that it failed.
+
+    503 is none of them: it asks the caller to come again.
+    """
+    status = 0
+
+    async def tell(message: MutableMapping[str, Any]) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+        elif status >= 500 and status != 503:
+            text = message.get("body", b"")[:500].decode(errors="replace")
+            log.error("%s %s answered %d: %s", scope["method"], _what(scope), status, text)
+            status = 0
+        await send(message)
+
+    return tell
+
+
+def _what(scope: Scope) -> str:
+    """Return what a request is for: the operation, or else the path."""
+    target = next((v for k, v in scope["headers"] if k == b"x-amz-target"), b"")
+    return f"{scope['path']} {target.decode(errors='replace')}".strip()
 
 
 class Forward:

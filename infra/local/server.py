@@ -12,6 +12,7 @@ from hypercorn.config import Config
 from infra.local import ministack
 from infra.local.front import ApiFront, Deployed, SiteFront
 from infra.local.home import Home
+from infra.local.logs import keep_errors
 
 
 def _config(port: int) -> Config:
@@ -38,7 +39,8 @@ async def _run(home: Home, dynamodb: str | None) -> None:
 
     ports = home.ports
     ministack.configure(home.path / "cloud", ports.gateway, *home.root_credentials())
-    cloud = ministack.Cloud(dynamodb)
+    cloud = ministack.Cloud(dynamodb, home.logs)
+    keep_errors(home.logs)
     deployed = Deployed(home.deployed)
     await asyncio.gather(
         serve(cloud, _config(ports.gateway), shutdown_trigger=stop),  # type: ignore[arg-type]

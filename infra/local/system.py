@@ -17,6 +17,7 @@ from infra.local.ministack import REGION
 from infra.local.seed import ADMINISTRATOR, LABS, draw_passwords, seed
 from infra.settings import ROOT
 from infra.sources import code_hash
+from lab.client import ClientError
 
 AT_START = (("ingest", "reconcile"), ("dispatch", "sweep"), ("analysis", "snapshot"))
 """Scheduled events that are sent once at each start: they make good what a kill interrupted."""
@@ -58,8 +59,7 @@ class System:
         self.home.discard_unfinished()
         self.cloud.start()
         try:
-            tell("deploying (the first time takes half a minute)")
-            deploy(self.cloud, LABS)
+            deploy(self.cloud, LABS, progress=tell)
             tell("preparing the site and the lists of names")
             self._prepare()
             tell("seeding labs, users, subjects")
@@ -67,6 +67,9 @@ class System:
             tell("reconciling")
             self.reconcile()
             tell("ready")
+        except ClientError as error:
+            self.cloud.stop()
+            raise CloudError(f"{error}; the logs are in {self.home.logs}") from error
         except BaseException:
             self.cloud.stop()
             raise

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,17 @@ CACHE = ROOT / ".fornix" / "cache"
 """Shared by every state folder of a checkout."""
 
 
-def template(labs: tuple[str, ...]) -> dict[str, Any]:
+def template(
+    labs: tuple[str, ...], progress: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
     """Return the CloudFormation template for the embedded cloud.
 
     Parameters
     ----------
     labs
         Labs that get a queue and a role.
+    progress
+        Told when a synthesis is needed.
 
     Raises
     ------
@@ -35,6 +40,7 @@ def template(labs: tuple[str, ...]) -> dict[str, Any]:
     context = {"local": True, "labs": list(labs)}
     cached = CACHE / f"template-{_fingerprint(context)}.json"
     if not cached.exists():
+        progress("synthesizing the stack (the first time, and when infra/ has changed)")
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as out:
             synthesize(context, Path(out))
@@ -73,6 +79,8 @@ def synthesize(context: dict[str, Any], outdir: Path) -> str:
         cwd=ROOT,
         env=os.environ
         | {
+            # The CDK's own validation takes longer than all the rest; ``make synth`` has it.
+            "CDK_VALIDATION": "false" if context.get("local") else "true",
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         },

@@ -20,6 +20,7 @@ from shared.codec.predict import (
     Ints,
     SpaceModel,
     TimeModel,
+    lag_reach,
     predict_row,
     space_terms,
     sum_terms,
@@ -342,25 +343,28 @@ def decode(
     channels: int,
     dtype: np.dtype,
     scratch: bool = False,
+    window: tuple[int, int] | None = None,
 ) -> NDArray[Any]:
-    """Decode one chunk.
+    """Decode one chunk, or a window of it.
 
-    With `scratch`, the array returned is the thread's own and holds until the next call.
+    With `scratch`, the array returned is the thread's own and holds until the next call. With a
+    `window` of first sample and end, only the segments it touches are restored.
 
     Returns
     -------
-    array, shape (length, channels)
+    array, shape (length, channels), or (samples of the window, channels)
 
     Raises
     ------
     FormatError
         If the bytes contradict themselves. Memory stays within a small multiple of the chunk.
     """
+    start, stop = window or (0, length)
     if mode == RAW:
         if len(body) != length * channels * dtype.itemsize or meta:
             raise FormatError("a chunk stored as it is has the wrong size")
         stored = np.frombuffer(body, dtype.newbyteorder("<")).reshape(length, channels)
-        return stored.astype(dtype)
+        return stored[start:stop].astype(dtype)
     if mode != CODED:
         raise FormatError(f"unknown chunk mode {mode}")
     if not META.size <= meta_size <= meta_limit(channels, length):
@@ -397,13 +401,20 @@ def decode(
         raise FormatError("the chunk names a neighbour that does not exist")
     time = TimeModel(flags & 1, shift, bool(flags & 2), taps, segment, bool(flags & 8))
     space = SpaceModel(space_shift, counts, distances, lags, weights)
-    residual = WORKSPACE.array("residual", (channels, length), work)
-    _decode_rows(take, body, residual, space, part, group)
-    padded = -(-length // segment) * segment
-    shape = (padded, channels)
+    # Segments are restored whole; rows reach over their ends as far as lags carry errors inwards.
+    first = start // segment * segment
+    last = min(length, -(-stop // segment) * segment)
+    if (first, last) == (0, length) or group > 1:
+        low, high = 0, length
+    else:
+        margin = lag_reach(space)
+        low, high = max(0, first - margin) & ~7, min(length, last + margin)
+    residual = WORKSPACE.array("residual", (channels, high - low), work)
+    _decode_rows(take, body, residual, space, part, group, low, length)
+    shape = (-(-(last - first) // segment) * segment, channels)
     samples = WORKSPACE.array("samples", shape, work) if scratch else np.empty(shape, work)
-    time_restore(residual, time, samples)
-    samples = samples[:length]
+    time_restore(residual[:, first - low : last - low], time, samples)
+    samples = samples[start - first : stop - first]
     if len(baseline):
         np.add(samples, baseline, out=samples)
     return values.restore(samples, kind, base, table, dtype)
@@ -459,21 +470,26 @@ def _decode_rows(
     space: SpaceModel,
     part: int,
     group: int,
+    low: int,
+    length: int,
 ) -> None:
-    """Decode every frame, and add the prediction from the neighbours to each row."""
-    channels, length = residual.shape
+    """Decode rows from sample `low` on, and add the prediction from the neighbours to each.
+
+    `low` is a multiple of eight, and zero where rows share frames.
+    """
+    channels, span = residual.shape
     parts = -(-length // part) if part else 0
     classes = take.take(channels * parts, "u1").reshape(channels, parts)
     sizes = _frame_sizes(classes, channels, length, part, group)
     frames = FrameReader(take, body, sizes, channels, bool(part), residual.dtype)
-    scratch = WORKSPACE.array("scratch", (2, length), residual.dtype)
+    scratch = WORKSPACE.array("scratch", (2, span), residual.dtype)
     terms = space_terms(space, residual.dtype)
     for first in range(0, channels, group):
         rows = residual[first : first + group]
         if part:
-            _decode_by_class(frames, classes[first], rows[0])
+            _decode_by_class(frames, classes[first], rows[0], low)
         else:
-            frames.next(rows, frames.offsets[first : first + group])
+            frames.next(rows, frames.offsets[first : first + group], low)
         for channel in range(first, first + len(rows)):
             if terms[channel]:
                 total = sum_terms(residual, channel, terms[channel], space.shift, scratch)
@@ -500,23 +516,27 @@ def _frame_sizes(
     return sizes
 
 
-def _decode_by_class(frames: "FrameReader", classes: NDArray[np.uint8], row: Ints) -> None:
-    """Decode the frames of one row, and put its parts in order."""
-    ordered = WORKSPACE.array("ordered", (1, len(row)), row.dtype)
-    start = 0
-    for _ in range(int(classes.max()) + 1):
-        stop = start + frames.sizes[frames.index]
+def _decode_by_class(
+    frames: "FrameReader", classes: NDArray[np.uint8], row: Ints, low: int
+) -> None:
+    """Decode the frames of one row, and put its parts in order from sample `low` on."""
+    first, last = low // PART, -(-(low + len(row)) // PART)
+    ordered = WORKSPACE.array("ordered", (1, (last - first) * PART), row.dtype)
+    for member in range(int(classes.max()) + 1):
         offset = frames.offsets[frames.index : frames.index + 1]
-        frames.next(ordered[:, start:stop], offset)
-        start = stop
-    if start == len(row) and classes.max() == 0:
-        row[:] = ordered[0]
-        return
-    start = 0
-    for index in np.argsort(classes, kind="stable").tolist():
-        piece = row[index * PART : (index + 1) * PART]
-        piece[:] = ordered[0, start : start + len(piece)]
-        start += len(piece)
+        wanted = np.flatnonzero(classes[first:last] == member)
+        if not len(wanted):
+            frames.skip()
+            continue
+        # The parts wanted of a frame follow each other in it; only the row's last may be short.
+        begin = int(np.count_nonzero(classes[:first] == member)) * PART
+        size = min(frames.sizes[frames.index] - begin, len(wanted) * PART)
+        frames.next(ordered[:, :size], offset, begin)
+        for place, index in enumerate(wanted.tolist()):
+            to = (first + index) * PART - low
+            piece = ordered[0, place * PART + max(0, -to) : min(size, (place + 1) * PART)]
+            piece = piece[: len(row) - max(0, to)]
+            row[max(0, to) :][: len(piece)] = piece
 
 
 class FrameReader:
@@ -550,32 +570,44 @@ class FrameReader:
         self.index = self.position = self.exception = 0
         self.low_position = sum(self.lengths)
 
-    def next(self, out: Ints, offsets: Ints) -> None:
-        """Decode the next frame into `out`, contiguous rows with one offset each."""
+    def skip(self) -> None:
+        """Pass over the next frame."""
+        self.position += self.lengths[self.index]
+        shift = int(self.shifts[self.index])
+        self.low_position += entropy.packed_size(self.sizes[self.index], shift)
+        self.exception += self.exceptions[self.index]
+        self.index += 1
+
+    def next(self, out: Ints, offsets: Ints, begin: int = 0) -> None:
+        """Decode the next frame into `out`, contiguous rows with one offset each.
+
+        Of a frame that holds more, `out` gets what starts at symbol `begin`, a multiple of 8.
+        """
         size, stop = self.sizes[self.index], self.position + self.lengths[self.index]
         symbols = entropy.inflate(self.data[self.position : stop], size, WORKSPACE.decoder)
-        self.position = stop
         wide = out.reshape(-1).view(self.unsigned)
-        wide[:] = np.frombuffer(symbols, np.uint8)
+        wide[:] = np.frombuffer(symbols, np.uint8)[begin : begin + len(wide)]
         shift = int(self.shifts[self.index])
         if shift:
             np.left_shift(wide, self.unsigned.type(shift), out=wide)
-            stop = self.low_position + entropy.packed_size(size, shift)
-            if stop > len(self.data):
+            low_stop = self.low_position + entropy.packed_size(size, shift)
+            if low_stop > len(self.data):
                 raise FormatError("the chunk's low bits end too early")
-            packed = np.frombuffer(self.data[self.low_position : stop], np.uint8)
-            entropy.unpack_low(packed, shift, wide)
-            self.low_position = stop
+            packed = np.frombuffer(self.data[self.low_position : low_stop], np.uint8)
+            entropy.unpack_low(packed, shift, wide, size, begin)
         count = self.exceptions[self.index]
         if count:
             chosen = slice(self.exception, self.exception + count)
             where = np.cumsum(self.gaps[chosen])
             if where[-1] >= size:
                 raise FormatError("an exception lies outside its frame")
-            wide[where] += self.highs[chosen] << self.unsigned.type(shift + 8)
-            self.exception += count
+            highs = self.highs[chosen]
+            if len(wide) < size:
+                inside = (where >= begin) & (where < begin + len(wide))
+                where, highs = where[inside] - begin, highs[inside]
+            wide[where] += highs << self.unsigned.type(shift + 8)
         np.subtract(out, offsets[:, None], out=out)
-        self.index += 1
+        self.skip()
 
     def finish(self) -> None:
         """Check that every byte of the body was used."""

@@ -385,9 +385,14 @@ def unpack_chunk_header(data: bytes | memoryview, name: str) -> ChunkHeader:
 
 
 def open_chunk(
-    data: bytes | memoryview, index: Index, number: int, name: str, scratch: bool = False
+    data: bytes | memoryview,
+    index: Index,
+    number: int,
+    name: str,
+    scratch: bool = False,
+    window: tuple[int, int] | None = None,
 ) -> NDArray[Any]:
-    """Check and decode one chunk.
+    """Check and decode one chunk, or a window of it.
 
     Parameters
     ----------
@@ -401,6 +406,9 @@ def open_chunk(
         What to call the recording in messages.
     scratch : bool
         Whether the array returned may be overwritten by the next call in this thread.
+    window : (int, int), optional
+        The first sample wanted, counted within the chunk, and the end. Only what these need is
+        decoded; the stored bytes are checked in full, the checksum of all samples cannot be.
 
     Returns
     -------
@@ -445,10 +453,11 @@ def open_chunk(
             header.channels,
             header.dtype,
             scratch,
+            window,
         )
     except FormatError as error:
         raise CorruptionError(f"{name}: {error}", (number,)) from error
-    if crc32(raw_bytes(samples)) != header.raw_crc:
+    if window is None and crc32(raw_bytes(samples)) != header.raw_crc:
         raise CorruptionError(f"{name}: the samples decoded fail their checksum", (number,))
     return samples
 

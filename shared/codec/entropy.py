@@ -71,20 +71,22 @@ def pack_low(values: NDArray[Any], bits: int) -> list[Bytes]:
     return packed
 
 
-def unpack_low(packed: Bytes, bits: int, out: NDArray[Any]) -> None:
-    """Invert `pack_low`: OR the low bits into `out`, whose low bits are zero."""
+def unpack_low(packed: Bytes, bits: int, out: NDArray[Any], size: int, begin: int = 0) -> None:
+    """Invert `pack_low`: OR the low bits into `out`, whose low bits are zero.
+
+    Of `size` values packed, `out` gets those from `begin`, a multiple of eight, on.
+    """
     count, start = len(out), 0
     for index in range(bits >> 3):
-        out |= packed[start : start + count].astype(out.dtype) << out.dtype.type(8 * index)
-        start += count
+        whole = packed[start + begin : start + begin + count]
+        out |= whole.astype(out.dtype) << out.dtype.type(8 * index)
+        start += size
     if bits & 7:
-        size = -(-count // 8)
-        low = np.unpackbits(packed[start : start + size], count=count, bitorder="little")
+        step = -(-size // 8)
+        planes = packed[start:].reshape(bits & 7, step)[:, begin // 8 :]
+        low = np.unpackbits(planes[0], count=count, bitorder="little")
         for plane in range(1, bits & 7):
-            start += size
-            plane_bits = np.unpackbits(
-                packed[start : start + size], count=count, bitorder="little"
-            )
+            plane_bits = np.unpackbits(planes[plane], count=count, bitorder="little")
             plane_bits <<= np.uint8(plane)
             low |= plane_bits
         if bits > 8:

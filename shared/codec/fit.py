@@ -44,7 +44,7 @@ TERM_GAIN = 0.004
 LANES = 8192
 WIDE_PRODUCTS = 24_576
 #: The least samples of a segment.
-MIN_SEGMENT = 256
+MIN_SEGMENT = 512
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,11 @@ def excerpt(length: int, channels: int = MANY_CHANNELS) -> list[slice]:
 
 
 def choose_baseline(rows: Ints) -> Ints:
-    """Return what to subtract from each channel: nothing, unless many stand well off zero."""
+    """Return what to subtract from each channel: nothing, unless some stand well off zero."""
     some = rows[:, :: max(1, rows.shape[1] // 512)].astype(np.float64)
     means = np.rint(some.mean(axis=1))
     off = np.abs(means) > 2 * some.std(axis=1) + 16
-    return np.where(off, means, 0).astype(rows.dtype) if off.mean() > 0.25 else rows[:0, 0].copy()
+    return np.where(off, means, 0).astype(rows.dtype) if off.any() else rows[:0, 0].copy()
 
 
 def _choose_scales(left: Ints, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

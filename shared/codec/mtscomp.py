@@ -60,13 +60,16 @@ class MtscompReader(Reader):
         super().__init__(source, index, **options)
         self.header = header
 
-    def _decode(self, number: int, scratch: bool = False) -> Samples:
+    def _decode(
+        self, number: int, scratch: bool = False, window: tuple[int, int] | None = None
+    ) -> Samples:
         data = self.stored(number)
         self._order_ahead(number)
         length = self.index.bounds[number + 1] - self.index.bounds[number]
         size = length * self.shape[1] * self.dtype.itemsize
         content = inflate(data, size, self.source.name, number)
-        return restore(content, length, self.shape[1], self.dtype, self.header)
+        samples = restore(content, length, self.shape[1], self.dtype, self.header)
+        return samples[slice(*window)] if window else samples
 
 
 def restore(

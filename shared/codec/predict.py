@@ -112,9 +112,7 @@ def time_residual(samples: Ints, model: TimeModel, out: Ints) -> bool:
                 np.subtract(row[1:], scratch[1:], out=residual[1:])
     else:
         wraps = _time_residual_segments(samples, model, out)
-    heads = samples[:, ::segment]
-    out[:, ::segment] = heads
-    out[:, segment::segment] -= heads[:, :-1]
+    out[:, ::segment] = samples[:, ::segment]
     return wraps
 
 
@@ -175,7 +173,6 @@ def time_restore(residual: Ints, model: TimeModel, out: Ints) -> None:
         transpose_into(residual, out[:length])
         out[length:] = 0
         steps = out.reshape(count, segment, channels).transpose(1, 0, 2)
-        np.cumsum(steps[0], axis=0, dtype=out.dtype, out=steps[0])
         _recur(steps, model, model.taps.T[:, None, :])
         return
     # Gather (channel, segment) lanes, so that one step of the recursion is one contiguous row.
@@ -187,7 +184,6 @@ def time_restore(residual: Ints, model: TimeModel, out: Ints) -> None:
     steps[:, :, :whole] = body.transpose(2, 0, 1)
     if whole < count:
         steps[: length - whole * segment, :, whole] = residual[:, whole * segment :].T
-    steps[0] = np.cumsum(steps[0], axis=1, dtype=residual.dtype)
     if model.wide:
         _recur_wide(lanes, model)
     else:
@@ -310,6 +306,20 @@ def space_terms(
         all_terms[end - count : end]
         for end, count in zip(ends, model.counts.tolist(), strict=True)
     ]
+
+
+def lag_reach(model: SpaceModel) -> int:
+    """Return how many samples away a sample can depend on others, through chains of lags."""
+    if not model.lags.any():
+        return 0
+    reach: list[int] = []
+    start = 0
+    distances, lags = model.distances.tolist(), np.abs(model.lags).tolist()
+    for channel, count in enumerate(model.counts.tolist()):
+        own = range(start, start + count)
+        reach.append(max((reach[channel - distances[i]] + lags[i] for i in own), default=0))
+        start += count
+    return max(reach)
 
 
 def sum_terms(

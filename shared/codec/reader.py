@@ -22,6 +22,10 @@ from shared.codec.writer import Progress, replacing, sidecar_path
 
 #: Decoded chunks kept, in bytes: a few seconds of a Neuropixels probe.
 CACHE_BYTES = 96 << 20
+#: A chunk of which more than this is wanted is decoded whole.
+MOST_OF_IT = 0.8
+#: Numbers of chunks remembered that were decoded in part.
+MEMORY = 256
 
 
 class LocalFile:
@@ -98,6 +102,7 @@ class Reader:
         self._read_ahead = read_ahead
         self._cache_bytes = cache_bytes
         self._cache: OrderedDict[int, Samples] = OrderedDict()
+        self._parted: OrderedDict[int, None] = OrderedDict()
         self._coming: dict[int, Future[bytes]] = {}
         self._lock = threading.RLock()
         self._pools: dict[str, ThreadPoolExecutor] = {}
@@ -195,10 +200,7 @@ class Reader:
         def place(number: int) -> None:
             low, high = bounds[number], bounds[number + 1]
             a, b = max(start, low), min(stop, high)
-            # Who reads whole chunks seldom wants them twice; parts of them are kept.
-            whole = (a, b) == (low, high)
-            samples = self._decode_once(number) if whole else self.chunk(number)
-            out[a - start : b - start] = samples[a - low : b - low]
+            out[a - start : b - start] = self._piece(number, a - low, b - low)
 
         if self._threads == 1 or last - first < 2:
             for number in range(first, last):
@@ -207,11 +209,27 @@ class Reader:
             list(self._workers("decode").map(place, range(first, last)))
         return out
 
-    def _decode_once(self, number: int) -> Samples:
-        """Return a chunk that nobody keeps: valid until this thread decodes another."""
+    def _piece(self, number: int, start: int, stop: int) -> Samples:
+        """Return samples of one chunk, valid until this thread asks for others.
+
+        Who reads a whole chunk seldom wants it twice. Who reads a part may come back for more:
+        the first time only that part is decoded, the second time the chunk, which is then kept.
+        """
+        length = self.index.bounds[number + 1] - self.index.bounds[number]
         with self._lock:
             held = self._cache.get(number)
-        return self._decode(number, scratch=True) if held is None else held
+            again = number in self._parted
+            if held is None and not again and stop - start < length:
+                self._parted[number] = None
+                if len(self._parted) > MEMORY:
+                    self._parted.popitem(last=False)
+        if held is not None:
+            return self.chunk(number)[start:stop]
+        if stop - start == length:
+            return self._decode(number, scratch=True)
+        if again or stop - start > MOST_OF_IT * length:
+            return self.chunk(number)[start:stop]
+        return self._decode(number, scratch=True, window=(start, stop))
 
     def _chunks_of(self, start: int, stop: int) -> tuple[int, int]:
         """Return the chunks that hold samples `start` to `stop`."""
@@ -280,14 +298,16 @@ class Reader:
             raise TruncationError(f"{self.source.name}: chunk {number} is cut short", (number,))
         return data
 
-    def _decode(self, number: int, scratch: bool = False) -> Samples:
+    def _decode(
+        self, number: int, scratch: bool = False, window: tuple[int, int] | None = None
+    ) -> Samples:
         data = self.stored(number)
         self._order_ahead(number)
         name = self.source.name
         if container.crc32(data) != self.index.crcs[number]:
             problem = "bytes were changed, or the sidecar belongs to another recording"
             raise CorruptionError(f"{name}: chunk {number}: {problem}", (number,))
-        return container.open_chunk(data, self.index, number, name, scratch)
+        return container.open_chunk(data, self.index, number, name, scratch, window)
 
     def _order_ahead(self, number: int) -> None:
         """Fetch what a reader going forward will want next, while this chunk is decoded."""

@@ -118,7 +118,9 @@ class Fuzzer:
 
     def case(self) -> None:
         """Run one case, and see that it ends as it may."""
-        kind = str(self.pick(["chunk", "meta", "forged", "file", "rebuild", "sidecar", "pair"]))
+        kind = str(
+            self.pick(["chunk", "window", "meta", "forged", "file", "rebuild", "sidecar", "pair"])
+        )
         start = time.monotonic()
         try:
             outcome = getattr(self, kind)()
@@ -140,6 +142,17 @@ class Fuzzer:
         return self.same(
             container.open_chunk(stored, index, number, "fuzzed"), samples[first:last]
         )
+
+    def window(self) -> str:
+        """Damage a stored chunk, and read a piece of it."""
+        samples, data, index = self.pick(self.files)
+        number = int(self.rng.integers(index.n_chunks))
+        first, last = index.bounds[number : number + 2]
+        stored = data[index.offsets[number] : index.offsets[number + 1]]
+        stored = self.damage(stored) if self.rng.random() < 0.7 else stored
+        start, stop = np.sort(self.rng.integers(0, last - first + 1, 2)).tolist()
+        got = container.open_chunk(stored, index, number, "fuzzed", window=(start, stop))
+        return self.same(got, samples[first + start : first + stop])
 
     def forged(self) -> str:
         """Damage a stored chunk and forge its checksum."""
@@ -166,10 +179,20 @@ class Fuzzer:
                 meta_size=len(plain),
                 body=body,
             )
+        start, stop = np.sort(self.rng.integers(0, length + 1, 2)).tolist()
+        if self.rng.random() < 0.5:
+            start, stop = 0, length
         got = chunk.decode(
-            coded.mode, coded.meta, coded.meta_size, coded.body, length, channels, samples.dtype
+            coded.mode,
+            coded.meta,
+            coded.meta_size,
+            coded.body,
+            length,
+            channels,
+            samples.dtype,
+            window=(start, stop),
         )
-        assert got.shape == samples.shape
+        assert got.shape == (stop - start, channels)
         assert got.dtype == samples.dtype
         return "forged samples"
 

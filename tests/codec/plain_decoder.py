@@ -163,9 +163,8 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
                 )
                 row[t] = signed(row[t] + (signed(total, bits) >> v), bits)
             residual[c] = row
-        head = 0
         for begin in range(0, T, S):
-            head = signed(residual[c][begin] + head, bits)
+            head = residual[c][begin]
             samples[begin, c] = head
             past = [0 if order else head] * p
             now = head

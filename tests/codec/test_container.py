@@ -484,17 +484,23 @@ def test_files_that_are_no_sidecars_are_refused(path: Path, text: str) -> None:
 
 
 def test_a_reader_waits_for_no_one(path: Path) -> None:
-    """Reading one second of a local recording decodes one chunk, aligned or not at most two."""
+    """Given a second across two chunks, then of each only its part is decoded, the first time."""
     with codec.open(path) as reader:
-        decoded: list[int] = []
+        decoded: list[tuple[int, tuple[int, int] | None]] = []
         decode = reader._decode
 
-        def counted(number: int, scratch: bool = False) -> np.ndarray:
-            decoded.append(number)
-            return decode(number, scratch)
+        def counted(
+            number: int, scratch: bool = False, window: tuple[int, int] | None = None
+        ) -> np.ndarray:
+            decoded.append((number, window))
+            return decode(number, scratch, window)
 
         reader._decode = counted
         reader[2000:3000]
-        assert decoded == [2]
+        assert decoded == [(2, None)]
         reader[2500:3500]
-        assert sorted(decoded[1:]) == [2, 3]
+        assert sorted(decoded[1:]) == [(2, (500, 1000)), (3, (0, 500))]
+        reader[2500:2600]
+        assert decoded[3:] == [(2, None)]
+        reader[2700:2800]
+        assert len(decoded) == 4

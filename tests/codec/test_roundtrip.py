@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from shared import codec
 from shared.codec import chunk, fit, predict
 from shared.codec.levels import LEVELS
-from tests.codec.arrays import DTYPES, adversarial, arrays, recording
+from tests.codec.arrays import DTYPES, adversarial, arrays, bursts, recording
 
 
 def through(samples: np.ndarray, level: str, model: fit.Model | None = None) -> np.ndarray:
@@ -48,6 +49,67 @@ def test_any_model_restores_any_samples(dtype: str) -> None:
 @given(arrays(), st.sampled_from(sorted(LEVELS)))
 def test_drawn_arrays(samples: np.ndarray, level: str) -> None:
     np.testing.assert_array_equal(through(samples, level), samples)
+
+
+WINDOWED = {
+    "many channels": recording(9000, 40),
+    "few channels": recording(9000, 3),
+    "bursts": bursts(9000, 2),
+    "loud": (recording(7001, 33).astype("int32") * 70_001),
+    "loud and few": (bursts(7003, 2).astype("int32") * 70_001),
+    "stretched": recording(6000, 5) * np.int16(64),
+    "random": np.random.default_rng(3).integers(-32768, 32767, (4000, 3)).astype("int16"),
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(WINDOWED)), st.sampled_from(sorted(LEVELS)), st.data())
+def test_a_window_is_a_piece_of_the_whole(name: str, level: str, data: st.DataObject) -> None:
+    samples = WINDOWED[name]
+    start = data.draw(st.integers(0, len(samples)))
+    stop = data.draw(st.integers(start, len(samples)))
+    coded = _coded(name, level)
+    got = chunk.decode(
+        coded.mode,
+        coded.meta,
+        coded.meta_size,
+        coded.body,
+        *samples.shape,
+        samples.dtype,
+        window=(start, stop),
+    )
+    np.testing.assert_array_equal(got, samples[start:stop])
+
+
+@cache
+def _coded(name: str, level: str) -> chunk.Encoded:
+    return chunk.encode(WINDOWED[name], LEVELS[level])
+
+
+def test_a_window_restores_the_segments_it_touches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given lags reach a few samples over the edge, then a window costs little more than itself."""
+    samples = WINDOWED["many channels"]
+    coded = _coded("many channels", "high")
+    shapes: list[tuple[int, int]] = []
+    sum_terms = chunk.sum_terms
+    monkeypatch.setattr(
+        chunk,
+        "sum_terms",
+        lambda rows, *rest: (shapes.append(rows.shape), sum_terms(rows, *rest))[1],
+    )
+    chunk.decode(
+        coded.mode,
+        coded.meta,
+        coded.meta_size,
+        coded.body,
+        *samples.shape,
+        samples.dtype,
+        window=(5000, 5100),
+    )
+    segment = fit.segment_length(40, 9000, fit.fit(samples, LEVELS["high"]).time)
+    assert segment <= 600
+    assert {rows for rows, _ in shapes} == {40}
+    assert max(span for _, span in shapes) <= 2 * segment + 2 * 40 + 8
 
 
 @settings(max_examples=60, deadline=None)
