@@ -14,6 +14,7 @@ from typing import Any
 
 from infra.local.home import Home
 from lab.client import Client, Refused, Settings
+from lab.site import DEMO_LABS
 from shared.records.reference import lab_repository
 
 LABS = ("fimbrialab", "septumlab")
@@ -91,7 +92,14 @@ def _wanted(users: dict[str, Any]) -> Iterator[Wanted]:
     for lab in LABS:
         repository, body = lab_repository(lab)
         yield "data-repository", repository, {k: v for k, v in body.items() if v is not None}
-        body = {"name": lab, "timezone": "Europe/Lisbon", "repositories": [repository]}
+        place = DEMO_LABS[lab]
+        body = {
+            "name": lab,
+            "institution": place["institution"],
+            "timezone": "Europe/Lisbon",
+            "repositories": [repository],
+            "json": {axis: place[axis] for axis in ("latitude", "longitude")},
+        }
         yield "labs", lab, body
     for lab in LABS:
         for role in ROLES:
