@@ -84,12 +84,15 @@ def test_the_private_parts_are_as_they_were() -> None:
 import inspect, json
 from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime, persistence
+from ministack.services import lambda_svc
 print(json.dumps({
     "dynamodb handler": list(inspect.signature(app.SERVICE_HANDLERS["dynamodb"]).parameters),
     "state map": callable(app._build_persistence_save_dict),
     "save_all": list(inspect.signature(persistence.save_all).parameters),
     "root key": list(inspect.signature(iam_evaluator._is_root_key).parameters),
     "drain": list(inspect.signature(lambda_runtime.Worker._drain_stderr_bounded).parameters),
+    "read": list(inspect.signature(lambda_runtime.Worker._read_stderr).parameters),
+    "logs": list(inspect.signature(lambda_svc._emit_lambda_logs).parameters),
 }))
 """
     done = subprocess.run(
@@ -101,6 +104,8 @@ print(json.dumps({
         "save_all": ["services"],
         "root key": ["access_key_id"],
         "drain": ["self", "first_line_wait", "idle_confirm", "hard_cap"],
+        "read": ["self"],
+        "logs": ["func", "request_id", "log_text", "error", "duration_ms", "log_source"],
     }
 
 
