@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
 import tempfile
 import time
@@ -66,6 +67,12 @@ def put(tree: Path, lab: str, subject: str, day: date, table: pd.DataFrame, bias
     (folder / "session.json").write_text(json.dumps({"task_protocol": protocol}))
 
 
+def cpu_seconds() -> float:
+    """Return the processor time used by this process and those it has waited for."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
 def main() -> None:
     """Build a tree, time the site, print a line per measurement."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -87,14 +94,15 @@ def main() -> None:
 
     def run(label: str, images: bool = False, subjects: list[str] | None = None) -> None:
         store = FolderStore(folder / "site")
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), cpu_seconds()
         if label == "cold":
             assets.publish(store)
         site = Site(Tree(folder / "tree"), store, images=images)
         done = site.refresh(subjects, workers=options.jobs if subjects is None else 1)
-        seconds = time.perf_counter() - started
+        seconds, cpu = time.perf_counter() - started, cpu_seconds() - cpu
         goal = f" (goal {GOAL[label]:g} s for 8,085)" if label in GOAL else ""
-        print(f"{label:24} {seconds:8.2f} s  {done:6d} sessions of {n}{goal}", flush=True)
+        said = f"{label:24} {seconds:8.2f} s {cpu:8.2f} s CPU {done:6d} sessions of {n}{goal}"
+        print(said, flush=True)
 
     try:
         run("cold")

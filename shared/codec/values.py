@@ -35,7 +35,7 @@ def prepare(samples: NDArray[Any], table: NDArray[Any] | None) -> tuple[int, int
     if samples.dtype == np.int32:
         low, high = int(samples.min()), int(samples.max())
         if high - low < 1 << 16:
-            base = low + (1 << 15)
+            base = (low + high + 1) // 2
             rows = WORKSPACE.array("rows", (channels, length), narrow)
             transpose_into((samples - np.int64(base)).astype(narrow), rows)
             return SHIFTED, base, rows

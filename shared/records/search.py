@@ -197,12 +197,14 @@ class _Generation:
     base: Base
     at: str
     overlay: dict[str, list[_Version]] = field(default_factory=dict)
-    replaced: dict[str, int] = field(default_factory=dict)
+    replaced: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Place and version of what the base has of a key; -1 for nothing."""
 
     def current(self, as_of: str | None) -> tuple[dict[str, Row | None], list[int]]:
         """Return the rows that replace base rows at a moment, and the base rows replaced."""
         shown: dict[str, Row | None] = {}
         hidden: list[int] = []
+        now = as_of is None or as_of >= self.at
         for key, versions in self.overlay.items():
             best: _Version | None = None
             for each in versions:
@@ -212,13 +214,21 @@ class _Generation:
                     best = each
             if best is None:
                 continue
+            place, version = self._in_base(key)
+            if best.version <= version and now:  # the feed is read from before the snapshot on
+                continue
             shown[key] = best.row
-            place = self.replaced.get(key)
-            if place is None:
-                place = self.replaced[key] = self.base.find(key)
             if place >= 0:
                 hidden.append(place)
         return shown, hidden
+
+    def _in_base(self, key: str) -> tuple[int, int]:
+        if (known := self.replaced.get(key)) is None:
+            place, version = self.base.find(key), None
+            if place >= 0:
+                version = self.base.pick(_one(self.base, place), ("_version",))[0].get("_version")
+            known = self.replaced[key] = (place, -1 if version is None else version)
+        return known
 
 
 @dataclass(frozen=True)

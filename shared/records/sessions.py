@@ -181,6 +181,7 @@ def update(
         version = int(item.version)
         item.version = version + 1
         item.auto_datetime = times.naive(times.now().isoformat())
+        moved = before["start_time"] != times.naive(item.start_time)
         _index(item)
         key = _guard_key(item.subject, item.date, int(item.number))
         try:
@@ -192,11 +193,26 @@ def update(
                     writes.delete(Pointer(pk=old_key, sk="A"))
                 writes.save(change("session", eid, version + 1, item.row()))
                 writes.save(entry(who, "update", "session", eid, before, item.row()))
+            if moved:
+                _move_inside(item, who)
             return item
         except Refused:
             if key != old_key and _exists(key):
                 raise Exists("Another session has this subject, day and number.") from None
     raise Conflict(f"Session {eid} is being changed by others; try again.")
+
+
+def _move_inside(session: Session, who: str) -> None:
+    """Give what is within a session its new start, by which lists are sorted."""
+    from shared.records import tasks
+
+    start = times.naive(session.start_time)
+    for items in contents(session.id, strong=True)[2].values():
+        for item in items:
+            if "session_start" in item.body:
+                new = {"session_start": start}
+                documents.update(item.what, item.id, lambda body, new=new: body | new, who=who)
+    tasks.move(session.id, start)
 
 
 def delete(eid: str, *, who: str) -> None:
@@ -207,6 +223,8 @@ def delete(eid: str, *, who: str) -> None:
     NotFound
         If there is none.
     """
+    from shared.records.tasks import Task
+
     item = get(eid)
     rest = [part for part in Record.query(f"SES#{eid}", consistent_read=True) if part.sk != "A"]
     gone: dict[str, list[tuple[str, int, None]]] = defaultdict(list)
@@ -217,6 +235,8 @@ def delete(eid: str, *, who: str) -> None:
             elif isinstance(part, Document):
                 gone[part.what].append((part.id, int(part.version) + 1, None))
                 batch.delete(Pointer(pk=f"DOC#{part.what}#{part.id}", sk="A"))
+            elif isinstance(part, Task):
+                gone["task"].append((part.id, int(part.edition) + 1, None))
             batch.delete(part)
     for kind, rows in gone.items():
         changes(kind, rows).save()

@@ -19,7 +19,7 @@ from pynamodb.attributes import Attribute, ListAttribute, NumberAttribute, Unico
 from pynamodb.constants import BINARY
 from pynamodb.exceptions import UpdateError
 
-from shared.records import queues
+from shared.records import queues, sessions, times
 from shared.records.changes import change, first_version
 from shared.records.errors import Conflict, Exists, NotFound, RecordError, Stale
 from shared.records.items import Pointer
@@ -70,6 +70,7 @@ class Task(Record, discriminator="Task"):
 
     id = UnicodeAttribute()
     lab = UnicodeAttribute()
+    session_start = UnicodeAttribute(null=True)
     name = UnicodeAttribute()
     executable = UnicodeAttribute()
     graph = UnicodeAttribute()
@@ -190,6 +191,7 @@ def row(task: Task, *, full: bool = False) -> dict[str, Any]:
         "status": task.status,
         "session": task.session,
         "lab": task.lab,
+        "session_start": task.session_start,
         "arguments": json.loads(task.arguments),
         "parents": list(task.parents or ()),
         "data_repository": task.data_repository,
@@ -295,8 +297,10 @@ def create_planned(session: str, lab: str, planned: Iterable[tuple[Planned, str]
 
 
 def _create(new: list[Task]) -> None:
+    start = times.naive(sessions.get(new[0].session).start_time)
     with transaction() as writes:
         for task in new:
+            task.session_start = start
             _index(task)
             task.edition = first_version()
             writes.save(task, condition=Record.pk.does_not_exist())
@@ -347,6 +351,27 @@ def create(session: str, lab: str, fields: Mapping[str, Any]) -> Task:
     except Refused:
         raise Exists(f"The session already has the task {name} of graph {graph!r}.", key) from None
     return task
+
+
+def move(session: str, start: str) -> None:
+    """Note that a session's start has changed: lists of tasks are sorted by it.
+
+    Parameters
+    ----------
+    session : str
+        Its id.
+    start : str
+        The new start, on the lab's clock.
+    """
+    for task in of_session(session):
+        for _ in range(RETRIES):
+            was = int(task.edition)
+            task.session_start, task.edition = start, was + 1
+            with suppress(Refused), transaction() as writes:
+                writes.save(task, condition=Task.edition == was)
+                writes.save(change("task", task.id, was + 1, row(task)))
+                break
+            task = get(task.id)  # somebody else was faster
 
 
 def claim(task: str, worker: str, lease: int = LEASE_SECONDS) -> Task:

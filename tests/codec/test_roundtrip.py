@@ -87,7 +87,7 @@ def _coded(name: str, level: str) -> chunk.Encoded:
 
 
 def test_a_window_restores_the_segments_it_touches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given lags reach a few samples over the edge, then a window costs little more than itself."""
+    """Given lags reach over the edges, then a window costs little more than itself."""
     samples = WINDOWED["many channels"]
     coded = _coded("many channels", "high")
     shapes: list[tuple[int, int]] = []

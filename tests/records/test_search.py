@@ -149,6 +149,25 @@ def test_any_moment_is_shown_as_it_was_whatever_order_changes_arrive_in(
         assert found.values("text") == {row["text"] for row in expected}
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_what_the_snapshot_has_is_not_held_twice(large: bool) -> None:
+    # Given a snapshot with a row of version 2, and a feed read from before it on
+    rows = [{"key": f"{i:04d}", "n": i, "_version": 2} for i in range(5)]
+    base = columns(rows, ("key",)) if large else search.Rows("thing", rows, ("key",))
+    table = Table("thing", lambda: base, "2024-01-01T00:00:30.000000")
+    for version, second in ((1, 10), (2, 20)):
+        at = f"2024-01-01T00:00:{second}.000000"
+        table.apply(Changed(at, "thing", "0003", version, {"n": version}))
+    # Then the row is that of the snapshot, and before it what the feed says
+    assert table.select().extra == []
+    assert [row["n"] for row in table.rows()] == [0, 1, 2, 3, 4]
+    (_, before), *rest = table.select(as_of="2024-01-01T00:00:15.000000").extra
+    assert (before["n"], rest) == (1, [])
+    # and a later change shows
+    table.apply(Changed("2024-01-01T00:00:40.000000", "thing", "0003", 3, {"n": 9}))
+    assert sorted(row["n"] for row in table.rows()) == [0, 1, 2, 4, 9]
+
+
 @pytest.fixture
 def lab(table: str) -> None:
     search.forget()
