@@ -48,6 +48,7 @@ from shared.results.store import (
 log = logging.getLogger(__name__)
 
 INDEX = "_state/index.json"
+LAB_IMAGES = "_state/images.json"
 
 
 @cache
@@ -152,6 +153,7 @@ class Site:
             if self.images:
                 for _ in run(self.draw, pace(sorted(done))):
                     pass
+                self.draw_labs()
         if everything or any(changes.removed for changes in done.values()):
             self._write_tables()
         return sum(changes.written + changes.removed for changes in done.values())
@@ -231,6 +233,38 @@ class Site:
             self.store.delete([key])
         return len(todo)
 
+    def draw_labs(self) -> int:
+        """Draw the pictures of labs and of all of them whose data changed.
+
+        Returns
+        -------
+        int
+            Pictures drawn.
+        """
+        from shared.results import images
+
+        shown = {row["lab"] for row in load(self.store, INDEX)[0].get("subjects", {}).values()}
+        todo = {pages.OVERVIEW_DATA: (pages.OVERVIEW_IMAGE, images.overview)} if shown else {}
+        todo |= {pages.lab_data(lab): (pages.lab_image(lab), images.lab) for lab in sorted(shown)}
+        before, _ = load(self.store, LAB_IMAGES)
+        drawn = {}
+        for key, (image, draw) in todo.items():
+            drawn[key] = f"{code_version()} {self.store.etag(key)}"
+            if before.get(key) != drawn[key]:
+                self._draw_lab(key, image, draw)
+        if not shown:
+            self.store.delete([pages.OVERVIEW_IMAGE])
+        put(self.store, LAB_IMAGES, encode(drawn))
+        return sum(before.get(key) != made_from for key, made_from in drawn.items())
+
+    def _draw_lab(self, key: str, image: str, draw: Callable[[dict[str, Any]], bytes]) -> None:
+        def make(content: dict[str, Any]) -> dict[str, bytes]:
+            return {image: draw(content)} if content else {}
+
+        derive(self.store, key, make)
+        if self.store.read(key) is None:  # withdrawn while it was drawn
+            self.store.delete([image])
+
     def refresh_lists(self, subjects: Iterable[str]) -> None:
         """Bring session list, subject list, labs and overview in line with the subjects' states.
 
@@ -271,9 +305,9 @@ class Site:
             put(self.store, key, body)
         training_time.refresh(self.store, self.settings)
         shown = {row["lab"] for row in load(self.store, INDEX)[0]["subjects"].values()}
-        for key in list(self.store.names("data/labs/")):
-            if key not in {pages.lab_data(lab) for lab in shown}:
-                self.store.delete(pages.of_lab(Path(key).stem))
+        kept = {key for lab in shown for key in pages.of_lab(lab)}
+        self.store.delete(key for key in list(self.store.names("data/labs/")) if key not in kept)
+        self.store.delete(key for key in list(self.store.names("labs/")) if key not in kept)
 
     def _write_tables(self) -> None:
         """Write one Parquet table of all sessions and one of all subjects, for reuse."""

@@ -1,4 +1,4 @@
-"""Pictures for sharing: one PNG per session and per subject, drawn with matplotlib.
+"""Pictures for sharing: one PNG per session, subject and lab and one of all, by matplotlib.
 
 Axes, ticks and labels of a session's picture are the same for all, so they are drawn once per
 process and only the data are drawn anew.
@@ -15,7 +15,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
+
+from shared.science.training import RANK
 
 COLOURS = {0.2: "#c4570c", 0.5: "#66727d", 0.8: "#1f68ad"}
 """Of the blocks of the biased task, as in the site's style sheet."""
@@ -134,6 +137,72 @@ def subject(content: dict[str, Any]) -> bytes:
     if content["row"]["synthetic"]:
         said += f" · {MARK}"
     figure.text(0.07, 0.93, content["subject"]["nickname"], size=15, weight="bold", color=INK)
+    figure.text(0.07, 0.875, said, size=10, color=MUTED)
+    canvas.draw()
+    return _png(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def overview(content: dict[str, Any]) -> bytes:
+    """Return the picture of all labs together.
+
+    Parameters
+    ----------
+    content : dict
+        The data of the front page.
+    """
+    n_sessions = np.sum([*content["by_lab"].values()], axis=0).tolist()
+    counts = content["counts"]
+    said = ", ".join(f"{counts[name]:,} {name}" for name in ("labs", "subjects", "sessions"))
+    return _growth("All laboratories", said, content, n_sessions)
+
+
+def lab(content: dict[str, Any]) -> bytes:
+    """Return the picture of a lab: its sessions by month, where its subjects stand.
+
+    Parameters
+    ----------
+    content : dict
+        The data of the lab's page.
+    """
+    n_sessions = content["n_sessions"]
+    said = f"{content['subjects']['n']:,} subjects, {sum(n_sessions):,} sessions"
+    return _growth(content["lab"]["name"], said, content, n_sessions)
+
+
+def _growth(title: str, said: str, content: dict[str, Any], n_sessions: list[int]) -> bytes:
+    """Draw sessions by month, and subjects by training status."""
+    figure = Figure(figsize=SIZE, dpi=DPI, facecolor=PAPER)
+    canvas = FigureCanvasAgg(figure)
+    growth, standing = figure.subplots(
+        1,
+        2,
+        gridspec_kw={
+            "left": 0.07,
+            "right": 0.94,
+            "top": 0.8,
+            "bottom": 0.1,
+            "wspace": 0.55,
+            "width_ratios": (3, 2),
+        },
+    )
+    months = [date.fromisoformat(f"{month}-01") for month in content["months"]]
+    at = [12 * month.year + month.month - 1 for month in months]
+    growth.bar(at, n_sessions, width=0.9, color=COLOURS[0.8])
+    ticks = np.unique(np.linspace(min(at), max(at), 5).round().astype(int))
+    growth.set_xticks(ticks, [f"{tick // 12}-{tick % 12 + 1:02d}" for tick in ticks])
+    growth.set(ylabel="Sessions", xlim=(min(at) - 1, max(at) + 1))
+    growth.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    shown = [status for status in reversed(RANK) if content["statuses"].get(status)]
+    numbers = [content["statuses"][status] for status in shown]
+    bars = standing.barh([status.replace("_", " ") for status in shown], numbers, color=MUTED)
+    standing.bar_label(bars, padding=4, color=INK, fontsize=9)
+    standing.set(xticks=())
+    for axes in (growth, standing):
+        _quiet(axes)
+    standing.spines["bottom"].set_visible(False)
+    if content["synthetic"]:
+        said += f" · {'' if content['synthetic'] == 'all' else 'some '}{MARK}"
+    figure.text(0.07, 0.93, title, size=15, weight="bold", color=INK)
     figure.text(0.07, 0.875, said, size=10, color=MUTED)
     canvas.draw()
     return _png(np.asarray(canvas.buffer_rgba())[..., :3])

@@ -68,6 +68,9 @@ def session_data(eid: str) -> str:
     return f"data/sessions/{safe_name(eid)}.json"
 
 
+OVERVIEW_DATA, OVERVIEW_IMAGE = "data/overview.json", "data/overview.png"
+
+
 def session_image(eid: str) -> str:
     """Return the key of a session's picture."""
     return f"data/sessions/{safe_name(eid)}.png"
@@ -101,7 +104,12 @@ def subject_trials(nickname: str) -> str:
 
 def of_lab(lab: str) -> list[str]:
     """Return the files of a lab's page."""
-    return [f"labs/{safe_name(lab)}.html", lab_data(lab)]
+    return [f"labs/{safe_name(lab)}.html", lab_data(lab), lab_image(lab)]
+
+
+def lab_image(lab: str) -> str:
+    """Return the key of a lab's picture."""
+    return f"data/labs/{safe_name(lab)}.png"
 
 
 def lab_data(lab: str) -> str:
@@ -523,6 +531,7 @@ def overview(
         },
         "labs": [_lab_row(labs.get(name, Lab(name)), of) for name, of in sorted(by_lab.items())],
         "statuses": _statuses(rows),
+        "synthetic": synthetic,
     }
     body = (
         '<p class="lead">Mice learn a decision-making task in many laboratories, and everything '
@@ -537,6 +546,7 @@ def overview(
         + figure("map", "Laboratories")
         + figure("status", "Subjects by training status")
         + figure("growth", "Sessions by month", wide=True)
+        + _downloads([(OVERVIEW_DATA, "JSON"), (OVERVIEW_IMAGE, "PNG")])
         + "<section><h2>Latest sessions</h2>"
         + table(
             ["Session", "Subject", "Lab", "Protocol", "Easy trials correct"],
@@ -555,14 +565,15 @@ def overview(
         + "</section>"
     )
     return {
-        "data/overview.json": encode(data),
+        OVERVIEW_DATA: encode(data),
         "index.html": page(
             settings,
             "overview",
             "index.html",
             "Results",
             body,
-            data={"src": "data/overview.json", "land": "assets/land.json"},
+            data={"src": OVERVIEW_DATA, "land": "assets/land.json"},
+            image=OVERVIEW_IMAGE,
             map_=True,
             synthetic=synthetic,
         ),
@@ -571,7 +582,7 @@ def overview(
 
 def lab(settings: Settings, about: Lab, rows: list[dict[str, Any]]) -> dict[str, bytes]:
     """Return the files of a lab's page."""
-    address, data = of_lab(about.name)
+    address, data, image = of_lab(about.name)
     months = sorted({month for row in rows for month in row["months"]})
     synthetic = how_synthetic(row["synthetic"] for row in rows)
     content = {
@@ -582,6 +593,7 @@ def lab(settings: Settings, about: Lab, rows: list[dict[str, Any]]) -> dict[str,
         ],
         "n_trials": [sum(row["months"].get(month, [0, 0])[1] for row in rows) for month in months],
         "statuses": _statuses(rows),
+        "synthetic": synthetic,
         "subjects": columns(
             sorted(rows, key=lambda row: (row["last"], row["subject"]), reverse=True),
             SUBJECT_COLUMNS,
@@ -608,6 +620,7 @@ def lab(settings: Settings, about: Lab, rows: list[dict[str, Any]]) -> dict[str,
             "the line is 80 %.",
         )
         + '<section><h2>Subjects</h2><div id="list"></div></section>'
+        + _downloads([(data, "JSON"), (image, "PNG")])
     )
     return {
         data: encode(content),
@@ -618,6 +631,7 @@ def lab(settings: Settings, about: Lab, rows: list[dict[str, Any]]) -> dict[str,
             about.name,
             body,
             data={"src": data},
+            image=image,
             crumbs=[("labs.html", "Labs")],
             description=f"Subjects and sessions of {about.name}",
             synthetic=synthetic,

@@ -264,9 +264,7 @@ class TestPictures:
         site.images = True
         return site
 
-    def test_each_session_and_subject_has_one_and_it_is_drawn_once(
-        self, site, shelf, store
-    ) -> None:
+    def test_each_page_of_results_has_one_and_it_is_drawn_once(self, site, shelf, store) -> None:
         one = shelf.put("FX_001", "2026-02-01", trials_of(200, 1), protocol="biased")
         empty = shelf.put("FX_002", "2026-02-01", None)
         site.refresh()
@@ -275,8 +273,10 @@ class TestPictures:
             f"data/sessions/{one.id}.png",
             "data/subjects/FX_001.png",
             "data/subjects/FX_002.png",
+            f"data/labs/{one.lab}.png",
+            "data/overview.png",
         }
-        assert store.read(f"data/sessions/{one.id}.png")[0][:8] == b"\x89PNG\r\n\x1a\n"
+        assert {store.read(key)[0][:8] for key in pictures} == {b"\x89PNG\r\n\x1a\n"}
         assert store.read(f"data/sessions/{empty.id}.png") is None
         store.writes.clear()
         site.refresh()
