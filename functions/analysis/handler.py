@@ -33,7 +33,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             event=event,
             record_handler=message,
             processor=BatchProcessor(
-                EventType.SQS, raise_on_entire_batch_failure=False, logger=logger
+                EventType.SQS,
+                raise_on_entire_batch_failure=False,
+                logger=logger,  # type: ignore[arg-type]  # it has logging.Logger's methods
             ),
             context=context,
         )

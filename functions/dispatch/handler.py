@@ -22,7 +22,11 @@ from functions.dispatch.sweep import sweep
 from shared.records.errors import NotFound
 
 logger = Logger()
-processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)
+processor = BatchProcessor(
+    EventType.SQS,
+    raise_on_entire_batch_failure=False,
+    logger=logger,  # type: ignore[arg-type]  # it has the methods of logging.Logger
+)
 
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """Bring a session's tasks forward: create what its data ask for, promote what may run, announce.
 
+A task that has run on other inputs than the session has now waits again: its outputs come as new
+revisions. Its children follow when it is done, if their own inputs have changed.
+
 Everything here may be done twice: creation is by the task's identity, promotion is a conditional
-write, and a message sent twice is claimed once.
+write, what a run has read is known by a digest, and a message sent twice is claimed once.
 """
 
 from __future__ import annotations
@@ -15,7 +18,14 @@ from shared.records import queues, sessions, tasks, uploads
 from shared.records.items import Dataset, Session
 from shared.records.tasks import Task
 from shared.tasks.behaviour import BUILT_IN
-from shared.tasks.pipeline import DESCRIPTION_FIELD, BadDescription, obstacles, plan, settled
+from shared.tasks.pipeline import (
+    DESCRIPTION_FIELD,
+    BadDescription,
+    obstacles,
+    outdated,
+    plan,
+    settled,
+)
 from shared.tasks.states import Status
 from shared.tasks.task import missing
 
@@ -37,15 +47,10 @@ def announce(task: Task) -> None:
         log.warning("task %s was not announced", task.id, exc_info=True)
 
 
-def paths_of(datasets: Sequence[Dataset]) -> list[str]:
-    """Return the paths of the default datasets, without revision folders."""
-    return [path for path, item in uploads.defaults(datasets).items() if item.available]
-
-
 def session_registered(eid: str) -> None:
     """Create the tasks that a session's data ask for, then bring it forward."""
     session, datasets = sessions.session_and_datasets(eid, strong=True)
-    paths = paths_of(datasets)
+    paths = uploads.contents(datasets)
     try:
         planned = plan(eid, paths, description_of(session))
     except BadDescription as error:
@@ -63,7 +68,7 @@ def session_registered(eid: str) -> None:
     for task in new:
         if task.state is Status.WAITING:
             announce(task)
-    _advance(eid, paths)
+    _advance(eid, datasets)
 
 
 def description_of(session: Session) -> dict[str, Any] | None:
@@ -84,19 +89,21 @@ def advance(eid: str, *, by_sweep: bool = False) -> None:
 
     The sweep comes by again and again, so it does not repeat that the work is done.
     """
-    _advance(eid, paths_of(sessions.datasets(eid)), tell_end=not by_sweep)
+    _advance(eid, sessions.datasets(eid), tell_end=not by_sweep)
 
 
-def _advance(eid: str, paths: Sequence[str], *, tell_end: bool = True) -> None:
+def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) -> None:
+    contents = uploads.contents(datasets)
     known = tasks.of_session(eid)
-    for task in known:
-        if task.state is not Status.HELD:
+    for task in known:  # parents first
+        held = task.state is Status.HELD
+        if not held and not outdated(task, contents):
             continue
-        in_the_way = obstacles(task, known, paths)
+        in_the_way = obstacles(task, known, contents)
         if not in_the_way:
-            if tasks.set_status(task, Status.WAITING):
+            if tasks.set_status(task, Status.WAITING) if held else tasks.rerun(task):
                 announce(task)
-        elif any(text.startswith("input") for text in in_the_way):
+        elif held and any(text.startswith("input") for text in in_the_way):
             tasks.note(task, "Held: " + "; ".join(in_the_way))
     if known and tell_end and settled(known):
         queues.tell("analysis", kind="session.finished", session=eid)

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from shared.records import documents, times
+from shared.records import documents, queues, times
 from shared.records.audit import entry
 from shared.records.changes import change, changes, first_version
 from shared.records.errors import Conflict, Exists, NotFound
@@ -464,9 +464,11 @@ def update_dataset(
                 listed = [(f"{owner}|{e.path}", int(e.edition), e.row()) for e in rows]
                 writes.save(changes("dataset", listed))
                 writes.save(entry(who, "update", "dataset", item.uuid, before, item.row()))
-            return item
         except Refused:
             continue
+        if item.default != was:
+            _tell_dispatch(owner)
+        return item
     raise Conflict(f"Dataset {path} is being changed by others; try again.")
 
 
@@ -492,6 +494,14 @@ def delete_dataset(owner: str, path: str, *, who: str) -> None:
         rows += [(f"{owner}|{each.path}", int(each.edition), each.row()) for each in rest]
         writes.save(changes("dataset", rows))
         writes.save(entry(who, "delete", "dataset", item.uuid, item.row(), None))
+    if item.default:
+        _tell_dispatch(owner)
+
+
+def _tell_dispatch(owner: str) -> None:
+    """Say that other datasets of a session are the default ones now: its tasks may run again."""
+    if "#" not in owner:
+        queues.tell("dispatch", kind="session.registered", session=owner)
 
 
 def _guard_key(subject: str, date: str, number: int) -> str:

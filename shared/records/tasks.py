@@ -95,6 +95,7 @@ class Task(Record, discriminator="Task"):
     lease_until = UnicodeAttribute(null=True)
     owner = UnicodeAttribute(null=True)
     upload = UnicodeAttribute(null=True)
+    inputs = UnicodeAttribute(null=True)
     edition = NumberAttribute(default=1)
 
     @property
@@ -374,10 +375,21 @@ def move(session: str, start: str) -> None:
             task = get(task.id)  # somebody else was faster
 
 
-def claim(task: str, worker: str, lease: int = LEASE_SECONDS) -> Task:
+def claim(
+    task: str, worker: str, lease: int = LEASE_SECONDS, *, inputs: str | None = None
+) -> Task:
     """Take a waiting task, or one whose lease has ended; raises its attempt (fencing) number.
 
     A worker that asks again for what it holds gets the same answer.
+
+    Parameters
+    ----------
+    task, worker
+        Who takes what.
+    lease
+        Seconds until the first heartbeat is due.
+    inputs
+        Digest of what the worker is given to read; the task runs again when that changes.
 
     Raises
     ------
@@ -403,6 +415,7 @@ def claim(task: str, worker: str, lease: int = LEASE_SECONDS) -> Task:
                 status=Status.STARTED.label,
                 attempt=int(found.attempt) + 1,
                 owner=worker,
+                inputs=inputs,
                 lease_until=stamp(now + timedelta(seconds=_lease(lease))),
             )
         except Refused:
@@ -633,6 +646,24 @@ def set_status(task: Task, status: Status, *, log: str | None = None) -> bool:
     return True
 
 
+def rerun(task: Task) -> bool:
+    """Let a task wait again whose inputs have changed since it ran; False if it has moved since.
+
+    Raises
+    ------
+    IllegalStep
+        The task has not ended.
+    """
+    step(task.state, Status.WAITING)
+    why = "Its inputs have changed since it ran.\n"
+    log = shortened((task.log or "") + RERUN + why)
+    try:
+        _write(task, status=Status.WAITING.label, owner=None, expiries=0, log=log)
+    except Refused:
+        return False
+    return True
+
+
 def patch(task: str, fields: Mapping[str, Any], by: str) -> Task:
     """Change a task as ibllib does (``PATCH /tasks/{id}``), through the same state machine.
 
@@ -692,6 +723,7 @@ def _step_values(task: Task, status: Status, by: str) -> dict[str, Any]:
         values |= {
             "attempt": int(task.attempt) + 1,
             "owner": by,
+            "inputs": None,  # not known: such a client reads what it wants
             "lease_until": stamp(datetime.now(UTC) + timedelta(seconds=seconds)),
         }
     elif status in (Status.WAITING, Status.HELD):

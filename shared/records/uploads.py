@@ -458,6 +458,15 @@ def hashes(datasets: Iterable[Dataset]) -> dict[str, str | None]:
     return {path: item.sha256 for path, item in named.items()}
 
 
+def contents(datasets: Iterable[Dataset]) -> dict[str, str]:
+    """Return a hash of the content of each default dataset, by path without revision folder."""
+    return {
+        path: item.sha256 or item.hash or item.uuid
+        for path, item in defaults(datasets).items()
+        if item.available
+    }
+
+
 def unchanged(files: Iterable[File], registered: Mapping[str, str | None]) -> set[str]:
     """Return the paths whose content the session already has under that name.
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.tasks.behaviour import BUILT_IN, TRIALS, WHEEL
-from shared.tasks.states import ACTIVE, SATISFIED, Status
-from shared.tasks.task import Expected, Task, identifier, missing
+from shared.tasks.states import ACTIVE, ENDED, SATISFIED, Status
+from shared.tasks.task import Expected, Task, digest, identifier, missing
 
 GRAPH = "behaviour"
 """Name of the pipeline (Alyx's ``graph``)."""
@@ -49,6 +49,10 @@ class Known(Protocol):
     status: str
     parents: list[str]
     arguments: str
+
+    @property
+    def inputs(self) -> str | None:
+        """Digest of what the last run has read, if that is known."""
 
 
 def canonical(arguments: Mapping[str, Any]) -> str:
@@ -170,6 +174,22 @@ def obstacles(task: Known, tasks: Iterable[Known], paths: Collection[str]) -> li
     if declared:
         found += [f"input {expected} is missing" for expected in missing(declared.inputs, paths)]
     return found
+
+
+def outdated(task: Known, contents: Mapping[str, str]) -> bool:
+    """Tell whether a task has run, but on other inputs than the session has now.
+
+    Parameters
+    ----------
+    task
+        The task; what it ran on is known only if a worker claimed it.
+    contents
+        Hash of the content of the session's visible datasets, by path without revision folder.
+    """
+    if task.inputs is None or Status.parse(task.status) not in ENDED:
+        return False
+    declared = declaration(task.executable, task.arguments)
+    return declared is not None and digest(declared.inputs, contents) != task.inputs
 
 
 def settled(tasks: Iterable[Known]) -> bool:

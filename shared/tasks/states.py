@@ -53,13 +53,14 @@ SATISFIED = frozenset({Status.COMPLETE, Status.INCOMPLETE})
 RESULTS = frozenset({Status.COMPLETE, Status.INCOMPLETE, Status.EMPTY, Status.ERRORED})
 """What a run may end in."""
 
-_ENDED = TERMINAL - {Status.ABANDONED}
+ENDED = TERMINAL - {Status.ABANDONED}
+"""Statuses after a run; it is repeated when its inputs change."""
 
 STEPS: dict[Status, frozenset[Status]] = {
     Status.WAITING: frozenset({Status.STARTED, Status.HELD, Status.ABANDONED, Status.ERRORED}),
     Status.HELD: frozenset({Status.WAITING, Status.STARTED, Status.ABANDONED, Status.ERRORED}),
     Status.STARTED: frozenset({Status.WAITING, Status.HELD, Status.ABANDONED}) | RESULTS,
-    **{ended: frozenset({Status.WAITING, Status.STARTED, Status.ABANDONED}) for ended in _ENDED},
+    **{ended: frozenset({Status.WAITING, Status.STARTED, Status.ABANDONED}) for ended in ENDED},
     Status.ABANDONED: frozenset({Status.WAITING}),
 }
 """Legal steps. A run starts from Waiting, or in place from any ended task (a re-run by hand);

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from uuid import UUID, uuid5
 
 
@@ -108,6 +110,21 @@ def selected(signature: Iterable[Expected], paths: Iterable[str]) -> list[str]:
     """Return the paths that meet any expectation, required or not, in their own order."""
     signature = list(signature)
     return [path for path in paths if any(expected.matches(path) for expected in signature)]
+
+
+def digest(signature: Iterable[Expected], contents: Mapping[str, str]) -> str:
+    """Return a digest of what a task reads: the same names with the same content give the same.
+
+    Parameters
+    ----------
+    signature
+        Filled expectations of the inputs.
+    contents
+        Hash of the content by path relative to the session, without revision folders.
+    """
+    chosen = sorted(selected(signature, contents))
+    text = json.dumps([[path, contents[path]] for path in chosen])
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 _NAMESPACE = UUID("3f0c5a54-9a53-4d0b-9f4c-5d1f0a7f6b11")

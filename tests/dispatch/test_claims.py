@@ -154,3 +154,27 @@ def test_ibllib_patches_over_http(system, task):
     with pytest.raises(Refused, match="cannot go from Complete to Held"):
         client.patch(here, {"status": "Held"})
     assert {"kind": "task.changed", "task": task.id} in system.flow.messages("dispatch")
+
+
+def test_a_corrected_file_is_read_by_a_run_of_its_own(system, worker, task):
+    # Given a task that ended in an error because of one of its files
+    here = f"/tasks/{task.id}"
+    worker.post(f"{here}/claim", {"worker": "w1"})
+    worker.post(f"{here}/complete", {"attempt": 1, "status": "Errored", "log": "truncated\n"})
+    system.flow.pump()
+    # When the same files come again, then nothing happens
+    system.flow.upload(RAW)
+    assert worker.get(here)["status"] == "Errored"
+    # When a corrected one comes, then the task waits again and is given that one
+    path = next(iter(RAW))
+    corrected = RAW | {path: b'{"trial": 1}\n'}
+    system.flow.upload(corrected)
+    row = worker.get(here)
+    assert (row["status"], row["attempt"]) == ("Waiting", 1)
+    assert row["log"].startswith("truncated\n")
+    claim = worker.post(f"{here}/claim", {"worker": "w1"})
+    assert claim["attempt"] == 2
+    revisions = {one["path"]: one["revision"] for one in claim["inputs"]}
+    assert [one for one in revisions if revisions[one]] == [path]
+    for one in claim["inputs"]:
+        assert requests.get(one["url"], timeout=20).content == corrected[one["path"]]

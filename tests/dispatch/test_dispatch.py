@@ -9,11 +9,13 @@ import pytest
 
 from functions.dispatch.handler import handler
 from functions.dispatch.sweep import sweep
-from shared.records import sessions, tasks
+from shared.records import sessions, tasks, uploads
 from shared.records.errors import NotFound
 from shared.records.items import Dataset
 from shared.records.table import metered
+from shared.tasks.pipeline import declaration
 from shared.tasks.states import Status
+from shared.tasks.task import digest
 from tests.flow import LAB, SUBJECT
 
 RAW = [
@@ -266,6 +268,138 @@ def test_logs_grow_and_long_ones_lose_their_middle(trials):
     assert log.endswith("the end")
     assert "bytes left out" in log
     assert len(log.encode()) < tasks.LOG_BYTES + 100
+
+
+# -- inputs that change ------------------------------------------------------------------------
+
+
+def worker_runs(flow, eid, name, status="Complete"):
+    """Claim a task as the API lets a worker do, with the inputs of this moment; end it."""
+    task = the(eid, name)
+    declared = declaration(task.executable, task.arguments)
+    read = digest(declared.inputs, uploads.contents(sessions.datasets(eid)))
+    claimed = tasks.claim(task.id, "w1", inputs=read)
+    tasks.complete(claimed.id, int(claimed.attempt), status, log="done")
+    flow.deliver("dispatch", {"kind": "task.changed", "task": claimed.id})
+
+
+def corrected(flow, eid, path, sha256="1" * 64):
+    """Register other content under the name of an input, as a new revision."""
+    folder, name = path.split("/")
+    new = Dataset.of(
+        eid, f"{folder}/#2024-07-02#/{name}", file_size=1, sha256=sha256, created_by="rig"
+    )
+    sessions.register_datasets(eid, [new], manifest=f"corrected {path} {sha256}")
+    registered(flow, eid)
+
+
+@pytest.fixture
+def processed(flow, eid):
+    """A session whose tasks have both ended, the wheel's with an error."""
+    registered(flow, eid)
+    worker_runs(flow, eid, "task.trials")
+    worker_runs(flow, eid, "task.wheel", "Errored")
+    for queue in ("analysis", f"work-{LAB}"):
+        flow.messages(queue)
+    return eid
+
+
+def test_a_task_whose_inputs_changed_waits_again(flow, processed):
+    corrected(flow, processed, RAW[2])  # of the encoder: read by both
+    assert status_of(processed) == {"task.trials": "Waiting", "task.wheel": "Errored"}
+    task = the(processed, "task.trials")
+    assert "RERUN" in task.log
+    assert task.log.endswith("Its inputs have changed since it ran.\n")
+    assert flow.messages(f"work-{LAB}") == [{"task": task.id}]
+    assert flow.messages("analysis") == []
+    # Then its child follows, when it is done
+    worker_runs(flow, processed, "task.trials")
+    assert status_of(processed) == {"task.trials": "Complete", "task.wheel": "Waiting"}
+    assert flow.messages(f"work-{LAB}") == [{"task": the(processed, "task.wheel").id}]
+    worker_runs(flow, processed, "task.wheel")
+    assert status_of(processed) == {"task.trials": "Complete", "task.wheel": "Complete"}
+    assert [int(task.attempt) for task in tasks.of_session(processed)] == [2, 2]
+    assert flow.messages("analysis") == [{"kind": "session.finished", "session": processed}]
+
+
+def test_late_and_repeated_events_run_nothing_twice(flow, processed):
+    corrected(flow, processed, RAW[2])
+    registered(flow, processed)
+    worker_runs(flow, processed, "task.trials")
+    worker_runs(flow, processed, "task.wheel")
+    before = [task.attribute_values for task in tasks.of_session(processed)]
+    flow.messages(f"work-{LAB}")
+    for _ in range(2):
+        registered(flow, processed)
+        flow.deliver("dispatch", {"kind": "task.changed", "task": before[0]["id"]})
+    assert [task.attribute_values for task in tasks.of_session(processed)] == before
+    assert flow.messages(f"work-{LAB}") == []
+
+
+def test_inputs_that_change_while_the_task_runs_make_it_run_again(flow, eid):
+    registered(flow, eid)
+    trials = the(eid, "task.trials").id
+    tasks.claim(trials, "w1", inputs="what it was given")
+    corrected(flow, eid, RAW[0])
+    assert status_of(eid)["task.trials"] == "Started"
+    tasks.complete(trials, 1, "Complete")
+    flow.deliver("dispatch", {"kind": "task.changed", "task": trials})
+    assert status_of(eid)["task.trials"] == "Waiting"
+
+
+def test_what_no_task_reads_and_the_same_content_again_start_nothing(flow, processed):
+    before = [task.attribute_values for task in tasks.of_session(processed)]
+    register(processed, "raw_video_data/_iblrig_leftCamera.raw.mp4", version=2)
+    corrected(flow, processed, RAW[0], sha256="0" * 64)
+    assert [task.attribute_values for task in tasks.of_session(processed)] == before
+
+
+def test_an_older_revision_made_the_default_again_counts_as_a_change(flow, processed):
+    corrected(flow, processed, RAW[2])
+    worker_runs(flow, processed, "task.trials")
+    worker_runs(flow, processed, "task.wheel")
+    flow.messages("dispatch")
+    sessions.update_dataset(
+        processed, RAW[2], lambda item: setattr(item, "default", True), who="ana"
+    )
+    assert flow.messages("dispatch") == [{"kind": "session.registered", "session": processed}]
+    registered(flow, processed)
+    assert status_of(processed)["task.trials"] == "Waiting"
+
+
+def test_an_input_that_is_gone_leaves_the_results_that_there_are(flow, processed):
+    sessions.delete_dataset(processed, RAW[0], who="ana")
+    registered(flow, processed)
+    assert status_of(processed) == {"task.trials": "Complete", "task.wheel": "Errored"}
+
+
+def test_abandoned_tasks_and_those_of_others_are_left_alone(flow, eid):
+    registered(flow, eid)
+    worker_runs(flow, eid, "task.trials")
+    tasks.patch(the(eid, "task.wheel").id, {"status": "Abandoned"}, "ana")
+    task = tasks.create(eid, LAB, IBLLIB)
+    for status in ("Started", "Complete"):
+        tasks.patch(task.id, {"status": status}, "server")
+    corrected(flow, eid, RAW[2])
+    worker_runs(flow, eid, "task.trials")
+    assert status_of(eid)["task.wheel"] == "Abandoned"
+    assert tasks.get(task.id).status == "Complete"
+
+
+def test_two_at_once_let_a_task_wait_once(flow, processed):
+    corrected_at_once = Dataset.of(
+        processed, "raw_behavior_data/#2024-07-02#/_iblrig_taskData.raw.jsonable",
+        file_size=1, sha256="1" * 64, created_by="rig",
+    )  # fmt: skip
+    sessions.register_datasets(processed, [corrected_at_once], manifest="at once")
+    threads = [threading.Thread(target=registered, args=(flow, processed)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert status_of(processed)["task.trials"] == "Waiting"
+    assert the(processed, "task.trials").log.count("RERUN") == 1
+    assert len(flow.messages(f"work-{LAB}")) == 1
 
 
 # -- the sweep ---------------------------------------------------------------------------------

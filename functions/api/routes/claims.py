@@ -22,7 +22,7 @@ from shared.records.items import Dataset, Session
 from shared.records.tasks import LEASE_SECONDS, Task
 from shared.tasks.pipeline import declaration
 from shared.tasks.states import Status
-from shared.tasks.task import selected
+from shared.tasks.task import digest, selected
 
 routes = Blueprint(__name__)
 
@@ -67,12 +67,15 @@ def _whole(call: Call, name: str, default: int | None = None) -> int:
 @routes.route("/tasks/{id}/claim", methods=["POST"])
 def claim(id: str) -> dict[str, Any]:
     """Take a waiting task; answer with its inputs' addresses. Asking again renews them."""
-    call, _ = _of_lab(id)
+    call, task = _of_lab(id)
     worker = call.body.get("worker")
     if not isinstance(worker, str) or not 0 < len(worker) <= 200:
         raise Invalid({"worker": ["Name the worker, in 1 to 200 characters."]})
-    taken = tasks.claim(id, worker, _whole(call, "lease", LEASE_SECONDS))
-    session, datasets = sessions.session_and_datasets(taken.session, strong=True)
+    lease = _whole(call, "lease", LEASE_SECONDS)
+    session, datasets = sessions.session_and_datasets(task.session, strong=True)
+    declared = declaration(task.executable, task.arguments)
+    read = digest(declared.inputs, uploads.contents(datasets)) if declared else None
+    taken = tasks.claim(id, worker, lease, inputs=read)
     return {
         "task": tasks.row(taken),
         "attempt": int(taken.attempt),
