@@ -33,13 +33,6 @@ class Store:
         """Return all rows if the conditions name their keys, else None."""
         return None
 
-    def create_many(self, resource: Resource, data: Sequence[Any], call: Call) -> list[Body]:
-        """Create several records."""
-        for each in data:
-            if not isinstance(each, dict):
-                raise ApiError(400, "Every item of the list must be a JSON object.")
-        return [self.create(resource, each, call) for each in data]
-
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
         """Create a record."""
         raise NotImplementedError
@@ -64,6 +57,19 @@ class Documents(Store):
             raise not_found(resource.name)
         return found
 
+    def create_many(self, resource: Resource, data: Sequence[Any], call: Call) -> list[Body]:
+        """Create several records; none if any of them is not valid.
+
+        Raises
+        ------
+        Invalid
+            400 with messages per field of the first that is wrong.
+        """
+        if not all(isinstance(each, dict) for each in data):
+            raise ApiError(400, "Every item of the list must be a JSON object.")
+        bodies = [self._valid(resource, each, call) for each in data]
+        return [self._write(resource, body, call) for body in bodies]
+
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
         """Create a record from what a client sent.
 
@@ -72,6 +78,10 @@ class Documents(Store):
         Invalid
             400 with messages per field, also if the record exists.
         """
+        return self._write(resource, self._valid(resource, data, call), call)
+
+    def _valid(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
+        """Return the body of a new record of the caller's lab."""
         body = values.read_body(resource, data, call, partial=False)
         if "id" not in resource.fields:  # ids of brain regions are numbers of the atlas
             body["id"] = data["id"] if values.is_uuid(data.get("id")) else str(uuid.uuid4())
@@ -80,7 +90,9 @@ class Documents(Store):
         lab = values.lab_of(resource, body)
         if call.rule.own_lab:
             permissions.check_lab(call.who, lab)
-        body = values.localise(resource, body, lab)
+        return values.localise(resource, body, lab)
+
+    def _write(self, resource: Resource, body: Body, call: Call) -> Body:
         key = str(body[resource.key])
         try:
             documents.create(

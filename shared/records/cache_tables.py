@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.records import aws, search, times
-from shared.records.items import QC_NAMES, dataset_id
+from shared.records.items import QC_NAMES, row_id
 
 MIN_API_VERSION = "2.7.0"
 QC_ORDER = ["NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"]
@@ -138,7 +138,7 @@ def _session(row: Row) -> dict[str, Any]:
 def _dataset(row: Row) -> dict[str, Any]:
     return {
         "eid": row["session"],
-        "id": row.get("id") or dataset_id(row["session"], row["path"]),
+        "id": row_id(row),
         "rel_path": row["path"],
         "file_size": row["file_size"] or 0,
         "hash": row["hash"] or "",

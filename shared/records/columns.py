@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared.records.items import dashed
 from shared.records.where import Either, Where
 
 Array = np.ndarray[Any, Any]
@@ -23,6 +24,9 @@ Rows = Sequence[Mapping[str, Any]]
 
 NUMBERS = frozenset({"file_size"})
 """Fields whose values are too many to code; kept as int64, -1 for None."""
+
+UUIDS = frozenset({"foreign_id"})
+"""Fields whose values are UUIDs of their own in each row; kept as 16 bytes, zeros for None."""
 
 
 class Column(Protocol):
@@ -317,8 +321,62 @@ class Numbers:
         return self.values.nbytes
 
 
+class Uuids:
+    """UUIDs, a different one in each row; zeros stand for None."""
+
+    def __init__(self, values: Array) -> None:
+        self.values = values
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Uuids:
+        """Store a list of UUIDs as text."""
+        packed = b"".join(
+            bytes(16) if value is None else bytes.fromhex(value.replace("-", ""))
+            for value in values
+        )
+        return cls(np.frombuffer(packed, ">u8").reshape(-1, 2))
+
+    def mask(self, where: Where, rows: Array | None) -> Array:
+        """See `Column`."""
+        every = np.arange(len(self.values)) if rows is None else rows
+        return np.fromiter(where.on_values(self.pick(every), _thaw), bool, len(every))
+
+    def pick(self, rows: Array) -> list[Any]:
+        """See `Column`."""
+        found = (f"{high:016x}{low:016x}" for high, low in self.values[rows].tolist())
+        return [dashed(each) if each.strip("0") else None for each in found]
+
+    def take(self, rows: Array) -> Uuids:
+        """See `Column`."""
+        return Uuids(self.values[rows])
+
+    def concat(self, other: Column) -> Uuids:
+        """See `Column`."""
+        assert isinstance(other, Uuids)  # noqa: S101 - same field, same kind of column
+        return Uuids(np.concatenate([self.values, other.values]))
+
+    def ranks(self) -> Array:
+        """See `Column`."""
+        _, ranks = np.unique(self.values, axis=0, return_inverse=True)
+        return ranks.reshape(-1)
+
+    def arrow(self) -> pa.Array:
+        """See `Column`."""
+        packed = pa.py_buffer(np.ascontiguousarray(self.values, ">u8"))
+        return pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(16), len(self.values), [None, packed]
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """See `Column`."""
+        return self.values.nbytes
+
+
 def column_of(name: str, values: Sequence[Any]) -> Column:
     """Return the fitting column for the values of a field."""
+    if name in UUIDS:
+        return Uuids.of(values)
     if name in NUMBERS:
         return Numbers.of(values)
     if any(isinstance(value, list) for value in values) and all(
@@ -527,6 +585,8 @@ def _from_arrow(array: Any, kind: str, as_json: bool) -> Column:
     """Return the column that an Arrow array holds."""
     if kind == "Numbers":
         return Numbers(array.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
+    if kind == "Uuids":
+        return Uuids(np.frombuffer(b"".join(array.to_pylist()), ">u8").reshape(-1, 2))
     if kind == "Many":
         inner = array.flatten()
         starts = array.offsets.to_numpy().astype(np.uint32)

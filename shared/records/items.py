@@ -18,6 +18,7 @@ Keys::
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -326,8 +327,8 @@ class Dataset(Record, discriminator="Dataset"):
             "tags": list(self.tags or []),
             "repositories": [record[0] for record in self.records or [] if record[1]],
         }
-        if self.uuid != dataset_id(self.owner, self.path):
-            row["id"] = self.uuid
+        if (uuid := self.uuid) != dataset_id(self.owner, self.path):
+            row["foreign_id"] = uuid
         return row
 
 
@@ -338,6 +339,11 @@ def dataset_id(session: str, path: str) -> str:
     """
     prefix = "" if "#" in session else session.replace("-", "")[:12]
     return uuid4_from(prefix, session, path)
+
+
+def row_id(row: Mapping[str, Any]) -> str:
+    """Return the id of the dataset of a row of the search index."""
+    return row.get("foreign_id") or dataset_id(row["session"], row["path"])
 
 
 def with_uuid(path: str, identity: str) -> str:

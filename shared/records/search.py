@@ -48,7 +48,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
 KEYS: Mapping[str, tuple[str, ...]] = {"dataset": ("session", "path")}
 """Fields that make the key of a row where it is not in the field ``key``."""
 
-AT_REST: Mapping[str, frozenset[str]] = {"dataset": frozenset({"hash", "id"})}
+AT_REST: Mapping[str, frozenset[str]] = {"dataset": frozenset({"hash"})}
 """Fields that the snapshot has for its readers but that are not held in memory."""
 
 SMALL = 1000

@@ -307,3 +307,41 @@ def test_brain_regions_keep_the_numbers_of_the_atlas(api: Api) -> None:
     below = api.ok("GET", "/brain-regions?descendants=root")
     assert [row["id"] for row in below["results"]] == [477, 997]
     assert api.ok("GET", "/insertions?atlas_acronym=STR,CA3")["count"] == 0
+
+
+def test_tasks_are_listed_by_level_priority_and_start_of_their_session(api: Api) -> None:
+    # Given sessions made in another order than they took place
+    days = (2, 3, 1)
+    eids = [session(api, start_time=f"2024-07-0{day}T10:00:00")["id"] for day in days]
+    for eid in eids:
+        for name, level, priority in (("a", 0, 10), ("b", 0, 20), ("c", 1, 90)):
+            body = {"session": eid, "name": name, "executable": name, "level": level}
+            api.ok("POST", "/tasks", {**body, "priority": priority})
+
+    def listed() -> list[tuple[str, str]]:
+        rows = api.ok("GET", "/tasks")["results"]
+        return [(row["name"], row["session"]) for row in rows]
+
+    second, third, first = eids
+    assert listed() == [(n, eid) for n in "bac" for eid in (third, second, first)]
+    # A session that is found to have been later moves its tasks; nothing else of them changes
+    before = api.ok("GET", f"/tasks?session={first}")["results"]
+    api.ok("PATCH", f"/sessions/{first}", {"start_time": "2024-07-09T10:00:00"})
+    assert listed() == [(n, eid) for n in "bac" for eid in (first, third, second)]
+    assert api.ok("GET", f"/tasks?session={first}")["results"] == before
+    # and one that is deleted takes its tasks along
+    api.ok("DELETE", f"/sessions/{first}", user="admin")
+    assert listed() == [(n, eid) for n in "bac" for eid in (third, second)]
+
+
+def test_insertions_follow_the_start_of_their_session(api: Api) -> None:
+    eids = [session(api, start_time=f"2024-07-0{day}T10:00:00")["id"] for day in (1, 2)]
+    for eid in eids:
+        api.ok("POST", "/insertions", {"session": eid, "name": "probe00"})
+
+    def listed() -> list[str]:
+        return [row["session"] for row in api.ok("GET", "/insertions")["results"]]
+
+    assert listed() == eids[::-1]
+    api.ok("PATCH", f"/sessions/{eids[0]}", {"start_time": "2024-07-05T10:00:00"})
+    assert listed() == eids

@@ -128,6 +128,29 @@ def brain(api: Api) -> dict[str, Any]:
     return ids
 
 
+def test_a_brain_region_that_does_not_exist_is_named(api: Api, brain: dict[str, Any]) -> None:
+    track = {"trajectory_estimate": brain["FI_001"]["tid"], "axial": 60, "lateral": 0}
+    message = ['Invalid pk "383" - object does not exist.']
+    wrong = {**track, "brain_region": 383}
+    for body in (wrong, [{**track, "brain_region": 382}, wrong]):
+        answer = api("POST", "/channels", body)
+        assert (answer.status, answer.body["brain_region"]) == (400, message)
+    # Of a list with a wrong one nothing is kept; a region may be unknown
+    assert api.ok("GET", "/channels")["count"] == 4
+    channel = api.ok("POST", "/channels", {**track, "brain_region": None})
+    answer = api("PATCH", f"/channels/{channel['id']}", {"brain_region": 383})
+    assert (answer.status, answer.body["brain_region"]) == (400, message)
+    # The same for the regions of a field of view
+    session = {"session": brain["FI_001"]["eid"], "name": "FOV_00"}
+    view = api.ok("POST", "/fields-of-view", session)["id"]
+    place = {"field_of_view": view, "provenance": "E"}
+    assert api.ok("POST", "/fov-location", {**place, "brain_region": [382]})
+    place["provenance"] = "F"
+    answer = api("POST", "/fov-location", {**place, "brain_region": [382, 383]})
+    assert (answer.status, answer.body["brain_region"]) == (400, message)
+    assert api("POST", "/fov-location", {**place, "brain_region": "CA1"}).status == 400
+
+
 @pytest.mark.parametrize(
     "query", ["atlas_acronym=ca1", "atlas_acronym=HPF", "atlas_id=375", "atlas_name=hippocampal"]
 )

@@ -50,6 +50,42 @@ def test_the_next_process_starts_from_it_and_follows_the_feed(
     assert {row["hash"] for row in whole.table("dataset").rows()} == {"ab" * 16}
 
 
+@pytest.mark.parametrize("small", [1000, 1])
+def test_ids_that_came_from_elsewhere_are_in_it(
+    api: Api, bucket: str, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(search, "SMALL", small)
+    # Given a session with a dataset of ours and one that was imported under its own id
+    eid = make(api, 1)
+    register(api, 1)
+    foreign = "5cb3a6b1-3bd5-4f8c-9c2a-0f0f0f0f0f0f"
+    body = {"id": foreign, "session": eid, "name": "spikes.clusters.npy"}
+    body |= {"collection": "alf/probe00", "dataset_type": "unknown", "data_format": "npy"}
+    api.ok("POST", "/datasets", body, user="admin")
+    api.ok("POST", "/insertions", {"session": eid, "name": "probe00"})
+    ids = sorted(row["id"] for row in api.ok("GET", f"/datasets?session={eid}")["results"])
+    assert foreign in ids
+
+    def listed() -> list[str]:
+        (row,) = api.ok("GET", "/insertions")["results"]
+        return sorted(row["datasets"])
+
+    assert listed() == ids
+    # When the index is loaded from the snapshot, then it has the same ids
+    search.write_snapshot()
+    search.forget()
+    monkeypatch.setattr(search, "scan", lambda: pytest.fail("the table was scanned"))
+    assert listed() == ids
+    # also after what is new was folded into it
+    register(api, 3)
+    search.begin()
+    search.table("dataset").fold()
+    new = sorted(row["id"] for row in api.ok("GET", f"/datasets?session={eid}")["results"])
+    assert len(new) == 4
+    (insertion,) = api.ok("GET", "/insertions")["results"]
+    assert insertion["datasets"] == [foreign, *(set(ids) - {foreign})]
+
+
 def test_without_a_usable_snapshot_the_table_is_scanned(
     api: Api, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

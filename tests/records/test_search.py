@@ -22,6 +22,7 @@ from shared.records.where import LOOKUPS, Either, Where
 
 NAMES = ["a", "B", "b", "alpha", "Beta", "x y", "é", ""]
 scalars = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from(NAMES))
+UUIDS = ["10000000-0000-4000-8000-000000000000", "ffffffff-ffff-4fff-bfff-ffffffffffff"]
 rows_ = st.fixed_dictionaries(
     {
         "text": st.one_of(st.none(), st.sampled_from(NAMES)),
@@ -30,6 +31,7 @@ rows_ = st.fixed_dictionaries(
         "many": st.lists(st.sampled_from(NAMES), max_size=3),
         "json": st.one_of(st.none(), st.dictionaries(st.sampled_from("ab"), scalars, max_size=2)),
         "file_size": st.one_of(st.none(), st.integers(0, 4)),
+        "foreign_id": st.one_of(st.none(), st.sampled_from(UUIDS)),
     }
 )
 LISTS = ("in", "range")
@@ -38,7 +40,8 @@ plain = st.sampled_from([name for name in LOOKUPS if name not in (*LISTS, "test"
 
 @st.composite
 def wheres(draw: Any) -> Where:
-    field = draw(st.sampled_from(["text", "n", "flag", "many", "json", "file_size", "absent"]))
+    names = ["text", "n", "flag", "many", "json", "file_size", "foreign_id"]
+    field = draw(st.sampled_from([*names, "absent"]))
     path = (draw(st.sampled_from("ab")),) if field == "json" else ()
     negate = draw(st.booleans())
     kind = draw(st.sampled_from(["plain", "in", "range", "isnull"]))

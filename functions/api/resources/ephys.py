@@ -90,7 +90,7 @@ def insertion_datasets(row: Row) -> list[Body]:
 
 
 def _show_insertion(shown: Body, row: Row, call: Call) -> Body:
-    from shared.records.items import dataset_id
+    from shared.records.items import row_id
 
     session = shown.pop("session")
     return {
@@ -103,10 +103,7 @@ def _show_insertion(shown: Body, row: Row, call: Call) -> Body:
         "serial": shown["serial"],
         "auto_datetime": shown["auto_datetime"],
         "chronic_insertion": shown["chronic_insertion"],
-        "datasets": [
-            each.get("id") or dataset_id(each["session"], each["path"])
-            for each in insertion_datasets(row)
-        ],
+        "datasets": [row_id(each) for each in insertion_datasets(row)],
     }
 
 
@@ -352,6 +349,18 @@ def _show_chronic(shown: Body, row: Row, call: Call) -> Body:
     return {"id": row["id"], **shown, "probe_insertion": rows}
 
 
+def _region(value: int) -> None:
+    if search.table("brain-region").get(str(value)) is None:
+        raise ValueError(f'Invalid pk "{value}" - object does not exist.')
+
+
+def _regions(value: Any) -> None:
+    if not isinstance(value, list) or any(type(each) is not int for each in value):
+        raise ValueError("Expected a list of the ids of brain regions.")
+    for each in value:
+        _region(each)
+
+
 def _few_floats(value: Sequence[float]) -> None:
     if len(value) > 8:
         raise ValueError("Ensure this field has no more than 8 elements.")
@@ -505,7 +514,7 @@ declare(
             "x": number(),
             "y": number(),
             "z": number(),
-            "brain_region": integer(),
+            "brain_region": integer(check=_region),
             "trajectory_estimate": ref("trajectory", by="id", required=True, null=False),
             "json": json(),
         },
@@ -578,7 +587,7 @@ declare(
             "y": _floats(),
             "z": _floats(),
             "n_xyz": _floats(),
-            "brain_region": json(),
+            "brain_region": json(check=_regions),
             "coordinate_system": ref("coordinate-system"),
             "auto_datetime": datetime(read_only=True),
         },

@@ -100,22 +100,38 @@ def download() -> Response:
 
 
 def _elsewhere(item: Dataset, session: Session | None, request: Any) -> str | None:
-    """Return the address of a file that is only on another web server; None if it is ours."""
+    """Return the address of a file that is only on another web server; None if it is ours.
+
+    Raises
+    ------
+    ApiError
+        404 if no repository has the file, or only such as have no address.
+    """
     known = data.repositories()
     own = data.lab_repository(session.lab) if session else None
+    folder = session.folder if session else ""
     call = Call(request)
-    address = None
+    found, silent = [], []
     for record in item.records or []:
         if not record[1]:
             continue
-        name = str(record[0] or own)
-        base = (known.get(name) or {}).get("data_url") or ""
-        if name == own or not base or base.startswith(("/", call.base_url)):
+        name = record[0] or own
+        base = (known.get(name or "") or {}).get("data_url") or ""
+        if name == own or base.startswith(("/", call.base_url)):
             return None
-        folder = session.folder if session else ""
         path = data.relative_path(folder, item, record)
-        address = address or data.data_url(known.get(name), path, item.uuid, call)
-    return address.replace("#", "%23") if address else None
+        if address := data.data_url(known.get(name or ""), path, item.uuid, call):
+            found.append(address.replace("#", "%23"))
+        else:
+            silent.append(str(name))
+    if found:
+        return found[0]
+    why = (
+        f"it is on {', '.join(silent)}, which has no web address (data_url)"
+        if silent
+        else "no data repository has it"
+    )
+    raise ApiError(404, f"The file {item.path} cannot be downloaded: {why}.")
 
 
 @routes.route("/uploaded/{path+}", methods=["GET"])
