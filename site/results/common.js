@@ -83,9 +83,7 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => (button.textContent = "Copy"), 1500);
 });
 
-export const isDark = () =>
-  (document.documentElement.dataset.theme ??
-    (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+export const isDark = () => document.documentElement.dataset.theme === "dark";
 
 document.getElementById("theme").addEventListener("click", () => {
   const theme = isDark() ? "light" : "dark";
@@ -97,6 +95,3 @@ document.getElementById("theme").addEventListener("click", () => {
   }
   dispatchEvent(new Event("themechange"));
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
-  dispatchEvent(new Event("themechange")),
-);
