@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +74,23 @@ def _guarded(path: str, view: Callable[..., Any], module: str | None = None) -> 
         return Response(body, headers=dict(JSON))
 
     return guarded
+
+
+EXPOSED = "ETag,Location,Retry-After,X-Request-ID"
+"""Headers of answers that pages of the site may read."""
+
+
+@app.middleware("http")
+def _for_the_site(event: Any, get_response: Callable[[Any], Response]) -> Response:
+    """Let pages of the results site read answers, errors too; API Gateway answers preflights."""
+    response = get_response(event)
+    site = os.environ.get("FORNIX_SITE_URL", "").rstrip("/")
+    if site and event.headers.get("origin") == site:
+        response.headers["Access-Control-Allow-Origin"] = site
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED
+    if site:
+        response.headers["Vary"] = "Origin"
+    return response
 
 
 @app.middleware("http")

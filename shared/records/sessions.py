@@ -207,11 +207,14 @@ def _move_inside(session: Session, who: str) -> None:
     from shared.records import tasks
 
     start = times.naive(session.start_time)
+
+    def move(body: dict[str, Any]) -> dict[str, Any]:
+        return {**body, "session_start": start}
+
     for items in contents(session.id, strong=True)[2].values():
         for item in items:
             if "session_start" in item.body:
-                new = {"session_start": start}
-                documents.update(item.what, item.id, lambda body, new=new: body | new, who=who)
+                documents.update(item.what, item.id, move, who=who)
     tasks.move(session.id, start)
 
 

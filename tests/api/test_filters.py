@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from functions.api import filters
 from functions.api.errors import ApiError
 from functions.api.filters import BadFilter, literal, parse
 from functions.api.resources import RESOURCES
+from shared.records import search
 from shared.records.search import Rows, Selection
 from shared.records.where import Where
+from tests.api.conftest import Api
 
 UUID = "cf264653-2deb-44cb-aa84-89b82507028a"
 
@@ -162,6 +165,25 @@ pieces = st.one_of(
             "start_time",
             "date",
             "gte",
+            "range",
+            "contains",
+            "__class__",
+            "__dict__",
+            "globals",
+            "(a+)+$",
+            "-1",
+            "1e308",
+            "0x10",
+            "'; DROP TABLE sessions; --",
+            "\u202e",
+            "\U0001f42d",
+            "\ud800",
+            "extended_qc",
+            "users",
+            "start_time__date__gte",
+            "2024-13-45",
+            "parent_session__" * 5,
+            "[" + "1," * 30 + "]",
         ]
     ),
     st.text(max_size=8),
@@ -183,3 +205,50 @@ def test_any_text_is_understood_or_refused_and_never_an_error(path: str, parts: 
     for where in found:
         for value in (None, "x", 3, True, [], ["x"], {"a": 1}, "2024-01-01T00:00:00"):
             assert isinstance(where.on_rows()({where.field: value}), bool)
+
+
+QUERIES = (
+    *("django", "date_range", "number", "json", "extended_qc", "qc", "dataset_qc_lte", "datasets"),
+    *("dataset_types", "performance_gte", "users", "subject", "lab", "id", "tag", "atlas_id"),
+    *("limit", "offset", "as_of", "session", "start_date", "date", "histology", "nonsense"),
+)
+
+
+@pytest.fixture
+def world(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """A few records of each kind that lists are asked for, as rows and as columns."""
+    monkeypatch.setattr(search, "SMALL", 2)
+    for i, subject in enumerate(("FI_001", "FI_002", "FI_001")):
+        body = {"subject": subject, "start_time": f"2024-07-0{i + 1}T10:00:00", "qc": "PASS"}
+        more = {"json": {"a": [1, {"b": None}]}, "extended_qc": {"x": 0.5}, "projects": ["demo"]}
+        eid = api.ok("POST", "/sessions", {**body, **more})["id"]
+        api.ok("POST", "/insertions", {"session": eid, "name": "probe00"})
+        api.ok("POST", "/tasks", {"session": eid, "name": "a", "executable": "a"})
+        for name in ("spikes.times.npy", "trials.table.pqt"):
+            api.ok("POST", "/datasets", {"session": eid, "name": name, "collection": "alf"})
+    search.forget()  # so that the next request makes the index anew
+    return api
+
+
+LISTS = ("sessions", "insertions", "tasks", "datasets", "subjects", "files", "weighings")
+
+
+@settings(
+    max_examples=1500,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.sampled_from(LISTS), st.sampled_from(QUERIES), st.lists(pieces, min_size=1, max_size=10))
+@example("sessions", "django", ["start_time", ",", "9" * 5000])
+@example("sessions", "django", ["json__" + "a__" * 3000, ",", "1"])
+@example("datasets", "django", ["name__icontains", ",", "(a+)+$" * 1000])
+@example("tasks", "django", ["parents", ",", "[", "1e400", "]"])
+def test_no_query_of_a_list_is_an_internal_error(
+    world: Api, path: str, name: str, parts: list[str]
+) -> None:
+    text = "".join(parts).encode("utf-8", "replace").decode()
+    answer = world("GET", f"/{path}?{name}={quote(text, safe='')}")
+    assert answer.status in (200, 400, 404), (name, text, answer.raw)
+    if answer.status == 400:
+        (part,) = [key for key in answer.body if key not in ("status_code", "detail")] or [name]
+        assert part in (*QUERIES, "json", "atlas_id")
