@@ -511,7 +511,7 @@ def test_unless_one_was_chosen_the_system_s_holds_and_its_change_is_followed(
     page = visit("index.html", color_scheme="dark")
     assert page.get_attribute("html", "data-theme") == "dark"
     page.emulate_media(color_scheme="light")
-    assert page.get_attribute("html", "data-theme") == "light"
+    page.wait_for_selector('html[data-theme="light"]')
 
 
 def test_without_script_a_page_still_says_what_it_is(
