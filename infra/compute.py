@@ -84,6 +84,7 @@ class Functions(Construct):
             "FORNIX_WORKER_ROLE_PREFIX": self._worker_role_arn(""),
             "FORNIX_SITE_URL": site_url,
             "FORNIX_LABS": ",".join(settings.labs),
+            "FORNIX_METRICS": settings.name,
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
         if settings.local:

@@ -20,9 +20,24 @@ from infra.queues import Queues
 from infra.schedules import SCHEDULES, Schedule, Schedules
 from infra.settings import Settings
 from infra.storage import Storage
+from shared.records.metrics import COUNT, METRICS
 
 Treat: TypeAlias = cloudwatch.TreatMissingData
 Compare: TypeAlias = cloudwatch.ComparisonOperator
+
+
+WORK = {
+    "Uploads": ("UploadsRegistered", "UploadsRefused"),
+    "Files": ("FilesRegistered", "FilesRefused"),
+    "Tasks created and claimed": ("TasksCreated", "TasksRerun", "TasksClaimed"),
+    "Tasks ended": (
+        *("TasksComplete", "TasksIncomplete", "TasksEmpty", "TasksErrored"),
+        "LeasesExpired",
+    ),
+    "Longest wait of a task, s": ("OldestWaiting",),
+    "Analysis": ("SessionsPublished", "BuildsUnchanged"),
+}
+"""Graphs of the functions' own metrics."""
 
 
 class Monitoring(Construct):
@@ -46,6 +61,7 @@ class Monitoring(Construct):
         self._functions(functions)
         self._queues(queues)
         self._table(storage)
+        self._work()
         for schedule in SCHEDULES:
             self._missed(schedule, schedules.rules[schedule.kind].rule_name)
         self._dashboard(storage, queues, functions, http_api)
@@ -202,6 +218,26 @@ class Monitoring(Construct):
                 f"The table refused {operation}: on-demand maximum reached, or a hot key.",
             )
 
+    def _own(self, name: str, period: Duration) -> cloudwatch.Metric:
+        """Return one of the metrics that the functions themselves write."""
+        return cloudwatch.Metric(
+            namespace=self.settings.name,
+            metric_name=name,
+            period=period,
+            statistic="Sum" if METRICS[name] == COUNT else "Maximum",
+        )
+
+    def _work(self) -> None:
+        """Watch what the functions count: tasks, workers, uploads."""
+        hour = Duration.hours(1)
+        for name, threshold, why in (
+            ("TasksErrored", 10, "Ten tasks ended in an error within an hour: see their logs."),
+            ("LeasesExpired", 5, "Five runs were lost within an hour: do the workers crash?"),
+            ("UploadsRefused", 5, "Five uploads were refused whole within an hour."),
+            ("OldestWaiting", 24 * 3_600, "A task has waited for a day. Are workers running?"),
+        ):
+            self._alarm(name, self._own(name, hour), threshold, why)
+
     def _missed(self, schedule: Schedule, rule_name: str) -> None:
         """Raise an alarm if a schedule has not fired for three of its periods.
 
@@ -270,6 +306,10 @@ class Monitoring(Construct):
                 "Table units",
                 table.metric_consumed_read_capacity_units(statistic="Sum"),
                 table.metric_consumed_write_capacity_units(statistic="Sum"),
+            ),
+            *(
+                graph(title, *(self._own(name, Duration.minutes(5)) for name in names))
+                for title, names in WORK.items()
             ),
         )
 

@@ -78,6 +78,7 @@ def session_finished(eid: str) -> int:
         return 0
     changed = _site([eid]).refresh([subject])
     logger.info("site is up to date", extra={"eid": eid, "changed": changed})
+    _count(changed)
     return changed
 
 
@@ -94,12 +95,20 @@ def nightly(context: Any) -> int:
     site = _site()
     changed = site.refresh(pace=in_time)
     logger.info("site is up to date", extra={"changed": changed})
+    _count(changed)
     if context is None or context.get_remaining_time_in_millis() > COHORT_MS:
         from functions.analysis import training_time
 
         done = training_time.update(site.source, site.store, site.settings, site.today())
         logger.info("training time", extra={"done": done})
     return changed
+
+
+def _count(changed: int) -> None:
+    """Count what a build changed, or that there was nothing to do."""
+    from shared.records import metrics
+
+    metrics.put({"SessionsPublished": changed} if changed else {"BuildsUnchanged": 1})
 
 
 def snapshot() -> dict[str, Any]:

@@ -6,12 +6,14 @@ It makes up for killed workers and lost messages. It reads only what is unfinish
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.dispatch.plan import advance, announce, labs
-from shared.records import aws, queues, tasks
+from shared.records import aws, metrics, queues, tasks
 from shared.records.errors import NotFound
+from shared.records.tasks import Unfinished
 from shared.tasks.states import Status
 
 log = logging.getLogger(__name__)
@@ -48,22 +50,26 @@ def sweep(
     moment = now or datetime.now(UTC)
     settled = moment if at_start else moment - SETTLE
     counts = {"expired": 0, "sent": 0, "held": 0}
+    oldest = moment
     for lab in labs():
         try:
             counts["expired"] += _expire(lab, moment)
-            counts["sent"] += _send_again(lab, settled, always=at_start)
+            waiting = list(tasks.unfinished(lab, Status.WAITING, before=settled))
+            oldest = min([oldest, *(task.since for task in waiting)])
+            counts["sent"] += _send_again(lab, waiting[:MOST], always=at_start)
             counts["held"] += _promote(lab, settled, everything=everything)
         except Exception:  # one lab's trouble must not keep the others
             log.exception("the sweep of lab %s failed", lab)
+    metrics.put({"OldestWaiting": round((moment - oldest).total_seconds())})
     return counts
 
 
 def _expire(lab: str, moment: datetime) -> int:
     """End the leases that were not prolonged."""
     ended = 0
-    for task_id in list(tasks.unfinished(lab, Status.STARTED, before=moment)):
+    for one in list(tasks.unfinished(lab, Status.STARTED, before=moment)):
         try:
-            task = tasks.get(task_id)
+            task = tasks.get(one.id)
         except NotFound:  # the index is behind: the session was deleted
             continue
         if tasks.expire(task, now=moment):
@@ -75,18 +81,17 @@ def _expire(lab: str, moment: datetime) -> int:
     return ended
 
 
-def _send_again(lab: str, settled: datetime, *, always: bool) -> int:
+def _send_again(lab: str, waiting: Sequence[Unfinished], *, always: bool) -> int:
     """Announce the waiting tasks again if the queue has fewer messages than there are tasks.
 
     Messages of tasks that are done may hide that one is lost, until a worker has cleared them
     away; so after a start, when some are likely to be lost, all are sent.
     """
-    waiting = list(tasks.unfinished(lab, Status.WAITING, before=settled))[:MOST]
     if not waiting or (not always and messages(lab) >= len(waiting)):
         return 0
-    for task_id in waiting:
+    for one in waiting:
         try:
-            announce(tasks.get(task_id))
+            announce(tasks.get(one.id))
         except NotFound:
             continue
     return len(waiting)
@@ -109,7 +114,7 @@ def _promote(lab: str, settled: datetime, *, everything: bool) -> int:
     """Look again at sessions with held tasks."""
     since = None if everything else settled - HELD_FOR
     held = tasks.unfinished(lab, Status.HELD, before=settled, after=since)
-    by_session = {task_id.replace("-", "")[:12]: task_id for task_id in held}
+    by_session = {task.id.replace("-", "")[:12]: task.id for task in held}
     for task_id in by_session.values():
         try:
             advance(tasks.get(task_id).session, by_sweep=True)

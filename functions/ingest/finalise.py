@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from functions.ingest import checks, objects
-from shared.records import queues, sessions, uploads
+from shared.records import metrics, queues, sessions, uploads
 from shared.records.errors import NotFound
 from shared.records.items import QC, Dataset
 from shared.records.uploads import FINAL, Busy, Target, Upload
@@ -111,6 +111,12 @@ def _end(upload: Upload, document: Mapping[str, Any], *, late: bool) -> str:
     state = outcome(manifest, late=late)
     session = manifest["session"]["id"]
     uploads.finish(upload, state, session, key)
+    counted = "UploadsRegistered" if state in ("registered", "partial") else "UploadsRefused"
+    files = {
+        "FilesRegistered": len(manifest["datasets"]),
+        "FilesRefused": len(manifest["refused"]),
+    }
+    metrics.put({counted: 1} | files, lab=upload.lab, upload=upload.id)
     if session:
         queues.tell("dispatch", kind="session.registered", session=session)
     objects.delete(uploads.incoming_key(upload.id, path) for path in uploads.arrived(upload.id))

@@ -19,7 +19,12 @@ from infra.settings import ROOT
 from infra.sources import code_hash
 from lab.client import ClientError
 
-AT_START = (("ingest", "reconcile"), ("dispatch", "sweep"), ("analysis", "snapshot"))
+AT_START = (
+    ("ingest", "reconcile"),
+    ("dispatch", "sweep"),
+    ("analysis", "snapshot"),
+    ("analysis", "nightly"),
+)
 """Scheduled events that are sent once at each start: they make good what a kill interrupted."""
 
 Progress = Callable[[str], None]

@@ -13,13 +13,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pynamodb.attributes import Attribute, ListAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.constants import BINARY
 from pynamodb.exceptions import UpdateError
 
-from shared.records import queues, sessions, times
+from shared.records import metrics, queues, sessions, times
 from shared.records.changes import change, first_version
 from shared.records.errors import Conflict, Exists, NotFound, RecordError, Stale
 from shared.records.items import Pointer
@@ -152,10 +152,17 @@ def of_session(session: str) -> list[Task]:
     return sorted(found, key=lambda task: (task.level, -task.priority, task.name))
 
 
+class Unfinished(NamedTuple):
+    """A task as the index has it."""
+
+    id: str
+    since: datetime
+
+
 def unfinished(
     lab: str, status: Status, *, before: datetime, after: datetime | None = None
-) -> Iterator[str]:
-    """Yield the ids of a lab's tasks in an active status, oldest first.
+) -> Iterator[Unfinished]:
+    """Yield a lab's tasks in an active status, oldest first.
 
     Parameters
     ----------
@@ -166,7 +173,9 @@ def unfinished(
     """
     between = Record.g2sk.between(stamp(after) if after else "0", stamp(before))
     items = Record.gsi2.query(f"TASK#{lab}#{status.label}", between)
-    return (str(item.g2sk).partition("#")[2] for item in items)
+    for item in items:
+        since, _, task_id = str(item.g2sk).partition("#")
+        yield Unfinished(task_id, datetime.fromisoformat(since))
 
 
 def logs(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -306,6 +315,7 @@ def _create(new: list[Task]) -> None:
             task.edition = first_version()
             writes.save(task, condition=Record.pk.does_not_exist())
             writes.save(change("task", task.id, int(task.edition), row(task)))
+    metrics.put({"TasksCreated": len(new)}, lab=new[0].lab)
 
 
 def create(session: str, lab: str, fields: Mapping[str, Any]) -> Task:
@@ -409,7 +419,7 @@ def claim(
             by = f" by {found.owner} until {found.lease_until}" if live else ""
             raise Taken(f"task {task} is {found.status}{by}")
         try:
-            return _write(
+            taken = _write(
                 found,
                 Task.lease_until == found.lease_until if running else None,
                 status=Status.STARTED.label,
@@ -420,6 +430,8 @@ def claim(
             )
         except Refused:
             continue
+        metrics.put({"TasksClaimed": 1}, lab=taken.lab, task=task)
+        return taken
     raise Conflict(f"task {task} is wanted by too many at once")
 
 
@@ -543,7 +555,7 @@ def complete(
         check_attempt(found, attempt)
         text = log if log is not None else found.log
         try:
-            return _write(
+            done = _write(
                 found,
                 status=result.label,
                 log=shortened(text) if text else None,
@@ -553,9 +565,11 @@ def complete(
                 upload=upload,
                 lease_until=None,
                 expiries=0,
-            ), True
+            )
         except Refused:
             continue
+        metrics.put({f"Tasks{result.label}": 1}, lab=done.lab, task=task)
+        return done, True
     raise Conflict(f"task {task} is being changed; try again")
 
 
@@ -619,6 +633,8 @@ def expire(task: Task, *, now: datetime | None = None) -> bool:
         )
     except (Refused, UpdateError):
         return False
+    given_up = int(expiries >= MOST_EXPIRIES)
+    metrics.put({"LeasesExpired": 1, "TasksErrored": given_up}, lab=task.lab, task=task.id)
     return True
 
 
@@ -661,6 +677,7 @@ def rerun(task: Task) -> bool:
         _write(task, status=Status.WAITING.label, owner=None, expiries=0, log=log)
     except Refused:
         return False
+    metrics.put({"TasksRerun": 1}, lab=task.lab, task=task.id)
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -589,3 +590,53 @@ def test_messages_of_done_tasks_do_not_hide_that_one_was_lost_when_the_system_st
     assert sweep(now=datetime.now(UTC) + LATER)["sent"] == 0
     assert sweep(at_start=True)["sent"] == 1
     assert {"task": trials} in flow.messages(f"work-{LAB}")
+
+
+# -- what is counted ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def counted(monkeypatch, capsys):
+    """Return what was counted since the last call."""
+    monkeypatch.setenv("FORNIX_METRICS", "fornix")
+
+    def read():
+        sums: dict[str, int] = {}
+        for text in capsys.readouterr().out.splitlines():
+            line = json.loads(text)
+            if "_aws" in line:
+                for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
+                    sums[metric["Name"]] = sums.get(metric["Name"], 0) + line[metric["Name"]]
+        return sums
+
+    return read
+
+
+def test_each_step_of_a_task_is_counted_once(flow, eid, counted):
+    for _ in range(2):
+        registered(flow, eid)
+    assert counted() == {"TasksCreated": 2}
+    trials = the(eid, "task.trials").id
+    claims = [tasks.claim(trials, "w1") for _ in range(2)]
+    assert {int(claim.attempt) for claim in claims} == {1}
+    for _ in range(2):
+        tasks.complete(trials, 1, "Complete")
+    assert counted() == {"TasksClaimed": 1, "TasksComplete": 1}
+
+
+def test_lost_runs_and_long_waits_are_counted(flow, trials, counted):
+    tasks.claim(trials, "w1", 5)
+    counted()
+    sweep(now=datetime.now(UTC) + LATER)
+    found = counted()
+    assert 590 <= found.pop("OldestWaiting") <= 600
+    assert found == {"LeasesExpired": 1, "TasksErrored": 0}
+    sweep(now=datetime.now(UTC) + timedelta(hours=2))
+    assert 7190 <= counted()["OldestWaiting"] <= 7200
+
+
+def test_a_run_on_new_inputs_is_counted(flow, processed, counted):
+    counted()
+    corrected(flow, processed, RAW[2])
+    registered(flow, processed)
+    assert counted() == {"TasksRerun": 1}

@@ -12,6 +12,7 @@ import pytest
 
 from infra.settings import Settings
 from infra.sources import application, routes
+from shared.records.metrics import METRICS
 from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE
 
 Template = dict[str, Any]
@@ -228,6 +229,26 @@ def test_missed_schedules_raise_alarms(stack: Template) -> None:
     alarms = {a["AlarmName"]: a for a in of_type(stack, "AWS::CloudWatch::Alarm").values()}
     for rule in rules:
         assert alarms[f"{rule}-missed"]["TreatMissingData"] == "breaching"
+
+
+def test_what_the_functions_count_is_on_the_dashboard_with_alarms(stack: Template) -> None:
+    for function in of_type(stack, "AWS::Lambda::Function").values():
+        assert function["Environment"]["Variables"]["FORNIX_METRICS"] == "fornix"
+    (board,) = of_type(stack, "AWS::CloudWatch::Dashboard").values()
+    text = json.dumps(board).replace('\\"', '"')
+    for name in METRICS:
+        assert f'"fornix","{name}"' in text, name
+    own = {
+        alarm["MetricName"]: alarm["Threshold"]
+        for alarm in of_type(stack, "AWS::CloudWatch::Alarm").values()
+        if alarm.get("Namespace") == "fornix"
+    }
+    assert own == {
+        "TasksErrored": 10,
+        "LeasesExpired": 5,
+        "UploadsRefused": 5,
+        "OldestWaiting": 86_400,
+    }
 
 
 def test_alarms_reach_the_encrypted_topic(stack: Template) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from functions.ingest import finalise as module
 from functions.ingest.finalise import finalise, reconcile
 from shared.records import sessions, uploads
-from tests.flow import DATE, FOLDER, SUBJECT, npy, reasons, states
+from tests.flow import DATE, FOLDER, LAB, SUBJECT, npy, reasons, states
 
 GOOD = {
     "alf/spikes.times.npy": npy(1, 2, 3),
@@ -400,3 +401,18 @@ def test_at_the_start_of_the_system_nothing_is_waited_for(flow):
     assert handler({"kind": "reconcile", "start": True}) == {"registered": 1}
     assert len(flow.messages("dispatch")) == 2
     assert flow.keys("incoming/") == []
+
+
+def test_an_upload_and_its_files_are_counted_once(flow, monkeypatch, capsys):
+    monkeypatch.setenv("FORNIX_METRICS", "fornix")
+    files = {"alf/_ibl_wheel.position.npy": npy(1, 2), "alf/wrong name.npy": npy(1)}
+    answer = flow.open(files)
+    flow.send(answer, files)
+    for _ in range(2):
+        flow.deliver("ingest", {"kind": "finalise", "upload": answer["id"]})
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    (counted,) = [line for line in lines if "FilesRegistered" in line]
+    assert counted["upload"] == answer["id"]
+    assert counted["lab"] == LAB
+    assert (counted["UploadsRegistered"], counted["FilesRegistered"]) == (1, 1)
+    assert counted["FilesRefused"] == 1
