@@ -131,10 +131,10 @@ function waveform(width, c) {
   const span = w.time.at(-1) - w.time[0];
   const lines = w.channel.flatMap((channel, k) => w.time.map((t, i) => ({ channel, x: xs[k] + ((t - w.time[0]) / span) * 14, y: ys[k] + (w.value[k][i] / most) * 22 })));
   return plot(width, {
-    height: 240, marginLeft: 58, x: { label: "Across the probe (µm)", ...middle, nice: true }, y: { label: "Depth (µm)", ...middle, nice: true, ticks: 4 },
+    height: 250, marginLeft: 58, insetBottom: 20, x: { label: "Across the probe (µm)", ...middle, nice: true }, y: { label: "Depth (µm)", ...middle, nice: true, ticks: 4 },
     marks: [
       Plot.line(lines, { x: "x", y: "y", z: "channel", stroke: c.accent, strokeWidth: 1.6 }),
-      Plot.text(w.channel.map((channel, k) => ({ channel, x: xs[k], y: ys[k] })), { x: "x", y: "y", dy: -9, dx: -3, text: "channel", fill: c.muted, fontSize: 10, textAnchor: "end" }),
+      Plot.text(w.channel.map((channel, k) => ({ channel, x: xs[k], y: ys[k] })), { x: "x", y: "y", dy: -9, text: "channel", fill: c.muted, fontSize: 10, textAnchor: "start" }),
       Plot.text([`largest ${fixed(most, 0)} µV, ${fixed(span, 1)} ms wide`], { frameAnchor: "bottom-right", fill: c.muted, fontSize: 11, dy: -4 }),
     ],
   });
