@@ -49,8 +49,8 @@ def _client() -> Any:
 @click.option("--subject", help="Subject, where neither path nor settings say it.")
 @click.option("--date", metavar="YYYY-MM-DD", help="Day of the session, likewise.")
 @click.option("--number", type=click.IntRange(0, 999), help="Number of the session, likewise.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Only files like this.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="No files like this, as 'alf/*'.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Also files like this, as 'alf/*'.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="No files like this.")
 @click.option("--dry-run", is_flag=True, help="Check all files as the server would; send nothing.")
 @click.option("--again", is_flag=True, help="Try files once more that were refused before.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per session.")
@@ -69,6 +69,9 @@ def upload(
     verbose: bool,
 ) -> None:
     """Upload the session FOLDER, or all sessions below it.
+
+    What the rig recorded is uploaded: the folders raw_*, and the experiment description. Anything
+    else in the folder is left out, and said so; --include adds it.
 
     Whatever stops it, run the same command again: only what is missing is sent. Refused files are
     shown with the reason; the others of their session are registered all the same.
@@ -126,6 +129,7 @@ def upload(
     help="Seconds without change after which a session without flag file is finished.",
 )
 @click.option("--flags-only", is_flag=True, help="Only sessions with a flag file are finished.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Also files like this, as 'alf/*'.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files like this.")
 @click.option("--once", is_flag=True, help="Look once, upload what is due, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per session.")
@@ -134,6 +138,7 @@ def watch(
     lab: str | None,
     quiet: float,
     flags_only: bool,
+    include: tuple[str, ...],
     exclude: tuple[str, ...],
     once: bool,
     as_json: bool,
@@ -141,8 +146,9 @@ def watch(
     """Upload the sessions below FOLDER as they finish, until Ctrl-C.
 
     A session is finished when it has a file transfer_me.flag, raw_session.flag or upload_me.flag
-    (which is removed after the upload), or when nothing in it has changed for a while. What cannot
-    be sent now is kept in a queue on disk and tried again, also after a restart.
+    (which is removed after the upload), or when nothing in it has changed for a while. As with
+    upload, only raw data are sent, and what --include adds. What cannot be sent now is kept in a
+    queue on disk and tried again, also after a restart.
     """
     import logging
 
@@ -171,7 +177,7 @@ def watch(
         flags_only=flags_only,
         lab=lab,
         tell=tell,
-        choose=lambda found: chosen(found, (), exclude),
+        choose=lambda found: chosen(found, include, exclude),
     )
     if once:
         agent.once()

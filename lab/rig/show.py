@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -71,6 +72,14 @@ def print_report(console: Console, report: Report, *, verbose: bool = False) -> 
     )
     if report.error:
         console.print(f"  [red]{escape(report.error)}[/]", highlight=False, soft_wrap=True)
+    if report.left_out:
+        folders = Counter(path.rpartition("/")[0] or "." for path in report.left_out)
+        where = ", ".join(f"{n} in {escape(name)}" for name, n in sorted(folders.items()))
+        console.print(
+            f"  [dim]left out, as no raw data: {where} (--include 'alf/*' uploads such files)[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
     for file in report.files:
         if verbose or "reason" in file:
             mark = MARKS.get(file["state"], " ")

@@ -23,6 +23,7 @@ class Report:
     eid: str | None = None
     upload: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     error: str | None = None
     sent: int = 0
     exit_code: int = 0
@@ -42,18 +43,44 @@ class Report:
             "upload": self.upload,
             "sent": self.sent,
             "files": self.files,
+            "left_out": self.left_out,
             "error": self.error,
         }
 
 
+RECORDED = ("raw_*/*", "_ibl_experiment.description*.yaml")
+"""What a rig records: raw collections, and the description of the hardware (ONE convention).
+
+Anything else in a session's folder was computed from that, and is computed again by the tasks.
+"""
+
+
 def chosen(found: Found, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[str]:
-    """Return the files of a session that match the globs (``*`` also matches ``/``)."""
+    """Return the files of a session that a rig uploads: what it has recorded.
+
+    Parameters
+    ----------
+    found
+        The session.
+    include, exclude
+        Globs of further files, and of files that are left out (``*`` also matches ``/``).
+    """
     return [
         path
         for path in found.files()
-        if (not include or any(fnmatchcase(path, glob) for glob in include))
+        if any(fnmatchcase(path, glob) for glob in (*RECORDED, *include))
         and not any(fnmatchcase(path, glob) for glob in exclude)
     ]
+
+
+def _nothing(left_out: Sequence[str]) -> str:
+    """Say why there is nothing to upload."""
+    if not left_out:
+        return "the session has no files to upload"
+    return (
+        f"the session has no raw data: none of its {len(left_out)} files is in a folder raw_…; "
+        "--include uploads others"
+    )
 
 
 def check(found: Found, paths: Sequence[str]) -> Report:
@@ -70,8 +97,9 @@ def check(found: Found, paths: Sequence[str]) -> Report:
     ]
     state = "refused" if not paths or len(problems) == len(paths) else "good"
     state = "partial" if problems and state == "good" else state
-    report = Report(found.name, str(found.folder), state, files=files)
-    report.error = None if paths else "the session has no files to upload"
+    left_out = sorted(set(found.files()) - wanted)
+    report = Report(found.name, str(found.folder), state, files=files, left_out=left_out)
+    report.error = None if paths else _nothing(left_out)
     report.exit_code = 1 if problems or not paths else 0
     return report
 
@@ -113,8 +141,9 @@ def upload(
     """
     report = Report(found.name, str(found.folder), "refused")
     paths = choose(found) if choose else chosen(found, include, exclude)
+    report.left_out = sorted(set(found.files()) - set(paths))
     if not paths:
-        report.error, report.exit_code = "the session has no files to upload", 1
+        report.error, report.exit_code = _nothing(report.left_out), 1
         return report
     transfer = Transfer(client, found.folder, notice, hashes or HashCache())
     try:

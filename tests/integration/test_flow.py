@@ -79,8 +79,8 @@ def until(true, seconds=120, every=0.3):
     return found
 
 
-def upload(fornix, folder, code=0):
-    return json.loads(run(fornix("rig", "rig", "upload", folder, "--json"), code))
+def upload(fornix, folder, *options, code=0):
+    return json.loads(run(fornix("rig", "rig", "upload", folder, "--json", *options), code))
 
 
 def tasks_of(api, eid):
@@ -220,7 +220,7 @@ def test_bad_files_are_refused_each_with_its_own_message(cloud, fornix, api, fol
     import numpy as np
 
     np.save(alf / "_ibl_trials.stimOff_times.npy", np.arange(5.0))
-    report = upload(fornix, folder, 1)
+    report = upload(fornix, folder, "--include", "alf/*", code=1)
     reasons = {file["path"]: file["reason"] for file in report["files"] if "reason" in file}
     assert set(reasons) == {
         "raw_behavior_data/wrong name.txt",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from shared.records import sessions, tasks
-from tests.flow import DATE, FOLDER, LAB, SUBJECT
+from tests.flow import DATE, FOLDER, LAB, SUBJECT, npy
 
 pytestmark = pytest.mark.integration
 
@@ -188,8 +188,9 @@ def test_bad_files_are_shown_with_their_reasons_and_the_good_ones_go_in(
     whole = folder / "alf" / "_ibl_trials.repNum.npy"
     whole.write_bytes(whole.read_bytes()[:-3])
     # Given the same verdict of a dry run
-    dry = json.loads(run(fornix("rig", "rig", "upload", folder, "--dry-run", "--json"), 1))
-    report = json.loads(run(fornix("rig", "rig", "upload", folder, "--json"), 1))
+    upload = ("rig", "rig", "upload", folder, "--include", "alf/*")
+    dry = json.loads(run(fornix(*upload, "--dry-run", "--json"), 1))
+    report = json.loads(run(fornix(*upload, "--json"), 1))
     assert report["state"] == dry["state"] == "partial"
     bad = {
         file["path"]: (file["code"], file["reason"]) for file in dry["files"] if "reason" in file
@@ -201,9 +202,36 @@ def test_bad_files_are_shown_with_their_reasons_and_the_good_ones_go_in(
     }
     assert set(bad) == {"raw_behavior_data/my notes.txt", "alf/_ibl_trials.repNum.npy"}
     assert len(sessions.datasets(report["eid"])) == 6
-    text = run(fornix("rig", "rig", "upload", folder), 1)
+    text = run(fornix(*upload), 1)
     assert "✗ alf/_ibl_trials.repNum.npy" in text
     assert "To fix:" in text
+
+
+def test_only_what_the_rig_recorded_is_uploaded_and_the_rest_is_named(
+    system, fornix, shared_data, tmp_path
+):
+    folder = session_folder(shared_data, tmp_path)
+    (folder / "alf" / "probe00").mkdir(parents=True)
+    for path in ("alf/a.times.npy", "alf/probe00/b.times.npy", "alf/probe00/c.times.npy"):
+        (folder / path).write_bytes(npy(1, 2))
+    (folder / "_ibl_experiment.description.yaml").write_text("version: 1.0.0\n")
+    text = run(fornix("rig", "rig", "upload", folder))
+    assert "left out, as no raw data: 1 in alf, 2 in alf/probe00 (--include" in text
+    report = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))
+    assert report["left_out"] == [
+        "alf/a.times.npy",
+        "alf/probe00/b.times.npy",
+        "alf/probe00/c.times.npy",
+    ]
+    paths = {item.path for item in sessions.datasets(report["eid"])}
+    assert "_ibl_experiment.description.yaml" in paths
+    assert {path.partition("/")[0] for path in paths if "/" in path} == {"raw_behavior_data"}
+    # A folder without raw data is refused in plain words
+    empty = tmp_path / "other" / "2024-07-02" / "001" / "alf"
+    empty.mkdir(parents=True)
+    (empty / "a.times.npy").write_bytes(npy(1))
+    text = run(fornix("rig", "rig", "upload", empty.parent, "--lab", LAB), 1)
+    assert "the session has no raw data: none of its 1 files is in a folder raw_…" in text
 
 
 def test_an_unknown_subject_is_refused_before_a_byte_is_sent(
