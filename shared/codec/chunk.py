@@ -104,7 +104,7 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
     table = values.values_in_use(samples) if model.sparse else None
     if table is not None and len(table) > values.MAX_TABLE:
         table = None
-    kind, base, rows = values.prepare(samples, table)
+    kind, base, rows = values.prepare(samples, table, model.base)
     if len(model.baseline) and rows.dtype == model.baseline.dtype:
         np.subtract(rows, model.baseline[:, None], out=rows)
         baseline = model.baseline
@@ -147,8 +147,8 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
             entropy.shuffle(np.array(rows_coded.offsets).astype(rows.dtype)),
             entropy.shuffle(np.array([len(frame.symbols) for frame in frames], np.uint32)),
             entropy.shuffle(np.array([len(frame.far) for frame in frames], np.uint32)),
-            entropy.shuffle(np.concatenate([_gaps(frame.far) for frame in frames])),
-            entropy.shuffle(np.concatenate([frame.highs.astype("u4") for frame in frames])),
+            entropy.shuffle(_gaps(frames)),
+            entropy.shuffle(np.concatenate([frame.highs for frame in frames]).astype("u4")),
         ]
     )
     body = b"".join(
@@ -161,9 +161,14 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
     return Encoded(CODED, packed, len(meta), body), rows_coded.stale * 4 > len(frames)
 
 
-def _gaps(far: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Return positions as differences from the one before."""
-    return np.diff(far, prepend=0).astype(np.uint32)
+def _gaps(frames: list["Frame"]) -> NDArray[np.uint32]:
+    """Return the exceptions' positions as differences from the one before in their frame."""
+    far = np.concatenate([frame.far for frame in frames])
+    before = np.zeros_like(far)
+    before[1:] = far[:-1]
+    starts = np.cumsum([0, *(len(frame.far) for frame in frames)])
+    before[starts[starts < len(far)]] = 0
+    return (far - before).astype(np.uint32)
 
 
 @dataclass
@@ -219,10 +224,12 @@ def _code_rows(residual: Ints, model: Model) -> CodedRows:
 
 def _code_group(rows: Ints, first: int, model: Model, coded: CodedRows) -> None:
     """Code rows that share a frame, and with it a scale."""
-    stop = first + len(rows)
-    shift = int(np.median(model.shifts[first:stop]))
-    centres = (128 << model.shifts[first:stop]) - model.offsets[first:stop]
-    offsets = (128 << shift) - centres
+    shifts, offsets = model.shifts[first:], model.offsets[first:]
+    if len(rows) == 1:
+        shift, offsets = int(shifts[0]), offsets[:1]
+    else:
+        shift = int(np.median(shifts[: len(rows)]))
+        offsets = (128 << shift) - (128 << shifts[: len(rows)]) + offsets[: len(rows)]
     frame = _code_frame(rows, shift, offsets)
     if frame.stale(rows.size):
         coded.stale += 1
@@ -294,12 +301,16 @@ def _code_frame(piece: Ints, shift: int, offsets: NDArray[np.int64]) -> Frame:
     unsigned = np.dtype(f"u{piece.itemsize}")
     wide = WORKSPACE.array("values", (piece.size,), unsigned)
     grid = wide.view(piece.dtype).reshape(piece.shape)
-    np.add(piece, offsets.astype(piece.dtype)[:, None], out=grid)
-    low = entropy.pack_low(wide, shift)
+    if len(piece) == 1:
+        np.add(piece[0], offsets.astype(piece.dtype)[0], out=grid[0])
+    else:
+        np.add(piece, offsets.astype(piece.dtype)[:, None], out=grid)
+    low = []
     if shift:
+        low = entropy.pack_low(wide, shift)
         np.right_shift(wide, unsigned.type(shift), out=wide)
     far, highs = NOTHING, wide[:0]
-    if wide.max(initial=0) > 255:
+    if np.maximum.reduce(wide) > 255:
         far = np.flatnonzero(wide > 255)
         highs = wide[far] >> unsigned.type(8)
     symbols = WORKSPACE.array("symbols", (piece.size,), np.dtype(np.uint8))
@@ -606,7 +617,10 @@ class FrameReader:
                 inside = (where >= begin) & (where < begin + len(wide))
                 where, highs = where[inside] - begin, highs[inside]
             wide[where] += highs << self.unsigned.type(shift + 8)
-        np.subtract(out, offsets[:, None], out=out)
+        if len(out) == 1:
+            np.subtract(out[0], offsets[0], out=out[0])
+        else:
+            np.subtract(out, offsets[:, None], out=out)
         self.skip()
 
     def finish(self) -> None:

@@ -39,7 +39,7 @@ WEIGHINGS = ("even", "loud", "typical")
 #: Channels on which the kind of time model is chosen.
 VOTERS = 32
 #: Bits per sample a further neighbour must save to be worth its arithmetic.
-TERM_GAIN = 0.004
+TERM_GAIN = 0.006
 #: Lanes of the decoder's recursion aimed at: narrow ones, and products of wide ones.
 LANES = 8192
 WIDE_PRODUCTS = 24_576
@@ -85,6 +85,8 @@ class Model:
     ----------
     sparse : bool
         Whether the values in use leave most of their range unused.
+    base : int
+        What narrow integers count from where the samples are wide.
     baseline : array, shape (channels,) or (0,)
         Subtracted from each channel before all else.
     time : TimeModel
@@ -94,6 +96,7 @@ class Model:
     """
 
     sparse: bool
+    base: int
     baseline: Ints
     time: TimeModel
     space: SpaceModel
@@ -117,8 +120,9 @@ def fit(samples: NDArray[Any], level: Level) -> Model:
     length, channels = samples.shape
     some = np.concatenate([samples[piece] for piece in excerpt(length, channels)])
     table = values.sparse_values(samples, some)
-    rows = np.array(values.prepare(some, table)[2])
-    baseline = choose_baseline(rows)
+    kind, base, prepared = values.prepare(some, table)
+    rows = prepared.copy()
+    baseline = choose_baseline(rows, kind == values.SHIFTED)
     if len(baseline):
         rows -= baseline[:, None]
     few = channels < MANY_CHANNELS
@@ -131,7 +135,7 @@ def fit(samples: NDArray[Any], level: Level) -> Model:
     for channel, terms in enumerate(space_terms(space, rows.dtype)):
         predict_row(residual, channel, terms, space.shift, scratch, left[channel])
     shifts, offsets = _choose_scales(left, length)
-    return Model(table is not None, baseline, time, space, shifts, offsets)
+    return Model(table is not None, base, baseline, time, space, shifts, offsets)
 
 
 def excerpt(length: int, channels: int = MANY_CHANNELS) -> list[slice]:
@@ -146,12 +150,16 @@ def excerpt(length: int, channels: int = MANY_CHANNELS) -> list[slice]:
     return [slice(int(start), int(start) + size) for start in starts]
 
 
-def choose_baseline(rows: Ints) -> Ints:
-    """Return what to subtract from each channel: nothing, unless some stand well off zero."""
+def choose_baseline(rows: Ints, shifted: bool) -> Ints:
+    """Return what to subtract from each channel: nothing, unless some stand well off zero.
+
+    A digital line spends its time at its median, and costs nothing there.
+    """
     some = rows[:, :: max(1, rows.shape[1] // 512)].astype(np.float64)
-    means = np.rint(some.mean(axis=1))
-    off = np.abs(means) > 2 * some.std(axis=1) + 16
-    return np.where(off, means, 0).astype(rows.dtype) if off.any() else rows[:0, 0].copy()
+    middles = np.rint(np.median(some, axis=1))
+    if shifted or np.any(np.abs(middles) > 2 * some.std(axis=1) + 16):
+        return middles.astype(rows.dtype)
+    return rows[:0, 0].copy()
 
 
 def _choose_scales(left: Ints, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,19 +9,22 @@ Arrays of samples are channel-major here: `(channels, samples)`.
 
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[Any]
+#: Of each channel, how far back, at which lag and by what weight it looks at others.
+Terms = list[list[tuple[int, int, np.signedinteger]]]
 
 #: From here on a recording has many channels: enough to decode in parallel across them.
 MANY_CHANNELS = 32
 #: Samples of a tile of a transposition.
 TILE = 1024
-#: Rows of history kept by the recursion between moves to the front of its buffer.
-HISTORY = 64
+#: Steps of the recursion made on what is in the cache.
+STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -170,25 +173,71 @@ def time_restore(residual: Ints, model: TimeModel, out: Ints) -> None:
     segment = model.segment
     count = -(-length // segment)
     if not model.wide and (channels >= MANY_CHANNELS or count == 1):
-        transpose_into(residual, out[:length])
-        out[length:] = 0
-        steps = out.reshape(count, segment, channels).transpose(1, 0, 2)
-        _recur(steps, model, model.taps.T[:, None, :])
+        _restore_many(residual, model, out)
         return
     # Gather (channel, segment) lanes, so that one step of the recursion is one contiguous row.
-    warm = model.taps.shape[1] if model.wide else 0
-    lanes = np.zeros((warm + segment, channels, count), sum_type(model, residual.dtype))
-    steps = lanes[warm:]
+    past = max(model.taps.shape[1], 1)
+    lanes = np.zeros((past + segment, channels, count), sum_type(model, residual.dtype))
+    steps = lanes[past:]
     whole = length // segment
     body = residual[:, : whole * segment].reshape(channels, whole, segment)
     steps[:, :, :whole] = body.transpose(2, 0, 1)
     if whole < count:
         steps[: length - whole * segment, :, whole] = residual[:, whole * segment :].T
+    heads = steps[0].copy()
+    if model.order == 0:
+        lanes[:past] = heads
+    else:
+        steps[0] = 0  # the recursion is over differences, and these start at the head
     if model.wide:
         _recur_wide(lanes, model)
     else:
-        _recur(steps, model, model.taps.T[:, :, None])
+        rows = lanes.reshape(len(lanes), -1)
+        _recur(rows, past + 1, model.shift, np.repeat(model.taps.T, count, axis=1))
+    if model.order == 1:
+        steps[0] = heads
+        accumulate(steps.reshape(segment, -1))
     out.reshape(count, segment, channels)[:] = steps.transpose(2, 0, 1)
+
+
+def _restore_many(residual: Ints, model: TimeModel, out: Ints) -> None:
+    """Invert a narrow model over many channels, some steps of all segments at a time.
+
+    What is worked on stays in the processor's cache from the transposition to the result.
+    """
+    channels, length = residual.shape
+    segment, width = model.segment, model.taps.shape[1]
+    starts = range(0, length, segment)
+    past = max(width, 1)
+    lanes = np.zeros((past + STEPS, len(starts) * channels), residual.dtype)
+    taps = np.tile(model.taps.T, len(starts))
+    level = lanes[0].copy()
+    target = out.reshape(len(starts), segment, channels)
+    for begin in range(0, segment, STEPS):
+        count = min(STEPS, segment - begin)
+        steps = lanes[past : past + count].reshape(count, len(starts), channels)
+        for place, start in enumerate(starts):
+            piece = residual[:, start + begin : min(start + segment, length)][:, :count]
+            steps[: piece.shape[1], place] = piece.T
+        if begin == 0 and model.order == 0:
+            lanes[:past] = lanes[past]
+        elif begin == 0:
+            level[:], lanes[past] = lanes[past], 0
+        _recur(lanes[: past + count], past + (begin == 0), model.shift, taps)
+        history = lanes[count : count + past].copy()
+        if model.order == 1:
+            np.add(lanes[past], level, out=lanes[past])
+            accumulate(lanes[past : past + count])
+            level[:] = lanes[past + count - 1]
+        target[:, begin : begin + count] = steps.transpose(1, 0, 2)
+        lanes[:past] = history
+
+
+def accumulate(rows: Ints) -> None:
+    """Replace each row by the sum of the rows up to it; quicker than the library along rows."""
+    add = np.add
+    for before, now in pairwise(rows):
+        add(before, now, now)
 
 
 def sum_type(model: TimeModel, dtype: np.dtype) -> np.dtype:
@@ -207,91 +256,64 @@ def transpose_into(source: NDArray[Any], out: NDArray[Any]) -> None:
             out[start:stop] = source[:, start:stop].T
 
 
-def _recur(steps: Ints, model: TimeModel, taps: Ints) -> None:
-    """Run the narrow recursion over the first axis of `steps`: residual in, samples out."""
-    width, heads = len(taps), steps[0]
+def _recur(lanes: Ints, first: int, shift_bits: int, taps: Ints) -> None:
+    """Run the narrow recursion over rows of `lanes` from `first` on: residual in, values out.
+
+    Calls are few and plain: there are thousands, of a microsecond each.
+    """
+    width = len(taps)
     if width == 0:
-        if model.order == 1:
-            for now in range(1, len(steps)):
-                np.add(steps[now], steps[now - 1], out=steps[now])
         return
-    dtype = steps.dtype
-    shift = dtype.type(model.shift)
-    total = np.empty(heads.shape, dtype)
-    if width == 1 and model.order == 0:
-        tap = np.ascontiguousarray(np.broadcast_to(taps[0], heads.shape))
-        row = heads
-        for now in range(1, len(steps)):
-            np.multiply(row, tap, out=total)
-            np.right_shift(total, shift, out=total)
-            row = steps[now]
-            np.add(row, total, out=row)
+    multiply, add, right_shift = np.multiply, np.add, np.right_shift
+    shift, total = lanes.dtype.type(shift_bits), np.empty_like(lanes[0])
+    if width == 1:
+        tap = taps[0].astype(lanes.dtype)
+        for before, now in pairwise(lanes[first - 1 :]):
+            multiply(before, tap, total)
+            right_shift(total, shift, total)
+            add(now, total, now)
         return
-    # A window of the history, oldest first, is one contiguous operand of one multiplication. The
-    # history lives in a short buffer that stays in the cache.
-    reverse = np.ascontiguousarray(np.broadcast_to(taps[::-1], (width, *heads.shape)))
-    history = np.zeros((width + HISTORY, *heads.shape), dtype)
-    if model.order == 0:
-        history[:width] = heads
-    products = np.empty((width, *heads.shape), dtype)
-    end = width
-    for now in range(1, len(steps)):
-        if end == len(history):
-            history[:width] = history[end - width :]
-            end = width
-        np.multiply(history[end - width : end], reverse, out=products)
-        np.add.reduce(products, axis=0, out=total)
-        np.right_shift(total, shift, out=total)
-        value = history[end]
-        np.add(steps[now], total, out=value)
-        end += 1
-        if model.order == 1:
-            np.add(value, steps[now - 1], out=steps[now])
-        else:
-            steps[now] = value
+    # The last values, oldest first, are one contiguous operand of one multiplication.
+    reverse = np.ascontiguousarray(taps[::-1], lanes.dtype)
+    products = np.empty_like(reverse)
+    for index in range(first, len(lanes)):
+        multiply(lanes[index - width : index], reverse, products)
+        add.reduce(products, 0, out=total)
+        right_shift(total, shift, total)
+        add(lanes[index], total, lanes[index])
 
 
 def _recur_wide(lanes: Ints, model: TimeModel) -> None:
-    """Run the wide recursion over rows of `lanes`, the first of which are free for the history.
+    """Run the wide recursion over rows of `lanes`, the first of which are the history.
 
     The residual enters the sum before the shift as one more tap: three calls per step. An
     overflow of the sum changes only bits that fall away with the reduction to the sample's width,
     and that is left out where the encoder found that nothing wraps.
     """
     width = model.taps.shape[1]
-    if model.order == 0:
-        lanes[:width] = lanes[width]
-    heads = lanes[width].copy()
-    if model.order == 1:
-        lanes[width] = 0  # the recursion is over differences, and these start at the head
-    taps = np.concatenate([model.taps.T[::-1], np.full((1, lanes.shape[1]), 0, np.int16)])
     weights = np.empty((width + 1, *lanes.shape[1:]), lanes.dtype)
-    weights[:] = taps[:, :, None]
+    weights[:width] = model.taps.T[::-1, :, None]
     weights[width] = 1 << model.shift
     shift = lanes.dtype.type(model.shift)
+    multiply, right_shift, reduce = np.multiply, np.right_shift, np.add.reduce
     products = np.empty_like(weights)
     total = np.empty(lanes.shape[1:], lanes.dtype)
     halves = total.view(np.dtype(f"i{lanes.itemsize // 2}"))
     reduced = halves[..., int(sys.byteorder == "big") :: 2]
     for now in range(width + 1, len(lanes)):
-        np.multiply(lanes[now - width : now + 1], weights, out=products)
-        np.add.reduce(products, axis=0, out=total)
+        multiply(lanes[now - width : now + 1], weights, products)
+        reduce(products, 0, out=total)
         if model.wrapping:
-            np.right_shift(total, shift, out=total)
+            right_shift(total, shift, total)
             lanes[now] = reduced
         else:
-            np.right_shift(total, shift, out=lanes[now])
-    if model.order == 1:
-        lanes[width] = heads
-        np.cumsum(lanes[width:], axis=0, out=lanes[width:])
+            right_shift(total, shift, lanes[now])
 
 
 # ---- channels ---------------------------------------------------------------------------------
 
 
-def space_terms(
-    model: SpaceModel, dtype: np.dtype
-) -> list[list[tuple[int, int, np.signedinteger]]]:
+def space_terms(model: SpaceModel, dtype: np.dtype) -> Terms:
     """List the (distance, lag, weight) of each channel."""
     ends = np.cumsum(model.counts, dtype=np.int64)
     all_terms = list(
@@ -309,17 +331,12 @@ def space_terms(
 
 
 def lag_reach(model: SpaceModel) -> int:
-    """Return how many samples away a sample can depend on others, through chains of lags."""
-    if not model.lags.any():
-        return 0
-    reach: list[int] = []
-    start = 0
-    distances, lags = model.distances.tolist(), np.abs(model.lags).tolist()
-    for channel, count in enumerate(model.counts.tolist()):
-        own = range(start, start + count)
-        reach.append(max((reach[channel - distances[i]] + lags[i] for i in own), default=0))
-        start += count
-    return max(reach)
+    """Return how many samples away a sample can depend on others, at most.
+
+    A chain of neighbours goes through no channel twice, and each lag is one sample.
+    """
+    channels = np.repeat(np.arange(len(model.counts)), model.counts)
+    return len(np.unique(channels[model.lags != 0]))
 
 
 def sum_terms(

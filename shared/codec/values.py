@@ -15,8 +15,12 @@ DIRECT, SHIFTED, TABLE = 0, 1, 2
 MAX_TABLE = 1 << 15
 
 
-def prepare(samples: NDArray[Any], table: NDArray[Any] | None) -> tuple[int, int, Ints]:
+def prepare(
+    samples: NDArray[Any], table: NDArray[Any] | None, base: int = 0
+) -> tuple[int, int, Ints]:
     """Bring samples to channel-major signed integers, as narrow as they can be.
+
+    A `base` that narrow integers can count from is kept.
 
     Returns how that was done (`DIRECT`, `SHIFTED` or `TABLE`), the base, and the rows.
     """
@@ -35,7 +39,8 @@ def prepare(samples: NDArray[Any], table: NDArray[Any] | None) -> tuple[int, int
     if samples.dtype == np.int32:
         low, high = int(samples.min()), int(samples.max())
         if high - low < 1 << 16:
-            base = (low + high + 1) // 2
+            if not base - (1 << 15) <= low <= high < base + (1 << 15):
+                base = (low + high + 1) // 2
             rows = WORKSPACE.array("rows", (channels, length), narrow)
             transpose_into((samples - np.int64(base)).astype(narrow), rows)
             return SHIFTED, base, rows

@@ -1,5 +1,6 @@
 """Buffers and coders that are kept from chunk to chunk: page faults cost more than arithmetic."""
 
+import math
 import threading
 from typing import Any
 
@@ -21,7 +22,7 @@ class Workspace(threading.local):
 
     def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
         """Return an uninitialised array, of memory that is used again."""
-        size = int(np.prod(shape)) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         held = self.arrays.get(name)
         if held is None or len(held) < size:
             held = self.arrays[name] = np.empty(size, np.uint8)
