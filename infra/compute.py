@@ -54,6 +54,12 @@ READ_ALL = "dynamodb:Scan"
 CREDENTIALS = ("CRED#*", "TOK#*", "TOKENS#*", "TRY#*")
 """Partitions of password and token hashes (``functions.api.auth``): the API's alone."""
 
+SPECIFIC = "SPECIFIC_ATTRIBUTES"
+"""What ``dynamodb:Select`` is when a request names the attributes that it wants."""
+
+PASSWORD = ("hashed", "salt")
+"""Attributes that nothing but a password's hash has; a scan knows no partitions to keep from."""
+
 
 class Functions(Construct):
     """Functions, their roles, log groups and event sources, and the workers' roles."""
@@ -203,7 +209,12 @@ class Functions(Construct):
         self._allow(role, ["dynamodb:Query"], [f"{table}/index/gsi1", f"{table}/index/gsi2"])
 
     def _keep_from_credentials(self, role: iam.Role) -> None:
-        """Deny a role the partitions with password and token hashes (a scan would show them)."""
+        """Deny a role the partitions with password and token hashes.
+
+        A scan cannot be kept from partitions, but from attributes: it has to name those it wants,
+        and a password's are refused. What it can still see of a token is its key, the SHA-256 of
+        160 random bits, which is of no use.
+        """
         table = self.storage.table.table_arn
         role.add_to_policy(
             iam.PolicyStatement(
@@ -214,6 +225,19 @@ class Functions(Construct):
                 conditions={"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": list(CREDENTIALS)}},
             )
         )
+        for sid, conditions in (
+            ("ScansNameAttributes", {"StringNotEquals": {"dynamodb:Select": SPECIFIC}}),
+            ("NoPasswords", {"ForAnyValue:StringEquals": {"dynamodb:Attributes": list(PASSWORD)}}),
+        ):
+            role.add_to_policy(
+                iam.PolicyStatement(
+                    sid=sid,
+                    effect=iam.Effect.DENY,
+                    actions=[READ_ALL],
+                    resources=[table],
+                    conditions=conditions,
+                )
+            )
 
     def _objects(self, role: iam.Role, prefixes: Sequence[str], *actions: str) -> None:
         """Allow actions on the objects under prefixes of the data bucket."""

@@ -610,7 +610,14 @@ def scan() -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = defaultdict(list)
     books: dict[str, Book] = {}
     files: dict[str, list[Dataset]] = defaultdict(list)
-    arguments: dict[str, Any] = {"TableName": table_name(), "ConsistentRead": True}
+    # By name, for whoever is not to see credentials may not read whole items of the whole table.
+    names = sorted({a.attr_name for m in known.values() for a in m.get_attributes().values()})
+    arguments: dict[str, Any] = {
+        "TableName": table_name(),
+        "ConsistentRead": True,
+        "ProjectionExpression": ",".join(f"#{n}" for n in range(len(names))),
+        "ExpressionAttributeNames": {f"#{n}": name for n, name in enumerate(names)},
+    }
     client: Any = connection().client
     while True:
         page = client.scan(**arguments)

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from functions.api.auth import Password
 from infra.settings import Settings
 from infra.sources import application, routes
 from shared.records.metrics import METRICS
-from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE
+from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE, Record
 
 Template = dict[str, Any]
 
@@ -168,16 +169,27 @@ def test_only_who_keeps_the_search_index_may_read_the_whole_table(stack: Templat
     scanning = [
         name
         for name in ("Api", "Ingest", "Dispatch", "Analysis")
-        if "dynamodb:Scan" in json.dumps(statements(stack, f"Functions{name}Role"))
+        if any(
+            statement["Effect"] == "Allow" and "dynamodb:Scan" in statement["Action"]
+            for statement in statements(stack, f"Functions{name}Role")
+        )
     ]
     assert scanning == ["Api", "Analysis"]
 
 
 def test_only_the_api_reads_credentials(stack: Template) -> None:
     for name in ("Ingest", "Dispatch", "Analysis"):
-        (denied,) = [s for s in statements(stack, f"Functions{name}Role") if s["Effect"] == "Deny"]
-        keys = denied["Condition"]["ForAnyValue:StringLike"]["dynamodb:LeadingKeys"]
+        denied = {
+            s["Sid"]: s["Condition"]
+            for s in statements(stack, f"Functions{name}Role")
+            if s["Effect"] == "Deny"
+        }
+        keys = denied["NotTheCredentials"]["ForAnyValue:StringLike"]["dynamodb:LeadingKeys"]
         assert {"CRED#*", "TOK#*"} <= set(keys)
+        assert set(denied) == {"NotTheCredentials", "ScansNameAttributes", "NoPasswords"}
+        hidden = denied["NoPasswords"]["ForAnyValue:StringEquals"]["dynamodb:Attributes"]
+        secret = set(Password.get_attributes()) - set(Record.get_attributes())
+        assert set(hidden) == secret
 
 
 def test_dispatch_touches_no_object(stack: Template) -> None:
