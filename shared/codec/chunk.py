@@ -355,11 +355,13 @@ def decode(
     dtype: np.dtype,
     scratch: bool = False,
     window: tuple[int, int] | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Decode one chunk, or a window of it.
 
     With `scratch`, the array returned is the thread's own and holds until the next call. With a
-    `window` of first sample and end, only the segments it touches are restored.
+    `window` of first sample and end, only the segments it touches are restored. Where `out` is
+    given, it receives the samples and is returned.
 
     Returns
     -------
@@ -375,7 +377,10 @@ def decode(
         if len(body) != length * channels * dtype.itemsize or meta:
             raise FormatError("a chunk stored as it is has the wrong size")
         stored = np.frombuffer(body, dtype.newbyteorder("<")).reshape(length, channels)
-        return stored[start:stop].astype(dtype)
+        if out is None:
+            return stored[start:stop].astype(dtype)
+        out[:] = stored[start:stop]
+        return out
     if mode != CODED:
         raise FormatError(f"unknown chunk mode {mode}")
     if not META.size <= meta_size <= meta_limit(channels, length):
@@ -422,13 +427,21 @@ def decode(
         low, high = max(0, first - margin) & ~7, min(length, last + margin)
     residual = WORKSPACE.array("residual", (channels, high - low), work)
     _decode_rows(take, body, residual, space, part, group, low, length)
-    shape = (-(-(last - first) // segment) * segment, channels)
-    samples = WORKSPACE.array("samples", shape, work) if scratch else np.empty(shape, work)
-    time_restore(residual[:, first - low : last - low], time, samples)
-    samples = samples[start - first : stop - first]
+    shape = (stop - start, channels)
+    in_place = kind == values.DIRECT and out is not None and out.flags.c_contiguous
+    if out is not None and in_place:
+        samples = out.view(work)
+    else:
+        samples = WORKSPACE.array("samples", shape, work) if scratch else np.empty(shape, work)
+    time_restore(residual[:, first - low : last - low], time, samples, start - first)
     if len(baseline):
         np.add(samples, baseline, out=samples)
-    return values.restore(samples, kind, base, table, dtype)
+    restored = values.restore(samples, kind, base, table, dtype)
+    if out is None:
+        return restored
+    if not in_place:
+        out[:] = restored
+    return out
 
 
 def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dtype) -> np.dtype:
@@ -565,7 +578,7 @@ class FrameReader:
         count = len(sizes)
         self.sizes = sizes
         self.unsigned = np.dtype(f"u{dtype.itemsize}")
-        self.shifts = take.take(count, "u1")
+        shifts = take.take(count, "u1")
         self.offsets = take.take(count if by_class else channels, f"i{dtype.itemsize}")
         self.lengths = take.take(count, "u4").tolist()
         exceptions = take.take(count, "u4")
@@ -575,30 +588,34 @@ class FrameReader:
         self.highs = take.take(total, "u4").astype(self.unsigned)
         if take.start != len(take.data):
             raise FormatError("the chunk's parameters end too late")
-        if np.any(self.shifts > 8 * dtype.itemsize - 8):
+        self.shifts: list[int] = shifts.tolist()
+        if max(self.shifts, default=0) > 8 * dtype.itemsize - 8:
             raise FormatError("a frame's scale is out of range")
+        self.coder = WORKSPACE.decoder
         self.data = memoryview(body)
         self.index = self.position = self.exception = 0
         self.low_position = sum(self.lengths)
 
     def skip(self) -> None:
         """Pass over the next frame."""
-        self.position += self.lengths[self.index]
-        shift = int(self.shifts[self.index])
-        self.low_position += entropy.packed_size(self.sizes[self.index], shift)
-        self.exception += self.exceptions[self.index]
-        self.index += 1
+        index = self.index
+        self.position += self.lengths[index]
+        if self.shifts[index]:
+            self.low_position += entropy.packed_size(self.sizes[index], self.shifts[index])
+        self.exception += self.exceptions[index]
+        self.index = index + 1
 
     def next(self, out: Ints, offsets: Ints, begin: int = 0) -> None:
         """Decode the next frame into `out`, contiguous rows with one offset each.
 
         Of a frame that holds more, `out` gets what starts at symbol `begin`, a multiple of 8.
         """
-        size, stop = self.sizes[self.index], self.position + self.lengths[self.index]
-        symbols = entropy.inflate(self.data[self.position : stop], size, WORKSPACE.decoder)
+        index = self.index
+        size, shift, stop = self.sizes[index], self.shifts[index], self.lengths[index]
+        stop += self.position
+        symbols = entropy.inflate(self.data[self.position : stop], size, self.coder)
         wide = out.reshape(-1).view(self.unsigned)
-        wide[:] = np.frombuffer(symbols, np.uint8)[begin : begin + len(wide)]
-        shift = int(self.shifts[self.index])
+        wide[:] = np.frombuffer(symbols, np.uint8, len(wide), begin)
         if shift:
             np.left_shift(wide, self.unsigned.type(shift), out=wide)
             low_stop = self.low_position + entropy.packed_size(size, shift)
@@ -606,7 +623,7 @@ class FrameReader:
                 raise FormatError("the chunk's low bits end too early")
             packed = np.frombuffer(self.data[self.low_position : low_stop], np.uint8)
             entropy.unpack_low(packed, shift, wide, size, begin)
-        count = self.exceptions[self.index]
+        count = self.exceptions[index]
         if count:
             chosen = slice(self.exception, self.exception + count)
             where = np.cumsum(self.gaps[chosen])
@@ -618,7 +635,8 @@ class FrameReader:
                 where, highs = where[inside] - begin, highs[inside]
             wide[where] += highs << self.unsigned.type(shift + 8)
         if len(out) == 1:
-            np.subtract(out[0], offsets[0], out=out[0])
+            out = out[0]
+            np.subtract(out, offsets[0], out=out)
         else:
             np.subtract(out, offsets[:, None], out=out)
         self.skip()

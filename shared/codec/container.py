@@ -391,6 +391,7 @@ def open_chunk(
     name: str,
     scratch: bool = False,
     window: tuple[int, int] | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Check and decode one chunk, or a window of it.
 
@@ -409,6 +410,8 @@ def open_chunk(
     window : (int, int), optional
         The first sample wanted, counted within the chunk, and the end. Only what these need is
         decoded; the stored bytes are checked in full, the checksum of all samples cannot be.
+    out : array, optional
+        Receives the samples, and is returned.
 
     Returns
     -------
@@ -454,6 +457,7 @@ def open_chunk(
             header.dtype,
             scratch,
             window,
+            out,
         )
     except FormatError as error:
         raise CorruptionError(f"{name}: {error}", (number,)) from error

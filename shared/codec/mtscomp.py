@@ -23,16 +23,17 @@ from shared.codec.reader import LocalFile, Reader, ReaderSource
 from shared.codec.source import Samples, Source, open_source, shares
 from shared.codec.writer import Progress, replacing
 
+try:  # faster than zlib, and the same format
+    from isal import isal_zlib
+except ImportError:  # pragma: no cover - isal has no wheel everywhere
+    isal_zlib = None  # type: ignore[assignment]
+
 #: The `.ch` version this module knows, the only one there is.
 VERSION = "1.0"
 
 
 def _decompressor() -> Any:
-    try:
-        from isal import isal_zlib
-    except ImportError:  # pragma: no cover - isal has no wheel everywhere
-        return zlib.decompressobj()
-    return isal_zlib.decompressobj()
+    return (isal_zlib or zlib).decompressobj()
 
 
 def inflate(data: bytes, size: int, name: str, number: int) -> bytes:
@@ -61,7 +62,11 @@ class MtscompReader(Reader):
         self.header = header
 
     def _decode(
-        self, number: int, scratch: bool = False, window: tuple[int, int] | None = None
+        self,
+        number: int,
+        scratch: bool = False,
+        window: tuple[int, int] | None = None,
+        out: Samples | None = None,
     ) -> Samples:
         data = self.stored(number)
         self._order_ahead(number)
@@ -69,7 +74,11 @@ class MtscompReader(Reader):
         size = length * self.shape[1] * self.dtype.itemsize
         content = inflate(data, size, self.source.name, number)
         samples = restore(content, length, self.shape[1], self.dtype, self.header)
-        return samples[slice(*window)] if window else samples
+        samples = samples[slice(*window)] if window else samples
+        if out is None:
+            return samples
+        out[:] = samples
+        return out
 
 
 def restore(
@@ -217,12 +226,7 @@ def _deflate(data: Any, method: str) -> bytes:
     """Compress to a zlib stream: fast by ISA-L, small by zlib-ng, or plainly by zlib."""
     buffer = memoryview(data).cast("B") if not isinstance(data, bytes) else data
     if method == "fast":
-        try:
-            from isal import isal_zlib
-
-            return bytes(isal_zlib.compress(buffer, 2))
-        except ImportError:  # pragma: no cover - isal has no wheel everywhere
-            return zlib.compress(buffer, 1)
+        return bytes(isal_zlib.compress(buffer, 2) if isal_zlib else zlib.compress(buffer, 1))
     if method == "small":
         try:
             from zlib_ng import zlib_ng

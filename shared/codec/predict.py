@@ -159,21 +159,23 @@ def _time_residual_segments(samples: Ints, model: TimeModel, out: Ints) -> bool:
     return wraps
 
 
-def time_restore(residual: Ints, model: TimeModel, out: Ints) -> None:
+def time_restore(residual: Ints, model: TimeModel, out: Ints, skip: int = 0) -> None:
     """Invert `time_residual`, from channel-major residuals to time-major samples.
 
     Parameters
     ----------
     residual : array, shape (channels, samples)
+        Whole segments; only the last may be short.
     model : TimeModel
-    out : C-contiguous array, shape (segments × segment, channels)
-        Receives the samples; rows beyond the recording are padding without meaning.
+    out : C-contiguous array, shape (samples wanted, channels)
+        Receives the samples from `skip` on.
+    skip : int
     """
     channels, length = residual.shape
     segment = model.segment
     count = -(-length // segment)
     if not model.wide and (channels >= MANY_CHANNELS or count == 1):
-        _restore_many(residual, model, out)
+        _restore_many(residual, model, out, skip)
         return
     # Gather (channel, segment) lanes, so that one step of the recursion is one contiguous row.
     past = max(model.taps.shape[1], 1)
@@ -197,10 +199,13 @@ def time_restore(residual: Ints, model: TimeModel, out: Ints) -> None:
     if model.order == 1:
         steps[0] = heads
         accumulate(steps.reshape(segment, -1))
-    out.reshape(count, segment, channels)[:] = steps.transpose(2, 0, 1)
+    first, last = skip // segment, -(-(skip + len(out)) // segment)
+    wanted = steps[:, :, first:last].transpose(2, 0, 1).astype(out.dtype, order="C", copy=False)
+    skip -= first * segment
+    out[:] = wanted.reshape(-1, channels)[skip : skip + len(out)]
 
 
-def _restore_many(residual: Ints, model: TimeModel, out: Ints) -> None:
+def _restore_many(residual: Ints, model: TimeModel, out: Ints, skip: int) -> None:
     """Invert a narrow model over many channels, some steps of all segments at a time.
 
     What is worked on stays in the processor's cache from the transposition to the result.
@@ -212,7 +217,11 @@ def _restore_many(residual: Ints, model: TimeModel, out: Ints) -> None:
     lanes = np.zeros((past + STEPS, len(starts) * channels), residual.dtype)
     taps = np.tile(model.taps.T, len(starts))
     level = lanes[0].copy()
-    target = out.reshape(len(starts), segment, channels)
+    # Of the segments wanted, the whole ones lie evenly in `out`.
+    first, last = -(-skip // segment), (skip + len(out)) // segment
+    even = out[first * segment - skip : max(first, last) * segment - skip]
+    target = even.reshape(-1, segment, channels)
+    edges = {first - 1, max(first, last)} & set(range(len(starts)))
     for begin in range(0, segment, STEPS):
         count = min(STEPS, segment - begin)
         steps = lanes[past : past + count].reshape(count, len(starts), channels)
@@ -229,7 +238,12 @@ def _restore_many(residual: Ints, model: TimeModel, out: Ints) -> None:
             np.add(lanes[past], level, out=lanes[past])
             accumulate(lanes[past : past + count])
             level[:] = lanes[past + count - 1]
-        target[:, begin : begin + count] = steps.transpose(1, 0, 2)
+        target[:, begin : begin + count] = steps[:, first : max(first, last)].transpose(1, 0, 2)
+        for place in edges:
+            start = starts[place] + begin - skip
+            low, high = max(start, 0), min(start + count, len(out))
+            if low < high:
+                out[low:high] = steps[low - start : high - start, place]
         lanes[:past] = history
 
 

@@ -200,36 +200,37 @@ class Reader:
         def place(number: int) -> None:
             low, high = bounds[number], bounds[number + 1]
             a, b = max(start, low), min(stop, high)
-            out[a - start : b - start] = self._piece(number, a - low, b - low)
+            self._place(number, a - low, b - low, out[a - start : b - start])
 
         if self._threads == 1 or last - first < 2:
             for number in range(first, last):
                 place(number)
         else:
-            list(self._workers("decode").map(place, range(first, last)))
+            others = self._workers("decode").map(place, range(first + 1, last))
+            place(first)
+            list(others)
         return out
 
-    def _piece(self, number: int, start: int, stop: int) -> Samples:
-        """Return samples of one chunk, valid until this thread asks for others.
+    def _place(self, number: int, start: int, stop: int, out: Samples) -> None:
+        """Write samples of one chunk to `out`.
 
         Who reads a whole chunk seldom wants it twice. Who reads a part may come back for more:
         the first time only that part is decoded, the second time the chunk, which is then kept.
         """
         length = self.index.bounds[number + 1] - self.index.bounds[number]
+        whole = stop - start == length
         with self._lock:
-            held = self._cache.get(number)
+            held = number in self._cache
             again = number in self._parted
-            if held is None and not again and stop - start < length:
+            if not (held or again or whole):
                 self._parted[number] = None
                 if len(self._parted) > MEMORY:
                     self._parted.popitem(last=False)
-        if held is not None:
-            return self.chunk(number)[start:stop]
-        if stop - start == length:
-            return self._decode(number, scratch=True)
-        if again or stop - start > MOST_OF_IT * length:
-            return self.chunk(number)[start:stop]
-        return self._decode(number, scratch=True, window=(start, stop))
+        if held or (not whole and (again or stop - start > MOST_OF_IT * length)):
+            out[:] = self.chunk(number)[start:stop]
+        else:
+            window = None if whole else (start, stop)
+            self._decode(number, scratch=True, window=window, out=out)
 
     def _chunks_of(self, start: int, stop: int) -> tuple[int, int]:
         """Return the chunks that hold samples `start` to `stop`."""
@@ -299,7 +300,11 @@ class Reader:
         return data
 
     def _decode(
-        self, number: int, scratch: bool = False, window: tuple[int, int] | None = None
+        self,
+        number: int,
+        scratch: bool = False,
+        window: tuple[int, int] | None = None,
+        out: Samples | None = None,
     ) -> Samples:
         data = self.stored(number)
         self._order_ahead(number)
@@ -307,7 +312,7 @@ class Reader:
         if container.crc32(data) != self.index.crcs[number]:
             problem = "bytes were changed, or the sidecar belongs to another recording"
             raise CorruptionError(f"{name}: chunk {number}: {problem}", (number,))
-        return container.open_chunk(data, self.index, number, name, scratch, window)
+        return container.open_chunk(data, self.index, number, name, scratch, window, out)
 
     def _order_ahead(self, number: int) -> None:
         """Fetch what a reader going forward will want next, while this chunk is decoded."""

@@ -225,6 +225,38 @@ def test_threads_are_used_where_processes_cannot_be(
     assert target.read_bytes() == path.read_bytes()
 
 
+WATCHED = """
+import multiprocessing, sys, threading
+import numpy as np
+from shared import codec
+
+methods, get_context = [], multiprocessing.get_context
+multiprocessing.get_context = lambda method: methods.append(method) or get_context(method)
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+codec.compress(
+    np.load(sys.argv[1]), sys.argv[2], sample_rate=1000, chunk_length=1000, workers=2
+)
+print(*methods)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_a_progress_bar_does_not_slow_the_start_of_workers(
+    path: Path, samples: np.ndarray, tmp_path: Path
+) -> None:
+    """Given a daemon thread like that of a progress bar, then workers are forked all the same."""
+    source, target = tmp_path / "source.npy", tmp_path / "x.ebin"
+    np.save(source, samples)
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WATCHED, source, target],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (run.stdout.strip(), run.stderr) == ("fork", "")
+    assert target.read_bytes() == path.read_bytes()
+
+
 # In a process of its own: workers are forked only where no other thread runs, and the threads of
 # another test may still be ending here.
 DYING_WORKER = """
@@ -490,10 +522,13 @@ def test_a_reader_waits_for_no_one(path: Path) -> None:
         decode = reader._decode
 
         def counted(
-            number: int, scratch: bool = False, window: tuple[int, int] | None = None
+            number: int,
+            scratch: bool = False,
+            window: tuple[int, int] | None = None,
+            out: np.ndarray | None = None,
         ) -> np.ndarray:
             decoded.append((number, window))
-            return decode(number, scratch, window)
+            return decode(number, scratch, window, out)
 
         reader._decode = counted
         reader[2000:3000]
