@@ -39,6 +39,9 @@ TIMEOUTS = {
 MEMORY_MB = {"api": 1769, "ingest": 2048, "dispatch": 1024, "analysis": 3008}
 """1769 MB is one whole core, which is what a cold start waits for."""
 
+LOCAL_CONCURRENCY = 2
+"""Invocations that a queue sets off at a time in the embedded cloud; the fewest that SQS takes."""
+
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 WRITE_ITEMS = (
     "dynamodb:PutItem",
@@ -335,13 +338,18 @@ class Functions(Construct):
         )
 
     def _consume(self, name: str, *, batch_size: int, concurrency: int) -> None:
-        """Feed a function from its queue; only the failed messages of a batch come again."""
+        """Feed a function from its queue; only the failed messages of a batch come again.
+
+        One computer has few cores: there a burst of events must not start a process for each.
+        """
         self.all[name].add_event_source(
             sources.SqsEventSource(
                 self.queues.stages[name].main,
                 batch_size=batch_size,
                 report_batch_item_failures=True,
-                max_concurrency=concurrency,
+                max_concurrency=LOCAL_CONCURRENCY if self.settings.local else concurrency,
+                # The events of an upload's files come together: one invocation for some of them.
+                max_batching_window=Duration.seconds(1) if batch_size > 1 else None,
             )
         )
 

@@ -42,6 +42,13 @@ LEASE_SECONDS = 300
 POLL_SECONDS = 20
 """Longest wait for a message that SQS offers."""
 
+UNSEEN_SECONDS = 30
+"""How long a message that was received is kept from others: enough to claim its task.
+
+Should the answer be lost on the way, as to a worker killed while it waits, the task is announced
+again after this time.
+"""
+
 RENEW_BEFORE = timedelta(minutes=5)
 """Credentials are renewed so long before they end."""
 
@@ -123,7 +130,10 @@ class Worker:
         """Wait for one message and act on it; None if there was none, else whether a task ran."""
         sqs, url = self._sqs()
         answer = sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=self.poll, VisibilityTimeout=120
+            QueueUrl=url,
+            MaxNumberOfMessages=1,
+            WaitTimeSeconds=self.poll,
+            VisibilityTimeout=UNSEEN_SECONDS,
         )
         for message in answer.get("Messages", ()):
             ran = False

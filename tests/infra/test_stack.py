@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from functions.api.auth import Password
+from infra.local.template import template
 from infra.settings import Settings
 from infra.sources import application, routes
 from shared.records.metrics import METRICS
@@ -269,6 +270,12 @@ def test_alarms_reach_the_encrypted_topic(stack: Template) -> None:
     for alarm in of_type(stack, "AWS::CloudWatch::Alarm").values():
         assert alarm["AlarmActions"] == alarm["OKActions"] != []
         assert alarm["AlarmDescription"]
+
+
+def test_one_computer_is_not_flooded_with_processes() -> None:
+    stack = template(("fimbrialab",))
+    mappings = of_type(stack, "AWS::Lambda::EventSourceMapping").values()
+    assert {m["ScalingConfig"]["MaximumConcurrency"] for m in mappings} == {2}
 
 
 def test_analyses_are_an_image_on_aws(stack: Template) -> None:

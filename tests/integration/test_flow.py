@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.demo import exists
 from infra.local.seed import LABS, connect, subjects
 from lab.client import Refused
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 LAB = LABS[0]
 SUBJECT = subjects(LAB)[0]
@@ -113,6 +114,7 @@ RAW = [
 ]
 
 
+@pytest.mark.integration
 def test_a_worker_killed_in_mid_task(cloud, fornix, api, folder):
     eid = upload(fornix, folder)["eid"]
     until(lambda: len(tasks_of(api, eid)) == 2)
@@ -126,6 +128,7 @@ def test_a_worker_killed_in_mid_task(cloud, fornix, api, folder):
     worked(fornix, api, eid)
 
 
+@pytest.mark.integration
 def test_a_duplicated_event_and_a_message_delivered_twice(cloud, fornix, api, folder):
     report = upload(fornix, folder)
     eid, upload_id = report["eid"], report["upload"]
@@ -150,6 +153,7 @@ def test_a_duplicated_event_and_a_message_delivered_twice(cloud, fornix, api, fo
     assert set(RAW) < set(names)
 
 
+@pytest.mark.integration
 def test_an_upload_cut_at_half(cloud, fornix, api, folder):
     (folder / "raw_ephys_data").mkdir()
     for n in range(30):
@@ -170,7 +174,14 @@ def test_an_upload_cut_at_half(cloud, fornix, api, folder):
     assert len(dataset_names(api, report["eid"])) == 36
 
 
-@pytest.mark.parametrize("moment", ["while files are sent", "after the upload", "in mid-task"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("while files are sent", marks=pytest.mark.integration),
+        pytest.param("after the upload", marks=pytest.mark.proof),
+        pytest.param("in mid-task", marks=pytest.mark.proof),
+    ],
+)
 def test_the_cloud_killed_at_any_moment(cloud, fornix, api, folder, moment):
     (folder / "raw_ephys_data").mkdir()
     for n in range(10):
@@ -208,6 +219,7 @@ def test_the_cloud_killed_at_any_moment(cloud, fornix, api, folder, moment):
     assert sum(name.startswith("chunk") for name in names) == 10
 
 
+@pytest.mark.integration
 def test_bad_files_are_refused_each_with_its_own_message(cloud, fornix, api, folder, shared_data):
     golden = shared_data / "rig_sessions" / "training_rig5.0.0" / "alf"
     alf = folder / "alf"
@@ -242,6 +254,7 @@ def test_bad_files_are_refused_each_with_its_own_message(cloud, fornix, api, fol
     assert "BadDigest" in refused.text
 
 
+@pytest.mark.integration
 def test_a_session_of_an_unknown_subject(cloud, fornix, folder):
     rig = connect(cloud._home, f"{LAB}_rig")
     session = {"lab": LAB, "subject": "nobody", "date": "2026-03-02", "number": 1}
@@ -252,6 +265,7 @@ def test_a_session_of_an_unknown_subject(cloud, fornix, folder):
         )
 
 
+@pytest.mark.proof
 def test_a_truncated_wheel_file(cloud, fornix, api, shared_data, tmp_path):
     real = shared_data / "rig_sessions" / "training_rig4_truncated" / "raw_behavior_data"
     folder = tmp_path / LAB / "Subjects" / SUBJECT / "2026-03-02" / f"{next(NUMBERS):03d}"
@@ -263,9 +277,23 @@ def test_a_truncated_wheel_file(cloud, fornix, api, shared_data, tmp_path):
     assert "_ibl_trials.table.pqt" in dataset_names(api, eid)
 
 
+@pytest.mark.proof
 def test_the_way_of_the_state_survives_a_clean_restart(cloud, api):
     before = api.get("/sessions", limit=1)["count"]
     cloud.stop()
     cloud.start()
     assert api.get("/sessions", limit=1)["count"] == before
     assert Path(cloud.home).is_dir()
+
+
+@pytest.mark.proof
+def test_a_page_whose_event_was_lost_is_built_by_the_next_start(cloud, fornix, api, folder):
+    # Given a processed session that is made public after its analysis: nothing tells of that
+    eid = upload(fornix, folder)["eid"]
+    worked(fornix, api, eid)
+    connect(cloud._home, f"{LAB}_manager").patch(f"/sessions/{eid}", {"public": True})
+    page = f"{cloud.site_url}/sessions/{eid}.html"
+    assert not exists(page)
+    # When the system is started again, then the nightly build at the start finds it
+    cloud.restart()
+    until(lambda: exists(page), 200)
