@@ -49,6 +49,8 @@ MAX_TAPS = 16
 #: Samples of a part of a row that has a class of its own, and the most classes of a row.
 PART = 1024
 MAX_CLASSES = 16
+#: The share of segment heads out of a byte's range from which all are kept apart.
+FAR_HEADS = 0.15
 #: What a further frame costs: its Huffman table and its place in the lists, in bits.
 TABLE_BITS = 500.0
 NOTHING = np.zeros(0, np.int64)
@@ -111,15 +113,25 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
     else:
         baseline = rows[:0, 0]
     time = replace(model.time, segment=fit.segment_length(channels, length, model.time))
-    residual = WORKSPACE.array("residual", rows.shape, rows.dtype)
-    wraps = time_residual(rows, time, residual)
-    rows_coded = _code_rows(residual, model)
+    wraps = time_residual(rows, time)
+    heads = rows[:, :: time.segment].copy()
+    # Segment heads are not predicted: where many would be exceptions, they are kept apart.
+    far = np.abs(heads.astype(np.int64)) >> model.shifts[:, None] > 127
+    if far.mean() > FAR_HEADS:
+        rows[:, :: time.segment] = 0
+    else:
+        heads = heads[:0]
+    rows_coded = _code_rows(rows, model)
     frames = rows_coded.frames
     used = NOTHING.astype(samples.dtype) if table is None else table
     space = model.space
     header = META.pack(
         kind,
-        time.order | time.wide << 1 | (len(baseline) > 0) << 2 | wraps << 3,
+        time.order
+        | time.wide << 1
+        | (len(baseline) > 0) << 2
+        | wraps << 3
+        | (len(heads) > 0) << 4,
         time.shift,
         time.taps.shape[1],
         space.shift,
@@ -137,6 +149,7 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
             header,
             entropy.shuffle(np.diff(used, prepend=used.dtype.type(0))) if len(used) else b"",
             entropy.shuffle(baseline),
+            entropy.shuffle(heads),
             entropy.shuffle(time.taps.T),
             space.counts.tobytes(),
             entropy.shuffle(space.distances),
@@ -342,7 +355,7 @@ class MetaReader:
 def meta_limit(channels: int, length: int) -> int:
     """Return the most bytes the parameters of a chunk can take, before compression."""
     per_channel = 8 + 2 * MAX_TAPS + 4 * 255 + 13 * MAX_CLASSES
-    return META.size + (1 << 18) + channels * (per_channel + 9 * length)
+    return META.size + (1 << 18) + channels * (per_channel + 13 * length)
 
 
 def decode(
@@ -405,6 +418,8 @@ def decode(
     work = _check_head(head, length, channels, dtype)
     table = np.cumsum(take.take(used, dtype.str[1:]), dtype=dtype)
     baseline = take.take(channels if flags & 4 else 0, f"i{itemsize}")
+    segments = -(-length // segment)
+    heads = take.take(channels * segments if flags & 16 else 0, f"i{itemsize}")
     taps = take.take(width * channels, "i2").reshape(width, channels).T
     counts = take.take(channels, "u1")
     distances = take.take(terms, "u2")
@@ -420,20 +435,24 @@ def decode(
     # Segments are restored whole; rows reach over their ends as far as lags carry errors inwards.
     first = start // segment * segment
     last = min(length, -(-stop // segment) * segment)
-    if (first, last) == (0, length) or group > 1:
-        low, high = 0, length
-    else:
-        margin = lag_reach(space)
-        low, high = max(0, first - margin) & ~7, min(length, last + margin)
+    low, high = 0, length
+    if (first, last) != (0, length) and group == 1:
+        margin, step = lag_reach(space), part or 8
+        low = max(0, first - margin) // step * step
+        high = min(length, -(-(last + margin) // step) * step)
     residual = WORKSPACE.array("residual", (channels, high - low), work)
     _decode_rows(take, body, residual, space, part, group, low, length)
+    residual = residual[:, first - low : last - low]
+    if len(heads):
+        inside = slice(first // segment, -(-last // segment))
+        residual[:, ::segment] = heads.reshape(channels, segments)[:, inside]
     shape = (stop - start, channels)
     in_place = kind == values.DIRECT and out is not None and out.flags.c_contiguous
     if out is not None and in_place:
         samples = out.view(work)
     else:
         samples = WORKSPACE.array("samples", shape, work) if scratch else np.empty(shape, work)
-    time_restore(residual[:, first - low : last - low], time, samples, start - first)
+    time_restore(residual, time, samples, start - first)
     if len(baseline):
         np.add(samples, baseline, out=samples)
     restored = values.restore(samples, kind, base, table, dtype)
@@ -471,7 +490,7 @@ def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dty
         and (kind != values.SHIFTED or dtype == np.int32)
         and (kind == values.TABLE) == (used > 0)
         and used <= values.MAX_TABLE
-        and flags <= 15
+        and flags <= 31
         and shift < bits
         and space_shift < bits
         and width <= MAX_TAPS
@@ -499,7 +518,7 @@ def _decode_rows(
 ) -> None:
     """Decode rows from sample `low` on, and add the prediction from the neighbours to each.
 
-    `low` is a multiple of eight, and zero where rows share frames.
+    `low` is a multiple of eight, with parts of their size, and zero where rows share frames.
     """
     channels, span = residual.shape
     parts = -(-length // part) if part else 0
@@ -545,22 +564,29 @@ def _decode_by_class(
 ) -> None:
     """Decode the frames of one row, and put its parts in order from sample `low` on."""
     first, last = low // PART, -(-(low + len(row)) // PART)
-    ordered = WORKSPACE.array("ordered", (1, (last - first) * PART), row.dtype)
-    for member in range(int(classes.max()) + 1):
-        offset = frames.offsets[frames.index : frames.index + 1]
-        wanted = np.flatnonzero(classes[first:last] == member)
-        if not len(wanted):
+    wanted, kinds = classes[first:last], int(classes.max()) + 1
+    if kinds == 1:
+        frames.next(row[None], frames.offsets[frames.index : frames.index + 1], low)
+        return
+    ordered = WORKSPACE.array("ordered", (last - first, PART), row.dtype)
+    place = 0
+    for member in range(kinds):
+        count = int(np.count_nonzero(wanted == member))
+        if not count:
             frames.skip()
             continue
         # The parts wanted of a frame follow each other in it; only the row's last may be short.
         begin = int(np.count_nonzero(classes[:first] == member)) * PART
-        size = min(frames.sizes[frames.index] - begin, len(wanted) * PART)
-        frames.next(ordered[:, :size], offset, begin)
-        for place, index in enumerate(wanted.tolist()):
-            to = (first + index) * PART - low
-            piece = ordered[0, place * PART + max(0, -to) : min(size, (place + 1) * PART)]
-            piece = piece[: len(row) - max(0, to)]
-            row[max(0, to) :][: len(piece)] = piece
+        size = min(frames.sizes[frames.index] - begin, count * PART)
+        piece = ordered[place : place + count].reshape(1, -1)[:, :size]
+        frames.next(piece, frames.offsets[frames.index : frames.index + 1], begin)
+        place += count
+    order = np.argsort(wanted, kind="stable")
+    whole = len(row) // PART
+    inside = order < whole
+    row[: whole * PART].reshape(-1, PART)[order[inside]] = ordered[inside]
+    if whole < len(order):
+        row[whole * PART :] = ordered[~inside][0, : len(row) - whole * PART]
 
 
 class FrameReader:

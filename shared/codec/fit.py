@@ -127,13 +127,12 @@ def fit(samples: NDArray[Any], level: Level) -> Model:
         rows -= baseline[:, None]
     few = channels < MANY_CHANNELS
     time = fit_time(rows, level.few if few else level.many)
-    residual = np.empty_like(rows)
-    time_residual(rows, time, residual)
-    space = fit_space(residual, level.terms, level.lags)
-    left = np.empty_like(residual)
-    scratch = np.empty((2, residual.shape[1]), rows.dtype)
+    time_residual(rows, time)
+    space = fit_space(rows, level.terms, level.lags)
+    left = np.empty_like(rows)
+    scratch = np.empty((2, rows.shape[1]), rows.dtype)
     for channel, terms in enumerate(space_terms(space, rows.dtype)):
-        predict_row(residual, channel, terms, space.shift, scratch, left[channel])
+        predict_row(rows, channel, terms, space.shift, scratch, left[channel])
     shifts, offsets = _choose_scales(left, length)
     return Model(table is not None, base, baseline, time, space, shifts, offsets)
 

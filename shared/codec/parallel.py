@@ -19,6 +19,7 @@ from typing import Any
 
 from shared.codec.container import Stored
 from shared.codec.errors import CodecError
+from shared.codec.workspace import WORKSPACE
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ _SLOTS: Slots | None = None
 def _start_worker(job: Callable[[int], Any], slots: Slots | None) -> None:
     global _JOB, _SLOTS
     _JOB, _SLOTS = job, slots
+    WORKSPACE.arrays.clear()  # a parent's pages would be copied one by one when written to
 
 
 def _work(number: int) -> Any:

@@ -83,43 +83,42 @@ class SpaceModel:
 # ---- time -------------------------------------------------------------------------------------
 
 
-def time_residual(samples: Ints, model: TimeModel, out: Ints) -> bool:
-    """Replace each sample by its difference from the prediction.
+def time_residual(rows: Ints, model: TimeModel) -> bool:
+    """Replace each sample by its difference from the prediction, in place.
 
     Parameters
     ----------
-    samples : array, shape (channels, samples)
+    rows : array, shape (channels, samples)
     model : TimeModel
-    out : array like `samples`
-        Receives the residual; must not overlap `samples`.
 
     Returns
     -------
     bool
         Whether a wide model wrapped somewhere, so that its inverse must wrap at every step.
     """
-    length = samples.shape[1]
     segment, width = model.segment, model.taps.shape[1]
     wraps = False
+    heads = rows[:, ::segment].copy()
     if width == 0 or (width == 1 and model.order == 0 and not model.wide):
-        # The common cases work on whole rows; the values at segment heads are replaced below.
-        scratch = np.empty(length, samples.dtype)
-        for channel, (row, residual) in enumerate(zip(samples, out, strict=True)):
-            if model.order == 1:
-                np.subtract(row[1:], row[:-1], out=residual[1:])
-            elif width == 0:
-                residual[:] = row
+        # The common cases work on whole rows; what they make of segment heads is put right below.
+        scratch = np.empty(rows.shape[1] - 1, rows.dtype)
+        shift = rows.dtype.type(model.shift)
+        for channel, row in enumerate(rows):
+            if width:
+                np.multiply(row[:-1], model.taps[channel, 0], out=scratch)
+                np.right_shift(scratch, shift, out=scratch)
+            elif model.order == 1:
+                scratch[:] = row[:-1]
             else:
-                np.multiply(row[:-1], model.taps[channel, 0], out=scratch[1:])
-                np.right_shift(scratch[1:], model.shift, out=scratch[1:])
-                np.subtract(row[1:], scratch[1:], out=residual[1:])
+                break
+            np.subtract(row[1:], scratch, out=row[1:])
     else:
-        wraps = _time_residual_segments(samples, model, out)
-    out[:, ::segment] = samples[:, ::segment]
+        wraps = _time_residual_segments(rows, model)
+    rows[:, ::segment] = heads
     return wraps
 
 
-def _time_residual_segments(samples: Ints, model: TimeModel, out: Ints) -> bool:
+def _time_residual_segments(samples: Ints, model: TimeModel) -> bool:
     """Residual with several taps: each row as segments, with their history before them."""
     length = samples.shape[1]
     segment, width = model.segment, model.taps.shape[1]
@@ -155,7 +154,7 @@ def _time_residual_segments(samples: Ints, model: TimeModel, out: Ints) -> bool:
         np.subtract(values, total, out=total)
         if model.wide:
             wraps |= bool(total.min() < limits.min or total.max() > limits.max)
-        out[channel] = total.reshape(-1)[:length]
+        row[:] = total.reshape(-1)[:length]
     return wraps
 
 

@@ -75,7 +75,7 @@ def sparse_values(samples: NDArray[Any], pieces: NDArray[Any]) -> NDArray[Any] |
     Converters of few bits are often stored stretched to 16: the values in use are then few, and
     their ranks code much shorter than they do. Some `pieces` decide whether to look closer.
     """
-    some, counts = _count_values(pieces)
+    some, counts = _count_values(pieces[:: max(1, pieces.size >> 19)])
     if len(some) < 3:
         return None
     below = np.cumsum(counts)

@@ -88,7 +88,7 @@ def decode_chunk(data: bytes, number: int) -> np.ndarray:
 def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.ndarray:
     """Decode a coded chunk (FORMAT.md, section 2)."""
     kind, flags, s, p, v, w, _, S, P, G, m, V, base = struct.unpack_from("<BBBBBBHIIIIIq", meta)
-    order, wide, has_baseline = flags & 1, flags >> 1 & 1, flags >> 2 & 1
+    order, wide, has_baseline, has_heads = (flags >> bit & 1 for bit in (0, 1, 2, 4))
     bits, iw = 8 * w, f"<i{w}"
     take = Parameters(meta[36:]).take
     table, total = [], 0
@@ -98,6 +98,7 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
         low = total & ((1 << sample_bits) - 1)
         table.append(low if "u" in kind_name else signed(low, sample_bits))
     baseline = take(C if has_baseline else 0, iw)
+    heads = take(C * -(-T // S) if has_heads else 0, iw)
     taps = np.array(take(p * C, "<i2"), object).reshape(p, C)
     counts = take(C, "u1")
     assert sum(counts) == m
@@ -164,7 +165,7 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
                 row[t] = signed(row[t] + (signed(total, bits) >> v), bits)
             residual[c] = row
         for begin in range(0, T, S):
-            head = residual[c][begin]
+            head = heads.pop(0) if has_heads else residual[c][begin]
             samples[begin, c] = head
             past = [0 if order else head] * p
             now = head
