@@ -43,8 +43,10 @@ TERM_GAIN = 0.006
 #: Lanes of the decoder's recursion aimed at: narrow ones, and products of wide ones.
 LANES = 8192
 WIDE_PRODUCTS = 24_576
-#: The least samples of a segment.
+#: The least samples of a segment; half of it where a chunk has few values, so that these are not
+#: decoded in as many steps as many would be.
 MIN_SEGMENT = 512
+FEW_VALUES = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,8 @@ def segment_length(channels: int, length: int, time: TimeModel) -> int:
     One step of the recursion should keep the processor's vectors busy, and stay in its cache.
     """
     lanes = WIDE_PRODUCTS // (time.taps.shape[1] + 1) if time.wide else LANES
-    segments = max(1, min(lanes // channels, length // MIN_SEGMENT))
+    least = MIN_SEGMENT // 2 if channels > 1 and channels * length < FEW_VALUES else MIN_SEGMENT
+    segments = max(1, min(lanes // channels, length // least))
     return -(-length // segments)
 
 

@@ -28,6 +28,8 @@ try:  # faster than zlib, and the same format
 except ImportError:  # pragma: no cover - isal has no wheel everywhere
     isal_zlib = None  # type: ignore[assignment]
 
+#: Bytes of the source summed up at a time: little enough to be still in memory.
+SUM_BYTES = 1 << 22
 #: The `.ch` version this module knows, the only one there is.
 VERSION = "1.0"
 
@@ -209,7 +211,8 @@ class Deflating:
         length, channels = samples.shape
         rows = np.empty((channels, length), samples.dtype)
         transpose_into(samples, rows)
-        differences = rows.copy()
+        differences = np.empty_like(rows)
+        differences[:, 0] = rows[:, 0]
         np.subtract(rows[:, 1:], rows[:, :-1], out=differences[:, 1:])
         little = differences.astype(samples.dtype.newbyteorder("<"), copy=False)
         data = _deflate(little, self.method)
@@ -290,19 +293,22 @@ def compress(
     length = max(1, round(rate))
     bounds = [*range(0, total, length), total]
     raw_sum, sum_ = hashlib.sha1(usedforsecurity=False), hashlib.sha1(usedforsecurity=False)
-    offsets = [0]
+    offsets, summed = [0], 0
     job = Deflating(opened, length, method, check)
     with replacing(target) as file:
-        room = length * channels * opened.dtype.itemsize + (1 << 16)
-        for stored in run_jobs(job, len(bounds) - 1, workers, shares(opened), room):
-            number, data = len(offsets) - 1, stored.data
-            file.write(data)
-            sum_.update(data)
-            piece = opened.read(bounds[number], bounds[number + 1])
-            raw_sum.update(container.raw_bytes(piece))
-            offsets.append(offsets[-1] + len(data))
+        row = channels * opened.dtype.itemsize
+        for stored in run_jobs(
+            job, len(bounds) - 1, workers, shares(opened), length * row + (1 << 16)
+        ):
+            file.write(stored.data)
+            sum_.update(stored.data)
+            offsets.append(offsets[-1] + len(stored.data))
+            done = bounds[len(offsets) - 1]
+            if (done - summed) * row >= SUM_BYTES or done == total:
+                raw_sum.update(container.raw_bytes(opened.read(summed, done)))
+                summed = done
             if progress:
-                progress(bounds[number + 1], total)
+                progress(done, total)
     header = {
         "version": VERSION,
         "algorithm": "zlib",
@@ -320,7 +326,7 @@ def compress(
         "shape": [total, channels],
     }
     with replacing(header_path) as file:
-        file.write(json.dumps(header, indent=2).encode())
+        file.write(json.dumps(header).encode())
     return header_path
 
 

@@ -35,7 +35,7 @@ def as_samples(samples: object, name: str = "the array") -> Samples:
 
     A one-dimensional array is one channel.
     """
-    array = np.asanyarray(samples)
+    array = np.asarray(samples)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
