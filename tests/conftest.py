@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.processes import free_port, serving
 
 # A shell's background job ignores Ctrl-C, and what tests start would inherit that.
 if threading.current_thread() is threading.main_thread():
@@ -40,13 +39,6 @@ def shared_data() -> Path:
     return path
 
 
-def free_port() -> int:
-    """Return a loopback port that nothing listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def dynamodb_url() -> Iterator[str]:
     """Address of an in-memory DynamoDB; each test process has its own."""
@@ -54,26 +46,10 @@ def dynamodb_url() -> Iterator[str]:
     if not binary.exists():
         pytest.skip("dynoxide has no build for this machine")
     port = free_port()
-    server = subprocess.Popen(
-        [str(binary), "serve", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            if time.monotonic() > deadline or server.poll() is not None:
-                raise
-            time.sleep(0.02)
-    url = f"http://127.0.0.1:{port}"
-    os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = url
-    yield url
-    os.environ.pop("AWS_ENDPOINT_URL_DYNAMODB", None)
-    server.terminate()
-    server.wait(10)
+    with serving([binary, "serve", "--port", str(port)], port) as url:
+        os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = url
+        yield url
+        os.environ.pop("AWS_ENDPOINT_URL_DYNAMODB", None)
 
 
 @pytest.fixture

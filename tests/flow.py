@@ -6,12 +6,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import socket
-import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,42 +18,21 @@ import pytest
 import requests
 
 from shared.records import aws, documents, uploads
+from tests.processes import free_port, serving
 
 LAB, SUBJECT, DATE = "fimbrialab", "FI_001", "2024-07-01"
 FOLDER = f"{LAB}/Subjects/{SUBJECT}/{DATE}/001"
 SESSION = {"lab": LAB, "subject": SUBJECT, "date": DATE, "number": 1}
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of an S3 and SQS server of this test process."""
     port = free_port()
-    folder = tmp_path_factory.mktemp("ministack")
-    server = subprocess.Popen(
-        [Path(sys.executable).with_name("ministack")],
-        env=os.environ | {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)},
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            if time.monotonic() > deadline or server.poll() is not None:
-                raise
-            time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(20)
+    env = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)}
+    command = [Path(sys.executable).with_name("ministack")]
+    with serving(command, port, env=env, cwd=tmp_path_factory.mktemp("ministack")) as url:
+        yield url
 
 
 class Flow:

@@ -17,6 +17,7 @@ import pytest
 from infra.local.demo import exists
 from infra.local.seed import LABS, connect, subjects
 from lab.client import Refused
+from tests.processes import run, until
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -64,20 +65,6 @@ def folder(shared_data, tmp_path):
     folder = tmp_path / LAB / "Subjects" / SUBJECT / "2026-03-02" / f"{next(NUMBERS):03d}"
     shutil.copytree(real, folder / "raw_behavior_data")
     return folder
-
-
-def run(process, code=0):
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, (out, err)
-    return out
-
-
-def until(true, seconds=120, every=0.3):
-    deadline = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < deadline
-        time.sleep(every)
-    return found
 
 
 def upload(fornix, folder, *options, code=0):

@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from shared.records import sessions, tasks
 from tests.flow import DATE, FOLDER, LAB, SUBJECT, npy
+from tests.processes import run, until
 
 pytestmark = pytest.mark.integration
 
@@ -39,12 +39,6 @@ def fornix(system, tmp_path):
     return start
 
 
-def run(process, code=0):
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == code, (out, err)
-    return out
-
-
 def session_folder(shared_data, tmp_path, name="training_rig5.0.0"):
     folder = tmp_path / "rig" / FOLDER
     shutil.copytree(
@@ -55,13 +49,6 @@ def session_folder(shared_data, tmp_path, name="training_rig5.0.0"):
 
 def status_of(eid):
     return {task.name: task.status for task in tasks.of_session(eid)}
-
-
-def until(true, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def found():

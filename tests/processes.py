@@ -1,0 +1,69 @@
+"""Processes that tests start: servers and commands."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def free_port() -> int:
+    """Return a loopback port that nothing listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@contextmanager
+def serving(
+    command: Sequence[str | Path],
+    port: int,
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Iterator[str]:
+    """Run a server while the block runs; yield its address once it listens."""
+    server = subprocess.Popen(
+        command,
+        env=os.environ | dict(env or {}),
+        cwd=cwd,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: server.poll() is not None or listens(port), 60, every=0.02)
+        assert server.poll() is None, f"{command[0]} ended with code {server.returncode}"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def listens(port: int) -> bool:
+    """Tell whether something listens on a loopback port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def until(true: Callable[[], Any], seconds: float = 120, every: float = 0.1) -> Any:
+    """Return the first true answer; fail when there is none for so long."""
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(every)
+    return found
+
+
+def run(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Wait for a command; return what it printed, if it ended with this exit code."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, (out, err)
+    return out
