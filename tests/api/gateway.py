@@ -102,8 +102,11 @@ def call(
 
 
 @contextmanager
-def serve(app: Any) -> Iterator[str]:
-    """Serve the app on loopback; yields its address."""
+def serve(app: Any, *, remapped: bool = False) -> Iterator[str]:
+    """Serve the app on loopback; yields its address.
+
+    ``remapped`` gives headers the names under which API Gateway on AWS passes them on.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -115,6 +118,8 @@ def serve(app: Any) -> Iterator[str]:
             status, fields, content = call(app, self.command, self.path, headers, body)
             self.send_response(status)
             for name, value in fields.items():
+                if remapped and name.lower() == "www-authenticate":
+                    name = f"x-amzn-Remapped-{name}"
                 self.send_header(name, str(value))
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

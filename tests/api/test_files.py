@@ -10,12 +10,16 @@ import uuid
 from urllib.parse import quote
 
 import pytest
+import requests
 from PIL import Image
 
+from functions.api.app import app
 from shared.records import aws, documents, sessions
 from shared.records.items import Dataset
+from tests.api import gateway
 from tests.api.conftest import Api
 
+MEMBER = "fimbrialab_member"
 HASH = "0123456789abcdef0123456789abcdef"
 PATH = "FI_001/2024-07-01/001"
 
@@ -234,6 +238,62 @@ def test_downloads_redirect_ask_for_basic_and_refuse_others(
     with pytest.raises(urllib.error.HTTPError) as caught:
         get(None)
     caught.value.close()
+
+
+def test_basic_credentials_sent_at_once_need_no_challenge(
+    api: Api, eid: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given API Gateway on AWS, which renames the header that asks for credentials
+    (row,) = api.ok(**register(api, "alf/spikes.times.npy"))
+    key = sessions.datasets(eid)[0].key(sessions.get(eid).folder)
+    aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"0123456789")
+    with gateway.serve(app, remapped=True) as url:
+        monkeypatch.setenv("FORNIX_API_URL", url)
+        data_url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
+        bare = requests.get(data_url)
+        assert bare.status_code == 401
+        assert "WWW-Authenticate" not in bare.headers
+        assert bare.headers["x-amzn-Remapped-WWW-Authenticate"].startswith("Basic ")
+        # Then a client that sends them with its first request gets the bytes
+        answer = requests.get(data_url, auth=(MEMBER, api.token(MEMBER)))
+    assert answer.content == b"0123456789"
+    assert [each.status_code for each in answer.history] == [302]
+
+
+REFERENCES = [
+    ([("far", True)], 404, "it is on far, which has no web address (data_url)"),
+    ([("far", True), ("web", True)], 302, "https://data.example.org/x/{name}"),
+    ([("web", False)], 404, "no data repository has it"),
+    ([("web", False), ("far", True)], 404, "it is on far, which has no web address (data_url)"),
+]
+
+
+@pytest.mark.parametrize(("places", "status", "said"), REFERENCES)
+def test_a_file_held_elsewhere_is_redirected_to_or_said_to_be_out_of_reach(
+    api: Api, eid: str, bucket: str, places: list, status: int, said: str
+) -> None:
+    # Given an imported dataset whose bytes stayed where they are
+    api.ok("POST", "/data-repository", {"name": "far"}, user="admin")
+    web = {"name": "web", "data_url": "https://data.example.org/x"}
+    api.ok("POST", "/data-repository", web, user="admin")
+    identity = "5cb3a6b1-3bd5-4f8c-9c2a-0f0f0f0f0f0f"
+    path = "FI_001/2024-07-01/001/alf/spikes.times.npy"
+    records = [
+        {"data_repository": name, "relative_path": path, "exists": there} for name, there in places
+    ]
+    body = {"id": identity, "session": eid, "name": "spikes.times.npy", "collection": "alf"}
+    rows = {"resource": "datasets", "rows": [{**body, "file_records": records}]}
+    assert api.ok("POST", "/import", rows, user="admin")["refused"] == []
+    # When a member downloads it by the API's address
+    name = path.replace(".npy", f".{identity}.npy")
+    answer = api("GET", f"/data/fimbrialab/Subjects/{name}")
+    # Then the answer is the address it has there, or why it cannot be had
+    assert answer.status == status
+    if status == 302:
+        assert answer.headers["Location"] == said.format(name=name)
+    else:
+        detail = f"The file alf/spikes.times.npy cannot be downloaded: {said}."
+        assert answer.body == {"detail": detail, "status_code": 404}
 
 
 def form(eid: str, image: bytes, width: str | None) -> tuple[bytes, dict[str, str]]:
