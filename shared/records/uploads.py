@@ -899,9 +899,27 @@ def only_writer(folder: str, upload: str) -> Iterator[None]:
     except PutError as error:
         if error.cause_response_code != "ConditionalCheckFailedException":
             raise
-        raise Busy(f"another upload is being added to {folder}") from None
+        _take_over(lock, folder)
     try:
         yield
     finally:  # a killed process leaves the lock, which ends by itself
         with suppress(DeleteError):
             lock.delete(Lock.holder == upload)
+
+
+def _take_over(lock: Lock, folder: str) -> None:
+    """Take the lock from an upload that has ended: its process was killed before it let go.
+
+    Raises
+    ------
+    Busy
+        The holder has not ended, or somebody else was faster.
+    """
+    try:
+        held = Lock.get(lock.pk, lock.sk, consistent_read=True)
+        if get(held.holder).state in FINAL:
+            lock.save(Lock.holder == held.holder)
+            return
+    except (Lock.DoesNotExist, NotFound, PutError):
+        pass
+    raise Busy(f"another upload is being added to {folder}")

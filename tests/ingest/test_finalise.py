@@ -416,3 +416,19 @@ def test_an_upload_and_its_files_are_counted_once(flow, monkeypatch, capsys):
     assert counted["lab"] == LAB
     assert (counted["UploadsRegistered"], counted["FilesRegistered"]) == (1, 1)
     assert counted["FilesRefused"] == 1
+
+
+def test_the_lock_of_an_upload_that_was_killed_at_its_very_end_is_taken_over(flow):
+    # Given an upload that is registered, whose process died before it let go of the session
+    first = flow.upload({"alf/spikes.times.npy": npy(1, 2)})
+    until = (datetime.now(UTC) + timedelta(minutes=6)).isoformat()
+    uploads.Lock(
+        pk=f"LOCK#{FOLDER}", sk="A", holder=first["id"], until=until, expires=2**33
+    ).save()
+    # When another upload comes, then it does not wait for the lock to end by itself
+    second = flow.open({"alf/wheel.position.npy": npy(3)})
+    flow.send(second, {"alf/wheel.position.npy": npy(3)})
+    assert finalise(second["id"]) == "registered"
+    # And nothing is left of the lock
+    with uploads.only_writer(FOLDER, first["id"]):
+        pass

@@ -165,7 +165,7 @@ def test_an_upload_cut_at_half(cloud, fornix, api, folder):
     "moment",
     [
         pytest.param("while files are sent", marks=pytest.mark.integration),
-        pytest.param("after the upload", marks=pytest.mark.proof),
+        pytest.param("after the upload", marks=pytest.mark.integration),
         pytest.param("in mid-task", marks=pytest.mark.proof),
     ],
 )
@@ -252,7 +252,7 @@ def test_a_session_of_an_unknown_subject(cloud, fornix, folder):
         )
 
 
-@pytest.mark.proof
+@pytest.mark.integration
 def test_a_truncated_wheel_file(cloud, fornix, api, shared_data, tmp_path):
     real = shared_data / "rig_sessions" / "training_rig4_truncated" / "raw_behavior_data"
     folder = tmp_path / LAB / "Subjects" / SUBJECT / "2026-03-02" / f"{next(NUMBERS):03d}"
@@ -284,3 +284,32 @@ def test_a_page_whose_event_was_lost_is_built_by_the_next_start(cloud, fornix, a
     # When the system is started again, then the nightly build at the start finds it
     cloud.restart()
     until(lambda: exists(page), 200)
+
+
+@pytest.mark.proof
+def test_a_corrected_file_is_processed_again_and_comes_as_a_new_revision(
+    cloud, fornix, api, folder
+):
+    eid = upload(fornix, folder)["eid"]
+    worked(fornix, api, eid)
+    # Given a raw file that is replaced by a better one
+    path = folder / "raw_behavior_data" / "_iblrig_taskData.raw.jsonable"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert upload(fornix, folder)["state"] == "registered"
+
+    # Then both tasks run once more
+    def runs():
+        rows = api.get("/tasks", session=eid)["results"]
+        return sorted((row["status"], row["attempt"]) for row in rows)
+
+    worker = fornix("worker", "worker", "--lease", "30", "--until-idle", "60")
+    until(lambda: runs() == [("Complete", 2), ("Complete", 2)], 200)
+    worker.send_signal(signal.SIGINT)
+    worker.communicate(timeout=60)
+    # And what is different is the new default, with the old kept
+    tables = api.get("/datasets", session=eid, name="_ibl_trials.table.pqt")["results"]
+    assert len(tables) == 2
+    (new,) = [row for row in tables if row["default_dataset"]]
+    assert new["revision"] is not None
+    (old,) = [row for row in tables if not row["default_dataset"]]
+    assert old["hash"] != new["hash"]
