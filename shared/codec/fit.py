@@ -438,7 +438,7 @@ def _products(sample: NDArray[np.float32], lag: int) -> Floats:
         for start in range(0, sample.shape[1], EXACT_PRODUCTS):
             late = sample[near, start + lag : start + lag + EXACT_PRODUCTS]
             early = sample[first : first + REACH, start : start + late.shape[1]]
-            total[first : first + REACH, near] += early @ late.T
+            total[first : first + REACH, near] += (late @ early.T).T  # the quicker way round
     return total
 
 
