@@ -206,7 +206,7 @@ def _move_inside(session: Session, who: str) -> None:
     """Give what is within a session its new start, by which lists are sorted."""
     from shared.records import tasks
 
-    start = times.naive(session.start_time)
+    start = str(times.naive(session.start_time))
 
     def move(body: dict[str, Any]) -> dict[str, Any]:
         return {**body, "session_start": start}
