@@ -202,7 +202,8 @@ class Reader:
             a, b = max(start, low), min(stop, high)
             self._place(number, a - low, b - low, out[a - start : b - start])
 
-        if self._threads == 1 or last - first < 2:
+        # Pieces of two chunks are decoded sooner than threads are warm.
+        if self._threads == 1 or last - first < 3:
             for number in range(first, last):
                 place(number)
         else:
