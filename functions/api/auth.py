@@ -244,8 +244,12 @@ def _identify(request: Any) -> Caller:
 
 
 _known: dict[str, tuple[str, float, int]] = {}
-"""Tokens that this process has read: by key, the user's name, the expiry and the version that
-the user's record had before the token was read. A revocation changes that record."""
+"""Tokens that this process has read: by key, the user's name, until when the token need not be
+read again, and the version that the user's record had before it was read. A revocation changes
+that record."""
+
+TRUSTED = 60.0
+"""Seconds until a known token is read again, should a revocation have been cut short."""
 
 KNOWN = 10_000
 """Tokens that a process remembers at most."""
@@ -254,11 +258,11 @@ KNOWN = 10_000
 def _user_of_token(key: str) -> dict[str, Any] | None:
     """Return the user of a token; None if it is unknown, revoked or expired."""
     if key in _known:
-        username, expires, version = _known[key]
+        username, until, version = _known[key]
         user = _user(username)
-        if user and user["_version"] == version:
-            return user if expires >= time.time() else None
-        del _known[key]
+        if user and user["_version"] == version and time.time() <= until:
+            return user
+        _known.pop(key, None)
     search.table("user")  # is caught up before the token is read, so that none slips through
     try:
         item = Token.get(key, "A", consistent_read=True)
@@ -269,7 +273,8 @@ def _user_of_token(key: str) -> dict[str, Any] | None:
         return None
     if len(_known) >= KNOWN:
         _known.clear()
-    _known[key] = item.username, float(item.expires), user["_version"]
+    until = min(float(item.expires), time.time() + TRUSTED)
+    _known[key] = item.username, until, user["_version"]
     return user
 
 

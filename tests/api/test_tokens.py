@@ -67,6 +67,19 @@ def test_a_known_token_expires(api: Api, monkeypatch: pytest.MonkeyPatch) -> Non
     assert me(api, token) == 403
 
 
+def test_a_revocation_cut_short_holds_within_a_minute(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given the process that revokes is killed before it tells, the token ends all the same."""
+    token = auth.issue(USER)
+    assert me(api, token) == 200
+    monkeypatch.setattr(auth, "_recheck_tokens", lambda username: None)
+    auth.revoke(token)
+    now = time.time()
+    monkeypatch.setattr(auth.time, "time", lambda: now + auth.TRUSTED + 1)
+    assert me(api, token) == 403
+
+
 def test_a_new_password_or_an_inactive_account_ends_all_tokens(api: Api) -> None:
     token = auth.issue(USER)
     api.ok("PATCH", f"/users/{USER}", {"password": "another one"}, user="admin")
