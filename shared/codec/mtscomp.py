@@ -3,6 +3,9 @@
 Reads every pair that mtscomp 1.0 writes, and writes pairs that mtscomp and the IBL's readers
 decode bit for bit. A chunk is one zlib stream of the differences along time (and, if the header
 says so, along channels), in Fortran or C order.
+
+A chunk's only checksum is zlib's Adler-32, which lets some damage pass. The header's SHA-1 of all
+samples finds that, too: `verify` compares it.
 """
 
 import hashlib
@@ -62,6 +65,12 @@ class MtscompReader(Reader):
     ) -> None:
         super().__init__(source, index, **options)
         self.header = header
+
+    @property
+    def sha1(self) -> str | None:
+        """Return the SHA-1 of all samples, if it was recorded."""
+        found = self.header["sha1_uncompressed"]
+        return found if isinstance(found, str) else None
 
     def _decode(
         self,

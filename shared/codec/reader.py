@@ -1,5 +1,6 @@
 """Reading recordings: an array-like over local files and HTTP addresses."""
 
+import hashlib
 import os
 import threading
 from collections import OrderedDict
@@ -299,6 +300,12 @@ class Reader:
         if len(data) < stop - start:
             raise TruncationError(f"{self.source.name}: chunk {number} is cut short", (number,))
         return data
+
+    @property
+    def sha1(self) -> str | None:
+        """Return the SHA-1 of all samples, if it was recorded."""
+        found = self.index.facts.get("sha1_uncompressed")
+        return found if isinstance(found, str) else None
 
     def _decode(
         self,
@@ -683,10 +690,13 @@ def verify(
             original = open_source(against, reader.shape[1], reader.dtype)
             if original.shape != reader.shape:
                 return [*problems, f"the original is {original.shape}, not {reader.shape}"]
+        total = hashlib.sha1(usedforsecurity=False)
         for number in range(reader.n_chunks):
             start, stop = reader.index.bounds[number : number + 2]
             try:
                 samples = reader._decode(number)
+                if reader.sha1:
+                    total.update(container.raw_bytes(samples))
                 if original is not None and not np.array_equal(
                     samples, original.read(start, stop)
                 ):
@@ -695,6 +705,8 @@ def verify(
                 problems.append(str(error))
             if progress:
                 progress(stop, reader.shape[0])
+        if not problems and reader.sha1 not in (None, total.hexdigest()):
+            problems.append(f"{reader.source.name}: the samples have another SHA-1 than it says")
     return list(dict.fromkeys(problems))
 
 

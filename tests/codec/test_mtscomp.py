@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import mtscomp
@@ -81,6 +82,28 @@ def test_transcoding_both_ways(tmp_path: Path) -> None:
     assert codec.verify(tmp_path / "n.ebin", samples) == []
     pairs.compress(tmp_path / "n.ebin", tmp_path / "back.cbin", method="zlib")
     assert (tmp_path / "back.cbin").read_bytes() == path.read_bytes()
+
+
+def test_damage_that_passes_adler32_is_found_by_verify(tmp_path: Path) -> None:
+    samples = recording(1000, 4)
+    path, header = write(tmp_path, samples), json.loads((tmp_path / "x.ch").read_text())
+    assert codec.verify(path) == []
+    first, middle, *_ = header["chunk_offsets"]
+    content = zlib.decompress(path.read_bytes()[first:middle])
+    # Three neighbours whose sum and weighted sum stay.
+    triples = zip(content, content[1:], content[2:], strict=False)
+    at = next(i for i, (a, b, c) in enumerate(triples) if a < 255 and b > 1 and c < 255)
+    forged = bytearray(content)
+    forged[at] += 1
+    forged[at + 1] -= 2
+    forged[at + 2] += 1
+    assert zlib.adler32(forged) == zlib.adler32(content)
+    data = zlib.compress(bytes(forged))
+    shift = len(data) - middle
+    path.write_bytes(data + path.read_bytes()[middle:])
+    header["chunk_offsets"] = [0, *(each + shift for each in header["chunk_offsets"][1:])]
+    (tmp_path / "x.ch").write_text(json.dumps(header))
+    assert codec.verify(path) == ["x.cbin: the samples have another SHA-1 than it says"]
 
 
 @pytest.mark.parametrize(
