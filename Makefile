@@ -55,7 +55,7 @@ integration: setup .venv/.browser
 
 test: lint types unit integration  ## what CI runs
 
-proof: setup  ## kills at any moment, whole imports, the cohort's chain: half an hour
+proof: setup  ## kills at any moment, whole imports, the whole system, the cohort's chain
 	$(BIN)/pytest -m proof
 
 COHORT ?= ../shared/data/training_cohort
