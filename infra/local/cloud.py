@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import shutil
 import signal
@@ -12,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from infra.local.home import Home
@@ -108,7 +110,7 @@ class EmbeddedCloud:
         """Stop the processes cleanly; the server saves its state first."""
         for name in ("server", "dynamodb"):
             process = self._processes.pop(name, None)
-            if process is None or process.poll() is not None:
+            if process is None:
                 continue
             process.send_signal(signal.SIGTERM)
             try:
@@ -116,6 +118,9 @@ class EmbeddedCloud:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            # A function that was at work would go on looking for what is no longer there.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
         """End the processes as ``kill -9`` does."""
