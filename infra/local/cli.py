@@ -113,9 +113,9 @@ def up(
         failed = True
         console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
     finally:
+        errors.tell(console)  # before the stop, which cuts off functions at work
         workers.stop()
         system.stop()
-        errors.tell(console)
     console.print(f"stopped; everything is kept in {system.home.path}", soft_wrap=True)
     sys.exit(1 if failed else 0)
 
