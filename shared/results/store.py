@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import random
 import tempfile
@@ -17,8 +18,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
-
-import orjson
 
 ABSENT = ""
 """Entity tag that stands for "no such object" in a conditional write."""
@@ -138,8 +137,9 @@ class FolderStore:
 
 
 def encode(value: Any) -> bytes:
-    """Return compact JSON in UTF-8; what is not finite becomes null."""
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    """Return compact JSON in UTF-8; NaN is an error, it has no place in JSON."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode()
 
 
 def put(store: Store, key: str, body: bytes) -> bool:
@@ -153,7 +153,7 @@ def put(store: Store, key: str, body: bytes) -> bool:
 def load(store: Store, key: str) -> tuple[dict[str, Any], str]:
     """Return a JSON object and its tag; an absent one is empty with the tag :data:`ABSENT`."""
     found = store.read(key)
-    return (orjson.loads(found[0]), found[1]) if found else ({}, ABSENT)
+    return (json.loads(found[0]), found[1]) if found else ({}, ABSENT)
 
 
 def update(
