@@ -66,12 +66,6 @@ class MtscompReader(Reader):
         super().__init__(source, index, **options)
         self.header = header
 
-    @property
-    def sha1(self) -> str | None:
-        """Return the SHA-1 of all samples, if it was recorded."""
-        found = self.header["sha1_uncompressed"]
-        return found if isinstance(found, str) else None
-
     def _decode(
         self,
         number: int,
@@ -137,8 +131,6 @@ def read_header(data: bytes, name: str) -> tuple[Index, dict[str, Any]]:
             "chunk_order": str(header.get("chunk_order", "F")),
             "do_time_diff": bool(header.get("do_time_diff", True)),
             "do_spatial_diff": bool(header.get("do_spatial_diff", False)),
-            "sha1_uncompressed": header.get("sha1_uncompressed"),
-            "sha1_compressed": header.get("sha1_compressed"),
         }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise FormatError(f"{name} is not an mtscomp header: {error}") from error
@@ -156,7 +148,8 @@ def read_header(data: bytes, name: str) -> tuple[Index, dict[str, Any]]:
     if not sound:
         raise FormatError(f"{name} contradicts itself")
     count = len(bounds) - 1
-    return Index(channels, rate, dtype, bounds, offsets, [0] * count, [0] * count), options
+    facts = {key: header[key] for key in ("sha1_uncompressed",) if key in header}
+    return Index(channels, rate, dtype, bounds, offsets, [0] * count, [0] * count, facts), options
 
 
 def find_header(path: Path) -> Path:
