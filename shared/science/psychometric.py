@@ -396,13 +396,13 @@ def _refine(
     of = np.repeat(np.arange(shape[0]), shape[1])  # the curve of each search
     damping = np.full(len(theta), 1e-2)
     still = np.zeros(len(theta), int)
-    at = of
-    nll, gradient, information = _derivatives(theta, x[at], right[at], wrong[at])
+    nll, gradient, information = _derivatives(theta, x[of], right[of], wrong[of])
     for iteration in range(_ITERATIONS):
+        at = of[live]
         if iteration in _SIFTED:
             kept = _apart(theta[live], low[at], high[at], at)
-            live, gradient, information = live[kept], gradient[kept], information[kept]
-        at = of[live]
+            live, at = live[kept], at[kept]
+            gradient, information = gradient[kept], information[kept]
         here, lo, hi = theta[live], low[at], high[at]
         free = ~(((here <= lo) & (gradient > 0)) | ((here >= hi) & (gradient < 0)))
         matrix = information * (free[:, :, None] & free[:, None, :])
@@ -429,7 +429,6 @@ def _refine(
         if not going.any():
             break
         live, gradient, information = live[going], gradient[going], information[going]
-        at = of[live]
     return theta.reshape(*shape, 4), nll.reshape(shape)
 
 
