@@ -53,6 +53,14 @@ def listens(port: int) -> bool:
     return True
 
 
+def runs(pid: int) -> bool:
+    """Tell whether a process runs, and is not only waited for (Linux)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
 def until(true: Callable[[], Any], seconds: float = 120, every: float = 0.1) -> Any:
     """Return the first true answer; fail when there is none for so long."""
     deadline = time.monotonic() + seconds

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from infra.local.cloud import EmbeddedCloud
 from infra.local.home import Home, Ports
+from tests.processes import runs, until
 
 # As a server that runs functions, and ends on SIGTERM without waiting for them.
 SERVER = """
@@ -21,14 +21,6 @@ time.sleep(600)
 """
 
 
-def alive(process: Path) -> bool:
-    """Tell whether a process, by its folder in /proc, runs."""
-    try:
-        return "State:\tZ" not in (process / "status").read_text()
-    except OSError:
-        return False
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_function_at_work_ends_with_the_server(tmp_path: Path) -> None:
     # Given a server with a function at work
@@ -37,15 +29,12 @@ def test_a_function_at_work_ends_with_the_server(tmp_path: Path) -> None:
         [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, start_new_session=True
     )
     assert server.stdout is not None
-    function = Path("/proc", server.stdout.readline().decode().strip())
-    assert alive(function)
+    function = int(server.stdout.readline())
+    assert runs(function)
     cloud._processes["server"] = server
     # When the cloud is stopped
     cloud.stop()
     # Then neither lives on.
     assert server.returncode is not None
-    deadline = time.monotonic() + 30
-    while alive(function):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not runs(function), 30)
     server.stdout.close()

@@ -29,6 +29,7 @@ from infra.local import ministack
 from infra.local.cloud import CloudError, EmbeddedCloud
 from infra.local.deploy import client
 from infra.local.home import Home, Ports
+from tests.processes import runs, until
 
 pytestmark = pytest.mark.integration
 
@@ -52,16 +53,6 @@ def status(method: str, url: str, body: bytes = b"", headers: dict[str, str] | N
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
-
-
-def retry(check: Any, seconds: float = 15) -> Any:
-    """Return the first true answer of a check."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = check()
-        if found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.1)
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> str:
@@ -391,7 +382,7 @@ def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path) -> None:
         )
         dynamodb.put_item(TableName="kept", Item={"pk": {"S": "a"}})
         state = tmp_path / "cloud" / "state" / "sqs.json"
-        assert retry(lambda: state.exists() and '"29"' in state.read_text())
+        assert until(lambda: state.exists() and '"29"' in state.read_text(), 15)
 
         # When its processes are killed, an object having arrived a moment before
         s3.put_object(Bucket="kept", Key="data/b.npy", Body=b"late")
@@ -434,15 +425,7 @@ def test_the_processes_end_with_their_supervisor(tmp_path: Path) -> None:
     supervisor.stdout.close()
 
     # Then so are the cloud's processes
-    def running() -> list[int]:
-        return [
-            pid
-            for pid in pids
-            if Path(f"/proc/{pid}/stat").exists()
-            and Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
-        ]
-
-    assert retry(lambda: not running())
+    assert until(lambda: not any(runs(pid) for pid in pids), 15)
 
 
 def test_without_dynoxide_the_table_is_ministacks_and_is_kept_too(tmp_path: Path) -> None:
@@ -459,7 +442,7 @@ def test_without_dynoxide_the_table_is_ministacks_and_is_kept_too(tmp_path: Path
         )
         dynamodb.put_item(TableName="kept", Item={"pk": {"S": "the-item"}})
         state = tmp_path / "cloud" / "state" / "dynamodb.json"
-        assert retry(lambda: state.exists() and "the-item" in state.read_text())
+        assert until(lambda: state.exists() and "the-item" in state.read_text(), 15)
         cloud.kill()
         cloud.start()
         assert dynamodb.get_item(TableName="kept", Key={"pk": {"S": "the-item"}})["Item"]
