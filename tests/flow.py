@@ -40,6 +40,7 @@ class Flow:
 
     def __init__(self) -> None:
         name = f"t{uuid.uuid4().hex[:12]}"
+        self._alone = threading.RLock()  # one at a time takes messages and ends with them
         self.bucket = f"fornix-{name}"
         self.s3, self.sqs = aws.client("s3"), aws.client("sqs")
         self.s3.create_bucket(Bucket=self.bucket)
@@ -112,13 +113,17 @@ class Flow:
 
     def pump(self, *, times: int = 1) -> None:
         """Deliver what lies in the queues until they are empty, each message ``times`` times."""
-        while True:
-            work = {queue: self.messages(queue) for queue in ("ingest", "dispatch")}
-            if not any(work.values()):
-                return
-            for queue, messages in work.items():
-                for _ in range(times if messages else 0):
-                    assert self.deliver(queue, *messages) == {"batchItemFailures": []}
+        with self._alone:
+            while self._round(times):
+                pass
+
+    def _round(self, times: int) -> bool:
+        """Deliver what lies in the queues now; tell whether there was anything."""
+        work = {queue: self.messages(queue) for queue in ("ingest", "dispatch")}
+        for queue, messages in work.items():
+            for _ in range(times if messages else 0):
+                assert self.deliver(queue, *messages) == {"batchItemFailures": []}
+        return any(work.values())
 
     def keys(self, prefix: str) -> list[str]:
         """List the objects under a prefix, without it."""
@@ -155,9 +160,10 @@ class Flow:
     def upload(self, files: dict[str, bytes], **body: Any) -> dict[str, Any]:
         """Upload files and let the functions work; return the final answer."""
         answer = self.open(files, **body)
-        assert set(self.send(answer, files)) <= {200}
-        self.deliver("ingest", {"kind": "finalise", "upload": answer["id"]})
-        self.pump()
+        with self._alone:
+            assert set(self.send(answer, files)) <= {200}
+            self.deliver("ingest", {"kind": "finalise", "upload": answer["id"]})
+            self.pump()
         return self.describe(answer["id"])
 
 
@@ -207,20 +213,19 @@ class System:
 
     def __init__(self, flow: Flow, url: str) -> None:
         self.flow, self.url = flow, url
-        self.resting = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
         while not self._over.wait(0.05):
-            if not self.resting.is_set():
-                self.flow.pump()
+            self.flow.pump()
 
-    def stop(self) -> None:
-        """Let the functions rest for good."""
+    def rest(self) -> None:
+        """Let the functions rest; what lies in the queues is the test's from now on."""
         self._over.set()
-        self._thread.join(20)
+        self._thread.join(60)
+        assert not self._thread.is_alive(), "the functions are still at work"
 
     def environment(self, role: str) -> dict[str, str]:
         """Return the variables of a command of a user of the lab."""
@@ -257,5 +262,5 @@ def system(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
         monkeypatch.setenv("FORNIX_API_URL", url)
         system = System(flow, url)
         yield system
-        system.stop()
+        system.rest()
     search.forget()

@@ -17,7 +17,7 @@ RAW = {
 
 @pytest.fixture
 def task(system):
-    system.resting.set()
+    system.rest()
     system.flow.upload(RAW)
     (task,) = tasks.of_session(sessions.find(SUBJECT, DATE, 1).id)
     return task

@@ -19,7 +19,7 @@ BODY = {"session": SESSION, "files": [announced(*item) for item in FILES.items()
 
 @pytest.fixture
 def rig(system):
-    system.resting.set()
+    system.rest()
     return system.client("rig")
 
 
