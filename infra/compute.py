@@ -22,7 +22,7 @@ from infra.queues import Queues
 from infra.settings import RUNTIME, Settings
 from infra.storage import Storage
 
-API_HANDLER = "functions.api.app.app"
+API_HANDLER = "functions.api.app.handler"
 HANDLERS = {
     "ingest": "functions.ingest.handler.handler",
     "dispatch": "functions.dispatch.handler.handler",

@@ -17,8 +17,9 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.cors import preflight
+from infra.refusals import gateway_responses
 from infra.settings import STAGE, Settings
-from infra.sources import application, binary_types, routes
+from infra.sources import application, binary_types, challenged, routes
 
 
 class HttpApi(Construct):
@@ -43,7 +44,9 @@ class HttpApi(Construct):
             description="Fornix: metadata, uploads, tasks and downloads",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             api_definition=apigateway.ApiDefinition.from_inline(
-                definition(routes(app), binary_types(app), _integration(function), site_url)
+                definition(
+                    routes(app), challenged(), binary_types(app), _integration(function), site_url
+                )
             ),
             cloud_watch_role=False,
             fail_on_warnings=True,
@@ -65,6 +68,14 @@ class HttpApi(Construct):
             principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
             source_arn=self.api.arn_for_execute_api("*", "/*", STAGE),
         )
+        function.add_permission(
+            "Authorizer",
+            principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
+            source_arn=(
+                f"arn:{Aws.PARTITION}:execute-api:{Aws.REGION}:{Aws.ACCOUNT_ID}:"
+                f"{self.api.rest_api_id}/authorizers/*"
+            ),
+        )
 
 
 ACCESS_LOG_FORMAT = (
@@ -85,8 +96,16 @@ def _integration(function: lambda_.Function) -> str:
     )
 
 
+AUTHORIZER = "account"
+"""Name of the authorizer that asks the function whether a download needs an account."""
+
+
 def definition(
-    paths: dict[str, list[str]], binary: list[str], integration: str, site_url: str
+    paths: dict[str, list[str]],
+    challenged: tuple[str, ...],
+    binary: list[str],
+    integration: str,
+    site_url: str,
 ) -> dict[str, Any]:
     """Return the OpenAPI definition that API Gateway imports.
 
@@ -94,6 +113,8 @@ def definition(
     ----------
     paths
         Methods by path, with path parameters as ``{name}``.
+    challenged
+        Paths whose refusals have to ask for Basic credentials (see `infra.refusals`).
     binary
         Media types passed as bytes.
     integration
@@ -106,21 +127,33 @@ def definition(
         "info": {"title": "Fornix", "version": STAGE},
         "x-amazon-apigateway-binary-media-types": binary,
         "paths": {
-            path: {method.lower(): _operation(path, integration) for method in methods}
+            path: {
+                method.lower(): _operation(path, integration, asks=path in challenged)
+                for method in methods
+            }
             | {"options": _preflight(path, methods, site_url)}
             for path, methods in paths.items()
         },
-        "x-amazon-apigateway-gateway-responses": {
-            kind: {
-                "responseParameters": {
-                    "gatewayresponse.header.Access-Control-Allow-Origin": f"'{site_url}'"
-                },
-                "responseTemplates": {
-                    "application/json": '{"status_code": $context.responseStatus, '
-                    '"detail": "$context.error.message"}'
-                },
-            }
-            for kind in ("DEFAULT_4XX", "DEFAULT_5XX")
+        "components": {"securitySchemes": {AUTHORIZER: _authorizer(integration)}},
+        "x-amazon-apigateway-gateway-responses": gateway_responses(site_url),
+    }
+
+
+def _authorizer(integration: str) -> dict[str, Any]:
+    """Return the authorizer: the API function itself, asked for each request.
+
+    Without an identity source, which needs the cache to be off, it is asked about requests
+    without credentials too: those for public files are to pass.
+    """
+    return {
+        "type": "apiKey",
+        "name": "Unused",
+        "in": "header",
+        "x-amazon-apigateway-authtype": "custom",
+        "x-amazon-apigateway-authorizer": {
+            "type": "request",
+            "authorizerUri": integration,
+            "authorizerResultTtlInSeconds": 0,
         },
     }
 
@@ -134,11 +167,12 @@ def _parameters(path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _operation(path: str, integration: str) -> dict[str, Any]:
+def _operation(path: str, integration: str, *, asks: bool) -> dict[str, Any]:
     """Return one operation, passed to the function as it came."""
     return {
         "parameters": _parameters(path),
         "responses": {},
+        **({"security": [{AUTHORIZER: []}]} if asks else {}),
         "x-amazon-apigateway-integration": {
             "type": "aws_proxy",
             "httpMethod": "POST",

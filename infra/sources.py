@@ -47,6 +47,13 @@ def routes(app: Any) -> dict[str, list[str]]:
     return {path: sorted(methods) for path, methods in sorted(app.routes.items())}
 
 
+def challenged() -> tuple[str, ...]:
+    """Return the paths of files that may need an account, before which API Gateway asks."""
+    application()
+    paths: tuple[str, ...] = importlib.import_module("functions.api.app").CHALLENGED
+    return paths
+
+
 def binary_types(app: Any) -> list[str]:
     """Return the media types that pass through the API as bytes."""
     return sorted({*app.api.binary_types, *BINARY_UPLOADS})

@@ -51,7 +51,38 @@ LATER: dict[str, tuple[str, ...]] = {
 Each module has a blueprint ``routes`` with just these. It keeps the start of the function short.
 """
 
+CHALLENGED = ("/data/{path+}", "/uploaded/{path+}")
+"""Paths of files; API Gateway asks before them whether an account is needed (`handler`)."""
+
 app = Chalice("fornix", configure_logs=False)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer API Gateway: a request, or as its authorizer whether one may come in.
+
+    Who may read a file is up to the file's route, which is asked here already: if it would answer
+    that credentials are needed, API Gateway refuses by itself, with the header that makes clients
+    send them. It would rename that header in a function's answer. Denied instead of raised
+    ("Unauthorized"), because that would count as an error of the function.
+    """
+    if event.get("type") != "REQUEST":
+        return app(event, context)
+    headers = {name.lower(): value for name, value in (event["headers"] or {}).items()}
+    known = bool(headers.get("authorization"))
+    refused = not known and app({"body": None, **event}, context)["statusCode"] == 401
+    return {
+        "principalId": "account" if known else "anonymous",
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Action": "execute-api:Invoke",
+                    "Effect": "Deny" if refused else "Allow",
+                    "Resource": "*",  # it is for this request alone: no answer is cached
+                }
+            ],
+        },
+    }
 
 
 def _guarded(path: str, view: Callable[..., Any], module: str | None = None) -> Callable[..., Any]:

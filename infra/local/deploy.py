@@ -21,7 +21,8 @@ from infra.local.cloud import CloudError, EmbeddedCloud
 from infra.local.home import Home
 from infra.local.ministack import REGION
 from infra.local.template import template
-from infra.settings import ROOT
+from infra.refusals import gateway_responses
+from infra.settings import ROOT, STAGE
 from infra.sources import code_files
 
 ASSETS = "fornix-local-assets"
@@ -103,6 +104,7 @@ def deploy(
         if cloud.binary is not None:
             _create_tables(cloud, body)
         outputs = _apply(home, stack, address, parameters)
+        _put_refusals(home, outputs)
     finally:
         cloud.control("release")
     home.deployed.write_text(json.dumps(outputs | {"fingerprint": wanted}, indent=2))
@@ -205,6 +207,14 @@ def _apply(home: Home, stack: str, address: str, parameters: dict[str, str]) -> 
         raise CloudError(f"the stack ended as {status}: {_reason(cloudformation, stack)}")
     described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+
+
+def _put_refusals(home: Home, outputs: dict[str, str]) -> None:
+    """Give the API its gateway responses: the emulator imports none from its definition."""
+    gateway: Any = client(home, "apigateway")
+    for kind, response in gateway_responses(outputs["Site"]).items():
+        gateway.put_gateway_response(restApiId=outputs["ApiId"], responseType=kind, **response)
+    gateway.create_deployment(restApiId=outputs["ApiId"], stageName=STAGE)
 
 
 def _reason(cloudformation: Any, stack: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.settings import ROOT
-from infra.sources import application, binary_types, routes
+from infra.sources import application, binary_types, challenged, routes
 
 CACHE = ROOT / ".fornix" / "cache"
 """Shared by every state folder of a checkout."""
@@ -108,6 +108,7 @@ def _fingerprint(context: dict[str, Any]) -> str:
         digest.update(path.name.encode() + path.read_bytes())
     for path in (ROOT / "shared/records/table.py", ROOT / "cdk.json"):
         digest.update(path.read_bytes())
-    parts = [context, routes(app), binary_types(app), version("aws-cdk-lib"), sys.version]
+    parts = [context, routes(app), challenged(), binary_types(app)]
+    parts += [version("aws-cdk-lib"), sys.version]
     digest.update(json.dumps(parts, sort_keys=True).encode())
     return digest.hexdigest()[:32]

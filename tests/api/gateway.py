@@ -1,7 +1,8 @@
 """The API over a real socket: HTTP requests become API Gateway events for the Lambda entry point.
 
 Routes are matched as API Gateway does: literal segments before ``{parameters}`` before
-``{greedy+}``. Query strings are decoded, bodies that are no text are sent as base64.
+``{greedy+}``. Query strings are decoded, bodies that are no text are sent as base64. Before files
+the authorizer is asked, and a function's header ``WWW-Authenticate`` is renamed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from infra.refusals import gateway_responses
 
 _lock = threading.Lock()
 BINARY = ("multipart/", "image/", "application/octet-stream", "application/zip")
@@ -95,18 +98,44 @@ def call(
         text = json.dumps({"message": "Missing Authentication Token"}).encode()
         return 403, {"Content-Type": "application/json"}, text
     with _lock:
+        if not _lets_in(made):
+            return _refusal("ACCESS_DENIED")
         answer = app(made, None)
     content = answer.get("body") or ""
     raw = base64.b64decode(content) if answer.get("isBase64Encoded") else str(content).encode()
-    return answer["statusCode"], dict(answer.get("headers") or {}), raw
+    fields = {
+        f"x-amzn-Remapped-{name}" if name.lower() == "www-authenticate" else name: value
+        for name, value in (answer.get("headers") or {}).items()
+    }
+    return answer["statusCode"], fields, raw
+
+
+def _lets_in(made: dict[str, Any]) -> bool:
+    """Ask the authorizer of the paths that have one."""
+    from functions.api.app import CHALLENGED, handler
+
+    if made["resource"] not in CHALLENGED:
+        return True
+    question = {name: made[name] for name in made if name not in ("body", "isBase64Encoded")}
+    arn = "arn:aws:execute-api:us-east-1:000000000000:api/v1/GET/data"
+    policy = handler({"type": "REQUEST", "methodArn": arn, **question}, None)["policyDocument"]
+    return [statement["Effect"] for statement in policy["Statement"]] == ["Allow"]
+
+
+def _refusal(kind: str) -> tuple[int, dict[str, str], bytes]:
+    """Return what API Gateway answers itself, of whose variables it has none."""
+    response = gateway_responses("")[kind]
+    fields = {
+        name.removeprefix("gatewayresponse.header."): value[1:-1]
+        for name, value in response["responseParameters"].items()
+    }
+    content = response["responseTemplates"]["application/json"].encode()
+    return int(response["statusCode"]), {**fields, "Content-Type": "application/json"}, content
 
 
 @contextmanager
-def serve(app: Any, *, remapped: bool = False) -> Iterator[str]:
-    """Serve the app on loopback; yields its address.
-
-    ``remapped`` gives headers the names under which API Gateway on AWS passes them on.
-    """
+def serve(app: Any) -> Iterator[str]:
+    """Serve the app on loopback; yields its address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -118,8 +147,6 @@ def serve(app: Any, *, remapped: bool = False) -> Iterator[str]:
             status, fields, content = call(app, self.command, self.path, headers, body)
             self.send_response(status)
             for name, value in fields.items():
-                if remapped and name.lower() == "www-authenticate":
-                    name = f"x-amzn-Remapped-{name}"
                 self.send_header(name, str(value))
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

@@ -13,10 +13,8 @@ import pytest
 import requests
 from PIL import Image
 
-from functions.api.app import app
 from shared.records import aws, documents, sessions
 from shared.records.items import Dataset
-from tests.api import gateway
 from tests.api.conftest import Api
 
 MEMBER = "fimbrialab_member"
@@ -240,24 +238,31 @@ def test_downloads_redirect_ask_for_basic_and_refuse_others(
     caught.value.close()
 
 
-def test_basic_credentials_sent_at_once_need_no_challenge(
-    api: Api, eid: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+def test_a_private_file_is_refused_by_the_gateway_and_answered_by_the_function(
+    api: Api, eid: str, bucket: str, address: str
 ) -> None:
-    # Given API Gateway on AWS, which renames the header that asks for credentials
     (row,) = api.ok(**register(api, "alf/spikes.times.npy"))
     key = sessions.datasets(eid)[0].key(sessions.get(eid).folder)
     aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"0123456789")
-    with gateway.serve(app, remapped=True) as url:
-        monkeypatch.setenv("FORNIX_API_URL", url)
-        data_url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
-        bare = requests.get(data_url)
-        assert bare.status_code == 401
-        assert "WWW-Authenticate" not in bare.headers
-        assert bare.headers["x-amzn-Remapped-WWW-Authenticate"].startswith("Basic ")
-        # Then a client that sends them with its first request gets the bytes
-        answer = requests.get(data_url, auth=(MEMBER, api.token(MEMBER)))
+    data_url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
+    # Given no credentials, then the refusal says how to send them, in the API's one shape
+    bare = requests.get(data_url)
+    assert bare.status_code == 401
+    assert bare.headers["WWW-Authenticate"].startswith("Basic realm=")
+    detail = "Authentication credentials were not provided."
+    assert bare.json() == {"detail": detail, "status_code": 401}
+    assert requests.head(data_url).headers["WWW-Authenticate"].startswith("Basic realm=")
+    # A client that sends them with its first request gets the bytes
+    answer = requests.get(data_url, auth=(MEMBER, api.token(MEMBER)))
     assert answer.content == b"0123456789"
     assert [each.status_code for each in answer.history] == [302]
+    # Wrong ones are refused for good: asking again would not help
+    wrong = requests.get(data_url, auth=(MEMBER, "f" * 40))
+    assert (wrong.status_code, wrong.json()["detail"]) == (403, "Invalid token.")
+    assert "WWW-Authenticate" not in wrong.headers
+    # And what there is not, is not there for anybody
+    missing = requests.get(data_url.replace(row["id"], "5cb3a6b1-3bd5-4f8c-9c2a-0f0f0f0f0f0f"))
+    assert missing.status_code == 404
 
 
 REFERENCES = [

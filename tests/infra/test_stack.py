@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +146,57 @@ def test_every_route_of_the_application_is_wired_and_no_other(stack: Template) -
     assert wired == routes(application())
     assert "multipart/form-data" in api["Body"]["x-amazon-apigateway-binary-media-types"]
     assert api["BinaryMediaTypes"] == api["Body"]["x-amazon-apigateway-binary-media-types"]
+
+
+def test_a_refused_download_asks_for_credentials(stack: Template) -> None:
+    (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
+    body = api["Body"]
+    # The authorizer is before the files' routes, for every method but the preflight
+    guarded = {
+        path: sorted(method for method, operation in each.items() if "security" in operation)
+        for path, each in body["paths"].items()
+        if any("security" in operation for operation in each.values())
+    }
+    assert guarded == {"/data/{path+}": ["get", "head"], "/uploaded/{path+}": ["get"]}
+    (name,) = body["components"]["securitySchemes"]
+    assert body["paths"]["/data/{path+}"]["get"]["security"] == [{name: []}]
+    # It is the API function, and is asked about each request, with credentials or without
+    scheme = body["components"]["securitySchemes"][name]
+    integration = body["paths"]["/data/{path+}"]["get"]["x-amazon-apigateway-integration"]
+    assert scheme == {
+        "type": "apiKey",
+        "name": "Unused",
+        "in": "header",
+        "x-amazon-apigateway-authtype": "custom",
+        "x-amazon-apigateway-authorizer": {
+            "type": "request",
+            "authorizerUri": integration["uri"],
+            "authorizerResultTtlInSeconds": 0,
+        },
+    }
+    may_invoke = [
+        json.dumps(permission["SourceArn"])
+        for permission in of_type(stack, "AWS::Lambda::Permission").values()
+        if permission["Principal"] == "apigateway.amazonaws.com"
+    ]
+    assert sorted("/authorizers/*" in arn for arn in may_invoke) == [False, True]
+    # What it denies is a 401 with a challenge that is API Gateway's own
+    denied = body["x-amazon-apigateway-gateway-responses"]["ACCESS_DENIED"]
+    assert denied["statusCode"] == "401"
+    challenge = denied["responseParameters"]["gatewayresponse.header.WWW-Authenticate"]
+    assert re.fullmatch(r"'Basic realm=\"[^\"']+\"'", challenge)
+
+
+def test_every_refusal_of_the_gateway_is_json_of_one_shape(stack: Template) -> None:
+    (api,) = of_type(stack, "AWS::ApiGateway::RestApi").values()
+    for kind, response in api["Body"]["x-amazon-apigateway-gateway-responses"].items():
+        text = response["responseTemplates"]["application/json"]
+        said = json.loads(text.replace("$context.error.messageString", '"what is wrong"'))
+        assert sorted(said) == ["detail", "status_code"], kind
+        assert said["status_code"] == int(response["statusCode"]), kind
+        assert "Access-Control-Allow-Origin" in json.dumps(response["responseParameters"]), kind
+        retried = "gatewayresponse.header.Retry-After" in response["responseParameters"]
+        assert retried == (response["statusCode"] == "429"), kind
 
 
 def test_functions_have_one_role_each_and_no_managed_policy(stack: Template) -> None:

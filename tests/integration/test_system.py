@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import requests
+from PIL import Image
 
 from infra.local.cloud import EmbeddedCloud
 from infra.local.demo import rows
@@ -99,9 +102,40 @@ def test_a_browser_on_the_site_may_call_the_api_and_no_other(cloud: Cloud) -> No
         assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
 
 
-def test_unknown_paths_never_reach_the_function(cloud: Cloud) -> None:
-    status, _, _ = fetch(f"{cloud.api_url}/no/such/path")
-    assert status == 403
+def test_what_the_gateway_refuses_has_the_apis_body_shape(cloud: Cloud) -> None:
+    # An unknown path never reaches the function
+    status, headers, body = fetch(f"{cloud.api_url}/no/such/path")
+    detail = "Missing Authentication Token"
+    assert (status, json.loads(body)) == (403, {"status_code": 403, "detail": detail})
+    assert headers["access-control-allow-origin"] == cloud.site_url
+
+
+def test_a_private_files_refusal_comes_from_the_gateway_and_asks_for_credentials(
+    cloud: Cloud,
+) -> None:
+    admin = cloud.credentials["admin"]
+    account = admin["username"], admin["password"]
+    api = cloud.api_url
+    # Given a note with an image, which nobody may see without an account
+    subject = requests.get(f"{api}/subjects?limit=1", auth=account).json()["results"][0]
+    note = {"content_type": "subject", "object_id": subject["id"], "width": "orig"}
+    picture = io.BytesIO()
+    Image.new("RGB", (3, 2)).save(picture, "PNG")
+    files = {"image": ("x.png", picture.getvalue(), "image/png")}
+    made = requests.post(f"{api}/notes", data=note, files=files, auth=account).json()
+    url = made["image"]
+    # When a client comes without credentials, then it is asked for them
+    status, headers, body = fetch(url)
+    assert status == 401
+    assert headers["www-authenticate"].startswith("Basic realm=")
+    assert json.loads(body) == {
+        "status_code": 401,
+        "detail": "Authentication credentials were not provided.",
+    }
+    # And with them it gets the bytes
+    assert requests.get(url, auth=account).content == picture.getvalue()
+    # Refusing is no error of the function
+    assert "Traceback" not in cloud.system.function_log("api", 10_000)
 
 
 def test_an_object_of_the_uploads_prefix_reaches_ingest_through_the_queue(cloud: Cloud) -> None:

@@ -43,11 +43,13 @@ def _rest_of_path(request: Any) -> str:
 
 
 def _ask_for_account(request: Any) -> ApiError:
-    """Return the answer that makes a client send its Basic credentials, if it sent none."""
+    """Return the refusal of a file: 401 if no credentials came, for which API Gateway asks then.
+
+    See `functions.api.app.handler`.
+    """
     if request.headers.get("authorization"):
         return ApiError(403, "You do not have permission to read this file.")
-    headers = {"WWW-Authenticate": 'Basic realm="Fornix data: user name and API token"'}
-    return ApiError(401, "Authentication credentials were not provided.", headers=headers)
+    return ApiError(401, "Authentication credentials were not provided.")
 
 
 def readable(item: Dataset, session: Session | None, who: auth.Caller) -> bool:

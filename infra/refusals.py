@@ -1,0 +1,70 @@
+"""What API Gateway answers itself when it refuses a request: the API's body shape for each kind.
+
+Only here can a private file ask for credentials: API Gateway renames the header
+``WWW-Authenticate`` of whatever a function answers, and not that of its own answers. So it asks
+the function beforehand whether a download needs an account (a Lambda authorizer on
+``functions.api.app.CHALLENGED``) and then refuses by itself, as `CHALLENGE` says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+CHALLENGE = 'Basic realm="Fornix data: user name and API token"'
+"""Makes a client send its Basic credentials; ONE's own downloads wait for it."""
+
+STATUS = {
+    "ACCESS_DENIED": 401,  # 403 by default; only the authorizer of downloads denies access
+    "API_CONFIGURATION_ERROR": 500,
+    "AUTHORIZER_CONFIGURATION_ERROR": 500,
+    "AUTHORIZER_FAILURE": 500,
+    "BAD_REQUEST_BODY": 400,
+    "BAD_REQUEST_PARAMETERS": 400,
+    "EXPIRED_TOKEN": 403,
+    "INTEGRATION_FAILURE": 504,
+    "INTEGRATION_TIMEOUT": 504,
+    "INVALID_API_KEY": 403,
+    "INVALID_SIGNATURE": 403,
+    "MISSING_AUTHENTICATION_TOKEN": 403,  # so it calls a path or method that there is not
+    "QUOTA_EXCEEDED": 429,
+    "REQUEST_TOO_LARGE": 413,
+    "RESOURCE_NOT_FOUND": 404,
+    "THROTTLED": 429,
+    "UNAUTHORIZED": 401,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "WAF_FILTERED": 403,
+}
+"""Statuses by kind of refusal: API Gateway's own where nothing is said. It does not tell a
+template the status, so each kind has a template that knows it."""
+
+NOT_SIGNED_IN = '"Authentication credentials were not provided."'
+
+
+def gateway_responses(site_url: str) -> dict[str, dict[str, Any]]:
+    """Return the gateway responses by kind, as an OpenAPI definition holds them.
+
+    Parameters
+    ----------
+    site_url
+        Origin whose pages may read them.
+    """
+    return {kind: _response(kind, status, site_url) for kind, status in STATUS.items()}
+
+
+def _response(kind: str, status: int, site_url: str) -> dict[str, Any]:
+    headers = {"Access-Control-Allow-Origin": site_url}
+    detail = "$context.error.messageString"  # with its quotation marks
+    if kind == "ACCESS_DENIED":
+        headers["WWW-Authenticate"] = CHALLENGE
+        detail = NOT_SIGNED_IN
+    if status == 429:
+        headers["Retry-After"] = "1"
+    return {
+        "statusCode": str(status),
+        "responseParameters": {
+            f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()
+        },
+        "responseTemplates": {
+            "application/json": f'{{"status_code": {status}, "detail": {detail}}}'
+        },
+    }
