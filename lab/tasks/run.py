@@ -1,7 +1,7 @@
 """Run one task in a session folder, and keep a record with which it can be run again.
 
 As a program (``python -m lab.tasks.run ORDER RESULT``) it reads an order and writes a result, both
-JSON files: that is how the worker runs tasks, each in a process of its own.
+JSON files: that is how the worker runs tasks, each in a process of its own (``lab.tasks.warm``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class Outcome:
     elapsed: float = 0.0
 
 
+@cache
 def implementation(name: str) -> Implementation:
     """Return what runs a task.
 
@@ -173,6 +175,7 @@ def run(task: Task, session: Path, out: Path) -> Outcome:
     return outcome
 
 
+@cache
 def environment() -> dict[str, Any]:
     """Return what a result depends on beside its inputs: code, libraries, machine."""
     return {
@@ -202,7 +205,7 @@ def _fingerprint(path: Path) -> dict[str, Any]:
 
 
 def _die_with(parent: int) -> None:
-    """End this process when the worker that started it is killed."""
+    """End this process when the one that started it is killed."""
 
     def watch() -> None:
         while os.name != "posix" or os.getppid() == parent:
@@ -212,12 +215,15 @@ def _die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main(order_file: str, result_file: str) -> None:
-    """Carry out an order: ``{"task", "arguments", "session", "out"}``; write the outcome."""
+def main(order_file: str, result_file: str, parent: str = "") -> None:
+    """Carry out an order: ``{"task", "arguments", "session", "out"}``; write the outcome.
+
+    With the id of the parent process, this process ends when that one does.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     order = json.loads(Path(order_file).read_text())
-    if "parent" in order:
-        _die_with(order["parent"])
+    if parent:
+        _die_with(int(parent))
     session, out = Path(order["session"]), Path(order["out"])
     (task,) = orders(order["task"], session, order["arguments"])
     try:

@@ -13,14 +13,11 @@ import logging
 import os
 import platform
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,6 +31,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab.client import Client, Conflict, NotFound, Refused, Unreachable
 from lab.client import ClientError as ApiError
 from lab.transfer import Transfer
+from lab.worker.process import Starter
 from shared.tasks.states import Status
 
 log = logging.getLogger(__name__)
@@ -57,8 +55,11 @@ TROUBLE_SECONDS = 15.0
 
 PREFIX = "fornix-worker-"
 
-SECRETS = ("FORNIX_PASSWORD", "FORNIX_TOKEN", "FORNIX_USER", "AWS_")
-"""Variables that a task's process does not inherit."""
+LOOK_SECONDS = 0.2
+"""Between two looks at whether a running task has been lost, or should be given back."""
+
+LAST_SECONDS = 8.0
+"""How long tasks that are nearly done may still take when the worker stops."""
 
 BLOCK = 2**20
 
@@ -67,13 +68,17 @@ class Lost(Exception):
     """The task is no longer this worker's."""
 
 
+class Stopping(Exception):
+    """The worker has been told to stop."""
+
+
 class BadInput(Exception):
     """An input is not what the table says."""
 
 
 @dataclass
 class Worker:
-    """One worker of a lab; it runs one task at a time.
+    """One worker of a lab; it runs one task at a time, a :class:`Crew` of them several.
 
     Parameters
     ----------
@@ -87,6 +92,10 @@ class Worker:
         Where inputs and outputs are kept while a task runs.
     tell
         Told of each task that ended: a JSON object.
+    poll
+        Seconds to wait for a message.
+    stopping
+        Set from another thread: the running task is given back, and no other is begun.
     """
 
     client: Client
@@ -95,7 +104,10 @@ class Worker:
     folder: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     tell: Callable[[dict[str, Any]], object] = lambda report: None
     poll: int = POLL_SECONDS
+    stopping: threading.Event = field(default_factory=threading.Event)
     _queue: tuple[Any, str, datetime] | None = None
+    _starter: Starter = field(default_factory=Starter)
+    _running: tuple[Mapping[str, Any], int] | None = None
 
     def __post_init__(self) -> None:
         self.name = f"{self.name}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
@@ -103,7 +115,7 @@ class Worker:
     # -- the queue -----------------------------------------------------------------------------
 
     def forever(self, *, idle: float | None = None, most: int | None = None) -> int:
-        """Work until Ctrl-C; or until nothing came for ``idle`` seconds, or ``most`` tasks ran.
+        """Work until told to stop; until nothing came for ``idle`` seconds, or ``most`` tasks ran.
 
         Returns
         -------
@@ -111,19 +123,22 @@ class Worker:
             How many tasks were run.
         """
         done, last = 0, time.monotonic()
-        while most is None or done < most:
-            if idle is not None and time.monotonic() - last >= idle:
-                break
-            try:
-                ran = self.once()
-            except (BotoCoreError, ClientError, Unreachable) as error:
-                log.warning("%s; again in %.0f s", error, TROUBLE_SECONDS)
-                self._queue = None
-                time.sleep(TROUBLE_SECONDS)
-                continue
-            if ran is not None:
-                last = time.monotonic()
-                done += ran
+        try:
+            while (most is None or done < most) and not self.stopping.is_set():
+                if idle is not None and time.monotonic() - last >= idle:
+                    break
+                try:
+                    ran = self.once()
+                except (BotoCoreError, ClientError, Unreachable) as error:
+                    log.warning("%s; again in %.0f s", error, TROUBLE_SECONDS)
+                    self._queue = None
+                    self.stopping.wait(TROUBLE_SECONDS)
+                    continue
+                if ran is not None:
+                    last = time.monotonic()
+                    done += ran
+        finally:
+            self._starter.close()
         return done
 
     def once(self) -> bool | None:
@@ -136,6 +151,8 @@ class Worker:
             VisibilityTimeout=UNSEEN_SECONDS,
         )
         for message in answer.get("Messages", ()):
+            if self.stopping.is_set():
+                return None  # it is delivered again, to another
             ran = False
             try:
                 task = str(uuid.UUID(json.loads(message["Body"])["task"]))
@@ -192,6 +209,7 @@ class Worker:
         place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.folder))
         (place / "pid").write_text(str(os.getpid()))
         lost = threading.Event()
+        self._running = (task, attempt)
         try:
             with self._heartbeats(task["id"], attempt, lost):
                 ending = self._work(claim, place, lost)
@@ -200,14 +218,18 @@ class Worker:
         except (Lost, Conflict) as error:
             log.warning("%s was taken over by another: %s", task["name"], error)
             return None
+        except Stopping:
+            self.give_back()
+            return None
         except KeyboardInterrupt:
-            self._give_back(task, attempt)
+            self.give_back()
             raise
         except (ApiError, requests.RequestException) as error:
             # The lease ends by itself, and the task goes to another.
             log.error("%s was left: %s", task["name"], error)
             return None
         finally:
+            self._running = None
             shutil.rmtree(place, ignore_errors=True)
         log.info("%s is %s", task["name"], ending["status"])
         self.tell(
@@ -272,8 +294,7 @@ class Worker:
         """
         session.mkdir(parents=True)
         for one in claim["inputs"]:
-            if lost.is_set():
-                raise Lost("the lease has ended")
+            self._check(lost)
             target = session / one["path"]
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -330,41 +351,22 @@ class Worker:
                     "arguments": task["arguments"],
                     "session": str(session),
                     "out": str(out),
-                    "parent": os.getpid(),
                 }
             )
         )
         limit = time.monotonic() + task["time_out_secs"]
         errored: dict[str, Any] = {"status": Status.ERRORED.label, "outputs": []}
-        stopped = False
-        with log_file.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "lab.tasks.run", str(order), str(result)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={
-                    name: value
-                    for name, value in os.environ.items()
-                    if not name.startswith(SECRETS)
-                },
-                cwd=place,
-                start_new_session=True,
-            )
-            try:
-                while process.poll() is None:
-                    if lost.wait(0.05):
-                        raise Lost("the lease has ended")
-                    if time.monotonic() > limit:
-                        stopped = True
-                        break
-            finally:
-                _kill(process)
-        text = log_file.read_text(errors="replace")
-        if stopped:
+        process = self._starter.start(order, result, log_file, place)
+        try:
+            while (code := process.wait(LOOK_SECONDS)) is None and time.monotonic() < limit:
+                self._check(lost)
+        finally:
+            process.stop()
+        text = log_file.read_text(errors="replace") if log_file.exists() else ""
+        if code is None:
             return errored, f"{text}\nStopped after its time-out of {task['time_out_secs']} s.\n"
         if not result.exists():
-            return errored, f"{text}\nThe process ended with code {process.returncode}.\n"
+            return errored, f"{text}\nThe process ended with code {code}.\n"
         return json.loads(result.read_text()), text
 
     def _complete(self, task: str, ending: dict[str, Any]) -> None:
@@ -372,8 +374,23 @@ class Worker:
         body = {name: value for name, value in ending.items() if value is not None}
         self.client.post(f"/tasks/{task}/complete", body)
 
-    def _give_back(self, task: Mapping[str, Any], attempt: int) -> None:
-        """Give a task back, so that another takes it at once."""
+    def _check(self, lost: threading.Event) -> None:
+        """Raise if the task should not go on."""
+        if lost.is_set():
+            raise Lost("the lease has ended")
+        if self.stopping.is_set():
+            raise Stopping
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task is being run."""
+        return self._running is not None
+
+    def give_back(self) -> None:
+        """Give the running task back, if there is one, so that another takes it at once."""
+        if (running := self._running) is None:
+            return
+        task, attempt = running
         try:
             self.client.post(f"/tasks/{task['id']}/release", {"attempt": attempt})
             log.warning("%s was given back", task["name"])
@@ -405,14 +422,52 @@ class Worker:
             thread.join(1)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a task's process and all that it has started."""
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    process.wait()
+class Crew:
+    """Several workers in one process, each with a task of its own.
+
+    Parameters
+    ----------
+    workers
+        The workers.
+    """
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self.workers = workers
+        self._failed: BaseException | None = None
+
+    def forever(self, *, idle: float | None = None, most: int | None = None) -> None:
+        """Have all work, each as :meth:`Worker.forever`; Ctrl-C gives their tasks back."""
+        threads = [
+            threading.Thread(target=self._one, args=(worker, idle, most), daemon=True)
+            for worker in self.workers
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while any(thread.is_alive() for thread in threads) and self._failed is None:
+                for thread in threads:
+                    thread.join(0.5)
+        finally:
+            self._stop(threads)
+        if self._failed is not None:
+            raise self._failed
+
+    def _one(self, worker: Worker, idle: float | None, most: int | None) -> None:
+        try:
+            worker.forever(idle=idle, most=most)
+        except BaseException as error:
+            self._failed = error
+
+    def _stop(self, threads: Sequence[threading.Thread]) -> None:
+        """Tell all to stop; what is not given back or done in time is given back from here."""
+        for worker in self.workers:
+            worker.stopping.set()
+        end = time.monotonic() + LAST_SECONDS
+        for worker, thread in zip(self.workers, threads, strict=True):
+            # One that waits for a message has nothing to give back, and ends with the process.
+            while worker.busy and thread.is_alive() and time.monotonic() < end:
+                thread.join(0.1)
+            worker.give_back()
 
 
 def tidy(folder: Path) -> int:

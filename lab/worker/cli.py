@@ -28,6 +28,13 @@ import click
     default=tempfile.gettempdir,
     help="Where inputs and outputs are kept while a task runs.",
 )
+@click.option(
+    "--tasks",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="How many tasks are run at a time.",
+)
 @click.option("--once", is_flag=True, help="Run one task, then stop.")
 @click.option(
     "--until-idle",
@@ -37,15 +44,24 @@ import click
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per task.")
 def worker(
-    name: str, lease: int, folder: Path, once: bool, until_idle: float | None, as_json: bool
+    name: str,
+    lease: int,
+    folder: Path,
+    tasks: int,
+    once: bool,
+    until_idle: float | None,
+    as_json: bool,
 ) -> None:
     """Run the tasks of this account's lab, until Ctrl-C.
 
     The account must be a worker's. Several workers may run at once, on any computers: each task is
     run by one of them. On Ctrl-C the running task is given back.
+
+    While a task's inputs or outputs are on their way, or the server checks them, the computer has
+    nothing to do: with --tasks 2 it works on another task meanwhile.
     """
     from lab.client import Client, settings
-    from lab.worker.agent import POLL_SECONDS, Worker, tidy
+    from lab.worker.agent import POLL_SECONDS, Crew, Worker, tidy
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for noisy in ("botocore", "urllib3"):
@@ -61,8 +77,14 @@ def worker(
     signal.signal(signal.SIGTERM, interrupt)
     tidy(folder)
     poll = POLL_SECONDS if until_idle is None else max(1, min(POLL_SECONDS, int(until_idle)))
-    agent = Worker(Client(settings()), name=name, lease=lease, folder=folder, tell=tell, poll=poll)
+    client = Client(settings())
+    crew = Crew(
+        [
+            Worker(client, name=name, lease=lease, folder=folder, tell=tell, poll=poll)
+            for _ in range(1 if once else tasks)
+        ]
+    )
     try:
-        agent.forever(idle=until_idle, most=1 if once else None)
+        crew.forever(idle=until_idle, most=1 if once else None)
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)

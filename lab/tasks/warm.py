@@ -1,0 +1,148 @@
+"""A process that has everything loaded which tasks import, and forks one process for each task.
+
+Loading numpy, pandas and scipy takes longer than most tasks of a behaviour session do. As a
+program (``python -m lab.tasks.warm``) it reads orders from its standard input, one JSON object
+``{"order", "result", "log", "folder"}`` of paths per line, and answers each with the line of the
+exit code once the task's process and all that it has started are gone. The line ``stop`` ends the
+running task at once. When the input ends, because its worker has ended in whatever way, the
+running task and this program end too.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
+
+from lab.tasks import run
+from shared.tasks.behaviour import BUILT_IN
+
+MODULES = ("shared.science.trials", "shared.science.wheel", "pandas", "pyarrow.parquet")
+"""What the built-in tasks import when they run."""
+
+STOP = b"stop"
+
+
+def warm() -> None:
+    """Load what tasks need; what cannot be loaded here fails in the task that needs it."""
+    for module in MODULES:
+        with suppress(ImportError):
+            import_module(module)
+    for name in BUILT_IN:
+        with suppress(run.UnknownTask, ImportError):
+            run.implementation(name)
+    run.environment()
+    gc.collect()
+    gc.freeze()  # what is there now is never looked through again, in no child either
+
+
+class Server:
+    """Forks a process for each order, one at a time.
+
+    Parameters
+    ----------
+    orders, answers
+        File descriptors to read from and to write to.
+    """
+
+    def __init__(self, orders: int, answers: int) -> None:
+        self.orders, self.answers, self.pid = orders, answers, str(os.getpid())
+        self.child: int | None = None
+        self.ended, self.wakeup = os.pipe()
+        os.set_blocking(self.wakeup, False)
+
+    def serve(self) -> None:
+        """Carry out orders until there are no more."""
+        signal.set_wakeup_fd(self.wakeup)  # a byte arrives there when a child has ended
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        left = b""
+        while True:
+            ready, _, _ = select.select([self.orders, self.ended], [], [])
+            if self.ended in ready:
+                os.read(self.ended, 64)
+                self._collect()
+            if self.orders in ready:
+                received = os.read(self.orders, 65536)
+                if not received:
+                    self._kill()
+                    return
+                *lines, left = (left + received).split(b"\n")
+                for line in lines:
+                    self._obey(line)
+
+    def _obey(self, line: bytes) -> None:
+        """Start a task, or stop the one that runs."""
+        if line == STOP:
+            self._kill()
+            return
+        order = json.loads(line)
+        self.child = os.fork()
+        if self.child == 0:
+            self._become(order)
+        with suppress(OSError):  # whichever of the two is first: the child has a group of its own
+            os.setpgid(self.child, self.child)
+
+    def _become(self, order: Mapping[str, str]) -> None:
+        """Be the task's process, to its end."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            with suppress(OSError):
+                os.setpgid(0, 0)
+            os.chdir(order["folder"])
+            log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            for fd in (self.orders, self.answers, self.ended, self.wakeup):
+                os.close(fd)
+            os.dup2(nothing, 0)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            run.main(order["order"], order["result"], self.pid)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def _collect(self) -> None:
+        """Tell how the task's process ended, once it has, and end what it has left running."""
+        if self.child is None:
+            return
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        if os.waitid(os.P_PID, self.child, options) is None:
+            return
+        self._kill()  # not yet reaped, so the number is still its group's
+        _, status = os.waitpid(self.child, 0)
+        self.child = None
+        os.write(self.answers, b"%d\n" % os.waitstatus_to_exitcode(status))
+
+    def _kill(self) -> None:
+        """End the task's process with all that it has started."""
+        if self.child is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.child, signal.SIGKILL)
+
+
+def main() -> None:
+    """Serve on standard input and output; what loading prints goes to standard error."""
+    orders, answers = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    warm()
+    Server(orders, answers).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The process of a task: started, waited for, stopped.
+
+Where processes can be forked it comes from one that has the libraries loaded already
+(``lab.tasks.warm``); elsewhere it is started anew. Neither inherits the worker's secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+SECRETS = ("FORNIX_PASSWORD", "FORNIX_TOKEN", "FORNIX_USER", "AWS_")
+"""Variables that a task's process does not inherit."""
+
+STOP_SECONDS = 30
+"""How long a process may take to be gone after it was killed."""
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment without its secrets."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
+
+
+class Process(Protocol):
+    """A task's process."""
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for the end; return the exit code, None if it still runs after so long."""
+
+    def stop(self) -> None:
+        """End it with all that it has started; nothing happens if it has ended."""
+
+
+class Starter:
+    """Starts the processes of tasks, one after the other."""
+
+    def __init__(self) -> None:
+        self._warm: subprocess.Popen[bytes] | None = None
+
+    def start(self, order: Path, result: Path, log: Path, folder: Path) -> Process:
+        """Start the process that carries out an order.
+
+        Parameters
+        ----------
+        order, result
+            Files of the order and of its result, as ``lab.tasks.run`` reads and writes them.
+        log
+            File to which the process's output goes.
+        folder
+            Its working folder.
+        """
+        if not hasattr(os, "fork"):
+            return Started(order, result, log, folder)
+        if self._warm is None or self._warm.poll() is not None:
+            self.close()
+            self._warm = subprocess.Popen(
+                [sys.executable, "-m", "lab.tasks.warm"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment(),
+                start_new_session=True,
+            )
+        paths = {"order": order, "result": result, "log": log, "folder": folder}
+        return Forked(self._warm, {name: str(path) for name, path in paths.items()})
+
+    def close(self) -> None:
+        """End the process from which others are forked."""
+        if self._warm is not None:
+            assert self._warm.stdin is not None  # noqa: S101 - it has pipes
+            assert self._warm.stdout is not None  # noqa: S101
+            self._warm.stdin.close()
+            self._warm.wait(STOP_SECONDS)
+            self._warm.stdout.close()
+            self._warm = None
+
+
+class Forked:
+    """A task's process that was forked from a warm one.
+
+    Parameters
+    ----------
+    warm
+        The warm process.
+    order
+        The order, as ``lab.tasks.warm`` reads it.
+    """
+
+    def __init__(self, warm: subprocess.Popen[bytes], order: dict[str, str]) -> None:
+        assert warm.stdin is not None  # noqa: S101 - it has pipes
+        assert warm.stdout is not None  # noqa: S101
+        self._warm = warm
+        self._orders, self._answers = warm.stdin.fileno(), warm.stdout.fileno()
+        self._code: int | None = None
+        self._tell(json.dumps(order).encode())
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for the end; return the exit code, None if it still runs after so long."""
+        if self._code is None and select.select([self._answers], [], [], seconds)[0]:
+            answer = os.read(self._answers, 64)
+            # Without an answer the warm process has died, and the task with it.
+            self._code = int(answer) if answer else self._warm.wait(STOP_SECONDS)
+        return self._code
+
+    def stop(self) -> None:
+        """End it with all that it has started; nothing happens if it has ended."""
+        if self._code is None:
+            self._tell(b"stop")
+            self.wait(STOP_SECONDS)
+
+    def _tell(self, line: bytes) -> None:
+        try:
+            os.write(self._orders, line + b"\n")
+        except BrokenPipeError:  # it has died
+            self._code = self._warm.wait(STOP_SECONDS)
+
+
+class Started:
+    """A task's process that was started anew."""
+
+    def __init__(self, order: Path, result: Path, log: Path, folder: Path) -> None:
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "lab.tasks.run", str(order), str(result), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment(),
+                cwd=folder,
+            )
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for the end; return the exit code, None if it still runs after so long."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self) -> None:
+        """End it; nothing happens if it has ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
