@@ -9,7 +9,8 @@ one ASGI application. Six things are changed here, each with a conformance test
 - its DynamoDB requests go, after ministack has checked signature and permissions, to dynoxide;
 - requests with the root key have their signatures checked like all others;
 - its unauthenticated housekeeping addresses are closed;
-- what functions write is kept in files, and what fails is told there;
+- what functions write is kept in files, and what fails is told there; the emulator itself
+  remembers the last invocations only;
 - the API and the site get addresses of their own, without the emulator's path or host.
 """
 
@@ -38,8 +39,13 @@ REGION = "us-east-1"
 SAVE_SECONDS = 1.0
 """Pause between two looks at whether the state has to be saved."""
 
-SAVED_WITH_DEPLOYMENTS = ("cloudformation", "apigateway_v1")
-"""Services with a large state that nothing but a deployment changes."""
+SAVED_AT_THE_END = ("cloudformation", "apigateway_v1", "cloudwatch", "cloudwatch_logs")
+"""Services saved only by a deployment and when the cloud stops: what they hold is large and only a
+deployment changes it, or it grows with each invocation and nothing depends on it: the functions'
+logs are in files of their own. Saving these each second would take longer the more was done."""
+
+STREAMS_KEPT = 100
+"""Log streams of a function that CloudWatch Logs remembers: one comes with each invocation."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -148,10 +154,10 @@ class Cloud:
             self._unsaved = 2
 
     def save(self, *, whole: bool) -> None:
-        """Write the state to disk now, `whole` or without what only deployments change."""
+        """Write the state to disk now, `whole` or without what is saved at the end."""
         services = self._app._build_persistence_save_dict()
         if not whole:
-            services = {k: v for k, v in services.items() if k not in SAVED_WITH_DEPLOYMENTS}
+            services = {k: v for k, v in services.items() if k not in SAVED_AT_THE_END}
         self._persistence.save_all(services)
 
     def _may_change(self, scope: Scope) -> bool:
@@ -192,6 +198,7 @@ class Cloud:
 def _keep_logs(worker: Any, logs: FunctionLogs) -> None:
     """Write what functions log, and how their invocations end, to files as well."""
     service: Any = importlib.import_module("ministack.services.lambda_svc")
+    groups: Any = importlib.import_module("ministack.services.cloudwatch_logs")._log_groups
     emit = service._emit_lambda_logs
 
     def read_stderr(self: Any) -> None:
@@ -212,6 +219,9 @@ def _keep_logs(worker: Any, logs: FunctionLogs) -> None:
         name = (func.get("config") or func).get("FunctionName", "unknown")
         logs.end(name, request_id, duration_ms, log_text if error else None)
         emit(func, request_id, log_text, error, duration_ms, **more)
+        group = groups.get(f"/aws/lambda/{name}", {"streams": {}})
+        while len(streams := group["streams"]) > STREAMS_KEPT:
+            streams.pop(next(iter(streams)), None)
 
     worker._read_stderr = read_stderr
     service._emit_lambda_logs = emit_lambda_logs
