@@ -8,7 +8,7 @@ COPY requirements.lock ./
 RUN sed -e '/--hash/d' -e 's/ *\\$//' requirements.lock > constraints.txt \
     && pip install --no-cache-dir --constraint constraints.txt \
         aws-lambda-powertools botocore matplotlib numpy pandas pyarrow pynamodb \
-        scikit-learn scipy zstandard \
+        scikit-learn scipy ujson zstandard \
     && rm requirements.lock constraints.txt
 
 COPY functions ./functions
