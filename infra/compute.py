@@ -112,7 +112,7 @@ class Functions(Construct):
         }
         self._consume("ingest", batch_size=10, concurrency=20)
         self._consume("dispatch", batch_size=10, concurrency=5)
-        self._consume("analysis", batch_size=1, concurrency=5)
+        self._consume("analysis", batch_size=25, concurrency=5)
         self.worker_roles = {lab: self._worker_role(lab) for lab in settings.labs}
         self._grant_api()
         self._grant_ingest()
@@ -348,8 +348,9 @@ class Functions(Construct):
                 batch_size=batch_size,
                 report_batch_item_failures=True,
                 max_concurrency=LOCAL_CONCURRENCY if self.settings.local else concurrency,
-                # The events of an upload's files come together: one invocation for some of them.
-                max_batching_window=Duration.seconds(1) if batch_size > 1 else None,
+                # The events of an upload's files come together, and sessions of a mouse end
+                # together: one invocation for some of them.
+                max_batching_window=Duration.seconds(1),
             )
         )
 

@@ -1,21 +1,15 @@
-"""Entry point: a session finished, or it is time for the nightly build or the snapshot."""
+"""Entry point: sessions finished, or it is time for the nightly build or the snapshot."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 logger = Logger(service="analysis")
 
@@ -28,24 +22,35 @@ COHORT_MS = 480_000
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer SQS batches with partial failures, schedules with what was done."""
-    if "Records" in event:
-        answer = process_partial_response(
-            event=event,
-            record_handler=message,
-            processor=BatchProcessor(
-                EventType.SQS,
-                raise_on_entire_batch_failure=False,
-                logger=logger,  # type: ignore[arg-type]  # it has logging.Logger's methods
-            ),
-            context=context,
-        )
-        return dict(answer)
-    return act(event, context)
+    if "Records" not in event:
+        return act(event, context)
+    failed: list[str] = []
+    finished: dict[str, list[str]] = {}  # the messages of each session
+    for record in event["Records"]:
+        try:
+            message = json.loads(record["body"])
+            if message.get("kind") == "session.finished":
+                finished.setdefault(str(message["session"]), []).append(record["messageId"])
+            else:
+                act(message, context)
+        except Exception:
+            logger.exception("a message could not be handled")
+            failed.append(record["messageId"])
+    failed += [message for eid in _finished(list(finished)) for message in finished[eid]]
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
-def message(record: SQSRecord, lambda_context: Any = None) -> None:
-    """Act on one queue message."""
-    act(json.loads(record.body), lambda_context)
+def _finished(eids: list[str]) -> list[str]:
+    """Bring the pages of sessions up to date, together if that goes; return those that failed."""
+    try:
+        sessions_finished(eids)
+    except Exception:
+        logger.exception("sessions could not be published", extra={"sessions": eids})
+        if len(eids) == 1:
+            return eids
+        # What is wrong with one must not keep the others.
+        return [eid for eid in eids if _finished([eid])]
+    return []
 
 
 def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -58,7 +63,7 @@ def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """
     kind = event.get("kind")
     if kind == "session.finished":
-        return {"changed": session_finished(str(event["session"]))}
+        return {"changed": sessions_finished([str(event["session"])])}
     if kind == "nightly":
         return {"changed": nightly(context)}
     if kind == "snapshot":
@@ -66,18 +71,25 @@ def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
     raise ValueError(f"no analysis for events of kind {kind!r}")
 
 
-def session_finished(eid: str) -> int:
-    """Bring a session's page and what follows from it up to date; a deleted one is no error."""
+def sessions_finished(eids: Iterable[str]) -> int:
+    """Bring sessions' pages and what follows from them up to date, each mouse, lab and list once.
+
+    Deleted sessions are no error.
+    """
     from shared.records import sessions
     from shared.records.errors import NotFound
 
-    try:
-        subject = sessions.get(eid).subject
-    except NotFound:
-        logger.info("session is gone; the nightly build removes its pages", extra={"eid": eid})
+    by_subject: dict[str, set[str]] = {}
+    for eid in eids:
+        try:
+            by_subject.setdefault(sessions.get(eid).subject, set()).add(eid)
+        except NotFound:
+            logger.info("session is gone; the nightly build removes its pages", extra={"eid": eid})
+    if not by_subject:
         return 0
-    changed = _site([eid]).refresh([subject])
-    logger.info("site is up to date", extra={"eid": eid, "changed": changed})
+    changed = _site(by_subject).refresh(by_subject)
+    finished = sorted(set().union(*by_subject.values()))
+    logger.info("site is up to date", extra={"sessions": finished, "changed": changed})
     _count(changed)
     return changed
 
@@ -118,7 +130,7 @@ def snapshot() -> dict[str, Any]:
     return {"snapshot": search.write_snapshot(), "cache": cache_tables.build()}
 
 
-def _site(expected: Iterable[str] = ()) -> Any:
+def _site(expected: Mapping[str, Collection[str]] | None = None) -> Any:
     from functions.analysis.bucket import Bucket
     from functions.analysis.records import Records
     from shared.results.build import Site
@@ -127,7 +139,7 @@ def _site(expected: Iterable[str] = ()) -> Any:
     # A function's home can not be written to; without a place matplotlib would warn each time.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "matplotlib"))
     return Site(
-        Records(os.environ["FORNIX_DATA_BUCKET"], expected),
+        Records(os.environ["FORNIX_DATA_BUCKET"], expected or {}),
         Bucket(os.environ["FORNIX_SITE_BUCKET"]),
         Settings(api_url=os.environ.get("FORNIX_API_URL", "")),
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -28,13 +29,15 @@ class Records:
     ----------
     bucket : str
         The data bucket.
-    expected : iterable of str
-        Sessions just written, which an index may not have yet.
+    expected : mapping
+        Sessions just written, by subject, which an index may not have yet.
     """
 
-    def __init__(self, bucket: str, expected: Iterable[str] = ()) -> None:
+    def __init__(
+        self, bucket: str, expected: Mapping[str, Collection[str]] = MappingProxyType({})
+    ) -> None:
         self.bucket = bucket
-        self.expected = frozenset(expected)
+        self.expected = expected
 
     def subjects(self) -> Iterable[str]:
         """Return the nicknames of all subjects with sessions."""
@@ -62,7 +65,8 @@ class Records:
 
         Each is read with strong consistency: what was just made private is private here.
         """
-        found = {item.id for item in sessions.of_subject(subject)} | self.expected
+        found = {item.id for item in sessions.of_subject(subject)}
+        found |= set(self.expected.get(subject, ()))
         with ThreadPoolExecutor(AT_ONCE) as pool:
             read = list(pool.map(_read, sorted(found)))
         return [one for one in read if one is not None and one.subject == subject]

@@ -24,7 +24,14 @@ from importlib import import_module
 from lab.tasks import run
 from shared.tasks.behaviour import BUILT_IN
 
-MODULES = ("shared.science.trials", "shared.science.wheel", "pandas", "pyarrow.parquet")
+MODULES = (
+    "shared.science.trials",
+    "shared.science.wheel",
+    "shared.alf.io",
+    "pandas",
+    "pyarrow.parquet",
+    "scipy.ndimage",
+)
 """What the built-in tasks import when they run."""
 
 STOP = b"stop"

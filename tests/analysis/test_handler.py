@@ -199,6 +199,51 @@ def test_only_the_bad_message_of_a_batch_comes_back(session, buckets) -> None:
     assert [item["itemIdentifier"] for item in answer["batchItemFailures"]] == ["1", "2"]
 
 
+def test_a_burst_of_finished_sessions_is_one_build(session, buckets, monkeypatch) -> None:
+    from functions.analysis.handler import handler
+    from shared.records import sessions
+    from shared.results.build import Site
+
+    builds = []
+    refresh = Site.refresh
+
+    def counted(self: Site, subjects: Any) -> int:
+        builds.append(sorted(subjects))
+        return refresh(self, subjects)
+
+    monkeypatch.setattr(Site, "refresh", counted)
+    another = sessions.create(
+        subject="FX_001", start_time="2026-02-02T10:00:00", who="test", public=True
+    )
+    both = ({"kind": "session.finished", "session": one.id} for one in (session, another))
+    assert handler(sqs(*both), None) == {"batchItemFailures": []}
+    assert builds == [["FX_001"]]
+    assert all(Bucket("site").read(f"sessions/{one.id}.html") for one in (session, another))
+
+
+def test_a_session_that_cannot_be_published_keeps_no_other(session, buckets, monkeypatch) -> None:
+    from functions.analysis.handler import handler
+    from shared.records import documents, sessions
+    from shared.results.build import Site
+
+    mouse = {"nickname": "FX_002", "lab": "fimbrialab"}
+    documents.create("subject", "FX_002", mouse, who="test")
+    broken = sessions.create(
+        subject="FX_002", start_time="2026-02-01T10:00:00", who="test", public=True
+    )
+    refresh_subject = Site.refresh_subject
+
+    def refuse(self: Site, nickname: str) -> Any:
+        if nickname == "FX_002":
+            raise ValueError("cannot be published")
+        return refresh_subject(self, nickname)
+
+    monkeypatch.setattr(Site, "refresh_subject", refuse)
+    both = ({"kind": "session.finished", "session": one.id} for one in (broken, session))
+    assert handler(sqs(*both), None) == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    assert Bucket("site").read(f"sessions/{session.id}.html")
+
+
 def test_importing_the_handler_loads_no_heavy_library() -> None:
     import subprocess
     import sys
