@@ -56,6 +56,7 @@ def _data(settings: Settings) -> str:
                 ("data/sessions/ID.json", "What a session's page shows, trial by trial"),
                 ("data/subjects/NAME.json", "A subject's days, status and criteria"),
                 ("data/subjects/NAME.trials.pqt", "All trials of a subject, one Parquet table"),
+                ("data/probes/ID.json", "What a probe's page shows: units and their quality"),
                 ("data/sessions.pqt", "All public sessions, one row each"),
                 ("data/subjects.pqt", "All public subjects, one row each"),
                 ("data/training-time/COHORT.json", "Result of the training-time analysis"),

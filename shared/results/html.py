@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -104,23 +104,27 @@ class Link:
     label: str
 
 
-def _cell(cell: object) -> str:
-    return link(cell.address, cell.label) if isinstance(cell, Link) else text(cell)
+class Quantity(str):
+    """A table cell with a number; like its heading it stands at the right."""
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[object]], caption: str) -> str:
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> str:
     """Return a plain table; the first cell of each row is its heading."""
-    head = "".join(f'<th scope="col">{text(c)}</th>' for c in columns)
-    body = ""
-    for row in rows:
-        first, *others = row
-        cells = "".join(f"<td>{_cell(cell)}</td>" for cell in others)
-        body += f'<tr><th scope="row">{_cell(first)}</th>{cells}</tr>'
+    numeric = [all(isinstance(row[i], Quantity) for row in rows) for i in range(len(columns))]
+    kinds = ['th scope="row"', *["td"] * (len(columns) - 1)]
+    head = "".join(map(_cell, ['th scope="col"'] * len(columns), columns, numeric))
+    body = "".join(f"<tr>{''.join(map(_cell, kinds, row, numeric))}</tr>" for row in rows)
     return (
         f'<div class="table" tabindex="0" role="region" aria-label="{text(caption)}">'
         f"<table><caption>{text(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _cell(kind: str, cell: object, numeric: bool) -> str:
+    said = link(cell.address, cell.label) if isinstance(cell, Link) else text(cell)
+    aligned = ' class="num"' if numeric else ""
+    return f"<{kind}{aligned}>{said}</{kind[:2]}>"
 
 
 def link(address: str, label: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.results.html import (
     Link,
+    Quantity,
     Settings,
     code,
     facts,
@@ -392,8 +393,8 @@ def subject(
                     "Trained",
                     "" if days_to_trained is None else f"after {days_to_trained} training days",
                 ),
-                ("Sessions", f"{row['n_sessions']:,}"),
-                ("Trials", f"{row['n_trials']:,}"),
+                ("Sessions", count(row["n_sessions"])),
+                ("Trials", count(row["n_trials"])),
                 ("Sex", {"M": "male", "F": "female"}.get(about.sex, about.sex)),
                 ("Born", about.birth_date),
                 ("Line", about.line),
@@ -604,9 +605,9 @@ def lab(settings: Settings, about: Lab, rows: list[dict[str, Any]]) -> dict[str,
             [
                 ("Institution", about.institution),
                 ("Time zone", about.timezone),
-                ("Subjects", f"{len(rows):,}"),
-                ("Sessions", f"{sum(row['n_sessions'] for row in rows):,}"),
-                ("Trials", f"{sum(row['n_trials'] for row in rows):,}"),
+                ("Subjects", count(len(rows))),
+                ("Sessions", count(sum(row["n_sessions"] for row in rows))),
+                ("Trials", count(sum(row["n_trials"] for row in rows))),
                 ("Latest session", max(row["last"] for row in rows)),
             ]
         )
@@ -716,9 +717,9 @@ def _lab_list(
             (
                 Link(of_lab(row["name"])[0], row["name"]),
                 row["institution"],
-                f"{row['n_subjects']:,}",
-                f"{row['n_sessions']:,}",
-                f"{row['n_trials']:,}",
+                count(row["n_subjects"]),
+                count(row["n_sessions"]),
+                count(row["n_trials"]),
                 row["first"],
                 row["last"],
             )
@@ -805,9 +806,9 @@ def _probes(probes: list[dict[str, Any]]) -> str:
     rows = [
         (
             Link(f"{ROOT}probes/{safe_name(row['id'])}.html", row["name"]),
-            f"{row['n_units']:,}",
-            f"{row['n_good']:,}",
-            f"{row['n_spikes']:,}",
+            count(row["n_units"]),
+            count(row["n_good"]),
+            count(row["n_spikes"]),
         )
         for row in probes
     ]
@@ -823,7 +824,7 @@ def _parameter_table(content: dict[str, Any]) -> str:
         rows.append(
             (
                 "All trials" if alone else f"P(left) = {block['probability_left']}",
-                f"{sum(plot['n']):,}",
+                count(sum(plot["n"])),
                 number(fit["bias"], 1),
                 number(fit["threshold"], 1),
                 number(fit["lapse_low"], 3),
@@ -853,11 +854,16 @@ def _provenance(made_from: dict[str, Any]) -> str:
     )
 
 
-def number(value: float | None, decimals: int) -> str:
+def count(value: int) -> Quantity:
+    """Return a whole number with its thousands apart."""
+    return Quantity(f"{value:,}")
+
+
+def number(value: float | None, decimals: int) -> Quantity:
     """Return a number with fixed decimals, a dash where there is none."""
-    return "–" if value is None else f"{value:.{decimals}f}".replace("-", "−")
+    return Quantity("–" if value is None else f"{value:.{decimals}f}".replace("-", "−"))
 
 
-def percent(value: float | None) -> str:
+def percent(value: float | None) -> Quantity:
     """Return a fraction as percent, a dash where there is none."""
-    return "–" if value is None else f"{100 * value:.0f} %"
+    return Quantity("–" if value is None else f"{100 * value:.0f} %")
