@@ -1,8 +1,9 @@
 """Entry point of the dispatch function: what happened to sessions and tasks, and the sweep.
 
-Queue messages: ``{"kind": "session.registered", "session": eid}``, ``{"kind": "task.changed",
-"task": id}``. Invoked directly: ``{"kind": "sweep"}``, with ``"all": true`` for tasks held long,
-with ``"start": true`` when the whole system has just been started.
+Queue messages: ``{"kind": "session.registered", "session": eid}``; ``{"kind": "session.shown",
+"session": eid}``, when who may see it has changed; ``{"kind": "task.changed", "task": id}``.
+Invoked directly: ``{"kind": "sweep"}``, with ``"all": true`` for tasks held long, with ``"start":
+true`` when the whole system has just been started.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from aws_lambda_powertools.utilities.batch import (
     process_partial_response,
 )
 
-from functions.dispatch.plan import session_registered, task_changed
+from functions.dispatch.plan import session_registered, session_shown, task_changed
 from functions.dispatch.sweep import sweep
 from shared.records.errors import NotFound
 
@@ -47,6 +48,8 @@ def handle(record: dict[str, Any]) -> None:
     try:
         if message["kind"] == "session.registered":
             session_registered(message["session"])
+        elif message["kind"] == "session.shown":
+            session_shown(message["session"])
         elif message["kind"] == "task.changed":
             task_changed(message["task"])
         else:

@@ -71,6 +71,17 @@ def session_registered(eid: str) -> None:
     _advance(eid, datasets)
 
 
+def session_shown(eid: str) -> None:
+    """Have the site follow who may see a session: at once, or when its tasks have ended.
+
+    What is withdrawn never waits for tasks.
+    """
+    session_registered(eid)
+    session = sessions.get(eid)
+    if not session.public or session.embargo_until or not tasks.of_session(eid):
+        queues.tell("analysis", kind="session.finished", session=eid)
+
+
 def description_of(session: Session) -> dict[str, Any] | None:
     """Return the experiment description that ingest found in a session."""
     return (session.json or {}).get(DESCRIPTION_FIELD)

@@ -89,6 +89,30 @@ def test_the_event_again_changes_nothing(flow, eid):
     assert flow.messages(f"work-{LAB}") == []
 
 
+def shown(flow, eid):
+    flow.deliver("dispatch", {"kind": "session.shown", "session": eid})
+    return flow.messages("analysis")
+
+
+def test_a_session_made_public_has_a_page_when_its_tasks_have_ended(flow, eid):
+    finished = {"kind": "session.finished", "session": eid}
+    sessions.update(eid, {"public": True}, who="manager")
+    assert shown(flow, eid) == []
+    run(flow, eid, "task.trials")
+    run(flow, eid, "task.wheel")
+    assert flow.messages("analysis") == [finished]
+    assert shown(flow, eid) == [finished]
+
+
+def test_a_session_without_tasks_or_withdrawn_is_looked_at_at_once(flow, eid):
+    bare = sessions.create(
+        subject=SUBJECT, start_time="2024-07-02T10:00:00", who="rig", public=True
+    )
+    assert shown(flow, bare.id) == [{"kind": "session.finished", "session": bare.id}]
+    registered(flow, eid)
+    assert shown(flow, eid) == [{"kind": "session.finished", "session": eid}]
+
+
 def test_tasks_created_at_once_are_created_once(flow, eid):
     threads = [threading.Thread(target=registered, args=(flow, eid)) for _ in range(4)]
     for thread in threads:

@@ -26,13 +26,16 @@ from functions.api.declarations import (
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.filters import BadFilter, Select, days, number_of
 from functions.api.stores import Store
-from shared.records import search, sessions, times
+from shared.records import queues, search, sessions, times
 from shared.records.errors import Exists, NotFound
 from shared.records.items import QC, Dataset, Document, Session
 from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+
+VISIBILITY = frozenset({"public", "embargo_until"})
+"""Fields that say who may see a session; the site follows when they change."""
 
 
 def personal_repositories() -> set[str]:
@@ -247,6 +250,8 @@ class Sessions(Store):
             raise not_found("Session") from None
         except Exists as error:
             raise Invalid({"number": [str(error)]}) from None
+        if not new.keys().isdisjoint(VISIBILITY):
+            queues.tell("dispatch", kind="session.shown", session=key.lower())
         session, datasets, inside = sessions.contents(key.lower(), strong=True)
         return {**session.row(), "_datasets": datasets, "_inside": inside, "_session": session}
 
