@@ -14,10 +14,12 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5
+from itertools import islice
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import click
@@ -25,7 +27,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from infra.local.cloud import CloudError
-from infra.local.demo import FORNIX, DemoError, Job, Workers, environment, exists, upload, wait
+from infra.local.demo import (
+    FORNIX,
+    DemoError,
+    Job,
+    Workers,
+    environment,
+    exists,
+    page_of,
+    rows,
+)
 from infra.local.home import Home, Ports
 from infra.local.seed import ADMINISTRATOR, LABS, PROJECT, connect, ensure
 from infra.local.system import System
@@ -33,11 +44,29 @@ from infra.settings import ROOT
 from lab.client import Client, ClientError
 from lab.rig.cohort import CohortError, Mouse, plan, write
 from shared.results.training_time import ADDRESS
+from shared.tasks.states import Status
 
 NAME, LABEL = "synthetic-cohort", "Synthetic cohort, all twenty features"
 
 ROWS_AT_ONCE = 200
 """Rows of one ``POST /import``."""
+
+PAGE = 250
+"""Sessions of one list's answer."""
+
+AHEAD = 40
+"""Sessions of a lab that may be registered and not yet on the site."""
+
+LOOKED_AT = 12
+"""Of these, how many are looked for on the site at a time; they come about in order."""
+
+LOOK_SECONDS = 1.0
+
+PATIENCE = 600.0
+"""Seconds without a new page after which something must be wrong."""
+
+TASKS_AT_ONCE = 3
+"""A worker's tasks at a time: while one computes, others are on their way."""
 
 OTHER_NAMES = {"Water 2% Citric Acid": "Citric Acid Water 2%"}
 """Waters that the daily tables name in two ways."""
@@ -68,8 +97,8 @@ def records(mouse: Mouse) -> Rows:
             for i, (day, kind) in enumerate(waters)
         ],
     }
-    for resource, rows in found.items():
-        for row in rows:
+    for resource, these in found.items():
+        for row in these:
             about = json.dumps([resource, name, row], sort_keys=True).encode()
             digest = md5(about, usedforsecurity=False).digest()
             row |= {"id": str(uuid.UUID(bytes=digest, version=4)), "subject": name}
@@ -98,11 +127,11 @@ def register(client: Client, mice: Sequence[Mouse]) -> None:
             "json": {name: mouse.facts[name] for name in ("synthetic", "light", "food")},
         }
         ensure(client, "subjects", mouse.subject, body)
-        for resource, rows in records(mouse).items():
-            everything.setdefault(resource, []).extend(rows)
-    for resource, rows in everything.items():
-        for first in range(0, len(rows), ROWS_AT_ONCE):
-            body = {"resource": resource, "rows": rows[first : first + ROWS_AT_ONCE]}
+        for resource, these in records(mouse).items():
+            everything.setdefault(resource, []).extend(these)
+    for resource, these in everything.items():
+        for first in range(0, len(these), ROWS_AT_ONCE):
+            body = {"resource": resource, "rows": these[first : first + ROWS_AT_ONCE]}
             answer = client.post("/import", body)
             if answer["refused"]:
                 raise DemoError(f"{resource}: {answer['refused'][0]}")
@@ -115,32 +144,165 @@ def jobs_of(out: Path, mouse: Mouse) -> list[Job]:
     ]
 
 
-def send(system: System, console: Console, out: Path, mice: Sequence[Mouse]) -> Iterator[Job]:
+class Rig(Thread):
+    """Uploads the mice of a lab, one after the other, and has the lab make them public.
+
+    Parameters
+    ----------
+    home
+        State folder of a running system.
+    lab
+        Whose rig it is.
+    jobs
+        The sessions of each mouse.
+    """
+
+    def __init__(self, home: Home, lab: str, jobs: Sequence[list[Job]]) -> None:
+        super().__init__(daemon=True, name=f"rig-{lab}")
+        self.home, self.lab, self.jobs = home, lab, jobs
+        self.registered: deque[Job] = deque()
+        self.error: Exception | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self._stopped = Event()
+
+    def run(self) -> None:
+        """Upload what is not there yet; the sessions that are registered come first."""
+        try:
+            manager = connect(self.home, f"{self.lab}_manager")
+            known = dict(_registered(manager, self.lab))
+            for jobs in self.jobs:
+                missing = {}
+                for job in jobs:
+                    job.eid = known.get((job.subject, job.date, job.number), "")
+                    if job.eid:
+                        self._publish(manager, job)
+                    else:
+                        missing[job.date, job.number] = job
+                if missing:
+                    self._upload(manager, missing)
+        except Exception as error:
+            self.error = error
+
+    def stop(self) -> None:
+        """Stop; what has been uploaded is kept."""
+        self._stopped.set()
+        if (process := self._process) is not None:
+            process.terminate()
+
+    def _publish(self, manager: Client, job: Job) -> None:
+        """Make a session public unless it has its page; not too many ahead of the workers."""
+        while len(self.registered) >= AHEAD and not self._stopped.wait(0.2):
+            pass
+        job.page = exists(page_of(self.home, job))
+        if not job.page:
+            manager.patch(f"/sessions/{job.eid}", {"public": True})
+        self.registered.append(job)
+
+    def _upload(self, manager: Client, missing: dict[tuple[str, int], Job]) -> None:
+        """Run the rig's command on a mouse's folder.
+
+        Raises
+        ------
+        DemoError
+            A session is refused.
+        """
+        folder = next(iter(missing.values())).folder.parents[1]
+        self._process = process = subprocess.Popen(
+            [*FORNIX, "rig", "upload", str(folder), "--lab", self.lab, "--json"],
+            env=environment(self.home, f"{self.lab}_rig"),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None  # noqa: S101 - it has a pipe
+        with process:
+            for line in process.stdout:
+                report = json.loads(line)
+                if report["state"] != "registered":
+                    raise DemoError(f"{report['folder']} is {report['state']}: {report}")
+                _, date, number = report["session"].split("/")[-3:]
+                if (job := missing.pop((date, int(number)), None)) is not None:
+                    job.eid = report["eid"]
+                    self._publish(manager, job)
+        if not self._stopped.is_set() and (process.returncode or missing):
+            raise DemoError(f"fornix rig upload {folder} ended with code {process.returncode}")
+
+
+def _registered(client: Client, lab: str) -> Iterator[tuple[tuple[str, str, int], str]]:
+    """Yield subject, date and number of the sessions of a lab, with their ids."""
+    start, count = 0, 1
+    while start < count:
+        answer = client.get("/sessions", lab=lab, limit=PAGE, offset=start)
+        for row in answer["results"]:
+            yield (row["subject"], row["start_time"][:10], row["number"]), row["id"]
+        start, count = start + PAGE, answer["count"]
+
+
+def send(system: System, out: Path, mice: Sequence[Mouse]) -> Iterator[Job]:
     """Upload the sessions and yield each when it is on the site.
 
-    While the sessions of a mouse are processed, those of the next are uploaded.
+    The rigs of the labs upload beside each other and beside the workers, at most :data:`AHEAD`
+    sessions ahead of the site.
 
     Raises
     ------
     DemoError
-        A session is refused or not done in time.
+        A session is refused, or nothing goes forward any more.
+    """
+    jobs: dict[str, list[list[Job]]] = {}
+    for mouse in mice:
+        jobs.setdefault(mouse.lab, []).append(jobs_of(out, mouse))
+    rigs = [Rig(system.home, lab, of_lab) for lab, of_lab in jobs.items()]
+    for rig in rigs:
+        rig.start()
+    last = time.monotonic()
+    try:
+        while any(rig.is_alive() or rig.registered for rig in rigs):
+            for rig in rigs:
+                if rig.error is not None:
+                    raise rig.error
+                for job in islice(list(rig.registered), LOOKED_AT):
+                    job.page = job.page or exists(page_of(system.home, job))
+                    if job.page:
+                        rig.registered.remove(job)
+                        last = time.monotonic()
+                        yield job
+            if time.monotonic() > last + PATIENCE:
+                _explain(system, [job for rig in rigs for job in rig.registered])
+            system.cloud.check()
+            time.sleep(LOOK_SECONDS)
+    finally:
+        for rig in rigs:
+            rig.stop()
+    for rig in rigs:
+        if rig.error is not None:
+            raise rig.error
+
+
+def _explain(system: System, jobs: Sequence[Job]) -> None:
+    """Say why nothing goes forward.
+
+    Raises
+    ------
+    DemoError
+        Always, with the tasks of the sessions that were to come next.
     """
     client = connect(system.home, ADMINISTRATOR)
+    found = []
+    for job in jobs[:LOOKED_AT]:
+        tasks = rows(client.get("/tasks", session=job.eid))
+        found.append(f"{job.name} { ({row['name']: row['status'] for row in tasks}) }")
+    raise DemoError(f"nothing new on the site for {PATIENCE:.0f} s: {'; '.join(found)}")
 
-    def sent(mouse: Mouse) -> list[Job]:
-        jobs = jobs_of(out, mouse)
-        folder = jobs[0].folder.parents[1]
-        upload(system.home, console, Job(folder, mouse.lab, mouse.subject, "", 0))
-        return jobs
 
-    with ThreadPoolExecutor(1) as uploader:
-        ahead = uploader.submit(sent, mice[0])
-        for i in range(len(mice)):
-            jobs = ahead.result()
-            if i + 1 < len(mice):
-                ahead = uploader.submit(sent, mice[i + 1])
-            wait(system, client, console, jobs, timeout=300 + 60 * len(jobs))
-            yield from jobs
+def tally(system: System) -> dict[str, int]:
+    """Return how many sessions there are, and tasks by status."""
+    client = connect(system.home, ADMINISTRATOR)
+    counts = {"sessions": client.get("/sessions", limit=1)["count"]}
+    for status in Status:
+        count = client.get("/tasks", status=status.label, limit=1)["count"]
+        if count:
+            counts[f"tasks {status.label}"] = count
+    return counts
 
 
 def analyse(system: System, mice: Sequence[Mouse], options: Sequence[str]) -> Path:
@@ -224,7 +386,7 @@ def main(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     system = System(Home(home, Ports.free() if free_ports else Ports()))
     out = system.home.path / "rig"
-    workers = Workers(system.home)
+    workers = Workers(system.home, tasks=TASKS_AT_ONCE)
     begun = time.monotonic()
 
     def tell(message: str) -> None:
@@ -242,9 +404,10 @@ def main(
         workers.start()
         register(connect(system.home, ADMINISTRATOR), planned)
         tell("mice, weights and waters registered")
-        for number, job in enumerate(send(system, console, out, planned), 1):
+        for number, job in enumerate(send(system, out, planned), 1):
             workers.check()
             tell(f"{number} of {total}: {job.name} is on the site")
+        tell(", ".join(f"{count} {what}" for what, count in tally(system).items()))
         result = analyse(system, planned, ["--shuffles", str(shuffles), "--repeats", str(repeats)])
         tell("analysed")
         address = publish(system, result)

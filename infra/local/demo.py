@@ -96,17 +96,20 @@ class Workers:
     ----------
     home
         State folder of a running system.
+    tasks
+        How many tasks each runs at a time.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, tasks: int = 1) -> None:
         self.home = home
+        self.tasks = tasks
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         """Start them."""
         for lab in LABS:
             self._processes[lab] = spawn(
-                [*FORNIX, "worker"],
+                [*FORNIX, "worker", "--tasks", str(self.tasks)],
                 self.log(lab),
                 cwd=self.home.path,
                 env=environment(self.home, f"{lab}_worker"),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import urllib.request
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from infra.local import cohort
 from infra.local.demo import Workers
@@ -40,8 +38,7 @@ def test_raw_sessions_become_features_and_a_page_that_says_synthetic(
     workers = Workers(cloud._home)
     workers.start()
     try:
-        console = Console(file=io.StringIO())
-        jobs = list(cohort.send(cloud.system, console, tmp_path / "rig", [mouse]))
+        jobs = list(cohort.send(cloud.system, tmp_path / "rig", [mouse]))
     finally:
         workers.stop()
     result = cohort.analyse(cloud.system, [mouse], ["--shuffles", "1", "--repeats", "1"])
