@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -49,6 +49,9 @@ log = logging.getLogger(__name__)
 
 INDEX = "_state/index.json"
 LAB_IMAGES = "_state/images.json"
+
+SELDOM = timedelta(minutes=10)
+"""The pictures of labs are drawn no more often when single sessions come in."""
 
 
 @cache
@@ -153,7 +156,8 @@ class Site:
             if self.images:
                 for _ in run(self.draw, pace(sorted(done))):
                     pass
-                self.draw_labs()
+                removed = any(changes.removed for changes in done.values())
+                self.draw_labs(seldom=not everything and not removed)
         if everything or any(changes.removed for changes in done.values()):
             self._write_tables()
         return sum(changes.written + changes.removed for changes in done.values())
@@ -233,8 +237,14 @@ class Site:
             self.store.delete([key])
         return len(todo)
 
-    def draw_labs(self) -> int:
+    def draw_labs(self, *, seldom: bool = False) -> int:
         """Draw the pictures of labs and of all of them whose data changed.
+
+        Parameters
+        ----------
+        seldom : bool
+            Leave those that were drawn within :data:`SELDOM`: in a burst of new sessions they
+            would change with each.
 
         Returns
         -------
@@ -247,6 +257,10 @@ class Site:
         todo = {pages.OVERVIEW_DATA: (pages.OVERVIEW_IMAGE, images.overview)} if shown else {}
         todo |= {pages.lab_data(lab): (pages.lab_image(lab), images.lab) for lab in sorted(shown)}
         before, _ = load(self.store, LAB_IMAGES)
+        now = datetime.now(UTC)
+        at = datetime.fromisoformat(before.pop("at", "1970-01-01T00:00:00+00:00"))
+        if seldom and now - at < SELDOM and before.keys() >= todo.keys():
+            return 0
         drawn = {}
         for key, (image, draw) in todo.items():
             drawn[key] = f"{code_version()} {self.store.etag(key)}"
@@ -254,7 +268,8 @@ class Site:
                 self._draw_lab(key, image, draw)
         if not shown:
             self.store.delete([pages.OVERVIEW_IMAGE])
-        put(self.store, LAB_IMAGES, encode(drawn))
+        if drawn != before:
+            put(self.store, LAB_IMAGES, encode(drawn | {"at": now.isoformat()}))
         return sum(before.get(key) != made_from for key, made_from in drawn.items())
 
     def _draw_lab(self, key: str, image: str, draw: Callable[[dict[str, Any]], bytes]) -> None:

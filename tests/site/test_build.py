@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -281,6 +281,19 @@ class TestPictures:
         store.writes.clear()
         site.refresh()
         assert store.writes == []
+
+    def test_those_of_labs_are_not_drawn_with_each_session_of_a_burst(
+        self, site, shelf, store, monkeypatch
+    ) -> None:
+        of_lab = f"data/labs/{shelf.put('FX_001', '2026-02-01', trials_of(50, 1)).lab}.png"
+        site.refresh(["FX_001"])
+        first = store.read(of_lab)
+        shelf.put("FX_001", "2026-02-02", trials_of(60, 2))
+        site.refresh(["FX_001"])
+        assert store.read(of_lab) == first
+        monkeypatch.setattr("shared.results.build.SELDOM", timedelta(0))
+        site.refresh(["FX_001"])
+        assert store.read(of_lab) != first
 
     def test_the_picture_goes_with_the_session(self, site, shelf, store) -> None:
         one = shelf.put("FX_001", "2026-02-01", trials_of(50, 1))
