@@ -1,13 +1,14 @@
 """The embedded cloud's inside: every call into ministack's private parts is in this module.
 
 ministack offers S3, SQS, Lambda, API Gateway, EventBridge, CloudFormation, IAM and CloudFront as
-one ASGI application. Six things are changed here, each with a conformance test
+one ASGI application. Some things are changed here, each with a conformance test
 (``tests/integration/test_ministack.py``) that fails when an upgrade breaks the assumption:
 
 - its state is written to disk while it runs, not only when it stops, so that ``kill -9`` loses at
   most the last moments (which the reconcilers make good);
 - its DynamoDB requests go, after ministack has checked signature and permissions, to dynoxide;
-- requests with the root key have their signatures checked like all others;
+- requests with the root key have their signatures checked like all others, and a policy is parsed
+  once;
 - its unauthenticated housekeeping addresses are closed;
 - what functions write is kept in files, and what fails is told there; the emulator itself
   remembers the last invocations only;
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import logging
@@ -39,10 +41,11 @@ REGION = "us-east-1"
 SAVE_SECONDS = 1.0
 """Pause between two looks at whether the state has to be saved."""
 
-SAVED_AT_THE_END = ("cloudformation", "apigateway_v1", "cloudwatch", "cloudwatch_logs")
-"""Services saved only by a deployment and when the cloud stops: what they hold is large and only a
-deployment changes it, or it grows with each invocation and nothing depends on it: the functions'
-logs are in files of their own. Saving these each second would take longer the more was done."""
+SAVED_EACH_SECOND = frozenset({"dynamodb", "eventbridge", "iam", "lambda", "s3", "sqs", "sts"})
+"""Services whose state changes while the system works, and without which work would be lost. The
+others' is saved by a deployment and when the cloud stops: nothing else changes it, or it grows with
+each invocation (logs, metrics) and nothing depends on it; the functions' logs are in files of their
+own. Saving those each second would take the longer the more has been done."""
 
 STREAMS_KEPT = 100
 """Log streams of a function that CloudWatch Logs remembers: one comes with each invocation."""
@@ -124,6 +127,7 @@ class Cloud:
         # ministack believes whoever names a root key; here a root key's signature is checked too.
         evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
         evaluator._is_root_key = _is_no_key
+        evaluator.parse_policy_document = _parsing_once(evaluator.parse_policy_document)
         worker = importlib.import_module("ministack.core.lambda_runtime").Worker
         # A function that logs nothing is waited for: 50 ms in vain after each of its answers.
         worker._drain_stderr_bounded.__defaults__ = (0.005, 0.002, 0.250)
@@ -154,10 +158,10 @@ class Cloud:
             self._unsaved = 2
 
     def save(self, *, whole: bool) -> None:
-        """Write the state to disk now, `whole` or without what is saved at the end."""
+        """Write the state to disk now, `whole` or only what changes while the system works."""
         services = self._app._build_persistence_save_dict()
         if not whole:
-            services = {k: v for k, v in services.items() if k not in SAVED_AT_THE_END}
+            services = {k: v for k, v in services.items() if k in SAVED_EACH_SECOND}
         self._persistence.save_all(services)
 
     def _may_change(self, scope: Scope) -> bool:
@@ -292,6 +296,15 @@ _FORWARDED = ("x-amz-target", "content-type", "authorization", "x-amz-date")
 def _is_no_key(access_key: str) -> bool:
     """Tell which access keys need no signature: none at all (then only public things are had)."""
     return not access_key
+
+
+def _parsing_once(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a parser of policies that remembers them.
+
+    A request's are asked for several times, and for each item of a transaction again.
+    """
+    remembered = functools.lru_cache(maxsize=256)(parse)
+    return lambda policy: remembered(policy) if isinstance(policy, str) else parse(policy)
 
 
 def _is_housekeeping(scope: Scope) -> bool:
