@@ -35,6 +35,10 @@ PARALLEL = 6
 PARTS_AT_ONCE = 6
 """Parts hashed and signed together; they are in memory, 16 MiB each."""
 
+FIRST_LOOK = 0.5
+"""Seconds until the server is first asked whether it has validated; the events of an upload's files
+are collected for a second."""
+
 WAIT_SECONDS = 1800.0
 """How long to wait for the server to validate what was sent."""
 
@@ -276,7 +280,7 @@ class Transfer:
         Unreachable
             It has taken too long.
         """
-        deadline, pause = time.monotonic() + self.wait, 0.1
+        deadline, pause = time.monotonic() + self.wait, FIRST_LOOK
         while time.monotonic() < deadline:
             yield pause
             pause = min(pause * 1.5, 5.0)
