@@ -36,8 +36,8 @@ PARTS_AT_ONCE = 6
 """Parts hashed and signed together; they are in memory, 16 MiB each."""
 
 FIRST_LOOK = 0.5
-"""Seconds until the server is first asked whether it has validated; the events of an upload's files
-are collected for a second."""
+"""Seconds until the server is first asked whether it has validated; it collects the events of an
+upload's files for a second."""
 
 WAIT_SECONDS = 1800.0
 """How long to wait for the server to validate what was sent."""

@@ -42,10 +42,12 @@ SAVE_SECONDS = 1.0
 """Pause between two looks at whether the state has to be saved."""
 
 SAVED_EACH_SECOND = frozenset({"dynamodb", "eventbridge", "iam", "lambda", "s3", "sqs", "sts"})
-"""Services whose state changes while the system works, and without which work would be lost. The
-others' is saved by a deployment and when the cloud stops: nothing else changes it, or it grows with
-each invocation (logs, metrics) and nothing depends on it; the functions' logs are in files of their
-own. Saving those each second would take the longer the more has been done."""
+"""Services whose state changes while the system works, and without which work would be lost.
+
+The others' is saved by a deployment and when the cloud stops: nothing else changes it, or it grows
+with each invocation (logs, metrics) and nothing depends on it; the functions' logs are in files of
+their own. Saving those each second would take the longer the more has been done.
+"""
 
 STREAMS_KEPT = 100
 """Log streams of a function that CloudWatch Logs remembers: one comes with each invocation."""
