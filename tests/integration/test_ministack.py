@@ -71,21 +71,28 @@ def test_the_version_is_the_one_that_is_known() -> None:
 
 def test_the_private_parts_are_as_they_were() -> None:
     # In a process of its own: importing ministack changes logging and event handling for good.
-    program = """
+    program = (
+        f"SAVED = set({sorted(ministack.SAVED_EACH_SECOND)})"
+        + """
 import inspect, json
 from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime, persistence
-from ministack.services import lambda_svc
+from ministack.services import cloudwatch_logs, lambda_svc
+lambda_svc._emit_lambda_logs({"FunctionName": "f"}, "r", "", False, 1)
 print(json.dumps({
     "dynamodb handler": list(inspect.signature(app.SERVICE_HANDLERS["dynamodb"]).parameters),
     "state map": callable(app._build_persistence_save_dict),
     "save_all": list(inspect.signature(persistence.save_all).parameters),
+    "not saved": sorted(SAVED - set(app._state_map)),
+    "policy": list(inspect.signature(iam_evaluator.parse_policy_document).parameters),
+    "streams": len(cloudwatch_logs._log_groups["/aws/lambda/f"]["streams"]),
     "root key": list(inspect.signature(iam_evaluator._is_root_key).parameters),
     "drain": list(inspect.signature(lambda_runtime.Worker._drain_stderr_bounded).parameters),
     "read": list(inspect.signature(lambda_runtime.Worker._read_stderr).parameters),
     "logs": list(inspect.signature(lambda_svc._emit_lambda_logs).parameters),
 }))
 """
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
@@ -93,6 +100,9 @@ print(json.dumps({
         "dynamodb handler": ["method", "path", "headers", "body", "query_params"],
         "state map": True,
         "save_all": ["services"],
+        "not saved": [],
+        "policy": ["doc"],
+        "streams": 1,
         "root key": ["access_key_id"],
         "drain": ["self", "first_line_wait", "idle_confirm", "hard_cap"],
         "read": ["self"],
