@@ -5,9 +5,10 @@ byte; this module writes and reads exactly that.
 """
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any
+from itertools import accumulate, pairwise
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,8 @@ from shared.codec.predict import (
     SpaceModel,
     TimeModel,
     lag_reach,
+    neighbour_sums,
     predict_row,
-    space_terms,
-    sum_terms,
     time_residual,
     time_restore,
 )
@@ -218,14 +218,13 @@ def _code_rows(residual: Ints, model: Model) -> CodedRows:
     by_class = channels < MANY_CHANNELS and group == 1 and length > 2 * PART
     part = PART if by_class else 0
     coded = CodedRows([], [], np.zeros(0, np.uint8), part, group, 0)
-    scratch = WORKSPACE.array("scratch", (2, length), residual.dtype)
     block = WORKSPACE.array("block", (group, length), residual.dtype)
-    terms = space_terms(model.space, residual.dtype)
+    predicted = neighbour_sums(residual, model.space)
     classes = []
     for first in range(0, channels, group):
         rows = block[: min(group, channels - first)]
         for channel, row in enumerate(rows, first):
-            predict_row(residual, channel, terms[channel], model.space.shift, scratch, row)
+            predict_row(residual[channel], predicted(channel), row)
         if by_class:
             classes.append(_code_by_class(rows[0], coded))
         else:
@@ -370,30 +369,61 @@ def decode(
     window: tuple[int, int] | None = None,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Decode one chunk, or a window of it.
-
-    With `scratch`, the array returned is the thread's own and holds until the next call. With a
-    `window` of first sample and end, only the segments it touches are restored. Where `out` is
-    given, it receives the samples and is returned.
-
-    Returns
-    -------
-    array, shape (length, channels), or (samples of the window, channels)
+    """Decode one chunk, or a window of it: `unpack` and `Unpacked.restore` in one.
 
     Raises
     ------
     FormatError
         If the bytes contradict themselves. Memory stays within a small multiple of the chunk.
     """
+    unpacked = unpack(mode, meta, meta_size, body, length, channels, dtype, window)
+    return unpacked.restore(scratch, out)
+
+
+class Unpacked(Protocol):
+    """A chunk whose parameters are known, and whose samples are still to be restored."""
+
+    def inflate(self, share: int, shares: int) -> None:
+        """Inflate one of so many shares of the chunk's frames, in any thread.
+
+        What was not inflated so is inflated when the samples are restored.
+        """
+        ...
+
+    def restore(self, scratch: bool = False, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the samples, (samples of the window, channels).
+
+        With `scratch`, the array returned is the thread's own and holds until the next call.
+        Where `out` is given, it receives the samples and is returned.
+        """
+        ...
+
+
+def unpack(
+    mode: int,
+    meta: bytes | memoryview,
+    meta_size: int,
+    body: bytes | memoryview,
+    length: int,
+    channels: int,
+    dtype: np.dtype,
+    window: tuple[int, int] | None = None,
+) -> Unpacked:
+    """Read the parameters of one chunk, to restore all of it or a window.
+
+    With a `window` of first sample and end, only the segments it touches are restored.
+
+    Raises
+    ------
+    FormatError
+        If they contradict themselves.
+    """
     start, stop = window or (0, length)
     if mode == RAW:
         if len(body) != length * channels * dtype.itemsize or meta:
             raise FormatError("a chunk stored as it is has the wrong size")
         stored = np.frombuffer(body, dtype.newbyteorder("<")).reshape(length, channels)
-        if out is None:
-            return stored[start:stop].astype(dtype)
-        out[:] = stored[start:stop]
-        return out
+        return StoredChunk(stored[start:stop], dtype)
     if mode != CODED:
         raise FormatError(f"unknown chunk mode {mode}")
     if not META.size <= meta_size <= meta_limit(channels, length):
@@ -440,27 +470,108 @@ def decode(
         margin, step = lag_reach(space), part or 8
         low = max(0, first - margin) // step * step
         high = min(length, -(-(last + margin) // step) * step)
-    residual = WORKSPACE.array("residual", (channels, high - low), work)
-    _decode_rows(take, body, residual, space, part, group, low, length)
-    residual = residual[:, first - low : last - low]
-    if len(heads):
-        inside = slice(first // segment, -(-last // segment))
-        residual[:, ::segment] = heads.reshape(channels, segments)[:, inside]
-    shape = (stop - start, channels)
-    in_place = kind == values.DIRECT and out is not None and out.flags.c_contiguous
-    if out is not None and in_place:
-        samples = out.view(work)
-    else:
-        samples = WORKSPACE.array("samples", shape, work) if scratch else np.empty(shape, work)
-    time_restore(residual, time, samples, start - first)
-    if len(baseline):
-        np.add(samples, baseline, out=samples)
-    restored = values.restore(samples, kind, base, table, dtype)
-    if out is None:
-        return restored
-    if not in_place:
-        out[:] = restored
-    return out
+    parts = -(-length // part) if part else 0
+    classes = take.take(channels * parts, "u1").reshape(channels, parts)
+    sizes = _frame_sizes(classes, channels, length, part, group)
+    frames = Frames(take, body, sizes, channels, bool(part), work)
+    return CodedChunk(
+        dtype, kind, base, table, baseline, heads.reshape(-1, segments), time, space, classes,
+        frames, group, (start, stop), (first, last), (low, high),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """Samples of a chunk stored as they are."""
+
+    samples: NDArray[Any]
+    dtype: np.dtype
+
+    def inflate(self, share: int, shares: int) -> None:
+        """Do nothing."""
+
+    def restore(self, scratch: bool = False, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the samples."""
+        if out is None:
+            return self.samples.astype(self.dtype)
+        out[:] = self.samples
+        return out
+
+
+@dataclass(frozen=True)
+class CodedChunk:
+    """The parameters of a coded chunk, and which of its samples are wanted.
+
+    `window` is what is wanted, `inside` the segments that hold it, and `span` the samples of each
+    row that these need: first sample and end.
+    """
+
+    dtype: np.dtype
+    kind: int
+    base: int
+    table: NDArray[Any]
+    baseline: Ints
+    heads: Ints
+    time: TimeModel
+    space: SpaceModel
+    classes: NDArray[np.uint8]
+    frames: "Frames"
+    group: int
+    window: tuple[int, int]
+    inside: tuple[int, int]
+    span: tuple[int, int]
+
+    def inflate(self, share: int, shares: int) -> None:
+        """Inflate a share of the frames ahead."""
+        count = len(self.frames.sizes)
+        self.frames.inflate(range(count * share // shares, count * (share + 1) // shares))
+
+    def restore(self, scratch: bool = False, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Restore the samples of the window."""
+        (start, stop), (first, last), (low, high) = self.window, self.inside, self.span
+        channels, segment, work = len(self.space.counts), self.time.segment, self.frames.dtype
+        residual = WORKSPACE.array("residual", (channels, high - low), work)
+        self._decode_rows(residual)
+        residual = residual[:, first - low : last - low]
+        if len(self.heads):
+            residual[:, ::segment] = self.heads[:, first // segment : -(-last // segment)]
+        shape = (stop - start, channels)
+        in_place = self.kind == values.DIRECT and out is not None and out.flags.c_contiguous
+        if out is not None and in_place:
+            samples = out.view(work)
+        else:
+            samples = WORKSPACE.array("samples", shape, work) if scratch else np.empty(shape, work)
+        time_restore(residual, self.time, samples, start - first)
+        if len(self.baseline):
+            np.add(samples, self.baseline, out=samples)
+        restored = values.restore(samples, self.kind, self.base, self.table, self.dtype)
+        if out is None:
+            return restored
+        if not in_place:
+            out[:] = restored
+        return out
+
+    def _decode_rows(self, residual: Ints) -> None:
+        """Decode rows, and add the prediction from the neighbours to each.
+
+        They start at a multiple of eight, with parts of their size, and at zero where they share
+        frames.
+        """
+        low, frames, group = self.span[0], self.frames, self.group
+        predicted = neighbour_sums(residual, self.space)
+        frame = 0
+        for first in range(0, len(residual), group):
+            rows = residual[first : first + group]
+            if self.classes.size:
+                _decode_by_class(frames, frame, self.classes[first], rows[0], low)
+                frame += int(self.classes[first].max()) + 1
+            else:
+                frames.read(frame, rows, frames.offsets[first : first + group], low)
+                frame += 1
+            for channel, row in enumerate(rows, first):
+                total = predicted(channel)
+                if total is not None:
+                    np.add(row, total, row)
 
 
 def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dtype) -> np.dtype:
@@ -506,40 +617,6 @@ def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dty
     return work
 
 
-def _decode_rows(
-    take: MetaReader,
-    body: bytes | memoryview,
-    residual: Ints,
-    space: SpaceModel,
-    part: int,
-    group: int,
-    low: int,
-    length: int,
-) -> None:
-    """Decode rows from sample `low` on, and add the prediction from the neighbours to each.
-
-    `low` is a multiple of eight, with parts of their size, and zero where rows share frames.
-    """
-    channels, span = residual.shape
-    parts = -(-length // part) if part else 0
-    classes = take.take(channels * parts, "u1").reshape(channels, parts)
-    sizes = _frame_sizes(classes, channels, length, part, group)
-    frames = FrameReader(take, body, sizes, channels, bool(part), residual.dtype)
-    scratch = WORKSPACE.array("scratch", (2, span), residual.dtype)
-    terms = space_terms(space, residual.dtype)
-    for first in range(0, channels, group):
-        rows = residual[first : first + group]
-        if part:
-            _decode_by_class(frames, classes[first], rows[0], low)
-        else:
-            frames.next(rows, frames.offsets[first : first + group], low)
-        for channel in range(first, first + len(rows)):
-            if terms[channel]:
-                total = sum_terms(residual, channel, terms[channel], space.shift, scratch)
-                np.add(residual[channel], total, out=residual[channel])
-    frames.finish()
-
-
 def _frame_sizes(
     classes: NDArray[np.uint8], channels: int, length: int, part: int, group: int
 ) -> list[int]:
@@ -560,26 +637,27 @@ def _frame_sizes(
 
 
 def _decode_by_class(
-    frames: "FrameReader", classes: NDArray[np.uint8], row: Ints, low: int
+    frames: "Frames", frame: int, classes: NDArray[np.uint8], row: Ints, low: int
 ) -> None:
-    """Decode the frames of one row, and put its parts in order from sample `low` on."""
+    """Decode the frames of one row, the first of them `frame`, and put its parts in order.
+
+    The row starts at sample `low`.
+    """
     first, last = low // PART, -(-(low + len(row)) // PART)
     wanted, kinds = classes[first:last], int(classes.max()) + 1
     if kinds == 1:
-        frames.next(row[None], frames.offsets[frames.index : frames.index + 1], low)
+        frames.read(frame, row[None], frames.offsets[frame : frame + 1], low)
         return
     ordered = WORKSPACE.array("ordered", (last - first, PART), row.dtype)
     place = 0
-    for member in range(kinds):
-        count = int(np.count_nonzero(wanted == member))
-        if not count:
-            frames.skip()
-            continue
+    for member in np.unique(wanted).tolist():
         # The parts wanted of a frame follow each other in it; only the row's last may be short.
+        count = int(np.count_nonzero(wanted == member))
         begin = int(np.count_nonzero(classes[:first] == member)) * PART
-        size = min(frames.sizes[frames.index] - begin, count * PART)
+        index = frame + member
+        size = min(frames.sizes[index] - begin, count * PART)
         piece = ordered[place : place + count].reshape(1, -1)[:, :size]
-        frames.next(piece, frames.offsets[frames.index : frames.index + 1], begin)
+        frames.read(index, piece, frames.offsets[index : index + 1], begin)
         place += count
     order = np.argsort(wanted, kind="stable")
     whole = len(row) // PART
@@ -589,8 +667,16 @@ def _decode_by_class(
         row[whole * PART :] = ordered[~inside][0, : len(row) - whole * PART]
 
 
-class FrameReader:
-    """Decodes the frames of a chunk one after the other."""
+class Frames:
+    """The frames of a chunk: where they are in its body, and what they say.
+
+    Attributes
+    ----------
+    sizes : list of int
+        Symbols of each.
+    offsets : array
+        Of each frame with parts, else of each channel.
+    """
 
     def __init__(
         self,
@@ -602,60 +688,54 @@ class FrameReader:
         dtype: np.dtype,
     ) -> None:
         count = len(sizes)
-        self.sizes = sizes
+        self.sizes, self.dtype = sizes, dtype
         self.unsigned = np.dtype(f"u{dtype.itemsize}")
-        shifts = take.take(count, "u1")
+        self.shifts: list[int] = take.take(count, "u1").tolist()
         self.offsets = take.take(count if by_class else channels, f"i{dtype.itemsize}")
-        self.lengths = take.take(count, "u4").tolist()
-        exceptions = take.take(count, "u4")
-        total = int(exceptions.sum(dtype=np.int64))
-        self.exceptions = exceptions.tolist()
+        self.starts = _running_sum(take.take(count, "u4").tolist())
+        self.exceptions = _running_sum(take.take(count, "u4").tolist())
+        total = self.exceptions[-1]
         self.gaps = take.take(total, "u4").astype(np.int64)
         self.highs = take.take(total, "u4").astype(self.unsigned)
         if take.start != len(take.data):
             raise FormatError("the chunk's parameters end too late")
-        self.shifts: list[int] = shifts.tolist()
         if max(self.shifts, default=0) > 8 * dtype.itemsize - 8:
             raise FormatError("a frame's scale is out of range")
-        self.coder = WORKSPACE.decoder
+        packed = map(entropy.packed_size, sizes, self.shifts)
+        self.low_starts = _running_sum(packed, self.starts[-1])
         self.data = memoryview(body)
-        self.index = self.position = self.exception = 0
-        self.low_position = sum(self.lengths)
+        if self.low_starts[-1] != len(self.data):
+            raise FormatError("the chunk's body has bytes too many or too few")
+        self.ahead: dict[int, Any] = {}
 
-    def skip(self) -> None:
-        """Pass over the next frame."""
-        index = self.index
-        self.position += self.lengths[index]
-        if self.shifts[index]:
-            self.low_position += entropy.packed_size(self.sizes[index], self.shifts[index])
-        self.exception += self.exceptions[index]
-        self.index = index + 1
+    def inflate(self, chosen: range) -> None:
+        """Inflate some frames ahead of `read`, in one call that leaves other threads at work."""
+        pieces = [self.data[self.starts[i] : self.starts[i + 1]] for i in chosen]
+        contents = entropy.inflate_all(pieces, [self.sizes[i] for i in chosen], WORKSPACE.decoder)
+        self.ahead.update(zip(chosen, contents, strict=True))
 
-    def next(self, out: Ints, offsets: Ints, begin: int = 0) -> None:
-        """Decode the next frame into `out`, contiguous rows with one offset each.
+    def read(self, index: int, out: Ints, offsets: Ints, begin: int = 0) -> None:
+        """Decode a frame into `out`, contiguous rows with one offset each.
 
         Of a frame that holds more, `out` gets what starts at symbol `begin`, a multiple of 8.
         """
-        index = self.index
-        size, shift, stop = self.sizes[index], self.shifts[index], self.lengths[index]
-        stop += self.position
-        symbols = entropy.inflate(self.data[self.position : stop], size, self.coder)
+        size, shift = self.sizes[index], self.shifts[index]
+        symbols = self.ahead.get(index)
+        if symbols is None:
+            frame = self.data[self.starts[index] : self.starts[index + 1]]
+            symbols = entropy.inflate(frame, size, WORKSPACE.decoder)
         wide = out.reshape(-1).view(self.unsigned)
         wide[:] = np.frombuffer(symbols, np.uint8, len(wide), begin)
         if shift:
             np.left_shift(wide, self.unsigned.type(shift), out=wide)
-            low_stop = self.low_position + entropy.packed_size(size, shift)
-            if low_stop > len(self.data):
-                raise FormatError("the chunk's low bits end too early")
-            packed = np.frombuffer(self.data[self.low_position : low_stop], np.uint8)
-            entropy.unpack_low(packed, shift, wide, size, begin)
-        count = self.exceptions[index]
-        if count:
-            chosen = slice(self.exception, self.exception + count)
-            where = np.cumsum(self.gaps[chosen])
+            low = self.data[self.low_starts[index] : self.low_starts[index + 1]]
+            entropy.unpack_low(np.frombuffer(low, np.uint8), shift, wide, size, begin)
+        exceptions = slice(*self.exceptions[index : index + 2])
+        if exceptions.start < exceptions.stop:
+            where = np.cumsum(self.gaps[exceptions])
             if where[-1] >= size:
                 raise FormatError("an exception lies outside its frame")
-            highs = self.highs[chosen]
+            highs = self.highs[exceptions]
             if len(wide) < size:
                 inside = (where >= begin) & (where < begin + len(wide))
                 where, highs = where[inside] - begin, highs[inside]
@@ -665,9 +745,8 @@ class FrameReader:
             np.subtract(out, offsets[0], out=out)
         else:
             np.subtract(out, offsets[:, None], out=out)
-        self.skip()
 
-    def finish(self) -> None:
-        """Check that every byte of the body was used."""
-        if self.low_position != len(self.data):
-            raise FormatError("the chunk's body has bytes that belong to nothing")
+
+def _running_sum(counts: Iterable[int], start: int = 0) -> list[int]:
+    """Return where each of the pieces starts that have these sizes, and where the last ends."""
+    return list(accumulate(counts, initial=start))

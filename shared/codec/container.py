@@ -9,6 +9,8 @@ import json
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -266,7 +268,7 @@ class Header:
     chunk_length: int
 
 
-def unpack_header(data: bytes, name: str) -> Header:
+def unpack_header(data: bytes | memoryview, name: str) -> Header:
     """Read the start of a file.
 
     Raises
@@ -384,16 +386,67 @@ def unpack_chunk_header(data: bytes | memoryview, name: str) -> ChunkHeader:
     return header
 
 
+def own_crc(data: memoryview) -> int:
+    """Return the checksum of a chunk as its header should have it."""
+    blank = bytes(data[:CRC_OFFSET]) + bytes(4) + bytes(data[CRC_OFFSET + 4 : CHUNK_HEADER.size])
+    return crc32(data[CHUNK_HEADER.size :], crc32(blank))
+
+
+@dataclass(frozen=True)
+class OpenedChunk:
+    """A chunk whose stored bytes are checked, and whose samples are still to be restored."""
+
+    name: str
+    header: ChunkHeader
+    unpacked: chunk.Unpacked
+    whole: bool
+
+    def inflate(self, share: int, shares: int) -> None:
+        """Inflate a share of it ahead, in any thread."""
+        with self._named():
+            self.unpacked.inflate(share, shares)
+
+    def restore(self, scratch: bool = False, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the samples; of a whole chunk they are held against their checksum.
+
+        Parameters
+        ----------
+        scratch : bool
+            Whether the array returned may be overwritten by the next call in this thread.
+        out : array, optional
+            Receives the samples, and is returned.
+
+        Returns
+        -------
+        array, shape (samples, channels)
+
+        Raises
+        ------
+        CorruptionError
+        """
+        with self._named():
+            samples = self.unpacked.restore(scratch, out)
+        if self.whole and crc32(raw_bytes(samples)) != self.header.raw_crc:
+            problem = "the samples decoded fail their checksum"
+            raise CorruptionError(f"{self.name}: {problem}", (self.header.number,))
+        return samples
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except FormatError as error:
+            raise CorruptionError(f"{self.name}: {error}", (self.header.number,)) from error
+
+
 def open_chunk(
     data: bytes | memoryview,
     index: Index,
     number: int,
     name: str,
-    scratch: bool = False,
     window: tuple[int, int] | None = None,
-    out: NDArray[Any] | None = None,
-) -> NDArray[Any]:
-    """Check and decode one chunk, or a window of it.
+) -> OpenedChunk:
+    """Check a chunk as stored, and read what its samples are to be restored by.
 
     Parameters
     ----------
@@ -405,17 +458,13 @@ def open_chunk(
         Which chunk of it this should be.
     name : str
         What to call the recording in messages.
-    scratch : bool
-        Whether the array returned may be overwritten by the next call in this thread.
     window : (int, int), optional
         The first sample wanted, counted within the chunk, and the end. Only what these need is
         decoded; the stored bytes are checked in full, the checksum of all samples cannot be.
-    out : array, optional
-        Receives the samples, and is returned.
 
     Returns
     -------
-    array, shape (samples, channels)
+    OpenedChunk
 
     Raises
     ------
@@ -427,8 +476,11 @@ def open_chunk(
     header = unpack_chunk_header(data, name)
     if header.size != len(data):
         raise CorruptionError(f"{name} has {len(data)} bytes, not {header.size}", (number,))
-    blank = bytes(data[:CRC_OFFSET]) + bytes(4) + data[CRC_OFFSET + 4 : CHUNK_HEADER.size]
-    if crc32(data[CHUNK_HEADER.size :], crc32(blank)) != header.crc:
+    # One pass: bytes that are those of the index need not be held against their header, too.
+    if index.crcs and crc32(data) != index.crcs[number]:
+        problem = "bytes were changed, or the sidecar belongs to another recording"
+        raise CorruptionError(f"{name}: {problem}", (number,))
+    if not index.crcs and own_crc(data) != header.crc:
         raise CorruptionError(f"{name}: bytes were changed after they were written", (number,))
     first, last = index.bounds[number], index.bounds[number + 1]
     placed = (
@@ -447,7 +499,7 @@ def open_chunk(
         )
     middle = CHUNK_HEADER.size + header.meta
     try:
-        samples = chunk.decode(
+        unpacked = chunk.unpack(
             header.mode,
             data[CHUNK_HEADER.size : middle],
             header.meta_size,
@@ -455,15 +507,11 @@ def open_chunk(
             header.length,
             header.channels,
             header.dtype,
-            scratch,
             window,
-            out,
         )
     except FormatError as error:
         raise CorruptionError(f"{name}: {error}", (number,)) from error
-    if window is None and crc32(raw_bytes(samples)) != header.raw_crc:
-        raise CorruptionError(f"{name}: the samples decoded fail their checksum", (number,))
-    return samples
+    return OpenedChunk(name, header, unpacked, whole=window is None)
 
 
 # ---- footer -----------------------------------------------------------------------------------
@@ -489,7 +537,7 @@ class Trailer:
     crc: int
 
 
-def unpack_trailer(data: bytes, file_size: int, name: str) -> Trailer:
+def unpack_trailer(data: bytes | memoryview, file_size: int, name: str) -> Trailer:
     """Read the end of a file: the proof that it is complete."""
     if len(data) < TRAILER.size or data[-TRAILER.size :][:8] != TRAILER_MAGIC:
         raise TruncationError(f"{name} has no footer: it was cut short, or never finished")
@@ -502,7 +550,9 @@ def unpack_trailer(data: bytes, file_size: int, name: str) -> Trailer:
     return Trailer(offset, packed, size, crc)
 
 
-def unpack_index(data: bytes, trailer: Trailer, name: str, sidecar: bytes | None = None) -> Index:
+def unpack_index(
+    data: bytes | memoryview, trailer: Trailer, name: str, sidecar: bytes | None = None
+) -> Index:
     """Read the index in the footer, and hold the sidecar against it where it is given."""
     if len(data) != trailer.packed or crc32(data) != trailer.crc:
         raise CorruptionError(f"{name}: the index in the footer was changed")
@@ -536,7 +586,7 @@ class Readable(Protocol):
         """Return the number of bytes."""
         ...
 
-    def read(self, start: int, stop: int) -> bytes:
+    def read(self, start: int, stop: int) -> bytes | memoryview:
         """Return the bytes from `start` to `stop`, fewer only at the end."""
         ...
 
@@ -620,13 +670,12 @@ def rebuild_index(source: Readable) -> tuple[Index, list[str]]:
     return index, problems
 
 
-def _check_alone(data: bytes, header: ChunkHeader, index: Index, name: str) -> int:
+def _check_alone(data: bytes | memoryview, header: ChunkHeader, index: Index, name: str) -> int:
     """Check a chunk without an index, and return its checksum as the index would have it."""
     name = f"{name}: chunk {header.number}"
     if len(data) < header.size:
         raise TruncationError(f"{name} is cut short", (header.number,))
-    blank = data[:CRC_OFFSET] + bytes(4) + data[CRC_OFFSET + 4 : CHUNK_HEADER.size]
-    if crc32(memoryview(data)[CHUNK_HEADER.size :], crc32(blank)) != header.crc:
+    if own_crc(memoryview(data)) != header.crc:
         raise CorruptionError(f"{name}: bytes were changed after they were written")
     if header.channels != index.n_channels or header.dtype != index.dtype:
         raise CorruptionError(f"{name} is one of another recording")
@@ -637,7 +686,7 @@ def _find_magic(source: Readable, start: int, total: int) -> int | None:
     """Return where the next chunk may start."""
     step = 1 << 20
     while start < total:
-        block = source.read(start, min(start + step + len(CHUNK_MAGIC), total))
+        block = bytes(source.read(start, min(start + step + len(CHUNK_MAGIC), total)))
         where = block.find(CHUNK_MAGIC)
         if where >= 0:
             return start + where

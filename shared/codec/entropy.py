@@ -5,6 +5,7 @@ that zstandard codes. The parameters chosen here make of zstandard a fast Huffma
 finds long repeats (a synchronisation line, a dead channel). FORMAT.md, section "Symbols".
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,15 +41,48 @@ def inflate(frame: bytes | memoryview, size: int, coder: zstandard.ZstdDecompres
         If the frame is not one, or holds another number of bytes; nothing larger than `size` is
         ever allocated.
     """
+    check_size(frame, size)
     try:
-        if zstandard.frame_content_size(frame) != size:
-            raise FormatError(f"a frame does not declare the {size} bytes expected")
         content = coder.decompress(frame, max_output_size=size)
     except zstandard.ZstdError as error:
         raise FormatError(f"a frame does not decode: {error}") from error
     if len(content) != size:
         raise FormatError(f"a frame holds {len(content)} bytes, not {size}")
     return content
+
+
+def inflate_all(
+    frames: Sequence[bytes | memoryview], sizes: list[int], coder: zstandard.ZstdDecompressor
+) -> Sequence[Any]:
+    """Decode frames as `inflate` does, in one call during which other threads go on.
+
+    Raises
+    ------
+    FormatError
+        As by `inflate`.
+    """
+    for frame, size in zip(frames, sizes, strict=True):
+        check_size(frame, size)
+    if not frames:
+        return ()
+    try:
+        declared = np.array(sizes, np.uint64).tobytes()
+        contents = coder.multi_decompress_to_buffer(
+            list(frames), decompressed_sizes=declared, threads=1
+        )
+    except zstandard.ZstdError as error:
+        raise FormatError(f"a frame does not decode: {error}") from error
+    return [contents[number] for number in range(len(sizes))]
+
+
+def check_size(frame: bytes | memoryview, size: int) -> None:
+    """Refuse a frame that declares another size, before anything is allocated."""
+    try:
+        if zstandard.frame_content_size(frame) == size:
+            return
+    except zstandard.ZstdError as error:
+        raise FormatError(f"a frame does not decode: {error}") from error
+    raise FormatError(f"a frame does not declare the {size} bytes expected")
 
 
 def packed_size(count: int, bits: int) -> int:

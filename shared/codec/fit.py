@@ -17,8 +17,8 @@ from shared.codec.predict import (
     Ints,
     SpaceModel,
     TimeModel,
+    neighbour_sums,
     predict_row,
-    space_terms,
     time_residual,
 )
 
@@ -132,9 +132,9 @@ def fit(samples: NDArray[Any], level: Level) -> Model:
     time_residual(rows, time)
     space = fit_space(rows, level.terms, level.lags)
     left = np.empty_like(rows)
-    scratch = np.empty((2, rows.shape[1]), rows.dtype)
-    for channel, terms in enumerate(space_terms(space, rows.dtype)):
-        predict_row(rows, channel, terms, space.shift, scratch, left[channel])
+    predicted = neighbour_sums(rows, space)
+    for channel, row in enumerate(rows):
+        predict_row(row, predicted(channel), left[channel])
     shifts, offsets = _choose_scales(left, length)
     return Model(table is not None, base, baseline, time, space, shifts, offsets)
 

@@ -10,7 +10,9 @@ samples finds that, too: `verify` compares it.
 
 import hashlib
 import json
+import math
 import zlib
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ def _decompressor() -> Any:
     return (isal_zlib or zlib).decompressobj()
 
 
-def inflate(data: bytes, size: int, name: str, number: int) -> bytes:
+def inflate(data: bytes | memoryview, size: int, name: str, number: int) -> bytes:
     """Decode a zlib stream that must hold exactly `size` bytes, and never allocate more."""
     try:
         stream = _decompressor()
@@ -66,20 +68,43 @@ class MtscompReader(Reader):
         super().__init__(source, index, **options)
         self.header = header
 
-    def _decode(
-        self,
-        number: int,
-        scratch: bool = False,
-        window: tuple[int, int] | None = None,
-        out: Samples | None = None,
-    ) -> Samples:
-        data = self.stored(number)
-        self._order_ahead(number)
+    def _open_chunk(
+        self, data: bytes | memoryview, number: int, window: tuple[int, int] | None
+    ) -> "DeflatedChunk":
         length = self.index.bounds[number + 1] - self.index.bounds[number]
-        size = length * self.shape[1] * self.dtype.itemsize
-        content = inflate(data, size, self.source.name, number)
-        samples = restore(content, length, self.shape[1], self.dtype, self.header)
-        samples = samples[slice(*window)] if window else samples
+        shape = (length, self.shape[1])
+        return DeflatedChunk(
+            data, shape, self.dtype, self.header, self.source.name, number, window
+        )
+
+
+@dataclass
+class DeflatedChunk:
+    """A chunk of a `.cbin` file, to be inflated and restored."""
+
+    data: bytes | memoryview
+    shape: tuple[int, int]
+    dtype: np.dtype
+    header: dict[str, Any]
+    name: str
+    number: int
+    window: tuple[int, int] | None
+    content: bytes | None = None
+
+    def inflate(self, share: int, shares: int) -> None:
+        """Inflate the chunk: it is one stream, which makes one share."""
+        if share == 0:
+            self.content = self._inflated()
+
+    def _inflated(self) -> bytes:
+        size = math.prod(self.shape) * self.dtype.itemsize
+        return inflate(self.data, size, self.name, self.number)
+
+    def restore(self, scratch: bool = False, out: Samples | None = None) -> Samples:
+        """Return the samples of the window."""
+        content = self._inflated() if self.content is None else self.content
+        samples = restore(content, *self.shape, self.dtype, self.header)
+        samples = samples[slice(*self.window)] if self.window else samples
         if out is None:
             return samples
         out[:] = samples

@@ -58,7 +58,7 @@ class FornixCodec(Codec):
         header = container.unpack_chunk_header(data, "the buffer")
         index = Index(header.channels, 1.0, header.dtype, [0, header.length])
         index.raw_crcs = [header.raw_crc]
-        samples = container.open_chunk(data, index, 0, "the buffer")
+        samples = container.open_chunk(data, index, 0, "the buffer").restore()
         return samples if out is None else ndarray_copy(samples, out)
 
 

@@ -8,6 +8,7 @@ Arrays of samples are channel-major here: `(channels, samples)`.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.codec.workspace import WORKSPACE
+
 Ints = NDArray[Any]
 #: Of each channel, how far back, at which lag and by what weight it looks at others.
-Terms = list[list[tuple[int, int, np.signedinteger]]]
 
 #: From here on a recording has many channels: enough to decode in parallel across them.
 MANY_CHANNELS = 32
@@ -278,7 +280,7 @@ def _recur(lanes: Ints, first: int, shift_bits: int, taps: Ints) -> None:
     if width == 0:
         return
     multiply, add, right_shift = np.multiply, np.add, np.right_shift
-    shift, total = lanes.dtype.type(shift_bits), np.empty_like(lanes[0])
+    shift, total = np.array(shift_bits, lanes.dtype), np.empty_like(lanes[0])
     if width == 1:
         tap = taps[0].astype(lanes.dtype)
         for before, now in pairwise(lanes[first - 1 :]):
@@ -307,7 +309,7 @@ def _recur_wide(lanes: Ints, model: TimeModel) -> None:
     weights = np.empty((width + 1, *lanes.shape[1:]), lanes.dtype)
     weights[:width] = model.taps.T[::-1, :, None]
     weights[width] = 1 << model.shift
-    shift = lanes.dtype.type(model.shift)
+    shift = np.array(model.shift, lanes.dtype)
     multiply, right_shift, reduce = np.multiply, np.right_shift, np.add.reduce
     products = np.empty_like(weights)
     total = np.empty(lanes.shape[1:], lanes.dtype)
@@ -326,23 +328,6 @@ def _recur_wide(lanes: Ints, model: TimeModel) -> None:
 # ---- channels ---------------------------------------------------------------------------------
 
 
-def space_terms(model: SpaceModel, dtype: np.dtype) -> Terms:
-    """List the (distance, lag, weight) of each channel."""
-    ends = np.cumsum(model.counts, dtype=np.int64)
-    all_terms = list(
-        zip(
-            model.distances.tolist(),
-            model.lags.tolist(),
-            list(model.weights.astype(dtype)),
-            strict=True,
-        )
-    )
-    return [
-        all_terms[end - count : end]
-        for end, count in zip(ends, model.counts.tolist(), strict=True)
-    ]
-
-
 def lag_reach(model: SpaceModel) -> int:
     """Return how many samples away a sample can depend on others, at most.
 
@@ -352,44 +337,50 @@ def lag_reach(model: SpaceModel) -> int:
     return len(np.unique(channels[model.lags != 0]))
 
 
-def sum_terms(
-    residual: Ints,
-    channel: int,
-    terms: list[tuple[int, int, np.signedinteger]],
-    shift: int,
-    scratch: Ints,
-) -> Ints:
-    """Return the prediction of a channel's residual from earlier channels, in `scratch`."""
-    total, product = scratch
-    fresh = True
-    for distance, lag, weight in terms:
-        row = residual[channel - distance]
-        if lag == 0:
-            np.multiply(row, weight, out=total if fresh else product)
-            if not fresh:
-                np.add(total, product, out=total)
-        else:
-            if fresh:
-                total[:] = 0
-            here, there = (slice(None, -1), slice(1, None))[::lag]
-            np.multiply(row[there], weight, out=product[here])
-            np.add(total[here], product[here], out=total[here])
-        fresh = False
-    np.right_shift(total, total.dtype.type(shift), out=total)
-    return total
+def neighbour_sums(residual: Ints, model: SpaceModel) -> Callable[[int], Ints | None]:
+    """Return what predicts the residual of a channel from the rows before it in `residual`.
+
+    Its result holds until it is called again; for a channel without neighbours it is None. All
+    views are made once, for the calls are thousands, of microseconds each.
+    """
+    total, product = WORKSPACE.array("scratch", (2, residual.shape[1]), residual.dtype)
+    rows, behind, ahead = list(residual), list(residual[:, :-1]), list(residual[:, 1:])
+    early, early_product, late, late_product = total[:-1], product[:-1], total[1:], product[1:]
+    ends = np.cumsum(model.counts, dtype=np.int64).tolist()
+    counts, lags = model.counts.tolist(), model.lags.tolist()
+    distances = model.distances.tolist()
+    # An array without axes is an operand that needs no conversion.
+    weights = [np.array(weight) for weight in model.weights.astype(residual.dtype)]
+    shift = np.array(model.shift, residual.dtype)
+    multiply, add, right_shift = np.multiply, np.add, np.right_shift
+
+    def predict(channel: int) -> Ints | None:
+        fresh = True
+        for term in range(ends[channel] - counts[channel], ends[channel]):
+            neighbour, lag, weight = channel - distances[term], lags[term], weights[term]
+            if lag == 0 and fresh:
+                multiply(rows[neighbour], weight, total)
+            elif lag == 0:
+                multiply(rows[neighbour], weight, product)
+                add(total, product, total)
+            else:
+                if fresh:
+                    total.fill(0)
+                if lag > 0:
+                    multiply(ahead[neighbour], weight, early_product)
+                    add(early, early_product, early)
+                else:
+                    multiply(behind[neighbour], weight, late_product)
+                    add(late, late_product, late)
+            fresh = False
+        return None if fresh else right_shift(total, shift, total)
+
+    return predict
 
 
-def predict_row(
-    residual: Ints,
-    channel: int,
-    terms: list[tuple[int, int, np.signedinteger]],
-    shift: int,
-    scratch: Ints,
-    out: Ints,
-) -> None:
-    """Write to `out` what is left of a channel's residual after prediction from its neighbours."""
-    if terms:
-        total = sum_terms(residual, channel, terms, shift, scratch)
-        np.subtract(residual[channel], total, out=out)
+def predict_row(row: Ints, total: Ints | None, out: Ints) -> None:
+    """Write to `out` what is left of a row after prediction by the sum over its neighbours."""
+    if total is None:
+        out[:] = row
     else:
-        out[:] = residual[channel]
+        np.subtract(row, total, out=out)

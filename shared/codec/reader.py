@@ -3,8 +3,8 @@
 import hashlib
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.codec import container
+from shared.codec.chunk import Unpacked
 from shared.codec.container import Index
 from shared.codec.errors import CodecError, CorruptionError, TruncationError
 from shared.codec.parallel import run_jobs
@@ -25,8 +26,14 @@ from shared.codec.writer import Progress, replacing, sidecar_path
 CACHE_BYTES = 96 << 20
 #: A chunk of which more than this is wanted is decoded whole.
 MOST_OF_IT = 0.8
+#: Chunks stored in fewer bytes than this are inflated sooner than other threads are awake.
+WORTH_THREADS = 1 << 19
 #: Numbers of chunks remembered that were decoded in part.
 MEMORY = 256
+
+
+#: Returns the samples of a chunk: as `chunk.Unpacked.restore`.
+Restore = Callable[..., Samples]
 
 
 class LocalFile:
@@ -46,23 +53,26 @@ class LocalFile:
         """Return the number of bytes."""
         return os.fstat(self._handle).st_size
 
-    def read(self, start: int, stop: int) -> bytes:
+    def read(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`, fewer only at the end."""
-        pieces = []
-        while start < stop:
-            piece = self._read_at(start, stop - start)
-            if not piece:
+        # An array of numpy comes in large pages, where there are any: no fault per 4 kB.
+        buffer = memoryview(np.empty(max(0, stop - start), np.uint8))  # type: ignore[arg-type]
+        done = 0
+        while done < len(buffer):
+            count = self._read_into(buffer[done:], start + done)
+            if not count:
                 break
-            pieces.append(piece)
-            start += len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            done += count
+        return buffer[:done]
 
-    def _read_at(self, start: int, count: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._handle, count, start)
+    def _read_into(self, buffer: memoryview, start: int) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self._handle, [buffer], start)
         with self._lock:  # pragma: no cover - Windows
             os.lseek(self._handle, start, os.SEEK_SET)
-            return os.read(self._handle, count)
+            piece = os.read(self._handle, len(buffer))
+            buffer[: len(piece)] = piece
+            return len(piece)
 
     def close(self) -> None:
         """Close the file."""
@@ -104,7 +114,7 @@ class Reader:
         self._cache_bytes = cache_bytes
         self._cache: OrderedDict[int, Samples] = OrderedDict()
         self._parted: OrderedDict[int, None] = OrderedDict()
-        self._coming: dict[int, Future[bytes]] = {}
+        self._coming: dict[int, Future[bytes | memoryview]] = {}
         self._lock = threading.RLock()
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._last = -1
@@ -194,27 +204,28 @@ class Reader:
         if out is None and last == first + 1 and (start, stop) == (bounds[first], bounds[last]):
             with self._lock:
                 held = self._cache.get(first)
-            return self._decode(first) if held is None else held.copy()
+            return self.decode(first) if held is None else held.copy()
         if out is None:
             out = np.empty((stop - start, self.shape[1]), self.dtype)
 
-        def place(number: int) -> None:
+        # While the samples of one chunk are restored, other threads inflate the next.
+        begun: deque[Callable[[], None]] = deque()
+        for number in range(first, last):
             low, high = bounds[number], bounds[number + 1]
             a, b = max(start, low), min(stop, high)
-            self._place(number, a - low, b - low, out[a - start : b - start])
-
-        # Pieces of two chunks are decoded sooner than threads are warm.
-        if self._threads == 1 or last - first < 3:
-            for number in range(first, last):
-                place(number)
-        else:
-            others = self._workers("decode").map(place, range(first + 1, last))
-            place(first)
-            list(others)
+            begun.append(
+                self._begin_to_place(number, a - low, b - low, out[a - start : b - start])
+            )
+            if len(begun) == 2:
+                begun.popleft()()
+        while begun:
+            begun.popleft()()
         return out
 
-    def _place(self, number: int, start: int, stop: int, out: Samples) -> None:
-        """Write samples of one chunk to `out`.
+    def _begin_to_place(
+        self, number: int, start: int, stop: int, out: Samples
+    ) -> Callable[[], None]:
+        """Begin to read samples of one chunk, and return what finishes writing them to `out`.
 
         Who reads a whole chunk seldom wants it twice. Who reads a part may come back for more:
         the first time only that part is decoded, the second time the chunk, which is then kept.
@@ -229,10 +240,13 @@ class Reader:
                 if len(self._parted) > MEMORY:
                     self._parted.popitem(last=False)
         if held or (not whole and (again or stop - start > MOST_OF_IT * length)):
-            out[:] = self.chunk(number)[start:stop]
-        else:
-            window = None if whole else (start, stop)
-            self._decode(number, scratch=True, window=window, out=out)
+
+            def finish() -> None:
+                out[:] = self.chunk(number)[start:stop]
+
+            return finish
+        restore = self._begin(number, None if whole else (start, stop))
+        return lambda: (restore(True, out), None)[1]
 
     def _chunks_of(self, start: int, stop: int) -> tuple[int, int]:
         """Return the chunks that hold samples `start` to `stop`."""
@@ -279,7 +293,7 @@ class Reader:
             if held is not None:
                 self._cache.move_to_end(number)
                 return held
-        samples = self._decode(number)
+        samples = self.decode(number)
         self._keep(number, samples)
         return samples
 
@@ -291,7 +305,7 @@ class Reader:
             while held > self._cache_bytes and len(self._cache) > 1:
                 held -= self._cache.popitem(last=False)[1].nbytes
 
-    def stored(self, number: int) -> bytes:
+    def stored(self, number: int) -> bytes | memoryview:
         """Return the bytes of one chunk as they are stored."""
         with self._lock:
             coming = self._coming.pop(number, None)
@@ -307,20 +321,35 @@ class Reader:
         found = self.index.facts.get("sha1_uncompressed")
         return found if isinstance(found, str) else None
 
-    def _decode(
-        self,
-        number: int,
-        scratch: bool = False,
-        window: tuple[int, int] | None = None,
-        out: Samples | None = None,
-    ) -> Samples:
+    def decode(self, number: int, scratch: bool = False) -> Samples:
+        """Decode a whole chunk; with `scratch`, it holds until the thread's next call."""
+        return self._begin(number)(scratch)
+
+    def _begin(self, number: int, window: tuple[int, int] | None = None) -> Restore:
+        """Read and check a chunk, begin to inflate it, and return what restores its samples."""
         data = self.stored(number)
         self._order_ahead(number)
-        name = self.source.name
-        if container.crc32(data) != self.index.crcs[number]:
-            problem = "bytes were changed, or the sidecar belongs to another recording"
-            raise CorruptionError(f"{name}: chunk {number}: {problem}", (number,))
-        return container.open_chunk(data, self.index, number, name, scratch, window, out)
+        opened = self._open_chunk(data, number, window)
+        if self._threads == 1 or len(data) < WORTH_THREADS:
+            return opened.restore
+        pool, shares = self._workers("inflate"), self._threads
+        inflating = [pool.submit(opened.inflate, share, shares) for share in range(shares)]
+
+        def restore(scratch: bool = False, out: Samples | None = None) -> Samples:
+            for share, future in enumerate(inflating):
+                if future.cancel():  # not begun yet
+                    opened.inflate(share, shares)
+            for future in inflating:
+                if not future.cancelled():
+                    future.result()
+            return opened.restore(scratch, out)
+
+        return restore
+
+    def _open_chunk(
+        self, data: bytes | memoryview, number: int, window: tuple[int, int] | None
+    ) -> Unpacked:
+        return container.open_chunk(data, self.index, number, self.source.name, window)
 
     def _order_ahead(self, number: int) -> None:
         """Fetch what a reader going forward will want next, while this chunk is decoded."""
@@ -343,10 +372,10 @@ class Reader:
         return self.index.n_chunks
 
     def _workers(self, kind: str) -> ThreadPoolExecutor:
-        """Return the threads that decode, or those that fetch and are waited for."""
+        """Return the threads that inflate, or those that fetch."""
         with self._lock:
             if kind not in self._pools:
-                count = self._threads if kind == "decode" else self._read_ahead
+                count = self._threads - 1 if kind == "inflate" else self._read_ahead
                 self._pools[kind] = ThreadPoolExecutor(count, f"fornix-codec-{kind}")
             return self._pools[kind]
 
@@ -431,7 +460,7 @@ def open(
     sidecar : path or str, optional
         The index (`.eh` or `.ch`), where it is not beside the file under its name.
     threads : int, optional
-        Decode this many chunks at once when several are read: by default up to four.
+        To inflate chunks by, of which one reads and restores them, too: by default up to four.
     read_ahead : int, optional
         Chunks fetched ahead when reading forward: by default 1 for addresses, 0 for files.
     cache_bytes : int
@@ -528,7 +557,7 @@ class Decoding:
 
     def __call__(self, number: int) -> int:
         """Write one chunk; return its number of samples."""
-        samples = self.reader._decode(number, scratch=True)
+        samples = self.reader.decode(number, scratch=True)
         data = container.raw_bytes(samples)
         row = self.reader.shape[1] * self.reader.dtype.itemsize
         position = self.offset + self.reader.index.bounds[number] * row
@@ -643,7 +672,7 @@ def _salvage(source: Path, target: Path, progress: Progress | None) -> list[str]
         for number in range(reader.n_chunks):
             start, stop = reader.index.bounds[number : number + 2]
             try:
-                samples = reader._decode(number)
+                samples = reader.decode(number)
             except CorruptionError as error:
                 problems.append(f"{error}: samples {start} to {stop} are zeros")
                 samples = np.zeros((stop - start, reader.shape[1]), reader.dtype)
@@ -694,7 +723,7 @@ def verify(
         for number in range(reader.n_chunks):
             start, stop = reader.index.bounds[number : number + 2]
             try:
-                samples = reader._decode(number)
+                samples = reader.decode(number)
                 if reader.sha1:
                     total.update(container.raw_bytes(samples))
                 if original is not None and not np.array_equal(

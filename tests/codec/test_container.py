@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 from shared import codec
-from shared.codec import container, writer
+from shared.codec import container, mtscomp, writer
+from shared.codec import reader as reader_module
+from shared.codec.reader import Restore
 from tests.codec.arrays import recording
 
 RATE = 1000
@@ -519,18 +521,13 @@ def test_a_reader_waits_for_no_one(path: Path) -> None:
     """Given a second across two chunks, then of each only its part is decoded, the first time."""
     with codec.open(path) as reader:
         decoded: list[tuple[int, tuple[int, int] | None]] = []
-        decode = reader._decode
+        begin = reader._begin
 
-        def counted(
-            number: int,
-            scratch: bool = False,
-            window: tuple[int, int] | None = None,
-            out: np.ndarray | None = None,
-        ) -> np.ndarray:
+        def counted(number: int, window: tuple[int, int] | None = None) -> Restore:
             decoded.append((number, window))
-            return decode(number, scratch, window, out)
+            return begin(number, window)
 
-        reader._decode = counted
+        reader._begin = counted
         reader[2000:3000]
         assert decoded == [(2, None)]
         reader[2500:3500]
@@ -539,3 +536,32 @@ def test_a_reader_waits_for_no_one(path: Path) -> None:
         assert decoded[3:] == [(2, None)]
         reader[2700:2800]
         assert len(decoded) == 4
+
+
+@pytest.mark.parametrize("suffix", [".ebin", ".cbin"])
+def test_threads_inflate_what_one_restores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """Given threads, samples are the same as without, and damage is named in the same words."""
+    samples = recording(5000, 40)
+    target = tmp_path / f"a{suffix}"
+    if suffix == ".ebin":
+        codec.compress(samples, target, sample_rate=1000, chunk_length=1000)
+    else:
+        mtscomp.compress(samples, target, sample_rate=1000)
+    monkeypatch.setattr(reader_module, "WORTH_THREADS", 0)
+    for threads in (2, 3):
+        with codec.open(target, threads=threads) as reader:
+            for start, stop in [(0, 5000), (1000, 2000), (1500, 2500), (10, 4990), (4999, 5000)]:
+                np.testing.assert_array_equal(reader[start:stop], samples[start:stop])
+    data = bytearray(target.read_bytes())
+    data[reader.index.offsets[2] + 3000] ^= 4
+    target.write_bytes(data)
+    messages = []
+    for threads in (1, 2):
+        with codec.open(target, threads=threads) as reader:
+            np.testing.assert_array_equal(reader[:2000], samples[:2000])
+            with pytest.raises(codec.CorruptionError, match="chunk 2") as caught:
+                reader[1500:2500]
+            messages.append(str(caught.value))
+    assert messages[0] == messages[1]
