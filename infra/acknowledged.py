@@ -7,6 +7,7 @@ from constructs import Construct
 
 from infra.settings import RUNTIME
 from infra.stack import FornixStack
+from shared.records.imports import PREFIX as IMPORTS
 
 NO_WAF = (
     "No web firewall by default (5 USD a month and more): the stage throttles, every route checks "
@@ -87,13 +88,13 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
         f"log-group:/aws/lambda/{stack.functions.settings.name}-{name}:*"
     )
     prefixes = {
-        "api": ("incoming", "notes", "data", "manifests", "snapshots", "cache"),
-        "ingest": ("incoming", "data", "quarantine", "manifests"),
+        "api": ("incoming/", "notes/", "data/", "manifests/", IMPORTS, "snapshots/", "cache/"),
+        "ingest": ("incoming/", "data/", "quarantine/", "manifests/"),
         "dispatch": (),
-        "analysis": ("data", "manifests", "snapshots", "cache"),
+        "analysis": ("data/", "manifests/", "snapshots/", "cache/"),
     }[name]
     reasons = {"*": XRAY, log: OWN_LOG}
-    reasons |= {f"{data}/{prefix}/*": PREFIX for prefix in prefixes}
+    reasons |= {f"{data}/{prefix}*": PREFIX for prefix in prefixes}
     if name == "analysis":
         reasons[f"{site}/*"] = "The site bucket is this function's output as a whole."
     # Validations.acknowledge takes no identifier with '::' in it, the metadata behind it does.

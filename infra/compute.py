@@ -21,6 +21,7 @@ from infra.bundling import code, image
 from infra.queues import Queues
 from infra.settings import RUNTIME, Settings
 from infra.storage import Storage
+from shared.records.imports import PREFIX as IMPORTS
 
 API_HANDLER = "functions.api.app.handler"
 HANDLERS = {
@@ -124,7 +125,7 @@ class Functions(Construct):
     # -- what each function may do -------------------------------------------------------------
 
     def _grant_api(self) -> None:
-        """Sign uploads to and downloads from the data bucket; lend workers their lab's role."""
+        """Sign uploads and downloads, write imports' manifests, lend workers their lab's role."""
         role = self.roles["api"]
         self._table(role, *READ_ITEMS, *WRITE_ITEMS, READ_ALL)
         self._objects(
@@ -136,6 +137,7 @@ class Functions(Construct):
             "s3:ListMultipartUploadParts",
         )
         self._objects(role, ["data/", "manifests/", "snapshots/", "cache/"], "s3:GetObject")
+        self._objects(role, [IMPORTS], "s3:PutObject")
         self._list(role)
         self._send(role, self.queues.stages["ingest"].main, self.queues.stages["dispatch"].main)
         if self.settings.labs:

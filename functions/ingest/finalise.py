@@ -139,7 +139,7 @@ def _draw_up(upload: Upload, document: Mapping[str, Any], key: str) -> dict[str,
         refused = sorted([*refused, *clashes, *occupied], key=lambda entry: entry["path"])
     document = checks.manifest(upload, document, session, placed, present, refused)
     document["description"] = _description(placed)
-    return objects.write_once(key, document)
+    return uploads.write_once(key, document)
 
 
 def _description(placed: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -155,22 +154,3 @@ def delete(keys: Iterable[str]) -> None:
                 "Quiet": True,
             },
         )
-
-
-def write_once(key: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Store a JSON document unless there is one; return the one that is stored."""
-    s3 = aws.client("s3")
-    try:
-        s3.put_object(
-            Bucket=bucket(),
-            Key=key,
-            Body=json.dumps(document, indent=1).encode(),
-            ContentType="application/json",
-            IfNoneMatch="*",
-        )
-        return document
-    except ClientError as error:
-        # 412: it is there; 409: another is writing it at this moment.
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (409, 412):
-            raise
-    return json.loads(s3.get_object(Bucket=bucket(), Key=key)["Body"].read())

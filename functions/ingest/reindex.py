@@ -1,4 +1,4 @@
-"""Rebuild sessions and datasets of the table from the manifests in S3, which are the truth."""
+"""Rebuild the table from the manifests of uploads and imports in S3, which are the truth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from functions.ingest.finalise import register
-from shared.records import aws, queues, sessions, uploads
+from shared.records import aws, imports, queues, sessions, uploads
 from shared.records.errors import Exists, RecordError
 from shared.records.uploads import bucket
 
@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 50
 """Manifests of one message; the rest follow in the next."""
+
+MOST_RECORDS = 2_000
+"""Records after which the rest follow in the next message as well: imports have many in one."""
 
 
 def reindex(after: str = "") -> int:
@@ -28,21 +31,33 @@ def reindex(after: str = "") -> int:
         Bucket=bucket(), Prefix="manifests/", StartAfter=after, MaxKeys=AT_ONCE
     )
     keys = [item["Key"] for item in page.get("Contents", ())]
+    records, done = 0, 0
     for key in keys:
+        if records >= MOST_RECORDS:
+            break
+        done += 1
         try:
-            restore(uploads.read_json(key) or {}, key)
+            records += restore(uploads.read_json(key) or {}, key)
         except (RecordError, KeyError, ValueError):
             log.exception("manifest %s could not be restored", key)
-    if page.get("IsTruncated"):
-        queues.send(queues.url("ingest"), {"kind": "reindex", "after": keys[-1]})
-    return len(keys)
+    if page.get("IsTruncated") or done < len(keys):
+        queues.send(queues.url("ingest"), {"kind": "reindex", "after": keys[done - 1]})
+    return done
 
 
-def restore(manifest: dict[str, Any], key: str) -> None:
-    """Make one manifest's session, with its own id, and its datasets; again is no change."""
+def restore(manifest: dict[str, Any], key: str) -> int:
+    """Make what one manifest names, with the ids it has there; again is no change.
+
+    Returns
+    -------
+    int
+        How many records it names.
+    """
+    if "import" in manifest:
+        return imports.restore(manifest, key)
     target = manifest["session"]
     if not target["id"] or not manifest["datasets"]:
-        return
+        return 0
     metadata = {"users": [manifest["by"]], "type": "Experiment", **target["metadata"]}
     metadata.setdefault("start_time", f"{target['date']}T00:00:00")
     try:
@@ -58,3 +73,4 @@ def restore(manifest: dict[str, Any], key: str) -> None:
         if exists.key != target["id"]:
             raise
     register(manifest, key)
+    return 1 + len(manifest["datasets"])

@@ -113,10 +113,8 @@ def create(
             start_time=start,
             date=day,
             number=chosen,
-            created=now,
             version=first_version(),
-            auto_datetime=times.naive(now),
-            **values,
+            **{"created": now, "auto_datetime": times.naive(now), **values},
         )
         _index(item)
         prefix = Pointer(pk=f"EID#{eid.replace('-', '')[:12]}", sk="A", to=eid)

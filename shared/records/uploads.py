@@ -19,6 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from botocore.exceptions import ClientError
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.exceptions import DeleteError, PutError, UpdateError
 from pynamodb.expressions.update import Action
@@ -426,6 +427,25 @@ def read_json(key: str) -> dict[str, Any] | None:
         return json.loads(s3.get_object(Bucket=bucket(), Key=key)["Body"].read())
     except s3.exceptions.NoSuchKey:
         return None
+
+
+def write_once(key: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Store a JSON document unless there is one; return the one that is stored."""
+    s3 = aws.client("s3")
+    try:
+        s3.put_object(
+            Bucket=bucket(),
+            Key=key,
+            Body=json.dumps(document, indent=1).encode(),
+            ContentType="application/json",
+            IfNoneMatch="*",
+        )
+        return document
+    except ClientError as error:
+        # 412: it is there; 409: another is writing it at this moment.
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (409, 412):
+            raise
+    return json.loads(s3.get_object(Bucket=bucket(), Key=key)["Body"].read())
 
 
 def requested(document: Mapping[str, Any]) -> list[File]:

@@ -184,6 +184,30 @@ def test_datasets_are_listed_with_file_records(api: Api, eid: str) -> None:
     assert patched["id"] == file["id"]
 
 
+def test_file_records_are_found_by_their_ids_wherever_the_dataset_came_from(
+    api: Api, eid: str
+) -> None:
+    # Given a dataset with an id of Fornix's, one with an id of its own, and an aggregate
+    subject = api.ok("GET", "/subjects/FI_001")["id"]
+    api.ok(**register(api, "alf/spikes.times.npy"))
+    body = {"id": "5cb3a6b1-3bd5-4f8c-9c2a-0f0f0f0f0f0f", "session": eid, "name": "a.b.npy"}
+    body["file_records"] = [{"data_repository": "aws_fimbrialab", "exists": True}]
+    api.ok("POST", "/import", {"resource": "datasets", "rows": [body]}, user="admin")
+    more = {"content_type": "subject", "object_id": subject, "path": "Subjects/FI_001"}
+    api.ok(**register(api, "spikes.times.npy", **more))
+    listed = api.ok("GET", "/files")["results"]
+    assert len({row["dataset"] for row in listed}) == 3
+    # When each is asked for by the id that the lists show, and changed
+    for row in listed:
+        found = api.ok("GET", f"/files/{row['id']}")
+        assert found["dataset"] == row["dataset"]
+        api.ok("PATCH", f"/files/{row['id']}", {"json": {"mismatch_hash": True}})
+    # Then all are as they were told to be
+    assert {str(row["json"]) for row in api.ok("GET", "/files")["results"]} == {
+        "{'mismatch_hash': True}"
+    }
+
+
 def test_aggregates_belong_to_other_records(api: Api) -> None:
     subject = api.ok("GET", "/subjects/FI_001")["id"]
     more = {"content_type": "subject", "object_id": subject, "path": "Subjects/FI_001"}

@@ -213,7 +213,7 @@ STEPS = [
     ("functions.ingest.checks", "check"),
     ("shared.records.uploads", "find_or_create"),
     ("functions.ingest.objects", "copy"),
-    ("functions.ingest.objects", "write_once"),
+    ("shared.records.uploads", "write_once"),
     ("functions.ingest.finalise", "register"),
     ("shared.records.sessions", "register_datasets"),
     ("shared.records.uploads", "finish"),

@@ -39,6 +39,7 @@ from shared.records.items import (
     Pointer,
     Session,
     dataset_path,
+    row_id,
     uuid4_from,
     with_uuid,
 )
@@ -96,8 +97,12 @@ def data_url(repository: Row | None, path: str, identity: str, call: Call) -> st
 
 
 def record_id(item: Dataset, record: Sequence[Any]) -> str:
-    """Return the id of a file record; it begins as the dataset's, which leads to its session."""
-    return record[4] or uuid4_from(item.id[:12], item.uuid, str(record[0]))
+    """Return the id of a file record; it begins as the session's, which leads to the dataset.
+
+    That of an aggregate's begins as the dataset's own.
+    """
+    prefix = (item.session or item.id).replace("-", "")[:12]
+    return record[4] or uuid4_from(prefix, item.uuid, str(record[0]))
 
 
 def file_records(folder: str, lab: str, item: Dataset, known: Repositories, call: Call) -> Any:
@@ -504,16 +509,20 @@ class Files(Store):
         return found[0]
 
     def _elsewhere(self, resource: Resource, key: str, call: Call) -> list[Body]:
-        """Look for an imported record, whose id does not lead to its dataset."""
+        """Look for a record whose id leads to no session: an imported one, or an aggregate's."""
         try:
-            owner = Pointer.get(f"FRID#{key.lower()}", "A").to
+            owners = {Pointer.get(f"FRID#{key.lower()}", "A").to}
         except Pointer.DoesNotExist:
-            return []
-        session = brief(owner if "#" not in owner else None)
+            rows = search.table("dataset").select([Where("session", "contains", "#")]).all()
+            prefix = key.lower().replace("-", "")[:12]
+            owners = {
+                row["session"] for row in rows if row_id(row).replace("-", "")[:12] == prefix
+            }
         return [
             row
+            for owner in sorted(owners)
             for item in sessions.datasets(owner)
-            for row in self._of(item, session)
+            for row in self._of(item, brief(owner if "#" not in owner else None))
             if row["id"] == key.lower()
         ]
 

@@ -3,6 +3,9 @@
 Each row goes through the declaration of its resource, as if it were posted alone. What is there
 already is compared with what the row says: the same is ``unchanged``, other content is refused
 with 409 and stays as it is. So a request may be repeated, and an import be killed and resumed.
+
+What was taken over is written to a manifest (`shared.records.imports`), after it was stored: what
+is refused is not in it. Should the function be cut off in between, the repeated request does it.
 """
 
 from __future__ import annotations
@@ -10,26 +13,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from chalice.app import Blueprint
 
 from functions.api import permissions, values
 from functions.api.call import Call
-from functions.api.declarations import RESOURCES, Body, Resource
+from functions.api.declarations import KINDS, RESOURCES, Body, Resource
 from functions.api.errors import ApiError, Invalid, response_to
 from functions.api.permissions import ADMINISTRATORS, Rule
 from functions.api.resources import data
 from functions.api.resources.sessions import check_uuid4
-from functions.api.stores import store_of
+from functions.api.stores import Documents, store_of, unique_values
 from shared.alf.dataset_types import data_format, match_dataset_type
 from shared.alf.errors import ALFError
 from shared.alf.path import parse_dataset_path
-from shared.records import search, sessions, times
+from shared.records import documents, imports, search, sessions, times
 from shared.records.errors import Exists
 from shared.records.items import Dataset, Pointer, dataset_path
 
 routes = Blueprint(__name__)
+T = TypeVar("T")
 
 MOST = 200
 """Rows of one request: a Lambda function takes some milliseconds for each."""
@@ -52,18 +56,35 @@ class Different(ApiError):
         self.existing = existing
 
 
+class Taken(NamedTuple):
+    """A row that is in Fornix now.
+
+    Attributes
+    ----------
+    outcome : str
+        ``created`` or ``unchanged``.
+    stored : Dataset, Session or dict
+        What is stored of it; the body of a document.
+    """
+
+    outcome: str
+    stored: Any
+
+
 @routes.route("/import", methods=["POST"])
 def take_over() -> dict[str, Any]:
     """Store rows; answer how many are new, how many were there, and which are refused."""
     call = Call(routes.current_request)
     resource, rows = _request(call)
     answer: dict[str, Any] = {"created": 0, "unchanged": 0, "refused": []}
+    taken: list[tuple[Body, Any]] = []
     waiting: list[Body] = rows
     while waiting:
         before, invalid = answer["created"], []
         for row, outcome in _take(resource, waiting, call):
-            if isinstance(outcome, str):
-                answer[outcome] += 1
+            if isinstance(outcome, Taken):
+                answer[outcome.outcome] += 1
+                taken.append((row, outcome.stored))
             elif outcome.body["status_code"] == 400:
                 invalid.append((row, outcome))
             else:
@@ -74,7 +95,57 @@ def take_over() -> dict[str, Any]:
         # A row may refer to one behind it: what is invalid is tried again while others get in.
         search.begin()
         waiting = [row for row, _ in invalid]
+    if taken and search.bucket():
+        _write_manifest(resource, taken, call)
     return answer
+
+
+def _write_manifest(resource: Resource, taken: list[tuple[Body, Any]], call: Call) -> None:
+    """Write what of a batch is in Fornix now, with what it cannot be rebuilt without."""
+    stored = [each for _, each in taken]
+    needed: set[tuple[str, str]] = set()
+    entries: dict[str, list[imports.Entry]] = {"documents": []}
+    if resource.kind == "dataset":
+        entries["datasets"] = [imports.dataset_entry(item) for item in stored]
+        needed = {("data-repository", r[0]) for item in stored for r in item.records if r[0]}
+    elif resource.kind == "session":
+        entries["sessions"] = [imports.session_entry(item) for item in stored]
+        needed = {("lab", item.lab) for item in stored}
+        needed |= {("subject", item.subject) for item in stored}
+    elif isinstance(store_of(resource), Documents):
+        entries["documents"] = [_document(resource, body) for body in stored]
+    else:
+        return
+    entries["documents"] += _found(needed)
+    own = {
+        ("data-repository", name)
+        for entry in entries["documents"]
+        if entry["kind"] == "lab"
+        for name in entry["body"]["repositories"]
+    }
+    entries["documents"] += _found(own)
+    imports.write(resource.path, [row for row, _ in taken], entries, who=call.who.username)
+
+
+def _found(wanted: set[tuple[str, str]]) -> list[imports.Entry]:
+    """Return the entries of those documents, by kind and key, that there are."""
+    return [
+        _document(KINDS[kind], found.body)
+        for kind, key in sorted(wanted)
+        if (found := documents.find(kind, key))
+    ]
+
+
+def _document(resource: Resource, body: Body) -> imports.Entry:
+    """Return the entry of a document."""
+    return imports.document_entry(
+        resource.kind,
+        str(body[resource.key]),
+        body,
+        unique=unique_values(resource, body),
+        parent=resource.parent(body) if resource.parent else None,
+        place=resource.place(body) if resource.place else None,
+    )
 
 
 def _request(call: Call) -> tuple[Resource, list[Body]]:
@@ -98,8 +169,8 @@ def _request(call: Call) -> tuple[Resource, list[Body]]:
 
 def _take(
     resource: Resource, rows: list[Body], call: Call
-) -> Iterator[tuple[Body, str | ApiError]]:
-    """Yield each row with ``created``, ``unchanged`` or the error that refuses it."""
+) -> Iterator[tuple[Body, Taken | ApiError]]:
+    """Yield each row with what became of it, or the error that refuses it."""
     if resource.kind == "dataset":
         yield from _datasets(resource, rows, call)
         return
@@ -108,7 +179,7 @@ def _take(
         yield row, _outcome(lambda row=row: take(resource, row, call))  # type: ignore[misc]
 
 
-def _outcome(action: Callable[[], str]) -> str | ApiError:
+def _outcome(action: Callable[[], T]) -> T | ApiError:
     """Return what an action answers, or the error it ends in.
 
     Raises
@@ -139,37 +210,39 @@ def _refusal(resource: Resource, row: Body, error: ApiError) -> Body:
     return found
 
 
-def _record(resource: Resource, row: Body, call: Call) -> str:
+def _record(resource: Resource, row: Body, call: Call) -> Taken:
     """Take over a record that is a document."""
     key = row.get(resource.key)
     there = search.table(resource.kind).get(str(key)) if key is not None else None
     if there is not None:
-        return _compare(resource, row, there, call)
+        _compare(resource, row, there, call)
+        found = documents.find(resource.kind, str(key))
+        return Taken("unchanged", found.body if found else row)
     if resource.kind == "water-restriction":
         # Of old ones an empty reference weight is kept: the rules then take the last weighing.
         resource = resource.with_(prepare=None)
-    store_of(resource).create(resource, row, call)
-    return "created"
+    return Taken("created", store_of(resource).create(resource, row, call))
 
 
-def _session(resource: Resource, row: Body, call: Call) -> str:
+def _session(resource: Resource, row: Body, call: Call) -> Taken:
     """Take over a session; whose users are not known has none."""
     eid = check_uuid4(row.get("id"))
     there = search.table("session").get(eid)
     if there is not None:
-        return _compare(resource, row, there, call)
+        _compare(resource, row, there, call)
+        return Taken("unchanged", sessions.get(eid))
     body = values.read_body(resource, row, call, partial=False)
     if not body["start_time"]:
         raise Invalid({"start_time": ["This field is required."]})
     try:
-        sessions.create(
+        item = sessions.create(
             **{name: value for name, value in body.items() if value is not None},
             id=eid,
             who=call.who.username,
         )
     except Exists as error:
         raise Different(str(error), error.key) from None
-    return "created"
+    return Taken("created", item)
 
 
 @dataclass
@@ -183,7 +256,7 @@ class _Incoming:
 
 def _datasets(
     resource: Resource, rows: list[Body], call: Call
-) -> Iterator[tuple[Body, str | ApiError]]:
+) -> Iterator[tuple[Body, Taken | ApiError]]:
     """Take over datasets, those of a session in one transaction."""
     by_owner: dict[str, list[_Incoming]] = defaultdict(list)
     for row in rows:
@@ -207,12 +280,12 @@ def _datasets(
                 if _is_new(incoming, there[owner], owners):
                     new.append(incoming)
                 else:
-                    yield incoming.row, "unchanged"
+                    yield incoming.row, Taken("unchanged", there[owner][incoming.item.path])
             except Different as error:
                 yield incoming.row, error
         if new:
-            outcome = _outcome(lambda owner=owner, new=new: _register(owner, new, call))  # type: ignore[misc]
-            yield from ((each.row, outcome) for each in new)
+            refused = _outcome(lambda owner=owner, new=new: _register(owner, new, call))  # type: ignore[misc]
+            yield from ((each.row, refused or Taken("created", each.item)) for each in new)
 
 
 def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
@@ -339,20 +412,15 @@ def _places(item: Dataset) -> list[list[Any]]:
     return sorted([record[0], bool(record[1])] for record in item.records or [] if record[0])
 
 
-def _register(owner: str, new: list[_Incoming], call: Call) -> str:
-    """Store new datasets of one owner, with what finds their file records by id."""
+def _register(owner: str, new: list[_Incoming], call: Call) -> None:
+    """Store new datasets of one owner."""
     items = [each.item for each in new]
-    pointers = {record[4]: owner for item in items for record in item.records if record[4]}
-    with Pointer.batch_write() as batch:
-        for identity, to in pointers.items():
-            batch.save(Pointer(pk=f"FRID#{identity}", sk="A", to=to))
     manifest = "import " + " ".join(sorted(item.uuid for item in items))
-    sessions.register_datasets(owner, items, manifest=manifest, who=call.who.username)
-    return "created"
+    imports.register(owner, items, manifest=manifest, who=call.who.username)
 
 
-def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call) -> str:
-    """Return ``unchanged`` if what a row says is what is there.
+def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call) -> None:
+    """Check that what a row says is what is there.
 
     Raises
     ------
@@ -368,7 +436,6 @@ def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call
     ]
     if others:
         raise Different(f"It is there with other values of {', '.join(others)}.")
-    return "unchanged"
 
 
 def _plain(resource: Resource, name: str, value: Any, zone: str | None) -> Any:
