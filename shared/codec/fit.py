@@ -194,6 +194,7 @@ def choose_scale(piece: Ints, length: int) -> tuple[int, int]:
         counts = np.bincount(symbols[inside], minlength=256)
         counts = counts[counts > 0]
         bits = -float((counts * np.log2(counts / counts.sum())).sum()) / some.size
+        bits += 0.72 * (len(counts) - 1) / some.size  # Miller and Madow: what an excerpt hides
         table = 4 * min(256.0, 10 * size / (1 << shift)) / length
         best = min(best, (shift + bits + 24 * (1 - inside.mean()) + table, shift))
     return best[1], (128 << best[1]) - centre

@@ -231,7 +231,10 @@ class Deflating:
         self.source, self.chunk_length = source, chunk_length
         self.method, self.check = method, check
 
-    def __call__(self, number: int) -> container.Stored:
+    def lead(self, number: int) -> None:
+        """Return nothing: chunks share nothing."""
+
+    def __call__(self, number: int, shared: None) -> container.Stored:
         """Return chunk `number`; the format has no checksums of chunks."""
         start = number * self.chunk_length
         samples = self.source.read(start, min(start + self.chunk_length, self.source.shape[0]))

@@ -6,7 +6,7 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import (
     BrokenExecutor,
     Executor,
@@ -15,7 +15,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from shared.codec.container import Stored
 from shared.codec.errors import CodecError
@@ -50,22 +50,45 @@ class Slots:
         return replace(stored, data=memoryview(self.memory)[start : start + length])
 
 
+class Job(Protocol):
+    """Makes any of the results of a piece of work; the same in whatever process it runs."""
+
+    def __call__(self, number: int, shared: Any, /) -> Any:
+        """Return one result, given what its run shares."""
+        ...
+
+    def lead(self, number: int) -> Any:
+        """Return what the results share whose numbers are in the run that starts here."""
+        ...
+
+
+#: Results in a run.
+RUN = 16
+
 # A job is handed to worker processes once, when they start: by inheritance where processes fork.
-_JOB: Callable[[int], Any] | None = None
+_JOB: Job | None = None
 _SLOTS: Slots | None = None
 
 
-def _start_worker(job: Callable[[int], Any], slots: Slots | None) -> None:
+def _start_worker(job: Job, slots: Slots | None) -> None:
     global _JOB, _SLOTS
     _JOB, _SLOTS = job, slots
     WORKSPACE.arrays.clear()  # a parent's pages would be copied one by one when written to
 
 
-def _work(number: int) -> Any:
+def _job() -> Job:
     if _JOB is None:
         raise CodecError("the worker was not started properly")
-    result = _JOB(number)
+    return _JOB
+
+
+def _work(number: int, shared: Any) -> Any:
+    result = _job()(number, shared)
     return _SLOTS.put(number, result) if _SLOTS and isinstance(result, Stored) else result
+
+
+def _lead(number: int) -> Any:
+    return _job().lead(number)
 
 
 def _can_fork() -> bool:
@@ -78,15 +101,13 @@ def _can_fork() -> bool:
     return sys.platform == "linux" and all(each.daemon for each in others)
 
 
-def run_jobs(
-    job: Callable[[int], Any], count: int, workers: int, shareable: bool, room: int = 0
-) -> Iterator[Any]:
+def run_jobs(job: Job, count: int, workers: int, shareable: bool, room: int = 0) -> Iterator[Any]:
     """Run a job for 0 … count - 1, and yield the results in order.
 
     Parameters
     ----------
-    job : callable
-        Takes a number; can be pickled if `shareable`.
+    job : Job
+        Can be pickled if `shareable`.
     count : int
     workers : int
     shareable : bool
@@ -101,24 +122,25 @@ def run_jobs(
         Must be used up before the next one is asked for. At most two results per worker wait at
         any time, so memory stays bounded.
     """
+    shared: Any = None
     if workers <= 1 or count < 2:
-        yield from map(job, range(count))
+        for number in range(count):
+            shared = job.lead(number) if number % RUN == 0 else shared
+            yield job(number, shared)
         return
     forks = _can_fork()
     window = 2 * workers + 1
     slots: Slots | None = None
     pool: Executor
+    work, lead = job.__call__, job.lead
     if forks or shareable:
         if forks and room:
             slots = Slots(mmap.mmap(-1, room * (window + 1)), room, window + 1)
         context = multiprocessing.get_context("fork" if forks else "spawn")
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)  # see _can_fork
-            pool = ProcessPoolExecutor(workers, context, _start_worker, (job, slots))
-            pool.submit(int)  # the processes start with the first task
-        run: Callable[[int], Any] = _work
+        pool = ProcessPoolExecutor(workers, context, _start_worker, (job, slots))
+        work, lead = _work, _lead
     else:
-        pool, run = ThreadPoolExecutor(workers), job
+        pool = ThreadPoolExecutor(workers)
     waiting: deque[tuple[int, Future[Any]]] = deque()
 
     def oldest() -> Any:
@@ -127,8 +149,15 @@ def run_jobs(
         return slots.get(number, result) if slots else result
 
     try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)  # see _can_fork
+            leading = deque(pool.submit(lead, first) for first in range(0, count, RUN)[:2])
         for number in range(count):
-            waiting.append((number, pool.submit(run, number)))
+            if number % RUN == 0:
+                shared = leading.popleft().result()
+                if number + 2 * RUN < count:  # in time: nobody waits for it
+                    leading.append(pool.submit(lead, number + 2 * RUN))
+            waiting.append((number, pool.submit(work, number, shared)))
             if len(waiting) == window:
                 yield oldest()
         while waiting:

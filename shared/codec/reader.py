@@ -555,7 +555,10 @@ class Decoding:
         """Worker processes open the files themselves."""
         return type(self), self.arguments
 
-    def __call__(self, number: int) -> int:
+    def lead(self, number: int) -> None:
+        """Return nothing: chunks share nothing."""
+
+    def __call__(self, number: int, shared: None) -> int:
         """Write one chunk; return its number of samples."""
         samples = self.reader.decode(number, scratch=True)
         data = container.raw_bytes(samples)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +14,8 @@ from shared.codec import chunk, container, fit
 from shared.codec.container import Index, Stored
 from shared.codec.errors import CodecError, VerificationError
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
-from shared.codec.parallel import run_jobs
+from shared.codec.parallel import RUN, run_jobs
 from shared.codec.source import Samples, Source, as_samples, blocks_of, open_source, shares
-
-#: A model is fitted on the first chunk of a run, and used for all of it.
-RUN = 16
 
 Progress = Callable[[int, int | None], None]
 
@@ -183,7 +179,7 @@ class Writer:
         samples = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
         self._held, self._n_held = [], 0
         number = self.index.n_chunks
-        if number % RUN == 0:
+        if number % RUN == 0:  # a model is fitted on the first chunk of a run, for all of it
             self._model = fit.fit(samples, self.level)
         first = self.index.bounds[-1]
         self.add(make_chunk(samples, number, first, self.level, self._model, self.check))
@@ -373,32 +369,16 @@ class Job:
         self.chunk_length = chunk_length
         self.level = level
         self.check = check
-        self._leader = -1
-        self._model: fit.Model | None = None
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "_leader": -1, "_model": None}
-        del state["_lock"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
 
     def _read(self, number: int) -> Samples:
         start = number * self.chunk_length
         return self.source.read(start, min(start + self.chunk_length, self.source.shape[0]))
 
-    def __call__(self, number: int) -> Stored:
+    def lead(self, number: int) -> fit.Model:
+        """Return the model for the run of chunks that starts with `number`."""
+        return fit.fit(self._read(number), LEVELS[self.level])
+
+    def __call__(self, number: int, model: fit.Model) -> Stored:
         """Return chunk `number`, ready to be written."""
-        samples = self._read(number)
-        leader = number - number % RUN
-        level = LEVELS[self.level]
-        with self._lock:
-            if self._leader != leader:
-                first = samples if leader == number else self._read(leader)
-                self._model, self._leader = fit.fit(first, level), leader
-            model = self._model
-        first_sample = number * self.chunk_length
-        return make_chunk(samples, number, first_sample, level, model, self.check)
+        samples, first = self._read(number), number * self.chunk_length
+        return make_chunk(samples, number, first, LEVELS[self.level], model, self.check)
