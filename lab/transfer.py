@@ -39,6 +39,9 @@ FIRST_LOOK = 0.5
 """Seconds until the server is first asked whether it has validated; it collects the events of an
 upload's files for a second."""
 
+TELL_AGAIN = 30.0
+"""Seconds after which the server is told again that all is there, if it does not validate."""
+
 WAIT_SECONDS = 1800.0
 """How long to wait for the server to validate what was sent."""
 
@@ -253,8 +256,9 @@ class Transfer:
         without: dict[str, str] = {}
         counted: set[str] = set()
         pauses = self._pauses()
+        told: float | None = None  # when the server was told that all is there
         while answer["state"] not in FINAL:
-            upload = answer["id"]
+            upload, wanted = answer["id"], []
             if answer["state"] == "open":
                 self._count_skipped(answer, known, counted)
                 wanted = [
@@ -262,12 +266,15 @@ class Transfer:
                     for file in answer["files"]
                     if file["state"] == "wanted" and file["path"] not in without
                 ]
-                if wanted:
-                    counted |= {file["path"] for file in wanted}
-                    without |= self._send_round(upload, wanted, known)
-                elif not self._completed(upload, without):
-                    self.sleep(1.0)
-            else:
+            if wanted:
+                counted |= {file["path"] for file in wanted}
+                without |= self._send_round(upload, wanted, known)
+                told = None
+            # Of many files the server signs some at a time; it says open until it validates.
+            all_sent = answer["state"] == "open" and all("method" in file for file in wanted)
+            if all_sent and (told is None or time.monotonic() - told >= TELL_AGAIN):
+                told = time.monotonic() if self._completed(upload, without) else None
+            if told is not None or not wanted:
                 self.sleep(next(pauses))
             answer = self.client.get(f"/uploads/{upload}")
         return answer

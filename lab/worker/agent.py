@@ -58,7 +58,7 @@ PREFIX = "fornix-worker-"
 LOOK_SECONDS = 0.2
 """Between two looks at whether a running task has been lost, or should be given back."""
 
-LAST_SECONDS = 8.0
+LAST_SECONDS = 20.0
 """How long tasks that are nearly done may still take when the worker stops."""
 
 BLOCK = 2**20
@@ -96,6 +96,8 @@ class Worker:
         Seconds to wait for a message.
     stopping
         Set from another thread: the running task is given back, and no other is begun.
+    busy
+        Whether it has a message and is not done with its task.
     """
 
     client: Client
@@ -105,6 +107,7 @@ class Worker:
     tell: Callable[[dict[str, Any]], object] = lambda report: None
     poll: int = POLL_SECONDS
     stopping: threading.Event = field(default_factory=threading.Event)
+    busy: bool = field(default=False, init=False)
     _queue: tuple[Any, str, datetime] | None = None
     _starter: Starter = field(default_factory=Starter)
     _running: tuple[Mapping[str, Any], int] | None = None
@@ -151,22 +154,27 @@ class Worker:
             VisibilityTimeout=UNSEEN_SECONDS,
         )
         for message in answer.get("Messages", ()):
-            if self.stopping.is_set():
-                return None  # it is delivered again, to another
-            ran = False
+            self.busy = True  # before the look: who stops the worker waits for the claim's answer
             try:
-                task = str(uuid.UUID(json.loads(message["Body"])["task"]))
-            except (ValueError, KeyError, TypeError):
-                log.error("a message that is not about a task: %.200s", message["Body"])
-                task = None
-            claim = self._claim(task) if task else None
-            # From here on the lease, not the message, says that the task is being run.
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            if claim is not None:
-                self.execute(claim)
-                ran = True
-            return ran
+                return None if self.stopping.is_set() else self._act(message)
+            finally:
+                self.busy = False
         return None
+
+    def _act(self, message: Mapping[str, Any]) -> bool:
+        """Claim the task of a message and run it; return whether it was to be had."""
+        sqs, url = self._sqs()
+        try:
+            task = str(uuid.UUID(json.loads(message["Body"])["task"]))
+        except (ValueError, KeyError, TypeError):
+            log.error("a message that is not about a task: %.200s", message["Body"])
+            task = None
+        claim = self._claim(task) if task else None
+        # From here on the lease, not the message, says that the task is being run.
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        if claim is not None:
+            self.execute(claim)
+        return claim is not None
 
     def _sqs(self) -> tuple[Any, str]:
         """Return a client of the lab's queue with credentials that are still good."""
@@ -260,6 +268,7 @@ class Worker:
                 raise
             return ending | {"status": Status.ERRORED.label, "log": f"{error}\n"}
         outcome, text = self._run(task, session, out, place, lost)
+        self._check(lost)
         record = outcome.get("record") or {}
         record |= {"worker": self.name, "attempt": attempt, "session": claim["session"]["id"]}
         ids = {one["path"]: one["id"] for one in claim["inputs"]}
@@ -381,11 +390,6 @@ class Worker:
         if self.stopping.is_set():
             raise Stopping
 
-    @property
-    def busy(self) -> bool:
-        """Whether a task is being run."""
-        return self._running is not None
-
     def give_back(self) -> None:
         """Give the running task back, if there is one, so that another takes it at once."""
         if (running := self._running) is None:
@@ -434,39 +438,39 @@ class Crew:
     def __init__(self, workers: Sequence[Worker]) -> None:
         self.workers = workers
         self._failed: BaseException | None = None
+        self._left = threading.Semaphore(0)
 
     def forever(self, *, idle: float | None = None, most: int | None = None) -> None:
         """Have all work, each as :meth:`Worker.forever`; Ctrl-C gives their tasks back."""
-        threads = [
-            threading.Thread(target=self._one, args=(worker, idle, most), daemon=True)
-            for worker in self.workers
-        ]
-        for thread in threads:
-            thread.start()
+        for worker in self.workers:
+            threading.Thread(target=self._one, args=(worker, idle, most), daemon=True).start()
         try:
-            while any(thread.is_alive() for thread in threads) and self._failed is None:
-                for thread in threads:
-                    thread.join(0.5)
+            # Not by Thread.join: Python 3.11 takes a thread for ended when Ctrl-C cuts that short.
+            for _ in self.workers:
+                while not self._left.acquire(timeout=1):
+                    pass
+                if self._failed is not None:
+                    raise self._failed
         finally:
-            self._stop(threads)
-        if self._failed is not None:
-            raise self._failed
+            self._stop()
 
     def _one(self, worker: Worker, idle: float | None, most: int | None) -> None:
         try:
             worker.forever(idle=idle, most=most)
         except BaseException as error:
             self._failed = error
+        finally:
+            self._left.release()
 
-    def _stop(self, threads: Sequence[threading.Thread]) -> None:
+    def _stop(self) -> None:
         """Tell all to stop; what is not given back or done in time is given back from here."""
         for worker in self.workers:
             worker.stopping.set()
         end = time.monotonic() + LAST_SECONDS
-        for worker, thread in zip(self.workers, threads, strict=True):
+        for worker in self.workers:
             # One that waits for a message has nothing to give back, and ends with the process.
-            while worker.busy and thread.is_alive() and time.monotonic() < end:
-                thread.join(0.1)
+            while worker.busy and time.monotonic() < end:
+                time.sleep(0.05)
             worker.give_back()
 
 

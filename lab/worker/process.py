@@ -17,8 +17,8 @@ from typing import Protocol
 SECRETS = ("FORNIX_PASSWORD", "FORNIX_TOKEN", "FORNIX_USER", "AWS_")
 """Variables that a task's process does not inherit."""
 
-STOP_SECONDS = 30
-"""How long a process may take to be gone after it was killed."""
+STOP_SECONDS = 5
+"""How long the warm process may take to end a task, or itself; then it is killed."""
 
 
 def environment() -> dict[str, str]:
@@ -74,7 +74,11 @@ class Starter:
             assert self._warm.stdin is not None  # noqa: S101 - it has pipes
             assert self._warm.stdout is not None  # noqa: S101
             self._warm.stdin.close()
-            self._warm.wait(STOP_SECONDS)
+            try:
+                self._warm.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._warm.kill()
+                self._warm.wait()
             self._warm.stdout.close()
             self._warm = None
 
@@ -103,20 +107,22 @@ class Forked:
         if self._code is None and select.select([self._answers], [], [], seconds)[0]:
             answer = os.read(self._answers, 64)
             # Without an answer the warm process has died, and the task with it.
-            self._code = int(answer) if answer else self._warm.wait(STOP_SECONDS)
+            self._code = int(answer) if answer else self._warm.wait()
         return self._code
 
     def stop(self) -> None:
         """End it with all that it has started; nothing happens if it has ended."""
         if self._code is None:
             self._tell(b"stop")
-            self.wait(STOP_SECONDS)
+            if self.wait(STOP_SECONDS) is None:
+                self._warm.kill()  # the task ends as it finds itself without a parent
+                self._code = self._warm.wait()
 
     def _tell(self, line: bytes) -> None:
         try:
             os.write(self._orders, line + b"\n")
         except BrokenPipeError:  # it has died
-            self._code = self._warm.wait(STOP_SECONDS)
+            self._code = self._warm.wait()
 
 
 class Started:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lab.worker.agent import Worker, tidy
+from lab.worker.agent import Crew, Worker, tidy
 from shared.records import sessions, tasks
 from tests.flow import DATE, SUBJECT
 
@@ -77,6 +79,26 @@ def test_a_worker_that_lost_its_task_stops_it_and_says_nothing(worker, trials, i
     thread.join(30)
     assert not thread.is_alive()
     assert (the(trials).status, int(the(trials).attempt)) == ("Waiting", 1)
+    assert worker.reports == []
+
+
+def test_a_worker_stopped_while_its_claim_is_answered_gives_the_task_back(
+    worker, trials, monkeypatch
+):
+    # Given a claim that is answered after the worker was told to stop
+    post = worker.client.post
+
+    def slow(path, *body):
+        answer = post(path, *body)
+        if path.endswith("/claim"):
+            os.kill(os.getpid(), signal.SIGINT)
+            assert worker.stopping.wait(60)
+        return answer
+
+    monkeypatch.setattr(worker.client, "post", slow)
+    with pytest.raises(KeyboardInterrupt):
+        Crew([worker]).forever()
+    assert the(trials).status == "Waiting"
     assert worker.reports == []
 
 
