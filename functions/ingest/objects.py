@@ -77,11 +77,23 @@ class RangeReader(io.RawIOBase):
         return len(data)
 
 
+class BlockReader(io.BufferedReader):
+    """A reader that always fetches a whole block.
+
+    Text is read through by ``read1``, which alone would fetch no more than it is asked for: 8 kB.
+    """
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Return what is at hand, up to a size in bytes; fetch a block if that is nothing."""
+        self.peek(1)
+        return super().read1(size)
+
+
 def opened(key: str, size: int) -> BinaryIO:
     """Open an object for reading."""
     whole_text = key.rpartition(".")[2] not in HEADER_ONLY
     block = min(max(size, 1), LARGE_BLOCK if whole_text else SMALL_BLOCK)
-    return io.BufferedReader(RangeReader(key, size), block)
+    return BlockReader(RangeReader(key, size), block)
 
 
 def head(key: str) -> Stored | None:
