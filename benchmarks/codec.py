@@ -6,27 +6,38 @@
 
 Peers: mtscomp 1.0.2, WavPack (wavpack-numcodecs, where it is installed) and zstandard. Every
 codec works on files or buffers in memory-backed storage, so that no disk is measured. Speeds with
-one worker are raw megabytes per second of processor time; with two, and for the random read, of
-elapsed time. Fornix and mtscomp are each measured as they come, with their own verification of
-what they wrote, and without it. The codecs take turns and the best of each counts, so that what
-else the machine does decides nothing.
+one worker are raw megabytes per second of processor time; with two (Fornix: processes, the others:
+threads), elapsed. Reads are elapsed time to open the recording and read a second of it, once where
+chunks start and once anywhere, by one process with each codec's own default of threads. Fornix and
+mtscomp are each measured as they come, with their own verification of what they wrote, and without
+it. The codecs take turns and the best of each counts, so that what else the machine does decides
+nothing.
+
+How well two processes do is measured on the recording repeated to half a minute, since a few
+chunks tell of starting up, and beside two processes that have nothing to do with each other and
+take half of it each: the most this machine gives.
 """
 
 import argparse
 import contextlib
+import functools
+import importlib
 import importlib.metadata
 import io
 import json
+import math
+import multiprocessing
 import os
 import statistics
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 # One core is one core for everybody: set before numpy loads its BLAS.
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
@@ -36,15 +47,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np  # noqa: E402
 import zstandard  # noqa: E402
 
-from benchmarks.recordings import RECORDINGS  # noqa: E402
+from benchmarks.recordings import RECORDINGS, Recording  # noqa: E402
 from shared import codec  # noqa: E402
 from shared.codec import mtscomp as pairs  # noqa: E402
 
 ENOUGH = 24.0  # seconds: what took longer in all is not measured again
-BIG = 30_000_000  # bytes: what is smaller is measured more often
+BIG = 30_000_000  # bytes: what is smaller is measured more often, and not with two workers
 READS = 5  # seconds read at random
+LONG = 32  # seconds of the recording on which two processes are held against one
 #: WavPack gets blocks as large as its authors use, to be at its best.
 WAVPACK_BLOCK = 8_000_000
+
+Run = Callable[[], object]
+Key = TypeVar("Key")
 
 
 @dataclass
@@ -59,9 +74,8 @@ class Result:
     decompress: float | None = None
     compress_2: float | None = None
     decompress_2: float | None = None
-    scale_compress: float | None = None
-    scale_decompress: float | None = None
-    read_ms: float | None = None
+    aligned_ms: float | None = None
+    random_ms: float | None = None
 
 
 @dataclass
@@ -69,8 +83,9 @@ class Entry:
     """A codec ready to be measured: its result so far, and what to run for each speed of it."""
 
     result: Result
-    runs: dict[str, Callable[[], object]]
-    read: Callable[[int], np.ndarray]
+    one: Mapping[str, Run]
+    two: Mapping[str, Run]
+    read: Callable[[int, int], np.ndarray]
 
 
 @dataclass
@@ -82,124 +97,168 @@ class Bench:
     rate: float
     folder: Path
     repeats: int
-    two: bool
 
     @property
-    def megabytes(self) -> float:
-        """Raw size."""
-        return self.samples.nbytes / 1e6
+    def second(self) -> int:
+        """Samples of a second, or of all if that is less."""
+        return min(len(self.samples), max(1, round(self.rate)))
 
-    def speeds(self, entries: list[Entry]) -> None:
-        """Fill in the speeds with one worker: processor time, best of several turns."""
-        spent: dict[tuple[str, str], list[float]] = {}
-        for _ in range(self.repeats * (1 if self.samples.nbytes > BIG else 3)):
-            for entry in entries:
-                for kind, run in entry.runs.items():
-                    times = spent.setdefault((entry.result.name, kind), [])
-                    if sum(times) > ENOUGH:
-                        continue
-                    start = time.process_time()
-                    run()
-                    times.append(max(time.process_time() - start, 1e-6))
-                    setattr(entry.result, kind, self.megabytes / min(times))
-
-    def scaling(self, run: Callable[[int], object], rounds: int) -> tuple[float, float]:
-        """Return the speed with two workers, and how much faster that is than with one.
-
-        One and two workers take turns, so that what else the machine does troubles both; the
-        best of each counts.
-        """
-        best = {1: np.inf, 2: np.inf}
-        for _ in range(rounds):
-            for workers in (1, 2):
-                start = time.perf_counter()
-                run(workers)
-                best[workers] = min(best[workers], time.perf_counter() - start)
-        return self.megabytes / best[2], best[1] / best[2]
+    def speeds(self, entries: list[Entry], two: bool) -> None:
+        """Fill in the speeds: of processor time with one worker, elapsed with two."""
+        results = {entry.result.name: entry.result for entry in entries}
+        one = {
+            (entry.result.name, kind): run for entry in entries for kind, run in entry.one.items()
+        }
+        turns = self.repeats * (1 if self.samples.nbytes > BIG else 3)
+        best = take_turns(one, turns, time.process_time)
+        if two:
+            both = {
+                (entry.result.name, f"{kind}_2"): run
+                for entry in entries
+                for kind, run in entry.two.items()
+            }
+            best |= take_turns(both, self.repeats, time.perf_counter)
+        for (name, kind), seconds in best.items():
+            setattr(results[name], kind, self.samples.nbytes / 1e6 / seconds)
 
     def reads(self, entries: list[Entry]) -> None:
-        """Fill in the time to open the recording and read a second of it, in ms.
+        """Fill in the times to open the recording and read a second of it, in ms.
 
-        Of each second the best of three turns counts, and of these the median.
+        Of each second the best turn counts, and of the random ones the median.
         """
-        second = round(self.rate)
-        starts = np.random.default_rng(0).integers(0, max(1, len(self.samples) - second), READS)
-        best: dict[str, list[float]] = {entry.result.name: [] for entry in entries}
-        for start in starts.tolist():
-            times = dict.fromkeys(best, np.inf)
-            for _ in range(3):
-                for entry in entries:
-                    name = entry.result.name
-                    begin = time.perf_counter()
-                    got = entry.read(start)
-                    times[name] = min(times[name], 1e3 * (time.perf_counter() - begin))
-                    if not np.array_equal(got, self.samples[start : start + second]):
-                        raise SystemExit(f"{self.name}: {name} read a wrong second")
-            for name, taken in times.items():
-                best[name].append(taken)
+        last = len(self.samples) - self.second
+        anywhere = np.random.default_rng(0).integers(0, last + 1, READS).tolist()
+        random: dict[str, list[float]] = {entry.result.name: [] for entry in entries}
+        # The second second: its end is no end of the file, which mtscomp reads in less time.
+        for start in [min(self.second, last), *anywhere]:
+            stop = start + self.second
+            runs = {
+                entry.result.name: functools.partial(entry.read, start, stop) for entry in entries
+            }
+            for name, run in runs.items():
+                if not np.array_equal(run(), self.samples[start:stop]):
+                    raise SystemExit(f"{self.name}: {name} read a wrong second")
+            for name, seconds in take_turns(runs, 5, time.perf_counter).items():
+                random[name].append(1e3 * seconds)
         for entry in entries:
-            entry.result.read_ms = statistics.median(best[entry.result.name])
+            entry.result.aligned_ms = random[entry.result.name][0]
+            entry.result.random_ms = statistics.median(random[entry.result.name][1:])
+
+
+def take_turns(
+    runs: Mapping[Key, Run], turns: int, clock: Callable[[], float]
+) -> dict[Key, float]:
+    """Return the least time each takes, in seconds."""
+    spent: dict[Key, list[float]] = {key: [] for key in runs}
+    for _ in range(turns):
+        for key, run in runs.items():
+            if sum(spent[key]) < ENOUGH:
+                start = clock()
+                run()
+                spent[key].append(max(clock() - start, 1e-6))
+    return {key: min(times) for key, times in spent.items()}
+
+
+# ---- codecs -----------------------------------------------------------------------------------
+
+
+class Opened(Protocol):
+    """A recording open for reading."""
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """Return samples."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+def files(
+    bench: Bench,
+    name: str,
+    parts: tuple[Path, Path],
+    compress: Callable[[bool, int], object],
+    decompress: Callable[[Path, int], object],
+    opens: Callable[[], Opened],
+) -> Entry:
+    """Make ready a codec that works through files.
+
+    `parts` are the data file and its index; `compress` takes whether to verify, and the number of
+    workers, `decompress` the target and the number of workers.
+    """
+    back = bench.folder / "back.bin"
+    compress(False, 1)
+    decompress(back, 1)
+    if back.read_bytes() != bench.samples.tobytes():
+        raise SystemExit(f"{bench.name}: {name} did not restore the samples")
+
+    def read(start: int, stop: int) -> np.ndarray:
+        with contextlib.closing(opens()) as opened:
+            return np.asarray(opened[start:stop])
+
+    size = sum(path.stat().st_size for path in parts)
+    one: dict[str, Run] = {
+        "compress_checked": lambda: compress(True, 1),
+        "compress": lambda: compress(False, 1),
+        "decompress": lambda: decompress(back, 1),
+    }
+    two: dict[str, Run] = {
+        "compress": lambda: compress(False, 2),
+        "decompress": lambda: decompress(back, 2),
+    }
+    return Entry(Result(bench.name, name, bench.samples.nbytes / size), one, two, read)
 
 
 def fornix(bench: Bench, level: str) -> Entry:
-    """Make ready one of our settings, through files."""
-    source, target = bench.folder / "a.npy", bench.folder / f"{level}.ebin"
-    back = bench.folder / "back.bin"
+    """Make ready one of our settings."""
+    target = bench.folder / f"{level}.ebin"
 
-    def compress(check: bool = True, workers: int = 1) -> codec.Index:
-        return codec.compress(
-            source,
-            target,
-            sample_rate=bench.rate,
-            level=level,
-            check=check,
-            workers=workers,
-            overwrite=True,
-        )
+    def compress(check: bool, workers: int) -> None:
+        source, rate = bench.folder / "a.npy", bench.rate
+        options: dict[str, Any] = {"level": level, "check": check, "workers": workers}
+        codec.compress(source, target, sample_rate=rate, overwrite=True, **options)
 
-    def decompress(workers: int = 1) -> None:
-        codec.decompress(target, back, overwrite=True, workers=workers)
+    return files(
+        bench,
+        f"fornix {level}",
+        (target, target.with_suffix(".eh")),
+        compress,
+        lambda back, workers: codec.decompress(target, back, overwrite=True, workers=workers),
+        lambda: codec.open(target),
+    )
 
-    def read(start: int) -> np.ndarray:
-        with codec.open(target) as reader:
-            return reader[start : start + round(bench.rate)]
 
-    compress()
-    decompress()
-    if back.read_bytes() != bench.samples.tobytes():
-        raise SystemExit(f"{bench.name}: Fornix did not restore the samples")
-    size = target.stat().st_size + target.with_suffix(".eh").stat().st_size
-    result = Result(bench.name, f"fornix {level}", bench.samples.nbytes / size)
-    if bench.two and level == "default":
-        result.compress_2, result.scale_compress = bench.scaling(lambda n: compress(workers=n), 5)
-        result.decompress_2, result.scale_decompress = bench.scaling(decompress, 5)
-    runs = {
-        "compress_checked": compress,
-        "compress": lambda: compress(check=False),
-        "decompress": decompress,
-    }
-    return Entry(result, runs, read)
+def fornix_cbin(bench: Bench) -> Entry:
+    """Make ready our writing and reading of mtscomp's format."""
+    target = bench.folder / "l.cbin"
+
+    def compress(check: bool, workers: int) -> None:
+        source, rate = bench.folder / "a.npy", bench.rate
+        options: dict[str, Any] = {"check": check, "workers": workers}
+        pairs.compress(source, target, sample_rate=rate, overwrite=True, **options)
+
+    return files(
+        bench,
+        "fornix .cbin",
+        (target, target.with_suffix(".ch")),
+        compress,
+        lambda back, workers: codec.decompress(target, back, overwrite=True, workers=workers),
+        lambda: codec.open(target),
+    )
 
 
 def mtscomp(bench: Bench) -> Entry:
-    """Make ready mtscomp, through files and by its own functions."""
+    """Make ready mtscomp, by its own functions."""
     import logging
 
     import mtscomp as package
 
     logging.getLogger("mtscomp").setLevel(logging.ERROR)
-
     source, target = bench.folder / "m.bin", bench.folder / "m.cbin"
-    back = bench.folder / "back.bin"
     bench.samples.tofile(source)
-    options = {
-        "sample_rate": bench.rate,
-        "n_channels": bench.samples.shape[1],
-        "dtype": bench.samples.dtype,
-        "quiet": True,
-    }
 
-    def compress(check: bool = True, threads: int = 1) -> None:
+    def compress(check: bool, threads: int) -> None:
         with contextlib.redirect_stderr(io.StringIO()):
             package.compress(
                 source,
@@ -207,81 +266,48 @@ def mtscomp(bench: Bench) -> Entry:
                 target.with_suffix(".ch"),
                 check_after_compress=check,
                 n_threads=threads,
-                **options,
+                sample_rate=bench.rate,
+                n_channels=bench.samples.shape[1],
+                dtype=bench.samples.dtype,
+                quiet=True,
             )
 
-    def decompress(threads: int = 1) -> None:
+    def opens(**options: Any) -> Any:
+        reader = package.Reader(quiet=True, **options)
+        reader.open(target)
+        return reader
+
+    def decompress(back: Path, threads: int) -> None:
         # Without the second decoding that its own check is: plain decoding to a file.
-        reader = package.Reader(n_threads=threads, check_after_decompress=False, quiet=True)
-        reader.open(target)
-        reader.tofile(back, overwrite=True)
-        reader.close()
+        with contextlib.closing(opens(n_threads=threads, check_after_decompress=False)) as reader:
+            reader.tofile(back, overwrite=True)
 
-    def read(start: int) -> np.ndarray:
-        reader = package.Reader(n_threads=1, quiet=True)
-        reader.open(target)
-        got = reader[start : start + round(bench.rate)]
-        reader.close()
-        return got
-
-    compress()
-    decompress()
-    size = target.stat().st_size + target.with_suffix(".ch").stat().st_size
-    result = Result(bench.name, "mtscomp", bench.samples.nbytes / size)
-    if bench.two:
-        result.compress_2, result.scale_compress = bench.scaling(lambda n: compress(False, n), 1)
-        result.decompress_2, result.scale_decompress = bench.scaling(decompress, 1)
-    runs = {
-        "compress_checked": compress,
-        "compress": lambda: compress(check=False),
-        "decompress": decompress,
-    }
-    return Entry(result, runs, read)
-
-
-def legacy(bench: Bench) -> Entry:
-    """Make ready our writing and reading of mtscomp's format."""
-    source, target = bench.folder / "a.npy", bench.folder / "l.cbin"
-
-    def compress(check: bool = True) -> Path:
-        return pairs.compress(source, target, sample_rate=bench.rate, check=check, overwrite=True)
-
-    def read(start: int) -> np.ndarray:
-        with codec.open(target) as reader:
-            return reader[start : start + round(bench.rate)]
-
-    compress()
-    size = target.stat().st_size + target.with_suffix(".ch").stat().st_size
-    back = bench.folder / "back.bin"
-    runs = {
-        "compress_checked": compress,
-        "compress": lambda: compress(check=False),
-        "decompress": lambda: codec.decompress(target, back, overwrite=True),
-    }
-    return Entry(Result(bench.name, "fornix .cbin", bench.samples.nbytes / size), runs, read)
+    return files(
+        bench, "mtscomp", (target, target.with_suffix(".ch")), compress, decompress, opens
+    )
 
 
 def buffers(
     bench: Bench,
     name: str,
     block: int,
-    encode: Callable[[np.ndarray], Any],
-    decode: Callable[[Any], Any],
+    encode: Callable[[np.ndarray], bytes],
+    decode: Callable[[bytes], Any],
 ) -> Entry:
     """Make ready a codec of buffers, block by block."""
-    length = max(round(bench.rate), block // (bench.samples.itemsize * bench.samples.shape[1]))
+    length = max(bench.second, block // (bench.samples.itemsize * bench.samples.shape[1]))
     pieces = [
         np.ascontiguousarray(bench.samples[start : start + length])
         for start in range(0, len(bench.samples), length)
     ]
     coded = [encode(piece) for piece in pieces]
+    pool = ThreadPoolExecutor(2)
 
     def plain(number: int) -> np.ndarray:
         samples = np.frombuffer(decode(coded[number]), bench.samples.dtype)
         return samples.reshape(-1, bench.samples.shape[1])
 
-    def read(start: int) -> np.ndarray:
-        stop = min(start + round(bench.rate), len(bench.samples))
+    def read(start: int, stop: int) -> np.ndarray:
         blocks = range(start // length, -(-stop // length))
         first = blocks[0] * length
         return np.concatenate([plain(each) for each in blocks])[start - first : stop - first]
@@ -289,44 +315,103 @@ def buffers(
     for number, piece in enumerate(pieces):
         if not np.array_equal(plain(number), piece):
             raise SystemExit(f"{bench.name}: {name} did not restore the samples")
-    result = Result(bench.name, name, bench.samples.nbytes / sum(map(len, coded)))
-    runs = {
+    one: dict[str, Run] = {
         "compress": lambda: [encode(piece) for piece in pieces],
         "decompress": lambda: [decode(data) for data in coded],
     }
-    return Entry(result, runs, read)
+    two: dict[str, Run] = {
+        "compress": lambda: list(pool.map(encode, pieces)),
+        "decompress": lambda: list(pool.map(decode, coded)),
+    }
+    ratio = bench.samples.nbytes / sum(map(len, coded))
+    return Entry(Result(bench.name, name, ratio), one, two, read)
 
 
 def wavpack(bench: Bench) -> list[Entry]:
-    """Make ready WavPack's three levels."""
+    """Make ready WavPack's levels, where it is installed."""
     if bench.samples.dtype != np.int16:
         return []
-    from wavpack_numcodecs import WavPack
-
-    results = []
+    try:
+        coder = importlib.import_module("wavpack_numcodecs").WavPack
+    except ImportError:
+        print("  WavPack is not measured: wavpack-numcodecs is not installed", file=sys.stderr)
+        return []
+    entries = []
     for level in (1, 2, 3):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            coder = WavPack(level=level)
+            own = coder(level=level)
         try:
-            results.append(
-                buffers(bench, f"wavpack {level}", WAVPACK_BLOCK, coder.encode, coder.decode)
+            entries.append(
+                buffers(bench, f"wavpack {level}", WAVPACK_BLOCK, own.encode, own.decode)
             )
         except RuntimeError as error:
             print(f"  wavpack {level} fails on {bench.name}: {error}", file=sys.stderr)
-    return results
+    return entries
 
 
 def zstd(bench: Bench) -> Entry:
     """Make ready plain zstandard."""
-    encoder, decoder = zstandard.ZstdCompressor(level=3), zstandard.ZstdDecompressor()
-    return buffers(bench, "zstd 3", 0, encoder.compress, decoder.decompress)
+    return buffers(
+        bench,
+        "zstd 3",
+        0,
+        lambda piece: zstandard.ZstdCompressor(level=3).compress(np.ascontiguousarray(piece).data),
+        lambda data: zstandard.ZstdDecompressor().decompress(data),
+    )
+
+
+# ---- two processes ----------------------------------------------------------------------------
+
+
+def compress_file(folder: Path, name: str, rate: float, workers: int) -> None:
+    """Compress `name.npy` to `name.ebin`."""
+    target = folder / f"{name}.ebin"
+    options: dict[str, Any] = {"check": False, "workers": workers, "overwrite": True}
+    codec.compress(folder / f"{name}.npy", target, sample_rate=rate, **options)
+
+
+def decompress_file(folder: Path, name: str, rate: float, workers: int) -> None:
+    """Decompress `name.ebin` to `name.bin`."""
+    source, target = folder / f"{name}.ebin", folder / f"{name}.bin"
+    codec.decompress(source, target, overwrite=True, workers=workers)
+
+
+def scaling(bench: Bench) -> dict[str, tuple[float, float]]:
+    """Return how much faster two processes are than one, and two that are strangers, both ways."""
+    seconds = len(bench.samples) / bench.rate
+    times = max(2, 2 * math.ceil(LONG / seconds / 2))
+    names = {"long": times, "half0": times // 2, "half1": times // 2}
+    for name, count in names.items():
+        np.save(bench.folder / f"{name}.npy", np.concatenate([bench.samples] * count))
+    found = {}
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        for kind, run in (("compress", compress_file), ("decompress", decompress_file)):
+
+            def own(workers: int, run: Any = run) -> None:
+                run(bench.folder, "long", bench.rate, workers)
+
+            def strangers(run: Any = run) -> None:
+                pool.starmap(
+                    run, [(bench.folder, f"half{i}", bench.rate, 1) for i in (0, 1)], chunksize=1
+                )
+
+            runs: dict[str, Run] = {
+                "one": functools.partial(own, 1),
+                "two": functools.partial(own, 2),
+                "strangers": strangers,
+            }
+            best = take_turns(runs, bench.repeats, time.perf_counter)
+            found[kind] = best["one"] / best["two"], best["one"] / best["strangers"]
+    return found
 
 
 # ---- goals ------------------------------------------------------------------------------------
 
 
-def goals(name: str, results: dict[str, Result], two: bool) -> list[tuple[str, float, float]]:
+def goals(
+    name: str, results: Mapping[str, Result], scales: Mapping[str, tuple[float, float]]
+) -> list[tuple[str, float, float]]:
     """Return (goal, least, reached) for a recording; what could not be measured is left out."""
     ours, peer = results["fornix default"], results["mtscomp"]
     fast = results.get("fornix fast", ours)
@@ -354,10 +439,10 @@ def goals(name: str, results: dict[str, Result], two: bool) -> list[tuple[str, f
         goal("fast: ratio vs mtscomp", 1.33, fast.ratio, peer.ratio)
         goal("fast: compress vs mtscomp", 40, fast.compress, peer.compress)
         goal("fast: decompress vs mtscomp", 4, fast.decompress, peer.decompress)
-        goal("one second vs mtscomp", 6, peer.read_ms, ours.read_ms)
-        if two:
-            goal("two processes, compress", 1.8, ours.scale_compress, 1)
-            goal("two processes, decompress", 1.8, ours.scale_decompress, 1)
+        goal("aligned second vs mtscomp", 6, peer.aligned_ms, ours.aligned_ms)
+        goal("random second vs mtscomp", 6, peer.random_ms, ours.random_ms)
+        for kind, (scale, most) in scales.items():
+            goal(f"two processes, {kind} (strangers: {most:.2f})", 1.8, scale, 1)
     elif name == "np1_lf":
         goal("ratio vs mtscomp", 1.45, ours.ratio, peer.ratio)
     elif name == "np2_wide":
@@ -373,7 +458,7 @@ def goals(name: str, results: dict[str, Result], two: bool) -> list[tuple[str, f
 # ---- the run ----------------------------------------------------------------------------------
 
 
-def load(path: Path, arguments: argparse.Namespace) -> tuple[np.ndarray, float]:
+def load(path: Path, arguments: argparse.Namespace) -> Recording:
     """Read a recording given by the user."""
     from shared.codec.source import open_source
 
@@ -387,40 +472,32 @@ def load(path: Path, arguments: argparse.Namespace) -> tuple[np.ndarray, float]:
     return np.array(source.read(0, length)), float(rate)
 
 
-def measure(bench: Bench, levels: list[str]) -> dict[str, Result]:
+def measure(bench: Bench, levels: list[str], two: bool) -> dict[str, Result]:
     """Measure every codec on one recording."""
     np.save(bench.folder / "a.npy", bench.samples)
-    entries = [mtscomp(bench)]
-    try:
-        entries += wavpack(bench)
-    except ImportError:
-        print("  WavPack is not measured: wavpack-numcodecs is not installed", file=sys.stderr)
-    entries += [zstd(bench), legacy(bench), *(fornix(bench, level) for level in levels)]
-    bench.speeds(entries)
+    entries = [mtscomp(bench), *wavpack(bench), zstd(bench), fornix_cbin(bench)]
+    entries += [fornix(bench, level) for level in levels]
+    bench.speeds(entries, two)
     bench.reads(entries)
     return {entry.result.name: entry.result for entry in entries}
 
 
-def table(results: dict[str, Result]) -> str:
+def table(results: Mapping[str, Result]) -> str:
     """Return the results of one recording as text."""
-    head = ("", "ratio", "C", "C+check", "D", "C×2", "D×2", "1 s read")
-    lines = [f"{head[0]:16s}" + "".join(f"{each:>10s}" for each in head[1:])]
+    columns = {
+        "C": "compress",
+        "C+check": "compress_checked",
+        "D": "decompress",
+        "C×2": "compress_2",
+        "D×2": "decompress_2",
+        "aligned ms": "aligned_ms",
+        "random ms": "random_ms",
+    }
+    lines = [f"{'':16s}{'ratio':>8s}" + "".join(f"{head:>11s}" for head in columns)]
     for each in results.values():
-        numbers = (
-            f"{each.ratio:.3f}",
-            *(
-                "-" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
-                for value in (
-                    each.compress,
-                    each.compress_checked,
-                    each.decompress,
-                    each.compress_2,
-                    each.decompress_2,
-                )
-            ),
-            "-" if each.read_ms is None else f"{each.read_ms:.1f} ms",
-        )
-        lines.append(f"{each.name:16s}" + "".join(f"{number:>10s}" for number in numbers))
+        numbers = [getattr(each, column) for column in columns.values()]
+        texts = ["-" if x is None else f"{x:.1f}" if x < 100 else f"{x:.0f}" for x in numbers]
+        lines.append(f"{each.name:16s}{each.ratio:8.3f}" + "".join(f"{x:>11s}" for x in texts))
     return "\n".join(lines)
 
 
@@ -449,10 +526,9 @@ def main() -> None:
     everything: list[dict[str, Any]] = []
     failed = 0
     made = arguments.only or ([] if arguments.files else list(RECORDINGS))
-    jobs: list[tuple[str, Callable[[], tuple[np.ndarray, float]]]] = [
-        (name, RECORDINGS[name]) for name in made
-    ]
-    jobs += [(path.stem, lambda path=path: load(path, arguments)) for path in arguments.files]
+    jobs: list[tuple[str, Callable[[], Recording]]] = [(name, RECORDINGS[name]) for name in made]
+    jobs += [(path.stem, functools.partial(load, path, arguments)) for path in arguments.files]
+    levels = ["default", *(each for each in arguments.levels.split(",") if each != "default")]
     fast_storage = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     for name, make in jobs:
         samples, rate = make()
@@ -461,23 +537,28 @@ def main() -> None:
         print(f"\n{name}: {samples.shape[0]} × {samples.shape[1]} {samples.dtype}, {rate:g} Hz")
         two = not arguments.no_two and samples.nbytes > BIG
         with tempfile.TemporaryDirectory(dir=fast_storage) as folder:
-            bench = Bench(name, samples, rate, Path(folder), arguments.repeats, two)
-            results = measure(
-                bench,
-                ["default", *(each for each in arguments.levels.split(",") if each != "default")],
-            )
-        print(table(results))
-        reached = goals(name, results, two)
+            bench = Bench(name, samples, rate, Path(folder), arguments.repeats)
+            results = measure(bench, levels, two)
+            print(table(results))
+            scales = scaling(bench) if two else {}
+        for kind, (scale, most) in scales.items():
+            print(f"  two processes {kind} {scale:.2f} × as fast as one, strangers {most:.2f} ×")
+        reached = goals(name, results, scales)
         for text, least, value in reached:
             failed += value < least
             print(f"  {'met   ' if value >= least else 'MISSED'} {text}: {value:.3f} (≥ {least})")
-        everything += [
-            asdict(each) | {"goals": [list(row) for row in reached]} for each in results.values()
-        ]
+        everything.append(
+            {
+                "recording": name,
+                "results": [asdict(each) for each in results.values()],
+                "two processes": scales,
+                "goals": reached,
+            }
+        )
         sys.stdout.flush()
     if arguments.json:
         arguments.json.write_text(
-            json.dumps({"versions": versions, "results": everything}, indent=1)
+            json.dumps({"versions": versions, "recordings": everything}, indent=1)
         )
     print(f"\n{failed} goals missed" if failed else "\nall goals met")
 

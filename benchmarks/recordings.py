@@ -10,6 +10,7 @@ always says more.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ Floats = NDArray[np.float32]
 Recording = tuple[NDArray[np.int16], float]
 
 
-def autoregressive(noise: Floats, coefficient: float) -> Floats:
+def autoregressive(noise: NDArray[Any], coefficient: float) -> Floats:
     """First-order low-pass along time with unit output variance for unit white input."""
     gain = np.sqrt(1 - coefficient**2)
     return lfilter([gain], [1, -coefficient], noise, axis=0).astype(np.float32)
@@ -57,7 +58,7 @@ def add_spikes(
     for _ in range(units):
         centre = rng.integers(0, channels)
         size = np.exp(rng.uniform(*np.log(amplitude)))
-        near = np.arange(max(0, centre - 12), min(channels, centre + 13))
+        near = np.arange(max(0, int(centre) - 12), min(channels, int(centre) + 13))
         spread = np.exp(-np.abs(near - centre) / footprint)
         spike = (size * wave[:, None] * spread[None, :]).astype(np.float32)
         count = rng.poisson(rng.gamma(1.2, rate / 1.2) * samples / sample_rate)

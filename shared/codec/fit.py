@@ -43,8 +43,8 @@ TERM_GAIN = 0.006
 #: Lanes of the decoder's recursion aimed at: narrow ones, and products of wide ones.
 LANES = 8192
 WIDE_PRODUCTS = 24_576
-#: The least samples of a segment; half of it where a chunk has few values, so that these are not
-#: decoded in as many steps as many would be.
+#: The least samples of a segment. Twice as many for one channel, where the heads of segments weigh
+#: most; half as many where several have few values, which would take as many steps as many do.
 MIN_SEGMENT = 512
 FEW_VALUES = 1 << 17
 
@@ -179,7 +179,7 @@ def choose_scale(piece: Ints, length: int) -> tuple[int, int]:
 
     `length` is the number of samples that will share the scale, and a Huffman table.
     """
-    some = piece.reshape(-1)[:: max(1, piece.size // 2048)].astype(np.int64)
+    some = piece.reshape(-1)[:: max(1, piece.size // 8192)].astype(np.int64)
     centre = round(float(some.mean()))
     some -= centre
     size = float(np.abs(some).mean()) + 0.01
@@ -206,7 +206,11 @@ def segment_length(channels: int, length: int, time: TimeModel) -> int:
     One step of the recursion should keep the processor's vectors busy, and stay in its cache.
     """
     lanes = WIDE_PRODUCTS // (time.taps.shape[1] + 1) if time.wide else LANES
-    least = MIN_SEGMENT // 2 if channels > 1 and channels * length < FEW_VALUES else MIN_SEGMENT
+    least = MIN_SEGMENT
+    if channels == 1:
+        least *= 2
+    elif channels * length < FEW_VALUES:
+        least //= 2
     segments = max(1, min(lanes // channels, length // least))
     return -(-length // segments)
 

@@ -35,6 +35,8 @@ except ImportError:  # pragma: no cover - isal has no wheel everywhere
 
 #: Bytes of the source summed up at a time: little enough to be still in memory.
 SUM_BYTES = 1 << 22
+#: Chunks of less than this last several seconds: each costs time of its own.
+MIN_CHUNK_BYTES = 1 << 16
 #: The `.ch` version this module knows, the only one there is.
 VERSION = "1.0"
 
@@ -296,7 +298,8 @@ def compress(
     sample_rate, n_channels, dtype
         As for `shared.codec.compress`.
     method : {'fast', 'small', 'zlib'}
-        ISA-L, zlib-ng (smaller than mtscomp's own files, slower), or zlib as mtscomp uses it.
+        ISA-L, zlib-ng (smaller than mtscomp's own files, slower), or zlib as mtscomp uses it, to
+        write the bytes that it writes. Chunks of little data last several seconds but for "zlib".
     workers : int
     check : bool
         Whether to decode every chunk before it counts as written.
@@ -321,6 +324,8 @@ def compress(
     if total == 0:
         raise CodecError("mtscomp files cannot be empty")
     length = max(1, round(rate))
+    if method != "zlib":
+        length *= max(1, MIN_CHUNK_BYTES // (length * channels * opened.dtype.itemsize))
     bounds = [*range(0, total, length), total]
     raw_sum, sum_ = hashlib.sha1(usedforsecurity=False), hashlib.sha1(usedforsecurity=False)
     offsets, summed = [0], 0

@@ -288,14 +288,18 @@ def _recur(lanes: Ints, first: int, shift_bits: int, taps: Ints) -> None:
             right_shift(total, shift, total)
             add(now, total, now)
         return
-    # The last values, oldest first, are one contiguous operand of one multiplication.
+    # The last values, oldest first, are one contiguous operand of one multiplication; its rows
+    # are few, and sooner added one by one than by a reduction.
     reverse = np.ascontiguousarray(taps[::-1], lanes.dtype)
     products = np.empty_like(reverse)
-    for index in range(first, len(lanes)):
+    one, other, *others = products
+    for index, now in enumerate(lanes[first:], first):
         multiply(lanes[index - width : index], reverse, products)
-        add.reduce(products, 0, out=total)
+        add(one, other, total)
+        for product in others:
+            add(total, product, total)
         right_shift(total, shift, total)
-        add(lanes[index], total, lanes[index])
+        add(now, total, now)
 
 
 def _recur_wide(lanes: Ints, model: TimeModel) -> None:

@@ -27,7 +27,7 @@ CACHE_BYTES = 96 << 20
 #: A chunk of which more than this is wanted is decoded whole.
 MOST_OF_IT = 0.8
 #: Chunks stored in fewer bytes than this are inflated sooner than other threads are awake.
-WORTH_THREADS = 1 << 19
+WORTH_THREADS = 1 << 20
 #: Numbers of chunks remembered that were decoded in part.
 MEMORY = 256
 

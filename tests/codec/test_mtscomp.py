@@ -51,18 +51,28 @@ def test_every_pair_mtscomp_writes_is_read_as_it_reads_it(
 @pytest.mark.parametrize("method", ["fast", "small", "zlib"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_mtscomp_reads_what_we_write(tmp_path: Path, method: str, workers: int) -> None:
-    samples = recording(2600, 9)
+    samples = recording(7000, 9)
     target = tmp_path / "y.cbin"
-    pairs.compress(samples, target, sample_rate=500, method=method, workers=workers)
+    pairs.compress(samples, target, sample_rate=2000, method=method, workers=workers)
     reader = mtscomp.Reader(n_threads=1, quiet=True)
     reader.open(target)
-    np.testing.assert_array_equal(reader[0:2600], samples)
+    np.testing.assert_array_equal(reader[0:7000], samples)
     reader.tofile(tmp_path / "y.bin")  # with mtscomp's own check, checksums and all
     reader.close()
     assert (tmp_path / "y.bin").read_bytes() == samples.tobytes()
     header = json.loads((tmp_path / "y.ch").read_text())
     assert header["version"] == "1.0"
-    assert header["chunk_bounds"] == [0, 500, 1000, 1500, 2000, 2500, 2600]
+    assert header["chunk_bounds"] == [0, 2000, 4000, 6000, 7000]
+
+
+def test_chunks_of_slow_recordings_last_whole_seconds(tmp_path: Path) -> None:
+    samples = recording(9000, 5)
+    header = pairs.compress(samples, tmp_path / "y.cbin", sample_rate=1000)
+    assert json.loads(header.read_text())["chunk_bounds"] == [0, 6000, 9000]
+    reader = mtscomp.Reader(n_threads=1, quiet=True)
+    reader.open(tmp_path / "y.cbin")
+    np.testing.assert_array_equal(reader[5500:6500], samples[5500:6500])
+    reader.close()
 
 
 def test_adversarial_arrays_through_mtscomp(tmp_path: Path) -> None:
