@@ -135,7 +135,7 @@ def _draw_up(upload: Upload, document: Mapping[str, Any], key: str) -> dict[str,
     placed: list[dict[str, Any]] = []
     if session is not None:
         placed, clashes = checks.place(good, session, datasets, upload.created[:10])
-        placed, occupied = _copy(upload, placed)
+        placed, occupied = _copy(upload, session.folder, placed)
         refused = sorted([*refused, *clashes, *occupied], key=lambda entry: entry["path"])
     document = checks.manifest(upload, document, session, placed, present, refused)
     document["description"] = _description(placed)
@@ -154,12 +154,13 @@ def _description(placed: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _copy(
-    upload: Upload, placed: list[dict[str, Any]]
+    upload: Upload, folder: str, placed: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[checks.Refusal]]:
     """Copy files to their places; one that is occupied by other content is refused."""
+    occupied = objects.keys(f"data/{folder}/") if placed else set()
 
     def one(entry: dict[str, Any]) -> checks.Refusal | None:
-        there = objects.head(entry["key"])
+        there = objects.head(entry["key"]) if entry["key"] in occupied else None
         if there is None:
             source = uploads.incoming_key(upload.id, entry["path"])
             objects.copy(source, entry["key"], entry["size"])

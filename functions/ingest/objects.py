@@ -114,6 +114,13 @@ def head(key: str) -> Stored | None:
     )
 
 
+def keys(prefix: str) -> set[str]:
+    """Return the keys of all objects whose key begins so."""
+    pages = aws.client("s3").get_paginator("list_objects_v2")
+    found = pages.paginate(Bucket=bucket(), Prefix=prefix)
+    return {item["Key"] for page in found for item in page.get("Contents", ())}
+
+
 def digest(key: str, stored: Stored) -> str | None:
     """Return the SHA-256 of an object in hexadecimal, None where it is too large to find out."""
     if stored.sha256 or stored.size > HASH_UP_TO:
