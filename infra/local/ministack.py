@@ -10,6 +10,7 @@ one ASGI application. Some things are changed here, each with a conformance test
 - requests with the root key have their signatures checked like all others, and a policy is parsed
   once;
 - its unauthenticated housekeeping addresses are closed;
+- messages for a function are collected for a moment, as on AWS;
 - what functions write is kept in files, and what fails is told there; the emulator itself
   remembers the last invocations only;
 - the API and the site get addresses of their own, without the emulator's path or host.
@@ -24,6 +25,8 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import threading
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -48,6 +51,9 @@ The others' is saved by a deployment and when the cloud stops: nothing else chan
 with each invocation (logs, metrics) and nothing depends on it; the functions' logs are in files of
 their own. Saving those each second would take the longer the more has been done.
 """
+
+COLLECT_SECONDS = 0.25
+"""How long messages for a function are collected; on AWS it is a second (``infra.compute``)."""
 
 STREAMS_KEPT = 100
 """Log streams of a function that CloudWatch Logs remembers: one comes with each invocation."""
@@ -134,6 +140,7 @@ class Cloud:
         # A function that logs nothing is waited for: 50 ms in vain after each of its answers.
         worker._drain_stderr_bounded.__defaults__ = (0.005, 0.002, 0.250)
         _keep_logs(worker, FunctionLogs(logs))
+        _collect_batches(importlib.import_module("ministack.services.sqs"))
         self._unsaved = 0
         self._held = False
         self._saver: asyncio.Task[None] | None = None
@@ -231,6 +238,30 @@ def _keep_logs(worker: Any, logs: FunctionLogs) -> None:
 
     worker._read_stderr = read_stderr
     service._emit_lambda_logs = emit_lambda_logs
+
+
+def _collect_batches(sqs: Any) -> None:
+    """Hand a function the messages that come together in one invocation, as on AWS.
+
+    ministack ignores the batching window of an event source, and starts an invocation for each of
+    the events of an upload's files as it comes.
+    """
+    receive, wake = sqs._receive_messages_for_esm, sqs.esm_wake
+
+    def receive_collected(queue_url: str, most: int) -> list[dict[str, Any]]:
+        now = time.time()
+        with sqs._queues_lock:
+            times = [m.get("visible_at", now) for m in sqs._queues[queue_url]["messages"]]
+        waiting = [at for at in times if at <= now]
+        if not waiting or (len(waiting) < most and now - min(waiting) < COLLECT_SECONDS):
+            if waiting:
+                later = threading.Timer(COLLECT_SECONDS, wake.set)
+                later.daemon = True
+                later.start()
+            return []
+        return list(receive(queue_url, most))
+
+    sqs._receive_messages_for_esm = receive_collected
 
 
 def _telling(scope: Scope, send: Send) -> Send:
