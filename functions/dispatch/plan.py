@@ -1,7 +1,9 @@
 """Bring a session's tasks forward: create what its data ask for, promote what may run, announce.
 
 A task that has run on other inputs than the session has now waits again: its outputs come as new
-revisions. Its children follow when it is done, if their own inputs have changed.
+revisions. While a parent of it is to run again too, or has failed at that, it is held, as a task
+is whose parents are not done: that it was Complete was true of other inputs. A task whose own
+inputs are the same keeps its result, whatever becomes of its parents.
 
 Everything here may be done twice: creation is by the task's identity, promotion is a conditional
 write, what a run has read is known by a digest, and a message sent twice is claimed once.
@@ -26,7 +28,7 @@ from shared.tasks.pipeline import (
     plan,
     settled,
 )
-from shared.tasks.states import Status
+from shared.tasks.states import TERMINAL, Status
 from shared.tasks.task import missing
 
 log = logging.getLogger(__name__)
@@ -93,6 +95,8 @@ def task_changed(task_id: str) -> None:
     if task.state is Status.WAITING:
         announce(task)
     advance(task.session)
+    if task.state in TERMINAL:
+        tasks.followed_up(task)
 
 
 def advance(eid: str, *, by_sweep: bool = False) -> None:
@@ -111,10 +115,13 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
         if not held and not outdated(task, contents):
             continue
         in_the_way = obstacles(task, known, contents)
+        without_input = any(text.startswith("input") for text in in_the_way)
         if not in_the_way:
             if tasks.set_status(task, Status.WAITING) if held else tasks.rerun(task):
                 announce(task)
-        elif held and any(text.startswith("input") for text in in_the_way):
+        elif held and without_input:
             tasks.note(task, "Held: " + "; ".join(in_the_way))
+        elif not held and not without_input:
+            tasks.rerun(task, held=True)
     if known and tell_end and settled(known):
         queues.tell("analysis", kind="session.finished", session=eid)

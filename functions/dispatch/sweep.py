@@ -1,4 +1,4 @@
-"""The sweep: leases that ended, waiting tasks without a message, held tasks that may run.
+"""The sweep: leases and tasks that ended, waiting tasks without a message, held ones that may run.
 
 It makes up for killed workers and lost messages. It reads only what is unfinished.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,9 @@ HELD_FOR = timedelta(days=1)
 MOST = 500
 """Messages that one sweep sends to a lab."""
 
+MOST_DUE = 100
+"""Ends of tasks that one sweep of a lab follows up, each at the price of some queries."""
+
 
 def sweep(
     *, everything: bool = False, at_start: bool = False, now: datetime | None = None
@@ -45,15 +49,17 @@ def sweep(
     Returns
     -------
     dict
-        How many leases were ended, messages sent and held sessions looked at.
+        How many leases were ended, messages sent, held sessions looked at, and ends of tasks
+        followed up of which no word had come.
     """
     moment = now or datetime.now(UTC)
     settled = moment if at_start else moment - SETTLE
-    counts = {"expired": 0, "sent": 0, "held": 0}
+    counts = {"expired": 0, "due": 0, "sent": 0, "held": 0}
     oldest = moment
     for lab in labs():
         try:
             counts["expired"] += _expire(lab, moment)
+            counts["due"] += _follow_up(lab, settled)
             waiting = list(tasks.unfinished(lab, Status.WAITING, before=settled))
             oldest = min([oldest, *(task.since for task in waiting)])
             counts["sent"] += _send_again(lab, waiting[:MOST], always=at_start)
@@ -78,7 +84,20 @@ def _expire(lab: str, moment: datetime) -> int:
                 announce(task)
             else:
                 advance(task.session)
+                tasks.followed_up(task)
     return ended
+
+
+def _follow_up(lab: str, settled: datetime) -> int:
+    """Bring sessions forward whose tasks have ended without the word of it having arrived."""
+    ended = tasks.due(lab, before=settled, most=MOST_DUE)
+    for session in {item.session for item in ended}:
+        with suppress(NotFound):
+            advance(session)
+        for item in ended:
+            if item.session == session:
+                item.delete()
+    return len(ended)
 
 
 def _send_again(lab: str, waiting: Sequence[Unfinished], *, always: bool) -> int:

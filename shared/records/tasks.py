@@ -3,7 +3,8 @@
 Keys: ``SES#<eid>`` / ``J#<task id>``; gsi2 ``TASK#<lab>#<status>`` only while there is work to do
 (Waiting and Held by the time since when, Started by the end of the lease), so that a sweep reads
 what is unfinished and nothing else. The lease of a running task may be later than its index key
-says: heartbeats do not move the key.
+says: heartbeats do not move the key. ``DUE#<lab>`` / ``<time>#<task id>`` says that a task ended
+and that its session has still to be brought forward.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from shared.records.items import Pointer
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
 from shared.tasks.pipeline import Planned, canonical
-from shared.tasks.states import ACTIVE, RESULTS, IllegalStep, Status, UnknownStatus, step
+from shared.tasks.states import ACTIVE, RESULTS, TERMINAL, IllegalStep, Status, UnknownStatus, step
 from shared.tasks.task import identifier
 
 LEASE_SECONDS = 300
@@ -107,6 +108,12 @@ class Task(Record, discriminator="Task"):
     def state(self) -> Status:
         """The status as one of the eight."""
         return Status.parse(self.status)
+
+
+class Due(Record, discriminator="Due"):
+    """A task that has ended; deleted when its session has been brought forward."""
+
+    session = UnicodeAttribute()
 
 
 class Taken(Stale):
@@ -242,7 +249,7 @@ def _write(task: Task, condition: Any = None, **values: Any) -> Task:
     Refused
         The task is no longer as it was read.
     """
-    was = int(task.edition)
+    was, before = int(task.edition), task.state
     for name, value in values.items():
         setattr(task, name, value)
     task.edition, task.datetime = was + 1, stamp()
@@ -251,7 +258,35 @@ def _write(task: Task, condition: Any = None, **values: Any) -> Task:
     with transaction() as writes:
         writes.save(task, condition=unchanged & condition if condition is not None else unchanged)
         writes.save(change("task", task.id, was + 1, row(task)))
+        if task.state in TERMINAL and before in ACTIVE:
+            writes.save(_due(task))
     return task
+
+
+def _due(task: Task) -> Due:
+    """Return what says that a task has ended."""
+    return Due(pk=f"DUE#{task.lab}", sk=f"{task.datetime}#{task.id}", session=task.session)
+
+
+def due(lab: str, *, before: datetime, most: int) -> list[Due]:
+    """Return the ends of a lab's tasks that nobody has followed up, the oldest first.
+
+    Parameters
+    ----------
+    lab
+        Which.
+    before
+        Only those that ended before this moment.
+    most
+        How many at most.
+    """
+    ended = Due.query(f"DUE#{lab}", Record.sk < stamp(before), limit=most)
+    return [item for item in ended if isinstance(item, Due)]
+
+
+def followed_up(task: Task) -> None:
+    """Note that the session of a task that has ended was brought forward; again is no change."""
+    _due(task).delete()
 
 
 def create_planned(session: str, lab: str, planned: Iterable[tuple[Planned, str]]) -> list[Task]:
@@ -640,7 +675,7 @@ def expire(task: Task, *, now: datetime | None = None) -> bool:
 
 def note(task: Task, text: str) -> None:
     """Say in the log of a task that does not run why that is so; the same again is no change."""
-    if task.log != text:
+    if task.log != text and not int(task.attempt):  # the log of a run is kept
         with suppress(Refused):
             _write(task, log=text)
 
@@ -662,19 +697,27 @@ def set_status(task: Task, status: Status, *, log: str | None = None) -> bool:
     return True
 
 
-def rerun(task: Task) -> bool:
+def rerun(task: Task, *, held: bool = False) -> bool:
     """Let a task wait again whose inputs have changed since it ran; False if it has moved since.
+
+    Parameters
+    ----------
+    task
+        Which.
+    held
+        Whether it has to wait for a parent first.
 
     Raises
     ------
     IllegalStep
         The task has not ended.
     """
-    step(task.state, Status.WAITING)
+    status = Status.HELD if held else Status.WAITING
+    step(task.state, status)
     why = "Its inputs have changed since it ran.\n"
     log = shortened((task.log or "") + RERUN + why)
     try:
-        _write(task, status=Status.WAITING.label, owner=None, expiries=0, log=log)
+        _write(task, status=status.label, owner=None, expiries=0, log=log)
     except Refused:
         return False
     metrics.put({"TasksRerun": 1}, lab=task.lab, task=task.id)

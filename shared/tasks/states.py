@@ -60,11 +60,15 @@ STEPS: dict[Status, frozenset[Status]] = {
     Status.WAITING: frozenset({Status.STARTED, Status.HELD, Status.ABANDONED, Status.ERRORED}),
     Status.HELD: frozenset({Status.WAITING, Status.STARTED, Status.ABANDONED, Status.ERRORED}),
     Status.STARTED: frozenset({Status.WAITING, Status.HELD, Status.ABANDONED}) | RESULTS,
-    **{ended: frozenset({Status.WAITING, Status.STARTED, Status.ABANDONED}) for ended in ENDED},
+    **{
+        ended: frozenset({Status.WAITING, Status.HELD, Status.STARTED, Status.ABANDONED})
+        for ended in ENDED
+    },
     Status.ABANDONED: frozenset({Status.WAITING}),
 }
 """Legal steps. A run starts from Waiting, or in place from any ended task (a re-run by hand);
-an abandoned task must first be put back to Waiting."""
+one that is to run again but has to wait for a parent is held. An abandoned task must first be put
+back to Waiting."""
 
 
 class UnknownStatus(ValueError):

@@ -64,4 +64,4 @@ def test_a_task_s_whole_life_costs_few_write_units(flow):
         with metered() as meter:
             step()
         costs.append(writes(meter))
-    assert costs == [6, 1, 5]
+    assert costs == [6, 1, 7]

@@ -151,8 +151,8 @@ def test_ibllib_patches_over_http(system, task):
         here, {"status": "Complete", "time_elapsed_secs": 3, "log": "ok", "version": "3.4"}
     )
     assert (ended["status"], ended["log"], ended["version"]) == ("Complete", "ok", "3.4")
-    with pytest.raises(Refused, match="cannot go from Complete to Held"):
-        client.patch(here, {"status": "Held"})
+    with pytest.raises(Refused, match="cannot go from Complete to Errored"):
+        client.patch(here, {"status": "Errored"})
     assert {"kind": "task.changed", "task": task.id} in system.flow.messages("dispatch")
 
 

@@ -331,10 +331,11 @@ def processed(flow, eid):
 
 def test_a_task_whose_inputs_changed_waits_again(flow, processed):
     corrected(flow, processed, RAW[2])  # of the encoder: read by both
-    assert status_of(processed) == {"task.trials": "Waiting", "task.wheel": "Errored"}
+    assert status_of(processed) == {"task.trials": "Waiting", "task.wheel": "Held"}
     task = the(processed, "task.trials")
-    assert "RERUN" in task.log
-    assert task.log.endswith("Its inputs have changed since it ran.\n")
+    for each in tasks.of_session(processed):
+        assert "RERUN" in each.log
+        assert each.log.endswith("Its inputs have changed since it ran.\n")
     assert flow.messages(f"work-{LAB}") == [{"task": task.id}]
     assert flow.messages("analysis") == []
     # Then its child follows, when it is done
@@ -345,6 +346,39 @@ def test_a_task_whose_inputs_changed_waits_again(flow, processed):
     assert status_of(processed) == {"task.trials": "Complete", "task.wheel": "Complete"}
     assert [int(task.attempt) for task in tasks.of_session(processed)] == [2, 2]
     assert flow.messages("analysis") == [{"kind": "session.finished", "session": processed}]
+
+
+def test_a_child_whose_parent_fails_on_its_second_run_is_held(flow, eid):
+    # Given a session whose tasks are done, and inputs of both that have changed since
+    registered(flow, eid)
+    worker_runs(flow, eid, "task.trials")
+    worker_runs(flow, eid, "task.wheel")
+    corrected(flow, eid, RAW[2])
+    # When the parent fails on them
+    worker_runs(flow, eid, "task.trials", "Errored")
+    # Then the child does not say Complete of what it has never read; its log is kept
+    assert status_of(eid) == {"task.trials": "Errored", "task.wheel": "Held"}
+    assert "RERUN" in the(eid, "task.wheel").log
+    before = [task.attribute_values for task in tasks.of_session(eid)]
+    registered(flow, eid)
+    assert [task.attribute_values for task in tasks.of_session(eid)] == before
+    # And when somebody lets the parent run again, the child follows
+    tasks.patch(the(eid, "task.trials").id, {"status": "Waiting"}, "ana")
+    worker_runs(flow, eid, "task.trials")
+    assert status_of(eid) == {"task.trials": "Complete", "task.wheel": "Waiting"}
+
+
+def test_a_child_that_read_the_same_keeps_its_result_when_its_parent_fails(flow, eid):
+    # Given a parent that alone reads what has changed
+    registered(flow, eid)
+    worker_runs(flow, eid, "task.trials")
+    worker_runs(flow, eid, "task.wheel")
+    tasks.patch(the(eid, "task.trials").id, {"status": "Waiting"}, "ana")
+    assert status_of(eid) == {"task.trials": "Waiting", "task.wheel": "Complete"}
+    # When it fails, then what the child made of its inputs is as true as before
+    worker_runs(flow, eid, "task.trials", "Errored")
+    registered(flow, eid)
+    assert status_of(eid) == {"task.trials": "Errored", "task.wheel": "Complete"}
 
 
 def test_late_and_repeated_events_run_nothing_twice(flow, processed):
@@ -475,12 +509,61 @@ def test_waiting_tasks_without_a_message_are_announced_again(flow, trials):
     assert flow.messages(f"work-{LAB}") == [{"task": trials}]
 
 
-def test_held_tasks_whose_event_was_lost_are_promoted(flow, trials, eid):
-    tasks.claim(trials, "w1")
-    tasks.complete(trials, 1, "Complete")
+def test_held_tasks_whose_event_was_lost_are_promoted(flow, eid):
+    # Given a task without all its inputs, of whose arrival no word came
+    sessions.delete_dataset(eid, RAW[1], who="ana")
+    registered(flow, eid)
+    register(eid, RAW[1], version=2)
+    flow.messages("dispatch")
     assert handler({"kind": "sweep"})["held"] == 0
+    assert status_of(eid)["task.trials"] == "Held"
+    # When the sweep comes by
     assert sweep(now=datetime.now(UTC) + LATER)["held"] == 1
-    assert status_of(eid)["task.wheel"] == "Waiting"
+    assert status_of(eid)["task.trials"] == "Waiting"
+
+
+def test_the_end_of_a_task_whose_event_was_lost_is_followed_up(flow, trials, eid):
+    # Given a task whose inputs changed while it ran, and whose end nobody was told of
+    tasks.claim(trials, "w1", inputs="what it was given")
+    corrected(flow, eid, RAW[0])
+    tasks.complete(trials, 1, "Complete")
+    assert sweep()["due"] == 0  # the message may be on the way
+    # When the sweep comes by, then it runs again, and is followed up once
+    assert sweep(now=datetime.now(UTC) + LATER)["due"] == 1
+    assert status_of(eid)["task.trials"] == "Waiting"
+    assert sweep(now=datetime.now(UTC) + LATER)["due"] == 0
+
+
+def test_the_end_of_a_sessions_work_is_announced_though_its_event_was_lost(flow, trials, eid):
+    run(flow, eid, "task.trials", "Errored")
+    flow.messages("analysis")
+    tasks.patch(trials, {"status": "Waiting"}, "ana")
+    tasks.claim(trials, "w2")
+    tasks.complete(trials, 2, "Errored")
+    flow.messages("dispatch")  # lost
+    sweep(now=datetime.now(UTC) + LATER)
+    assert flow.messages("analysis") == [{"kind": "session.finished", "session": eid}]
+
+
+def test_what_was_told_is_not_followed_up_and_many_are_some_at_a_time(flow, eid, monkeypatch):
+    registered(flow, eid)
+    run(flow, eid, "task.trials")
+    with metered() as meter:
+        assert sweep(now=datetime.now(UTC) + LATER)["due"] == 0
+    read = sum(units for name, units in meter.by_operation.items() if name == "Query")
+    assert read <= 4  # nothing of the session
+    # Given more ends than one sweep follows up, of a session that is gone among them
+    monkeypatch.setattr("functions.dispatch.sweep.MOST_DUE", 2)
+    for n in range(3):
+        task = tasks.create(eid, LAB, {**IBLLIB, "name": f"task {n}"})
+        tasks.patch(task.id, {"status": "Abandoned"}, "ana")
+    flow.messages("dispatch")
+    later = datetime.now(UTC) + LATER
+    assert [sweep(now=later)["due"] for _ in range(3)] == [2, 1, 0]
+    tasks.patch(tasks.create(eid, LAB, IBLLIB).id, {"status": "Abandoned"}, "ana")
+    sessions.delete(eid, who="ana")
+    assert sweep(now=datetime.now(UTC) + LATER)["due"] == 1
+    assert sweep(now=datetime.now(UTC) + LATER)["due"] == 0
 
 
 def test_tasks_held_for_long_are_left_to_the_sweep_of_all(flow, trials):
@@ -489,10 +572,10 @@ def test_tasks_held_for_long_are_left_to_the_sweep_of_all(flow, trials):
     assert sweep(now=month, everything=True)["held"] == 1
 
 
-def test_an_idle_lab_costs_three_queries_and_nothing_written(flow):
+def test_an_idle_lab_costs_four_queries_and_nothing_written(flow):
     with metered() as meter:
-        assert sweep() == {"expired": 0, "sent": 0, "held": 0}
-    assert meter.by_operation == {"Query": 1.5}
+        assert sweep() == {"expired": 0, "due": 0, "sent": 0, "held": 0}
+    assert meter.by_operation == {"Query": 2.0}
 
 
 # -- ibllib ------------------------------------------------------------------------------------
@@ -603,7 +686,12 @@ def test_what_is_unfinished_is_in_the_index_and_nothing_else(flow, eid, trials):
 
 def test_at_the_start_of_the_system_nothing_is_waited_for(flow, trials):
     flow.messages(f"work-{LAB}")
-    assert handler({"kind": "sweep", "start": True}) == {"expired": 0, "sent": 1, "held": 1}
+    assert handler({"kind": "sweep", "start": True}) == {
+        "expired": 0,
+        "due": 0,
+        "sent": 1,
+        "held": 1,
+    }
     assert flow.messages(f"work-{LAB}") == [{"task": trials}]
 
 
@@ -663,4 +751,4 @@ def test_a_run_on_new_inputs_is_counted(flow, processed, counted):
     counted()
     corrected(flow, processed, RAW[2])
     registered(flow, processed)
-    assert counted() == {"TasksRerun": 1}
+    assert counted() == {"TasksRerun": 2}
