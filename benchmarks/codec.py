@@ -4,6 +4,9 @@
     python benchmarks/codec.py FILE.bin --channels 385 --rate 30000
     python benchmarks/codec.py FILE.npy FILE.cbin --json results.json
 
+The ratio counts what decoding needs: a data file of Fornix, whose index is in its footer (the
+sidecar repeats it); data file and header of mtscomp; the bare blocks of the others.
+
 Peers: mtscomp 1.0.2, WavPack (wavpack-numcodecs, where it is installed) and zstandard. Every
 codec works on files or buffers in memory-backed storage, so that no disk is measured. Speeds with
 one worker are raw megabytes per second of processor time; with two (Fornix: processes, the others:
@@ -177,15 +180,15 @@ class Opened(Protocol):
 def files(
     bench: Bench,
     name: str,
-    parts: tuple[Path, Path],
+    parts: tuple[Path, ...],
     compress: Callable[[bool, int], object],
     decompress: Callable[[Path, int], object],
     opens: Callable[[], Opened],
 ) -> Entry:
     """Make ready a codec that works through files.
 
-    `parts` are the data file and its index; `compress` takes whether to verify, and the number of
-    workers, `decompress` the target and the number of workers.
+    `parts` are the files that decoding needs; `compress` takes whether to verify, and the number
+    of workers, `decompress` the target and the number of workers.
     """
     back = bench.folder / "back.bin"
     compress(False, 1)
@@ -222,7 +225,7 @@ def fornix(bench: Bench, level: str) -> Entry:
     return files(
         bench,
         f"fornix {level}",
-        (target, target.with_suffix(".eh")),
+        (target,),
         compress,
         lambda back, workers: codec.decompress(target, back, overwrite=True, workers=workers),
         lambda: codec.open(target),

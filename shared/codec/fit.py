@@ -41,7 +41,7 @@ VOTERS = 32
 #: Bits per sample a further neighbour must save to be worth its arithmetic.
 TERM_GAIN = 0.006
 #: Lanes of the decoder's recursion aimed at: narrow ones, and products of wide ones.
-LANES = 8192
+LANES = 12_288
 WIDE_PRODUCTS = 24_576
 #: The least samples of a segment. Twice as many for one channel, where the heads of segments weigh
 #: most; half as many where several have few values, which would take as many steps as many do.
