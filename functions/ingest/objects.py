@@ -6,19 +6,24 @@ import base64
 import hashlib
 import io
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
 from shared.records import aws
-from shared.records.uploads import bucket
+from shared.records.uploads import MOST_PARTS, bucket
 
 COPY_AT_ONCE = 5 * 2**30
 """Larger objects are copied in parts (a limit of S3)."""
 
-COPY_PART = 2**30
-"""Bytes of such a part."""
+COPY_PART = 2**29
+"""Bytes of such a part, more where S3's 10,000 parts would not suffice."""
+
+COPY_THREADS = 8
+"""Parts copied at once: one after the other, 80 GB would take longer than a function may run."""
 
 HASH_UP_TO = 2 * 2**30
 """Objects sent in parts whose whole checksum S3 does not give are read and hashed up to here;
@@ -133,33 +138,43 @@ def digest(key: str, stored: Stored) -> str | None:
 
 
 def copy(source: str, target: str, size: int) -> None:
-    """Copy an object within the bucket; S3 computes the copy's SHA-256."""
-    s3 = aws.client("s3")
-    origin = {"Bucket": bucket(), "Key": source}
-    if size <= COPY_AT_ONCE:
-        s3.copy_object(Bucket=bucket(), Key=target, CopySource=origin, ChecksumAlgorithm="SHA256")
+    """Copy an object within the bucket; S3 computes the copy's SHA-256, or that of each part."""
+    if size > COPY_AT_ONCE:
+        _copy_in_parts(source, target, size)
         return
-    upload = s3.create_multipart_upload(Bucket=bucket(), Key=target, ChecksumAlgorithm="SHA256")[
-        "UploadId"
-    ]
-    parts = []
-    for number, start in enumerate(range(0, size, COPY_PART), start=1):
-        last = min(start + COPY_PART, size) - 1
-        answer = s3.upload_part_copy(
-            Bucket=bucket(),
-            Key=target,
-            UploadId=upload,
+    origin = {"Bucket": bucket(), "Key": source}
+    aws.client("s3").copy_object(
+        Bucket=bucket(), Key=target, CopySource=origin, ChecksumAlgorithm="SHA256"
+    )
+
+
+def _copy_in_parts(source: str, target: str, size: int) -> None:
+    """Copy a large object; nothing is left of a copy that fails."""
+    s3 = aws.client("s3")
+    new = s3.create_multipart_upload(Bucket=bucket(), Key=target, ChecksumAlgorithm="SHA256")
+    upload = {"Bucket": bucket(), "Key": target, "UploadId": new["UploadId"]}
+    length = max(COPY_PART, -(-size // MOST_PARTS))
+
+    def one(number: int) -> dict[str, Any]:
+        start = (number - 1) * length
+        last = min(start + length, size) - 1
+        copied = s3.upload_part_copy(
+            **upload,
             PartNumber=number,
-            CopySource=origin,
+            CopySource={"Bucket": bucket(), "Key": source},
             CopySourceRange=f"bytes={start}-{last}",
         )["CopyPartResult"]
-        part = {"PartNumber": number, "ETag": answer["ETag"]}
-        if "ChecksumSHA256" in answer:
-            part["ChecksumSHA256"] = answer["ChecksumSHA256"]
-        parts.append(part)
-    s3.complete_multipart_upload(
-        Bucket=bucket(), Key=target, UploadId=upload, MultipartUpload={"Parts": parts}
-    )
+        kept = {name: copied[name] for name in ("ETag", "ChecksumSHA256") if name in copied}
+        return {"PartNumber": number, **kept}
+
+    try:
+        with ThreadPoolExecutor(COPY_THREADS) as pool:
+            parts = list(pool.map(one, range(1, -(-size // length) + 1)))
+        s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    except BaseException:
+        with suppress(ClientError):  # what the bucket's lifecycle forgets after a week
+            s3.abort_multipart_upload(**upload)
+        raise
 
 
 def delete(keys: Iterable[str]) -> None:
