@@ -70,10 +70,15 @@ site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in
 clean:
 	rm -rf .venv node_modules cdk.out .fornix/cache
 
-.PHONY: fuzz-codec bench-codec
+.PHONY: fuzz-codec bench-codec reference
 
 fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=… for others
 	$(BIN)/python -m tests.codec.fuzz --cases $(or $(CASES),1000000) --seed $(or $(SEED),1)
 
 bench-codec: setup  ## the codec beside mtscomp, WavPack and zstd; FILES=… for your own recordings
 	$(BIN)/python benchmarks/codec.py $(FILES)
+
+reference: setup  ## trials, wheel and training status beside ibllib; SESSIONS=… for your own
+	test -x .venv/ibllib/bin/python || python3 -m venv .venv/ibllib
+	.venv/ibllib/bin/pip install --quiet ibllib==4.1.0
+	$(BIN)/python benchmarks/reference.py --ibllib .venv/ibllib/bin/python $(SESSIONS)

@@ -1,0 +1,167 @@
+"""Trials, wheel and training status beside the reference, ibllib, on the same sessions.
+
+    make reference                                       all of it, ibllib installed apart
+    python benchmarks/reference.py --ibllib PYTHON [SESSION ...]
+
+ibllib wants other versions of libraries than Fornix, so it runs in a Python of its own. Without
+sessions, simulated ones of rigs 5 and 8 are compared, and the training status of all windows of
+three days of a real mouse, where its trials are at hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lab.tasks import behaviour
+from shared.science.raw_behaviour import ExtractionError
+from shared.science.training import Session, window_status
+
+MOUSE = Path(__file__).parents[2] / "shared/data/training_status/SWC_054_11_sessions_trials.csv"
+COLUMNS = [
+    "choice",
+    "contrastLeft",
+    "contrastRight",
+    "feedbackType",
+    "probabilityLeft",
+    "response_times",
+    "stimOn_times",
+]
+ARGUMENTS = {"collection": "raw_behavior_data", "output_collection": "alf"}
+
+
+def peer(python: str, *arguments: object) -> float:
+    """Run the reference's side; return the seconds that it took."""
+    command = [python, str(Path(__file__).with_name("reference_peer.py")), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    return float(done.stdout.split()[-1])
+
+
+def simulated(folder: Path) -> list[Path]:
+    """Write sessions of rigs 5 and 8 from first days to biased ones; return every seventh."""
+    fornix = Path(sys.executable).with_name("fornix")
+    for rig in ("5", "8"):
+        options = ["--days", "30", "--rig", rig, "--seed", rig]
+        command = [str(fornix), "rig", "simulate", str(folder / f"rig{rig}"), *options]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return sorted(folder.glob("*/*/Subjects/*/*/001"))[::7]
+
+
+def differences(ours: Path, theirs: Path) -> Iterator[str]:
+    """Yield the names of files, and columns of tables, that are not the same to the last bit."""
+    names = {path.name for folder in (ours, theirs) for path in folder.iterdir()}
+    for name in sorted(names):
+        if not ((ours / name).exists() and (theirs / name).exists()):
+            yield f"{name} ({'ours' if (ours / name).exists() else 'theirs'} only)"
+        elif name.endswith(".npy"):
+            pair = [np.load(folder / name, allow_pickle=False) for folder in (ours, theirs)]
+            if not same(*pair):
+                yield name
+        else:
+            one, other = (pd.read_parquet(folder / name) for folder in (ours, theirs))
+            for column in sorted({*one, *other}):
+                both = column in one and column in other
+                if not (both and same(one[column].to_numpy(), other[column].to_numpy())):
+                    yield f"{name}:{column}"
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether two arrays have the same type, shape and values."""
+    return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+
+
+def extraction(python: str, session: Path, folder: Path) -> str:
+    """Extract a session on both sides; return a line of the report."""
+    theirs = folder / "lab/Subjects/mouse/2020-01-01/001"
+    shutil.rmtree(theirs, ignore_errors=True)
+    shutil.copytree(session / "raw_behavior_data", theirs / "raw_behavior_data")
+    ours = Path(tempfile.mkdtemp(dir=folder))
+    began = time.perf_counter()
+    try:
+        behaviour.trials(theirs, ours, ARGUMENTS)
+        behaviour.wheel(theirs, ours, ARGUMENTS)
+    except ExtractionError as error:
+        return f"refused: {error}"
+    seconds = time.perf_counter() - began
+    try:
+        theirs_seconds = peer(python, "extract", theirs)
+    except RuntimeError as error:
+        return f"the reference fails: {error}"
+    found = list(differences(ours / "alf", theirs / "alf"))
+    said = "differs in " + ", ".join(found) if found else "equal"
+    return f"{said}; {seconds:.2f} s, ibllib {theirs_seconds:.2f} s"
+
+
+def windows(sessions: Sequence[tuple[str, pd.DataFrame]]) -> list[dict[str, Any]]:
+    """Return all windows of three of some days, as the reference's side reads them."""
+    return [
+        {
+            "dates": [date for date, _ in window],
+            "protocols": [trials["task_protocol"].iloc[0] for _, trials in window],
+            "trials": [trials[COLUMNS].to_dict("list") for _, trials in window],
+        }
+        for window in itertools.combinations(sessions, 3)
+    ]
+
+
+def judged(python: str, trials: Path, folder: Path) -> str:
+    """Judge all windows of a mouse on both sides; return a line of the report."""
+    asked = windows(
+        [(str(date), day) for date, day in pd.read_csv(trials).groupby("session_date")]
+    )
+    path = folder / "windows.json"
+    path.write_text(json.dumps(asked))
+    theirs_seconds = peer(python, "judge", path)
+    theirs = json.loads(path.with_suffix(".status.json").read_text())
+    began = time.perf_counter()
+    ours = [
+        window_status(
+            [
+                Session(date, protocol, {name: np.array(c, float) for name, c in day.items()})
+                for date, protocol, day in zip(
+                    window["dates"], window["protocols"], window["trials"], strict=True
+                )
+            ]
+        )
+        for window in asked
+    ]
+    seconds = time.perf_counter() - began
+    equal = sum(
+        mine.status == other["status"]
+        and np.array_equal(mine.info["n_trials"], other["info"]["n_trials"])
+        and np.allclose(mine.info["perf_easy"], other["info"]["perf_easy"], rtol=1e-12)
+        for mine, other in zip(ours, theirs, strict=True)
+    )
+    return f"{equal} of {len(asked)} windows equal; {seconds:.1f} s, ibllib {theirs_seconds:.1f} s"
+
+
+def main() -> None:
+    """Compare, and print a line for each session and one for the status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sessions", nargs="*", type=Path, help="folders with raw_behavior_data")
+    parser.add_argument("--ibllib", required=True, help="a Python that has ibllib")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for session in arguments.sessions or simulated(folder / "simulated"):
+            print(f"{session}: {extraction(arguments.ibllib, session, folder)}", flush=True)
+        if not arguments.sessions and MOUSE.exists():
+            print(f"training status: {judged(arguments.ibllib, MOUSE, folder)}")
+
+
+if __name__ == "__main__":
+    main()
