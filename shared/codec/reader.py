@@ -24,8 +24,6 @@ from shared.codec.writer import Progress, replacing, sidecar_path
 
 #: Decoded chunks kept, in bytes: a few seconds of a Neuropixels probe.
 CACHE_BYTES = 96 << 20
-#: A chunk of which more than this is wanted is decoded whole.
-MOST_OF_IT = 0.8
 #: Chunks stored in fewer bytes than this are inflated sooner than other threads are awake.
 WORTH_THREADS = 1 << 20
 #: Numbers of chunks remembered that were decoded in part.
@@ -113,7 +111,9 @@ class Reader:
         self._read_ahead = read_ahead
         self._cache_bytes = cache_bytes
         self._cache: OrderedDict[int, Samples] = OrderedDict()
-        self._parted: OrderedDict[int, None] = OrderedDict()
+        self._parted: OrderedDict[int, int] = OrderedDict()
+        #: Of the last chunks decoded in part, since what follows the part is likely to be read.
+        self._stored: OrderedDict[int, bytes | memoryview] = OrderedDict()
         self._coming: dict[int, Future[bytes | memoryview]] = {}
         self._lock = threading.RLock()
         self._pools: dict[str, ThreadPoolExecutor] = {}
@@ -229,17 +229,20 @@ class Reader:
 
         Who reads a whole chunk seldom wants it twice. Who reads a part may come back for more:
         the first time only that part is decoded, the second time the chunk, which is then kept.
+        But who comes back for what follows the part is likely to go on to the next chunk, and
+        gets that part alone, once.
         """
         length = self.index.bounds[number + 1] - self.index.bounds[number]
         whole = stop - start == length
         with self._lock:
             held = number in self._cache
-            again = number in self._parted
+            end = self._parted.get(number)  # of the part decoded before
+            again = end not in (None, start)
             if not (held or again or whole):
-                self._parted[number] = None
+                self._parted[number] = stop if end is None else -1
                 if len(self._parted) > MEMORY:
                     self._parted.popitem(last=False)
-        if held or (not whole and (again or stop - start > MOST_OF_IT * length)):
+        if held or (again and not whole):
 
             def finish() -> None:
                 out[:] = self.chunk(number)[start:stop]
@@ -309,6 +312,9 @@ class Reader:
         """Return the bytes of one chunk as they are stored."""
         with self._lock:
             coming = self._coming.pop(number, None)
+            parted = self._stored.get(number)
+        if parted is not None:
+            return parted
         start, stop = self.index.offsets[number], self.index.offsets[number + 1]
         data = coming.result() if coming else self.source.read(start, stop)
         if len(data) < stop - start:
@@ -329,6 +335,11 @@ class Reader:
         """Read and check a chunk, begin to inflate it, and return what restores its samples."""
         data = self.stored(number)
         self._order_ahead(number)
+        if window is not None:
+            with self._lock:
+                self._stored[number] = data
+                if len(self._stored) > 2:
+                    self._stored.popitem(last=False)
         opened = self._open_chunk(data, number, window)
         if self._threads == 1 or len(data) < WORTH_THREADS:
             return opened.restore
@@ -356,12 +367,12 @@ class Reader:
         if not self._read_ahead:
             return
         with self._lock:
-            going_on, self._last = number == self._last + 1, number
+            going_on, self._last = number - self._last in (0, 1), number
             if not going_on:
                 self._coming.clear()
                 return
             for ahead in range(number + 1, min(number + 1 + self._read_ahead, self.n_chunks)):
-                if ahead not in self._coming and ahead not in self._cache:
+                if not any(ahead in each for each in (self._coming, self._stored, self._cache)):
                     start, stop = self.index.offsets[ahead], self.index.offsets[ahead + 1]
                     fetching = self._workers("fetch").submit(self.source.read, start, stop)
                     self._coming[ahead] = fetching
@@ -387,6 +398,7 @@ class Reader:
             pool.shutdown(cancel_futures=True)
         self._pools.clear()
         self._cache.clear()
+        self._stored.clear()
         close = getattr(self.source, "close", None)
         if close is not None:
             close()

@@ -517,17 +517,23 @@ def test_files_that_are_no_sidecars_are_refused(path: Path, text: str) -> None:
         codec.open(path)
 
 
+def note_what_is_decoded(reader: codec.Reader) -> list[tuple[int, tuple[int, int] | None]]:
+    """Return a list that grows by the number of each chunk decoded, and the window of it."""
+    decoded: list[tuple[int, tuple[int, int] | None]] = []
+    begin = reader._begin
+
+    def noted(number: int, window: tuple[int, int] | None = None) -> Restore:
+        decoded.append((number, window))
+        return begin(number, window)
+
+    reader._begin = noted
+    return decoded
+
+
 def test_a_reader_waits_for_no_one(path: Path) -> None:
     """Given a second across two chunks, then of each only its part is decoded, the first time."""
     with codec.open(path) as reader:
-        decoded: list[tuple[int, tuple[int, int] | None]] = []
-        begin = reader._begin
-
-        def counted(number: int, window: tuple[int, int] | None = None) -> Restore:
-            decoded.append((number, window))
-            return begin(number, window)
-
-        reader._begin = counted
+        decoded = note_what_is_decoded(reader)
         reader[2000:3000]
         assert decoded == [(2, None)]
         reader[2500:3500]
@@ -536,6 +542,26 @@ def test_a_reader_waits_for_no_one(path: Path) -> None:
         assert decoded[3:] == [(2, None)]
         reader[2700:2800]
         assert len(decoded) == 4
+
+
+def test_a_reader_going_forward_decodes_each_part_once(path: Path) -> None:
+    """Given seconds off the bounds, each part is decoded; given short pieces, the chunk is."""
+    with codec.open(path) as reader:
+        decoded = note_what_is_decoded(reader)
+        for start in range(300, 3300, 1000):
+            reader[start : start + 1000]
+        assert decoded == [
+            (0, (300, 1000)),
+            (1, (0, 300)),
+            (1, (300, 1000)),
+            (2, (0, 300)),
+            (2, (300, 1000)),
+            (3, (0, 300)),
+        ]
+        decoded.clear()
+        for start in range(5000, 5900, 100):
+            reader[start : start + 100]
+        assert decoded == [(5, (0, 100)), (5, (100, 200)), (5, None)]
 
 
 @pytest.mark.parametrize("suffix", [".ebin", ".cbin"])

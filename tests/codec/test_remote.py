@@ -117,8 +117,19 @@ def test_one_second_takes_one_request(server: Server, samples: np.ndarray) -> No
         assert len(server.asked) == 2
         start, stop = reader.index.offsets[3:5]
         assert server.asked[1] == ("a.ebin", f"bytes={start}-{stop - 1}")
-        reader[3500:3700]  # from the cache
+        reader[3500:3700]  # from what was fetched
         assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("read_ahead", [0, 1, 3])
+def test_seconds_across_chunks_fetch_each_chunk_once(
+    server: Server, samples: np.ndarray, read_ahead: int
+) -> None:
+    with codec.open(server.address("a.ebin"), read_ahead=read_ahead) as reader:
+        for start in range(500, 10_500, 1000):
+            got = reader[start : start + 1000]
+            np.testing.assert_array_equal(got, samples[start : start + 1000])
+        assert len(server.asked) == 1 + reader.n_chunks
 
 
 def test_a_presigned_address_needs_no_sidecar(server: Server, samples: np.ndarray) -> None:
