@@ -376,7 +376,7 @@ def _run(command: Sequence[str], env: dict[str, str]) -> None:
     show_default=True,
     help="State folder of the system.",
 )
-@click.option("--free-ports", is_flag=True, help="Listen on any free ports.")
+@click.option("--free-ports", is_flag=True, help="Any free ports, or those of the last time.")
 @click.option("--once", is_flag=True, help="Stop when the page is there, do not go on serving.")
 def main(
     cohort: Path,
@@ -394,7 +394,9 @@ def main(
     console = Console(highlight=False)
     # A stop by any signal stops what was started too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    system = System(Home(home, Ports.free() if free_ports else Ports()))
+    last_time = free_ports and (home / "ports.json").exists()
+    ports = Ports.free() if free_ports else Ports()
+    system = System(Home(home, None if last_time else ports))
     out = system.home.path / "rig"
     workers = Workers(system.home, tasks=TASKS_AT_ONCE)
     begun = time.monotonic()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+from collections.abc import Iterator
 
 import click
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
+import uvicorn
+import uvloop
 
 from infra.local import ministack
 from infra.local.front import ApiFront, Deployed, SiteFront
@@ -15,38 +17,63 @@ from infra.local.home import Home
 from infra.local.logs import keep_errors
 
 
-def _config(port: int) -> Config:
-    """Return a server's settings: loopback only, no access log, one second to finish."""
-    config = Config()
-    config.bind = [f"127.0.0.1:{port}"]
-    config.accesslog = None
-    config.loglevel = "WARNING"
-    config.graceful_timeout = 1
-    config.keep_alive_timeout = 75
-    return config
+class Listener(uvicorn.Server):
+    """A server on a loopback port, which ends when it is told to and not by signals.
+
+    Parameters
+    ----------
+    app
+        What it serves.
+    port
+        Where it listens.
+    """
+
+    def __init__(self, app: ministack.Asgi, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host="127.0.0.1",
+                port=port,
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                lifespan="on",
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=1,
+                # ministack says these itself, as AWS does.
+                server_header=False,
+                date_header=False,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to who runs several servers."""
+        yield
 
 
 async def _run(home: Home, dynamodb: str | None) -> None:
     """Serve until SIGTERM."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stopping.set)
-    # Ctrl-C reaches the whole process group; the supervisor decides what stops when.
-    loop.add_signal_handler(signal.SIGINT, lambda: None)
-
-    async def stop() -> None:
-        await stopping.wait()
-
     ports = home.ports
     ministack.configure(home.path / "cloud", ports.gateway, *home.root_credentials())
     cloud = ministack.Cloud(dynamodb, home.logs)
     keep_errors(home.logs)
     deployed = Deployed(home.deployed)
-    await asyncio.gather(
-        serve(cloud, _config(ports.gateway), shutdown_trigger=stop),  # type: ignore[arg-type]
-        serve(ApiFront(cloud, deployed), _config(ports.api), shutdown_trigger=stop),  # type: ignore[arg-type]
-        serve(SiteFront(cloud, deployed), _config(ports.site), shutdown_trigger=stop),  # type: ignore[arg-type]
+    listeners = (
+        Listener(cloud, ports.gateway),
+        Listener(ApiFront(cloud, deployed), ports.api),
+        Listener(SiteFront(cloud, deployed), ports.site),
     )
+
+    def stop() -> None:
+        for listener in listeners:
+            listener.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    # Ctrl-C reaches the whole process group; the supervisor decides what stops when.
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    await asyncio.gather(*(listener.serve() for listener in listeners))
 
 
 @click.command()
@@ -54,7 +81,7 @@ async def _run(home: Home, dynamodb: str | None) -> None:
 @click.option("--dynamodb", default=None)
 def main(folder: str, dynamodb: str | None) -> None:
     """Run the embedded cloud of a state folder in the foreground."""
-    asyncio.run(_run(Home(folder), dynamodb))
+    uvloop.run(_run(Home(folder), dynamodb))
 
 
 if __name__ == "__main__":
