@@ -304,7 +304,10 @@ def buffers(
         for start in range(0, len(bench.samples), length)
     ]
     coded = [encode(piece) for piece in pieces]
-    pool = ThreadPoolExecutor(2)
+
+    def by_two(run: Callable[[Any], Any], items: list[Any]) -> list[Any]:
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(run, items))
 
     def plain(number: int) -> np.ndarray:
         samples = np.frombuffer(decode(coded[number]), bench.samples.dtype)
@@ -323,8 +326,8 @@ def buffers(
         "decompress": lambda: [decode(data) for data in coded],
     }
     two: dict[str, Run] = {
-        "compress": lambda: list(pool.map(encode, pieces)),
-        "decompress": lambda: list(pool.map(decode, coded)),
+        "compress": lambda: by_two(encode, pieces),
+        "decompress": lambda: by_two(decode, coded),
     }
     ratio = bench.samples.nbytes / sum(map(len, coded))
     return Entry(Result(bench.name, name, ratio), one, two, read)

@@ -559,6 +559,7 @@ class CodedChunk:
         """
         low, frames, group = self.span[0], self.frames, self.group
         predicted = neighbour_sums(residual, self.space)
+        offsets = frames.offsets[:, None]
         frame = 0
         for first in range(0, len(residual), group):
             rows = residual[first : first + group]
@@ -566,7 +567,8 @@ class CodedChunk:
                 _decode_by_class(frames, frame, self.classes[first], rows[0], low)
                 frame += int(self.classes[first].max()) + 1
             else:
-                frames.read(frame, rows, frames.offsets[first : first + group], low)
+                frames.read(frame, rows.reshape(-1), low)
+                np.subtract(rows, offsets[first : first + group], rows)
                 frame += 1
             for channel, row in enumerate(rows, first):
                 total = predicted(channel)
@@ -646,7 +648,8 @@ def _decode_by_class(
     first, last = low // PART, -(-(low + len(row)) // PART)
     wanted, kinds = classes[first:last], int(classes.max()) + 1
     if kinds == 1:
-        frames.read(frame, row[None], frames.offsets[frame : frame + 1], low)
+        frames.read(frame, row, low)
+        np.subtract(row, frames.offsets[frame], out=row)
         return
     ordered = WORKSPACE.array("ordered", (last - first, PART), row.dtype)
     place = 0
@@ -656,8 +659,9 @@ def _decode_by_class(
         begin = int(np.count_nonzero(classes[:first] == member)) * PART
         index = frame + member
         size = min(frames.sizes[index] - begin, count * PART)
-        piece = ordered[place : place + count].reshape(1, -1)[:, :size]
-        frames.read(index, piece, frames.offsets[index : index + 1], begin)
+        piece = ordered[place : place + count].reshape(-1)[:size]
+        frames.read(index, piece, begin)
+        np.subtract(piece, frames.offsets[index], out=piece)
         place += count
     order = np.argsort(wanted, kind="stable")
     whole = len(row) // PART
@@ -714,8 +718,8 @@ class Frames:
         contents = entropy.inflate_all(pieces, [self.sizes[i] for i in chosen], WORKSPACE.decoder)
         self.ahead.update(zip(chosen, contents, strict=True))
 
-    def read(self, index: int, out: Ints, offsets: Ints, begin: int = 0) -> None:
-        """Decode a frame into `out`, contiguous rows with one offset each.
+    def read(self, index: int, out: Ints, begin: int = 0) -> None:
+        """Decode a frame into `out`, contiguous, but for the offsets.
 
         Of a frame that holds more, `out` gets what starts at symbol `begin`, a multiple of 8.
         """
@@ -724,7 +728,7 @@ class Frames:
         if symbols is None:
             frame = self.data[self.starts[index] : self.starts[index + 1]]
             symbols = entropy.inflate(frame, size, WORKSPACE.decoder)
-        wide = out.reshape(-1).view(self.unsigned)
+        wide = out.view(self.unsigned)
         wide[:] = np.frombuffer(symbols, np.uint8, len(wide), begin)
         if shift:
             np.left_shift(wide, self.unsigned.type(shift), out=wide)
@@ -740,11 +744,6 @@ class Frames:
                 inside = (where >= begin) & (where < begin + len(wide))
                 where, highs = where[inside] - begin, highs[inside]
             wide[where] += highs << self.unsigned.type(shift + 8)
-        if len(out) == 1:
-            out = out[0]
-            np.subtract(out, offsets[0], out=out)
-        else:
-            np.subtract(out, offsets[:, None], out=out)
 
 
 def _running_sum(counts: Iterable[int], start: int = 0) -> list[int]:

@@ -185,7 +185,7 @@ class Fuzzer:
         start, stop = np.sort(self.rng.integers(0, length + 1, 2)).tolist()
         if self.rng.random() < 0.5:
             start, stop = 0, length
-        got = chunk.decode(
+        unpacked = chunk.unpack(
             coded.mode,
             coded.meta,
             coded.meta_size,
@@ -193,8 +193,11 @@ class Fuzzer:
             length,
             channels,
             samples.dtype,
-            window=(start, stop),
+            (start, stop),
         )
+        for share in range(int(self.rng.integers(3))):
+            unpacked.inflate(share, 2)
+        got = unpacked.restore()
         assert got.shape == (stop - start, channels)
         assert got.dtype == samples.dtype
         return "forged samples"
