@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.records import queues, sessions, tasks, uploads
@@ -32,6 +33,12 @@ from shared.tasks.states import TERMINAL, Status
 from shared.tasks.task import missing
 
 log = logging.getLogger(__name__)
+
+BACKLOG = 10
+"""Waiting tasks of a lab from which on its ended sessions are published together."""
+
+GATHER = 30
+"""Seconds in which they are gathered."""
 
 
 def labs() -> list[str]:
@@ -124,4 +131,16 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
         elif not held and not without_input:
             tasks.rerun(task, held=True)
     if known and tell_end and settled(known):
-        queues.tell("analysis", kind="session.finished", session=eid)
+        delay = _gathered(known[0].lab)
+        queues.tell("analysis", delay, kind="session.finished", session=eid)
+
+
+def _gathered(lab: str) -> int:
+    """Return the seconds until an ended session of a lab should be published.
+
+    None, unless the lab's workers have a backlog: then the sessions that end within the same
+    :data:`GATHER` are announced at one moment, and one build publishes them.
+    """
+    now = datetime.now(UTC)
+    waiting = list(tasks.unfinished(lab, Status.WAITING, before=now, most=BACKLOG))
+    return GATHER - int(now.timestamp()) % GATHER if len(waiting) == BACKLOG else 0

@@ -39,9 +39,9 @@ def send(queue_url: str, body: dict[str, Any], delay: int = 0) -> None:
     )
 
 
-def tell(queue: str, **body: Any) -> None:
+def tell(queue: str, delay: int = 0, /, **body: Any) -> None:
     """Send a hint to a function's queue; failure is logged, the next sweep makes up for it."""
     try:
-        send(url(queue), body)
+        send(url(queue), body, delay)
     except Exception:
         log.warning("message to the %s queue was not sent: %s", queue, body, exc_info=True)

@@ -167,7 +167,12 @@ class Unfinished(NamedTuple):
 
 
 def unfinished(
-    lab: str, status: Status, *, before: datetime, after: datetime | None = None
+    lab: str,
+    status: Status,
+    *,
+    before: datetime,
+    after: datetime | None = None,
+    most: int | None = None,
 ) -> Iterator[Unfinished]:
     """Yield a lab's tasks in an active status, oldest first.
 
@@ -177,9 +182,11 @@ def unfinished(
         Which.
     before, after
         Only those since between these moments (of Started: whose lease, as indexed, ended then).
+    most
+        No more than so many.
     """
     between = Record.g2sk.between(stamp(after) if after else "0", stamp(before))
-    items = Record.gsi2.query(f"TASK#{lab}#{status.label}", between)
+    items = Record.gsi2.query(f"TASK#{lab}#{status.label}", between, limit=most)
     for item in items:
         since, _, task_id = str(item.g2sk).partition("#")
         yield Unfinished(task_id, datetime.fromisoformat(since))

@@ -113,6 +113,23 @@ def test_a_session_without_tasks_or_withdrawn_is_looked_at_at_once(flow, eid):
     assert shown(flow, eid) == [{"kind": "session.finished", "session": eid}]
 
 
+def test_sessions_that_end_amid_a_backlog_are_announced_at_one_moment(flow, eid, monkeypatch):
+    sent = []
+    monkeypatch.setattr("shared.records.queues.send", lambda *message: sent.append(message))
+    registered(flow, eid)
+    for number in range(10):
+        another = sessions.create(
+            subject=SUBJECT, start_time="2024-07-03T10:00:00", number=number + 1, who="rig"
+        )
+        register(another.id, *RAW)
+        registered(flow, another.id)
+    run(flow, eid, "task.trials")
+    run(flow, eid, "task.wheel")
+    url, body, delay = sent[-1]
+    assert (url, body) == (flow.queues["analysis"], {"kind": "session.finished", "session": eid})
+    assert 1 <= delay <= 30
+
+
 def test_tasks_created_at_once_are_created_once(flow, eid):
     threads = [threading.Thread(target=registered, args=(flow, eid)) for _ in range(4)]
     for thread in threads:
