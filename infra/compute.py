@@ -40,8 +40,8 @@ TIMEOUTS = {
 MEMORY_MB = {"api": 1769, "ingest": 2048, "dispatch": 1024, "analysis": 3008}
 """1769 MB is one whole core, which is what a cold start waits for."""
 
-LOCAL_CONCURRENCY = 2
-"""Invocations that a queue sets off at a time in the embedded cloud; the fewest that SQS takes."""
+LOCAL_CONCURRENCY = {"ingest": 4, "dispatch": 2, "analysis": 2}
+"""Invocations that a queue sets off at a time in the embedded cloud; SQS takes no fewer than 2."""
 
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 WRITE_ITEMS = (
@@ -349,7 +349,7 @@ class Functions(Construct):
                 self.queues.stages[name].main,
                 batch_size=batch_size,
                 report_batch_item_failures=True,
-                max_concurrency=LOCAL_CONCURRENCY if self.settings.local else concurrency,
+                max_concurrency=LOCAL_CONCURRENCY[name] if self.settings.local else concurrency,
                 # The events of an upload's files come together, and sessions of a mouse end
                 # together: one invocation for some of them.
                 max_batching_window=Duration.seconds(1),

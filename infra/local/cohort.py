@@ -7,6 +7,7 @@ Each program is the one that a lab would use: the rig's upload, the labs' worker
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from hashlib import md5, sha256
@@ -165,11 +166,13 @@ class Rig(Thread):
         Whose rig it is.
     jobs
         The sessions of each mouse.
+    until
+        When no further mouse is begun (monotonic clock).
     """
 
-    def __init__(self, home: Home, lab: str, jobs: Sequence[list[Job]]) -> None:
+    def __init__(self, home: Home, lab: str, jobs: Sequence[list[Job]], until: float) -> None:
         super().__init__(daemon=True, name=f"rig-{lab}")
-        self.home, self.lab, self.jobs = home, lab, jobs
+        self.home, self.lab, self.jobs, self.until = home, lab, jobs, until
         self.registered: deque[Job] = deque()
         self.error: Exception | None = None
         self._process: subprocess.Popen[str] | None = None
@@ -181,6 +184,8 @@ class Rig(Thread):
             manager = connect(self.home, f"{self.lab}_manager")
             known = dict(_registered(manager, self.lab))
             for jobs in self.jobs:
+                if time.monotonic() > self.until:
+                    return
                 missing = {}
                 for job in jobs:
                     job.eid = known.get((job.subject, job.date, job.number), "")
@@ -247,11 +252,13 @@ def _registered(client: Client, lab: str) -> Iterator[tuple[tuple[str, str, int]
         start, count = start + PAGE, answer["count"]
 
 
-def send(system: System, out: Path, mice: Sequence[Mouse]) -> Iterator[Job]:
+def send(
+    system: System, out: Path, mice: Sequence[Mouse], until: float = math.inf
+) -> Iterator[Job]:
     """Upload the sessions and yield each when it is on the site.
 
     The rigs of the labs upload beside each other and beside the workers, at most :data:`AHEAD`
-    sessions ahead of the site.
+    sessions ahead of the site. After ``until`` (monotonic clock) they begin no further mouse.
 
     Raises
     ------
@@ -261,7 +268,7 @@ def send(system: System, out: Path, mice: Sequence[Mouse]) -> Iterator[Job]:
     jobs: dict[str, list[list[Job]]] = {}
     for mouse in mice:
         jobs.setdefault(mouse.lab, []).append(jobs_of(out, mouse))
-    rigs = [Rig(system.home, lab, of_lab) for lab, of_lab in jobs.items()]
+    rigs = [Rig(system.home, lab, of_lab, until) for lab, of_lab in jobs.items()]
     for rig in rigs:
         rig.start()
     last = time.monotonic()
@@ -377,6 +384,12 @@ def _run(command: Sequence[str], env: dict[str, str]) -> None:
     help="State folder of the system.",
 )
 @click.option("--free-ports", is_flag=True, help="Any free ports, or those of the last time.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0),
+    default=math.inf,
+    help="After so long begin no further mouse, and analyse those that are complete.",
+)
 @click.option("--once", is_flag=True, help="Stop when the page is there, do not go on serving.")
 def main(
     cohort: Path,
@@ -388,6 +401,7 @@ def main(
     repeats: int,
     home: Path,
     free_ports: bool,
+    minutes: float,
     once: bool,
 ) -> None:
     """Simulate a cohort and take it through the whole system to the training-time page."""
@@ -416,11 +430,16 @@ def main(
         workers.start()
         register_once(system.home, planned)
         tell("mice, weights and waters registered")
-        for number, job in enumerate(send(system, out, planned), 1):
+        shown: Counter[str] = Counter()
+        for job in send(system, out, planned, begun + 60 * minutes):
             workers.check()
-            tell(f"{number} of {total}: {job.name} is on the site")
+            shown[job.subject] += 1
+            tell(f"{shown.total()} of {total}: {job.name} is on the site")
+        complete = [mouse for mouse in planned if shown[mouse.subject] == len(mouse.days)]
+        tell(f"{len(complete)} of {len(planned)} mice are complete")
         tell(", ".join(f"{count} {what}" for what, count in tally(system).items()))
-        result = analyse(system, planned, ["--shuffles", str(shuffles), "--repeats", str(repeats)])
+        options = ["--shuffles", str(shuffles), "--repeats", str(repeats)]
+        result = analyse(system, complete, options)
         tell("analysed")
         address = publish(system, result)
         if not exists(address):
