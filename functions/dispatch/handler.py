@@ -1,7 +1,8 @@
 """Entry point of the dispatch function: what happened to sessions and tasks, and the sweep.
 
-Queue messages: ``{"kind": "session.registered", "session": eid}``; ``{"kind": "session.shown",
-"session": eid}``, when who may see it has changed; ``{"kind": "task.changed", "task": id}``.
+Queue messages: ``{"kind": "session.registered", "session": eid}``, with ``"again": true`` from
+the reconciler; ``{"kind": "session.shown", "session": eid}``, when who may see it has changed;
+``{"kind": "task.changed", "task": id}``.
 Invoked directly: ``{"kind": "sweep"}``, with ``"all": true`` for tasks held long, with ``"start":
 true`` when the whole system has just been started.
 """
@@ -47,7 +48,7 @@ def handle(record: dict[str, Any]) -> None:
     message = json.loads(record["body"])
     try:
         if message["kind"] == "session.registered":
-            session_registered(message["session"])
+            session_registered(message["session"], tell_end=not message.get("again"))
         elif message["kind"] == "session.shown":
             session_shown(message["session"])
         elif message["kind"] == "task.changed":

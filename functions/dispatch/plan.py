@@ -56,8 +56,12 @@ def announce(task: Task) -> None:
         log.warning("task %s was not announced", task.id, exc_info=True)
 
 
-def session_registered(eid: str) -> None:
-    """Create the tasks that a session's data ask for, then bring it forward."""
+def session_registered(eid: str, *, tell_end: bool = True) -> None:
+    """Create the tasks that a session's data ask for, then bring it forward.
+
+    Without ``tell_end`` it is not said again of a session that its work is done: the reconciler
+    announces every upload a second time, and a build would follow on each.
+    """
     session, datasets = sessions.session_and_datasets(eid, strong=True)
     paths = uploads.contents(datasets)
     try:
@@ -77,7 +81,7 @@ def session_registered(eid: str) -> None:
     for task in new:
         if task.state is Status.WAITING:
             announce(task)
-    _advance(eid, datasets)
+    _advance(eid, datasets, tell_end=tell_end)
 
 
 def session_shown(eid: str) -> None:

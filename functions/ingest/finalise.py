@@ -315,7 +315,7 @@ def _close(upload_id: str, settled: datetime) -> None:
         if (upload.since or "") > settled.isoformat():
             return
         if upload.session and upload.state in ("registered", "partial"):
-            message = {"kind": "session.registered", "session": upload.session}
+            message = {"kind": "session.registered", "session": upload.session, "again": True}
             queues.send(queues.url("dispatch"), message)
     except NotFound:
         pass

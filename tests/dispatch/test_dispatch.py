@@ -130,6 +130,17 @@ def test_sessions_that_end_amid_a_backlog_are_announced_at_one_moment(flow, eid,
     assert 1 <= delay <= 30
 
 
+def test_what_the_reconciler_announces_again_starts_tasks_but_no_second_build(flow, eid):
+    again = {"kind": "session.registered", "session": eid, "again": True}
+    flow.deliver("dispatch", again)
+    assert status_of(eid) == {"task.trials": "Waiting", "task.wheel": "Held"}
+    run(flow, eid, "task.trials")
+    run(flow, eid, "task.wheel")
+    assert flow.messages("analysis") == [{"kind": "session.finished", "session": eid}]
+    flow.deliver("dispatch", again)
+    assert flow.messages("analysis") == []
+
+
 def test_tasks_created_at_once_are_created_once(flow, eid):
     threads = [threading.Thread(target=registered, args=(flow, eid)) for _ in range(4)]
     for thread in threads:
