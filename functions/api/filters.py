@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from functions.api.declarations import KINDS, Field, Resource
@@ -306,8 +306,8 @@ def _plain(
         value = [_choice(spec, each) for each in value]
     if spec.type == "text" and isinstance(value, (int, float)) and lookup != "isnull":
         value = str(value)
-    if spec.type == "datetime" and part is None and lookup in ("lte", "gt", "range"):
-        value = _end_of(value, lookup)
+    if spec.type == "datetime" and part is None and lookup in _MOMENTS:
+        value = [_moment(each) for each in value] if isinstance(value, list) else _moment(value)
     value = _fit(lookup, value, whole)
     if part:
         test, cut = LOOKUPS[lookup](value), _DATE_PARTS[part]
@@ -318,11 +318,18 @@ def _plain(
 _DATES = ("date", "datetime")
 
 
-def _end_of(value: Any, lookup: str) -> Any:
-    """Return a bound of a time; Django compares a bare date as its midnight, and so do we."""
-    if isinstance(value, list):
+_MOMENTS = frozenset({"exact", "in", "lt", "lte", "gt", "gte", "range"})
+
+
+def _moment(value: Any) -> Any:
+    """Return a time as rows have it: of a bare date midnight, as Django takes it; T for a space.
+
+    What is no time stays as it is; texts are compared then.
+    """
+    try:
+        return datetime.fromisoformat(value).replace(tzinfo=None).isoformat()
+    except (TypeError, ValueError):
         return value
-    return f"{value}T00:00:00" if isinstance(value, str) and len(value) == 10 else value
 
 
 def _choice(spec: Field, value: Any) -> Any:

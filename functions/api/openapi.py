@@ -67,13 +67,17 @@ def _operation(resource: Resource, action: str) -> dict[str, Any]:
     operation: dict[str, Any] = {}
     if action == "list":
         operation["parameters"] = [
-            {"name": name, "in": "query"} for name in resource.all_filters()
+            {"name": name, "in": "query", "schema": {}} for name in resource.all_filters()
         ]
     elif action in ON_ITEM:
-        operation["parameters"] = [{"name": resource.key, "in": "path", "required": True}]
+        operation["parameters"] = [_in_path(resource.key)]
     if action in ("create", "update", "partial_update"):
         operation["requestBody"] = _body(component(resource))
     return operation
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {}}
 
 
 def document() -> dict[str, Any]:
@@ -115,9 +119,7 @@ def _other(path: str, summary: str) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": summary}
     names = [part[1:-1].rstrip("+") for part in path.split("/") if part.startswith("{")]
     if names:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True} for name in names
-        ]
+        operation["parameters"] = [_in_path(name) for name in names]
     return operation
 
 

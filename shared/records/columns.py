@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.records.items import dashed
-from shared.records.where import Either, Where
+from shared.records.where import Either, Places, Where
 
 Array = np.ndarray[Any, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -513,6 +513,13 @@ class Columns:
         """Return which of the rows fulfil a condition."""
         if isinstance(where, Either):
             return np.logical_or.reduce([self._mask(each, rows) for each in where.value])
+        if isinstance(where, Places):
+            found = np.zeros(self.n if rows is None else len(rows), bool)
+            for session, paths in where.by_session().items():
+                found |= self._mask(Where("session", "exact", session), rows) & self._mask(
+                    Where("path", "in", paths), rows
+                )
+            return found != where.negate
         column = self.columns.get(where.field)
         if column is None:
             return np.full(self.n if rows is None else len(rows), where.on_value(None))
@@ -521,7 +528,7 @@ class Columns:
     def _narrowest(self, wheres: Sequence[Where]) -> Array | None:
         """Return rows from the first key or posting list that leaves few; None to try all."""
         for where in wheres:
-            if where.negate or where.path or isinstance(where, Either):
+            if where.negate or where.path or isinstance(where, (Either, Places)):
                 continue
             if (where.field,) == self.key_fields and where.lookup in ("exact", "in"):
                 wanted = [where.value] if where.lookup == "exact" else where.value

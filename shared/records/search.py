@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.records import aws, changes, times
 from shared.records.changes import Changed
-from shared.records.where import Either, Where
+from shared.records.where import Either, Places, Where
 
 if TYPE_CHECKING:
     pass
@@ -68,7 +68,15 @@ def on_stored(kind: str, wheres: Sequence[Where]) -> list[Where]:
     """Return conditions in terms of the fields that rows hold."""
     if kind != "dataset":
         return list(wheres)
+    from shared.records import sessions
     from shared.records.items import split_path
+
+    def on_id(where: Where) -> Where:
+        if where.lookup not in ("exact", "in"):
+            return replace(where, field="path")
+        wanted = [where.value] if where.lookup == "exact" else where.value
+        places = sessions.places([str(each).lower() for each in wanted])
+        return Places(value=frozenset(places), negate=where.negate)
 
     def on_path(where: Where) -> Where:
         test, part = where.test(), _IN_PATH[where.field]
@@ -79,6 +87,8 @@ def on_stored(kind: str, wheres: Sequence[Where]) -> list[Where]:
             return replace(where, value=[stored(each) for each in where.value])
         if where.field in _IN_PATH:
             return on_path(where)
+        if where.field == "id":
+            return on_id(where)
         if where.field == "session" and where.lookup == "isnull":  # aggregates have an owner#id
             wanted = bool(where.value)
             return Where("session", "test", lambda x: ("#" in x) == wanted, where.negate)
@@ -142,7 +152,7 @@ class Rows:
         """Return the rows that have a text some condition looks for; else all of them."""
         best: Sequence[int] = range(self.n)
         for where in wheres:
-            wanted = None if where.negate or isinstance(where, Either) else where.texts()
+            wanted = None if where.negate or isinstance(where, (Either, Places)) else where.texts()
             if wanted is None or len(wanted) > 8:
                 continue
             if where.field not in self._having:

@@ -8,6 +8,7 @@ makes the whole set visible. Readers pass over what is not in the book.
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ from shared.records.errors import Conflict, Exists, NotFound
 from shared.records.items import Book, Dataset, Document, Pointer, Session
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 ATTEMPTS = 8
 AT_ONCE = 40
@@ -332,6 +335,21 @@ def find_dataset(identity: str) -> tuple[Session | None, Dataset]:
         if item.id == digits:
             return session, item
     raise missing
+
+
+def owners(ids: Iterable[str]) -> list[str]:
+    """Return the sessions (or other records) that datasets may belong to, by their ids."""
+    known = {each for each in ids if _UUID.fullmatch(each)}
+    keys = {(f"EID#{each.replace('-', '')[:12]}", "A") for each in known}
+    keys |= {(f"DSID#{each}", "A") for each in known}
+    return sorted({item.to for item in Pointer.batch_get(sorted(keys))})
+
+
+def places(ids: Iterable[str]) -> set[tuple[str, str]]:
+    """Return where datasets are, by their ids: (owner, path)."""
+    wanted = {each.replace("-", "") for each in ids}
+    found = ((owner, item) for owner in owners(ids) for item in datasets(owner))
+    return {(owner, item.path) for owner, item in found if item.id in wanted}
 
 
 def register_datasets(

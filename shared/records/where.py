@@ -209,6 +209,34 @@ class Either(Where):
         return lambda row: any(test(row) for test in tests)
 
 
+@dataclass(frozen=True)
+class Places(Where):
+    """A condition on datasets: that they are at one of some places; ``value`` is (session, path)s.
+
+    The index holds no ids of datasets, but where they are.
+    """
+
+    field: str = ""
+    lookup: str = "places"
+
+    @property
+    def cost(self) -> int:
+        """Rough cost; see `Where.cost`."""
+        return 2
+
+    def by_session(self) -> dict[str, list[str]]:
+        """Return the paths by session."""
+        found: dict[str, list[str]] = {}
+        for session, path in self.value:
+            found.setdefault(session, []).append(path)
+        return found
+
+    def on_rows(self) -> Test:
+        """Return the test of a whole row, negation included."""
+        places, negate = self.value, self.negate
+        return lambda row: ((row["session"], row["path"]) in places) != negate
+
+
 def _dig(value: Any, path: tuple[str, ...]) -> Any:
     """Return what is at some keys below a JSON value, None if it is not there."""
     for key in path:

@@ -243,7 +243,7 @@ class Datasets(Store):
                 continue
             wanted = [where.value] if where.lookup == "exact" else list(where.value)
             if where.field == "id":
-                owners = _owners([str(each).lower() for each in wanted])
+                owners = sessions.owners([str(each).lower() for each in wanted])
             elif where.field == "session" and len(wanted) <= 2:
                 owners = [str(each) for each in wanted]
             else:
@@ -422,17 +422,10 @@ def lab_of_owner(owner: str) -> str | None:
     return values.lab_of(resource, row) if resource and row else None
 
 
-def _owners(ids: Sequence[str]) -> list[str]:
-    """Return the sessions (or other records) that datasets belong to, by their ids."""
-    prefixes = {each.replace("-", "")[:12] for each in ids if values.is_uuid(each)}
-    keys = [(f"EID#{each}", "A") for each in prefixes]
-    keys += [(f"DSID#{each}", "A") for each in set(ids) if values.is_uuid(each)]
-    return sorted({item.to for item in Pointer.batch_get(keys)})
-
-
 def _matching(owners: Iterable[str], wheres: Sequence[Where]) -> list[Body]:
     """Return the datasets of some sessions that fulfil all conditions."""
-    tests = [where.on_rows() for where in search.on_stored("dataset", wheres)]
+    stored = search.on_stored("dataset", [where for where in wheres if where.field != "id"])
+    tests = [where.on_rows() for where in [*stored, *(w for w in wheres if w.field == "id")]]
     found = []
     for owner in owners:
         session = brief(owner if "#" not in owner else None)
@@ -477,7 +470,7 @@ class Files(Store):
         for where in wheres:
             if where.field in ("dataset", "id") and not where.negate:
                 wanted = where.value if where.lookup == "in" else [where.value]
-                owners = _owners([str(each).lower() for each in wanted])
+                owners = sessions.owners([str(each).lower() for each in wanted])
                 break
         if owners is None:
             owners = sorted(search.table("dataset").select().values("session"))
