@@ -25,6 +25,7 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -80,6 +81,7 @@ def configure(state: Path, port: int, access_key: str, secret_key: str) -> None:
     """
     temporary = state / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
+    _move(state, port)
     endpoint = f"http://127.0.0.1:{port}"
     os.environ.update(
         AUTH="true",  # signatures, IAM policies and bucket policies are enforced
@@ -108,6 +110,25 @@ def configure(state: Path, port: int, access_key: str, secret_key: str) -> None:
     )
     for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"):
         os.environ.pop(name, None)
+
+
+def _move(state: Path, port: int) -> None:
+    """Have the saved state say where the gateway will listen, if that was elsewhere before.
+
+    Queues are known by their address, to themselves and to the functions that send to them.
+    """
+    place = state / "gateway.port"
+    before = place.read_text() if place.exists() else str(port)
+    if before != str(port):
+        address = re.compile(rf"\b(localhost|127\.0\.0\.1):{before}\b")
+        for file in (state / "state").glob("*.json"):
+            text = file.read_text()
+            moved = address.sub(rf"\g<1>:{port}", text)
+            if moved != text:
+                partial = file.with_suffix(".part")
+                partial.write_text(moved)
+                partial.replace(file)
+    place.write_text(str(port))
 
 
 class Cloud:

@@ -414,6 +414,28 @@ def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path) -> None:
         cloud.stop()
 
 
+def test_started_on_other_ports_it_knows_its_queues_again(tmp_path: Path) -> None:
+    # Given a queue with a message
+    cloud = EmbeddedCloud(Home(tmp_path, Ports.free()))
+    cloud.start()
+    sqs: Any = client(cloud.home, "sqs")
+    queue = sqs.create_queue(QueueName="kept")["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody="hello")
+    cloud.stop()
+    # When the same folder is started elsewhere
+    cloud = EmbeddedCloud(Home(tmp_path, Ports.free()))
+    cloud.start()
+    try:
+        # Then the queue has the address that belongs to it now, and its message
+        sqs = client(cloud.home, "sqs")
+        url = sqs.get_queue_url(QueueName="kept")["QueueUrl"]
+        assert url != queue
+        assert f":{cloud.home.ports.gateway}/" in url
+        assert [m["Body"] for m in sqs.receive_message(QueueUrl=url)["Messages"]] == ["hello"]
+    finally:
+        cloud.stop()
+
+
 def test_the_processes_end_with_their_supervisor(tmp_path: Path) -> None:
     # Given a supervisor in a process of its own
     program = (
