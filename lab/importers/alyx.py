@@ -48,6 +48,7 @@ NAMED = {
     "model": "probe-models",
     "coordinate_system": "coordinate-systems",
     "imaging_type": "imaging-types",
+    "repository_type": "data-repository-type",
 }
 """Fields that name rows of which Alyx has no list, and the resources of those."""
 
@@ -452,7 +453,7 @@ def _session(_: AlyxImport, row: Row) -> None:
 
 def _dataset(_: AlyxImport, row: Row) -> None:
     row["session"] = _bare(row.get("session"))
-    row["hash"] = row.get("hash") or None
+    row["hash"], row["revision"] = row.get("hash") or None, row.get("revision") or None
     records = row.get("file_records") or []
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
         raise Unfit("its file records are not a list of rows")
@@ -479,6 +480,7 @@ def _aggregate(job: AlyxImport, row: Row) -> None:
 
 
 def _repository(job: AlyxImport, row: Row) -> None:
+    _named(job, row)
     settings = row.get("json")
     if isinstance(settings, dict) and any(key in settings for key in SECRET_KEYS):
         row["json"] = {k: v for k, v in settings.items() if k not in SECRET_KEYS}

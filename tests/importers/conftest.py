@@ -207,7 +207,7 @@ class FakeAlyx:
                     }
                 ],
                 "auto_datetime": "2020-07-01T10:00:01",
-                "revision": None,
+                "revision": "",
                 "default_dataset": True,
                 "protected": 0,
                 "public": 1,
@@ -327,7 +327,7 @@ def alyx() -> Iterator[FakeAlyx]:
                     "globus_path": "/public/",
                     "hostname": "",
                     "data_url": "https://bytes.example.org/public/",
-                    "repository_type": None,
+                    "repository_type": "Cardboard box",
                     "globus_endpoint_id": None,
                     "globus_is_personal": False,
                     "json": {"bucket_name": "b", "Secret access key": "s3cret"},

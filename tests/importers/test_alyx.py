@@ -380,6 +380,7 @@ def test_species_and_strains_of_which_alyx_has_no_list_are_made(alyx, fornix):
     alyx.lists["subjects"][0]["strain"] = "C57BL/6J"
     run(alyx, fornix)
     assert set(fornix.rows["species"]) == {"Mus musculus"}
+    assert set(fornix.rows["data-repository-type"]) == {"Cardboard box"}
     assert set(fornix.rows["strains"]) == {"C57BL/6J"}
 
 
