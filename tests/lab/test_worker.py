@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,8 @@ import pytest
 
 from lab.worker.agent import Crew, Worker, tidy
 from shared.records import sessions, tasks
-from tests.flow import DATE, SUBJECT
+from tests.flow import DATE, LAB, SUBJECT
+from tests.processes import runs, until
 
 pytestmark = pytest.mark.integration
 
@@ -27,6 +29,19 @@ def trials(system):
     """A session with one waiting task."""
     system.flow.upload(RAW)
     (task,) = tasks.of_session(sessions.find(SUBJECT, DATE, 1).id)
+    return task
+
+
+@pytest.fixture
+def another(system, trials):
+    """A task of another session that waits beside it."""
+    files = {path: content + b"\n" for path, content in RAW.items()}
+    body = {"session": {"lab": LAB, "subject": SUBJECT, "date": DATE, "number": 2}}
+    answer = system.flow.open(files, **body)
+    system.flow.send(answer, files)
+    system.flow.deliver("ingest", {"kind": "finalise", "upload": answer["id"]})
+    system.flow.pump()
+    (task,) = tasks.of_session(sessions.find(SUBJECT, DATE, 2).id)
     return task
 
 
@@ -143,6 +158,40 @@ def test_a_task_s_process_has_no_secrets(worker, trials, instead, monkeypatch):
     instead("raise ValueError(sorted(n for n in os.environ if n.startswith(('AWS', 'FORNIX_T'))))")
     worker.forever(most=1)
     assert "ValueError: ['FORNIX_TABLE']" in the(trials).log
+
+
+def test_each_task_has_a_process_of_its_own_and_both_come_from_one_that_is_warm(
+    worker, trials, another, instead
+):
+    instead("raise ValueError(f'process {os.getpid()} of {os.getppid()}')")
+    worker.forever(most=2)
+    said = [re.search(r"process (\d+) of (\d+)", the(one).log) for one in (trials, another)]
+    assert said[0][1] != said[1][1]
+    assert said[0][2] == said[1][2] != str(os.getpid())
+
+
+def test_what_a_task_has_started_ends_with_it(worker, trials, instead):
+    instead(
+        "import subprocess; raise ValueError(f\"pid {subprocess.Popen(['sleep', '600']).pid}\")"
+    )
+    worker.forever(most=1)
+    left = int(re.search(r"pid (\d+)", the(trials).log)[1])
+    assert until(lambda: not runs(left))
+
+
+def test_a_crew_works_on_several_tasks_at_a_time(
+    system, worker, trials, another, instead, tmp_path
+):
+    # Given tasks that each end only when both have begun
+    (tmp_path / "begun").mkdir()
+    instead(
+        f"here = Path({str(tmp_path / 'begun')!r}); (here / str(os.getpid())).touch()\n"
+        "    while len(list(here.iterdir())) < 2: time.sleep(0.05)\n"
+        "    return None"
+    )
+    second = Worker(system.client("worker"), lease=5, folder=tmp_path, poll=2)
+    Crew([worker, second]).forever(most=1)
+    assert {the(trials).status, the(another).status} == {"Empty"}
 
 
 def test_an_idle_worker_reads_nothing_of_the_table(system, worker):
