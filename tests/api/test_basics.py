@@ -284,6 +284,14 @@ def test_the_schema_is_small_and_names_every_route(api: Api) -> None:
     for path, methods in app.routes.items():
         assert set(document["paths"][path.replace("+}", "}")]) == {m.lower() for m in methods}
     assert len(document["paths"]) == len(app.routes)
+    # As OpenAPI wants it: a parameter has a schema, and one of the path is required and in it
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            of_path = {
+                f"{{{p['name']}}}" for p in operation.get("parameters", ()) if "required" in p
+            }
+            assert of_path == {part for part in path.split("/") if part.startswith("{")}
+            assert all("schema" in each for each in operation.get("parameters", ()))
 
 
 def test_the_schema_has_upstreams_filters_for_sessions_and_insertions(api: Api) -> None:

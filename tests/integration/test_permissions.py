@@ -170,6 +170,7 @@ ALLOWED = {
     "api": [
         *(read_item(), delete_item(), transact(), query("gsi1"), query("gsi2"), *PASSWORDS),
         *(put(DATA, "incoming/probe/x"), get(DATA, "incoming/probe/x")),
+        put(DATA, "manifests/-imports/probe"),
         *(get(DATA, f"{prefix}/x") for prefix in ("data", "manifests", "snapshots", "cache")),
         *(listing(DATA, "incoming/probe/"), send("fornix-ingest"), send("fornix-dispatch")),
         *(assume(f"fornix-worker-{lab}") for lab in LABS),
