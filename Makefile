@@ -60,9 +60,10 @@ proof: setup  ## kills at any moment, whole imports, the whole system, the cohor
 
 COHORT ?= ../shared/data/training_cohort
 
-cohort: setup  ## simulated mice through the whole system to Fig. 2: MICE=140, DAYS=6, SCALE=0.1
+cohort: setup  ## simulated mice through the whole system to Fig. 2: MICE=140, SCALE=0.1, MINUTES=60
 	$(BIN)/python -m infra.local.cohort --cohort $(COHORT) $(if $(MICE),--mice $(MICE)) \
-	    $(if $(DAYS),--days $(DAYS)) $(if $(SCALE),--trials-scale $(SCALE)) $(if $(ONCE),--once)
+	    $(if $(DAYS),--days $(DAYS)) $(if $(SCALE),--trials-scale $(SCALE)) \
+	    $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONCE),--once)
 
 site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in .fornix/demo
 	$(BIN)/fornix site demo .fornix/demo --sessions $(or $(SESSIONS),2000)
