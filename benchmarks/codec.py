@@ -407,7 +407,7 @@ def scaling(bench: Bench) -> dict[str, tuple[float, float]]:
                 "two": functools.partial(own, 2),
                 "strangers": strangers,
             }
-            best = take_turns(runs, bench.repeats, time.perf_counter)
+            best = take_turns(runs, max(3, bench.repeats), time.perf_counter)
             found[kind] = best["one"] / best["two"], best["one"] / best["strangers"]
     return found
 

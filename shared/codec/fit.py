@@ -135,8 +135,31 @@ def fit(samples: NDArray[Any], level: Level) -> Model:
     predicted = neighbour_sums(rows, space)
     for channel, row in enumerate(rows):
         predict_row(row, predicted(channel), left[channel])
+    helped = _bits(left) < _bits(rows)  # artefacts may have governed the fit
+    space = _only(space, helped)
+    left[~helped] = rows[~helped]
     shifts, offsets = _choose_scales(left, length)
     return Model(table is not None, base, baseline, time, space, shifts, offsets)
+
+
+def _bits(rows: Ints) -> Floats:
+    """Return the log of the mean size of each row, in bits: mean over its pieces."""
+    size = min(rows.shape[1], EXCERPT_PIECE)
+    pieces = rows[:, : rows.shape[1] // size * size].reshape(len(rows), -1, size)
+    sizes = np.abs(pieces.astype(np.float32)).mean(axis=2, dtype=np.float64)
+    return np.log2(sizes + 0.3).mean(axis=1)
+
+
+def _only(space: SpaceModel, chosen: NDArray[np.bool_]) -> SpaceModel:
+    """Return the model with neighbours for the chosen channels only."""
+    terms = np.repeat(chosen, space.counts)
+    return SpaceModel(
+        space.shift,
+        space.counts * chosen,
+        space.distances[terms],
+        space.lags[terms],
+        space.weights[terms],
+    )
 
 
 def excerpt(length: int, channels: int = MANY_CHANNELS) -> list[slice]:
