@@ -319,6 +319,8 @@ def find_dataset(identity: str) -> tuple[Session | None, Dataset]:
         If there is none that is visible.
     """
     missing = NotFound(f"There is no dataset {identity}.")
+    if len(identity) > 36:  # longer than a key may be, perhaps
+        raise missing
     digits = identity.replace("-", "")
     try:
         owner = Pointer.get(f"EID#{digits[:12]}", "A", consistent_read=True).to

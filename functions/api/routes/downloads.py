@@ -16,7 +16,7 @@ from chalice.app import Blueprint, Response
 
 from functions.api import auth, permissions
 from functions.api.call import Call
-from functions.api.errors import ApiError, not_found
+from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.permissions import ACCOUNTS, READ_PUBLIC, Rule
 from functions.api.resource_routes import public_sessions
 from functions.api.resources import data
@@ -149,14 +149,26 @@ def uploaded() -> Response:
     return redirect(presigned(f"notes/{path}", path.rpartition("/")[2]))
 
 
+def _texts(call: Call, name: str) -> list[str]:
+    """Return a field of the body that is a list of texts, or one with commas.
+
+    Raises
+    ------
+    Invalid
+        400 if it is neither.
+    """
+    given = call.body.get(name) or []
+    found = given.split(",") if isinstance(given, str) else given
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise Invalid({name: ["Expected a list of texts."]})
+    return found
+
+
 @routes.route("/new-download", methods=["POST"])
 def new_download() -> Response:
     """Count downloads of datasets by the caller."""
     call = Call(routes.current_request)
-    given = call.body.get("datasets")
-    ids = [given] if isinstance(given, str) else list(given or [])
-    projects = call.body.get("projects") or []
-    projects = projects.split(",") if isinstance(projects, str) else projects
+    ids, projects = _texts(call, "datasets"), _texts(call, "projects")
     for each in ids:
         try:
             sessions.find_dataset(str(each).lower())

@@ -1,0 +1,120 @@
+"""Bodies that no client of ours sends: each is understood or refused, never an internal error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from shared.records import queues
+from tests.api.conftest import Api
+
+FIELDS = {
+    "/uploads": ("session", "files", "task", "again", "id", "lab", "subject", "date", "number"),
+    "/register-file": (
+        *("path", "filenames", "created_by", "hashes", "filesizes", "name", "versions", "labs"),
+        *("content_type", "object_id", "default", "server_only", "exists", "qc", "hostname"),
+    ),
+    "/check-protected": ("path", "filenames", "created_by", "content_type", "object_id"),
+    "/import": ("resource", "rows", "id", "name", "session", "file_records", "lab", "number"),
+    "/new-download": ("datasets", "projects"),
+    "/auth-token": ("username", "password"),
+    "/tasks/{task}/claim": ("worker", "lease"),
+    "/tasks/{task}/heartbeat": ("attempt", "lease"),
+    "/tasks/{task}/log": ("attempt", "text"),
+    "/tasks/{task}/complete": (
+        *("attempt", "status", "log", "elapsed", "version", "run_record", "upload"),
+    ),
+    "/tasks/{task}/release": ("attempt",),
+    "/tasks": ("session", "name", "executable", "parents", "arguments", "status", "priority"),
+    "/sessions": ("subject", "start_time", "number", "users", "projects", "json", "qc", "id"),
+    "/notes": ("content_type", "object_id", "text", "user", "width", "json", "date_time"),
+    "/channels": ("trajectory_estimate", "axial", "lateral", "brain_region"),
+    "/weighings": ("subject", "date_time", "weight", "user"),
+}
+AS = {"/import": "admin", "/uploads": "fimbrialab_rig", "/tasks": "fimbrialab_worker"}
+
+texts = st.sampled_from(
+    [
+        *("", "x", "None", "001", "1e999", "-1", "../..", "\0", "é\u202e\U0001f42d", "a" * 3000),
+        *("FI_001", "FI_001/2024-07-01/001", "fimbrialab", "alf/spikes.times.npy", "Complete"),
+        *("2024-07-01", "2024-07-01T10:00:00", "2024-02-30", "0001-01-01", "9999-12-31T23:59"),
+        *("sessions", "datasets", "labs", "files", "session", "subject", "npy", "{}", "[1"),
+        *("cf264653-2deb-44cb-aa84-89b82507028a", "cf264653", "f" * 64, "f" * 32, "#x#/a.b.npy"),
+    ]
+)
+plain = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from([0, 1, -1, 2**63, 10**40, 1.5, -0.0, 1e308, 1e-308, float("nan")]),
+    texts,
+)
+
+
+def bodies(names: tuple[str, ...]) -> st.SearchStrategy[Any]:
+    """Values with the field names of a route somewhere in them."""
+    keys = st.sampled_from([*names, "json", ""])
+    deep = st.recursive(
+        plain,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=5),
+        max_leaves=12,
+    )
+    return st.dictionaries(keys, deep, max_size=len(names)) | deep
+
+
+@pytest.fixture
+def task(api: Api, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A session with a waiting task; messages go nowhere."""
+    monkeypatch.setattr(queues, "send", lambda *_, **__: None)
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00"}
+    eid = api.ok("POST", "/sessions", body)["id"]
+    made = api.ok("POST", "/tasks", {"session": eid, "name": "a", "executable": "a"})
+    return str(made["id"])
+
+
+@pytest.mark.parametrize("path", FIELDS)
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.data())
+def test_no_body_is_an_internal_error(
+    api: Api, bucket: str, task: str, path: str, data: st.DataObject
+) -> None:
+    body = data.draw(bodies(FIELDS[path]))
+    user = AS.get(path) or ("fimbrialab_worker" if "{task}" in path else "fimbrialab_member")
+    method = "GET" if path == "/check-protected" else "POST"
+    raw = json.dumps(body).encode()
+    answer = api(method, path.format(task=task), raw, user=user)
+    assert answer.status < 500, (path, body, answer.raw[:300])
+    if answer.status >= 400:
+        assert answer.body["status_code"] == answer.status
+
+
+@pytest.mark.parametrize("given", [True, {"a": 1}, [1], ["x", None], "x", ["a" * 3000]])
+def test_downloads_of_nothing_that_is_there_are_refused(api: Api, given: Any) -> None:
+    answer = api("POST", "/new-download", {"datasets": given})
+    assert answer.status == 400
+    assert answer.body["status_code"] == 400
+
+
+@pytest.mark.parametrize("path", ["/sessions", "/tasks", "/uploads", "/import", "/notes"])
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.binary(max_size=40) | st.text(max_size=20).map(lambda text: text.encode()))
+@example(b'{"a": 1')
+@example(b"[" * 5000)
+@example(b"\xff\xfe\x00")
+@example(b'{"a":' * 3000)
+def test_no_bytes_are_an_internal_error(
+    api: Api, bucket: str, task: str, path: str, raw: bytes
+) -> None:
+    answer = api("POST", path, raw, user="admin")
+    assert answer.status < 500, (path, raw, answer.raw[:300])
