@@ -66,7 +66,7 @@ class LocalFile:
     def _read_into(self, buffer: memoryview, start: int) -> int:
         if hasattr(os, "preadv"):
             return os.preadv(self._handle, [buffer], start)
-        with self._lock:  # pragma: no cover - Windows
+        with self._lock:  # pragma: no cover - Windows, macOS
             os.lseek(self._handle, start, os.SEEK_SET)
             piece = os.read(self._handle, len(buffer))
             buffer[: len(piece)] = piece
