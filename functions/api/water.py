@@ -90,13 +90,13 @@ def summary(subject: Row) -> dict[str, Any]:
     restrictions = _mine("water-restriction", subject["nickname"])
     if not restrictions:
         return dict(EMPTY)
-    last = max(row["start_time"] for row in restrictions)
     found = control(subject)
     now = now_in(subject["lab"])
     expected = found.expected_water(now)
+    restriction = found.restriction_at(now)
     return {
         "reference_weight": found.reference_weight(now),
-        "last_water_restriction": times.naive(last),
+        "last_water_restriction": restriction.start.isoformat() if restriction else None,
         "expected_water": expected,
         "remaining_water": expected - found.given_water(now),
     }

@@ -302,6 +302,7 @@ def test_the_schema_has_upstreams_filters_for_sessions_and_insertions(api: Api) 
 
     assert len(names("/sessions")) == 37
     assert len(names("/insertions")) == 23
+    assert "dataset_qc_lte" in names("/insertions")
     assert list(document["paths"]).index("/sessions") < list(document["paths"]).index(
         "/sessions/{id}"
     )

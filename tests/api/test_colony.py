@@ -72,7 +72,7 @@ def test_a_restriction_takes_its_weight_from_the_last_weighing_and_sets_the_prot
     (listed,) = api.ok("GET", "/subjects?water_restricted=True")["results"]
     assert listed["nickname"] == "FI_001"
     assert documents.get("subject", "FI_001").body["protocol_number"] == "3"
-    (restricted,) = api.ok("GET", "/water-restricted-subjects")
+    (restricted,) = api.ok("GET", "/water-restricted-subjects")["results"]
     assert restricted["nickname"] == "FI_001"
     late = api("POST", "/water-restriction", {**start, "start_time": "2024-07-20T09:00:00"})
     assert "days old" in late.body["reference_weight"][0]
@@ -104,7 +104,8 @@ def test_weighings_and_waters_are_read_and_deleted_by_their_address(api: Api) ->
 def brain(api: Api) -> dict[str, Any]:
     """A probe in CA1 of one of two sessions."""
     for key, acronym, name, parent in (
-        (997, "root", "root", None),
+        (0, "void", "void", None),
+        (997, "root", "root", 0),
         (375, "HPF", "Hippocampal formation", 997),
         (382, "CA1", "Field CA1", 375),
         (672, "CP", "Caudoputamen", 997),
@@ -149,6 +150,23 @@ def test_a_brain_region_that_does_not_exist_is_named(api: Api, brain: dict[str, 
     answer = api("POST", "/fov-location", {**place, "brain_region": [382, 383]})
     assert (answer.status, answer.body["brain_region"]) == (400, message)
     assert api("POST", "/fov-location", {**place, "brain_region": "CA1"}).status == 400
+
+
+def test_tracks_are_found_by_the_day_of_their_session(api: Api, brain: dict[str, Any]) -> None:
+    of_day = api.ok("GET", "/trajectories?date=2024-07-01&subject=FI_001")["results"]
+    assert [row["id"] for row in of_day] == [brain["FI_001"]["tid"]]
+    assert api.ok("GET", "/trajectories?date=2024-07-02")["count"] == 0
+
+
+def test_a_restriction_that_has_ended_is_not_the_present_one(api: Api) -> None:
+    body = {"subject": "FI_001", "start_time": "2024-07-01T09:00:00", "reference_weight": 25}
+    api.ok("POST", "/water-restriction", body)
+    assert api.ok("GET", "/subjects/FI_001")["last_water_restriction"] == body["start_time"]
+    (row,) = api.ok("GET", "/water-restricted-subjects")["results"]
+    assert row["last_water_restriction"] == body["start_time"]
+    later = body | {"start_time": "2024-07-08T09:00:00", "end_time": "2024-07-09T09:00:00"}
+    api.ok("POST", "/water-restriction", later)
+    assert api.ok("GET", "/subjects/FI_001")["last_water_restriction"] is None
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,8 @@ def test_insertions(one: Any, eid: str) -> None:
         {"lab": LAB},
         {"model": "3B2"},
         {"project": "demo"},
-        {"datasets": "spikes.depths.npy"},
+        {"datasets": "spikes.times.npy"},
+        {"datasets": "spikes.depths.npy", "dataset_qc_lte": "CRITICAL"},
         {"dataset_types": "spikes.times"},
         {"django": "datasets__name__icontains,spikes"},
     ):

@@ -183,7 +183,7 @@ def dataset_body(session: Session | None, item: Dataset, known: Repositories, ca
         "experiment_number": int(session.number) if session else None,
         "file_records": file_records(folder, session.lab if session else "", item, known, call),
         "auto_datetime": item.changed or item.created,
-        "revision": item.revision,
+        "revision": item.revision or "",
         "default_dataset": bool(item.default),
         "protected": int(bool(tags & protected)),
         "public": int(bool(tags & public) or bool(session and session.public)),
@@ -612,7 +612,7 @@ def _show_file(shown: Body, row: Row, call: Call) -> Body:
         "relative_path": row["relative_path"],
         "exists": row["exists"],
         "json": row["json"],
-        "name": row["name"],
+        "name": row["name"] or "",
     }
 
 
@@ -711,6 +711,11 @@ def _revision(value: str) -> None:
         raise ValueError("A revision has no slashes, spaces or #.")
 
 
+def _revision_if_any(value: str) -> None:
+    if value:  # datasets show "" where there is none, and it comes back
+        _revision(value)
+
+
 def _prepare_type(body: Body, old: Body | None, call: Call) -> Body:
     return {**body, "filename_pattern": (body.get("filename_pattern") or "").lower()}
 
@@ -763,7 +768,7 @@ DATASET = Resource(
         "file_size": integer(minimum=0),
         "hash": text(null=True, maximum=128, indexed=False),
         "version": text(null=True, maximum=64),
-        "revision": text(null=True, maximum=255, check=_revision),
+        "revision": text(null=True, maximum=255, check=_revision_if_any),
         "default_dataset": flag(default=True),
         "tags": refs("tag"),
         "qc": choice(QC, default=0, null=False),
@@ -844,6 +849,7 @@ declare(
             "file_extension": text(maximum=255, check=_extension),
             "matlab_loader_function": text(maximum=255),
             "python_loader_function": text(maximum=255),
+            "json": json(),
         },
         show=lambda shown, row, call: {"id": row["id"], **shown},
         example={"name": "npy", "file_extension": ".npy"},
@@ -904,6 +910,7 @@ declare(
             "created_datetime": datetime(default=lambda call: times.now().isoformat()),
             "json": json(),
         },
+        show=lambda shown, row, call: {"id": row["id"], **shown},
         example={"name": "2024-07-01"},
     ),
     Resource(
@@ -920,6 +927,7 @@ declare(
             "protected": flag(),
             "public": flag(),
             "hash": text(null=True, maximum=64),
+            "json": json(),
         },
         show=lambda shown, row, call: {"id": row["id"], **shown},
         example={"name": "2024_Q3_Fimbria_et_al", "protected": True},

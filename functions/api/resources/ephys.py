@@ -141,11 +141,22 @@ def _insertions_with(wheres: list[Where], select: Select) -> Where:
 
 
 def _datasets(value: str, call: Call, select: Select) -> list[Where]:
-    from functions.api.resources.sessions import on_server
+    """Return the conditions that there are datasets of these names, good enough; not where."""
+    from functions.api.resources.sessions import quality
 
     names = [part.strip() for part in value.split(",") if part.strip()]
-    there = on_server()
-    return [_insertions_with([Where("name", "exact", name), there], select) for name in names]
+    most = Where(
+        "qc", "lte", quality("dataset_qc_lte", call.query.get("dataset_qc_lte") or "FAIL")
+    )
+    return [_insertions_with([Where("name", "exact", name), most], select) for name in names]
+
+
+def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
+    from functions.api.resources.sessions import quality
+
+    if call.query.get("datasets"):
+        return []  # says so itself
+    return [_insertions_with([Where("qc", "lte", quality("dataset_qc_lte", value))], select)]
 
 
 def _dataset_types(value: str, call: Call, select: Select) -> list[Where]:
@@ -264,6 +275,10 @@ def _trajectory_session(value: str, call: Call, select: Select) -> list[Where]:
     return [Where("session", "exact", value.rpartition("/")[2])]
 
 
+VOID = {0}
+"""What is outside of the brain: no region's ancestor, though it is above the root."""
+
+
 def _region_lookup(which: str) -> Any:
     def condition(value: str, call: Call, select: Select) -> list[Where]:
         table = search.table("brain-region")
@@ -275,7 +290,7 @@ def _region_lookup(which: str) -> Any:
         )
         found = {int(row["id"]) for row in table.select([where]).all(("id",))}
         if which == "descendants":
-            return [Where("id", "in", found | descendants(found))]
+            return [Where("id", "in", (found | descendants(found)) - VOID)]
         parents = {int(row["id"]): row.get("parent") for row in table.rows()}
         above: set[int] = set()
         for each in found:
@@ -283,7 +298,7 @@ def _region_lookup(which: str) -> Any:
             while region is not None and region not in above:
                 above.add(region)
                 region = parents.get(region)
-        return [Where("id", "in", above)]
+        return [Where("id", "in", above - VOID)]
 
     return condition
 
@@ -416,10 +431,10 @@ declare(
         filters={
             "id": "id",
             "name": "name__iexact",
-            "json": "json",
             "model": "model__iexact",
             **_SESSION_FILTERS,
             "datasets": _datasets,
+            "dataset_qc_lte": _dataset_qc,
             "dataset_types": _dataset_types,
             "tag": _tag,
             "atlas_acronym": _atlas("acronym"),
@@ -482,6 +497,7 @@ declare(
         },
         filters={
             "session": _trajectory_session,
+            "date": _date,
             "probe": "probe_insertion__name",
             "subject": "probe_insertion__session__subject__iexact",
             "lab": "probe_insertion__session__lab__iexact",
@@ -509,6 +525,7 @@ declare(
         access=WORK,
         lab="trajectory_estimate",
         fields={
+            "name": text(maximum=255),
             "axial": number(),
             "lateral": number(),
             "x": number(),

@@ -15,7 +15,7 @@ from typing import Any
 
 from chalice.app import Blueprint, Response
 
-from functions.api import permissions, values
+from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import JSON, ApiError
 from functions.api.permissions import ACCOUNTS, Rule
@@ -437,7 +437,7 @@ def _answers(target: Target, kept: Sequence[Dataset], author: str, call: Call) -
             users = [*row["users"], *([author] if author not in row["users"] else [])]
             shown |= {
                 "subject": row["subject"],
-                "session": values.show_value(data.DATASET.fields["session"], row["id"], call),
+                "session": row["id"],
                 "session_number": row["number"],
                 "session_users": ",".join(users),
                 "session_start_time": row["start_time"],

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from chalice.app import Blueprint
 
-from functions.api import permissions, water
+from functions.api import paging, permissions, water
 from functions.api.call import Call
 from functions.api.errors import Invalid, not_found
 from functions.api.permissions import ACCOUNTS, Rule
@@ -53,12 +53,14 @@ def requirement(nickname: str) -> dict[str, Any]:
 
 
 @routes.route("/water-restricted-subjects", methods=["GET"])
-def restricted() -> list[dict[str, Any]]:
+def restricted() -> dict[str, Any]:
     """List the subjects with an open water restriction, with what they need today."""
     call = Call(routes.current_request)
     open_ones = search.table("water-restriction").select([Where("end_time", "isnull", True)])
+    names = sorted(open_ones.values("subject"))
+    offset, limit = paging.bounds(call.query)
     rows = []
-    for nickname in sorted(open_ones.values("subject")):
+    for nickname in names[offset : offset + limit]:
         subject = search.table("subject").get(nickname)
         if subject is None:
             continue
@@ -76,4 +78,5 @@ def restricted() -> list[dict[str, Any]]:
                 "zscore_weight_pct": lab.get("zscore_weight_pct") or 0,
             }
         )
-    return rows
+    url = call.url("/water-restricted-subjects")
+    return paging.envelope(url, call.query, len(names), rows, as_of=None)
