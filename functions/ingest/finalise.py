@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +30,9 @@ RETRY_SECONDS = 15
 
 SETTLE = timedelta(seconds=60)
 """The reconciler leaves alone what is younger: its own events are on the way."""
+
+MARGIN = timedelta(seconds=60)
+"""Time that the reconciler needs to end an upload, and begins no other with less."""
 
 FOREVER = timedelta(days=uploads.OPEN_DAYS)
 
@@ -270,7 +273,12 @@ def outcome(manifest: Mapping[str, Any], *, late: bool = False) -> str:
     return "expired" if late and nothing_came else "rejected"
 
 
-def reconcile(*, at_start: bool = False, now: datetime | None = None) -> dict[str, Any]:
+def reconcile(
+    *,
+    at_start: bool = False,
+    now: datetime | None = None,
+    remaining: Callable[[], timedelta] = lambda: timedelta.max,
+) -> dict[str, Any]:
     """Take up what lost events or crashes have left: objects without a record.
 
     A finished upload is announced to dispatch once more before its request is deleted, so that
@@ -282,6 +290,8 @@ def reconcile(*, at_start: bool = False, now: datetime | None = None) -> dict[st
         The system has just been started: nothing is on the way, and no other run is at work.
     now
         The present moment.
+    remaining
+        Tells how much time there is; with less than :data:`MARGIN` the rest is left to the next.
 
     Returns
     -------
@@ -292,6 +302,9 @@ def reconcile(*, at_start: bool = False, now: datetime | None = None) -> dict[st
     settle, busy = (timedelta(0), timedelta(0)) if at_start else (SETTLE, uploads.BUSY)
     counts: dict[str, int] = {}
     for upload_id, since in uploads.unfinished():
+        if remaining() < MARGIN:
+            log.warning("out of time: the rest is left to the next run")
+            break
         if moment - since < settle:
             continue
         try:

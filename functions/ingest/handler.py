@@ -8,6 +8,7 @@ Queue messages: S3 event notifications of ``incoming/``; ``{"kind": "finalise", 
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -32,7 +33,13 @@ processor = BatchProcessor(
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     """Handle a batch of queue messages, or a schedule's call."""
     if event.get("kind") == "reconcile":
-        return reconcile(at_start=bool(event.get("start")))
+
+        def remaining() -> timedelta:
+            if context is None:
+                return timedelta.max
+            return timedelta(milliseconds=context.get_remaining_time_in_millis())
+
+        return reconcile(at_start=bool(event.get("start")), remaining=remaining)
     done: set[str] = set()  # the files of one upload come as many events of one batch
 
     def handle(record: dict[str, Any]) -> None:

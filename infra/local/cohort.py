@@ -293,6 +293,29 @@ def send(
     for rig in rigs:
         if rig.error is not None:
             raise rig.error
+    _settle(system)
+
+
+def _settle(system: System) -> None:
+    """Wait until no task waits or runs: a public session may have a page before they end.
+
+    Raises
+    ------
+    DemoError
+        Tasks do not end.
+    """
+    client = connect(system.home, ADMINISTRATOR)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        left = [
+            client.get("/tasks", status=status.label, limit=1)["count"]
+            for status in (Status.WAITING, Status.STARTED)
+        ]
+        if not any(left):
+            return
+        system.cloud.check()
+        time.sleep(LOOK_SECONDS)
+    raise DemoError(f"{sum(left)} tasks have not ended within {PATIENCE:.0f} s")
 
 
 def _explain(system: System, jobs: Sequence[Job]) -> None:

@@ -279,6 +279,14 @@ def test_an_upload_that_is_never_completed_ends_with_what_came(flow):
     assert list(reasons(after).values()) == ["did not arrive within 7 days"]
 
 
+def test_the_reconciler_leaves_what_it_has_no_time_for_to_the_next_run(flow):
+    answer = flow.open({"alf/a.times.npy": npy(1)})
+    flow.send(answer, {"alf/a.times.npy": npy(1)})
+    later = datetime.now(UTC) + timedelta(minutes=5)
+    assert reconcile(now=later, remaining=lambda: timedelta(seconds=5)) == {}
+    assert reconcile(now=later, remaining=lambda: timedelta(minutes=4)) == {"registered": 1}
+
+
 def test_an_upload_of_which_nothing_came_expires_and_can_be_opened_again(flow):
     answer = flow.open(GOOD)
     assert reconcile(now=datetime.now(UTC) + timedelta(days=8)) == {"expired": 1}
