@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -37,6 +37,7 @@ class Call:
         self.path: str = request.path
         self.method: str = request.method
         self.files: dict[str, File] = {}
+        self.rows: Sequence[Mapping[str, Any]] = ()  # of the list's page, while it is shown
         self._made: dict[str, Any] = {}
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:

@@ -158,6 +158,16 @@ def test_tracks_are_found_by_the_day_of_their_session(api: Api, brain: dict[str,
     assert api.ok("GET", "/trajectories?date=2024-07-02")["count"] == 0
 
 
+def test_subjects_show_the_projects_of_their_sessions(api: Api) -> None:
+    for number, projects in ((1, ["demo"]), (2, [])):
+        body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": number}
+        api.ok("POST", "/sessions", {**body, "projects": projects})
+    assert api.ok("GET", "/subjects/FI_001")["session_projects"] == ["demo"]
+    rows = api.ok("GET", "/subjects?lab=fimbrialab")["results"]
+    shown = {row["nickname"]: row["session_projects"] for row in rows}
+    assert shown == {"FI_001": ["demo"], "FI_002": []}
+
+
 def test_a_restriction_that_has_ended_is_not_the_present_one(api: Api) -> None:
     body = {"subject": "FI_001", "start_time": "2024-07-01T09:00:00", "reference_weight": 25}
     api.ok("POST", "/water-restriction", body)

@@ -117,12 +117,26 @@ def _show_subject(shown: Body, row: Row, call: Call) -> Body:
         **shown,
         "age_weeks": age,
         "alive": row.get("death_date") is None,
-        "session_projects": row.get("session_projects") or [],
+        "session_projects": _projects_of_sessions(row, call),
         "genotype": [each.get("allele") for each in row.get("zygosities") or []],
         **water.summary(row),
     }
     shown.pop("zygosities", None)
     return shown
+
+
+def _projects_of_sessions(row: Row, call: Call) -> list[str]:
+    """Return the projects that a subject's sessions belong to; read once for a page's subjects."""
+
+    def read() -> dict[str, set[str]]:
+        names = [each["nickname"] for each in call.rows or [row]]
+        theirs = search.table("session").select([Where("subject", "in", names)])
+        found: dict[str, set[str]] = {}
+        for each in theirs.all(("subject", "projects")):
+            found.setdefault(each["subject"], set()).update(each.get("projects") or ())
+        return found
+
+    return sorted(call.once("projects of sessions", read).get(row["nickname"], ()))
 
 
 def _show_subject_detail(shown: Body, row: Row, call: Call) -> Body:
