@@ -11,6 +11,7 @@ one ASGI application. Some things are changed here, each with a conformance test
   once;
 - its unauthenticated housekeeping addresses are closed;
 - messages for a function are collected for a moment, as on AWS;
+- the bytes of objects are on disk only;
 - what functions write is kept in files, and what fails is told there; the emulator itself
   remembers the last invocations only;
 - the API and the site get addresses of their own, without the emulator's path or host.
@@ -162,6 +163,7 @@ class Cloud:
         worker._drain_stderr_bounded.__defaults__ = (0.005, 0.002, 0.250)
         _keep_logs(worker, FunctionLogs(logs))
         _collect_batches(importlib.import_module("ministack.services.sqs"))
+        _keep_versions_on_disk(importlib.import_module("ministack.services.s3"))
         self._unsaved = 0
         self._held = False
         self._saver: asyncio.Task[None] | None = None
@@ -283,6 +285,22 @@ def _collect_batches(sqs: Any) -> None:
         return list(receive(queue_url, most))
 
     sqs._receive_messages_for_esm = receive_collected
+
+
+def _keep_versions_on_disk(s3: Any) -> None:
+    """Let go of an object's bytes once they are on disk, also in a bucket with versions.
+
+    ministack otherwise remembers the bytes of all versions that were ever written, until it is
+    started again.
+    """
+    record = s3._record_object_version
+
+    def record_without_bytes(
+        bucket: str, key: str, before: Any, now: dict[str, Any], data: bytes
+    ) -> Any:
+        return record(bucket, key, before, now, None)
+
+    s3._record_object_version = record_without_bytes
 
 
 def _telling(scope: Scope, send: Send) -> Send:

@@ -364,6 +364,29 @@ def test_multipart_parts_are_checked_and_the_whole_has_a_composite_checksum(
     assert done["ChecksumSHA256"].endswith("-2")
 
 
+def test_all_versions_of_an_object_can_be_read_and_none_is_kept_in_memory(
+    bare: EmbeddedCloud,
+) -> None:
+    s3: Any = client(bare.home, "s3")
+    s3.create_bucket(Bucket="versions")
+    s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    server = bare.pids()["server"]
+
+    def memory() -> int:
+        (line,) = re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{server}/status").read_text())
+        return int(line) // 1024
+
+    before = memory()
+    bodies = [bytes([number]) * 8_000_000 for number in range(20)]
+    versions = [s3.put_object(Bucket="versions", Key="a", Body=b)["VersionId"] for b in bodies]
+    s3.delete_object(Bucket="versions", Key="a")
+    for version, body in zip(versions, bodies, strict=True):
+        there = s3.get_object(Bucket="versions", Key="a", VersionId=version)["Body"].read()
+        assert there == body
+    # 160 MB were written; what is left of that is what the allocator has not given back.
+    assert memory() - before < 100
+
+
 # -- durability --------------------------------------------------------------------------------
 
 
