@@ -152,7 +152,7 @@ function labs(width, c) {
     marks: [
       Plot.gridX({ stroke: c.faint, strokeOpacity: 1, ticks: 5 }), Plot.ruleX([0.25], { stroke: c.muted, strokeDasharray: "3,3" }), Plot.ruleX([shown.leave_one_lab_out.f1], { stroke: c.accent, strokeWidth: 1.4 }),
       Plot.dot(all, { x: "f1", y: "lab", r: (l) => Math.sqrt(l.n) + 1.5, fill: c.accent, fillOpacity: 0.85 }),
-      Plot.text(all, { x: "f1", y: "lab", text: (l) => `${count(l.n)} mice`, textAnchor: "start", dx: 11, fill: c.muted, fontSize: 11 }),
+      Plot.text(all, { x: "f1", y: "lab", text: (l) => `${count(l.n)} mice`, textAnchor: "start", dx: 11, fill: c.muted, stroke: c.paper, strokeWidth: 4, fontSize: 11 }),
     ],
   });
 }
