@@ -33,6 +33,11 @@ def is_uuid(value: Any) -> bool:
         return False
 
 
+def listed(value: str) -> list[str]:
+    """Return the parts of a list with commas, without empty ones."""
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
 def last_part(value: str) -> str:
     """Return the last part of an address, which ends in the record's key."""
     return unquote(value.rstrip("/").rpartition("/")[2])
@@ -90,7 +95,7 @@ def read(spec: Field, value: Any, call: Call) -> Any:
         if value is None or value == "":
             return []
         if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
+            value = listed(value)
         if not isinstance(value, list):
             raise ValueError(f'Expected a list of items but got type "{type(value).__name__}".')
         found = [_reference(spec, each, call) for each in value]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from functions.api import values
 from functions.api.declarations import (
     FIXED,
     REFERENCE,
@@ -25,7 +26,7 @@ from functions.api.declarations import (
 )
 from functions.api.errors import Invalid
 from functions.api.filters import Select, days
-from functions.api.resources.sessions import short_row
+from functions.api.resources.sessions import good_enough, quality, short_row
 from shared.records import documents, search, times
 from shared.records.items import split_path
 from shared.records.where import Where
@@ -142,26 +143,24 @@ def _insertions_with(wheres: list[Where], select: Select) -> Where:
 
 def _datasets(value: str, call: Call, select: Select) -> list[Where]:
     """Return the conditions that there are datasets of these names, good enough; not where."""
-    from functions.api.resources.sessions import quality
-
-    names = [part.strip() for part in value.split(",") if part.strip()]
-    most = Where(
-        "qc", "lte", quality("dataset_qc_lte", call.query.get("dataset_qc_lte") or "FAIL")
-    )
-    return [_insertions_with([Where("name", "exact", name), most], select) for name in names]
+    good = good_enough(call)
+    return [
+        _insertions_with([Where("name", "exact", name), good], select)
+        for name in values.listed(value)
+    ]
 
 
 def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
-    from functions.api.resources.sessions import quality
-
     if call.query.get("datasets"):
         return []  # says so itself
     return [_insertions_with([Where("qc", "lte", quality("dataset_qc_lte", value))], select)]
 
 
 def _dataset_types(value: str, call: Call, select: Select) -> list[Where]:
-    names = [part.strip() for part in value.split(",") if part.strip()]
-    return [_insertions_with([Where("dataset_type", "exact", name)], select) for name in names]
+    return [
+        _insertions_with([Where("dataset_type", "exact", name)], select)
+        for name in values.listed(value)
+    ]
 
 
 def _tag(value: str, call: Call, select: Select) -> list[Where]:
@@ -336,7 +335,6 @@ def _one_default(body: Body, old: Body | None, call: Call) -> None:
 
 
 def _show_view(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api import values
     from functions.api.declarations import KINDS
 
     mine = search.table("fov-location").select([Where("field_of_view", "exact", row["id"])])
@@ -346,7 +344,6 @@ def _show_view(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _show_stack(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api import values
     from functions.api.declarations import KINDS
 
     mine = search.table("field-of-view").select([Where("stack", "exact", row["id"])])
@@ -355,7 +352,6 @@ def _show_stack(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _show_chronic(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api import values
     from functions.api.declarations import KINDS
 
     mine = search.table("insertion").select([Where("chronic_insertion", "exact", row["id"])])

@@ -66,8 +66,10 @@ def quality(name: str, value: str) -> int:
     return found
 
 
-def _names(value: str) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()]
+def good_enough(call: Call) -> Where:
+    """Return the condition on the QC of datasets that are asked for by name; FAIL is taken."""
+    most = call.query.get("dataset_qc_lte") or "FAIL"
+    return Where("qc", "lte", quality("dataset_qc_lte", most))
 
 
 def _date_range(value: str, call: Call, select: Select) -> list[Where]:
@@ -81,15 +83,9 @@ def _with_datasets(rows: list[list[Where]], select: Select, field: str = "id") -
 
 
 def _datasets(value: str, call: Call, select: Select) -> list[Where]:
-    most = quality("dataset_qc_lte", call.query.get("dataset_qc_lte") or "FAIL")
-    there = on_server()
-    return _with_datasets(
-        [
-            [Where("name", "exact", name), Where("qc", "lte", most), there]
-            for name in _names(value)
-        ],
-        select,
-    )
+    good, there = good_enough(call), on_server()
+    names = values.listed(value)
+    return _with_datasets([[Where("name", "exact", name), good, there] for name in names], select)
 
 
 def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
@@ -101,12 +97,12 @@ def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
 
 def _dataset_types(value: str, call: Call, select: Select) -> list[Where]:
     return _with_datasets(
-        [[Where("dataset_type", "exact", name)] for name in _names(value)], select
+        [[Where("dataset_type", "exact", name)] for name in values.listed(value)], select
     )
 
 
 def _users(value: str, call: Call, select: Select) -> list[Where]:
-    return [Where("users", "exact", name) for name in _names(value)]
+    return [Where("users", "exact", name) for name in values.listed(value)]
 
 
 def _performance(name: str, lookup: str) -> Any:
