@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -130,7 +131,7 @@ def snapshot() -> dict[str, Any]:
     return {"snapshot": search.write_snapshot(), "cache": cache_tables.build()}
 
 
-def _site(expected: Mapping[str, Collection[str]] | None = None) -> Any:
+def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any:
     from functions.analysis.bucket import Bucket
     from functions.analysis.records import Records
     from shared.results.build import Site
@@ -139,7 +140,7 @@ def _site(expected: Mapping[str, Collection[str]] | None = None) -> Any:
     # A function's home can not be written to; without a place matplotlib would warn each time.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "matplotlib"))
     return Site(
-        Records(os.environ["FORNIX_DATA_BUCKET"], expected or {}),
+        Records(os.environ["FORNIX_DATA_BUCKET"], expected),
         Bucket(os.environ["FORNIX_SITE_BUCKET"]),
         Settings(api_url=os.environ.get("FORNIX_API_URL", "")),
     )

@@ -6,7 +6,6 @@ import io
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -33,9 +32,7 @@ class Records:
         Sessions just written, by subject, which an index may not have yet.
     """
 
-    def __init__(
-        self, bucket: str, expected: Mapping[str, Collection[str]] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, bucket: str, expected: Mapping[str, Collection[str]]) -> None:
         self.bucket = bucket
         self.expected = expected
 
