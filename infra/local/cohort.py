@@ -307,15 +307,17 @@ def _settle(system: System) -> None:
     client = connect(system.home, ADMINISTRATOR)
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        left = [
-            client.get("/tasks", status=status.label, limit=1)["count"]
-            for status in (Status.WAITING, Status.STARTED)
-        ]
+        left = [_count(client, status) for status in (Status.WAITING, Status.STARTED)]
         if not any(left):
             return
         system.cloud.check()
         time.sleep(LOOK_SECONDS)
     raise DemoError(f"{sum(left)} tasks have not ended within {PATIENCE:.0f} s")
+
+
+def _count(client: Client, status: Status) -> int:
+    """Return how many tasks have a status."""
+    return int(client.get("/tasks", status=status.label, limit=1)["count"])
 
 
 def _explain(system: System, jobs: Sequence[Job]) -> None:
@@ -339,8 +341,7 @@ def tally(system: System) -> dict[str, int]:
     client = connect(system.home, ADMINISTRATOR)
     counts = {"sessions": client.get("/sessions", limit=1)["count"]}
     for status in Status:
-        count = client.get("/tasks", status=status.label, limit=1)["count"]
-        if count:
+        if count := _count(client, status):
             counts[f"tasks {status.label}"] = count
     return counts
 
