@@ -1,5 +1,6 @@
 """Reading recordings: an array-like over local files and HTTP addresses."""
 
+import functools
 import hashlib
 import os
 import threading
@@ -209,7 +210,7 @@ class Reader:
             out = np.empty((stop - start, self.shape[1]), self.dtype)
 
         # While the samples of one chunk are restored, other threads inflate the next.
-        begun: deque[Callable[[], None]] = deque()
+        begun: deque[Callable[[], object]] = deque()
         for number in range(first, last):
             low, high = bounds[number], bounds[number + 1]
             a, b = max(start, low), min(stop, high)
@@ -224,7 +225,7 @@ class Reader:
 
     def _begin_to_place(
         self, number: int, start: int, stop: int, out: Samples
-    ) -> Callable[[], None]:
+    ) -> Callable[[], object]:
         """Begin to read samples of one chunk, and return what finishes writing them to `out`.
 
         Who reads a whole chunk seldom wants it twice. Who reads a part may come back for more:
@@ -249,7 +250,7 @@ class Reader:
 
             return finish
         restore = self._begin(number, None if whole else (start, stop))
-        return lambda: (restore(True, out), None)[1]
+        return functools.partial(restore, True, out)
 
     def _chunks_of(self, start: int, stop: int) -> tuple[int, int]:
         """Return the chunks that hold samples `start` to `stop`."""
