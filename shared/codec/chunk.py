@@ -5,7 +5,9 @@ byte; this module writes and reads exactly that.
 """
 
 import struct
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any, Protocol
@@ -19,6 +21,7 @@ from shared.codec.fit import Level, Model
 from shared.codec.predict import (
     MANY_CHANNELS,
     Ints,
+    Piece,
     SpaceModel,
     TimeModel,
     lag_reach,
@@ -44,6 +47,8 @@ RAW, CODED = 0, 1
 
 #: Symbols per zstandard frame aimed at: shorter rows share a frame, and so a Huffman table.
 FRAME_SYMBOLS = 16_384
+#: Symbols that another thread inflates at a time: about a millisecond's.
+SHARE_SYMBOLS = 1 << 20
 
 MAX_TAPS = 16
 #: Samples of a part of a row that has a class of its own, and the most classes of a row.
@@ -380,13 +385,17 @@ def decode(
     return unpacked.restore(scratch, out)
 
 
+#: Has another thread call a function, as `Executor.submit`.
+Submit = Callable[..., Future[None]]
+
+
 class Unpacked(Protocol):
     """A chunk whose parameters are known, and whose samples are still to be restored."""
 
-    def inflate(self, share: int, shares: int) -> None:
-        """Inflate one of so many shares of the chunk's frames, in any thread.
+    def inflate_by(self, submit: Submit) -> None:
+        """Have other threads inflate the chunk ahead of `restore`.
 
-        What was not inflated so is inflated when the samples are restored.
+        What none of them has begun by then, `restore` inflates itself.
         """
         ...
 
@@ -487,7 +496,7 @@ class StoredChunk:
     samples: NDArray[Any]
     dtype: np.dtype
 
-    def inflate(self, share: int, shares: int) -> None:
+    def inflate_by(self, submit: Submit) -> None:
         """Do nothing."""
 
     def restore(self, scratch: bool = False, out: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -521,29 +530,19 @@ class CodedChunk:
     inside: tuple[int, int]
     span: tuple[int, int]
 
-    def inflate(self, share: int, shares: int) -> None:
-        """Inflate a share of the frames ahead."""
-        count = len(self.frames.sizes)
-        self.frames.inflate(range(count * share // shares, count * (share + 1) // shares))
+    def inflate_by(self, submit: Submit) -> None:
+        """Have other threads inflate the frames."""
+        self.frames.inflate_by(submit)
 
     def restore(self, scratch: bool = False, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Restore the samples of the window."""
-        (start, stop), (first, last), (low, high) = self.window, self.inside, self.span
-        channels, segment, work = len(self.space.counts), self.time.segment, self.frames.dtype
-        residual = WORKSPACE.array("residual", (channels, high - low), work)
-        self._decode_rows(residual)
-        residual = residual[:, first - low : last - low]
-        if len(self.heads):
-            residual[:, ::segment] = self.heads[:, first // segment : -(-last // segment)]
-        shape = (stop - start, channels)
-        in_place = self.kind == values.DIRECT and out is not None and out.flags.c_contiguous
+        shape, work = (self.window[1] - self.window[0], len(self.space.counts)), self.frames.dtype
+        in_place = self.in_place(out)
         if out is not None and in_place:
             samples = out.view(work)
         else:
             samples = WORKSPACE.array("samples", shape, work) if scratch else np.empty(shape, work)
-        time_restore(residual, self.time, samples, start - first)
-        if len(self.baseline):
-            np.add(samples, self.baseline, out=samples)
+        _restore_windows([self], [samples])
         restored = values.restore(samples, self.kind, self.base, self.table, self.dtype)
         if out is None:
             return restored
@@ -551,29 +550,91 @@ class CodedChunk:
             out[:] = restored
         return out
 
-    def _decode_rows(self, residual: Ints) -> None:
-        """Decode rows, and add the prediction from the neighbours to each.
+    def in_place(self, out: NDArray[Any] | None) -> bool:
+        """Tell whether samples can be restored where they are wanted."""
+        return self.kind == values.DIRECT and out is not None and out.flags.c_contiguous
+
+    def like(self, other: "CodedChunk") -> bool:
+        """Tell whether the models are the same, and rows have frames of their own."""
+        return (
+            self.group == other.group == 1
+            and self.frames.dtype == other.frames.dtype
+            and self.time.same(other.time)
+            and self.space.same(other.space)
+        )
+
+    def read_rows(self, first: int, rows: Ints) -> None:
+        """Decode the rows of a group, before the prediction from the neighbours is added.
 
         They start at a multiple of eight, with parts of their size, and at zero where they share
         frames.
         """
-        low, frames, group = self.span[0], self.frames, self.group
-        predicted = neighbour_sums(residual, self.space)
-        offsets = frames.offsets[:, None]
-        frame = 0
-        for first in range(0, len(residual), group):
-            rows = residual[first : first + group]
-            if self.classes.size:
-                _decode_by_class(frames, frame, self.classes[first], rows[0], low)
-                frame += int(self.classes[first].max()) + 1
-            else:
-                frames.read(frame, rows.reshape(-1), low)
-                np.subtract(rows, offsets[first : first + group], rows)
-                frame += 1
-            for channel, row in enumerate(rows, first):
-                total = predicted(channel)
-                if total is not None:
-                    np.add(row, total, row)
+        low, frames = self.span[0], self.frames
+        if self.classes.size:
+            _decode_by_class(frames, self.classes, first, rows[0], low)
+        elif self.group == 1:
+            row = rows[0]
+            frames.read(first, row, low)
+            np.subtract(row, frames.offsets[first], row)
+        else:
+            frames.read(first // self.group, rows.reshape(-1), low)
+            np.subtract(rows, frames.offsets[first : first + self.group, None], rows)
+
+
+def restore_together(chunks: Sequence[Unpacked], outs: Sequence[NDArray[Any]]) -> None:
+    """Write the windows of some chunks to `outs`, in one pass where the chunks are alike.
+
+    A pass is thousands of calls, which on short windows cost more than what they do.
+    """
+    coded = [each for each in chunks if isinstance(each, CodedChunk)]
+    alike = len(coded) == len(chunks) and all(
+        each.like(coded[0]) and each.in_place(out) for each, out in zip(coded, outs, strict=True)
+    )
+    if not alike:
+        for chunk, out in zip(chunks, outs, strict=True):
+            chunk.restore(True, out)
+        return
+    samples = [out.view(each.frames.dtype) for each, out in zip(coded, outs, strict=True)]
+    _restore_windows(coded, samples)
+    for each, window in zip(coded, samples, strict=True):
+        values.restore(window, each.kind, each.base, each.table, each.dtype)
+
+
+def _restore_windows(chunks: Sequence[CodedChunk], samples: Sequence[Ints]) -> None:
+    """Restore the windows of chunks that are alike, each as samples yet to be given their values.
+
+    Their rows lie one behind the other with a zero between them, as outside of a chunk.
+    """
+    model, segment = chunks[0], chunks[0].time.segment
+    ends = list(accumulate(high - low + 1 for low, high in (each.span for each in chunks)))
+    channels, work = len(model.space.counts), model.frames.dtype
+    if model.group == 1:
+        residual = WORKSPACE.rows("residual", channels, ends[-1] - 1, work)
+    else:  # rows of a frame are read as one
+        residual = WORKSPACE.array("residual", (channels, ends[-1] - 1), work)
+    spans = [residual[:, start : end - 1] for start, end in pairwise([0, *ends])]
+    predicted = neighbour_sums(residual, model.space)
+    zeros = [end - 1 for end in ends[:-1]]
+    for first in range(0, len(residual), model.group):
+        for chunk, span in zip(chunks, spans, strict=True):
+            chunk.read_rows(first, span[first : first + model.group])
+        for channel, row in enumerate(residual[first : first + model.group], first):
+            total = predicted(channel)
+            if total is not None:
+                np.add(row, total, row)
+            for place in zeros:
+                row[place] = 0
+    pieces = []
+    for chunk, span, out in zip(chunks, spans, samples, strict=True):
+        (start, _), (first, last), (low, _) = chunk.window, chunk.inside, chunk.span
+        inside = span[:, first - low : last - low]
+        if len(chunk.heads):
+            inside[:, ::segment] = chunk.heads[:, first // segment : -(-last // segment)]
+        pieces.append(Piece(inside, out, start - first))
+    time_restore(pieces, model.time)
+    for chunk, out in zip(chunks, samples, strict=True):
+        if len(chunk.baseline):
+            np.add(out, chunk.baseline, out=out)
 
 
 def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dtype) -> np.dtype:
@@ -639,13 +700,12 @@ def _frame_sizes(
 
 
 def _decode_by_class(
-    frames: "Frames", frame: int, classes: NDArray[np.uint8], row: Ints, low: int
+    frames: "Frames", all_classes: NDArray[np.uint8], channel: int, row: Ints, low: int
 ) -> None:
-    """Decode the frames of one row, the first of them `frame`, and put its parts in order.
-
-    The row starts at sample `low`.
-    """
+    """Decode the frames of one row, which starts at sample `low`, and put its parts in order."""
+    frame = int(all_classes[:channel].max(axis=1).sum(dtype=np.int64)) + channel
     first, last = low // PART, -(-(low + len(row)) // PART)
+    classes = all_classes[channel]
     wanted, kinds = classes[first:last], int(classes.max()) + 1
     if kinds == 1:
         frames.read(frame, row, low)
@@ -711,9 +771,19 @@ class Frames:
         if self.low_starts[-1] != len(self.data):
             raise FormatError("the chunk's body has bytes too many or too few")
         self.ahead: dict[int, Any] = {}
+        self.coming: deque[tuple[int, Future[None]]] = deque()
 
-    def inflate(self, chosen: range) -> None:
-        """Inflate some frames ahead of `read`, in one call that leaves other threads at work."""
+    def inflate_by(self, submit: Submit) -> None:
+        """Have other threads inflate frames ahead of `read`, some at a time."""
+        first, symbols = 0, 0
+        for last, size in enumerate(self.sizes, 1):
+            symbols += size
+            if symbols >= SHARE_SYMBOLS or last == len(self.sizes):
+                self.coming.append((first, submit(self._inflate, range(first, last))))
+                first, symbols = last, 0
+
+    def _inflate(self, chosen: range) -> None:
+        """Inflate some frames in one call that leaves other threads at work."""
         pieces = [self.data[self.starts[i] : self.starts[i + 1]] for i in chosen]
         contents = entropy.inflate_all(pieces, [self.sizes[i] for i in chosen], WORKSPACE.decoder)
         self.ahead.update(zip(chosen, contents, strict=True))
@@ -723,8 +793,12 @@ class Frames:
 
         Of a frame that holds more, `out` gets what starts at symbol `begin`, a multiple of 8.
         """
+        while self.coming and self.coming[0][0] <= index:
+            future = self.coming.popleft()[1]
+            if not future.cancel():
+                future.result()
         size, shift = self.sizes[index], self.shifts[index]
-        symbols = self.ahead.get(index)
+        symbols = self.ahead.pop(index, None)
         if symbols is None:
             frame = self.data[self.starts[index] : self.starts[index + 1]]
             symbols = entropy.inflate(frame, size, WORKSPACE.decoder)
@@ -734,12 +808,12 @@ class Frames:
             np.left_shift(wide, self.unsigned.type(shift), out=wide)
             low = self.data[self.low_starts[index] : self.low_starts[index + 1]]
             entropy.unpack_low(np.frombuffer(low, np.uint8), shift, wide, size, begin)
-        exceptions = slice(*self.exceptions[index : index + 2])
-        if exceptions.start < exceptions.stop:
-            where = np.cumsum(self.gaps[exceptions])
+        first, last = self.exceptions[index], self.exceptions[index + 1]
+        if first < last:
+            where = np.cumsum(self.gaps[first:last])
             if where[-1] >= size:
                 raise FormatError("an exception lies outside its frame")
-            highs = self.highs[exceptions]
+            highs = self.highs[first:last]
             if len(wide) < size:
                 inside = (where >= begin) & (where < begin + len(wide))
                 where, highs = where[inside] - begin, highs[inside]

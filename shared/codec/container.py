@@ -9,8 +9,7 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -308,12 +307,17 @@ def unpack_header(data: bytes | memoryview, name: str) -> Header:
 
 @dataclass(frozen=True)
 class Stored:
-    """A chunk as it goes to the file."""
+    """A chunk as it goes to the file, in pieces that follow each other there."""
 
-    data: bytes | memoryview
+    pieces: tuple[bytes | memoryview, ...]
     length: int
     crc: int
     raw_crc: int
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes."""
+        return sum(map(len, self.pieces))
 
 
 def raw_bytes(samples: NDArray[Any]) -> memoryview:
@@ -341,8 +345,8 @@ def seal(coded: chunk.Encoded, number: int, first: int, samples: NDArray[Any]) -
         chunk.DTYPE_CODES[samples.dtype],
     ]
     fields[9] = crc32(coded.body, crc32(coded.meta, crc32(CHUNK_HEADER.pack(*fields))))
-    data = b"".join([CHUNK_HEADER.pack(*fields), coded.meta, coded.body])
-    return Stored(data, length, crc32(data), raw_crc)
+    front = CHUNK_HEADER.pack(*fields) + coded.meta
+    return Stored((front, coded.body), length, crc32(coded.body, crc32(front)), raw_crc)
 
 
 @dataclass(frozen=True)
@@ -401,10 +405,9 @@ class OpenedChunk:
     unpacked: chunk.Unpacked
     whole: bool
 
-    def inflate(self, share: int, shares: int) -> None:
-        """Inflate a share of it ahead, in any thread."""
-        with self._named():
-            self.unpacked.inflate(share, shares)
+    def inflate_by(self, submit: chunk.Submit) -> None:
+        """Have other threads inflate it ahead of `restore`."""
+        self.unpacked.inflate_by(submit)
 
     def restore(self, scratch: bool = False, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the samples; of a whole chunk they are held against their checksum.
@@ -424,19 +427,40 @@ class OpenedChunk:
         ------
         CorruptionError
         """
-        with self._named():
+        try:
             samples = self.unpacked.restore(scratch, out)
+        except FormatError as error:
+            raise CorruptionError(f"{self.name}: {error}", (self.header.number,)) from error
+        self.check(samples)
+        return samples
+
+    def check(self, samples: NDArray[Any]) -> None:
+        """Hold samples restored against their checksum, if they are all of the chunk's."""
         if self.whole and crc32(raw_bytes(samples)) != self.header.raw_crc:
             problem = "the samples decoded fail their checksum"
             raise CorruptionError(f"{self.name}: {problem}", (self.header.number,))
-        return samples
 
-    @contextmanager
-    def _named(self) -> Iterator[None]:
+
+def restore_together(chunks: Sequence[chunk.Unpacked], outs: Sequence[NDArray[Any]]) -> None:
+    """Write the samples of chunks to `outs`, in one pass where they were coded alike.
+
+    Raises
+    ------
+    CorruptionError
+        As by `OpenedChunk.restore`.
+    """
+    opened = [each for each in chunks if isinstance(each, OpenedChunk)]
+    if 1 < len(opened) == len(chunks):
         try:
-            yield
-        except FormatError as error:
-            raise CorruptionError(f"{self.name}: {error}", (self.header.number,)) from error
+            chunk.restore_together([each.unpacked for each in opened], outs)
+        except FormatError:
+            pass  # which of them it was, tells one after the other
+        else:
+            for each, out in zip(opened, outs, strict=True):
+                each.check(out)
+            return
+    for one, out in zip(chunks, outs, strict=True):
+        one.restore(True, out)
 
 
 def open_chunk(

@@ -12,6 +12,8 @@ import hashlib
 import json
 import math
 import zlib
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -91,12 +93,11 @@ class DeflatedChunk:
     name: str
     number: int
     window: tuple[int, int] | None
-    content: bytes | None = None
+    coming: Future[bytes] | None = None
 
-    def inflate(self, share: int, shares: int) -> None:
-        """Inflate the chunk: it is one stream, which makes one share."""
-        if share == 0:
-            self.content = self._inflated()
+    def inflate_by(self, submit: Callable[..., Future[Any]]) -> None:
+        """Have another thread inflate the chunk: it is one stream."""
+        self.coming = submit(self._inflated)
 
     def _inflated(self) -> bytes:
         size = math.prod(self.shape) * self.dtype.itemsize
@@ -104,7 +105,8 @@ class DeflatedChunk:
 
     def restore(self, scratch: bool = False, out: Samples | None = None) -> Samples:
         """Return the samples of the window."""
-        content = self._inflated() if self.content is None else self.content
+        theirs = self.coming is not None and not self.coming.cancel()
+        content = self.coming.result() if self.coming and theirs else self._inflated()
         samples = restore(content, *self.shape, self.dtype, self.header)
         samples = samples[slice(*self.window)] if self.window else samples
         if out is None:
@@ -254,7 +256,7 @@ class Deflating:
             again = restore(content, length, channels, samples.dtype, header)
             if not np.array_equal(again, samples):
                 raise CodecError(f"chunk {number} does not decode to what was given")
-        return container.Stored(data, length, 0, 0)
+        return container.Stored((data,), length, 0, 0)
 
 
 def _deflate(data: Any, method: str) -> bytes:
@@ -335,9 +337,10 @@ def compress(
         for stored in run_jobs(
             job, len(bounds) - 1, workers, shares(opened), length * row + (1 << 16)
         ):
-            file.write(stored.data)
-            sum_.update(stored.data)
-            offsets.append(offsets[-1] + len(stored.data))
+            file.writelines(stored.pieces)
+            for piece in stored.pieces:
+                sum_.update(piece)
+            offsets.append(offsets[-1] + stored.size)
             done = bounds[len(offsets) - 1]
             if (done - summed) * row >= SUM_BYTES or done == total:
                 raw_sum.update(container.raw_bytes(opened.read(summed, done)))

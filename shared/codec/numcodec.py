@@ -48,7 +48,8 @@ class FornixCodec(Codec):
         native = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
         if not native.size:
             return b""
-        return bytes(container.seal(chunk.encode(native, LEVELS[self.level]), 0, 0, native).data)
+        stored = container.seal(chunk.encode(native, LEVELS[self.level]), 0, 0, native)
+        return b"".join(stored.pieces)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         """Decompress one block, into `out` where it is given."""

@@ -35,11 +35,13 @@ class Slots:
 
     def put(self, number: int, stored: Stored) -> Stored | tuple[Stored, int]:
         """Leave the bytes of a chunk in its slot, if they fit."""
-        if len(stored.data) > self.size:
+        if stored.size > self.size:
             return stored
         start = number % self.count * self.size
-        self.memory[start : start + len(stored.data)] = stored.data
-        return replace(stored, data=b""), len(stored.data)
+        for piece in stored.pieces:
+            self.memory[start : start + len(piece)] = piece
+            start += len(piece)
+        return replace(stored, pieces=()), stored.size
 
     def get(self, number: int, result: Any) -> Any:
         """Return a result with its bytes, which hold until the slot is used again."""
@@ -47,7 +49,7 @@ class Slots:
             return result
         stored, length = result
         start = number % self.count * self.size
-        return replace(stored, data=memoryview(self.memory)[start : start + length])
+        return replace(stored, pieces=(memoryview(self.memory)[start : start + length],))
 
 
 class Job(Protocol):

@@ -8,10 +8,10 @@ Arrays of samples are channel-major here: `(channels, samples)`.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from shared.codec.workspace import WORKSPACE
 
 Ints = NDArray[Any]
-#: Of each channel, how far back, at which lag and by what weight it looks at others.
 
 #: From here on a recording has many channels: enough to decode in parallel across them.
 MANY_CHANNELS = 32
@@ -56,6 +55,13 @@ class TimeModel:
     segment: int
     wrapping: bool = False
 
+    def same(self, other: "TimeModel") -> bool:
+        """Tell whether another model restores the same samples."""
+        facts = (self.order, self.shift, self.wide, self.segment, self.wrapping)
+        return facts == (other.order, other.shift, other.wide, other.segment, other.wrapping) and (
+            np.array_equal(self.taps, other.taps)
+        )
+
 
 @dataclass(frozen=True)
 class SpaceModel:
@@ -80,6 +86,13 @@ class SpaceModel:
     distances: NDArray[np.uint16]
     lags: NDArray[np.int8]
     weights: NDArray[np.int8]
+
+    def same(self, other: "SpaceModel") -> bool:
+        """Tell whether another model predicts the same."""
+        return self.shift == other.shift and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("counts", "distances", "lags", "weights")
+        )
 
 
 # ---- time -------------------------------------------------------------------------------------
@@ -160,25 +173,44 @@ def _time_residual_segments(samples: Ints, model: TimeModel) -> bool:
     return wraps
 
 
-def time_restore(residual: Ints, model: TimeModel, out: Ints, skip: int = 0) -> None:
-    """Invert `time_residual`, from channel-major residuals to time-major samples.
+class Piece(NamedTuple):
+    """Residuals to be restored, and where the samples go.
 
-    Parameters
+    Attributes
     ----------
     residual : array, shape (channels, samples)
         Whole segments; only the last may be short.
-    model : TimeModel
     out : C-contiguous array, shape (samples wanted, channels)
         Receives the samples from `skip` on.
     skip : int
     """
+
+    residual: Ints
+    out: Ints
+    skip: int
+
+
+def time_restore(pieces: Sequence[Piece], model: TimeModel) -> None:
+    """Invert `time_residual`, from channel-major residuals to time-major samples."""
+    if not model.wide and all(_of_many(piece, model) for piece in pieces):
+        _restore_many(pieces, model)
+    else:
+        for piece in pieces:
+            _restore_few(piece, model)
+
+
+def _of_many(piece: Piece, model: TimeModel) -> bool:
+    """Tell whether the channels alone make long rows, or there is but one segment."""
+    channels, length = piece.residual.shape
+    return channels >= MANY_CHANNELS or length <= model.segment
+
+
+def _restore_few(piece: Piece, model: TimeModel) -> None:
+    """Invert any model: gather (channel, segment) lanes, so that one step is one row of these."""
+    residual, out, skip = piece
     channels, length = residual.shape
     segment = model.segment
     count = -(-length // segment)
-    if not model.wide and (channels >= MANY_CHANNELS or count == 1):
-        _restore_many(residual, model, out, skip)
-        return
-    # Gather (channel, segment) lanes, so that one step of the recursion is one contiguous row.
     past = max(model.taps.shape[1], 1)
     lanes = np.zeros((past + segment, channels, count), sum_type(model, residual.dtype))
     steps = lanes[past:]
@@ -206,29 +238,38 @@ def time_restore(residual: Ints, model: TimeModel, out: Ints, skip: int = 0) -> 
     out[:] = wanted.reshape(-1, channels)[skip : skip + len(out)]
 
 
-def _restore_many(residual: Ints, model: TimeModel, out: Ints, skip: int) -> None:
+def _restore_many(pieces: Sequence[Piece], model: TimeModel) -> None:
     """Invert a narrow model over many channels, some steps of all segments at a time.
 
     What is worked on stays in the processor's cache from the transposition to the result.
     """
-    channels, length = residual.shape
     segment, width = model.segment, model.taps.shape[1]
-    starts = range(0, length, segment)
+    channels = len(model.taps)
+    sources: list[Ints] = []  # of each segment
+    inner: list[tuple[slice, Ints]] = []  # segments wanted whole, and where they go
+    edges: list[tuple[int, Ints, int]] = []  # others, where they go, and at which sample
+    for residual, out, skip in pieces:
+        before, length = len(sources), residual.shape[1]
+        sources += [residual[:, at : at + segment] for at in range(0, length, segment)]
+        # Of the segments wanted, the whole ones lie evenly in `out`.
+        first = -(-skip // segment)
+        last = max(first, (skip + len(out)) // segment)
+        even = out[first * segment - skip : last * segment - skip]
+        inner.append((slice(before + first, before + last), even.reshape(-1, segment, channels)))
+        edges += [
+            (before + place, out, place * segment - skip)
+            for place in {first - 1, last} & set(range(len(sources) - before))
+        ]
     past = max(width, 1)
-    lanes = np.zeros((past + STEPS, len(starts) * channels), residual.dtype)
-    taps = np.tile(model.taps.T, len(starts))
+    lanes = np.zeros((past + STEPS, len(sources) * channels), pieces[0].residual.dtype)
+    taps = np.tile(model.taps.T, len(sources))
     level = lanes[0].copy()
-    # Of the segments wanted, the whole ones lie evenly in `out`.
-    first, last = -(-skip // segment), (skip + len(out)) // segment
-    even = out[first * segment - skip : max(first, last) * segment - skip]
-    target = even.reshape(-1, segment, channels)
-    edges = {first - 1, max(first, last)} & set(range(len(starts)))
     for begin in range(0, segment, STEPS):
         count = min(STEPS, segment - begin)
-        steps = lanes[past : past + count].reshape(count, len(starts), channels)
-        for place, start in enumerate(starts):
-            piece = residual[:, start + begin : min(start + segment, length)][:, :count]
-            steps[: piece.shape[1], place] = piece.T
+        steps = lanes[past : past + count].reshape(count, len(sources), channels)
+        for place, source in enumerate(sources):
+            block = source[:, begin : begin + count]
+            steps[: block.shape[1], place] = block.T
         if begin == 0 and model.order == 0:
             lanes[:past] = lanes[past]
         elif begin == 0:
@@ -239,12 +280,12 @@ def _restore_many(residual: Ints, model: TimeModel, out: Ints, skip: int) -> Non
             np.add(lanes[past], level, out=lanes[past])
             accumulate(lanes[past : past + count])
             level[:] = lanes[past + count - 1]
-        target[:, begin : begin + count] = steps[:, first : max(first, last)].transpose(1, 0, 2)
-        for place in edges:
-            start = starts[place] + begin - skip
-            low, high = max(start, 0), min(start + count, len(out))
+        for places, target in inner:
+            target[:, begin : begin + count] = steps[:, places].transpose(1, 0, 2)
+        for place, out, start in edges:
+            low, high = max(start + begin, 0), min(start + begin + count, len(out))
             if low < high:
-                out[low:high] = steps[low - start : high - start, place]
+                out[low:high] = steps[low - start - begin : high - start - begin, place]
         lanes[:past] = history
 
 
@@ -347,7 +388,7 @@ def neighbour_sums(residual: Ints, model: SpaceModel) -> Callable[[int], Ints | 
     Its result holds until it is called again; for a channel without neighbours it is None. All
     views are made once, for the calls are thousands, of microseconds each.
     """
-    total, product = WORKSPACE.array("scratch", (2, residual.shape[1]), residual.dtype)
+    total, product = WORKSPACE.rows("scratch", 2, residual.shape[1], residual.dtype)
     rows, behind, ahead = list(residual), list(residual[:, :-1]), list(residual[:, 1:])
     early, early_product, late, late_product = total[:-1], product[:-1], total[1:], product[1:]
     ends = np.cumsum(model.counts, dtype=np.int64).tolist()

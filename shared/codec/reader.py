@@ -4,7 +4,7 @@ import functools
 import hashlib
 import os
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,10 +29,6 @@ CACHE_BYTES = 96 << 20
 WORTH_THREADS = 1 << 20
 #: Numbers of chunks remembered that were decoded in part.
 MEMORY = 256
-
-
-#: Returns the samples of a chunk: as `chunk.Unpacked.restore`.
-Restore = Callable[..., Samples]
 
 
 class LocalFile:
@@ -209,30 +205,50 @@ class Reader:
         if out is None:
             out = np.empty((stop - start, self.shape[1]), self.dtype)
 
-        # While the samples of one chunk are restored, other threads inflate the next.
-        begun: deque[Callable[[], object]] = deque()
+        parts = []
         for number in range(first, last):
-            low, high = bounds[number], bounds[number + 1]
-            a, b = max(start, low), min(stop, high)
-            begun.append(
-                self._begin_to_place(number, a - low, b - low, out[a - start : b - start])
-            )
-            if len(begun) == 2:
-                begun.popleft()()
-        while begun:
-            begun.popleft()()
+            a, b = max(start, bounds[number]), min(stop, bounds[number + 1])
+            wanted = out[a - start : b - start]
+            parts.append(Part(number, a - bounds[number], b - bounds[number], wanted))
+        # Two parts of a chunk's length are restored together; of what is longer, each chunk by
+        # itself while another thread begins with the next.
+        short = len(parts) == 2 and stop - start <= bounds[first + 1] - bounds[first]
+        begun: list[tuple[Part, Unpacked | None]] = []
+        for batch in [parts] if short else [[part] for part in parts]:
+            beginning = [self._aside(part, later=part.number > first) for part in batch]
+            self._finish(begun)
+            begun = [(part, begin()) for part, begin in zip(batch, beginning, strict=True)]
+        self._finish(begun)
         return out
 
-    def _begin_to_place(
-        self, number: int, start: int, stop: int, out: Samples
-    ) -> Callable[[], object]:
-        """Begin to read samples of one chunk, and return what finishes writing them to `out`.
+    def _aside(self, part: "Part", later: bool) -> Callable[[], Unpacked | None]:
+        """Begin to read a part in another thread, if it pays and others are read before."""
+        if later and self._by_threads(part.number):
+            return self._workers("inflate").submit(self._begin_part, part).result
+        return functools.partial(self._begin_part, part)
+
+    def _finish(self, begun: "list[tuple[Part, Unpacked | None]]") -> None:
+        """Write parts begun to their places."""
+        for part, opened in begun:
+            if opened is None:
+                part.out[:] = self.chunk(part.number)[part.start : part.stop]
+        both = [(part.out, opened) for part, opened in begun if opened is not None]
+        container.restore_together([opened for _, opened in both], [out for out, _ in both])
+
+    def _by_threads(self, number: int) -> bool:
+        """Tell whether it pays to wake other threads for a chunk."""
+        offsets = self.index.offsets
+        return self._threads > 1 and offsets[number + 1] - offsets[number] >= WORTH_THREADS
+
+    def _begin_part(self, part: "Part") -> Unpacked | None:
+        """Begin to read samples of one chunk, unless the cache has them or is to keep them.
 
         Who reads a whole chunk seldom wants it twice. Who reads a part may come back for more:
         the first time only that part is decoded, the second time the chunk, which is then kept.
         But who comes back for what follows the part is likely to go on to the next chunk, and
         gets that part alone, once.
         """
+        number, start, stop = part.number, part.start, part.stop
         length = self.index.bounds[number + 1] - self.index.bounds[number]
         whole = stop - start == length
         with self._lock:
@@ -244,13 +260,8 @@ class Reader:
                 if len(self._parted) > MEMORY:
                     self._parted.popitem(last=False)
         if held or (again and not whole):
-
-            def finish() -> None:
-                out[:] = self.chunk(number)[start:stop]
-
-            return finish
-        restore = self._begin(number, None if whole else (start, stop))
-        return functools.partial(restore, True, out)
+            return None
+        return self._begin(number, None if whole else (start, stop))
 
     def _chunks_of(self, start: int, stop: int) -> tuple[int, int]:
         """Return the chunks that hold samples `start` to `stop`."""
@@ -330,10 +341,10 @@ class Reader:
 
     def decode(self, number: int, scratch: bool = False) -> Samples:
         """Decode a whole chunk; with `scratch`, it holds until the thread's next call."""
-        return self._begin(number)(scratch)
+        return self._begin(number).restore(scratch)
 
-    def _begin(self, number: int, window: tuple[int, int] | None = None) -> Restore:
-        """Read and check a chunk, begin to inflate it, and return what restores its samples."""
+    def _begin(self, number: int, window: tuple[int, int] | None = None) -> Unpacked:
+        """Read and check a chunk, and begin to inflate it."""
         data = self.stored(number)
         self._order_ahead(number)
         if window is not None:
@@ -342,21 +353,9 @@ class Reader:
                 if len(self._stored) > 2:
                     self._stored.popitem(last=False)
         opened = self._open_chunk(data, number, window)
-        if self._threads == 1 or len(data) < WORTH_THREADS:
-            return opened.restore
-        pool, shares = self._workers("inflate"), self._threads
-        inflating = [pool.submit(opened.inflate, share, shares) for share in range(shares)]
-
-        def restore(scratch: bool = False, out: Samples | None = None) -> Samples:
-            for share, future in enumerate(inflating):
-                if future.cancel():  # not begun yet
-                    opened.inflate(share, shares)
-            for future in inflating:
-                if not future.cancelled():
-                    future.result()
-            return opened.restore(scratch, out)
-
-        return restore
+        if self._by_threads(number):
+            opened.inflate_by(self._workers("inflate").submit)
+        return opened
 
     def _open_chunk(
         self, data: bytes | memoryview, number: int, window: tuple[int, int] | None
@@ -414,6 +413,16 @@ class Reader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@dataclass(frozen=True)
+class Part:
+    """Samples of one chunk that are wanted, counted within it, and where they go."""
+
+    number: int
+    start: int
+    stop: int
+    out: Samples
 
 
 def _two_axes(key: Any) -> tuple[Any, Any]:

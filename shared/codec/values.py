@@ -27,7 +27,7 @@ def prepare(
     length, channels = samples.shape
     narrow = np.dtype(np.int16)
     if table is not None:
-        rows = WORKSPACE.array("rows", (channels, length), narrow)
+        rows = WORKSPACE.rows("rows", channels, length, narrow)
         middle = len(table) // 2
         if samples.dtype.itemsize == 2:
             ranks = np.zeros(1 << 16, np.int16)
@@ -41,11 +41,11 @@ def prepare(
         if high - low < 1 << 16:
             if not base - (1 << 15) <= low <= high < base + (1 << 15):
                 base = (low + high + 1) // 2
-            rows = WORKSPACE.array("rows", (channels, length), narrow)
+            rows = WORKSPACE.rows("rows", channels, length, narrow)
             transpose_into((samples - np.int64(base)).astype(narrow), rows)
             return SHIFTED, base, rows
     dtype = np.dtype(f"i{samples.dtype.itemsize}")
-    rows = WORKSPACE.array("rows", (channels, length), dtype)
+    rows = WORKSPACE.rows("rows", channels, length, dtype)
     transpose_into(samples.view(dtype), rows)
     if samples.dtype == np.uint16:
         np.bitwise_xor(rows, np.int16(-32768), out=rows)

@@ -188,10 +188,10 @@ class Writer:
 
     def add(self, stored: Stored) -> None:
         """Write a chunk that is ready."""
-        self._file.write(stored.data)
+        self._file.writelines(stored.pieces)
         index = self.index
         index.bounds.append(index.bounds[-1] + stored.length)
-        index.offsets.append(index.offsets[-1] + len(stored.data))
+        index.offsets.append(index.offsets[-1] + stored.size)
         index.crcs.append(stored.crc)
         index.raw_crcs.append(stored.raw_crc)
 

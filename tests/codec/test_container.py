@@ -18,7 +18,7 @@ import pytest
 from shared import codec
 from shared.codec import container, mtscomp, writer
 from shared.codec import reader as reader_module
-from shared.codec.reader import Restore
+from shared.codec.chunk import Unpacked
 from tests.codec.arrays import recording
 
 RATE = 1000
@@ -522,7 +522,7 @@ def note_what_is_decoded(reader: codec.Reader) -> list[tuple[int, tuple[int, int
     decoded: list[tuple[int, tuple[int, int] | None]] = []
     begin = reader._begin
 
-    def noted(number: int, window: tuple[int, int] | None = None) -> Restore:
+    def noted(number: int, window: tuple[int, int] | None = None) -> Unpacked:
         decoded.append((number, window))
         return begin(number, window)
 
@@ -562,6 +562,27 @@ def test_a_reader_going_forward_decodes_each_part_once(path: Path) -> None:
         for start in range(5000, 5900, 100):
             reader[start : start + 100]
         assert decoded == [(5, (0, 100)), (5, (100, 200)), (5, None)]
+
+
+def test_damage_in_one_of_two_chunks_read_together_is_named(tmp_path: Path) -> None:
+    """Given a frame that does not inflate under checksums that stand, its chunk is named."""
+    samples = recording(18_000, 40)
+    target = tmp_path / "a.ebin"
+    index = codec.compress(samples, target, sample_rate=1000, chunk_length=9000)
+    data = bytearray(target.read_bytes())
+    start, stop = index.offsets[1:]
+    stored = data[start:stop]
+    meta = struct.unpack_from("<I", stored, 24)[0]
+    frame = container.CHUNK_HEADER.size + meta
+    stored[frame + 8 : frame + 24] = bytes(16)
+    data[start:stop] = stored
+    target.write_bytes(data)
+    index.crcs[1] = container.crc32(bytes(stored))
+    with codec.Reader(reader_module.LocalFile(target), index) as reader:
+        np.testing.assert_array_equal(reader[:9000], samples[:9000])
+        with pytest.raises(codec.CorruptionError, match="chunk 1: a frame does not") as caught:
+            reader[5000:13_000]
+    assert caught.value.chunks == (1,)
 
 
 @pytest.mark.parametrize("suffix", [".ebin", ".cbin"])

@@ -57,6 +57,7 @@ WINDOWED = {
     "bursts": bursts(9000, 2),
     "loud": (recording(7001, 33).astype("int32") * 70_001),
     "loud and few": (bursts(7003, 2).astype("int32") * 70_001),
+    "unsigned": (recording(5000, 34) + 30_000).astype("uint16"),
     "stretched": recording(6000, 5) * np.int16(64),
     "random": np.random.default_rng(3).integers(-32768, 32767, (4000, 3)).astype("int16"),
 }
@@ -113,6 +114,59 @@ def test_a_window_restores_the_segments_it_touches(monkeypatch: pytest.MonkeyPat
     assert span <= 2 * segment + 2 * 40 + 8
 
 
+def _there_and_back(name: str) -> list[np.ndarray]:
+    return [WINDOWED[name], np.ascontiguousarray(WINDOWED[name][::-1])]
+
+
+@cache
+def _two(name: str, level: str, one_model: bool) -> list[chunk.Encoded]:
+    both = _there_and_back(name)
+    model = fit.fit(both[0], LEVELS[level]) if one_model else None
+    return [chunk.encode(samples, LEVELS[level], model) for samples in both]
+
+
+def _unpack(coded: chunk.Encoded, samples: np.ndarray, start: int, stop: int) -> chunk.Unpacked:
+    facts = coded.mode, coded.meta, coded.meta_size, coded.body, *samples.shape, samples.dtype
+    return chunk.unpack(*facts, (start, stop))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(sorted(WINDOWED)), st.sampled_from(sorted(LEVELS)), st.data())
+def test_windows_restored_together_are_pieces_of_the_whole(
+    name: str, level: str, data: st.DataObject
+) -> None:
+    """Given two chunks of one model or of two, any windows of them come back in one array."""
+    coded = _two(name, level, data.draw(st.booleans()))
+    opened, wanted = [], []
+    for each, samples in zip(coded, _there_and_back(name), strict=True):
+        start = data.draw(st.integers(0, len(samples)))
+        stop = data.draw(st.integers(start, len(samples)))
+        opened.append(_unpack(each, samples, start, stop))
+        wanted.append(samples[start:stop])
+    out = np.empty((sum(map(len, wanted)), wanted[0].shape[1]), wanted[0].dtype)
+    chunk.restore_together(opened, [out[: len(wanted[0])], out[len(wanted[0]) :]])
+    np.testing.assert_array_equal(out, np.concatenate(wanted))
+
+
+@pytest.mark.parametrize(("one_model", "passes"), [(True, 1), (False, 2)])
+def test_windows_of_one_model_are_restored_in_one_pass(
+    monkeypatch: pytest.MonkeyPatch, one_model: bool, passes: int
+) -> None:
+    """Given the calls are what costs, then two short windows cost no more of them than one."""
+    samples = WINDOWED["many channels"]
+    coded = _two("many channels", "default", one_model)
+    counts: list[int] = []
+    neighbour_sums = chunk.neighbour_sums
+    monkeypatch.setattr(
+        chunk,
+        "neighbour_sums",
+        lambda rows, model: (counts.append(len(rows)), neighbour_sums(rows, model))[1],
+    )
+    opened = [_unpack(each, samples, 2000, 3000) for each in coded]
+    chunk.restore_together(opened, [np.empty((1000, 40), "int16") for _ in coded])
+    assert counts == [40] * passes
+
+
 @settings(max_examples=60, deadline=None)
 @given(arrays(("int16", "int32")), st.data())
 def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
@@ -134,7 +188,7 @@ def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, length))
     stop = data.draw(st.integers(start, length))
     restored = np.empty((stop - start, channels), samples.dtype)
-    predict.time_restore(residual, model, restored, start)
+    predict.time_restore([predict.Piece(residual, restored, start)], model)
     np.testing.assert_array_equal(restored, samples[start:stop])
 
 
