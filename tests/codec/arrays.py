@@ -21,6 +21,14 @@ def recording(samples: int = 3000, channels: int = 20, seed: int = 0) -> np.ndar
     return traces
 
 
+def delayed(samples: int = 9001, channels: int = 36) -> np.ndarray:
+    """Noise that channels share one or two samples later, as converters that take turns see it."""
+    rng = np.random.default_rng(5)
+    common = rng.normal(0, 60, samples + 2)
+    shared = np.stack([common[late : late + samples] for late in np.arange(channels) % 3], axis=1)
+    return np.rint(shared + rng.normal(0, 4, shared.shape)).astype("int16")
+
+
 def bursts(samples: int = 9000, channels: int = 3) -> np.ndarray:
     """Smooth noise with loud stretches and full-scale jumps."""
     rng = np.random.default_rng(4)

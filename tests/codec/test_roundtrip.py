@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shared import codec
 from shared.codec import chunk, fit, predict
 from shared.codec.levels import LEVELS
-from tests.codec.arrays import DTYPES, adversarial, arrays, bursts, recording
+from tests.codec.arrays import DTYPES, adversarial, arrays, bursts, delayed, recording
 
 
 def through(samples: np.ndarray, level: str, model: fit.Model | None = None) -> np.ndarray:
@@ -53,6 +53,7 @@ def test_drawn_arrays(samples: np.ndarray, level: str) -> None:
 
 WINDOWED = {
     "many channels": recording(9000, 40),
+    "delayed": delayed(),
     "few channels": recording(9000, 3),
     "bursts": bursts(9000, 2),
     "loud": (recording(7001, 33).astype("int32") * 70_001),
@@ -89,8 +90,8 @@ def _coded(name: str, level: str) -> chunk.Encoded:
 
 def test_a_window_restores_the_segments_it_touches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given lags reach over the edges, then a window costs little more than itself."""
-    samples = WINDOWED["many channels"]
-    coded = _coded("many channels", "high")
+    samples = WINDOWED["delayed"]
+    coded = _coded("delayed", "high")
     shapes: list[tuple[int, int]] = []
     neighbour_sums = chunk.neighbour_sums
     monkeypatch.setattr(
@@ -107,11 +108,11 @@ def test_a_window_restores_the_segments_it_touches(monkeypatch: pytest.MonkeyPat
         samples.dtype,
         window=(5000, 5100),
     )
-    segment = fit.segment_length(40, 9000, fit.fit(samples, LEVELS["high"]).time)
-    assert segment <= 600
+    segment = fit.segment_length(36, 9001, fit.fit(samples, LEVELS["high"]).time)
+    assert segment <= 1200
     [(rows, span)] = shapes
-    assert rows == 40
-    assert span <= 2 * segment + 2 * 40 + 8
+    assert rows == 36
+    assert span <= 2 * segment + 2 * 36 + 8
 
 
 def _there_and_back(name: str) -> list[np.ndarray]:
@@ -146,6 +147,17 @@ def test_windows_restored_together_are_pieces_of_the_whole(
     out = np.empty((sum(map(len, wanted)), wanted[0].shape[1]), wanted[0].dtype)
     chunk.restore_together(opened, [out[: len(wanted[0])], out[len(wanted[0]) :]])
     np.testing.assert_array_equal(out, np.concatenate(wanted))
+
+
+def test_chunks_restored_together_do_not_see_each_other() -> None:
+    """Given lags that reach over the bound between two chunks, then they find zeros there."""
+    both, coded = _there_and_back("delayed"), _two("delayed", "default", one_model=True)
+    model = fit.fit(both[0], LEVELS["default"])
+    assert set(model.space.lags.tolist()) == {-1, 0, 1}
+    opened = [_unpack(coded[0], both[0], 8000, 9001), _unpack(coded[1], both[1], 0, 500)]
+    out = np.empty((1501, 36), "int16")
+    chunk.restore_together(opened, [out[:1001], out[1001:]])
+    np.testing.assert_array_equal(out, np.concatenate([both[0][8000:], both[1][:500]]))
 
 
 @pytest.mark.parametrize(("one_model", "passes"), [(True, 1), (False, 2)])
