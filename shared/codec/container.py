@@ -33,8 +33,9 @@ except ImportError:  # pragma: no cover - isal has no wheel everywhere
 SUFFIX, SIDECAR_SUFFIX = ".ebin", ".eh"
 ALGORITHM = "fornix-ephys"
 VERSION = 1
-#: Version of the set of predictors a decoder must know.
-PREDICTOR_VERSION = 1
+#: Version of the set of predictors a decoder must know, and those that this one knows.
+PREDICTOR_VERSION = 2
+PREDICTOR_VERSIONS = (1, 2)
 
 FILE_MAGIC = b"\x89FXE\r\n\x1a\n"
 CHUNK_MAGIC = b"FXCK"
@@ -169,11 +170,11 @@ class Index:
             raise FormatError(f"{name} is not a sidecar index: {error}") from error
         if not isinstance(data, dict) or data.get("algorithm") != ALGORITHM:
             raise FormatError(f"{name} is not the index of a {ALGORITHM} recording")
-        for key, known in (("version", VERSION), ("predictor_version", PREDICTOR_VERSION)):
-            if data.get(key) != known:
+        for key, known in (("version", (VERSION,)), ("predictor_version", PREDICTOR_VERSIONS)):
+            if data.get(key) not in known:
                 raise UnsupportedVersionError(
-                    f"{name} has {key} {data.get(key)!r}; this program knows {known}. "
-                    "Update Fornix to read it"
+                    f"{name} has {key} {data.get(key)!r}; this program knows "
+                    f"{', '.join(map(str, known))}. Update Fornix to read it"
                 )
         try:
             index = cls(
