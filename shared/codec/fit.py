@@ -266,7 +266,7 @@ def fit_time(samples: Ints, candidates: tuple[Candidate, ...]) -> TimeModel:
         for order in sorted({candidate.order for candidate in candidates})
         for weighing in (WEIGHINGS if channels < MANY_CHANNELS else WEIGHINGS[:1])
     ]
-    fits = {kind: _autocorrelation(ballot, *kind, lags) for kind in kinds}
+    fits = {kind: _covariance(ballot, *kind, lags) for kind in kinds}
     best, least = (candidates[0], WEIGHINGS[0]), np.inf
     for candidate, weighing in _shortlist(candidates, fits):
         model = _fit_taps(fits[candidate.order, weighing], candidate, samples.dtype, length)
@@ -275,7 +275,7 @@ def fit_time(samples: Ints, candidates: tuple[Candidate, ...]) -> TimeModel:
             best, least = (candidate, weighing), cost
     candidate, weighing = best
     parts = [
-        _autocorrelation(
+        _covariance(
             pieces[start : start + VOTERS], candidate.order, weighing, candidate.width + 1
         )
         for start in range(0, channels, VOTERS)
@@ -306,47 +306,63 @@ def _cost(pieces: Ints, model: TimeModel) -> float:
     return float(np.log2(np.abs(left).mean(axis=2) + 0.3).mean())
 
 
-def _autocorrelation(
+def _covariance(
     pieces: Ints, order: int, weighing: str, lags: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the autocorrelation of samples or differences, and their peaks, per channel.
+    """Return the products of samples or differences and those before them, and their peaks.
 
     `pieces` is channels × pieces × samples. "even" weighs each piece by its power, so that one
     with an artefact counts like any other; "loud" lets the loudest pieces govern; "typical" takes
     the median piece. Each has its recordings.
 
+    Only products that lie within a piece count. To count fewer of them for longer lags, as an
+    autocorrelation does, is to look through a window, and what leaks through it hides how well a
+    smooth signal can be predicted.
+
     Returns
     -------
-    array, shape (channels, lags)
+    array, shape (channels, lags, lags)
+        Of values so many samples back, with others.
     array, shape (channels, 2)
         Highest values of the median piece, and of all.
     """
     history = pieces.astype(np.float64)
     if order == 1:
         history = np.diff(history, axis=2)
-    span = history.shape[2]
+    channels, count, span = history.shape
     peaks = np.abs(history).max(axis=2, initial=1.0)
     peak = np.stack([np.median(peaks, axis=1), peaks.max(axis=1)], axis=1)
     history -= np.rint(history.mean(axis=2, keepdims=True)) if span else 0
-    total = np.zeros((len(pieces), lags))
+    width = lags - 1
+    products = np.zeros((channels, count, lags, lags))
+    if span <= width:
+        return products.sum(axis=1), peak
+    late = history[:, :, width:]
+    for lag in range(lags):
+        early = history[:, :, width - lag : span - lag]
+        products[:, :, 0, lag] = np.einsum("cpt,cpt->cp", late, early)
+    # One sample further back, a product enters at the start and one leaves at the end.
+    first, last = history[:, :, :width][..., ::-1], history[:, :, -width:][..., ::-1]
+    for lag in range(width):
+        enters = first[..., lag, None] * first[..., lag:]
+        leaves = last[..., lag, None] * last[..., lag:]
+        products[:, :, lag + 1, lag + 1 :] = products[:, :, lag, lag:width] + enters - leaves
+    rows, columns = np.triu_indices(lags)
+    products[:, :, columns, rows] = products[:, :, rows, columns]
+    if weighing == "loud":
+        return products.sum(axis=1), peak
     powers = np.einsum("cpt,cpt->cp", history, history) + 1
-    for lag in range(min(lags, span)):
-        products = np.einsum("cpt,cpt->cp", history[:, :, : span - lag], history[:, :, lag:])
-        if weighing == "loud":
-            total[:, lag] = products.sum(axis=1)
-        else:
-            mean = np.mean if weighing == "even" else np.median
-            total[:, lag] = mean(products / powers, axis=1)
-    return total, peak
+    mean = np.mean if weighing == "even" else np.median
+    return mean(products / powers[..., None, None], axis=1), peak
 
 
-def _solve(correlation: Floats, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _solve(covariance: Floats, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the least-squares taps and the share of the power they leave, per channel."""
-    rows = np.abs(np.arange(width)[:, None] - np.arange(width))
-    power = correlation[:, 0] * (1 + 1e-7) + 1e-9
-    normal = correlation[:, :width][:, rows]
-    normal[:, range(width), range(width)] = power[:, None]
-    aims = correlation[:, 1 : width + 1]
+    normal = covariance[:, 1 : width + 1, 1 : width + 1].copy()
+    normal[:, range(width), range(width)] *= 1 + 1e-7
+    normal[:, range(width), range(width)] += 1e-9
+    power = covariance[:, 0, 0] * (1 + 1e-7) + 1e-9
+    aims = covariance[:, 0, 1 : width + 1]
     taps = np.linalg.solve(normal, aims[..., None])[..., 0]
     left = np.maximum(1 - (taps * aims).sum(axis=1) / power, 1e-6)
     return taps, left
@@ -358,14 +374,14 @@ def _shortlist(
 ) -> list[tuple[Candidate, str]]:
     """Keep of each family the candidate that promises most, to be tried in earnest."""
     families: dict[tuple[int, str, bool, bool], tuple[float, Candidate]] = {}
-    for (order, weighing), (correlation, _) in fits.items():
+    for (order, weighing), (covariance, _) in fits.items():
         for candidate in candidates:
             if candidate.order != order:
                 continue
             family = (order, weighing, candidate.wide, candidate.width > 0)
             promise = candidate.toll
             if candidate.width:
-                left = _solve(correlation, candidate.width)[1]
+                left = _solve(covariance, candidate.width)[1]
                 promise += 0.5 * float(np.log2(left).mean())
             if family not in families or promise < families[family][0]:
                 families[family] = (promise, candidate)
@@ -376,17 +392,18 @@ def _fit_taps(
     fit: tuple[Floats, Floats], candidate: Candidate, dtype: np.dtype, segment: int
 ) -> TimeModel:
     """Least-squares taps per channel, rounded to integers."""
-    correlation, peak = fit
+    covariance, peak = fit
     width = candidate.width
     if width == 0:
         none = np.zeros((len(peak), 0), np.int16)
         return TimeModel(candidate.order, 0, False, none, segment)
-    taps = _solve(correlation, width)[0]
+    taps = _solve(covariance, width)[0]
     loads = np.abs(taps).sum(axis=1, keepdims=True) * peak + 1
     if candidate.wide:
         # Nothing may overflow, even if later samples are twice as large.
         top = np.iinfo(dtype).max + 1
         room = 2.0 * top * top / (2 * loads[:, 1].max() + top)
+        room = min(room, 32767 / max(float(np.abs(taps).max()), 1.0))
         shift = int(np.clip(np.floor(np.log2(room)), 2, WIDE_SHIFT))
     else:
         # Typical products must stay inside the sample's width; rare overflows only cost bits.
