@@ -8,7 +8,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
@@ -117,7 +117,7 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
         baseline = model.baseline
     else:
         baseline = rows[:0, 0]
-    time = replace(model.time, segment=fit.segment_length(channels, length, model.time))
+    time = fit.cut(model.time, channels, length)
     wraps = time_residual(rows, time)
     heads = rows[:, :: time.segment].copy()
     # Segment heads are not predicted: where many would be exceptions, they are kept apart.
@@ -136,7 +136,8 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
         | time.wide << 1
         | (len(baseline) > 0) << 2
         | wraps << 3
-        | (len(heads) > 0) << 4,
+        | (len(heads) > 0) << 4
+        | (time.warm.size > 0) << 5,
         time.shift,
         time.taps.shape[1],
         space.shift,
@@ -156,6 +157,7 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
             entropy.shuffle(baseline),
             entropy.shuffle(heads),
             entropy.shuffle(time.taps.T),
+            entropy.shuffle(time.warm.T),
             space.counts.tobytes(),
             entropy.shuffle(space.distances),
             space.lags.tobytes(),
@@ -358,7 +360,7 @@ class MetaReader:
 
 def meta_limit(channels: int, length: int) -> int:
     """Return the most bytes the parameters of a chunk can take, before compression."""
-    per_channel = 8 + 2 * MAX_TAPS + 4 * 255 + 13 * MAX_CLASSES
+    per_channel = 8 + MAX_TAPS * (MAX_TAPS + 1) + 4 * 255 + 13 * MAX_CLASSES
     return META.size + (1 << 18) + channels * (per_channel + 13 * length)
 
 
@@ -460,6 +462,8 @@ def unpack(
     segments = -(-length // segment)
     heads = take.take(channels * segments if flags & 16 else 0, f"i{itemsize}")
     taps = take.take(width * channels, "i2").reshape(width, channels).T
+    early = width * (width - 1) // 2 if flags & 32 else 0
+    warm = take.take(early * channels, "i2").reshape(early, channels).T
     counts = take.take(channels, "u1")
     distances = take.take(terms, "u2")
     lags = take.take(terms, "i1")
@@ -469,7 +473,7 @@ def unpack(
     reach = np.repeat(np.arange(channels), counts)
     if np.any(distances == 0) or np.any(distances > reach) or np.any((lags < -1) | (lags > 1)):
         raise FormatError("the chunk names a neighbour that does not exist")
-    time = TimeModel(flags & 1, shift, bool(flags & 2), taps, segment, bool(flags & 8))
+    time = TimeModel(flags & 1, shift, bool(flags & 2), taps, segment, bool(flags & 8), warm)
     space = SpaceModel(space_shift, counts, distances, lags, weights)
     # Segments are restored whole; rows reach over their ends as far as lags carry errors inwards.
     first = start // segment * segment
@@ -664,7 +668,7 @@ def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dty
         and (kind != values.SHIFTED or dtype == np.int32)
         and (kind == values.TABLE) == (used > 0)
         and used <= values.MAX_TABLE
-        and flags <= 31
+        and flags <= 63
         and shift < bits
         and space_shift < bits
         and width <= MAX_TAPS

@@ -9,7 +9,7 @@ Arrays of samples are channel-major here: `(channels, samples)`.
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -46,6 +46,9 @@ class TimeModel:
         Samples per independent segment.
     wrapping : bool
         Whether the inverse of a wide model must reduce every sample to its width.
+    warm : array of int16, shape (channels, p (p - 1) / 2) or (channels, 0)
+        Weights where a segment has fewer than p values yet: the one of its first value, the two
+        of its first two, and so on. Without them, values before a segment are made up.
     """
 
     order: int
@@ -54,12 +57,29 @@ class TimeModel:
     taps: NDArray[np.int16]
     segment: int
     wrapping: bool = False
+    warm: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 0), np.int16))
+
+    def stages(self) -> list[tuple[int, int | None, NDArray[np.int16]]]:
+        """Return which taps hold in a segment from which step on, and up to which."""
+        width = self.taps.shape[1]
+        stages: list[tuple[int, int | None, NDArray[np.int16]]] = []
+        first, used = 1, 0
+        if self.warm.size:
+            first += self.order  # there is no difference before the second sample
+            for count in range(1, width):
+                taps = np.zeros_like(self.taps)
+                taps[:, :count] = self.warm[:, used : used + count]
+                stages.append((first, first + 1, taps))
+                first, used = first + 1, used + count
+        return [*stages, (first, None, self.taps)]
 
     def same(self, other: "TimeModel") -> bool:
         """Tell whether another model restores the same samples."""
         facts = (self.order, self.shift, self.wide, self.segment, self.wrapping)
-        return facts == (other.order, other.shift, other.wide, other.segment, other.wrapping) and (
-            np.array_equal(self.taps, other.taps)
+        return (
+            facts == (other.order, other.shift, other.wide, other.segment, other.wrapping)
+            and np.array_equal(self.taps, other.taps)
+            and np.array_equal(self.warm, other.warm)
         )
 
 
@@ -146,6 +166,7 @@ def _time_residual_segments(samples: Ints, model: TimeModel) -> bool:
     rows = padded.reshape(count, segment)
     total = np.empty((count, segment), dtype)
     product = np.empty((count, segment), dtype)
+    stages = [(first, taps.astype(dtype)) for first, _, taps in model.stages()]
     wraps = False
     for channel, row in enumerate(samples):
         padded[:length] = row
@@ -157,14 +178,20 @@ def _time_residual_segments(samples: Ints, model: TimeModel) -> bool:
         else:
             values[:, 1:] = rows[:, 1:] - rows[:, :-1]
             values[:, 0] = 0
-        taps = model.taps[channel].astype(dtype)
+        taps = stages[-1][1][channel]
         np.multiply(history[:, width - 1 : -1], taps[0], out=total)
         for lag in range(2, width + 1):
             np.multiply(history[:, width - lag : -lag], taps[lag - 1], out=product)
             np.add(total, product, out=total)
+        for step, some in stages[:-1]:
+            if step < segment:
+                known = values[:, step - min(step, width) : step][:, ::-1]
+                weighed = known * some[channel, : known.shape[1]]
+                total[:, step] = weighed.sum(axis=1, dtype=dtype)
         if model.wide:
             peak = max(int(values.max()), -int(values.min()))
-            wraps |= int(np.abs(taps).sum()) * peak > room
+            load = max(int(np.abs(some[channel]).sum()) for _, some in stages)
+            wraps |= load * peak > room
         np.right_shift(total, model.shift, out=total)
         np.subtract(values, total, out=total)
         if model.wide:
@@ -224,11 +251,13 @@ def _restore_few(piece: Piece, model: TimeModel) -> None:
         lanes[:past] = heads
     else:
         steps[0] = 0  # the recursion is over differences, and these start at the head
-    if model.wide:
-        _recur_wide(lanes, model)
-    else:
-        rows = lanes.reshape(len(lanes), -1)
-        _recur(rows, past + 1, model.shift, np.repeat(model.taps.T, count, axis=1))
+    for start, stop, taps in model.stages():
+        stage = lanes[: past + (segment if stop is None else min(stop, segment))]
+        if model.wide:
+            _recur_wide(stage, past + start, taps, model)
+        else:
+            rows = stage.reshape(len(stage), -1)
+            _recur(rows, past + start, model.shift, np.repeat(taps.T, count, axis=1))
     if model.order == 1:
         steps[0] = heads
         accumulate(steps.reshape(segment, -1))
@@ -262,7 +291,7 @@ def _restore_many(pieces: Sequence[Piece], model: TimeModel) -> None:
         ]
     past = max(width, 1)
     lanes = np.zeros((past + STEPS, len(sources) * channels), pieces[0].residual.dtype)
-    taps = np.tile(model.taps.T, len(sources))
+    stages = [(first, stop, np.tile(taps.T, len(sources))) for first, stop, taps in model.stages()]
     level = lanes[0].copy()
     for begin in range(0, segment, STEPS):
         count = min(STEPS, segment - begin)
@@ -274,7 +303,9 @@ def _restore_many(pieces: Sequence[Piece], model: TimeModel) -> None:
             lanes[:past] = lanes[past]
         elif begin == 0:
             level[:], lanes[past] = lanes[past], 0
-        _recur(lanes[: past + count], past + (begin == 0), model.shift, taps)
+        for first, stop, taps in stages if begin == 0 else [(0, None, stages[-1][2])]:
+            end = past + (count if stop is None else min(stop, count))
+            _recur(lanes[:end], past + first, model.shift, taps)
         history = lanes[count : count + past].copy()
         if model.order == 1:
             np.add(lanes[past], level, out=lanes[past])
@@ -343,16 +374,16 @@ def _recur(lanes: Ints, first: int, shift_bits: int, taps: Ints) -> None:
         add(now, total, now)
 
 
-def _recur_wide(lanes: Ints, model: TimeModel) -> None:
-    """Run the wide recursion over rows of `lanes`, the first of which are the history.
+def _recur_wide(lanes: Ints, first: int, taps: Ints, model: TimeModel) -> None:
+    """Run the wide recursion over rows of `lanes` from `first` on.
 
     The residual enters the sum before the shift as one more tap: three calls per step. An
     overflow of the sum changes only bits that fall away with the reduction to the sample's width,
     and that is left out where the encoder found that nothing wraps.
     """
-    width = model.taps.shape[1]
+    width = taps.shape[1]
     weights = np.empty((width + 1, *lanes.shape[1:]), lanes.dtype)
-    weights[:width] = model.taps.T[::-1, :, None]
+    weights[:width] = taps.T[::-1, :, None]
     weights[width] = 1 << model.shift
     shift = np.array(model.shift, lanes.dtype)
     multiply, right_shift, reduce = np.multiply, np.right_shift, np.add.reduce
@@ -360,7 +391,7 @@ def _recur_wide(lanes: Ints, model: TimeModel) -> None:
     total = np.empty(lanes.shape[1:], lanes.dtype)
     halves = total.view(np.dtype(f"i{lanes.itemsize // 2}"))
     reduced = halves[..., int(sys.byteorder == "big") :: 2]
-    for now in range(width + 1, len(lanes)):
+    for now in range(first, len(lanes)):
         multiply(lanes[now - width : now + 1], weights, products)
         reduce(products, 0, out=total)
         if model.wrapping:

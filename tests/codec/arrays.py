@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.signal import lfilter
 
 DTYPES = ("int16", "uint16", "int32")
 
@@ -27,6 +28,14 @@ def delayed(samples: int = 9001, channels: int = 36) -> np.ndarray:
     common = rng.normal(0, 60, samples + 2)
     shared = np.stack([common[late : late + samples] for late in np.arange(channels) % 3], axis=1)
     return np.rint(shared + rng.normal(0, 4, shared.shape)).astype("int16")
+
+
+def smooth(samples: int = 100_000, channels: int = 2, surprise: float = 30.0) -> np.ndarray:
+    """Noise far slower than it is sampled: of each sample only the surprise is new."""
+    poles = np.array([0.95, 0.93]) * np.exp([0.2j, 0.5j])
+    taps = np.poly(np.concatenate([poles, poles.conj()])).real
+    white = np.random.default_rng(6).normal(0, surprise, (samples, channels))
+    return np.rint(lfilter([1.0], taps, white, axis=0)).astype("int16")
 
 
 def bursts(samples: int = 9000, channels: int = 3) -> np.ndarray:

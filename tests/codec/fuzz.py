@@ -28,7 +28,7 @@ from shared import codec
 from shared.codec import chunk, container
 from shared.codec import mtscomp as pairs
 from shared.codec.levels import LEVELS
-from tests.codec.arrays import recording
+from tests.codec.arrays import bursts, recording
 
 SLOW = 5.0  # seconds after which a case counts as a hang
 ROOMY = 64 << 20  # bytes that no case may allocate at once: the recordings are a thousandth
@@ -86,6 +86,7 @@ class Fuzzer:
             for samples in self.recordings
             for level in ("default", "fast")
         ]
+        self.chunks.append((bursts(), chunk.encode(bursts(), LEVELS["default"])))
 
     def pick(self, items: list) -> object:  # type: ignore[type-arg]
         return items[int(self.rng.integers(len(items)))]

@@ -88,7 +88,7 @@ def decode_chunk(data: bytes, number: int) -> np.ndarray:
 def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.ndarray:
     """Decode a coded chunk (FORMAT.md, section 2)."""
     kind, flags, s, p, v, w, _, S, P, G, m, V, base = struct.unpack_from("<BBBBBBHIIIIIq", meta)
-    order, wide, has_baseline, has_heads = (flags >> bit & 1 for bit in (0, 1, 2, 4))
+    order, wide, has_baseline, has_heads, is_warm = (flags >> bit & 1 for bit in (0, 1, 2, 4, 5))
     bits, iw = 8 * w, f"<i{w}"
     take = Parameters(meta[36:]).take
     table, total = [], 0
@@ -100,6 +100,8 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
     baseline = take(C if has_baseline else 0, iw)
     heads = take(C * -(-T // S) if has_heads else 0, iw)
     taps = np.array(take(p * C, "<i2"), object).reshape(p, C)
+    early = p * (p - 1) // 2 if is_warm else 0
+    warm = np.array(take(early * C, "<i2"), object).reshape(early, C)
     counts = take(C, "u1")
     assert sum(counts) == m
     distances, lags, weights = take(m, "<u2"), take(m, "i1", False), take(m, "i1", False)
@@ -170,7 +172,12 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
             past = [0 if order else head] * p
             now = head
             for t in range(begin + 1, min(T, begin + S)):
-                total = sum(int(taps[i, c]) * past[-1 - i] for i in range(p))
+                k = t - begin - order
+                if is_warm and k < p:
+                    at = k * (k - 1) // 2
+                    total = sum(int(warm[at + i, c]) * past[-1 - i] for i in range(k))
+                else:
+                    total = sum(int(taps[i, c]) * past[-1 - i] for i in range(p))
                 y = residual[c][t] + (signed(total, bits * (2 if wide else 1)) >> s if p else 0)
                 y = signed(y, bits)
                 if p:

@@ -62,7 +62,9 @@ def test_every_feature_of_the_format_is_met() -> None:
         kind, flags, _, width, _, size, _, segment, part, group, terms, _, _ = head
         met |= {f"kind {kind}", f"order {flags & 1}", f"width {size}"}
         met |= {
-            name for bit, name in ((2, "wide"), (4, "baseline"), (8, "wrapping")) if flags & bit
+            name
+            for bit, name in ((2, "wide"), (4, "baseline"), (8, "wrapping"), (32, "warm"))
+            if flags & bit
         }
         met |= {"taps"} if width > 1 else set()
         met |= {"parts"} if part else set()
@@ -71,7 +73,7 @@ def test_every_feature_of_the_format_is_met() -> None:
         met |= {"segments"} if segment < len(samples) else set()
     assert met == {
         "stored", "kind 0", "kind 1", "kind 2", "order 0", "order 1", "width 2", "width 4",
-        "wide", "baseline", "wrapping", "taps", "parts", "groups", "terms", "segments",
+        "wide", "baseline", "wrapping", "warm", "taps", "parts", "groups", "terms", "segments",
     }  # fmt: skip
 
 

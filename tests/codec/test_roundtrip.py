@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shared import codec
 from shared.codec import chunk, fit, predict
 from shared.codec.levels import LEVELS
-from tests.codec.arrays import DTYPES, adversarial, arrays, bursts, delayed, recording
+from tests.codec.arrays import DTYPES, adversarial, arrays, bursts, delayed, recording, smooth
 
 
 def through(samples: np.ndarray, level: str, model: fit.Model | None = None) -> np.ndarray:
@@ -179,6 +179,17 @@ def test_windows_of_one_model_are_restored_in_one_pass(
     assert counts == [40] * passes
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_smooth_noise_costs_what_is_new_in_it(channels: int) -> None:
+    """Given all of a signal but white noise can be predicted, its noise is all that is coded."""
+    samples = smooth(channels=channels, surprise=30.0)
+    coded = chunk.encode(samples, LEVELS["default"])
+    bits = 8 * (len(coded.meta) + len(coded.body)) / samples.size
+    entropy = 0.5 * np.log2(2 * np.pi * np.e * 30.0**2)
+    assert samples.std() > 1000
+    assert entropy < bits < 1.035 * entropy
+
+
 @settings(max_examples=60, deadline=None)
 @given(arrays(("int16", "int32")), st.data())
 def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
@@ -186,6 +197,7 @@ def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
     channels, length = samples.shape[1], samples.shape[0]
     width = data.draw(st.integers(0, 5))
     wide = data.draw(st.booleans()) and width > 0
+    early = width * (width - 1) // 2 if data.draw(st.booleans()) else 0
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
     model = predict.TimeModel(
         order=data.draw(st.integers(0, 1)),
@@ -193,6 +205,7 @@ def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
         wide=wide,
         taps=rng.integers(-32767, 32768, (channels, width)).astype(np.int16),
         segment=data.draw(st.integers(1, length)),
+        warm=rng.integers(-32767, 32768, (channels, early)).astype(np.int16),
     )
     residual = samples.T.copy()
     wraps = predict.time_residual(residual, model)
