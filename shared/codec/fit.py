@@ -36,6 +36,8 @@ QUIET = 5.0
 EXCERPT_PIECE = 512
 #: Ways to weigh the pieces of an excerpt; recordings of many channels try only the first.
 WEIGHINGS = ("even", "loud", "typical")
+#: How often the weights of the samples of an excerpt are put right.
+REWEIGHTINGS = 4
 #: Channels on which the kind of time model is chosen.
 VOTERS = 32
 #: Bits per sample a further neighbour must save to be worth its arithmetic.
@@ -278,13 +280,14 @@ def fit_time(samples: Ints, candidates: tuple[Candidate, ...]) -> TimeModel:
         for weighing in (WEIGHINGS if channels < MANY_CHANNELS else WEIGHINGS[:1])
     ]
     fits = {kind: _covariance(ballot, *kind, lags) for kind in kinds}
-    best, least = (candidates[0], WEIGHINGS[0]), np.inf
+    tried = []
     for candidate, weighing in _shortlist(candidates, fits):
         model = _fit_taps(fits[candidate.order, weighing], candidate, samples.dtype, length)
-        cost = _cost(ballot, model) + candidate.toll
-        if cost < least:
-            best, least = (candidate, weighing), cost
-    candidate, weighing = best
+        tried.append((_cost(ballot, model) + candidate.toll, candidate, weighing, model))
+    tried.sort(key=lambda each: each[0])
+    if channels < MANY_CHANNELS:
+        return _refine([(cost, candidate, model) for cost, candidate, _, model in tried], pieces)
+    _, candidate, weighing, _ = tried[0]
     parts = [
         _covariance(pieces[start : start + VOTERS], candidate.order, weighing, candidate.width + 1)
         for start in range(0, channels, VOTERS)
@@ -293,36 +296,67 @@ def fit_time(samples: Ints, candidates: tuple[Candidate, ...]) -> TimeModel:
     return _fit_taps(fit, candidate, samples.dtype, length)
 
 
+def _refine(tried: list[tuple[float, Candidate, TimeModel]], pieces: Ints) -> TimeModel:
+    """Return the best of some models, after fitting the best of each kind to sizes, not squares.
+
+    Least squares serve the loudest samples, spikes and artefacts, which cost little more for it.
+    """
+    done = set()
+    best, least = tried[0][2], tried[0][0]
+    for _, candidate, model in tried:
+        kind = candidate.order, candidate.wide
+        if kind in done or not candidate.width:
+            continue
+        done.add(kind)
+        for _ in range(REWEIGHTINGS):
+            fit = _covariance(pieces, model.order, "size", candidate.width + 1, model)
+            model = _fit_taps(fit, candidate, pieces.dtype, model.segment)
+        cost = _cost(pieces, model) + candidate.toll
+        if cost < least:
+            best, least = model, cost
+    return best
+
+
 def _cost(pieces: Ints, model: TimeModel) -> float:
     """Return the log of the mean size of the residual, in bits: mean over channels and pieces."""
-    history = pieces.astype(np.float64)
-    if model.order == 1:
-        history = np.diff(history, axis=2)
-    width = model.taps.shape[1]
-    span = history.shape[2] - width
-    if span < 1:
+    left = _residual(_history(pieces, model.order), model, pieces.itemsize)
+    if not left.shape[2]:
         return 0.0
+    left -= left.mean(axis=2, keepdims=True)  # a constant offset costs nothing
+    return float(np.log2(np.abs(left).mean(axis=2) + 0.3).mean())
+
+
+def _history(pieces: Ints, order: int) -> Floats:
+    """Return what taps weigh: samples, or their differences."""
+    history = pieces.astype(np.float64)
+    return np.diff(history, axis=2) if order == 1 else history
+
+
+def _residual(history: Floats, model: TimeModel, itemsize: int) -> Floats:
+    """Return what a model leaves of each piece, from where it has all its taps on."""
+    width = model.taps.shape[1]
+    span = max(0, history.shape[2] - width)
     left = history[:, :, width:].copy()
     total = np.zeros_like(left)
     for lag in range(1, width + 1):
         tap = model.taps[:, lag - 1].astype(np.float64)
         total += tap[:, None, None] * history[:, :, width - lag :][:, :, :span]
     if width and not model.wide:  # narrow sums overflow, and that costs
-        turn = 2.0 ** (8 * pieces.itemsize)
+        turn = 2.0 ** (8 * itemsize)
         total -= turn * np.floor(total / turn + 0.5)
     left -= total / (1 << model.shift)
-    left -= left.mean(axis=2, keepdims=True)  # a constant offset costs nothing
-    return float(np.log2(np.abs(left).mean(axis=2) + 0.3).mean())
+    return left
 
 
 def _covariance(
-    pieces: Ints, order: int, weighing: str, lags: int
+    pieces: Ints, order: int, weighing: str, lags: int, model: TimeModel | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the products of samples or differences and those before them, and their peaks.
 
     `pieces` is channels × pieces × samples. "even" weighs each piece by its power, so that one
     with an artefact counts like any other; "loud" lets the loudest pieces govern; "typical" takes
-    the median piece. Each has its recordings.
+    the median piece. Each has its recordings. "size" weighs each sample by what a `model` leaves
+    of it: so that the mean size of what is left becomes least, with that of each piece as measure.
 
     Only products that lie within a piece count. To count fewer of them for longer lags, as an
     autocorrelation does, is to look through a window, and what leaks through it hides how well a
@@ -335,9 +369,7 @@ def _covariance(
     array, shape (channels, 2)
         Highest values of the median piece, and of all.
     """
-    history = pieces.astype(np.float64)
-    if order == 1:
-        history = np.diff(history, axis=2)
+    history = _history(pieces, order)
     channels, count, span = history.shape
     peaks = np.abs(history).max(axis=2, initial=1.0)
     peak = np.stack([np.median(peaks, axis=1), peaks.max(axis=1)], axis=1)
@@ -347,9 +379,19 @@ def _covariance(
     if span <= width:
         return products.sum(axis=1), peak
     late = history[:, :, width:]
+    early = [history[:, :, width - lag : span - lag] for lag in range(lags)]
+    if model is not None:
+        left = np.abs(_residual(history, model, pieces.itemsize))
+        size = left.mean(axis=2, keepdims=True) + 0.3
+        weights = 1 / (size * np.maximum(left, 0.3 * size))
+        for one in range(lags):
+            weighed = early[one] * weights
+            for other in range(one, lags):
+                products[:, 0, one, other] = np.einsum("cpt,cpt->c", weighed, early[other])
+                products[:, 0, other, one] = products[:, 0, one, other]
+        return products[:, 0], peak
     for lag in range(lags):
-        early = history[:, :, width - lag : span - lag]
-        products[:, :, 0, lag] = np.einsum("cpt,cpt->cp", late, early)
+        products[:, :, 0, lag] = np.einsum("cpt,cpt->cp", late, early[lag])
     # One sample further back, a product enters at the start and one leaves at the end.
     first, last = history[:, :, :width][..., ::-1], history[:, :, -width:][..., ::-1]
     for lag in range(width):
