@@ -36,8 +36,8 @@ QUIET = 5.0
 EXCERPT_PIECE = 512
 #: Ways to weigh the pieces of an excerpt; recordings of many channels try only the first.
 WEIGHINGS = ("even", "loud", "typical")
-#: How often the weights of the samples of an excerpt are put right.
-REWEIGHTINGS = 4
+#: How often the weights of the samples of an excerpt are put right, at most.
+REWEIGHTINGS = 8
 #: Channels on which the kind of time model is chosen.
 VOTERS = 32
 #: Bits per sample a further neighbour must save to be worth its arithmetic.
@@ -303,7 +303,7 @@ def _refine(tried: list[tuple[float, Candidate, TimeModel]], pieces: Ints) -> Ti
     """
     done = set()
     best, least = tried[0][2], tried[0][0]
-    for _, candidate, model in tried:
+    for before, candidate, model in tried:
         kind = candidate.order, candidate.wide
         if kind in done or not candidate.width:
             continue
@@ -311,9 +311,12 @@ def _refine(tried: list[tuple[float, Candidate, TimeModel]], pieces: Ints) -> Ti
         for _ in range(REWEIGHTINGS):
             fit = _covariance(pieces, model.order, "size", candidate.width + 1, model)
             model = _fit_taps(fit, candidate, pieces.dtype, model.segment)
-        cost = _cost(pieces, model) + candidate.toll
-        if cost < least:
-            best, least = model, cost
+            cost = _cost(pieces, model) + candidate.toll
+            if cost < least:
+                best, least = model, cost
+            if cost > before - 0.002:
+                break
+            before = cost
     return best
 
 
