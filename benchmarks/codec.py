@@ -343,7 +343,7 @@ def wavpack(bench: Bench) -> list[Entry]:
         print("  WavPack is not measured: wavpack-numcodecs is not installed", file=sys.stderr)
         return []
     entries = []
-    for level in (1, 2, 3):
+    for level in (1, 2, 3, 4):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             own = coder(level=level)
