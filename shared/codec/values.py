@@ -25,7 +25,7 @@ ASKING = 0.25
 LONGEST_GAP = 64
 #: A range as wide as this is too wide to mark the values in use in.
 WIDE = 1 << 16
-#: Samples whose ranks are looked up at a time: their places stay in the cache.
+#: Samples that are looked up at a time: their places stay in the cache.
 BLOCK = 1 << 16
 
 
@@ -156,12 +156,13 @@ def _look_up(samples: Ints, tables: Tables) -> NDArray[Any]:
     low, high = -tables.middles, tables.lengths - tables.middles
     if samples.size and (np.any(samples.min(axis=0) < low) or np.any(samples.max(axis=0) >= high)):
         raise FormatError("a rank lies outside the table of values")
+    zeros = tables.starts + tables.middles
     found = np.empty(samples.shape, tables.values.dtype)
     step = max(1, BLOCK // samples.shape[1])
     places = np.empty((step, samples.shape[1]), np.intp)
     for start in range(0, len(samples), step):
         ranks = samples[start : start + step]
-        np.add(ranks, tables.starts - low, out=places[: len(ranks)])
+        np.add(ranks, zeros, out=places[: len(ranks)])
         # All places are known to be inside: to clip them only spares a second check.
         out = found[start : start + step]
         np.take(tables.values, places[: len(ranks)], out=out, mode="clip")
@@ -262,7 +263,9 @@ def values_in_use(samples: NDArray[Any]) -> NDArray[Any]:
     if high - low >= WIDE:
         return np.unique(samples)
     used = np.zeros(high - low + 1, np.bool_)
-    used[np.subtract(samples, low, dtype=np.intp)] = True
+    flat = samples.reshape(-1)
+    for start in range(0, len(flat), BLOCK):
+        used[np.subtract(flat[start : start + BLOCK], low, dtype=np.intp)] = True
     return (np.flatnonzero(used) + low).astype(samples.dtype)
 
 
