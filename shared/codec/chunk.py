@@ -108,10 +108,8 @@ def encode(samples: NDArray[Any], level: Level, model: Model | None = None) -> E
 def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
     """Code one chunk with a given model, and tell whether the model suits it badly."""
     length, channels = samples.shape
-    table = values.values_in_use(samples) if model.sparse else None
-    if table is not None and len(table) > values.MAX_TABLE:
-        table = None
-    kind, base, rows = values.prepare(samples, table, model.base)
+    tables = values.tables_of(samples, model.kind)
+    kind, base, rows = values.prepare(samples, tables, model.base)
     if len(model.baseline) and rows.dtype == model.baseline.dtype:
         np.subtract(rows, model.baseline[:, None], out=rows)
         baseline = model.baseline
@@ -128,7 +126,7 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
         heads = heads[:0]
     rows_coded = _code_rows(rows, model)
     frames = rows_coded.frames
-    used = NOTHING.astype(samples.dtype) if table is None else table
+    table = NOTHING.astype(samples.dtype) if tables is None else tables.packed()
     space = model.space
     header = META.pack(
         kind,
@@ -147,13 +145,14 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
         rows_coded.part,
         rows_coded.group,
         len(space.weights),
-        len(used),
+        len(table),
         base,
     )
     meta = b"".join(
         [
             header,
-            entropy.shuffle(np.diff(used, prepend=used.dtype.type(0))) if len(used) else b"",
+            entropy.shuffle(_lengths(tables)),
+            entropy.shuffle(table),
             entropy.shuffle(baseline),
             entropy.shuffle(heads),
             entropy.shuffle(time.taps.T),
@@ -178,7 +177,16 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
         ]
     )
     packed = WORKSPACE.meta_coder.compress(meta)
-    return Encoded(CODED, packed, len(meta), body), rows_coded.stale * 4 > len(frames)
+    unsuited = tables is None and model.kind != values.DIRECT
+    stale = unsuited or rows_coded.stale * 4 > len(frames)
+    return Encoded(CODED, packed, len(meta), body), stale
+
+
+def _lengths(tables: values.Tables | None) -> NDArray[np.uint16]:
+    """Return how many values the table of each channel has, if each has its own."""
+    if tables is None or tables.kind != values.TABLES:
+        return NOTHING.astype(np.uint16)
+    return tables.lengths.astype(np.uint16)
 
 
 def _gaps(frames: list["Frame"]) -> NDArray[np.uint32]:
@@ -361,7 +369,7 @@ class MetaReader:
 def meta_limit(channels: int, length: int) -> int:
     """Return the most bytes the parameters of a chunk can take, before compression."""
     per_channel = 8 + MAX_TAPS * (MAX_TAPS + 1) + 4 * 255 + 13 * MAX_CLASSES
-    return META.size + (1 << 18) + channels * (per_channel + 13 * length)
+    return META.size + (1 << 18) + channels * (per_channel + 17 * length)
 
 
 def decode(
@@ -457,7 +465,7 @@ def unpack(
         base,
     ) = head
     work = _check_head(head, length, channels, dtype)
-    table = np.cumsum(take.take(used, dtype.str[1:]), dtype=dtype)
+    tables = _take_tables(take, kind, used, channels, dtype)
     baseline = take.take(channels if flags & 4 else 0, f"i{itemsize}")
     segments = -(-length // segment)
     heads = take.take(channels * segments if flags & 16 else 0, f"i{itemsize}")
@@ -488,7 +496,7 @@ def unpack(
     sizes = _frame_sizes(classes, channels, length, part, group)
     frames = Frames(take, body, sizes, channels, bool(part), work)
     return CodedChunk(
-        dtype, kind, base, table, baseline, heads.reshape(-1, segments), time, space, classes,
+        dtype, kind, base, tables, baseline, heads.reshape(-1, segments), time, space, classes,
         frames, group, (start, stop), (first, last), (low, high),
     )  # fmt: skip
 
@@ -522,7 +530,7 @@ class CodedChunk:
     dtype: np.dtype
     kind: int
     base: int
-    table: NDArray[Any]
+    tables: values.Tables | None
     baseline: Ints
     heads: Ints
     time: TimeModel
@@ -547,7 +555,7 @@ class CodedChunk:
         else:
             samples = WORKSPACE.array("samples", shape, work) if scratch else np.empty(shape, work)
         _restore_windows([self], [samples])
-        restored = values.restore(samples, self.kind, self.base, self.table, self.dtype)
+        restored = values.restore(samples, self.kind, self.base, self.tables, self.dtype)
         if out is None:
             return restored
         if not in_place:
@@ -601,7 +609,7 @@ def restore_together(chunks: Sequence[Unpacked], outs: Sequence[NDArray[Any]]) -
     samples = [out.view(each.frames.dtype) for each, out in zip(coded, outs, strict=True)]
     _restore_windows(coded, samples)
     for each, window in zip(coded, samples, strict=True):
-        values.restore(window, each.kind, each.base, each.table, each.dtype)
+        values.restore(window, each.kind, each.base, each.tables, each.dtype)
 
 
 def _restore_windows(chunks: Sequence[CodedChunk], samples: Sequence[Ints]) -> None:
@@ -660,14 +668,15 @@ def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dty
     ) = head
     work = np.dtype(np.int16) if itemsize == 2 else np.dtype(np.int32)
     bits = 8 * itemsize
+    most = {values.TABLE: values.MAX_TABLE, values.TABLES: length * channels}.get(kind, 0)
     sound = (
-        kind in (values.DIRECT, values.SHIFTED, values.TABLE)
+        kind in (values.DIRECT, values.SHIFTED, values.TABLE, values.TABLES)
         and itemsize in (2, 4)
         and itemsize <= dtype.itemsize
         and (kind != values.DIRECT or itemsize == dtype.itemsize)
         and (kind != values.SHIFTED or dtype == np.int32)
-        and (kind == values.TABLE) == (used > 0)
-        and used <= values.MAX_TABLE
+        and (kind != values.TABLES or itemsize == 2)
+        and used <= most
         and flags <= 63
         and shift < bits
         and space_shift < bits
@@ -682,6 +691,21 @@ def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dty
     if not sound:
         raise FormatError("the chunk's parameters contradict its header")
     return work
+
+
+def _take_tables(
+    take: MetaReader, kind: int, count: int, channels: int, dtype: np.dtype
+) -> values.Tables | None:
+    """Take off the tables of values, if there are any."""
+    if kind == values.TABLES:
+        lengths = take.take(channels, "u2").astype(np.int64)
+    elif kind == values.TABLE:
+        lengths = np.array([count])
+    else:
+        return None
+    if lengths.sum() != count or lengths.min() == 0 or lengths.max() > values.MAX_TABLE:
+        raise FormatError("the chunk's tables do not add up, or one is empty or too long")
+    return values.Tables.unpack(take.take(count, dtype.str[1:]), lengths)
 
 
 def _frame_sizes(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.codec import values
+from shared.codec import entropy, values
 from shared.codec.predict import (
     MANY_CHANNELS,
     Ints,
@@ -21,6 +21,7 @@ from shared.codec.predict import (
     predict_row,
     time_residual,
 )
+from shared.codec.workspace import WORKSPACE
 
 Floats = NDArray[np.float64]
 
@@ -87,8 +88,9 @@ class Model:
 
     Attributes
     ----------
-    sparse : bool
-        Whether the values in use leave most of their range unused.
+    kind : int
+        `values.TABLE` or `values.TABLES` where samples are coded by rank, as the values in use
+        leave most of their range unused; else `values.DIRECT`.
     base : int
         What narrow integers count from where the samples are wide.
     baseline : array, shape (channels,) or (0,)
@@ -99,7 +101,7 @@ class Model:
         Scale and centre of the residual of each channel.
     """
 
-    sparse: bool
+    kind: int
     base: int
     baseline: Ints
     time: TimeModel
@@ -123,9 +125,21 @@ def fit(samples: NDArray[Any], level: Level) -> Model:
     """
     length, channels = samples.shape
     some = np.concatenate([samples[piece] for piece in excerpt(length, channels)])
-    table = values.sparse_values(samples, some)
-    kind, base, prepared = values.prepare(some, table)
-    rows = prepared.copy()
+    tables = values.sparse_values(samples, some)
+    kind, base, prepared = values.prepare(some, tables)
+    each = values.table_per_channel(samples) if values.sparse_channels(prepared) else None
+    model, left = _fit_rows(kind, base, prepared.copy(), level, length)
+    if each is None:
+        return model
+    kind, base, prepared = values.prepare(some, each)
+    other, other_left = _fit_rows(kind, base, prepared.copy(), level, length)
+    cost = _total_bits(model, left, length, tables)
+    return other if _total_bits(other, other_left, length, each) < cost else model
+
+
+def _fit_rows(kind: int, base: int, rows: Ints, level: Level, length: int) -> tuple[Model, Ints]:
+    """Fit a model on an excerpt as `values.prepare` made it, and return what it leaves, too."""
+    channels = len(rows)
     baseline = choose_baseline(rows, kind == values.SHIFTED)
     if len(baseline):
         rows -= baseline[:, None]
@@ -141,7 +155,18 @@ def fit(samples: NDArray[Any], level: Level) -> Model:
     space = _only(space, helped)
     left[~helped] = rows[~helped]
     shifts, offsets = _choose_scales(left, length)
-    return Model(table is not None, base, baseline, time, space, shifts, offsets)
+    by_rank = kind if kind in (values.TABLE, values.TABLES) else values.DIRECT
+    return Model(by_rank, base, baseline, time, space, shifts, offsets), left
+
+
+def _total_bits(model: Model, left: Ints, length: int, tables: values.Tables | None) -> float:
+    """Estimate what a chunk takes, by what its model leaves of an excerpt, with its tables."""
+    total = 0.0
+    if tables is not None:
+        total += 8 * len(WORKSPACE.meta_coder.compress(entropy.shuffle(tables.packed())))
+    for row, shift, offset in zip(left, model.shifts, model.offsets, strict=True):
+        total += length * _symbol_bits(row + (offset - (128 << shift)), int(shift))
+    return total
 
 
 def _bits(rows: Ints) -> Floats:
@@ -214,15 +239,20 @@ def choose_scale(piece: Ints, length: int) -> tuple[int, int]:
     start = int(np.clip(np.rint(np.log2(size / 12)), 0, most))
     best = (np.inf, 0)
     for shift in range(max(0, start - 1), min(start + 1, most) + 1):
-        symbols = (some >> shift) + 128
-        inside = (symbols >= 0) & (symbols <= 255)
-        counts = np.bincount(symbols[inside], minlength=256)
-        counts = counts[counts > 0]
-        bits = -float((counts * np.log2(counts / counts.sum())).sum()) / some.size
-        bits += 0.72 * (len(counts) - 1) / some.size  # Miller and Madow: what an excerpt hides
         table = 4 * min(256.0, 10 * size / (1 << shift)) / length
-        best = min(best, (shift + bits + 24 * (1 - inside.mean()) + table, shift))
+        best = min(best, (_symbol_bits(some, shift) + table, shift))
     return best[1], (128 << best[1]) - centre
+
+
+def _symbol_bits(centred: NDArray[np.int64], shift: int) -> float:
+    """Return the bits a sample takes with its low bits set aside, by the entropy of the rest."""
+    symbols = (centred >> shift) + 128
+    inside = (symbols >= 0) & (symbols <= 255)
+    counts = np.bincount(symbols[inside], minlength=256)
+    counts = counts[counts > 0]
+    bits = -float((counts * np.log2(counts / counts.sum())).sum()) / centred.size
+    bits += 0.72 * (len(counts) - 1) / centred.size  # Miller and Madow: what an excerpt hides
+    return shift + bits + 24 * (1 - float(inside.mean()))
 
 
 def segment_length(channels: int, length: int, time: TimeModel) -> int:
@@ -384,7 +414,8 @@ def _covariance(
     late = history[:, :, width:]
     early = [history[:, :, width - lag : span - lag] for lag in range(lags)]
     if model is not None:
-        left = np.abs(_residual(history, model, pieces.itemsize))
+        left = _residual(history, model, pieces.itemsize)
+        left = np.abs(left - left.mean(axis=2, keepdims=True))
         size = left.mean(axis=2, keepdims=True) + 0.3
         weights = 1 / (size * np.maximum(left, 0.3 * size))
         for one in range(lags):

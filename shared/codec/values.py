@@ -1,5 +1,6 @@
 """Samples as signed integers as narrow as they can be, and back: FORMAT.md, section 2.5."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,25 +10,88 @@ from shared.codec.errors import FormatError
 from shared.codec.predict import Ints, transpose_into
 from shared.codec.workspace import WORKSPACE
 
-DIRECT, SHIFTED, TABLE = 0, 1, 2
+DIRECT, SHIFTED, TABLE, TABLES = 0, 1, 2, 3
 
 #: Values a table can hold: their ranks must fit in 16 bits, with half a mind to compress.
 MAX_TABLE = 1 << 15
+#: Samples for each value of a table, at least: fewer do not pay for it.
+SAMPLES_PER_VALUE = 8
+#: Of the range most samples lie in, the share of values in use below which they are sparse.
+SPARSE = 0.6
+#: Channels that are looked at before tables for each are made, and the share that must ask for it.
+VOTERS = 16
+ASKING = 0.25
+#: Steps that a gap in a table of one channel may have to be filled.
+LONGEST_GAP = 64
+#: A range as wide as this is too wide to mark the values in use in.
+WIDE = 1 << 16
+#: Samples that are looked up at a time: their places stay in the cache.
+BLOCK = 1 << 16
 
 
-def prepare(
-    samples: NDArray[Any], table: NDArray[Any] | None, base: int = 0
-) -> tuple[int, int, Ints]:
+@dataclass(frozen=True)
+class Tables:
+    """Values by rank.
+
+    Attributes
+    ----------
+    values : array
+        Sorted values, channel by channel.
+    lengths : array
+        How many of them each channel has, or how many there are for all of them.
+    """
+
+    values: NDArray[Any]
+    lengths: NDArray[np.int64]
+
+    @property
+    def kind(self) -> int:
+        """How samples are prepared with these."""
+        return TABLES if len(self.lengths) > 1 else TABLE
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where the values of each channel start."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    @classmethod
+    def unpack(cls, packed: NDArray[Any], lengths: NDArray[np.int64]) -> "Tables":
+        """Invert `packed`."""
+        tables = cls(np.zeros_like(packed), lengths)
+        starts, firsts = tables.starts, packed[: len(lengths)]
+        later = np.ones(len(packed), np.bool_)
+        later[starts] = False
+        tables.values[later] = packed[len(lengths) :]
+        np.cumsum(tables.values, dtype=packed.dtype, out=tables.values)
+        np.add(tables.values, np.repeat(firsts - tables.values[starts], lengths), tables.values)
+        return tables
+
+    def packed(self) -> NDArray[Any]:
+        """Return the first value of each table, then how far each other is from that before."""
+        starts = self.starts
+        return np.append(self.values[starts], np.delete(np.diff(self.values), starts[1:] - 1))
+
+    @property
+    def middles(self) -> NDArray[np.int64]:
+        """The rank that is coded as 0, of each channel."""
+        return self.lengths // 2
+
+
+def prepare(samples: NDArray[Any], tables: Tables | None, base: int = 0) -> tuple[int, int, Ints]:
     """Bring samples to channel-major signed integers, as narrow as they can be.
 
     A `base` that narrow integers can count from is kept.
 
-    Returns how that was done (`DIRECT`, `SHIFTED` or `TABLE`), the base, and the rows.
+    Returns how that was done (`DIRECT`, `SHIFTED`, `TABLE` or `TABLES`), the base, and the rows.
     """
     length, channels = samples.shape
     narrow = np.dtype(np.int16)
-    if table is not None:
+    if tables is not None:
         rows = WORKSPACE.rows("rows", channels, length, narrow)
+        if tables.kind == TABLES:
+            _rank_by_channel(samples, tables, rows)
+            return TABLES, 0, rows
+        table = tables.values
         middle = len(table) // 2
         if samples.dtype.itemsize == 2:
             ranks = np.zeros(1 << 16, np.int16)
@@ -52,15 +116,33 @@ def prepare(
     return DIRECT, 0, rows
 
 
+def _rank_by_channel(samples: NDArray[Any], tables: Tables, rows: Ints) -> None:
+    """Write the ranks of samples in the table of their channel."""
+    pieces = zip(tables.starts, tables.lengths, tables.middles, strict=True)
+    for column, out, (start, count, middle) in zip(_columns(samples), rows, pieces, strict=True):
+        table = tables.values[start : start + count].astype(np.int64)
+        if table[-1] - table[0] >= WIDE:
+            out[:] = np.searchsorted(table, column) - middle
+            continue
+        ranks = np.empty(table[-1] - table[0] + 1, np.int16)
+        ranks[table - table[0]] = np.arange(-middle, count - middle)
+        np.take(ranks, np.subtract(column, table[0], dtype=np.intp), out=out, mode="clip")
+
+
+def _columns(samples: NDArray[Any]) -> NDArray[Any]:
+    """Return the samples of each channel together, in memory that is used again."""
+    length, channels = samples.shape
+    columns = WORKSPACE.rows("columns", channels, length, samples.dtype)
+    transpose_into(samples, columns)
+    return columns
+
+
 def restore(
-    samples: Ints, kind: int, base: int, table: NDArray[Any], dtype: np.dtype
+    samples: Ints, kind: int, base: int, tables: Tables | None, dtype: np.dtype
 ) -> NDArray[Any]:
     """Invert `prepare`, but for the transposition."""
-    if kind == TABLE:
-        ranks = samples.astype(np.int64) + len(table) // 2
-        if ranks.min(initial=0) < 0 or ranks.max(initial=0) >= len(table):
-            raise FormatError("a rank lies outside the table of values")
-        return table[ranks]
+    if tables is not None:
+        return _look_up(samples, tables)
     if kind == SHIFTED:
         wide = samples.astype(np.int64) + base
         return wide.astype(dtype)
@@ -69,31 +151,122 @@ def restore(
     return samples.view(dtype)
 
 
-def sparse_values(samples: NDArray[Any], pieces: NDArray[Any]) -> NDArray[Any] | None:
-    """Return the sorted values in use when they leave most of their range unused.
+def _look_up(samples: Ints, tables: Tables) -> NDArray[Any]:
+    """Return the values that have these ranks."""
+    low, high = -tables.middles, tables.lengths - tables.middles
+    if samples.size and (np.any(samples.min(axis=0) < low) or np.any(samples.max(axis=0) >= high)):
+        raise FormatError("a rank lies outside the table of values")
+    zeros = tables.starts + tables.middles
+    found = np.empty(samples.shape, tables.values.dtype)
+    step = max(1, BLOCK // samples.shape[1])
+    places = np.empty((step, samples.shape[1]), np.intp)
+    for start in range(0, len(samples), step):
+        ranks = samples[start : start + step]
+        np.add(ranks, zeros, out=places[: len(ranks)])
+        # All places are known to be inside: to clip them only spares a second check.
+        out = found[start : start + step]
+        np.take(tables.values, places[: len(ranks)], out=out, mode="clip")
+    return found
+
+
+def sparse_values(samples: NDArray[Any], pieces: NDArray[Any]) -> Tables | None:
+    """Return the values in use when they leave most of their range unused.
 
     Converters of few bits are often stored stretched to 16: the values in use are then few, and
     their ranks code much shorter than they do. Some `pieces` decide whether to look closer.
     """
-    some, counts = _count_values(pieces[:: max(1, pieces.size >> 19)])
+    bounds = _sparse_range(pieces[:: max(1, pieces.size >> 19)])
+    if bounds is None:
+        return None
+    low, high = bounds
+    table = one_table(samples)
+    if table is None or samples.size < SAMPLES_PER_VALUE * len(table.values):
+        return None
+    within = np.count_nonzero((table.values >= low) & (table.values <= high))
+    return table if within <= SPARSE * (high - low + 1) else None
+
+
+def sparse_channels(rows: Ints) -> bool:
+    """Tell whether channels may leave most of their range unused, each in its own way.
+
+    Parameters
+    ----------
+    rows : array, shape (channels, samples)
+        Pieces of a recording as `prepare` makes them: ranks, where all share a table.
+    """
+    some = rows[:: max(1, len(rows) // VOTERS)]
+    asking = sum(_sparse_range(row) is not None for row in some)
+    return len(rows) > 1 and asking >= ASKING * len(some)
+
+
+def _sparse_range(pieces: NDArray[Any]) -> tuple[int, int] | None:
+    """Return where nine tenths of some samples lie if they are worth a table of their values."""
+    some, counts = _count_values(pieces)
     if len(some) < 3:
         return None
     below = np.cumsum(counts)
-    low, high = some[np.searchsorted(below, below[-1] * np.array([0.05, 0.95]))]
+    low, high = some[np.searchsorted(below, below[-1] * np.array([0.05, 0.95]))].tolist()
     inside = np.count_nonzero((some >= low) & (some <= high))
-    span = int(high) - int(low) + 1
-    if span < 16 or inside > 0.6 * span or pieces.size < 8 * inside:
+    span = high - low + 1
+    if span < 16 or inside > SPARSE * span or pieces.size < SAMPLES_PER_VALUE * inside:
         return None
+    return low, high
+
+
+def tables_of(samples: NDArray[Any], kind: int) -> Tables | None:
+    """Return the tables of a kind for some samples, or nothing if their values are too many."""
+    if kind == TABLE:
+        return one_table(samples)
+    return table_per_channel(samples) if kind == TABLES else None
+
+
+def one_table(samples: NDArray[Any]) -> Tables | None:
+    """Return the values in use, or nothing if they are too many for a table."""
     table = values_in_use(samples)
-    if len(table) > MAX_TABLE or samples.size < 8 * len(table):
-        return None
-    within = np.count_nonzero((table >= low) & (table <= high))
-    return table if within <= 0.6 * span else None
+    return Tables(table, np.array([len(table)])) if len(table) <= MAX_TABLE else None
+
+
+def table_per_channel(samples: NDArray[Any]) -> Tables | None:
+    """Return the values in use of each channel, or nothing if they are too many for tables.
+
+    Gaps are filled with values like those beside them: ranks then grow evenly with values, and the
+    steps of a table are nearly all the same.
+    """
+    room, tables = samples.size // SAMPLES_PER_VALUE, []
+    for column in _columns(samples):
+        table = values_in_use(column)
+        room -= len(table)
+        if room < 0 or len(table) > MAX_TABLE:
+            return None
+        tables.append(_fill_gaps(table, min(len(samples), MAX_TABLE)))
+    return Tables(np.concatenate(tables), np.array([len(table) for table in tables]))
+
+
+def _fill_gaps(table: NDArray[Any], most: int) -> NDArray[Any]:
+    """Return a table with gaps of a few steps filled, if it then has not too many values."""
+    gaps = np.diff(table.astype(np.int64))
+    if not len(gaps):
+        return table
+    counts = np.maximum(1, np.rint(gaps / np.sort(gaps)[len(gaps) // 2]).astype(np.int64))
+    counts[counts > LONGEST_GAP] = 1
+    total = int(counts.sum())
+    if total >= most:
+        return table
+    nth = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts, gaps, counts = (np.repeat(each, counts) for each in (table[:-1], gaps, counts))
+    return np.append(starts + nth * gaps // counts, table[-1]).astype(table.dtype)
 
 
 def values_in_use(samples: NDArray[Any]) -> NDArray[Any]:
-    """Return the different values of a chunk, sorted."""
-    return _count_values(samples)[0]
+    """Return the different values of some samples, sorted."""
+    low, high = int(samples.min()), int(samples.max())
+    if high - low >= WIDE:
+        return np.unique(samples)
+    used = np.zeros(high - low + 1, np.bool_)
+    flat = samples.reshape(-1)
+    for start in range(0, len(flat), BLOCK):
+        used[np.subtract(flat[start : start + BLOCK], low, dtype=np.intp)] = True
+    return (np.flatnonzero(used) + low).astype(samples.dtype)
 
 
 def _count_values(

@@ -38,6 +38,17 @@ def smooth(samples: int = 100_000, channels: int = 2, surprise: float = 30.0) ->
     return np.rint(lfilter([1.0], taps, white, axis=0)).astype("int16")
 
 
+def stretched(counts: np.ndarray, step: float = 12.05) -> np.ndarray:
+    """Counts of a converter stored in finer steps, after an offset of each channel's own.
+
+    The first channel is flat, and the channels together use nearly every value.
+    """
+    offsets = np.random.default_rng(6).uniform(0, step, counts.shape[1])
+    values = np.floor(counts * step + offsets)
+    values[:, 0] = 7
+    return values.astype(counts.dtype)
+
+
 def bursts(samples: int = 9000, channels: int = 3) -> np.ndarray:
     """Smooth noise with loud stretches and full-scale jumps."""
     rng = np.random.default_rng(4)
@@ -89,6 +100,11 @@ def adversarial(dtype: str = "int16") -> dict[str, np.ndarray]:
         "more channels than samples": rng.integers(middle - 9, middle + 9, (3, 500)),
         "far from zero": info.max - 50 + rng.integers(-40, 40, (length, 6)),
     }
+    counts = rng.integers(-60, 60, (length, 40))
+    cases |= {
+        "offset and stretched": middle + 12 * counts + rng.integers(0, 12, 40),
+        "offset and stretched unevenly": middle + stretched(counts[:, :7], 24.1),
+    }
     ready = {
         name: np.clip(array, info.min, info.max).astype(dtype) for name, array in cases.items()
     }
@@ -114,6 +130,8 @@ def arrays(draw: st.DrawFn, dtypes: tuple[str, ...] = DTYPES) -> np.ndarray:
     if draw(st.booleans()):
         values = np.cumsum(values, axis=1)
     values = np.rint(values) * draw(st.sampled_from([1, 1, 3, 64]))
+    if draw(st.booleans()):
+        values += rng.integers(0, 64, shape[1])
     if info.min == 0 and draw(st.booleans()):
         values += float(info.max // 2)
     wrapped = (

@@ -28,7 +28,7 @@ from shared import codec
 from shared.codec import chunk, container
 from shared.codec import mtscomp as pairs
 from shared.codec.levels import LEVELS
-from tests.codec.arrays import bursts, recording
+from tests.codec.arrays import bursts, recording, stretched
 
 SLOW = 5.0  # seconds after which a case counts as a hang
 ROOMY = 64 << 20  # bytes that no case may allocate at once: the recordings are a thousandth
@@ -55,17 +55,18 @@ class Fuzzer:
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.outcomes: Counter[str] = Counter()
-        stretched = (recording(900, 5) * 64).astype("int16")
+        by_rank = (recording(900, 5) * 64).astype("int16")
         wide = recording(700, 4).astype("int32") * 100_000
         self.recordings = [
             recording(900, 6),
             recording(500, 33, seed=2),
             recording(2600, 2, seed=3),
-            stretched,
+            by_rank,
             wide,
             (recording(400, 3) + 30_000).astype("uint16"),
             np.zeros((300, 4), "int16"),
             self.rng.integers(-32768, 32767, (60, 5)).astype("int16"),
+            stretched(recording(900, 6) // 4),
         ]
         self.files: list[tuple[np.ndarray, bytes, container.Index]] = []
         self.pairs: list[tuple[np.ndarray, bytes, dict[str, object]]] = []

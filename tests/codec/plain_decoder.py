@@ -91,12 +91,19 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
     order, wide, has_baseline, has_heads, is_warm = (flags >> bit & 1 for bit in (0, 1, 2, 4, 5))
     bits, iw = 8 * w, f"<i{w}"
     take = Parameters(meta[36:]).take
-    table, total = [], 0
+    lengths = take(C, "<u2") if kind == 3 else [V] * (kind == 2)
+    assert sum(lengths) == V
+    firsts = take(V, kind_name)
+    steps = firsts[len(lengths) :]
     sample_bits = 8 * np.dtype(kind_name).itemsize
-    for step in take(V, kind_name):
-        total += step
-        low = total & ((1 << sample_bits) - 1)
-        table.append(low if "u" in kind_name else signed(low, sample_bits))
+    tables = []
+    for first, values in zip(firsts, lengths, strict=False):
+        table = [first]
+        for _ in range(values - 1):
+            low = (table[-1] + steps.pop(0)) & ((1 << sample_bits) - 1)
+            table.append(low if "u" in kind_name else signed(low, sample_bits))
+        tables.append(table)
+    assert steps == []
     baseline = take(C if has_baseline else 0, iw)
     heads = take(C * -(-T // S) if has_heads else 0, iw)
     taps = np.array(take(p * C, "<i2"), object).reshape(p, C)
@@ -188,8 +195,20 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
             samples[:, c] = [signed(x + baseline[c], bits) for x in samples[:, c]]
     if kind == 1:
         samples = samples + base
-    elif kind == 2:
-        samples = np.array([[table[x + V // 2] for x in row] for row in samples], object)
+    elif kind in (2, 3):
+        tables = tables if kind == 3 else tables * C
+        assert all(
+            -(len(table) // 2) <= x < len(table) - len(table) // 2
+            for row in samples
+            for x, table in zip(row, tables, strict=True)
+        )
+        samples = np.array(
+            [
+                [table[x + len(table) // 2] for x, table in zip(row, tables, strict=True)]
+                for row in samples
+            ],
+            object,
+        )
     elif kind_name == "<u2":
         samples = np.array([[x & 0xFFFF ^ 0x8000 for x in row] for row in samples], object)
     return samples.astype("i8").astype(kind_name)

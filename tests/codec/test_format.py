@@ -72,8 +72,9 @@ def test_every_feature_of_the_format_is_met() -> None:
         met |= {"terms"} if terms else set()
         met |= {"segments"} if segment < len(samples) else set()
     assert met == {
-        "stored", "kind 0", "kind 1", "kind 2", "order 0", "order 1", "width 2", "width 4",
-        "wide", "baseline", "wrapping", "warm", "taps", "parts", "groups", "terms", "segments",
+        "stored", "kind 0", "kind 1", "kind 2", "kind 3", "order 0", "order 1", "width 2",
+        "width 4", "wide", "baseline", "wrapping", "warm", "taps", "parts", "groups", "terms",
+        "segments",
     }  # fmt: skip
 
 

@@ -8,13 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import codec
-from shared.codec import chunk, fit, predict
+from shared.codec import chunk, entropy, fit, predict, values
 from shared.codec.levels import LEVELS
-from tests.codec.arrays import DTYPES, adversarial, arrays, bursts, delayed, recording, smooth
+from tests.codec.arrays import (
+    DTYPES,
+    adversarial,
+    arrays,
+    bursts,
+    delayed,
+    recording,
+    smooth,
+    stretched,
+)
 
 
 def through(samples: np.ndarray, level: str, model: fit.Model | None = None) -> np.ndarray:
@@ -60,6 +70,8 @@ WINDOWED = {
     "loud and few": (bursts(7003, 2).astype("int32") * 70_001),
     "unsigned": (recording(5000, 34) + 30_000).astype("uint16"),
     "stretched": recording(6000, 5) * np.int16(64),
+    "stretched channels": stretched(recording(6000, 35)),
+    "stretched few": stretched(recording(9000, 4).astype("int32"), 1000.5),
     "random": np.random.default_rng(3).integers(-32768, 32767, (4000, 3)).astype("int16"),
 }
 
@@ -255,8 +267,90 @@ def test_stretched_converter_steps_cost_nothing() -> None:
     assert len(stretched.body) < 1.02 * len(plain.body)
 
 
+@pytest.mark.parametrize("step", [12, 12.05, 24.1])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_offsets_of_stretched_channels_cost_nothing(dtype: str, step: float) -> None:
+    """Given each channel uses values of its own, then sizes are as if they had not been stretched.
+
+    Together the channels use most values: a table of them all would say nothing.
+    """
+    counts = recording(30_000, 40)
+    counts[:, 0] = 0
+    middle = 0 if dtype != "uint16" else 32_000
+    traces = (stretched(counts, step).astype("int32") + middle).astype(dtype)
+    assert len(np.unique(traces)) > 0.8 * np.ptp(traces[:, 1:-1]) * min(1, 20 / step)
+    plain = chunk.encode(counts, LEVELS["default"])
+    coded = chunk.encode(traces, LEVELS["default"])
+    assert fit.fit(traces, LEVELS["default"]).kind == values.TABLES
+    assert len(coded.body) < 1.01 * len(plain.body)
+    assert len(coded.meta) < len(plain.meta) + 500
+    assert chunk.encode(counts, LEVELS["default"]) == plain
+
+
+def test_channels_that_are_not_stretched_do_not_mind_those_that_are() -> None:
+    counts = recording(30_000, 40)
+    mixed = np.where(np.arange(40) % 2 == 0, stretched(counts), counts)
+    plain = chunk.encode(counts, LEVELS["default"])
+    coded = chunk.encode(mixed, LEVELS["default"])
+    assert len(coded.body) < 1.02 * len(plain.body)
+    assert len(coded.meta) < len(plain.meta) + 1000
+
+
+def test_a_chunk_that_tables_do_not_suit_gets_a_model_of_its_own() -> None:
+    model = fit.fit(stretched(recording(20_000, 40)), LEVELS["default"])
+    assert model.kind == values.TABLES
+    loud = np.random.default_rng(2).normal(0, 6000, (3000, 40)).round().astype("int16")
+    np.testing.assert_array_equal(through(loud, "default", model), loud)
+    sizes = [len(chunk.encode(loud, LEVELS["default"], m).body) for m in (model, None)]
+    assert sizes[0] <= sizes[1]
+
+
+def test_a_rank_outside_the_table_of_its_channel_is_refused() -> None:
+    """Given tables that lie one behind the other, no rank reaches into the next one's."""
+    tables = values.Tables(np.array([1, 2, 3, 7, 8], "int16"), np.array([3, 2]))
+
+    def restored(*ranks: int) -> list[list[int]]:
+        row = np.array([ranks, ranks], "int16")
+        return values.restore(row, values.TABLES, 0, tables, np.dtype("int16")).tolist()
+
+    assert restored(-1, -1) == [[1, 7]] * 2
+    assert restored(1, 0) == [[3, 8]] * 2
+    for ranks in ((2, 0), (-2, 0), (0, 1), (0, -2), (0, 32767), (-32768, 0)):
+        with pytest.raises(codec.FormatError):
+            restored(*ranks)
+
+
+@pytest.mark.parametrize("change", ["more values", "many values", "longer", "empty", "too long"])
+def test_tables_that_contradict_the_chunk_are_refused(change: str) -> None:
+    samples = stretched(recording(7000, 6))
+    coded = chunk.encode(samples, LEVELS["default"])
+    plain = bytearray(zstandard.ZstdDecompressor().decompress(coded.meta))
+    head = list(chunk.META.unpack_from(plain))
+    size = chunk.META.size
+    assert head[0] == values.TABLES
+    lengths = entropy.unshuffle(bytes(plain[size : size + 12]), np.dtype("uint16"))
+    assert lengths.sum() == head[11]
+    assert lengths[0] == 1
+    if change == "more values":
+        head[11] += 1
+    elif change == "many values":
+        head[11] = 2**32 - 1
+    elif change == "longer":
+        lengths[1] += 1
+    elif change == "empty":
+        lengths[:2] += np.array([-1, 1], "int8").astype("uint16")
+    else:  # as long as that may be in all, but not in one channel
+        head[11] = samples.size
+        lengths[:] = [samples.size - 5, 1, 1, 1, 1, 1]
+    plain[:size] = chunk.META.pack(*head)
+    plain[size : size + 12] = entropy.shuffle(lengths)
+    meta = zstandard.ZstdCompressor().compress(bytes(plain))
+    with pytest.raises(codec.FormatError, match=r"tables do not add up|contradict its header"):
+        chunk.decode(coded.mode, meta, len(plain), coded.body, *samples.shape, samples.dtype)
+
+
 def test_wide_integers_of_narrow_range_cost_no_more_than_narrow_ones() -> None:
-    narrow = recording(20_000, 8)
+    narrow = recording(20_000, 8) + np.int16(3000)  # so that both have a baseline
     sizes = [
         len(chunk.encode(each, LEVELS["default"]).body)
         for each in (narrow, narrow.astype("int32") + 1_000_000)
