@@ -84,14 +84,20 @@ def test_parts_and_wrapping(tmp_path: Path) -> None:
     np.testing.assert_array_equal(got, bursts())
 
 
-def test_version_1_files_stay_readable() -> None:
-    """Given a file of version 1, it decodes to the same samples for ever.
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("VERSION_1", (700, 5)), ("VERSION_2_WARM", (3300, 2)), ("VERSION_2_TABLES", (500, 20))],
+)
+def test_files_of_every_version_stay_readable(name: str, shape: tuple[int, int]) -> None:
+    """Given a file of each version of the predictors, it decodes to the same samples for ever.
 
-    It was written once and is kept. If this fails the format has changed, and needs a new version.
+    They were written once and are kept. If this fails the format has changed, and needs a new
+    version.
     """
-    for got in (read(golden.VERSION_1), plain_decoder.decode_file(golden.VERSION_1)):
-        assert got.shape == (700, 5)
-        assert hashlib.sha256(got.astype("<i2").tobytes()).hexdigest() == golden.SAMPLES_SHA256
+    data, digest = getattr(golden, name), getattr(golden, f"{name}_SHA256")
+    for got in (read(data), plain_decoder.decode_file(data)):
+        assert got.shape == shape
+        assert hashlib.sha256(got.astype("<i2").tobytes()).hexdigest() == digest
 
 
 def read(data: bytes) -> np.ndarray:
