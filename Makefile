@@ -71,13 +71,19 @@ site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in
 clean:
 	rm -rf .venv node_modules cdk.out .fornix/cache
 
-.PHONY: fuzz-codec bench-codec reference
+.PHONY: fuzz-codec bench-codec spikeinterface reference
 
 fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=… for others
 	$(BIN)/python -m tests.codec.fuzz --cases $(or $(CASES),1000000) --seed $(or $(SEED),1)
 
 bench-codec: setup  ## the codec beside mtscomp, WavPack and zstd; FILES=… for your own recordings
 	$(BIN)/python benchmarks/codec.py $(FILES)
+
+spikeinterface: setup  ## the codec's reader in SpikeInterface, which is installed apart
+	test -x .venv/spikeinterface/bin/python || python3 -m venv .venv/spikeinterface
+	.venv/spikeinterface/bin/pip install --quiet spikeinterface==0.105.3 zstandard isal zlib-ng \
+	    scipy hypothesis pytest pytest-timeout
+	.venv/spikeinterface/bin/python -m pytest -p no:cacheprovider tests/codec/test_plugins.py
 
 reference: setup  ## trials, wheel and training status beside ibllib; SESSIONS=… for your own
 	test -x .venv/ibllib/bin/python || python3 -m venv .venv/ibllib
