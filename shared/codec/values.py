@@ -153,20 +153,24 @@ def restore(
 
 def _look_up(samples: Ints, tables: Tables) -> NDArray[Any]:
     """Return the values that have these ranks."""
-    low, high = -tables.middles, tables.lengths - tables.middles
-    if samples.size and (np.any(samples.min(axis=0) < low) or np.any(samples.max(axis=0) >= high)):
-        raise FormatError("a rank lies outside the table of values")
-    zeros = tables.starts + tables.middles
-    found = np.empty(samples.shape, tables.values.dtype)
-    step = max(1, BLOCK // samples.shape[1])
-    places = np.empty((step, samples.shape[1]), np.intp)
-    for start in range(0, len(samples), step):
-        ranks = samples[start : start + step]
-        np.add(ranks, zeros, out=places[: len(ranks)])
+    channels = samples.shape[1]
+    step = channels * max(1, min(len(samples), BLOCK // channels))
+    # What holds for each channel is laid out as samples are: few channels make no row to speak of.
+    times = step // len(tables.lengths)
+    low = np.tile(-tables.middles, times).astype(samples.dtype)
+    last = np.tile(tables.lengths - tables.middles - 1, times).astype(samples.dtype)
+    zeros = np.tile(tables.starts + tables.middles, times)
+    flat, places = samples.reshape(-1), np.empty(step, np.intp)
+    found = np.empty(len(flat), tables.values.dtype)
+    for start in range(0, len(flat), step):
+        ranks = flat[start : start + step]
+        size = len(ranks)
+        if np.any(ranks < low[:size]) or np.any(ranks > last[:size]):
+            raise FormatError("a rank lies outside the table of values")
+        np.add(ranks, zeros[:size], out=places[:size])
         # All places are known to be inside: to clip them only spares a second check.
-        out = found[start : start + step]
-        np.take(tables.values, places[: len(ranks)], out=out, mode="clip")
-    return found
+        np.take(tables.values, places[:size], out=found[start : start + size], mode="clip")
+    return found.reshape(samples.shape)
 
 
 def sparse_values(samples: NDArray[Any], pieces: NDArray[Any]) -> Tables | None:
