@@ -27,7 +27,7 @@ from shared.codec.predict import (
     lag_reach,
     neighbour_sums,
     predict_row,
-    time_residual,
+    row_residuals,
     time_restore,
 )
 from shared.codec.workspace import WORKSPACE
@@ -116,15 +116,12 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
     else:
         baseline = rows[:0, 0]
     time = fit.cut(model.time, channels, length)
-    wraps = time_residual(rows, time)
     heads = rows[:, :: time.segment].copy()
     # Segment heads are not predicted: where many would be exceptions, they are kept apart.
     far = np.abs(heads.astype(np.int64)) >> model.shifts[:, None] > 127
-    if far.mean() > FAR_HEADS:
-        rows[:, :: time.segment] = 0
-    else:
+    if far.mean() <= FAR_HEADS:
         heads = heads[:0]
-    rows_coded = _code_rows(rows, model)
+    rows_coded = _code_rows(rows, time, model, len(heads) > 0)
     frames = rows_coded.frames
     table = NOTHING.astype(samples.dtype) if tables is None else tables.packed()
     space = model.space
@@ -133,7 +130,7 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
         time.order
         | time.wide << 1
         | (len(baseline) > 0) << 2
-        | wraps << 3
+        | rows_coded.wraps << 3
         | (len(heads) > 0) << 4
         | (time.warm.size > 0) << 5,
         time.shift,
@@ -208,7 +205,8 @@ class CodedRows:
     classes: NDArray[np.uint8]
     part: int
     group: int
-    stale: int
+    stale: int = 0
+    wraps: bool = False
 
 
 @dataclass
@@ -226,20 +224,26 @@ class Frame:
         return len(self.far) * 128 > count or (self.shift > 0 and 3 * len(self.symbols) < count)
 
 
-def _code_rows(residual: Ints, model: Model) -> CodedRows:
-    """Predict each row from its neighbours, and code what is left."""
-    channels, length = residual.shape
+def _code_rows(samples: Ints, time: TimeModel, model: Model, blank: bool) -> CodedRows:
+    """Predict each row in time, then from its neighbours, and code what is left.
+
+    In place of the samples is then what time leaves of them, without the heads if `blank`.
+    """
+    channels, length = samples.shape
     group = max(1, FRAME_SYMBOLS // length)
     by_class = channels < MANY_CHANNELS and group == 1 and length > 2 * PART
     part = PART if by_class else 0
-    coded = CodedRows([], [], np.zeros(0, np.uint8), part, group, 0)
-    block = WORKSPACE.array("block", (group, length), residual.dtype)
-    predicted = neighbour_sums(residual, model.space)
+    coded = CodedRows([], [], np.zeros(0, np.uint8), part, group)
+    block = WORKSPACE.array("block", (group, length), samples.dtype)
+    predicted, residuals = neighbour_sums(samples, model.space), row_residuals(samples, time)
     classes = []
     for first in range(0, channels, group):
         rows = block[: min(group, channels - first)]
         for channel, row in enumerate(rows, first):
-            predict_row(residual[channel], predicted(channel), row)
+            coded.wraps |= next(residuals)
+            if blank:
+                samples[channel, :: time.segment] = 0
+            predict_row(samples[channel], predicted(channel), row)
         if by_class:
             classes.append(_code_by_class(rows[0], coded))
         else:

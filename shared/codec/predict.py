@@ -8,7 +8,7 @@ Arrays of samples are channel-major here: `(channels, samples)`.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -131,29 +131,46 @@ def time_residual(rows: Ints, model: TimeModel) -> bool:
     bool
         Whether a wide model wrapped somewhere, so that its inverse must wrap at every step.
     """
-    segment, width = model.segment, model.taps.shape[1]
-    wraps = False
-    heads = rows[:, ::segment].copy()
+    return any(list(row_residuals(rows, model)))
+
+
+def row_residuals(rows: Ints, model: TimeModel) -> Iterator[bool]:
+    """Do as `time_residual`, one row each time that the next is asked for.
+
+    What else is done to a row then finds it in the cache.
+
+    Yields
+    ------
+    bool
+        Whether a wide model wrapped in the row.
+    """
+    width = model.taps.shape[1]
     if width == 0 or (width == 1 and model.order == 0 and not model.wide):
-        # The common cases work on whole rows; what they make of segment heads is put right below.
-        scratch = np.empty(rows.shape[1] - 1, rows.dtype)
-        shift = rows.dtype.type(model.shift)
-        for channel, row in enumerate(rows):
-            if width:
-                np.multiply(row[:-1], model.taps[channel, 0], out=scratch)
-                np.right_shift(scratch, shift, out=scratch)
-            elif model.order == 1:
-                scratch[:] = row[:-1]
-            else:
-                break
-            np.subtract(row[1:], scratch, out=row[1:])
+        wrapped = _whole_row_residuals(rows, model)
     else:
-        wraps = _time_residual_segments(rows, model)
-    rows[:, ::segment] = heads
-    return wraps
+        wrapped = _segment_residuals(rows, model)
+    heads = rows[:, :: model.segment].copy()
+    for row, kept, wraps in zip(rows, heads, wrapped, strict=True):
+        row[:: model.segment] = kept
+        yield wraps
 
 
-def _time_residual_segments(samples: Ints, model: TimeModel) -> bool:
+def _whole_row_residuals(rows: Ints, model: TimeModel) -> Iterator[bool]:
+    """Residual of the common cases, as if there were no segments."""
+    scratch = np.empty(rows.shape[1] - 1, rows.dtype)
+    shift = rows.dtype.type(model.shift)
+    for channel, row in enumerate(rows):
+        if model.taps.shape[1]:
+            np.multiply(row[:-1], model.taps[channel, 0], out=scratch)
+            np.right_shift(scratch, shift, out=scratch)
+            np.subtract(row[1:], scratch, out=row[1:])
+        elif model.order == 1:
+            scratch[:] = row[:-1]
+            np.subtract(row[1:], scratch, out=row[1:])
+        yield False
+
+
+def _segment_residuals(samples: Ints, model: TimeModel) -> Iterator[bool]:
     """Residual with several taps: each row as segments, with their history before them."""
     length = samples.shape[1]
     segment, width = model.segment, model.taps.shape[1]
@@ -167,7 +184,6 @@ def _time_residual_segments(samples: Ints, model: TimeModel) -> bool:
     total = np.empty((count, segment), dtype)
     product = np.empty((count, segment), dtype)
     stages = [(first, taps.astype(dtype)) for first, _, taps in model.stages()]
-    wraps = False
     for channel, row in enumerate(samples):
         padded[:length] = row
         padded[length:] = row[-1]
@@ -188,16 +204,17 @@ def _time_residual_segments(samples: Ints, model: TimeModel) -> bool:
                 known = values[:, step - min(step, width) : step][:, ::-1]
                 weighed = known * some[channel, : known.shape[1]]
                 total[:, step] = weighed.sum(axis=1, dtype=dtype)
+        wraps = False
         if model.wide:
             peak = max(int(values.max()), -int(values.min()))
             load = max(int(np.abs(some[channel]).sum()) for _, some in stages)
-            wraps |= load * peak > room
+            wraps = load * peak > room
         np.right_shift(total, model.shift, out=total)
         np.subtract(values, total, out=total)
         if model.wide:
             wraps |= bool(total.min() < limits.min or total.max() > limits.max)
         row[:] = total.reshape(-1)[:length]
-    return wraps
+        yield wraps
 
 
 class Piece(NamedTuple):
