@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ from shared.codec.predict import (
     neighbour_sums,
     predict_row,
     row_residuals,
+    same,
     time_restore,
 )
 from shared.codec.workspace import WORKSPACE
@@ -400,7 +402,7 @@ def decode(
 
 
 #: Has another thread call a function, as `Executor.submit`.
-Submit = Callable[..., Future[None]]
+Submit = Callable[..., Future[Any]]
 
 
 class Unpacked(Protocol):
@@ -546,6 +548,11 @@ class CodedChunk:
     inside: tuple[int, int]
     span: tuple[int, int]
 
+    @cached_property
+    def firsts(self) -> list[int]:
+        """The first frame of each row that has frames by class."""
+        return _running_sum((self.classes.max(axis=1).astype(int) + 1).tolist())
+
     def inflate_by(self, submit: Submit) -> None:
         """Have other threads inflate the frames."""
         self.frames.inflate_by(submit)
@@ -575,8 +582,8 @@ class CodedChunk:
         return (
             self.group == other.group == 1
             and self.frames.dtype == other.frames.dtype
-            and self.time.same(other.time)
-            and self.space.same(other.space)
+            and same(self.time, other.time)
+            and same(self.space, other.space)
         )
 
     def read_rows(self, first: int, rows: Ints) -> None:
@@ -587,7 +594,7 @@ class CodedChunk:
         """
         low, frames = self.span[0], self.frames
         if self.classes.size:
-            _decode_by_class(frames, self.classes, first, rows[0], low)
+            _decode_by_class(frames, self.firsts[first], self.classes[first], rows[0], low)
         elif self.group == 1:
             row = rows[0]
             frames.read(first, row, low)
@@ -732,12 +739,13 @@ def _frame_sizes(
 
 
 def _decode_by_class(
-    frames: "Frames", all_classes: NDArray[np.uint8], channel: int, row: Ints, low: int
+    frames: "Frames", frame: int, classes: NDArray[np.uint8], row: Ints, low: int
 ) -> None:
-    """Decode the frames of one row, which starts at sample `low`, and put its parts in order."""
-    frame = int(all_classes[:channel].max(axis=1).sum(dtype=np.int64)) + channel
+    """Decode the frames of one row, the first of them `frame`, and put its parts in order.
+
+    The row starts at sample `low`.
+    """
     first, last = low // PART, -(-(low + len(row)) // PART)
-    classes = all_classes[channel]
     wanted, kinds = classes[first:last], int(classes.max()) + 1
     if kinds == 1:
         frames.read(frame, row, low)

@@ -339,7 +339,7 @@ def _refine(tried: list[tuple[float, Candidate, TimeModel]], pieces: Ints) -> Ti
             continue
         done.add(kind)
         for _ in range(REWEIGHTINGS):
-            fit = _covariance(pieces, model.order, "size", candidate.width + 1, model)
+            fit = _reweighted(pieces, model)
             model = _fit_taps(fit, candidate, pieces.dtype, model.segment)
             cost = _cost(pieces, model) + candidate.toll
             if cost < least:
@@ -382,14 +382,13 @@ def _residual(history: Floats, model: TimeModel, itemsize: int) -> Floats:
 
 
 def _covariance(
-    pieces: Ints, order: int, weighing: str, lags: int, model: TimeModel | None = None
+    pieces: Ints, order: int, weighing: str, lags: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the products of samples or differences and those before them, and their peaks.
 
     `pieces` is channels × pieces × samples. "even" weighs each piece by its power, so that one
     with an artefact counts like any other; "loud" lets the loudest pieces govern; "typical" takes
-    the median piece. Each has its recordings. "size" weighs each sample by what a `model` leaves
-    of it: so that the mean size of what is left becomes least, with that of each piece as measure.
+    the median piece. Each has its recordings.
 
     Only products that lie within a piece count. To count fewer of them for longer lags, as an
     autocorrelation does, is to look through a window, and what leaks through it hides how well a
@@ -402,30 +401,15 @@ def _covariance(
     array, shape (channels, 2)
         Highest values of the median piece, and of all.
     """
-    history = _history(pieces, order)
+    history, peak = _centred(pieces, order)
     channels, count, span = history.shape
-    peaks = np.abs(history).max(axis=2, initial=1.0)
-    peak = np.stack([np.median(peaks, axis=1), peaks.max(axis=1)], axis=1)
-    history -= np.rint(history.mean(axis=2, keepdims=True)) if span else 0
     width = lags - 1
     products = np.zeros((channels, count, lags, lags))
     if span <= width:
         return products.sum(axis=1), peak
-    late = history[:, :, width:]
-    early = [history[:, :, width - lag : span - lag] for lag in range(lags)]
-    if model is not None:
-        left = _residual(history, model, pieces.itemsize)
-        left = np.abs(left - left.mean(axis=2, keepdims=True))
-        size = left.mean(axis=2, keepdims=True) + 0.3
-        weights = 1 / (size * np.maximum(left, 0.3 * size))
-        for one in range(lags):
-            weighed = early[one] * weights
-            for other in range(one, lags):
-                products[:, 0, one, other] = np.einsum("cpt,cpt->c", weighed, early[other])
-                products[:, 0, other, one] = products[:, 0, one, other]
-        return products[:, 0], peak
+    early = _early(history, lags)
     for lag in range(lags):
-        products[:, :, 0, lag] = np.einsum("cpt,cpt->cp", late, early[lag])
+        products[:, :, 0, lag] = np.einsum("cpt,cpt->cp", early[0], early[lag])
     # One sample further back, a product enters at the start and one leaves at the end.
     first, last = history[:, :, :width][..., ::-1], history[:, :, -width:][..., ::-1]
     for lag in range(width):
@@ -439,6 +423,43 @@ def _covariance(
     powers = np.einsum("cpt,cpt->cp", history, history) + 1
     mean = np.mean if weighing == "even" else np.median
     return mean(products / powers[..., None, None], axis=1), peak
+
+
+def _reweighted(pieces: Ints, model: TimeModel) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the same as `_covariance`, each sample weighed by what a model leaves of it.
+
+    So the mean size of what is left becomes least, with that of each piece as measure.
+    """
+    lags = model.taps.shape[1] + 1
+    history, peak = _centred(pieces, model.order)
+    products = np.zeros((len(pieces), lags, lags))
+    if history.shape[2] < lags:
+        return products, peak
+    left = _residual(history, model, pieces.itemsize)
+    left = np.abs(left - left.mean(axis=2, keepdims=True))
+    size = left.mean(axis=2, keepdims=True) + 0.3
+    weights = 1 / (size * np.maximum(left, 0.3 * size))
+    early = _early(history, lags)
+    for one in range(lags):
+        weighed = early[one] * weights
+        for other in range(one, lags):
+            products[:, one, other] = np.einsum("cpt,cpt->c", weighed, early[other])
+            products[:, other, one] = products[:, one, other]
+    return products, peak
+
+
+def _centred(pieces: Ints, order: int) -> tuple[Floats, Floats]:
+    """Return what taps weigh, less the mean of each piece, and its peaks: see `_covariance`."""
+    history = _history(pieces, order)
+    peaks = np.abs(history).max(axis=2, initial=1.0)
+    history -= np.rint(history.mean(axis=2, keepdims=True)) if history.shape[2] else 0
+    return history, np.stack([np.median(peaks, axis=1), peaks.max(axis=1)], axis=1)
+
+
+def _early(history: Floats, lags: int) -> list[Floats]:
+    """Return pieces so many samples back, from where all of these lie within the piece."""
+    span = history.shape[2]
+    return [history[:, :, lags - 1 - lag : span - lag] for lag in range(lags)]
 
 
 def _solve(covariance: Floats, width: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import pairwise
@@ -95,7 +94,7 @@ class DeflatedChunk:
     window: tuple[int, int] | None
     coming: Future[bytes] | None = None
 
-    def inflate_by(self, submit: Callable[..., Future[Any]]) -> None:
+    def inflate_by(self, submit: chunk.Submit) -> None:
         """Have another thread inflate the chunk: it is one stream."""
         self.coming = submit(self._inflated)
 

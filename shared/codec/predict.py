@@ -9,7 +9,7 @@ Arrays of samples are channel-major here: `(channels, samples)`.
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -73,15 +73,6 @@ class TimeModel:
                 first, used = first + 1, used + count
         return [*stages, (first, None, self.taps)]
 
-    def same(self, other: "TimeModel") -> bool:
-        """Tell whether another model restores the same samples."""
-        facts = (self.order, self.shift, self.wide, self.segment, self.wrapping)
-        return (
-            facts == (other.order, other.shift, other.wide, other.segment, other.wrapping)
-            and np.array_equal(self.taps, other.taps)
-            and np.array_equal(self.warm, other.warm)
-        )
-
 
 @dataclass(frozen=True)
 class SpaceModel:
@@ -107,12 +98,12 @@ class SpaceModel:
     lags: NDArray[np.int8]
     weights: NDArray[np.int8]
 
-    def same(self, other: "SpaceModel") -> bool:
-        """Tell whether another model predicts the same."""
-        return self.shift == other.shift and all(
-            np.array_equal(getattr(self, name), getattr(other, name))
-            for name in ("counts", "distances", "lags", "weights")
-        )
+
+def same(one: TimeModel | SpaceModel, other: TimeModel | SpaceModel) -> bool:
+    """Tell whether two models of a kind say the same."""
+    return all(
+        np.array_equal(getattr(one, each.name), getattr(other, each.name)) for each in fields(one)
+    )
 
 
 # ---- time -------------------------------------------------------------------------------------
