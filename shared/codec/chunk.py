@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from shared.codec.fit import Level, Model
 from shared.codec.predict import (
     MANY_CHANNELS,
     Ints,
-    Piece,
     SpaceModel,
     TimeModel,
     lag_reach,
@@ -30,8 +29,8 @@ from shared.codec.predict import (
     predict_row,
     row_residuals,
     same,
-    time_restore,
 )
+from shared.codec.restore import Piece, time_restore
 from shared.codec.workspace import WORKSPACE
 
 DTYPES: dict[int, np.dtype[Any]] = {
@@ -50,7 +49,9 @@ RAW, CODED = 0, 1
 #: Symbols per zstandard frame aimed at: shorter rows share a frame, and so a Huffman table.
 FRAME_SYMBOLS = 16_384
 #: Symbols that another thread inflates at a time: about a millisecond's.
-SHARE_SYMBOLS = 1 << 20
+SHARE_SYMBOLS = 1 << 19
+#: Shares of a chunk inflated ahead: their memory is used again, which fresh memory would slow.
+SHARES_AHEAD = 2
 
 MAX_TAPS = 16
 #: Samples of a part of a row that has a class of its own, and the most classes of a row.
@@ -582,6 +583,7 @@ class CodedChunk:
         return (
             self.group == other.group == 1
             and self.frames.dtype == other.frames.dtype
+            and np.array_equal(self.baseline, other.baseline)
             and same(self.time, other.time)
             and same(self.space, other.space)
         )
@@ -654,10 +656,7 @@ def _restore_windows(chunks: Sequence[CodedChunk], samples: Sequence[Ints]) -> N
         if len(chunk.heads):
             inside[:, ::segment] = chunk.heads[:, first // segment : -(-last // segment)]
         pieces.append(Piece(inside, out, start - first))
-    time_restore(pieces, model.time)
-    for chunk, out in zip(chunks, samples, strict=True):
-        if len(chunk.baseline):
-            np.add(out, chunk.baseline, out=out)
+    time_restore(pieces, model.time, model.baseline)
 
 
 def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dtype) -> np.dtype:
@@ -771,6 +770,13 @@ def _decode_by_class(
         row[whole * PART :] = ordered[~inside][0, : len(row) - whole * PART]
 
 
+class Share(NamedTuple):
+    """Frames that another thread was asked to inflate."""
+
+    frames: range
+    future: Future[None]
+
+
 class Frames:
     """The frames of a chunk: where they are in its body, and what they say.
 
@@ -811,32 +817,56 @@ class Frames:
         if self.low_starts[-1] != len(self.data):
             raise FormatError("the chunk's body has bytes too many or too few")
         self.ahead: dict[int, Any] = {}
-        self.coming: deque[tuple[int, Future[None]]] = deque()
+        self.coming: deque[Share] = deque()
+        self.submit: Submit | None = None
+        self.ordered = 0
 
     def inflate_by(self, submit: Submit) -> None:
         """Have other threads inflate frames ahead of `read`, some at a time."""
-        first, symbols = 0, 0
-        for last, size in enumerate(self.sizes, 1):
-            symbols += size
-            if symbols >= SHARE_SYMBOLS or last == len(self.sizes):
-                self.coming.append((first, submit(self._inflate, range(first, last))))
-                first, symbols = last, 0
+        self.submit = submit
+        self._order_ahead()
 
-    def _inflate(self, chosen: range) -> None:
+    def _order_ahead(self) -> None:
+        """Keep other threads busy with the next shares, but not too far ahead of `read`."""
+        while self.submit and len(self.coming) < SHARES_AHEAD and self.ordered < len(self.sizes):
+            share = self._share_from(self.ordered)
+            self.ordered = share.stop
+            self.coming.append(Share(share, self.submit(self._inflate, share)))
+
+    def _share_from(self, first: int) -> range:
+        """Return as many frames, from the first on, as are inflated at a time."""
+        symbols, last = 0, first
+        while last < len(self.sizes) and symbols < SHARE_SYMBOLS:
+            symbols += self.sizes[last]
+            last += 1
+        return range(first, last)
+
+    def _inflate(self, share: range) -> None:
         """Inflate some frames in one call that leaves other threads at work."""
-        pieces = [self.data[self.starts[i] : self.starts[i + 1]] for i in chosen]
-        contents = entropy.inflate_all(pieces, [self.sizes[i] for i in chosen], WORKSPACE.decoder)
-        self.ahead.update(zip(chosen, contents, strict=True))
+        pieces = [self.data[self.starts[i] : self.starts[i + 1]] for i in share]
+        contents = entropy.inflate_all(pieces, [self.sizes[i] for i in share], WORKSPACE.decoder)
+        self.ahead.update(zip(share, contents, strict=True))
+
+    def _await(self, share: "Share") -> None:
+        """Wait for a share; meanwhile inflate others that nobody has begun."""
+        while not share.future.done():
+            spare = next((each for each in self.coming if each.future.cancel()), None)
+            if spare is None:
+                break
+            self.coming.remove(spare)
+            self._inflate(spare.frames)
+        share.future.result()
 
     def read(self, index: int, out: Ints, begin: int = 0) -> None:
         """Decode a frame into `out`, contiguous, but for the offsets.
 
         Of a frame that holds more, `out` gets what starts at symbol `begin`, a multiple of 8.
         """
-        while self.coming and self.coming[0][0] <= index:
-            future = self.coming.popleft()[1]
-            if not future.cancel():
-                future.result()
+        while self.coming and self.coming[0].frames[0] <= index:
+            share = self.coming.popleft()
+            if not share.future.cancel():
+                self._await(share)
+            self._order_ahead()
         size, shift = self.sizes[index], self.shifts[index]
         symbols = self.ahead.pop(index, None)
         if symbols is None:

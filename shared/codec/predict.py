@@ -7,11 +7,9 @@ Floating point is used only to *fit* models, never to apply them. FORMAT.md give
 Arrays of samples are channel-major here: `(channels, samples)`.
 """
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +21,7 @@ Ints = NDArray[Any]
 #: From here on a recording has many channels: enough to decode in parallel across them.
 MANY_CHANNELS = 32
 #: Samples of a tile of a transposition.
-TILE = 1024
-#: Steps of the recursion made on what is in the cache.
-STEPS = 64
+TILE = 512
 
 
 @dataclass(frozen=True)
@@ -208,133 +204,6 @@ def _segment_residuals(samples: Ints, model: TimeModel) -> Iterator[bool]:
         yield wraps
 
 
-class Piece(NamedTuple):
-    """Residuals to be restored, and where the samples go.
-
-    Attributes
-    ----------
-    residual : array, shape (channels, samples)
-        Whole segments; only the last may be short.
-    out : C-contiguous array, shape (samples wanted, channels)
-        Receives the samples from `skip` on.
-    skip : int
-    """
-
-    residual: Ints
-    out: Ints
-    skip: int
-
-
-def time_restore(pieces: Sequence[Piece], model: TimeModel) -> None:
-    """Invert `time_residual`, from channel-major residuals to time-major samples."""
-    if not model.wide and all(_of_many(piece, model) for piece in pieces):
-        _restore_many(pieces, model)
-    else:
-        for piece in pieces:
-            _restore_few(piece, model)
-
-
-def _of_many(piece: Piece, model: TimeModel) -> bool:
-    """Tell whether the channels alone make long rows, or there is but one segment."""
-    channels, length = piece.residual.shape
-    return channels >= MANY_CHANNELS or length <= model.segment
-
-
-def _restore_few(piece: Piece, model: TimeModel) -> None:
-    """Invert any model: gather (channel, segment) lanes, so that one step is one row of these."""
-    residual, out, skip = piece
-    channels, length = residual.shape
-    segment = model.segment
-    count = -(-length // segment)
-    past = max(model.taps.shape[1], 1)
-    lanes = np.zeros((past + segment, channels, count), sum_type(model, residual.dtype))
-    steps = lanes[past:]
-    whole = length // segment
-    body = residual[:, : whole * segment].reshape(channels, whole, segment)
-    steps[:, :, :whole] = body.transpose(2, 0, 1)
-    if whole < count:
-        steps[: length - whole * segment, :, whole] = residual[:, whole * segment :].T
-    heads = steps[0].copy()
-    if model.order == 0:
-        lanes[:past] = heads
-    else:
-        steps[0] = 0  # the recursion is over differences, and these start at the head
-    for start, stop, taps in model.stages():
-        stage = lanes[: past + (segment if stop is None else min(stop, segment))]
-        if model.wide:
-            _recur_wide(stage, past + start, taps, model)
-        else:
-            rows = stage.reshape(len(stage), -1)
-            _recur(rows, past + start, model.shift, np.repeat(taps.T, count, axis=1))
-    if model.order == 1:
-        steps[0] = heads
-        accumulate(steps.reshape(segment, -1))
-    first, last = skip // segment, -(-(skip + len(out)) // segment)
-    wanted = steps[:, :, first:last].transpose(2, 0, 1).astype(out.dtype, order="C", copy=False)
-    skip -= first * segment
-    out[:] = wanted.reshape(-1, channels)[skip : skip + len(out)]
-
-
-def _restore_many(pieces: Sequence[Piece], model: TimeModel) -> None:
-    """Invert a narrow model over many channels, some steps of all segments at a time.
-
-    What is worked on stays in the processor's cache from the transposition to the result.
-    """
-    segment, width = model.segment, model.taps.shape[1]
-    channels = len(model.taps)
-    sources: list[Ints] = []  # of each segment
-    inner: list[tuple[slice, Ints]] = []  # segments wanted whole, and where they go
-    edges: list[tuple[int, Ints, int]] = []  # others, where they go, and at which sample
-    for residual, out, skip in pieces:
-        before, length = len(sources), residual.shape[1]
-        sources += [residual[:, at : at + segment] for at in range(0, length, segment)]
-        # Of the segments wanted, the whole ones lie evenly in `out`.
-        first = -(-skip // segment)
-        last = max(first, (skip + len(out)) // segment)
-        even = out[first * segment - skip : last * segment - skip]
-        inner.append((slice(before + first, before + last), even.reshape(-1, segment, channels)))
-        edges += [
-            (before + place, out, place * segment - skip)
-            for place in {first - 1, last} & set(range(len(sources) - before))
-        ]
-    past = max(width, 1)
-    lanes = np.zeros((past + STEPS, len(sources) * channels), pieces[0].residual.dtype)
-    stages = [(first, stop, np.tile(taps.T, len(sources))) for first, stop, taps in model.stages()]
-    level = lanes[0].copy()
-    for begin in range(0, segment, STEPS):
-        count = min(STEPS, segment - begin)
-        steps = lanes[past : past + count].reshape(count, len(sources), channels)
-        for place, source in enumerate(sources):
-            block = source[:, begin : begin + count]
-            steps[: block.shape[1], place] = block.T
-        if begin == 0 and model.order == 0:
-            lanes[:past] = lanes[past]
-        elif begin == 0:
-            level[:], lanes[past] = lanes[past], 0
-        for first, stop, taps in stages if begin == 0 else [(0, None, stages[-1][2])]:
-            end = past + (count if stop is None else min(stop, count))
-            _recur(lanes[:end], past + first, model.shift, taps)
-        history = lanes[count : count + past].copy()
-        if model.order == 1:
-            np.add(lanes[past], level, out=lanes[past])
-            accumulate(lanes[past : past + count])
-            level[:] = lanes[past + count - 1]
-        for places, target in inner:
-            target[:, begin : begin + count] = steps[:, places].transpose(1, 0, 2)
-        for place, out, start in edges:
-            low, high = max(start + begin, 0), min(start + begin + count, len(out))
-            if low < high:
-                out[low:high] = steps[low - start - begin : high - start - begin, place]
-        lanes[:past] = history
-
-
-def accumulate(rows: Ints) -> None:
-    """Replace each row by the sum of the rows up to it; quicker than the library along rows."""
-    add = np.add
-    for before, now in pairwise(rows):
-        add(before, now, now)
-
-
 def sum_type(model: TimeModel, dtype: np.dtype) -> np.dtype:
     """Return the type in which products of taps are summed."""
     return np.dtype(f"i{2 * dtype.itemsize}") if model.wide else dtype
@@ -349,64 +218,6 @@ def transpose_into(source: NDArray[Any], out: NDArray[Any]) -> None:
         for start in range(0, source.shape[1], TILE):
             stop = min(start + TILE, source.shape[1])
             out[start:stop] = source[:, start:stop].T
-
-
-def _recur(lanes: Ints, first: int, shift_bits: int, taps: Ints) -> None:
-    """Run the narrow recursion over rows of `lanes` from `first` on: residual in, values out.
-
-    Calls are few and plain: there are thousands, of a microsecond each.
-    """
-    width = len(taps)
-    if width == 0:
-        return
-    multiply, add, right_shift = np.multiply, np.add, np.right_shift
-    shift, total = np.array(shift_bits, lanes.dtype), np.empty_like(lanes[0])
-    if width == 1:
-        tap = taps[0].astype(lanes.dtype)
-        for before, now in pairwise(lanes[first - 1 :]):
-            multiply(before, tap, total)
-            right_shift(total, shift, total)
-            add(now, total, now)
-        return
-    # The last values, oldest first, are one contiguous operand of one multiplication; its rows
-    # are few, and sooner added one by one than by a reduction.
-    reverse = np.ascontiguousarray(taps[::-1], lanes.dtype)
-    products = np.empty_like(reverse)
-    one, other, *others = products
-    for index, now in enumerate(lanes[first:], first):
-        multiply(lanes[index - width : index], reverse, products)
-        add(one, other, total)
-        for product in others:
-            add(total, product, total)
-        right_shift(total, shift, total)
-        add(now, total, now)
-
-
-def _recur_wide(lanes: Ints, first: int, taps: Ints, model: TimeModel) -> None:
-    """Run the wide recursion over rows of `lanes` from `first` on.
-
-    The residual enters the sum before the shift as one more tap: three calls per step. An
-    overflow of the sum changes only bits that fall away with the reduction to the sample's width,
-    and that is left out where the encoder found that nothing wraps.
-    """
-    width = taps.shape[1]
-    weights = np.empty((width + 1, *lanes.shape[1:]), lanes.dtype)
-    weights[:width] = taps.T[::-1, :, None]
-    weights[width] = 1 << model.shift
-    shift = np.array(model.shift, lanes.dtype)
-    multiply, right_shift, reduce = np.multiply, np.right_shift, np.add.reduce
-    products = np.empty_like(weights)
-    total = np.empty(lanes.shape[1:], lanes.dtype)
-    halves = total.view(np.dtype(f"i{lanes.itemsize // 2}"))
-    reduced = halves[..., int(sys.byteorder == "big") :: 2]
-    for now in range(first, len(lanes)):
-        multiply(lanes[now - width : now + 1], weights, products)
-        reduce(products, 0, out=total)
-        if model.wrapping:
-            right_shift(total, shift, total)
-            lanes[now] = reduced
-        else:
-            right_shift(total, shift, lanes[now])
 
 
 # ---- channels ---------------------------------------------------------------------------------

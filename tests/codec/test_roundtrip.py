@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import codec
-from shared.codec import chunk, entropy, fit, predict, values
+from shared.codec import chunk, entropy, fit, predict, restore, values
 from shared.codec.levels import LEVELS
 from tests.codec.arrays import (
     DTYPES,
@@ -229,8 +229,10 @@ def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, length))
     stop = data.draw(st.integers(start, length))
     restored = np.empty((stop - start, channels), samples.dtype)
-    predict.time_restore([predict.Piece(residual, restored, start)], model)
-    np.testing.assert_array_equal(restored, samples[start:stop])
+    baseline = rng.integers(-9, 9, channels).astype(samples.dtype)
+    pieces = [restore.Piece(residual, restored, start)]
+    restore.time_restore(pieces, model, baseline)
+    np.testing.assert_array_equal(restored, samples[start:stop] + baseline)
 
 
 @pytest.mark.parametrize("dtype", [">i2", ">u2", ">i4", "<i2"])

@@ -1,0 +1,213 @@
+"""Residuals back to samples: the inverse of the prediction in time (FORMAT.md, section 2.4).
+
+A sample needs those before it, but no segment needs another: all segments of all channels are
+restored side by side, one lane each, so that a step in time is a few calls on a row of lanes. Some
+steps of all lanes are loaded, made and stored at a time, while they are in the cache.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.codec.predict import MANY_CHANNELS, Ints, TimeModel, sum_type
+
+#: Steps made on what is in the cache.
+STEPS = 64
+
+
+class Piece(NamedTuple):
+    """Residuals to be restored, and where the samples go.
+
+    Attributes
+    ----------
+    residual : array, shape (channels, samples)
+        Whole segments; only the last may be short.
+    out : C-contiguous array, shape (samples wanted, channels)
+        Receives the samples from `skip` on.
+    skip : int
+    """
+
+    residual: Ints
+    out: Ints
+    skip: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How lanes lie in memory: those of a channel together, or those of a segment."""
+
+    channels: int
+    segments: int
+    by_channel: bool
+
+    def spread(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return for each lane what `values`, channels × n, say of its channel: n × lanes."""
+        if self.by_channel:
+            return np.repeat(values.T, self.segments, axis=1)
+        return np.tile(values.T, (1, self.segments))
+
+    def view(self, steps: Ints) -> Ints:
+        """Return rows of lanes as steps × segments × channels."""
+        if self.by_channel:
+            return steps.reshape(len(steps), self.channels, self.segments).transpose(0, 2, 1)
+        return steps.reshape(len(steps), self.segments, self.channels)
+
+
+def time_restore(pieces: Sequence[Piece], model: TimeModel, baseline: Ints) -> None:
+    """Invert `time_residual`, from channel-major residuals to time-major samples.
+
+    Parameters
+    ----------
+    pieces : sequence of Piece
+    model : TimeModel
+    baseline : array, shape (channels,) or (0,)
+        What is added to each channel in the end.
+    """
+    segment, narrow = model.segment, pieces[0].out.dtype
+    channels, past = len(model.taps), max(model.taps.shape[1], 1)
+    segments = sum(-(-piece.residual.shape[1] // segment) for piece in pieces)
+    # The longer of the two axes makes the rows that are copied.
+    layout = Layout(channels, segments, channels < MANY_CHANNELS and segments > 1)
+    lanes = np.zeros((past + STEPS, segments * channels), sum_type(model, narrow))
+    steps, history, level = lanes[past:], lanes[:past].copy(), lanes[0].copy()
+    as_they_are = steps.dtype == narrow and not len(baseline)
+    ready = steps if as_they_are else np.empty(steps.shape, narrow)
+    added = layout.spread(baseline[:, None]) if len(baseline) else 0
+    stages = [(first, stop, layout.spread(taps)) for first, stop, taps in model.stages()]
+    for begin in range(0, segment, STEPS):
+        count = min(STEPS, segment - begin)
+        _load(pieces, segment, begin, layout.view(steps[:count]), layout.by_channel)
+        lanes[:past] = history
+        if begin == 0 and model.order == 0:
+            lanes[:past] = steps[0]
+        elif begin == 0:  # the recursion is over differences, and these start at the head
+            level[:], steps[0] = steps[0], 0
+        for first, stop, taps in stages if begin == 0 else [(0, None, stages[-1][2])]:
+            end = past + (count if stop is None else min(stop, count))
+            recur = _recur_wide if model.wide else _recur
+            recur(lanes[:end], past + first, taps, model)
+        history = lanes[count : count + past].copy()
+        if model.order == 1:
+            np.add(steps[0], level, out=steps[0])
+            accumulate(steps[:count])
+            level[:] = steps[count - 1]
+        if not as_they_are:
+            ready[:count] = steps[:count]
+            np.add(ready[:count], added, out=ready[:count])
+        _store(pieces, segment, begin, layout.view(ready[:count]), layout.by_channel)
+
+
+def _load(
+    pieces: Sequence[Piece], segment: int, begin: int, steps: Ints, by_channel: bool
+) -> None:
+    """Fetch some steps of all segments, from step `begin` on: steps × segments × channels."""
+    at, count = 0, len(steps)
+    for residual, _, _ in pieces:
+        length = residual.shape[1]
+        whole = length // segment
+        if by_channel:
+            for channel, row in enumerate(residual):
+                block = row[: whole * segment].reshape(whole, segment)[:, begin : begin + count]
+                steps[:, at : at + whole, channel] = block.T
+        else:
+            for start in range(begin, whole * segment, segment):
+                steps[:, at + start // segment] = residual[:, start : start + count].T
+        rest = residual[:, whole * segment + begin :][:, :count]
+        if rest.shape[1]:
+            steps[: rest.shape[1], at + whole] = rest.T
+        at += -(-length // segment)
+
+
+def _store(
+    pieces: Sequence[Piece], segment: int, begin: int, steps: Ints, by_channel: bool
+) -> None:
+    """Put some steps of all segments where their samples are wanted, if they are."""
+    at, count = 0, len(steps)
+    for residual, out, skip in pieces:
+        length, channels = residual.shape[1], out.shape[1]
+        # Of the segments wanted, the whole ones lie evenly in `out`; one before and one after are
+        # wanted in part.
+        first, last = -(-skip // segment), (skip + len(out)) // segment
+        if first < last:
+            even = out[first * segment - skip : last * segment - skip]
+            target = even.reshape(-1, segment, channels)[:, begin : begin + count]
+            source = steps[:, at + first : at + last]
+            if by_channel:
+                for channel in range(channels):
+                    target[:, :, channel] = source[:, :, channel].T
+            else:
+                target[:] = source.transpose(1, 0, 2)
+        for place in {first - 1, max(first - 1, last)}:
+            start = place * segment + begin - skip
+            low, high = max(start, 0), min(start + count, len(out))
+            if place >= 0 and low < high:
+                out[low:high] = steps[low - start : high - start, at + place]
+        at += -(-length // segment)
+
+
+def accumulate(rows: Ints) -> None:
+    """Replace each row by the sum of the rows up to it; quicker than the library along rows."""
+    add = np.add
+    for before, now in pairwise(rows):
+        add(before, now, now)
+
+
+def _recur(lanes: Ints, first: int, taps: Ints, model: TimeModel) -> None:
+    """Run the narrow recursion over rows of `lanes` from `first` on: residual in, values out.
+
+    Calls are few and plain: there are thousands, of a microsecond each.
+    """
+    width = len(taps)
+    if width == 0:
+        return
+    multiply, add, right_shift = np.multiply, np.add, np.right_shift
+    shift, total = np.array(model.shift, lanes.dtype), np.empty_like(lanes[0])
+    if width == 1:
+        tap = taps[0].astype(lanes.dtype)
+        for before, now in pairwise(lanes[first - 1 :]):
+            multiply(before, tap, total)
+            right_shift(total, shift, total)
+            add(now, total, now)
+        return
+    # The last values, oldest first, are one contiguous operand of one multiplication; its rows
+    # are few, and sooner added one by one than by a reduction.
+    reverse = np.ascontiguousarray(taps[::-1], lanes.dtype)
+    products = np.empty_like(reverse)
+    one, other, *others = products
+    for index, now in enumerate(lanes[first:], first):
+        multiply(lanes[index - width : index], reverse, products)
+        add(one, other, total)
+        for product in others:
+            add(total, product, total)
+        right_shift(total, shift, total)
+        add(now, total, now)
+
+
+def _recur_wide(lanes: Ints, first: int, taps: Ints, model: TimeModel) -> None:
+    """Run the wide recursion over rows of `lanes` from `first` on.
+
+    The residual enters the sum before the shift as one more tap: three calls per step. An
+    overflow of the sum changes only bits that fall away with the reduction to the sample's width,
+    and that is left out where the encoder found that nothing wraps.
+    """
+    width = len(taps)
+    weights = np.empty((width + 1, lanes.shape[1]), lanes.dtype)
+    weights[:width], weights[width] = taps[::-1], 1 << model.shift
+    shift = np.array(model.shift, lanes.dtype)
+    multiply, right_shift, reduce = np.multiply, np.right_shift, np.add.reduce
+    products, total = np.empty_like(weights), np.empty_like(lanes[0])
+    halves = total.view(np.dtype(f"i{lanes.itemsize // 2}"))
+    reduced = halves[int(sys.byteorder == "big") :: 2]
+    for now in range(first, len(lanes)):
+        multiply(lanes[now - width : now + 1], weights, products)
+        reduce(products, 0, out=total)
+        if model.wrapping:
+            right_shift(total, shift, total)
+            lanes[now] = reduced
+        else:
+            right_shift(total, shift, lanes[now])
