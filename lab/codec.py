@@ -143,14 +143,14 @@ def _follow(source: Path, target: Path, options: dict[str, Any]) -> None:
 
 def _try(source: Any, rate: float, options: dict[str, Any]) -> None:
     """Compress the second in the middle of a recording, in memory only."""
-    from shared.codec import chunk
+    from shared.codec import encoder
 
     start = max(0, source.shape[0] // 2 - round(rate) // 2)
     samples = source.read(start, min(source.shape[0], start + round(rate)))
     if not len(samples):
         raise CodecError("the recording is empty")
-    coded = chunk.encode(samples, recordings.LEVELS[options["level"]])
-    size = len(coded.meta) + len(coded.body)
+    coded = encoder.encode(samples, recordings.LEVELS[options["level"]])
+    size = coded.size
     total = source.shape[0] * source.shape[1] * source.dtype.itemsize
     facts = {
         "ratio": round(samples.nbytes / size, 3),

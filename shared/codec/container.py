@@ -17,7 +17,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from shared.codec import chunk
+from shared.codec import chunk, decoder
 from shared.codec.errors import (
     CorruptionError,
     FormatError,
@@ -34,8 +34,8 @@ SUFFIX, SIDECAR_SUFFIX = ".ebin", ".eh"
 ALGORITHM = "fornix-ephys"
 VERSION = 1
 #: Version of the set of predictors a decoder must know, and those that this one knows.
-PREDICTOR_VERSION = 2
-PREDICTOR_VERSIONS = (1, 2)
+PREDICTOR_VERSION = 3
+PREDICTOR_VERSIONS = (1, 2, 3)
 
 FILE_MAGIC = b"\x89FXE\r\n\x1a\n"
 CHUNK_MAGIC = b"FXCK"
@@ -403,10 +403,10 @@ class OpenedChunk:
 
     name: str
     header: ChunkHeader
-    unpacked: chunk.Unpacked
+    unpacked: decoder.Unpacked
     whole: bool
 
-    def inflate_by(self, submit: chunk.Submit) -> None:
+    def inflate_by(self, submit: decoder.Submit) -> None:
         """Have other threads inflate it ahead of `restore`."""
         self.unpacked.inflate_by(submit)
 
@@ -442,7 +442,7 @@ class OpenedChunk:
             raise CorruptionError(f"{self.name}: {problem}", (self.header.number,))
 
 
-def restore_together(chunks: Sequence[chunk.Unpacked], outs: Sequence[NDArray[Any]]) -> None:
+def restore_together(chunks: Sequence[decoder.Unpacked], outs: Sequence[NDArray[Any]]) -> None:
     """Write the samples of chunks to `outs`, in one pass where they were coded alike.
 
     Raises
@@ -453,7 +453,7 @@ def restore_together(chunks: Sequence[chunk.Unpacked], outs: Sequence[NDArray[An
     opened = [each for each in chunks if isinstance(each, OpenedChunk)]
     if 1 < len(opened) == len(chunks):
         try:
-            chunk.restore_together([each.unpacked for each in opened], outs)
+            decoder.restore_together([each.unpacked for each in opened], outs)
         except FormatError:
             pass  # which of them it was, tells one after the other
         else:
@@ -524,7 +524,7 @@ def open_chunk(
         )
     middle = CHUNK_HEADER.size + header.meta
     try:
-        unpacked = chunk.unpack(
+        unpacked = decoder.unpack(
             header.mode,
             data[CHUNK_HEADER.size : middle],
             header.meta_size,

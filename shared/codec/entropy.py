@@ -85,6 +85,44 @@ def check_size(frame: bytes | memoryview, size: int) -> None:
     raise FormatError(f"a frame does not declare the {size} bytes expected")
 
 
+def symbols_in(packing: int) -> int:
+    """Return how many values a symbol can have when 2 ** packing of them share a byte."""
+    return 1 << (8 >> packing)
+
+
+def pack(symbols: Bytes, packing: int) -> Bytes:
+    """Put 2 ** packing symbols in each byte, the first in its lowest bits; zeros fill the last."""
+    if packing == 0:
+        return symbols
+    missing = -len(symbols) % (1 << packing)
+    if missing:
+        symbols = np.append(symbols, np.zeros(missing, np.uint8))
+    if packing == 1:
+        pairs = symbols.view("<u2")
+        return (pairs | (pairs >> 4)).astype(np.uint8)
+    fours = symbols.view("<u4")
+    fours = fours | (fours >> 6)
+    return (fours | (fours >> 12)).astype(np.uint8)
+
+
+def unpack(packed: Bytes, packing: int, count: int) -> Bytes:
+    """Return the first `count` symbols packed so."""
+    packed = packed[: -(-count >> packing)]
+    if packing == 0:
+        return packed
+    if packing == 1:
+        pairs = packed.astype("<u2")
+        pairs |= pairs << 4
+        pairs &= 0x0F0F
+        return pairs.view(np.uint8)[:count]
+    fours = packed.astype("<u4")
+    fours |= fours << 12
+    fours &= 0x000F000F
+    fours |= fours << 6
+    fours &= 0x03030303
+    return fours.view(np.uint8)[:count]
+
+
 def packed_size(count: int, bits: int) -> int:
     """Return how many bytes `pack_low` makes of `count` values of `bits` low bits."""
     return count * (bits >> 3) + -(-count // 8) * (bits & 7)

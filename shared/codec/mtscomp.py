@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.codec import chunk, container
+from shared.codec import chunk, container, decoder
 from shared.codec.container import Index
 from shared.codec.errors import CodecError, CorruptionError, FormatError, TruncationError
 from shared.codec.parallel import run_jobs
@@ -94,7 +94,7 @@ class DeflatedChunk:
     window: tuple[int, int] | None
     coming: Future[bytes] | None = None
 
-    def inflate_by(self, submit: chunk.Submit) -> None:
+    def inflate_by(self, submit: decoder.Submit) -> None:
         """Have another thread inflate the chunk: it is one stream."""
         self.coming = submit(self._inflated)
 

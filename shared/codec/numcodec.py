@@ -16,7 +16,7 @@ from numcodecs.abc import Codec
 from numcodecs.compat import ensure_ndarray, ndarray_copy
 from numcodecs.registry import register_codec
 
-from shared.codec import chunk, container
+from shared.codec import container, encoder
 from shared.codec.container import Index
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS
 from shared.codec.source import as_samples
@@ -48,7 +48,7 @@ class FornixCodec(Codec):
         native = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
         if not native.size:
             return b""
-        stored = container.seal(chunk.encode(native, LEVELS[self.level]), 0, 0, native)
+        stored = container.seal(encoder.encode(native, LEVELS[self.level]), 0, 0, native)
         return b"".join(stored.pieces)
 
     def decode(self, buf: Any, out: Any = None) -> Any:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.codec import container
-from shared.codec.chunk import Unpacked
 from shared.codec.container import Index
+from shared.codec.decoder import Unpacked
 from shared.codec.errors import CodecError, CorruptionError, TruncationError
 from shared.codec.parallel import run_jobs
 from shared.codec.source import Samples

@@ -10,7 +10,9 @@ from shared.codec.errors import FormatError
 from shared.codec.predict import Ints, transpose_into
 from shared.codec.workspace import WORKSPACE
 
-DIRECT, SHIFTED, TABLE, TABLES = 0, 1, 2, 3
+DIRECT, SHIFTED, TABLE, TABLES, STEPS = range(5)
+#: Kinds by which samples are coded by rank.
+BY_RANK = (TABLE, TABLES, STEPS)
 
 #: Values a table can hold: their ranks must fit in 16 bits, with half a mind to compress.
 MAX_TABLE = 1 << 15
@@ -39,15 +41,13 @@ class Tables:
         Sorted values, channel by channel.
     lengths : array
         How many of them each channel has, or how many there are for all of them.
+    kind : int
+        `TABLE`, `TABLES`, or `STEPS` where the values are steps from sample to sample.
     """
 
     values: NDArray[Any]
     lengths: NDArray[np.int64]
-
-    @property
-    def kind(self) -> int:
-        """How samples are prepared with these."""
-        return TABLES if len(self.lengths) > 1 else TABLE
+    kind: int
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -55,9 +55,9 @@ class Tables:
         return np.cumsum(self.lengths) - self.lengths
 
     @classmethod
-    def unpack(cls, packed: NDArray[Any], lengths: NDArray[np.int64]) -> "Tables":
+    def unpack(cls, packed: NDArray[Any], lengths: NDArray[np.int64], kind: int) -> "Tables":
         """Invert `packed`."""
-        tables = cls(np.zeros_like(packed), lengths)
+        tables = cls(np.zeros_like(packed), lengths, kind)
         starts, firsts = tables.starts, packed[: len(lengths)]
         later = np.ones(len(packed), np.bool_)
         later[starts] = False
@@ -82,7 +82,8 @@ def prepare(samples: NDArray[Any], tables: Tables | None, base: int = 0) -> tupl
 
     A `base` that narrow integers can count from is kept.
 
-    Returns how that was done (`DIRECT`, `SHIFTED`, `TABLE` or `TABLES`), the base, and the rows.
+    Returns how that was done (`DIRECT`, `SHIFTED`, or the kind of the tables), the base, and the
+    rows.
     """
     length, channels = samples.shape
     narrow = np.dtype(np.int16)
@@ -99,7 +100,7 @@ def prepare(samples: NDArray[Any], tables: Tables | None, base: int = 0) -> tupl
             transpose_into(ranks[np.ascontiguousarray(samples).view(np.uint16)], rows)
         else:
             rows[:] = (np.searchsorted(table, samples) - middle).T
-        return TABLE, 0, rows
+        return tables.kind, 0, rows
     if samples.dtype == np.int32:
         low, high = int(samples.min()), int(samples.max())
         if high - low < 1 << 16:
@@ -142,7 +143,8 @@ def restore(
 ) -> NDArray[Any]:
     """Invert `prepare`, but for the transposition."""
     if tables is not None:
-        return _look_up(samples, tables)
+        found = _look_up(samples, tables)
+        return np.cumsum(found, axis=0, dtype=dtype, out=found) if kind == STEPS else found
     if kind == SHIFTED:
         wide = samples.astype(np.int64) + base
         return wide.astype(dtype)
@@ -173,7 +175,7 @@ def _look_up(samples: Ints, tables: Tables) -> NDArray[Any]:
     return found.reshape(samples.shape)
 
 
-def sparse_values(samples: NDArray[Any], pieces: NDArray[Any]) -> Tables | None:
+def sparse_values(samples: NDArray[Any], pieces: NDArray[Any], kind: int = TABLE) -> Tables | None:
     """Return the values in use when they leave most of their range unused.
 
     Converters of few bits are often stored stretched to 16: the values in use are then few, and
@@ -183,7 +185,7 @@ def sparse_values(samples: NDArray[Any], pieces: NDArray[Any]) -> Tables | None:
     if bounds is None:
         return None
     low, high = bounds
-    table = one_table(samples)
+    table = one_table(samples, kind)
     if table is None or samples.size < SAMPLES_PER_VALUE * len(table.values):
         return None
     within = np.count_nonzero((table.values >= low) & (table.values <= high))
@@ -218,16 +220,35 @@ def _sparse_range(pieces: NDArray[Any]) -> tuple[int, int] | None:
 
 
 def tables_of(samples: NDArray[Any], kind: int) -> Tables | None:
-    """Return the tables of a kind for some samples, or nothing if their values are too many."""
-    if kind == TABLE:
-        return one_table(samples)
+    """Return the tables of a kind for some samples, or nothing if their values are too many.
+
+    For `STEPS` give the steps, not the samples.
+    """
+    if kind in (TABLE, STEPS):
+        return one_table(samples, kind)
     return table_per_channel(samples) if kind == TABLES else None
 
 
-def one_table(samples: NDArray[Any]) -> Tables | None:
+def one_table(samples: NDArray[Any], kind: int = TABLE) -> Tables | None:
     """Return the values in use, or nothing if they are too many for a table."""
     table = values_in_use(samples)
-    return Tables(table, np.array([len(table)])) if len(table) <= MAX_TABLE else None
+    return Tables(table, np.array([len(table)]), kind) if len(table) <= MAX_TABLE else None
+
+
+def steps_of(samples: NDArray[Any]) -> NDArray[Any]:
+    """Return each sample less the one before it in its channel; the first stays as it is."""
+    steps = samples.copy()
+    np.subtract(samples[1:], samples[:-1], out=steps[1:])
+    return steps
+
+
+def may_have_sparse_steps(pieces: NDArray[Any]) -> bool:
+    """Tell whether steps may leave most of their range unused, where the values do not.
+
+    So it is with stretched samples to which something slow was added.
+    """
+    some = pieces[:, :: max(1, pieces.shape[1] // VOTERS)]
+    return some.dtype.itemsize == 2 and _sparse_range(np.diff(some, axis=0)) is not None
 
 
 def table_per_channel(samples: NDArray[Any]) -> Tables | None:
@@ -243,7 +264,8 @@ def table_per_channel(samples: NDArray[Any]) -> Tables | None:
         if room < 0 or len(table) > MAX_TABLE:
             return None
         tables.append(_fill_gaps(table, min(len(samples), MAX_TABLE)))
-    return Tables(np.concatenate(tables), np.array([len(table) for table in tables]))
+    lengths = np.array([len(table) for table in tables])
+    return Tables(np.concatenate(tables), lengths, TABLES)
 
 
 def _fill_gaps(table: NDArray[Any], most: int) -> NDArray[Any]:

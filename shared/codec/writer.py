@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from shared.codec import chunk, container, fit
+from shared.codec import chunk, container, decoder, encoder, fit
 from shared.codec.container import Index, Stored
 from shared.codec.errors import CodecError, VerificationError
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
@@ -35,10 +35,10 @@ def make_chunk(
     VerificationError
         If it does not decode to what was given.
     """
-    coded = chunk.encode(samples, level, model)
+    coded = encoder.encode(samples, level, model)
     if check:
         length, channels = samples.shape
-        again = chunk.decode(
+        again = decoder.decode(
             coded.mode,
             coded.meta,
             coded.meta_size,

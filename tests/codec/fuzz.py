@@ -25,10 +25,10 @@ import numpy as np
 import zstandard
 
 from shared import codec
-from shared.codec import chunk, container
+from shared.codec import chunk, container, decoder, encoder
 from shared.codec import mtscomp as pairs
 from shared.codec.levels import LEVELS
-from tests.codec.arrays import bursts, recording, stretched
+from tests.codec.arrays import bursts, drifting, faint, recording, repeating, stretched
 
 SLOW = 5.0  # seconds after which a case counts as a hang
 ROOMY = 64 << 20  # bytes that no case may allocate at once: the recordings are a thousandth
@@ -67,6 +67,9 @@ class Fuzzer:
             np.zeros((300, 4), "int16"),
             self.rng.integers(-32768, 32767, (60, 5)).astype("int16"),
             stretched(recording(900, 6) // 4),
+            drifting(900, 2),
+            faint(900, 3),
+            repeating(3000, 2),
         ]
         self.files: list[tuple[np.ndarray, bytes, container.Index]] = []
         self.pairs: list[tuple[np.ndarray, bytes, dict[str, object]]] = []
@@ -83,11 +86,12 @@ class Fuzzer:
                 header = pairs.compress(samples, path, sample_rate=300, overwrite=True)
                 self.pairs.append((samples, path.read_bytes(), json.loads(header.read_text())))
         self.chunks = [
-            (samples, chunk.encode(samples, LEVELS[level]))
+            (samples, encoder.encode(samples, LEVELS[level]))
             for samples in self.recordings
             for level in ("default", "fast")
         ]
-        self.chunks.append((bursts(), chunk.encode(bursts(), LEVELS["default"])))
+        for samples in (bursts(), faint()):  # in parts
+            self.chunks.append((samples, encoder.encode(samples, LEVELS["default"])))
 
     def pick(self, items: list) -> object:  # type: ignore[type-arg]
         return items[int(self.rng.integers(len(items)))]
@@ -200,7 +204,7 @@ class Fuzzer:
         start, stop = np.sort(self.rng.integers(0, length + 1, 2)).tolist()
         if self.rng.random() < 0.5:
             start, stop = 0, length
-        unpacked = chunk.unpack(
+        unpacked = decoder.unpack(
             coded.mode,
             coded.meta,
             coded.meta_size,

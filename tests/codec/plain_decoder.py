@@ -77,11 +77,26 @@ def decode_chunk(data: bytes, number: int) -> np.ndarray:
     parameters, rest = data[64 : 64 + meta], data[64 + meta :]
     if mode == 0:
         samples = np.frombuffer(rest, TYPES[kind]).reshape(length, channels)
+    elif mode == 2:
+        assert (meta, plain) == (0, 0)
+        steps = np.frombuffer(unpack(rest), TYPES[kind]).reshape(channels, length).tolist()
+        samples = summed_up([list(row) for row in zip(*steps, strict=True)], TYPES[kind])
     else:
         parameters = unpack(parameters)
         assert len(parameters) == plain
         samples = decode_rows(parameters, rest, length, channels, TYPES[kind])
     assert zlib.crc32(samples.tobytes()) == raw
+    return samples
+
+
+def summed_up(steps: list[list[int]], kind: str) -> np.ndarray:
+    """Sum steps up from sample to sample, in each channel (sections 1.2 and 2.5)."""
+    samples = np.zeros((len(steps), len(steps[0])), kind)
+    bits = 8 * samples.itemsize
+    now = [0] * samples.shape[1]
+    for t, row in enumerate(steps):
+        now = [(x + step) & ((1 << bits) - 1) for x, step in zip(now, row, strict=True)]
+        samples[t] = [x if "u" in kind else signed(x, bits) for x in now]
     return samples
 
 
@@ -91,7 +106,7 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
     order, wide, has_baseline, has_heads, is_warm = (flags >> bit & 1 for bit in (0, 1, 2, 4, 5))
     bits, iw = 8 * w, f"<i{w}"
     take = Parameters(meta[36:]).take
-    lengths = take(C, "<u2") if kind == 3 else [V] * (kind == 2)
+    lengths = take(C, "<u2") if kind == 3 else [V] * (kind in (2, 4))
     assert sum(lengths) == V
     firsts = take(V, kind_name)
     steps = firsts[len(lengths) :]
@@ -118,7 +133,7 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
         frames = [(c, k) for c in range(C) for k in range(classes[c].max() + 1)]
     else:
         frames = [(c, 0) for c in range(0, C, G)]
-    shifts = take(len(frames), "u1")
+    scales = take(len(frames), "u1")
     offsets = take(len(frames) if P else C, iw)
     sizes = take(len(frames), "<u4")
     exceptions = take(len(frames), "<u4")
@@ -139,8 +154,11 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
             ]
         else:
             places = [(c, t) for c in range(first, min(C, first + G)) for t in range(T)]
-        n, k = len(places), shifts[number]
-        assert len(symbols) == n
+        n, k, q = len(places), scales[number] & 63, scales[number] >> 6
+        width = 8 >> q
+        assert k == 0 or q == 0
+        assert len(symbols) == -(-n // 2**q)
+        symbols = [symbols[i >> q] >> (width * (i % 2**q)) & ((1 << width) - 1) for i in range(n)]
         lows = [0] * n
         for byte in range(k // 8):
             for i in range(n):
@@ -155,7 +173,7 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
             position += gaps.pop(0)
             high[position] = highs.pop(0)
         for i, (c, t) in enumerate(places):
-            value = (symbols[i] << k | lows[i]) + (high[i] << (k + 8))
+            value = (symbols[i] << k | lows[i]) + (high[i] << (k + width))
             residual[c][t] = signed(value - offsets[number if P else c], bits)
     assert low_start == len(body)
 
@@ -195,7 +213,7 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
             samples[:, c] = [signed(x + baseline[c], bits) for x in samples[:, c]]
     if kind == 1:
         samples = samples + base
-    elif kind in (2, 3):
+    elif kind in (2, 3, 4):
         tables = tables if kind == 3 else tables * C
         assert all(
             -(len(table) // 2) <= x < len(table) - len(table) // 2
@@ -209,6 +227,8 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
             ],
             object,
         )
+        if kind == 4:
+            return summed_up(samples.tolist(), kind_name)
     elif kind_name == "<u2":
         samples = np.array([[x & 0xFFFF ^ 0x8000 for x in row] for row in samples], object)
     return samples.astype("i8").astype(kind_name)

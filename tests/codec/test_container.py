@@ -18,7 +18,7 @@ import pytest
 from shared import codec
 from shared.codec import container, mtscomp, writer
 from shared.codec import reader as reader_module
-from shared.codec.chunk import Unpacked
+from shared.codec.decoder import Unpacked
 from tests.codec.arrays import recording
 
 RATE = 1000
@@ -45,7 +45,7 @@ def flip(path: Path, position: int, bit: int = 0) -> None:
 def test_the_sidecar_tells_what_range_readers_need(path: Path, samples: np.ndarray) -> None:
     sidecar = json.loads(path.with_suffix(".eh").read_text())
     assert sidecar["algorithm"] == "fornix-ephys"
-    assert (sidecar["version"], sidecar["predictor_version"]) == (1, 2)
+    assert (sidecar["version"], sidecar["predictor_version"]) == (1, 3)
     assert (sidecar["n_channels"], sidecar["sample_rate"], sidecar["dtype"]) == (12, RATE, "int16")
     assert sidecar["shape"] == [10_500, 12]
     assert sidecar["chunk_bounds"] == [*range(0, 10_001, 1000), 10_500]
@@ -267,7 +267,7 @@ import numpy as np
 from shared import codec
 from shared.codec import writer
 
-parent, encode = os.getpid(), writer.chunk.encode
+parent, encode = os.getpid(), writer.encoder.encode
 
 
 def dying(*arguments):
@@ -276,7 +276,7 @@ def dying(*arguments):
     return encode(*arguments)
 
 
-writer.chunk.encode = dying
+writer.encoder.encode = dying
 try:
     codec.compress(
         np.load(sys.argv[1]), sys.argv[2], sample_rate=1000, chunk_length=1000, workers=2
@@ -370,14 +370,14 @@ def test_verification_failure_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a memory error while coding, then compression does not report success."""
-    encode = writer.chunk.encode
+    encode = writer.encoder.encode
 
     def faulty(samples: np.ndarray, *rest: object) -> object:
         wrong = samples.copy()
         wrong[len(wrong) // 2, 0] ^= 1
         return encode(wrong, *rest)
 
-    monkeypatch.setattr(writer.chunk, "encode", faulty)
+    monkeypatch.setattr(writer.encoder, "encode", faulty)
     with pytest.raises(codec.VerificationError, match="chunk 0"):
         codec.compress(recording(), tmp_path / "x.ebin", sample_rate=1000)
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import pytest
 import zstandard
 
 from shared import codec
-from shared.codec import chunk, fit
+from shared.codec import decoder, encoder, fit
 from shared.codec.levels import LEVELS
 from tests.codec import fuzz
 from tests.codec.arrays import delayed
@@ -28,12 +28,12 @@ def test_no_case_makes_the_codec_allocate_much() -> None:
 def test_a_lag_without_an_absolute_value_is_refused() -> None:
     """A lag of -128 has none in eight bits, and so once passed for one of at most 1."""
     samples = delayed()
-    coded = chunk.encode(samples, LEVELS["default"])
+    coded = encoder.encode(samples, LEVELS["default"])
     plain = zstandard.ZstdDecompressor().decompress(coded.meta)
     lags = fit.fit(samples, LEVELS["default"]).space.lags.tobytes()
     assert plain.count(lags) == 1
     forged = zstandard.ZstdCompressor().compress(plain.replace(lags, b"\x80" + lags[1:]))
     facts = len(plain), coded.body, *samples.shape, samples.dtype
-    chunk.unpack(coded.mode, coded.meta, *facts)
+    decoder.unpack(coded.mode, coded.meta, *facts)
     with pytest.raises(codec.FormatError, match="neighbour"):
-        chunk.unpack(coded.mode, forged, *facts)
+        decoder.unpack(coded.mode, forged, *facts)

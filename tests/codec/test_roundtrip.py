@@ -13,7 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import codec
-from shared.codec import chunk, entropy, fit, predict, restore, values
+from shared.codec import (
+    chunk,
+    decoder,
+    encoder,
+    entropy,
+    fit,
+    fit_time,
+    predict,
+    restore,
+    values,
+)
 from shared.codec.levels import LEVELS
 from tests.codec.arrays import (
     DTYPES,
@@ -21,17 +31,20 @@ from tests.codec.arrays import (
     arrays,
     bursts,
     delayed,
+    drifting,
+    faint,
     recording,
+    repeating,
     smooth,
     stretched,
 )
 
 
 def through(samples: np.ndarray, level: str, model: fit.Model | None = None) -> np.ndarray:
-    coded = chunk.encode(samples, LEVELS[level], model)
+    coded = encoder.encode(samples, LEVELS[level], model)
     assert len(coded.meta) + len(coded.body) <= samples.nbytes
     length, channels = samples.shape
-    return chunk.decode(
+    return decoder.decode(
         coded.mode, coded.meta, coded.meta_size, coded.body, length, channels, samples.dtype
     )
 
@@ -72,6 +85,10 @@ WINDOWED = {
     "stretched": recording(6000, 5) * np.int16(64),
     "stretched channels": stretched(recording(6000, 35)),
     "stretched few": stretched(recording(9000, 4).astype("int32"), 1000.5),
+    "steps": drifting(5003, 3),
+    "faint": faint(7001, 3),
+    "faint and short": faint(403, 40),
+    "repeating": repeating(9000, 2),
     "random": np.random.default_rng(3).integers(-32768, 32767, (4000, 3)).astype("int16"),
 }
 
@@ -83,7 +100,7 @@ def test_a_window_is_a_piece_of_the_whole(name: str, level: str, data: st.DataOb
     start = data.draw(st.integers(0, len(samples)))
     stop = data.draw(st.integers(start, len(samples)))
     coded = _coded(name, level)
-    got = chunk.decode(
+    got = decoder.decode(
         coded.mode,
         coded.meta,
         coded.meta_size,
@@ -97,7 +114,7 @@ def test_a_window_is_a_piece_of_the_whole(name: str, level: str, data: st.DataOb
 
 @cache
 def _coded(name: str, level: str) -> chunk.Encoded:
-    return chunk.encode(WINDOWED[name], LEVELS[level])
+    return encoder.encode(WINDOWED[name], LEVELS[level])
 
 
 @pytest.mark.parametrize("name", ["many channels", "delayed"])
@@ -109,13 +126,13 @@ def test_a_window_restores_the_segments_it_touches(
     length, channels = samples.shape
     coded = _coded(name, "high")
     shapes: list[tuple[int, int]] = []
-    neighbour_sums = chunk.neighbour_sums
+    neighbour_sums = decoder.neighbour_sums
     monkeypatch.setattr(
-        chunk,
+        decoder,
         "neighbour_sums",
         lambda rows, model: (shapes.append(rows.shape), neighbour_sums(rows, model))[1],
     )
-    chunk.decode(
+    decoder.decode(
         coded.mode,
         coded.meta,
         coded.meta_size,
@@ -124,7 +141,7 @@ def test_a_window_restores_the_segments_it_touches(
         samples.dtype,
         window=(5000, 5100),
     )
-    segment = fit.segment_length(channels, length, fit.fit(samples, LEVELS["high"]).time)
+    segment = fit_time.segment_length(channels, length, fit.fit(samples, LEVELS["high"]).time)
     assert segment <= 600
     [(rows, span)] = shapes
     assert rows == channels
@@ -139,12 +156,12 @@ def _there_and_back(name: str) -> list[np.ndarray]:
 def _two(name: str, level: str, one_model: bool) -> list[chunk.Encoded]:
     both = _there_and_back(name)
     model = fit.fit(both[0], LEVELS[level]) if one_model else None
-    return [chunk.encode(samples, LEVELS[level], model) for samples in both]
+    return [encoder.encode(samples, LEVELS[level], model) for samples in both]
 
 
-def _unpack(coded: chunk.Encoded, samples: np.ndarray, start: int, stop: int) -> chunk.Unpacked:
+def _unpack(coded: chunk.Encoded, samples: np.ndarray, start: int, stop: int) -> decoder.Unpacked:
     facts = coded.mode, coded.meta, coded.meta_size, coded.body, *samples.shape, samples.dtype
-    return chunk.unpack(*facts, (start, stop))
+    return decoder.unpack(*facts, (start, stop))
 
 
 @settings(max_examples=200, deadline=None)
@@ -161,7 +178,7 @@ def test_windows_restored_together_are_pieces_of_the_whole(
         opened.append(_unpack(each, samples, start, stop))
         wanted.append(samples[start:stop])
     out = np.empty((sum(map(len, wanted)), wanted[0].shape[1]), wanted[0].dtype)
-    chunk.restore_together(opened, [out[: len(wanted[0])], out[len(wanted[0]) :]])
+    decoder.restore_together(opened, [out[: len(wanted[0])], out[len(wanted[0]) :]])
     np.testing.assert_array_equal(out, np.concatenate(wanted))
 
 
@@ -172,7 +189,7 @@ def test_chunks_restored_together_do_not_see_each_other() -> None:
     assert set(model.space.lags.tolist()) == {-1, 0, 1}
     opened = [_unpack(coded[0], both[0], 8000, 9001), _unpack(coded[1], both[1], 0, 500)]
     out = np.empty((1501, 36), "int16")
-    chunk.restore_together(opened, [out[:1001], out[1001:]])
+    decoder.restore_together(opened, [out[:1001], out[1001:]])
     np.testing.assert_array_equal(out, np.concatenate([both[0][8000:], both[1][:500]]))
 
 
@@ -184,14 +201,14 @@ def test_windows_of_one_model_are_restored_in_one_pass(
     samples = WINDOWED["many channels"]
     coded = _two("many channels", "default", one_model)
     counts: list[int] = []
-    neighbour_sums = chunk.neighbour_sums
+    neighbour_sums = decoder.neighbour_sums
     monkeypatch.setattr(
-        chunk,
+        decoder,
         "neighbour_sums",
         lambda rows, model: (counts.append(len(rows)), neighbour_sums(rows, model))[1],
     )
     opened = [_unpack(each, samples, 2000, 3000) for each in coded]
-    chunk.restore_together(opened, [np.empty((1000, 40), "int16") for _ in coded])
+    decoder.restore_together(opened, [np.empty((1000, 40), "int16") for _ in coded])
     assert counts == [40] * passes
 
 
@@ -199,7 +216,7 @@ def test_windows_of_one_model_are_restored_in_one_pass(
 def test_smooth_noise_costs_what_is_new_in_it(channels: int) -> None:
     """Given all of a signal but white noise can be predicted, its noise is all that is coded."""
     samples = smooth(channels=channels, surprise=30.0)
-    coded = chunk.encode(samples, LEVELS["default"])
+    coded = encoder.encode(samples, LEVELS["default"])
     bits = 8 * (len(coded.meta) + len(coded.body)) / samples.size
     entropy = 0.5 * np.log2(2 * np.pi * np.e * 30.0**2)
     assert samples.std() > 1000
@@ -259,7 +276,7 @@ def test_recordings_become_much_smaller() -> None:
     samples = recording(30_000, 64)
     sizes = {}
     for level in LEVELS:
-        coded = chunk.encode(samples, LEVELS[level])
+        coded = encoder.encode(samples, LEVELS[level])
         sizes[level] = len(coded.meta) + len(coded.body)
     assert sizes["default"] < 0.98 * sizes["fast"] < 0.4 * samples.nbytes
     assert sizes["high"] < 1.005 * sizes["default"]
@@ -268,8 +285,8 @@ def test_recordings_become_much_smaller() -> None:
 def test_stretched_converter_steps_cost_nothing() -> None:
     """Given steps of 64 and 65, as a 10-bit converter stretched to 16 gives, sizes stay small."""
     counts = recording(30_000, 6)[:, :5].astype("float64")
-    plain = chunk.encode(counts.astype("int16"), LEVELS["default"])
-    stretched = chunk.encode(np.rint(counts * 64.06).astype("int16"), LEVELS["default"])
+    plain = encoder.encode(counts.astype("int16"), LEVELS["default"])
+    stretched = encoder.encode(np.rint(counts * 64.06).astype("int16"), LEVELS["default"])
     assert len(stretched.body) < 1.02 * len(plain.body)
 
 
@@ -285,19 +302,19 @@ def test_offsets_of_stretched_channels_cost_nothing(dtype: str, step: float) -> 
     middle = 0 if dtype != "uint16" else 32_000
     traces = (stretched(counts, step).astype("int32") + middle).astype(dtype)
     assert len(np.unique(traces)) > 0.8 * np.ptp(traces[:, 1:-1]) * min(1, 20 / step)
-    plain = chunk.encode(counts, LEVELS["default"])
-    coded = chunk.encode(traces, LEVELS["default"])
+    plain = encoder.encode(counts, LEVELS["default"])
+    coded = encoder.encode(traces, LEVELS["default"])
     assert fit.fit(traces, LEVELS["default"]).kind == values.TABLES
     assert len(coded.body) < 1.01 * len(plain.body)
     assert len(coded.meta) < len(plain.meta) + 500
-    assert chunk.encode(counts, LEVELS["default"]) == plain
+    assert encoder.encode(counts, LEVELS["default"]) == plain
 
 
 def test_channels_that_are_not_stretched_do_not_mind_those_that_are() -> None:
     counts = recording(30_000, 40)
     mixed = np.where(np.arange(40) % 2 == 0, stretched(counts), counts)
-    plain = chunk.encode(counts, LEVELS["default"])
-    coded = chunk.encode(mixed, LEVELS["default"])
+    plain = encoder.encode(counts, LEVELS["default"])
+    coded = encoder.encode(mixed, LEVELS["default"])
     assert len(coded.body) < 1.02 * len(plain.body)
     assert len(coded.meta) < len(plain.meta) + 1000
 
@@ -307,13 +324,13 @@ def test_a_chunk_that_tables_do_not_suit_gets_a_model_of_its_own() -> None:
     assert model.kind == values.TABLES
     loud = np.random.default_rng(2).normal(0, 6000, (3000, 40)).round().astype("int16")
     np.testing.assert_array_equal(through(loud, "default", model), loud)
-    sizes = [len(chunk.encode(loud, LEVELS["default"], m).body) for m in (model, None)]
+    sizes = [len(encoder.encode(loud, LEVELS["default"], m).body) for m in (model, None)]
     assert sizes[0] <= sizes[1]
 
 
 def test_a_rank_outside_the_table_of_its_channel_is_refused() -> None:
     """Given tables that lie one behind the other, no rank reaches into the next one's."""
-    tables = values.Tables(np.array([1, 2, 3, 7, 8], "int16"), np.array([3, 2]))
+    tables = values.Tables(np.array([1, 2, 3, 7, 8], "int16"), np.array([3, 2]), values.TABLES)
 
     def restored(*ranks: int) -> list[list[int]]:
         row = np.array([ranks, ranks], "int16")
@@ -329,7 +346,7 @@ def test_a_rank_outside_the_table_of_its_channel_is_refused() -> None:
 @pytest.mark.parametrize("change", ["more values", "many values", "longer", "empty", "too long"])
 def test_tables_that_contradict_the_chunk_are_refused(change: str) -> None:
     samples = stretched(recording(7000, 6))
-    coded = chunk.encode(samples, LEVELS["default"])
+    coded = encoder.encode(samples, LEVELS["default"])
     plain = bytearray(zstandard.ZstdDecompressor().decompress(coded.meta))
     head = list(chunk.META.unpack_from(plain))
     size = chunk.META.size
@@ -352,13 +369,13 @@ def test_tables_that_contradict_the_chunk_are_refused(change: str) -> None:
     plain[size : size + 12] = entropy.shuffle(lengths)
     meta = zstandard.ZstdCompressor().compress(bytes(plain))
     with pytest.raises(codec.FormatError, match=r"tables do not add up|contradict its header"):
-        chunk.decode(coded.mode, meta, len(plain), coded.body, *samples.shape, samples.dtype)
+        decoder.decode(coded.mode, meta, len(plain), coded.body, *samples.shape, samples.dtype)
 
 
 def test_wide_integers_of_narrow_range_cost_no_more_than_narrow_ones() -> None:
     narrow = recording(20_000, 8) + np.int16(3000)  # so that both have a baseline
     sizes = [
-        len(chunk.encode(each, LEVELS["default"]).body)
+        len(encoder.encode(each, LEVELS["default"]).body)
         for each in (narrow, narrow.astype("int32") + 1_000_000)
     ]
     assert sizes[1] < 1.001 * sizes[0]
@@ -366,9 +383,9 @@ def test_wide_integers_of_narrow_range_cost_no_more_than_narrow_ones() -> None:
 
 def test_the_same_samples_give_the_same_bytes() -> None:
     samples = recording(8000, 40)
-    first = chunk.encode(samples, LEVELS["default"])
-    chunk.encode(recording(5000, 3), LEVELS["high"])  # dirty the buffers kept between calls
-    assert chunk.encode(samples.copy(order="F"), LEVELS["default"]) == first
+    first = encoder.encode(samples, LEVELS["default"])
+    encoder.encode(recording(5000, 3), LEVELS["high"])  # dirty the buffers kept between calls
+    assert encoder.encode(samples.copy(order="F"), LEVELS["default"]) == first
 
 
 def test_artefacts_do_not_choose_the_neighbours() -> None:
@@ -382,6 +399,6 @@ def test_artefacts_do_not_choose_the_neighbours() -> None:
     whole = samples.round().astype("int16")
     default = LEVELS["default"]
     sizes = [
-        len(chunk.encode(whole, level).body) for level in (default, replace(default, terms=0))
+        len(encoder.encode(whole, level).body) for level in (default, replace(default, terms=0))
     ]
     assert sizes[0] <= 1.001 * sizes[1]
