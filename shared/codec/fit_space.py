@@ -14,7 +14,7 @@ EXACT_PRODUCTS = 4096
 #: Bits per sample a further neighbour must save to be worth its arithmetic.
 TERM_GAIN = 0.006
 #: Bits that a neighbour takes in each chunk: its distance, lag and weight.
-TERM_BITS = 10.0
+TERM_BITS = 22.0
 
 
 def fit_space(residual: Ints, terms: int, lags: bool, length: int) -> SpaceModel:

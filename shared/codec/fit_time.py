@@ -26,8 +26,9 @@ TAP_BITS = 10.0
 #: Lanes of the decoder's recursion aimed at: narrow ones, and products of wide ones.
 LANES = 12_288
 WIDE_PRODUCTS = 24_576
-#: The least samples of a segment. Twice as many for one channel, where the heads of segments weigh
-#: most; half as many where several have few values, which would take as many steps as many do.
+#: The least samples of a segment. Twice as many in long rows of one channel, where the heads of
+#: segments weigh most; half as many where several channels have few values, which would take as
+#: many steps as many do.
 MIN_SEGMENT = 512
 FEW_VALUES = 1 << 17
 
@@ -64,6 +65,10 @@ class Excerpt:
     def channels(self) -> int:
         """Number of channels."""
         return len(self.rows)
+
+    def toll(self, candidate: Candidate) -> float:
+        """Return what a candidate must save, in bits per sample: its arithmetic, and its taps."""
+        return candidate.toll + TAP_BITS * candidate.width / self.length
 
     def part(self, channels: slice) -> "Excerpt":
         """Return some of the channels."""
@@ -112,7 +117,7 @@ def fit_time(excerpt: Excerpt, candidates: tuple[Candidate, ...]) -> TimeModel:
         for weighing in (WEIGHINGS if few else WEIGHINGS[:1])
     }
     tried = []
-    for candidate, weighing in _shortlist(candidates, fits, excerpt.length):
+    for candidate, weighing in _shortlist(candidates, fits, excerpt):
         model = _fit_taps(fits[candidate.order, weighing], candidate, ballot)
         tried.append((_cost(ballot, model, candidate), candidate, model))
     tried.sort(key=lambda each: each[0])
@@ -172,7 +177,7 @@ def _cost(excerpt: Excerpt, model: TimeModel, candidate: Candidate) -> float:
         return 0.0
     left -= _middle(left)  # a constant offset costs nothing
     bits = float(residual_bits(left).mean())
-    return bits + candidate.toll + TAP_BITS * candidate.width / excerpt.length
+    return bits + excerpt.toll(candidate)
 
 
 def _residual(excerpt: Excerpt, model: TimeModel) -> NDArray[Any]:
@@ -285,7 +290,7 @@ def _solve(covariance: Floats, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _shortlist(
-    candidates: tuple[Candidate, ...], fits: dict[tuple[int, str], Floats], length: int
+    candidates: tuple[Candidate, ...], fits: dict[tuple[int, str], Floats], excerpt: Excerpt
 ) -> list[tuple[Candidate, str]]:
     """Keep of each family the candidate that promises most, to be tried in earnest."""
     families: dict[tuple[int, str, bool, bool], tuple[float, Candidate]] = {}
@@ -294,7 +299,7 @@ def _shortlist(
             if candidate.order != order:
                 continue
             family = (order, weighing, candidate.wide, candidate.width > 0)
-            promise = candidate.toll + TAP_BITS * candidate.width / length
+            promise = excerpt.toll(candidate)
             if candidate.width:
                 left = _solve(covariance, candidate.width)[1]
                 promise += 0.5 * float(np.log2(left).mean())
@@ -343,9 +348,9 @@ def segment_length(channels: int, length: int, time: TimeModel) -> int:
     """
     lanes = WIDE_PRODUCTS // (time.taps.shape[1] + 1) if time.wide else LANES
     least = MIN_SEGMENT
-    if channels == 1:
+    if channels == 1 and length >= 2 * FEW_VALUES:
         least *= 2
-    elif channels * length < FEW_VALUES:
+    elif channels > 1 and (channels * length < FEW_VALUES or length < 4 * least):
         least //= 2
     segments = max(1, min(lanes // channels, length // least))
     return -(-length // segments)
