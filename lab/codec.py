@@ -258,7 +258,8 @@ def info(source: str, sidecar: str | None, as_json: bool) -> None:
 @overwrite
 def rebuild_index(source: Path, overwrite: bool) -> None:
     """Write the lost sidecar of SOURCE again, from its footer or its chunks."""
-    from shared.codec.writer import replacing, sidecar_path
+    from shared.codec.files import replacing
+    from shared.codec.writer import sidecar_path
 
     target = sidecar_path(source)
     if target.exists() and not overwrite:

@@ -308,17 +308,25 @@ def unpack_header(data: bytes | memoryview, name: str) -> Header:
 
 @dataclass(frozen=True)
 class Stored:
-    """A chunk as it goes to the file, in pieces that follow each other there."""
+    """A chunk as it goes to the file.
+
+    Attributes
+    ----------
+    pieces : tuple of bytes-like
+        That follow each other in the file; none when they have been written.
+    size : int
+        Bytes in all.
+    length : int
+        Samples.
+    crc, raw_crc : int
+        As in `Index`.
+    """
 
     pieces: tuple[bytes | memoryview, ...]
+    size: int
     length: int
     crc: int
     raw_crc: int
-
-    @property
-    def size(self) -> int:
-        """Return the number of bytes."""
-        return sum(map(len, self.pieces))
 
 
 def raw_bytes(samples: NDArray[Any]) -> memoryview:
@@ -347,7 +355,8 @@ def seal(coded: chunk.Encoded, number: int, first: int, samples: NDArray[Any]) -
     ]
     fields[9] = crc32(coded.body, crc32(coded.meta, crc32(CHUNK_HEADER.pack(*fields))))
     front = CHUNK_HEADER.pack(*fields) + coded.meta
-    return Stored((front, coded.body), length, crc32(coded.body, crc32(front)), raw_crc)
+    crc = crc32(coded.body, crc32(front))
+    return Stored((front, coded.body), CHUNK_HEADER.size + coded.size, length, crc, raw_crc)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from shared.codec.fit_time import cut
 from shared.codec.predict import (
     MANY_CHANNELS,
     Ints,
+    SpaceModel,
     TimeModel,
     neighbour_sums,
     predict_row,
@@ -94,13 +95,12 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
     time = cut(model.time, channels, length)
     heads = rows[:, :: time.segment].copy()
     # Segment heads are not predicted: where many would be exceptions, they are kept apart.
-    reach = np.array(
-        [entropy.symbols_in(each.packing) // 2 << each.shift for each in model.scales]
-    )
+    scales = [Scale(*each) for each in model.scales.tolist()]
+    reach = np.array([entropy.symbols_in(each.packing) // 2 << each.shift for each in scales])
     far = np.abs(heads.astype(np.int64)) >= reach[:, None]
     if far.mean() <= FAR_HEADS:
         heads = heads[:0]
-    rows_coded = _code_rows(rows, time, model, len(heads) > 0)
+    rows_coded = _code_rows(rows, time, model.space, scales, len(heads) > 0)
     frames, space = rows_coded.frames, model.space
     table = NOTHING.astype(samples.dtype) if tables is None else tables.packed()
     header = META.pack(
@@ -208,7 +208,9 @@ class Frame:
         return thin or len(self.far) * 128 > count
 
 
-def _code_rows(samples: Ints, time: TimeModel, model: Model, blank: bool) -> CodedRows:
+def _code_rows(
+    samples: Ints, time: TimeModel, space: SpaceModel, scales: list[Scale], blank: bool
+) -> CodedRows:
     """Predict each row in time, then from its neighbours, and code what is left.
 
     In place of the samples is then what time leaves of them, without the heads if `blank`.
@@ -218,7 +220,7 @@ def _code_rows(samples: Ints, time: TimeModel, model: Model, blank: bool) -> Cod
     by_class = channels < MANY_CHANNELS and group == 1 and length > 2 * PART
     coded = CodedRows([], [], [], PART if by_class else 0, group)
     block = WORKSPACE.array("block", (group, length), samples.dtype)
-    predicted, residuals = neighbour_sums(samples, model.space), row_residuals(samples, time)
+    predicted, residuals = neighbour_sums(samples, space), row_residuals(samples, time)
     for first in range(0, channels, group):
         rows = block[: min(group, channels - first)]
         for channel, row in enumerate(rows, first):
@@ -229,33 +231,33 @@ def _code_rows(samples: Ints, time: TimeModel, model: Model, blank: bool) -> Cod
         if by_class:
             _code_by_class(rows[0], coded)
         else:
-            _code_group(rows, model.scales[first : first + group], coded)
+            _code_group(rows, scales[first : first + group], coded)
     return coded
 
 
 def _code_group(rows: Ints, scales: list[Scale], coded: CodedRows) -> None:
     """Code rows that share a frame, and with it a scale, but not the centre."""
-    shift, packing = int(np.median([each.shift for each in scales])), scales[0].packing
-    centres = [each.centre for each in scales]
-    if len(scales) > 1 and any(each.packing for each in scales):
-        centres = np.rint(rows.mean(axis=1)).astype(np.int64).tolist()
-        shift, packing, middle = choose_scale(_less(rows, centres), rows.size)
-        centres = [centre + middle for centre in centres]
-    offsets = [Scale(shift, packing, centre).offset for centre in centres]
-    frame = _code_frame(rows, shift, packing, offsets)
+    if len(rows) > 1:
+        scales = _share(rows, scales)
+    frame = _code_frame(rows, scales)
     if frame.suspect(rows.size):
         scale = choose_scale(rows, rows.size)
-        if len(frame.far) or (scale.shift, scale.packing) != (shift, packing):
+        if len(frame.far) or scale[:2] != scales[0][:2]:
             coded.stale += 1
-            offsets = [scale.offset] * len(rows)
-            frame = _code_frame(rows, scale.shift, scale.packing, offsets)
+            scales = [scale] * len(rows)
+            frame = _code_frame(rows, scales)
     coded.frames.append(frame)
-    coded.offsets += offsets
+    coded.offsets += [scale.offset for scale in scales]
 
 
-def _less(rows: Ints, centres: list[int]) -> Ints:
-    """Return rows less their centres."""
-    return rows - np.array(centres, rows.dtype)[:, None]
+def _share(rows: Ints, scales: list[Scale]) -> list[Scale]:
+    """Give rows the same shift and packing, each with its own centre."""
+    if not any(each.packing for each in scales):
+        shift = int(np.median([each.shift for each in scales]))
+        return [each._replace(shift=shift) for each in scales]
+    centres = np.rint(rows.mean(axis=1)).astype(rows.dtype)
+    shift, packing, middle = choose_scale(rows - centres[:, None], rows.size)
+    return [Scale(shift, packing, centre + middle) for centre in centres.tolist()]
 
 
 def _code_by_class(row: Ints, coded: CodedRows) -> None:
@@ -281,7 +283,7 @@ def _code_classes(row: Ints, classes: NDArray[np.uint8]) -> tuple[list[Frame], l
     for size in sizes:
         piece = ordered[None, start : start + size]
         scale = choose_scale(piece, size)
-        frames.append(_code_frame(piece, scale.shift, scale.packing, [scale.offset]))
+        frames.append(_code_frame(piece, [scale]))
         offsets.append(scale.offset)
         start += size
     return frames, offsets
@@ -329,12 +331,16 @@ def _classify(row: Ints) -> NDArray[np.uint8]:
     return final[classes]
 
 
-def _code_frame(piece: Ints, shift: int, packing: int, offsets: list[int]) -> Frame:
-    """Turn residuals, rows × samples, into symbols, low bits and exceptions."""
+def _code_frame(piece: Ints, scales: list[Scale]) -> Frame:
+    """Turn residuals, rows × samples, into symbols, low bits and exceptions.
+
+    The scales, one for each row, differ in nothing but the centre.
+    """
+    shift, packing, _ = scales[0]
     unsigned = np.dtype(f"u{piece.itemsize}")
     wide = WORKSPACE.array("values", (piece.size,), unsigned)
     grid = wide.view(piece.dtype).reshape(piece.shape)
-    added = np.array(offsets).astype(piece.dtype)
+    added = np.array([scale.offset for scale in scales]).astype(piece.dtype)
     if len(piece) == 1:
         np.add(piece[0], added[0], out=grid[0])
     else:

@@ -1,8 +1,8 @@
 """Choosing and fitting models on an excerpt of a recording.
 
 Floating point is used only here, in `fit_time`, `fit_space` and `scale`: what is fitted is
-rounded to integers and stored beside the samples. The same samples give the same model, whatever the
-machine is busy with.
+rounded to integers and stored beside the samples. The same samples give the same model, whatever
+the machine is busy with.
 """
 
 from dataclasses import dataclass, replace
@@ -84,8 +84,8 @@ class Model:
         Subtracted from each channel before all else.
     time : TimeModel
     space : SpaceModel
-    scales : list of Scale
-        Of the residual of each channel.
+    scales : array, shape (channels, 3)
+        `Scale` of the residual of each channel.
     repeats : bool
         Whether the recording may repeat itself so closely that no prediction comes near it.
     """
@@ -95,7 +95,7 @@ class Model:
     baseline: Ints
     time: TimeModel
     space: SpaceModel
-    scales: list[Scale]
+    scales: NDArray[np.int64]
     repeats: bool = False
 
 
@@ -176,7 +176,7 @@ def _fit_rows(
     if tables is not None:
         bits += 8 * len(WORKSPACE.meta_coder.compress(entropy.shuffle(tables.packed())))
     by_rank = kind if kind in values.BY_RANK else values.DIRECT
-    return bits, Model(by_rank, base, baseline, time, space, scales)
+    return bits, Model(by_rank, base, baseline, time, space, np.array(scales))
 
 
 def _fit_neighbours(

@@ -23,11 +23,12 @@ import numpy as np
 from shared.codec import chunk, container, decoder
 from shared.codec.container import Index
 from shared.codec.errors import CodecError, CorruptionError, FormatError, TruncationError
+from shared.codec.files import replacing
 from shared.codec.parallel import run_jobs
 from shared.codec.predict import transpose_into
 from shared.codec.reader import LocalFile, Reader, ReaderSource
 from shared.codec.source import Samples, Source, open_source, shares
-from shared.codec.writer import Progress, replacing
+from shared.codec.writer import Progress
 
 try:  # faster than zlib, and the same format
     from isal import isal_zlib
@@ -255,7 +256,7 @@ class Deflating:
             again = restore(content, length, channels, samples.dtype, header)
             if not np.array_equal(again, samples):
                 raise CodecError(f"chunk {number} does not decode to what was given")
-        return container.Stored((data,), length, 0, 0)
+        return container.Stored((data,), len(data), length, 0, 0)
 
 
 def _deflate(data: Any, method: str) -> bytes:
@@ -333,12 +334,9 @@ def compress(
     job = Deflating(opened, length, method, check)
     with replacing(target) as file:
         row = channels * opened.dtype.itemsize
-        for stored in run_jobs(
-            job, len(bounds) - 1, workers, shares(opened), length * row + (1 << 16)
-        ):
-            file.writelines(stored.pieces)
-            for piece in stored.pieces:
-                sum_.update(piece)
+        for stored in run_jobs(job, len(bounds) - 1, workers, shares(opened), (file, 0)):
+            file.seek(offsets[-1])
+            sum_.update(file.read(stored.size))
             offsets.append(offsets[-1] + stored.size)
             done = bounds[len(offsets) - 1]
             if (done - summed) * row >= SUM_BYTES or done == total:

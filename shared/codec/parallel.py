@@ -1,12 +1,14 @@
 """Work on chunks by several processes, in order and in bounded memory."""
 
+import functools
 import mmap
 import multiprocessing
 import sys
 import threading
+import time
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import (
     BrokenExecutor,
     Executor,
@@ -14,42 +16,58 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
 
 from shared.codec.container import Stored
 from shared.codec.errors import CodecError
+from shared.codec.files import write_at
 from shared.codec.workspace import WORKSPACE
 
+#: Seconds between two looks at whether a worker's turn has come.
+PATIENCE = 0.0002
+UNKNOWN, FAILED = -1, -2
 
-@dataclass(frozen=True)
-class Slots:
-    """Memory shared with worker processes, by which they hand over what they coded.
 
-    A pipe would carry it 64 kB at a time, each needing both sides to be scheduled.
+class Places:
+    """Where results go in a file: each behind the one before, whichever worker made it.
+
+    Workers write what they made themselves, so that nothing is handed from process to process.
+
+    Parameters
+    ----------
+    handle : int
+        Of the file, open for writing; nothing may be left in a buffer of it.
+    start : int
+        Where the first result goes, in bytes.
+    count : int
+        Number of results.
     """
 
-    memory: mmap.mmap
-    size: int
-    count: int
+    def __init__(self, handle: int, start: int, count: int) -> None:
+        self.handle = handle
+        memory = mmap.mmap(-1, 8 * (count + 1))  # which processes forked from this one share
+        self._ends = np.frombuffer(memory, np.int64)
+        self._ends[:] = UNKNOWN
+        self._ends[0] = start
 
-    def put(self, number: int, stored: Stored) -> Stored | tuple[Stored, int]:
-        """Leave the bytes of a chunk in its slot, if they fit."""
-        if stored.size > self.size:
-            return stored
-        start = number % self.count * self.size
-        for piece in stored.pieces:
-            self.memory[start : start + len(piece)] = piece
-            start += len(piece)
-        return replace(stored, pieces=()), stored.size
+    def write(self, number: int, stored: Stored) -> Stored:
+        """Write a result when the sizes of all before it are known, and return its facts."""
+        while self._ends[number] == UNKNOWN:
+            time.sleep(PATIENCE)
+        position = int(self._ends[number])
+        if position == FAILED:
+            self.give_up(number)
+            raise CodecError("a chunk before this one failed")
+        self._ends[number + 1] = position + stored.size
+        write_at(self.handle, position, stored.pieces)
+        return replace(stored, pieces=())
 
-    def get(self, number: int, result: Any) -> Any:
-        """Return a result with its bytes, which hold until the slot is used again."""
-        if not isinstance(result, tuple):
-            return result
-        stored, length = result
-        start = number % self.count * self.size
-        return replace(stored, pieces=(memoryview(self.memory)[start : start + length],))
+    def give_up(self, number: int) -> None:
+        """Tell those that wait for a result that it will not come."""
+        self._ends[number + 1] = FAILED
 
 
 class Job(Protocol):
@@ -69,12 +87,12 @@ RUN = 16
 
 # A job is handed to worker processes once, when they start: by inheritance where processes fork.
 _JOB: Job | None = None
-_SLOTS: Slots | None = None
+_PLACES: Places | None = None
 
 
-def _start_worker(job: Job, slots: Slots | None) -> None:
-    global _JOB, _SLOTS
-    _JOB, _SLOTS = job, slots
+def _start_worker(job: Job, places: Places | None) -> None:
+    global _JOB, _PLACES
+    _JOB, _PLACES = job, places
     WORKSPACE.arrays.clear()  # a parent's pages would be copied one by one when written to
 
 
@@ -85,8 +103,19 @@ def _job() -> Job:
 
 
 def _work(number: int, shared: Any) -> Any:
-    result = _job()(number, shared)
-    return _SLOTS.put(number, result) if _SLOTS and isinstance(result, Stored) else result
+    return _make(_job(), _PLACES, number, shared)
+
+
+def _make(job: Job, places: Places | None, number: int, shared: Any) -> Any:
+    """Make a result, and write it if it has a place."""
+    if places is None:
+        return job(number, shared)
+    try:
+        result = job(number, shared)
+    except BaseException:
+        places.give_up(number)
+        raise
+    return places.write(number, result)
 
 
 def _lead(number: int) -> Any:
@@ -103,7 +132,9 @@ def _can_fork() -> bool:
     return sys.platform == "linux" and all(each.daemon for each in others)
 
 
-def run_jobs(job: Job, count: int, workers: int, shareable: bool, room: int = 0) -> Iterator[Any]:
+def run_jobs(
+    job: Job, count: int, workers: int, shareable: bool, target: tuple[BinaryIO, int] | None = None
+) -> Iterator[Any]:
     """Run a job for 0 … count - 1, and yield the results in order.
 
     Parameters
@@ -115,31 +146,35 @@ def run_jobs(job: Job, count: int, workers: int, shareable: bool, room: int = 0)
     shareable : bool
         Whether a fresh process can be given the job cheaply; if not, and processes cannot be
         forked safely, threads do the work.
-    room : int
-        Bytes a result of type `Stored` takes at most, as a rule.
+    target : (file, int), optional
+        Where results, of type `Stored`, are written one behind the other, and from which byte on.
+        Those yielded are without their pieces.
 
     Yields
     ------
     object
-        Must be used up before the next one is asked for. At most two results per worker wait at
-        any time, so memory stays bounded.
+        At most two results per worker wait at any time, so memory stays bounded.
     """
-    shared: Any = None
+    places = None
+    if target is not None:
+        file, start = target
+        file.flush()
+        places = Places(file.fileno(), start, count)
     if workers <= 1 or count < 2:
+        shared: Any = None
         for number in range(count):
             shared = job.lead(number) if number % RUN == 0 else shared
-            yield job(number, shared)
+            yield _make(job, places, number, shared)
         return
     forks = _can_fork()
     window = 2 * workers + 1
-    slots: Slots | None = None
     pool: Executor
-    work, lead = job.__call__, job.lead
+    work: Callable[[int, Any], Any] = functools.partial(_make, job, places)
+    lead: Callable[[int], Any] = job.lead
     if forks or shareable:
-        if forks and room:
-            slots = Slots(mmap.mmap(-1, room * (window + 1)), room, window + 1)
         context = multiprocessing.get_context("fork" if forks else "spawn")
-        pool = ProcessPoolExecutor(workers, context, _start_worker, (job, slots))
+        inherited = places if forks else None
+        pool = ProcessPoolExecutor(workers, context, _start_worker, (job, inherited))
         work, lead = _work, _lead
     else:
         pool = ThreadPoolExecutor(workers)
@@ -148,7 +183,9 @@ def run_jobs(job: Job, count: int, workers: int, shareable: bool, room: int = 0)
     def oldest() -> Any:
         number, future = waiting.popleft()
         result = future.result()
-        return slots.get(number, result) if slots else result
+        if places is not None and result.pieces:  # made in a process that does not share places
+            result = places.write(number, result)
+        return result
 
     try:
         with warnings.catch_warnings():

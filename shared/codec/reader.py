@@ -19,9 +19,10 @@ from shared.codec import container
 from shared.codec.container import Index
 from shared.codec.decoder import Unpacked
 from shared.codec.errors import CodecError, CorruptionError, TruncationError
+from shared.codec.files import replacing, write_at
 from shared.codec.parallel import run_jobs
 from shared.codec.source import Samples
-from shared.codec.writer import Progress, replacing, sidecar_path
+from shared.codec.writer import Progress, sidecar_path
 
 #: Decoded chunks kept, in bytes: a few seconds of a Neuropixels probe.
 CACHE_BYTES = 96 << 20
@@ -583,16 +584,9 @@ class Decoding:
     def __call__(self, number: int, shared: None) -> int:
         """Write one chunk; return its number of samples."""
         samples = self.reader.decode(number, scratch=True)
-        data = container.raw_bytes(samples)
         row = self.reader.shape[1] * self.reader.dtype.itemsize
         position = self.offset + self.reader.index.bounds[number] * row
-        while len(data):
-            if hasattr(os, "pwrite"):
-                written = os.pwrite(self.handle, data, position)
-            else:  # pragma: no cover - Windows
-                os.lseek(self.handle, position, os.SEEK_SET)
-                written = os.write(self.handle, data)
-            data, position = data[written:], position + written
+        write_at(self.handle, position, [container.raw_bytes(samples)])
         return len(samples)
 
 

@@ -3,16 +3,16 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from shared.codec import chunk, container, decoder, encoder, fit
 from shared.codec.container import Index, Stored
 from shared.codec.errors import CodecError, VerificationError
+from shared.codec.files import replacing
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
 from shared.codec.parallel import RUN, run_jobs
 from shared.codec.source import Samples, Source, as_samples, blocks_of, open_source, shares
@@ -62,36 +62,6 @@ def same_samples(one: Samples, other: Samples, step: int = 1024) -> bool:
         np.array_equal(one[start : start + step], other[start : start + step])
         for start in range(0, len(one), step)
     )
-
-
-# ---- files that appear whole or not at all ----------------------------------------------------
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
-    """Write a file under another name, and give it its own only when it is safely on disk."""
-    part = target.with_name(target.name + ".part")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with part.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-        sync_directory(target.parent)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def sync_directory(path: Path) -> None:
-    """Make a renaming durable, where the system knows how."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 class Writer:
@@ -182,13 +152,14 @@ class Writer:
         if number % RUN == 0:  # a model is fitted on the first chunk of a run, for all of it
             self._model = fit.fit(samples, self.level)
         first = self.index.bounds[-1]
-        self.add(make_chunk(samples, number, first, self.level, self._model, self.check))
+        stored = make_chunk(samples, number, first, self.level, self._model, self.check)
+        self._file.writelines(stored.pieces)
+        self.note(stored)
         if self._sha1:
             self._sha1.update(container.raw_bytes(samples))
 
-    def add(self, stored: Stored) -> None:
-        """Write a chunk that is ready."""
-        self._file.writelines(stored.pieces)
+    def note(self, stored: Stored) -> None:
+        """Take a chunk that has been written into the index."""
         index = self.index
         index.bounds.append(index.bounds[-1] + stored.length)
         index.offsets.append(index.offsets[-1] + stored.size)
@@ -206,6 +177,7 @@ class Writer:
             self._write_held()
         if self._sha1:
             self.index.facts["sha1_uncompressed"] = self._sha1.hexdigest()
+        self._file.seek(self.index.offsets[-1])
         self._file.write(container.pack_footer(self.index))
         self._file.seek(0)
         self._file.write(container.pack_header(self.index, self.chunk_length, complete=True))
@@ -325,9 +297,9 @@ def compress(
         total, length = opened.shape[0], writer.chunk_length
         bounds = [*range(0, total, length), total]
         job = Job(opened, length, level, check)
-        room = length * opened.shape[1] * opened.dtype.itemsize + (1 << 16)
-        for stored in run_jobs(job, len(bounds) - 1, workers, shares(opened), room):
-            writer.add(stored)
+        place = writer._file, writer.index.offsets[-1]
+        for stored in run_jobs(job, len(bounds) - 1, workers, shares(opened), place):
+            writer.note(stored)
             if writer._sha1:
                 start, stop = writer.index.bounds[-2:]
                 writer._sha1.update(container.raw_bytes(opened.read(start, stop)))

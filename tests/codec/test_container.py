@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shared import codec
-from shared.codec import container, mtscomp, writer
+from shared.codec import container, mtscomp, parallel, writer
 from shared.codec import reader as reader_module
 from shared.codec.decoder import Unpacked
 from tests.codec.arrays import recording
@@ -300,6 +301,42 @@ def test_a_dead_worker_is_told_and_leaves_nothing(tmp_path: Path, samples: np.nd
         "a worker process died; nothing was written",
     )
     assert list(tmp_path.iterdir()) == [source]
+
+
+FAILING_WORKER = DYING_WORKER.replace(
+    "    if os.getpid() != parent:\n        os.kill(os.getpid(), signal.SIGKILL)\n",
+    "    if arguments[0][0, 0] == 2:\n        raise codec.VerificationError('chunk 2 is wrong')\n",
+)
+
+
+def test_a_failing_chunk_is_told_and_holds_nobody_up(tmp_path: Path) -> None:
+    """Given a chunk that fails, then those after it do not wait for its place for ever."""
+    source, target = tmp_path / "source.npy", tmp_path / "x.ebin"
+    np.save(source, np.repeat(np.arange(9, dtype="int16"), 1000)[:, None] * np.ones(5, "int16"))
+    run = subprocess.run(
+        [sys.executable, "-c", FAILING_WORKER, source, target],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (run.returncode, run.stderr.strip()) == (1, "chunk 2 is wrong")
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_results_find_their_places_whoever_is_first(tmp_path: Path) -> None:
+    """Given the last of three is done first, then each waits for its place, and none is mixed."""
+    pieces = [b"a" * 5, b"b", b"c" * 3]
+    with (tmp_path / "x").open("w+b") as file, ThreadPoolExecutor(3) as pool:
+        file.write(b"head")
+        file.flush()
+        places = parallel.Places(file.fileno(), 4, 3)
+        written = []
+        for number in (2, 1, 0):
+            stored = container.Stored((pieces[number],), len(pieces[number]), 1, 0, 0)
+            assert not any(each.done() for each in written)
+            written.append(pool.submit(places.write, number, stored))
+        assert [each.result().pieces for each in written] == [()] * 3
+    assert (tmp_path / "x").read_bytes() == b"head" + b"".join(pieces)
 
 
 @pytest.mark.parametrize("suffix", [".bin", ".npy"])
