@@ -1,7 +1,7 @@
 """A coded chunk back to samples, all of it or a window."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +32,7 @@ from shared.codec.predict import (
     same,
     transpose_into,
 )
-from shared.codec.restore import Piece, time_restore
+from shared.codec.restore import Piece, Submit, time_restore
 from shared.codec.workspace import WORKSPACE
 
 #: Symbols that another thread inflates at a time: about half a millisecond's.
@@ -86,10 +86,6 @@ def decode(
     """
     unpacked = unpack(mode, meta, meta_size, body, length, channels, dtype, window)
     return unpacked.restore(scratch, out)
-
-
-#: Has another thread call a function, as `Executor.submit`.
-Submit = Callable[..., Future[Any]]
 
 
 class Unpacked(Protocol):
@@ -372,7 +368,7 @@ def _restore_windows(chunks: Sequence[CodedChunk], samples: Sequence[Ints]) -> N
         if len(chunk.heads):
             inside[:, ::segment] = chunk.heads[:, first // segment : -(-last // segment)]
         pieces.append(Piece(inside, out, chunk.first - first))
-    time_restore(pieces, model.time, model.baseline)
+    time_restore(pieces, model.time, model.baseline, model.frames.submit)
 
 
 def _check_head(head: tuple[int, ...], length: int, channels: int, dtype: np.dtype) -> np.dtype:

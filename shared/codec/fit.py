@@ -155,20 +155,20 @@ def _fit_rows(
         rows -= baseline[:, None]
     many = len(rows) >= MANY_CHANNELS
     candidates = level.many if many else level.few
-    pieces = _pieces(rows)
-    time = fit_time(Excerpt(pieces, length), candidates)
     # Taps fitted as if there were no neighbours are seldom the best with them, so a first look at
     # many channels need not be close.
-    look = replace(level, lags=level.lags and not many)
-    space, left = _fit_neighbours(rows, time, look, length)
+    seen, look = (_every_other(rows), replace(level, lags=False)) if many else (rows, level)
+    time = fit_time(Excerpt(_pieces(seen), length), candidates)
+    space, left = _fit_neighbours(seen, time, look, length)
+    done = not many
     if len(space.weights):
-        own = Excerpt(pieces, length, _pieces(_without_neighbours(rows, space)))
+        own = Excerpt(_pieces(rows), length, _pieces(_without_neighbours(rows, space)))
         other_time = refit_time(own, time, candidates)
         other_space, other = _fit_neighbours(rows, other_time, level, length)
-        if _mean_bits(other) < _mean_bits(left):
-            time, space, left = other_time, other_space, other
-        elif look != level:
-            space, left = _fit_neighbours(rows, time, level, length)
+        if _mean_bits(_every_other(other) if many else other) < _mean_bits(left):
+            time, space, left, done = other_time, other_space, other, True
+    if not done:
+        space, left = _fit_neighbours(rows, time, level, length)
     scales = _choose_scales(left, length)
     step = max(1, len(left) // VOTERS)
     some = zip(left[::step], scales[::step], strict=True)
@@ -204,6 +204,11 @@ def _less_neighbours(rows: Ints, space: SpaceModel) -> Ints:
 def _without_neighbours(rows: Ints, space: SpaceModel) -> Ints:
     """Return samples less what their neighbours tell, with room for sums of any size."""
     return _less_neighbours(rows.astype(np.dtype(f"i{2 * rows.itemsize}")), space)
+
+
+def _every_other(rows: Ints) -> Ints:
+    """Return every other piece of an excerpt."""
+    return rows[:, np.arange(rows.shape[1]) // EXCERPT_PIECE % 2 == 0]
 
 
 def _mean_bits(rows: Ints) -> float:

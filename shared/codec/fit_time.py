@@ -60,6 +60,7 @@ class Excerpt:
         self.rows, self.length = rows, length
         self.own = rows if own is None else own
         self._histories: dict[tuple[int, Any], NDArray[Any]] = {}
+        self._peaks: dict[int, Floats] = {}
 
     @property
     def channels(self) -> int:
@@ -87,11 +88,14 @@ class Excerpt:
 
     def peaks(self, order: int) -> Floats:
         """Return how high what taps weigh goes, in the median piece and in all: channels × 2."""
-        values = self.rows.astype(np.float64)
-        if order == 1:
-            values = np.diff(values, axis=2)
-        highest = np.abs(values).max(axis=2, initial=1.0)
-        return np.stack([np.median(highest, axis=1), highest.max(axis=1)], axis=1)
+        if order not in self._peaks:
+            values = self.rows.astype(np.int64)
+            if order == 1:
+                values = np.diff(values, axis=2)
+            highest = np.maximum(values.max(axis=2, initial=1), -values.min(axis=2, initial=-1))
+            median = np.median(highest, axis=1)
+            self._peaks[order] = np.stack([median, highest.max(axis=1)], axis=1)
+        return self._peaks[order]
 
 
 def fit_time(excerpt: Excerpt, candidates: tuple[Candidate, ...]) -> TimeModel:

@@ -213,12 +213,16 @@ class Reader:
             parts.append(Part(number, a - bounds[number], b - bounds[number], wanted))
         # Two parts of a chunk's length are restored together; of what is longer, each chunk by
         # itself while another thread begins with the next.
-        short = len(parts) == 2 and stop - start <= bounds[first + 1] - bounds[first]
+        if len(parts) == 2 and stop - start <= bounds[first + 1] - bounds[first]:
+            if self._by_threads(last - 1):
+                self._fetch(last - 1, "inflate")
+            self._finish([(part, self._begin_part(part)) for part in parts])
+            return out
         begun: list[tuple[Part, Unpacked | None]] = []
-        for batch in [parts] if short else [[part] for part in parts]:
-            beginning = [self._aside(part, later=part.number > first) for part in batch]
+        for part in parts:
+            begin = self._aside(part, later=part.number > first)
             self._finish(begun)
-            begun = [(part, begin()) for part, begin in zip(batch, beginning, strict=True)]
+            begun = [(part, begin())]
         self._finish(begun)
         return out
 
@@ -373,10 +377,15 @@ class Reader:
                 self._coming.clear()
                 return
             for ahead in range(number + 1, min(number + 1 + self._read_ahead, self.n_chunks)):
-                if not any(ahead in each for each in (self._coming, self._stored, self._cache)):
-                    start, stop = self.index.offsets[ahead], self.index.offsets[ahead + 1]
-                    fetching = self._workers("fetch").submit(self.source.read, start, stop)
-                    self._coming[ahead] = fetching
+                self._fetch(ahead, "fetch")
+
+    def _fetch(self, number: int, workers: str) -> None:
+        """Have another thread read the bytes of a chunk, unless they or its samples are here."""
+        with self._lock:
+            if not any(number in each for each in (self._coming, self._stored, self._cache)):
+                start, stop = self.index.offsets[number : number + 2]
+                fetching = self._workers(workers).submit(self.source.read, start, stop)
+                self._coming[number] = fetching
 
     @property
     def n_chunks(self) -> int:

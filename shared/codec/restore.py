@@ -6,7 +6,8 @@ steps of all lanes are loaded, made and stored at a time, while they are in the 
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -17,7 +18,10 @@ from numpy.typing import NDArray
 from shared.codec.predict import MANY_CHANNELS, Ints, TimeModel, sum_type
 
 #: Steps made on what is in the cache.
-STEPS = 64
+STEPS = 128
+
+#: Has another thread call a function, as `Executor.submit`.
+Submit = Callable[..., Future[Any]]
 
 
 class Piece(NamedTuple):
@@ -58,7 +62,9 @@ class Layout:
         return steps.reshape(len(steps), self.segments, self.channels)
 
 
-def time_restore(pieces: Sequence[Piece], model: TimeModel, baseline: Ints) -> None:
+def time_restore(
+    pieces: Sequence[Piece], model: TimeModel, baseline: Ints, submit: Submit | None = None
+) -> None:
     """Invert `time_residual`, from channel-major residuals to time-major samples.
 
     Parameters
@@ -67,39 +73,50 @@ def time_restore(pieces: Sequence[Piece], model: TimeModel, baseline: Ints) -> N
     model : TimeModel
     baseline : array, shape (channels,) or (0,)
         What is added to each channel in the end.
+    submit : callable, optional
+        Has another thread call a function: it loads steps while those before are restored.
     """
     segment, narrow = model.segment, pieces[0].out.dtype
     channels, past = len(model.taps), max(model.taps.shape[1], 1)
     segments = sum(-(-piece.residual.shape[1] // segment) for piece in pieces)
     # The longer of the two axes makes the rows that are copied.
     layout = Layout(channels, segments, channels < MANY_CHANNELS and segments > 1)
-    lanes = np.zeros((past + STEPS, segments * channels), sum_type(model, narrow))
-    steps, history, level = lanes[past:], lanes[:past].copy(), lanes[0].copy()
-    as_they_are = steps.dtype == narrow and not len(baseline)
-    ready = steps if as_they_are else np.empty(steps.shape, narrow)
+    shape = (past + STEPS, segments * channels)
+    buffers = [np.zeros(shape, sum_type(model, narrow)) for _ in range(2 if submit else 1)]
+    history, level = buffers[0][:past].copy(), buffers[0][0].copy()
+    as_they_are = buffers[0].dtype == narrow and not len(baseline)
+    ready = np.empty((0 if as_they_are else STEPS, shape[1]), narrow)
     added = layout.spread(baseline[:, None]) if len(baseline) else 0
     stages = [(first, stop, layout.spread(taps)) for first, stop, taps in model.stages()]
+
+    def load(begin: int) -> Ints:
+        lanes = buffers[begin // STEPS % len(buffers)][: past + min(STEPS, segment - begin)]
+        _load(pieces, segment, begin, layout.view(lanes[past:]), layout.by_channel)
+        return lanes
+
+    coming: Future[Ints] | None = None
     for begin in range(0, segment, STEPS):
-        count = min(STEPS, segment - begin)
-        _load(pieces, segment, begin, layout.view(steps[:count]), layout.by_channel)
+        # What the other thread has not begun is sooner done here.
+        lanes = load(begin) if coming is None or coming.cancel() else coming.result()
+        coming = submit(load, begin + STEPS) if submit and begin + STEPS < segment else None
+        steps = lanes[past:]
         lanes[:past] = history
         if begin == 0 and model.order == 0:
             lanes[:past] = steps[0]
         elif begin == 0:  # the recursion is over differences, and these start at the head
             level[:], steps[0] = steps[0], 0
         for first, stop, taps in stages if begin == 0 else [(0, None, stages[-1][2])]:
-            end = past + (count if stop is None else min(stop, count))
             recur = _recur_wide if model.wide else _recur
-            recur(lanes[:end], past + first, taps, model)
-        history = lanes[count : count + past].copy()
+            recur(lanes[: None if stop is None else past + stop], past + first, taps, model)
+        history = lanes[-past:].copy()
         if model.order == 1:
             np.add(steps[0], level, out=steps[0])
-            accumulate(steps[:count])
-            level[:] = steps[count - 1]
+            accumulate(steps)
+            level[:] = steps[-1]
         if not as_they_are:
-            ready[:count] = steps[:count]
-            np.add(ready[:count], added, out=ready[:count])
-        _store(pieces, segment, begin, layout.view(ready[:count]), layout.by_channel)
+            ready[: len(steps)] = steps
+            steps = np.add(ready[: len(steps)], added, out=ready[: len(steps)])
+        _store(pieces, segment, begin, layout.view(steps), layout.by_channel)
 
 
 def _load(

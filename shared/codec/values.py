@@ -181,7 +181,7 @@ def sparse_values(samples: NDArray[Any], pieces: NDArray[Any], kind: int = TABLE
     Converters of few bits are often stored stretched to 16: the values in use are then few, and
     their ranks code much shorter than they do. Some `pieces` decide whether to look closer.
     """
-    bounds = _sparse_range(pieces[:: max(1, pieces.size >> 19)])
+    bounds = _sparse_range(pieces[:: max(1, pieces.size >> 18)])
     if bounds is None:
         return None
     low, high = bounds
