@@ -44,6 +44,8 @@ EXCERPT_PIECES = 8
 #: Few channels give longer excerpts: up to so many pieces, so many of all channels together.
 LONG_EXCERPT = 40
 PIECES_OF_ALL = 160
+#: Pieces by which the scale of each of many channels is chosen.
+PIECES_TO_SCALE = 4
 #: Values on which it is tried whether a recording repeats itself, and how much less it must take.
 REPEAT_VALUES = 1 << 17
 REPEAT_SHARE = 0.9
@@ -153,22 +155,8 @@ def _fit_rows(
     baseline = choose_baseline(rows, kind == values.SHIFTED)
     if len(baseline):
         rows -= baseline[:, None]
-    many = len(rows) >= MANY_CHANNELS
-    candidates = level.many if many else level.few
-    # Taps fitted as if there were no neighbours are seldom the best with them, so a first look at
-    # many channels need not be close.
-    seen, look = (_every_other(rows), replace(level, lags=False)) if many else (rows, level)
-    time = fit_time(Excerpt(_pieces(seen), length), candidates)
-    space, left = _fit_neighbours(seen, time, look, length)
-    done = not many
-    if len(space.weights):
-        own = Excerpt(_pieces(rows), length, _pieces(_without_neighbours(rows, space)))
-        other_time = refit_time(own, time, candidates)
-        other_space, other = _fit_neighbours(rows, other_time, level, length)
-        if _mean_bits(_every_other(other) if many else other) < _mean_bits(left):
-            time, space, left, done = other_time, other_space, other, True
-    if not done:
-        space, left = _fit_neighbours(rows, time, level, length)
+    fit_both = _fit_many if len(rows) >= MANY_CHANNELS else _fit_few
+    time, space, left = fit_both(rows, level, length)
     scales = _choose_scales(left, length)
     step = max(1, len(left) // VOTERS)
     some = zip(left[::step], scales[::step], strict=True)
@@ -177,6 +165,38 @@ def _fit_rows(
         bits += 8 * len(WORKSPACE.meta_coder.compress(entropy.shuffle(tables.packed())))
     by_rank = kind if kind in values.BY_RANK else values.DIRECT
     return bits, Model(by_rank, base, baseline, time, space, np.array(scales))
+
+
+def _fit_few(rows: Ints, level: Level, length: int) -> tuple[TimeModel, SpaceModel, Ints]:
+    """Fit taps, then neighbours to what these leave, then both again, and keep the better."""
+    time = fit_time(Excerpt(_pieces(rows), length), level.few)
+    space, left = _fit_neighbours(rows, time, level, length)
+    if len(space.weights):
+        own = Excerpt(_pieces(rows), length, _pieces(_without_neighbours(rows, space)))
+        other_time = refit_time(own, time)
+        other_space, other = _fit_neighbours(rows, other_time, level, length)
+        if _mean_bits(other) < _mean_bits(left):
+            return other_time, other_space, other
+    return time, space, left
+
+
+def _fit_many(rows: Ints, level: Level, length: int) -> tuple[TimeModel, SpaceModel, Ints]:
+    """Fit taps to what a first look at the neighbours leaves, then neighbours.
+
+    Taps fitted as if there were no neighbours are seldom the best with them; where they are, all is
+    fitted as with few channels, but once.
+    """
+    seen, half = _some_pieces(rows, 4), _some_pieces(rows, 2)
+    time = fit_time(Excerpt(_pieces(seen), length), level.many)
+    space, left = _fit_neighbours(seen, time, replace(level, lags=False), length)
+    if len(space.weights):
+        own = Excerpt(_pieces(half), length, _pieces(_without_neighbours(half, space)))
+        other_time = fit_time(own, level.many)  # another kind may be the best now
+        other_space, other = _fit_neighbours(rows, other_time, level, length)
+        if _mean_bits(_some_pieces(other, 4)) < _mean_bits(left):
+            return other_time, other_space, other
+    time = fit_time(Excerpt(_pieces(rows), length), level.many)
+    return time, *_fit_neighbours(rows, time, level, length)
 
 
 def _fit_neighbours(
@@ -206,9 +226,9 @@ def _without_neighbours(rows: Ints, space: SpaceModel) -> Ints:
     return _less_neighbours(rows.astype(np.dtype(f"i{2 * rows.itemsize}")), space)
 
 
-def _every_other(rows: Ints) -> Ints:
-    """Return every other piece of an excerpt."""
-    return rows[:, np.arange(rows.shape[1]) // EXCERPT_PIECE % 2 == 0]
+def _some_pieces(rows: Ints, step: int) -> Ints:
+    """Return every so many-th piece of an excerpt."""
+    return _pieces(rows)[:, ::step].reshape(len(rows), -1)
 
 
 def _mean_bits(rows: Ints) -> float:
@@ -267,6 +287,7 @@ def _choose_scales(left: Ints, length: int) -> list[Scale]:
     centres = np.rint(some.mean(axis=1)).astype(np.int64)
     sizes = np.abs(some - centres[:, None]).mean(axis=1)
     scales = [Scale(0, 0, centre) for centre in centres.tolist()]
+    most = PIECES_TO_SCALE * EXCERPT_PIECE if len(left) >= MANY_CHANNELS else None
     for channel in np.flatnonzero((sizes >= QUIET) | (sizes < FAINT)):
-        scales[channel] = choose_scale(left[channel], length)
+        scales[channel] = choose_scale(left[channel, :most], length)
     return scales

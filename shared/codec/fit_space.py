@@ -48,14 +48,15 @@ def fit_space(residual: Ints, terms: int, lags: bool, length: int) -> SpaceModel
     )
     if terms == 0 or channels == 1 or some < 64:
         return empty
-    sample = residual.astype(np.float32)
-    sample -= np.rint(sample.mean(axis=1, keepdims=True))
     # Residuals are brought to about 16 steps and clipped at 63: sums of their products are then
     # exact in single precision, so the fit is the same whatever the BLAS does, and spikes and
     # artefacts do not govern it.
+    sample = residual.astype(np.float32)
+    sample -= np.rint(sample.mean(axis=1, keepdims=True))
     size = np.abs(sample).mean(axis=1) * 1.25
     scale = np.exp2(np.rint(np.log2(16 / np.maximum(size, 1e-3)))).astype(np.float32)
-    sample = np.clip(np.rint(sample * scale[:, None]), -63, 63)
+    sample *= scale[:, None]
+    np.clip(np.rint(sample, out=sample), -63, 63, out=sample)
     correlations = [_products(sample, lag) for lag in (range(3) if lags else range(1))]
     least = TERM_GAIN + TERM_BITS / length
     chosen, weights, counts = _pursue(correlations, terms, least)
@@ -124,6 +125,7 @@ def _pursue(
     left, explained = target.copy(), np.zeros(channels)
     rows = np.arange(channels)
     normal = np.zeros((channels, terms, terms))
+    between = np.zeros((channels, terms, len(options)))  # products of terms chosen with all others
     for term in range(terms):
         best = np.argmax(np.where(legal, left**2 / power, -1), axis=1)
         chosen[:, term] = best
@@ -144,12 +146,7 @@ def _pursue(
         counts[keep] += 1
         weights[keep, : term + 1] = now[keep]
         explained = np.where(keep, total, explained)
-        left = target.copy()
-        for index in range(term + 1):
-            between = stack[
-                middle + lags - picked_lags[:, index : index + 1],
-                picked[:, index : index + 1],
-                other,
-            ]
-            left -= now[:, index : index + 1] * between
+        lag, channel = lags[best][:, None], other[rows, best][:, None]
+        between[:, term] = stack[middle + lags - lag, channel, other]
+        left = target - np.einsum("ct,cto->co", now, between[:, : term + 1])
     return np.stack([backs[chosen], lags[chosen]], axis=-1), weights, counts

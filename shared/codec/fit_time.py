@@ -89,10 +89,11 @@ class Excerpt:
     def peaks(self, order: int) -> Floats:
         """Return how high what taps weigh goes, in the median piece and in all: channels × 2."""
         if order not in self._peaks:
-            values = self.rows.astype(np.int64)
+            values = self.rows
             if order == 1:
-                values = np.diff(values, axis=2)
-            highest = np.maximum(values.max(axis=2, initial=1), -values.min(axis=2, initial=-1))
+                values = np.diff(values.astype(np.dtype(f"i{2 * values.itemsize}")), axis=2)
+            top = values.max(axis=2, initial=1).astype(np.float64)
+            highest = np.maximum(top, -values.min(axis=2, initial=-1).astype(np.float64))
             median = np.median(highest, axis=1)
             self._peaks[order] = np.stack([median, highest.max(axis=1)], axis=1)
         return self._peaks[order]
@@ -139,14 +140,9 @@ def fit_time(excerpt: Excerpt, candidates: tuple[Candidate, ...]) -> TimeModel:
     return _fit_taps(np.concatenate(covariances), candidate, excerpt)
 
 
-def refit_time(excerpt: Excerpt, model: TimeModel, candidates: tuple[Candidate, ...]) -> TimeModel:
-    """Fit a model again, to what neighbours leave of the samples.
-
-    With many channels, neighbours tell so much that another kind may be the best now.
-    """
+def refit_time(excerpt: Excerpt, model: TimeModel) -> TimeModel:
+    """Fit the taps of a model again, to what neighbours leave of the samples."""
     width = model.taps.shape[1]
-    if excerpt.channels >= MANY_CHANNELS:
-        return fit_time(excerpt, candidates)
     candidate = Candidate(model.order, width, model.wide, 0.0)
     return _fit_taps(_reweighted(excerpt, model), candidate, excerpt) if width else model
 

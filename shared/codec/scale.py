@@ -40,8 +40,8 @@ def log_sizes(left: NDArray[Any]) -> NDArray[np.float64]:
     """
     if not left.size:
         return np.zeros(len(left))
-    sizes = np.abs(left.astype(np.float32)).mean(axis=2, dtype=np.float64)
-    return np.log2(sizes + 0.3).mean(axis=1)
+    sizes = np.abs(left.astype(np.float32)).mean(axis=2)
+    return np.log2(sizes.astype(np.float64) + 0.3).mean(axis=1)
 
 
 def residual_bits(left: NDArray[Any]) -> NDArray[np.float64]:

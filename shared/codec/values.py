@@ -299,11 +299,9 @@ def _count_values(
     samples: NDArray[Any],
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the different values, sorted, and how often each occurs."""
-    if samples.dtype.itemsize > 2:
+    low, high = int(samples.min()), int(samples.max())
+    if high - low >= WIDE:
         return np.unique(samples, return_counts=True)
-    flat = np.ascontiguousarray(samples).view(np.uint16).reshape(-1)
-    counts = np.bincount(flat, minlength=1 << 16)
-    if samples.dtype.kind == "i":
-        counts = np.roll(counts, 1 << 15)
+    counts = np.bincount(np.subtract(samples.reshape(-1), low, dtype=np.intp))
     used = np.flatnonzero(counts)
-    return (used + np.iinfo(samples.dtype).min).astype(samples.dtype), counts[used]
+    return (used + low).astype(samples.dtype), counts[used]
