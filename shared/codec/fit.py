@@ -183,8 +183,8 @@ def _fit_few(rows: Ints, level: Level, length: int) -> tuple[TimeModel, SpaceMod
 def _fit_many(rows: Ints, level: Level, length: int) -> tuple[TimeModel, SpaceModel, Ints]:
     """Fit taps to what a first look at the neighbours leaves, then neighbours.
 
-    Taps fitted as if there were no neighbours are seldom the best with them; where they are, all is
-    fitted as with few channels, but once.
+    Taps fitted as if there were no neighbours are seldom the best with them; where they are, that
+    look was in vain.
     """
     seen, half = _some_pieces(rows, 4), _some_pieces(rows, 2)
     time = fit_time(Excerpt(_pieces(seen), length), level.many)

@@ -207,6 +207,8 @@ def sparse_channels(rows: Ints) -> bool:
 
 def _sparse_range(pieces: NDArray[Any]) -> tuple[int, int] | None:
     """Return where nine tenths of some samples lie if they are worth a table of their values."""
+    if pieces.size < 3:
+        return None
     some, counts = _count_values(pieces)
     if len(some) < 3:
         return None
