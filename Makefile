@@ -76,8 +76,16 @@ clean:
 fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=… for others
 	$(BIN)/python -m tests.codec.fuzz --cases $(or $(CASES),1000000) --seed $(or $(SEED),1)
 
-bench-codec: setup  ## the codec beside mtscomp, WavPack and zstd; FILES=… for your own recordings
+bench-codec: setup .venv/.wavpack  ## the codec beside mtscomp, WavPack, zstd; FILES=… your own
 	$(BIN)/python benchmarks/codec.py $(FILES)
+
+.venv/.wavpack: .venv/.installed
+	@# Built here: its wheels are for newer systems than Debian 12.
+	{ test -e /usr/include/wavpack/wavpack.h || { apt-get update -qq \
+	    && apt-get install -y -qq libwavpack-dev gcc libc6-dev python3-dev; }; } \
+	    && $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps wavpack-numcodecs==0.3.0 \
+	    || echo "WavPack could not be installed: it is not measured"
+	touch $@
 
 spikeinterface: setup  ## the codec's reader in SpikeInterface, which is installed apart
 	test -x .venv/spikeinterface/bin/python || python3 -m venv .venv/spikeinterface
