@@ -466,24 +466,19 @@ def _decode_by_class(
         frames.read(frame, row, low)
         np.subtract(row, frames.offsets[frame], out=row)
         return
-    ordered = WORKSPACE.array("ordered", (last - first, part), row.dtype)
-    place = 0
+    parts = WORKSPACE.array("parts", (last - first, part), row.dtype)
     for member in np.unique(wanted).tolist():
         # The parts wanted of a frame follow each other in it; only the row's last may be short.
-        count = int(np.count_nonzero(wanted == member))
+        mine = wanted == member
+        count = int(np.count_nonzero(mine))
         begin = int(np.count_nonzero(classes[:first] == member)) * part
         index = frame + member
-        size = min(frames.sizes[index] - begin, count * part)
-        piece = ordered[place : place + count].reshape(-1)[:size]
-        frames.read(index, piece, begin)
-        np.subtract(piece, frames.offsets[index], out=piece)
-        place += count
-    order = np.argsort(wanted, kind="stable")
-    whole = len(row) // part
-    inside = order < whole
-    row[: whole * part].reshape(-1, part)[order[inside]] = ordered[inside]
-    if whole < len(order):
-        row[whole * part :] = ordered[~inside][0, : len(row) - whole * part]
+        piece = WORKSPACE.array("piece", (count, part), row.dtype)
+        flat = piece.reshape(-1)[: frames.sizes[index] - begin]
+        frames.read(index, flat, begin)
+        np.subtract(flat, frames.offsets[index], out=flat)
+        parts[mine] = piece
+    row[:] = parts.reshape(-1)[: len(row)]
 
 
 class Share(NamedTuple):

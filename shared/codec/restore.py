@@ -19,6 +19,8 @@ from shared.codec.predict import MANY_CHANNELS, Ints, TimeModel, sum_type
 
 #: Steps made on what is in the cache.
 STEPS = 128
+#: Lanes from which on products are summed up in the call that makes them.
+LONG_ROW = 1000
 
 #: Has another thread call a function, as `Executor.submit`.
 Submit = Callable[..., Future[Any]]
@@ -208,21 +210,25 @@ def _recur(lanes: Ints, first: int, taps: Ints, model: TimeModel) -> None:
 def _recur_wide(lanes: Ints, first: int, taps: Ints, model: TimeModel) -> None:
     """Run the wide recursion over rows of `lanes` from `first` on.
 
-    The residual enters the sum before the shift as one more tap: three calls per step. An
-    overflow of the sum changes only bits that fall away with the reduction to the sample's width,
-    and that is left out where the encoder found that nothing wraps.
+    The residual enters the sum before the shift as one more tap. An overflow of the sum changes
+    only bits that fall away with the reduction to the sample's width, and that is left out where
+    the encoder found that nothing wraps.
     """
     width = len(taps)
     weights = np.empty((width + 1, lanes.shape[1]), lanes.dtype)
     weights[:width], weights[width] = taps[::-1], 1 << model.shift
     shift = np.array(model.shift, lanes.dtype)
-    multiply, right_shift, reduce = np.multiply, np.right_shift, np.add.reduce
+    multiply, right_shift, reduce, einsum = np.multiply, np.right_shift, np.add.reduce, np.einsum
     products, total = np.empty_like(weights), np.empty_like(lanes[0])
     halves = total.view(np.dtype(f"i{lanes.itemsize // 2}"))
     reduced = halves[int(sys.byteorder == "big") :: 2]
+    long = lanes.shape[1] >= LONG_ROW
     for now in range(first, len(lanes)):
-        multiply(lanes[now - width : now + 1], weights, products)
-        reduce(products, 0, out=total)
+        if long:  # in one call, which takes longer to begin
+            einsum("tl,tl->l", lanes[now - width : now + 1], weights, out=total)
+        else:
+            multiply(lanes[now - width : now + 1], weights, products)
+            reduce(products, 0, out=total)
         if model.wrapping:
             right_shift(total, shift, total)
             lanes[now] = reduced
