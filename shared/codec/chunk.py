@@ -35,6 +35,11 @@ MAX_CLASSES = 16
 META = struct.Struct("<BBBBBBHIIIIIq")
 
 
+def rows_per_frame(length: int) -> int:
+    """Return how many rows of a length share a frame."""
+    return max(1, FRAME_SYMBOLS // length)
+
+
 @dataclass(frozen=True)
 class Encoded:
     """A coded chunk without its header."""

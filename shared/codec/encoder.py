@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from shared.codec import entropy, fit, values
 from shared.codec.chunk import (
     CODED,
-    FRAME_SYMBOLS,
     MAX_CLASSES,
     META,
     PART,
     RAW,
     REPEATS,
     Encoded,
+    rows_per_frame,
 )
 from shared.codec.fit import Level, Model
 from shared.codec.fit_time import cut
@@ -29,7 +29,7 @@ from shared.codec.predict import (
     predict_row,
     row_residuals,
 )
-from shared.codec.scale import Scale, choose_scale
+from shared.codec.scale import Scale, choose_scale, choose_scales
 from shared.codec.workspace import WORKSPACE
 
 #: The share of segment heads out of a byte's range from which all are kept apart.
@@ -39,7 +39,9 @@ TABLE_BITS = 500.0
 NOTHING = np.zeros(0, np.int64)
 
 
-def encode(samples: NDArray[Any], level: Level, model: Model | None = None) -> Encoded:
+def encode(
+    samples: NDArray[Any], level: Level, model: Model | None = None, fresh: bool = False
+) -> Encoded:
     """Code one chunk.
 
     Parameters
@@ -49,16 +51,18 @@ def encode(samples: NDArray[Any], level: Level, model: Model | None = None) -> E
     level : Level
     model : Model, optional
         Fitted on this chunk, or on another of the same recording; by default on this one.
+    fresh : bool
+        Whether it was fitted on this chunk.
 
     Returns
     -------
     Encoded
     """
-    own = model is None
+    fresh = fresh or model is None
     if model is None or len(model.scales) != samples.shape[1]:
         model = fit.fit(samples, level)
     coded, stale = _encode(samples, model)
-    if stale and not own:
+    if stale and not fresh:
         # The recording is no longer what the model was fitted on.
         other, _ = _encode(samples, fit.fit(samples, level))
         coded = min(coded, other, key=lambda each: each.size)
@@ -216,7 +220,7 @@ def _code_rows(
     In place of the samples is then what time leaves of them, without the heads if `blank`.
     """
     channels, length = samples.shape
-    group = max(1, FRAME_SYMBOLS // length)
+    group = rows_per_frame(length)
     by_class = channels < MANY_CHANNELS and group == 1 and length > 2 * PART
     coded = CodedRows([], [], [], PART if by_class else 0, group)
     block = WORKSPACE.array("block", (group, length), samples.dtype)
@@ -237,27 +241,22 @@ def _code_rows(
 
 def _code_group(rows: Ints, scales: list[Scale], coded: CodedRows) -> None:
     """Code rows that share a frame, and with it a scale, but not the centre."""
-    if len(rows) > 1:
-        scales = _share(rows, scales)
+    if any(each[:2] != scales[0][:2] for each in scales):  # chosen for longer rows
+        scales = _scales_of(rows)
     frame = _code_frame(rows, scales)
     if frame.suspect(rows.size):
-        scale = choose_scale(rows, rows.size)
-        if len(frame.far) or scale[:2] != scales[0][:2]:
+        others = _scales_of(rows)
+        if len(frame.far) or others[0][:2] != scales[0][:2]:
             coded.stale += 1
-            scales = [scale] * len(rows)
+            scales = others
             frame = _code_frame(rows, scales)
     coded.frames.append(frame)
     coded.offsets += [scale.offset for scale in scales]
 
 
-def _share(rows: Ints, scales: list[Scale]) -> list[Scale]:
-    """Give rows the same shift and packing, each with its own centre."""
-    if not any(each.packing for each in scales):
-        shift = int(np.median([each.shift for each in scales]))
-        return [each._replace(shift=shift) for each in scales]
-    centres = np.rint(rows.mean(axis=1)).astype(rows.dtype)
-    shift, packing, middle = choose_scale(rows - centres[:, None], rows.size)
-    return [Scale(shift, packing, centre + middle) for centre in centres.tolist()]
+def _scales_of(rows: Ints) -> list[Scale]:
+    """Return the scales that suit rows of a frame."""
+    return choose_scales(rows, np.rint(rows.mean(axis=1)), rows.shape[1])
 
 
 def _code_by_class(row: Ints, coded: CodedRows) -> None:

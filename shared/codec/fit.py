@@ -13,6 +13,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from shared.codec import entropy, values
+from shared.codec.chunk import rows_per_frame
 from shared.codec.fit_space import fit_space
 from shared.codec.fit_time import VOTERS, Candidate, Excerpt, fit_time, refit_time
 from shared.codec.predict import (
@@ -28,7 +29,7 @@ from shared.codec.scale import (
     FAINT,
     QUIET,
     Scale,
-    choose_scale,
+    choose_scales,
     log_sizes,
     residual_bits,
     scaled_bits,
@@ -282,12 +283,19 @@ def choose_baseline(rows: Ints, shifted: bool) -> Ints:
 
 
 def _choose_scales(left: Ints, length: int) -> list[Scale]:
-    """Choose the scale of every channel; most are neither faint nor loud, and need no search."""
+    """Choose the scale of every channel; most are neither faint nor loud, and need no search.
+
+    Rows that share a frame share all but the centre.
+    """
     some = left[:, :: max(1, left.shape[1] // 512)].astype(np.float64)
     centres = np.rint(some.mean(axis=1)).astype(np.int64)
     sizes = np.abs(some - centres[:, None]).mean(axis=1)
-    scales = [Scale(0, 0, centre) for centre in centres.tolist()]
-    most = PIECES_TO_SCALE * EXCERPT_PIECE if len(left) >= MANY_CHANNELS else None
-    for channel in np.flatnonzero((sizes >= QUIET) | (sizes < FAINT)):
-        scales[channel] = choose_scale(left[channel, :most], length)
+    most = PIECES_TO_SCALE * EXCERPT_PIECE if len(left) >= MANY_CHANNELS else left.shape[1]
+    scales, group = [], rows_per_frame(length)
+    for first in range(0, len(left), group):
+        here = slice(first, first + group)
+        if FAINT <= sizes[here].mean() < QUIET:
+            scales += [Scale(0, 0, centre) for centre in centres[here].tolist()]
+        else:
+            scales += choose_scales(left[here, :most], centres[here], length)
     return scales

@@ -127,6 +127,13 @@ def choose_scale(piece: NDArray[Any], length: int) -> Scale:
     return min(scales, key=lambda scale: scaled_bits(some, scale, length))
 
 
+def choose_scales(rows: NDArray[Any], centres: NDArray[Any], length: int) -> list[Scale]:
+    """Choose the scales of rows of `length` samples that share a frame, each with its centre."""
+    centred = rows - centres[:, None].astype(rows.dtype)
+    shift, packing, middle = choose_scale(centred, len(rows) * length)
+    return [Scale(shift, packing, centre + middle) for centre in centres.tolist()]
+
+
 def some_of(piece: NDArray[Any]) -> NDArray[np.int64]:
     """Return some of the residuals, four in a row each time."""
     flat = piece.reshape(-1)

@@ -35,7 +35,7 @@ def make_chunk(
     VerificationError
         If it does not decode to what was given.
     """
-    coded = encoder.encode(samples, level, model)
+    coded = encoder.encode(samples, level, model, fresh=number % RUN == 0)
     if check:
         length, channels = samples.shape
         again = decoder.decode(
