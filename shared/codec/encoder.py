@@ -256,7 +256,7 @@ def _code_group(rows: Ints, scales: list[Scale], coded: CodedRows) -> None:
 
 def _scales_of(rows: Ints) -> list[Scale]:
     """Return the scales that suit rows of a frame."""
-    return choose_scales(rows, np.rint(rows.mean(axis=1)), rows.shape[1])
+    return choose_scales(rows, rows.mean(axis=1), rows.shape[1])
 
 
 def _code_by_class(row: Ints, coded: CodedRows) -> None:

@@ -30,7 +30,7 @@ WIDE_PRODUCTS = 24_576
 #: segments weigh most; half as many where several channels have few values, which would take as
 #: many steps as many do.
 MIN_SEGMENT = 512
-FEW_VALUES = 1 << 17
+FEW_VALUES = 3 << 16
 
 
 @dataclass(frozen=True)
@@ -348,7 +348,7 @@ def segment_length(channels: int, length: int, time: TimeModel) -> int:
     """
     lanes = WIDE_PRODUCTS // (time.taps.shape[1] + 1) if time.wide else LANES
     least = MIN_SEGMENT
-    if channels == 1 and length >= 2 * FEW_VALUES:
+    if channels == 1 and length >= FEW_VALUES:
         least *= 2
     elif channels > 1 and (channels * length < FEW_VALUES or length < 4 * least):
         least //= 2

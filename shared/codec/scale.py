@@ -129,9 +129,10 @@ def choose_scale(piece: NDArray[Any], length: int) -> Scale:
 
 def choose_scales(rows: NDArray[Any], centres: NDArray[Any], length: int) -> list[Scale]:
     """Choose the scales of rows of `length` samples that share a frame, each with its centre."""
-    centred = rows - centres[:, None].astype(rows.dtype)
-    shift, packing, middle = choose_scale(centred, len(rows) * length)
-    return [Scale(shift, packing, centre + middle) for centre in centres.tolist()]
+    limits = np.iinfo(rows.dtype)
+    whole = np.clip(np.rint(centres), limits.min, limits.max).astype(rows.dtype)
+    shift, packing, middle = choose_scale(rows - whole[:, None], len(rows) * length)
+    return [Scale(shift, packing, centre + middle) for centre in whole.tolist()]
 
 
 def some_of(piece: NDArray[Any]) -> NDArray[np.int64]:

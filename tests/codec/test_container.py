@@ -271,10 +271,10 @@ from shared.codec import writer
 parent, encode = os.getpid(), writer.encoder.encode
 
 
-def dying(*arguments):
+def dying(*arguments, **options):
     if os.getpid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
-    return encode(*arguments)
+    return encode(*arguments, **options)
 
 
 writer.encoder.encode = dying
@@ -409,10 +409,10 @@ def test_verification_failure_leaves_nothing(
     """Given a memory error while coding, then compression does not report success."""
     encode = writer.encoder.encode
 
-    def faulty(samples: np.ndarray, *rest: object) -> object:
+    def faulty(samples: np.ndarray, *rest: object, **options: object) -> object:
         wrong = samples.copy()
         wrong[len(wrong) // 2, 0] ^= 1
-        return encode(wrong, *rest)
+        return encode(wrong, *rest, **options)
 
     monkeypatch.setattr(writer.encoder, "encode", faulty)
     with pytest.raises(codec.VerificationError, match="chunk 0"):
