@@ -144,12 +144,13 @@ def _follow(source: Path, target: Path, options: dict[str, Any]) -> None:
 def _try(source: Any, rate: float, options: dict[str, Any]) -> None:
     """Compress the second in the middle of a recording, in memory only."""
     from shared.codec import encoder
+    from shared.codec.levels import level_of
 
     start = max(0, source.shape[0] // 2 - round(rate) // 2)
     samples = source.read(start, min(source.shape[0], start + round(rate)))
     if not len(samples):
         raise CodecError("the recording is empty")
-    coded = encoder.encode(samples, recordings.LEVELS[options["level"]])
+    coded = encoder.encode(samples, level_of(options["level"], rate))
     size = coded.size
     total = source.shape[0] * source.shape[1] * source.dtype.itemsize
     facts = {

@@ -25,7 +25,7 @@ RAW, CODED, REPEATS = 0, 1, 2
 
 #: Symbols per zstandard frame aimed at: shorter rows share a frame, and so a Huffman table.
 FRAME_SYMBOLS = 16_384
-MAX_TAPS = 16
+MAX_TAPS = 32
 #: Samples of a part of a row that has a class of its own: as written, and as read.
 PART = 256
 PARTS = (0, PART, 1024)

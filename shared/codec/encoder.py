@@ -34,6 +34,8 @@ from shared.codec.workspace import WORKSPACE
 
 #: The share of segment heads out of a byte's range from which all are kept apart.
 FAR_HEADS = 0.15
+#: Bits per sample below which a frame is searched for repeats, too.
+THIN = 2.2
 #: What a further frame costs: its Huffman table and its place in the lists, in bits.
 TABLE_BITS = 500.0
 NOTHING = np.zeros(0, np.int64)
@@ -359,6 +361,7 @@ def _code_frame(piece: Ints, scales: list[Scale]) -> Frame:
         np.bitwise_and(symbols, np.uint8(top), out=symbols)
     packed = entropy.pack(symbols, packing)
     coded = WORKSPACE.coder.compress(packed.data)
-    if packing == 2:  # few and regular: there may be more to find than how often each occurs
+    if packing == 2 or 8 * len(coded) < THIN * piece.size:
+        # Few and regular: there may be more to find than how often each occurs.
         coded = min(coded, WORKSPACE.repeat_coder.compress(packed.data), key=len)
     return Frame(shift, packing, coded, low, far, highs)

@@ -23,6 +23,8 @@ REWEIGHTING_GAIN = 0.002
 VOTERS = 32
 #: Bits that a tap takes in each chunk, in each channel.
 TAP_BITS = 10.0
+#: The most taps of their own that the first samples of a segment have.
+WARM_TAPS = 8
 #: Lanes of the decoder's recursion aimed at: narrow ones, and products of wide ones.
 LANES = 12_288
 WIDE_PRODUCTS = 24_576
@@ -325,7 +327,7 @@ def _fit_taps(covariance: Floats, candidate: Candidate, excerpt: Excerpt) -> Tim
     else:
         # Typical products must stay inside the sample's width; rare overflows only cost bits.
         shift = int(np.clip(np.floor(np.log2(top / np.percentile(loads[:, 0], 90))), 2, 7))
-    early = [_solve(covariance, count)[0] for count in range(1, width)]
+    early = [_first_taps(covariance, count) for count in range(1, width)]
     every = np.concatenate([taps, *early], axis=1)
     scaled = np.clip(np.rint(every * (1 << shift)), -32767, 32767).astype(np.int16)
     return TimeModel(
@@ -336,6 +338,14 @@ def _fit_taps(covariance: Floats, candidate: Candidate, excerpt: Excerpt) -> Tim
         length,
         warm=np.ascontiguousarray(scaled[:, width:]),
     )
+
+
+def _first_taps(covariance: Floats, count: int) -> NDArray[Any]:
+    """Return the taps where a segment has so many values; more than a few say little more."""
+    taps = np.zeros((len(covariance), count))
+    few = min(count, WARM_TAPS)
+    taps[:, :few] = _solve(covariance, few)[0]
+    return taps
 
 
 # ---- segments ---------------------------------------------------------------------------------
@@ -359,9 +369,11 @@ def segment_length(channels: int, length: int, time: TimeModel) -> int:
 def cut(time: TimeModel, channels: int, length: int) -> TimeModel:
     """Cut a chunk in segments, with taps for their starts if these are many enough to pay.
 
-    Such a tap costs about 12 bits, and the samples predicted by it are half as many: each saves
-    about two bits per segment.
+    Such a tap costs about 12 bits, or 2 where it repeats those before; each of the first samples
+    of a segment saves about two bits by them.
     """
-    segment = segment_length(channels, length, time)
-    pays = -(-length // segment) >= 4 * (time.taps.shape[1] - 1)
+    segment, width = segment_length(channels, length, time), time.taps.shape[1]
+    few = min(width, WARM_TAPS)
+    cost = 12 * few * (few - 1) // 2 + 2 * few * (width - few)
+    pays = 2 * width * -(-length // segment) >= cost
     return replace(time, segment=segment, warm=time.warm if pays else time.warm[:, :0])

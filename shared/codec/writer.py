@@ -13,7 +13,7 @@ from shared.codec import chunk, container, decoder, encoder, fit
 from shared.codec.container import Index, Stored
 from shared.codec.errors import CodecError, VerificationError
 from shared.codec.files import replacing
-from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
+from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level, level_of
 from shared.codec.parallel import RUN, run_jobs
 from shared.codec.source import Samples, Source, as_samples, blocks_of, open_source, shares
 
@@ -116,7 +116,7 @@ class Writer:
             raise CodecError(f"there is no level {level!r}; choose from {', '.join(LEVELS)}")
         if not overwrite and self.target.exists():
             raise CodecError(f"{self.target} exists; allow overwriting, or choose another name")
-        self.level, self.check = LEVELS[level], check
+        self.level, self.check = level_of(level, sample_rate), check
         self.index = Index(n_channels, float(sample_rate), self.dtype, facts={"level": level})
         self.chunk_length = _chunk_length(chunk_length, self.index)
         self._sha1 = hashlib.sha1(usedforsecurity=False) if sha1 else None
@@ -296,7 +296,7 @@ def compress(
         writer.index.facts.update(opened.facts)
         total, length = opened.shape[0], writer.chunk_length
         bounds = [*range(0, total, length), total]
-        job = Job(opened, length, level, check)
+        job = Job(opened, length, writer.level, check)
         place = writer._file, writer.index.offsets[-1]
         for stored in run_jobs(job, len(bounds) - 1, workers, shares(opened), place):
             writer.note(stored)
@@ -336,7 +336,7 @@ def _compress_stream(
 class Job:
     """Makes any chunk of a source; the same in whatever process it runs."""
 
-    def __init__(self, source: Source, chunk_length: int, level: str, check: bool) -> None:
+    def __init__(self, source: Source, chunk_length: int, level: Level, check: bool) -> None:
         self.source = source
         self.chunk_length = chunk_length
         self.level = level
@@ -348,9 +348,9 @@ class Job:
 
     def lead(self, number: int) -> fit.Model:
         """Return the model for the run of chunks that starts with `number`."""
-        return fit.fit(self._read(number), LEVELS[self.level])
+        return fit.fit(self._read(number), self.level)
 
     def __call__(self, number: int, model: fit.Model) -> Stored:
         """Return chunk `number`, ready to be written."""
         samples, first = self._read(number), number * self.chunk_length
-        return make_chunk(samples, number, first, LEVELS[self.level], model, self.check)
+        return make_chunk(samples, number, first, self.level, model, self.check)

@@ -24,7 +24,7 @@ from shared.codec import (
     restore,
     values,
 )
-from shared.codec.levels import LEVELS
+from shared.codec.levels import LEVELS, level_of
 from tests.codec.arrays import (
     DTYPES,
     adversarial,
@@ -221,6 +221,17 @@ def test_smooth_noise_costs_what_is_new_in_it(channels: int) -> None:
     entropy = 0.5 * np.log2(2 * np.pi * np.e * 30.0**2)
     assert samples.std() > 1000
     assert entropy < bits < 1.035 * entropy
+
+
+def test_hum_is_learnt_where_it_lasts_few_samples() -> None:
+    """Given the hum of the mains with its overtones, at a low rate taps reach over a period."""
+    time = np.arange(60_000)[:, None] / 1000
+    hum = sum(300 / n * np.sin(2 * np.pi * 50 * n * time + n) for n in range(1, 10))
+    samples = np.rint(hum + np.random.default_rng(3).normal(0, 3, (60_000, 2))).astype("int16")
+    slow, quick = (encoder.encode(samples, level_of("default", rate)) for rate in (1_000, 30_000))
+    assert slow.size < 0.95 * quick.size
+    facts = slow.mode, slow.meta, slow.meta_size, slow.body, *samples.shape, samples.dtype
+    np.testing.assert_array_equal(decoder.decode(*facts), samples)
 
 
 @settings(max_examples=60, deadline=None)
