@@ -319,6 +319,7 @@ class TestSession:
     def test_the_numbers_behind_a_figure_are_a_table(self, visit: Opened, shelf: Shelf) -> None:
         page = visit(addresses(shelf)["session-training"])
         page.click("#psychometric summary")
+        page.wait_for_selector("#psychometric tbody tr")
         rows = page.query_selector_all("#psychometric tbody tr")
         assert len(rows) == 9
         assert rows[0].inner_text().split("\t")[1] == "-100"
