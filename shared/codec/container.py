@@ -70,8 +70,13 @@ KEYS = (
 MIN_CHUNK_BYTES = 1 << 21
 
 
-def default_chunk_length(sample_rate: float, n_channels: int, dtype: np.dtype) -> int:
+def default_chunk_length(
+    sample_rate: float, n_channels: int, dtype: np.dtype, n_samples: int | None = None
+) -> int:
     """Return samples per chunk: one second's, or more whole seconds' for few channels.
+
+    A short last chunk takes about as long to decode as a whole one; so those of several seconds
+    are half again as long or a third shorter, where that makes them about even.
 
     Parameters
     ----------
@@ -79,6 +84,8 @@ def default_chunk_length(sample_rate: float, n_channels: int, dtype: np.dtype) -
         In Hz.
     n_channels : int
     dtype : numpy.dtype
+    n_samples : int, optional
+        Of the whole recording, where that is known.
 
     Returns
     -------
@@ -88,6 +95,9 @@ def default_chunk_length(sample_rate: float, n_channels: int, dtype: np.dtype) -
     per_sample = n_channels * dtype.itemsize
     second = max(1, round(sample_rate))
     seconds = max(1, math.ceil(MIN_CHUNK_BYTES / (second * per_sample)))
+    if n_samples and seconds > 1:
+        total = n_samples / second
+        seconds = math.ceil(total / max(1, round(total / seconds)))
     return max(1, min(second * seconds, chunk.MAX_CHUNK_BYTES // per_sample))
 
 

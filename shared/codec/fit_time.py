@@ -28,11 +28,12 @@ WARM_TAPS = 8
 #: Lanes of the decoder's recursion aimed at: narrow ones, and products of wide ones.
 LANES = 12_288
 WIDE_PRODUCTS = 24_576
-#: The least samples of a segment. Twice as many in long rows of one channel, where the heads of
-#: segments weigh most; half as many where several channels have few values, which would take as
-#: many steps as many do.
-MIN_SEGMENT = 512
-FEW_VALUES = 3 << 16
+#: The least samples of a segment, by how many values there are: few would take as many steps as
+#: many do, and so longer for each; more so where many taps make each slow. Twice as many of one
+#: channel, where heads weigh most.
+MIN_SEGMENT = 256, 512
+VALUES_PER_STEP = 384
+MANY_TAPS, VALUES_PER_SLOW_STEP = 16, 1024
 
 
 @dataclass(frozen=True)
@@ -357,11 +358,10 @@ def segment_length(channels: int, length: int, time: TimeModel) -> int:
     One step of the recursion should keep the processor's vectors busy, and stay in its cache.
     """
     lanes = WIDE_PRODUCTS // (time.taps.shape[1] + 1) if time.wide else LANES
-    least = MIN_SEGMENT
-    if channels == 1 and length >= FEW_VALUES:
-        least *= 2
-    elif channels > 1 and (channels * length < FEW_VALUES or length < 4 * least):
-        least //= 2
+    short, long = MIN_SEGMENT
+    per_step = VALUES_PER_STEP if time.taps.shape[1] < MANY_TAPS else VALUES_PER_SLOW_STEP
+    least = short if length < 4 * long else channels * length // per_step
+    least = min(max(least, short), long) * (2 if channels == 1 else 1)
     segments = max(1, min(lanes // channels, length // least))
     return -(-length // segments)
 

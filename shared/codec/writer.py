@@ -78,7 +78,7 @@ class Writer:
     sample_rate : float
         In Hz.
     chunk_length : int, optional
-        Samples per chunk; by default one second's, more for few channels.
+        Samples per chunk; by default one second's, or several seconds' for few channels.
     level : {'default', 'fast', 'high'}
     check : bool
         Whether to decode every chunk before it counts as written.
@@ -86,6 +86,8 @@ class Writer:
         Whether to record the SHA-1 of the raw bytes, as SpikeGLX does.
     overwrite : bool
         Whether an existing target may be replaced.
+    n_samples : int, optional
+        How many will come, if that is known: chunks of several seconds are about even then.
 
     Examples
     --------
@@ -106,6 +108,7 @@ class Writer:
         check: bool = True,
         sha1: bool = False,
         overwrite: bool = False,
+        n_samples: int | None = None,
     ) -> None:
         self.target = Path(target)
         self.dtype = np.dtype(dtype).newbyteorder("=")
@@ -118,7 +121,7 @@ class Writer:
             raise CodecError(f"{self.target} exists; allow overwriting, or choose another name")
         self.level, self.check = level_of(level, sample_rate), check
         self.index = Index(n_channels, float(sample_rate), self.dtype, facts={"level": level})
-        self.chunk_length = _chunk_length(chunk_length, self.index)
+        self.chunk_length = _chunk_length(chunk_length, self.index, n_samples)
         self._sha1 = hashlib.sha1(usedforsecurity=False) if sha1 else None
         self._held: list[Samples] = []
         self._n_held = 0
@@ -210,9 +213,10 @@ class Writer:
             self.discard(error)
 
 
-def _chunk_length(given: int | None, index: Index) -> int:
+def _chunk_length(given: int | None, index: Index, n_samples: int | None) -> int:
     if given is None:
-        return container.default_chunk_length(index.sample_rate, index.n_channels, index.dtype)
+        facts = index.sample_rate, index.n_channels, index.dtype
+        return container.default_chunk_length(*facts, n_samples)
     if not 0 < given * index.n_channels * index.dtype.itemsize <= chunk.MAX_CHUNK_BYTES:
         raise CodecError(f"chunks of {given} samples are impossible for this recording")
     return int(given)
@@ -251,7 +255,8 @@ def compress(
     n_channels, dtype
         Of a raw file.
     chunk_length : int, optional
-        Samples per chunk, each decodable by itself; by default one second's.
+        Samples per chunk, each decodable by itself; by default one second's, or several
+        seconds' for few channels.
     level : {'default', 'fast', 'high'}
     workers : int
         Processes (threads where the source cannot be shared). The result is the same bytes
@@ -292,9 +297,10 @@ def compress(
     rate = sample_rate or opened.sample_rate
     if rate is None:
         raise CodecError("give the sample rate: the source does not tell")
-    with Writer(target, opened.shape[1], opened.dtype, rate, **options) as writer:
+    total, channels = opened.shape
+    with Writer(target, channels, opened.dtype, rate, n_samples=total, **options) as writer:
         writer.index.facts.update(opened.facts)
-        total, length = opened.shape[0], writer.chunk_length
+        length = writer.chunk_length
         bounds = [*range(0, total, length), total]
         job = Job(opened, length, writer.level, check)
         place = writer._file, writer.index.offsets[-1]

@@ -522,6 +522,19 @@ def test_default_chunks_last_a_second_or_hold_two_megabytes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "lasting"), [(0.5, 1), (8, 8), (10.5, 11), (14, 7), (100, 10), (3600, 9)]
+)
+def test_default_chunks_of_several_seconds_are_about_even(seconds: float, lasting: int) -> None:
+    length = container.default_chunk_length(30_000, 4, np.dtype("int16"), round(30_000 * seconds))
+    assert length == lasting * 30_000
+
+
+def test_a_short_recording_of_few_channels_is_one_chunk(tmp_path: Path) -> None:
+    index = codec.compress(recording(320_000, 4), tmp_path / "a.ebin", sample_rate=30_000)
+    assert index.bounds == [0, 320_000]
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"chunk_bounds": [0, 10**15]},
