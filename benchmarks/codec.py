@@ -16,9 +16,9 @@ mtscomp are each measured as they come, with their own verification of what they
 it. The codecs take turns and the best of each counts, so that what else the machine does decides
 nothing.
 
-How well two processes do is measured on the recording repeated to half a minute, since a few
-chunks tell of starting up, and beside two processes that have nothing to do with each other and
-take half of it each: the most this machine gives.
+How well two processes do is measured on the recording repeated to a minute, since a few
+chunks tell of starting up, into files that do not exist yet, and beside two processes that have
+nothing to do with each other and take half of it each: the most this machine gives.
 """
 
 import argparse
@@ -57,7 +57,7 @@ from shared.codec import mtscomp as pairs  # noqa: E402
 ENOUGH = 24.0  # seconds: what took longer in all is not measured again
 BIG = 30_000_000  # bytes: what is smaller is measured more often, and not with two workers
 READS = 5  # seconds read at random
-LONG = 32  # seconds of the recording on which two processes are held against one
+LONG = 60  # seconds of the recording on which two processes are held against one
 #: WavPack gets blocks as large as its authors use, to be at its best.
 WAVPACK_BLOCK = 8_000_000
 
@@ -149,13 +149,17 @@ class Bench:
 
 
 def take_turns(
-    runs: Mapping[Key, Run], turns: int, clock: Callable[[], float]
+    runs: Mapping[Key, Run],
+    turns: int,
+    clock: Callable[[], float],
+    before: Callable[[Key], object] = lambda key: None,
 ) -> dict[Key, float]:
-    """Return the least time each takes, in seconds."""
+    """Return the least time each takes, in seconds, without that of what is done before."""
     spent: dict[Key, list[float]] = {key: [] for key in runs}
     for _ in range(turns):
         for key, run in runs.items():
             if sum(spent[key]) < ENOUGH:
+                before(key)
                 start = clock()
                 run()
                 spent[key].append(max(clock() - start, 1e-6))
@@ -392,7 +396,14 @@ def scaling(bench: Bench) -> dict[str, tuple[float, float]]:
         np.save(bench.folder / f"{name}.npy", np.concatenate([bench.samples] * count))
     found = {}
     with multiprocessing.get_context("fork").Pool(2) as pool:
-        for kind, run in (("compress", compress_file), ("decompress", decompress_file)):
+        for kind, made, run in (
+            ("compress", ".ebin", compress_file),
+            ("decompress", ".bin", decompress_file),
+        ):
+
+            def clear(key: str, made: str = made) -> None:
+                for name in ("half0", "half1") if key == "strangers" else ("long",):
+                    (bench.folder / f"{name}{made}").unlink(missing_ok=True)
 
             def own(workers: int, run: Any = run) -> None:
                 run(bench.folder, "long", bench.rate, workers)
@@ -407,7 +418,7 @@ def scaling(bench: Bench) -> dict[str, tuple[float, float]]:
                 "two": functools.partial(own, 2),
                 "strangers": strangers,
             }
-            best = take_turns(runs, max(3, bench.repeats), time.perf_counter)
+            best = take_turns(runs, max(5, bench.repeats), time.perf_counter, clear)
             found[kind] = best["one"] / best["two"], best["one"] / best["strangers"]
     return found
 

@@ -83,7 +83,7 @@ class Job(Protocol):
 
 
 #: Results in a run.
-RUN = 16
+RUN = 32
 
 # A job is handed to worker processes once, when they start: by inheritance where processes fork.
 _JOB: Job | None = None
