@@ -312,7 +312,7 @@ class CodedChunk:
         elif self.group == 1:
             row = rows[0]
             frames.read(first, row, low)
-            np.subtract(row, frames.offsets[first], row)
+            np.subtract(row, frames.each_offset[first], row)
         else:
             frames.read(first // self.group, rows.reshape(-1), low)
             np.subtract(rows, frames.offsets[first : first + self.group, None], rows)
@@ -515,6 +515,8 @@ class Frames:
         self.shifts, self.packings = (scales & 63).tolist(), (scales >> 6).tolist()
         self.contents = [-(-n >> packing) for n, packing in zip(sizes, self.packings, strict=True)]
         self.offsets = take.take(count if by_class else channels, f"i{dtype.itemsize}")
+        # An array without axes is an operand that needs no conversion.
+        self.each_offset = [np.array(offset) for offset in self.offsets]
         self.starts = _running_sum(take.take(count, "u4").tolist())
         self.exceptions = _running_sum(take.take(count, "u4").tolist())
         total = self.exceptions[-1]
@@ -590,8 +592,11 @@ class Frames:
             frame = self.data[self.starts[index] : self.starts[index + 1]]
             content = entropy.inflate(frame, self.contents[index], WORKSPACE.decoder)
         wide = out.view(self.unsigned)
-        symbols = np.frombuffer(content, np.uint8)[begin >> packing :]
-        wide[:] = entropy.unpack(symbols, packing, len(wide))
+        if packing:
+            symbols = np.frombuffer(content, np.uint8, offset=begin >> packing)
+            wide[:] = entropy.unpack(symbols, packing, len(wide))
+        else:
+            wide[:] = np.frombuffer(content, np.uint8, len(wide), begin)
         if shift:
             np.left_shift(wide, self.unsigned.type(shift), out=wide)
             low = self.data[self.low_starts[index] : self.low_starts[index + 1]]
