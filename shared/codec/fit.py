@@ -62,6 +62,8 @@ class Level:
         Time models tried for recordings of many, and of few (less than 32), channels.
     terms : int
         Most neighbours a channel is predicted from.
+    gain : float
+        Bits per sample that a further neighbour must save to be worth its arithmetic.
     lags : bool
         Whether neighbours one sample ahead or behind are considered.
     """
@@ -69,6 +71,7 @@ class Level:
     many: tuple[Candidate, ...]
     few: tuple[Candidate, ...]
     terms: int
+    gain: float
     lags: bool
 
 
@@ -206,7 +209,7 @@ def _fit_neighbours(
     """Fit the neighbours to what a time model leaves, and return what they leave, too."""
     residual = rows.copy()
     time_residual(residual, time)
-    space = fit_space(residual, level.terms, level.lags, length)
+    space = fit_space(residual, level.terms, level.gain, level.lags, length)
     left = _less_neighbours(residual, space)
     # Artefacts may have governed the fit.
     helped = log_sizes(_pieces(left)) < log_sizes(_pieces(residual))

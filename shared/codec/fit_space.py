@@ -11,13 +11,11 @@ Floats = NDArray[np.float64]
 REACH = 48
 #: So many products of integers up to 63 sum up exactly in single precision.
 EXACT_PRODUCTS = 4096
-#: Bits per sample a further neighbour must save to be worth its arithmetic.
-TERM_GAIN = 0.006
 #: Bits that a neighbour takes in each chunk: its distance, lag and weight.
 TERM_BITS = 22.0
 
 
-def fit_space(residual: Ints, terms: int, lags: bool, length: int) -> SpaceModel:
+def fit_space(residual: Ints, terms: int, gain: float, lags: bool, length: int) -> SpaceModel:
     """Choose for each channel the earlier channels that predict its residual best.
 
     Orthogonal matching pursuit: the neighbour that explains most of what is left,
@@ -29,6 +27,8 @@ def fit_space(residual: Ints, terms: int, lags: bool, length: int) -> SpaceModel
         An excerpt.
     terms : int
         Most terms per channel.
+    gain : float
+        Bits per sample that a further term must save.
     lags : bool
         Whether to look one sample ahead and behind, too.
     length : int
@@ -58,7 +58,7 @@ def fit_space(residual: Ints, terms: int, lags: bool, length: int) -> SpaceModel
     sample *= scale[:, None]
     np.clip(np.rint(sample, out=sample), -63, 63, out=sample)
     correlations = [_products(sample, lag) for lag in (range(3) if lags else range(1))]
-    least = TERM_GAIN + TERM_BITS / length
+    least = gain + TERM_BITS / length
     chosen, weights, counts = _pursue(correlations, terms, least)
     here = np.arange(channels)[:, None]
     weights = weights * scale[here - chosen[..., 0]] / scale[:, None]

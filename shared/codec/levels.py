@@ -20,14 +20,19 @@ LONG = tuple(Candidate(order, 32, True, 0.138) for order in (0, 1))
 
 
 LEVELS = {
-    "fast": Level((PLAIN, DIFFERENCE, LEAK), (PLAIN, DIFFERENCE, LEAK, *NARROW), 0, False),
+    "fast": Level((PLAIN, DIFFERENCE, LEAK), (PLAIN, DIFFERENCE, LEAK, *NARROW), 0, 0.0, False),
     "default": Level(
-        (PLAIN, DIFFERENCE, LEAK, *NARROW), (PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE), 5, True
+        (PLAIN, DIFFERENCE, LEAK, *NARROW),
+        (PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
+        5,
+        0.01,
+        True,
     ),
     "high": Level(
         (PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
         (PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
-        8,
+        12,
+        0.001,
         True,
     ),
 }
