@@ -50,6 +50,8 @@ PIECES_TO_SCALE = 4
 #: Values on which it is tried whether a recording repeats itself, and how much less it must take.
 REPEAT_VALUES = 1 << 17
 REPEAT_SHARE = 0.9
+#: Bits per sample that a further neighbour must save where there are few: they take little time.
+FEW_GAIN = 0.006
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ def _fit_rows(
 
 def _fit_few(rows: Ints, level: Level, length: int) -> tuple[TimeModel, SpaceModel, Ints]:
     """Fit taps, then neighbours to what these leave, then both again, and keep the better."""
+    level = replace(level, gain=min(level.gain, FEW_GAIN))
     time = fit_time(Excerpt(_pieces(rows), length), level.few)
     space, left = _fit_neighbours(rows, time, level, length)
     if len(space.weights):
