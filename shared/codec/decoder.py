@@ -464,7 +464,7 @@ def _decode_by_class(
     wanted, kinds = classes[first:last], int(classes.max()) + 1
     if kinds == 1:
         frames.read(frame, row, low)
-        np.subtract(row, frames.offsets[frame], out=row)
+        np.subtract(row, frames.each_offset[frame], out=row)
         return
     parts = WORKSPACE.array("parts", (last - first, part), row.dtype)
     for member in np.unique(wanted).tolist():
@@ -476,7 +476,7 @@ def _decode_by_class(
         piece = WORKSPACE.array("piece", (count, part), row.dtype)
         flat = piece.reshape(-1)[: frames.sizes[index] - begin]
         frames.read(index, flat, begin)
-        np.subtract(flat, frames.offsets[index], out=flat)
+        np.subtract(flat, frames.each_offset[index], out=flat)
         parts[mine] = piece
     row[:] = parts.reshape(-1)[: len(row)]
 
@@ -497,6 +497,8 @@ class Frames:
         Symbols of each.
     offsets : array
         Of each frame with parts, else of each channel.
+    each_offset : list of array
+        The same, one by one: an array without axes is an operand that needs no conversion.
     """
 
     def __init__(
@@ -515,7 +517,6 @@ class Frames:
         self.shifts, self.packings = (scales & 63).tolist(), (scales >> 6).tolist()
         self.contents = [-(-n >> packing) for n, packing in zip(sizes, self.packings, strict=True)]
         self.offsets = take.take(count if by_class else channels, f"i{dtype.itemsize}")
-        # An array without axes is an operand that needs no conversion.
         self.each_offset = [np.array(offset) for offset in self.offsets]
         self.starts = _running_sum(take.take(count, "u4").tolist())
         self.exceptions = _running_sum(take.take(count, "u4").tolist())

@@ -68,6 +68,8 @@ class Level:
         Bits per sample that a further neighbour must save to be worth its arithmetic.
     lags : bool
         Whether neighbours one sample ahead or behind are considered.
+    slow : tuple of Candidate
+        Tried, too, for few channels at low sample rates.
     """
 
     many: tuple[Candidate, ...]
@@ -75,6 +77,7 @@ class Level:
     terms: int
     gain: float
     lags: bool
+    slow: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True)

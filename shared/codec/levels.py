@@ -20,20 +20,28 @@ LONG = tuple(Candidate(order, 32, True, 0.138) for order in (0, 1))
 
 
 LEVELS = {
-    "fast": Level((PLAIN, DIFFERENCE, LEAK), (PLAIN, DIFFERENCE, LEAK, *NARROW), 0, 0.0, False),
+    "fast": Level(
+        many=(PLAIN, DIFFERENCE, LEAK),
+        few=(PLAIN, DIFFERENCE, LEAK, *NARROW),
+        terms=0,
+        gain=0.0,
+        lags=False,
+    ),
     "default": Level(
-        (PLAIN, DIFFERENCE, LEAK, *NARROW),
-        (PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
-        5,
-        0.01,
-        True,
+        many=(PLAIN, DIFFERENCE, LEAK, *NARROW),
+        few=(PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
+        terms=5,
+        gain=0.01,
+        lags=True,
+        slow=LONG,
     ),
     "high": Level(
-        (PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
-        (PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
-        12,
-        0.001,
-        True,
+        many=(PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
+        few=(PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
+        terms=12,
+        gain=0.001,
+        lags=True,
+        slow=LONG,
     ),
 }
 DEFAULT_LEVEL = "default"
@@ -42,5 +50,4 @@ DEFAULT_LEVEL = "default"
 def level_of(name: str, sample_rate: float) -> Level:
     """Return the level of a name, as it suits recordings of a sample rate in Hz."""
     level = LEVELS[name]
-    slow = sample_rate <= SLOW and name != "fast"
-    return replace(level, few=(*level.few, *LONG)) if slow else level
+    return replace(level, few=level.few + level.slow) if sample_rate <= SLOW else level

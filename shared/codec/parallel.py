@@ -85,6 +85,12 @@ class Job(Protocol):
 #: Results in a run.
 RUN = 32
 
+
+def starts_run(number: int) -> bool:
+    """Tell whether a result is the first of its run, from which the others get what they share."""
+    return number % RUN == 0
+
+
 # A job is handed to worker processes once, when they start: by inheritance where processes fork.
 _JOB: Job | None = None
 _PLACES: Places | None = None
@@ -163,7 +169,7 @@ def run_jobs(
     if workers <= 1 or count < 2:
         shared: Any = None
         for number in range(count):
-            shared = job.lead(number) if number % RUN == 0 else shared
+            shared = job.lead(number) if starts_run(number) else shared
             yield _make(job, places, number, shared)
         return
     forks = _can_fork()
@@ -192,7 +198,7 @@ def run_jobs(
             warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)  # see _can_fork
             leading = deque(pool.submit(lead, first) for first in range(0, count, RUN)[:2])
         for number in range(count):
-            if number % RUN == 0:
+            if starts_run(number):
                 shared = leading.popleft().result()
                 if number + 2 * RUN < count:  # in time: nobody waits for it
                     leading.append(pool.submit(lead, number + 2 * RUN))

@@ -14,7 +14,7 @@ from shared.codec.container import Index, Stored
 from shared.codec.errors import CodecError, VerificationError
 from shared.codec.files import replacing
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level, level_of
-from shared.codec.parallel import RUN, run_jobs
+from shared.codec.parallel import run_jobs, starts_run
 from shared.codec.source import Samples, Source, as_samples, blocks_of, open_source, shares
 
 Progress = Callable[[int, int | None], None]
@@ -35,7 +35,7 @@ def make_chunk(
     VerificationError
         If it does not decode to what was given.
     """
-    coded = encoder.encode(samples, level, model, fresh=number % RUN == 0)
+    coded = encoder.encode(samples, level, model, fresh=starts_run(number))
     if check:
         length, channels = samples.shape
         again = decoder.decode(
@@ -152,7 +152,7 @@ class Writer:
         samples = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
         self._held, self._n_held = [], 0
         number = self.index.n_chunks
-        if number % RUN == 0:  # a model is fitted on the first chunk of a run, for all of it
+        if starts_run(number):
             self._model = fit.fit(samples, self.level)
         first = self.index.bounds[-1]
         stored = make_chunk(samples, number, first, self.level, self._model, self.check)
