@@ -1,0 +1,51 @@
+"""A file holds one subject: above 400 lines it needs a reason, above 600 it is split."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+NORMAL, MOST = 400, 600
+
+REASONS = {
+    "functions/api/resources/ephys.py": "to be split: insertions, trajectories, regions, imaging",
+    "functions/api/resources/data.py": "to be split: datasets, files, repositories, vocabularies",
+    "lab/importers/alyx.py": "to be split: the steps, the rows",
+    "lab/rig/simulate.py": "to be split: mouse, course, files",
+    "shared/codec/container.py": "to be split: header, chunk table, layout",
+    "shared/codec/decoder.py": "shrinks with the older predictor versions",
+    "shared/codec/reader.py": "to be split: reader, slicing, opening, salvage",
+    "shared/records/columns.py": "to be split by type of column",
+    "shared/records/search.py": "to be split: the catalog",
+    "shared/records/sessions.py": "to be split: sessions, datasets",
+    "shared/records/tasks.py": "to be split: work",
+    "shared/records/uploads.py": "to be split: uploads",
+    "shared/results/pages.py": "to become templates",
+    "shared/science/spikes.py": "to be split: rasters, quality, drift",
+    "shared/science/training.py": "to be split: sessions, windows, criteria, history",
+    "shared/science/training_time.py": "to be split: model, validation, importance, predictor",
+    "shared/science/water.py": "to be split: records, control, thresholds, alerts",
+}
+"""Files above 600 lines that were there before the rule; each is to go."""
+
+
+def product_files() -> list[str]:
+    """Return the product's source files, as the repository has them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "*.py", "*.js", "*.ts", "*.tsx", "*.css", "*.html"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    product = ("functions/", "infra/", "lab/", "shared/", "site/")
+    return [name for name in listed if name.startswith(product) and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("name", product_files())
+def test_no_file_is_too_long_to_know(name: str):
+    lines = len((ROOT / name).read_text().splitlines())
+
+    assert lines <= MOST or name in REASONS, f"{name} has {lines} lines: split it by subject"
