@@ -10,6 +10,9 @@ from shared.results.store import Store, put
 
 ROOT = Path(__file__).resolve().parents[2]
 
+OWN = ("*.svg", "scripts/*.js", "styles/*.css")
+"""Files of the site itself, below ``site/results``; a page finds them all in ``assets/``."""
+
 VENDORED = {
     "assets/vendor/d3.min.js": "d3/dist/d3.min.js",
     "assets/vendor/plot.umd.min.js": "@observablehq/plot/dist/plot.umd.min.js",
@@ -38,8 +41,9 @@ def assets(root: Path = ROOT) -> Iterator[tuple[str, bytes]]:
     FileNotFoundError
         A package is missing, with the command that installs it.
     """
-    for path in sorted((root / "site" / "results").glob("*.*")):
-        yield f"assets/{path.name}", path.read_bytes()
+    for pattern in OWN:
+        for path in sorted((root / "site" / "results").glob(pattern)):
+            yield f"assets/{path.name}", path.read_bytes()
     for name, origin in VENDORED.items():
         path = root / "node_modules" / origin
         if not path.exists():
