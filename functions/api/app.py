@@ -172,10 +172,11 @@ def _add(path: str, method: str, view: Callable[..., Any], module: str | None = 
 
 def _assemble() -> None:
     """Register all routes."""
-    from functions.api import resource_routes
+    from functions.api import resources  # noqa: F401 - importing declares them
+    from functions.api.engine import handlers
     from functions.api.routes import account
 
-    resource_routes.register(app, _add)
+    handlers.register(app, _add)
     for name, lines in LATER.items():
         for line in lines:
             method, path = line.split()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from functions.api import filters
+from functions.api.engine import filters
+from functions.api.engine.filter_grammar import BadFilter, literal, parse
 from functions.api.errors import ApiError
-from functions.api.filters import BadFilter, literal, parse
 from functions.api.resources import RESOURCES
 from shared.records import search
 from shared.records.search import Rows, Selection

@@ -6,8 +6,8 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING
 
-from functions.api import values
-from functions.api.declarations import (
+from functions.api.engine import read_values, show_values
+from functions.api.engine.declarations import (
     LAB_DATA,
     REFERENCE,
     Access,
@@ -25,8 +25,9 @@ from functions.api.declarations import (
     refs,
     text,
 )
+from functions.api.engine.filter_grammar import flag_of
+from functions.api.engine.filters import Select
 from functions.api.errors import Invalid
-from functions.api.filters import Select, flag_of
 from shared.records import search, times
 from shared.records.where import Where
 
@@ -76,7 +77,7 @@ def _after_subject(body: Body, old: Body | None, call: Call) -> None:
     if not died or (old and old.get("death_date")):
         return
     mine = [Where("subject", "exact", body["nickname"]), Where("end_time", "isnull", True)]
-    zone = values.zone_of(body.get("lab"))
+    zone = read_values.zone_of(body.get("lab"))
     for row in search.table("water-restriction").select(mine).all():
         end = times.instant(died, zone)
         documents.update(
@@ -140,12 +141,12 @@ def _projects_of_sessions(row: Row, call: Call) -> list[str]:
 
 
 def _show_subject_detail(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api.declarations import KINDS
+    from functions.api.engine.declarations import KINDS
 
     mine = [Where("subject", "exact", row["nickname"])]
     for name, kind in (("weighings", "weighing"), ("water_administrations", "watering")):
         rows = search.table(kind).select(mine, order=("date_time",)).all()
-        shown[name] = [values.show(KINDS[kind], each, call) for each in rows]
+        shown[name] = [show_values.show(KINDS[kind], each, call) for each in rows]
     shown["genotype"] = row.get("zygosities") or []
     return shown
 

@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from functions.api import permissions, values
-from functions.api.declarations import (
+from functions.api import permissions
+from functions.api.engine import read_values
+from functions.api.engine.declarations import (
     REFERENCE,
     Access,
     Body,
@@ -25,11 +26,12 @@ from functions.api.declarations import (
     refs,
     text,
 )
+from functions.api.engine.filter_grammar import flag_of
+from functions.api.engine.filters import Select
+from functions.api.engine.stores import Documents, Store
 from functions.api.errors import ApiError, Invalid, not_found
-from functions.api.filters import Select, flag_of
 from functions.api.resources.people import plain_name
 from functions.api.resources.sessions import on_server
-from functions.api.stores import Documents, Store
 from shared.records import search, sessions, times
 from shared.records.errors import NotFound
 from shared.records.items import (
@@ -228,7 +230,7 @@ class Datasets(Store):
         ApiError
             404.
         """
-        if not values.is_uuid(key):
+        if not read_values.is_uuid(key):
             raise not_found("Dataset")
         try:
             session, item = sessions.find_dataset(key.lower())
@@ -275,7 +277,7 @@ class Datasets(Store):
         Invalid
             400 with messages per field.
         """
-        body = values.read_body(resource, data, call, partial=False)
+        body = read_values.read_body(resource, data, call, partial=False)
         owner = body["session"] or self._session_of(data, call) or owner_of(data)
         if owner is None:
             raise Invalid({"session": ["Give a session, or subject, date and number."]})
@@ -285,7 +287,7 @@ class Datasets(Store):
         there = {item.path for item in sessions.datasets(owner)}
         if path in there:
             raise Invalid({"non_field_errors": [f"Dataset {path} already exists."]})
-        identity = data["id"] if values.is_uuid(data.get("id")) else None
+        identity = data["id"] if read_values.is_uuid(data.get("id")) else None
         item = Dataset.of(
             owner,
             path,
@@ -331,7 +333,7 @@ class Datasets(Store):
         row = self.get(resource, key, call)
         found: Dataset = row["_item"]
         permissions.check_lab(call.who, lab_of_owner(found.owner))
-        new = values.read_body(resource, data, call, partial=True)
+        new = read_values.read_body(resource, data, call, partial=True)
         _keep_place(found, new)
         if set(found.tags or ()) & protected_tags() and set(new) & {"hash", "file_size"}:
             raise ApiError(403, "The dataset is protected; its content cannot be changed.")
@@ -396,14 +398,14 @@ def content_owner(content_type: str, object_id: str) -> str:
     Invalid
         400 if there is no such record.
     """
-    from functions.api.declarations import MODELS
+    from functions.api.engine.declarations import MODELS
 
     resource = MODELS.get(content_type.lower())
     if resource is None:
         raise Invalid({"content_type": [f"{content_type!r} is not a kind of record."]})
     if not object_id:
         raise Invalid({"object_id": ["This field is required."]})
-    key = values.key_of(resource.kind, object_id)
+    key = read_values.key_of(resource.kind, object_id)
     if key is None:
         raise Invalid({"object_id": [f'Invalid pk "{object_id}" - object does not exist.']})
     return f"{resource.model}#{object_id}"
@@ -411,15 +413,15 @@ def content_owner(content_type: str, object_id: str) -> str:
 
 def lab_of_owner(owner: str) -> str | None:
     """Return the lab of a dataset's session or other record."""
-    from functions.api.declarations import MODELS
+    from functions.api.engine.declarations import MODELS
 
     if "#" not in owner:
         return (search.table("session").get(owner) or {}).get("lab")
     model, _, identity = owner.partition("#")
     resource = MODELS.get(model)
-    key = values.key_of(resource.kind, identity) if resource else None
+    key = read_values.key_of(resource.kind, identity) if resource else None
     row = search.table(resource.kind).get(key) if resource and key else None
-    return values.lab_of(resource, row) if resource and row else None
+    return read_values.lab_of(resource, row) if resource and row else None
 
 
 def _matching(owners: Iterable[str], wheres: Sequence[Where]) -> list[Body]:
@@ -493,7 +495,7 @@ class Files(Store):
         ApiError
             404.
         """
-        if not values.is_uuid(key):
+        if not read_values.is_uuid(key):
             raise not_found("FileRecord")
         found = self.narrow(resource, [Where("id", "exact", key.lower())], call)
         found = found or self._elsewhere(resource, key, call)
@@ -527,10 +529,10 @@ class Files(Store):
         Invalid
             400, also if the dataset has one on that repository.
         """
-        body = values.read_body(resource, data, call, partial=False)
+        body = read_values.read_body(resource, data, call, partial=False)
         _, found = sessions.find_dataset(body["dataset"])
         permissions.check_lab(call.who, lab_of_owner(found.owner))
-        identity = data["id"] if values.is_uuid(data.get("id")) else None
+        identity = data["id"] if read_values.is_uuid(data.get("id")) else None
 
         def edit(item: Dataset) -> None:
             if any(record[0] == body["data_repository"] for record in item.records or []):
@@ -560,7 +562,7 @@ class Files(Store):
             404, 403, 400.
         """
         row = self.get(resource, key, call)
-        new = values.read_body(resource, data, call, partial=True)
+        new = read_values.read_body(resource, data, call, partial=True)
         item = self._edit(
             row,
             call,
@@ -631,7 +633,7 @@ def _tagged(tags: Any) -> Any:
 
 
 def _day(value: str, call: Call, select: Select) -> list[Where]:
-    from functions.api.filters import days
+    from functions.api.engine.filter_grammar import days
 
     first, after = days("date", f"{value},{value}")
     on_day = [Where("start_time", "gte", first), Where("start_time", "lt", after)]
@@ -640,7 +642,7 @@ def _day(value: str, call: Call, select: Select) -> list[Where]:
 
 def _created(name: str, lookup: str) -> Any:
     def condition(value: str, call: Call, select: Select) -> list[Where]:
-        from functions.api.filters import days
+        from functions.api.engine.filter_grammar import days
 
         first, after = days(name, f"{value},{value}")
         if lookup == "date":
@@ -655,7 +657,7 @@ def _created(name: str, lookup: str) -> Any:
 
 
 def _session_ref(value: str, call: Call, select: Select) -> list[Where]:
-    return [Where("session", "exact", values.last_part(value).lower())]
+    return [Where("session", "exact", read_values.last_part(value).lower())]
 
 
 def _probe(value: str, call: Call, select: Select) -> list[Where]:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from functions.api import values
-from functions.api.declarations import (
+from functions.api.engine import read_values, show_values
+from functions.api.engine.declarations import (
     FIXED,
     REFERENCE,
     Access,
@@ -24,8 +24,9 @@ from functions.api.declarations import (
     ref,
     text,
 )
+from functions.api.engine.filter_grammar import days
+from functions.api.engine.filters import Select
 from functions.api.errors import Invalid
-from functions.api.filters import Select, days
 from functions.api.resources.sessions import good_enough, quality, short_row
 from shared.records import documents, search, times
 from shared.records.items import split_path
@@ -146,7 +147,7 @@ def _datasets(value: str, call: Call, select: Select) -> list[Where]:
     good = good_enough(call)
     return [
         _insertions_with([Where("name", "exact", name), good], select)
-        for name in values.listed(value)
+        for name in read_values.listed(value)
     ]
 
 
@@ -159,7 +160,7 @@ def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
 def _dataset_types(value: str, call: Call, select: Select) -> list[Where]:
     return [
         _insertions_with([Where("dataset_type", "exact", name)], select)
-        for name in values.listed(value)
+        for name in read_values.listed(value)
     ]
 
 
@@ -335,28 +336,28 @@ def _one_default(body: Body, old: Body | None, call: Call) -> None:
 
 
 def _show_view(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api.declarations import KINDS
+    from functions.api.engine.declarations import KINDS
 
     mine = search.table("fov-location").select([Where("field_of_view", "exact", row["id"])])
     resource = KINDS["fov-location"]
-    shown["location"] = [values.show(resource, each, call) for each in mine.all()]
+    shown["location"] = [show_values.show(resource, each, call) for each in mine.all()]
     return {"id": row["id"], **shown}
 
 
 def _show_stack(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api.declarations import KINDS
+    from functions.api.engine.declarations import KINDS
 
     mine = search.table("field-of-view").select([Where("stack", "exact", row["id"])])
     resource = KINDS["field-of-view"]
-    return {**shown, "slices": [values.show(resource, each, call) for each in mine.all()]}
+    return {**shown, "slices": [show_values.show(resource, each, call) for each in mine.all()]}
 
 
 def _show_chronic(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api.declarations import KINDS
+    from functions.api.engine.declarations import KINDS
 
     mine = search.table("insertion").select([Where("chronic_insertion", "exact", row["id"])])
     resource = KINDS["insertion"]
-    rows = [values.show(resource, each, call) for each in mine.all()]
+    rows = [show_values.show(resource, each, call) for each in mine.all()]
     return {"id": row["id"], **shown, "probe_insertion": rows}
 
 
@@ -378,7 +379,7 @@ def _few_floats(value: Sequence[float]) -> None:
 
 
 def _floats(**options: Any) -> Any:
-    from functions.api.declarations import Field
+    from functions.api.engine.declarations import Field
 
     return Field("floats", default=(), check=_few_floats, indexed=False, **options)
 

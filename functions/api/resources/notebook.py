@@ -6,8 +6,8 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from functions.api import values
-from functions.api.declarations import (
+from functions.api.engine import read_values
+from functions.api.engine.declarations import (
     KINDS,
     MODELS,
     REFERENCE,
@@ -50,14 +50,14 @@ def _prepare_note(body: Body, old: Body | None, call: Call) -> Body:
     """Find the record that the note is about; keep its image."""
     resource = MODELS[str(body["content_type"]).lower()]
     target = str(body["object_id"])
-    key = values.key_of(resource.kind, target)
+    key = read_values.key_of(resource.kind, target)
     if key is None:
         # ibllib looks for these words.
         message = f"{resource.name} matching query does not exist: {target}."
         raise Invalid({"object_id": [message]})
     body = {**body, "content_type": resource.model}
     row = search.table(resource.kind).get(key) or {}
-    body["lab"] = values.lab_of(resource, row)
+    body["lab"] = read_values.lab_of(resource, row)
     body["session"] = target if resource.kind == "session" else row.get("session")
     if image := call.files.get("image"):
         body["image"] = _keep_image(image, call.body.get("width"))

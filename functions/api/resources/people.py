@@ -7,7 +7,7 @@ import zoneinfo
 from typing import TYPE_CHECKING, Any
 
 from functions.api import auth
-from functions.api.declarations import (
+from functions.api.engine.declarations import (
     REFERENCE,
     Access,
     Body,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from functions.api import permissions, values
-from functions.api.declarations import (
+from functions.api import permissions
+from functions.api.engine import read_values, show_values
+from functions.api.engine.declarations import (
     KINDS,
     Access,
     Body,
@@ -23,9 +24,10 @@ from functions.api.declarations import (
     refs,
     text,
 )
+from functions.api.engine.filter_grammar import BadFilter, days, number_of
+from functions.api.engine.filters import Select
+from functions.api.engine.stores import Store
 from functions.api.errors import ApiError, Invalid, not_found
-from functions.api.filters import BadFilter, Select, days, number_of
-from functions.api.stores import Store
 from shared.records import queues, search, sessions, times
 from shared.records.errors import Exists, NotFound
 from shared.records.items import QC, Dataset, Document, Session
@@ -84,7 +86,7 @@ def _with_datasets(rows: list[list[Where]], select: Select, field: str = "id") -
 
 def _datasets(value: str, call: Call, select: Select) -> list[Where]:
     good, there = good_enough(call), on_server()
-    names = values.listed(value)
+    names = read_values.listed(value)
     return _with_datasets([[Where("name", "exact", name), good, there] for name in names], select)
 
 
@@ -97,12 +99,12 @@ def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
 
 def _dataset_types(value: str, call: Call, select: Select) -> list[Where]:
     return _with_datasets(
-        [[Where("dataset_type", "exact", name)] for name in values.listed(value)], select
+        [[Where("dataset_type", "exact", name)] for name in read_values.listed(value)], select
     )
 
 
 def _users(value: str, call: Call, select: Select) -> list[Where]:
-    return [Where("users", "exact", name) for name in values.listed(value)]
+    return [Where("users", "exact", name) for name in read_values.listed(value)]
 
 
 def _performance(name: str, lookup: str) -> Any:
@@ -135,7 +137,7 @@ def _tag(value: str, call: Call, select: Select) -> list[Where]:
 
 
 def _parent(value: str, call: Call, select: Select) -> list[Where]:
-    return [Where("parent_session", "exact", values.last_part(value).lower())]
+    return [Where("parent_session", "exact", read_values.last_part(value).lower())]
 
 
 def atlas(lookup: str) -> Any:
@@ -160,7 +162,7 @@ def check_uuid4(value: Any) -> str:
     Invalid
         If it is not a UUID of version 3 or 4: the ONE client reads no other.
     """
-    if not values.is_uuid(value) or str(value)[14] not in "34":
+    if not read_values.is_uuid(value) or str(value)[14] not in "34":
         raise Invalid({"id": ["Must be a UUID of version 4."]})
     return str(value).lower()
 
@@ -196,7 +198,7 @@ class Sessions(Store):
         Invalid
             400, also if the subject has a session of that number on that day.
         """
-        body = values.read_body(resource, data, call, partial=False)
+        body = read_values.read_body(resource, data, call, partial=False)
         eid = check_uuid4(data["id"]) if data.get("id") else None
         subject = search.table("subject").get(body.pop("subject")) or {}
         lab = body.pop("lab") or subject["lab"]
@@ -227,7 +229,7 @@ class Sessions(Store):
         ApiError
             404, 403 if it is not of the caller's lab, 400 with messages per field.
         """
-        new = values.read_body(resource, data, call, partial=True)
+        new = read_values.read_body(resource, data, call, partial=True)
         _check_match(data, key, call)
 
         def edit(old: dict[str, Any]) -> dict[str, Any]:
@@ -370,7 +372,7 @@ def downloadable(item: Dataset, repositories: Mapping[str, Row]) -> bool:
 
 def _inner(kind: str, inside: Mapping[str, Sequence[Document]], call: Call) -> list[Body]:
     resource = KINDS[kind]
-    return [values.show(resource, each.body, call) for each in inside.get(kind, ())]
+    return [show_values.show(resource, each.body, call) for each in inside.get(kind, ())]
 
 
 SESSION = Resource(

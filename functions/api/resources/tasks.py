@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from functions.api import permissions, values
-from functions.api.declarations import (
+from functions.api import permissions
+from functions.api.engine import read_values
+from functions.api.engine.declarations import (
     Access,
     Body,
     Field,
@@ -20,8 +21,8 @@ from functions.api.declarations import (
     ref,
     text,
 )
+from functions.api.engine.stores import Store
 from functions.api.errors import Invalid, not_found
-from functions.api.stores import Store
 from shared.records import search
 from shared.records.errors import Exists, NotFound
 
@@ -70,7 +71,7 @@ class Tasks(Store):
         """
         from shared.records import tasks
 
-        body = values.read_body(resource, data, call, partial=False)
+        body = read_values.read_body(resource, data, call, partial=False)
         session = search.table("session").get(body["session"]) or {}
         permissions.check_lab(call.who, session["lab"])
         given = {name: value for name, value in body.items() if name in data}
@@ -88,7 +89,7 @@ class Tasks(Store):
 
         present = self.get(resource, key, call)
         permissions.check_lab(call.who, present["lab"])
-        new = values.read_body(resource, data, call, partial=True)
+        new = read_values.read_body(resource, data, call, partial=True)
         return self._worded(lambda: tasks.patch(present["id"], new, call.who.username))
 
     def delete(self, resource: Resource, key: str, call: Call) -> None:

@@ -53,6 +53,6 @@ def me() -> dict[str, Any]:
 @routes.route("/api/schema", methods=["GET"])
 def schema() -> Response:
     """Describe all routes (OpenAPI 3)."""
-    from functions.api import openapi
+    from functions.api.engine import openapi
 
     return Response(openapi.text(), headers=dict(JSON))

@@ -16,9 +16,9 @@ from chalice.app import Blueprint, Response
 
 from functions.api import auth, permissions
 from functions.api.call import Call
+from functions.api.engine.visible import public_sessions
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.permissions import ACCOUNTS, READ_PUBLIC, Rule
-from functions.api.resource_routes import public_sessions
 from functions.api.resources import data
 from shared.records import aws, documents, search, sessions, times
 from shared.records.errors import NotFound

@@ -17,14 +17,15 @@ from typing import Any, NamedTuple, TypeVar
 
 from chalice.app import Blueprint
 
-from functions.api import permissions, values
+from functions.api import permissions
 from functions.api.call import Call
-from functions.api.declarations import KINDS, RESOURCES, Body, Resource
+from functions.api.engine import read_values
+from functions.api.engine.declarations import KINDS, RESOURCES, Body, Resource
+from functions.api.engine.stores import Documents, store_of, unique_values
 from functions.api.errors import ApiError, Invalid, response_to
 from functions.api.permissions import ADMINISTRATORS, Rule
 from functions.api.resources import data
 from functions.api.resources.sessions import check_uuid4
-from functions.api.stores import Documents, store_of, unique_values
 from shared.alf.dataset_types import data_format, match_dataset_type
 from shared.alf.errors import ALFError
 from shared.alf.path import parse_dataset_path
@@ -231,7 +232,7 @@ def _session(resource: Resource, row: Body, call: Call) -> Taken:
     if there is not None:
         _compare(resource, row, there, call)
         return Taken("unchanged", sessions.get(eid))
-    body = values.read_body(resource, row, call, partial=False)
+    body = read_values.read_body(resource, row, call, partial=False)
     if not body["start_time"]:
         raise Invalid({"start_time": ["This field is required."]})
     try:
@@ -290,7 +291,7 @@ def _datasets(
 
 def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
     """Return the dataset that a row describes, not yet stored."""
-    body = values.read_body(resource, row, call, partial=False)
+    body = read_values.read_body(resource, row, call, partial=False)
     owner = body["session"] or data.owner_of(row)
     if owner is None:
         raise Invalid({"session": ["Give a session, or a content_type and object_id."]})
@@ -336,10 +337,10 @@ def _records(row: Body, call: Call) -> list[Any]:
         raise Invalid({"file_records": ["A list of JSON objects."]})
     found = []
     for each in records:
-        body = values.read_body(resource, each, call, partial=True)
+        body = read_values.read_body(resource, each, call, partial=True)
         if "data_repository" not in body:
             raise Invalid({"file_records": ["Each needs its data_repository."]})
-        identity = each.get("id") if values.is_uuid(each.get("id")) else None
+        identity = each.get("id") if read_values.is_uuid(each.get("id")) else None
         found.append(
             [
                 body["data_repository"],
@@ -427,8 +428,8 @@ def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call
     Different
         It is not; names the fields.
     """
-    given = values.read_body(resource, row, call, partial=True)
-    zone = values.zone_of(values.lab_of(resource, there))
+    given = read_values.read_body(resource, row, call, partial=True)
+    zone = read_values.zone_of(read_values.lab_of(resource, there))
     others = [
         name
         for name, value in given.items()

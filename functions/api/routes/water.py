@@ -8,8 +8,9 @@ from urllib.parse import unquote
 
 from chalice.app import Blueprint
 
-from functions.api import paging, permissions, water
+from functions.api import permissions, water
 from functions.api.call import Call
+from functions.api.engine import paging
 from functions.api.errors import Invalid, not_found
 from functions.api.permissions import ACCOUNTS, Rule
 from shared.records import search

@@ -1,36 +1,27 @@
 """Filters of lists: the ``?django=`` language and typed parameters, as conditions on the index.
 
-``?django=field__lookup,value[,field__lookup,value…]``: pairs joined by commas; commas inside
-brackets do not split; ``~`` before a field leaves out what matches. Fields are looked up in the
-declarations of the resources, relations are followed, lookups come from a fixed list, and values
-are read by a small parser of literals. Nothing is evaluated.
+Fields are looked up in the declarations of the resources, relations are followed, lookups come
+from a fixed list. The language itself is read by `functions.api.engine.filter_grammar`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from functions.api.declarations import KINDS, Field, Resource
-from functions.api.errors import Invalid
+from functions.api.engine.declarations import KINDS, Field, Resource
+from functions.api.engine.filter_grammar import BadFilter, flag_of, number_of, parse, scalar
 from shared.records import search, sessions
 from shared.records.where import LOOKUPS, Where
 
 Select = Callable[[str, list[Where]], search.Selection]
 """(kind, conditions) → what the caller may see of them."""
-
-MAX_LENGTH = 20_000
-MAX_PAIRS = 40
 MAX_DEPTH = 6
-MAX_ITEMS = 2_000
 MAX_SESSIONS = 100
 PUBLIC_LOOKUPS = frozenset(LOOKUPS) - {"test"}
 NEVER = frozenset({"password", "token", "tokens"})
-
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z")
-_NAME = re.compile(r"~?[A-Za-z_][A-Za-z0-9_-]*\Z")
 _ID = re.compile(r"(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|-?[0-9]{1,12})\Z")
 _DATE_PARTS = {
     "date": lambda x: x[:10],
@@ -39,121 +30,6 @@ _DATE_PARTS = {
     "day": lambda x: int(x[8:10]),
     "hour": lambda x: int(x[11:13] or 0),
 }
-
-
-class BadFilter(Invalid):
-    """400 that names the part of the query that is wrong."""
-
-    def __init__(self, message: str, name: str = "django") -> None:
-        super().__init__({name: [message]})
-
-
-def parse(query: str) -> list[tuple[str, Any, bool]]:
-    """Split a ``?django=`` text into (field path, value, whether negated).
-
-    Parameters
-    ----------
-    query : str
-
-    Returns
-    -------
-    list of (str, value, bool)
-
-    Raises
-    ------
-    BadFilter
-        If it is not of the language; the message names the part.
-    """
-    if len(query) > MAX_LENGTH:
-        raise BadFilter(f"The filter is longer than {MAX_LENGTH} characters.")
-    parts = list(_split(query))
-    if len(parts) % 2:
-        raise BadFilter(f"Fields and values must come in pairs; {parts[-1]!r} has no value.")
-    if len(parts) > 2 * MAX_PAIRS:
-        raise BadFilter(f"More than {MAX_PAIRS} conditions.")
-    pairs = []
-    for name, value in zip(parts[::2], parts[1::2], strict=True):
-        name = name.strip()
-        if not _NAME.match(name):
-            raise BadFilter(f"{name!r} is not the name of a field.")
-        pairs.append((name.lstrip("~"), literal(value), name.startswith("~")))
-    return pairs
-
-
-def _split(query: str) -> Iterator[str]:
-    """Yield the parts between commas that are not inside brackets or quotes."""
-    depth, quote, start, escaped = 0, "", 0, False
-    for i, letter in enumerate(query):
-        if escaped:
-            escaped = False
-        elif quote:
-            if letter == "\\":
-                escaped = True
-            elif letter == quote:
-                quote = ""
-        elif depth and letter in "'\"":
-            quote = letter
-        elif letter in "([":
-            depth += 1
-        elif letter in ")]":
-            if not depth:
-                raise BadFilter(f"{letter!r} at {i} closes nothing.")
-            depth -= 1
-        elif letter == "," and not depth:
-            yield query[start:i]
-            start = i + 1
-    if depth or quote:
-        raise BadFilter(f"A bracket or quote after {query[start : start + 20]!r} is not closed.")
-    if query[start:] or query.endswith(","):
-        yield query[start:]
-
-
-def literal(source: str) -> Any:
-    """Return the value that a text of the language stands for.
-
-    ``None``, ``True``/``true``, numbers, quoted texts, and tuples or lists of these in brackets;
-    anything else is the text itself.
-
-    Raises
-    ------
-    BadFilter
-        If a bracketed list is not one.
-    """
-    value = source.strip()
-    if value[:1] in "([" and value:
-        return _items(value)
-    return _scalar(value)
-
-
-def _items(source: str) -> list[Any]:
-    closing = {"(": ")", "[": "]"}[source[0]]
-    if source[-1] != closing:
-        raise BadFilter(f"{source[:40]!r} is not a list.")
-    inner = source[1:-1]
-    items: list[Any] = []
-    for part in _split(inner):
-        part = part.strip()
-        if not part:
-            continue
-        if part[0] in "([":
-            raise BadFilter("A list within a list is not a value.")
-        items.append(_scalar(part))
-        if len(items) > MAX_ITEMS:
-            raise BadFilter(f"More than {MAX_ITEMS} values in a list.")
-    return items
-
-
-def _scalar(value: str) -> Any:
-    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
-        return re.sub(r"\\(.)", r"\1", value[1:-1])
-    lowered = value.lower()
-    if lowered in ("none", "null"):
-        return None
-    if lowered in ("true", "false"):
-        return lowered == "true"
-    if len(value) < 40 and _NUMBER.match(value):
-        return int(value) if re.fullmatch(r"[+-]?\d+", value) else float(value)
-    return value
 
 
 def conditions(resource: Resource, query: str, select: Select) -> list[Where]:
@@ -363,56 +239,6 @@ def _bad_lookup(whole: str, lookup: str) -> BadFilter:
     return BadFilter(f"{whole!r}: {lookup!r} is not one of {known}.")
 
 
-def flag_of(name: str, value: str) -> bool:
-    """Return the yes or no of a query parameter.
-
-    Raises
-    ------
-    BadFilter
-        If it is neither.
-    """
-    lowered = value.strip().lower()
-    if lowered in ("true", "1"):
-        return True
-    if lowered in ("false", "0"):
-        return False
-    raise BadFilter("Must be True or False.", name)
-
-
-def number_of(name: str, value: str) -> float:
-    """Return the number of a query parameter.
-
-    Raises
-    ------
-    BadFilter
-        If it is none.
-    """
-    found = _scalar(value.strip())
-    if isinstance(found, bool) or not isinstance(found, (int, float)):
-        raise BadFilter("Enter a number.", name)
-    return found
-
-
-def days(name: str, value: str) -> tuple[str, str]:
-    """Return the first day, and the day after the last, of a ``date_range`` ``a,b``.
-
-    Raises
-    ------
-    BadFilter
-        If it is not two dates.
-    """
-    parts = [part.strip() for part in value.split(",")]
-    try:
-        first, last = (date.fromisoformat(part[:10]) for part in parts)
-        return first.isoformat(), _day_after(last)
-    except ValueError:
-        raise BadFilter("Give two dates, first,last, as YYYY-MM-DD.", name) from None
-
-
-def _day_after(day: date) -> str:
-    return (day + timedelta(days=1)).isoformat() if day < date.max else "9999-12-31T99"
-
-
 def conditions_of(resource: Resource, path: str, value: str, select: Select) -> list[Where]:
     """Return the condition of a declared filter, e.g. ``session__lab__iexact``."""
     return [_condition(resource, path.split("__"), value, False, select, path, 0)]
@@ -436,7 +262,7 @@ def by_field(resource: Resource, name: str, value: str, select: Select) -> list[
     if spec.type in ("int", "float"):
         return [Where(name, "exact", number_of(name, value))]
     if spec.type == "choice":
-        stored = _choice(spec, _scalar(value.strip()))
+        stored = _choice(spec, scalar(value.strip()))
         if stored not in (spec.choices or {}).values():
             raise BadFilter(f"{value!r} is not one of {', '.join(spec.choices or {})}.", name)
         return [Where(name, "exact", stored)]

@@ -1,4 +1,4 @@
-"""Values of fields: read from a client's JSON into what is stored, and shown again.
+"""Values of fields, read from a client's JSON into what is stored.
 
 Messages are those of the Alyx REST contract (Django REST framework's), since clients show them.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from functions.api.declarations import KINDS, Body, Field, Resource, Row
+from functions.api.engine.declarations import KINDS, Body, Field, Resource, Row
 from functions.api.errors import Invalid
 from shared.records import search, times
 
@@ -307,53 +307,3 @@ def lab_of(resource: Resource, body: Row) -> str | None:
     other = KINDS[resource.fields[resource.lab].to]
     row = search.table(other.kind).get(key)
     return lab_of(other, row) if row else None
-
-
-def show(resource: Resource, row: Row, call: Call, *, detail: bool = False) -> Body:
-    """Return a stored row as clients are shown it.
-
-    Parameters
-    ----------
-    resource : Resource
-    row : mapping
-        As in the index or the table.
-    call : Call
-    detail : bool
-        Whether as the answer of ``read`` rather than ``list``.
-    """
-    if resource.columns and not detail and resource.show:
-        return resource.show({}, row, call)  # it makes the row itself
-    shown: Body = {}
-    names = resource.shown or tuple(resource.fields)
-    for name in names if not detail else dict.fromkeys([*names, *resource.fields]):
-        spec = resource.fields.get(name)
-        if spec is None or spec.hidden:
-            continue
-        shown[name] = show_value(spec, row.get(name), call)
-    if "id" in row and "id" not in shown and resource.key == "id":
-        shown = {"id": row["id"], **shown}
-    if resource.show:
-        shown = resource.show(shown, row, call)
-    if detail and resource.show_detail:
-        shown = resource.show_detail(shown, row, call)
-    return shown
-
-
-def show_value(spec: Field, value: Any, call: Call) -> Any:
-    """Return a stored value as clients are shown it."""
-    if spec.many:
-        items = value or []
-        return [_link(spec, each, call) for each in items] if spec.by == "url" else list(items)
-    if value is None:
-        return None
-    if spec.type == "datetime":
-        return times.naive(value)
-    if spec.type == "choice":
-        return next((name for name, each in (spec.choices or {}).items() if each == value), value)
-    if spec.type == "ref" and spec.by == "url":
-        return _link(spec, value, call)
-    return value
-
-
-def _link(spec: Field, key: str, call: Call) -> str:
-    return call.url(f"/{KINDS[spec.to].path}/{key}")

@@ -11,9 +11,8 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from functions.api.declarations import Field, Resource
-from functions.api.resource_routes import METHODS, ON_ITEM, item_path
-from functions.api.resources import RESOURCES
+from functions.api.engine.declarations import RESOURCES, Field, Resource
+from functions.api.engine.rules import METHODS, ON_ITEM, item_path
 
 TYPES: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},

@@ -231,7 +231,8 @@ class Resource:
     many : bool
         Whether POST takes a list too.
     store : object, optional
-        What reads and writes the records, if they are not documents (see `functions.api.stores`).
+        What reads and writes the records, if they are not documents (see
+        `functions.api.engine.stores`).
     example : mapping
         A body that creates a record.
     """

@@ -8,53 +8,16 @@ from urllib.parse import unquote
 
 from chalice.app import Chalice, Response
 
-from functions.api import filters, paging, permissions, values
-from functions.api.auth import Caller
+from functions.api import permissions
 from functions.api.call import Call
-from functions.api.declarations import Access, Resource
+from functions.api.engine import filters, paging, show_values
+from functions.api.engine.declarations import RESOURCES, Resource
+from functions.api.engine.rules import METHODS, ON_ITEM, item_path, rule_of
+from functions.api.engine.stores import store_of
+from functions.api.engine.visible import selector, visible_to
 from functions.api.errors import not_found
-from functions.api.permissions import Rule
-from functions.api.resources import RESOURCES
-from functions.api.stores import store_of
-from shared.records import search, times
-from shared.records.where import Either, Where
-
-METHODS = {
-    "list": "GET",
-    "create": "POST",
-    "read": "GET",
-    "update": "PUT",
-    "partial_update": "PATCH",
-    "delete": "DELETE",
-}
-ON_ITEM = frozenset({"read", "update", "partial_update", "delete"})
-
-
-def item_path(resource: Resource) -> str:
-    """Return the path of one record, e.g. ``/labs/{name}``."""
-    return f"/{resource.path}/{{{resource.key}}}"
-
-
-def rule_of(resource: Resource, action: str) -> Rule:
-    """Return the rule of an action, from the resource's declaration."""
-    access: Access = resource.access
-    if action in ("list", "read"):
-        if access.read == "public":
-            return permissions.READ_PUBLIC
-        roles = permissions.MEMBERS
-        roles |= permissions.RIGS if "read" in access.rig.split() else frozenset()
-        roles |= permissions.WORKERS if "read" in access.worker.split() else frozenset()
-        return Rule(roles, reads=True)
-    word = {"create": "create", "delete": "delete"}.get(action, "change")
-    roles = {
-        "member": permissions.MEMBERS,
-        "manager": permissions.MANAGERS,
-        "administrator": permissions.ADMINISTRATORS,
-        "none": frozenset(),
-    }[getattr(access, word)]
-    roles |= permissions.RIGS if word in access.rig.split() else frozenset()
-    roles |= permissions.WORKERS if word in access.worker.split() else frozenset()
-    return Rule(roles, own_lab=bool(resource.lab))
+from shared.records import search
+from shared.records.where import Where
 
 
 def register(app: Chalice, add: Callable[..., None]) -> None:
@@ -87,44 +50,6 @@ def _view(app: Chalice, resource: Resource, action: str) -> Callable[..., Any]:
         return handler(resource, Call(app.current_request), unquote(arguments[resource.key]))
 
     return on_item
-
-
-def public_sessions() -> Where:
-    """Return the condition on sessions that anybody may see: public and not under embargo."""
-    today = times.now().date().isoformat()
-    return Where("embargo_until", "test", lambda until: until is None or until <= today)
-
-
-def visible_to(who: Caller, resource: Resource) -> list[Where]:
-    """Return the conditions that hide from a caller what is not public."""
-    if not who.is_public:
-        return []
-    shown = [Where("public", "exact", True), public_sessions()]
-    if resource.kind == "session":
-        return shown
-    if resource.access.read == "public" and not resource.public_by:
-        return []
-    sessions = search.table("session").select(shown)
-    if resource.kind == "subject":
-        return [Where("nickname", "in", sessions.values("subject"))]
-    if not resource.public_by:
-        return [Where("id", "in", set())]
-    of_session = Where(resource.public_by, "in", sessions.values("id"))
-    if resource.kind == "dataset":
-        released = search.table("tag").select([Where("public", "exact", True)]).values("name")
-        return [Either(value=[of_session, Where("tags", "in", released)])]
-    return [of_session]
-
-
-def selector(call: Call, as_of: str | None = None) -> filters.Select:
-    """Return the look-up of related records, as the caller may see them."""
-    from functions.api.declarations import KINDS
-
-    def select(kind: str, wheres: list[Where]) -> search.Selection:
-        seen = visible_to(call.who, KINDS[kind])
-        return search.table(kind).select([*wheres, *seen], as_of=as_of)
-
-    return select
 
 
 def conditions(resource: Resource, call: Call, select: filters.Select) -> list[Where]:
@@ -169,7 +94,7 @@ def _list(resource: Resource, call: Call) -> dict[str, Any]:
         page = selection.page(offset, limit, resource.columns)
         rows = store.fill(resource, page, call)
     call.rows = rows
-    results = [values.show(resource, row, call) for row in rows]
+    results = [show_values.show(resource, row, call) for row in rows]
     kept = None if resource.live and not as_of else moment
     return paging.envelope(call.url(f"/{resource.path}"), call.query, count, results, kept)
 
@@ -177,7 +102,7 @@ def _list(resource: Resource, call: Call) -> dict[str, Any]:
 def _read(resource: Resource, call: Call, key: str) -> dict[str, Any]:
     row = store_of(resource).get(resource, key, call)
     _check_visible(resource, row, call)
-    return values.show(resource, row, call, detail=True)
+    return show_values.show(resource, row, call, detail=True)
 
 
 def _check_visible(resource: Resource, row: Mapping[str, Any], call: Call) -> None:
@@ -189,16 +114,16 @@ def _create(resource: Resource, call: Call) -> Response:
     data = call.data
     if isinstance(data, list) and resource.many:
         rows = store_of(resource).create_many(resource, data, call)
-        body: Any = [values.show(resource, row, call, detail=True) for row in rows]
+        body: Any = [show_values.show(resource, row, call, detail=True) for row in rows]
     else:
         row = store_of(resource).create(resource, call.body, call)
-        body = values.show(resource, row, call, detail=True)
+        body = show_values.show(resource, row, call, detail=True)
     return _json(body, 201)
 
 
 def _update(resource: Resource, call: Call, key: str) -> dict[str, Any]:
     row = store_of(resource).update(resource, key, call.body, call)
-    return values.show(resource, row, call, detail=True)
+    return show_values.show(resource, row, call, detail=True)
 
 
 def _delete(resource: Resource, call: Call, key: str) -> Response:

@@ -11,8 +11,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from functions.api import permissions, values
-from functions.api.declarations import Body, Resource, Row
+from functions.api import permissions
+from functions.api.engine import read_values
+from functions.api.engine.declarations import Body, Resource, Row
 from functions.api.errors import ApiError, Invalid, not_found
 from shared.records import documents, search
 from shared.records.errors import Exists, NotFound
@@ -50,8 +51,8 @@ class Documents(Store):
             404.
         """
         found = search.table(resource.kind).get(key)
-        if found is None and resource.key != "id" and values.is_uuid(key):
-            named = values.key_of(resource.kind, key)
+        if found is None and resource.key != "id" and read_values.is_uuid(key):
+            named = read_values.key_of(resource.kind, key)
             found = search.table(resource.kind).get(named) if named else None
         if found is None:
             raise not_found(resource.name)
@@ -82,15 +83,15 @@ class Documents(Store):
 
     def _valid(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
         """Return the body of a new record of the caller's lab."""
-        body = values.read_body(resource, data, call, partial=False)
+        body = read_values.read_body(resource, data, call, partial=False)
         if "id" not in resource.fields:  # ids of brain regions are numbers of the atlas
-            body["id"] = data["id"] if values.is_uuid(data.get("id")) else str(uuid.uuid4())
+            body["id"] = data["id"] if read_values.is_uuid(data.get("id")) else str(uuid.uuid4())
         if resource.prepare:
             body = resource.prepare(body, None, call)
-        lab = values.lab_of(resource, body)
+        lab = read_values.lab_of(resource, body)
         if call.rule.own_lab:
             permissions.check_lab(call.who, lab)
-        return values.localise(resource, body, lab)
+        return read_values.localise(resource, body, lab)
 
     def _write(self, resource: Resource, body: Body, call: Call) -> Body:
         key = str(body[resource.key])
@@ -120,7 +121,7 @@ class Documents(Store):
         """
         present = self.get(resource, key, call)
         key = str(present[resource.key])
-        new = values.read_body(resource, data, call, partial=True)
+        new = read_values.read_body(resource, data, call, partial=True)
         if resource.key != "id" and new.get(resource.key, key) != key:
             raise Invalid({resource.key: [f"A {resource.kind} cannot be renamed."]})
         before: Body = {}
@@ -131,11 +132,11 @@ class Documents(Store):
             if resource.prepare:
                 changed = resource.prepare(changed, body, call)
             if call.rule.own_lab:
-                permissions.check_lab(call.who, values.lab_of(resource, body))
-            lab = values.lab_of(resource, changed)
+                permissions.check_lab(call.who, read_values.lab_of(resource, body))
+            lab = read_values.lab_of(resource, changed)
             if call.rule.own_lab:
                 permissions.check_lab(call.who, lab)
-            return values.localise(resource, changed, lab)
+            return read_values.localise(resource, changed, lab)
 
         try:
             item = documents.update(
@@ -164,7 +165,7 @@ class Documents(Store):
         """
         body = self.get(resource, key, call)
         if call.rule.own_lab:
-            permissions.check_lab(call.who, values.lab_of(resource, body))
+            permissions.check_lab(call.who, read_values.lab_of(resource, body))
         if resource.allow_delete:
             resource.allow_delete(body, call)
         try:

@@ -1,0 +1,1 @@
+"""The engine of all resources: declarations, validation, filters, stores, routes, OpenAPI."""

@@ -1,0 +1,187 @@
+"""The ``?django=`` language as text: pairs of a field path and a literal; single parameters.
+
+``?django=field__lookup,value[,field__lookup,value…]``: pairs joined by commas; commas inside
+brackets do not split; ``~`` before a field leaves out what matches. Nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+from functions.api.errors import Invalid
+
+MAX_LENGTH = 20_000
+MAX_PAIRS = 40
+MAX_ITEMS = 2_000
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z")
+_NAME = re.compile(r"~?[A-Za-z_][A-Za-z0-9_-]*\Z")
+
+
+class BadFilter(Invalid):
+    """400 that names the part of the query that is wrong."""
+
+    def __init__(self, message: str, name: str = "django") -> None:
+        super().__init__({name: [message]})
+
+
+def parse(query: str) -> list[tuple[str, Any, bool]]:
+    """Split a ``?django=`` text into (field path, value, whether negated).
+
+    Parameters
+    ----------
+    query : str
+
+    Returns
+    -------
+    list of (str, value, bool)
+
+    Raises
+    ------
+    BadFilter
+        If it is not of the language; the message names the part.
+    """
+    if len(query) > MAX_LENGTH:
+        raise BadFilter(f"The filter is longer than {MAX_LENGTH} characters.")
+    parts = list(_split(query))
+    if len(parts) % 2:
+        raise BadFilter(f"Fields and values must come in pairs; {parts[-1]!r} has no value.")
+    if len(parts) > 2 * MAX_PAIRS:
+        raise BadFilter(f"More than {MAX_PAIRS} conditions.")
+    pairs = []
+    for name, value in zip(parts[::2], parts[1::2], strict=True):
+        name = name.strip()
+        if not _NAME.match(name):
+            raise BadFilter(f"{name!r} is not the name of a field.")
+        pairs.append((name.lstrip("~"), literal(value), name.startswith("~")))
+    return pairs
+
+
+def _split(query: str) -> Iterator[str]:
+    """Yield the parts between commas that are not inside brackets or quotes."""
+    depth, quote, start, escaped = 0, "", 0, False
+    for i, letter in enumerate(query):
+        if escaped:
+            escaped = False
+        elif quote:
+            if letter == "\\":
+                escaped = True
+            elif letter == quote:
+                quote = ""
+        elif depth and letter in "'\"":
+            quote = letter
+        elif letter in "([":
+            depth += 1
+        elif letter in ")]":
+            if not depth:
+                raise BadFilter(f"{letter!r} at {i} closes nothing.")
+            depth -= 1
+        elif letter == "," and not depth:
+            yield query[start:i]
+            start = i + 1
+    if depth or quote:
+        raise BadFilter(f"A bracket or quote after {query[start : start + 20]!r} is not closed.")
+    if query[start:] or query.endswith(","):
+        yield query[start:]
+
+
+def literal(source: str) -> Any:
+    """Return the value that a text of the language stands for.
+
+    ``None``, ``True``/``true``, numbers, quoted texts, and tuples or lists of these in brackets;
+    anything else is the text itself.
+
+    Raises
+    ------
+    BadFilter
+        If a bracketed list is not one.
+    """
+    value = source.strip()
+    if value[:1] in "([" and value:
+        return _items(value)
+    return scalar(value)
+
+
+def _items(source: str) -> list[Any]:
+    closing = {"(": ")", "[": "]"}[source[0]]
+    if source[-1] != closing:
+        raise BadFilter(f"{source[:40]!r} is not a list.")
+    inner = source[1:-1]
+    items: list[Any] = []
+    for part in _split(inner):
+        part = part.strip()
+        if not part:
+            continue
+        if part[0] in "([":
+            raise BadFilter("A list within a list is not a value.")
+        items.append(scalar(part))
+        if len(items) > MAX_ITEMS:
+            raise BadFilter(f"More than {MAX_ITEMS} values in a list.")
+    return items
+
+
+def scalar(value: str) -> Any:
+    """Return the value of a text that is no list."""
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+        return re.sub(r"\\(.)", r"\1", value[1:-1])
+    lowered = value.lower()
+    if lowered in ("none", "null"):
+        return None
+    if lowered in ("true", "false"):
+        return lowered == "true"
+    if len(value) < 40 and _NUMBER.match(value):
+        return int(value) if re.fullmatch(r"[+-]?\d+", value) else float(value)
+    return value
+
+
+def flag_of(name: str, value: str) -> bool:
+    """Return the yes or no of a query parameter.
+
+    Raises
+    ------
+    BadFilter
+        If it is neither.
+    """
+    lowered = value.strip().lower()
+    if lowered in ("true", "1"):
+        return True
+    if lowered in ("false", "0"):
+        return False
+    raise BadFilter("Must be True or False.", name)
+
+
+def number_of(name: str, value: str) -> float:
+    """Return the number of a query parameter.
+
+    Raises
+    ------
+    BadFilter
+        If it is none.
+    """
+    found = scalar(value.strip())
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        raise BadFilter("Enter a number.", name)
+    return found
+
+
+def days(name: str, value: str) -> tuple[str, str]:
+    """Return the first day, and the day after the last, of a ``date_range`` ``a,b``.
+
+    Raises
+    ------
+    BadFilter
+        If it is not two dates.
+    """
+    parts = [part.strip() for part in value.split(",")]
+    try:
+        first, last = (date.fromisoformat(part[:10]) for part in parts)
+        return first.isoformat(), _day_after(last)
+    except ValueError:
+        raise BadFilter("Give two dates, first,last, as YYYY-MM-DD.", name) from None
+
+
+def _day_after(day: date) -> str:
+    return (day + timedelta(days=1)).isoformat() if day < date.max else "9999-12-31T99"

@@ -1,0 +1,61 @@
+"""Stored rows and values as clients are shown them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from functions.api.engine.declarations import KINDS, Body, Field, Resource, Row
+from shared.records import times
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+
+def show(resource: Resource, row: Row, call: Call, *, detail: bool = False) -> Body:
+    """Return a stored row as clients are shown it.
+
+    Parameters
+    ----------
+    resource : Resource
+    row : mapping
+        As in the index or the table.
+    call : Call
+    detail : bool
+        Whether as the answer of ``read`` rather than ``list``.
+    """
+    if resource.columns and not detail and resource.show:
+        return resource.show({}, row, call)  # it makes the row itself
+    shown: Body = {}
+    names = resource.shown or tuple(resource.fields)
+    for name in names if not detail else dict.fromkeys([*names, *resource.fields]):
+        spec = resource.fields.get(name)
+        if spec is None or spec.hidden:
+            continue
+        shown[name] = show_value(spec, row.get(name), call)
+    if "id" in row and "id" not in shown and resource.key == "id":
+        shown = {"id": row["id"], **shown}
+    if resource.show:
+        shown = resource.show(shown, row, call)
+    if detail and resource.show_detail:
+        shown = resource.show_detail(shown, row, call)
+    return shown
+
+
+def show_value(spec: Field, value: Any, call: Call) -> Any:
+    """Return a stored value as clients are shown it."""
+    if spec.many:
+        items = value or []
+        return [_link(spec, each, call) for each in items] if spec.by == "url" else list(items)
+    if value is None:
+        return None
+    if spec.type == "datetime":
+        return times.naive(value)
+    if spec.type == "choice":
+        return next((name for name, each in (spec.choices or {}).items() if each == value), value)
+    if spec.type == "ref" and spec.by == "url":
+        return _link(spec, value, call)
+    return value
+
+
+def _link(spec: Field, key: str, call: Call) -> str:
+    return call.url(f"/{KINDS[spec.to].path}/{key}")
