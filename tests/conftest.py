@@ -7,10 +7,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.processes import free_port, serving
+
+if TYPE_CHECKING:
+    from tests.system import Cloud
 
 # A shell's background job ignores Ctrl-C, and what tests start would inherit that.
 if threading.current_thread() is threading.main_thread():
@@ -65,3 +69,14 @@ def table(dynamodb_url: str) -> Iterator[str]:
     client.create_table(TableName=table_name(), BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
     yield table_name()
     client.delete_table(TableName=table_name())
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """The whole system, seeded, in a temporary folder on free ports (see `tests.system`)."""
+    from tests.system import Cloud
+
+    running = Cloud(tmp_path_factory.mktemp("fornix"))
+    running.start()
+    yield running
+    running.stop()

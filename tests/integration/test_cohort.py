@@ -14,7 +14,7 @@ from infra.local.seed import LABS, connect
 from lab.analyse import FEATURES_FILE, load_subject
 from lab.rig.cohort import plan, write
 from shared.science.training_features import FEATURES, as_table, subject_features
-from tests.integration.conftest import Cloud
+from tests.system import Cloud
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from infra.local.ministack import ACCOUNT, REGION
 from infra.local.seed import LABS
-from tests.integration.conftest import Cloud
+from tests.system import Cloud
 
 pytestmark = pytest.mark.integration
 

@@ -23,7 +23,7 @@ from infra.local.demo import rows
 from infra.local.deploy import deploy
 from infra.local.home import Home, Ports
 from infra.local.seed import LABS, connect, subjects, usernames
-from tests.integration.conftest import Cloud
+from tests.system import Cloud
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 

@@ -1,13 +1,10 @@
-"""The whole system for integration tests: real servers on loopback, deployed and seeded once."""
+"""The one way into a running system: real servers on loopback, deployed and seeded."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from infra.local.deploy import client
 from infra.local.home import Home, Ports
@@ -94,12 +91,3 @@ class Cloud:
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Invoke a function, as a schedule does."""
         return self.system.invoke(function, event)
-
-
-@pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """The whole system, seeded, in a temporary folder on free ports."""
-    running = Cloud(tmp_path_factory.mktemp("fornix"))
-    running.start()
-    yield running
-    running.stop()
