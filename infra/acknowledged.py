@@ -18,7 +18,7 @@ RUNTIME_REASON = (
     f"{RUNTIME} for all functions, by one constant: it is in AWS's support for years to come, and "
     "is raised on purpose after trying, not with each new release."
 )
-PREFIX = "One prefix of one bucket, read or written by this function only as compute.py says."
+PREFIX = "One prefix of one bucket, read or written by this function only as permissions.py says."
 OWN_LOG = "The log streams of the function's own log group, whose names Lambda chooses."
 DESTINATION = (
     "What fails after its retries goes to the dead-letter queue that the function shares with its "

@@ -14,7 +14,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.compute import TIMEOUTS, Functions
+from infra.functions import TIMEOUTS, Functions
 from infra.http_api import HttpApi
 from infra.queues import Queues
 from infra.schedules import SCHEDULES, Schedule, Schedules

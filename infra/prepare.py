@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from functions.analysis.bucket import Bucket
-from functions.api.auth import set_password
+from functions.api.auth.passwords import set_password
 from shared.records import documents, reference
 from shared.records.errors import Exists
 from shared.results.assets import publish

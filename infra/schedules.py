@@ -9,7 +9,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
-from infra.compute import Functions
+from infra.functions import Functions
 from infra.queues import Queues
 from infra.settings import Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_cdk import CfnOutput, CfnParameter, Stack, Tags
 from constructs import Construct
 
-from infra.compute import TIMEOUTS, Functions
+from infra.functions import TIMEOUTS, Functions
 from infra.http_api import HttpApi
 from infra.monitoring import Monitoring
 from infra.queues import Queues

@@ -229,9 +229,9 @@ class System:
 
     def environment(self, role: str) -> dict[str, str]:
         """Return the variables of a command of a user of the lab."""
-        from functions.api import auth
+        from functions.api.auth import tokens
 
-        return {"FORNIX_API_URL": self.url, "FORNIX_TOKEN": auth.issue(f"{LAB}_{role}")}
+        return {"FORNIX_API_URL": self.url, "FORNIX_TOKEN": tokens.issue(f"{LAB}_{role}")}
 
     def client(self, role: str) -> Any:
         """Return an API client of a user of the lab."""

@@ -16,7 +16,8 @@ from typing import Any
 
 from chalice.app import Chalice, Response, RouteEntry
 
-from functions.api import auth, permissions
+from functions.api import permissions
+from functions.api.auth import identify
 from functions.api.errors import JSON, ApiError, response_to
 from shared.records import search
 
@@ -95,7 +96,7 @@ def _guarded(path: str, view: Callable[..., Any], module: str | None = None) -> 
             search.begin()
             if module:
                 _module(module)  # which adds the rules of its routes
-            permissions.check(path, request.method, auth.caller(request))
+            permissions.check(path, request.method, identify.caller(request))
             answer = view(**arguments)
         except Exception as error:  # every error becomes an answer
             return response_to(error)

@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
-from functions.api import auth, permissions
-from functions.api.auth import Caller
+from functions.api import permissions
+from functions.api.auth import identify
 from functions.api.errors import ApiError
+from shared.model.people import Caller
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Call:
     @cached_property
     def who(self) -> Caller:
         """The caller."""
-        return auth.caller(self.request)
+        return identify.caller(self.request)
 
     @cached_property
     def rule(self) -> permissions.Rule:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from functions.api.auth import Caller, require_account
+from functions.api.auth.identify import require_account
 from functions.api.errors import forbidden
+from shared.model.people import Caller
 
 MEMBERS = frozenset({"member", "manager", "administrator"})
 MANAGERS = frozenset({"manager", "administrator"})

@@ -55,7 +55,7 @@ their own. Saving those each second would take the longer the more has been done
 """
 
 COLLECT_SECONDS = 0.25
-"""How long messages for a function are collected; on AWS it is a second (``infra.compute``)."""
+"""How long messages for a function are collected; on AWS it is a second (``infra.functions``)."""
 
 STREAMS_KEPT = 100
 """Log streams of a function that CloudWatch Logs remembers: one comes with each invocation."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from functions.api import auth
 from functions.api.app import app
+from functions.api.auth import tokens
 from shared.records import aws, reference, search
 from shared.records.items import Document
 from shared.records.table import Record
@@ -57,7 +57,7 @@ class Api:
 
     def token(self, user: str) -> str:
         if user not in self.tokens:
-            self.tokens[user] = auth.issue(user)
+            self.tokens[user] = tokens.issue(user)
         return self.tokens[user]
 
     def ok(self, method: str, path: str, body: Any = None, **options: Any) -> Any:

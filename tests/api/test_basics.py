@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from functions.api import auth
+from functions.api.auth import passwords
 from tests.api.conftest import PASSWORD, Api
 
 
@@ -17,7 +17,7 @@ def session(api: Api, **more: object) -> dict:
 
 
 def test_login_answers_exactly_as_alyx_does(api: Api) -> None:
-    auth.set_password("fimbrialab_member", PASSWORD)
+    passwords.set_password("fimbrialab_member", PASSWORD)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     good = urlencode({"username": "fimbrialab_member", "password": PASSWORD}).encode()
     answer = api("POST", "/auth-token", good, user=None, headers=form)

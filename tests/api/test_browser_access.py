@@ -7,7 +7,7 @@ import json
 import pytest
 import requests
 
-from functions.api import auth
+from functions.api.auth import passwords
 from shared.records import aws
 from tests.api.conftest import PASSWORD, Api
 
@@ -18,14 +18,14 @@ SUBJECT = "FI_001"
 @pytest.fixture(autouse=True)
 def site(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORNIX_SITE_URL", f"{SITE}/")
-    monkeypatch.setitem(auth.SCRYPT, "n", 16)
+    monkeypatch.setitem(passwords.SCRYPT, "n", 16)
 
 
 def test_a_page_signs_in_and_reads_water_and_prediction(
     api: Api, bucket: str, address: str
 ) -> None:
     # Given a member's password, and what the nightly analysis left
-    auth.set_password("fimbrialab_member", PASSWORD)
+    passwords.set_password("fimbrialab_member", PASSWORD)
     body = json.dumps({"statement": "A hint.", "subjects": {SUBJECT: {"quartile": "Q2"}}})
     key = "cache/training-predictions.json"
     aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body.encode())

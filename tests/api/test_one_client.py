@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from functions.api import auth
+from functions.api.auth import passwords
 from shared.records import aws, cache_tables, documents, search, sessions
 from shared.records.items import Dataset
 from tests.api.conftest import PASSWORD, Api
@@ -34,7 +34,7 @@ def one(
         warnings.simplefilter("ignore")
         from one.api import OneAlyx
     monkeypatch.setattr("iblutil.io.params.getfile", lambda name: str(home / f".{name}"))
-    auth.set_password("fimbrialab_member", PASSWORD)
+    passwords.set_password("fimbrialab_member", PASSWORD)
     client = OneAlyx(
         base_url=address,
         username="fimbrialab_member",

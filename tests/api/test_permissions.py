@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from functions.api import auth, permissions
+from functions.api import permissions
 from functions.api.app import LATER, app, load_all
 from functions.api.errors import ApiError
+from shared.model.people import Caller
 from shared.records import sessions
 from tests.api.conftest import Api
 
@@ -139,7 +140,7 @@ def test_every_route_is_in_the_table_and_has_a_rule() -> None:
     ruled = {(permissions._canonical(path), method) for method, path in routes}
     assert set(permissions.RULES) == ruled
     with pytest.raises(ApiError) as caught:
-        permissions.check("/forgotten", "GET", auth.Caller("admin", "administrator"))
+        permissions.check("/forgotten", "GET", Caller("admin", "administrator"))
     assert caught.value.status == 403
 
 

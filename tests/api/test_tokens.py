@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from functions.api import auth
+from functions.api.auth import passwords, throttle, tokens
 from shared.records.table import Record, metered
 from tests.api.conftest import PASSWORD, Answer, Api
 
@@ -17,7 +17,7 @@ USER = "fimbrialab_member"
 
 @pytest.fixture(autouse=True)
 def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(auth.SCRYPT, "n", 16)
+    monkeypatch.setitem(passwords.SCRYPT, "n", 16)
 
 
 def me(api: Api, token: str) -> int:
@@ -29,12 +29,12 @@ def login(api: Api, password: str, user: str = USER) -> object:
 
 
 def test_a_token_expires(api: Api) -> None:
-    assert me(api, auth.issue(USER, life=60)) == 200
-    assert me(api, auth.issue(USER, life=-1)) == 403
+    assert me(api, tokens.issue(USER, life=60)) == 200
+    assert me(api, tokens.issue(USER, life=-1)) == 403
 
 
 def test_a_token_can_be_revoked_at_once(api: Api) -> None:
-    token = auth.issue(USER)
+    token = tokens.issue(USER)
     headers = {"Authorization": f"Token {token}"}
     assert me(api, token) == 200
     assert api("DELETE", "/auth-token", user=None, headers=headers).status == 204
@@ -42,7 +42,7 @@ def test_a_token_can_be_revoked_at_once(api: Api) -> None:
 
 
 def test_a_known_token_is_not_read_again_until_its_user_changes(api: Api) -> None:
-    token, other = auth.issue(USER), auth.issue(USER)
+    token, other = tokens.issue(USER), tokens.issue(USER)
 
     def reads() -> float:
         with metered() as cost:
@@ -52,18 +52,18 @@ def test_a_known_token_is_not_read_again_until_its_user_changes(api: Api) -> Non
     assert reads() > 0
     assert reads() == 0
     # What another process revokes is seen through the change feed
-    auth.revoke(other)
+    tokens.revoke(other)
     assert reads() > 0
     assert me(api, other) == 403
-    auth.revoke("f" * 40)  # no token at all: nothing happens
+    tokens.revoke("f" * 40)  # no token at all: nothing happens
     assert reads() == 0
 
 
 def test_a_known_token_expires(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = auth.issue(USER, life=60)
+    token = tokens.issue(USER, life=60)
     assert me(api, token) == 200
     now = time.time()
-    monkeypatch.setattr(auth.time, "time", lambda: now + 61)
+    monkeypatch.setattr(tokens.time, "time", lambda: now + 61)
     assert me(api, token) == 403
 
 
@@ -71,17 +71,17 @@ def test_a_revocation_cut_short_holds_within_a_minute(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given the process that revokes is killed before it tells, the token ends all the same."""
-    token = auth.issue(USER)
+    token = tokens.issue(USER)
     assert me(api, token) == 200
-    monkeypatch.setattr(auth, "_recheck_tokens", lambda username: None)
-    auth.revoke(token)
+    monkeypatch.setattr(tokens, "_recheck_tokens", lambda username: None)
+    tokens.revoke(token)
     now = time.time()
-    monkeypatch.setattr(auth.time, "time", lambda: now + auth.TRUSTED + 1)
+    monkeypatch.setattr(tokens.time, "time", lambda: now + tokens.TRUSTED + 1)
     assert me(api, token) == 403
 
 
 def test_a_new_password_or_an_inactive_account_ends_all_tokens(api: Api) -> None:
-    token = auth.issue(USER)
+    token = tokens.issue(USER)
     api.ok("PATCH", f"/users/{USER}", {"password": "another one"}, user="admin")
     assert me(api, token) == 403
     token = login(api, "another one").body["token"]
@@ -91,14 +91,14 @@ def test_a_new_password_or_an_inactive_account_ends_all_tokens(api: Api) -> None
 
 
 def test_logins_are_throttled_after_failures(api: Api) -> None:
-    auth.set_password(USER, PASSWORD)
-    for _ in range(auth.TRIES):
+    passwords.set_password(USER, PASSWORD)
+    for _ in range(throttle.TRIES):
         assert login(api, "wrong").status == 400
     answer = login(api, PASSWORD)
     assert answer.status == 429
-    assert 0 < int(answer.headers["Retry-After"]) <= auth.WINDOW + 1
+    assert 0 < int(answer.headers["Retry-After"]) <= throttle.WINDOW + 1
     # Others are not locked out by it
-    auth.set_password("admin", PASSWORD)
+    passwords.set_password("admin", PASSWORD)
     assert login(api, PASSWORD, "admin").status == 200
 
 
@@ -129,7 +129,7 @@ def test_hostile_authorization_headers_are_403(api: Api, value: str) -> None:
 
 
 def test_a_basic_header_may_carry_the_password_itself(api: Api) -> None:
-    auth.set_password(USER, PASSWORD)
+    passwords.set_password(USER, PASSWORD)
 
     def me(username: str, secret: str) -> Answer:
         basic = base64.b64encode(f"{username}:{secret}".encode()).decode()
@@ -139,6 +139,6 @@ def test_a_basic_header_may_carry_the_password_itself(api: Api) -> None:
     for username, secret in ((USER, "nope"), ("ghost", PASSWORD), (USER, "f" * 40)):
         assert me(username, secret).status == 403
     # Guessing is counted as it is at the login
-    answers = [me(USER, f"guess {i}").status for i in range(auth.TRIES)]
+    answers = [me(USER, f"guess {i}").status for i in range(throttle.TRIES)]
     assert answers[-1] == 429
     assert me(USER, PASSWORD).status == 429

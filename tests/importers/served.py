@@ -13,14 +13,14 @@ from tests.api import gateway
 @contextmanager
 def empty_fornix() -> Iterator[tuple[str, str]]:
     """Serve the API over the table of ``FORNIX_TABLE``; yield its address and a token."""
-    from functions.api import auth
     from functions.api.app import app
+    from functions.api.auth import tokens
     from shared.records import documents, search
 
     search.forget()
     user = {"username": "root", "role": "administrator", "lab": [], "is_active": True}
     documents.create("user", "root", user, who="tests")
-    token = auth.issue("root")
+    token = tokens.issue("root")
     with gateway.serve(app) as url:
         os.environ["FORNIX_API_URL"] = url
         try:

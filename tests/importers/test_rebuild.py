@@ -11,7 +11,7 @@ import botocore.session
 import pandas as pd
 import pytest
 
-from functions.api import auth
+from functions.api.auth import tokens
 from functions.ingest import reindex
 from lab.client import Client, Settings, Unreachable
 from lab.importers.alyx import AlyxImport
@@ -53,7 +53,7 @@ def lose(dynamodb_url: str, api: Client) -> Callable[[], Client]:
         search.forget()
         user = {"username": "root", "role": "administrator", "lab": [], "is_active": True}
         documents.create("user", "root", user, who="tests")
-        settings = Settings(api.settings.url, "root", token=auth.issue("root"))
+        settings = Settings(api.settings.url, "root", token=tokens.issue("root"))
         return Client(settings, sleep=lambda s: None)
 
     return lose
@@ -166,7 +166,7 @@ def test_a_folder_in_small_steps(flow, api, lose, tmp_path, monkeypatch):
     assert rebuilt(flow, lose) == before
     # When it is rebuilt again, over what is there and has changed since, then nothing changes
     (eid, *_) = [row["id"] for row in map(json.loads, before["sessions"])]
-    restored = Client(Settings(api.settings.url, "root", token=auth.issue("root")))
+    restored = Client(Settings(api.settings.url, "root", token=tokens.issue("root")))
     restored.patch(f"/sessions/{eid}", {"narrative": "looked at"})
     changed = answers(restored)
     flow.deliver("ingest", {"kind": "reindex"})

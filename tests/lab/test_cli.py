@@ -65,9 +65,9 @@ def test_commands_of_the_rig_import_no_heavy_library():
 
 @pytest.mark.integration
 def test_an_account_logs_in_once(system, tmp_path, monkeypatch):
-    from functions.api import auth
+    from functions.api.auth import passwords
 
-    auth.set_password(f"{LAB}_member", "correct horse")
+    passwords.set_password(f"{LAB}_member", "correct horse")
     env = {"XDG_CONFIG_HOME": str(tmp_path)}
     arguments = ("login", "--url", system.url, "--user", f"{LAB}_member", "--password")
     wrong = fornix(*arguments, "battery", env=env)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from functions.api import auth
+from functions.api.auth import passwords
 from shared.records import aws, sessions
 from tests.api.conftest import PASSWORD, Api
 from tests.api.conftest import address as address
@@ -37,7 +37,7 @@ def connect(
         home = tmp_path / f"home-{user}"
         home.mkdir(exist_ok=True)
         monkeypatch.setattr("iblutil.io.params.getfile", lambda name: str(home / f".{name}"))
-        auth.set_password(user, PASSWORD)
+        passwords.set_password(user, PASSWORD)
         api.tokens.pop(user, None)
         options = {"cache_rest": None, "cache_dir": home / "cache"} | options
         with warnings.catch_warnings():

@@ -165,10 +165,10 @@ def test_only_the_lab_s_own_accounts_may(system, rig):
         "is_active": True,
     }
     documents.create("user", "septumlab_rig", stranger | {"is_public_user": False}, who="test")
-    from functions.api import auth
+    from functions.api.auth import tokens
     from lab.client import Client, Settings
 
-    other = Client(Settings(system.url, token=auth.issue("septumlab_rig")))
+    other = Client(Settings(system.url, token=tokens.issue("septumlab_rig")))
     answer = rig.post("/uploads", BODY)
     assert "own lab" in refusal(other, "/uploads", BODY, 403)["detail"]
     for path in ("complete", "parts", "assemble"):
@@ -253,10 +253,10 @@ def test_the_table_is_rebuilt_from_the_manifests(system, rig, monkeypatch):
 
     monkeypatch.setattr(reindex, "AT_ONCE", 1)
     assert system.client("member").settings.token
-    from functions.api import auth
+    from functions.api.auth import tokens
     from lab.client import Client, Settings
 
-    admin = Client(Settings(system.url, token=auth.issue("admin")))
+    admin = Client(Settings(system.url, token=tokens.issue("admin")))
     assert admin.post("/reindex") == {"state": "queued"}
     flow.pump()
     # Then the same session is there again

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functions.api.auth import Caller
+from shared.model.people import Caller
 from functions.api.call import Call
 from functions.api.engine import filters
 from functions.api.engine.declarations import KINDS, Resource

@@ -6,7 +6,7 @@ import re
 import zoneinfo
 from typing import TYPE_CHECKING, Any
 
-from functions.api import auth
+from functions.api.auth import passwords, tokens
 from functions.api.engine.declarations import (
     REFERENCE,
     Access,
@@ -101,9 +101,9 @@ def _after_user(body: Body, old: Body | None, call: Call) -> None:
     """Set the password if one was sent; a changed account must log in again."""
     password = call.body.get("password")
     if password is not None:
-        auth.set_password(body["username"], str(password))
+        passwords.set_password(body["username"], str(password))
     elif old and not body.get("is_active", True):
-        auth.revoke_all(body["username"])
+        tokens.revoke_all(body["username"])
 
 
 def _show_user(shown: Body, row: Row, call: Call) -> Body:

@@ -6,7 +6,7 @@ from typing import Any
 
 from chalice.app import Blueprint, Response
 
-from functions.api import auth
+from functions.api.auth import identify, passwords, tokens
 from functions.api.call import Call
 from functions.api.errors import JSON, Invalid
 
@@ -30,16 +30,16 @@ def login() -> dict[str, Any]:
     }
     if missing:
         raise Invalid(missing)
-    address = auth.address_of(call.request)
-    return {"token": auth.login(call.body["username"], call.body["password"], address)}
+    address = identify.address_of(call.request)
+    return {"token": passwords.login(call.body["username"], call.body["password"], address)}
 
 
 @routes.route("/auth-token", methods=["DELETE"])
 def logout() -> Response:
     """Revoke the token that the request is made with."""
     call = Call(routes.current_request)
-    auth.require_account(call.who)
-    auth.revoke(auth.token_of(call.request) or "")
+    identify.require_account(call.who)
+    tokens.revoke(identify.token_of(call.request) or "")
     return Response("", status_code=204)
 
 

@@ -14,12 +14,14 @@ from urllib.parse import unquote
 
 from chalice.app import Blueprint, Response
 
-from functions.api import auth, permissions
+from functions.api import permissions
+from functions.api.auth import identify
 from functions.api.call import Call
 from functions.api.engine.visible import public_sessions
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.permissions import ACCOUNTS, READ_PUBLIC, Rule
 from functions.api.resources import data
+from shared.model.people import Caller
 from shared.records import aws, documents, search, sessions, times
 from shared.records.errors import NotFound
 from shared.records.items import Dataset, Session
@@ -52,7 +54,7 @@ def _ask_for_account(request: Any) -> ApiError:
     return ApiError(401, "Authentication credentials were not provided.")
 
 
-def readable(item: Dataset, session: Session | None, who: auth.Caller) -> bool:
+def readable(item: Dataset, session: Session | None, who: Caller) -> bool:
     """Return whether a caller may read a file: any account, or anybody what is public."""
     if not who.is_public:
         return True
@@ -93,7 +95,7 @@ def download() -> Response:
         session, item = sessions.find_dataset(found[-1].lower())
     except NotFound:
         raise not_found("Dataset") from None
-    if not readable(item, session, auth.caller(request)):
+    if not readable(item, session, identify.caller(request)):
         raise _ask_for_account(request)
     if f"{item.path.rpartition('.')[0]}.{item.uuid}" not in path:
         raise not_found("Dataset")
@@ -144,7 +146,7 @@ def uploaded() -> Response:
     rows = search.table("note").select([Where("image", "exact", path)])
     if not len(rows):
         raise not_found("Note")
-    if auth.caller(request).is_public:
+    if identify.caller(request).is_public:
         raise _ask_for_account(request)
     return redirect(presigned(f"notes/{path}", path.rpartition("/")[2]))
 

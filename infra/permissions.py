@@ -1,4 +1,4 @@
-"""The four functions, each with one role that may do what the function needs and nothing more.
+"""Who may do what in AWS: one role a function, one a lab's workers, and nothing more than needed.
 
 Every permission of the system is in this file. Statements name the table's indexes, the buckets'
 prefixes and single queues; the few that end in ``*`` do so within a prefix.
@@ -8,40 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Aws, CfnParameter, Duration, RemovalPolicy
-from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_event_sources as sources
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.bundling import code, image
 from infra.queues import Queues
-from infra.settings import RUNTIME, Settings
+from infra.settings import Settings
 from infra.storage import Storage
 from shared.records.imports import PREFIX as IMPORTS
-
-API_HANDLER = "functions.api.app.handler"
-HANDLERS = {
-    "ingest": "functions.ingest.handler.handler",
-    "dispatch": "functions.dispatch.handler.handler",
-    "analysis": "functions.analysis.handler.handler",
-}
-
-TIMEOUTS = {
-    "api": Duration.seconds(29),  # API Gateway waits no longer
-    "ingest": Duration.minutes(5),
-    "dispatch": Duration.minutes(1),
-    "analysis": Duration.minutes(15),  # the most that Lambda allows
-}
-
-MEMORY_MB = {"api": 1769, "ingest": 2048, "dispatch": 1024, "analysis": 3008}
-"""1769 MB is one whole core, which is what a cold start waits for."""
-
-LOCAL_CONCURRENCY = {"ingest": 4, "dispatch": 2, "analysis": 2}
-"""Invocations that a queue sets off at a time in the embedded cloud; SQS takes no fewer than 2."""
 
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 WRITE_ITEMS = (
@@ -56,7 +31,7 @@ READ_ALL = "dynamodb:Scan"
 """For who keeps or writes the search index: without a snapshot it is read from the table."""
 
 CREDENTIALS = ("CRED#*", "TOK#*", "TOKENS#*", "TRY#*")
-"""Partitions of password and token hashes (``functions.api.auth``): the API's alone."""
+"""Partitions of password and token hashes (`functions.api.auth`): the API's alone."""
 
 SPECIFIC = "SPECIFIC_ATTRIBUTES"
 """What ``dynamodb:Select`` is when a request names the attributes that it wants."""
@@ -65,8 +40,16 @@ PASSWORD = ("hashed", "salt")
 """Attributes that nothing but a password's hash has; a scan knows no partitions to keep from."""
 
 
-class Functions(Construct):
-    """Functions, their roles, log groups and event sources, and the workers' roles."""
+class Permissions:
+    """The roles of the functions and of the workers, with their policies.
+
+    Parameters
+    ----------
+    scope
+        Construct that the roles belong to.
+    names
+        Names of the functions.
+    """
 
     def __init__(
         self,
@@ -74,53 +57,25 @@ class Functions(Construct):
         settings: Settings,
         storage: Storage,
         queues: Queues,
-        site_url: str,
-        local_parameters: dict[str, CfnParameter],
+        names: Sequence[str],
     ) -> None:
-        super().__init__(scope, "Functions")
+        self.scope = scope
         self.settings = settings
         self.storage = storage
         self.queues = queues
-        self.local_parameters = local_parameters
-        stages = queues.stages
-        environment = {
-            "FORNIX_TABLE": storage.table.table_name,
-            "FORNIX_DATA_BUCKET": storage.data.bucket_name,
-            "FORNIX_SITE_BUCKET": storage.site.bucket_name,
-            "FORNIX_INGEST_QUEUE_URL": stages["ingest"].main.queue_url,
-            "FORNIX_DISPATCH_QUEUE_URL": stages["dispatch"].main.queue_url,
-            "FORNIX_ANALYSIS_QUEUE_URL": stages["analysis"].main.queue_url,
-            "FORNIX_WORK_QUEUE_PREFIX": queues.work_prefix(),
-            "FORNIX_WORKER_ROLE_PREFIX": self._worker_role_arn(""),
-            "FORNIX_SITE_URL": site_url,
-            "FORNIX_LABS": ",".join(settings.labs),
-            "FORNIX_METRICS": settings.name,
-            "POWERTOOLS_LOG_LEVEL": "INFO",
-        }
-        if settings.local:
-            environment["FORNIX_API_URL"] = local_parameters["ApiUrl"].value_as_string
+        self.roles = {name: self._role(name) for name in names}
 
-        self.roles = {name: self._role(name) for name in ("api", *HANDLERS)}
-        self.api = self._zip_function("api", API_HANDLER, environment)
-        self.ingest = self._zip_function("ingest", HANDLERS["ingest"], environment)
-        self.dispatch = self._zip_function("dispatch", HANDLERS["dispatch"], environment)
-        self.analysis = self._analysis_function(environment)
-        self.all: dict[str, lambda_.Function] = {
-            "api": self.api,
-            "ingest": self.ingest,
-            "dispatch": self.dispatch,
-            "analysis": self.analysis,
-        }
-        self._consume("ingest", batch_size=10, concurrency=20)
-        self._consume("dispatch", batch_size=10, concurrency=5)
-        self._consume("analysis", batch_size=25, concurrency=5)
-        self.worker_roles = {lab: self._worker_role(lab) for lab in settings.labs}
+    def grant(self) -> dict[str, iam.Role]:
+        """Attach the policies; return the workers' roles by lab."""
+        worker_roles = {lab: self._worker_role(lab) for lab in self.settings.labs}
         self._grant_api()
         self._grant_ingest()
         self._grant_dispatch()
         self._grant_analysis()
-        for name in HANDLERS:
-            self._keep_from_credentials(self.roles[name])
+        for name in self.roles:
+            if name != "api":
+                self._keep_from_credentials(self.roles[name])
+        return worker_roles
 
     # -- what each function may do -------------------------------------------------------------
 
@@ -144,7 +99,7 @@ class Functions(Construct):
             self._allow(
                 role,
                 ["sts:AssumeRole"],
-                [self._worker_role_arn(lab) for lab in self.settings.labs],
+                [self.worker_role_arn(lab) for lab in self.settings.labs],
             )
 
     def _grant_ingest(self) -> None:
@@ -269,13 +224,13 @@ class Functions(Construct):
             [target.queue_arn for target in targets],
         )
 
-    # -- functions, roles, sources -------------------------------------------------------------
+    # -- roles ---------------------------------------------------------------------------------
 
     def _role(self, name: str) -> iam.Role:
         """Return a function's role: assumed by Lambda only, writing its own log group only."""
         function = f"{self.settings.name}-{name}"
         role = iam.Role(
-            self,
+            self.scope,
             f"{name.title()}Role",
             role_name=f"{function}-{Aws.REGION}",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
@@ -288,77 +243,9 @@ class Functions(Construct):
         self._allow(role, ["logs:CreateLogStream", "logs:PutLogEvents"], [group])
         return role
 
-    def _common(self, name: str, environment: dict[str, str]) -> dict[str, object]:
-        """Return what all functions have: role, log group, limits, tracing, dead letters."""
-        function = f"{self.settings.name}-{name}"
-        group = logs.LogGroup(
-            self,
-            f"{name.title()}Log",
-            log_group_name=f"/aws/lambda/{function}",
-            retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-        common: dict[str, object] = {
-            "function_name": function,
-            "role": self.roles[name],
-            "log_group": group,
-            "logging_format": lambda_.LoggingFormat.JSON,
-            "timeout": TIMEOUTS[name],
-            "memory_size": MEMORY_MB[name],
-            "architecture": lambda_.Architecture.ARM_64,
-            "tracing": lambda_.Tracing.ACTIVE,
-            "environment": environment | {"POWERTOOLS_SERVICE_NAME": name},
-        }
-        if name in self.queues.stages:  # schedules invoke these without waiting for an answer
-            common["dead_letter_queue"] = self.queues.stages[name].dead
-            common["max_event_age"] = Duration.hours(1)
-            common["retry_attempts"] = 2
-        return common
-
-    def _zip_function(
-        self, name: str, handler: str, environment: dict[str, str]
-    ) -> lambda_.Function:
-        """Return a function whose code is the folders ``functions/`` and ``shared/``."""
-        return lambda_.Function(
-            self,
-            name.title(),
-            runtime=lambda_.Runtime(RUNTIME, lambda_.RuntimeFamily.PYTHON),
-            handler=handler,
-            code=code(self.settings, self.local_parameters),
-            **self._common(name, environment),
-        )
-
-    def _analysis_function(self, environment: dict[str, str]) -> lambda_.Function:
-        """Return the analysis function: its libraries exceed a zip, so on AWS it is an image."""
-        if self.settings.local:
-            return self._zip_function("analysis", HANDLERS["analysis"], environment)
-        return lambda_.DockerImageFunction(
-            self,
-            "Analysis",
-            code=image(ecr_assets.Platform.LINUX_ARM64, HANDLERS["analysis"]),
-            **self._common("analysis", environment),
-        )
-
-    def _consume(self, name: str, *, batch_size: int, concurrency: int) -> None:
-        """Feed a function from its queue; only the failed messages of a batch come again.
-
-        One computer has few cores: there a burst of events must not start a process for each.
-        """
-        self.all[name].add_event_source(
-            sources.SqsEventSource(
-                self.queues.stages[name].main,
-                batch_size=batch_size,
-                report_batch_item_failures=True,
-                max_concurrency=LOCAL_CONCURRENCY[name] if self.settings.local else concurrency,
-                # The events of an upload's files come together, and sessions of a mouse end
-                # together: one invocation for some of them.
-                max_batching_window=Duration.seconds(1),
-            )
-        )
-
     # -- workers -------------------------------------------------------------------------------
 
-    def _worker_role_arn(self, lab: str) -> str:
+    def worker_role_arn(self, lab: str) -> str:
         """Return the ARN of a lab's worker role (with an empty lab: what all begin with)."""
         prefix = f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role"
         return f"{prefix}/{self.settings.name}-worker-{lab}"
@@ -369,7 +256,7 @@ class Functions(Construct):
         It reads the lab's work queue and nothing more; data come by presigned addresses.
         """
         role = iam.Role(
-            self,
+            self.scope,
             f"Worker-{lab}",
             role_name=f"{self.settings.name}-worker-{lab}",
             assumed_by=iam.ArnPrincipal(self.roles["api"].role_arn),

@@ -1,0 +1,1 @@
+"""Who calls: passwords, tokens, and how many tries at them."""

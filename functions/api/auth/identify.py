@@ -1,0 +1,97 @@
+"""Who makes a request: worked out from its Authorization header, once.
+
+Answers are exactly those of the Alyx REST contract, because the ONE client logs in again only on
+a 403 that says ``"Invalid token."``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any
+
+from functions.api.auth import passwords, tokens
+from functions.api.errors import ApiError, not_signed_in
+from shared.model.people import ANONYMOUS, Caller
+
+_TOKEN = re.compile(r"[0-9a-f]{40}")
+
+
+def address_of(request: Any) -> str:
+    """Return the caller's network address."""
+    return (request.context.get("identity") or {}).get("sourceIp") or ""
+
+
+def caller(request: Any) -> Caller:
+    """Return who makes a request; worked out once per request.
+
+    Parameters
+    ----------
+    request : chalice.app.Request
+
+    Raises
+    ------
+    ApiError
+        403 ``Invalid token.`` if the token is unknown, revoked or expired.
+    """
+    known = getattr(request, "fornix_caller", None)
+    if known is None:
+        known = request.fornix_caller = _identify(request)
+    return known
+
+
+def token_of(request: Any) -> str | None:
+    """Return the token of a request, from a Token header or a Basic password; None without."""
+    scheme, _, value = (request.headers.get("authorization") or "").partition(" ")
+    if scheme.lower() in ("token", "bearer"):
+        return value.strip()
+    return _basic(request)[1]
+
+
+def _basic(request: Any) -> tuple[str, str]:
+    """Return the user name and the password of a Basic header; empty without."""
+    scheme, _, value = (request.headers.get("authorization") or "").partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        username, _, password = base64.b64decode(value).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise ApiError(403, "Invalid basic header.") from None
+    return username, password
+
+
+def _identify(request: Any) -> Caller:
+    username, password = _basic(request)
+    if password and not _TOKEN.fullmatch(password):
+        user = (
+            tokens.user_of(username)
+            if passwords.knows(username, password, address_of(request))
+            else None
+        )
+        if user is None:
+            raise ApiError(403, "Invalid username/password.")
+        return as_caller(user)
+    token = token_of(request)
+    if not token:
+        return ANONYMOUS
+    user = tokens.user_of_token(tokens.key_of(token))
+    if user is None:
+        raise ApiError(403, "Invalid token.")
+    return as_caller(user)
+
+
+def as_caller(user: dict[str, Any]) -> Caller:
+    """Return the caller that a user's record describes."""
+    return Caller(
+        username=user["username"],
+        role=user.get("role") or "member",
+        labs=tuple(user.get("lab") or ()),
+        is_public=bool(user.get("is_public_user")),
+    )
+
+
+def require_account(who: Caller) -> None:
+    """Refuse anonymous callers, as the Alyx REST contract words it."""
+    if who.role == "anonymous":
+        raise not_signed_in()

@@ -1,0 +1,117 @@
+"""Tokens: random, stored only as SHA-256; they expire and can be revoked."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from typing import Any
+
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+
+from shared.records import documents, search, times
+from shared.records.errors import NotFound
+from shared.records.table import Record
+
+TOKEN_LIFE = 30 * 24 * 3600
+"""Seconds until a token expires."""
+
+
+class Token(Record, discriminator="Token"):
+    """An issued token: ``TOK#sha256`` / A, by user in gsi1."""
+
+    username = UnicodeAttribute()
+    expires = NumberAttribute()
+
+
+def issue(username: str, life: float = TOKEN_LIFE) -> str:
+    """Return a new token of a user, 40 hexadecimal digits.
+
+    Parameters
+    ----------
+    username : str
+    life : float
+        Seconds until it expires.
+    """
+    token = secrets.token_hex(20)
+    item = Token(pk=key_of(token), sk="A", username=username, expires=int(time.time() + life))
+    item.g1pk, item.g1sk = f"TOKENS#{username}", item.pk
+    item.save()
+    return token
+
+
+def revoke(token: str) -> None:
+    """Make a token invalid at once."""
+    try:
+        item = Token.get(key_of(token), "A", consistent_read=True)
+    except Token.DoesNotExist:
+        return
+    item.delete()
+    _recheck_tokens(item.username)
+
+
+def revoke_all(username: str) -> None:
+    """Make all tokens of a user invalid at once."""
+    for item in list(Record.gsi1.query(f"TOKENS#{username}")):
+        item.delete()
+    _recheck_tokens(username)
+
+
+def _recheck_tokens(username: str) -> None:
+    """Change a user's record, so that processes that know the user's tokens read them again."""
+    try:
+        documents.update(
+            "user",
+            username,
+            lambda body: {**body, "revoked_at": times.now().isoformat()},
+            who=username,
+            action="revoke tokens",
+        )
+    except NotFound:
+        return
+
+
+_known: dict[str, tuple[str, float, int]] = {}
+"""Tokens that this process has read: by key, the user's name, until when the token need not be
+read again, and the version that the user's record had before it was read. A revocation changes
+that record."""
+
+TRUSTED = 60.0
+"""Seconds until a known token is read again, should a revocation have been cut short."""
+
+KNOWN = 10_000
+"""Tokens that a process remembers at most."""
+
+
+def user_of_token(key: str) -> dict[str, Any] | None:
+    """Return the user of a token; None if it is unknown, revoked or expired."""
+    if key in _known:
+        username, until, version = _known[key]
+        user = user_of(username)
+        if user and user["_version"] == version and time.time() <= until:
+            return user
+        _known.pop(key, None)
+    search.table("user")  # is caught up before the token is read, so that none slips through
+    try:
+        item = Token.get(key, "A", consistent_read=True)
+    except Token.DoesNotExist:
+        return None
+    user = user_of(item.username)
+    if user is None or item.expires < time.time():
+        return None
+    if len(_known) >= KNOWN:
+        _known.clear()
+    until = min(float(item.expires), time.time() + TRUSTED)
+    _known[key] = item.username, until, user["_version"]
+    return user
+
+
+def user_of(username: str) -> dict[str, Any] | None:
+    """Return the record of an active user; None without."""
+    user = search.table("user").get(username)
+    return user if user and user.get("is_active", True) else None
+
+
+def key_of(token: str) -> str:
+    """Return the partition of a token."""
+    return f"TOK#{hashlib.sha256(token.encode()).hexdigest()}"

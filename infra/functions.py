@@ -1,0 +1,160 @@
+"""The four functions: their code, limits, log groups and event sources.
+
+What each may do is in `infra.permissions`.
+"""
+
+from __future__ import annotations
+
+from aws_cdk import CfnParameter, Duration, RemovalPolicy
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.bundling import code, image
+from infra.permissions import Permissions
+from infra.queues import Queues
+from infra.settings import RUNTIME, Settings
+from infra.storage import Storage
+
+API_HANDLER = "functions.api.app.handler"
+HANDLERS = {
+    "ingest": "functions.ingest.handler.handler",
+    "dispatch": "functions.dispatch.handler.handler",
+    "analysis": "functions.analysis.handler.handler",
+}
+
+TIMEOUTS = {
+    "api": Duration.seconds(29),  # API Gateway waits no longer
+    "ingest": Duration.minutes(5),
+    "dispatch": Duration.minutes(1),
+    "analysis": Duration.minutes(15),  # the most that Lambda allows
+}
+
+MEMORY_MB = {"api": 1769, "ingest": 2048, "dispatch": 1024, "analysis": 3008}
+"""1769 MB is one whole core, which is what a cold start waits for."""
+
+LOCAL_CONCURRENCY = {"ingest": 4, "dispatch": 2, "analysis": 2}
+"""Invocations that a queue sets off at a time in the embedded cloud; SQS takes no fewer than 2."""
+
+
+class Functions(Construct):
+    """Functions, their log groups and event sources."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        settings: Settings,
+        storage: Storage,
+        queues: Queues,
+        site_url: str,
+        local_parameters: dict[str, CfnParameter],
+    ) -> None:
+        super().__init__(scope, "Functions")
+        self.settings = settings
+        self.storage = storage
+        self.queues = queues
+        self.local_parameters = local_parameters
+        self.permissions = Permissions(self, settings, storage, queues, ("api", *HANDLERS))
+        self.roles = self.permissions.roles
+        stages = queues.stages
+        environment = {
+            "FORNIX_TABLE": storage.table.table_name,
+            "FORNIX_DATA_BUCKET": storage.data.bucket_name,
+            "FORNIX_SITE_BUCKET": storage.site.bucket_name,
+            "FORNIX_INGEST_QUEUE_URL": stages["ingest"].main.queue_url,
+            "FORNIX_DISPATCH_QUEUE_URL": stages["dispatch"].main.queue_url,
+            "FORNIX_ANALYSIS_QUEUE_URL": stages["analysis"].main.queue_url,
+            "FORNIX_WORK_QUEUE_PREFIX": queues.work_prefix(),
+            "FORNIX_WORKER_ROLE_PREFIX": self.permissions.worker_role_arn(""),
+            "FORNIX_SITE_URL": site_url,
+            "FORNIX_LABS": ",".join(settings.labs),
+            "FORNIX_METRICS": settings.name,
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
+        if settings.local:
+            environment["FORNIX_API_URL"] = local_parameters["ApiUrl"].value_as_string
+
+        self.api = self._zip_function("api", API_HANDLER, environment)
+        self.ingest = self._zip_function("ingest", HANDLERS["ingest"], environment)
+        self.dispatch = self._zip_function("dispatch", HANDLERS["dispatch"], environment)
+        self.analysis = self._analysis_function(environment)
+        self.all: dict[str, lambda_.Function] = {
+            "api": self.api,
+            "ingest": self.ingest,
+            "dispatch": self.dispatch,
+            "analysis": self.analysis,
+        }
+        self._consume("ingest", batch_size=10, concurrency=20)
+        self._consume("dispatch", batch_size=10, concurrency=5)
+        self._consume("analysis", batch_size=25, concurrency=5)
+        self.worker_roles = self.permissions.grant()
+
+    def _common(self, name: str, environment: dict[str, str]) -> dict[str, object]:
+        """Return what all functions have: role, log group, limits, tracing, dead letters."""
+        function = f"{self.settings.name}-{name}"
+        group = logs.LogGroup(
+            self,
+            f"{name.title()}Log",
+            log_group_name=f"/aws/lambda/{function}",
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        common: dict[str, object] = {
+            "function_name": function,
+            "role": self.roles[name],
+            "log_group": group,
+            "logging_format": lambda_.LoggingFormat.JSON,
+            "timeout": TIMEOUTS[name],
+            "memory_size": MEMORY_MB[name],
+            "architecture": lambda_.Architecture.ARM_64,
+            "tracing": lambda_.Tracing.ACTIVE,
+            "environment": environment | {"POWERTOOLS_SERVICE_NAME": name},
+        }
+        if name in self.queues.stages:  # schedules invoke these without waiting for an answer
+            common["dead_letter_queue"] = self.queues.stages[name].dead
+            common["max_event_age"] = Duration.hours(1)
+            common["retry_attempts"] = 2
+        return common
+
+    def _zip_function(
+        self, name: str, handler: str, environment: dict[str, str]
+    ) -> lambda_.Function:
+        """Return a function whose code is the folders ``functions/`` and ``shared/``."""
+        return lambda_.Function(
+            self,
+            name.title(),
+            runtime=lambda_.Runtime(RUNTIME, lambda_.RuntimeFamily.PYTHON),
+            handler=handler,
+            code=code(self.settings, self.local_parameters),
+            **self._common(name, environment),
+        )
+
+    def _analysis_function(self, environment: dict[str, str]) -> lambda_.Function:
+        """Return the analysis function: its libraries exceed a zip, so on AWS it is an image."""
+        if self.settings.local:
+            return self._zip_function("analysis", HANDLERS["analysis"], environment)
+        return lambda_.DockerImageFunction(
+            self,
+            "Analysis",
+            code=image(ecr_assets.Platform.LINUX_ARM64, HANDLERS["analysis"]),
+            **self._common("analysis", environment),
+        )
+
+    def _consume(self, name: str, *, batch_size: int, concurrency: int) -> None:
+        """Feed a function from its queue; only the failed messages of a batch come again.
+
+        One computer has few cores: there a burst of events must not start a process for each.
+        """
+        self.all[name].add_event_source(
+            sources.SqsEventSource(
+                self.queues.stages[name].main,
+                batch_size=batch_size,
+                report_batch_item_failures=True,
+                max_concurrency=LOCAL_CONCURRENCY[name] if self.settings.local else concurrency,
+                # The events of an upload's files come together, and sessions of a mouse end
+                # together: one invocation for some of them.
+                max_batching_window=Duration.seconds(1),
+            )
+        )

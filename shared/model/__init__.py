@@ -1,0 +1,1 @@
+"""What travels through the system, as typed objects; no I/O, no other room."""

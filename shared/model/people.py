@@ -1,0 +1,49 @@
+"""People and machines with an account: their roles, and who makes a request."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Role(StrEnum):
+    """What an account is; it decides what it may do (`shared.access.policy`)."""
+
+    ANONYMOUS = "anonymous"
+    MEMBER = "member"
+    MANAGER = "manager"
+    ADMINISTRATOR = "administrator"
+    RIG = "rig"
+    WORKER = "worker"
+
+
+PEOPLE = frozenset({Role.MEMBER, Role.MANAGER, Role.ADMINISTRATOR})
+MACHINES = frozenset({Role.RIG, Role.WORKER})
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who makes a request.
+
+    Attributes
+    ----------
+    username : str
+        Empty if anonymous.
+    role : Role
+    labs : tuple of str
+        Labs the account belongs to; a machine has one.
+    is_public : bool
+        Whether only public data are shown, and nothing may be written.
+    """
+
+    username: str = ""
+    role: str = Role.ANONYMOUS
+    labs: tuple[str, ...] = ()
+    is_public: bool = True
+
+    def of_lab(self, lab: str | None) -> bool:
+        """Return whether the caller may write records of a lab."""
+        return self.role == Role.ADMINISTRATOR or (lab is not None and lab in self.labs)
+
+
+ANONYMOUS = Caller()
