@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from shared.model.people import Caller
 from functions.api.call import Call
 from functions.api.engine import filters
 from functions.api.engine.declarations import KINDS, Resource
+from shared.model.people import Caller
 from shared.records import search, times
 from shared.records.where import Either, Where
 
