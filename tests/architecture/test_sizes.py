@@ -10,7 +10,6 @@ ROOT = Path(__file__).resolve().parents[2]
 NORMAL, MOST = 400, 600
 
 REASONS = {
-    "functions/api/resources/ephys.py": "to be split: insertions, trajectories, regions, imaging",
     "functions/api/resources/data.py": "to be split: datasets, files, repositories, vocabularies",
     "lab/importers/alyx.py": "to be split: the steps, the rows",
     "lab/rig/simulate.py": "to be split: mouse, course, files",

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from functions.api.call import Call
 from functions.api.engine.declarations import KINDS, Field, Resource
 from functions.api.engine.filter_grammar import BadFilter, flag_of, number_of, parse, scalar
 from shared.records import search, sessions
+from shared.records.items import QC
 from shared.records.where import LOOKUPS, Where
 
 Select = Callable[[str, list[Where]], search.Selection]
@@ -274,3 +276,25 @@ def by_field(resource: Resource, name: str, value: str, select: Select) -> list[
     if spec.type in _DATES:
         return [_plain(spec, name, [], value, False, name)]
     return [Where(name, "exact", value)]
+
+
+def quality(name: str, value: str) -> int:
+    """Return the number of a QC name.
+
+    Raises
+    ------
+    BadFilter
+        If there is no such outcome.
+    """
+    found = QC.get(value.strip().upper())
+    if found is None and value.strip() in {str(each) for each in QC.values()}:
+        found = int(value)
+    if found is None:
+        raise BadFilter(f"{value!r} is not one of {', '.join(QC)}.", name)
+    return found
+
+
+def good_enough(call: Call) -> Where:
+    """Return the condition on the QC of datasets that are asked for by name; FAIL is taken."""
+    most = call.query.get("dataset_qc_lte") or "FAIL"
+    return Where("qc", "lte", quality("dataset_qc_lte", most))

@@ -2,13 +2,18 @@
 
 from functions.api.engine.declarations import KINDS, MODELS, RESOURCES
 from functions.api.resources import (  # noqa: F401 - importing declares them
-    colony,
     data,
-    ephys,
+    imaging,
+    insertions,
     notebook,
     people,
+    regions,
     sessions,
+    subjects,
+    surgeries,
     tasks,
+    trajectories,
+    water,
 )
 
 __all__ = ["KINDS", "MODELS", "RESOURCES"]

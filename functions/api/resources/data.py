@@ -31,7 +31,7 @@ from functions.api.engine.filters import Select
 from functions.api.engine.stores import Documents, Store
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.resources.people import plain_name
-from functions.api.resources.sessions import on_server
+from functions.api.shown.repositories import on_server
 from shared.records import search, sessions, times
 from shared.records.errors import NotFound
 from shared.records.items import (
@@ -661,7 +661,7 @@ def _session_ref(value: str, call: Call, select: Select) -> list[Where]:
 
 
 def _probe(value: str, call: Call, select: Select) -> list[Where]:
-    from functions.api.resources.ephys import probe_of
+    from functions.api.shown.insertions import probe_of
 
     row = search.table("insertion").get(value.lower())
     if row is None:
@@ -673,7 +673,7 @@ def _probe(value: str, call: Call, select: Select) -> list[Where]:
 
 
 def _quality(value: str, call: Call, select: Select) -> list[Where]:
-    from functions.api.resources.sessions import quality
+    from functions.api.engine.filters import quality
 
     return [Where("qc", "exact", quality("qc", value))]
 

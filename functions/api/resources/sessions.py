@@ -1,4 +1,4 @@
-"""Sessions: the declaration, the filters that reach into datasets, and their store."""
+"""Sessions: the declaration and their store."""
 
 from __future__ import annotations
 
@@ -24,134 +24,19 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
-from functions.api.engine.filter_grammar import BadFilter, days, number_of
-from functions.api.engine.filters import Select
 from functions.api.engine.stores import Store
 from functions.api.errors import ApiError, Invalid, not_found
 from shared.records import queues, search, sessions, times
 from shared.records.errors import Exists, NotFound
 from shared.records.items import QC, Dataset, Document, Session
-from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+from functions.api.resources import session_filters
+from functions.api.shown.sessions import short_row
 
 VISIBILITY = frozenset({"public", "embargo_until"})
 """Fields that say who may see a session; the site follows when they change."""
-
-
-def personal_repositories() -> set[str]:
-    """Return the repositories that are personal: their files are not there for everybody."""
-    personal = Where("globus_is_personal", "exact", True)
-    return search.table("data-repository").select([personal]).values("name")
-
-
-def on_server() -> Where:
-    """Return the condition on datasets that a repository for everybody has the file."""
-    personal = personal_repositories()
-    return Where("repositories", "test", lambda name: name is not None and name not in personal)
-
-
-def quality(name: str, value: str) -> int:
-    """Return the number of a QC name.
-
-    Raises
-    ------
-    BadFilter
-        If there is no such outcome.
-    """
-    found = QC.get(value.strip().upper())
-    if found is None and value.strip() in {str(each) for each in QC.values()}:
-        found = int(value)
-    if found is None:
-        raise BadFilter(f"{value!r} is not one of {', '.join(QC)}.", name)
-    return found
-
-
-def good_enough(call: Call) -> Where:
-    """Return the condition on the QC of datasets that are asked for by name; FAIL is taken."""
-    most = call.query.get("dataset_qc_lte") or "FAIL"
-    return Where("qc", "lte", quality("dataset_qc_lte", most))
-
-
-def _date_range(value: str, call: Call, select: Select) -> list[Where]:
-    first, last = days("date_range", value)
-    return [Where("start_time", "gte", first), Where("start_time", "lt", last)]
-
-
-def _with_datasets(rows: list[list[Where]], select: Select, field: str = "id") -> list[Where]:
-    """Return the conditions that a session has datasets of each kind."""
-    return [Where(field, "in", select("dataset", each).values("session")) for each in rows]
-
-
-def _datasets(value: str, call: Call, select: Select) -> list[Where]:
-    good, there = good_enough(call), on_server()
-    names = read_values.listed(value)
-    return _with_datasets([[Where("name", "exact", name), good, there] for name in names], select)
-
-
-def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
-    most = quality("dataset_qc_lte", value)
-    if call.query.get("datasets"):
-        return []
-    return _with_datasets([[Where("qc", "lte", most)]], select)
-
-
-def _dataset_types(value: str, call: Call, select: Select) -> list[Where]:
-    return _with_datasets(
-        [[Where("dataset_type", "exact", name)] for name in read_values.listed(value)], select
-    )
-
-
-def _users(value: str, call: Call, select: Select) -> list[Where]:
-    return [Where("users", "exact", name) for name in read_values.listed(value)]
-
-
-def _performance(name: str, lookup: str) -> Any:
-    def condition(value: str, call: Call, select: Select) -> list[Where]:
-        limit = number_of(name, value)
-        rows = search.table("session").select([Where("n_trials", "gt", 0)])
-        found = set()
-        for row in rows.all(("id", "n_trials", "n_correct_trials")):
-            if row.get("n_correct_trials") is not None:
-                percent = 100 * row["n_correct_trials"] / row["n_trials"]
-                if (percent >= limit) if lookup == "gte" else (percent <= limit):
-                    found.add(row["id"])
-        return [Where("id", "in", found)]
-
-    return condition
-
-
-def _qc(value: str, call: Call, select: Select) -> list[Where]:
-    return [Where("qc", "exact", quality("qc", value))]
-
-
-def _histology(value: str, call: Call, select: Select) -> list[Where]:
-    done = select("session", [Where("procedures", "icontains", "histology")])
-    wanted = value.strip().lower() not in ("false", "0")
-    return [Where("subject", "in", done.values("subject"), not wanted)]
-
-
-def _tag(value: str, call: Call, select: Select) -> list[Where]:
-    return _with_datasets([[Where("tags", "icontains", value)]], select)
-
-
-def _parent(value: str, call: Call, select: Select) -> list[Where]:
-    return [Where("parent_session", "exact", read_values.last_part(value).lower())]
-
-
-def atlas(lookup: str) -> Any:
-    """Return the filter of sessions by where their probes or images are in the brain."""
-
-    def condition(value: str, call: Call, select: Select) -> list[Where]:
-        from functions.api.resources.ephys import insertions_in, views_in
-
-        sessions_with = select("insertion", [Where("id", "in", insertions_in(lookup, value))])
-        seen = sessions_with.values("session")
-        images = select("field-of-view", [Where("id", "in", views_in(lookup, value))])
-        return [Where("id", "in", seen | images.values("session"))]
-
-    return condition
 
 
 def check_uuid4(value: Any) -> str:
@@ -275,7 +160,7 @@ class Sessions(Store):
             raise ApiError(
                 403, "The session has protected datasets; only administrators can delete it."
             )
-        from functions.api.resources.ephys import delete_tracks
+        from functions.api.resources.insertions import delete_tracks
 
         for insertion in inside.get("insertion", ()):
             delete_tracks(insertion.body, call)
@@ -305,20 +190,6 @@ def _check_match(data: Mapping[str, Any], key: str, call: Call) -> None:
     row = search.table("session").get(key.lower())
     if row and wanted.strip('" ') != str(row.get("version")):
         raise ApiError(412, "The session was changed since you read it; read it again.")
-
-
-def short_row(row: Row, call: Call) -> Body:
-    """Return a session as rows of lists show it."""
-    return {
-        "id": row["id"],
-        "subject": row["subject"],
-        "start_time": row["start_time"],
-        "number": row["number"],
-        "lab": row["lab"],
-        "projects": list(row["projects"]),
-        "url": call.url(f"/sessions/{row['id']}"),
-        "task_protocol": row["task_protocol"],
-    }
 
 
 def _show(shown: Body, row: Row, call: Call) -> Body:
@@ -408,35 +279,7 @@ SESSION = Resource(
         "embargo_until": date(param=False),
         "synthetic": flag(param=False),
     },
-    filters={
-        "id": "id",
-        "name": "name__icontains",
-        "json": "json",
-        "extended_qc": "extended_qc",
-        "subject": "subject__iexact",
-        "nickname": "subject__iexact",
-        "lab": "lab__iexact",
-        "location": "location__icontains",
-        "task_protocol": "task_protocol__icontains",
-        "procedures": "procedures__icontains",
-        "project": "projects__icontains",
-        "projects": "projects__icontains",
-        "type": "type__iexact",
-        "users": _users,
-        "date_range": _date_range,
-        "parent_session": _parent,
-        "dataset_types": _dataset_types,
-        "datasets": _datasets,
-        "dataset_qc_lte": _dataset_qc,
-        "performance_gte": _performance("performance_gte", "gte"),
-        "performance_lte": _performance("performance_lte", "lte"),
-        "qc": _qc,
-        "tag": _tag,
-        "histology": _histology,
-        "atlas_acronym": atlas("acronym"),
-        "atlas_id": atlas("id"),
-        "atlas_name": atlas("name"),
-    },
+    filters=session_filters.FILTERS,
     reverse={
         "data_dataset_session_related": ("dataset", "session", "id"),
         "datasets": ("dataset", "session", "id"),

@@ -17,10 +17,10 @@ from chalice.app import Blueprint, Response
 
 from functions.api import permissions
 from functions.api.call import Call
+from functions.api.engine.filters import quality
 from functions.api.errors import JSON, ApiError
 from functions.api.permissions import ACCOUNTS, Rule
 from functions.api.resources import data
-from functions.api.resources.sessions import quality
 from shared.records import documents, search, sessions
 from shared.records.errors import Exists
 from shared.records.items import Dataset, dataset_path, split_path

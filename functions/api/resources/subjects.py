@@ -1,4 +1,4 @@
-"""The colony: subjects and what describes them; weights, water, surgeries."""
+"""Subjects, and what describes them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from functions.api.engine import read_values, show_values
 from functions.api.engine.declarations import (
     LAB_DATA,
     REFERENCE,
-    Access,
     Body,
     Resource,
     Row,
     choice,
     date,
-    datetime,
     declare,
     flag,
     json,
-    number,
     ref,
     refs,
     text,
@@ -33,9 +30,9 @@ from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+from functions.api.resources.of_subject import default_user
 
 SEVERITY = {"sub-threshold": 1, "mild": 2, "moderate": 3, "severe": 4, "non-recovery": 5}
-RIG = Access(rig="read create", worker="read create")
 
 
 def nickname(value: str) -> None:
@@ -151,92 +148,6 @@ def _show_subject_detail(shown: Body, row: Row, call: Call) -> Body:
     return shown
 
 
-def _by_subject(kind: str, time_field: str) -> dict[str, object]:
-    """Return how records of a subject are filed: under it, by time."""
-    return {
-        "lab": "subject",
-        "parent": lambda body: (
-            f"SUBJ#{body['subject']}",
-            f"{kind}#{body.get(time_field) or ''}",
-        ),
-    }
-
-
-def _url(path: str) -> object:
-    def show(shown: Body, row: Row, call: Call) -> Body:
-        return {**shown, "url": call.url(f"/{path}/{row['id']}")}
-
-    return show
-
-
-def _default_user(call: Call) -> str:
-    return call.who.username
-
-
-def _now(call: Call) -> str:
-    return times.now().isoformat(timespec="seconds")
-
-
-def _prepare_water(body: Body, old: Body | None, call: Call) -> Body:
-    subject = search.table("subject").get(body["subject"]) or {}
-    died = subject.get("death_date")
-    if died and str(body["date_time"])[:10] > died:
-        raise Invalid({"date_time": [f"{body['subject']} died on {died}."]})
-    if not body.get("water_type"):
-        mine = [Where("subject", "exact", body["subject"])]
-        rows = search.table("water-restriction").select(mine, order=("-start_time",)).page(0, 1)
-        default = (rows[0].get("water_type") if rows else None) or "Water"
-        known = search.table("water-type").get(default)
-        body = {**body, "water_type": default if known else None}
-    return body
-
-
-def _place_water(body: Body) -> tuple[str, str] | None:
-    """Return the place within the session it was given in, so that one query reads both."""
-    return (f"SES#{body['session']}", f"H#{body['id']}") if body.get("session") else None
-
-
-def _prepare_restriction(body: Body, old: Body | None, call: Call) -> Body:
-    """Fill in the reference weight from the last weighing, at most a week before the start."""
-    if body.get("reference_weight"):
-        return body
-    start = str(body["start_time"])
-    mine = [Where("subject", "exact", body["subject"])]
-    rows = search.table("weighing").select(mine, order=("-date_time",)).all()
-    before = [row for row in rows if row["date_time"][:10] <= start[:10]]
-    if not before:
-        return {**body, "reference_weight": 0}
-    days = (
-        dt.date.fromisoformat(start[:10]) - dt.date.fromisoformat(before[0]["date_time"][:10])
-    ).days
-    if days >= 7:
-        raise Invalid(
-            {"reference_weight": [f"The last weighing is {days} days old; weigh or give one."]}
-        )
-    return {**body, "reference_weight": before[0]["weight"]}
-
-
-def _after_protocol(body: Body, old: Body | None, call: Call) -> None:
-    """Recompute the subject's protocol number: 3 restricted, 2 operated, else 1."""
-    from shared.records import documents
-
-    search.begin()
-    mine = [Where("subject", "exact", body["subject"])]
-    now = times.now().isoformat()
-    open_one = any(
-        not row.get("end_time") or row["end_time"] > now
-        for row in search.table("water-restriction").select(mine).all()
-    )
-    operated = len(search.table("surgery").select(mine))
-    wanted = "3" if open_one else "2" if operated else "1"
-    documents.update(
-        "subject",
-        body["subject"],
-        lambda each: {**each, "protocol_number": wanted},
-        who=call.who.username,
-    )
-
-
 declare(
     Resource(
         path="species",
@@ -274,7 +185,7 @@ declare(
         lab="lab",
         fields={
             "nickname": text(required=True, maximum=64, check=nickname),
-            "responsible_user": ref("user", default=_default_user),
+            "responsible_user": ref("user", default=default_user),
             "birth_date": date(),
             "death_date": date(),
             "wean_date": date(),
@@ -316,103 +227,5 @@ declare(
         show=_show_subject,
         show_detail=_show_subject_detail,
         example={"nickname": "FI_001", "lab": "fimbrialab", "sex": "M"},
-    ),
-    Resource(
-        path="weighings",
-        kind="weighing",
-        model="actions.weighing",
-        actions="list create read update partial_update delete",
-        access=RIG,
-        fields={
-            "subject": ref("subject", required=True, null=False),
-            "date_time": datetime(default=_now, null=False),
-            "weight": number(required=True, null=False, minimum=0),
-            "user": ref("user", default=_default_user),
-            "json": json(),
-        },
-        filters={"nickname": "subject"},
-        show=_url("weighings"),  # type: ignore[arg-type]
-        example={"subject": "FI_001", "weight": 24.3},
-        **_by_subject("weighing", "date_time"),  # type: ignore[arg-type]
-    ),
-    Resource(
-        path="water-type",
-        django=False,
-        kind="water-type",
-        model="actions.watertype",
-        key="name",
-        access=REFERENCE,
-        fields={"name": text(required=True, maximum=128), "json": json()},
-        show=lambda shown, row, call: {
-            "url": call.url(f"/water-type/{row['name']}"),
-            **shown,
-        },
-        example={"name": "Water"},
-    ),
-    Resource(
-        path="water-administrations",
-        kind="watering",
-        model="actions.wateradministration",
-        access=RIG,
-        fields={
-            "subject": ref("subject", required=True, null=False),
-            "date_time": datetime(default=_now, null=False),
-            "water_administered": number(minimum=0),
-            "water_type": ref("water-type"),
-            "user": ref("user", default=_default_user),
-            "session": ref("session", by="id"),
-            "adlib": flag(),
-            "json": json(),
-        },
-        filters={"nickname": "subject"},
-        prepare=_prepare_water,
-        place=_place_water,
-        show=_url("water-administrations"),  # type: ignore[arg-type]
-        example={"subject": "FI_001", "water_administered": 0.9},
-        **_by_subject("watering", "date_time"),  # type: ignore[arg-type]
-    ),
-    Resource(
-        path="water-restriction",
-        kind="water-restriction",
-        model="actions.waterrestriction",
-        fields={
-            "subject": ref("subject", required=True, null=False),
-            "start_time": datetime(default=_now, null=False),
-            "end_time": datetime(),
-            "water_type": ref("water-type"),
-            "reference_weight": number(minimum=0),
-            "json": json(),
-        },
-        filters={"nickname": "subject"},
-        shown=("subject", "start_time", "end_time", "water_type", "reference_weight"),
-        prepare=_prepare_restriction,
-        after=_after_protocol,
-        show=lambda shown, row, call: {k: v for k, v in shown.items() if k != "id"},
-        show_detail=lambda shown, row, call: {"id": row["id"], **shown},
-        example={"subject": "FI_001", "start_time": "2024-07-01T09:00:00"},
-        **_by_subject("water-restriction", "start_time"),  # type: ignore[arg-type]
-    ),
-    Resource(
-        path="surgeries",
-        kind="surgery",
-        model="actions.surgery",
-        fields={
-            "name": text(maximum=255),
-            "subject": ref("subject", required=True, null=False),
-            "lab": ref("lab"),
-            "location": ref("location"),
-            "users": refs("user"),
-            "procedures": refs("procedure"),
-            "narrative": text(),
-            "start_time": datetime(default=_now),
-            "end_time": datetime(),
-            "outcome_type": choice({"a": "a", "r": "r", "n": "n"}),
-            "implant_weight": number(required=True, null=False, minimum=0),
-            "json": json(),
-        },
-        filters={"procedure": "procedures__iexact", "nickname": "subject"},
-        after=_after_protocol,
-        example={"subject": "FI_001", "implant_weight": 1.4},
-        **_by_subject("surgery", "start_time"),  # type: ignore[arg-type]
     ),
 )

@@ -1,0 +1,141 @@
+"""Imaging: fields of view, where they are, and stacks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from functions.api.engine import show_values
+from functions.api.engine.declarations import (
+    Body,
+    Resource,
+    Row,
+    choice,
+    datetime,
+    declare,
+    flag,
+    json,
+    ref,
+    text,
+)
+from shared.records import documents, search
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+from functions.api.resources.inside import (
+    SESSION_FILTERS,
+    WORK,
+    named_list,
+    prepare_inside,
+    session_from,
+)
+from functions.api.resources.regions import check_regions
+
+
+def _one_default(body: Body, old: Body | None, call: Call) -> None:
+    """Keep one default location per field of view."""
+    if not body.get("default_provenance"):
+        return
+    mine = [
+        Where("field_of_view", "exact", body["field_of_view"]),
+        Where("default_provenance", "exact", True),
+        Where("id", "exact", body["id"], negate=True),
+    ]
+    for row in search.table("fov-location").select(mine).all():
+        documents.update(
+            "fov-location",
+            row["id"],
+            lambda each: {**each, "default_provenance": False},
+            who=call.who.username,
+        )
+
+
+def _show_view(shown: Body, row: Row, call: Call) -> Body:
+    from functions.api.engine.declarations import KINDS
+
+    mine = search.table("fov-location").select([Where("field_of_view", "exact", row["id"])])
+    resource = KINDS["fov-location"]
+    shown["location"] = [show_values.show(resource, each, call) for each in mine.all()]
+    return {"id": row["id"], **shown}
+
+
+def _show_stack(shown: Body, row: Row, call: Call) -> Body:
+    from functions.api.engine.declarations import KINDS
+
+    mine = search.table("field-of-view").select([Where("stack", "exact", row["id"])])
+    resource = KINDS["field-of-view"]
+    return {**shown, "slices": [show_values.show(resource, each, call) for each in mine.all()]}
+
+
+def _few_floats(value: Sequence[float]) -> None:
+    if len(value) > 8:
+        raise ValueError("Ensure this field has no more than 8 elements.")
+
+
+def _floats(**options: Any) -> Any:
+    from functions.api.engine.declarations import Field
+
+    return Field("floats", default=(), check=_few_floats, indexed=False, **options)
+
+
+declare(
+    named_list("imaging-types", "imaging-type", "experiments", "mesoscope"),
+    Resource(
+        path="fields-of-view",
+        kind="field-of-view",
+        model="experiments.fov",
+        access=WORK,
+        lab="session",
+        public_by="session",
+        fields={
+            "session": ref("session", by="id", required=True, null=False),
+            "imaging_type": ref("imaging-type"),
+            "name": text(maximum=255),
+            "stack": ref("imaging-stack", by="id"),
+            "json": json(),
+            "auto_datetime": datetime(read_only=True),
+        },
+        filters=SESSION_FILTERS,
+        unique=(("session", "name"),),
+        prepare=prepare_inside,
+        place=lambda body: (f"SES#{body['session']}", f"F#{body['id']}"),
+        show=_show_view,
+        example={"session": "<session id>", "name": "FOV_00"},
+    ),
+    Resource(
+        path="fov-location",
+        kind="fov-location",
+        model="experiments.fovlocation",
+        access=WORK,
+        lab="field_of_view",
+        fields={
+            "field_of_view": ref("field-of-view", by="id", required=True, null=False),
+            "provenance": choice({"E": "E", "F": "F", "L": "L", "H": "H"}, required=True),
+            "default_provenance": flag(),
+            "x": _floats(),
+            "y": _floats(),
+            "z": _floats(),
+            "n_xyz": _floats(),
+            "brain_region": json(check=check_regions),
+            "coordinate_system": ref("coordinate-system"),
+            "auto_datetime": datetime(read_only=True),
+        },
+        unique=(("provenance", "field_of_view"),),
+        public_by="session",
+        prepare=session_from("field-of-view", "field_of_view"),
+        after=_one_default,
+        show=lambda shown, row, call: {"id": row["id"], **shown},
+        example={"field_of_view": "<field of view id>", "provenance": "E"},
+    ),
+    Resource(
+        path="imaging-stack",
+        kind="imaging-stack",
+        model="experiments.imagingstack",
+        actions="list create read",
+        access=WORK,
+        fields={"name": text(maximum=255), "json": json()},
+        show=_show_stack,
+        example={"name": "stack 1"},
+    ),
+)

@@ -1,0 +1,68 @@
+"""What the records of a subject have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.api.engine.declarations import (
+    Access,
+    Body,
+    Row,
+)
+from shared.records import search, times
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+RIG = Access(rig="read create", worker="read create")
+
+
+def by_subject(kind: str, time_field: str) -> dict[str, object]:
+    """Return how records of a subject are filed: under it, by time."""
+    return {
+        "lab": "subject",
+        "parent": lambda body: (
+            f"SUBJ#{body['subject']}",
+            f"{kind}#{body.get(time_field) or ''}",
+        ),
+    }
+
+
+def with_url(path: str) -> object:
+    """Return what adds a record's address to what is shown of it."""
+
+    def show(shown: Body, row: Row, call: Call) -> Body:
+        return {**shown, "url": call.url(f"/{path}/{row['id']}")}
+
+    return show
+
+
+def default_user(call: Call) -> str:
+    """Return the caller's name."""
+    return call.who.username
+
+
+def now(call: Call) -> str:
+    """Return the time of the request."""
+    return times.now().isoformat(timespec="seconds")
+
+
+def after_protocol(body: Body, old: Body | None, call: Call) -> None:
+    """Recompute the subject's protocol number: 3 restricted, 2 operated, else 1."""
+    from shared.records import documents
+
+    search.begin()
+    mine = [Where("subject", "exact", body["subject"])]
+    now = times.now().isoformat()
+    open_one = any(
+        not row.get("end_time") or row["end_time"] > now
+        for row in search.table("water-restriction").select(mine).all()
+    )
+    operated = len(search.table("surgery").select(mine))
+    wanted = "3" if open_one else "2" if operated else "1"
+    documents.update(
+        "subject",
+        body["subject"],
+        lambda each: {**each, "protocol_number": wanted},
+        who=call.who.username,
+    )

@@ -1,0 +1,151 @@
+"""Regions of the brain, and what lies in them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from functions.api.engine.declarations import (
+    FIXED,
+    Body,
+    Resource,
+    Row,
+    declare,
+    integer,
+    text,
+)
+from functions.api.engine.filters import Select
+from functions.api.errors import Invalid
+from shared.records import search
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+
+VOID = {0}
+"""What is outside of the brain: no region's ancestor, though it is above the root."""
+
+
+def regions(lookup: str, value: str) -> set[int]:
+    """Return the ids of the brain regions that match, with all their descendants."""
+    table = search.table("brain-region")
+    how = {"acronym": "iexact", "name": "icontains", "id": "exact"}[lookup]
+    wanted: Any = value.strip()
+    if lookup == "id":
+        if not re.fullmatch(r"-?\d{1,12}", wanted):
+            raise Invalid({"atlas_id": ["Enter a number."]})
+        wanted = int(wanted)
+    found = {int(row["id"]) for row in table.select([Where(lookup, how, wanted)]).all(("id",))}
+    return found | descendants(found)
+
+
+def descendants(ids: set[int]) -> set[int]:
+    """Return the ids of all regions below some."""
+    children: dict[Any, list[int]] = {}
+    for row in search.table("brain-region").rows():
+        children.setdefault(row.get("parent"), []).append(int(row["id"]))
+    found: set[int] = set()
+    waiting = list(ids)
+    while waiting:
+        for child in children.get(waiting.pop(), []):
+            if child not in found:
+                found.add(child)
+                waiting.append(child)
+    return found
+
+
+def insertions_in(lookup: str, value: str) -> set[str]:
+    """Return the insertions with a channel in a region, by the histology with ephys alignment."""
+    wanted = [Where("brain_region", "in", regions(lookup, value))]
+    with_channel = search.table("channel").select(wanted).values("trajectory_estimate")
+    aligned = [Where("id", "in", with_channel), Where("provenance", "gte", 70)]
+    return search.table("trajectory").select(aligned).values("probe_insertion") - {None}
+
+
+def views_in(lookup: str, value: str) -> set[str]:
+    """Return the fields of view whose default location is in a region."""
+    wanted = [
+        Where("brain_region", "in", regions(lookup, value)),
+        Where("default_provenance", "exact", True),
+    ]
+    return search.table("fov-location").select(wanted).values("field_of_view")
+
+
+def _region_lookup(which: str) -> Any:
+    def condition(value: str, call: Call, select: Select) -> list[Where]:
+        table = search.table("brain-region")
+        by_id = re.fullmatch(r"-?\d{1,12}", value.strip())
+        where = (
+            Where("id", "exact", int(value))
+            if by_id
+            else Where("acronym", "iexact", value.strip())
+        )
+        found = {int(row["id"]) for row in table.select([where]).all(("id",))}
+        if which == "descendants":
+            return [Where("id", "in", (found | descendants(found)) - VOID)]
+        parents = {int(row["id"]): row.get("parent") for row in table.rows()}
+        above: set[int] = set()
+        for each in found:
+            region: int | None = each
+            while region is not None and region not in above:
+                above.add(region)
+                region = parents.get(region)
+        return [Where("id", "in", above - VOID)]
+
+    return condition
+
+
+def _show_region(shown: Body, row: Row, call: Call) -> Body:
+    return {**shown, "id": int(row["id"])}
+
+
+def _show_region_detail(shown: Body, row: Row, call: Call) -> Body:
+    family = Where("id", "in", descendants({int(row["id"])}))
+    shown["related_descriptions"] = [
+        {"id": int(each["id"]), "acronym": each["acronym"], "description": each["description"]}
+        for each in search.table("brain-region").select([family]).all()
+        if each.get("description")
+    ]
+    return shown
+
+
+def check_region(value: int) -> None:
+    """Refuse a number that is no region's id."""
+    if search.table("brain-region").get(str(value)) is None:
+        raise ValueError(f'Invalid pk "{value}" - object does not exist.')
+
+
+def check_regions(value: Any) -> None:
+    """Refuse what is no list of the ids of regions."""
+    if not isinstance(value, list) or any(type(each) is not int for each in value):
+        raise ValueError("Expected a list of the ids of brain regions.")
+    for each in value:
+        check_region(each)
+
+
+declare(
+    Resource(
+        path="brain-regions",
+        kind="brain-region",
+        model="experiments.brainregion",
+        actions="list create read update partial_update",
+        access=FIXED,
+        fields={
+            "id": integer(required=True),
+            "acronym": text(maximum=64),
+            "name": text(maximum=255),
+            "description": text(),
+            "parent": integer(),
+            "ontology": integer(),
+        },
+        filters={
+            "ancestors": _region_lookup("ancestors"),
+            "descendants": _region_lookup("descendants"),
+        },
+        show=_show_region,
+        show_detail=_show_region_detail,
+        order=("id",),
+        example={"id": 997, "acronym": "root", "name": "root"},
+    ),
+)

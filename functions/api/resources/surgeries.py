@@ -1,0 +1,47 @@
+"""Surgeries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.api.engine.declarations import (
+    Resource,
+    choice,
+    datetime,
+    declare,
+    json,
+    number,
+    ref,
+    refs,
+    text,
+)
+
+if TYPE_CHECKING:
+    pass
+from functions.api.resources.of_subject import after_protocol, by_subject, now
+
+declare(
+    Resource(
+        path="surgeries",
+        kind="surgery",
+        model="actions.surgery",
+        fields={
+            "name": text(maximum=255),
+            "subject": ref("subject", required=True, null=False),
+            "lab": ref("lab"),
+            "location": ref("location"),
+            "users": refs("user"),
+            "procedures": refs("procedure"),
+            "narrative": text(),
+            "start_time": datetime(default=now),
+            "end_time": datetime(),
+            "outcome_type": choice({"a": "a", "r": "r", "n": "n"}),
+            "implant_weight": number(required=True, null=False, minimum=0),
+            "json": json(),
+        },
+        filters={"procedure": "procedures__iexact", "nickname": "subject"},
+        after=after_protocol,
+        example={"subject": "FI_001", "implant_weight": 1.4},
+        **by_subject("surgery", "start_time"),  # type: ignore[arg-type]
+    ),
+)

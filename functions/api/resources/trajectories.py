@@ -1,0 +1,146 @@
+"""Where probes are in the brain: trajectories and channels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.api.engine.declarations import (
+    Body,
+    Resource,
+    Row,
+    choice,
+    datetime,
+    declare,
+    integer,
+    json,
+    number,
+    ref,
+    text,
+)
+from functions.api.engine.filters import Select
+from functions.api.errors import Invalid
+from shared.records import search, times
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+from functions.api.resources.inside import (
+    WORK,
+    delete_below,
+    named_list,
+    on_day,
+    session_from,
+)
+from functions.api.resources.regions import check_region
+from functions.api.shown.sessions import session_info
+
+PROVENANCE = {
+    "Planned": 10,
+    "Micro-manipulator": 30,
+    "Histology track": 50,
+    "Ephys aligned histology track": 70,
+}
+
+
+def _prepare_trajectory(body: Body, old: Body | None, call: Call) -> Body:
+    if bool(body.get("probe_insertion")) == bool(body.get("chronic_insertion")):
+        raise Invalid(
+            {"non_field_errors": ["Give either a probe insertion or a chronic insertion."]}
+        )
+    body = {**body, "datetime": times.now().isoformat()}
+    body["session"] = (search.table("insertion").get(body.get("probe_insertion") or "") or {}).get(
+        "session"
+    )
+    return body
+
+
+def _show_trajectory(shown: Body, row: Row, call: Call) -> Body:
+    insertion = search.table("insertion").get(row.get("probe_insertion") or "") or {}
+    info = session_info(insertion["session"], call) if insertion else None
+    return {
+        "id": row["id"],
+        **shown,
+        "probe_name": insertion.get("name"),
+        "session": info,
+    }
+
+
+def _trajectory_session(value: str, call: Call, select: Select) -> list[Where]:
+    return [Where("session", "exact", value.rpartition("/")[2])]
+
+
+declare(
+    named_list("coordinate-systems", "coordinate-system", "experiments", "IBL-Allen"),
+    Resource(
+        path="trajectories",
+        kind="trajectory",
+        model="experiments.trajectoryestimate",
+        access=WORK,
+        lab="probe_insertion",
+        public_by="session",
+        fields={
+            "probe_insertion": ref("insertion", by="id"),
+            "chronic_insertion": ref("chronic-insertion", by="id"),
+            "x": number(required=True),
+            "y": number(required=True),
+            "z": number(),
+            "depth": number(required=True),
+            "theta": number(required=True, minimum=0, maximum=180),
+            "phi": number(required=True, minimum=-180, maximum=360),
+            "roll": number(),
+            "provenance": choice(PROVENANCE, required=True, null=False),
+            "coordinate_system": ref("coordinate-system"),
+            "datetime": datetime(read_only=True),
+            "json": json(),
+        },
+        filters={
+            "session": _trajectory_session,
+            "date": on_day,
+            "probe": "probe_insertion__name",
+            "subject": "probe_insertion__session__subject__iexact",
+            "lab": "probe_insertion__session__lab__iexact",
+            "project": "probe_insertion__session__projects__icontains",
+            "experiment_number": "probe_insertion__session__number",
+        },
+        unique=(("provenance", "probe_insertion"), ("provenance", "chronic_insertion")),
+        prepare=_prepare_trajectory,
+        allow_delete=delete_below("channel", "trajectory_estimate"),
+        show=_show_trajectory,
+        example={
+            "probe_insertion": "<insertion id>",
+            "x": 0.1,
+            "y": 0.2,
+            "depth": 4000,
+            "theta": 10,
+            "phi": 180,
+            "provenance": "Planned",
+        },
+    ),
+    Resource(
+        path="channels",
+        kind="channel",
+        model="experiments.channel",
+        access=WORK,
+        lab="trajectory_estimate",
+        fields={
+            "name": text(maximum=255),
+            "axial": number(),
+            "lateral": number(),
+            "x": number(),
+            "y": number(),
+            "z": number(),
+            "brain_region": integer(check=check_region),
+            "trajectory_estimate": ref("trajectory", by="id", required=True, null=False),
+            "json": json(),
+        },
+        filters={
+            "session": _trajectory_session,
+            "probe_insertion": "trajectory_estimate__probe_insertion",
+        },
+        public_by="session",
+        prepare=session_from("trajectory", "trajectory_estimate"),
+        unique=(("trajectory_estimate", "axial", "lateral"),),
+        many=True,
+        example={"trajectory_estimate": "<trajectory id>", "axial": 20, "lateral": 43},
+    ),
+)

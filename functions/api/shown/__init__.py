@@ -1,0 +1,1 @@
+"""What several families of resources show of each other; below them all."""
