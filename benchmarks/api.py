@@ -80,9 +80,10 @@ def start_database(stack: ExitStack) -> None:
 
 def fill(n_sessions: int) -> list[str]:
     """Write the records by batches, as an import would; return the sessions' ids."""
-    from shared.records import documents, reference, sessions, tasks
+    from shared.records import documents, reference, sessions
     from shared.records.items import Dataset, Document, Pointer, Session
     from shared.records.table import Record
+    from shared.work import write
 
     def document(kind: str, key: str, body: dict[str, Any]) -> Document:
         body = {"id": key, **body}
@@ -148,7 +149,7 @@ def fill(n_sessions: int) -> list[str]:
                     )
                 )
     for eid in ids[:230]:
-        tasks.create(eid, LABS[0], {"name": "task.trials", "executable": "task.trials"})
+        write.create(eid, LABS[0], None, {"name": "task.trials", "executable": "task.trials"})
     documents.create("project", "demo", {"name": "demo"}, who="admin")
     return ids
 

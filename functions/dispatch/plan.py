@@ -17,20 +17,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.records import queues, sessions, tasks, uploads
+from shared.records import queues, sessions, times, uploads
 from shared.records.items import Dataset, Session
-from shared.records.tasks import Task
-from shared.tasks.behaviour import BUILT_IN
-from shared.tasks.pipeline import (
-    DESCRIPTION_FIELD,
-    BadDescription,
-    obstacles,
-    outdated,
-    plan,
-    settled,
-)
+from shared.tasks.description import DESCRIPTION_FIELD, BadDescription
+from shared.tasks.planning import plan
+from shared.tasks.readiness import obstacles, outdated, settled
+from shared.tasks.registry import BUILT_IN
+from shared.tasks.signature import missing
 from shared.tasks.states import TERMINAL, Status
-from shared.tasks.task import missing
+from shared.work import read, write
+from shared.work.item import Task
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +66,10 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
         log.error("session %s: %s", eid, error)
         planned = plan(eid, paths)
     waiting, held = Status.WAITING.label, Status.HELD.label
-    new = tasks.create_planned(
+    new = write.create_planned(
         eid,
         session.lab,
+        times.naive(session.start_time),
         [
             (one, held if one.parents or missing(one.declaration.inputs, paths) else waiting)
             for one in planned
@@ -91,7 +88,7 @@ def session_shown(eid: str) -> None:
     """
     session_registered(eid)
     session = sessions.get(eid)
-    if not session.public or session.embargo_until or not tasks.of_session(eid):
+    if not session.public or session.embargo_until or not read.of_session(eid):
         queues.tell("analysis", kind="session.finished", session=eid)
 
 
@@ -102,12 +99,12 @@ def description_of(session: Session) -> dict[str, Any] | None:
 
 def task_changed(task_id: str) -> None:
     """Announce a task that waits again; bring its session forward."""
-    task = tasks.get(task_id)
+    task = read.get_task(task_id)
     if task.state is Status.WAITING:
         announce(task)
     advance(task.session)
     if task.state in TERMINAL:
-        tasks.followed_up(task)
+        write.followed_up(task)
 
 
 def advance(eid: str, *, by_sweep: bool = False) -> None:
@@ -120,7 +117,7 @@ def advance(eid: str, *, by_sweep: bool = False) -> None:
 
 def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) -> None:
     contents = uploads.contents(datasets)
-    known = tasks.of_session(eid)
+    known = read.of_session(eid)
     for task in known:  # parents first
         held = task.state is Status.HELD
         if not held and not outdated(task, contents):
@@ -128,12 +125,12 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
         in_the_way = obstacles(task, known, contents)
         without_input = any(text.startswith("input") for text in in_the_way)
         if not in_the_way:
-            if tasks.set_status(task, Status.WAITING) if held else tasks.rerun(task):
+            if write.set_status(task, Status.WAITING) if held else write.rerun(task):
                 announce(task)
         elif held and without_input:
-            tasks.note(task, "Held: " + "; ".join(in_the_way))
+            write.note(task, "Held: " + "; ".join(in_the_way))
         elif not held and not without_input:
-            tasks.rerun(task, held=True)
+            write.rerun(task, held=True)
     if known and tell_end and settled(known):
         delay = _gathered(known[0].lab)
         queues.tell("analysis", delay, kind="session.finished", session=eid)
@@ -146,5 +143,5 @@ def _gathered(lab: str) -> int:
     :data:`GATHER` are announced at one moment, and one build publishes them.
     """
     now = datetime.now(UTC)
-    waiting = list(tasks.unfinished(lab, Status.WAITING, before=now, most=BACKLOG))
+    waiting = list(read.unfinished(lab, Status.WAITING, before=now, most=BACKLOG))
     return GATHER - int(now.timestamp()) % GATHER if len(waiting) == BACKLOG else 0

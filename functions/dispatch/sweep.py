@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.dispatch.plan import advance, announce, labs
-from shared.records import aws, metrics, queues, tasks
+from shared.records import aws, metrics, queues
 from shared.records.errors import NotFound
-from shared.records.tasks import Unfinished
 from shared.tasks.states import Status
+from shared.work import lease, read, write
+from shared.work.read import Unfinished
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def sweep(
         try:
             counts["expired"] += _expire(lab, moment)
             counts["due"] += _follow_up(lab, settled)
-            waiting = list(tasks.unfinished(lab, Status.WAITING, before=settled))
+            waiting = list(read.unfinished(lab, Status.WAITING, before=settled))
             oldest = min([oldest, *(task.since for task in waiting)])
             counts["sent"] += _send_again(lab, waiting[:MOST], always=at_start)
             counts["held"] += _promote(lab, settled, everything=everything)
@@ -73,24 +74,24 @@ def sweep(
 def _expire(lab: str, moment: datetime) -> int:
     """End the leases that were not prolonged."""
     ended = 0
-    for one in list(tasks.unfinished(lab, Status.STARTED, before=moment)):
+    for one in list(read.unfinished(lab, Status.STARTED, before=moment)):
         try:
-            task = tasks.get(one.id)
+            task = read.get_task(one.id)
         except NotFound:  # the index is behind: the session was deleted
             continue
-        if tasks.expire(task, now=moment):
+        if lease.expire(task, now=moment):
             ended += 1
             if task.state is Status.WAITING:
                 announce(task)
             else:
                 advance(task.session)
-                tasks.followed_up(task)
+                write.followed_up(task)
     return ended
 
 
 def _follow_up(lab: str, settled: datetime) -> int:
     """Bring sessions forward whose tasks have ended without the word of it having arrived."""
-    ended = tasks.due(lab, before=settled, most=MOST_DUE)
+    ended = read.due(lab, before=settled, most=MOST_DUE)
     for session in {item.session for item in ended}:
         with suppress(NotFound):
             advance(session)
@@ -110,7 +111,7 @@ def _send_again(lab: str, waiting: Sequence[Unfinished], *, always: bool) -> int
         return 0
     for one in waiting:
         try:
-            announce(tasks.get(one.id))
+            announce(read.get_task(one.id))
         except NotFound:
             continue
     return len(waiting)
@@ -132,11 +133,11 @@ def messages(lab: str) -> int:
 def _promote(lab: str, settled: datetime, *, everything: bool) -> int:
     """Look again at sessions with held tasks."""
     since = None if everything else settled - HELD_FOR
-    held = tasks.unfinished(lab, Status.HELD, before=settled, after=since)
+    held = read.unfinished(lab, Status.HELD, before=settled, after=since)
     by_session = {task.id.replace("-", "")[:12]: task.id for task in held}
     for task_id in by_session.values():
         try:
-            advance(tasks.get(task_id).session, by_sweep=True)
+            advance(read.get_task(task_id).session, by_sweep=True)
         except NotFound:
             continue
     return len(by_session)

@@ -13,10 +13,11 @@ from functions.ingest import objects
 from shared.alf import ALFError, data_format, match_dataset_type, parse_dataset_path
 from shared.alf.acceptance import check_contents, check_names
 from shared.alf.validate import Header
-from shared.records import tasks, uploads
+from shared.records import uploads
 from shared.records.errors import NotFound, Stale
 from shared.records.items import Dataset, Session, dataset_id, dataset_path, with_uuid
 from shared.records.uploads import File, Upload
+from shared.work import lease, read
 
 FORMAT = 1
 """Version of the manifest's format."""
@@ -107,8 +108,8 @@ def _superseded(document: Mapping[str, Any]) -> str | None:
     if run is None:
         return None
     try:
-        task = tasks.get(run["id"])
-        tasks.check_attempt(task, run["attempt"])
+        task = read.get_task(run["id"])
+        lease.check_attempt(task, run["attempt"])
     except (NotFound, Stale) as error:
         return str(error)
     return None

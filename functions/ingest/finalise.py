@@ -21,7 +21,7 @@ from shared.records import metrics, queues, sessions, uploads
 from shared.records.errors import NotFound
 from shared.records.items import QC, Dataset
 from shared.records.uploads import FINAL, Busy, Target, Upload
-from shared.tasks.pipeline import DESCRIPTION_FIELD, DESCRIPTION_NAME
+from shared.tasks.description import DESCRIPTION_FIELD, DESCRIPTION_NAME
 
 log = logging.getLogger(__name__)
 

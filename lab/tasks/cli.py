@@ -23,7 +23,7 @@ def task() -> None:
 def list_tasks(as_json: bool) -> None:
     """Show the tasks that are installed here, with what they read and write."""
     from lab.tasks.run import names
-    from shared.tasks.behaviour import BUILT_IN
+    from shared.tasks.registry import BUILT_IN
 
     rows: list[dict[str, Any]] = [
         {

@@ -23,10 +23,11 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
 
-from shared.tasks.behaviour import BUILT_IN
-from shared.tasks.pipeline import DESCRIPTION_NAME, plan
+from shared.tasks.description import DESCRIPTION_NAME
+from shared.tasks.planning import plan
+from shared.tasks.registry import BUILT_IN
+from shared.tasks.signature import Task, missing, selected
 from shared.tasks.states import Status
-from shared.tasks.task import Task, missing, selected
 
 log = logging.getLogger(__name__)
 

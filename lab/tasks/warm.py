@@ -22,7 +22,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from lab.tasks import run
-from shared.tasks.behaviour import BUILT_IN
+from shared.tasks.registry import BUILT_IN
 
 MODULES = (
     "shared.science.trials",

@@ -648,9 +648,9 @@ def scan() -> dict[str, list[Row]]:
                     {**item.row(), "key": item.id, "_version": int(item.version)}
                 )
             else:
-                from shared.records import tasks
+                from shared.work.item import task_row
 
-                row = tasks.row(item)
+                row = task_row(item)
                 rows["task"].append({**row, "key": item.id, "_version": row["edition"]})
         if "LastEvaluatedKey" not in page:
             break
@@ -662,7 +662,7 @@ def scan() -> dict[str, list[Row]]:
 
 def _tasks() -> dict[str, Any]:
     try:
-        from shared.records.tasks import Task
+        from shared.work.item import Task
     except ImportError:
         return {}
     return {"Task": Task}

@@ -205,7 +205,7 @@ def update(
 
 def _move_inside(session: Session, who: str) -> None:
     """Give what is within a session its new start, by which lists are sorted."""
-    from shared.records import tasks
+    from shared.work import write
 
     start = str(times.naive(session.start_time))
 
@@ -216,7 +216,7 @@ def _move_inside(session: Session, who: str) -> None:
         for item in items:
             if "session_start" in item.body:
                 documents.update(item.what, item.id, move, who=who)
-    tasks.move(session.id, start)
+    write.update_session_start(session.id, start)
 
 
 def delete(eid: str, *, who: str) -> None:
@@ -227,7 +227,7 @@ def delete(eid: str, *, who: str) -> None:
     NotFound
         If there is none.
     """
-    from shared.records.tasks import Task
+    from shared.work.item import Task
 
     item = get(eid)
     rest = [part for part in Record.query(f"SES#{eid}", consistent_read=True) if part.sk != "A"]

@@ -1,6 +1,7 @@
-"""What a task and a pipeline are: signatures, states, graph. No AWS import.
+"""Tasks and pipelines: signatures, states, graph. No AWS import.
 
-``states`` has the eight statuses and the legal steps between them, ``task`` what a task declares,
-``behaviour`` the built-in declarations, ``pipeline`` which tasks a session's hardware asks for and
-which of them may run.
+``signature`` says what a task declares, ``states`` has the eight statuses and the legal steps
+between them, ``declared`` the built-in declarations, ``registry`` all of them by name,
+``description`` the experiment description, ``planning`` the tasks that a session's hardware asks
+for, ``readiness`` which of them may run.
 """

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from shared.records import search, sessions, tasks
+from shared.records import search, sessions
 from shared.records.items import Dataset
 from shared.records.table import metered
+from shared.work import write
 from tests.api.conftest import Api
 
 HASH = "0123456789abcdef0123456789abcdef"
@@ -72,7 +73,7 @@ def test_a_session_with_150_datasets_and_5_tasks_costs_at_most_240_write_units(
         fill(eid, 150)
         for level in range(5):
             fields = {"name": f"task{level}", "executable": "task.trials", "level": level}
-            tasks.create(eid, "fimbrialab", fields)
+            write.create(eid, "fimbrialab", "2024-07-01T10:00:00", fields)
     reads = ("GetItem", "Query", "BatchGetItem", "Scan")
     writes = {name: units for name, units in cost.by_operation.items() if name not in reads}
     assert sum(writes.values()) <= 240, writes

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 
 from functions.ingest.finalise import finalise
-from shared.records import sessions, tasks, uploads
+from shared.records import sessions, uploads
 from shared.records.table import metered
+from shared.work import lease, read
 from tests.flow import DATE, SUBJECT
 
 RAW = {
@@ -43,7 +44,7 @@ def test_a_session_of_150_datasets_and_5_tasks_costs_at_most_240_write_units(flo
         flow.deliver("dispatch", *flow.messages("dispatch"))
     session = sessions.find(SUBJECT, DATE, 1)
     assert len(sessions.datasets(session.id)) == 150
-    assert len(tasks.of_session(session.id)) == 5
+    assert len(read.of_session(session.id)) == 5
     assert writes(meter) <= 240
     # And all of it again costs nothing
     with metered() as meter:
@@ -54,12 +55,12 @@ def test_a_session_of_150_datasets_and_5_tasks_costs_at_most_240_write_units(flo
 
 def test_a_task_s_whole_life_costs_few_write_units(flow):
     flow.upload({path: RAW[path] for path in list(RAW)[:2]})
-    (task,) = tasks.of_session(sessions.find(SUBJECT, DATE, 1).id)
+    (task,) = read.of_session(sessions.find(SUBJECT, DATE, 1).id)
     costs = []
     for step in (
-        lambda: tasks.claim(task.id, "w"),
-        lambda: tasks.heartbeat(task.id, 1),
-        lambda: tasks.complete(task.id, 1, "Complete", log="done\n" * 100, run_record={"a": 1}),
+        lambda: lease.claim(task.id, "w"),
+        lambda: lease.heartbeat(task.id, 1),
+        lambda: lease.complete(task.id, 1, "Complete", log="done\n" * 100, run_record={"a": 1}),
     ):
         with metered() as meter:
             step()

@@ -6,7 +6,8 @@ import pytest
 import requests
 
 from lab.client import Conflict, NotFound, Refused
-from shared.records import sessions, tasks
+from shared.records import sessions
+from shared.work import read
 from tests.flow import DATE, LAB, SUBJECT, announced, npy
 
 RAW = {
@@ -19,7 +20,7 @@ RAW = {
 def task(system):
     system.rest()
     system.flow.upload(RAW)
-    (task,) = tasks.of_session(sessions.find(SUBJECT, DATE, 1).id)
+    (task,) = read.of_session(sessions.find(SUBJECT, DATE, 1).id)
     return task
 
 

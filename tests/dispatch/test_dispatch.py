@@ -10,13 +10,14 @@ import pytest
 
 from functions.dispatch.handler import handler
 from functions.dispatch.sweep import sweep
-from shared.records import sessions, tasks, uploads
-from shared.records.errors import NotFound
+from shared.records import sessions, uploads
+from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset
 from shared.records.table import metered
-from shared.tasks.pipeline import declaration
+from shared.tasks.registry import declaration
+from shared.tasks.signature import digest
 from shared.tasks.states import Status
-from shared.tasks.task import digest
+from shared.work import item, lease, patch, read, write
 from tests.flow import LAB, SUBJECT
 
 RAW = [
@@ -57,17 +58,17 @@ def registered(flow, eid):
 
 
 def status_of(eid):
-    return {task.name: task.status for task in tasks.of_session(eid)}
+    return {task.name: task.status for task in read.of_session(eid)}
 
 
 def the(eid, name):
-    return next(task for task in tasks.of_session(eid) if task.name == name)
+    return next(task for task in read.of_session(eid) if task.name == name)
 
 
 def run(flow, eid, name, status="Complete"):
     """Claim and end a task as a worker does."""
-    claimed = tasks.claim(the(eid, name).id, "w1")
-    done, _ = tasks.complete(claimed.id, int(claimed.attempt), status, log="done")
+    claimed = lease.claim(the(eid, name).id, "w1")
+    done, _ = lease.complete(claimed.id, int(claimed.attempt), status, log="done")
     flow.deliver("dispatch", {"kind": "task.changed", "task": done.id})
     return done
 
@@ -80,11 +81,11 @@ def test_a_session_gets_its_tasks_and_the_lab_a_message(flow, eid):
 
 def test_the_event_again_changes_nothing(flow, eid):
     registered(flow, eid)
-    before = [task.attribute_values for task in tasks.of_session(eid)]
+    before = [task.attribute_values for task in read.of_session(eid)]
     flow.messages(f"work-{LAB}")
     with metered() as meter:
         registered(flow, eid)
-    assert [task.attribute_values for task in tasks.of_session(eid)] == before
+    assert [task.attribute_values for task in read.of_session(eid)] == before
     assert set(meter.by_operation) == {"Query"}
     assert flow.messages(f"work-{LAB}") == []
 
@@ -210,8 +211,8 @@ def test_a_task_is_claimed_by_exactly_one(trials):
 
     def claim(name):
         try:
-            won.append(tasks.claim(trials, name).owner)
-        except tasks.Taken as error:
+            won.append(lease.claim(trials, name).owner)
+        except item.Taken as error:
             lost.append(str(error))
 
     threads = [threading.Thread(target=claim, args=(f"w{n}",)) for n in range(8)]
@@ -225,51 +226,51 @@ def test_a_task_is_claimed_by_exactly_one(trials):
 
 
 def test_a_lost_claim_writes_nothing(trials):
-    tasks.claim(trials, "w1")
-    with metered() as meter, pytest.raises(tasks.Taken):
-        tasks.claim(trials, "w2")
+    lease.claim(trials, "w1")
+    with metered() as meter, pytest.raises(item.Taken):
+        lease.claim(trials, "w2")
     assert set(meter.by_operation) == {"GetItem"}
 
 
 def test_the_same_worker_gets_the_same_claim_again(trials):
-    first, again = tasks.claim(trials, "w1"), tasks.claim(trials, "w1")
+    first, again = lease.claim(trials, "w1"), lease.claim(trials, "w1")
     assert (int(first.attempt), first.lease_until) == (int(again.attempt), again.lease_until)
 
 
 def test_a_heartbeat_costs_one_write_unit(trials):
-    tasks.claim(trials, "w1", 60)
+    lease.claim(trials, "w1", 60)
     with metered() as meter:
-        until = tasks.heartbeat(trials, 1, 600)
+        until = lease.heartbeat(trials, 1, 600)
     assert meter.by_operation["UpdateItem"] == 1
-    assert tasks.get(trials).lease_until == until
+    assert read.get_task(trials).lease_until == until
 
 
 @pytest.mark.parametrize(
     "late",
     [
-        lambda task: tasks.heartbeat(task, 1),
-        lambda task: tasks.append_log(task, 1, "x"),
-        lambda task: tasks.complete(task, 1, "Complete"),
-        lambda task: tasks.release(task, 1),
+        lambda task: lease.heartbeat(task, 1),
+        lambda task: lease.append_log(task, 1, "x"),
+        lambda task: lease.complete(task, 1, "Complete"),
+        lambda task: lease.release(task, 1),
     ],
     ids=["heartbeat", "log", "complete", "release"],
 )
 def test_a_late_worker_with_an_old_attempt_is_refused(trials, late):
-    tasks.claim(trials, "w1", 5)
-    assert tasks.expire(tasks.get(trials), now=datetime.now(UTC) + LATER)
-    tasks.claim(trials, "w2")
-    before = tasks.get(trials).attribute_values
+    lease.claim(trials, "w1", 5)
+    assert lease.expire(read.get_task(trials), now=datetime.now(UTC) + LATER)
+    lease.claim(trials, "w2")
+    before = read.get_task(trials).attribute_values
     with pytest.raises(
-        tasks.NotYours, match=r"attempt 1 of task .* is over: it is Started, attempt 2"
+        item.NotYours, match=r"attempt 1 of task .* is over: it is Started, attempt 2"
     ):
         late(trials)
-    assert tasks.get(trials).attribute_values == before
+    assert read.get_task(trials).attribute_values == before
 
 
 def test_a_lease_that_ended_can_be_claimed_without_the_sweep(trials, monkeypatch):
-    tasks.claim(trials, "w1", 5)
-    monkeypatch.setattr(tasks, "datetime", Later)
-    assert int(tasks.claim(trials, "w2").attempt) == 2
+    lease.claim(trials, "w1", 5)
+    monkeypatch.setattr(lease, "datetime", Later)
+    assert int(lease.claim(trials, "w2").attempt) == 2
 
 
 class Later(datetime):
@@ -279,15 +280,15 @@ class Later(datetime):
 
 
 def test_completing_twice_gives_the_same_answer_and_changes_nothing(trials):
-    tasks.claim(trials, "w1")
+    lease.claim(trials, "w1")
     answers = [
-        tasks.complete(
+        lease.complete(
             trials, 1, "Complete", log="ok", elapsed=1.5, version="1", run_record={"a": 1}
         )
         for _ in range(2)
     ]
     assert [changed for _, changed in answers] == [True, False]
-    rows = [tasks.row(task, full=True) for task, _ in answers]
+    rows = [item.task_row(task, full=True) for task, _ in answers]
     assert rows[0] == rows[1]
     assert rows[0]["log"] == "ok"
     assert rows[0]["run_record"] == {"a": 1}
@@ -296,31 +297,31 @@ def test_completing_twice_gives_the_same_answer_and_changes_nothing(trials):
 
 @pytest.mark.parametrize("status", ["Waiting", "Held", "Abandoned", "Nonsense", ""])
 def test_a_run_cannot_end_in_what_is_no_result(trials, status):
-    tasks.claim(trials, "w1")
-    with pytest.raises(tasks.Invalid, match="status: "):
-        tasks.complete(trials, 1, status)
+    lease.claim(trials, "w1")
+    with pytest.raises(item.Invalid, match="status: "):
+        lease.complete(trials, 1, status)
 
 
 def test_a_task_given_back_waits_and_is_announced(flow, trials):
     flow.messages(f"work-{LAB}")
-    tasks.claim(trials, "w1")
-    assert [tasks.release(trials, 1)[1] for _ in range(2)] == [True, False]
+    lease.claim(trials, "w1")
+    assert [lease.release(trials, 1)[1] for _ in range(2)] == [True, False]
     flow.deliver("dispatch", {"kind": "task.changed", "task": trials})
     assert flow.messages(f"work-{LAB}") == [{"task": trials}]
-    assert int(tasks.claim(trials, "w2").attempt) == 2
+    assert int(lease.claim(trials, "w2").attempt) == 2
 
 
 def test_logs_grow_and_long_ones_lose_their_middle(trials):
-    tasks.claim(trials, "w1")
-    tasks.append_log(trials, 1, "first\n")
-    tasks.append_log(trials, 1, "second\n")
-    assert tasks.get(trials).log == "first\nsecond\n"
-    tasks.append_log(trials, 1, "é" * 100_000 + "the end")
-    log = tasks.get(trials).log
+    lease.claim(trials, "w1")
+    lease.append_log(trials, 1, "first\n")
+    lease.append_log(trials, 1, "second\n")
+    assert read.get_task(trials).log == "first\nsecond\n"
+    lease.append_log(trials, 1, "é" * 100_000 + "the end")
+    log = read.get_task(trials).log
     assert log.startswith("first\nsecond\n")
     assert log.endswith("the end")
     assert "bytes left out" in log
-    assert len(log.encode()) < tasks.LOG_BYTES + 100
+    assert len(log.encode()) < item.LOG_BYTES + 100
 
 
 # -- inputs that change ------------------------------------------------------------------------
@@ -331,8 +332,8 @@ def worker_runs(flow, eid, name, status="Complete"):
     task = the(eid, name)
     declared = declaration(task.executable, task.arguments)
     read = digest(declared.inputs, uploads.contents(sessions.datasets(eid)))
-    claimed = tasks.claim(task.id, "w1", inputs=read)
-    tasks.complete(claimed.id, int(claimed.attempt), status, log="done")
+    claimed = lease.claim(task.id, "w1", inputs=read)
+    lease.complete(claimed.id, int(claimed.attempt), status, log="done")
     flow.deliver("dispatch", {"kind": "task.changed", "task": claimed.id})
 
 
@@ -361,7 +362,7 @@ def test_a_task_whose_inputs_changed_waits_again(flow, processed):
     corrected(flow, processed, RAW[2])  # of the encoder: read by both
     assert status_of(processed) == {"task.trials": "Waiting", "task.wheel": "Held"}
     task = the(processed, "task.trials")
-    for each in tasks.of_session(processed):
+    for each in read.of_session(processed):
         assert "RERUN" in each.log
         assert each.log.endswith("Its inputs have changed since it ran.\n")
     assert flow.messages(f"work-{LAB}") == [{"task": task.id}]
@@ -372,7 +373,7 @@ def test_a_task_whose_inputs_changed_waits_again(flow, processed):
     assert flow.messages(f"work-{LAB}") == [{"task": the(processed, "task.wheel").id}]
     worker_runs(flow, processed, "task.wheel")
     assert status_of(processed) == {"task.trials": "Complete", "task.wheel": "Complete"}
-    assert [int(task.attempt) for task in tasks.of_session(processed)] == [2, 2]
+    assert [int(task.attempt) for task in read.of_session(processed)] == [2, 2]
     assert flow.messages("analysis") == [{"kind": "session.finished", "session": processed}]
 
 
@@ -387,11 +388,11 @@ def test_a_child_whose_parent_fails_on_its_second_run_is_held(flow, eid):
     # Then the child does not say Complete of what it has never read; its log is kept
     assert status_of(eid) == {"task.trials": "Errored", "task.wheel": "Held"}
     assert "RERUN" in the(eid, "task.wheel").log
-    before = [task.attribute_values for task in tasks.of_session(eid)]
+    before = [task.attribute_values for task in read.of_session(eid)]
     registered(flow, eid)
-    assert [task.attribute_values for task in tasks.of_session(eid)] == before
+    assert [task.attribute_values for task in read.of_session(eid)] == before
     # And when somebody lets the parent run again, the child follows
-    tasks.patch(the(eid, "task.trials").id, {"status": "Waiting"}, "ana")
+    patch.patch_task(the(eid, "task.trials").id, {"status": "Waiting"}, "ana")
     worker_runs(flow, eid, "task.trials")
     assert status_of(eid) == {"task.trials": "Complete", "task.wheel": "Waiting"}
 
@@ -401,7 +402,7 @@ def test_a_child_that_read_the_same_keeps_its_result_when_its_parent_fails(flow,
     registered(flow, eid)
     worker_runs(flow, eid, "task.trials")
     worker_runs(flow, eid, "task.wheel")
-    tasks.patch(the(eid, "task.trials").id, {"status": "Waiting"}, "ana")
+    patch.patch_task(the(eid, "task.trials").id, {"status": "Waiting"}, "ana")
     assert status_of(eid) == {"task.trials": "Waiting", "task.wheel": "Complete"}
     # When it fails, then what the child made of its inputs is as true as before
     worker_runs(flow, eid, "task.trials", "Errored")
@@ -414,31 +415,31 @@ def test_late_and_repeated_events_run_nothing_twice(flow, processed):
     registered(flow, processed)
     worker_runs(flow, processed, "task.trials")
     worker_runs(flow, processed, "task.wheel")
-    before = [task.attribute_values for task in tasks.of_session(processed)]
+    before = [task.attribute_values for task in read.of_session(processed)]
     flow.messages(f"work-{LAB}")
     for _ in range(2):
         registered(flow, processed)
         flow.deliver("dispatch", {"kind": "task.changed", "task": before[0]["id"]})
-    assert [task.attribute_values for task in tasks.of_session(processed)] == before
+    assert [task.attribute_values for task in read.of_session(processed)] == before
     assert flow.messages(f"work-{LAB}") == []
 
 
 def test_inputs_that_change_while_the_task_runs_make_it_run_again(flow, eid):
     registered(flow, eid)
     trials = the(eid, "task.trials").id
-    tasks.claim(trials, "w1", inputs="what it was given")
+    lease.claim(trials, "w1", inputs="what it was given")
     corrected(flow, eid, RAW[0])
     assert status_of(eid)["task.trials"] == "Started"
-    tasks.complete(trials, 1, "Complete")
+    lease.complete(trials, 1, "Complete")
     flow.deliver("dispatch", {"kind": "task.changed", "task": trials})
     assert status_of(eid)["task.trials"] == "Waiting"
 
 
 def test_what_no_task_reads_and_the_same_content_again_start_nothing(flow, processed):
-    before = [task.attribute_values for task in tasks.of_session(processed)]
+    before = [task.attribute_values for task in read.of_session(processed)]
     register(processed, "raw_video_data/_iblrig_leftCamera.raw.mp4", version=2)
     corrected(flow, processed, RAW[0], sha256="0" * 64)
-    assert [task.attribute_values for task in tasks.of_session(processed)] == before
+    assert [task.attribute_values for task in read.of_session(processed)] == before
 
 
 def test_an_older_revision_made_the_default_again_counts_as_a_change(flow, processed):
@@ -463,14 +464,14 @@ def test_an_input_that_is_gone_leaves_the_results_that_there_are(flow, processed
 def test_abandoned_tasks_and_those_of_others_are_left_alone(flow, eid):
     registered(flow, eid)
     worker_runs(flow, eid, "task.trials")
-    tasks.patch(the(eid, "task.wheel").id, {"status": "Abandoned"}, "ana")
-    task = tasks.create(eid, LAB, IBLLIB)
+    patch.patch_task(the(eid, "task.wheel").id, {"status": "Abandoned"}, "ana")
+    task = write.create(eid, LAB, START, IBLLIB)
     for status in ("Started", "Complete"):
-        tasks.patch(task.id, {"status": status}, "server")
+        patch.patch_task(task.id, {"status": status}, "server")
     corrected(flow, eid, RAW[2])
     worker_runs(flow, eid, "task.trials")
     assert status_of(eid)["task.wheel"] == "Abandoned"
-    assert tasks.get(task.id).status == "Complete"
+    assert read.get_task(task.id).status == "Complete"
 
 
 def test_two_at_once_let_a_task_wait_once(flow, processed):
@@ -496,37 +497,37 @@ def test_a_lost_worker_s_task_goes_to_another_and_after_three_times_ends(flow, t
     now = datetime.now(UTC)
     for n in range(1, 4):
         flow.messages(f"work-{LAB}")
-        assert int(tasks.claim(trials, f"w{n}", 5).attempt) == n
+        assert int(lease.claim(trials, f"w{n}", 5).attempt) == n
         assert sweep(now=now)["expired"] == 0
         assert sweep(now=now + LATER)["expired"] == 1
         expected = [{"task": trials}] if n < 3 else []
         assert flow.messages(f"work-{LAB}") == expected
-    task = tasks.get(trials)
+    task = read.get_task(trials)
     assert task.status == "Errored"
     assert task.log.count("was lost") == 3
     assert task.log.endswith("the task is given up.")
     assert flow.messages("analysis") == [{"kind": "session.finished", "session": eid}]
     # And it can be run again by hand, with a clean count
-    again = tasks.patch(trials, {"status": "Waiting"}, "ana")
+    again = patch.patch_task(trials, {"status": "Waiting"}, "ana")
     assert (again.status, int(again.expiries)) == ("Waiting", 0)
     assert "RERUN" in again.log
 
 
 def test_a_worker_that_is_alive_keeps_its_task(trials):
-    tasks.claim(trials, "w1", 5)
-    tasks.heartbeat(trials, 1, 3600)
+    lease.claim(trials, "w1", 5)
+    lease.heartbeat(trials, 1, 3600)
     assert sweep(now=datetime.now(UTC) + LATER)["expired"] == 0
-    assert tasks.get(trials).status == "Started"
+    assert read.get_task(trials).status == "Started"
     # And the index knows the new lease: the next sweep does not look at it
-    assert list(tasks.unfinished(LAB, Status.STARTED, before=datetime.now(UTC) + LATER)) == []
+    assert list(read.unfinished(LAB, Status.STARTED, before=datetime.now(UTC) + LATER)) == []
 
 
 def test_a_heartbeat_between_reading_and_expiring_wins(trials):
-    tasks.claim(trials, "w1", 5)
-    read = tasks.get(trials)
-    tasks.heartbeat(trials, 1, 3600)
-    assert not tasks.expire(read, now=datetime.now(UTC) + LATER)
-    assert tasks.get(trials).status == "Started"
+    lease.claim(trials, "w1", 5)
+    before = read.get_task(trials)
+    lease.heartbeat(trials, 1, 3600)
+    assert not lease.expire(before, now=datetime.now(UTC) + LATER)
+    assert read.get_task(trials).status == "Started"
 
 
 def test_waiting_tasks_without_a_message_are_announced_again(flow, trials):
@@ -552,9 +553,9 @@ def test_held_tasks_whose_event_was_lost_are_promoted(flow, eid):
 
 def test_the_end_of_a_task_whose_event_was_lost_is_followed_up(flow, trials, eid):
     # Given a task whose inputs changed while it ran, and whose end nobody was told of
-    tasks.claim(trials, "w1", inputs="what it was given")
+    lease.claim(trials, "w1", inputs="what it was given")
     corrected(flow, eid, RAW[0])
-    tasks.complete(trials, 1, "Complete")
+    lease.complete(trials, 1, "Complete")
     assert sweep()["due"] == 0  # the message may be on the way
     # When the sweep comes by, then it runs again, and is followed up once
     assert sweep(now=datetime.now(UTC) + LATER)["due"] == 1
@@ -565,9 +566,9 @@ def test_the_end_of_a_task_whose_event_was_lost_is_followed_up(flow, trials, eid
 def test_the_end_of_a_sessions_work_is_announced_though_its_event_was_lost(flow, trials, eid):
     run(flow, eid, "task.trials", "Errored")
     flow.messages("analysis")
-    tasks.patch(trials, {"status": "Waiting"}, "ana")
-    tasks.claim(trials, "w2")
-    tasks.complete(trials, 2, "Errored")
+    patch.patch_task(trials, {"status": "Waiting"}, "ana")
+    lease.claim(trials, "w2")
+    lease.complete(trials, 2, "Errored")
     flow.messages("dispatch")  # lost
     sweep(now=datetime.now(UTC) + LATER)
     assert flow.messages("analysis") == [{"kind": "session.finished", "session": eid}]
@@ -583,12 +584,12 @@ def test_what_was_told_is_not_followed_up_and_many_are_some_at_a_time(flow, eid,
     # Given more ends than one sweep follows up, of a session that is gone among them
     monkeypatch.setattr("functions.dispatch.sweep.MOST_DUE", 2)
     for n in range(3):
-        task = tasks.create(eid, LAB, {**IBLLIB, "name": f"task {n}"})
-        tasks.patch(task.id, {"status": "Abandoned"}, "ana")
+        task = write.create(eid, LAB, START, {**IBLLIB, "name": f"task {n}"})
+        patch.patch_task(task.id, {"status": "Abandoned"}, "ana")
     flow.messages("dispatch")
     later = datetime.now(UTC) + LATER
     assert [sweep(now=later)["due"] for _ in range(3)] == [2, 1, 0]
-    tasks.patch(tasks.create(eid, LAB, IBLLIB).id, {"status": "Abandoned"}, "ana")
+    patch.patch_task(write.create(eid, LAB, START, IBLLIB).id, {"status": "Abandoned"}, "ana")
     sessions.delete(eid, who="ana")
     assert sweep(now=datetime.now(UTC) + LATER)["due"] == 1
     assert sweep(now=datetime.now(UTC) + LATER)["due"] == 0
@@ -608,6 +609,7 @@ def test_an_idle_lab_costs_four_queries_and_nothing_written(flow):
 
 # -- ibllib ------------------------------------------------------------------------------------
 
+START = "2024-07-01T10:00:00"
 IBLLIB = {
     "executable": "ibllib.pipes.behavior_tasks.ChoiceWorldTrialsBpod",
     "priority": 90,
@@ -630,14 +632,14 @@ IBLLIB = {
 
 
 def test_ibllib_s_tasks_go_through_the_same_states(flow, eid):
-    task = tasks.create(eid, LAB, IBLLIB)
-    assert tasks.row(task)["arguments"] == {"collection": "raw_task_data_00"}
+    task = write.create(eid, LAB, START, IBLLIB)
+    assert item.task_row(task)["arguments"] == {"collection": "raw_task_data_00"}
     # It is not Fornix's to run, so no worker is told
     flow.deliver("dispatch", {"kind": "task.changed", "task": task.id})
     assert flow.messages(f"work-{LAB}") == []
-    started = tasks.patch(task.id, {"status": "Started"}, "server")
+    started = patch.patch_task(task.id, {"status": "Started"}, "server")
     assert (int(started.attempt), started.owner) == (1, "server")
-    done = tasks.patch(
+    done = patch.patch_task(
         task.id,
         {"status": "Complete", "time_elapsed_secs": 12.5, "log": "ok", "version": "3.3"},
         "s",
@@ -649,28 +651,33 @@ def test_ibllib_s_tasks_go_through_the_same_states(flow, eid):
         "3.3",
     )
     assert done.lease_until is None
-    with pytest.raises(tasks.Invalid, match="cannot go from Complete to Empty"):
-        tasks.patch(task.id, {"status": "Empty"}, "s")
+    with pytest.raises(item.Invalid, match="cannot go from Complete to Empty"):
+        patch.patch_task(task.id, {"status": "Empty"}, "s")
 
 
 def test_a_task_is_unique_in_its_session(flow, eid):
-    first = tasks.create(eid, LAB, IBLLIB)
-    with pytest.raises(tasks.Exists) as caught:
-        tasks.create(eid, LAB, IBLLIB)
+    first = write.create(eid, LAB, START, IBLLIB)
+    with pytest.raises(Exists) as caught:
+        write.create(eid, LAB, START, IBLLIB)
     assert caught.value.key == first.id
-    other = tasks.create(eid, LAB, IBLLIB | {"arguments": '{"collection": "raw_task_data_01"}'})
+    other = write.create(
+        eid, LAB, START, IBLLIB | {"arguments": '{"collection": "raw_task_data_01"}'}
+    )
     assert other.id != first.id
 
 
 def test_held_children_of_ibllib_s_tasks_are_promoted_on_the_server(flow, eid):
-    parent = tasks.create(eid, LAB, IBLLIB)
-    child = tasks.create(
-        eid, LAB, IBLLIB | {"name": "TrainingStatus", "parents": [parent.id], "status": "Held"}
+    parent = write.create(eid, LAB, START, IBLLIB)
+    child = write.create(
+        eid,
+        LAB,
+        START,
+        IBLLIB | {"name": "TrainingStatus", "parents": [parent.id], "status": "Held"},
     )
-    tasks.patch(parent.id, {"status": "Started"}, "s")
-    tasks.patch(parent.id, {"status": "Incomplete"}, "s")
+    patch.patch_task(parent.id, {"status": "Started"}, "s")
+    patch.patch_task(parent.id, {"status": "Incomplete"}, "s")
     flow.deliver("dispatch", {"kind": "task.changed", "task": parent.id})
-    assert tasks.get(child.id).status == "Waiting"
+    assert read.get_task(child.id).status == "Waiting"
 
 
 @pytest.mark.parametrize(
@@ -685,15 +692,15 @@ def test_held_children_of_ibllib_s_tasks_are_promoted_on_the_server(flow, eid):
     ],
 )
 def test_bad_fields_are_named(flow, eid, trials, fields, text):
-    before = tasks.get(trials).attribute_values
-    with pytest.raises(tasks.Invalid, match=text):
-        tasks.patch(trials, fields, "ana")
-    assert tasks.get(trials).attribute_values == before
+    before = read.get_task(trials).attribute_values
+    with pytest.raises(item.Invalid, match=text):
+        patch.patch_task(trials, fields, "ana")
+    assert read.get_task(trials).attribute_values == before
 
 
 def test_unknown_tasks_are_not_found(flow):
     with pytest.raises(NotFound, match="There is no task"):
-        tasks.get("4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a")
+        read.get_task("4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a")
 
 
 def test_what_is_unfinished_is_in_the_index_and_nothing_else(flow, eid, trials):
@@ -701,14 +708,13 @@ def test_what_is_unfinished_is_in_the_index_and_nothing_else(flow, eid, trials):
 
     def index():
         return {
-            status.label: len(list(tasks.unfinished(LAB, status, before=soon)))
-            for status in Status
+            status.label: len(list(read.unfinished(LAB, status, before=soon))) for status in Status
         }
 
     assert {name for name, n in index().items() if n} == {"Waiting", "Held"}
-    tasks.claim(trials, "w1")
+    lease.claim(trials, "w1")
     assert {name for name, n in index().items() if n} == {"Started", "Held"}
-    tasks.complete(trials, 1, "Complete")
+    lease.complete(trials, 1, "Complete")
     assert {name for name, n in index().items() if n} == {"Held"}
 
 
@@ -757,15 +763,15 @@ def test_each_step_of_a_task_is_counted_once(flow, eid, counted):
         registered(flow, eid)
     assert counted() == {"TasksCreated": 2}
     trials = the(eid, "task.trials").id
-    claims = [tasks.claim(trials, "w1") for _ in range(2)]
+    claims = [lease.claim(trials, "w1") for _ in range(2)]
     assert {int(claim.attempt) for claim in claims} == {1}
     for _ in range(2):
-        tasks.complete(trials, 1, "Complete")
+        lease.complete(trials, 1, "Complete")
     assert counted() == {"TasksClaimed": 1, "TasksComplete": 1}
 
 
 def test_lost_runs_and_long_waits_are_counted(flow, trials, counted):
-    tasks.claim(trials, "w1", 5)
+    lease.claim(trials, "w1", 5)
     counted()
     sweep(now=datetime.now(UTC) + LATER)
     found = counted()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.records import sessions, tasks
+from shared.records import sessions
+from shared.work import read
 from tests.flow import DATE, FOLDER, LAB, SUBJECT, npy
 from tests.processes import run, until
 
@@ -48,7 +49,7 @@ def session_folder(shared_data, tmp_path, name="training_rig5.0.0"):
 
 
 def status_of(eid):
-    return {task.name: task.status for task in tasks.of_session(eid)}
+    return {task.name: task.status for task in read.of_session(eid)}
 
 
 def found():
@@ -75,7 +76,7 @@ def test_a_real_session_goes_the_whole_way(system, fornix, shared_data, tmp_path
     # Then the results are there, with where they come from
     datasets = {item.path: item for item in sessions.datasets(found().id)}
     table = datasets["alf/_ibl_trials.table.pqt"]
-    trials = next(t for t in tasks.of_session(found().id) if t.name == "task.trials")
+    trials = next(t for t in read.of_session(found().id) if t.name == "task.trials")
     assert table.provenance["task"] == trials.id
     assert table.version
     record = json.loads(trials.run_record)
@@ -95,7 +96,7 @@ def test_a_truncated_wheel_ends_errored_and_trials_complete(system, fornix, shar
     eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
     run(fornix("worker", "worker", "--until-idle", "3"))
     assert status_of(eid) == {"task.trials": "Complete", "task.wheel": "Errored"}
-    wheel = next(task for task in tasks.of_session(eid) if task.name == "task.wheel")
+    wheel = next(task for task in read.of_session(eid) if task.name == "task.wheel")
     assert "_iblrig_encoder" in wheel.log
     told = system.client("member").get(f"/tasks/{wheel.id}")
     assert told["status"] == "Errored"
@@ -119,7 +120,7 @@ def test_a_killed_worker_s_task_is_done_by_another(system, fornix, shared_data, 
     # Then another worker does the work, and clears away what was left
     run(fornix("worker", "worker", "--until-idle", "3", "--folder", tmp_path))
     assert status_of(eid) == {"task.trials": "Complete", "task.wheel": "Complete"}
-    assert int(next(t for t in tasks.of_session(eid) if t.name == "task.trials").attempt) == 2
+    assert int(next(t for t in read.of_session(eid) if t.name == "task.trials").attempt) == 2
     assert list(tmp_path.glob("fornix-worker-*")) == []
 
 
@@ -138,12 +139,12 @@ def test_a_message_delivered_twice_runs_the_task_once(system, fornix, shared_dat
     folder = session_folder(shared_data, tmp_path)
     eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
     until(lambda: status_of(eid))
-    trials = next(task.id for task in tasks.of_session(eid) if task.name == "task.trials")
+    trials = next(task.id for task in read.of_session(eid) if task.name == "task.trials")
     for body in (json.dumps({"task": trials}), "nonsense", '{"task": "../x"}'):
         system.flow.sqs.send_message(QueueUrl=system.flow.queues[f"work-{LAB}"], MessageBody=body)
     out = run(fornix("worker", "worker", "--until-idle", "3", "--json"))
     assert [json.loads(line)["name"] for line in out.splitlines()] == ["task.trials", "task.wheel"]
-    assert all(int(task.attempt) == 1 for task in tasks.of_session(eid))
+    assert all(int(task.attempt) == 1 for task in read.of_session(eid))
 
 
 def test_an_upload_killed_half_way_goes_on_where_it_stopped(system, fornix, shared_data, tmp_path):

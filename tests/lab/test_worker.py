@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lab.worker.agent import Crew, Worker, tidy
-from shared.records import sessions, tasks
+from shared.records import sessions
+from shared.work import lease, patch, read
 from tests.flow import DATE, LAB, SUBJECT
 from tests.processes import runs, until
 
@@ -28,7 +29,7 @@ RAW = {
 def trials(system):
     """A session with one waiting task."""
     system.flow.upload(RAW)
-    (task,) = tasks.of_session(sessions.find(SUBJECT, DATE, 1).id)
+    (task,) = read.of_session(sessions.find(SUBJECT, DATE, 1).id)
     return task
 
 
@@ -41,7 +42,7 @@ def another(system, trials):
     system.flow.send(answer, files)
     system.flow.deliver("ingest", {"kind": "finalise", "upload": answer["id"]})
     system.flow.pump()
-    (task,) = tasks.of_session(sessions.find(SUBJECT, DATE, 2).id)
+    (task,) = read.of_session(sessions.find(SUBJECT, DATE, 2).id)
     return task
 
 
@@ -70,12 +71,12 @@ def instead(tmp_path, monkeypatch):
 
 
 def the(trials):
-    return tasks.get(trials.id)
+    return read.get_task(trials.id)
 
 
 def test_a_task_that_takes_too_long_is_stopped(worker, trials, instead):
     instead("print('working', flush=True); time.sleep(60)")
-    tasks.patch(trials.id, {"time_out_secs": 4}, "test")
+    patch.patch_task(trials.id, {"time_out_secs": 4}, "test")
     worker.forever(most=1)
     assert the(trials).status == "Errored"
     assert "Stopped after its time-out of 4 s." in the(trials).log
@@ -90,7 +91,7 @@ def test_a_worker_that_lost_its_task_stops_it_and_says_nothing(worker, trials, i
     while the(trials).status != "Started":
         pass
     later = datetime.now(UTC) + timedelta(minutes=1)
-    assert tasks.expire(the(trials), now=later)
+    assert lease.expire(the(trials), now=later)
     thread.join(30)
     assert not thread.is_alive()
     assert (the(trials).status, int(the(trials).attempt)) == ("Waiting", 1)

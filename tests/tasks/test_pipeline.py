@@ -7,16 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.tasks.pipeline import (
-    BadDescription,
-    canonical,
-    obstacles,
-    output_collection,
-    plan,
-    settled,
-    task_collections,
-)
-from shared.tasks.task import Expected, identifier, missing, selected
+from shared.tasks.description import BadDescription, output_collection, task_collections
+from shared.tasks.planning import canonical, plan
+from shared.tasks.readiness import obstacles, settled
+from shared.tasks.signature import Expected, identifier, missing, selected
 
 EID = "4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a"
 RAW = [

@@ -37,7 +37,7 @@ SMALL = 32_767
 
 
 class Tasks(Store):
-    """Tasks, changed only through the state machine of `shared.records.tasks`."""
+    """Tasks, changed only through the state machine of `shared.work`."""
 
     def get(self, resource: Resource, key: str, call: Call) -> Body:
         """Return a task with its log.
@@ -47,18 +47,18 @@ class Tasks(Store):
         ApiError
             404.
         """
-        from shared.records import tasks
+        from shared.work import item, read
 
         try:
-            return tasks.row(tasks.get(key.lower()), full=True)
+            return item.task_row(read.get_task(key.lower()), full=True)
         except NotFound:
             raise not_found("Task") from None
 
     def fill(self, resource: Resource, rows: list[Body], call: Call) -> list[Body]:
         """Return rows of the index with the logs, which it does not hold."""
-        from shared.records import tasks
+        from shared.work import read
 
-        logs = tasks.logs(rows)
+        logs = read.logs(rows)
         return [{**row, "log": logs.get(row["id"])} for row in rows]
 
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
@@ -69,13 +69,14 @@ class Tasks(Store):
         Invalid
             400.
         """
-        from shared.records import tasks
+        from shared.work import write
 
         body = read_values.read_body(resource, data, call, partial=False)
         session = search.table("session").get(body["session"]) or {}
         permissions.check_lab(call.who, session["lab"])
+        start = session.get("start_time")
         given = {name: value for name, value in body.items() if name in data}
-        return self._worded(lambda: tasks.create(session["id"], session["lab"], given))
+        return self._worded(lambda: write.create(session["id"], session["lab"], start, given))
 
     def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
         """Change a task, its status by the state machine.
@@ -85,12 +86,12 @@ class Tasks(Store):
         ApiError
             404, 403, 400.
         """
-        from shared.records import tasks
+        from shared.work import patch
 
         present = self.get(resource, key, call)
         permissions.check_lab(call.who, present["lab"])
         new = read_values.read_body(resource, data, call, partial=True)
-        return self._worded(lambda: tasks.patch(present["id"], new, call.who.username))
+        return self._worded(lambda: patch.patch_task(present["id"], new, call.who.username))
 
     def delete(self, resource: Resource, key: str, call: Call) -> None:
         """Delete a task.
@@ -100,24 +101,24 @@ class Tasks(Store):
         ApiError
             404, 403.
         """
-        from shared.records import tasks
+        from shared.work import write
 
         present = self.get(resource, key, call)
         permissions.check_lab(call.who, present["lab"])
-        tasks.delete(present["id"])
+        write.delete(present["id"])
 
-    def _worded(self, write: Any) -> Body:
-        from shared.records import tasks
+    def _worded(self, change: Any) -> Body:
+        from shared.work import item
 
         try:
-            return tasks.row(write(), full=True)
+            return item.task_row(change(), full=True)
         except NotFound:
             raise not_found("Task") from None
         except Exists as error:
             raise Invalid(
                 {"non_field_errors": [str(error)], "existing": [str(error.key)]}
             ) from None
-        except tasks.Invalid as error:
+        except item.Invalid as error:
             name, _, message = str(error).partition(": ")
             raise Invalid({name: [message]}) from None
 

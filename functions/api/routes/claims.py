@@ -17,12 +17,13 @@ from chalice.app import Blueprint, Response
 from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
-from shared.records import aws, queues, sessions, tasks, uploads
+from shared.records import aws, queues, sessions, uploads
 from shared.records.items import Dataset, Session
-from shared.records.tasks import LEASE_SECONDS, Task
-from shared.tasks.pipeline import declaration
+from shared.tasks.registry import declaration
+from shared.tasks.signature import digest, selected
 from shared.tasks.states import Status
-from shared.tasks.task import digest, selected
+from shared.work import item, lease, read
+from shared.work.item import Task
 
 routes = Blueprint(__name__)
 
@@ -41,7 +42,7 @@ def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
     def worded(**arguments: Any) -> Any:
         try:
             return view(**arguments)
-        except tasks.Invalid as error:
+        except item.Invalid as error:
             name, _, text = str(error).partition(": ")
             raise Invalid({name: [text]}) from None
 
@@ -51,7 +52,7 @@ def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
 def _of_lab(task_id: str) -> tuple[Call, Task]:
     """Return the request and the task it is about, which must be of the caller's lab."""
     call = Call(routes.current_request)
-    task = tasks.get(task_id)
+    task = read.get_task(task_id)
     permissions.check_lab(call.who, task.lab)
     return call, task
 
@@ -71,13 +72,13 @@ def claim(id: str) -> dict[str, Any]:
     worker = call.body.get("worker")
     if not isinstance(worker, str) or not 0 < len(worker) <= 200:
         raise Invalid({"worker": ["Name the worker, in 1 to 200 characters."]})
-    lease = _whole(call, "lease", LEASE_SECONDS)
+    seconds = _whole(call, "lease", lease.LEASE_SECONDS)
     session, datasets = sessions.session_and_datasets(task.session, strong=True)
     declared = declaration(task.executable, task.arguments)
-    read = digest(declared.inputs, uploads.contents(datasets)) if declared else None
-    taken = tasks.claim(id, worker, lease, inputs=read)
+    inputs = digest(declared.inputs, uploads.contents(datasets)) if declared else None
+    taken = lease.claim(id, worker, seconds, inputs=inputs)
     return {
-        "task": tasks.row(taken),
+        "task": item.task_row(taken),
         "attempt": int(taken.attempt),
         "lease_until": taken.lease_until,
         "session": {
@@ -120,8 +121,9 @@ def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[dict[
 def heartbeat(id: str) -> dict[str, Any]:
     """Prolong the lease of a running task."""
     call, _ = _of_lab(id)
-    attempt, lease = _whole(call, "attempt"), _whole(call, "lease", LEASE_SECONDS)
-    return {"attempt": attempt, "lease_until": tasks.heartbeat(id, attempt, lease)}
+    attempt = _whole(call, "attempt")
+    seconds = _whole(call, "lease", lease.LEASE_SECONDS)
+    return {"attempt": attempt, "lease_until": lease.heartbeat(id, attempt, seconds)}
 
 
 @routes.route("/tasks/{id}/log", methods=["POST"])
@@ -131,7 +133,7 @@ def log(id: str) -> dict[str, Any]:
     text = call.body.get("text")
     if not isinstance(text, str):
         raise Invalid({"text": ["Text is required."]})
-    tasks.append_log(id, _whole(call, "attempt"), text)
+    lease.append_log(id, _whole(call, "attempt"), text)
     return {"attempt": call.body["attempt"]}
 
 
@@ -151,7 +153,7 @@ def complete(id: str) -> dict[str, Any]:
         raise Invalid({"elapsed": ["A valid number is required."]})
     if body.get("upload"):
         _check_upload(str(body["upload"]), body.get("status"), id)
-    done, _changed = tasks.complete(
+    done, _changed = lease.complete(
         id,
         attempt,
         body.get("status") or "",
@@ -162,7 +164,7 @@ def complete(id: str) -> dict[str, Any]:
         upload=body.get("upload"),
     )
     queues.tell("dispatch", kind="task.changed", task=id)
-    return tasks.row(done)
+    return item.task_row(done)
 
 
 def _check_upload(upload_id: str, status: Any, task: str) -> None:
@@ -180,9 +182,9 @@ def _check_upload(upload_id: str, status: Any, task: str) -> None:
 def release(id: str) -> dict[str, Any]:
     """Give a running task back, so that another worker takes it at once."""
     call, _ = _of_lab(id)
-    back, _changed = tasks.release(id, _whole(call, "attempt"))
+    back, _changed = lease.release(id, _whole(call, "attempt"))
     queues.tell("dispatch", kind="task.changed", task=id)
-    return tasks.row(back)
+    return item.task_row(back)
 
 
 @routes.route("/workers/credentials", methods=["POST"])

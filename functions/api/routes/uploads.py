@@ -15,8 +15,9 @@ from chalice.app import Blueprint, Response
 from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
-from shared.records import queues, sessions, tasks, uploads
+from shared.records import queues, sessions, uploads
 from shared.records.uploads import FINAL, Upload
+from shared.work import lease, read
 
 routes = Blueprint(__name__)
 
@@ -66,7 +67,7 @@ def create() -> Response:
     target = uploads.resolve(request)
     permissions.check_lab(call.who, target.lab)
     if request.task:
-        tasks.check_attempt(tasks.get(request.task.id), request.task.attempt)
+        lease.check_attempt(read.get_task(request.task.id), request.task.attempt)
     upload, created = uploads.open_upload(target, request, call.who.username)
     return Response(_described(upload), status_code=201 if created else 200)
 

@@ -6,7 +6,7 @@ that trials come out where the wheel's files are damaged.
 
 from __future__ import annotations
 
-from shared.tasks.task import Expected, Task
+from shared.tasks.signature import Expected, Task
 
 RAW = "{collection}"
 OUT = "{output_collection}"
@@ -49,4 +49,4 @@ WHEEL = Task(
     time_out_secs=1800,
 )
 
-BUILT_IN = {task.name: task for task in (TRIALS, WHEEL)}
+TASKS = (TRIALS, WHEEL)

@@ -1,0 +1,1 @@
+"""Declarations of the built-in tasks, a file for each part of a session."""

@@ -1,0 +1,1 @@
+"""Stored tasks: their item, reading, creation, leases and changes by clients."""

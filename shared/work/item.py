@@ -1,0 +1,199 @@
+"""A task as it is stored: every change of status is one conditional write.
+
+Keys: ``SES#<eid>`` / ``J#<task id>``; gsi2 ``TASK#<lab>#<status>`` only while there is work to do
+(Waiting and Held by the time since when, Started by the end of the lease), so that a sweep reads
+what is unfinished and nothing else. The lease of a running task may be later than its index key
+says: heartbeats do not move the key. ``DUE#<lab>`` / ``<time>#<task id>`` says that a task ended
+and that its session has still to be brought forward.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from datetime import UTC, datetime
+from typing import Any
+
+from pynamodb.attributes import Attribute, ListAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.constants import BINARY
+
+from shared.records.changes import change
+from shared.records.errors import RecordError, Stale
+from shared.records.table import Record
+from shared.records.transactions import transaction
+from shared.tasks.states import ACTIVE, TERMINAL, Status, UnknownStatus
+
+RETRIES = 5
+
+LOG_BYTES = 65536
+"""Of a longer log the first and the last half of this are kept."""
+
+RERUN = "\n--------------------- RERUN ---------------------\n"
+
+WHOLE_NUMBERS = ("priority", "level", "cpu", "gpu", "ram", "io_charge", "time_out_secs")
+
+
+class PackedText(Attribute[str]):
+    """Text, stored compressed: logs shrink to a fifth, and a KB is what a write is billed by."""
+
+    attr_type = BINARY
+
+    def serialize(self, value: str) -> Any:
+        """Return the compressed bytes."""
+        return zlib.compress(value.encode(), 9)
+
+    def deserialize(self, value: Any) -> str:
+        """Return the text."""
+        return zlib.decompress(bytes(value)).decode()
+
+
+class Task(Record, discriminator="Task"):
+    """One task of a session: Alyx's fields, and who is running it."""
+
+    id = UnicodeAttribute()
+    lab = UnicodeAttribute()
+    session_start = UnicodeAttribute(null=True)
+    name = UnicodeAttribute()
+    executable = UnicodeAttribute()
+    graph = UnicodeAttribute()
+    status = UnicodeAttribute()
+    priority = NumberAttribute(default=30)
+    level = NumberAttribute(default=0)
+    cpu = NumberAttribute(default=1)
+    gpu = NumberAttribute(default=0)
+    ram = NumberAttribute(default=4)
+    io_charge = NumberAttribute(default=5)
+    time_out_secs = NumberAttribute(default=7200)
+    time_elapsed_secs = NumberAttribute(null=True)
+    arguments = UnicodeAttribute(default="{}")
+    parents: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, default=list)
+    data_repository = UnicodeAttribute(null=True)
+    version = UnicodeAttribute(null=True)
+    log = PackedText(null=True)
+    run_record = PackedText(null=True)
+    datetime = UnicodeAttribute()
+    attempt = NumberAttribute(default=0)
+    expiries = NumberAttribute(default=0)
+    lease_until = UnicodeAttribute(null=True)
+    owner = UnicodeAttribute(null=True)
+    upload = UnicodeAttribute(null=True)
+    inputs = UnicodeAttribute(null=True)
+    edition = NumberAttribute(default=1)
+
+    @property
+    def session(self) -> str:
+        """The session's id."""
+        return self.pk.removeprefix("SES#")
+
+    @property
+    def state(self) -> Status:
+        """The status as one of the eight."""
+        return Status.parse(self.status)
+
+
+class Due(Record, discriminator="Due"):
+    """A task that has ended; deleted when its session has been brought forward."""
+
+    session = UnicodeAttribute()
+
+
+class Taken(Stale):
+    """The task is not to be had: another has it, or it is held or done."""
+
+
+class NotYours(Stale):
+    """The task is no longer this attempt's: its lease ended, or it was claimed by another."""
+
+
+class Invalid(RecordError):
+    """A request about a task that cannot be fulfilled; the message says why."""
+
+
+def stamp(moment: datetime | None = None) -> str:
+    """Return a moment in UTC as it is stored and compared: ISO with microseconds and ``Z``."""
+    return (moment or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def shortened(text: str) -> str:
+    """Return a log of at most ``LOG_BYTES``, with its middle left out if it is longer."""
+    data = text.encode()
+    if len(data) <= LOG_BYTES:
+        return text
+    half = LOG_BYTES // 2
+    start, end = data[:half].decode(errors="ignore"), data[-half:].decode(errors="ignore")
+    return f"{start}\n… {len(data) - 2 * half} bytes left out …\n{end}"
+
+
+def task_row(task: Task, *, full: bool = False) -> dict[str, Any]:
+    """Return a task as clients read it; ``full`` adds its log and run record."""
+    fields: dict[str, Any] = {
+        "id": task.id,
+        "name": task.name,
+        "executable": task.executable,
+        "graph": task.graph,
+        "status": task.status,
+        "session": task.session,
+        "lab": task.lab,
+        "session_start": task.session_start,
+        "arguments": json.loads(task.arguments),
+        "parents": list(task.parents or ()),
+        "data_repository": task.data_repository,
+        "version": task.version,
+        "datetime": task.datetime.removesuffix("Z"),
+        "owner": task.owner,
+        "lease_until": task.lease_until,
+        "upload": task.upload,
+        "logged": bool(task.log),
+    }
+    for name in (*WHOLE_NUMBERS, "attempt", "edition"):
+        fields[name] = int(getattr(task, name))
+    elapsed = task.time_elapsed_secs
+    fields["time_elapsed_secs"] = None if elapsed is None else float(elapsed)
+    if full:
+        fields["log"] = task.log
+        fields["run_record"] = json.loads(task.run_record) if task.run_record else None
+    return fields
+
+
+def set_index(task: Task) -> None:
+    """Set the index keys: only work to be done is in the index."""
+    if task.state not in ACTIVE:
+        task.g2pk = task.g2sk = None
+        return
+    since = task.lease_until if task.state is Status.STARTED else task.datetime
+    task.g2pk, task.g2sk = f"TASK#{task.lab}#{task.status}", f"{since}#{task.id}"
+
+
+def store(task: Task, condition: Any = None, **values: Any) -> Task:
+    """Store a changed task, unless someone else has changed it since it was read.
+
+    Raises
+    ------
+    Refused
+        The task is no longer as it was read.
+    """
+    was, before = int(task.edition), task.state
+    for name, value in values.items():
+        setattr(task, name, value)
+    task.edition, task.datetime = was + 1, stamp()
+    set_index(task)
+    unchanged = Task.edition == was
+    with transaction() as writes:
+        writes.save(task, condition=unchanged & condition if condition is not None else unchanged)
+        writes.save(change("task", task.id, was + 1, task_row(task)))
+        if task.state in TERMINAL and before in ACTIVE:
+            writes.save(due_item(task))
+    return task
+
+
+def due_item(task: Task) -> Due:
+    """Return what says that a task has ended."""
+    return Due(pk=f"DUE#{task.lab}", sk=f"{task.datetime}#{task.id}", session=task.session)
+
+
+def read_status(value: Any) -> Status:
+    """Return the status that a client names; another value is `Invalid`."""
+    try:
+        return Status.parse(value)
+    except UnknownStatus as error:
+        raise Invalid(f"status: {error}") from None

@@ -1,0 +1,128 @@
+"""Stored tasks, changed as ibllib does (``PATCH /tasks/{id}``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.records import queues
+from shared.records.errors import Conflict
+from shared.records.transactions import Refused
+from shared.tasks.planning import canonical
+from shared.tasks.states import ACTIVE, IllegalStep, Status, step
+from shared.work.item import (
+    RERUN,
+    RETRIES,
+    WHOLE_NUMBERS,
+    Invalid,
+    Task,
+    read_status,
+    shortened,
+    stamp,
+    store,
+)
+from shared.work.lease import LONGEST_LEASE
+from shared.work.read import get_task
+
+_TEXT = ("name", "executable", "graph", "version", "data_repository", "log")
+
+PATCHABLE = frozenset({*WHOLE_NUMBERS, *_TEXT, "time_elapsed_secs", "arguments", "parents"})
+"""Fields that ``PATCH /tasks/{id}`` sets beside ``status`` (Alyx REST contract)."""
+
+
+def patch_task(task: str, fields: Mapping[str, Any], by: str) -> Task:
+    """Change a task as ibllib does (``PATCH /tasks/{id}``), through the same state machine.
+
+    Started so, a task has a lease as long as its time-out, for such a client sends no heartbeat.
+
+    Raises
+    ------
+    NotFound
+        There is no such task.
+    Invalid
+        A field cannot be understood, or the state machine has no such step.
+    """
+    given = checked(fields)
+    for _ in range(RETRIES):
+        found = get_task(task)
+        values: dict[str, Any] = dict(given)
+        if fields.get("status") is not None:
+            values |= _step_values(found, read_status(fields["status"]), by)
+        if "log" in values and values["log"] is not None:
+            values["log"] = shortened(values["log"])
+        if not values:
+            return found
+        try:
+            store(found, **values)
+        except Refused:
+            continue
+        if "status" in values:
+            queues.tell("dispatch", kind="task.changed", task=task)
+        return found
+    raise Conflict(f"task {task} is being changed; try again")
+
+
+def _step_values(task: Task, status: Status, by: str) -> dict[str, Any]:
+    """Return what a step to another status sets."""
+    try:
+        if not step(task.state, status):
+            return {}
+    except IllegalStep as error:
+        raise Invalid(f"status: {error}") from None
+    values: dict[str, Any] = {"status": status.label, "lease_until": None}
+    if status is Status.STARTED:
+        seconds = int(task.time_out_secs or LONGEST_LEASE)
+        values |= {
+            "attempt": int(task.attempt) + 1,
+            "owner": by,
+            "inputs": None,  # not known: such a client reads what it wants
+            "lease_until": stamp(datetime.now(UTC) + timedelta(seconds=seconds)),
+        }
+    elif status in (Status.WAITING, Status.HELD):
+        values |= {"owner": None}
+        if task.state not in ACTIVE:
+            values |= {"expiries": 0, "log": (task.log or "") + RERUN if task.log else None}
+    return values
+
+
+def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that are set, checked; unknown ones are left out."""
+    given: dict[str, Any] = {}
+    for name in PATCHABLE & set(fields):
+        value = fields[name]
+        if name in WHOLE_NUMBERS:
+            if value is None:
+                continue
+            try:
+                given[name] = int(value)
+            except (TypeError, ValueError):
+                raise Invalid(f"{name}: A valid integer is required.") from None
+        elif name == "time_elapsed_secs":
+            try:
+                given[name] = None if value is None else float(value)
+            except (TypeError, ValueError):
+                raise Invalid(f"{name}: A valid number is required.") from None
+        elif name == "arguments":
+            given[name] = canonical(_arguments(value))
+        elif name == "parents":
+            if not isinstance(value, list):
+                raise Invalid("parents: Expected a list of task ids.")
+            given[name] = [str(parent).rpartition("/")[2] for parent in value]
+        else:
+            given[name] = None if value is None else str(value)
+    return given
+
+
+def _arguments(value: Any) -> dict[str, Any]:
+    """Read a task's arguments: an object, or one as JSON text."""
+    if value in (None, ""):
+        return {}
+    try:
+        parsed = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise Invalid("arguments: Expected a JSON object.")
+    return parsed

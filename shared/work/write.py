@@ -1,0 +1,237 @@
+"""Stored tasks, made and moved by the server: planned, promoted, repeated, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from shared.records import metrics
+from shared.records.changes import change, first_version
+from shared.records.errors import Conflict, Exists
+from shared.records.table import Record
+from shared.records.transactions import Refused, transaction
+from shared.tasks.planning import Planned, canonical
+from shared.tasks.signature import identifier
+from shared.tasks.states import Status, step
+from shared.work.item import (
+    RERUN,
+    RETRIES,
+    Invalid,
+    Task,
+    due_item,
+    read_status,
+    set_index,
+    shortened,
+    stamp,
+    store,
+    task_row,
+)
+from shared.work.patch import checked
+from shared.work.read import get_task, of_session
+
+
+def create_planned(
+    session: str, lab: str, start: str | None, planned: Iterable[tuple[Planned, str]]
+) -> list[Task]:
+    """Store the tasks of a plan that are not there yet, all of them or none.
+
+    Parameters
+    ----------
+    session, lab
+        Whose they are.
+    start
+        The session's start, on the lab's clock: lists of tasks are sorted by it.
+    planned
+        Tasks, each with the status to begin with (Waiting or Held).
+
+    Returns
+    -------
+    list of Task
+        The new ones.
+    """
+    planned = list(planned)
+    for _ in range(RETRIES):
+        known = {task.id for task in of_session(session)}
+        new = [
+            Task(
+                pk=f"SES#{session}",
+                sk=f"J#{plan.id}",
+                id=plan.id,
+                lab=lab,
+                name=plan.name,
+                executable=plan.declaration.name,
+                graph=plan.graph,
+                status=status,
+                priority=plan.declaration.priority,
+                level=plan.level,
+                cpu=plan.declaration.cpu,
+                gpu=plan.declaration.gpu,
+                ram=plan.declaration.ram,
+                io_charge=plan.declaration.io_charge,
+                time_out_secs=plan.declaration.time_out_secs,
+                arguments=canonical(plan.arguments),
+                parents=list(plan.parents),
+                datetime=stamp(),
+            )
+            for plan, status in planned
+            if plan.id not in known
+        ]
+        if not new:
+            return []
+        try:
+            _create(new, start)
+        except Refused:
+            continue
+        return new
+    raise Conflict(f"the tasks of session {session} are being created by others; try again")
+
+
+def _create(new: list[Task], start: str | None) -> None:
+    with transaction() as writes:
+        for task in new:
+            task.session_start = start
+            set_index(task)
+            task.edition = first_version()
+            writes.save(task, condition=Record.pk.does_not_exist())
+            writes.save(change("task", task.id, int(task.edition), task_row(task)))
+    metrics.put({"TasksCreated": len(new)}, lab=new[0].lab)
+
+
+def create(session: str, lab: str, start: str | None, fields: Mapping[str, Any]) -> Task:
+    """Store one task made by a client, as ibllib's job creator does (``POST /tasks``).
+
+    Parameters
+    ----------
+    session, lab
+        Whose it is.
+    start
+        The session's start, on the lab's clock.
+    fields
+        Alyx's fields; unknown ones are ignored.
+
+    Raises
+    ------
+    Exists
+        The session has a task of this graph, name and arguments; ``key`` is its id.
+    Invalid
+        A field cannot be understood.
+    """
+    given = checked(fields)
+    arguments = given.pop("arguments", "{}")
+    name = given.pop("name", None) or fields.get("executable")
+    if not name:
+        raise Invalid("name: This field is required.")
+    graph = given.pop("graph", None) or ""
+    key = identifier(session, graph, name, arguments)
+    status = read_status(fields.get("status") or Status.WAITING.label)
+    if status is Status.STARTED:
+        raise Invalid("status: A task cannot be created Started; create it, then start it.")
+    task = Task(
+        pk=f"SES#{session}",
+        sk=f"J#{key}",
+        id=key,
+        lab=lab,
+        name=name,
+        graph=graph,
+        status=status.label,
+        arguments=arguments,
+        datetime=stamp(),
+        **({"executable": name} | given),
+    )
+    try:
+        _create([task], start)
+    except Refused:
+        raise Exists(f"The session already has the task {name} of graph {graph!r}.", key) from None
+    return task
+
+
+def update_session_start(session: str, start: str) -> None:
+    """Note that a session's start has changed: lists of tasks are sorted by it.
+
+    Parameters
+    ----------
+    session : str
+        Its id.
+    start : str
+        The new start, on the lab's clock.
+    """
+    for task in of_session(session):
+        for _ in range(RETRIES):
+            was = int(task.edition)
+            task.session_start, task.edition = start, was + 1
+            with suppress(Refused), transaction() as writes:
+                writes.save(task, condition=Task.edition == was)
+                writes.save(change("task", task.id, was + 1, task_row(task)))
+                break
+            task = get_task(task.id)  # somebody else was faster
+
+
+def note(task: Task, text: str) -> None:
+    """Say in the log of a task that does not run why that is so; the same again is no change."""
+    if task.log != text and not int(task.attempt):  # the log of a run is kept
+        with suppress(Refused):
+            store(task, log=text)
+
+
+def set_status(task: Task, status: Status, *, log: str | None = None) -> bool:
+    """Move a task from the status it was read in to another; False if it has moved since.
+
+    Raises
+    ------
+    IllegalStep
+        The state machine has no such step.
+    """
+    if not step(task.state, status):
+        return False
+    try:
+        store(task, status=status.label, **({} if log is None else {"log": log}))
+    except Refused:
+        return False
+    return True
+
+
+def rerun(task: Task, *, held: bool = False) -> bool:
+    """Let a task wait again whose inputs have changed since it ran; False if it has moved since.
+
+    Parameters
+    ----------
+    task
+        Which.
+    held
+        Whether it has to wait for a parent first.
+
+    Raises
+    ------
+    IllegalStep
+        The task has not ended.
+    """
+    status = Status.HELD if held else Status.WAITING
+    step(task.state, status)
+    why = "Its inputs have changed since it ran.\n"
+    log = shortened((task.log or "") + RERUN + why)
+    try:
+        store(task, status=status.label, owner=None, expiries=0, log=log)
+    except Refused:
+        return False
+    metrics.put({"TasksRerun": 1}, lab=task.lab, task=task.id)
+    return True
+
+
+def followed_up(task: Task) -> None:
+    """Note that the session of a task that has ended was brought forward; again is no change."""
+    due_item(task).delete()
+
+
+def delete(task: str) -> None:
+    """Delete a task; its datasets stay.
+
+    Raises
+    ------
+    NotFound
+        There is no such task.
+    """
+    found = get_task(task)
+    with transaction() as writes:
+        writes.delete(found)
+        writes.save(change("task", task, int(found.edition) + 1, None))
