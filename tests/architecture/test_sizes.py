@@ -19,7 +19,6 @@ REASONS = {
     "shared/records/columns.py": "to be split by type of column",
     "shared/records/search.py": "to be split: the catalog",
     "shared/records/sessions.py": "to be split: sessions, datasets",
-    "shared/records/tasks.py": "to be split: work",
     "shared/records/uploads.py": "to be split: uploads",
     "shared/results/pages.py": "to become templates",
     "shared/science/spikes.py": "to be split: rasters, quality, drift",
