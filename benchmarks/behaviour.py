@@ -16,9 +16,11 @@ import numpy as np
 import psychofit
 from scipy.stats import bootstrap
 
-from shared.science.behaviour import median_interval, session_plots
-from shared.science.psychometric import Counts, bounds, curve, fit_many, neg_log_likelihood
-from shared.science.training import Session, history
+from shared.science.behaviour.curves import median_interval, session_plots
+from shared.science.behaviour.psychometric import Counts, bounds, curve, neg_log_likelihood
+from shared.science.behaviour.psychometric_fit import fit_many
+from shared.science.status.history import training_history
+from shared.science.status.sessions import Session
 from shared.science.water import Restriction, Water, WaterControl, Weighing
 
 CONTRASTS = np.array([-100, -25, -12.5, -6.25, 0, 6.25, 12.5, 25, 100.0])
@@ -112,7 +114,7 @@ def main() -> None:
         },
     ]
     for variant in ("brainbox", "datajoint", "paper"):
-        taken, _ = seconds(lambda v=variant: history(sessions, v))
+        taken, _ = seconds(lambda v=variant: training_history(sessions, v))
         rows.append({"what": f"status of 60 sessions, {variant}", "s": taken})
     taken, _ = seconds(lambda: session_plots((s.trials, s.protocol) for s in sessions))
     rows.append({"what": "plots of 60 sessions", "s": taken})

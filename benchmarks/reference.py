@@ -26,8 +26,9 @@ import numpy as np
 import pandas as pd
 
 from lab.tasks import behaviour
-from shared.science.raw_behaviour import ExtractionError
-from shared.science.training import Session, window_status
+from shared.science.behaviour.errors import ExtractionError
+from shared.science.status.sessions import Session
+from shared.science.status.windows import window_status
 
 MOUSE = Path(__file__).parents[2] / "shared/data/training_status/SWC_054_11_sessions_trials.csv"
 COLUMNS = [

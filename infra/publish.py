@@ -16,7 +16,7 @@ from functions.analysis.bucket import Bucket
 from lab.analyse import FEATURES_FILE, RESULT_FILE
 from shared.results import training_time
 from shared.results.html import Settings
-from shared.science.training_features import FEATURES
+from shared.science.cohort.features import FEATURES
 
 
 @click.command()

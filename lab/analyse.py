@@ -15,7 +15,7 @@ import click
 if TYPE_CHECKING:
     import pandas as pd
 
-    from shared.science.training_time import Progress
+    from shared.science.cohort.validation import Progress
 
 
 RESULT_FILE, FEATURES_FILE = "training_time.json", "features.pqt"
@@ -85,19 +85,22 @@ def training_time(
     """
     if (cohort is None) == (sessions is None):
         raise click.UsageError("Give either --cohort or --sessions.")
-    from shared.science import training_features, training_time
+    from shared.science.cohort.analysis import analyse
+    from shared.science.cohort.daily_tables import from_daily_tables
+    from shared.science.cohort.model import make_cohort
+    from shared.science.cohort.predictor import Predictor
 
     synthetic = False
     try:
         if cohort is not None:
-            features = training_features.from_daily_tables(cohort)
+            features = from_daily_tables(cohort)
         else:
             from lab.extracted import default_folder
 
             kept = cache or default_folder()
             features, synthetic = _from_tree(Path(str(sessions)), seed, jobs, kept, as_json)
         if dry_run:
-            mice = training_time.cohort(features)
+            mice = make_cohort(features)
             click.echo(f"{len(mice.table)} of {len(features)} mice, features: ", nl=False)
             click.echo(", ".join(mice.features))
             return
@@ -105,7 +108,7 @@ def training_time(
         out.mkdir(parents=True, exist_ok=True)
         features.to_parquet(out / FEATURES_FILE)
         with _progress(hidden=as_json) as progress:
-            result = training_time.analyse(
+            result = analyse(
                 features,
                 seed=seed,
                 n_shuffles=shuffles,
@@ -114,7 +117,7 @@ def training_time(
                 synthetic=synthetic,
                 progress=progress,
             )
-        predictor = training_time.Predictor.learned(features, seed)
+        predictor = Predictor.learned(features, seed)
         in_training = features[features["training_time"].isna()]
         result["predictions"] = predictor.predict(in_training)
     except ValueError as error:
@@ -145,14 +148,14 @@ def load_subject(
 
     Returns
     -------
-    shared.science.training_features.CohortSubject
+    shared.science.cohort.features.CohortSubject
 
     Raises
     ------
     ValueError
         If a session's trials cannot be read.
     """
-    from shared.science.training_features import CohortSubject
+    from shared.science.cohort.features import CohortSubject
 
     sessions = [
         _load_session(path, kept) for path in sorted(folder.glob("????-??-??/*")) if path.is_dir()
@@ -179,7 +182,7 @@ def _from_tree(
     root: Path, seed: int, jobs: int, kept: Path, quiet: bool
 ) -> tuple[pd.DataFrame, bool]:
     """Return the features of a folder of sessions, and whether any is synthetic."""
-    from shared.science.training_features import as_table
+    from shared.science.cohort.features import as_table
 
     folders = sorted(path for path in root.glob("*/Subjects/*") if path.is_dir())
     if not folders:
@@ -210,7 +213,7 @@ def _features_of(
     folder: Path, facts: Mapping[str, Any], seed: int, kept: Path
 ) -> tuple[dict[str, Any], bool]:
     """Return the features of a mouse, and whether anything of it is synthetic."""
-    from shared.science.training_features import subject_features
+    from shared.science.cohort.features import subject_features
 
     row = subject_features(load_subject(folder, folder.parts[-3], facts, kept), seed=seed)
     settings = (_settings(path) for path in folder.glob("????-??-??/*"))
@@ -221,7 +224,7 @@ def _load_session(path: Path, kept: Path | None) -> tuple[Any, float | None]:
     """Return a session and the weight (g) the rig's settings give, if any."""
     from lab.extracted import Wheel
     from lab.extracted import trials as trials_of
-    from shared.science.training_features import CohortSession
+    from shared.science.cohort.features import CohortSession
 
     settings = _settings(path)
     trials = trials_of(path, kept)

@@ -20,8 +20,8 @@ TABLE = "_ibl_trials.table.pqt"
 GO_CUE = "_ibl_trials.goCueTrigger_times.npy"
 POSITION = "_ibl_wheel.position.npy"
 
-READ_BY = ("raw_behaviour", "trials", "wheel")
-"""Modules of shared.science whose code decides what comes out."""
+READ_BY = ("behaviour", "clocks")
+"""Folders of shared.science whose code decides what comes out."""
 
 
 def default_folder() -> Path:
@@ -40,7 +40,8 @@ def _code() -> bytes:
     digest = sha256()
     for folder in shared.science.__path__:
         for name in READ_BY:
-            digest.update((Path(folder) / f"{name}.py").read_bytes())
+            for file in sorted((Path(folder) / name).glob("*.py")):
+                digest.update(file.read_bytes())
     return digest.digest()
 
 
@@ -71,7 +72,7 @@ def trials(session: Path, kept: Path | None) -> dict[str, Any]:
         If the trials can be neither read nor extracted.
     """
     from shared.alf.io import explode, load, load_object
-    from shared.science.trials import extract_trials, save
+    from shared.science.behaviour.trials import extract_trials, save
 
     if any((session / "alf").glob("*trials*")):
         return load_object(session / "alf", "trials")
@@ -109,9 +110,9 @@ class Wheel(Mapping[str, Any]):
             Any other name, or there is no wheel that can be read; standard error says why.
         """
         from shared.alf.io import load, load_object
-        from shared.science.raw_behaviour import ExtractionError
-        from shared.science.trials import save
-        from shared.science.wheel import extract_wheel
+        from shared.science.behaviour.errors import ExtractionError
+        from shared.science.behaviour.trials import save
+        from shared.science.behaviour.wheel import extract_wheel
 
         if name != "position":
             raise KeyError(name)

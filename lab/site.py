@@ -176,7 +176,7 @@ def _simulate(tree: Path, seed: int, plan: list[Any]) -> int:
     """Simulate one mouse and keep what extraction makes of its raw sessions."""
     from lab.rig.simulate import simulate_mouse
     from lab.rig.simulate_spikes import simulate_sorting, write_sorting
-    from shared.science.trials import extract_trials, save
+    from shared.science.behaviour.trials import extract_trials, save
 
     first = plan[0]
     mouse = tree / first.lab / "Subjects" / first.subject

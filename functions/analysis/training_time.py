@@ -22,9 +22,9 @@ from shared.results.html import Settings
 from shared.results.session import columns_of
 from shared.results.source import Session, fingerprint, is_visible
 from shared.results.store import Store, encode, load
-from shared.science import training_features
-from shared.science import training_time as science
-from shared.science.training_features import CohortSession, CohortSubject
+from shared.science.cohort.analysis import analyse
+from shared.science.cohort.features import CohortSession, CohortSubject, from_sessions
+from shared.science.cohort.predictor import Predictor
 
 PREDICTIONS = "cache/training-predictions.json"
 MADE_FROM = "_state/training-time-made-from"
@@ -58,14 +58,12 @@ def update(records: Records, store: Store, settings: Settings, today: date) -> s
     public: set[str] = set()
     synthetic: set[str] = set()
     names = sorted(records.subjects())
-    features = training_features.from_sessions(
-        _mice(records, store, names, today, public, synthetic)
-    )
+    features = from_sessions(_mice(records, store, names, today, public, synthetic))
     try:
         shown = features[features["subject"].isin(public)].reset_index(drop=True)
         marked = bool(synthetic & public)
-        result = science.analyse(shown, n_repeats=REPEATS, synthetic=marked)
-        predictor = science.Predictor.learned(features)
+        result = analyse(shown, n_repeats=REPEATS, synthetic=marked)
+        predictor = Predictor.learned(features)
     except ValueError as error:  # too few with all features
         return str(error)
     name, label = ("simulated", "Simulated mice") if marked else ("here", "Mice of this site")

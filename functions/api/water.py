@@ -10,7 +10,7 @@ from shared.records import search, times
 from shared.records.where import Where
 
 if TYPE_CHECKING:
-    from shared.science.water import WaterControl
+    from shared.science.water.control import WaterControl
 
 Row = Mapping[str, Any]
 
@@ -34,7 +34,8 @@ def control(subject: Row) -> WaterControl:
     subject : mapping
         Its row in the index.
     """
-    from shared.science import water
+    from shared.science.water.control import WaterControl
+    from shared.science.water.records import Restriction, Surgery, Water, Weighing
 
     lab = search.table("lab").get(subject["lab"]) or {}
     nickname = subject["nickname"]
@@ -46,19 +47,19 @@ def control(subject: Row) -> WaterControl:
         return datetime.fromisoformat(str(times.naive(value)))
 
     birth = subject.get("birth_date")
-    return water.WaterControl(
+    return WaterControl(
         reference_weight_pct=float(lab.get("reference_weight_pct") or 0),
         zscore_weight_pct=float(lab.get("zscore_weight_pct") or 0),
         sex=subject.get("sex") or "U",
         birth_date=date.fromisoformat(birth) if birth else None,
         nickname=nickname,
         surgeries=[
-            water.Surgery(wall(row["start_time"]), float(row.get("implant_weight") or 0))
+            Surgery(wall(row["start_time"]), float(row.get("implant_weight") or 0))
             for row in _mine("surgery", nickname)
             if row.get("start_time")
         ],
         restrictions=[
-            water.Restriction(
+            Restriction(
                 wall(row["start_time"]),
                 clock(row.get("end_time")),
                 float(row.get("reference_weight") or 0),
@@ -66,13 +67,11 @@ def control(subject: Row) -> WaterControl:
             for row in _mine("water-restriction", nickname)
         ],
         weighings=[
-            water.Weighing(wall(row["date_time"]), float(row["weight"]))
+            Weighing(wall(row["date_time"]), float(row["weight"]))
             for row in _mine("weighing", nickname)
         ],
         waters=[
-            water.Water(
-                wall(row["date_time"]), row.get("water_administered"), bool(row.get("session"))
-            )
+            Water(wall(row["date_time"]), row.get("water_administered"), bool(row.get("session")))
             for row in _mine("watering", nickname)
         ],
     )

@@ -150,7 +150,7 @@ def plan(
     Parameters
     ----------
     folder : path
-        Of the daily tables, see :func:`shared.science.training_features.from_daily_tables`.
+        Of the daily tables, see :func:`shared.science.cohort.daily_tables.from_daily_tables`.
     labs : sequence of str
         Made-up laboratories; the real ones are dealt out to them in alphabetical order.
     n_mice : int, optional
@@ -171,7 +171,7 @@ def plan(
         A table is missing or lacks a column, the tables have fewer mice, or a lab has a name
         that no folder may have.
     """
-    from shared.science.training_features import daily_tables
+    from shared.science.cohort.daily_tables import daily_tables
 
     try:
         learning, weights, water = daily_tables(Path(folder))
@@ -227,7 +227,7 @@ def _mouse(
     trials_scale: float,
 ) -> Mouse:
     """Plan a mouse from the real one's rows of the three tables, in order of their dates."""
-    from shared.science.training_features import food_of, light_of
+    from shared.science.cohort.features import food_of, light_of
 
     real = days.iloc[0]
     trained = real["date_trained"]

@@ -25,8 +25,8 @@ from lab.tasks import run
 from shared.tasks.registry import BUILT_IN
 
 MODULES = (
-    "shared.science.trials",
-    "shared.science.wheel",
+    "shared.science.behaviour.trials",
+    "shared.science.behaviour.wheel",
     "shared.alf.io",
     "pandas",
     "pyarrow.parquet",

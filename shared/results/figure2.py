@@ -20,7 +20,7 @@ def draw(result: dict[str, Any], kind: str = "png") -> bytes:
     Parameters
     ----------
     result : dict
-        From :func:`shared.science.training_time.analyse`.
+        From :func:`shared.science.cohort.analysis.analyse`.
     kind : {'png', 'svg', 'pdf'}
     """
     figure = Figure(figsize=(9, 7), dpi=110, facecolor=PAPER)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from shared.science.training import RANK
+from shared.science.status.stages import RANK
 
 COLOURS = {0.2: "#c4570c", 0.5: "#66727d", 0.8: "#1f68ad"}
 """Of the blocks of the biased task, as in the site's style sheet."""

@@ -13,7 +13,17 @@ from PIL import Image
 from shared.results.numbers import column, rounded
 from shared.results.session import Columns
 from shared.results.source import Dataset, Session, Sorting, attribute
-from shared.science import spikes
+from shared.science.ephys.drift import amplitude_over_time, depth_raster, drift_map
+from shared.science.ephys.quality import autocorrelogram, units_quality
+from shared.science.ephys.rasters import (
+    ALIGN,
+    ALIGN_SORT,
+    Align,
+    depth_peth,
+    psth_by_event,
+    raster,
+    usable_trials,
+)
 
 GOOD = 1.0
 """Label of a unit that passes all three single-unit criteria."""
@@ -116,7 +126,7 @@ def contents(
         PNG of spikes by time and depth, dark where there are more; its background is clear.
     """
     s = sorting.spikes
-    quality = spikes.units_quality(s)
+    quality = units_quality(s)
     depth = _cluster_depths(sorting)
     ids = sorted(quality)
     units = {name: [rounded(quality[i][name]) for i in ids] for name in QUALITY}
@@ -156,7 +166,7 @@ def _cluster_depths(sorting: Sorting) -> dict[int, float]:
 
 def _drift(sorting: Sorting) -> tuple[bytes, dict[str, Any]]:
     s = sorting.spikes
-    map_ = spikes.drift_map(s["times"], s["depths"], max_cells=DRIFT_CELLS)
+    map_ = drift_map(s["times"], s["depths"], max_cells=DRIFT_CELLS)
     value = np.array(map_["value"], float)
     if not value.size:
         value = np.zeros((1, 1))
@@ -181,16 +191,16 @@ def _example(sorting: Sorting, trials: Columns | None) -> dict[str, Any]:
     s = sorting.spikes
     start, events = float(s["times"][s["times"].size // 2]) if s["times"].size else 0.0, {}
     if trials is not None:
-        usable = np.flatnonzero(spikes.usable_trials(trials))
+        usable = np.flatnonzero(usable_trials(trials))
         if usable.size:
             trial = usable[usable.size // 2]
             start = float(trials["stimOn_times"][trial]) - 1.5
             events = {
                 label: rounded(float(trials[name][trial]), 8)
-                for label, name in spikes.ALIGN.items()
+                for label, name in ALIGN.items()
                 if name in trials
             }
-    drawn = spikes.depth_raster(
+    drawn = depth_raster(
         s["times"], s["depths"], s["amps"], start, start + EXAMPLE_SECONDS, RASTER_POINTS
     )
     return drawn | {"start": rounded(start, 8), "end": start + EXAMPLE_SECONDS, "events": events}
@@ -198,7 +208,7 @@ def _example(sorting: Sorting, trials: Columns | None) -> dict[str, Any]:
 
 def _depth_peth(sorting: Sorting, trials: Columns) -> dict[str, Any]:
     s = sorting.spikes
-    peth = spikes.depth_peth(s["times"], s["depths"], trials["stimOn_times"], (-0.4, 1.0))
+    peth = depth_peth(s["times"], s["depths"], trials["stimOn_times"], (-0.4, 1.0))
     return {name: peth[name] for name in ("time", "depth", "z", "n")}
 
 
@@ -206,23 +216,23 @@ def _unit(sorting: Sorting, cluster: int, trials: Columns | None) -> dict[str, A
     mine = sorting.spikes["clusters"] == cluster
     times, amps = sorting.spikes["times"][mine], sorting.spikes["amps"][mine]
     shown: dict[str, Any] = {
-        "autocorrelogram": spikes.autocorrelogram(times),
-        "amplitudes": spikes.amplitude_over_time(times, amps, 3000),
+        "autocorrelogram": autocorrelogram(times),
+        "amplitudes": amplitude_over_time(times, amps, 3000),
         "waveform": _waveform(sorting, cluster),
     }
     if trials is not None:
-        aligns = [a for a, name in spikes.ALIGN.items() if name in trials]
-        pairs = [pair for pair in spikes.ALIGN_SORT if pair[0] in aligns]
+        aligns = [a for a, name in ALIGN.items() if name in trials]
+        pairs = [pair for pair in ALIGN_SORT if pair[0] in aligns]
         shown["pairs"] = [list(pair) for pair in pairs]
         # One raster per event; the page puts its rows into the other orders.
         shown["rasters"] = {align: _raster(times, trials, align) for align in aligns}
-        shown["psth"] = {align: spikes.psth_by_event(times, trials, align) for align in aligns}
+        shown["psth"] = {align: psth_by_event(times, trials, align) for align in aligns}
     return shown
 
 
-def _raster(times: NDArray[Any], trials: Columns, align: spikes.Align) -> dict[str, Any]:
+def _raster(times: NDArray[Any], trials: Columns, align: Align) -> dict[str, Any]:
     """Return a raster in order of trials, its rows as columns."""
-    drawn = spikes.raster(times, trials, align, "trial", max_points=RASTER_POINTS)
+    drawn = raster(times, trials, align, "trial", max_points=RASTER_POINTS)
     rows = drawn["rows"]
     return {
         "time": column(np.array(drawn["time"], float), 3),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shared.results.lists import protocol
 from shared.results.numbers import column, rounded
 from shared.results.source import Session
-from shared.science import behaviour
+from shared.science.behaviour.curves import contrasts, median, reaction_times, session_plots
 
 Columns = dict[str, NDArray[np.float64]]
 
@@ -34,7 +34,7 @@ def contents(sessions: Sequence[tuple[Session, Columns]]) -> list[dict[str, Any]
         JSON-ready: `summary`, `blocks` (see :func:`shared.science.behaviour.session_plots`) and
         `trials`, one entry per trial in each column.
     """
-    plots = behaviour.session_plots(
+    plots = session_plots(
         (trials, protocol(session.task_protocol)) for session, trials in sessions
     )
     return [
@@ -54,8 +54,8 @@ def columns_of(trials: pd.DataFrame) -> Columns:
 
 
 def _summary(trials: Columns, plot: dict[str, Any]) -> dict[str, Any]:
-    contrast = behaviour.contrasts(trials)
-    rt = behaviour.reaction_times(trials)
+    contrast = contrasts(trials)
+    rt = reaction_times(trials)
     return {
         "n_trials": plot["n_trials"],
         "n_correct": int((trials["feedbackType"] == 1).sum()),
@@ -63,7 +63,7 @@ def _summary(trials: Columns, plot: dict[str, Any]) -> dict[str, Any]:
         "performance": rounded(plot["performance"]),
         "performance_easy": rounded(plot["performance_easy"]),
         "median_rt": rounded(plot["median_reaction_time"]),
-        "median_rt_0": rounded(behaviour.median(rt[contrast == 0])),
+        "median_rt_0": rounded(median(rt[contrast == 0])),
         "bias_shift": rounded(plot["bias_shift"]),
         "duration": _minutes(trials),
     }
@@ -76,11 +76,11 @@ def _trials(trials: Columns, plot: dict[str, Any]) -> dict[str, Any]:
         window = np.ones(ROLLING_CORRECT) / ROLLING_CORRECT
         rolling[ROLLING_CORRECT - 1 :] = np.convolve(correct, window, mode="valid")
     return {
-        "contrast": column(behaviour.contrasts(trials), 2),
+        "contrast": column(contrasts(trials), 2),
         "choice": column(trials["choice"], 0),
         "feedback": column(trials["feedbackType"], 0),
         "p_left": column(trials["probabilityLeft"], 2),
-        "rt": column(behaviour.reaction_times(trials), 3),
+        "rt": column(reaction_times(trials), 3),
         "rt_rolling": column(np.array(plot["reaction_time_by_trial"]["rolling_median"], float), 3),
         "correct_rolling": column(rolling, 3),
     }

@@ -9,18 +9,24 @@ import numpy as np
 
 from shared.results.numbers import rounded
 from shared.results.session import Columns
-from shared.results.source import Session, Subject
-from shared.science import behaviour, training
-from shared.science.psychometric import PARAMETERS
+from shared.results.source import Session as FoundSession
+from shared.results.source import Subject
+from shared.science.behaviour.curves import contrast_heat_map
+from shared.science.behaviour.psychometric import PARAMETERS
+from shared.science.status.history import History, training_history
+from shared.science.status.sessions import Session
+from shared.science.status.stages import RANK, Variant
 
-VARIANT: training.Variant = "brainbox"
+VARIANT: Variant = "brainbox"
 """Whose status rules: those by which the labs judge their mice."""
 
 RECENT = 30
 """Sessions in the small pictures of the lists."""
 
 
-def day(session: Session, content: dict[str, Any], probes: list[dict[str, Any]]) -> dict[str, Any]:
+def day(
+    session: FoundSession, content: dict[str, Any], probes: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Return what the subject's page needs of one session, beside its row in the list."""
     summary = content.get("summary", {})
     return {
@@ -55,9 +61,9 @@ def page(
     ordered = sorted(
         sessions.items(), key=lambda item: (item[1]["row"]["date"], item[1]["row"]["number"])
     )
-    history = training.history(
+    history = training_history(
         [
-            training.Session(
+            Session(
                 date=entry["row"]["date"],
                 protocol=entry["day"]["task_protocol"],
                 trials=columns[eid],
@@ -74,7 +80,7 @@ def page(
     )
     judged = {row["eid"]: row for row in history.sessions}
     days = [_day(eid, entry, judged.get(eid)) for eid, entry in ordered]
-    map_ = behaviour.contrast_heat_map(
+    map_ = contrast_heat_map(
         (row["date"], columns[row["eid"]], row["protocol"]) for row in history.sessions
     )
     return {
@@ -125,18 +131,18 @@ def _day(eid: str, entry: Mapping[str, Any], judged: Mapping[str, Any] | None) -
     }
 
 
-def _next(history: training.History) -> dict[str, Any] | None:
+def _next(history: History) -> dict[str, Any] | None:
     """Return the criteria of the next status with what the last three days measured."""
     if not history.sessions:
         return None
     last = history.sessions[-1]
     window = last["window"]
     # A status never falls, a window does: what comes next is beyond what was reached.
-    reached = training.RANK[last["status"]]
-    beyond = [status for status in window["criteria"] if training.RANK[status] > reached]
+    reached = RANK[last["status"]]
+    beyond = [status for status in window["criteria"] if RANK[status] > reached]
     if not beyond:
         return None
-    status = min(beyond, key=training.RANK.__getitem__)
+    status = min(beyond, key=RANK.__getitem__)
     return {
         "status": status,
         "dates": window["info"]["session_dates"],
@@ -162,7 +168,7 @@ def _plain(value: Any) -> Any:
 def _row(
     subject: Subject,
     days: list[dict[str, Any]],
-    history: training.History,
+    history: History,
     ordered: list[tuple[str, Any]],
 ) -> dict[str, Any]:
     """Return the subject's row of the subject list."""

@@ -1,6 +1,6 @@
 """The training-time page: which factors foretell how long a mouse takes to train.
 
-The numbers are those of :func:`shared.science.training_time.analyse`; one result per cohort.
+The numbers are those of :func:`shared.science.cohort.analysis.analyse`; one result per cohort.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def publish(
     label : str
         Of the cohort for readers.
     result : dict
-        From :func:`shared.science.training_time.analyse`, of public subjects only.
+        From :func:`shared.science.cohort.analysis.analyse`, of public subjects only.
     """
     stem = f"data/training-time/{safe_name(name)}"
     # Predictions of mice in training are for the members of their labs.

@@ -1,1 +1,1 @@
-"""Computations on arrays and tables: trials, wheel, psychometrics, water. No AWS import."""
+"""Computations on arrays and tables, one folder for each kind of measurement. No AWS import."""

@@ -13,7 +13,7 @@ from infra.local.demo import Workers
 from infra.local.seed import LABS, connect
 from lab.analyse import FEATURES_FILE, load_subject
 from lab.rig.cohort import plan, write
-from shared.science.training_features import FEATURES, as_table, subject_features
+from shared.science.cohort.features import FEATURES, as_table, subject_features
 from tests.system import Cloud
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]

@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from lab.analyse import load_subject
 from lab.rig.cli import rig
 from lab.rig.cohort import CohortError, plan, sessions, write
-from shared.science.training import RANK, Session, history
-from shared.science.training_features import FEATURES, as_table, subject_features
+from shared.science.cohort.features import FEATURES, as_table, subject_features
+from shared.science.status.history import training_history
+from shared.science.status.sessions import Session
+from shared.science.status.stages import RANK
 
 N_DAYS = 9
 PERFORMANCE = [0.42, 0.5, 0.55, 0.61, 0.7, 0.8, 0.94, 0.95, 0.93]
@@ -118,7 +120,7 @@ def test_a_simulated_mouse_performs_as_its_table_and_is_trained_on_its_day(
         error = np.sqrt(day.performance * (1 - day.performance) / easy.sum())
         assert truth.performance_easy == pytest.approx(day.performance, abs=4 * error)
         assert len(truth.table) == day.n_trials
-    judged = history(
+    judged = training_history(
         [
             Session(
                 day.date,

@@ -30,9 +30,9 @@ from lab.rig.simulate import (
 )
 from shared.alf import ALFInvalid, match_dataset_type
 from shared.alf.validate import header
-from shared.science.raw_behaviour import RawTask, read_task
-from shared.science.trials import extract_trials
-from shared.science.wheel import extract_wheel
+from shared.science.behaviour.raw_task import RawTask, read_task
+from shared.science.behaviour.trials import extract_trials
+from shared.science.behaviour.wheel import extract_wheel
 
 DAY = datetime.date(2024, 1, 8)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared.science.behaviour import (
+from shared.science.behaviour.curves import (
     chronometric,
     contrast_heat_map,
     median_interval,

@@ -13,16 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.science.psychometric import (
+from shared.science.behaviour.psychometric import (
     Counts,
     bounds,
     choice_interval,
     curve,
-    fit,
-    fit_many,
     neg_log_likelihood,
     signed_contrast,
 )
+from shared.science.behaviour.psychometric_fit import fit, fit_many
 
 CONTRASTS = np.array([-100, -25, -12.5, -6.25, 0, 6.25, 12.5, 25, 100.0])
 

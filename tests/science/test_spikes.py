@@ -7,25 +7,25 @@ import json
 import numpy as np
 import pytest
 
-from shared.science.spikes import (
-    ALIGN_SORT,
-    amplitude_over_time,
-    around,
+from shared.science.ephys.drift import amplitude_over_time, depth_raster, drift_map
+from shared.science.ephys.quality import (
     autocorrelogram,
     contamination,
-    depth_peth,
-    depth_raster,
-    drift_map,
     missed_spikes,
     noise_cutoff,
     presence_ratio,
+    sliding_rp_confidence,
+    unit_quality,
+    units_quality,
+)
+from shared.science.ephys.rasters import (
+    ALIGN_SORT,
+    around,
+    depth_peth,
     psth,
     psth_by_event,
     raster,
     rasters,
-    sliding_rp_confidence,
-    unit_quality,
-    units_quality,
     usable_trials,
 )
 

@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared.science.psychometric import curve
-from shared.science.training import (
+from shared.science.behaviour.protocols import protocol_of
+from shared.science.behaviour.psychometric import curve
+from shared.science.status.history import training_history
+from shared.science.status.sessions import Session
+from shared.science.status.stages import (
     IN_TRAINING,
     READY4DELAY,
     READY4EPHYSRIG,
@@ -20,11 +23,8 @@ from shared.science.training import (
     TRAINED_1B,
     UNBIASABLE,
     UNTRAINABLE,
-    Session,
-    history,
-    protocol_of,
-    window_status,
 )
+from shared.science.status.windows import window_status
 
 GOOD = (0.0, 8.0, 0.02, 0.02)
 FULL_SET = np.array([-100, -25, -12.5, -6.25, 0, 6.25, 12.5, 25, 100.0])
@@ -122,7 +122,7 @@ def test_golden_windows(golden, which):
 
 def test_golden_numbers_of_each_session(golden):
     sessions, _, per_session = golden
-    rows = history(list(sessions.values())).as_dict()["sessions"]
+    rows = training_history(list(sessions.values())).as_dict()["sessions"]
     assert [row["date"] for row in rows] == sorted(per_session)
     for row in rows:
         expected = per_session[row["date"]]
@@ -135,7 +135,7 @@ def test_golden_numbers_of_each_session(golden):
 
 def test_history_of_the_real_mouse(golden):
     sessions, *_ = golden
-    found = history(list(sessions.values()))
+    found = training_history(list(sessions.values()))
     statuses = [(row["date"], row["status"]) for row in found.sessions]
     assert statuses == [
         ("2020-08-21", IN_TRAINING),
@@ -158,7 +158,7 @@ def test_history_of_the_real_mouse(golden):
 def test_the_three_variants_on_the_real_mouse(golden):
     sessions, *_ = golden
     for variant, first in [("datajoint", TRAINED_1A), ("paper", TRAINED)]:
-        found = history(list(sessions.values()), variant)
+        found = training_history(list(sessions.values()), variant)
         assert found.first[first]["date"] == "2020-08-26"
         json.dumps(found.as_dict(), allow_nan=False)
 
@@ -166,18 +166,18 @@ def test_the_three_variants_on_the_real_mouse(golden):
 def test_datajoint_asks_for_low_contrasts_in_the_session_itself():
     coarse = np.array([-100, -25, -12.5, 0, 12.5, 25, 100.0])
     days = [training(i, contrasts=coarse) for i in range(4)]
-    assert history(days).status == TRAINED_1B
-    assert history(days, "datajoint").status == IN_TRAINING
-    assert history([*days, training(4)], "datajoint").status == TRAINED_1B
+    assert training_history(days).status == TRAINED_1B
+    assert training_history(days, "datajoint").status == IN_TRAINING
+    assert training_history([*days, training(4)], "datajoint").status == TRAINED_1B
 
 
 def test_three_sessions_are_needed_by_the_papers_rules():
     two = [training(0), training(1)]
-    assert history(two, "datajoint").status == IN_TRAINING
-    assert history(two, "paper").status == IN_TRAINING
+    assert training_history(two, "datajoint").status == IN_TRAINING
+    assert training_history(two, "paper").status == IN_TRAINING
     three = [*two, training(2)]
-    assert history(three, "datajoint").status == TRAINED_1B
-    paper = history(three, "paper")
+    assert training_history(three, "datajoint").status == TRAINED_1B
+    paper = training_history(three, "paper")
     assert (paper.status, paper.days_to_trained) == (TRAINED, 2)
 
 
@@ -270,14 +270,17 @@ def test_ready4delay_takes_any_of_the_rig_sessions_for_each_criterion():
 def test_datajoint_goes_through_ready4ephysrig_before_ready4delay():
     days = [training(i) for i in range(3)] + [biased(i) for i in range(3, 5)]
     on_rig_early = [*days, biased(5, ephys_rig=True)]
-    assert history(on_rig_early, "datajoint").status == READY4EPHYSRIG
-    assert history([*on_rig_early, biased(6, ephys_rig=True)], "datajoint").status == READY4DELAY
+    assert training_history(on_rig_early, "datajoint").status == READY4EPHYSRIG
+    assert (
+        training_history([*on_rig_early, biased(6, ephys_rig=True)], "datajoint").status
+        == READY4DELAY
+    )
     delayed = [
         *on_rig_early,
         biased(6, ephys_rig=True, protocol="ephys"),
         biased(7, ephys_rig=True, delay=1000, protocol="ephys"),
     ]
-    found = history(delayed, "datajoint")
+    found = training_history(delayed, "datajoint")
     assert found.status == READY4RECORDING
     assert [row["good_enough_for_brainwide_map"] for row in found.sessions[-3:]] == [
         False,
@@ -293,18 +296,20 @@ def test_same_day_sessions_are_pooled_and_habituation_ignored():
         for k in (1, 2)
     ]
     habituation = Session(date_of(1), "_iblrig_tasks_habituationChoiceWorld6.4.2", {}, number=3)
-    found = history([*half[::-1], habituation])
+    found = training_history([*half[::-1], habituation])
     assert found.status == TRAINED_1B
     assert len(found.sessions) == 6
     assert found.sessions[-1]["window"]["info"]["n_trials"] == [440, 440, 440]
     assert found.sessions[-1]["n_trials"] == 220
     # The pipeline behind the papers judged single sessions: none of these has 400 trials.
-    assert history(half, "datajoint").status == TRAINED_1A
+    assert training_history(half, "datajoint").status == TRAINED_1A
 
 
 def test_a_status_never_falls():
     bad = {"parameters": (0.0, 60.0, 0.3, 0.3)}
-    found = history([training(i) for i in range(3)] + [training(i, **bad) for i in range(3, 7)])
+    found = training_history(
+        [training(i) for i in range(3)] + [training(i, **bad) for i in range(3, 7)]
+    )
     assert found.sessions[-1]["window"]["status"] == IN_TRAINING
     assert found.status == TRAINED_1B
 
@@ -312,9 +317,9 @@ def test_a_status_never_falls():
 def test_forty_sessions_in_training_are_untrainable_until_trained():
     bad = {"n": 60, "parameters": (0.0, 60.0, 0.3, 0.3)}
     days = [training(i, **bad) for i in range(41)]
-    found = history(days)
+    found = training_history(days)
     assert [row["status"] for row in found.sessions[38:]] == [IN_TRAINING] + [UNTRAINABLE] * 2
-    late = history([*days, *(training(i) for i in range(41, 44))])
+    late = training_history([*days, *(training(i) for i in range(41, 44))])
     assert late.status == TRAINED_1B
     assert late.days_to_trained == 43
 
@@ -322,9 +327,9 @@ def test_forty_sessions_in_training_are_untrainable_until_trained():
 def test_forty_biased_sessions_without_ready4ephysrig_are_unbiasable():
     flat = {"n": 120, "bias_shift": 0.0}
     days = [biased(i, **flat) for i in range(40)]
-    found = history(days)
+    found = training_history(days)
     assert [row["status"] for row in found.sessions[38:]] == [TRAINED_1B, UNBIASABLE]
-    assert history([*days, *(biased(i) for i in range(40, 43))]).status == READY4EPHYSRIG
+    assert training_history([*days, *(biased(i) for i in range(40, 43))]).status == READY4EPHYSRIG
 
 
 def test_short_and_broken_sessions_do_not_break_the_history():
@@ -334,7 +339,7 @@ def test_short_and_broken_sessions_do_not_break_the_history():
     sessions = [
         Session(date_of(i), "training", trials) for i, trials in enumerate([nan, none, hard])
     ]
-    found = history([*sessions, training(3, n=1)])
+    found = training_history([*sessions, training(3, n=1)])
     assert found.status == IN_TRAINING
     assert found.sessions[0]["performance_easy"] is None
     assert found.sessions[1]["fit"]["bias"] is None
@@ -359,13 +364,13 @@ def test_clear_errors():
     trials = make_trials()
     del trials["feedbackType"]
     with pytest.raises(ValueError, match="no column 'feedbackType'"):
-        history([Session("2024-01-01", "training", trials)])
+        training_history([Session("2024-01-01", "training", trials)])
     with pytest.raises(ValueError, match="not 'alyx'"):
-        history([], "alyx")
+        training_history([], "alyx")
 
 
 def test_no_session_is_an_empty_history():
-    found = history([])
+    found = training_history([])
     assert found.status is None
     assert found.as_dict()["sessions"] == []
 

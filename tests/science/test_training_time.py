@@ -18,26 +18,22 @@ from lab.analyse import load_subject
 from lab.rig.simulate import simulate_session
 from shared.alf.io import save
 from shared.results import figure2
-from shared.science.training_features import (
+from shared.science.behaviour.trials import extract_trials
+from shared.science.behaviour.wheel import extract_wheel
+from shared.science.cohort.daily_tables import from_daily_tables
+from shared.science.cohort.features import (
     FEATURES,
     CohortSession,
     CohortSubject,
     food_of,
-    from_daily_tables,
     from_sessions,
     is_citric,
     light_of,
     subject_features,
 )
-from shared.science.training_time import (
-    CHANGE,
-    Ordinal,
-    Predictor,
-    cohort,
-    quartile_of,
-)
-from shared.science.trials import extract_trials
-from shared.science.wheel import extract_wheel
+from shared.science.cohort.model import CHANGE, make_cohort, quartile_of
+from shared.science.cohort.predictor import Predictor
+from shared.science.cohort.validation import Ordinal
 
 SESSIONS_ONLY = {
     *("RT_init", "RT_delta1", "disp_norm", "moves_time"),
@@ -68,7 +64,7 @@ def run(shared_data: Path, tmp_path_factory) -> tuple[dict, Path]:
 
 def test_the_real_cohort_has_119_complete_mice_and_13_features(real):
     assert real["id"].is_monotonic_increasing
-    mice = cohort(real)
+    mice = make_cohort(real)
     assert (len(real), len(mice.table)) == (140, 119)
     assert set(mice.missing) == SESSIONS_ONLY
     time = mice.table.training_time
@@ -183,7 +179,7 @@ def test_a_table_without_a_column_names_it(shared_data, tmp_path):
 
 def test_too_few_mice_are_told(real):
     with pytest.raises(ValueError, match="only 13 of 19 mice have a training time"):
-        cohort(real.head(19))
+        make_cohort(real.head(19))
 
 
 def test_an_edge_belongs_to_the_quartile_below():
@@ -387,7 +383,7 @@ def predictor(real) -> Predictor:
 
 
 def in_training(real: pd.DataFrame, **changes) -> pd.DataFrame:
-    mice = cohort(real).table.head(4).assign(training_time=np.nan, n_days=5)
+    mice = make_cohort(real).table.head(4).assign(training_time=np.nan, n_days=5)
     return mice.reindex(columns=real.columns).assign(**changes)
 
 

@@ -14,17 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.science.raw_behaviour import (
-    NEWEST,
+from shared.science.behaviour.errors import (
     ExtractionError,
     RawFileInvalid,
     RawFileMissing,
-    RawTask,
     TrialInvalid,
-    read_task_data,
-    rig_version,
 )
-from shared.science.trials import (
+from shared.science.behaviour.raw_task import NEWEST, RawTask, read_task_data, rig_version
+from shared.science.behaviour.trials import (
     TABLE_COLUMNS,
     compute_trials,
     extract_trials,

@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 
-from shared.science.water import (
-    COLUMNS,
-    Alert,
-    Restriction,
-    Surgery,
-    Water,
-    WaterControl,
-    Weighing,
-    is_repeat,
-    overlaps,
+from shared.science.water.alerts import Alert, daily_alerts, is_repeat, weighing_alert
+from shared.science.water.control import COLUMNS, WaterControl
+from shared.science.water.explanation import explain
+from shared.science.water.records import Restriction, Surgery, Water, Weighing, overlaps
+from shared.science.water.thresholds import (
+    span_colour,
+    water_chart,
+    weight_colour,
+    weight_status,
 )
 
 
@@ -170,17 +169,17 @@ def test_zscore_weight_grows_with_age():
 )
 def test_status_and_colours(weight, status, colour, span):
     mouse = replace(MOUSE, weighings=[Weighing(at(3), weight)])
-    assert mouse.weight_status(at(3)) == status
-    assert mouse.colour(at(3)) == colour
-    assert mouse.span_colour(at(3)) == span
-    assert replace(mouse, restrictions=[]).colour(at(3)) == "grey"
+    assert weight_status(mouse, at(3)) == status
+    assert weight_colour(mouse, at(3)) == colour
+    assert span_colour(mouse, at(3)) == span
+    assert weight_colour(replace(mouse, restrictions=[]), at(3)) == "grey"
 
 
 def test_status_uses_the_larger_fraction_not_the_sum():
     mouse = replace(MOUSE, reference_weight_pct=0.4, zscore_weight_pct=0.4)
     light = replace(mouse, weighings=[Weighing(at(3), 15.0)])
     assert light.percentage_weight(at(3)) < 80
-    assert light.weight_status(at(3)) == 0
+    assert weight_status(light, at(3)) == 0
 
 
 @pytest.mark.parametrize(
@@ -192,23 +191,23 @@ def test_status_uses_the_larger_fraction_not_the_sum():
     ],
 )
 def test_weighing_alert(weight, title):
-    alert = replace(MOUSE, weighings=[Weighing(at(3), weight)]).weighing_alert(at(3))
+    alert = weighing_alert(replace(MOUSE, weighings=[Weighing(at(3), weight)]), at(3))
     assert (alert and alert.title) == title
 
 
 def test_daily_alerts():
-    assert MOUSE.daily_alerts(at(1, 20)) == []  # first day of the restriction
-    assert MOUSE.daily_alerts(at(3, 18)) == []  # weighed, watered at noon
-    kinds = [alert.kind for alert in MOUSE.daily_alerts(at(4, 10, 59))]
+    assert daily_alerts(MOUSE, at(1, 20)) == []  # first day of the restriction
+    assert daily_alerts(MOUSE, at(3, 18)) == []  # weighed, watered at noon
+    kinds = [alert.kind for alert in daily_alerts(MOUSE, at(4, 10, 59))]
     assert kinds == ["mouse_not_weighed"]
-    kinds = [alert.kind for alert in MOUSE.daily_alerts(at(4, 11))]
+    kinds = [alert.kind for alert in daily_alerts(MOUSE, at(4, 11))]
     assert kinds == ["mouse_not_weighed", "mouse_water"]
-    assert replace(MOUSE, restrictions=[]).daily_alerts(at(4, 11)) == []
+    assert daily_alerts(replace(MOUSE, restrictions=[]), at(4, 11)) == []
 
 
 def test_a_mouse_never_given_water_is_counted_from_its_restriction():
     mouse = replace(MOUSE, waters=[])
-    assert [a.kind for a in mouse.daily_alerts(at(2, 17))] == ["mouse_not_weighed", "mouse_water"]
+    assert [a.kind for a in daily_alerts(mouse, at(2, 17))] == ["mouse_not_weighed", "mouse_water"]
 
 
 def test_the_same_alert_is_not_repeated_within_an_hour():
@@ -231,16 +230,16 @@ def test_records_run_from_the_first_record_to_now_in_the_zone_of_the_lab():
 
 
 def test_every_number_of_a_day_is_explained():
-    steps = {step["quantity"]: step for step in MOUSE.explain(at(3))}
+    steps = {step["quantity"]: step for step in explain(MOUSE, at(3))}
     assert steps["expected weight"]["value"] == 25.0
     assert steps["water due"]["how"] == (
         "0.04 ml/g · (20.5 − 0) g, not below 80% of the expected weight"
     )
     assert steps["reference weight"]["how"] == "25 g of 2024-03-01 − implant 0 g"
-    json.dumps(WaterControl().explain(at(1)))
+    json.dumps(explain(WaterControl(), at(1)))
 
 
 def test_chart_spans_join_days_of_one_colour():
-    chart = MOUSE.chart(date(2024, 3, 1), date(2024, 3, 4))
+    chart = water_chart(MOUSE, date(2024, 3, 1), date(2024, 3, 4))
     assert chart["spans"] == [{"start": "2024-03-01", "end": "2024-03-04", "colour": "green"}]
     assert [line["fraction"] for line in chart["thresholds"]] == [0.75, 0.8]

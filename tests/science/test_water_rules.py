@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.science.water import COLUMNS, Restriction, Surgery, Water, WaterControl, Weighing
+from shared.science.water.control import COLUMNS, WaterControl
+from shared.science.water.records import Restriction, Surgery, Water, Weighing
 
 MALE = [15.7, 19.4, 21.1, 22.9, 24.0, 25.0, 25.6, 26.7, 27.7, 28.4, 29.1, 29.7, 30.1, 30.7, 31.1]
 MALE += [31.4, 31.8]

@@ -11,24 +11,23 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lab.rig.simulate import simulate_session
-from shared.science.raw_behaviour import (
+from shared.science.behaviour.errors import (
     ExtractionError,
     RawFileInvalid,
     RawFileMissing,
     WheelUnsynchronised,
-    read_encoder_events,
-    read_encoder_positions,
 )
-from shared.science.wheel import (
-    TICK,
+from shared.science.behaviour.raw_encoder import read_encoder_events, read_encoder_positions
+from shared.science.behaviour.wheel import extract_wheel
+from shared.science.behaviour.wheel_movements import (
     Movements,
     encoder_step,
-    extract_wheel,
     find_movements,
     first_movement_times,
-    match_clocks,
     movements,
 )
+from shared.science.behaviour.wheel_position import TICK
+from shared.science.clocks.matching import match_clocks
 
 
 def test_a_real_rig_5_session_equals_its_golden_files(shared_data: Path) -> None:

@@ -14,13 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared.science.raw_behaviour import (
-    ExtractionError,
-    Floats,
-    RawTask,
-    TrialInvalid,
-    read_task,
-)
+from shared.science.behaviour.errors import ExtractionError, TrialInvalid
+from shared.science.behaviour.raw_task import Floats, RawTask, read_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +170,7 @@ def extract_trials(
     RawFileMissing, RawFileInvalid, TrialInvalid
         Task data or settings are absent, broken or not those of the decision task.
     """
-    from shared.science.wheel import first_movements_of
+    from shared.science.behaviour.wheel import first_movements_of
 
     task = read_task(session, collection)
     if "habituation" in task.protocol:

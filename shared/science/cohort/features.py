@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from shared.science.behaviour import (
+from shared.science.behaviour.curves import (
     EASY_CONTRAST,
     Trials,
     column,
@@ -24,8 +23,11 @@ from shared.science.behaviour import (
     median,
     reaction_times,
 )
-from shared.science.psychometric import Floats
-from shared.science.training import RANK, Session, Variant, history, protocol_of
+from shared.science.behaviour.protocols import protocol_of
+from shared.science.behaviour.psychometric import Floats
+from shared.science.status.history import training_history
+from shared.science.status.sessions import Session
+from shared.science.status.stages import RANK, Variant
 
 FEATURE_SET = "fig2-2023"
 
@@ -103,7 +105,7 @@ class CohortSession:
     date : str
         ISO date.
     protocol : str
-        Task protocol, see :func:`shared.science.training.protocol_of`.
+        Task protocol, see :func:`shared.science.behaviour.protocols.protocol_of`.
     trials : mapping of columns
         As for the training status, and `intervals` (n_trials, 2) or `intervals_0` (s) for the
         time of the last trial.
@@ -183,65 +185,6 @@ def is_citric(water_type: str) -> bool:
     return "citric acid" in water_type.lower()
 
 
-def daily_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Read the published daily tables of a cohort: learning, weights and water.
-
-    Raises
-    ------
-    ValueError
-        If a table is missing or lacks a column.
-    """
-    dates = ["session_date", "subject_birth_date", "date_trained"]
-    learning = _read(
-        folder,
-        "figure3_ibl_learning.csv",
-        [
-            *("subject_uuid", "subject_nickname", "lab_name", "sex", "performance"),
-            *("performance_easy", "n_trials_date", "training_day", *dates),
-        ],
-    )
-    weights = _read(
-        folder,
-        "figure3_ibl_weights.csv",
-        ["subject_uuid", "session_date", "avg_weight", "norm_weight"],
-    )
-    water = _read(folder, "figure3_ibl.csv", ["subject_uuid", "session_date", "watertype"])
-    return learning, weights, water
-
-
-def from_daily_tables(folder: Path) -> pd.DataFrame:
-    """Compute what can be computed from the published daily tables of a cohort.
-
-    Parameters
-    ----------
-    folder : Path
-        With `figure3_ibl_learning.csv` (performance and trial counts per mouse and day),
-        `figure3_ibl_weights.csv` (weights relative to the reference) and `figure3_ibl.csv`
-        (water per day), as published with Urai et al. 2021.
-
-    Returns
-    -------
-    DataFrame
-        One row per mouse, in order of `id` (as folds are drawn by row): `id`, `subject`, `lab`,
-        `training_time` (days; NaN if not trained), `n_days` recorded before trained, and all
-        features, NaN where they cannot be computed.
-
-    Raises
-    ------
-    ValueError
-        If a table is missing or lacks a column.
-    """
-    learning, weights, water = daily_tables(folder)
-    # A mouse may lack one of the tables' rows; the features say so by NaN.
-    weights_of = dict(iter(weights.groupby("subject_uuid")))
-    water_of = dict(iter(water.groupby("subject_uuid")))
-    rows = [
-        _daily_row(days, weights_of.get(uuid, weights[:0]), water_of.get(uuid, water[:0]))
-        for uuid, days in learning.groupby("subject_uuid")
-    ]
-    return as_table(rows)
-
-
 def from_sessions(
     subjects: Iterable[CohortSubject],
     variant: Variant = "datajoint",
@@ -281,7 +224,7 @@ def subject_features(
         (s for s in subject.sessions if protocol_of(s.protocol) not in ("", "habituation")),
         key=lambda session: (session.date, session.number),
     )
-    judged = history(
+    judged = training_history(
         [Session(s.date, s.protocol, s.trials, s.number) for s in sessions], variant, seed
     )
     trained = min(
@@ -299,7 +242,9 @@ def subject_features(
         "sex": {"F": 1.0, "M": 0.0}.get(subject.sex, float("nan")),
         "light": light_of(subject.lab, subject.name) if subject.light is None else subject.light,
         "food": food_of(subject.lab) if subject.food is None else subject.food,
-        "weekend_water": _citric([kind for day, kind in subject.waters if day < (trained or "~")]),
+        "weekend_water": any_citric(
+            [kind for day, kind in subject.waters if day < (trained or "~")]
+        ),
     }
     row |= _ambient(before)
     if not sessions:
@@ -316,56 +261,13 @@ def subject_features(
     performance = np.array([_pooled_performance_easy(day) for day in of_day])
     n_trials = np.array([max(_n_trials(s) for s in day) for day in of_day])
     times = [_easy_reaction_time(of_day[i]) for i in (0, -1)]
-    row |= _changes(performance, n_trials)
+    row |= changes(performance, n_trials)
     row |= {"RT_init": times[0], "RT_delta1": times[1] - times[0]}
     row |= _wheel([s for day in of_day for s in day])
     return row
 
 
-def _read(folder: Path, name: str, columns: list[str]) -> pd.DataFrame:
-    path = Path(folder) / name
-    if not path.is_file():
-        raise ValueError(f"{folder} has no {name}: not a folder of daily tables of a cohort")
-    header = pd.read_csv(path, nrows=0)
-    missing = sorted(set(columns) - set(header.columns))
-    if missing:
-        raise ValueError(f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}")
-    dates = [c for c in columns if "date" in c and c != "n_trials_date"]
-    return pd.read_csv(path, usecols=columns, parse_dates=dates)
-
-
-def _daily_row(days: pd.DataFrame, weights: pd.DataFrame, water: pd.DataFrame) -> dict[str, Any]:
-    days = days.sort_values("session_date")
-    mouse = days.iloc[0]
-    start, trained = mouse["session_date"], mouse["date_trained"]
-    before = days if pd.isna(trained) else days[days["session_date"] < trained]
-    drunk = water if pd.isna(trained) else water[water["session_date"] < trained]
-    first_weight = weights[weights["session_date"] == start]
-    row: dict[str, Any] = {
-        "id": mouse["subject_uuid"],
-        "subject": mouse["subject_nickname"],
-        "lab": mouse["lab_name"],
-        "training_time": float("nan") if pd.isna(trained) else float(len(before)),
-        "n_days": len(before),
-        "sex": {"F": 1.0, "M": 0.0}.get(mouse["sex"], float("nan")),
-        "age_start": (start - mouse["subject_birth_date"]).days,
-        "light": light_of(mouse["lab_name"], mouse["subject_nickname"]),
-        "food": food_of(mouse["lab_name"]),
-        "weekend_water": _citric(drunk["watertype"].dropna().astype(str)),
-        "weight_start": first_weight["avg_weight"].mean(),
-        "weight_loss": first_weight["norm_weight"].mean(),
-    }
-    # The tables number days from 0 and skip days whose data were not published.
-    first_days = before[before["training_day"] < DAYS].drop_duplicates("training_day")
-    if len(first_days) == DAYS:
-        row |= _changes(
-            first_days["performance_easy"].to_numpy(float) / 100,
-            first_days["n_trials_date"].to_numpy(float),
-        )
-    return row
-
-
-def _citric(water_types: Iterable[str]) -> float:
+def any_citric(water_types: Iterable[str]) -> float:
     """Return 1 if any is citric-acid water, 0 if none is, NaN if nothing is on record."""
     named = [is_citric(kind) for kind in water_types]
     return float(any(named)) if named else float("nan")
@@ -379,7 +281,8 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return table.sort_values("id", ignore_index=True)
 
 
-def _changes(performance: Floats, n_trials: Floats) -> dict[str, float]:
+def changes(performance: Floats, n_trials: Floats) -> dict[str, float]:
+    """Return first-day values and changes over the five days."""
     return {
         "perf_init": performance[0],
         "perf_delta1": performance[-1] - performance[0],

@@ -1,33 +1,29 @@
-"""Psychometric curves: an erf with two lapse rates, fitted by maximum likelihood, many at once.
+"""Psychometric curves fitted by maximum likelihood, many at once.
 
-The model and its bounds are those of psychofit as the IBL behaviour paper and the IBL training
-protocol use it (two sets: training status, website plots). The optimiser is our own: projected
-Fisher scoring from several starts, vectorised over curves, so that the whole history of a mouse
-is one call. The negative log-likelihood, not the digits of the parameters, is what to compare
-between implementations: psychofit's random restarts move the parameters by about 1e-4.
-
-Parameters are always in the order (bias, threshold, lapse low, lapse high): bias and threshold in
-percent contrast, lapse low the asymptote on the left, lapse high one minus that on the right.
+The optimiser is our own: projected Fisher scoring from several starts, vectorised over curves, so
+that the whole history of a mouse is one call. The negative log-likelihood, not the digits of the
+parameters, is what to compare between implementations: psychofit's random restarts move the
+parameters by about 1e-4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import erf, ndtri
+from numpy.typing import NDArray
+from scipy.special import erf
 
-Floats = NDArray[np.float64]
-Use = Literal["status", "plot"]
+from shared.science.behaviour.psychometric import (
+    EPS,
+    MIN_THRESHOLD,
+    Counts,
+    Floats,
+    PsychometricFit,
+    Use,
+    bounds,
+)
 
-PARAMETERS = ("bias", "threshold", "lapse_low", "lapse_high")
-
-# Below this the curve is a step between any two contrasts; the bound 0 itself would divide by 0.
-_MIN_THRESHOLD = 1e-6
-_EPS = np.finfo(float).eps
 _CHUNK = 512
 _ITERATIONS = 150
 _NOTHING = 1e-10  # of log-likelihood: a step that promises less ends the search
@@ -36,181 +32,6 @@ _CELLS = 400  # per side of the box, for telling whether they have
 _REFINED = 9
 
 _GRID_THRESHOLDS = np.array([1.0, 3.0, 7.0, 13.0, 22.0, 40.0, 75.0])
-
-
-@dataclass(frozen=True)
-class PsychometricFit:
-    """One fitted curve.
-
-    Attributes
-    ----------
-    bias, threshold : float
-        Percent contrast.
-    lapse_low, lapse_high : float
-        Fractions.
-    nll : float
-        Negative log-likelihood (nats) at these parameters, the invariant between fitters.
-    n_trials : int
-        Trials behind the fit.
-    """
-
-    bias: float
-    threshold: float
-    lapse_low: float
-    lapse_high: float
-    nll: float
-    n_trials: int
-
-    @property
-    def parameters(self) -> Floats:
-        """Return (bias, threshold, lapse low, lapse high)."""
-        return np.array([self.bias, self.threshold, self.lapse_low, self.lapse_high])
-
-    @property
-    def ok(self) -> bool:
-        """Tell whether there was anything to fit."""
-        return bool(np.isfinite(self.nll))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain numbers for JSON; what could not be fitted is None."""
-        values = {name: getattr(self, name) for name in (*PARAMETERS, "nll")}
-        plain: dict[str, Any] = {
-            name: float(value) if np.isfinite(value) else None for name, value in values.items()
-        }
-        return plain | {"n_trials": int(self.n_trials)}
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What was shown and chosen, per signed contrast.
-
-    Attributes
-    ----------
-    contrasts : array of float, shape (n_contrasts,)
-        Signed contrast in percent, ascending, left negative.
-    n_trials, n_right : array of int, shape (n_contrasts,)
-        Trials, and trials answered "right" (choice −1). A trial without an answer counts as
-        shown and not as right.
-    """
-
-    contrasts: Floats
-    n_trials: NDArray[np.int64]
-    n_right: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, signed_contrast: ArrayLike, choice: ArrayLike) -> Counts:
-        """Count the trials of each signed contrast (percent) and those answered right."""
-        contrast = np.asarray(signed_contrast, float)
-        right = np.asarray(choice, float) == -1
-        levels, index = np.unique(contrast, return_inverse=True)
-        return cls(
-            levels,
-            np.bincount(index, minlength=levels.size).astype(np.int64),
-            np.bincount(index, weights=right, minlength=levels.size).astype(np.int64),
-        )
-
-    @property
-    def p_right(self) -> Floats:
-        """Return the fraction answered right at each contrast."""
-        with np.errstate(invalid="ignore"):
-            return self.n_right / self.n_trials
-
-    def __add__(self, other: Counts) -> Counts:
-        levels = np.union1d(self.contrasts, other.contrasts)
-        shown = np.zeros(levels.size, np.int64)
-        right = np.zeros(levels.size, np.int64)
-        for part in (self, other):
-            at = np.searchsorted(levels, part.contrasts)
-            shown[at] += part.n_trials
-            right[at] += part.n_right
-        return Counts(levels, shown, right)
-
-    @classmethod
-    def empty(cls) -> Counts:
-        """Return the counts of no trial, the neutral element of addition."""
-        none = np.zeros(0, np.int64)
-        return cls(np.zeros(0), none, none)
-
-
-def signed_contrast(contrast_left: ArrayLike, contrast_right: ArrayLike) -> Floats:
-    """Return signed contrast in percent, 100·(right − left), NaN on a side meaning none.
-
-    Parameters
-    ----------
-    contrast_left, contrast_right : array_like of float, shape (n_trials,)
-        Contrasts between 0 and 1, NaN on the side without a stimulus (ONE convention).
-
-    Returns
-    -------
-    array of float, shape (n_trials,)
-        Percent, negative on the left.
-    """
-    left, right = np.asarray(contrast_left, float), np.asarray(contrast_right, float)
-    left, right = np.where(np.isnan(left), 0, left), np.where(np.isnan(right), 0, right)
-    return (right - left) * 100 + 0.0  # adding 0 turns −0 into 0
-
-
-def curve(parameters: ArrayLike, contrasts: ArrayLike) -> Floats:
-    """Return the probability of answering right.
-
-    Parameters
-    ----------
-    parameters : array_like, shape (..., 4)
-        (bias, threshold, lapse low, lapse high).
-    contrasts : array_like, shape (n,)
-        Signed contrast in percent.
-
-    Returns
-    -------
-    array, shape (..., n)
-    """
-    bias, threshold, low, high = (
-        part[..., None] for part in np.moveaxis(np.asarray(parameters, float), -1, 0)
-    )
-    z = (np.asarray(contrasts, float) - bias) / np.maximum(threshold, _MIN_THRESHOLD)
-    return low + (1 - low - high) * (erf(z) + 1) / 2
-
-
-def neg_log_likelihood(parameters: ArrayLike, counts: Counts) -> float:
-    """Return the binomial negative log-likelihood (nats, without the binomial coefficient)."""
-    p = np.clip(curve(parameters, counts.contrasts), _EPS, 1 - _EPS)
-    wrong = counts.n_trials - counts.n_right
-    return float(-np.sum(counts.n_right * np.log(p) + wrong * np.log1p(-p)))
-
-
-def bounds(counts: Counts, use: Use) -> tuple[Floats, Floats, Floats, int]:
-    """Return start, lower and upper bounds and the number of fits of one of the two uses.
-
-    Parameters
-    ----------
-    counts : Counts
-        At least one contrast.
-    use : {'status', 'plot'}
-        'status' are the settings the training status was always computed with; 'plot' the
-        narrower ones of the results website.
-
-    Returns
-    -------
-    start, low, high : arrays of float, shape (4,)
-    n_fits : int
-        First start as given, the others uniform within the bounds.
-    """
-    if use == "status":
-        x = counts.contrasts
-        return (
-            np.array([x.mean(), 20.0, 0.05, 0.05]),
-            np.array([x.min(), 0.0, 0.0, 0.0]),
-            np.array([x.max(), 100.0, 1.0, 1.0]),
-            5,
-        )
-    if use == "plot":
-        return (
-            np.array([0.0, 40.0, 0.1, 0.1]),
-            np.array([-50.0, 10.0, 0.0, 0.0]),
-            np.array([50.0, 50.0, 0.2, 0.2]),
-            10,
-        )
-    raise ValueError(f"use is 'status' or 'plot', not {use!r}")
 
 
 def fit(counts: Counts, use: Use = "status", seed: int = 0) -> PsychometricFit:
@@ -246,29 +67,6 @@ def fit_many(many: Sequence[Counts], use: Use = "status", seed: int = 0) -> list
     return fits
 
 
-def choice_interval(
-    n_right: ArrayLike, n_trials: ArrayLike, alpha: float = 0.032
-) -> tuple[Floats, Floats]:
-    """Return the normal-approximation interval of the fraction answered right.
-
-    Parameters
-    ----------
-    n_right, n_trials : array_like of int, shape (n,)
-    alpha : float
-        Significance level; 0.032 is that of the IBL training plots.
-
-    Returns
-    -------
-    low, high : arrays of float, shape (n,)
-        Cut to [0, 1]; NaN where there is no trial.
-    """
-    total = np.asarray(n_trials, float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        p = np.asarray(n_right, float) / total
-        half = ndtri(1 - alpha / 2) * np.sqrt(p * (1 - p) / total)
-    return np.clip(p - half, 0, 1), np.clip(p + half, 0, 1)
-
-
 def _fit_chunk(many: Sequence[Counts], use: Use, seed: int) -> list[PsychometricFit]:
     fits = [_as_fit(np.full(4, np.nan), np.nan, 0)] * len(many)
     usable = [i for i, counts in enumerate(many) if np.any(counts.n_trials > 0)]
@@ -277,7 +75,7 @@ def _fit_chunk(many: Sequence[Counts], use: Use, seed: int) -> list[Psychometric
     x, right, wrong = _padded([many[i] for i in usable])
     settings = [bounds(_shown(many[i]), use) for i in usable]
     start, low, high = (np.array([s[part] for s in settings]) for part in range(3))
-    low[:, 1] = np.maximum(low[:, 1], _MIN_THRESHOLD)
+    low[:, 1] = np.maximum(low[:, 1], MIN_THRESHOLD)
     random = np.random.default_rng(seed).random((settings[0][3] - 1, 4))
     drawn = low[:, None] + random * (high - low)[:, None]
     starts = np.concatenate(
@@ -448,7 +246,7 @@ def _derivatives(
     z = (x - bias) / threshold
     rise = (erf(z) + 1) / 2
     height = 1 - g_low - g_high
-    p = np.clip(g_low + height * rise, _EPS, 1 - _EPS)
+    p = np.clip(g_low + height * rise, EPS, 1 - EPS)
     q = 1 - p
     value = -(right * np.log(p) + wrong * np.log(q)).sum(axis=1)
     slope = height * np.exp(-np.minimum(z * z, 700.0)) / (np.sqrt(np.pi) * threshold)

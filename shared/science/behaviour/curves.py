@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
-from shared.science.psychometric import (
+from shared.science.behaviour.psychometric import (
     Counts,
     Floats,
     PsychometricFit,
     choice_interval,
     curve,
-    fit_many,
     signed_contrast,
 )
+from shared.science.behaviour.psychometric_fit import fit_many
 
 Trials = Mapping[Any, Any]
 

@@ -1,0 +1,1 @@
+"""Behaviour of a session: raw files, trials, wheel, curves."""

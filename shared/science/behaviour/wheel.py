@@ -1,0 +1,77 @@
+"""Extract the wheel of a session from its raw files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from shared.science.behaviour.raw_encoder import (
+    read_encoder_events,
+    read_encoder_positions,
+)
+from shared.science.behaviour.raw_task import Floats, RawTask, find_collection, read_task
+from shared.science.behaviour.wheel_movements import (
+    QUIESCENT_PERIOD,
+    find_movements,
+    first_movement_times,
+)
+from shared.science.behaviour.wheel_position import wheel_position
+
+
+def extract_wheel(session: Path | str, collection: str | None = None) -> dict[str, np.ndarray]:
+    """Extract wheel position and movements of a session folder.
+
+    Parameters
+    ----------
+    session : path
+        Folder with ``raw_behavior_data`` or ``raw_task_data_NN``.
+    collection : str, optional
+        Which of them, where there are several.
+
+    Returns
+    -------
+    dict of array
+        ``_ibl_wheel.position.npy`` (samples,) rad, ``_ibl_wheel.timestamps.npy`` (samples,) s,
+        ``_ibl_wheelMoves.intervals.npy`` (moves, 2) s, ``_ibl_wheelMoves.peakAmplitude.npy``
+        (moves,) rad.
+
+    Raises
+    ------
+    RawFileMissing, RawFileInvalid
+        A raw file is absent, empty or broken.
+    WheelUnsynchronised
+        The encoder's events do not match those of the state machine, for example because the
+        encoder files are truncated or of another session.
+    """
+    times, position = _wheel(session, read_task(session, collection), collection)
+    moves = find_movements(times, position)
+    return {
+        "_ibl_wheel.timestamps.npy": times,
+        "_ibl_wheel.position.npy": position,
+        "_ibl_wheelMoves.intervals.npy": moves.intervals,
+        "_ibl_wheelMoves.peakAmplitude.npy": moves.peak_amplitude,
+    }
+
+
+def first_movements_of(
+    session: Path | str,
+    task: RawTask,
+    trials: Mapping[str, np.ndarray],
+    collection: str | None = None,
+) -> Floats:
+    """Return ``trials.firstMovement_times`` of a session folder; raises as `extract_wheel`."""
+    times, position = _wheel(session, task, collection)
+    quiescent = task.settings.get("QUIESCENT_PERIOD")
+    return first_movement_times(
+        find_movements(times, position),
+        trials["goCue_times"],
+        trials["feedback_times"],
+        QUIESCENT_PERIOD if quiescent is None else quiescent,
+    )
+
+
+def _wheel(session: Path | str, task: RawTask, collection: str | None) -> tuple[Floats, Floats]:
+    folder = find_collection(session, collection)
+    return wheel_position(read_encoder_positions(folder), read_encoder_events(folder), task)

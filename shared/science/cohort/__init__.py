@@ -1,0 +1,1 @@
+"""What foretells how long the mice of a cohort take to train."""

@@ -1,0 +1,1 @@
+"""Sorted spikes: rasters, quality, drift."""

@@ -1,0 +1,1 @@
+"""Training status of a mouse."""

@@ -1,0 +1,1 @@
+"""Water restriction of a mouse."""

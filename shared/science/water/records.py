@@ -1,0 +1,76 @@
+"""What is known of a mouse for its water restriction, and what a moment is.
+
+A moment `d` is a naive datetime in the lab's zone; a plain date means noon of it. What happened
+"on a day" is decided by calendar date. Weights are in grams, water in millilitres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from itertools import pairwise
+
+Moment = datetime | date
+
+
+@dataclass(frozen=True)
+class Surgery:
+    """A surgery: when, and the weight (g) it implanted; none or zero changes nothing."""
+
+    start: datetime
+    implant_weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """A water restriction: from when, till when (None: still), reference weight (g)."""
+
+    start: datetime
+    end: datetime | None = None
+    reference_weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """A weighing: when, and how much (g)."""
+
+    when: datetime
+    weight: float
+
+
+@dataclass(frozen=True)
+class Water:
+    """A water administration: when, how much (ml, None unknown), and whether in a session."""
+
+    when: datetime
+    volume: float | None
+    in_session: bool = False
+
+
+def overlaps(restrictions: Sequence[Restriction]) -> list[tuple[Restriction, Restriction]]:
+    """Return neighbouring restrictions of which the earlier is still open when the next starts.
+
+    The rules ignore the older one of such a pair, which is seldom what was meant.
+    """
+    ordered = sorted(restrictions, key=lambda restriction: wall_time(restriction.start))
+    return [
+        (older, newer)
+        for older, newer in pairwise(ordered)
+        if older.end is None or wall_time(older.end) > wall_time(newer.start)
+    ]
+
+
+def day_of(d: Moment) -> date:
+    """Return the calendar date of a moment."""
+    return d.date() if isinstance(d, datetime) else d
+
+
+def moment_of(d: Moment) -> datetime:
+    """Return a date as noon of it."""
+    return d if isinstance(d, datetime) else datetime.combine(d, time(12))
+
+
+def wall_time(when: datetime) -> datetime:
+    """Return a time without its zone."""
+    return when.replace(tzinfo=None)
