@@ -21,7 +21,8 @@ from shared.science.behaviour.psychometric import Counts, bounds, curve, neg_log
 from shared.science.behaviour.psychometric_fit import fit_many
 from shared.science.status.history import training_history
 from shared.science.status.sessions import Session
-from shared.science.water import Restriction, Water, WaterControl, Weighing
+from shared.science.water.control import WaterControl
+from shared.science.water.records import Restriction, Water, Weighing
 
 CONTRASTS = np.array([-100, -25, -12.5, -6.25, 0, 6.25, 12.5, 25, 100.0])
 

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from lab.tasks import behaviour
-from shared.science.behaviour.errors import ExtractionError
+from shared.science.errors import ExtractionError
 from shared.science.status.sessions import Session
 from shared.science.status.windows import window_status
 

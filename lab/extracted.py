@@ -110,9 +110,9 @@ class Wheel(Mapping[str, Any]):
             Any other name, or there is no wheel that can be read; standard error says why.
         """
         from shared.alf.io import load, load_object
-        from shared.science.behaviour.errors import ExtractionError
         from shared.science.behaviour.trials import save
         from shared.science.behaviour.wheel import extract_wheel
+        from shared.science.errors import ExtractionError
 
         if name != "position":
             raise KeyError(name)

@@ -14,12 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.science.behaviour.errors import (
-    ExtractionError,
-    RawFileInvalid,
-    RawFileMissing,
-    TrialInvalid,
-)
 from shared.science.behaviour.raw_task import NEWEST, RawTask, read_task_data, rig_version
 from shared.science.behaviour.trials import (
     TABLE_COLUMNS,
@@ -27,6 +21,12 @@ from shared.science.behaviour.trials import (
     extract_trials,
     save,
     trials_table,
+)
+from shared.science.errors import (
+    ExtractionError,
+    RawFileInvalid,
+    RawFileMissing,
+    TrialInvalid,
 )
 
 NAN = float("nan")

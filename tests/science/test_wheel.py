@@ -11,12 +11,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lab.rig.simulate import simulate_session
-from shared.science.behaviour.errors import (
-    ExtractionError,
-    RawFileInvalid,
-    RawFileMissing,
-    WheelUnsynchronised,
-)
 from shared.science.behaviour.raw_encoder import read_encoder_events, read_encoder_positions
 from shared.science.behaviour.wheel import extract_wheel
 from shared.science.behaviour.wheel_movements import (
@@ -28,6 +22,12 @@ from shared.science.behaviour.wheel_movements import (
 )
 from shared.science.behaviour.wheel_position import TICK
 from shared.science.clocks.matching import match_clocks
+from shared.science.errors import (
+    ExtractionError,
+    RawFileInvalid,
+    RawFileMissing,
+    WheelUnsynchronised,
+)
 
 
 def test_a_real_rig_5_session_equals_its_golden_files(shared_data: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from shared.science.behaviour.errors import RawFileInvalid
 from shared.science.behaviour.raw_task import Floats, find_file
+from shared.science.errors import RawFileInvalid
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.science.behaviour.errors import RawFileInvalid, RawFileMissing
+from shared.science.errors import RawFileInvalid, RawFileMissing
 
 Floats = npt.NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared.science.behaviour.errors import ExtractionError, TrialInvalid
 from shared.science.behaviour.raw_task import Floats, RawTask, read_task
+from shared.science.errors import ExtractionError, TrialInvalid
 
 if TYPE_CHECKING:
     import pandas as pd

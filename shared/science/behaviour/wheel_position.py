@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shared.science.behaviour.errors import RawFileInvalid
 from shared.science.behaviour.raw_encoder import (
     EncoderLog,
 )
 from shared.science.behaviour.raw_task import Floats, RawTask
 from shared.science.clocks.matching import log, match_clocks
+from shared.science.errors import RawFileInvalid
 
 TICKS_PER_TURN = 1024
 """Resolution of the rig's rotary encoder as the state machine reads it (X1)."""

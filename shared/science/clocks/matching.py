@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 
 import numpy as np
+import numpy.typing as npt
 
-from shared.science.behaviour.errors import WheelUnsynchronised
-from shared.science.behaviour.raw_task import Floats
+from shared.science.errors import WheelUnsynchronised
+
+Floats = npt.NDArray[np.float64]
 
 log = logging.getLogger(__name__)
 
