@@ -80,9 +80,10 @@ def start_database(stack: ExitStack) -> None:
 
 def fill(n_sessions: int) -> list[str]:
     """Write the records by batches, as an import would; return the sessions' ids."""
-    from shared.records import documents, reference, sessions
+    from shared.records import documents, reference
     from shared.records.items import Dataset, Document, Pointer, Session
     from shared.records.table import Record
+    from shared.sessions import store as sessions
     from shared.work import write
 
     def document(kind: str, key: str, body: dict[str, Any]) -> Document:

@@ -7,7 +7,7 @@ from constructs import Construct
 
 from infra.settings import RUNTIME
 from infra.stack import FornixStack
-from shared.records.imports import PREFIX as IMPORTS
+from shared.uploads.imports import PREFIX as IMPORTS
 
 NO_WAF = (
     "No web firewall by default (5 USD a month and more): the stage throttles, every route checks "

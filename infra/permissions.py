@@ -16,7 +16,7 @@ from constructs import Construct
 from infra.queues import Queues
 from infra.settings import Settings
 from infra.storage import Storage
-from shared.records.imports import PREFIX as IMPORTS
+from shared.uploads.imports import PREFIX as IMPORTS
 
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 WRITE_ITEMS = (

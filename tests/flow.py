@@ -17,7 +17,12 @@ import numpy as np
 import pytest
 import requests
 
-from shared.records import aws, documents, uploads
+from shared.datasets.read import datasets_of, hashes_by_path
+from shared.records import aws, documents
+from shared.uploads.progress import describe
+from shared.uploads.request import parse
+from shared.uploads.state import get_upload, open_upload
+from shared.uploads.target import resolve_target
 from tests.processes import free_port, serving
 
 LAB, SUBJECT, DATE = "fimbrialab", "FI_001", "2024-07-01"
@@ -132,20 +137,20 @@ class Flow:
 
     def open(self, files: dict[str, bytes], by: str = "rig", **body: Any) -> dict[str, Any]:
         """Announce files as the API does; return its answer."""
-        request = uploads.parse(
+        request = parse(
             {"session": SESSION, "files": [announced(*item) for item in files.items()]} | body
         )
-        target = uploads.resolve(request)
-        upload, _ = uploads.open_upload(target, request, by)
+        target = resolve_target(request)
+        upload, _ = open_upload(target, request, by)
         return self.describe(upload.id)
 
     def describe(self, upload: str) -> dict[str, Any]:
         """Return what the API tells of an upload."""
-        from shared.records import sessions
+        from shared.sessions import store as sessions
 
         found = sessions.find(SUBJECT, DATE, 1)
-        known = uploads.hashes(sessions.datasets(found.id)) if found else {}
-        return uploads.describe(uploads.get(upload), known)
+        known = hashes_by_path(datasets_of(found.id)) if found else {}
+        return describe(get_upload(upload), known)
 
     def send(self, answer: dict[str, Any], files: dict[str, bytes]) -> list[int]:
         """Put the wanted files where the answer says; return the HTTP statuses."""

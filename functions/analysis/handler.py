@@ -77,8 +77,8 @@ def sessions_finished(eids: Iterable[str]) -> int:
 
     Deleted sessions are no error.
     """
-    from shared.records import sessions
     from shared.records.errors import NotFound
+    from shared.sessions import store as sessions
 
     by_subject: dict[str, set[str]] = {}
     for eid in eids:

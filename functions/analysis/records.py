@@ -10,12 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from shared.records import aws, documents, search, sessions, times
+from shared.records import aws, documents, search, times
 from shared.records.errors import NotFound
 from shared.records.items import Dataset as DatasetItem
 from shared.records.items import Session as SessionItem
 from shared.results.probe import load_sorting
 from shared.results.source import Dataset, Lab, Session, Sorting, Subject, load_trials
+from shared.sessions import store as sessions
+from shared.sessions.contents import session_and_datasets
 
 AT_ONCE = 8
 """Sessions whose records are read at the same time."""
@@ -88,7 +90,7 @@ class Records:
 
 def _read(eid: str) -> Session | None:
     try:
-        item, datasets = sessions.session_and_datasets(eid, strong=True)
+        item, datasets = session_and_datasets(eid, strong=True)
     except NotFound:
         return None
     return _session(item, datasets)

@@ -17,8 +17,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.records import queues, sessions, times, uploads
+from shared.datasets.read import content_hashes, datasets_of
+from shared.records import queues, times
 from shared.records.items import Dataset, Session
+from shared.sessions import store as sessions
+from shared.sessions.contents import session_and_datasets
 from shared.tasks.description import DESCRIPTION_FIELD, BadDescription
 from shared.tasks.planning import plan
 from shared.tasks.readiness import obstacles, outdated, settled
@@ -58,8 +61,8 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
     Without ``tell_end`` it is not said again of a session that its work is done: the reconciler
     announces every upload a second time, and a build would follow on each.
     """
-    session, datasets = sessions.session_and_datasets(eid, strong=True)
-    paths = uploads.contents(datasets)
+    session, datasets = session_and_datasets(eid, strong=True)
+    paths = content_hashes(datasets)
     try:
         planned = plan(eid, paths, description_of(session))
     except BadDescription as error:
@@ -112,11 +115,11 @@ def advance(eid: str, *, by_sweep: bool = False) -> None:
 
     The sweep comes by again and again, so it does not repeat that the work is done.
     """
-    _advance(eid, sessions.datasets(eid), tell_end=not by_sweep)
+    _advance(eid, datasets_of(eid), tell_end=not by_sweep)
 
 
 def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) -> None:
-    contents = uploads.contents(datasets)
+    contents = content_hashes(datasets)
     known = read.of_session(eid)
     for task in known:  # parents first
         held = task.state is Status.HELD

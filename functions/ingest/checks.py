@@ -9,14 +9,19 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from functions.ingest import objects
 from shared.alf import ALFError, data_format, match_dataset_type, parse_dataset_path
 from shared.alf.acceptance import check_contents, check_names
 from shared.alf.validate import Header
-from shared.records import uploads
+from shared.datasets.read import default_datasets, hashes_by_path
+from shared.model.identity import dataset_id, dataset_path, with_uuid
+from shared.records import objects
 from shared.records.errors import NotFound, Stale
-from shared.records.items import Dataset, Session, dataset_id, dataset_path, with_uuid
-from shared.records.uploads import File, Upload
+from shared.records.items import Dataset, Session
+from shared.uploads.keys import incoming_key
+from shared.uploads.progress import unchanged
+from shared.uploads.request import File, requested
+from shared.uploads.state import OPEN_DAYS, Upload
+from shared.uploads.transport import arrived
 from shared.work import lease, read
 
 FORMAT = 1
@@ -53,14 +58,14 @@ def check(
     refused
         Entries of the manifest for the others.
     """
-    files = {file.path: file for file in uploads.requested(document)}
+    files = {file.path: file for file in requested(document)}
     refused: dict[str, Refusal] = {
         path: refusal(path, error.code, str(error), "rejected")
         for path, error in check_names(files).items()
     }
     rest = [file for path, file in files.items() if path not in refused]
-    present = uploads.unchanged(rest, uploads.hashes(datasets))
-    here = uploads.arrived(upload.id)
+    present = unchanged(rest, hashes_by_path(datasets))
+    here = arrived(upload.id)
     candidates: list[File] = []
     for file in rest:
         if file.path in present:
@@ -69,7 +74,7 @@ def check(
             candidates.append(file)
         else:
             reason = (upload.without or {}).get(file.path)
-            reason = reason or f"did not arrive within {uploads.OPEN_DAYS} days"
+            reason = reason or f"did not arrive within {OPEN_DAYS} days"
             refused[file.path] = refusal(file.path, "not_received", reason, "rejected")
     if (stale := _superseded(document)) is not None:
         refused |= {file.path: refusal(file.path, "superseded", stale) for file in candidates}
@@ -89,7 +94,7 @@ def check(
         },
         {
             path: Header(rows=int(item.rows))
-            for path, item in uploads.defaults(datasets).items()
+            for path, item in default_datasets(datasets).items()
             if item.rows is not None
         },
     )
@@ -99,7 +104,7 @@ def check(
 
 
 def _open(upload: str, path: str, size: int) -> Any:
-    return objects.opened(uploads.incoming_key(upload, path), size)
+    return objects.opened(incoming_key(upload, path), size)
 
 
 def _superseded(document: Mapping[str, Any]) -> str | None:
@@ -117,7 +122,7 @@ def _superseded(document: Mapping[str, Any]) -> str | None:
 
 def _compare(upload: str, file: File) -> objects.Stored | Refusal:
     """Compare what S3 has with what was announced; return the one, or what is wrong."""
-    key = uploads.incoming_key(upload, file.path)
+    key = incoming_key(upload, file.path)
     stored = objects.head(key)
     if stored is None:
         raise FileNotFoundError(key)  # deleted meanwhile: another run has finished this upload
@@ -172,7 +177,7 @@ def place(
         Date of the upload, ``YYYY-MM-DD``.
     """
     there = {item.path: item for item in datasets}
-    named = set(uploads.defaults(datasets))
+    named = set(default_datasets(datasets))
     revision = next_revision(day, {item.revision or "" for item in datasets})
     placed, refused = [], []
     for entry in good:

@@ -16,12 +16,35 @@ from typing import Any
 
 import yaml
 
-from functions.ingest import checks, objects
-from shared.records import metrics, queues, sessions, uploads
+from functions.ingest import checks
+from shared.datasets.edit import update_dataset
+from shared.datasets.read import datasets_of, hashes_by_path
+from shared.datasets.register import register_datasets
+from shared.model.quality import QC
+from shared.records import metrics, objects, queues
 from shared.records.errors import NotFound
-from shared.records.items import QC, Dataset
-from shared.records.uploads import FINAL, Busy, Target, Upload
+from shared.records.items import Dataset
+from shared.records.objects import read_json, write_once
+from shared.sessions import store as sessions
 from shared.tasks.description import DESCRIPTION_FIELD, DESCRIPTION_NAME
+from shared.uploads.keys import incoming_key, manifest_key, quarantine_key, request_key
+from shared.uploads.lock import Busy, only_writer
+from shared.uploads.progress import missing_files
+from shared.uploads.request import Target
+from shared.uploads.state import (
+    BUSY,
+    FINAL,
+    OPEN_DAYS,
+    Upload,
+    finish_upload,
+    get_upload,
+    request_of,
+    reset_validation,
+    start_validation,
+    unfinished_uploads,
+)
+from shared.uploads.target import find_or_create_session
+from shared.uploads.transport import arrived
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +57,14 @@ SETTLE = timedelta(seconds=60)
 MARGIN = timedelta(seconds=60)
 """Time that the reconciler needs to end an upload, and begins no other with less."""
 
-FOREVER = timedelta(days=uploads.OPEN_DAYS)
+FOREVER = timedelta(days=OPEN_DAYS)
 
 
 def finalise(
     upload_id: str,
     *,
     by_event: bool = False,
-    busy: timedelta = uploads.BUSY,
+    busy: timedelta = BUSY,
     now: datetime | None = None,
 ) -> str:
     """Bring an upload to its end if all its files have arrived, or its time is over.
@@ -64,36 +87,36 @@ def finalise(
         The upload's state, ``busy`` while another run is at it, ``gone`` if it is not known.
     """
     moment = now or datetime.now(UTC)
-    document = uploads.request_of(upload_id)
+    document = request_of(upload_id)
     if document is None:
         return "gone"
     try:
-        upload = uploads.get(upload_id)
+        upload = get_upload(upload_id)
     except NotFound:  # the API was stopped between storing the request and the record
         return "gone"
     if upload.state in FINAL:
         return upload.state
     late = datetime.fromisoformat(upload.created) + FOREVER <= moment
-    missing = uploads.missing(document, upload, {})
+    missing = missing_files(document, upload, {})
     if missing and not by_event:
-        missing = uploads.missing(document, upload, _registered(document))
+        missing = missing_files(document, upload, _registered(document))
     if missing and not late:
         return upload.state
-    if not uploads.begin(upload, busy=busy, now=moment):
+    if not start_validation(upload, busy=busy, now=moment):
         return "busy"
     try:
-        with uploads.only_writer(upload.folder, upload.id):
+        with only_writer(upload.folder, upload.id):
             return _end(upload, document, late=late)
     except Busy:
         queues.send(queues.url("ingest"), {"kind": "finalise", "upload": upload_id}, RETRY_SECONDS)
-        uploads.reopen(upload)
+        reset_validation(upload)
         return "busy"
 
 
 def _registered(document: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the SHA-256 of what the session of a request has by default."""
     session = _session_of(document)
-    return uploads.hashes(sessions.datasets(session) if session else [])
+    return hashes_by_path(datasets_of(session) if session else [])
 
 
 def _session_of(document: Mapping[str, Any]) -> str | None:
@@ -107,13 +130,13 @@ def _session_of(document: Mapping[str, Any]) -> str | None:
 
 def _end(upload: Upload, document: Mapping[str, Any], *, late: bool) -> str:
     """Do what :func:`finalise` says, as the only writer of the session."""
-    key = uploads.manifest_key(upload.folder, upload.id)
-    manifest = uploads.read_json(key) or _draw_up(upload, document, key)
+    key = manifest_key(upload.folder, upload.id)
+    manifest = read_json(key) or _draw_up(upload, document, key)
     _quarantine(upload, manifest)
     register(manifest, key)
     state = outcome(manifest, late=late)
     session = manifest["session"]["id"]
-    uploads.finish(upload, state, session, key)
+    finish_upload(upload, state, session, key)
     counted = "UploadsRegistered" if state in ("registered", "partial") else "UploadsRefused"
     files = {
         "FilesRegistered": len(manifest["datasets"]),
@@ -122,7 +145,7 @@ def _end(upload: Upload, document: Mapping[str, Any], *, late: bool) -> str:
     metrics.put({counted: 1} | files, lab=upload.lab, upload=upload.id)
     if session:
         queues.tell("dispatch", kind="session.registered", session=session)
-    objects.delete(uploads.incoming_key(upload.id, path) for path in uploads.arrived(upload.id))
+    objects.delete(incoming_key(upload.id, path) for path in arrived(upload.id))
     return state
 
 
@@ -130,11 +153,11 @@ def _draw_up(upload: Upload, document: Mapping[str, Any], key: str) -> dict[str,
     """Check the files, copy the good ones to their places, and write the manifest."""
     target = Target(**document["target"])
     session_id = _session_of(document)
-    datasets = sessions.datasets(session_id) if session_id else []
+    datasets = datasets_of(session_id) if session_id else []
     good, present, refused = checks.check(upload, document, datasets)
     session = None
     if good or session_id:
-        session = uploads.find_or_create(target, upload.by)
+        session = find_or_create_session(target, upload.by)
     placed: list[dict[str, Any]] = []
     if session is not None:
         placed, clashes = checks.place(good, session, datasets, upload.created[:10])
@@ -142,7 +165,7 @@ def _draw_up(upload: Upload, document: Mapping[str, Any], key: str) -> dict[str,
         refused = sorted([*refused, *clashes, *occupied], key=lambda entry: entry["path"])
     document = checks.manifest(upload, document, session, placed, present, refused)
     document["description"] = _description(placed)
-    return uploads.write_once(key, document)
+    return write_once(key, document)
 
 
 def _description(placed: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -165,7 +188,7 @@ def _copy(
     def one(entry: dict[str, Any]) -> checks.Refusal | None:
         there = objects.head(entry["key"]) if entry["key"] in occupied else None
         if there is None:
-            source = uploads.incoming_key(upload.id, entry["path"])
+            source = incoming_key(upload.id, entry["path"])
             objects.copy(source, entry["key"], entry["size"])
             return None
         if there.size == entry["size"] and objects.digest(entry["key"], there) in (
@@ -189,12 +212,12 @@ def _copy(
 
 def _quarantine(upload: Upload, manifest: Mapping[str, Any]) -> None:
     """Keep the refused files that arrived."""
-    here = uploads.arrived(upload.id)
+    here = arrived(upload.id)
     for entry in manifest["refused"]:
         path = entry["path"]
         if path in here:
-            source = uploads.incoming_key(upload.id, path)
-            objects.copy(source, uploads.quarantine_key(upload.id, path), here[path])
+            source = incoming_key(upload.id, path)
+            objects.copy(source, quarantine_key(upload.id, path), here[path])
 
 
 def register(manifest: Mapping[str, Any], key: str) -> None:
@@ -214,11 +237,11 @@ def register(manifest: Mapping[str, Any], key: str) -> None:
     if run:
         provenance |= {"task": run["id"], "attempt": run["attempt"]}
     session = manifest["session"]["id"]
-    there = {item.path: item for item in sessions.datasets(session)}
+    there = {item.path: item for item in datasets_of(session)}
     for entry in manifest["datasets"]:
         if entry["place"] in there and there[entry["place"]].sha256 is None:
             _give_bytes(session, entry, manifest["by"])
-    sessions.register_datasets(
+    register_datasets(
         session,
         [
             Dataset.of(
@@ -257,7 +280,7 @@ def _give_bytes(session: str, entry: Mapping[str, Any], who: str) -> None:
         others = [record for record in item.records or [] if record[0] is not None]
         item.records = [[None, True, None, None, None], *others]
 
-    sessions.update_dataset(session, entry["place"], edit, who=who)
+    update_dataset(session, entry["place"], edit, who=who)
 
 
 def _version(run: Mapping[str, Any]) -> str | None:
@@ -299,9 +322,9 @@ def reconcile(
         How many uploads were found in which state.
     """
     moment = now or datetime.now(UTC)
-    settle, busy = (timedelta(0), timedelta(0)) if at_start else (SETTLE, uploads.BUSY)
+    settle, busy = (timedelta(0), timedelta(0)) if at_start else (SETTLE, BUSY)
     counts: dict[str, int] = {}
-    for upload_id, since in uploads.unfinished():
+    for upload_id, since in unfinished_uploads():
         if remaining() < MARGIN:
             log.warning("out of time: the rest is left to the next run")
             break
@@ -324,7 +347,7 @@ def _close(upload_id: str, settled: datetime) -> None:
     One that was validated only after ``settled`` is left for the next time.
     """
     try:
-        upload = uploads.get(upload_id)
+        upload = get_upload(upload_id)
         if (upload.since or "") > settled.isoformat():
             return
         if upload.session and upload.state in ("registered", "partial"):
@@ -332,6 +355,6 @@ def _close(upload_id: str, settled: datetime) -> None:
             queues.send(queues.url("dispatch"), message)
     except NotFound:
         pass
-    left = [uploads.incoming_key(upload_id, path) for path in uploads.arrived(upload_id)]
+    left = [incoming_key(upload_id, path) for path in arrived(upload_id)]
     objects.delete(left)
-    objects.delete([uploads.request_key(upload_id)])
+    objects.delete([request_key(upload_id)])

@@ -6,9 +6,11 @@ import logging
 from typing import Any
 
 from functions.ingest.finalise import register
-from shared.records import aws, imports, queues, sessions, uploads
+from shared.records import aws, queues
 from shared.records.errors import Exists, RecordError
-from shared.records.uploads import bucket
+from shared.records.objects import bucket, read_json
+from shared.sessions import store as sessions
+from shared.uploads import imports
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ def reindex(after: str = "") -> int:
             break
         done += 1
         try:
-            records += restore(uploads.read_json(key) or {}, key)
+            records += restore(read_json(key) or {}, key)
         except (RecordError, KeyError, ValueError):
             log.exception("manifest %s could not be restored", key)
     if page.get("IsTruncated") or done < len(keys):

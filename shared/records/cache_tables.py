@@ -13,8 +13,9 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
+from shared.model.identity import row_id
+from shared.model.quality import QC_NAMES
 from shared.records import aws, search, times
-from shared.records.items import QC_NAMES, row_id
 
 MIN_API_VERSION = "2.7.0"
 QC_ORDER = ["NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"]

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shared.records.items import dashed
+from shared.model.identity import dashed
 from shared.records.where import Either, Places, Where
 
 Array = np.ndarray[Any, Any]

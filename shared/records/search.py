@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.datasets.read import places_of
 from shared.records import aws, changes, times
 from shared.records.changes import Changed
 from shared.records.where import Either, Places, Where
@@ -68,14 +69,13 @@ def on_stored(kind: str, wheres: Sequence[Where]) -> list[Where]:
     """Return conditions in terms of the fields that rows hold."""
     if kind != "dataset":
         return list(wheres)
-    from shared.records import sessions
-    from shared.records.items import split_path
+    from shared.model.identity import split_path
 
     def on_id(where: Where) -> Where:
         if where.lookup not in ("exact", "in"):
             return replace(where, field="path")
         wanted = [where.value] if where.lookup == "exact" else where.value
-        places = sessions.places([str(each).lower() for each in wanted])
+        places = places_of([str(each).lower() for each in wanted])
         return Places(value=frozenset(places), negate=where.negate)
 
     def on_path(where: Where) -> Where:
@@ -612,8 +612,8 @@ def forget() -> None:
 
 def scan() -> dict[str, list[Row]]:
     """Return the rows of all kinds by reading the whole table (slow; for a new or lost index)."""
+    from shared.datasets.read import visible
     from shared.records.items import Book, Dataset, Document, Session
-    from shared.records.sessions import visible
     from shared.records.table import connection, table_name
 
     known = {"Session": Session, "Book": Book, "Dataset": Dataset, "Doc": Document, **_tasks()}

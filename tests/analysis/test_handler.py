@@ -14,6 +14,7 @@ import pytest
 from moto import mock_aws
 
 from functions.analysis.bucket import Bucket
+from shared.datasets.register import register_datasets
 from shared.records import aws
 from shared.results.store import ABSENT, Conflict, update
 
@@ -102,8 +103,9 @@ def sqs(*bodies: dict[str, Any] | str) -> dict[str, Any]:
 @pytest.fixture
 def session(buckets, table) -> Any:
     """Return a registered public session whose trials table is in the data bucket."""
-    from shared.records import documents, search, sessions
+    from shared.records import documents, search
     from shared.records.items import Dataset
+    from shared.sessions import store as sessions
 
     search.forget()
     lab = {"name": "fimbrialab", "timezone": "Europe/London"}
@@ -135,7 +137,7 @@ def session(buckets, table) -> Any:
     trials.to_parquet(body)
     item = Dataset.of(one.id, "alf/_ibl_trials.table.pqt", hash="ab" * 16)
     buckets.put_object(Bucket="data", Key=item.key(one.folder), Body=body.getvalue())
-    sessions.register_datasets(one.id, [item], manifest="m1")
+    register_datasets(one.id, [item], manifest="m1")
     yield one
     search.forget()
 
@@ -164,7 +166,7 @@ def test_a_finished_session_becomes_a_page(session, buckets) -> None:
 
 def test_a_session_made_private_leaves_with_the_next_event(session, buckets) -> None:
     from functions.analysis.handler import handler
-    from shared.records import sessions
+    from shared.sessions import store as sessions
 
     event = sqs({"kind": "session.finished", "session": session.id})
     handler(event, None)
@@ -201,8 +203,8 @@ def test_only_the_bad_message_of_a_batch_comes_back(session, buckets) -> None:
 
 def test_a_burst_of_finished_sessions_is_one_build(session, buckets, monkeypatch) -> None:
     from functions.analysis.handler import handler
-    from shared.records import sessions
     from shared.results.build import Site
+    from shared.sessions import store as sessions
 
     builds = []
     refresh = Site.refresh
@@ -223,8 +225,9 @@ def test_a_burst_of_finished_sessions_is_one_build(session, buckets, monkeypatch
 
 def test_a_session_that_cannot_be_published_keeps_no_other(session, buckets, monkeypatch) -> None:
     from functions.analysis.handler import handler
-    from shared.records import documents, sessions
+    from shared.records import documents
     from shared.results.build import Site
+    from shared.sessions import store as sessions
 
     mouse = {"nickname": "FX_002", "lab": "fimbrialab"}
     documents.create("subject", "FX_002", mouse, who="test")
@@ -319,7 +322,7 @@ class TestTrainingTime:
         self, built, monkeypatch
     ) -> None:
         from functions.analysis import training_time
-        from shared.records import sessions
+        from shared.sessions import store as sessions
 
         monkeypatch.setattr(training_time, "FEWEST", 0)
         seen, arguments = built

@@ -8,9 +8,11 @@ import sys
 
 import pytest
 
-from shared.records import search, sessions
+from shared.datasets.register import register_datasets
+from shared.records import search
 from shared.records.items import Dataset
 from shared.records.table import metered
+from shared.sessions.contents import session_and_datasets
 from shared.work import write
 from tests.api.conftest import Api
 
@@ -61,7 +63,7 @@ def fill(eid: str, n: int) -> None:
         )
         for i in range(n)
     ]
-    sessions.register_datasets(eid, files, manifest="m")
+    register_datasets(eid, files, manifest="m")
 
 
 def test_a_session_with_150_datasets_and_5_tasks_costs_at_most_240_write_units(
@@ -93,7 +95,7 @@ def test_the_detail_of_a_session_with_150_datasets_is_one_query_of_8_units(
     with metered() as caught_up:
         search.table("session")
     with metered() as detail:
-        sessions.session_and_datasets(eid)
+        session_and_datasets(eid)
     assert (detail.requests, detail.units <= 8) == (1, True)
     assert cost.requests == caught_up.requests + 1
     assert cost.by_operation["Query"] <= 8 + caught_up.units

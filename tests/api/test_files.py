@@ -13,8 +13,10 @@ import pytest
 import requests
 from PIL import Image
 
-from shared.records import aws, documents, sessions
+from shared.datasets.read import datasets_of
+from shared.records import aws, documents
 from shared.records.items import Dataset
+from shared.sessions import store as sessions
 from tests.api.conftest import Api
 
 MEMBER = "fimbrialab_member"
@@ -76,7 +78,7 @@ def test_one_bad_name_registers_nothing(api: Api, eid: str) -> None:
     answer = api(**register(api, "alf/trials.table.pqt", "alf/a.b.xyz"))
     assert answer.status == 400
     assert "a.b.xyz" in answer.body["detail"]
-    assert sessions.datasets(eid) == []
+    assert datasets_of(eid) == []
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,7 @@ def test_downloads_redirect_ask_for_basic_and_refuse_others(
 ) -> None:
     names = ["alf/#2024-08-01#/spikes.times.npy"]
     (row,) = api.ok(**register(api, *names))
-    item: Dataset = sessions.datasets(eid)[0]
+    item: Dataset = datasets_of(eid)[0]
     key = item.key(sessions.get(eid).folder)
     aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"0123456789")
     url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
@@ -266,7 +268,7 @@ def test_a_private_file_is_refused_by_the_gateway_and_answered_by_the_function(
     api: Api, eid: str, bucket: str, address: str
 ) -> None:
     (row,) = api.ok(**register(api, "alf/spikes.times.npy"))
-    key = sessions.datasets(eid)[0].key(sessions.get(eid).folder)
+    key = datasets_of(eid)[0].key(sessions.get(eid).folder)
     aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"0123456789")
     data_url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
     # Given no credentials, then the refusal says how to send them, in the API's one shape

@@ -14,8 +14,11 @@ import pandas as pd
 import pytest
 
 from functions.api.auth import passwords
-from shared.records import aws, cache_tables, documents, search, sessions
+from shared.datasets.read import datasets_of
+from shared.datasets.register import register_datasets
+from shared.records import aws, cache_tables, documents, search
 from shared.records.items import Dataset
+from shared.sessions import store as sessions
 from tests.api.conftest import PASSWORD, Api
 
 LAB, SUBJECT = "fimbrialab", "FI_001"
@@ -63,7 +66,7 @@ def put(bucket: str, eid: str, path: str, content: bytes, **more: Any) -> Datase
         repository=f"aws_{LAB}",
         **more,
     )
-    (kept,) = sessions.register_datasets(eid, [item], manifest=uuid.uuid4().hex)
+    (kept,) = register_datasets(eid, [item], manifest=uuid.uuid4().hex)
     key = kept.key(sessions.get(eid).folder)
     aws.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
     return kept
@@ -257,7 +260,7 @@ def test_json_fields_notes_and_describe(one: Any, eid: str, tmp_path: Path) -> N
 
 def test_cache_tables_load_without_a_warning(one: Any, eid: str, api: Api, bucket: str) -> None:
     documents.create("tag", "release", {"name": "release", "public": True}, who="admin")
-    item = next(d for d in sessions.datasets(eid) if d.name == "wheel.position.npy")
+    item = next(d for d in datasets_of(eid) if d.name == "wheel.position.npy")
     api.ok("PATCH", f"/datasets/{item.uuid}", {"tags": ["release"]})
     search.write_snapshot()
     assert set(cache_tables.build()) == {"all", "public", "tag/release"}

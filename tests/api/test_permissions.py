@@ -11,8 +11,8 @@ import pytest
 from functions.api import permissions
 from functions.api.app import LATER, app, load_all
 from functions.api.errors import ApiError
+from shared.datasets.read import datasets_of
 from shared.model.people import Caller
-from shared.records import sessions
 from tests.api.conftest import Api
 
 ROLES = {
@@ -236,7 +236,7 @@ def test_nobody_but_administrators_writes_records_of_another_lab(
         answer = api("POST", path, body, user=user)
         assert answer.status == 403, (path, answer.raw)
         # and the administrator may
-    assert [item.name for item in sessions.datasets(eid)] == ["trials.table.pqt"]
+    assert [item.name for item in datasets_of(eid)] == ["trials.table.pqt"]
     assert api("PATCH", others["session"], {"narrative": "ok"}, user="admin").status == 200
     assert api("PATCH", others["session"], {"qc": "PASS"}, user="septumlab_member").status == 200
 

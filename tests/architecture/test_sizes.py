@@ -18,8 +18,6 @@ REASONS = {
     "shared/codec/reader.py": "to be split: reader, slicing, opening, salvage",
     "shared/records/columns.py": "to be split by type of column",
     "shared/records/search.py": "to be split: the catalog",
-    "shared/records/sessions.py": "to be split: sessions, datasets",
-    "shared/records/uploads.py": "to be split: uploads",
     "shared/results/pages.py": "to become templates",
     "shared/science/spikes.py": "to be split: rasters, quality, drift",
     "shared/science/training.py": "to be split: sessions, windows, criteria, history",

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 
 from functions.ingest.finalise import finalise
-from shared.records import sessions, uploads
+from shared.datasets.read import datasets_of
 from shared.records.table import metered
+from shared.sessions import store as sessions
+from shared.uploads.keys import incoming_key
+from shared.uploads.transport import b64
 from shared.work import lease, read
 from tests.flow import DATE, SUBJECT
 
@@ -33,17 +36,17 @@ def test_a_session_of_150_datasets_and_5_tasks_costs_at_most_240_write_units(flo
     with metered() as meter:
         answer = flow.open(FILES)
         for path, content in FILES.items():  # straight into the bucket: no capacity is at stake
-            digest = uploads.b64(hashlib.sha256(content).hexdigest())
+            digest = b64(hashlib.sha256(content).hexdigest())
             flow.s3.put_object(
                 Bucket=flow.bucket,
-                Key=uploads.incoming_key(answer["id"], path),
+                Key=incoming_key(answer["id"], path),
                 Body=content,
                 ChecksumSHA256=digest,
             )
         assert finalise(answer["id"]) == "registered"
         flow.deliver("dispatch", *flow.messages("dispatch"))
     session = sessions.find(SUBJECT, DATE, 1)
-    assert len(sessions.datasets(session.id)) == 150
+    assert len(datasets_of(session.id)) == 150
     assert len(read.of_session(session.id)) == 5
     assert writes(meter) <= 240
     # And all of it again costs nothing

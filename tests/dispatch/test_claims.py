@@ -6,7 +6,8 @@ import pytest
 import requests
 
 from lab.client import Conflict, NotFound, Refused
-from shared.records import sessions
+from shared.datasets.read import datasets_of
+from shared.sessions import store as sessions
 from shared.work import read
 from tests.flow import DATE, LAB, SUBJECT, announced, npy
 
@@ -37,7 +38,7 @@ def test_a_task_s_life_over_http(system, worker, task):
     assert claim["task"]["status"] == "Started"
     assert claim["task"]["arguments"]["collection"] == "raw_behavior_data"
     assert claim["session"]["subject"] == SUBJECT
-    datasets = {item.path: item for item in sessions.datasets(task.session)}
+    datasets = {item.path: item for item in datasets_of(task.session)}
     for one in claim["inputs"]:
         assert one["id"] == datasets[one["path"]].uuid
         assert one["sha256"] == datasets[one["path"]].sha256
@@ -105,7 +106,7 @@ def test_outputs_must_be_in_before_a_task_is_complete(system, worker, task):
     system.flow.send(answer, files)
     system.flow.pump()
     worker.post(f"{here}/complete", end)
-    item = next(i for i in sessions.datasets(task.session) if i.path.startswith("alf"))
+    item = next(i for i in datasets_of(task.session) if i.path.startswith("alf"))
     assert item.provenance == {"upload": answer["id"], "task": task.id, "attempt": 1}
     assert item.version == "9.9"
 
@@ -126,7 +127,7 @@ def test_a_late_worker_s_outputs_are_not_taken(system, worker, task):
     worker.post(f"{here}/claim", {"worker": "w2"})
     system.flow.pump()
     assert worker.get(f"/uploads/{answer['id']}")["state"] == "rejected"
-    assert {item.path for item in sessions.datasets(task.session)} == set(RAW)
+    assert {item.path for item in datasets_of(task.session)} == set(RAW)
     assert system.flow.keys("quarantine/") == [f"{answer['id']}/alf/_ibl_trials.repNum.npy"]
     with pytest.raises(Conflict):
         worker.post("/uploads", body)

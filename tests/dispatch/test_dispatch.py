@@ -10,10 +10,14 @@ import pytest
 
 from functions.dispatch.handler import handler
 from functions.dispatch.sweep import sweep
-from shared.records import sessions, uploads
+from shared.datasets.edit import delete_dataset, update_dataset
+from shared.datasets.read import content_hashes, datasets_of
+from shared.datasets.register import register_datasets
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset
 from shared.records.table import metered
+from shared.sessions import store as sessions
+from shared.sessions.delete import delete_session
 from shared.tasks.registry import declaration
 from shared.tasks.signature import digest
 from shared.tasks.states import Status
@@ -33,7 +37,7 @@ LATER = timedelta(minutes=10)
 
 
 def register(eid, *paths, version=0):
-    sessions.register_datasets(
+    register_datasets(
         eid,
         [Dataset.of(eid, path, file_size=1, sha256="0" * 64, created_by="rig") for path in paths],
         manifest=f"{version}{paths}",
@@ -331,7 +335,7 @@ def worker_runs(flow, eid, name, status="Complete"):
     """Claim a task as the API lets a worker do, with the inputs of this moment; end it."""
     task = the(eid, name)
     declared = declaration(task.executable, task.arguments)
-    read = digest(declared.inputs, uploads.contents(sessions.datasets(eid)))
+    read = digest(declared.inputs, content_hashes(datasets_of(eid)))
     claimed = lease.claim(task.id, "w1", inputs=read)
     lease.complete(claimed.id, int(claimed.attempt), status, log="done")
     flow.deliver("dispatch", {"kind": "task.changed", "task": claimed.id})
@@ -343,7 +347,7 @@ def corrected(flow, eid, path, sha256="1" * 64):
     new = Dataset.of(
         eid, f"{folder}/#2024-07-02#/{name}", file_size=1, sha256=sha256, created_by="rig"
     )
-    sessions.register_datasets(eid, [new], manifest=f"corrected {path} {sha256}")
+    register_datasets(eid, [new], manifest=f"corrected {path} {sha256}")
     registered(flow, eid)
 
 
@@ -447,16 +451,14 @@ def test_an_older_revision_made_the_default_again_counts_as_a_change(flow, proce
     worker_runs(flow, processed, "task.trials")
     worker_runs(flow, processed, "task.wheel")
     flow.messages("dispatch")
-    sessions.update_dataset(
-        processed, RAW[2], lambda item: setattr(item, "default", True), who="ana"
-    )
+    update_dataset(processed, RAW[2], lambda item: setattr(item, "default", True), who="ana")
     assert flow.messages("dispatch") == [{"kind": "session.registered", "session": processed}]
     registered(flow, processed)
     assert status_of(processed)["task.trials"] == "Waiting"
 
 
 def test_an_input_that_is_gone_leaves_the_results_that_there_are(flow, processed):
-    sessions.delete_dataset(processed, RAW[0], who="ana")
+    delete_dataset(processed, RAW[0], who="ana")
     registered(flow, processed)
     assert status_of(processed) == {"task.trials": "Complete", "task.wheel": "Errored"}
 
@@ -479,7 +481,7 @@ def test_two_at_once_let_a_task_wait_once(flow, processed):
         processed, "raw_behavior_data/#2024-07-02#/_iblrig_taskData.raw.jsonable",
         file_size=1, sha256="1" * 64, created_by="rig",
     )  # fmt: skip
-    sessions.register_datasets(processed, [corrected_at_once], manifest="at once")
+    register_datasets(processed, [corrected_at_once], manifest="at once")
     threads = [threading.Thread(target=registered, args=(flow, processed)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -540,7 +542,7 @@ def test_waiting_tasks_without_a_message_are_announced_again(flow, trials):
 
 def test_held_tasks_whose_event_was_lost_are_promoted(flow, eid):
     # Given a task without all its inputs, of whose arrival no word came
-    sessions.delete_dataset(eid, RAW[1], who="ana")
+    delete_dataset(eid, RAW[1], who="ana")
     registered(flow, eid)
     register(eid, RAW[1], version=2)
     flow.messages("dispatch")
@@ -590,7 +592,7 @@ def test_what_was_told_is_not_followed_up_and_many_are_some_at_a_time(flow, eid,
     later = datetime.now(UTC) + LATER
     assert [sweep(now=later)["due"] for _ in range(3)] == [2, 1, 0]
     patch.patch_task(write.create(eid, LAB, START, IBLLIB).id, {"status": "Abandoned"}, "ana")
-    sessions.delete(eid, who="ana")
+    delete_session(eid, who="ana")
     assert sweep(now=datetime.now(UTC) + LATER)["due"] == 1
     assert sweep(now=datetime.now(UTC) + LATER)["due"] == 0
 

@@ -20,8 +20,10 @@ from lab.importers.folder import FolderImport
 from lab.importers.journal import Journal
 from lab.importers.one_tables import TablesImport, open_tables
 from lab.importers.sessions import Repository
-from shared.records import aws, documents, imports, search, uploads
+from shared.records import aws, documents, search
+from shared.records.objects import bucket
 from shared.records.table import TABLE_SCHEMA, table_name
+from shared.uploads import imports
 from tests.flow import LAB, Flow
 from tests.importers.served import empty_fornix
 from tests.importers.test_api import everything
@@ -188,7 +190,7 @@ def test_what_was_refused_or_cut_off_is_in_no_manifest(flow, api, lose, monkeypa
     other = {**session, "id": str(uuid.uuid4())}
     # Given a session whose manifest could not be written: the request failed after storing it
     with monkeypatch.context() as broken:
-        broken.setattr(uploads, "write_once", lambda key, document: 1 / 0)
+        broken.setattr(imports, "write_once", lambda key, document: 1 / 0)
         with pytest.raises(Unreachable, match="500"):
             send("sessions", session)
     # When the request is repeated, with one that clashes
@@ -204,9 +206,7 @@ def test_a_record_that_cannot_be_made_does_not_keep_the_others(flow, api, lose, 
     def manifest(name: str, *entries: dict[str, Any]) -> None:
         key = f"{imports.PREFIX}1-sessions/{name}.json"
         body = {"import": "sessions", "by": "root", "sessions": list(entries)}
-        aws.client("s3").put_object(
-            Bucket=uploads.bucket(), Key=key, Body=json.dumps(body).encode()
-        )
+        aws.client("s3").put_object(Bucket=bucket(), Key=key, Body=json.dumps(body).encode())
 
     # Given manifests with a session of a subject that there is not, and with a broken entry
     api.post("/import", {"resource": "labs", "rows": [{"name": "cortexlab"}]})

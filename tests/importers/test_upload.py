@@ -23,7 +23,8 @@ from lab.importers.journal import Journal
 from lab.importers.one_tables import TablesImport, open_tables
 from lab.importers.sessions import Repository
 from lab.transfer import HashCache
-from shared.records import sessions
+from shared.datasets.read import datasets_of
+from shared.sessions import store as sessions
 from tests.flow import Flow, npy
 from tests.importers.served import empty_fornix
 
@@ -70,7 +71,7 @@ def stored(flow: Flow, eid: str) -> dict[str, bytes]:
         item.path: flow.s3.get_object(Bucket=flow.bucket, Key=item.key(session.folder))[
             "Body"
         ].read()
-        for item in sessions.datasets(eid)
+        for item in datasets_of(eid)
         if item.sha256
     }
 

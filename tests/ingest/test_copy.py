@@ -8,8 +8,9 @@ import hashlib
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.ingest import objects
-from shared.records import aws, sessions
+from shared.datasets.read import datasets_of
+from shared.records import aws, objects
+from shared.sessions import store as sessions
 from tests.flow import DATE, SUBJECT
 
 SIZE, PART = 1_000_003, 300_000
@@ -127,7 +128,7 @@ def test_an_upload_of_such_a_file_is_registered_with_its_bytes(flow, small_limit
     assert flow.describe(answer["id"])["state"] == "registered"
     assert sorted(asked) == [1, 2, 3, 4]
     session = sessions.find(SUBJECT, DATE, 1)
-    (item,) = sessions.datasets(session.id)
+    (item,) = datasets_of(session.id)
     assert item.sha256 == hashlib.sha256(CONTENT).hexdigest()
     stored = flow.s3.get_object(Bucket=flow.bucket, Key=item.key(session.folder))
     assert stored["Body"].read() == CONTENT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functions.ingest import objects
+from shared.records import objects
 from shared.records.table import metered
 from tests.flow import npy
 

@@ -9,7 +9,14 @@ import pytest
 
 from functions.ingest import finalise as module
 from functions.ingest.finalise import finalise, reconcile
-from shared.records import sessions, uploads
+from shared.datasets.read import datasets_of
+from shared.sessions import store as sessions
+from shared.uploads import transport
+from shared.uploads.keys import incoming_key
+from shared.uploads.lock import Lock, only_writer
+from shared.uploads.request import file_of
+from shared.uploads.state import BUSY, get_upload, mark_not_coming, request_of, start_validation
+from shared.uploads.transport import Incomplete, assemble, sign_parts
 from tests.flow import DATE, FOLDER, LAB, SUBJECT, npy, reasons, states
 
 GOOD = {
@@ -21,7 +28,7 @@ GOOD = {
 
 def registered():
     session = sessions.find(SUBJECT, DATE, 1)
-    return {item.path: item for item in sessions.datasets(session.id)} if session else {}
+    return {item.path: item for item in datasets_of(session.id)} if session else {}
 
 
 def test_good_files_are_registered_with_all_that_is_known_of_them(flow):
@@ -144,7 +151,7 @@ def test_a_file_the_client_gave_up_is_refused_and_the_others_go_in(flow):
     path = "alf/spikes.amps.npy"
     answer = flow.open(GOOD)
     flow.send({"files": [f for f in answer["files"] if f["path"] != path]}, GOOD)
-    uploads.give_up(uploads.get(answer["id"]), {path: "the file changed while it was sent"})
+    mark_not_coming(get_upload(answer["id"]), {path: "the file changed while it was sent"})
     finalise(answer["id"])
     after = flow.describe(answer["id"])
     assert after["state"] == "partial"
@@ -211,14 +218,14 @@ def test_refused_files_can_be_tried_again(flow):
 
 STEPS = [
     ("functions.ingest.checks", "check"),
-    ("shared.records.uploads", "find_or_create"),
-    ("functions.ingest.objects", "copy"),
-    ("shared.records.uploads", "write_once"),
+    ("functions.ingest.finalise", "find_or_create_session"),
+    ("shared.records.objects", "copy"),
+    ("functions.ingest.finalise", "write_once"),
     ("functions.ingest.finalise", "register"),
-    ("shared.records.sessions", "register_datasets"),
-    ("shared.records.uploads", "finish"),
+    ("functions.ingest.finalise", "register_datasets"),
+    ("functions.ingest.finalise", "finish_upload"),
     ("shared.records.queues", "tell"),
-    ("functions.ingest.objects", "delete"),
+    ("shared.records.objects", "delete"),
 ]
 
 
@@ -301,7 +308,7 @@ def test_two_uploads_to_one_session_go_one_after_the_other(flow):
     flow.send(one, first)
     flow.send(two, second)
     flow.messages("ingest")
-    with uploads.only_writer(FOLDER, one["id"]):
+    with only_writer(FOLDER, one["id"]):
         assert finalise(two["id"]) == "busy"
     assert finalise(one["id"]) == "registered"
     assert finalise(two["id"]) == "registered"
@@ -312,9 +319,9 @@ def test_two_uploads_to_one_session_go_one_after_the_other(flow):
 def test_a_second_run_of_a_validation_that_has_just_begun_keeps_out(flow):
     answer = flow.open(GOOD)
     flow.send(answer, GOOD)
-    assert uploads.begin(uploads.get(answer["id"]))
+    assert start_validation(get_upload(answer["id"]))
     assert finalise(answer["id"]) == "busy"
-    assert finalise(answer["id"], now=datetime.now(UTC) + 2 * uploads.BUSY) == "registered"
+    assert finalise(answer["id"], now=datetime.now(UTC) + 2 * BUSY) == "registered"
 
 
 def test_large_files_come_in_parts_and_are_checked_whole(flow, monkeypatch):
@@ -322,26 +329,26 @@ def test_large_files_come_in_parts_and_are_checked_whole(flow, monkeypatch):
 
     import requests
 
-    monkeypatch.setattr(uploads, "MULTIPART_FROM", 1000)
-    monkeypatch.setattr(uploads, "PART_SIZE", 2**20)
+    monkeypatch.setattr(transport, "MULTIPART_FROM", 1000)
+    monkeypatch.setattr(transport, "PART_SIZE", 2**20)
     path, content = "raw_ephys_data/probe00/x.y.bin", bytes(range(256)) * 10_000
     files = {path: content}
     answer = flow.open(files)
     (file,) = answer["files"]
     assert (file["method"], file["part_size"], file["n_parts"]) == ("multipart", 2**20, 3)
-    entry = uploads.file_of(uploads.request_of(answer["id"]), path)
+    entry = file_of(request_of(answer["id"]), path)
     pieces = [content[i * 2**20 : (i + 1) * 2**20] for i in range(3)]
     wanted = [(n, hashlib.sha256(piece).hexdigest()) for n, piece in enumerate(pieces, start=1)]
     # Given two of three parts, then the whole is not assembled
-    signed = uploads.sign_parts(answer["id"], entry, wanted)
+    signed = sign_parts(answer["id"], entry, wanted)
     for part in signed[:2]:
         piece = pieces[part["number"] - 1]
         put = requests.put(part["url"], data=piece, headers=part["headers"], timeout=10)
         assert put.status_code == 200
-    with pytest.raises(uploads.Incomplete, match=r"1 of 3 parts are missing \(3\)"):
-        uploads.assemble(answer["id"], entry)
+    with pytest.raises(Incomplete, match=r"1 of 3 parts are missing \(3\)"):
+        assemble(answer["id"], entry)
     # When asked again, then only the third is wanted
-    signed = uploads.sign_parts(answer["id"], entry, wanted)
+    signed = sign_parts(answer["id"], entry, wanted)
     assert [part["state"] for part in signed] == ["stored", "stored", "wanted"]
     bad = requests.put(
         signed[2]["url"], data=pieces[2][::-1], headers=signed[2]["headers"], timeout=10
@@ -349,7 +356,7 @@ def test_large_files_come_in_parts_and_are_checked_whole(flow, monkeypatch):
     assert bad.status_code == 400
     requests.put(signed[2]["url"], data=pieces[2], headers=signed[2]["headers"], timeout=10)
     for _ in range(2):
-        uploads.assemble(answer["id"], entry)
+        assemble(answer["id"], entry)
     flow.pump()
     assert flow.describe(answer["id"])["state"] == "registered"
     assert registered()[path].sha256 == hashlib.sha256(content).hexdigest()
@@ -359,9 +366,7 @@ def test_an_object_of_other_content_than_announced_is_caught_where_s3_could_not(
     answer = flow.open(GOOD)
     flow.send(answer, GOOD)
     path = "alf/spikes.amps.npy"
-    flow.s3.put_object(
-        Bucket=flow.bucket, Key=uploads.incoming_key(answer["id"], path), Body=npy(6, 5, 4)
-    )
+    flow.s3.put_object(Bucket=flow.bucket, Key=incoming_key(answer["id"], path), Body=npy(6, 5, 4))
     finalise(answer["id"])
     assert "SHA-256 of what arrived" in reasons(flow.describe(answer["id"]))[path]
 
@@ -402,7 +407,7 @@ def test_at_the_start_of_the_system_nothing_is_waited_for(flow):
     answer = flow.open(GOOD)
     flow.send(answer, GOOD)
     flow.messages("ingest")
-    uploads.begin(uploads.get(answer["id"]))  # the validation was killed
+    start_validation(get_upload(answer["id"]))  # the validation was killed
     from functions.ingest.handler import handler
 
     assert handler({"kind": "reconcile"}) == {}
@@ -430,13 +435,11 @@ def test_the_lock_of_an_upload_that_was_killed_at_its_very_end_is_taken_over(flo
     # Given an upload that is registered, whose process died before it let go of the session
     first = flow.upload({"alf/spikes.times.npy": npy(1, 2)})
     until = (datetime.now(UTC) + timedelta(minutes=6)).isoformat()
-    uploads.Lock(
-        pk=f"LOCK#{FOLDER}", sk="A", holder=first["id"], until=until, expires=2**33
-    ).save()
+    Lock(pk=f"LOCK#{FOLDER}", sk="A", holder=first["id"], until=until, expires=2**33).save()
     # When another upload comes, then it does not wait for the lock to end by itself
     second = flow.open({"alf/wheel.position.npy": npy(3)})
     flow.send(second, {"alf/wheel.position.npy": npy(3)})
     assert finalise(second["id"]) == "registered"
     # And nothing is left of the lock
-    with uploads.only_writer(FOLDER, first["id"]):
+    with only_writer(FOLDER, first["id"]):
         pass

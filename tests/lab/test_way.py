@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.records import sessions
+from shared.datasets.read import datasets_of
+from shared.sessions import store as sessions
 from shared.work import read
 from tests.flow import DATE, FOLDER, LAB, SUBJECT, npy
 from tests.processes import run, until
@@ -74,7 +75,7 @@ def test_a_real_session_goes_the_whole_way(system, fornix, shared_data, tmp_path
         ("task.wheel", "Complete"),
     ]
     # Then the results are there, with where they come from
-    datasets = {item.path: item for item in sessions.datasets(found().id)}
+    datasets = {item.path: item for item in datasets_of(found().id)}
     table = datasets["alf/_ibl_trials.table.pqt"]
     trials = next(t for t in read.of_session(found().id) if t.name == "task.trials")
     assert table.provenance["task"] == trials.id
@@ -161,7 +162,7 @@ def test_an_upload_killed_half_way_goes_on_where_it_stopped(system, fornix, shar
     report = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))
     assert report["state"] == "registered"
     assert report["sent"] <= 46 - stored
-    assert len(sessions.datasets(report["eid"])) == 46
+    assert len(datasets_of(report["eid"])) == 46
 
 
 def test_bad_files_are_shown_with_their_reasons_and_the_good_ones_go_in(
@@ -189,7 +190,7 @@ def test_bad_files_are_shown_with_their_reasons_and_the_good_ones_go_in(
         if "reason" in file
     }
     assert set(bad) == {"raw_behavior_data/my notes.txt", "alf/_ibl_trials.repNum.npy"}
-    assert len(sessions.datasets(report["eid"])) == 6
+    assert len(datasets_of(report["eid"])) == 6
     text = run(fornix(*upload), 1)
     assert "✗ alf/_ibl_trials.repNum.npy" in text
     assert "To fix:" in text
@@ -211,7 +212,7 @@ def test_only_what_the_rig_recorded_is_uploaded_and_the_rest_is_named(
         "alf/probe00/b.times.npy",
         "alf/probe00/c.times.npy",
     ]
-    paths = {item.path for item in sessions.datasets(report["eid"])}
+    paths = {item.path for item in datasets_of(report["eid"])}
     assert "_ibl_experiment.description.yaml" in paths
     assert {path.partition("/")[0] for path in paths if "/" in path} == {"raw_behavior_data"}
     # A folder without raw data is refused in plain words

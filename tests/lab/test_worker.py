@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lab.worker.agent import Crew, Worker, tidy
-from shared.records import sessions
+from shared.datasets.read import datasets_of
+from shared.sessions import store as sessions
 from shared.work import lease, patch, read
 from tests.flow import DATE, LAB, SUBJECT
 from tests.processes import runs, until
@@ -142,11 +143,11 @@ def test_refused_outputs_are_an_error_and_the_reasons_are_in_the_log(worker, tri
     worker.forever(most=1)
     assert the(trials).status == "Errored"
     assert "Outputs were refused:\nalf/_ibl_trials.table.pqt: " in the(trials).log
-    assert set(RAW) == {item.path for item in sessions.datasets(trials.session)}
+    assert set(RAW) == {item.path for item in datasets_of(trials.session)}
 
 
 def test_an_input_that_is_spoilt_is_found_out(system, worker, trials):
-    item = next(i for i in sessions.datasets(trials.session) if i.path.endswith(".jsonable"))
+    item = next(i for i in datasets_of(trials.session) if i.path.endswith(".jsonable"))
     key = item.key(sessions.get(trials.session).folder)
     system.flow.s3.put_object(Bucket=system.flow.bucket, Key=key, Body=b"[]\n")
     worker.forever(most=1)
@@ -211,7 +212,7 @@ def test_the_run_record_allows_the_run_to_be_repeated(system, worker, trials, in
     assert record["task"] == "task.trials"
     assert record["command"].startswith("fornix task run task.trials")
     assert {one["path"] for one in record["inputs"]} == set(RAW)
-    ids = {item.path: item.uuid for item in sessions.datasets(trials.session)}
+    ids = {item.path: item.uuid for item in datasets_of(trials.session)}
     assert {one["path"]: one["id"] for one in record["inputs"]} == ids
     assert record["version"] == the(trials).version
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from functions.api.auth import passwords
-from shared.records import aws, sessions
+from shared.datasets.read import datasets_of
+from shared.records import aws
+from shared.sessions import store as sessions
 from tests.api.conftest import PASSWORD, Api
 from tests.api.conftest import address as address
 from tests.api.conftest import api as api
@@ -63,7 +65,7 @@ def eid(api: Api) -> str:
 def store(bucket: str, eid: str) -> None:
     """Put bytes into the bucket for each dataset of a session that was registered by name."""
     folder = sessions.get(eid).folder
-    for item in sessions.datasets(eid):
+    for item in datasets_of(eid):
         aws.client("s3").put_object(Bucket=bucket, Key=item.key(folder), Body=content(item.path))
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from requests import HTTPError
 
-from shared.records import aws, documents, sessions
+from shared.datasets.read import datasets_of
+from shared.records import aws, documents
+from shared.sessions import store as sessions
 from tests.api.conftest import Api
 from tests.one.conftest import LAB, MEMBER, SUBJECT, Connect, described, store
 
@@ -85,7 +87,7 @@ def test_a_public_bucket_is_read_without_the_server(
     store(bucket, eid)
     client = aws.client("s3")
     client.create_bucket(Bucket="a-public-bucket")
-    for item in sessions.datasets(eid):
+    for item in datasets_of(eid):
         key = item.key(sessions.get(eid).folder)
         whole = client.get_object(Bucket=bucket, Key=key)["Body"].read()
         client.put_object(Bucket="a-public-bucket", Key=key, Body=whole)

@@ -12,13 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.records import changes, documents, search, sessions, times
+from shared.datasets.register import register_datasets, stage
+from shared.records import changes, documents, search, times
 from shared.records.changes import Changed
 from shared.records.columns import Columns, read_parquet
 from shared.records.items import Dataset
 from shared.records.search import Table, sort_key
 from shared.records.table import metered
 from shared.records.where import LOOKUPS, Either, Where
+from shared.sessions import store as sessions
+from shared.sessions.delete import delete_session
 
 NAMES = ["a", "B", "b", "alpha", "Beta", "x y", "é", ""]
 scalars = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from(NAMES))
@@ -200,16 +203,16 @@ def test_a_reader_sees_every_write_that_came_before_by_one_query(lab: None) -> N
     assert cost.requests <= 2  # two around midnight
     sessions.update(eid, {"number": 7}, who="anna")
     assert shown() == [7, 1]
-    sessions.delete(eid, who="anna")
+    delete_session(eid, who="anna")
     assert shown() == [1]
 
 
 def test_another_process_without_a_snapshot_scans_and_then_follows_the_feed(lab: None) -> None:
     eid = new_session(1)
-    sessions.register_datasets(
+    register_datasets(
         eid, [Dataset.of(eid, f"alf/a{i}.times.npy") for i in range(60)], manifest="m"
     )
-    sessions._stage([Dataset.of(eid, "alf/unfinished.times.npy")], "dead")
+    stage([Dataset.of(eid, "alf/unfinished.times.npy")], "dead")
     other = search.Index()
     other.catch_up()
     assert len(other.table("dataset").select()) == 60

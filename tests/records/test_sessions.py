@@ -6,10 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from shared.records import audit, changes, documents, sessions, times
+from shared.datasets.edit import delete_dataset
+from shared.datasets.read import datasets_of
+from shared.datasets.register import register_datasets, stage
+from shared.model.identity import dataset_id
+from shared.records import audit, changes, documents, times
 from shared.records.errors import Exists, NotFound
-from shared.records.items import Dataset, Session, dataset_id
+from shared.records.items import Dataset, Session
 from shared.records.table import Record, metered
+from shared.sessions import store as sessions
+from shared.sessions.contents import find_dataset, session_and_datasets
+from shared.sessions.delete import delete_session
 
 HASH = "0123456789abcdef0123456789abcdef"
 
@@ -79,17 +86,17 @@ def test_registering_is_all_or_nothing_idempotent_and_within_budget(lab: str, n:
     with metered() as created:
         eid = new_session().id
     with metered() as cost:
-        sessions.register_datasets(eid, files(eid, n), manifest="m1")
+        register_datasets(eid, files(eid, n), manifest="m1")
     with metered() as again:
-        sessions.register_datasets(eid, files(eid, n), manifest="m1")
-    assert len(sessions.datasets(eid)) == n
+        register_datasets(eid, files(eid, n), manifest="m1")
+    assert len(datasets_of(eid)) == n
     writes = {k: v for k, v in cost.by_operation.items() if k not in ("Query", "GetItem")}
     # 40 of the 240 write units of a session with 150 datasets are for its five tasks
     assert created.units + sum(writes.values()) <= 200
     assert set(again.by_operation) <= {"Query", "GetItem"}
     # When the session is read with its datasets
     with metered() as read:
-        session, found = sessions.session_and_datasets(eid)
+        session, found = session_and_datasets(eid)
     assert read.requests == 1
     assert read.units <= 8
     assert [d.uuid for d in found] == [dataset_id(session.id, d.path) for d in found]
@@ -98,28 +105,28 @@ def test_registering_is_all_or_nothing_idempotent_and_within_budget(lab: str, n:
 def test_a_staged_set_is_invisible_until_the_flip(lab: str) -> None:
     eid = new_session().id
     # Given a registration killed between its batches and its flip
-    sessions._stage(files(eid, 60)[:30], "dead")
-    assert sessions.datasets(eid) == []
+    stage(files(eid, 60)[:30], "dead")
+    assert datasets_of(eid) == []
     # When another set is registered, then the leftovers stay invisible
-    sessions.register_datasets(eid, files(eid, 60)[50:], manifest="other")
-    assert len(sessions.datasets(eid)) == 10
+    register_datasets(eid, files(eid, 60)[50:], manifest="other")
+    assert len(datasets_of(eid)) == 10
     # And when the killed one is done again, everything is there
-    sessions.register_datasets(eid, files(eid, 60), manifest="again")
-    assert len(sessions.datasets(eid)) == 60
+    register_datasets(eid, files(eid, 60), manifest="again")
+    assert len(datasets_of(eid)) == 60
 
 
 def test_the_newest_default_revision_wins_and_an_older_one_returns(lab: str) -> None:
     eid = new_session().id
     old = Dataset.of(eid, "alf/a.times.npy", hash=HASH)
     new = Dataset.of(eid, "alf/#2024-07-02#/a.times.npy", hash=HASH)
-    sessions.register_datasets(eid, [old], manifest="1")
-    sessions.register_datasets(eid, [new], manifest="2")
-    assert {d.revision: d.default for d in sessions.datasets(eid)} == {
+    register_datasets(eid, [old], manifest="1")
+    register_datasets(eid, [new], manifest="2")
+    assert {d.revision: d.default for d in datasets_of(eid)} == {
         None: False,
         "2024-07-02": True,
     }
-    sessions.delete_dataset(eid, new.path, who="anna")
-    assert {d.revision: d.default for d in sessions.datasets(eid)} == {None: True}
+    delete_dataset(eid, new.path, who="anna")
+    assert {d.revision: d.default for d in datasets_of(eid)} == {None: True}
 
 
 def test_a_dataset_is_found_by_id_whether_ours_or_imported(lab: str) -> None:
@@ -128,19 +135,19 @@ def test_a_dataset_is_found_by_id_whether_ours_or_imported(lab: str) -> None:
     ours = Dataset.of(eid, "alf/a.times.npy")
     theirs = Dataset.of(eid, "alf/b.times.npy", id=foreign)
     aggregate = Dataset.of("subjects.subject#1", "trials.table.pqt")
-    sessions.register_datasets(eid, [ours, theirs], manifest="1")
-    sessions.register_datasets("subjects.subject#1", [aggregate], manifest="2")
-    assert sessions.find_dataset(ours.uuid)[1].path == "alf/a.times.npy"
-    assert sessions.find_dataset(foreign)[1].path == "alf/b.times.npy"
-    assert sessions.find_dataset(aggregate.uuid)[0] is None
+    register_datasets(eid, [ours, theirs], manifest="1")
+    register_datasets("subjects.subject#1", [aggregate], manifest="2")
+    assert find_dataset(ours.uuid)[1].path == "alf/a.times.npy"
+    assert find_dataset(foreign)[1].path == "alf/b.times.npy"
+    assert find_dataset(aggregate.uuid)[0] is None
     with pytest.raises(NotFound):
-        sessions.find_dataset("00000000-0000-4000-8000-000000000000")
+        find_dataset("00000000-0000-4000-8000-000000000000")
 
 
 def test_deleting_a_session_frees_its_number_and_leaves_its_trail(lab: str) -> None:
     eid = new_session(number=1).id
-    sessions.register_datasets(eid, files(eid, 3), manifest="m")
-    sessions.delete(eid, who="admin")
+    register_datasets(eid, files(eid, 3), manifest="m")
+    delete_session(eid, who="admin")
     assert list(Record.query(f"SES#{eid}")) == []
     assert [e.action for e in audit.history("session", eid)] == ["create", "register", "delete"]
     assert new_session(number=1).id != eid

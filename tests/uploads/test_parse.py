@@ -8,15 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.records.uploads import (
-    MOST_PARTS,
-    PART_SIZE,
-    Invalid,
-    Target,
-    parse,
-    parts_of,
-    upload_id,
-)
+from shared.records.objects import MOST_PARTS
+from shared.uploads.request import InvalidUpload, Target, parse
+from shared.uploads.state import upload_id
+from shared.uploads.transport import PART_SIZE, parts_of
 from tests.flow import announced
 
 json_values = st.recursive(
@@ -45,7 +40,7 @@ def refused(body):
     """Return the fields that a request is refused for; none if it is understood."""
     try:
         parse(body)
-    except Invalid as error:
+    except InvalidUpload as error:
         return set(error.errors)
     return set()
 
@@ -101,6 +96,6 @@ def test_parts_cover_a_file_within_s3_s_limits(size):
     ],
 )
 def test_files_that_cannot_be_understood_are_named(files, words):
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidUpload) as caught:
         parse({"session": SESSION, "files": files})
     assert words in caught.value.errors["files"][0]

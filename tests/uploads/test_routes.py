@@ -10,7 +10,10 @@ import pytest
 import requests
 
 from lab.client import Conflict, NotFound, Refused
-from shared.records import sessions, uploads
+from shared.datasets.read import datasets_of
+from shared.sessions import store as sessions
+from shared.sessions.delete import delete_session
+from shared.uploads import progress, transport
 from tests.flow import DATE, FOLDER, LAB, SESSION, SUBJECT, announced, npy, states
 
 FILES = {"alf/spikes.times.npy": npy(1, 2), "alf/spikes.amps.npy": npy(3, 4)}
@@ -39,7 +42,7 @@ def test_an_upload_is_opened_with_an_address_per_file(rig):
         assert entry["path"] == file["path"]
         assert (entry["state"], entry["method"]) == ("wanted", "put")
         assert entry["headers"] == {
-            "x-amz-checksum-sha256": uploads.b64(file["sha256"]),
+            "x-amz-checksum-sha256": transport.b64(file["sha256"]),
             "If-None-Match": "*",
         }
         signed = "content-length%3Bhost%3Bif-none-match%3Bx-amz-checksum-sha256"
@@ -195,8 +198,8 @@ def test_the_latest_uploads_of_a_lab_are_listed(system, rig):
 
 
 def test_parts_are_signed_and_joined_over_http(system, rig, monkeypatch):
-    monkeypatch.setattr(uploads, "MULTIPART_FROM", 1)
-    monkeypatch.setattr(uploads, "PART_SIZE", 2**20)
+    monkeypatch.setattr(transport, "MULTIPART_FROM", 1)
+    monkeypatch.setattr(transport, "PART_SIZE", 2**20)
     path, content = "raw_ephys_data/a.b.bin", b"\1" * (2**20 + 5)
     answer = rig.post("/uploads", {**BODY, "files": [announced(path, content)]})
     here = f"/uploads/{answer['id']}"
@@ -226,7 +229,7 @@ def test_parts_are_signed_and_joined_over_http(system, rig, monkeypatch):
 
 
 def test_a_large_upload_gets_its_addresses_in_turns(rig, monkeypatch):
-    monkeypatch.setattr(uploads, "URLS_AT_ONCE", 1)
+    monkeypatch.setattr(progress, "URLS_AT_ONCE", 1)
     answer = rig.post("/uploads", BODY)
     assert ["url" in file for file in answer["files"]] == [True, False]
 
@@ -241,11 +244,11 @@ def test_the_table_is_rebuilt_from_the_manifests(system, rig, monkeypatch):
     flow.upload({"alf/spikes.times.npy": npy(5, 6)})
     session = sessions.find(SUBJECT, DATE, 1)
     before = {
-        item.path: (item.uuid, item.sha256, item.default) for item in sessions.datasets(session.id)
+        item.path: (item.uuid, item.sha256, item.default) for item in datasets_of(session.id)
     }
     assert len(before) == 3
     # When all is lost but S3
-    sessions.delete(session.id, who="admin")
+    delete_session(session.id, who="admin")
     assert sessions.find(SUBJECT, DATE, 1) is None
     with pytest.raises(Refused):
         rig.post("/reindex")
@@ -263,12 +266,12 @@ def test_the_table_is_rebuilt_from_the_manifests(system, rig, monkeypatch):
     again = sessions.find(SUBJECT, DATE, 1)
     assert again.id == session.id
     assert {
-        item.path: (item.uuid, item.sha256, item.default) for item in sessions.datasets(again.id)
+        item.path: (item.uuid, item.sha256, item.default) for item in datasets_of(again.id)
     } == before
     # And doing it again changes nothing
-    rows = [item.attribute_values for item in sessions.datasets(again.id)]
+    rows = [item.attribute_values for item in datasets_of(again.id)]
     flow.deliver("ingest", {"kind": "reindex"})
-    assert [item.attribute_values for item in sessions.datasets(again.id)] == rows
+    assert [item.attribute_values for item in datasets_of(again.id)] == rows
 
 
 def test_a_broken_manifest_does_not_stop_the_rebuilding(system, rig):

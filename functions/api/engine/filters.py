@@ -14,8 +14,9 @@ from typing import Any
 from functions.api.call import Call
 from functions.api.engine.declarations import KINDS, Field, Resource
 from functions.api.engine.filter_grammar import BadFilter, flag_of, number_of, parse, scalar
-from shared.records import search, sessions
-from shared.records.items import QC
+from shared.datasets.read import datasets_of
+from shared.model.quality import QC
+from shared.records import search
 from shared.records.where import LOOKUPS, Where
 
 Select = Callable[[str, list[Where]], search.Selection]
@@ -158,7 +159,7 @@ def _dataset_ids(chosen: search.Selection, whole: str) -> set[str]:
             f"{whole!r} finds datasets of {len(owners)} sessions, more than {MAX_SESSIONS}; "
             "name the sessions too."
         )
-    items = (item for owner in owners for item in sessions.datasets(owner))
+    items = (item for owner in owners for item in datasets_of(owner))
     return {item.uuid for item in items if (item.owner, item.path) in places}
 
 

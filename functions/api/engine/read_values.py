@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from functions.api.engine.declarations import KINDS, Body, Field, Resource, Row
 from functions.api.errors import Invalid
 from shared.records import search, times
+from shared.sessions.contents import find_dataset
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -246,11 +247,10 @@ def key_of(kind: str, value: str) -> str | None:
     """Return the key of the record of a kind that has this key or id; None if there is none."""
     resource = KINDS[kind]
     if kind == "dataset":
-        from shared.records import sessions
         from shared.records.errors import NotFound
 
         try:
-            return sessions.find_dataset(value)[1].uuid if is_uuid(value) else None
+            return find_dataset(value)[1].uuid if is_uuid(value) else None
         except NotFound:
             return None
     table = search.table(kind)

@@ -32,20 +32,17 @@ from functions.api.engine.stores import Documents, Store
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.resources.people import plain_name
 from functions.api.shown.repositories import on_server
-from shared.records import search, sessions, times
+from shared.datasets.edit import delete_dataset, update_dataset
+from shared.datasets.read import datasets_of, owners_of
+from shared.datasets.register import register_datasets
+from shared.model.identity import dataset_path, row_id, uuid4_from, with_uuid
+from shared.model.quality import QC, QC_NAMES
+from shared.records import search, times
 from shared.records.errors import NotFound
-from shared.records.items import (
-    QC,
-    QC_NAMES,
-    Dataset,
-    Pointer,
-    Session,
-    dataset_path,
-    row_id,
-    uuid4_from,
-    with_uuid,
-)
+from shared.records.items import Dataset, Pointer, Session
 from shared.records.where import Where
+from shared.sessions import store as sessions
+from shared.sessions.contents import find_dataset
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -233,7 +230,7 @@ class Datasets(Store):
         if not read_values.is_uuid(key):
             raise not_found("Dataset")
         try:
-            session, item = sessions.find_dataset(key.lower())
+            session, item = find_dataset(key.lower())
         except NotFound:
             raise not_found("Dataset") from None
         return {**item.row(), "_item": item, "_session": session}
@@ -245,7 +242,7 @@ class Datasets(Store):
                 continue
             wanted = [where.value] if where.lookup == "exact" else list(where.value)
             if where.field == "id":
-                owners = sessions.owners([str(each).lower() for each in wanted])
+                owners = owners_of([str(each).lower() for each in wanted])
             elif where.field == "session" and len(wanted) <= 2:
                 owners = [str(each) for each in wanted]
             else:
@@ -284,7 +281,7 @@ class Datasets(Store):
         lab = lab_of_owner(owner)
         permissions.check_lab(call.who, lab)
         path = dataset_path(body["collection"], body["revision"], body["name"])
-        there = {item.path for item in sessions.datasets(owner)}
+        there = {item.path for item in datasets_of(owner)}
         if path in there:
             raise Invalid({"non_field_errors": [f"Dataset {path} already exists."]})
         identity = data["id"] if read_values.is_uuid(data.get("id")) else None
@@ -307,7 +304,7 @@ class Datasets(Store):
         )
         item.records = []
         name = str(uuid.uuid4())
-        kept = sessions.register_datasets(owner, [item], manifest=name, who=call.who.username)[0]
+        kept = register_datasets(owner, [item], manifest=name, who=call.who.username)[0]
         return {"session": owner, "_item": kept, "_session": brief(kept.session)}
 
     def _session_of(self, data: Mapping[str, Any], call: Call) -> str | None:
@@ -349,7 +346,7 @@ class Datasets(Store):
             if new.get("default_dataset") is not None:
                 item.default = new["default_dataset"]
 
-        item = sessions.update_dataset(found.owner, found.path, edit, who=call.who.username)
+        item = update_dataset(found.owner, found.path, edit, who=call.who.username)
         return {"session": item.owner, "_item": item, "_session": brief(item.session)}
 
     def delete(self, resource: Resource, key: str, call: Call) -> None:
@@ -364,7 +361,7 @@ class Datasets(Store):
         permissions.check_lab(call.who, lab_of_owner(item.owner))
         if set(item.tags or ()) & protected_tags():
             raise ApiError(403, "The dataset is protected and cannot be deleted.")
-        sessions.delete_dataset(item.owner, item.path, who=call.who.username)
+        delete_dataset(item.owner, item.path, who=call.who.username)
 
 
 def checked_hash(value: str | None) -> str | None:
@@ -431,7 +428,7 @@ def _matching(owners: Iterable[str], wheres: Sequence[Where]) -> list[Body]:
     found = []
     for owner in owners:
         session = brief(owner if "#" not in owner else None)
-        for item in sessions.datasets(owner):
+        for item in datasets_of(owner):
             row: Body = {**item.row(), "id": item.uuid}
             if all(test(row) for test in tests):
                 found.append({**row, "_item": item, "_session": session})
@@ -472,14 +469,14 @@ class Files(Store):
         for where in wheres:
             if where.field in ("dataset", "id") and not where.negate:
                 wanted = where.value if where.lookup == "in" else [where.value]
-                owners = sessions.owners([str(each).lower() for each in wanted])
+                owners = owners_of([str(each).lower() for each in wanted])
                 break
         if owners is None:
             owners = sorted(search.table("dataset").select().values("session"))
         rows = []
         for owner in owners:
             session = brief(owner if "#" not in owner else None)
-            for item in sessions.datasets(owner):
+            for item in datasets_of(owner):
                 rows += [
                     row
                     for row in self._of(item, session)
@@ -516,7 +513,7 @@ class Files(Store):
         return [
             row
             for owner in sorted(owners)
-            for item in sessions.datasets(owner)
+            for item in datasets_of(owner)
             for row in self._of(item, brief(owner if "#" not in owner else None))
             if row["id"] == key.lower()
         ]
@@ -530,7 +527,7 @@ class Files(Store):
             400, also if the dataset has one on that repository.
         """
         body = read_values.read_body(resource, data, call, partial=False)
-        _, found = sessions.find_dataset(body["dataset"])
+        _, found = find_dataset(body["dataset"])
         permissions.check_lab(call.who, lab_of_owner(found.owner))
         identity = data["id"] if read_values.is_uuid(data.get("id")) else None
 
@@ -548,7 +545,7 @@ class Files(Store):
             ]
             item.records = [*(item.records or []), added]
 
-        item = sessions.update_dataset(found.owner, found.path, edit, who=call.who.username)
+        item = update_dataset(found.owner, found.path, edit, who=call.who.username)
         if identity:
             Pointer(pk=f"FRID#{identity}", sk="A", to=item.owner).save()
         return self._of(item, brief(item.session))[-1]
@@ -602,7 +599,7 @@ class Files(Store):
                     records.append(record)
             item.records = records
 
-        return sessions.update_dataset(found.owner, found.path, edit, who=call.who.username)
+        return update_dataset(found.owner, found.path, edit, who=call.who.username)
 
 
 def _show_file(shown: Body, row: Row, call: Call) -> Body:

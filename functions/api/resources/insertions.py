@@ -17,9 +17,10 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.filters import Select
 from functions.api.errors import Invalid
+from shared.model.identity import split_path
 from shared.records import documents, search
-from shared.records.items import split_path
 from shared.records.where import Where
+from shared.sessions.contents import session_and_datasets
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -48,7 +49,7 @@ def _prepare_insertion(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _show_insertion(shown: Body, row: Row, call: Call) -> Body:
-    from shared.records.items import row_id
+    from shared.model.identity import row_id
 
     session = shown.pop("session")
     return {
@@ -67,9 +68,8 @@ def _show_insertion(shown: Body, row: Row, call: Call) -> Body:
 
 def _show_insertion_detail(shown: Body, row: Row, call: Call) -> Body:
     from functions.api.resources.data import session_dataset
-    from shared.records import sessions
 
-    session, files = sessions.session_and_datasets(row["session"], strong=True)
+    session, files = session_and_datasets(row["session"], strong=True)
     repositories = {r["name"]: r for r in search.table("data-repository").rows()}
     shown["datasets"] = [
         {**session_dataset(session, item, repositories, call), "qc": int(item.qc)}

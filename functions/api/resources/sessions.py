@@ -26,9 +26,13 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.stores import Store
 from functions.api.errors import ApiError, Invalid, not_found
-from shared.records import queues, search, sessions, times
+from shared.model.quality import QC
+from shared.records import queues, search, times
 from shared.records.errors import Exists, NotFound
-from shared.records.items import QC, Dataset, Document, Session
+from shared.records.items import Dataset, Document, Session
+from shared.sessions import store as sessions
+from shared.sessions.contents import session_contents
+from shared.sessions.delete import delete_session
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -66,13 +70,13 @@ class Sessions(Store):
         key = key.lower()
         try:
             # An eventually consistent read costs half; the feed tells whether it was behind.
-            session, datasets, inside = sessions.contents(key)
+            session, datasets, inside = session_contents(key)
             if _behind(session, datasets, inside):
-                session, datasets, inside = sessions.contents(key, strong=True)
+                session, datasets, inside = session_contents(key, strong=True)
         except NotFound:
             if not search.table("session").newest(key):
                 raise not_found("Session") from None
-            session, datasets, inside = sessions.contents(key, strong=True)
+            session, datasets, inside = session_contents(key, strong=True)
         return {**session.row(), "_datasets": datasets, "_inside": inside, "_session": session}
 
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
@@ -135,7 +139,7 @@ class Sessions(Store):
             raise Invalid({"number": [str(error)]}) from None
         if not new.keys().isdisjoint(VISIBILITY):
             queues.tell("dispatch", kind="session.shown", session=key.lower())
-        session, datasets, inside = sessions.contents(key.lower(), strong=True)
+        session, datasets, inside = session_contents(key.lower(), strong=True)
         return {**session.row(), "_datasets": datasets, "_inside": inside, "_session": session}
 
     def delete(self, resource: Resource, key: str, call: Call) -> None:
@@ -149,7 +153,7 @@ class Sessions(Store):
         from functions.api.resources.data import protected_tags
 
         try:
-            session, datasets, inside = sessions.contents(key.lower(), strong=True)
+            session, datasets, inside = session_contents(key.lower(), strong=True)
         except NotFound:
             raise not_found("Session") from None
         permissions.check_lab(call.who, session.lab)
@@ -164,7 +168,7 @@ class Sessions(Store):
 
         for insertion in inside.get("insertion", ()):
             delete_tracks(insertion.body, call)
-        sessions.delete(session.id, who=call.who.username)
+        delete_session(session.id, who=call.who.username)
 
 
 def _behind(

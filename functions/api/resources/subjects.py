@@ -27,6 +27,7 @@ from functions.api.engine.filters import Select
 from functions.api.errors import Invalid
 from shared.records import search, times
 from shared.records.where import Where
+from shared.sessions.delete import delete_session
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -87,7 +88,7 @@ def _after_subject(body: Body, old: Body | None, call: Call) -> None:
 
 def _delete_subject(body: Body, call: Call) -> None:
     """Keep an animal that has sessions with data; else delete what was noted of it too."""
-    from shared.records import documents, sessions
+    from shared.records import documents
 
     mine = [Where("subject", "exact", body["nickname"])]
     its_sessions = search.table("session").select(mine).values("id")
@@ -96,7 +97,7 @@ def _delete_subject(body: Body, call: Call) -> None:
         message = f"{body['nickname']} has sessions with data; delete them first."
         raise Invalid({"non_field_errors": [message]})
     for eid in sorted(its_sessions):
-        sessions.delete(eid, who=call.who.username)
+        delete_session(eid, who=call.who.username)
     for kind in ("weighing", "watering", "water-restriction", "surgery"):
         for row in search.table(kind).select(mine).all():
             documents.delete(kind, row["id"], who=call.who.username)

@@ -17,11 +17,16 @@ from chalice.app import Blueprint, Response
 from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
-from shared.records import aws, queues, sessions, uploads
+from shared.datasets.read import content_hashes, default_datasets
+from shared.records import aws, queues
 from shared.records.items import Dataset, Session
+from shared.records.objects import bucket
+from shared.sessions.contents import session_and_datasets
 from shared.tasks.registry import declaration
 from shared.tasks.signature import digest, selected
 from shared.tasks.states import Status
+from shared.uploads.state import FINAL, get_upload
+from shared.uploads.transport import URL_SECONDS
 from shared.work import item, lease, read
 from shared.work.item import Task
 
@@ -73,9 +78,9 @@ def claim(id: str) -> dict[str, Any]:
     if not isinstance(worker, str) or not 0 < len(worker) <= 200:
         raise Invalid({"worker": ["Name the worker, in 1 to 200 characters."]})
     seconds = _whole(call, "lease", lease.LEASE_SECONDS)
-    session, datasets = sessions.session_and_datasets(task.session, strong=True)
+    session, datasets = session_and_datasets(task.session, strong=True)
     declared = declaration(task.executable, task.arguments)
-    inputs = digest(declared.inputs, uploads.contents(datasets)) if declared else None
+    inputs = digest(declared.inputs, content_hashes(datasets)) if declared else None
     taken = lease.claim(id, worker, seconds, inputs=inputs)
     return {
         "task": item.task_row(taken),
@@ -98,7 +103,7 @@ def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[dict[
     declared = declaration(task.executable, task.arguments)
     if declared is None:
         return []
-    known = uploads.defaults(datasets)
+    known = default_datasets(datasets)
     by_path = {path: item for path, item in known.items() if item.available}
     return [
         {
@@ -109,8 +114,8 @@ def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[dict[
             "sha256": by_path[path].sha256,
             "url": aws.client("s3").generate_presigned_url(
                 "get_object",
-                Params={"Bucket": uploads.bucket(), "Key": by_path[path].key(session.folder)},
-                ExpiresIn=uploads.URL_SECONDS,
+                Params={"Bucket": bucket(), "Key": by_path[path].key(session.folder)},
+                ExpiresIn=URL_SECONDS,
             ),
         }
         for path in selected(declared.inputs, by_path)
@@ -169,10 +174,10 @@ def complete(id: str) -> dict[str, Any]:
 
 def _check_upload(upload_id: str, status: Any, task: str) -> None:
     """Refuse to end a run whose outputs are not in yet, or to call it Complete if refused."""
-    upload = uploads.get(upload_id)
+    upload = get_upload(upload_id)
     if upload.task != task:
         raise Invalid({"upload": ["That upload is not of this task."]})
-    if upload.state not in uploads.FINAL:
+    if upload.state not in FINAL:
         raise ApiError(409, f"The upload {upload_id} is still {upload.state}.", retry=True)
     if upload.state != "registered" and status == Status.COMPLETE.label:
         raise Invalid({"status": [f"Outputs were refused (the upload is {upload.state})."]})

@@ -22,10 +22,11 @@ from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.permissions import ACCOUNTS, READ_PUBLIC, Rule
 from functions.api.resources import data
 from shared.model.people import Caller
-from shared.records import aws, documents, search, sessions, times
+from shared.records import aws, documents, search, times
 from shared.records.errors import NotFound
 from shared.records.items import Dataset, Session
 from shared.records.where import Where
+from shared.sessions.contents import find_dataset
 
 routes = Blueprint(__name__)
 permissions.add("/data/{path+}", "GET", READ_PUBLIC)
@@ -92,7 +93,7 @@ def download() -> Response:
     if not found:
         raise not_found("Dataset")
     try:
-        session, item = sessions.find_dataset(found[-1].lower())
+        session, item = find_dataset(found[-1].lower())
     except NotFound:
         raise not_found("Dataset") from None
     if not readable(item, session, identify.caller(request)):
@@ -173,7 +174,7 @@ def new_download() -> Response:
     ids, projects = _texts(call, "datasets"), _texts(call, "projects")
     for each in ids:
         try:
-            sessions.find_dataset(str(each).lower())
+            find_dataset(str(each).lower())
         except NotFound:
             raise ApiError(400, f"There is no dataset {each}.") from None
     answer: dict[str, list[Any]] = {"download": [], "count": []}

@@ -4,7 +4,7 @@ Each row goes through the declaration of its resource, as if it were posted alon
 already is compared with what the row says: the same is ``unchanged``, other content is refused
 with 409 and stays as it is. So a request may be repeated, and an import be killed and resumed.
 
-What was taken over is written to a manifest (`shared.records.imports`), after it was stored: what
+What was taken over is written to a manifest (`shared.uploads.imports`), after it was stored: what
 is refused is not in it. Should the function be cut off in between, the repeated request does it.
 """
 
@@ -29,9 +29,13 @@ from functions.api.resources.sessions import check_uuid4
 from shared.alf.dataset_types import data_format, match_dataset_type
 from shared.alf.errors import ALFError
 from shared.alf.path import parse_dataset_path
-from shared.records import documents, imports, search, sessions, times
+from shared.datasets.read import datasets_of
+from shared.model.identity import dataset_path
+from shared.records import documents, search, times
 from shared.records.errors import Exists
-from shared.records.items import Dataset, Pointer, dataset_path
+from shared.records.items import Dataset, Pointer
+from shared.sessions import store as sessions
+from shared.uploads import imports
 
 routes = Blueprint(__name__)
 T = TypeVar("T")
@@ -267,7 +271,7 @@ def _datasets(
             yield row, error
         else:
             by_owner[incoming.item.owner].append(incoming)
-    there = {owner: {i.path: i for i in sessions.datasets(owner)} for owner in by_owner}
+    there = {owner: {i.path: i for i in datasets_of(owner)} for owner in by_owner}
     owners = _owners(
         each.item
         for owner, group in by_owner.items()

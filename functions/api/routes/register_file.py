@@ -21,10 +21,14 @@ from functions.api.engine.filters import quality
 from functions.api.errors import JSON, ApiError
 from functions.api.permissions import ACCOUNTS, Rule
 from functions.api.resources import data
-from shared.records import documents, search, sessions
+from shared.datasets.read import datasets_of
+from shared.datasets.register import register_datasets
+from shared.model.identity import dataset_path, split_path
+from shared.records import documents, search, times
 from shared.records.errors import Exists
-from shared.records.items import Dataset, dataset_path, split_path
+from shared.records.items import Dataset
 from shared.records.where import Where
+from shared.sessions import store as sessions
 
 routes = Blueprint(__name__)
 permissions.add("/register-file", "POST", Rule(ACCOUNTS, own_lab=True))
@@ -182,7 +186,7 @@ def check_protected() -> dict[str, Any]:
     target = target_of(body)
     names = [str(each) for each in _items(body, "filenames")]
     paths = [_place(target, name) for name in names]
-    found, details = protection(target, paths, sessions.datasets(target.owner))
+    found, details = protection(target, paths, datasets_of(target.owner))
     if found:
         return {"status_code": 403, "error": PROTECTED, "details": details}
     return {"status_code": 200, "details": "None of the datasets are protected"}
@@ -202,7 +206,7 @@ def register_file() -> Response:
     paths = [_place(target, name) for name in names]
     if len(set(paths)) != len(paths):
         raise refuse("filenames: a name is given twice.")
-    present = sessions.datasets(target.owner)
+    present = datasets_of(target.owner)
     if _flag(body, "check_protected", False):
         found, details = protection(target, paths, present)
         if found:
@@ -211,7 +215,7 @@ def register_file() -> Response:
     _guard_content(present, new)
     _make_revisions({each.revision for each in new if each.revision}, call)
     name = hashlib.sha256(json.dumps([target.owner, body], sort_keys=True).encode()).hexdigest()
-    kept = sessions.register_datasets(target.owner, new, manifest=name, who=call.who.username)
+    kept = register_datasets(target.owner, new, manifest=name, who=call.who.username)
     _join(target, author, call)
     rows = _answers(target, kept, author, call)
     return Response(rows, status_code=201, headers=dict(JSON))
@@ -379,7 +383,7 @@ def _make_revisions(names: set[str], call: Call) -> None:
     for name in names:
         if search.table("revision").get(name) is None:
             try:
-                created = {"created_datetime": sessions.times.now().isoformat()}
+                created = {"created_datetime": times.now().isoformat()}
                 body = {"name": name, "description": "", "json": None, **created}
                 documents.create("revision", name, body, who=call.who.username)
             except Exists:

@@ -15,8 +15,23 @@ from chalice.app import Blueprint, Response
 from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
-from shared.records import queues, sessions, uploads
-from shared.records.uploads import FINAL, Upload
+from shared.datasets.read import datasets_of, hashes_by_path
+from shared.records import queues
+from shared.sessions import store as sessions
+from shared.uploads import transport
+from shared.uploads.progress import describe
+from shared.uploads.request import InvalidUpload, file_of, parse
+from shared.uploads.state import (
+    FINAL,
+    Upload,
+    get_upload,
+    mark_not_coming,
+    open_upload,
+    request_of,
+    uploads_of_lab,
+)
+from shared.uploads.target import resolve_target
+from shared.uploads.transport import URLS_AT_ONCE, sign_parts
 from shared.work import lease, read
 
 routes = Blueprint(__name__)
@@ -32,7 +47,7 @@ def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
     def worded(**arguments: Any) -> Any:
         try:
             return view(**arguments)
-        except uploads.Invalid as error:
+        except InvalidUpload as error:
             raise Invalid(error.errors) from None
 
     return worded
@@ -41,7 +56,7 @@ def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
 def _of_lab(upload_id: str) -> tuple[Call, Upload]:
     """Return the request and the upload it is about, which must be of the caller's lab."""
     call = Call(routes.current_request)
-    upload = uploads.get(upload_id)
+    upload = get_upload(upload_id)
     permissions.check_lab(call.who, upload.lab)
     return call, upload
 
@@ -49,11 +64,11 @@ def _of_lab(upload_id: str) -> tuple[Call, Upload]:
 def _described(upload: Upload) -> dict[str, Any]:
     """Return what a client is told of an upload."""
     if upload.state in FINAL:
-        return uploads.describe(upload, {})
+        return describe(upload, {})
     subject, day, number = upload.folder.split("/")[2:]
     session = sessions.find(subject, day, int(number))
-    registered = uploads.hashes(sessions.datasets(session.id)) if session else {}
-    return uploads.describe(upload, registered)
+    registered = hashes_by_path(datasets_of(session.id)) if session else {}
+    return describe(upload, registered)
 
 
 @routes.route("/uploads", methods=["POST"])
@@ -61,14 +76,14 @@ def _described(upload: Upload) -> dict[str, Any]:
 def create() -> Response:
     """Announce the files of a session; answer how each is to be sent, or why it is not wanted."""
     call = Call(routes.current_request)
-    request = uploads.parse(call.body)
+    request = parse(call.body)
     if "lab" in request.session:
         permissions.check_lab(call.who, request.session["lab"])
-    target = uploads.resolve(request)
+    target = resolve_target(request)
     permissions.check_lab(call.who, target.lab)
     if request.task:
         lease.check_attempt(read.get_task(request.task.id), request.task.attempt)
-    upload, created = uploads.open_upload(target, request, call.who.username)
+    upload, created = open_upload(target, request, call.who.username)
     return Response(_described(upload), status_code=201 if created else 200)
 
 
@@ -94,7 +109,7 @@ def latest() -> dict[str, Any]:
             "size": int(upload.size),
             "task": upload.task,
         }
-        for upload in uploads.of_lab(lab, most)
+        for upload in uploads_of_lab(lab, most)
     ]
     return {"count": len(rows), "next": None, "previous": None, "results": rows}
 
@@ -110,23 +125,23 @@ def detail(upload: str) -> dict[str, Any]:
 def parts(upload: str) -> dict[str, Any]:
     """Sign addresses for parts of a large file; parts that are there already are marked."""
     call, found = _of_lab(upload)
-    file = uploads.file_of(_open_request(found), call.body.get("path"))
+    file = file_of(_open_request(found), call.body.get("path"))
     wanted = call.body.get("parts")
     try:
         numbered = [(int(part["number"]), str(part["sha256"])) for part in wanted or ()]
     except (KeyError, TypeError, ValueError):
         raise Invalid({"parts": ["Give a list of {number, sha256}."]}) from None
-    if not 1 <= len(numbered) <= uploads.URLS_AT_ONCE:
-        raise Invalid({"parts": [f"Ask for 1 to {uploads.URLS_AT_ONCE} parts at once."]})
-    return {"path": file.path, "parts": uploads.sign_parts(found.id, file, numbered)}
+    if not 1 <= len(numbered) <= URLS_AT_ONCE:
+        raise Invalid({"parts": [f"Ask for 1 to {URLS_AT_ONCE} parts at once."]})
+    return {"path": file.path, "parts": sign_parts(found.id, file, numbered)}
 
 
 @routes.route("/uploads/{upload}/assemble", methods=["POST"])
 def assemble(upload: str) -> dict[str, Any]:
     """Join the parts of a large file."""
     call, found = _of_lab(upload)
-    file = uploads.file_of(_open_request(found), call.body.get("path"))
-    uploads.assemble(found.id, file)
+    file = file_of(_open_request(found), call.body.get("path"))
+    transport.assemble(found.id, file)
     return {"path": file.path, "state": "stored"}
 
 
@@ -134,15 +149,15 @@ def assemble(upload: str) -> dict[str, Any]:
 def complete(upload: str) -> Response:
     """Say that all has been sent; ``without`` names files that will not come, and why."""
     call, found = _of_lab(upload)
-    document = uploads.request_of(found.id)
+    document = request_of(found.id)
     if found.state in FINAL or document is None:
         return Response({"id": found.id, "state": found.state}, status_code=202)
     without = call.body.get("without") or {}
     if not isinstance(without, dict):
         raise Invalid({"without": ["Give an object of path: reason."]})
     for path in without:
-        uploads.file_of(document, path)
-    uploads.give_up(found, without)
+        file_of(document, path)
+    mark_not_coming(found, without)
     registered = _described(found)
     lacking = [file["path"] for file in registered["files"] if file["state"] == "wanted"]
     if lacking:
@@ -154,7 +169,7 @@ def complete(upload: str) -> Response:
 
 def _open_request(upload: Upload) -> dict[str, Any]:
     """Return the request of an upload that still takes files."""
-    document = uploads.request_of(upload.id) if upload.state == "open" else None
+    document = request_of(upload.id) if upload.state == "open" else None
     if document is None:
         raise ApiError(409, f"The upload is {upload.state}; it takes no more files.")
     return document

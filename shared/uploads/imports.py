@@ -15,10 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from shared.records import documents, sessions, times, uploads
+from shared.datasets.read import datasets_of
+from shared.datasets.register import register_datasets
+from shared.records import documents, times
 from shared.records.errors import Exists, RecordError
 from shared.records.items import Dataset, Pointer, Session
+from shared.records.objects import write_once
 from shared.records.table import Record
+from shared.sessions import store as sessions
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +89,7 @@ def write(
     canonical = json.dumps(rows, sort_keys=True, separators=(",", ":"))
     rank = max(KINDS.index(kind) for kind in KINDS if entries.get(kind))
     key = f"{PREFIX}{rank}-{resource}/{hashlib.sha256(canonical.encode()).hexdigest()}.json"
-    uploads.write_once(key, {"import": resource, "by": who, **entries})
+    write_once(key, {"import": resource, "by": who, **entries})
     return key
 
 
@@ -107,7 +111,7 @@ def restore(manifest: Mapping[str, Any], key: str) -> int:
         by_owner[entry["owner"]].append(entry)
     for owner, group in by_owner.items():
         with _logged(key, f"datasets of {owner}"):
-            there = {item.path for item in sessions.datasets(owner)}
+            there = {item.path for item in datasets_of(owner)}
             items = [_dataset(entry) for entry in group if entry["path"] not in there]
             register(owner, items, manifest=f"{key} {owner}", who=by)
     return sum(len(manifest.get(kind, ())) for kind in KINDS)
@@ -121,7 +125,7 @@ def register(owner: str, items: Sequence[Dataset], *, manifest: str, who: str) -
     with Pointer.batch_write() as batch:
         for identity in pointers:
             batch.save(Pointer(pk=f"FRID#{identity}", sk="A", to=owner))
-    sessions.register_datasets(owner, items, manifest=manifest, who=who)
+    register_datasets(owner, items, manifest=manifest, who=who)
 
 
 def _raise_protocol(kind: str, body: Mapping[str, Any], by: str) -> None:

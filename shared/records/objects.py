@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,7 +16,9 @@ from typing import Any, BinaryIO
 from botocore.exceptions import ClientError
 
 from shared.records import aws
-from shared.records.uploads import MOST_PARTS, bucket
+
+MOST_PARTS = 10_000
+"""Parts of one object (a limit of S3)."""
 
 COPY_AT_ONCE = 5 * 2**30
 """Larger objects are copied in parts (a limit of S3)."""
@@ -33,6 +37,11 @@ SMALL_BLOCK, LARGE_BLOCK = 2**16, 2**23
 """Bytes fetched at a time: of files of which the header is read, and of text read through."""
 
 HEADER_ONLY = frozenset({"npy", "npz", "pqt", "mp4", "avi", "cbin", "bin", "flac", "wav", "tif"})
+
+
+def bucket() -> str:
+    """Return the data bucket's name."""
+    return os.environ["FORNIX_DATA_BUCKET"]
 
 
 @dataclass(frozen=True)
@@ -188,3 +197,31 @@ def delete(keys: Iterable[str]) -> None:
                 "Quiet": True,
             },
         )
+
+
+def read_json(key: str) -> dict[str, Any] | None:
+    """Return a JSON document of the data bucket, None if there is none."""
+    s3 = aws.client("s3")
+    try:
+        return json.loads(s3.get_object(Bucket=bucket(), Key=key)["Body"].read())
+    except s3.exceptions.NoSuchKey:
+        return None
+
+
+def write_once(key: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Store a JSON document unless there is one; return the one that is stored."""
+    s3 = aws.client("s3")
+    try:
+        s3.put_object(
+            Bucket=bucket(),
+            Key=key,
+            Body=json.dumps(document, indent=1).encode(),
+            ContentType="application/json",
+            IfNoneMatch="*",
+        )
+        return document
+    except ClientError as error:
+        # 412: it is there; 409: another is writing it at this moment.
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (409, 412):
+            raise
+    return json.loads(s3.get_object(Bucket=bucket(), Key=key)["Body"].read())

@@ -1,0 +1,1 @@
+"""Datasets as they are stored: register (the only writer), edit, read."""

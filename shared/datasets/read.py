@@ -1,0 +1,91 @@
+"""Reading datasets: those of a session or other record, by id, and which is the default.
+
+Visibility: a small registration is one transaction. A large one is staged: its datasets are
+written in batches under the name of their set, and one conditional flip of the session's `Book`
+makes the whole set visible. Readers pass over what is not in the book.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared.model.identity import dataset_path, is_uuid
+from shared.records.items import Book, Dataset, Pointer
+from shared.records.table import Record
+
+
+def datasets_of(owner: str, *, strong: bool = True) -> list[Dataset]:
+    """Return the visible datasets of a session (or ``content type#object id``), by one query."""
+    head = "AGG" if "#" in owner else "SES"
+    between = Record.sk.between("B", "D~")
+    items = list(Record.query(f"{head}#{owner}", between, consistent_read=strong))
+    book = next((item for item in items if isinstance(item, Book)), None)
+    return visible(book, [item for item in items if isinstance(item, Dataset)])
+
+
+def owners_of(ids: Iterable[str]) -> list[str]:
+    """Return the sessions (or other records) that datasets may belong to, by their ids."""
+    known = {each for each in ids if is_uuid(each)}
+    keys = {(f"EID#{each.replace('-', '')[:12]}", "A") for each in known}
+    keys |= {(f"DSID#{each}", "A") for each in known}
+    return sorted({item.to for item in Pointer.batch_get(sorted(keys))})
+
+
+def places_of(ids: Iterable[str]) -> set[tuple[str, str]]:
+    """Return where datasets are, by their ids: (owner, path)."""
+    wanted = {each.replace("-", "") for each in ids}
+    found = ((owner, item) for owner in owners_of(ids) for item in datasets_of(owner))
+    return {(owner, item.path) for owner, item in found if item.id in wanted}
+
+
+def visible(book: Book | None, files: list[Dataset]) -> list[Dataset]:
+    """Return the datasets whose set is complete, with ``default`` set."""
+    done = set(book.sets or ()) if book else set()
+    shown = [item for item in files if item.batch is None or item.batch in done]
+    mark_defaults(shown)
+    return shown
+
+
+def mark_defaults(files: Iterable[Dataset]) -> None:
+    """Set ``default`` on the latest of each group of revisions that was made default."""
+    best: dict[tuple[str, str], Dataset] = {}
+    for item in files:
+        item.default = False
+        key = (item.collection, item.name)
+        rank = (item.default_at or "", item.revision or "")
+        if item.default_at and (
+            key not in best or rank > (best[key].default_at or "", best[key].revision or "")
+        ):
+            best[key] = item
+    for item in best.values():
+        item.default = True
+
+
+def revisions_of(owner: str, path: str) -> list[Dataset]:
+    """Return the visible revisions of a dataset, itself among them."""
+    probe = Dataset.of(owner, path)
+    group = (probe.collection, probe.name)
+    return [each for each in datasets_of(owner) if (each.collection, each.name) == group]
+
+
+def default_datasets(datasets: Iterable[Dataset]) -> dict[str, Dataset]:
+    """Return the default datasets of a session, by path without revision folder."""
+    return {
+        dataset_path(item.collection, None, item.name): item for item in datasets if item.default
+    }
+
+
+def hashes_by_path(datasets: Iterable[Dataset]) -> dict[str, str | None]:
+    """Return the SHA-256 of a session's datasets by path; without revision folder: the default."""
+    items = list(datasets)
+    named = {item.path: item for item in items} | default_datasets(items)
+    return {path: item.sha256 for path, item in named.items()}
+
+
+def content_hashes(datasets: Iterable[Dataset]) -> dict[str, str]:
+    """Return a hash of the content of each default dataset, by path without revision folder."""
+    return {
+        path: item.sha256 or item.hash or item.uuid
+        for path, item in default_datasets(datasets).items()
+        if item.available
+    }

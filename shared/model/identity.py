@@ -1,0 +1,71 @@
+"""Identities: ids made from content, and the paths of datasets."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def is_uuid(text: Any) -> bool:
+    """Return whether a value is a UUID as ids are stored: lower case, with dashes."""
+    return isinstance(text, str) and _UUID.fullmatch(text) is not None
+
+
+def dataset_path(collection: str | None, revision: str | None, name: str) -> str:
+    """Return a dataset's path below its session: ``collection/#revision#/name``."""
+    parts = [collection or "", f"#{revision}#" if revision else "", name]
+    return "/".join(part for part in parts if part)
+
+
+def split_path(path: str) -> tuple[str, str | None, str]:
+    """Return the (collection, revision, name) of a dataset's path."""
+    folder, _, name = path.rpartition("/")
+    parent, _, last = folder.rpartition("/")
+    if len(last) > 2 and last.startswith("#") and last.endswith("#"):
+        return parent, last[1:-1], name
+    return folder, None, name
+
+
+def dashed(digits: str) -> str:
+    """Return 32 hexadecimal digits as a UUID is written."""
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def uuid4_from(prefix: str, *parts: str) -> str:
+    """Return a UUID of version 4's shape made from other things, always the same.
+
+    Parameters
+    ----------
+    prefix : str
+        Up to 12 hexadecimal digits it starts with (those of the session's id, so that a
+        dataset's id leads to its session without an index).
+    *parts : str
+        What it identifies.
+    """
+    digits = (prefix + hashlib.sha256("\x1f".join(parts).encode()).hexdigest())[:32]
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return dashed(f"{digits[:12]}4{digits[13:16]}{variant}{digits[17:]}")
+
+
+def dataset_id(session: str, path: str) -> str:
+    """Return the id of a session's dataset, made from its place.
+
+    It is a UUID of version 4's shape whose first 12 digits are those of the session's id.
+    """
+    prefix = "" if "#" in session else session.replace("-", "")[:12]
+    return uuid4_from(prefix, session, path)
+
+
+def row_id(row: Mapping[str, Any]) -> str:
+    """Return the id of the dataset of a row of the search index."""
+    return row.get("foreign_id") or dataset_id(row["session"], row["path"])
+
+
+def with_uuid(path: str, identity: str) -> str:
+    """Return a path with a dataset's id before the extension, as files are stored."""
+    stem, dot, extension = path.rpartition(".")
+    return f"{stem}.{identity}.{extension}" if dot else f"{path}.{identity}"

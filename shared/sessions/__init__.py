@@ -1,0 +1,1 @@
+"""Sessions as they are stored: find, create, change, delete, and read with their contents."""

@@ -1,0 +1,235 @@
+"""Sessions: find, create and change them; subject, day and number are unique."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from shared.records import documents, times
+from shared.records.audit import entry
+from shared.records.changes import change, first_version
+from shared.records.errors import Conflict, Exists, NotFound
+from shared.records.items import Pointer, Session
+from shared.records.table import Record
+from shared.records.transactions import Refused, transaction
+from shared.sessions.contents import session_contents
+from shared.work import write
+
+ATTEMPTS = 8
+
+
+def get(eid: str, *, strong: bool = True) -> Session:
+    """Return a session by id.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    """
+    try:
+        return Session.get(f"SES#{eid}", "A", consistent_read=strong)
+    except Session.DoesNotExist:
+        raise NotFound(f"There is no session {eid}.") from None
+
+
+def find(subject: str, date: str, number: int) -> Session | None:
+    """Return the session of a subject, day (``YYYY-MM-DD``) and number, or None."""
+    try:
+        guard = Pointer.get(guard_key(subject, date, number), "A", consistent_read=True)
+    except Pointer.DoesNotExist:
+        return None
+    return get(guard.to)
+
+
+def of_subject(subject: str, first: str = "", last: str = "9999") -> Iterator[Session]:
+    """Yield a subject's sessions between two days (inclusive), oldest first."""
+    between = Record.g1sk.between(f"S#{first}", f"S#{last}~")
+    return (item for item in Record.gsi1.query(f"SUBJ#{subject}", between))
+
+
+def create(
+    *,
+    subject: str,
+    start_time: str,
+    who: str,
+    lab: str | None = None,
+    number: int | None = None,
+    id: str | None = None,
+    **values: Any,
+) -> Session:
+    """Create a session; its subject, day and number are unique, by a guard item.
+
+    Parameters
+    ----------
+    subject : str
+        Nickname.
+    start_time : str
+        ISO time; naive is the lab's wall clock.
+    who : str
+        User name, for the audit trail.
+    lab : str, optional
+        The subject's lab by default.
+    number : int, optional
+        The next free number of the day by default.
+    id : str, optional
+        A UUID of version 4; a random one by default.
+    **values
+        Other attributes of `Session`.
+
+    Raises
+    ------
+    NotFound
+        If there is no such subject or lab.
+    Exists
+        If the subject has a session of that number on that day; ``key`` is its id.
+    ValueError
+        If the time is not one.
+    """
+    animal = documents.get("subject", subject).body
+    lab = lab or animal["lab"]
+    zone = documents.get("lab", lab).body.get("timezone")
+    start = times.instant(start_time, zone)
+    if values.get("end_time"):
+        values["end_time"] = times.instant(values["end_time"], zone)
+    day = start[:10]
+    now = times.now().isoformat()
+    eid = id or str(uuid.uuid4())
+    for attempt in range(ATTEMPTS):
+        chosen = number if number is not None else _next_number(subject, day)
+        item = Session(
+            pk=f"SES#{eid}",
+            sk="A",
+            id=eid,
+            subject=subject,
+            lab=lab,
+            start_time=start,
+            date=day,
+            number=chosen,
+            version=first_version(),
+            **{"created": now, "auto_datetime": times.naive(now), **values},
+        )
+        _index(item)
+        prefix = Pointer(pk=f"EID#{eid.replace('-', '')[:12]}", sk="A", to=eid)
+        guard = Pointer(pk=guard_key(subject, day, chosen), sk="A", to=eid)
+        try:
+            with transaction() as writes:
+                writes.save(item, condition=Record.pk.does_not_exist())
+                writes.save(guard, condition=Record.pk.does_not_exist())
+                writes.save(prefix, condition=Record.pk.does_not_exist())
+                writes.save(change("session", eid, int(item.version), item.row()))
+                writes.save(entry(who, "create", "session", eid, None, item.row()))
+            return item
+        except Refused:
+            if (there := find(subject, day, chosen)) and number is not None:
+                name = f"{subject}/{day}/{chosen:03d}"
+                raise Exists(f"Session {name} already exists.", there.id) from None
+            if id is not None and _exists(f"SES#{eid}"):
+                raise Exists(f"Session {eid} already exists.", eid) from None
+            if not there and attempt == ATTEMPTS - 1:
+                raise Exists("A session whose id starts alike already exists.") from None
+            eid = id or str(uuid.uuid4())
+    raise Conflict(f"No free session number for {subject} on {day}.")
+
+
+def update(
+    eid: str,
+    edit: Mapping[str, Any] | Callable[[dict[str, Any]], Mapping[str, Any]],
+    *,
+    who: str,
+) -> Session:
+    """Change attributes of a session; tried again when somebody else was faster.
+
+    Parameters
+    ----------
+    eid : str
+        The session.
+    edit : mapping or callable
+        New values, or a function of the present attributes that returns them.
+    who : str
+        User name, for the audit trail.
+
+    Raises
+    ------
+    NotFound, Exists, Conflict
+        If it is not there; if another session has the new day and number; if others kept writing.
+    """
+    for _ in range(ATTEMPTS):
+        item = get(eid)
+        before = item.row()
+        old_key = guard_key(item.subject, item.date, int(item.number))
+        values = dict(edit(dict(item.attribute_values)) if callable(edit) else edit)
+        zone = None
+        for name in ("start_time", "end_time"):
+            if values.get(name):
+                zone = zone or documents.get("lab", item.lab).body.get("timezone")
+                values[name] = times.instant(values[name], zone)
+        if all(getattr(item, name) == value for name, value in values.items()):
+            return item
+        for name, value in values.items():
+            setattr(item, name, value)
+        item.date = item.start_time[:10]
+        version = int(item.version)
+        item.version = version + 1
+        item.auto_datetime = times.naive(times.now().isoformat())
+        moved = before["start_time"] != times.naive(item.start_time)
+        _index(item)
+        key = guard_key(item.subject, item.date, int(item.number))
+        try:
+            with transaction() as writes:
+                writes.save(item, condition=Session.version == version)
+                if key != old_key:
+                    guard = Pointer(pk=key, sk="A", to=eid)
+                    writes.save(guard, condition=Record.pk.does_not_exist())
+                    writes.delete(Pointer(pk=old_key, sk="A"))
+                writes.save(change("session", eid, version + 1, item.row()))
+                writes.save(entry(who, "update", "session", eid, before, item.row()))
+            if moved:
+                _move_inside(item, who)
+            return item
+        except Refused:
+            if key != old_key and _exists(key):
+                raise Exists("Another session has this subject, day and number.") from None
+    raise Conflict(f"Session {eid} is being changed by others; try again.")
+
+
+def _move_inside(session: Session, who: str) -> None:
+    """Give what is within a session its new start, by which lists are sorted."""
+    start = str(times.naive(session.start_time))
+
+    def move(body: dict[str, Any]) -> dict[str, Any]:
+        return {**body, "session_start": start}
+
+    for items in session_contents(session.id, strong=True)[2].values():
+        for item in items:
+            if "session_start" in item.body:
+                documents.update(item.what, item.id, move, who=who)
+    write.update_session_start(session.id, start)
+
+
+def guard_key(subject: str, date: str, number: int) -> str:
+    """Return the key of the item that keeps a session unique."""
+    return f"UNIQ#{subject}#{date}#{int(number)}"
+
+
+def _exists(pk: str, sk: str = "A") -> bool:
+    try:
+        Record.get(pk, sk, consistent_read=True, attributes_to_get=["pk", "_k"])
+    except Record.DoesNotExist:
+        return False
+    return True
+
+
+def _next_number(subject: str, day: str) -> int:
+    """Return the next free number of a day; the guard refuses a racing second."""
+    number = 1
+    while _exists(guard_key(subject, day, number)):
+        number += 1
+    return number
+
+
+def _index(item: Session) -> None:
+    """Set the index keys of a session."""
+    number = f"{int(item.number):03d}"
+    item.g1pk, item.g1sk = f"SUBJ#{item.subject}", f"S#{item.date}#{number}"
+    item.g2pk, item.g2sk = f"LAB#{item.lab}#{item.date[:4]}", f"{item.date}#{item.id}"

@@ -1,0 +1,236 @@
+"""The item of an upload and its conditional steps, and the request that is stored beside it.
+
+The request (the list of files) lies in S3 beside the folder of incoming files as long as the
+upload is unfinished; so unfinished uploads are found by one listing and the table holds one small
+item per upload. The answer (what was registered, what was refused and why) is the manifest, which
+is written once and never changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.exceptions import PutError, UpdateError
+from pynamodb.expressions.update import Action
+
+from shared.model.identity import uuid4_from
+from shared.records import aws
+from shared.records.errors import Conflict, NotFound
+from shared.records.objects import bucket, read_json
+from shared.records.table import Record
+from shared.uploads.keys import request_key
+from shared.uploads.request import Request, Target
+
+OPEN_DAYS = 7
+"""An upload that is not complete after so many days ends with what has arrived."""
+
+
+KEPT_DAYS = 365
+"""How long the table remembers a finished upload; its manifest in S3 stays for ever."""
+
+
+BUSY = timedelta(minutes=2)
+"""While one validation is so young no second one of the same upload starts."""
+
+
+WITHOUT_CHARACTERS = 100_000
+"""Room for the reasons why files will not come; an item takes 400 KB."""
+
+
+FINAL = frozenset({"registered", "partial", "rejected", "expired"})
+
+
+class Upload(Record, discriminator="Upload"):
+    """One upload; ``without`` says which files the client gave up, and why."""
+
+    id = UnicodeAttribute()
+    state = UnicodeAttribute()
+    lab = UnicodeAttribute()
+    folder = UnicodeAttribute()
+    session = UnicodeAttribute(null=True)
+    by = UnicodeAttribute()
+    created = UnicodeAttribute()
+    since = UnicodeAttribute(null=True)
+    without: JSONAttribute = JSONAttribute(null=True)
+    task = UnicodeAttribute(null=True)
+    attempt = NumberAttribute(null=True)
+    manifest = UnicodeAttribute(null=True)
+    files = NumberAttribute(default=0)
+    size = NumberAttribute(default=0)
+    expires = NumberAttribute()
+
+
+def upload_id(target: Target, request: Request, turn: int = 0) -> str:
+    """Return the id that this very list of files has, so that a killed client finds it again.
+
+    Parameters
+    ----------
+    target, request
+        Session and files; the session's metadata make no difference.
+    turn
+        How many uploads of the same files have ended before without being registered whole.
+    """
+    run = [request.task.id, request.task.attempt] if request.task else None
+    files = sorted(
+        [file.path, file.size, file.sha256, file.md5, file.qc] for file in request.files
+    )
+    return uuid4_from("", json.dumps([target.folder, files, run, turn], separators=(",", ":")))
+
+
+def get_upload(upload: str) -> Upload:
+    """Return an upload.
+
+    Raises
+    ------
+    NotFound
+        There is no such upload.
+    """
+    try:
+        return Upload.get(f"UPL#{upload}", "A", consistent_read=True)
+    except Upload.DoesNotExist:
+        raise NotFound(f"there is no upload {upload}") from None
+
+
+def open_upload(target: Target, request: Request, by: str) -> tuple[Upload, bool]:
+    """Find the upload of these files, or make it.
+
+    Returns
+    -------
+    upload
+        The upload.
+    created
+        Whether it is new.
+    """
+    for turn in range(1000):
+        key = upload_id(target, request, turn)
+        try:
+            found = get_upload(key)
+        except NotFound:
+            return _create(key, target, request, by)
+        if found.state not in FINAL or found.state == "registered":
+            return found, False
+        if not request.again and found.state != "expired":
+            return found, False
+    raise Conflict("these files have been refused a thousand times; ask an administrator")
+
+
+def _create(key: str, target: Target, request: Request, by: str) -> tuple[Upload, bool]:
+    """Store the request, then the item: a crash between leaves nothing that shows."""
+    now = datetime.now(UTC)
+    document = {
+        "upload": key,
+        "by": by,
+        "created": now.isoformat(),
+        "target": asdict(target),
+        "files": [asdict(file) for file in request.files],
+        "task": asdict(request.task) if request.task else None,
+    }
+    aws.client("s3").put_object(
+        Bucket=bucket(),
+        Key=request_key(key),
+        Body=json.dumps(document).encode(),
+        ContentType="application/json",
+    )
+    upload = Upload(
+        pk=f"UPL#{key}",
+        sk="A",
+        id=key,
+        state="open",
+        lab=target.lab,
+        folder=target.folder,
+        session=target.id,
+        by=by,
+        created=now.isoformat(),
+        g1pk=f"UPLOADS#{target.lab}",
+        g1sk=now.isoformat(),
+        task=request.task.id if request.task else None,
+        attempt=request.task.attempt if request.task else None,
+        files=len(request.files),
+        size=sum(file.size for file in request.files),
+        expires=int((now + timedelta(days=KEPT_DAYS)).timestamp()),
+    )
+    try:
+        upload.save(Upload.pk.does_not_exist())
+    except PutError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        return get_upload(key), False
+    return upload, True
+
+
+def request_of(upload: str) -> dict[str, Any] | None:
+    """Return the stored request of an unfinished upload, None once it is finished."""
+    return read_json(request_key(upload))
+
+
+def manifest_of(upload: Upload) -> dict[str, Any] | None:
+    """Return the manifest of a finished upload."""
+    return read_json(upload.manifest) if upload.manifest else None
+
+
+def uploads_of_lab(lab: str, most: int) -> list[Upload]:
+    """Return the latest uploads of a lab, the newest first."""
+    found = Record.gsi1.query(f"UPLOADS#{lab}", scan_index_forward=False, limit=most)
+    return [item for item in found if isinstance(item, Upload)]
+
+
+def mark_not_coming(upload: Upload, without: Mapping[str, str]) -> None:
+    """Note that files will not come, and why; each then counts as refused."""
+    known = upload.without or {}
+    longest = max(20, WITHOUT_CHARACTERS // (len(known) + len(without) + 1))
+    merged = {**known, **{path: str(reason)[:longest] for path, reason in without.items()}}
+    if merged != known:
+        upload.update(
+            actions=[Upload.without.set(merged)],
+            condition=Upload.state.is_in("open", "validating"),
+        )
+
+
+def start_validation(
+    upload: Upload, *, busy: timedelta = BUSY, now: datetime | None = None
+) -> bool:
+    """Mark an upload as being validated; False if another validation began within ``busy``."""
+    moment = now or datetime.now(UTC)
+    try:
+        upload.update(
+            actions=[Upload.state.set("validating"), Upload.since.set(moment.isoformat())],
+            condition=(Upload.state == "open")
+            | ((Upload.state == "validating") & (Upload.since <= (moment - busy).isoformat())),
+        )
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
+
+
+def reset_validation(upload: Upload) -> None:
+    """Let the validation of an upload begin anew, without waiting until it counts as dead."""
+    with suppress(UpdateError):
+        upload.update(actions=[Upload.since.set("")], condition=Upload.state == "validating")
+
+
+def finish_upload(upload: Upload, state: str, session: str | None, manifest: str) -> None:
+    """Set the final state; nothing happens if it is set already."""
+    if upload.state == state and upload.manifest == manifest:
+        return
+    actions: list[Action] = [Upload.state.set(state), Upload.manifest.set(manifest)]
+    if session:
+        actions.append(Upload.session.set(session))
+    upload.update(actions=actions)
+
+
+def unfinished_uploads() -> Iterator[tuple[str, datetime]]:
+    """Yield the uploads whose request still lies in S3, and since when."""
+    pages = aws.client("s3").get_paginator("list_objects_v2")
+    for page in pages.paginate(Bucket=bucket(), Prefix="incoming/", Delimiter="/"):
+        for item in page.get("Contents", ()):
+            name = item["Key"].removeprefix("incoming/")
+            if name.endswith(".json"):
+                yield name.removesuffix(".json"), item["LastModified"]
