@@ -8,49 +8,33 @@ it comes from.
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 import os
 from collections.abc import Callable
 from typing import Any
 
-from chalice.app import Chalice, Response, RouteEntry
+from chalice.app import Chalice, Response
 
 from functions.api import permissions
 from functions.api.auth import identify
+from functions.api.engine import handlers
 from functions.api.errors import JSON, ApiError, response_to
+from functions.api.resources import RESOURCES
+from functions.api.routes import (
+    account,
+    cache_tables,
+    claims,
+    downloads,
+    imports,
+    predictions,
+    register_file,
+    uploads,
+    water,
+)
 from shared.records import search
 
 BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
 """Content types that requests may have; ONE sends its login as a form and images as multipart."""
-
-LATER: dict[str, tuple[str, ...]] = {
-    "downloads": (
-        *("GET /data/{path+}", "HEAD /data/{path+}", "GET /uploaded/{path+}"),
-        "POST /new-download",
-    ),
-    "register_file": ("POST /register-file", "GET /check-protected"),
-    "cache_tables": (
-        *("GET /cache/info", "GET /cache/info/{tag}", "GET /cache.zip"),
-        "GET /cache-files/{grant}/cache.zip",
-    ),
-    "water": ("GET /water-requirement/{nickname}", "GET /water-restricted-subjects"),
-    "uploads": (
-        *("POST /uploads", "GET /uploads", "GET /uploads/{upload}"),
-        *("POST /uploads/{upload}/parts", "POST /uploads/{upload}/assemble"),
-        *("POST /uploads/{upload}/complete", "POST /reindex"),
-    ),
-    "claims": (
-        *("POST /tasks/{id}/claim", "POST /tasks/{id}/heartbeat", "POST /tasks/{id}/log"),
-        *("POST /tasks/{id}/complete", "POST /tasks/{id}/release", "POST /workers/credentials"),
-    ),
-    "imports": ("POST /import",),
-    "predictions": ("GET /training-prediction/{nickname}",),
-}
-"""Routes of the modules of `functions.api.routes` that are imported when first asked for.
-
-Each module has a blueprint ``routes`` with just these. It keeps the start of the function short.
-"""
 
 CHALLENGED = ("/data/{path+}", "/uploaded/{path+}")
 """Paths of files; API Gateway asks before them whether an account is needed (`handler`)."""
@@ -86,7 +70,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     }
 
 
-def _guarded(path: str, view: Callable[..., Any], module: str | None = None) -> Callable[..., Any]:
+def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
     """Return a view that only callers named by its rule reach, with errors in one shape."""
 
     @functools.wraps(view)
@@ -94,8 +78,6 @@ def _guarded(path: str, view: Callable[..., Any], module: str | None = None) -> 
         request: Any = app.current_request
         try:
             search.begin()
-            if module:
-                _module(module)  # which adds the rules of its routes
             permissions.check(path, request.method, identify.caller(request))
             answer = view(**arguments)
         except Exception as error:  # every error becomes an answer
@@ -138,66 +120,29 @@ def _one_shape(event: Any, get_response: Callable[[Any], Response]) -> Response:
     return response
 
 
-@functools.lru_cache
-def _module(name: str) -> Chalice:
-    """Import a module of routes; return an app that has them."""
-    part = Chalice(f"fornix-{name}", configure_logs=False)
-    part.register_blueprint(importlib.import_module(f"functions.api.routes.{name}").routes)
-    return part
+@app.route("/api/schema", methods=["GET"])
+def schema() -> Response:
+    """Describe all routes (OpenAPI 3)."""
+    from functions.api.engine import openapi  # asked for once a session of a client
+
+    return Response(openapi.text(app), headers=dict(JSON))
 
 
-def _later(name: str, path: str, method: str) -> Callable[..., Any]:
-    """Return a view that imports its module when it is first called; so are its rules."""
+for blueprint in (
+    handlers.blueprint(RESOURCES.values()),
+    account.routes,
+    cache_tables.routes,
+    claims.routes,
+    downloads.routes,
+    imports.routes,
+    predictions.routes,
+    register_file.routes,
+    uploads.routes,
+    water.routes,
+):
+    app.register_blueprint(blueprint)
 
-    def view(**arguments: Any) -> Any:
-        part = _module(name)
-        part.current_request = app.current_request
-        return part.routes[path][method].view_function(**arguments)
-
-    view.__name__ = f"{name}.{method}"
-    return view
-
-
-def load_all() -> dict[str, Chalice]:
-    """Import all modules of routes, e.g. to describe them."""
-    return {name: _module(name) for name in LATER}
-
-
-def _add(path: str, method: str, view: Callable[..., Any], module: str | None = None) -> None:
-    """Add a route as Chalice does, without its checks: three hundred of them take a while."""
-    guarded = _guarded(path, view, module)
-    app.routes[path][method] = RouteEntry(
-        guarded, view.__name__, path, method, content_types=BODIES
-    )
-
-
-def _assemble() -> None:
-    """Register all routes."""
-    from functions.api import resources  # noqa: F401 - importing declares them
-    from functions.api.engine import handlers
-    from functions.api.routes import account
-
-    handlers.register(app, _add)
-    for name, lines in LATER.items():
-        for line in lines:
-            method, path = line.split()
-            _add(path, method, _later(name, path, method), name)
-    plain = Chalice("fornix-account", configure_logs=False)
-    plain.register_blueprint(account.routes)
-    for path, entries in plain.routes.items():
-        for method, entry in entries.items():
-            _add(path, method, _of_part(plain, entry.view_function))
-
-
-def _of_part(part: Chalice, view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a view of another app's blueprint that sees this app's request."""
-
-    @functools.wraps(view)
-    def passed_on(**arguments: Any) -> Any:
-        part.current_request = app.current_request
-        return view(**arguments)
-
-    return passed_on
-
-
-_assemble()
+for _path, _entries in app.routes.items():
+    for _entry in _entries.values():
+        _entry.view_function = _guarded(_path, _entry.view_function)
+        _entry.content_types = BODIES

@@ -36,7 +36,7 @@ def test_the_api_imports_nothing_heavy() -> None:
     }
     assert third <= {
         *("functions", "shared", "chalice", "pynamodb", "botocore", "urllib3", "jmespath"),
-        "certifi",
+        *("certifi", "msgspec"),
         *("dateutil", "six", "typing_extensions", "sitecustomize", "distutils-precedence"),
     }
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from chalice.app import Chalice, Response
+from chalice.app import Blueprint, Response
 
 from functions.api import permissions
 from functions.api.call import Call
 from functions.api.engine import filters, paging, show_values
-from functions.api.engine.declarations import RESOURCES, Resource
+from functions.api.engine.declarations import Resource
 from functions.api.engine.rules import METHODS, ON_ITEM, item_path, rule_of
 from functions.api.engine.stores import store_of
 from functions.api.engine.visible import selector, visible_to
@@ -20,36 +20,31 @@ from shared.records import search
 from shared.records.where import Where
 
 
-def register(app: Chalice, add: Callable[..., None]) -> None:
-    """Add the routes and rules of all resources to the API.
-
-    Parameters
-    ----------
-    app : Chalice
-        Whose current request the views answer.
-    add : callable
-        Takes path, method and view.
-    """
-    for resource in RESOURCES.values():
+def blueprint(resources: Iterable[Resource]) -> Blueprint:
+    """Return the routes of some resources; their rules are set, too."""
+    routes = Blueprint(__name__)
+    for resource in resources:
         for action, method in METHODS.items():
-            if not resource.has(action):
-                continue
-            path = item_path(resource) if action in ON_ITEM else f"/{resource.path}"
-            view = _view(app, resource, action)
-            view.__name__ = f"{resource.path}.{action}"
-            add(path, method, view)
-            permissions.add(path, method, rule_of(resource, action))
+            if resource.has(action):
+                path = item_path(resource) if action in ON_ITEM else f"/{resource.path}"
+                view = _view(routes, resource, action)
+                routes.route(path, methods=[method], name=view.__name__)(view)
+                permissions.add(path, method, rule_of(resource, action))
+    return routes
 
 
-def _view(app: Chalice, resource: Resource, action: str) -> Callable[..., Any]:
+def _view(routes: Blueprint, resource: Resource, action: str) -> Callable[..., Any]:
     handler = _HANDLERS[action]
-    if action not in ON_ITEM:
-        return lambda: handler(resource, Call(app.current_request))
+
+    def on_list() -> Any:
+        return handler(resource, Call(routes.current_request))
 
     def on_item(**arguments: str) -> Any:
-        return handler(resource, Call(app.current_request), unquote(arguments[resource.key]))
+        return handler(resource, Call(routes.current_request), unquote(arguments[resource.key]))
 
-    return on_item
+    view: Callable[..., Any] = on_item if action in ON_ITEM else on_list
+    view.__name__ = f"{resource.path}.{action}"
+    return view
 
 
 def conditions(resource: Resource, call: Call, select: filters.Select) -> list[Where]:

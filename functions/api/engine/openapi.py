@@ -11,6 +11,8 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from chalice.app import Chalice
+
 from functions.api.engine.declarations import RESOURCES, Field, Resource
 from functions.api.engine.rules import METHODS, ON_ITEM, item_path
 
@@ -79,16 +81,8 @@ def _in_path(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {}}
 
 
-def document() -> dict[str, Any]:
+def document(app: Chalice) -> dict[str, Any]:
     """Return the document: every route of the app, those of resources first."""
-    from functions.api.app import app, load_all
-
-    summaries = {
-        (path, method): (entry.view_function.__doc__ or "").strip().split("\n")[0]
-        for part in load_all().values()
-        for path, entries in part.routes.items()
-        for method, entry in entries.items()
-    }
     paths: dict[str, dict[str, Any]] = {}
     for resource in RESOURCES.values():
         for action, method in METHODS.items():
@@ -99,8 +93,8 @@ def document() -> dict[str, Any]:
         for method, entry in entries.items():
             known = paths.setdefault(path.replace("+}", "}"), {})
             if method.lower() not in known:
-                own = (entry.view_function.__doc__ or "").strip().split("\n")[0]
-                known[method.lower()] = _other(path, summaries.get((path, method), own))
+                summary = (entry.view_function.__doc__ or "").strip().split("\n")[0]
+                known[method.lower()] = _other(path, summary)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Fornix", "version": "1"},
@@ -120,6 +114,6 @@ def _other(path: str, summary: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def text() -> str:
+def text(app: Chalice) -> str:
     """Return the document as JSON."""
-    return json.dumps(document(), separators=(",", ":"))
+    return json.dumps(document(app), separators=(",", ":"))

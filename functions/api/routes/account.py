@@ -8,7 +8,7 @@ from chalice.app import Blueprint, Response
 
 from functions.api.auth import identify, passwords, tokens
 from functions.api.call import Call
-from functions.api.errors import JSON, Invalid
+from functions.api.errors import Invalid
 
 routes = Blueprint(__name__)
 
@@ -48,11 +48,3 @@ def me() -> dict[str, Any]:
     """Say whose token it is."""
     who = Call(routes.current_request).who
     return {"username": who.username, "role": who.role, "labs": list(who.labs)}
-
-
-@routes.route("/api/schema", methods=["GET"])
-def schema() -> Response:
-    """Describe all routes (OpenAPI 3)."""
-    from functions.api.engine import openapi
-
-    return Response(openapi.text(), headers=dict(JSON))
