@@ -22,8 +22,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from shared.records import search
-from shared.records.columns import Coded, Columns, Many, Numbers, read_parquet
+from shared.catalog.columns.coded import Coded, Many
+from shared.catalog.columns.numbers import Numbers
+from shared.catalog.columns.table import Columns, read_parquet
+from shared.catalog.versions import Table
 from shared.records.where import Where
 
 DATASETS = 150
@@ -76,7 +78,7 @@ def timed(call: Callable[[], Any], repeats: int = 5) -> tuple[float, float]:
     return times[0], statistics.median(times[1:])
 
 
-def queries(table: search.Table) -> dict[str, Callable[[], Any]]:
+def queries(table: Table) -> dict[str, Callable[[], Any]]:
     """Return queries that the API makes of datasets, by name."""
     name = Where("name", "exact", "object007.attribute.npy")
     there = Where("repositories", "test", lambda x: x is not None and x != "aws_lab0")
@@ -132,7 +134,7 @@ def main() -> None:
     options = parser.parse_args()
     for n in options.sessions:
         columns = datasets(n)
-        table = search.Table("dataset", lambda columns=columns: columns, "2024-01-01T00:00:00.0")
+        table = Table("dataset", lambda columns=columns: columns, "2024-01-01T00:00:00.0")
         start = time.perf_counter()
         packed = columns.to_parquet()
         wrote = time.perf_counter() - start

@@ -250,10 +250,10 @@ class System:
 def system(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
     """The whole way of the data in one process: API, S3, SQS, functions."""
     from functions.api.app import app
-    from shared.records import search
+    from shared import catalog
     from tests.api import gateway
 
-    search.forget()
+    catalog.reset_for_tests()
     for role in ("member", "rig", "worker"):
         body = {"username": f"{LAB}_{role}", "role": role, "lab": [LAB], "is_active": True}
         body |= {"is_public_user": False, "email": "", "allowed_users": []}
@@ -268,4 +268,4 @@ def system(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
         system = System(flow, url)
         yield system
         system.rest()
-    search.forget()
+    catalog.reset_for_tests()

@@ -126,9 +126,10 @@ def _count(changed: int) -> None:
 
 def snapshot() -> dict[str, Any]:
     """Write the search snapshot, and from it the ONE client's cache tables."""
-    from shared.records import cache_tables, search
+    from shared import catalog
+    from shared.catalog import cache_tables
 
-    return {"snapshot": search.write_snapshot(), "cache": cache_tables.build()}
+    return {"snapshot": catalog.write_snapshot(), "cache": cache_tables.build()}
 
 
 def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any:

@@ -10,7 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from shared.records import aws, documents, search, times
+import shared.work.item  # noqa: F401 - tasks are among what is listed
+from shared import catalog
+from shared.model import moment
+from shared.records import aws, documents
 from shared.records.errors import NotFound
 from shared.records.items import Dataset as DatasetItem
 from shared.records.items import Session as SessionItem
@@ -40,8 +43,8 @@ class Records:
 
     def subjects(self) -> Iterable[str]:
         """Return the nicknames of all subjects with sessions."""
-        search.begin()
-        return {str(name) for name in search.table("session").select().values("subject")}
+        catalog.start_request()
+        return {str(name) for name in catalog.table("session").select().values("subject")}
 
     def subject(self, nickname: str) -> Subject:
         """Return what the records say of a subject."""
@@ -72,8 +75,8 @@ class Records:
 
     def labs(self) -> list[Lab]:
         """Return all labs; their coordinates are in the lab's ``json``."""
-        search.begin()
-        return [_lab(row) for row in search.table("lab").rows()]
+        catalog.start_request()
+        return [_lab(row) for row in catalog.table("lab").rows()]
 
     def trials(self, session: Session) -> pd.DataFrame | None:
         """Return the session's trials table."""
@@ -104,8 +107,8 @@ def _session(item: SessionItem, datasets: list[DatasetItem]) -> Session:
         subject=item.subject,
         date=item.date,
         number=int(item.number),
-        start_time=times.naive(item.start_time) or "",
-        end_time=times.naive(item.end_time) or "",
+        start_time=moment.naive(item.start_time) or "",
+        end_time=moment.naive(item.end_time) or "",
         task_protocol=item.task_protocol or "",
         projects=tuple(item.projects or ()),
         location=item.location or "",

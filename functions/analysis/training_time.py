@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from functions.analysis.records import Records
-from shared.records import aws, search
+from shared import catalog
+from shared.records import aws
 from shared.records.where import Where
 from shared.results import pages, tables, training_time
 from shared.results.build import INDEX, code_version
@@ -111,7 +112,7 @@ def _mice(
 
 def _dated(kind: str, subject: str, when: str, what: str, convert: Any) -> list[tuple[str, Any]]:
     """Return (ISO date, value) of a subject's records of a kind."""
-    rows = search.table(kind).select([Where("subject", "exact", subject)]).all()
+    rows = catalog.table(kind).select([Where("subject", "exact", subject)]).all()
     return [
         (str(row[when])[:10], convert(row[what]))
         for row in rows

@@ -31,7 +31,7 @@ from functions.api.routes import (
     uploads,
     water,
 )
-from shared.records import search
+from shared import catalog
 
 BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
 """Content types that requests may have; ONE sends its login as a form and images as multipart."""
@@ -77,7 +77,7 @@ def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(**arguments: Any) -> Response:
         request: Any = app.current_request
         try:
-            search.begin()
+            catalog.start_request()
             permissions.check(path, request.method, identify.caller(request))
             answer = view(**arguments)
         except Exception as error:  # every error becomes an answer

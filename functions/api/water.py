@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from shared.records import search, times
+from shared import catalog
+from shared.model import moment
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ EMPTY = {
 
 
 def _mine(kind: str, subject: str) -> list[dict[str, Any]]:
-    return search.table(kind).select([Where("subject", "exact", subject)]).all()
+    return catalog.table(kind).select([Where("subject", "exact", subject)]).all()
 
 
 def control(subject: Row) -> WaterControl:
@@ -37,14 +38,14 @@ def control(subject: Row) -> WaterControl:
     from shared.science.water.control import WaterControl
     from shared.science.water.records import Restriction, Surgery, Water, Weighing
 
-    lab = search.table("lab").get(subject["lab"]) or {}
+    lab = catalog.table("lab").get(subject["lab"]) or {}
     nickname = subject["nickname"]
 
     def clock(value: str | None) -> datetime | None:
-        return datetime.fromisoformat(str(times.naive(value))) if value else None
+        return datetime.fromisoformat(str(moment.naive(value))) if value else None
 
     def wall(value: str) -> datetime:
-        return datetime.fromisoformat(str(times.naive(value)))
+        return datetime.fromisoformat(str(moment.naive(value)))
 
     birth = subject.get("birth_date")
     return WaterControl(
@@ -79,9 +80,9 @@ def control(subject: Row) -> WaterControl:
 
 def now_in(lab: str | None) -> datetime:
     """Return the lab's present wall clock."""
-    row = search.table("lab").get(lab) if lab else None
-    zone = times.zone((row or {}).get("timezone"))
-    return times.now().astimezone(zone).replace(tzinfo=None)
+    row = catalog.table("lab").get(lab) if lab else None
+    zone = moment.zone((row or {}).get("timezone"))
+    return moment.now().astimezone(zone).replace(tzinfo=None)
 
 
 def summary(subject: Row) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.datasets.read import content_hashes, datasets_of
-from shared.records import queues, times
+from shared.model import moment
+from shared.records import queues
 from shared.records.items import Dataset, Session
 from shared.sessions import store as sessions
 from shared.sessions.contents import session_and_datasets
@@ -72,7 +73,7 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
     new = write.create_planned(
         eid,
         session.lab,
-        times.naive(session.start_time),
+        moment.naive(session.start_time),
         [
             (one, held if one.parents or missing(one.declaration.inputs, paths) else waiting)
             for one in planned

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.datasets.read import mark_defaults, revisions_of
-from shared.records import queues, times
+from shared.model import moment
+from shared.records import queues
 from shared.records.audit import entry
-from shared.records.changes import changes
 from shared.records.errors import Conflict, NotFound
+from shared.records.feed import changes
 from shared.records.items import Dataset, Pointer
 from shared.records.transactions import Refused, transaction
 
@@ -39,9 +40,9 @@ def update_dataset(
         was = item.default
         edit(item)
         if item.default != was:
-            item.default_at = times.now().isoformat() if item.default else None
+            item.default_at = moment.now().isoformat() if item.default else None
         edition = int(item.edition)
-        item.edition, item.changed = edition + 1, times.now().isoformat()
+        item.edition, item.changed = edition + 1, moment.now().isoformat()
         if item.default != was:
             mark_defaults(group)
         try:

@@ -7,9 +7,11 @@ makes the whole set visible. Readers pass over what is not in the book.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from shared.model.identity import dataset_path, is_uuid
+from shared.records import listed
 from shared.records.items import Book, Dataset, Pointer
 from shared.records.table import Record
 
@@ -89,3 +91,13 @@ def content_hashes(datasets: Iterable[Dataset]) -> dict[str, str]:
         for path, item in default_datasets(datasets).items()
         if item.available
     }
+
+
+def _rows(items: Sequence[Book | Dataset]) -> Iterator[tuple[str, dict[str, Any]]]:
+    book = next((item for item in items if isinstance(item, Book)), None)
+    for item in visible(book, [item for item in items if isinstance(item, Dataset)]):
+        yield "dataset", item.row()
+
+
+listed.register(Book, Dataset, to_rows=_rows)
+listed.register_places(places_of)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared.datasets.read import mark_defaults, visible
-from shared.records import times
+from shared.model import moment
 from shared.records.audit import entry
-from shared.records.changes import changes
 from shared.records.errors import Conflict, NotFound
+from shared.records.feed import changes
 from shared.records.items import Book, Dataset, Pointer, Session
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
@@ -153,7 +153,7 @@ def _compare(
         if item.default and old.default:
             item.default_at = old.default_at
         item.edition = int(old.edition) + 1
-        item.changed = times.now().isoformat()
+        item.changed = moment.now().isoformat()
         edited.append(item)
     return added, edited
 

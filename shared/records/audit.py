@@ -13,7 +13,7 @@ from typing import Any
 
 from pynamodb.attributes import BinaryAttribute, UnicodeAttribute
 
-from shared.records.changes import stamp
+from shared.model.moment import stamp
 from shared.records.table import Record
 
 

@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from shared.records import listed
 from shared.records.audit import entry
-from shared.records.changes import change, first_version
 from shared.records.errors import Conflict, Exists, NotFound
+from shared.records.feed import change, first_version
 from shared.records.items import Document, Pointer
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
@@ -256,3 +257,12 @@ def _taken(
             continue
         return f"{kind} with this {field} already exists."
     return None
+
+
+def _rows(items: Sequence[Document]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for item in items:
+        key = item.pk.split("#", 2)[2] if item.pk.startswith("DOC#") else item.id
+        yield item.what, {**item.body, "key": key, "_version": int(item.version)}
+
+
+listed.register(Document, to_rows=_rows)

@@ -31,9 +31,9 @@ from pynamodb.attributes import (
 )
 from pynamodb.constants import BINARY, NUMBER
 
+from shared.model import moment
 from shared.model.identity import dashed, dataset_id, split_path, with_uuid
-from shared.records import times
-from shared.records.changes import first_version
+from shared.records.feed import first_version
 from shared.records.table import Record
 
 
@@ -58,7 +58,7 @@ class InstantAttribute(Attribute[str]):
 
     def serialize(self, value: str) -> Any:
         """Return the microseconds as text."""
-        return str(round(times.utc(value).timestamp() * 1e6))
+        return str(round(moment.utc(value).timestamp() * 1e6))
 
     def deserialize(self, value: Any) -> str:
         """Return the ISO time, UTC and naive as clients are shown it."""
@@ -106,8 +106,8 @@ class Session(Record, discriminator="Session"):
     def row(self) -> dict[str, Any]:
         """Return the session's row in the search index; times are the lab's wall clock."""
         row = {name: getattr(self, name) for name in ROW_FIELDS}
-        row["start_time"] = times.naive(self.start_time)
-        row["end_time"] = times.naive(self.end_time)
+        row["start_time"] = moment.naive(self.start_time)
+        row["end_time"] = moment.naive(self.end_time)
         row["number"] = int(self.number)
         for name in ("projects", "users", "procedures"):
             row[name] = list(getattr(self, name) or [])
@@ -203,7 +203,7 @@ class Dataset(Record, discriminator="Dataset"):
             version, created_by, provenance, stored_key (S3 key if not the usual one), tags, json.
         """
         head = "AGG" if "#" in session else "SES"
-        now = times.utc(values.pop("created", None) or times.now().isoformat())
+        now = moment.utc(values.pop("created", None) or moment.now().isoformat())
         item = cls(pk=f"{head}#{session}", sk=f"D#{path}", **values)
         item.id = (id or dataset_id(session, path)).replace("-", "")
         item.created = now.replace(tzinfo=None).isoformat()

@@ -8,9 +8,10 @@ dimensions, which are billed each; what a line says beside its counts can be sea
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping
+
+from shared.records import env
 
 COUNT, SECONDS = "Count", "Seconds"
 
@@ -49,7 +50,7 @@ def put(values: Mapping[str, float], **about: str | int) -> None:
     KeyError
         A name is not in ``METRICS``.
     """
-    namespace = os.environ.get("FORNIX_METRICS")
+    namespace = env.metrics_namespace()
     metrics = [{"Name": name, "Unit": METRICS[name]} for name in values]
     if not namespace or not values:
         return

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from typing import Any
 
-from shared.records import aws
+from shared.records import aws, env
 
 log = logging.getLogger(__name__)
 
 
 def url(queue: str) -> str:
     """Return the address of a queue: ``ingest``, ``dispatch`` or ``analysis``."""
-    return os.environ[f"FORNIX_{queue.upper()}_QUEUE_URL"]
+    return env.queue_url(queue)
 
 
 def work_url(lab: str) -> str:
     """Return the address of a lab's work queue."""
-    return os.environ["FORNIX_WORK_QUEUE_PREFIX"] + lab
+    return env.work_queue_url(lab)
 
 
 def send(queue_url: str, body: dict[str, Any], delay: int = 0) -> None:

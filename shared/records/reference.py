@@ -6,12 +6,14 @@ Names are those of the Alyx REST contract and the ONE convention, since clients 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from shared.records import documents, search
+from shared.records import documents
 from shared.records.errors import Exists
+from shared.records.table import Record
 
 WATER_TYPES = (
     "Water",
@@ -78,15 +80,19 @@ def rows() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def load(who: str = "installation") -> int:
     """Create the records that are not there yet; return how many were."""
-    search.begin()
+    return _create_missing(list(rows()), who)
+
+
+def _create_missing(records: Sequence[tuple[str, str, dict[str, Any]]], who: str) -> int:
+    """Create those records that are not there; return how many were."""
+    keys = [(f"DOC#{kind}#{key}", "A") for kind, key, _ in records]
+    present = {item.pk for item in Record.batch_get(keys, consistent_read=True)}
     made = 0
-    for kind, key, body in rows():
-        if search.table(kind).get(key) is None:
-            try:
+    for kind, key, body in records:
+        if f"DOC#{kind}#{key}" not in present:
+            with suppress(Exists):  # somebody else was faster
                 documents.create(kind, key, body, who=who)
                 made += 1
-            except Exists:
-                continue
     return made
 
 
@@ -98,7 +104,7 @@ def load_brain_regions(path: Path, who: str = "installation") -> int:
     int
         How many were not there yet.
     """
-    made = 0
+    records = []
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             parent = row.get("parent") or row.get("parent_structure_id") or ""
@@ -110,12 +116,8 @@ def load_brain_regions(path: Path, who: str = "installation") -> int:
                 "ontology": 1,
                 "description": "",
             }
-            try:
-                documents.create("brain-region", str(body["id"]), body, who=who)
-                made += 1
-            except Exists:
-                continue
-    return made
+            records.append(("brain-region", str(body["id"]), body))
+    return _create_missing(records, who)
 
 
 def lab_repository(lab: str) -> tuple[str, dict[str, Any]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from pynamodb.connection import Connection
 from pynamodb.connection.table import TableConnection
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
+
+from shared.records import env
 
 SUMMARY = ["_k", "summary", "state", "lab"]
 """Attributes that ``gsi2`` carries beside the keys; ``summary`` is a small map for list rows."""
@@ -62,7 +63,7 @@ TTL_ATTRIBUTE = "expires"
 
 def table_name() -> str:
     """Return the table's name, set for every function by its environment."""
-    return os.environ.get("FORNIX_TABLE", "fornix")
+    return env.table()
 
 
 class ByParent(GlobalSecondaryIndex):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from shared.records.audit import entry
-from shared.records.changes import change, changes
+from shared.records.feed import change, changes
 from shared.records.items import Dataset, Document, Pointer
 from shared.records.table import Record
 from shared.records.transactions import transaction

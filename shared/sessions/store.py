@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from shared.records import documents, times
+from shared.model import moment
+from shared.records import documents, listed
 from shared.records.audit import entry
-from shared.records.changes import change, first_version
 from shared.records.errors import Conflict, Exists, NotFound
+from shared.records.feed import change, first_version
 from shared.records.items import Pointer, Session
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
@@ -89,11 +90,11 @@ def create(
     animal = documents.get("subject", subject).body
     lab = lab or animal["lab"]
     zone = documents.get("lab", lab).body.get("timezone")
-    start = times.instant(start_time, zone)
+    start = moment.instant(start_time, zone)
     if values.get("end_time"):
-        values["end_time"] = times.instant(values["end_time"], zone)
+        values["end_time"] = moment.instant(values["end_time"], zone)
     day = start[:10]
-    now = times.now().isoformat()
+    now = moment.now().isoformat()
     eid = id or str(uuid.uuid4())
     for attempt in range(ATTEMPTS):
         chosen = number if number is not None else _next_number(subject, day)
@@ -107,7 +108,7 @@ def create(
             date=day,
             number=chosen,
             version=first_version(),
-            **{"created": now, "auto_datetime": times.naive(now), **values},
+            **{"created": now, "auto_datetime": moment.naive(now), **values},
         )
         _index(item)
         prefix = Pointer(pk=f"EID#{eid.replace('-', '')[:12]}", sk="A", to=eid)
@@ -163,7 +164,7 @@ def update(
         for name in ("start_time", "end_time"):
             if values.get(name):
                 zone = zone or documents.get("lab", item.lab).body.get("timezone")
-                values[name] = times.instant(values[name], zone)
+                values[name] = moment.instant(values[name], zone)
         if all(getattr(item, name) == value for name, value in values.items()):
             return item
         for name, value in values.items():
@@ -171,8 +172,8 @@ def update(
         item.date = item.start_time[:10]
         version = int(item.version)
         item.version = version + 1
-        item.auto_datetime = times.naive(times.now().isoformat())
-        moved = before["start_time"] != times.naive(item.start_time)
+        item.auto_datetime = moment.naive(moment.now().isoformat())
+        moved = before["start_time"] != moment.naive(item.start_time)
         _index(item)
         key = guard_key(item.subject, item.date, int(item.number))
         try:
@@ -195,7 +196,7 @@ def update(
 
 def _move_inside(session: Session, who: str) -> None:
     """Give what is within a session its new start, by which lists are sorted."""
-    start = str(times.naive(session.start_time))
+    start = str(moment.naive(session.start_time))
 
     def move(body: dict[str, Any]) -> dict[str, Any]:
         return {**body, "session_start": start}
@@ -233,3 +234,11 @@ def _index(item: Session) -> None:
     number = f"{int(item.number):03d}"
     item.g1pk, item.g1sk = f"SUBJ#{item.subject}", f"S#{item.date}#{number}"
     item.g2pk, item.g2sk = f"LAB#{item.lab}#{item.date[:4]}", f"{item.date}#{item.id}"
+
+
+def _rows(items: Sequence[Session]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for item in items:
+        yield "session", {**item.row(), "key": item.id, "_version": int(item.version)}
+
+
+listed.register(Session, to_rows=_rows)

@@ -17,7 +17,8 @@ from typing import Any
 
 from shared.datasets.read import datasets_of
 from shared.datasets.register import register_datasets
-from shared.records import documents, times
+from shared.model import moment
+from shared.records import documents
 from shared.records.errors import Exists, RecordError
 from shared.records.items import Dataset, Pointer, Session
 from shared.records.objects import write_once
@@ -133,7 +134,7 @@ def _raise_protocol(kind: str, body: Mapping[str, Any], by: str) -> None:
 
     Its own entry was written when it was imported, before its surgeries and restrictions were.
     """
-    ended = (body.get("end_time") or "9") <= times.now().isoformat()
+    ended = (body.get("end_time") or "9") <= moment.now().isoformat()
     least = {"surgery": "2", "water-restriction": "1" if ended else "3"}.get(kind)
     if least is not None and documents.find("subject", body["subject"]):
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from shared.records import documents, times
+from shared.model import moment
+from shared.records import documents
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Session
 from shared.sessions import store as sessions
@@ -50,11 +51,11 @@ def resolve_target(request: Request) -> Target:
     zone = lab_record.body.get("timezone") if lab_record else None
     metadata.setdefault("start_time", f"{wanted['date']}T00:00:00")
     try:
-        start = times.instant(metadata["start_time"], zone)
+        start = moment.instant(metadata["start_time"], zone)
         if start[:10] != wanted["date"]:
             problems.append(f"start_time {start} is not on the session's day {wanted['date']}.")
         if metadata.get("end_time"):
-            times.instant(metadata["end_time"], zone)
+            moment.instant(metadata["end_time"], zone)
     except (ValueError, TypeError, AttributeError):
         problems.append("start_time and end_time must be ISO times.")
     if problems:

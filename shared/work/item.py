@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from pynamodb.attributes import Attribute, ListAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.constants import BINARY
 
-from shared.records.changes import change
+from shared.records import listed
 from shared.records.errors import RecordError, Stale
+from shared.records.feed import change
 from shared.records.table import Record
 from shared.records.transactions import transaction
 from shared.tasks.states import ACTIVE, TERMINAL, Status, UnknownStatus
@@ -197,3 +199,12 @@ def read_status(value: Any) -> Status:
         return Status.parse(value)
     except UnknownStatus as error:
         raise Invalid(f"status: {error}") from None
+
+
+def _rows(items: Iterable[Task]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for task in items:
+        row = task_row(task)
+        yield "task", {**row, "key": task.id, "_version": row["edition"]}
+
+
+listed.register(Task, to_rows=_rows)

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from shared.records import metrics
-from shared.records.changes import change, first_version
 from shared.records.errors import Conflict, Exists
+from shared.records.feed import change, first_version
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
 from shared.tasks.planning import Planned, canonical

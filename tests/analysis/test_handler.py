@@ -14,6 +14,7 @@ import pytest
 from moto import mock_aws
 
 from functions.analysis.bucket import Bucket
+from shared import catalog
 from shared.datasets.register import register_datasets
 from shared.records import aws
 from shared.results.store import ABSENT, Conflict, update
@@ -103,11 +104,11 @@ def sqs(*bodies: dict[str, Any] | str) -> dict[str, Any]:
 @pytest.fixture
 def session(buckets, table) -> Any:
     """Return a registered public session whose trials table is in the data bucket."""
-    from shared.records import documents, search
+    from shared.records import documents
     from shared.records.items import Dataset
     from shared.sessions import store as sessions
 
-    search.forget()
+    catalog.reset_for_tests()
     lab = {"name": "fimbrialab", "timezone": "Europe/London"}
     documents.create("lab", "fimbrialab", lab, who="test")
     mouse = {"nickname": "FX_001", "lab": "fimbrialab", "sex": "F"}
@@ -139,7 +140,7 @@ def session(buckets, table) -> Any:
     buckets.put_object(Bucket="data", Key=item.key(one.folder), Body=body.getvalue())
     register_datasets(one.id, [item], manifest="m1")
     yield one
-    search.forget()
+    catalog.reset_for_tests()
 
 
 def test_a_finished_session_becomes_a_page(session, buckets) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from functions.api.app import app
 from functions.api.auth import tokens
-from shared.records import aws, reference, search
+from shared import catalog
+from shared.records import aws, reference
 from shared.records.items import Document
 from shared.records.table import Record
 from tests.api import gateway
@@ -126,10 +127,10 @@ def _records() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """The API in process, with labs, users and the usual lists."""
     monkeypatch.setenv("FORNIX_API_URL", "http://fornix.test")
-    search.forget()
+    catalog.reset_for_tests()
     plant()
     yield Api()
-    search.forget()
+    catalog.reset_for_tests()
 
 
 @pytest.fixture

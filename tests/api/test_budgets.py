@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from shared import catalog
 from shared.datasets.register import register_datasets
-from shared.records import search
 from shared.records.items import Dataset
 from shared.records.table import metered
 from shared.sessions.contents import session_and_datasets
@@ -91,9 +91,9 @@ def test_the_detail_of_a_session_with_150_datasets_is_one_query_of_8_units(
     assert len(shown["data_dataset_session_related"]) == 150
     # One query is the session; the change feed is looked at besides, the token is known.
     assert cost.by_operation.keys() == {"Query"}
-    search.begin()
+    catalog.start_request()
     with metered() as caught_up:
-        search.table("session")
+        catalog.table("session")
     with metered() as detail:
         session_and_datasets(eid)
     assert (detail.requests, detail.units <= 8) == (1, True)

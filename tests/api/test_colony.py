@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from shared.records import documents, times
+from shared.model import moment
+from shared.records import documents
 from tests.api.conftest import Api
 
 
@@ -29,7 +30,7 @@ def test_water_requirement_shows_all_columns_as_alyx_computes_them(
 
     def server(text: str) -> str:
         """Times of the vectors are the server's, but those of restrictions the lab's."""
-        return times.instant(text, case["server_tz"])
+        return moment.instant(text, case["server_tz"])
 
     for start, weight in case["surgeries"]:
         body = {"subject": nickname, "start_time": server(start), "implant_weight": weight}
@@ -47,8 +48,8 @@ def test_water_requirement_shows_all_columns_as_alyx_computes_them(
         row = {
             "id": key,
             "subject": nickname,
-            "start_time": times.instant(start, case["lab"]["timezone"]),
-            "end_time": end and times.instant(end, case["lab"]["timezone"]),
+            "start_time": moment.instant(start, case["lab"]["timezone"]),
+            "end_time": end and moment.instant(end, case["lab"]["timezone"]),
             "reference_weight": weight,
         }
         documents.create("water-restriction", key, row, who="test")

@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.records import search
+from shared import catalog
+from shared.catalog import versions
 from tests.api.conftest import Api
 
 Row = dict[str, Any]
@@ -142,7 +143,7 @@ FORMS = {"sessions": SESSIONS, "datasets": DATASETS, "tasks": TASKS, "notes": NO
 @pytest.fixture
 def world(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
     """Sessions of all sorts with what belongs to them; held as rows and as columns."""
-    monkeypatch.setattr(search, "SMALL", 2)
+    monkeypatch.setattr(versions, "SMALL", 2)
     api.ok("POST", "/projects", {"name": "Matlab_demo"}, user="admin")
     api.ok("POST", "/locations", {"name": "rig_Ephys_0", "lab": "fimbrialab"}, user="admin")
     api.ok("POST", "/tags", {"name": "2022_Q2_release"}, user="admin")
@@ -176,7 +177,7 @@ def world(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
         note = {"content_type": "session", "object_id": eid, "text": f"Drift {i % 3}"}
         note |= {"user": "admin", "json": {"name": f"plot{i}"} if i % 2 else None}
         api.ok("POST", "/notes", note, user="admin")
-    search.forget()
+    catalog.reset_for_tests()
     return api
 
 

@@ -13,8 +13,10 @@ from functions.api.engine import filters
 from functions.api.engine.filter_grammar import BadFilter, literal, parse
 from functions.api.errors import ApiError
 from functions.api.resources import RESOURCES
-from shared.records import search
-from shared.records.search import Rows, Selection
+from shared import catalog
+from shared.catalog import versions
+from shared.catalog.rows import Rows
+from shared.catalog.versions import Selection
 from shared.records.where import Where
 from tests.api.conftest import Api
 
@@ -217,7 +219,7 @@ QUERIES = (
 @pytest.fixture
 def world(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
     """A few records of each kind that lists are asked for, as rows and as columns."""
-    monkeypatch.setattr(search, "SMALL", 2)
+    monkeypatch.setattr(versions, "SMALL", 2)
     for i, subject in enumerate(("FI_001", "FI_002", "FI_001")):
         body = {"subject": subject, "start_time": f"2024-07-0{i + 1}T10:00:00", "qc": "PASS"}
         more = {"json": {"a": [1, {"b": None}]}, "extended_qc": {"x": 0.5}, "projects": ["demo"]}
@@ -226,7 +228,7 @@ def world(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
         api.ok("POST", "/tasks", {"session": eid, "name": "a", "executable": "a"})
         for name in ("spikes.times.npy", "trials.table.pqt"):
             api.ok("POST", "/datasets", {"session": eid, "name": name, "collection": "alf"})
-    search.forget()  # so that the next request makes the index anew
+    catalog.reset_for_tests()  # so that the next request makes the index anew
     return api
 
 

@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 
 from functions.api.auth import passwords
+from shared import catalog
+from shared.catalog import cache_tables
 from shared.datasets.read import datasets_of
 from shared.datasets.register import register_datasets
-from shared.records import aws, cache_tables, documents, search
+from shared.records import aws, documents
 from shared.records.items import Dataset
 from shared.sessions import store as sessions
 from tests.api.conftest import PASSWORD, Api
@@ -262,7 +264,7 @@ def test_cache_tables_load_without_a_warning(one: Any, eid: str, api: Api, bucke
     documents.create("tag", "release", {"name": "release", "public": True}, who="admin")
     item = next(d for d in datasets_of(eid) if d.name == "wheel.position.npy")
     api.ok("PATCH", f"/datasets/{item.uuid}", {"tags": ["release"]})
-    search.write_snapshot()
+    catalog.write_snapshot()
     assert set(cache_tables.build()) == {"all", "public", "tag/release"}
     # Nothing changed: nothing is written again
     assert cache_tables.build() == {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.records import aws, search
+from shared import catalog
+from shared.catalog import index, versions
+from shared.records import aws
 from tests.api.conftest import Api
 
 
@@ -23,15 +25,15 @@ def register(api: Api, n: int) -> None:
 def test_the_next_process_starts_from_it_and_follows_the_feed(
     api: Api, bucket: str, monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
-    monkeypatch.setattr(search, "SMALL", small)  # as rows, and as columns
+    monkeypatch.setattr(versions, "SMALL", small)  # as rows, and as columns
     eid = make(api, 1)
     register(api, 3)
     before = {path: api.ok("GET", path) for path in ("/sessions", "/datasets", "/subjects")}
-    written = search.write_snapshot()
+    written = catalog.write_snapshot()
     assert {"session", "dataset", "subject", "user"} <= set(written["written"])
     # Given another process, which cannot scan the table
-    search.forget()
-    monkeypatch.setattr(search, "scan", lambda: pytest.fail("the table was scanned"))
+    catalog.reset_for_tests()
+    monkeypatch.setattr(index, "scan", lambda: pytest.fail("the table was scanned"))
     make(api, 2)
     after = {path: api.ok("GET", path) for path in before}
     assert after["/sessions"]["count"] == 2
@@ -40,12 +42,12 @@ def test_the_next_process_starts_from_it_and_follows_the_feed(
     (found,) = api.ok("GET", "/sessions?datasets=spikes.times.npy&json=a__1__b,None")["results"]
     assert found["id"] == eid
     # When it is written again, kinds that have not changed keep their files
-    again = search.write_snapshot()
+    again = catalog.write_snapshot()
     assert "session" in again["written"]
     assert not {"subject", "dataset", "user"} & set(again["written"])
     assert again["kinds"]["subject"] == written["kinds"]["subject"]
     # and hashes, which are not held in memory, are still in it
-    whole = search.Index(full=True)
+    whole = catalog.Index(full=True)
     whole.catch_up()
     assert {row["hash"] for row in whole.table("dataset").rows()} == {"ab" * 16}
 
@@ -54,7 +56,7 @@ def test_the_next_process_starts_from_it_and_follows_the_feed(
 def test_ids_that_came_from_elsewhere_are_in_it(
     api: Api, bucket: str, monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
-    monkeypatch.setattr(search, "SMALL", small)
+    monkeypatch.setattr(versions, "SMALL", small)
     # Given a session with a dataset of ours and one that was imported under its own id
     eid = make(api, 1)
     register(api, 1)
@@ -72,14 +74,14 @@ def test_ids_that_came_from_elsewhere_are_in_it(
 
     assert listed() == ids
     # When the index is loaded from the snapshot, then it has the same ids
-    search.write_snapshot()
-    search.forget()
-    monkeypatch.setattr(search, "scan", lambda: pytest.fail("the table was scanned"))
+    catalog.write_snapshot()
+    catalog.reset_for_tests()
+    monkeypatch.setattr(index, "scan", lambda: pytest.fail("the table was scanned"))
     assert listed() == ids
     # also after what is new was folded into it
     register(api, 3)
-    search.begin()
-    search.table("dataset").fold()
+    catalog.start_request()
+    catalog.table("dataset").merge_versions()
     new = sorted(row["id"] for row in api.ok("GET", f"/datasets?session={eid}")["results"])
     assert len(new) == 4
     (insertion,) = api.ok("GET", "/insertions")["results"]
@@ -90,20 +92,20 @@ def test_without_a_usable_snapshot_the_table_is_scanned(
     api: Api, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(api, 1)
-    search.write_snapshot()
+    catalog.write_snapshot()
     latest = aws.client("s3").get_object(Bucket=bucket, Key="snapshots/latest.json")
     old = latest["Body"].read().decode()
     for spoilt in (old.replace('"at": "20', '"at": "19', 1), "{}", "not json"):
         aws.client("s3").put_object(
             Bucket=bucket, Key="snapshots/latest.json", Body=spoilt.encode()
         )
-        search.forget()
+        catalog.reset_for_tests()
         assert api.ok("GET", "/sessions")["count"] == 1
 
 
 def test_a_snapshot_whose_files_are_gone_is_as_good_as_none(api: Api, bucket: str) -> None:
     eid = make(api, 1)
-    kinds = search.write_snapshot()["kinds"]
+    kinds = catalog.write_snapshot()["kinds"]
     aws.client("s3").delete_object(Bucket=bucket, Key=kinds["session"]["key"])
-    search.forget()
+    catalog.reset_for_tests()
     assert [row["id"] for row in api.ok("GET", "/sessions")["results"]] == [eid]

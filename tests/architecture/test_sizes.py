@@ -16,8 +16,6 @@ REASONS = {
     "shared/codec/container.py": "to be split: header, chunk table, layout",
     "shared/codec/decoder.py": "shrinks with the older predictor versions",
     "shared/codec/reader.py": "to be split: reader, slicing, opening, salvage",
-    "shared/records/columns.py": "to be split by type of column",
-    "shared/records/search.py": "to be split: the catalog",
     "shared/results/pages.py": "to become templates",
     "shared/science/spikes.py": "to be split: rasters, quality, drift",
     "shared/science/training.py": "to be split: sessions, windows, criteria, history",

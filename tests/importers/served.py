@@ -15,9 +15,10 @@ def empty_fornix() -> Iterator[tuple[str, str]]:
     """Serve the API over the table of ``FORNIX_TABLE``; yield its address and a token."""
     from functions.api.app import app
     from functions.api.auth import tokens
-    from shared.records import documents, search
+    from shared import catalog
+    from shared.records import documents
 
-    search.forget()
+    catalog.reset_for_tests()
     user = {"username": "root", "role": "administrator", "lab": [], "is_active": True}
     documents.create("user", "root", user, who="tests")
     token = tokens.issue("root")
@@ -27,7 +28,7 @@ def empty_fornix() -> Iterator[tuple[str, str]]:
             yield url, token
         finally:
             os.environ.pop("FORNIX_API_URL", None)
-            search.forget()
+            catalog.reset_for_tests()
 
 
 if __name__ == "__main__":

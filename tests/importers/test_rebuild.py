@@ -20,7 +20,8 @@ from lab.importers.folder import FolderImport
 from lab.importers.journal import Journal
 from lab.importers.one_tables import TablesImport, open_tables
 from lab.importers.sessions import Repository
-from shared.records import aws, documents, search
+from shared import catalog
+from shared.records import aws, documents
 from shared.records.objects import bucket
 from shared.records.table import TABLE_SCHEMA, table_name
 from shared.uploads import imports
@@ -52,7 +53,7 @@ def lose(dynamodb_url: str, api: Client) -> Callable[[], Client]:
     def lose() -> Client:
         client.delete_table(TableName=table_name())
         client.create_table(TableName=table_name(), BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
-        search.forget()
+        catalog.reset_for_tests()
         user = {"username": "root", "role": "administrator", "lab": [], "is_active": True}
         documents.create("user", "root", user, who="tests")
         settings = Settings(api.settings.url, "root", token=tokens.issue("root"))

@@ -12,12 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import shared.work.item  # noqa: F401 - tasks are among what is listed
+from shared import catalog
+from shared.catalog import versions
+from shared.catalog.columns.table import Columns, read_parquet
+from shared.catalog.rows import Rows, sort_key
+from shared.catalog.versions import Table
 from shared.datasets.register import register_datasets, stage
-from shared.records import changes, documents, search, times
-from shared.records.changes import Changed
-from shared.records.columns import Columns, read_parquet
+from shared.model import moment
+from shared.model.change import Change
+from shared.records import documents, feed
 from shared.records.items import Dataset
-from shared.records.search import Table, sort_key
 from shared.records.table import metered
 from shared.records.where import LOOKUPS, Either, Where
 from shared.sessions import store as sessions
@@ -79,7 +84,7 @@ def test_columns_select_what_the_same_conditions_select_row_by_row(
     if either and conditions:
         conditions = [Either(value=conditions)]
     wanted = [r["key"] for r in rows if all(w.on_rows()(r) for w in conditions)]
-    for table in (columns(rows, ("key",)), search.Rows("thing", rows, ("key",))):
+    for table in (columns(rows, ("key",)), Rows("thing", rows, ("key",))):
         found = table.matching(conditions)
         assert [row["key"] for row in table.pick(found, ["key"])] == wanted
 
@@ -121,7 +126,7 @@ def test_any_moment_is_shown_as_it_was_whatever_order_changes_arrive_in(
     state = {row["key"]: row for row in start}
 
     def load() -> Any:
-        return columns(start, order) if large else search.Rows("thing", start, order)
+        return columns(start, order) if large else Rows("thing", start, order)
 
     table = Table("thing", load, "2024-01-01T00:00:00.000000")
     table.order = order
@@ -129,8 +134,8 @@ def test_any_moment_is_shown_as_it_was_whatever_order_changes_arrive_in(
     log, moments = [], []
     for second, (number, row) in enumerate(writes, 1):
         key = f"{number:04d}"
-        at = changes.stamp(dt.datetime(2024, 1, 1, 0, 0, second, tzinfo=dt.UTC))
-        log.append(Changed(at, "thing", key, second, {**row, "id": key} if row else None))
+        at = moment.stamp(dt.datetime(2024, 1, 1, 0, 0, second, tzinfo=dt.UTC))
+        log.append(Change(at, "thing", key, second, {**row, "id": key} if row else None))
         if row:
             state[key] = {**row, "id": key, "key": key}
         else:
@@ -159,24 +164,24 @@ def test_any_moment_is_shown_as_it_was_whatever_order_changes_arrive_in(
 def test_what_the_snapshot_has_is_not_held_twice(large: bool) -> None:
     # Given a snapshot with a row of version 2, and a feed read from before it on
     rows = [{"key": f"{i:04d}", "n": i, "_version": 2} for i in range(5)]
-    base = columns(rows, ("key",)) if large else search.Rows("thing", rows, ("key",))
+    base = columns(rows, ("key",)) if large else Rows("thing", rows, ("key",))
     table = Table("thing", lambda: base, "2024-01-01T00:00:30.000000")
     for version, second in ((1, 10), (2, 20)):
         at = f"2024-01-01T00:00:{second}.000000"
-        table.apply(Changed(at, "thing", "0003", version, {"n": version}))
+        table.apply(Change(at, "thing", "0003", version, {"n": version}))
     # Then the row is that of the snapshot, and before it what the feed says
     assert table.select().extra == []
     assert [row["n"] for row in table.rows()] == [0, 1, 2, 3, 4]
     (_, before), *rest = table.select(as_of="2024-01-01T00:00:15.000000").extra
     assert (before["n"], rest) == (1, [])
     # and a later change shows
-    table.apply(Changed("2024-01-01T00:00:40.000000", "thing", "0003", 3, {"n": 9}))
+    table.apply(Change("2024-01-01T00:00:40.000000", "thing", "0003", 3, {"n": 9}))
     assert sorted(row["n"] for row in table.rows()) == [0, 1, 2, 4, 9]
 
 
 @pytest.fixture
 def lab(table: str) -> None:
-    search.forget()
+    catalog.reset_for_tests()
     documents.create("lab", "fimbrialab", {"timezone": "UTC"}, who="admin")
     documents.create("subject", "FI_001", {"nickname": "FI_001", "lab": "fimbrialab"}, who="admin")
 
@@ -189,8 +194,8 @@ def new_session(number: int, **values: Any) -> str:
 
 
 def shown() -> list[int]:
-    search.begin()
-    return [row["number"] for row in search.table("session").select().all()]
+    catalog.start_request()
+    return [row["number"] for row in catalog.table("session").select().all()]
 
 
 def test_a_reader_sees_every_write_that_came_before_by_one_query(lab: None) -> None:
@@ -213,7 +218,7 @@ def test_another_process_without_a_snapshot_scans_and_then_follows_the_feed(lab:
         eid, [Dataset.of(eid, f"alf/a{i}.times.npy") for i in range(60)], manifest="m"
     )
     stage([Dataset.of(eid, "alf/unfinished.times.npy")], "dead")
-    other = search.Index()
+    other = catalog.Index()
     other.catch_up()
     assert len(other.table("dataset").select()) == 60
     new_session(2)
@@ -225,18 +230,18 @@ def test_what_a_slow_writer_commits_late_is_not_lost(
     lab: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # All of the overlap is read again every few seconds; here, each time
-    monkeypatch.setattr(changes, "FAR_EVERY", dt.timedelta(0))
+    monkeypatch.setattr(feed, "FAR_EVERY", dt.timedelta(0))
     eid = new_session(1)
-    index = search.Index()
+    index = catalog.Index()
     index.catch_up()
     # Given a writer whose clock is half a minute behind
-    late = changes.change("session", eid, 9_999_999_999_999, {"id": eid, "number": 5})
-    late.sk = changes.stamp(times.now() - dt.timedelta(seconds=30)) + "#late"
+    late = feed.change("session", eid, 9_999_999_999_999, {"id": eid, "number": 5})
+    late.sk = moment.stamp(moment.now() - dt.timedelta(seconds=30)) + "#late"
     late.save()
     index.catch_up()
     assert index.table("session").get(eid)["number"] == 5
     # and an older version that arrives after it changes nothing
-    older = changes.change("session", eid, 3, {"id": eid, "number": 6})
+    older = feed.change("session", eid, 3, {"id": eid, "number": 6})
     older.save()
     index.catch_up()
     assert index.table("session").get(eid)["number"] == 5
@@ -245,18 +250,18 @@ def test_what_a_slow_writer_commits_late_is_not_lost(
 def test_many_changes_are_folded_and_a_token_still_shows_its_moment(
     lab: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "SMALL", 2)
-    monkeypatch.setattr(changes, "OVERLAP", dt.timedelta(0))
+    monkeypatch.setattr(versions, "SMALL", 2)
+    monkeypatch.setattr(feed, "OVERLAP", dt.timedelta(0))
     for number in range(1, 4):
         new_session(number)
-    search.begin()
-    table = search.table("session")
-    before = search.moment()
+    catalog.start_request()
+    table = catalog.table("session")
+    before = catalog.as_of()
     assert len(table.select()) == 3
     for number in range(4, 12):
         new_session(number)
-    search.begin()
-    assert len(search.table("session").select()) == 11
+    catalog.start_request()
+    assert len(catalog.table("session").select()) == 11
     assert not table._now.overlay  # folded
     assert [row["number"] for row in table.select(as_of=before).all()] == [3, 2, 1]
     new_session(12)

@@ -9,8 +9,9 @@ import pytest
 from shared.datasets.edit import delete_dataset
 from shared.datasets.read import datasets_of
 from shared.datasets.register import register_datasets, stage
+from shared.model import moment
 from shared.model.identity import dataset_id
-from shared.records import audit, changes, documents, times
+from shared.records import audit, documents, feed
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset, Session
 from shared.records.table import Record, metered
@@ -76,8 +77,8 @@ def test_updates_move_the_guard_and_are_logged(lab: str) -> None:
     assert sessions.find("FI_001", "2024-07-01", 3).qc == 30
     last = list(audit.history("session", eid))[-1]
     assert (last.who, last.action, last.after["qc"]) == ("ben", "update", 30)
-    day_ago = changes.stamp(times.now() - timedelta(days=1))
-    log = [change for change in changes.since(day_ago) if change.key == eid]
+    day_ago = moment.stamp(moment.now() - timedelta(days=1))
+    log = [change for change in feed.since(day_ago) if change.key == eid]
     assert [change.row["number"] for change in log] == [1, 3]
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
-from shared.records import documents, search, times
+from shared import catalog
+from shared.model import moment
+from shared.records import documents
 from shared.records.errors import NotFound
 from shared.records.table import Record
 
@@ -63,7 +65,7 @@ def _recheck_tokens(username: str) -> None:
         documents.update(
             "user",
             username,
-            lambda body: {**body, "revoked_at": times.now().isoformat()},
+            lambda body: {**body, "revoked_at": moment.now().isoformat()},
             who=username,
             action="revoke tokens",
         )
@@ -91,7 +93,7 @@ def user_of_token(key: str) -> dict[str, Any] | None:
         if user and user["_version"] == version and time.time() <= until:
             return user
         _known.pop(key, None)
-    search.table("user")  # is caught up before the token is read, so that none slips through
+    catalog.table("user")  # is caught up before the token is read, so that none slips through
     try:
         item = Token.get(key, "A", consistent_read=True)
     except Token.DoesNotExist:
@@ -108,7 +110,7 @@ def user_of_token(key: str) -> dict[str, Any] | None:
 
 def user_of(username: str) -> dict[str, Any] | None:
     """Return the record of an active user; None without."""
-    user = search.table("user").get(username)
+    user = catalog.table("user").get(username)
     return user if user and user.get("is_active", True) else None
 
 

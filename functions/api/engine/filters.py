@@ -14,12 +14,12 @@ from typing import Any
 from functions.api.call import Call
 from functions.api.engine.declarations import KINDS, Field, Resource
 from functions.api.engine.filter_grammar import BadFilter, flag_of, number_of, parse, scalar
+from shared.catalog.versions import Selection
 from shared.datasets.read import datasets_of
 from shared.model.quality import QC
-from shared.records import search
 from shared.records.where import LOOKUPS, Where
 
-Select = Callable[[str, list[Where]], search.Selection]
+Select = Callable[[str, list[Where]], Selection]
 """(kind, conditions) → what the caller may see of them."""
 MAX_DEPTH = 6
 MAX_SESSIONS = 100
@@ -150,7 +150,7 @@ def _reference(
     return Where(head, "in", keys, negated)
 
 
-def _dataset_ids(chosen: search.Selection, whole: str) -> set[str]:
+def _dataset_ids(chosen: Selection, whole: str) -> set[str]:
     """Return the ids of datasets, of which the index holds only where they are."""
     places = {(row["session"], row["path"]) for row in chosen.all(("session", "path"))}
     owners = sorted({owner for owner, _ in places})

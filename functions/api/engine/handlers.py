@@ -16,7 +16,7 @@ from functions.api.engine.rules import METHODS, ON_ITEM, item_path, rule_of
 from functions.api.engine.stores import store_of
 from functions.api.engine.visible import selector, visible_to
 from functions.api.errors import not_found
-from shared.records import search
+from shared import catalog
 from shared.records.where import Where
 
 
@@ -74,9 +74,9 @@ def conditions(resource: Resource, call: Call, select: filters.Select) -> list[W
 
 
 def _list(resource: Resource, call: Call) -> dict[str, Any]:
-    as_of = paging.moment(call.query.get(paging.TOKEN))
-    table = search.table(resource.kind)
-    moment = as_of or search.moment()
+    as_of = paging.read_token(call.query.get(paging.TOKEN))
+    table = catalog.table(resource.kind)
+    moment = as_of or catalog.as_of()
     select = selector(call, as_of)
     wheres = [*conditions(resource, call, select), *visible_to(call.who, resource)]
     offset, limit = paging.bounds(call.query)

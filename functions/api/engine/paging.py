@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from shared.records import changes, times
+from shared.model import moment
 
 PAGE = 250
 """Rows of a page unless asked otherwise."""
@@ -37,7 +37,7 @@ def _whole(value: str | None) -> int | None:
 
 def token(stamp: str) -> str:
     """Return the token of a moment."""
-    microseconds = round(changes.moment(stamp).timestamp() * 1e6)
+    microseconds = round(moment.of_stamp(stamp).timestamp() * 1e6)
     digits = ""
     while microseconds:
         microseconds, digit = divmod(microseconds, 36)
@@ -45,15 +45,15 @@ def token(stamp: str) -> str:
     return digits
 
 
-def moment(value: str | None) -> str | None:
+def read_token(value: str | None) -> str | None:
     """Return the moment of a token; None if it has none or it is not one."""
     if not value or len(value) > 12 or set(value) - set(_DIGITS):
         return None
     microseconds = int(value, 36)
-    now = times.now()
+    now = moment.now()
     if microseconds > now.timestamp() * 1e6:
         return None
-    return changes.stamp(now.fromtimestamp(microseconds / 1e6, now.tzinfo))
+    return moment.stamp(now.fromtimestamp(microseconds / 1e6, now.tzinfo))
 
 
 def envelope(

@@ -15,7 +15,9 @@ from urllib.parse import unquote
 
 from functions.api.engine.declarations import KINDS, Body, Field, Resource, Row
 from functions.api.errors import Invalid
-from shared.records import search, times
+from shared import catalog
+from shared.model import moment
+from shared.records.where import Where
 from shared.sessions.contents import find_dataset
 
 if TYPE_CHECKING:
@@ -182,7 +184,7 @@ def _date(spec: Field, value: Any, call: Call) -> str:
 def _datetime(spec: Field, value: Any, call: Call) -> str:
     """Return the text as sent; the record's lab decides what instant it is (see `localise`)."""
     try:
-        times.instant(value)
+        moment.instant(value)
     except (ValueError, TypeError, AttributeError, OverflowError):
         raise ValueError(
             "Datetime has wrong format. Use one of these formats instead: "
@@ -253,11 +255,11 @@ def key_of(kind: str, value: str) -> str | None:
             return find_dataset(value)[1].uuid if is_uuid(value) else None
         except NotFound:
             return None
-    table = search.table(kind)
+    table = catalog.table(kind)
     if table.get(value) is not None:
         return value
     if resource.key != "id" and is_uuid(value):
-        found = table.select([search.Where("id", "exact", value)])
+        found = table.select([Where("id", "exact", value)])
         if len(found):
             return found.page(0, 1)[0][resource.key]
     return None
@@ -284,12 +286,12 @@ def localise(resource: Resource, body: Body, lab: str | None) -> Body:
     if not names:
         return body
     zone = zone_of(lab)
-    return {**body, **{name: times.instant(body[name], zone) for name in names}}
+    return {**body, **{name: moment.instant(body[name], zone) for name in names}}
 
 
 def zone_of(lab: str | None) -> str | None:
     """Return the time zone of a lab; None (UTC) if it is not known."""
-    row = search.table("lab").get(lab) if lab else None
+    row = catalog.table("lab").get(lab) if lab else None
     return row.get("timezone") if row else None
 
 
@@ -305,5 +307,5 @@ def lab_of(resource: Resource, body: Row) -> str | None:
     if not key:
         return None
     other = KINDS[resource.fields[resource.lab].to]
-    row = search.table(other.kind).get(key)
+    row = catalog.table(other.kind).get(key)
     return lab_of(other, row) if row else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from functions.api.engine.declarations import KINDS, Body, Field, Resource, Row
-from shared.records import times
+from shared.model import moment
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -49,7 +49,7 @@ def show_value(spec: Field, value: Any, call: Call) -> Any:
     if value is None:
         return None
     if spec.type == "datetime":
-        return times.naive(value)
+        return moment.naive(value)
     if spec.type == "choice":
         return next((name for name, each in (spec.choices or {}).items() if each == value), value)
     if spec.type == "ref" and spec.by == "url":

@@ -15,7 +15,8 @@ from functions.api import permissions
 from functions.api.engine import read_values
 from functions.api.engine.declarations import Body, Resource, Row
 from functions.api.errors import ApiError, Invalid, not_found
-from shared.records import documents, search
+from shared import catalog
+from shared.records import documents
 from shared.records.errors import Exists, NotFound
 from shared.records.where import Where
 
@@ -50,10 +51,10 @@ class Documents(Store):
         ApiError
             404.
         """
-        found = search.table(resource.kind).get(key)
+        found = catalog.table(resource.kind).get(key)
         if found is None and resource.key != "id" and read_values.is_uuid(key):
             named = read_values.key_of(resource.kind, key)
-            found = search.table(resource.kind).get(named) if named else None
+            found = catalog.table(resource.kind).get(named) if named else None
         if found is None:
             raise not_found(resource.name)
         return found

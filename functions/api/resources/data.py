@@ -32,12 +32,14 @@ from functions.api.engine.stores import Documents, Store
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.resources.people import plain_name
 from functions.api.shown.repositories import on_server
+from shared import catalog
+from shared.catalog.listings import on_stored
 from shared.datasets.edit import delete_dataset, update_dataset
 from shared.datasets.read import datasets_of, owners_of
 from shared.datasets.register import register_datasets
+from shared.model import moment
 from shared.model.identity import dataset_path, row_id, uuid4_from, with_uuid
 from shared.model.quality import QC, QC_NAMES
-from shared.records import search, times
 from shared.records.errors import NotFound
 from shared.records.items import Dataset, Pointer, Session
 from shared.records.where import Where
@@ -53,18 +55,18 @@ Repositories = Mapping[str, Row]
 
 def repositories() -> Repositories:
     """Return all data repositories by name."""
-    return {row["name"]: row for row in search.table("data-repository").rows()}
+    return {row["name"]: row for row in catalog.table("data-repository").rows()}
 
 
 def protected_tags() -> set[str]:
     """Return the tags that keep their datasets from being overwritten or deleted."""
     protected = Where("protected", "exact", True)
-    return search.table("tag").select([protected]).values("name")
+    return catalog.table("tag").select([protected]).values("name")
 
 
 def public_tags() -> set[str]:
     """Return the tags of public releases."""
-    return search.table("tag").select([Where("public", "exact", True)]).values("name")
+    return catalog.table("tag").select([Where("public", "exact", True)]).values("name")
 
 
 def lab_repository(lab: str) -> str:
@@ -212,7 +214,7 @@ class _Brief:
 
 def brief(eid: str | None) -> Any:
     """Return what is needed of a dataset's session; None for an aggregate."""
-    row = search.table("session").get(eid) if eid else None
+    row = catalog.table("session").get(eid) if eid else None
     return _Brief(row) if row else None
 
 
@@ -413,17 +415,17 @@ def lab_of_owner(owner: str) -> str | None:
     from functions.api.engine.declarations import MODELS
 
     if "#" not in owner:
-        return (search.table("session").get(owner) or {}).get("lab")
+        return (catalog.table("session").get(owner) or {}).get("lab")
     model, _, identity = owner.partition("#")
     resource = MODELS.get(model)
     key = read_values.key_of(resource.kind, identity) if resource else None
-    row = search.table(resource.kind).get(key) if resource and key else None
+    row = catalog.table(resource.kind).get(key) if resource and key else None
     return read_values.lab_of(resource, row) if resource and row else None
 
 
 def _matching(owners: Iterable[str], wheres: Sequence[Where]) -> list[Body]:
     """Return the datasets of some sessions that fulfil all conditions."""
-    stored = search.on_stored("dataset", [where for where in wheres if where.field != "id"])
+    stored = on_stored("dataset", [where for where in wheres if where.field != "id"])
     tests = [where.on_rows() for where in [*stored, *(w for w in wheres if w.field == "id")]]
     found = []
     for owner in owners:
@@ -472,7 +474,7 @@ class Files(Store):
                 owners = owners_of([str(each).lower() for each in wanted])
                 break
         if owners is None:
-            owners = sorted(search.table("dataset").select().values("session"))
+            owners = sorted(catalog.table("dataset").select().values("session"))
         rows = []
         for owner in owners:
             session = brief(owner if "#" not in owner else None)
@@ -505,7 +507,7 @@ class Files(Store):
         try:
             owners = {Pointer.get(f"FRID#{key.lower()}", "A").to}
         except Pointer.DoesNotExist:
-            rows = search.table("dataset").select([Where("session", "contains", "#")]).all()
+            rows = catalog.table("dataset").select([Where("session", "contains", "#")]).all()
             prefix = key.lower().replace("-", "")[:12]
             owners = {
                 row["session"] for row in rows if row_id(row).replace("-", "")[:12] == prefix
@@ -660,7 +662,7 @@ def _session_ref(value: str, call: Call, select: Select) -> list[Where]:
 def _probe(value: str, call: Call, select: Select) -> list[Where]:
     from functions.api.shown.insertions import probe_of
 
-    row = search.table("insertion").get(value.lower())
+    row = catalog.table("insertion").get(value.lower())
     if row is None:
         return [Where("session", "in", set())]
     return [
@@ -906,7 +908,7 @@ declare(
         fields={
             "name": text(required=True, maximum=255, check=_revision),
             "description": text(maximum=1023),
-            "created_datetime": datetime(default=lambda call: times.now().isoformat()),
+            "created_datetime": datetime(default=lambda call: moment.now().isoformat()),
             "json": json(),
         },
         show=lambda shown, row, call: {"id": row["id"], **shown},

@@ -18,7 +18,8 @@ from functions.api.engine.declarations import (
     ref,
     text,
 )
-from shared.records import documents, search
+from shared import catalog
+from shared.records import documents
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _one_default(body: Body, old: Body | None, call: Call) -> None:
         Where("default_provenance", "exact", True),
         Where("id", "exact", body["id"], negate=True),
     ]
-    for row in search.table("fov-location").select(mine).all():
+    for row in catalog.table("fov-location").select(mine).all():
         documents.update(
             "fov-location",
             row["id"],
@@ -54,7 +55,7 @@ def _one_default(body: Body, old: Body | None, call: Call) -> None:
 def _show_view(shown: Body, row: Row, call: Call) -> Body:
     from functions.api.engine.declarations import KINDS
 
-    mine = search.table("fov-location").select([Where("field_of_view", "exact", row["id"])])
+    mine = catalog.table("fov-location").select([Where("field_of_view", "exact", row["id"])])
     resource = KINDS["fov-location"]
     shown["location"] = [show_values.show(resource, each, call) for each in mine.all()]
     return {"id": row["id"], **shown}
@@ -63,7 +64,7 @@ def _show_view(shown: Body, row: Row, call: Call) -> Body:
 def _show_stack(shown: Body, row: Row, call: Call) -> Body:
     from functions.api.engine.declarations import KINDS
 
-    mine = search.table("field-of-view").select([Where("stack", "exact", row["id"])])
+    mine = catalog.table("field-of-view").select([Where("stack", "exact", row["id"])])
     resource = KINDS["field-of-view"]
     return {**shown, "slices": [show_values.show(resource, each, call) for each in mine.all()]}
 

@@ -17,8 +17,10 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.filters import Select
 from functions.api.errors import Invalid
+from shared import catalog
+from shared.catalog.versions import Selection
 from shared.model.identity import split_path
-from shared.records import documents, search
+from shared.records import documents
 from shared.records.where import Where
 from shared.sessions.contents import session_and_datasets
 
@@ -40,7 +42,7 @@ from functions.api.shown.sessions import session_info
 def _prepare_insertion(body: Body, old: Body | None, call: Call) -> Body:
     chronic = body.get("chronic_insertion")
     if chronic and body.get("serial"):
-        other = search.table("chronic-insertion").get(chronic) or {}
+        other = catalog.table("chronic-insertion").get(chronic) or {}
         if other.get("serial") and other["serial"] != body["serial"]:
             raise Invalid({"serial": ["It differs from the serial of the chronic insertion."]})
     if old and old["session"] != body["session"]:
@@ -70,7 +72,7 @@ def _show_insertion_detail(shown: Body, row: Row, call: Call) -> Body:
     from functions.api.resources.data import session_dataset
 
     session, files = session_and_datasets(row["session"], strong=True)
-    repositories = {r["name"]: r for r in search.table("data-repository").rows()}
+    repositories = {r["name"]: r for r in catalog.table("data-repository").rows()}
     shown["datasets"] = [
         {**session_dataset(session, item, repositories, call), "qc": int(item.qc)}
         for item in files
@@ -79,7 +81,7 @@ def _show_insertion_detail(shown: Body, row: Row, call: Call) -> Body:
     return shown
 
 
-def _places(found: search.Selection) -> set[str]:
+def _places(found: Selection) -> set[str]:
     """Return ``session/probe`` of some datasets, which is where their insertions are."""
     return {
         f"{row['session']}/{probe_of(split_path(row['path'])[0])}"
@@ -128,7 +130,7 @@ def _atlas(lookup: str) -> Any:
 def delete_tracks(body: Body, call: Call) -> None:
     """Delete the trajectories of an insertion, with their channels."""
     mine = [Where("probe_insertion", "exact", body["id"])]
-    for row in search.table("trajectory").select(mine).all():
+    for row in catalog.table("trajectory").select(mine).all():
         delete_below("channel", "trajectory_estimate")(row, call)
         documents.delete("trajectory", row["id"], who=call.who.username)
 
@@ -136,7 +138,7 @@ def delete_tracks(body: Body, call: Call) -> None:
 def _show_chronic(shown: Body, row: Row, call: Call) -> Body:
     from functions.api.engine.declarations import KINDS
 
-    mine = search.table("insertion").select([Where("chronic_insertion", "exact", row["id"])])
+    mine = catalog.table("insertion").select([Where("chronic_insertion", "exact", row["id"])])
     resource = KINDS["insertion"]
     rows = [show_values.show(resource, each, call) for each in mine.all()]
     return {"id": row["id"], **shown, "probe_insertion": rows}

@@ -14,7 +14,9 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.filter_grammar import days
 from functions.api.engine.filters import Select
-from shared.records import documents, search, times
+from shared import catalog
+from shared.model import moment
+from shared.records import documents
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -24,12 +26,12 @@ WORK = Access(read="public", worker="read create change delete")
 
 def touch(body: Body) -> Body:
     """Return a body that says when it was changed last."""
-    return {**body, "auto_datetime": times.now().isoformat()}
+    return {**body, "auto_datetime": moment.now().isoformat()}
 
 
 def prepare_inside(body: Body, old: Body | None, call: Call) -> Body:
     """Note when the session began, which lists sort by."""
-    row = search.table("session").get(body["session"]) or {}
+    row = catalog.table("session").get(body["session"]) or {}
     return touch({**body, "session_start": row.get("start_time")})
 
 
@@ -37,7 +39,7 @@ def session_from(kind: str, field: str) -> Any:
     """Return what notes the session of the record that one belongs to; it decides who sees it."""
 
     def prepare(body: Body, old: Body | None, call: Call) -> Body:
-        row = search.table(kind).get(body[field]) or {}
+        row = catalog.table(kind).get(body[field]) or {}
         return touch({**body, "session": row.get("session")})
 
     return prepare
@@ -47,7 +49,7 @@ def delete_below(kind: str, field: str) -> Any:
     """Return what deletes the records that belong to one that is deleted."""
 
     def cascade(body: Body, call: Call) -> None:
-        for row in search.table(kind).select([Where(field, "exact", body["id"])]).all(("id",)):
+        for row in catalog.table(kind).select([Where(field, "exact", body["id"])]).all(("id",)):
             documents.delete(kind, str(row["id"]), who=call.who.username)
 
     return cascade

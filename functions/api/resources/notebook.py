@@ -22,7 +22,8 @@ from functions.api.engine.declarations import (
     text,
 )
 from functions.api.errors import Invalid
-from shared.records import search, times
+from shared import catalog
+from shared.model import moment
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -56,7 +57,7 @@ def _prepare_note(body: Body, old: Body | None, call: Call) -> Body:
         message = f"{resource.name} matching query does not exist: {target}."
         raise Invalid({"object_id": [message]})
     body = {**body, "content_type": resource.model}
-    row = search.table(resource.kind).get(key) or {}
+    row = catalog.table(resource.kind).get(key) or {}
     body["lab"] = read_values.lab_of(resource, row)
     body["session"] = target if resource.kind == "session" else row.get("session")
     if image := call.files.get("image"):
@@ -117,7 +118,7 @@ def _keep_image(image: Any, width: Any) -> str:
         raise Invalid({"image": [f"Upload an image ({', '.join(IMAGES)}) of at most 10 MB."]})
     content = _at_width(image.content, extension, width)
     stem = re.sub(r"[^\w.-]", "_", image.name.rpartition("/")[2].rpartition(".")[0])[:80]
-    key = f"{times.now():%Y/%m/%d}/{stem or 'image'}_{uuid.uuid4().hex[:10]}.{extension}"
+    key = f"{moment.now():%Y/%m/%d}/{stem or 'image'}_{uuid.uuid4().hex[:10]}.{extension}"
     aws.client("s3").put_object(
         Bucket=os.environ["FORNIX_DATA_BUCKET"],
         Key=f"notes/{key}",
@@ -168,7 +169,7 @@ declare(
         lab="lab",
         fields={
             "user": ref("user", default=lambda call: call.who.username),
-            "date_time": datetime(default=lambda call: times.now().isoformat()),
+            "date_time": datetime(default=lambda call: moment.now().isoformat()),
             "content_type": text(required=True, check=_model),
             "object_id": text(required=True, maximum=64),
             "text": text(),

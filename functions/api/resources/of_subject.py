@@ -9,7 +9,8 @@ from functions.api.engine.declarations import (
     Body,
     Row,
 )
-from shared.records import search, times
+from shared import catalog
+from shared.model import moment
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -44,21 +45,21 @@ def default_user(call: Call) -> str:
 
 def now(call: Call) -> str:
     """Return the time of the request."""
-    return times.now().isoformat(timespec="seconds")
+    return moment.now().isoformat(timespec="seconds")
 
 
 def after_protocol(body: Body, old: Body | None, call: Call) -> None:
     """Recompute the subject's protocol number: 3 restricted, 2 operated, else 1."""
     from shared.records import documents
 
-    search.begin()
+    catalog.start_request()
     mine = [Where("subject", "exact", body["subject"])]
-    now = times.now().isoformat()
+    now = moment.now().isoformat()
     open_one = any(
         not row.get("end_time") or row["end_time"] > now
-        for row in search.table("water-restriction").select(mine).all()
+        for row in catalog.table("water-restriction").select(mine).all()
     )
-    operated = len(search.table("surgery").select(mine))
+    operated = len(catalog.table("surgery").select(mine))
     wanted = "3" if open_one else "2" if operated else "1"
     documents.update(
         "subject",

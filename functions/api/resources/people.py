@@ -22,7 +22,8 @@ from functions.api.engine.declarations import (
     text,
 )
 from functions.api.errors import Invalid, forbidden
-from shared.records import documents, reference, search
+from shared import catalog
+from shared.records import documents, reference
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _prepare_lab(body: Body, old: Body | None, call: Call) -> Body:
 def _delete_lab(body: Body, call: Call) -> None:
     """Keep a lab that has animals."""
     mine = [Where("lab", "exact", body["name"])]
-    if n := len(search.table("subject").select(mine)):
+    if n := len(catalog.table("subject").select(mine)):
         raise Invalid({"non_field_errors": [f"{body['name']} has {n} subjects."]})
 
 
@@ -113,12 +114,9 @@ def _show_user(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _subjects_of(shown: Body, row: Row, call: Call) -> Body:
-    from shared.records import search
-    from shared.records.where import Where
-
     mine = Where("responsible_user", "exact", row["username"])
     shown["subjects_responsible"] = sorted(
-        search.table("subject").select([mine]).values("nickname") - {None}
+        catalog.table("subject").select([mine]).values("nickname") - {None}
     )
     return shown
 

@@ -16,7 +16,7 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.filters import Select
 from functions.api.errors import Invalid
-from shared.records import search
+from shared import catalog
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ VOID = {0}
 
 def regions(lookup: str, value: str) -> set[int]:
     """Return the ids of the brain regions that match, with all their descendants."""
-    table = search.table("brain-region")
+    table = catalog.table("brain-region")
     how = {"acronym": "iexact", "name": "icontains", "id": "exact"}[lookup]
     wanted: Any = value.strip()
     if lookup == "id":
@@ -43,7 +43,7 @@ def regions(lookup: str, value: str) -> set[int]:
 def descendants(ids: set[int]) -> set[int]:
     """Return the ids of all regions below some."""
     children: dict[Any, list[int]] = {}
-    for row in search.table("brain-region").rows():
+    for row in catalog.table("brain-region").rows():
         children.setdefault(row.get("parent"), []).append(int(row["id"]))
     found: set[int] = set()
     waiting = list(ids)
@@ -58,9 +58,9 @@ def descendants(ids: set[int]) -> set[int]:
 def insertions_in(lookup: str, value: str) -> set[str]:
     """Return the insertions with a channel in a region, by the histology with ephys alignment."""
     wanted = [Where("brain_region", "in", regions(lookup, value))]
-    with_channel = search.table("channel").select(wanted).values("trajectory_estimate")
+    with_channel = catalog.table("channel").select(wanted).values("trajectory_estimate")
     aligned = [Where("id", "in", with_channel), Where("provenance", "gte", 70)]
-    return search.table("trajectory").select(aligned).values("probe_insertion") - {None}
+    return catalog.table("trajectory").select(aligned).values("probe_insertion") - {None}
 
 
 def views_in(lookup: str, value: str) -> set[str]:
@@ -69,12 +69,12 @@ def views_in(lookup: str, value: str) -> set[str]:
         Where("brain_region", "in", regions(lookup, value)),
         Where("default_provenance", "exact", True),
     ]
-    return search.table("fov-location").select(wanted).values("field_of_view")
+    return catalog.table("fov-location").select(wanted).values("field_of_view")
 
 
 def _region_lookup(which: str) -> Any:
     def condition(value: str, call: Call, select: Select) -> list[Where]:
-        table = search.table("brain-region")
+        table = catalog.table("brain-region")
         by_id = re.fullmatch(r"-?\d{1,12}", value.strip())
         where = (
             Where("id", "exact", int(value))
@@ -104,7 +104,7 @@ def _show_region_detail(shown: Body, row: Row, call: Call) -> Body:
     family = Where("id", "in", descendants({int(row["id"])}))
     shown["related_descriptions"] = [
         {"id": int(each["id"]), "acronym": each["acronym"], "description": each["description"]}
-        for each in search.table("brain-region").select([family]).all()
+        for each in catalog.table("brain-region").select([family]).all()
         if each.get("description")
     ]
     return shown
@@ -112,7 +112,7 @@ def _show_region_detail(shown: Body, row: Row, call: Call) -> Body:
 
 def check_region(value: int) -> None:
     """Refuse a number that is no region's id."""
-    if search.table("brain-region").get(str(value)) is None:
+    if catalog.table("brain-region").get(str(value)) is None:
         raise ValueError(f'Invalid pk "{value}" - object does not exist.')
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from functions.api.engine import read_values
 from functions.api.engine.filter_grammar import days, number_of
 from functions.api.engine.filters import Select
-from shared.records import search
+from shared import catalog
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _users(value: str, call: Call, select: Select) -> list[Where]:
 def _performance(name: str, lookup: str) -> Any:
     def condition(value: str, call: Call, select: Select) -> list[Where]:
         limit = number_of(name, value)
-        rows = search.table("session").select([Where("n_trials", "gt", 0)])
+        rows = catalog.table("session").select([Where("n_trials", "gt", 0)])
         found = set()
         for row in rows.all(("id", "n_trials", "n_correct_trials")):
             if row.get("n_correct_trials") is not None:

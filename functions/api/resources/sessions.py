@@ -26,8 +26,10 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.stores import Store
 from functions.api.errors import ApiError, Invalid, not_found
+from shared import catalog
+from shared.model import moment
 from shared.model.quality import QC
-from shared.records import queues, search, times
+from shared.records import queues
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset, Document, Session
 from shared.sessions import store as sessions
@@ -74,7 +76,7 @@ class Sessions(Store):
             if _behind(session, datasets, inside):
                 session, datasets, inside = session_contents(key, strong=True)
         except NotFound:
-            if not search.table("session").newest(key):
+            if not catalog.table("session").newest(key):
                 raise not_found("Session") from None
             session, datasets, inside = session_contents(key, strong=True)
         return {**session.row(), "_datasets": datasets, "_inside": inside, "_session": session}
@@ -89,11 +91,11 @@ class Sessions(Store):
         """
         body = read_values.read_body(resource, data, call, partial=False)
         eid = check_uuid4(data["id"]) if data.get("id") else None
-        subject = search.table("subject").get(body.pop("subject")) or {}
+        subject = catalog.table("subject").get(body.pop("subject")) or {}
         lab = body.pop("lab") or subject["lab"]
         permissions.check_lab(call.who, lab)
         body["users"] = body["users"] or [call.who.username]
-        start = body.pop("start_time") or times.now().isoformat(timespec="seconds")
+        start = body.pop("start_time") or moment.now().isoformat(timespec="seconds")
         try:
             made = sessions.create(
                 subject=subject["nickname"],
@@ -182,7 +184,7 @@ def _behind(
     return any(
         (key in versions) if row is None else versions.get(key, 0) < version
         for kind, versions in read.items()
-        for key, (version, row) in search.table(kind).newest(session.id).items()
+        for key, (version, row) in catalog.table(kind).newest(session.id).items()
     )
 
 
@@ -191,7 +193,7 @@ def _check_match(data: Mapping[str, Any], key: str, call: Call) -> None:
     wanted = call.request.headers.get("if-match")
     if not wanted:
         return
-    row = search.table("session").get(key.lower())
+    row = catalog.table("session").get(key.lower())
     if row and wanted.strip('" ') != str(row.get("version")):
         raise ApiError(412, "The session was changed since you read it; read it again.")
 
@@ -206,7 +208,7 @@ def _show_detail(shown: Body, row: Row, call: Call) -> Body:
     session: Session = row["_session"]
     inside: Mapping[str, Sequence[Document]] = row["_inside"]
     datasets: Sequence[Dataset] = row["_datasets"]
-    repositories = {r["name"]: r for r in search.table("data-repository").rows()}
+    repositories = {r["name"]: r for r in catalog.table("data-repository").rows()}
     shown["url"] = call.url(f"/sessions/{session.id}")
     shown["auto_datetime"] = session.auto_datetime
     shown["notes"] = _inner("note", inside, call)

@@ -25,7 +25,8 @@ from functions.api.engine.declarations import (
 from functions.api.engine.filter_grammar import flag_of
 from functions.api.engine.filters import Select
 from functions.api.errors import Invalid
-from shared.records import search, times
+from shared import catalog
+from shared.model import moment
 from shared.records.where import Where
 from shared.sessions.delete import delete_session
 
@@ -76,8 +77,8 @@ def _after_subject(body: Body, old: Body | None, call: Call) -> None:
         return
     mine = [Where("subject", "exact", body["nickname"]), Where("end_time", "isnull", True)]
     zone = read_values.zone_of(body.get("lab"))
-    for row in search.table("water-restriction").select(mine).all():
-        end = times.instant(died, zone)
+    for row in catalog.table("water-restriction").select(mine).all():
+        end = moment.instant(died, zone)
         documents.update(
             "water-restriction",
             row["id"],
@@ -91,15 +92,15 @@ def _delete_subject(body: Body, call: Call) -> None:
     from shared.records import documents
 
     mine = [Where("subject", "exact", body["nickname"])]
-    its_sessions = search.table("session").select(mine).values("id")
+    its_sessions = catalog.table("session").select(mine).values("id")
     inside = [Where("session", "in", its_sessions)]
-    if any(len(search.table(kind).select(inside)) for kind in ("dataset", "insertion", "task")):
+    if any(len(catalog.table(kind).select(inside)) for kind in ("dataset", "insertion", "task")):
         message = f"{body['nickname']} has sessions with data; delete them first."
         raise Invalid({"non_field_errors": [message]})
     for eid in sorted(its_sessions):
         delete_session(eid, who=call.who.username)
     for kind in ("weighing", "watering", "water-restriction", "surgery"):
-        for row in search.table(kind).select(mine).all():
+        for row in catalog.table(kind).select(mine).all():
             documents.delete(kind, row["id"], who=call.who.username)
 
 
@@ -108,7 +109,7 @@ def _show_subject(shown: Body, row: Row, call: Call) -> Body:
 
     birth = row.get("birth_date")
     today = dt.date.fromisoformat(row["death_date"]) if row.get("death_date") else None
-    age = ((today or times.now().date()) - dt.date.fromisoformat(birth)).days // 7 if birth else 0
+    age = ((today or moment.now().date()) - dt.date.fromisoformat(birth)).days // 7 if birth else 0
     shown = {
         "nickname": shown.pop("nickname"),
         "url": call.url(f"/subjects/{row['nickname']}"),
@@ -129,7 +130,7 @@ def _projects_of_sessions(row: Row, call: Call) -> list[str]:
 
     def read() -> dict[str, set[str]]:
         names = [each["nickname"] for each in call.rows or [row]]
-        theirs = search.table("session").select([Where("subject", "in", names)])
+        theirs = catalog.table("session").select([Where("subject", "in", names)])
         found: dict[str, set[str]] = {}
         for each in theirs.all(("subject", "projects")):
             found.setdefault(each["subject"], set()).update(each.get("projects") or ())
@@ -143,7 +144,7 @@ def _show_subject_detail(shown: Body, row: Row, call: Call) -> Body:
 
     mine = [Where("subject", "exact", row["nickname"])]
     for name, kind in (("weighings", "weighing"), ("water_administrations", "watering")):
-        rows = search.table(kind).select(mine, order=("date_time",)).all()
+        rows = catalog.table(kind).select(mine, order=("date_time",)).all()
         shown[name] = [show_values.show(KINDS[kind], each, call) for each in rows]
     shown["genotype"] = row.get("zygosities") or []
     return shown

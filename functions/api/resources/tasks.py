@@ -23,7 +23,7 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.stores import Store
 from functions.api.errors import Invalid, not_found
-from shared.records import search
+from shared import catalog
 from shared.records.errors import Exists, NotFound
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Tasks(Store):
         from shared.work import write
 
         body = read_values.read_body(resource, data, call, partial=False)
-        session = search.table("session").get(body["session"]) or {}
+        session = catalog.table("session").get(body["session"]) or {}
         permissions.check_lab(call.who, session["lab"])
         start = session.get("start_time")
         given = {name: value for name, value in body.items() if name in data}

@@ -19,7 +19,8 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.filters import Select
 from functions.api.errors import Invalid
-from shared.records import search, times
+from shared import catalog
+from shared.model import moment
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -47,15 +48,14 @@ def _prepare_trajectory(body: Body, old: Body | None, call: Call) -> Body:
         raise Invalid(
             {"non_field_errors": ["Give either a probe insertion or a chronic insertion."]}
         )
-    body = {**body, "datetime": times.now().isoformat()}
-    body["session"] = (search.table("insertion").get(body.get("probe_insertion") or "") or {}).get(
-        "session"
-    )
+    body = {**body, "datetime": moment.now().isoformat()}
+    insertion = catalog.table("insertion").get(body.get("probe_insertion") or "") or {}
+    body["session"] = insertion.get("session")
     return body
 
 
 def _show_trajectory(shown: Body, row: Row, call: Call) -> Body:
-    insertion = search.table("insertion").get(row.get("probe_insertion") or "") or {}
+    insertion = catalog.table("insertion").get(row.get("probe_insertion") or "") or {}
     info = session_info(insertion["session"], call) if insertion else None
     return {
         "id": row["id"],

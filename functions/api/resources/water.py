@@ -18,7 +18,7 @@ from functions.api.engine.declarations import (
     text,
 )
 from functions.api.errors import Invalid
-from shared.records import search
+from shared import catalog
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -34,15 +34,15 @@ from functions.api.resources.of_subject import (
 
 
 def _prepare_water(body: Body, old: Body | None, call: Call) -> Body:
-    subject = search.table("subject").get(body["subject"]) or {}
+    subject = catalog.table("subject").get(body["subject"]) or {}
     died = subject.get("death_date")
     if died and str(body["date_time"])[:10] > died:
         raise Invalid({"date_time": [f"{body['subject']} died on {died}."]})
     if not body.get("water_type"):
         mine = [Where("subject", "exact", body["subject"])]
-        rows = search.table("water-restriction").select(mine, order=("-start_time",)).page(0, 1)
+        rows = catalog.table("water-restriction").select(mine, order=("-start_time",)).page(0, 1)
         default = (rows[0].get("water_type") if rows else None) or "Water"
-        known = search.table("water-type").get(default)
+        known = catalog.table("water-type").get(default)
         body = {**body, "water_type": default if known else None}
     return body
 
@@ -58,7 +58,7 @@ def _prepare_restriction(body: Body, old: Body | None, call: Call) -> Body:
         return body
     start = str(body["start_time"])
     mine = [Where("subject", "exact", body["subject"])]
-    rows = search.table("weighing").select(mine, order=("-date_time",)).all()
+    rows = catalog.table("weighing").select(mine, order=("-date_time",)).all()
     before = [row for row in rows if row["date_time"][:10] <= start[:10]]
     if not before:
         return {**body, "reference_weight": 0}

@@ -28,7 +28,8 @@ from functions.api.call import Call
 from functions.api.errors import ApiError, not_found
 from functions.api.permissions import READ_PUBLIC
 from functions.api.routes.downloads import presigned, redirect
-from shared.records import cache_tables, search
+from shared import catalog
+from shared.catalog import cache_tables
 from shared.records.table import Record
 
 routes = Blueprint(__name__)
@@ -88,7 +89,7 @@ def granted(value: str) -> str:
 def _scope(call: Call, tag: str | None) -> str:
     if tag is None:
         return "public" if call.who.is_public else "all"
-    row = search.table("tag").get(tag)
+    row = catalog.table("tag").get(tag)
     if row is None or (call.who.is_public and not row.get("public")):
         raise not_found("Tag")
     return f"tag/{tag}"

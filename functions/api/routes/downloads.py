@@ -21,8 +21,10 @@ from functions.api.engine.visible import public_sessions
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.permissions import ACCOUNTS, READ_PUBLIC, Rule
 from functions.api.resources import data
+from shared import catalog
+from shared.model import moment
 from shared.model.people import Caller
-from shared.records import aws, documents, search, times
+from shared.records import aws, documents
 from shared.records.errors import NotFound
 from shared.records.items import Dataset, Session
 from shared.records.where import Where
@@ -144,7 +146,7 @@ def uploaded() -> Response:
     """Redirect to the image of a note."""
     request: Any = routes.current_request
     path = _rest_of_path(request)
-    rows = search.table("note").select([Where("image", "exact", path)])
+    rows = catalog.table("note").select([Where("image", "exact", path)])
     if not len(rows):
         raise not_found("Note")
     if identify.caller(request).is_public:
@@ -180,7 +182,7 @@ def new_download() -> Response:
     answer: dict[str, list[Any]] = {"download": [], "count": []}
     for each in ids:
         key = str(uuid.uuid5(uuid.UUID(str(each)), call.who.username))
-        now = times.now().isoformat()
+        now = moment.now().isoformat()
         first = {
             "id": key,
             "user": call.who.username,

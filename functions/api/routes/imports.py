@@ -26,12 +26,14 @@ from functions.api.errors import ApiError, Invalid, response_to
 from functions.api.permissions import ADMINISTRATORS, Rule
 from functions.api.resources import data
 from functions.api.resources.sessions import check_uuid4
+from shared import catalog
 from shared.alf.dataset_types import data_format, match_dataset_type
 from shared.alf.errors import ALFError
 from shared.alf.path import parse_dataset_path
 from shared.datasets.read import datasets_of
+from shared.model import moment
 from shared.model.identity import dataset_path
-from shared.records import documents, search, times
+from shared.records import documents, env
 from shared.records.errors import Exists
 from shared.records.items import Dataset, Pointer
 from shared.sessions import store as sessions
@@ -98,9 +100,9 @@ def take_over() -> dict[str, Any]:
             answer["refused"] += [_refusal(resource, row, error) for row, error in invalid]
             break
         # A row may refer to one behind it: what is invalid is tried again while others get in.
-        search.begin()
+        catalog.start_request()
         waiting = [row for row, _ in invalid]
-    if taken and search.bucket():
+    if taken and env.data_bucket():
         _write_manifest(resource, taken, call)
     return answer
 
@@ -218,7 +220,7 @@ def _refusal(resource: Resource, row: Body, error: ApiError) -> Body:
 def _record(resource: Resource, row: Body, call: Call) -> Taken:
     """Take over a record that is a document."""
     key = row.get(resource.key)
-    there = search.table(resource.kind).get(str(key)) if key is not None else None
+    there = catalog.table(resource.kind).get(str(key)) if key is not None else None
     if there is not None:
         _compare(resource, row, there, call)
         found = documents.find(resource.kind, str(key))
@@ -232,7 +234,7 @@ def _record(resource: Resource, row: Body, call: Call) -> Taken:
 def _session(resource: Resource, row: Body, call: Call) -> Taken:
     """Take over a session; whose users are not known has none."""
     eid = check_uuid4(row.get("id"))
-    there = search.table("session").get(eid)
+    there = catalog.table("session").get(eid)
     if there is not None:
         _compare(resource, row, there, call)
         return Taken("unchanged", sessions.get(eid))
@@ -303,7 +305,7 @@ def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
     created = row.get("created_datetime")
     try:
         parse_dataset_path(path)
-        created = created and times.instant(created)
+        created = created and moment.instant(created)
     except ValueError as error:
         raise Invalid({"name": [str(error)]}) from None
     item = Dataset.of(
@@ -448,5 +450,5 @@ def _plain(resource: Resource, name: str, value: Any, zone: str | None) -> Any:
     if value in (None, "", [], {}, ()):
         return None
     if resource.fields[name].type == "datetime":
-        return times.naive(times.instant(value, zone))
+        return moment.naive(moment.instant(value, zone))
     return list(value) if isinstance(value, tuple) else value

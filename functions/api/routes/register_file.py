@@ -21,10 +21,12 @@ from functions.api.engine.filters import quality
 from functions.api.errors import JSON, ApiError
 from functions.api.permissions import ACCOUNTS, Rule
 from functions.api.resources import data
+from shared import catalog
 from shared.datasets.read import datasets_of
 from shared.datasets.register import register_datasets
+from shared.model import moment
 from shared.model.identity import dataset_path, split_path
-from shared.records import documents, search, times
+from shared.records import documents
 from shared.records.errors import Exists
 from shared.records.items import Dataset
 from shared.records.where import Where
@@ -120,7 +122,7 @@ def target_of(body: Mapping[str, Any]) -> Target:
         Where("date", "exact", day),
         Where("number", "exact", int(number)),
     ]
-    found = search.table("session").select(wanted).page(0, 1, ("id", "lab"))
+    found = catalog.table("session").select(wanted).page(0, 1, ("id", "lab"))
     if not found:
         raise refuse(f"There is no session {subject}/{day}/{int(number):03d}.")
     return Target(found[0]["id"], "/".join(parts[3:]), None, found[0]["lab"])
@@ -224,7 +226,7 @@ def register_file() -> Response:
 def _author(body: Mapping[str, Any], call: Call) -> str:
     """Return who made the files; that the caller registered them is in the audit trail."""
     author = str(body.get("created_by") or call.who.username)
-    if search.table("user").get(author) is None:
+    if catalog.table("user").get(author) is None:
         raise refuse(f"created_by: There is no user {author!r}.")
     return author
 
@@ -237,7 +239,7 @@ def _datasets(
     versions, outcomes = _each(body, "versions", n), _each(body, "qc", n)
     default = _flag(body, "default", True)
     records = _records(body, target)
-    types, formats = _types(), search.table("data-format").rows()
+    types, formats = _types(), catalog.table("data-format").rows()
     new = []
     for i, path in enumerate(paths):
         name = path.rpartition("/")[2]
@@ -283,7 +285,7 @@ def _records(body: Mapping[str, Any], target: Target) -> list[tuple[str, bool | 
         labs = [target.lab]
     wanted: dict[str, bool] = {}
     for lab in labs:
-        row = search.table("lab").get(lab)
+        row = catalog.table("lab").get(lab)
         if row is None:
             raise refuse(f"labs: There is no lab {lab!r}.")
         for name in row.get("repositories") or [data.lab_repository(lab)]:
@@ -312,7 +314,7 @@ def _types() -> list[Any]:
 
     return [
         DatasetType(row["name"], row.get("filename_pattern") or "", "", "", "")
-        for row in search.table("dataset-type").rows()
+        for row in catalog.table("dataset-type").rows()
     ]
 
 
@@ -381,9 +383,9 @@ def _guard_content(present: Sequence[Dataset], new: Sequence[Dataset]) -> None:
 
 def _make_revisions(names: set[str], call: Call) -> None:
     for name in names:
-        if search.table("revision").get(name) is None:
+        if catalog.table("revision").get(name) is None:
             try:
-                created = {"created_datetime": times.now().isoformat()}
+                created = {"created_datetime": moment.now().isoformat()}
                 body = {"name": name, "description": "", "json": None, **created}
                 documents.create("revision", name, body, who=call.who.username)
             except Exists:
@@ -392,7 +394,7 @@ def _make_revisions(names: set[str], call: Call) -> None:
 
 def _join(target: Target, author: str, call: Call) -> None:
     """Add the author to the session's users; name the day's base session as its parent."""
-    row = search.table("session").get(target.owner)
+    row = catalog.table("session").get(target.owner)
     if row is None:
         return
     edits: dict[str, Any] = {}
@@ -404,7 +406,7 @@ def _join(target: Target, author: str, call: Call) -> None:
             Where("date", "exact", row["date"]),
             Where("type", "exact", "Base"),
         ]
-        base = search.table("session").select(same_day).values("id") - {row["id"]}
+        base = catalog.table("session").select(same_day).values("id") - {row["id"]}
         if base:
             edits["parent_session"] = min(base)
     if edits:
@@ -413,7 +415,7 @@ def _join(target: Target, author: str, call: Call) -> None:
 
 def _answers(target: Target, kept: Sequence[Dataset], author: str, call: Call) -> list[Any]:
     known = data.repositories()
-    row = search.table("session").get(target.owner)
+    row = catalog.table("session").get(target.owner)
     session = data.brief(target.owner) if row else None
     rows = []
     for item in kept:

@@ -13,7 +13,7 @@ from functions.api.call import Call
 from functions.api.engine import paging
 from functions.api.errors import Invalid, not_found
 from functions.api.permissions import ACCOUNTS, Rule
-from shared.records import search
+from shared import catalog
 from shared.records.where import Where
 
 routes = Blueprint(__name__)
@@ -35,12 +35,12 @@ def _day(call: Call, name: str) -> date | None:
 def requirement(nickname: str) -> dict[str, Any]:
     """Return weights and water of a subject for every day of a range."""
     call = Call(routes.current_request)
-    subject = search.table("subject").get(unquote(nickname))
+    subject = catalog.table("subject").get(unquote(nickname))
     if subject is None:
         raise not_found("Subject")
     control = water.control(subject)
     now = water.now_in(subject["lab"])
-    lab = search.table("lab").get(subject["lab"]) or {}
+    lab = catalog.table("lab").get(subject["lab"]) or {}
     start, end = _day(call, "start_date"), _day(call, "end_date")
     if start and end and (end - start).days > 3660:
         raise Invalid({"end_date": ["Ask for at most ten years."]})
@@ -57,15 +57,15 @@ def requirement(nickname: str) -> dict[str, Any]:
 def restricted() -> dict[str, Any]:
     """List the subjects with an open water restriction, with what they need today."""
     call = Call(routes.current_request)
-    open_ones = search.table("water-restriction").select([Where("end_time", "isnull", True)])
+    open_ones = catalog.table("water-restriction").select([Where("end_time", "isnull", True)])
     names = sorted(open_ones.values("subject"))
     offset, limit = paging.bounds(call.query)
     rows = []
     for nickname in names[offset : offset + limit]:
-        subject = search.table("subject").get(nickname)
+        subject = catalog.table("subject").get(nickname)
         if subject is None:
             continue
-        lab = search.table("lab").get(subject["lab"]) or {}
+        lab = catalog.table("lab").get(subject["lab"]) or {}
         shown = water.summary(subject)
         rows.append(
             {

@@ -8,7 +8,7 @@ from functions.api.engine.declarations import (
     Body,
     Row,
 )
-from shared.records import search
+from shared import catalog
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -27,4 +27,4 @@ def insertion_datasets(row: Row) -> list[Body]:
         Where("session", "exact", row["session"]),
         Where("collection", "test", lambda c: probe_of(c or "") == row["name"]),
     ]
-    return search.table("dataset").select(mine).all()
+    return catalog.table("dataset").select(mine).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.records import search
+from shared import catalog
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def personal_repositories() -> set[str]:
     """Return the repositories that are personal: their files are not there for everybody."""
     personal = Where("globus_is_personal", "exact", True)
-    return search.table("data-repository").select([personal]).values("name")
+    return catalog.table("data-repository").select([personal]).values("name")
 
 
 def on_server() -> Where:

@@ -8,7 +8,7 @@ from functions.api.engine.declarations import (
     Body,
     Row,
 )
-from shared.records import search
+from shared import catalog
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -30,7 +30,7 @@ def short_row(row: Row, call: Call) -> Body:
 
 def session_info(eid: str, call: Call) -> Body | None:
     """Return a session as its insertions and trajectories show it; None if there is none."""
-    row = search.table("session").get(eid)
+    row = catalog.table("session").get(eid)
     if row is None:
         return None
     short = short_row(row, call)

@@ -14,12 +14,13 @@ import secrets
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
 
+from shared.model import moment
+from shared.model.change import Change
 from shared.records.table import Record, connection, table_name
 
 OVERLAP = timedelta(seconds=60)
@@ -37,45 +38,12 @@ KEPT = timedelta(days=4)
 Row = Mapping[str, Any]
 
 
-class Change(Record, discriminator="Change"):
+class FeedEntry(Record, discriminator="Change"):
     """One or more rows of the index that changed together."""
 
     what = UnicodeAttribute(attr_name="w")
     rows = BinaryAttribute(legacy_encoding=False, attr_name="r")
     expires = NumberAttribute()
-
-
-@dataclass(frozen=True)
-class Changed:
-    """One changed row, as read from the feed.
-
-    Attributes
-    ----------
-    at : str
-        When, as an ISO time in UTC with microseconds; sorts as text.
-    kind, key : str
-        Which row of the index.
-    version : int
-        Version of the record; of two changes of a record the higher one is the later.
-    row : dict or None
-        The row from then on; None if it was deleted.
-    """
-
-    at: str
-    kind: str
-    key: str
-    version: int
-    row: dict[str, Any] | None
-
-
-def stamp(when: datetime | None = None) -> str:
-    """Return a moment as the feed writes it (UTC, microseconds, sorts as text)."""
-    return (when or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%S.%f")
-
-
-def moment(text: str) -> datetime:
-    """Return the moment that `stamp` wrote."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)
 
 
 def first_version() -> int:
@@ -86,7 +54,7 @@ def first_version() -> int:
     return int(time.time() * 1000)
 
 
-def changes(kind: str, rows: Sequence[tuple[str, int, Row | None]]) -> Change:
+def changes(kind: str, rows: Sequence[tuple[str, int, Row | None]]) -> FeedEntry:
     """Return the feed item for some changed rows of a kind; save it with the change itself.
 
     Parameters
@@ -98,31 +66,31 @@ def changes(kind: str, rows: Sequence[tuple[str, int, Row | None]]) -> Change:
     """
     at = datetime.now(UTC)
     text = json.dumps([list(row) for row in rows], separators=(",", ":"), ensure_ascii=False)
-    return Change(
+    return FeedEntry(
         pk=f"CHG#{at:%Y-%m-%d}",
-        sk=f"{stamp(at)}#{secrets.token_hex(4)}",
+        sk=f"{moment.stamp(at)}#{secrets.token_hex(4)}",
         what=kind,
         rows=zlib.compress(text.encode(), 6),
         expires=int((at + KEPT).timestamp()),
     )
 
 
-def change(kind: str, key: str, version: int, row: Row | None) -> Change:
+def change(kind: str, key: str, version: int, row: Row | None) -> FeedEntry:
     """Return the feed item for one changed row (see `changes`)."""
     return changes(kind, [(key, version, row)])
 
 
-def since(cursor: str, seen: set[str] | None = None) -> Iterator[Changed]:
+def since(cursor: str, seen: set[str] | None = None) -> Iterator[Change]:
     """Yield what changed at or after a moment, oldest first, by strongly consistent reads.
 
     Parameters
     ----------
     cursor : str
-        A `stamp`.
+        A `shared.model.moment.stamp`.
     seen : set of str, optional
         Items read before, which are passed over; those read now are added.
     """
-    day = moment(cursor).date()
+    day = moment.of_stamp(cursor).date()
     last = (datetime.now(UTC) + OVERLAP).date()  # a writer's clock may be ahead of midnight
     while day <= last:
         for item in _items(f"CHG#{day:%Y-%m-%d}", cursor):
@@ -133,7 +101,7 @@ def since(cursor: str, seen: set[str] | None = None) -> Iterator[Changed]:
                 seen.add(name)
             at = name.partition("#")[0]
             for key, version, row in json.loads(zlib.decompress(item["r"]["B"])):
-                yield Changed(at, item["w"]["S"], key, version, row)
+                yield Change(at, item["w"]["S"], key, version, row)
         day += timedelta(days=1)
 
 

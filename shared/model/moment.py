@@ -65,3 +65,13 @@ def utc(stored: str) -> datetime:
     """Return a stored instant in UTC; a naive one is taken as UTC."""
     value = datetime.fromisoformat(stored)
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def stamp(when: datetime | None = None) -> str:
+    """Return a moment as feed and journal write it (UTC, microseconds, sorts as text)."""
+    return (when or now()).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def of_stamp(text: str) -> datetime:
+    """Return the moment that `stamp` wrote."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)

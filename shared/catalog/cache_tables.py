@@ -13,9 +13,11 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
+from shared.catalog.index import Index
+from shared.model import moment
 from shared.model.identity import row_id
 from shared.model.quality import QC_NAMES
-from shared.records import aws, search, times
+from shared.records import aws, env
 
 MIN_API_VERSION = "2.7.0"
 QC_ORDER = ["NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"]
@@ -36,7 +38,7 @@ def build(origin: str = "fornix") -> dict[str, Any]:
     dict
         Scope → ``info``, for each scope written.
     """
-    index = search.Index(full=True)
+    index = Index(full=True)
     index.catch_up()
     sessions = {row["id"]: row for row in index.table("session").rows()}
     personal = {
@@ -49,7 +51,7 @@ def build(origin: str = "fornix") -> dict[str, Any]:
         for row in index.table("dataset").rows()
         if row["session"] in sessions and set(row["repositories"]) - personal
     ]
-    today = times.now().date().isoformat()
+    today = moment.now().date().isoformat()
     public = {
         eid
         for eid, row in sessions.items()
@@ -77,7 +79,7 @@ def info(scope: str) -> dict[str, Any] | None:
     """Return what is said of a scope's tables; None if there are none."""
     client = aws.client("s3")
     try:
-        answer = client.get_object(Bucket=search.bucket(), Key=f"cache/{scope}/cache_info.json")
+        answer = client.get_object(Bucket=env.data_bucket(), Key=f"cache/{scope}/cache_info.json")
     except client.exceptions.NoSuchKey:
         return None
     return json.loads(answer["Body"].read())
@@ -98,7 +100,7 @@ def _write(scope: str, sessions: list[Row], datasets: list[Row], origin: str) ->
     if before and before.get("content") == mark:
         return None
     about: dict[str, Any] = {
-        "date_created": times.now().strftime("%Y-%m-%d %H:%M"),
+        "date_created": moment.now().strftime("%Y-%m-%d %H:%M"),
         "origin": origin,
         "min_api_version": MIN_API_VERSION,
         "content": mark,
@@ -115,9 +117,9 @@ def _write(scope: str, sessions: list[Row], datasets: list[Row], origin: str) ->
             archive.writestr(f"{name}.pqt", _parquet(table, about))
         archive.writestr("cache_info.json", json.dumps(about))
     client = aws.client("s3")
-    client.put_object(Bucket=search.bucket(), Key=zip_key(scope), Body=packed.getvalue())
+    client.put_object(Bucket=env.data_bucket(), Key=zip_key(scope), Body=packed.getvalue())
     client.put_object(
-        Bucket=search.bucket(),
+        Bucket=env.data_bucket(),
         Key=f"cache/{scope}/cache_info.json",
         Body=json.dumps(about).encode(),
     )

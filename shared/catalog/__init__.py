@@ -1,0 +1,15 @@
+"""Search: every kind of record in memory, caught up with what was written a moment ago.
+
+`table` gives a kind's rows; `start_request` says that the next look catches up first.
+"""
+
+from shared.catalog.index import (
+    Index,
+    as_of,
+    reset_for_tests,
+    start_request,
+    table,
+    write_snapshot,
+)
+
+__all__ = ["Index", "as_of", "reset_for_tests", "start_request", "table", "write_snapshot"]

@@ -1,0 +1,59 @@
+"""Whole numbers, too many different ones to code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shared.catalog.columns.column import Array, Column, decode_json
+from shared.records.where import Where
+
+
+class Numbers:
+    """Whole numbers, too many different ones to code; -1 stands for None."""
+
+    def __init__(self, values: Array) -> None:
+        self.values = values
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Numbers:
+        """Store a list of whole numbers."""
+        return cls(np.array([-1 if value is None else value for value in values], np.int64))
+
+    def mask(self, where: Where, rows: Array | None) -> Array:
+        """See `Column`."""
+        values = self.values if rows is None else self.values[rows]
+        found = where.on_array(values, values == -1)
+        if found is None:
+            some = where.on_values([None if v == -1 else v for v in values.tolist()], decode_json)
+            found = np.fromiter(some, bool, len(values))
+        return found
+
+    def pick(self, rows: Array) -> list[Any]:
+        """See `Column`."""
+        return [None if value == -1 else value for value in self.values[rows].tolist()]
+
+    def take(self, rows: Array) -> Numbers:
+        """See `Column`."""
+        return Numbers(self.values[rows])
+
+    def concat(self, other: Column) -> Numbers:
+        """See `Column`."""
+        assert isinstance(other, Numbers)  # noqa: S101 - same field, same kind of column
+        return Numbers(np.concatenate([self.values, other.values]))
+
+    def ranks(self) -> Array:
+        """See `Column`."""
+        return self.values
+
+    def arrow(self) -> pa.Array:
+        """See `Column`."""
+        return pa.array(self.values, mask=self.values == -1)
+
+    @property
+    def nbytes(self) -> int:
+        """See `Column`."""
+        return self.values.nbytes

@@ -1,0 +1,263 @@
+"""Many rows as columns: searched, sorted, changed, written as Parquet and read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shared.catalog.columns.coded import Coded, Many
+from shared.catalog.columns.column import Array, Column, Rows, encode_json
+from shared.catalog.columns.numbers import Numbers
+from shared.catalog.columns.uuids import Uuids
+from shared.records.where import Either, Places, Where
+
+NUMBERS = frozenset({"file_size"})
+"""Fields whose values are too many to code; kept as int64, -1 for None."""
+
+UUIDS = frozenset({"foreign_id"})
+"""Fields whose values are UUIDs of their own in each row; kept as 16 bytes, zeros for None."""
+
+
+def column_of(name: str, values: Sequence[Any]) -> Column:
+    """Return the fitting column for the values of a field."""
+    if name in UUIDS:
+        return Uuids.of(values)
+    if name in NUMBERS:
+        return Numbers.of(values)
+    if any(isinstance(value, list) for value in values) and all(
+        value is None
+        or (isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value))
+        for value in values
+    ):
+        return Many.of(values)
+    return Coded.of(values)
+
+
+class Columns:
+    """Some rows as columns, in a fixed order.
+
+    Parameters
+    ----------
+    columns : dict
+        By field name; all of one length.
+    n : int
+        Number of rows.
+    order : tuple of str
+        Fields the rows are sorted by, ``-`` for descending.
+    key : callable
+        Takes a row, returns its key.
+    key_fields : tuple of str
+        Fields that `key` needs.
+    """
+
+    def __init__(
+        self,
+        columns: dict[str, Column],
+        n: int,
+        order: tuple[str, ...],
+        key: Callable[[Mapping[str, Any]], str],
+        key_fields: tuple[str, ...],
+    ) -> None:
+        self.columns = columns
+        self.n = n
+        self.order = order
+        self.key = key
+        self.key_fields = key_fields
+        self._places: dict[str, int] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        rows: Rows,
+        order: tuple[str, ...],
+        key: Callable[[Mapping[str, Any]], str],
+        key_fields: tuple[str, ...],
+    ) -> Columns:
+        """Build columns from rows and sort them."""
+        names = dict.fromkeys(name for row in rows for name in row)
+        columns = {name: column_of(name, [row.get(name) for row in rows]) for name in names}
+        return cls(columns, len(rows), order, key, key_fields).sorted()
+
+    def sorted(self) -> Columns:
+        """Return the rows in their order."""
+        place = self.sort(np.arange(self.n), self.order)
+        columns = {name: column.take(place) for name, column in self.columns.items()}
+        return Columns(columns, self.n, self.order, self.key, self.key_fields)
+
+    def sort(self, rows: Array, order: tuple[str, ...]) -> Array:
+        """Return row numbers sorted by some fields."""
+        keys = []
+        for name in reversed(order):
+            if column := self.columns.get(name.lstrip("-")):
+                ranks = column.ranks()[rows]
+                keys.append(-ranks if name.startswith("-") else ranks)
+        return rows[np.lexsort(keys)] if keys else rows
+
+    def replace(self, keep: Array, rows: Rows) -> Columns:
+        """Return the kept rows and some new ones, sorted."""
+        added = Columns.of(rows, self.order, self.key, self.key_fields)
+        columns: dict[str, Column] = {}
+        for name in dict.fromkeys([*self.columns, *added.columns]):
+            old = self.columns.get(name)
+            new = added.columns.get(name)
+            old = old.take(keep) if old else column_of(name, [None] * len(keep))
+            new = new or column_of(name, [None] * added.n)
+            if type(old) is not type(new):  # None alone does not show what a column holds
+                all_rows, more = np.arange(len(keep)), np.arange(added.n)
+                columns[name] = column_of(name, [*old.pick(all_rows), *new.pick(more)])
+            else:
+                columns[name] = old.concat(new)
+        whole = Columns(columns, len(keep) + added.n, self.order, self.key, self.key_fields)
+        return whole.sorted()
+
+    def to_parquet(self) -> bytes:
+        """Return the rows as a Parquet file; JSON values are text, named in the metadata."""
+        arrays = {name: column.arrow() for name, column in self.columns.items()}
+        kinds = {name: type(column).__name__ for name, column in self.columns.items()}
+        as_json = [
+            name
+            for name, column in self.columns.items()
+            if isinstance(column, Coded) and column.is_json
+        ]
+        table = pa.table(arrays).replace_schema_metadata(
+            {"fornix": json.dumps({"columns": kinds, "json": as_json, "order": self.order})}
+        )
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd", row_group_size=1 << 20)
+        return sink.getvalue().to_pybytes()
+
+    def find(self, key: str) -> int:
+        """Return the row of a key, -1 if there is none."""
+        if self.key_fields == ("session", "path"):  # too many rows for a dictionary of them
+            eid, _, path = key.partition("|")
+            column = self.columns.get("session")
+            if not isinstance(column, Coded):
+                return -1
+            rows = column.candidates(Where("session", "exact", eid), self.n)
+            mask = self.columns["path"].mask(Where("path", "exact", path), rows)
+            found = rows[mask] if rows is not None else np.flatnonzero(mask)
+            return int(found[0]) if len(found) else -1
+        if self._places is None:
+            self._places = {
+                self.key(row): i
+                for i, row in enumerate(self.pick(np.arange(self.n), self.key_fields))
+            }
+        return self._places.get(key, -1)
+
+    def matching(self, wheres: Sequence[Where]) -> Array:
+        """Return the row numbers that fulfil all conditions, in order."""
+        rows = self._narrowest(wheres)
+        for where in sorted(wheres, key=lambda each: each.cost):
+            mask = self._mask(where, rows)
+            rows = np.flatnonzero(mask) if rows is None else rows[mask]
+            if not len(rows):
+                break
+        return np.arange(self.n) if rows is None else rows.astype(np.int64)
+
+    def _mask(self, where: Where, rows: Array | None) -> Array:
+        """Return which of the rows fulfil a condition."""
+        if isinstance(where, Either):
+            return np.logical_or.reduce([self._mask(each, rows) for each in where.value])
+        if isinstance(where, Places):
+            found = np.zeros(self.n if rows is None else len(rows), bool)
+            for session, paths in where.by_session().items():
+                found |= self._mask(Where("session", "exact", session), rows) & self._mask(
+                    Where("path", "in", paths), rows
+                )
+            return found != where.negate
+        column = self.columns.get(where.field)
+        if column is None:
+            return np.full(self.n if rows is None else len(rows), where.on_value(None))
+        return column.mask(where, rows)
+
+    def _narrowest(self, wheres: Sequence[Where]) -> Array | None:
+        """Return rows from the first key or posting list that leaves few; None to try all."""
+        for where in wheres:
+            if where.negate or where.path or isinstance(where, (Either, Places)):
+                continue
+            if (where.field,) == self.key_fields and where.lookup in ("exact", "in"):
+                wanted = [where.value] if where.lookup == "exact" else where.value
+                if len(wanted) * 4 < self.n or self._places is not None:
+                    found = (self.find(str(each)) for each in wanted)
+                    return np.array(sorted(i for i in found if i >= 0), np.int64)
+            column = self.columns.get(where.field)
+            if isinstance(column, Coded) and self.n > max(50_000, 4 * len(column.values)):
+                rows = column.candidates(where, self.n // 16)
+                if rows is not None:
+                    return rows
+        return None
+
+    def distinct(self, rows: Array, name: str) -> set[Any]:
+        """Return the distinct values of a field among some rows."""
+        column = self.columns.get(name)
+        if isinstance(column, Coded):
+            return {column.values[code] for code in np.unique(column.codes[rows]).tolist()}
+        if column is None:
+            return set()
+        return {
+            item
+            for value in column.pick(rows)
+            for item in (value if isinstance(value, list) else [value])
+        }
+
+    def pick(self, rows: Array, fields: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Return some rows as dictionaries, of all or some fields."""
+        names = [name for name in (fields or self.columns) if name in self.columns]
+        values = [self.columns[name].pick(rows) for name in names]
+        if not names:
+            return [{} for _ in range(len(rows))]
+        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the row-wise arrays, bytes."""
+        return sum(column.nbytes for column in self.columns.values())
+
+
+def read_parquet(
+    source: Any,
+    skip: frozenset[str],
+    order: tuple[str, ...],
+    key: Callable[[Mapping[str, Any]], str],
+    key_fields: tuple[str, ...],
+) -> Columns:
+    """Return the rows that `Columns.to_parquet` wrote, without the fields in ``skip``."""
+    file = pq.ParquetFile(source, read_dictionary=None)
+    about = json.loads(file.schema_arrow.metadata[b"fornix"])
+    columns: dict[str, Column] = {}
+    for name, kind in about["columns"].items():
+        if name in skip:
+            continue
+        array = file.read(columns=[name]).column(0).combine_chunks()
+        columns[name] = _from_arrow(array, kind, name in about["json"])
+    return Columns(columns, file.metadata.num_rows, order, key, key_fields)
+
+
+def _from_arrow(array: Any, kind: str, as_json: bool) -> Column:
+    """Return the column that an Arrow array holds."""
+    if kind == "Numbers":
+        return Numbers(array.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
+    if kind == "Uuids":
+        return Uuids(np.frombuffer(b"".join(array.to_pylist()), ">u8").reshape(-1, 2))
+    if kind == "Many":
+        inner = array.flatten()
+        starts = array.offsets.to_numpy().astype(np.uint32)
+        return Many(starts - starts[0], _coded(inner, False))
+    return _coded(array, as_json)
+
+
+def _coded(array: Any, as_json: bool) -> Coded:
+    """Return a dictionary-coded column of an Arrow array."""
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode(null_encoding="encode")
+    if array.null_count:
+        array = array.dictionary_decode().dictionary_encode(null_encoding="encode")
+    values = array.dictionary.to_pylist()
+    if as_json:
+        values = [None if value is None else encode_json(json.loads(value)) for value in values]
+    return Coded(array.indices.to_numpy(zero_copy_only=False), values)

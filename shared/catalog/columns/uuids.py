@@ -1,0 +1,65 @@
+"""UUIDs, a different one in each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shared.catalog.columns.column import Array, Column, decode_json
+from shared.model.identity import dashed
+from shared.records.where import Where
+
+
+class Uuids:
+    """UUIDs, a different one in each row; zeros stand for None."""
+
+    def __init__(self, values: Array) -> None:
+        self.values = values
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Uuids:
+        """Store a list of UUIDs as text."""
+        packed = b"".join(
+            bytes(16) if value is None else bytes.fromhex(value.replace("-", ""))
+            for value in values
+        )
+        return cls(np.frombuffer(packed, ">u8").reshape(-1, 2))
+
+    def mask(self, where: Where, rows: Array | None) -> Array:
+        """See `Column`."""
+        every = np.arange(len(self.values)) if rows is None else rows
+        return np.fromiter(where.on_values(self.pick(every), decode_json), bool, len(every))
+
+    def pick(self, rows: Array) -> list[Any]:
+        """See `Column`."""
+        found = (f"{high:016x}{low:016x}" for high, low in self.values[rows].tolist())
+        return [dashed(each) if each.strip("0") else None for each in found]
+
+    def take(self, rows: Array) -> Uuids:
+        """See `Column`."""
+        return Uuids(self.values[rows])
+
+    def concat(self, other: Column) -> Uuids:
+        """See `Column`."""
+        assert isinstance(other, Uuids)  # noqa: S101 - same field, same kind of column
+        return Uuids(np.concatenate([self.values, other.values]))
+
+    def ranks(self) -> Array:
+        """See `Column`."""
+        _, ranks = np.unique(self.values, axis=0, return_inverse=True)
+        return ranks.reshape(-1)
+
+    def arrow(self) -> pa.Array:
+        """See `Column`."""
+        packed = pa.py_buffer(np.ascontiguousarray(self.values, ">u8"))
+        return pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(16), len(self.values), [None, packed]
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """See `Column`."""
+        return self.values.nbytes

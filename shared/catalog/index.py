@@ -1,0 +1,177 @@
+"""The search index of a process: every kind of record, as of now or as of a page token.
+
+DynamoDB is the ledger; this is its read model. A snapshot in S3 holds one row per record (columns
+in Parquet, small kinds as JSON lines). A process loads the kinds it needs, once, and before it
+answers reads the change feed by one strongly consistent query: so a caller reads what was written
+before, whoever wrote it. Without a snapshot, or with one older than the feed reaches back, the
+table itself is scanned.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.catalog import snapshot
+from shared.catalog.listings import ORDER, Row
+from shared.catalog.rows import Rows
+from shared.catalog.scan import scan
+from shared.catalog.versions import Base, Table, base_of
+from shared.model import moment
+from shared.records import aws, feed
+
+log = logging.getLogger(__name__)
+
+
+class Index:
+    """The tables of one process and how far they have read the change feed.
+
+    Parameters
+    ----------
+    full : bool
+        Whether to hold the fields `SNAPSHOT_ONLY_FIELDS` too (the writer of snapshots does).
+    """
+
+    def __init__(self, full: bool = False) -> None:
+        self.full = full
+        self.tables: dict[str, Table] = {}
+        self._seen: set[str] = set()
+        self._at: str | None = None
+        self._cursor = ""
+        self._far_again = datetime.min.replace(tzinfo=UTC)
+        self._files: dict[str, Any] = {}
+        self._scanned: dict[str, list[Row]] | None = None
+        self._lock = threading.RLock()
+
+    def table(self, kind: str) -> Table:
+        """Return the table of a kind, as of the last `catch_up`."""
+        with self._lock:
+            if self._at is None:
+                self.catch_up()
+            if kind not in self.tables:
+                self.tables[kind] = Table(kind, lambda: self._load(kind), self._at or "")
+            return self.tables[kind]
+
+    def catch_up(self) -> str:
+        """Read what changed since the last time; return the moment the index now shows."""
+        with self._lock:
+            now = moment.stamp()
+            if self._at is None or self._behind():
+                self._open(now)
+            # The cursor is where the last read began; some of what was written then came later.
+            far = moment.of_stamp(now) >= self._far_again
+            if far:
+                self._far_again = moment.of_stamp(now) + feed.FAR_EVERY
+            back = feed.OVERLAP if far else min(feed.NEAR, feed.OVERLAP)
+            start = moment.stamp(moment.of_stamp(self._cursor) - back)
+            for change in feed.since(start, self._seen):
+                self.table(change.kind).apply(change)
+            self._cursor = max(self._cursor, now)
+            if far:
+                self._seen = {each for each in self._seen if each >= start}
+            return now
+
+    def kinds(self) -> list[str]:
+        """Return the kinds that there are any rows of."""
+        return sorted({*self.tables, *self._files, *(self._scanned or {})})
+
+    def file_of(self, kind: str) -> dict[str, Any] | None:
+        """Return what the snapshot says of a kind's file; None if it has none."""
+        return self._files.get(kind)
+
+    def _behind(self) -> bool:
+        """Whether the feed no longer reaches back to where this index stands."""
+        return moment.of_stamp(self._cursor) < moment.now() - feed.KEPT + timedelta(hours=6)
+
+    def _open(self, now: str) -> None:
+        """Find the snapshot to start from; without one, scan the table."""
+        self.tables.clear()
+        self._seen.clear()
+        self._files, self._scanned = {}, None
+        latest = snapshot.latest()
+        if latest and moment.of_stamp(latest["at"]) > moment.now() - feed.KEPT / 2:
+            self._at, self._files = latest["at"], latest["kinds"]
+        else:
+            self._at, self._scanned = now, scan()
+        self._cursor = self._at
+
+    def _load(self, kind: str) -> Base:
+        order = ORDER.get(kind, ("key", "id"))
+        if self._scanned is not None:
+            return base_of(kind, self._scanned.pop(kind, []), order)
+        if kind not in self._files:
+            return Rows(kind, [], order)
+        try:
+            return snapshot.read(kind, self._files[kind]["key"], order, self.full)
+        except aws.client("s3").exceptions.NoSuchKey:
+            log.warning("the snapshot of %s is gone; scanning the table", kind)
+            self._files, self._scanned = {}, scan()
+            return base_of(kind, self._scanned.pop(kind, []), order)
+
+
+_index: Index | None = None
+_fresh = False
+_as_of = ""
+_guard = threading.RLock()
+
+
+def current() -> Index:
+    """Return this process's index."""
+    global _index
+    with _guard:
+        if _index is None:
+            _index = Index()
+        return _index
+
+
+def start_request() -> None:
+    """Say that a new request begins: the next look into the index catches up first."""
+    global _fresh
+    _fresh = False
+
+
+def table(kind: str) -> Table:
+    """Return the table of a kind, caught up once since `start_request`."""
+    global _fresh, _as_of
+    if not _fresh:
+        _as_of = current().catch_up()
+        _fresh = True
+    return current().table(kind)
+
+
+def as_of() -> str:
+    """Return the moment that the index shows since `start_request`."""
+    table("session")
+    return _as_of
+
+
+def reset_for_tests() -> None:
+    """Drop the index of this process, e.g. when the table was replaced (for tests)."""
+    global _index, _fresh
+    _index, _fresh = None, False
+
+
+def write_snapshot() -> dict[str, Any]:
+    """Write the index as of now to ``snapshots/`` of the data bucket; unchanged kinds are kept.
+
+    Returns
+    -------
+    dict
+        ``at`` (moment), ``kinds`` ({kind: {key, n, bytes}}), ``written`` (kinds written now).
+    """
+    whole = Index(full=True)
+    at = whole.catch_up()
+    kinds: dict[str, Any] = {}
+    written = []
+    for kind in whole.kinds():
+        held = whole.table(kind)
+        if (file := whole.file_of(kind)) and not held.changed:
+            kinds[kind] = file
+            continue
+        held.merge_versions()
+        kinds[kind] = snapshot.write_kind(kind, held.base, at)
+        written.append(kind)
+    snapshot.write(kinds, at)
+    return {"at": at, "kinds": kinds, "written": written}

@@ -1,0 +1,75 @@
+"""What each kind of record looks like in a list: its order, its key, where its fields are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from shared.model.identity import split_path
+from shared.records import listed
+from shared.records.where import Either, Places, Where
+
+Row = dict[str, Any]
+
+ORDER: Mapping[str, tuple[str, ...]] = {
+    "session": ("-start_time", "id"),
+    "dataset": ("session", "path"),
+    "insertion": ("-session_start", "name", "id"),
+    "task": ("level", "-priority", "-session_start", "id"),
+    "subject": ("nickname",),
+    "water-restriction": ("-end_time", "-start_time", "id"),
+    "surgery": ("-start_time", "id"),
+    "field-of-view": ("-session_start", "name", "id"),
+}
+"""What the rows of a kind are sorted by; others by their key."""
+
+KEYS: Mapping[str, tuple[str, ...]] = {"dataset": ("session", "path")}
+"""Fields that make the key of a row where it is not in the field ``key``."""
+
+SNAPSHOT_ONLY_FIELDS: Mapping[str, frozenset[str]] = {"dataset": frozenset({"hash"})}
+"""Fields that the snapshot has for its readers but that are not held in memory."""
+
+SMALL = 1000
+"""Up to this many rows are held as they are; more become columns."""
+
+IN_PATH: Mapping[str, int] = {"collection": 0, "revision": 1, "name": 2}
+"""Fields of a dataset that its path holds, so that they are not stored beside it."""
+
+
+def on_stored(kind: str, wheres: Sequence[Where]) -> list[Where]:
+    """Return conditions in terms of the fields that rows hold."""
+    if kind != "dataset":
+        return list(wheres)
+
+    def on_id(where: Where) -> Where:
+        if where.lookup not in ("exact", "in"):
+            return replace(where, field="path")
+        wanted = [where.value] if where.lookup == "exact" else where.value
+        places = listed.places([str(each).lower() for each in wanted])
+        return Places(value=frozenset(places), negate=where.negate)
+
+    def on_path(where: Where) -> Where:
+        test, part = where.test(), IN_PATH[where.field]
+        return Where("path", "test", lambda path: test(split_path(path)[part]), where.negate)
+
+    def stored(where: Where) -> Where:
+        if isinstance(where, Either):
+            return replace(where, value=[stored(each) for each in where.value])
+        if where.field in IN_PATH:
+            return on_path(where)
+        if where.field == "id":
+            return on_id(where)
+        if where.field == "session" and where.lookup == "isnull":  # aggregates have an owner#id
+            wanted = bool(where.value)
+            return Where("session", "test", lambda x: ("#" in x) == wanted, where.negate)
+        return where
+
+    return [stored(where) for where in wheres]
+
+
+def row_key(kind: str, row: Mapping[str, Any]) -> str:
+    """Return the key of a row: ``session|path`` for datasets, else its ``key`` or ``id``."""
+    if kind == "dataset":
+        return f"{row['session']}|{row['path']}"
+    return row.get("key") or row["id"]

@@ -1,0 +1,86 @@
+"""What the deployment tells a function by its environment: each variable has one reader, here.
+
+Endpoints, region and credentials are not among them: they come by the standard AWS variables.
+Values are looked up when asked for, so that a process can be pointed at another deployment
+(the tests do; a deployed function never is).
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class NotSet(RuntimeError):
+    """A variable that this needs is not set."""
+
+
+def _needed(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise NotSet(f"{name} is not set; the deployment sets it for each function that needs it.")
+    return value
+
+
+def table() -> str:
+    """Return the name of the DynamoDB table."""
+    return os.environ.get("FORNIX_TABLE", "fornix")
+
+
+def data_bucket() -> str:
+    """Return the name of the bucket of the data."""
+    return _needed("FORNIX_DATA_BUCKET")
+
+
+def has_data_bucket() -> bool:
+    """Return whether there is a data bucket: without one the index is made by a scan."""
+    return bool(os.environ.get("FORNIX_DATA_BUCKET"))
+
+
+def public_bucket() -> str | None:
+    """Return the name of a bucket whose objects anybody may read by plain addresses."""
+    return os.environ.get("FORNIX_PUBLIC_BUCKET") or None
+
+
+def site_bucket() -> str:
+    """Return the name of the bucket of the results site."""
+    return _needed("FORNIX_SITE_BUCKET")
+
+
+def queue_url(queue: str) -> str:
+    """Return the address of a function's queue: ``ingest``, ``dispatch`` or ``analysis``."""
+    return _needed(f"FORNIX_{queue.upper()}_QUEUE_URL")
+
+
+def work_queue_url(lab: str) -> str:
+    """Return the address of a laboratory's work queue."""
+    return _needed("FORNIX_WORK_QUEUE_PREFIX") + lab
+
+
+def worker_role(lab: str) -> str:
+    """Return the role that a laboratory's workers take for their queue."""
+    return _needed("FORNIX_WORKER_ROLE_PREFIX") + lab
+
+
+def labs() -> list[str]:
+    """Return the laboratories that the deployment has queues for."""
+    return [lab for lab in os.environ.get("FORNIX_LABS", "").split(",") if lab]
+
+
+def api_url() -> str:
+    """Return the address of the API where it is configured, else nothing."""
+    return os.environ.get("FORNIX_API_URL", "")
+
+
+def site_url() -> str:
+    """Return the address of the results site, without a slash at its end, else nothing."""
+    return os.environ.get("FORNIX_SITE_URL", "").rstrip("/")
+
+
+def metrics_namespace() -> str | None:
+    """Return the namespace of the metrics; None outside a deployed function."""
+    return os.environ.get("FORNIX_METRICS") or None
+
+
+def region() -> str | None:
+    """Return the AWS region the function runs in."""
+    return os.environ.get("AWS_REGION")
