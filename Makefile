@@ -2,7 +2,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run synth deploy test lint types unit integration proof lock clean site-demo cohort
+.PHONY: help layers map docs coverage setup run synth deploy test lint types unit integration proof lock clean site-demo cohort
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 setup: .venv/.installed node_modules/.installed  ## everything a fresh machine needs
 
@@ -40,17 +43,30 @@ deploy: setup  ## to AWS, with the credentials of the environment; asks for a fi
 	npx --yes aws-cdk@2.1148.0 deploy --context bundle=true --outputs-file cdk.out/outputs.json
 	$(BIN)/python -m infra.prepare admin --outputs cdk.out/outputs.json
 
-lint: setup
+lint: setup  ## ruff
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: setup
+types: setup  ## mypy
 	$(BIN)/mypy
 
-unit: setup
+layers: setup  ## which import points the wrong way
+	$(BIN)/lint-imports
+
+map: setup  ## the map of the house in docs/architecture.md, from what each room says of itself
+	$(BIN)/python -m tests.architecture.house --write
+
+docs: setup  ## the documentation as a static site with search, in .fornix/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning docs .fornix/docs
+
+coverage: setup  ## lines that unit tests run, as HTML in .fornix/coverage
+	$(BIN)/pytest -n 2 -m "not integration and not browser and not proof" \
+	    --cov=shared --cov=functions --cov=lab --cov=infra --cov-report=html:.fornix/coverage --cov-report=term
+
+unit: setup  ## tests that need no running system
 	$(BIN)/pytest -n 2 -m "not integration and not browser and not proof"
 
-integration: setup .venv/.browser
+integration: setup .venv/.browser  ## tests against real servers and a real browser
 	$(BIN)/pytest -m "integration or browser"
 
 test: lint types unit integration  ## what CI runs
@@ -68,7 +84,7 @@ cohort: setup  ## simulated mice through the whole system to Fig. 2: MICE=140, S
 site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in .fornix/demo
 	$(BIN)/fornix site demo .fornix/demo --sessions $(or $(SESSIONS),2000)
 
-clean:
+clean:  ## remove what was installed and built
 	rm -rf .venv node_modules cdk.out .fornix/cache
 
 .PHONY: fuzz-codec bench-codec spikeinterface reference

@@ -1,0 +1,66 @@
+"""What the README and the docs tell a reader to run, runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.snippets import LANGUAGES, ROOT, SILENT, Block, account, blocks, pages
+from tests.system import Cloud
+
+RUN = [
+    page for page in pages() if any(b.language in LANGUAGES and not b.skip for b in blocks(page))
+]
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", pages(), ids=named)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    unknown = [b.name for b in blocks(page) if b.language not in LANGUAGES | SILENT]
+
+    assert not unknown, f"{unknown}: write bash, python, or one of {sorted(SILENT)}"
+
+
+@pytest.mark.parametrize("page", pages(), ids=named)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    gone = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+
+    assert not gone
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("page", RUN, ids=named)
+def test_a_reader_may_copy_it(page: Path, processed: Cloud, tmp_path: Path) -> None:
+    """Given a running system with sessions that a rig uploaded, every block ends well."""
+    env = processed.user_env(account(page)) | {
+        "HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONWARNINGS": "default",
+    }
+    for block in blocks(page):
+        if block.language in LANGUAGES and not block.skip:
+            done = run(block, env, tmp_path)
+
+            assert done.returncode == 0, f"{block.name}\n{done.stdout}\n{done.stderr}"
+
+
+def run(block: Block, env: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a block as its reader would."""
+    command = {
+        "bash": ["bash", "-euo", "pipefail", "-c", block.code],
+        "python": [sys.executable, "-c", block.code],
+    }[block.language]
+    return subprocess.run(
+        command, env=env, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
