@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
@@ -16,7 +15,7 @@ TIMEOUT = 600
 
 
 @pytest.fixture(scope="session")
-def processed(cloud: Cloud) -> Iterator[Cloud]:
+def processed(cloud: Cloud) -> Cloud:
     """The system after the job of ``make run``; its workers are at rest."""
     workers = Workers(cloud.system.home)
     workers.start()
@@ -24,4 +23,4 @@ def processed(cloud: Cloud) -> Iterator[Cloud]:
         process(cloud.system, Console(file=io.StringIO()), [], TIMEOUT)
     finally:
         workers.stop()
-    yield cloud
+    return cloud
