@@ -13,7 +13,7 @@ import click
 import pandas as pd
 
 from functions.analysis.bucket import Bucket
-from lab.analyse import FEATURES_FILE, RESULT_FILE
+from lab.commands.analyse import FEATURES_FILE, RESULT_FILE
 from shared.results import training_time
 from shared.results.html import Settings
 from shared.science.cohort.features import FEATURES

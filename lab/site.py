@@ -155,7 +155,7 @@ def demo(out: Path, sessions: int, jobs: int, seed: int) -> None:
 
 def _plan(sessions: int, seed: int) -> list[list[Any]]:
     """Return the sessions of each mouse; mice start at different dates in all labs."""
-    from lab.rig.simulate import plan_cohort
+    from lab.simulate.plan import plan_cohort
 
     n_mice = math.ceil(sessions / DAYS)
     labs = list(DEMO_LABS)
@@ -174,8 +174,8 @@ def _plan(sessions: int, seed: int) -> list[list[Any]]:
 
 def _simulate(tree: Path, seed: int, plan: list[Any]) -> int:
     """Simulate one mouse and keep what extraction makes of its raw sessions."""
-    from lab.rig.simulate import simulate_mouse
-    from lab.rig.simulate_spikes import simulate_sorting, write_sorting
+    from lab.simulate.plan import simulate_mouse
+    from lab.simulate.spikes import simulate_sorting, write_sorting
     from shared.science.behaviour.trials import extract_trials, save
 
     first = plan[0]

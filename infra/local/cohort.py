@@ -44,7 +44,8 @@ from infra.local.seed import ADMINISTRATOR, LABS, PROJECT, connect, ensure
 from infra.local.system import System
 from infra.settings import ROOT
 from lab.client import Client, ClientError
-from lab.rig.cohort import CohortError, Mouse, plan, write
+from lab.simulate.cohort import write
+from lab.simulate.cohort_plan import CohortError, Mouse, plan
 from shared.results.training_time import ADDRESS
 from shared.tasks.states import Status
 

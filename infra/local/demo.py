@@ -203,7 +203,7 @@ def process(system: System, console: Console, data: Sequence[Path], timeout: flo
 
 def simulated(home: Home, console: Console) -> list[Job]:
     """Return sessions of one made-up mouse per lab, written once per state folder."""
-    from lab.rig.simulate import PlannedSession, plan_cohort, simulate_mouse
+    from lab.simulate.plan import PlannedSession, plan_cohort, simulate_mouse
 
     out = home.path / "rig"
     done = out / "simulated.json"

@@ -9,83 +9,34 @@ session at a time, because only the session's detail has all its fields.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from lab.client import ClientError, NotFound, Refused
-
-from .alyx_source import AlyxSource
-from .bytes import Mover, Remote
-from .carrier import Carrier, Row
-from .identifiers import derived
+from lab.importers.alyx_rows import Unfit
+from lab.importers.alyx_source import AlyxSource
+from lab.importers.alyx_steps import (
+    AFTER_SESSIONS,
+    BEFORE_SESSIONS,
+    DATASETS,
+    NOT_COPIED,
+    SESSIONS,
+    Step,
+)
+from lab.importers.bytes import Mover, Remote
+from lab.importers.carrier import Carrier, Row
 
 CHUNK = 25
 """Sessions read and sent between two commits of the journal."""
-
-AGGREGATE = re.compile(
-    r"(?:^|/)aggregates/(?:Subjects/[^/]+/(?P<subject>[^/]+)|Tags/(?P<tag>[^/]+))/"
-)
-"""Paths of datasets that belong to a subject or a release."""
-
-AGGREGATE_OF = (("subjects.subject", "subjects", "subject"), ("data.tag", "tags", "tag"))
-"""Model, route and part of the path of what such datasets belong to."""
 
 PASSES = 3
 """Times that a list without order is read before rows that did not show up are given up."""
 
 SHORT_LIST = f"the source counts more rows than its list showed in {PASSES} readings"
-
-NAMED = {
-    "species": "species",
-    "strain": "strains",
-    "source": "sources",
-    "model": "probe-models",
-    "coordinate_system": "coordinate-systems",
-    "imaging_type": "imaging-types",
-    "repository_type": "data-repository-type",
-}
-"""Fields that name rows of which Alyx has no list, and the resources of those."""
-
-SECRET_KEYS = ("Access key ID", "Secret access key")
-"""Credentials that Alyx keeps in the ``json`` of data repositories; never copied."""
-
-
-class Unfit(Exception):
-    """A row of the source cannot be carried; the message says why."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One list of Alyx that is copied row by row.
-
-    Attributes
-    ----------
-    resource : str
-        Route of the list, and resource of Fornix.
-    carried : str
-        Fields that are copied, separated by spaces.
-    computed : str
-        Fields that Fornix computes itself, or that repeat other rows.
-    key : str
-        Field that names a row in the report; ``'id'`` for the identifier.
-    convert : callable, optional
-        Changes a row before it is sent; raises :class:`Unfit`.
-    filters : tuple of (str, str)
-        Query of the list.
-    """
-
-    resource: str
-    carried: str
-    computed: str = ""
-    key: str = "id"
-    convert: Callable[[AlyxImport, Row], None] | None = None
-    filters: tuple[tuple[str, str], ...] = ()
 
 
 class AlyxImport:
@@ -435,237 +386,3 @@ def _identifier(row: Row) -> str | None:
         except (TypeError, ValueError, AttributeError):
             continue
     return None
-
-
-def _bare(reference: Any) -> str | None:
-    """Return the UUID of a row given by its address or identifier."""
-    if reference in (None, ""):
-        return None
-    try:
-        return str(UUID(str(reference)[-36:]))
-    except ValueError:
-        raise Unfit(f"refers to {str(reference)[:100]!r}, which is no address of a row") from None
-
-
-def _session(_: AlyxImport, row: Row) -> None:
-    row["parent_session"] = _bare(row.get("parent_session"))
-
-
-def _dataset(_: AlyxImport, row: Row) -> None:
-    row["session"] = _bare(row.get("session"))
-    row["hash"], row["revision"] = row.get("hash") or None, row.get("revision") or None
-    records = row.get("file_records") or []
-    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-        raise Unfit("its file records are not a list of rows")
-    kept = ("id", "data_repository", "relative_path", "exists", "json")
-    row["file_records"] = [{k: r[k] for k in kept if k in r} for r in records]
-
-
-def _aggregate(job: AlyxImport, row: Row) -> None:
-    """Find what a dataset of no session belongs to: Alyx does not say, but its path does.
-
-    ``aggregates/Subjects/<lab>/<subject>/…`` and ``aggregates/Tags/<tag>/…`` (ONE convention).
-    """
-    _dataset(job, row)
-    if row.get("content_type"):
-        return  # Fornix says
-    for record in row["file_records"]:
-        match = AGGREGATE.search(str(record.get("relative_path")))
-        for model, resource, part in AGGREGATE_OF:
-            if match and (name := match[part]):
-                row["content_type"] = model
-                row["object_id"] = job.journal.state(f"id of {resource}", name) or name
-                return
-    raise Unfit("a dataset of no session, and no path that says what it belongs to")
-
-
-def _repository(job: AlyxImport, row: Row) -> None:
-    _named(job, row)
-    settings = row.get("json")
-    if isinstance(settings, dict) and any(key in settings for key in SECRET_KEYS):
-        row["json"] = {k: v for k, v in settings.items() if k not in SECRET_KEYS}
-        job.journal.note("data-repository: access keys in the json are not copied")
-
-
-def _lab(job: AlyxImport, row: Row) -> None:
-    zone = row.get("timezone")
-    if isinstance(zone, str) and zone in available_timezones():
-        job.journal.mark("zone of lab", [str(row.get("name"))], zone)
-
-
-def _subject(job: AlyxImport, row: Row) -> None:
-    _named(job, row)
-    job.journal.mark("lab of subject", [str(row.get("nickname"))], str(row.get("lab")))
-
-
-def _event(job: AlyxImport, row: Row) -> None:
-    row["date_time"] = job.lab_time(row.get("subject"), row.get("date_time"))
-
-
-def _user(job: AlyxImport, row: Row) -> None:
-    if delegates := row.pop("allowed_users", None):
-        # They may come later in the list.
-        job.journal.mark("delegates", [str(row.get("username"))], json.dumps(delegates))
-    job.journal.note("users come without passwords: invite them")
-
-
-def _restriction(_: AlyxImport, row: Row) -> None:
-    if not row.get("subject") or not row.get("start_time"):
-        raise Unfit("the restriction has no subject or no start")
-    if "id" not in row:  # Alyx does not show it
-        key = ("water-restriction", str(row["subject"]), str(row["start_time"]))
-        row["id"] = str(derived(*key))
-
-
-def _named(job: AlyxImport, row: Row) -> None:
-    """Make the probe models and the like that a row names; Alyx has no lists of them."""
-    for field, resource in NAMED.items():
-        if isinstance(name := row.get(field), str) and name:
-            job.carrier.ensure(resource, name, {"name": name})
-
-
-def _surgery(job: AlyxImport, row: Row) -> None:
-    """Turn the identifiers of Alyx's raw rows into the names that the API's relations use."""
-    row["subject"] = job.name_of("subjects", row.get("subject"))
-    for field, resource in (("users", "users"), ("procedures", "procedures")):
-        row[field] = [job.name_of(resource, i) for i in row.get(field) or []]
-    for field in ("start_time", "end_time"):
-        row[field] = job.lab_time(row["subject"], row.get(field))
-
-
-SESSIONS = Step(
-    "sessions",
-    "subject users location procedures lab projects type task_protocol number start_time end_time"
-    " narrative parent_session n_trials n_correct_trials extended_qc qc json auto_datetime"
-    # of a Fornix:
-    " public embargo_until synthetic",
-    "project notes wateradmin_session_related data_dataset_session_related probe_insertion"
-    " field_of_view",
-    convert=_session,
-)
-
-DATASETS = Step(
-    "datasets",
-    "name created_by created_datetime dataset_type data_format collection session file_size hash"
-    " version file_records auto_datetime revision default_dataset tags qc json",
-    "experiment_number protected public",
-    convert=_dataset,
-)
-
-BEFORE_SESSIONS = (
-    Step(
-        "data-repository",
-        "name timezone globus_path globus_endpoint_id hostname data_url repository_type"
-        " globus_is_personal json",
-        key="name",
-        convert=_repository,
-    ),
-    Step(
-        "labs",
-        "name institution address timezone repositories reference_weight_pct zscore_weight_pct"
-        " json",
-        key="name",
-        convert=_lab,
-    ),
-    Step(
-        "users",
-        "username email lab allowed_users is_stock_manager is_public_user is_active",
-        "subjects_responsible",
-        key="username",
-        convert=_user,
-    ),
-    Step("projects", "name description users json", key="name"),
-    Step("dataset-types", "name filename_pattern description created_by json", key="name"),
-    Step(
-        "data-formats",
-        "name description file_extension matlab_loader_function python_loader_function json",
-        key="name",
-    ),
-    Step("revisions", "name description created_datetime json", key="name"),
-    Step("tags", "name description protected public hash json", "datasets sessions", key="name"),
-    Step("water-type", "name json", key="name"),
-    Step("procedures", "name description json", key="name"),
-    Step("locations", "name lab json", key="name"),
-    Step(
-        "subjects",
-        "nickname responsible_user birth_date death_date species sex litter strain source line"
-        " projects lab description json"
-        # of a Fornix:
-        " wean_date genotype_date reduced_date cage ear_mark adverse_effects actual_severity"
-        " to_be_genotyped to_be_culled zygosities",
-        "protocol_number age_weeks session_projects alive reference_weight last_water_restriction"
-        " expected_water remaining_water weighings water_administrations",
-        key="nickname",
-        convert=_subject,
-    ),
-)
-
-AFTER_SESSIONS = (
-    Step(
-        "datasets",
-        DATASETS.carried + " content_type object_id",
-        DATASETS.computed,
-        convert=_aggregate,
-        filters=(("django", "session__isnull,True"),),
-    ),
-    Step(
-        "chronic-insertions",
-        "name subject lab model start_time serial json",
-        "probe_insertion",
-        convert=_named,
-    ),
-    Step(
-        "insertions",
-        "session model name json serial auto_datetime chronic_insertion",
-        "session_info datasets",
-        convert=_named,
-    ),
-    Step(
-        "trajectories",
-        "probe_insertion chronic_insertion x y z depth theta phi roll provenance"
-        " coordinate_system datetime json",
-        "session probe_name subject",
-        convert=_named,
-    ),
-    Step(
-        "brain-regions",
-        "id acronym name description parent ontology",
-        "related_descriptions",
-        key="acronym",
-    ),
-    Step("channels", "axial lateral x y z brain_region trajectory_estimate json"),
-    Step("imaging-stack", "name json", "slices"),
-    Step("fields-of-view", "session imaging_type name stack json", "location", convert=_named),
-    Step(
-        "fov-location",
-        "field_of_view provenance default_provenance x y z n_xyz brain_region coordinate_system",
-        "auto_datetime",
-        convert=_named,
-    ),
-    Step("weighings", "subject date_time weight user", convert=_event),
-    Step(
-        "water-administrations",
-        "subject date_time water_administered water_type user session adlib",
-        convert=_event,
-    ),
-    Step(
-        "water-restriction",
-        "subject start_time end_time water_type reference_weight",
-        convert=_restriction,
-    ),
-    Step(
-        "surgeries",
-        "name json subject users procedures narrative start_time end_time outcome_type"
-        " implant_weight",
-        "lab",
-        convert=_surgery,
-    ),
-    Step("notes", "user date_time content_type object_id text json"),
-)
-
-NOT_COPIED = {
-    "tasks": "they are made anew from the sessions' data",
-    "downloads": "a record of the old server's use",
-    "data-notices": "they speak of the old server's data",
-}
-"""Routes that are left behind, and why."""

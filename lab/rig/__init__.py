@@ -1,1 +1,1 @@
-"""The rig agent: upload, watch, simulate."""
+"""The rig agent: upload, watch, queue."""

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from iblutil.io import parquet
 
 from lab.client import NotFound, Refused
-from lab.importers.alyx import AFTER_SESSIONS, BEFORE_SESSIONS, SESSIONS, AlyxImport, Unfit
+from lab.importers.alyx import AlyxImport
+from lab.importers.alyx_rows import Unfit
+from lab.importers.alyx_steps import AFTER_SESSIONS, BEFORE_SESSIONS, SESSIONS
 from lab.importers.carrier import MAX_BYTES, Carrier
 from lab.importers.identifiers import derived, from_int_pairs
 from lab.importers.journal import Journal

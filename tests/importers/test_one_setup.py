@@ -13,7 +13,7 @@ from typing import Any
 import one.params
 import pytest
 
-from lab.one_setup import server_key
+from lab.commands.one_setup import server_key
 
 URLS = [
     "http://127.0.0.1:8000",

@@ -11,8 +11,9 @@ import pytest
 from infra.local import cohort
 from infra.local.demo import Workers
 from infra.local.seed import LABS, connect
-from lab.analyse import FEATURES_FILE, load_subject
-from lab.rig.cohort import plan, write
+from lab.commands.analyse import FEATURES_FILE, load_subject
+from lab.simulate.cohort import write
+from lab.simulate.cohort_plan import plan
 from shared.science.cohort.features import FEATURES, as_table, subject_features
 from tests.system import Cloud
 

@@ -55,7 +55,8 @@ def test_a_part_that_is_not_installed_takes_nothing_else_away(monkeypatch):
 
 def test_commands_of_the_rig_import_no_heavy_library():
     code = (
-        "import sys, lab.rig.cli, lab.worker.cli, lab.account, lab.status, lab.tasks.cli\n"
+        "import sys, lab.commands.rig, lab.worker.cli, lab.account, lab.commands.status\n"
+        "import lab.tasks.cli\n"
         "print([m for m in ('numpy', 'pandas', 'boto3', 'botocore', 'pynamodb', 'rich')"
         " if m in sys.modules])"
     )

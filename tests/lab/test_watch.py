@@ -265,7 +265,7 @@ def test_settings_that_cannot_be_read_tell_nothing(tmp_path):
 def test_the_queue_s_command_shows_it(tmp_path, monkeypatch):
     from click.testing import CliRunner
 
-    from lab.rig.cli import rig
+    from lab.commands.rig import rig
 
     monkeypatch.setenv("FORNIX_RIG_STATE", str(tmp_path / "rig.sqlite"))
     Queue().put(tmp_path, "x")

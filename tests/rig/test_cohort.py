@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from lab.analyse import load_subject
-from lab.rig.cli import rig
-from lab.rig.cohort import CohortError, plan, sessions, write
+from lab.commands.analyse import load_subject
+from lab.commands.rig import rig
+from lab.simulate.cohort import sessions, write
+from lab.simulate.cohort_plan import CohortError, plan
 from shared.science.cohort.features import FEATURES, as_table, subject_features
 from shared.science.status.history import training_history
 from shared.science.status.sessions import Session

@@ -13,21 +13,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from lab.rig.simulate import (
-    BIASED,
-    LAST_PHASE,
-    PHASES,
-    TICK,
-    TRAINING,
-    LearningCurve,
-    PlannedSession,
-    Progress,
-    Truth,
-    plan_cohort,
-    simulate,
-    simulate_mouse,
-    simulate_session,
-)
+from lab.commands.simulate import simulate
+from lab.simulate.course import TICK
+from lab.simulate.mouse import BIASED, LAST_PHASE, PHASES, TRAINING, LearningCurve, Progress
+from lab.simulate.plan import PlannedSession, plan_cohort, simulate_mouse
+from lab.simulate.session import simulate_session
+from lab.simulate.truth import Truth
 from shared.alf import ALFInvalid, match_dataset_type
 from shared.alf.validate import header
 from shared.science.behaviour.raw_task import RawTask, read_task

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from lab.analyse import analyse as commands
-from lab.analyse import load_subject
-from lab.rig.simulate import simulate_session
+from lab.commands.analyse import analyse as commands
+from lab.commands.analyse import load_subject
+from lab.simulate.session import simulate_session
 from shared.alf.io import save
 from shared.results import figure2
 from shared.science.behaviour.trials import extract_trials

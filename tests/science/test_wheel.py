@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lab.rig.simulate import simulate_session
+from lab.simulate.session import simulate_session
 from shared.science.behaviour.raw_encoder import read_encoder_events, read_encoder_positions
 from shared.science.behaviour.wheel import extract_wheel
 from shared.science.behaviour.wheel_movements import (

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lab.rig.simulate_spikes import simulate_sorting
+from lab.simulate.spikes import simulate_sorting
 from shared.results.build import Site
 from shared.results.html import Settings
 from shared.results.probe import load_sorting

@@ -5,18 +5,17 @@ All writes of the API that this package uses are idempotent, so every request ma
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import requests
+
+from lab.client.configuration import Settings
+from lab.client.errors import Conflict, LoginFailed, NotConfigured, NotFound, Refused, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -29,120 +28,6 @@ FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 
 TIMEOUT = (10, 60)
 """Seconds to connect and to wait for an answer."""
-
-
-class ClientError(Exception):
-    """Base of what can go wrong when talking to the API; ``exit_code`` is the command's."""
-
-    exit_code = 1
-
-
-class NotConfigured(ClientError):
-    """No address or no account is known."""
-
-    exit_code = 4
-
-
-class LoginFailed(ClientError):
-    """The server does not accept the user name, password or token."""
-
-    exit_code = 4
-
-
-class Unreachable(ClientError):
-    """The server did not answer, or answered that it is too busy, several times in a row."""
-
-    exit_code = 3
-
-
-class Refused(ClientError):
-    """The server refused the request; ``status`` and ``body`` are its answer."""
-
-    def __init__(self, status: int, body: dict[str, Any], request: str) -> None:
-        self.status, self.body = status, body
-        super().__init__(f"{plain(body)} ({request} answered {status})")
-
-
-class NotFound(Refused):
-    """404: there is no such thing."""
-
-
-class Conflict(Refused):
-    """409: the thing has changed, or belongs to another."""
-
-
-def plain(body: dict[str, Any]) -> str:
-    """Return the message of an error body in one line.
-
-    Examples
-    --------
-    >>> plain({"subject": ["Unknown subject."], "status_code": 400})
-    'subject: Unknown subject.'
-    """
-    if "detail" in body:
-        return str(body["detail"])
-    parts = (
-        f"{field}: {' '.join(map(str, text)) if isinstance(text, list) else text}"
-        for field, text in body.items()
-        if field != "status_code"
-    )
-    return "; ".join(parts) or "no reason given"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Where the API is and who is asking."""
-
-    url: str
-    user: str | None = None
-    password: str | None = None
-    token: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Settings(url={self.url!r}, user={self.user!r})"
-
-
-def config_path() -> Path:
-    """Return the file that ``fornix login`` writes, readable by its owner only."""
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base) / "fornix" / "config.json"
-
-
-def settings(url: str | None = None, user: str | None = None) -> Settings:
-    """Read the settings from the environment, or else from the file of ``fornix login``.
-
-    An address or user given here goes first.
-
-    Raises
-    ------
-    NotConfigured
-        No address of an API is given.
-    """
-    env = os.environ.get
-    saved: dict[str, str] = {}
-    if config_path().exists():
-        saved = json.loads(config_path().read_text())
-    url = url or env("FORNIX_API_URL") or saved.get("url")
-    if not url:
-        raise NotConfigured("no server is known: run `fornix login` or set FORNIX_API_URL")
-    same = url.rstrip("/") == saved.get("url")
-    user = user or env("FORNIX_USER")
-    token = env("FORNIX_TOKEN")
-    if not token and same and (not user or user == saved.get("user")):
-        token, user = saved.get("token"), user or saved.get("user")
-    return Settings(url.rstrip("/"), user, env("FORNIX_PASSWORD"), token)
-
-
-def save_settings(url: str, user: str, token: str) -> Path:
-    """Store an address and token for later commands (mode 0600)."""
-    path = config_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".tmp")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump({"url": url.rstrip("/"), "user": user, "token": token}, file, indent=1)
-    os.replace(partial, path)
-    return path
 
 
 def delays(tries: int = TRIES) -> Iterator[float]:

@@ -17,15 +17,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from lab.client import Client, ClientError, Settings, settings
+from lab.importers import report as reports
+from lab.importers.carrier import Carrier
+from lab.importers.journal import Journal, JournalInUse
+from lab.importers.sessions import Repository, RepositoryTaken
 from lab.transfer import HashCache
 
-from . import report as reports
-from .carrier import Carrier
-from .journal import Journal, JournalInUse
-from .sessions import Repository, RepositoryTaken
-
 if TYPE_CHECKING:
-    from .bytes import Mover, Uploader
+    from lab.importers.bytes import Mover, Uploader
 
 NOT_ALL_CARRIED = 1
 """Exit code when the import came to its end but something could not be carried."""
@@ -125,8 +124,8 @@ def import_alyx(
 
     Example: fornix import alyx https://alyx.example.org --user ada --dry-run
     """
-    from .alyx import AlyxImport
-    from .alyx_source import AlyxSource, NoAlyx
+    from lab.importers.alyx import AlyxImport
+    from lab.importers.alyx_source import AlyxSource, NoAlyx
 
     if not token:
         user = user or click.prompt("Alyx user name")
@@ -175,7 +174,7 @@ def import_one(
     --repository flatiron --url https://ibl.flatironinstitute.org/public. With --upload they are
     fetched from there.
     """
-    from .one_tables import NoTables, TablesImport, open_tables
+    from lab.importers.one_tables import NoTables, TablesImport, open_tables
 
     place = _repository(repository, url, plain_names)
     if upload and not url:
@@ -213,7 +212,7 @@ def import_folder(
     Either the bytes stay where they are (--repository names the place, --url is the address that
     serves PATH), or they are uploaded (--upload), or both.
     """
-    from .folder import FolderImport
+    from lab.importers.folder import FolderImport
 
     if repository is None and not upload:
         raise click.UsageError("give --upload, or say with --repository where the bytes stay")
@@ -230,7 +229,7 @@ def _mover(
     upload: bool, user: str | None, password: str | None, server: str | None
 ) -> Callable[[Carrier], Mover | None]:
     """Return what makes the mover of bytes, when there is a journal; None if there is none."""
-    from .bytes import Fetcher, Mover
+    from lab.importers.bytes import Fetcher, Mover
 
     if password and not (user and server):
         raise click.UsageError("--data-password needs --data-user and --data-server")
@@ -246,7 +245,7 @@ def _mover(
 
 def _uploader(carrier: Carrier) -> Uploader:
     """Return what uploads, with checksums remembered beside the journal."""
-    from .bytes import Uploader
+    from lab.importers.bytes import Uploader
 
     path = carrier.journal.path
     cache = HashCache(path and path.with_suffix(".checksums"))

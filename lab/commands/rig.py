@@ -22,11 +22,11 @@ class RigCommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command."""
         if cmd_name == "simulate":
-            from lab.rig.simulate import simulate
+            from lab.commands.simulate import simulate
 
             return simulate
         if cmd_name == "simulate-cohort":
-            from lab.rig.cohort import simulate_cohort
+            from lab.commands.simulate_cohort import simulate_cohort
 
             return simulate_cohort
         return super().get_command(ctx, cmd_name)

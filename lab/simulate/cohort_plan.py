@@ -1,33 +1,23 @@
-"""Simulate a cohort whose mice learn as real ones did, day by day, from their daily tables.
+"""Plan a cohort whose mice learn as real ones did, from their daily tables.
 
 A synthetic mouse takes from a real one's published daily tables: performance on easy trials and
 number of trials of each day, sex, age, weights, reference weight, waters, training length, and
-the light and food that go with its laboratory. All else (each choice, reaction times, wheel,
-temperature, pressure, humidity) is drawn. The mice have names and laboratories of their own, and
-every file says that it is synthetic.
+the light and food that go with its laboratory.
 """
 
 from __future__ import annotations
 
 import datetime
-import hashlib
-import json
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from shared.alf import ALFInvalid, SessionPath
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lab.rig.simulate import Truth
 
 LABS = (
     "fimbrialab",
@@ -70,10 +60,6 @@ NO_ZERO = 3
 
 SHARP = 12.0
 """Threshold (% contrast) of a mouse about to be trained; the status asks for less than 19."""
-
-PLAN = "cohort.json"
-FACTS = "subjects.json"
-SETTINGS = "raw_behavior_data/_iblrig_taskSettings.raw.json"
 
 
 class CohortError(ValueError):
@@ -311,177 +297,3 @@ def _restriction(weights: pd.DataFrame, start: pd.Timestamp) -> list[list[Any]]:
 
 def _moved(date: datetime.date) -> str:
     return (date + LATER).strftime("%Y-%m-%d")
-
-
-def simulate(out: Path, seed: int, mouse: Mouse) -> list[dict[str, Any]]:
-    """Simulate all sessions of a mouse, unless all are there already.
-
-    A mouse that was interrupted is simulated anew from its first day: the same seed gives the
-    same files.
-
-    Returns
-    -------
-    list of dict
-        Of each session: ``lab``, ``subject``, ``date``, ``n_trials``, and if it was simulated now
-        ``performance_easy`` and ``training_phase``.
-    """
-    if all((mouse.folder(out, day) / SETTINGS).is_file() for day in mouse.days):
-        return [_row(mouse, day) for day in mouse.days]
-    rows = []
-    for day, truth in sessions(out, seed, mouse):
-        reached = {
-            "performance_easy": round(truth.performance_easy, 4),
-            "training_phase": truth.progress.phase,
-        }
-        rows.append(_row(mouse, day) | reached)
-    return rows
-
-
-def _row(mouse: Mouse, day: Day) -> dict[str, Any]:
-    about = {"lab": mouse.lab, "subject": mouse.subject, "date": day.date}
-    return about | {"n_trials": day.n_trials, "synthetic": True}
-
-
-def sessions(out: Path, seed: int, mouse: Mouse) -> Iterator[tuple[Day, Truth]]:
-    """Write the sessions of a mouse in order, and yield the truth of each."""
-    from lab.rig.simulate import Progress, simulate_session
-
-    progress = Progress()
-    for number, day in enumerate(mouse.days):
-        if progress.phase < day.first_phase:
-            progress = replace(progress, phase=day.first_phase, phase_trials=0)
-        truth = simulate_session(
-            out / mouse.lab / "Subjects",
-            seed=seed,
-            subject=mouse.subject,
-            date=datetime.date.fromisoformat(day.date),
-            day=number,
-            performance=day.performance,
-            n_trials=day.n_trials,
-            progress=progress,
-            last_phase=day.last_phase,
-            threshold=day.threshold,
-            lab=mouse.lab,
-            weight=day.weight,
-        )
-        progress = truth.progress
-        yield day, truth
-
-
-def write(
-    out: Path, mice: Sequence[Mouse], seed: int, jobs: int = 1
-) -> Iterator[list[dict[str, Any]]]:
-    """Simulate a cohort into a folder; what is there of the same cohort is kept.
-
-    Yields
-    ------
-    list of dict
-        The sessions of each mouse when they are there, see :func:`simulate`.
-
-    Raises
-    ------
-    CohortError
-        The folder holds another cohort.
-    """
-    about = {"synthetic": True, "seed": seed, "mice": [asdict(mouse) for mouse in mice]}
-    text = json.dumps(about, indent=1)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    file = out / PLAN
-    if file.is_file():
-        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-            raise CohortError(f"{out} holds another cohort: take another folder, or remove it")
-    elif out.is_dir() and any(out.iterdir()):
-        raise CohortError(f"{out} is not empty and holds no cohort: take another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    facts = json.dumps({mouse.subject: mouse.facts for mouse in mice}, indent=1)
-    _put(out / FACTS, facts)
-    _put(file, text)
-    # The longest first, so that no process is left alone with it at the end.
-    ordered = sorted(mice, key=lambda mouse: -len(mouse.days))
-    if jobs == 1:
-        yield from (simulate(out, seed, mouse) for mouse in ordered)
-        return
-    with ProcessPoolExecutor(jobs) as pool:
-        running = [pool.submit(partial(simulate, out, seed), mouse) for mouse in ordered]
-        try:
-            for done in as_completed(running):
-                yield done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _put(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial_ = path.with_suffix(".part")
-    partial_.write_text(text)
-    os.replace(partial_, path)
-
-
-@click.command("simulate-cohort")
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--cohort",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of a real cohort's daily tables (figure3_ibl_learning.csv and two siblings).",
-)
-@click.option("--mice", type=click.IntRange(1), help="The quickest so many; by default all.")
-@click.option("--days", type=click.IntRange(1), help="Only the first so many of each mouse.")
-@click.option(
-    "--trials-scale", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
-    help="Multiplies the numbers of trials, for a quick trial run.",
-)  # fmt: skip
-@click.option(
-    "--labs", default=",".join(LABS), show_default=True,
-    help="Made-up laboratories, by commas; the real ones are dealt out to them.",
-)  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same files.")
-@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per session on stdout.")
-def simulate_cohort(
-    out: Path,
-    cohort: Path,
-    mice: int | None,
-    days: int | None,
-    trials_scale: float,
-    labs: str,
-    seed: int,
-    jobs: int,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Simulate a cohort that learns as a real one did, and write its raw sessions under OUT.
-
-    One synthetic mouse for each mouse of the --cohort tables, until two days after the real one
-    was trained. OUT/subjects.json says what is known of the mice, OUT/cohort.json what was
-    planned. Interrupted, the same command goes on where it stopped.
-
-    The whole analysis of the result: fornix analyse training-time --sessions OUT
-    """
-    names = [name.strip() for name in labs.split(",") if name.strip()]
-    if not names:
-        raise click.BadParameter("give at least one", param_hint="--labs")
-    try:
-        planned = plan(cohort, labs=names, n_mice=mice, n_days=days, trials_scale=trials_scale)
-        total = sum(len(mouse.days) for mouse in planned)
-        if dry_run:
-            for mouse in planned:
-                for day in mouse.days:
-                    row = _row(mouse, day)
-                    click.echo(json.dumps(row) if as_json else " ".join(map(str, row.values())))
-        else:
-            with click.progressbar(
-                length=total, label="Synthetic sessions", hidden=as_json
-            ) as bar:
-                for rows in write(out, planned, seed, jobs):
-                    bar.update(len(rows))
-                    for row in rows if as_json else ():
-                        click.echo(json.dumps(row))
-    except CohortError as error:
-        raise click.ClickException(str(error)) from error
-    if not as_json:
-        click.echo(
-            f"{len(planned)} SYNTHETIC mice, {total} sessions "
-            f"{'would be ' if dry_run else ''}written under {out}"
-        )

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +20,11 @@ from typing import Any
 import requests
 
 from lab.client import Client, Conflict, Unreachable, delays
+from lab.transfer.hashes import Changed, HashCache, Hashes
+from lab.transfer.parts import WatchedFile
+from lab.transfer.progress import FINAL, Notice, Result, silent
 
 log = logging.getLogger(__name__)
-
-BLOCK = 2**20
-"""Bytes read, hashed and sent at a time."""
 
 PARALLEL = 6
 """Files, or parts of a large file, that are sent at once."""
@@ -47,109 +44,6 @@ WAIT_SECONDS = 1800.0
 
 IDLE_ROUNDS = 3
 """Give up when so many rounds in a row sent nothing."""
-
-FINAL = frozenset({"registered", "partial", "rejected", "expired"})
-
-Notice = Callable[[str, str, int], None]
-"""Told of progress: ``("hashed" | "sent" | "skipped", path, bytes)``."""
-
-
-def silent(event: str, path: str, size: int) -> None:
-    """Tell nobody."""
-
-
-class Changed(Exception):
-    """A file is not what was announced any more."""
-
-
-@dataclass(frozen=True)
-class Hashes:
-    """Size in bytes, time of change and hexadecimal digests of a file."""
-
-    size: int
-    changed: int
-    sha256: str
-    md5: str
-
-
-@dataclass
-class Result:
-    """The server's last word on an upload, as JSON: ``state`` and one entry per file."""
-
-    answer: dict[str, Any]
-    sent: int = 0
-
-    @property
-    def state(self) -> str:
-        """The upload's state."""
-        return self.answer["state"]
-
-    @property
-    def refused(self) -> dict[str, str]:
-        """Why files were refused, by path."""
-        return {
-            file["path"]: file.get("reason", "")
-            for file in self.answer["files"]
-            if file["state"] in ("rejected", "quarantined")
-        }
-
-
-class HashCache:
-    """Hashes by path, size and time of change, so that a resumed upload reads no file twice.
-
-    Parameters
-    ----------
-    path
-        SQLite file; None keeps nothing.
-    """
-
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect()) as db, db:
-                db.execute(
-                    "create table if not exists hashes (path text primary key, size integer,"
-                    " changed integer, sha256 text, md5 text)"
-                )
-
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(str(self._path), timeout=30)
-
-    def of(self, path: Path, notice: Callable[[int], None] = lambda size: None) -> Hashes:
-        """Return the hashes of a file, from the cache if it has not changed.
-
-        Raises
-        ------
-        Changed
-            The file is being written while it is read.
-        """
-        stat = path.stat()
-        key, now = str(path.resolve()), (stat.st_size, stat.st_mtime_ns)
-        if self._path is not None:
-            with self._lock, closing(self._connect()) as db:
-                row = db.execute(
-                    "select size, changed, sha256, md5 from hashes where path = ?", (key,)
-                ).fetchone()
-            if row and row[:2] == now:
-                notice(stat.st_size)
-                return Hashes(*row)
-        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                sha256.update(block)
-                md5.update(block)
-                notice(len(block))
-        after = path.stat()
-        if (after.st_size, after.st_mtime_ns) != now:
-            raise Changed(f"{path.name} changed while it was read; is it still being written?")
-        found = Hashes(*now, sha256.hexdigest(), md5.hexdigest())
-        if self._path is not None:
-            with self._lock, closing(self._connect()) as db, db:
-                row = (key, found.size, found.changed, found.sha256, found.md5)
-                db.execute("insert or replace into hashes values (?, ?, ?, ?, ?)", row)
-        return found
 
 
 @dataclass
@@ -349,11 +243,11 @@ class Transfer:
     def _put(self, path: str, url: str, headers: Mapping[str, str], known: Hashes) -> None:
         """Send a small file in one piece."""
 
-        def content() -> _Watched | bytes:
+        def content() -> WatchedFile | bytes:
             self._unchanged(path, known)
             if known.size == 0:
                 return b""  # requests would send an empty stream in chunks, which S3 refuses
-            return _Watched(self.folder / path, lambda size: self.notice("sent", path, size))
+            return WatchedFile(self.folder / path, lambda size: self.notice("sent", path, size))
 
         self._request(path, url, headers, content, known)
 
@@ -405,7 +299,7 @@ class Transfer:
         path: str,
         url: str,
         headers: Mapping[str, str],
-        content: Callable[[], _Watched | bytes],
+        content: Callable[[], WatchedFile | bytes],
         known: Hashes,
     ) -> None:
         """PUT bytes to S3, again while the trouble is transient.
@@ -442,7 +336,7 @@ class Transfer:
             except (requests.ConnectionError, requests.Timeout) as error:
                 trouble = f"did not answer ({type(error).__name__})"
             finally:
-                if isinstance(body, _Watched):
+                if isinstance(body, WatchedFile):
                     body.close()
             pause = next(pauses, None)
             if pause is None:
@@ -454,30 +348,3 @@ class Transfer:
         if not hasattr(self._local, "http"):
             self._local.http = requests.Session()
         return self._local.http
-
-
-class _Watched:
-    """A file that tells how much of it has been read."""
-
-    def __init__(self, path: Path, notice: Callable[[int], None]) -> None:
-        self._file = path.open("rb")
-        self._notice = notice
-        self._told = 0
-        self.len = os.fstat(self._file.fileno()).st_size
-
-    def __len__(self) -> int:
-        return self.len
-
-    def read(self, size: int = -1) -> bytes:
-        """Read and tell."""
-        data = self._file.read(size)
-        self._notice(len(data))
-        return data
-
-    def __iter__(self) -> Iterator[bytes]:
-        while block := self.read(BLOCK):
-            yield block
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()

@@ -1,0 +1,39 @@
+"""The client of the Fornix API.
+
+Examples
+--------
+>>> from lab.client import Client, settings
+>>> Client(settings()).get("/me")  # doctest: +SKIP
+"""
+
+from lab.client.configuration import Settings, config_path, save_settings, settings
+from lab.client.errors import (
+    ClientError,
+    Conflict,
+    LoginFailed,
+    NotConfigured,
+    NotFound,
+    Refused,
+    Unreachable,
+    plain,
+)
+from lab.client.http import TRANSIENT, TRIES, Client, delays
+
+__all__ = [
+    "TRANSIENT",
+    "TRIES",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "LoginFailed",
+    "NotConfigured",
+    "NotFound",
+    "Refused",
+    "Settings",
+    "Unreachable",
+    "config_path",
+    "delays",
+    "plain",
+    "save_settings",
+    "settings",
+]

@@ -1,0 +1,66 @@
+"""Where the API is and who is asking: from the environment, or as `fornix login` saved it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.client.errors import NotConfigured
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the API is and who is asking."""
+
+    url: str
+    user: str | None = None
+    password: str | None = None
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Settings(url={self.url!r}, user={self.user!r})"
+
+
+def config_path() -> Path:
+    """Return the file that ``fornix login`` writes, readable by its owner only."""
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base) / "fornix" / "config.json"
+
+
+def settings(url: str | None = None, user: str | None = None) -> Settings:
+    """Read the settings from the environment, or else from the file of ``fornix login``.
+
+    An address or user given here goes first.
+
+    Raises
+    ------
+    NotConfigured
+        No address of an API is given.
+    """
+    env = os.environ.get
+    saved: dict[str, str] = {}
+    if config_path().exists():
+        saved = json.loads(config_path().read_text())
+    url = url or env("FORNIX_API_URL") or saved.get("url")
+    if not url:
+        raise NotConfigured("no server is known: run `fornix login` or set FORNIX_API_URL")
+    same = url.rstrip("/") == saved.get("url")
+    user = user or env("FORNIX_USER")
+    token = env("FORNIX_TOKEN")
+    if not token and same and (not user or user == saved.get("user")):
+        token, user = saved.get("token"), user or saved.get("user")
+    return Settings(url.rstrip("/"), user, env("FORNIX_PASSWORD"), token)
+
+
+def save_settings(url: str, user: str, token: str) -> Path:
+    """Store an address and token for later commands (mode 0600)."""
+    path = config_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".tmp")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump({"url": url.rstrip("/"), "user": user, "token": token}, file, indent=1)
+    os.replace(partial, path)
+    return path

@@ -1,0 +1,63 @@
+"""What can go wrong when talking to the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ClientError(Exception):
+    """Base of what can go wrong when talking to the API; ``exit_code`` is the command's."""
+
+    exit_code = 1
+
+
+class NotConfigured(ClientError):
+    """No address or no account is known."""
+
+    exit_code = 4
+
+
+class LoginFailed(ClientError):
+    """The server does not accept the user name, password or token."""
+
+    exit_code = 4
+
+
+class Unreachable(ClientError):
+    """The server did not answer, or answered that it is too busy, several times in a row."""
+
+    exit_code = 3
+
+
+class Refused(ClientError):
+    """The server refused the request; ``status`` and ``body`` are its answer."""
+
+    def __init__(self, status: int, body: dict[str, Any], request: str) -> None:
+        self.status, self.body = status, body
+        super().__init__(f"{plain(body)} ({request} answered {status})")
+
+
+class NotFound(Refused):
+    """404: there is no such thing."""
+
+
+class Conflict(Refused):
+    """409: the thing has changed, or belongs to another."""
+
+
+def plain(body: dict[str, Any]) -> str:
+    """Return the message of an error body in one line.
+
+    Examples
+    --------
+    >>> plain({"subject": ["Unknown subject."], "status_code": 400})
+    'subject: Unknown subject.'
+    """
+    if "detail" in body:
+        return str(body["detail"])
+    parts = (
+        f"{field}: {' '.join(map(str, text)) if isinstance(text, list) else text}"
+        for field, text in body.items()
+        if field != "status_code"
+    )
+    return "; ".join(parts) or "no reason given"

@@ -1,0 +1,1 @@
+"""The commands of ``fornix``, one file each; each is imported only when it is called."""

@@ -1,0 +1,156 @@
+"""How rows of Alyx become rows of Fornix."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Protocol
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from lab.importers.carrier import Carrier, Row
+from lab.importers.identifiers import derived
+from lab.importers.journal import Journal
+
+AGGREGATE = re.compile(
+    r"(?:^|/)aggregates/(?:Subjects/[^/]+/(?P<subject>[^/]+)|Tags/(?P<tag>[^/]+))/"
+)
+"""Paths of datasets that belong to a subject or a release."""
+
+AGGREGATE_OF = (("subjects.subject", "subjects", "subject"), ("data.tag", "tags", "tag"))
+"""Model, route and part of the path of what such datasets belong to."""
+
+NAMED = {
+    "species": "species",
+    "strain": "strains",
+    "source": "sources",
+    "model": "probe-models",
+    "coordinate_system": "coordinate-systems",
+    "imaging_type": "imaging-types",
+    "repository_type": "data-repository-type",
+}
+"""Fields that name rows of which Alyx has no list, and the resources of those."""
+
+SECRET_KEYS = ("Access key ID", "Secret access key")
+"""Credentials that Alyx keeps in the ``json`` of data repositories; never copied."""
+
+
+class Unfit(Exception):
+    """A row of the source cannot be carried; the message says why."""
+
+
+class RowContext(Protocol):
+    """What a conversion may ask the running import."""
+
+    carrier: Carrier
+    journal: Journal
+
+    def lab_time(self, subject: Any, text: Any) -> Any:
+        """Return a time of the server's as the wall clock of the subject's lab shows it."""
+
+    def name_of(self, resource: str, reference: Any) -> str:
+        """Return the name of a row that was referred to by its identifier, or by its name."""
+
+
+def _bare(reference: Any) -> str | None:
+    """Return the UUID of a row given by its address or identifier."""
+    if reference in (None, ""):
+        return None
+    try:
+        return str(UUID(str(reference)[-36:]))
+    except ValueError:
+        raise Unfit(f"refers to {str(reference)[:100]!r}, which is no address of a row") from None
+
+
+def session_row(_: RowContext, row: Row) -> None:
+    """Give the parent session by its identifier."""
+    row["parent_session"] = _bare(row.get("parent_session"))
+
+
+def dataset_row(_: RowContext, row: Row) -> None:
+    """Give the session by its identifier, and of the file records what Fornix keeps."""
+    row["session"] = _bare(row.get("session"))
+    row["hash"], row["revision"] = row.get("hash") or None, row.get("revision") or None
+    records = row.get("file_records") or []
+    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+        raise Unfit("its file records are not a list of rows")
+    kept = ("id", "data_repository", "relative_path", "exists", "json")
+    row["file_records"] = [{k: r[k] for k in kept if k in r} for r in records]
+
+
+def aggregate_row(job: RowContext, row: Row) -> None:
+    """Find what a dataset of no session belongs to: Alyx does not say, but its path does.
+
+    ``aggregates/Subjects/<lab>/<subject>/…`` and ``aggregates/Tags/<tag>/…`` (ONE convention).
+    """
+    dataset_row(job, row)
+    if row.get("content_type"):
+        return  # Fornix says
+    for record in row["file_records"]:
+        match = AGGREGATE.search(str(record.get("relative_path")))
+        for model, resource, part in AGGREGATE_OF:
+            if match and (name := match[part]):
+                row["content_type"] = model
+                row["object_id"] = job.journal.state(f"id of {resource}", name) or name
+                return
+    raise Unfit("a dataset of no session, and no path that says what it belongs to")
+
+
+def repository_row(job: RowContext, row: Row) -> None:
+    """Leave access keys out."""
+    named_row(job, row)
+    settings = row.get("json")
+    if isinstance(settings, dict) and any(key in settings for key in SECRET_KEYS):
+        row["json"] = {k: v for k, v in settings.items() if k not in SECRET_KEYS}
+        job.journal.note("data-repository: access keys in the json are not copied")
+
+
+def lab_row(job: RowContext, row: Row) -> None:
+    """Remember the lab's time zone."""
+    zone = row.get("timezone")
+    if isinstance(zone, str) and zone in available_timezones():
+        job.journal.mark("zone of lab", [str(row.get("name"))], zone)
+
+
+def subject_row(job: RowContext, row: Row) -> None:
+    """Remember the subject's lab."""
+    named_row(job, row)
+    job.journal.mark("lab of subject", [str(row.get("nickname"))], str(row.get("lab")))
+
+
+def event_row(job: RowContext, row: Row) -> None:
+    """Give the time as the lab's wall clock shows it."""
+    row["date_time"] = job.lab_time(row.get("subject"), row.get("date_time"))
+
+
+def user_row(job: RowContext, row: Row) -> None:
+    """Keep the delegates for later."""
+    if delegates := row.pop("allowed_users", None):
+        # They may come later in the list.
+        job.journal.mark("delegates", [str(row.get("username"))], json.dumps(delegates))
+    job.journal.note("users come without passwords: invite them")
+
+
+def restriction_row(_: RowContext, row: Row) -> None:
+    """Give a restriction an identifier, which Alyx does not show."""
+    if not row.get("subject") or not row.get("start_time"):
+        raise Unfit("the restriction has no subject or no start")
+    if "id" not in row:  # Alyx does not show it
+        key = ("water-restriction", str(row["subject"]), str(row["start_time"]))
+        row["id"] = str(derived(*key))
+
+
+def named_row(job: RowContext, row: Row) -> None:
+    """Make the probe models and the like that a row names; Alyx has no lists of them."""
+    for field, resource in NAMED.items():
+        if isinstance(name := row.get(field), str) and name:
+            job.carrier.ensure(resource, name, {"name": name})
+
+
+def surgery_row(job: RowContext, row: Row) -> None:
+    """Turn the identifiers of Alyx's raw rows into the names that the API's relations use."""
+    row["subject"] = job.name_of("subjects", row.get("subject"))
+    for field, resource in (("users", "users"), ("procedures", "procedures")):
+        row[field] = [job.name_of(resource, i) for i in row.get(field) or []]
+    for field in ("start_time", "end_time"):
+        row[field] = job.lab_time(row["subject"], row.get(field))

@@ -1,0 +1,1 @@
+"""Simulated mice, sessions and cohorts, in the formats of rigs."""

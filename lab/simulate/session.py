@@ -1,0 +1,140 @@
+"""Simulate a mouse on a rig: raw sessions in the formats of rig 5 and rig 8.
+
+The files are those that a rig writes, so everything behind them can be tried with sessions of real
+length. They say in their settings that they are synthetic (``"SYNTHETIC": true``).
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shared.alf import SessionPath
+
+if TYPE_CHECKING:
+    pass
+from lab.simulate.course import Course
+from lab.simulate.files import PROTOCOLS, VERSIONS, RigFiles
+from lab.simulate.mouse import (
+    BIASED,
+    GAIN_LATER,
+    LAST_PHASE,
+    REWARD_MIN,
+    TRAINING,
+    Chooser,
+    Progress,
+    biased_decisions,
+    next_day,
+    training_decisions,
+)
+from lab.simulate.truth import Truth, write_truth
+
+
+def simulate_session(
+    folder: Path | str,
+    *,
+    seed: int,
+    subject: str,
+    date: datetime.date,
+    number: int = 1,
+    rig_version: int = 5,
+    day: int = 0,
+    performance: float = 0.5,
+    n_trials: int = 700,
+    protocol: str = TRAINING,
+    progress: Progress | None = None,
+    last_phase: int = LAST_PHASE,
+    threshold: float | None = None,
+    lab: str = "",
+    weight: float = 24.0,
+    collection: str = "raw_behavior_data",
+    truth_folder: Path | str | None = None,
+) -> Truth:
+    """Simulate one session and write its raw files.
+
+    The same arguments give the same files, byte for byte.
+
+    Parameters
+    ----------
+    folder : path
+        Where ``<subject>/<date>/<NNN>/<collection>`` is made, by convention ``<lab>/Subjects``.
+    seed : int
+        Seed; together with subject, date and number it fixes the session.
+    subject, date, number
+        Which session.
+    rig_version : {5, 8}
+        Format of the files.
+    day : int
+        Day of training, from 0; written in the settings.
+    performance : float
+        Fraction correct on easy contrasts, 0 to 1; the trials are drawn with it.
+    n_trials : int
+        Number of trials, at least 1.
+    protocol : {'training', 'biased'}
+        Task.
+    progress : Progress, optional
+        The mouse's state after the session before; by default a mouse new to the task.
+    last_phase : int
+        Training phase beyond which the experimenter does not let the mouse pass.
+    threshold : float, optional
+        Of the psychometric function, in percent contrast; by default it falls with performance.
+    lab : str
+        Laboratory, written in the settings.
+    weight : float
+        Weight of the mouse in g.
+    collection : str
+        Folder of the raw files.
+    truth_folder : path, optional
+        Where to write the truth too, as ALF files.
+
+    Returns
+    -------
+    Truth
+        What an exact extraction gives back, and the mouse's progress.
+
+    Raises
+    ------
+    ValueError
+        A number out of its range, an unknown rig version or protocol.
+    ALFInvalid
+        Subject or number can not be in a session path.
+    """
+    path = SessionPath(None, subject, date, number)
+    if rig_version not in VERSIONS or protocol not in PROTOCOLS:
+        raise ValueError(f"rig {rig_version}, {protocol!r}: choose rig 5 or 8, training or biased")
+    if not 0 <= last_phase <= LAST_PHASE or (threshold is not None and threshold <= 0):
+        raise ValueError(f"phase {last_phase}, threshold {threshold}: 0 to 5, above 0")
+    if n_trials < 1 or not 0 <= performance <= 1:
+        raise ValueError(f"{n_trials} trials, performance {performance}: at least 1, 0 to 1")
+    identity = int.from_bytes(path.build().encode(), "little")
+    rng = np.random.default_rng([seed, *_words(identity)])
+    progress = progress or Progress()
+    mouse = Chooser(performance, threshold)
+    if protocol == BIASED:
+        decisions, after = biased_decisions(rng, n_trials, mouse), progress
+    else:
+        decisions, after = training_decisions(rng, n_trials, mouse, progress, last_phase)
+    if protocol == BIASED:
+        progress = replace(progress, reward=REWARD_MIN, gain=GAIN_LATER)
+    course = Course.run(rng, decisions, performance, progress, rig_version)
+    session = Path(folder) / path.short
+    raw = session / collection
+    raw.mkdir(parents=True, exist_ok=True)
+    files = RigFiles(raw, rng, course, decisions, progress, path, rig_version, protocol)
+    files.write({"day": day, "seed": seed, "lab": lab, "weight": weight})
+    truth = course.truth(session, decisions, progress, protocol)
+    water = float(truth.table["rewardVolume"].sum()) / 1000
+    responses = int(np.count_nonzero(decisions.choice))
+    truth = replace(truth, progress=next_day(after, responses, water, weight))
+    if truth_folder is not None:
+        write_truth(truth, Path(truth_folder))
+    return truth
+
+
+def _words(number: int) -> list[int]:
+    """Return an integer of any size as words that a seed sequence takes."""
+    return [(number >> shift) & 0xFFFFFFFF for shift in range(0, max(number.bit_length(), 1), 32)]

@@ -1,0 +1,55 @@
+"""What happened in a simulated session, to hold the extraction against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+from lab.simulate.mouse import Floats, Progress
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What really happened in a simulated session; times in s from the state machine's start.
+
+    Attributes
+    ----------
+    session : Path
+        Folder of the session.
+    table : data frame
+        n rows with the columns of ``trials.table``; ``firstMovement_times`` is the first encoder
+        step of the reporting movement.
+    triggers : dict of array
+        Shape (n,): stimOnTrigger, goCueTrigger, stimOffTrigger, stimOff (``_times``),
+        quiescencePeriod and repNum (training) or included.
+    wheel_times, wheel_position : array
+        Shape (steps,): s and rad, each step of the encoder.
+    performance_easy : float
+        Fraction correct at contrasts of 0.5 and above.
+    progress : Progress
+        What the mouse takes to its next session.
+    """
+
+    session: Path
+    table: pd.DataFrame
+    triggers: dict[str, np.ndarray]
+    wheel_times: Floats
+    wheel_position: Floats
+    performance_easy: float
+    progress: Progress
+
+
+def write_truth(truth: Truth, folder: Path) -> None:
+    """Write the truth as ALF files."""
+    from shared.alf.io import save
+
+    save(folder / "_ibl_trials.table.pqt", truth.table)
+    for name, values in truth.triggers.items():
+        save(folder / f"_ibl_trials.{name}.npy", values)
+    save(folder / "_ibl_wheel.timestamps.npy", truth.wheel_times)
+    save(folder / "_ibl_wheel.position.npy", truth.wheel_position)

@@ -1,0 +1,17 @@
+"""Files on their way to a session: hashed, sent, validated."""
+
+from lab.transfer.hashes import BLOCK, Changed, HashCache, Hashes
+from lab.transfer.progress import FINAL, Notice, Result, silent
+from lab.transfer.upload import Transfer
+
+__all__ = [
+    "BLOCK",
+    "FINAL",
+    "Changed",
+    "HashCache",
+    "Hashes",
+    "Notice",
+    "Result",
+    "Transfer",
+    "silent",
+]

@@ -1,0 +1,86 @@
+"""Digests of files, kept on disk, so that a resumed upload reads no file twice."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+BLOCK = 2**20
+"""Bytes read, hashed and sent at a time."""
+
+
+class Changed(Exception):
+    """A file is not what was announced any more."""
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """Size in bytes, time of change and hexadecimal digests of a file."""
+
+    size: int
+    changed: int
+    sha256: str
+    md5: str
+
+
+class HashCache:
+    """Hashes by path, size and time of change, so that a resumed upload reads no file twice.
+
+    Parameters
+    ----------
+    path
+        SQLite file; None keeps nothing.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(self._connect()) as db, db:
+                db.execute(
+                    "create table if not exists hashes (path text primary key, size integer,"
+                    " changed integer, sha256 text, md5 text)"
+                )
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(str(self._path), timeout=30)
+
+    def of(self, path: Path, notice: Callable[[int], None] = lambda size: None) -> Hashes:
+        """Return the hashes of a file, from the cache if it has not changed.
+
+        Raises
+        ------
+        Changed
+            The file is being written while it is read.
+        """
+        stat = path.stat()
+        key, now = str(path.resolve()), (stat.st_size, stat.st_mtime_ns)
+        if self._path is not None:
+            with self._lock, closing(self._connect()) as db:
+                row = db.execute(
+                    "select size, changed, sha256, md5 from hashes where path = ?", (key,)
+                ).fetchone()
+            if row and row[:2] == now:
+                notice(stat.st_size)
+                return Hashes(*row)
+        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                sha256.update(block)
+                md5.update(block)
+                notice(len(block))
+        after = path.stat()
+        if (after.st_size, after.st_mtime_ns) != now:
+            raise Changed(f"{path.name} changed while it was read; is it still being written?")
+        found = Hashes(*now, sha256.hexdigest(), md5.hexdigest())
+        if self._path is not None:
+            with self._lock, closing(self._connect()) as db, db:
+                row = (key, found.size, found.changed, found.sha256, found.md5)
+                db.execute("insert or replace into hashes values (?, ?, ?, ?, ?)", row)
+        return found
