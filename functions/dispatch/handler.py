@@ -1,17 +1,13 @@
 """Entry point of the dispatch function: what happened to sessions and tasks, and the sweep.
 
-Queue messages: ``{"kind": "session.registered", "session": eid}``, with ``"again": true`` from
-the reconciler; ``{"kind": "session.shown", "session": eid}``, when who may see it has changed;
-``{"kind": "task.changed", "task": id}``.
-Invoked directly: ``{"kind": "sweep"}``, with ``"all": true`` for tasks held long, with ``"start":
-true`` when the whole system has just been started.
+Queue messages are those of `shared.model.messages`; invoked directly with ``Sweep``.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
@@ -21,6 +17,8 @@ from aws_lambda_powertools.utilities.batch import (
 
 from functions.dispatch.plan import session_registered, session_shown, task_changed
 from functions.dispatch.sweep import sweep
+from shared.model import messages
+from shared.model.messages import SessionRegistered, SessionShown, Sweep, TaskChanged
 from shared.records.errors import NotFound
 
 logger = Logger()
@@ -33,9 +31,9 @@ processor = BatchProcessor(
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     """Handle a batch of queue messages, or a schedule's call."""
-    if event.get("kind") == "sweep":
-        at_start = bool(event.get("start"))
-        return sweep(everything=at_start or bool(event.get("all")), at_start=at_start)
+    if "kind" in event:
+        order = msgspec.convert(event, Sweep)
+        return sweep(everything=order.start or order.all, at_start=order.start)
     return dict(
         process_partial_response(
             event=event, record_handler=handle, processor=processor, context=context
@@ -45,15 +43,15 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
 
 def handle(record: dict[str, Any]) -> None:
     """Handle one queue message; of a thing that is gone there is nothing to do."""
-    message = json.loads(record["body"])
     try:
-        if message["kind"] == "session.registered":
-            session_registered(message["session"], tell_end=not message.get("again"))
-        elif message["kind"] == "session.shown":
-            session_shown(message["session"])
-        elif message["kind"] == "task.changed":
-            task_changed(message["task"])
-        else:
-            raise ValueError(f"unknown message {message['kind']!r}")
+        match messages.decode(record["body"]):
+            case SessionRegistered(session=session, again=again):
+                session_registered(session, tell_end=not again)
+            case SessionShown(session=session):
+                session_shown(session)
+            case TaskChanged(task=task):
+                task_changed(task)
+            case other:
+                raise ValueError(f"not a message for dispatch: {other!r}")
     except NotFound as error:
         logger.warning("nothing to do: %s", error)

@@ -19,6 +19,7 @@ from typing import Any
 
 from shared.datasets.read import content_hashes, datasets_of
 from shared.model import moment
+from shared.model.messages import SessionFinished, TaskWaits
 from shared.records import queues
 from shared.records.items import Dataset, Session
 from shared.sessions import store as sessions
@@ -51,7 +52,7 @@ def announce(task: Task) -> None:
     if task.executable not in BUILT_IN or task.lab not in labs():
         return
     try:
-        queues.send(queues.work_url(task.lab), {"task": task.id})
+        queues.send(queues.work_url(task.lab), TaskWaits(task.id))
     except Exception:  # the sweep sends it again
         log.warning("task %s was not announced", task.id, exc_info=True)
 
@@ -93,7 +94,7 @@ def session_shown(eid: str) -> None:
     session_registered(eid)
     session = sessions.get(eid)
     if not session.public or session.embargo_until or not read.of_session(eid):
-        queues.tell("analysis", kind="session.finished", session=eid)
+        queues.notify("analysis", SessionFinished(eid))
 
 
 def description_of(session: Session) -> dict[str, Any] | None:
@@ -137,7 +138,7 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
             write.rerun(task, held=True)
     if known and tell_end and settled(known):
         delay = _gathered(known[0].lab)
-        queues.tell("analysis", delay, kind="session.finished", session=eid)
+        queues.notify("analysis", SessionFinished(eid), delay)
 
 
 def _gathered(lab: str) -> int:

@@ -20,6 +20,7 @@ from functions.ingest import checks
 from shared.datasets.edit import update_dataset
 from shared.datasets.read import datasets_of, hashes_by_path
 from shared.datasets.register import register_datasets
+from shared.model.messages import Finalise, SessionRegistered
 from shared.model.quality import QC
 from shared.records import metrics, objects, queues
 from shared.records.errors import NotFound
@@ -108,7 +109,7 @@ def finalise(
         with only_writer(upload.folder, upload.id):
             return _end(upload, document, late=late)
     except Busy:
-        queues.send(queues.url("ingest"), {"kind": "finalise", "upload": upload_id}, RETRY_SECONDS)
+        queues.send(queues.url("ingest"), Finalise(upload_id), RETRY_SECONDS)
         reset_validation(upload)
         return "busy"
 
@@ -144,7 +145,7 @@ def _end(upload: Upload, document: Mapping[str, Any], *, late: bool) -> str:
     }
     metrics.put({counted: 1} | files, lab=upload.lab, upload=upload.id)
     if session:
-        queues.tell("dispatch", kind="session.registered", session=session)
+        queues.notify("dispatch", SessionRegistered(session))
     objects.delete(incoming_key(upload.id, path) for path in arrived(upload.id))
     return state
 
@@ -351,7 +352,7 @@ def _close(upload_id: str, settled: datetime) -> None:
         if (upload.since or "") > settled.isoformat():
             return
         if upload.session and upload.state in ("registered", "partial"):
-            message = {"kind": "session.registered", "session": upload.session, "again": True}
+            message = SessionRegistered(upload.session, again=True)
             queues.send(queues.url("dispatch"), message)
     except NotFound:
         pass

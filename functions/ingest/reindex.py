@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from functions.ingest.finalise import register
+from shared.model.messages import Reindex
 from shared.records import aws, queues
 from shared.records.errors import Exists, RecordError
 from shared.records.objects import bucket, read_json
@@ -43,7 +44,7 @@ def reindex(after: str = "") -> int:
         except (RecordError, KeyError, ValueError):
             log.exception("manifest %s could not be restored", key)
     if page.get("IsTruncated") or done < len(keys):
-        queues.send(queues.url("ingest"), {"kind": "reindex", "after": keys[done - 1]})
+        queues.send(queues.url("ingest"), Reindex(keys[done - 1]))
     return done
 
 

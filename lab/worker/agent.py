@@ -32,6 +32,8 @@ from lab.client import Client, Conflict, NotFound, Refused, Unreachable
 from lab.client import ClientError as ApiError
 from lab.transfer import Transfer
 from lab.worker.process import Starter
+from shared.model import messages
+from shared.model.messages import TaskWaits
 from shared.tasks.states import Status
 
 log = logging.getLogger(__name__)
@@ -165,10 +167,12 @@ class Worker:
         """Claim the task of a message and run it; return whether it was to be had."""
         sqs, url = self._sqs()
         try:
-            task = str(uuid.UUID(json.loads(message["Body"])["task"]))
-        except (ValueError, KeyError, TypeError):
-            log.error("a message that is not about a task: %.200s", message["Body"])
+            waits = messages.decode(message["Body"])
+            task = str(uuid.UUID(waits.task)) if isinstance(waits, TaskWaits) else None
+        except ValueError:
             task = None
+        if task is None:
+            log.error("a message that is not about a task: %.200s", message["Body"])
         claim = self._claim(task) if task else None
         # From here on the lease, not the message, says that the task is being run.
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])

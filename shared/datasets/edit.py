@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.datasets.read import mark_defaults, revisions_of
 from shared.model import moment
+from shared.model.messages import SessionRegistered
 from shared.records import queues
 from shared.records.audit import entry
 from shared.records.errors import Conflict, NotFound
@@ -89,4 +90,4 @@ def delete_dataset(owner: str, path: str, *, who: str) -> None:
 def _tell_dispatch(owner: str) -> None:
     """Say that other datasets of a session are the default ones now: its tasks may run again."""
     if "#" not in owner:
-        queues.tell("dispatch", kind="session.registered", session=owner)
+        queues.notify("dispatch", SessionRegistered(owner))

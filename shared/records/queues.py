@@ -6,10 +6,9 @@ lost message would have started. So a message that cannot be sent is logged and 
 
 from __future__ import annotations
 
-import json
 import logging
-from typing import Any
 
+from shared.model import messages
 from shared.records import aws, env
 
 log = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ def work_url(lab: str) -> str:
     return env.work_queue_url(lab)
 
 
-def send(queue_url: str, body: dict[str, Any], delay: int = 0) -> None:
+def send(queue_url: str, message: messages.Message, delay: int = 0) -> None:
     """Send one message, visible after ``delay`` seconds.
 
     Raises
@@ -34,13 +33,13 @@ def send(queue_url: str, body: dict[str, Any], delay: int = 0) -> None:
         The queue does not take it.
     """
     aws.client("sqs").send_message(
-        QueueUrl=queue_url, MessageBody=json.dumps(body), DelaySeconds=delay
+        QueueUrl=queue_url, MessageBody=messages.encode(message), DelaySeconds=delay
     )
 
 
-def tell(queue: str, delay: int = 0, /, **body: Any) -> None:
+def notify(queue: str, message: messages.Message, delay: int = 0) -> None:
     """Send a hint to a function's queue; failure is logged, the next sweep makes up for it."""
     try:
-        send(url(queue), body, delay)
+        send(url(queue), message, delay)
     except Exception:
-        log.warning("message to the %s queue was not sent: %s", queue, body, exc_info=True)
+        log.warning("message to the %s queue was not sent: %s", queue, message, exc_info=True)

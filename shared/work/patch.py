@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from shared.model.messages import TaskChanged
 from shared.records import queues
 from shared.records.errors import Conflict
 from shared.records.transactions import Refused
@@ -59,7 +60,7 @@ def patch_task(task: str, fields: Mapping[str, Any], by: str) -> Task:
         except Refused:
             continue
         if "status" in values:
-            queues.tell("dispatch", kind="task.changed", task=task)
+            queues.notify("dispatch", TaskChanged(task))
         return found
     raise Conflict(f"task {task} is being changed; try again")
 

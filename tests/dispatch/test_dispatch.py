@@ -13,6 +13,7 @@ from functions.dispatch.sweep import sweep
 from shared.datasets.edit import delete_dataset, update_dataset
 from shared.datasets.read import content_hashes, datasets_of
 from shared.datasets.register import register_datasets
+from shared.model.messages import SessionFinished, TaskWaits, encode
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset
 from shared.records.table import metered
@@ -34,6 +35,11 @@ RAW = [
     )
 ]
 LATER = timedelta(minutes=10)
+
+
+def waits(task):
+    """Return the message that a task waits."""
+    return {"kind": "task.waits", "task": task}
 
 
 def register(eid, *paths, version=0):
@@ -80,7 +86,7 @@ def run(flow, eid, name, status="Complete"):
 def test_a_session_gets_its_tasks_and_the_lab_a_message(flow, eid):
     registered(flow, eid)
     assert status_of(eid) == {"task.trials": "Waiting", "task.wheel": "Held"}
-    assert flow.messages(f"work-{LAB}") == [{"task": the(eid, "task.trials").id}]
+    assert flow.messages(f"work-{LAB}") == [waits(the(eid, "task.trials").id)]
 
 
 def test_the_event_again_changes_nothing(flow, eid):
@@ -130,8 +136,8 @@ def test_sessions_that_end_amid_a_backlog_are_announced_at_one_moment(flow, eid,
         registered(flow, another.id)
     run(flow, eid, "task.trials")
     run(flow, eid, "task.wheel")
-    url, body, delay = sent[-1]
-    assert (url, body) == (flow.queues["analysis"], {"kind": "session.finished", "session": eid})
+    url, message, delay = sent[-1]
+    assert (url, message) == (flow.queues["analysis"], SessionFinished(eid))
     assert 1 <= delay <= 30
 
 
@@ -161,7 +167,7 @@ def test_children_follow_their_parents_and_the_end_is_announced(flow, eid):
     run(flow, eid, "task.trials")
     assert status_of(eid) == {"task.trials": "Complete", "task.wheel": "Waiting"}
     assert flow.messages("analysis") == []
-    assert flow.messages(f"work-{LAB}")[-1] == {"task": the(eid, "task.wheel").id}
+    assert flow.messages(f"work-{LAB}")[-1] == waits(the(eid, "task.wheel").id)
     run(flow, eid, "task.wheel", "Errored")
     assert flow.messages("analysis") == [{"kind": "session.finished", "session": eid}]
 
@@ -311,7 +317,7 @@ def test_a_task_given_back_waits_and_is_announced(flow, trials):
     lease.claim(trials, "w1")
     assert [lease.release(trials, 1)[1] for _ in range(2)] == [True, False]
     flow.deliver("dispatch", {"kind": "task.changed", "task": trials})
-    assert flow.messages(f"work-{LAB}") == [{"task": trials}]
+    assert flow.messages(f"work-{LAB}") == [waits(trials)]
     assert int(lease.claim(trials, "w2").attempt) == 2
 
 
@@ -369,12 +375,12 @@ def test_a_task_whose_inputs_changed_waits_again(flow, processed):
     for each in read.of_session(processed):
         assert "RERUN" in each.log
         assert each.log.endswith("Its inputs have changed since it ran.\n")
-    assert flow.messages(f"work-{LAB}") == [{"task": task.id}]
+    assert flow.messages(f"work-{LAB}") == [waits(task.id)]
     assert flow.messages("analysis") == []
     # Then its child follows, when it is done
     worker_runs(flow, processed, "task.trials")
     assert status_of(processed) == {"task.trials": "Complete", "task.wheel": "Waiting"}
-    assert flow.messages(f"work-{LAB}") == [{"task": the(processed, "task.wheel").id}]
+    assert flow.messages(f"work-{LAB}") == [waits(the(processed, "task.wheel").id)]
     worker_runs(flow, processed, "task.wheel")
     assert status_of(processed) == {"task.trials": "Complete", "task.wheel": "Complete"}
     assert [int(task.attempt) for task in read.of_session(processed)] == [2, 2]
@@ -502,7 +508,7 @@ def test_a_lost_worker_s_task_goes_to_another_and_after_three_times_ends(flow, t
         assert int(lease.claim(trials, f"w{n}", 5).attempt) == n
         assert sweep(now=now)["expired"] == 0
         assert sweep(now=now + LATER)["expired"] == 1
-        expected = [{"task": trials}] if n < 3 else []
+        expected = [waits(trials)] if n < 3 else []
         assert flow.messages(f"work-{LAB}") == expected
     task = read.get_task(trials)
     assert task.status == "Errored"
@@ -537,7 +543,7 @@ def test_waiting_tasks_without_a_message_are_announced_again(flow, trials):
     assert sweep()["sent"] == 0  # too young: the message may be on the way
     assert sweep(now=datetime.now(UTC) + LATER)["sent"] == 1
     assert sweep(now=datetime.now(UTC) + LATER)["sent"] == 0  # now there is one
-    assert flow.messages(f"work-{LAB}") == [{"task": trials}]
+    assert flow.messages(f"work-{LAB}") == [waits(trials)]
 
 
 def test_held_tasks_whose_event_was_lost_are_promoted(flow, eid):
@@ -728,16 +734,19 @@ def test_at_the_start_of_the_system_nothing_is_waited_for(flow, trials):
         "sent": 1,
         "held": 1,
     }
-    assert flow.messages(f"work-{LAB}") == [{"task": trials}]
+    assert flow.messages(f"work-{LAB}") == [waits(trials)]
 
 
 def test_messages_of_done_tasks_do_not_hide_that_one_was_lost_when_the_system_starts(flow, trials):
     flow.messages(f"work-{LAB}")
-    queue, done = flow.queues[f"work-{LAB}"], '{"task": "4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a"}'
+    queue, done = (
+        flow.queues[f"work-{LAB}"],
+        encode(TaskWaits("4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a")),
+    )
     flow.sqs.send_message(QueueUrl=queue, MessageBody=done)
     assert sweep(now=datetime.now(UTC) + LATER)["sent"] == 0
     assert sweep(at_start=True)["sent"] == 1
-    assert {"task": trials} in flow.messages(f"work-{LAB}")
+    assert waits(trials) in flow.messages(f"work-{LAB}")
 
 
 # -- what is counted ---------------------------------------------------------------------------

@@ -141,7 +141,11 @@ def test_a_message_delivered_twice_runs_the_task_once(system, fornix, shared_dat
     eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
     until(lambda: status_of(eid))
     trials = next(task.id for task in read.of_session(eid) if task.name == "task.trials")
-    for body in (json.dumps({"task": trials}), "nonsense", '{"task": "../x"}'):
+    for body in (
+        json.dumps({"kind": "task.waits", "task": trials}),
+        "nonsense",
+        '{"kind": "task.waits", "task": "../x"}',
+    ):
         system.flow.sqs.send_message(QueueUrl=system.flow.queues[f"work-{LAB}"], MessageBody=body)
     out = run(fornix("worker", "worker", "--until-idle", "3", "--json"))
     assert [json.loads(line)["name"] for line in out.splitlines()] == ["task.trials", "task.wheel"]

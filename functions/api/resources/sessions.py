@@ -28,6 +28,7 @@ from functions.api.engine.stores import Store
 from functions.api.errors import ApiError, Invalid, not_found
 from shared import catalog
 from shared.model import moment
+from shared.model.messages import SessionShown
 from shared.model.quality import QC
 from shared.records import queues
 from shared.records.errors import Exists, NotFound
@@ -140,7 +141,7 @@ class Sessions(Store):
         except Exists as error:
             raise Invalid({"number": [str(error)]}) from None
         if not new.keys().isdisjoint(VISIBILITY):
-            queues.tell("dispatch", kind="session.shown", session=key.lower())
+            queues.notify("dispatch", SessionShown(key.lower()))
         session, datasets, inside = session_contents(key.lower(), strong=True)
         return {**session.row(), "_datasets": datasets, "_inside": inside, "_session": session}
 

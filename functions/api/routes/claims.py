@@ -18,6 +18,7 @@ from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
 from shared.datasets.read import content_hashes, default_datasets
+from shared.model.messages import TaskChanged
 from shared.records import aws, queues
 from shared.records.items import Dataset, Session
 from shared.records.objects import bucket
@@ -168,7 +169,7 @@ def complete(id: str) -> dict[str, Any]:
         run_record=record,
         upload=body.get("upload"),
     )
-    queues.tell("dispatch", kind="task.changed", task=id)
+    queues.notify("dispatch", TaskChanged(id))
     return item.task_row(done)
 
 
@@ -188,7 +189,7 @@ def release(id: str) -> dict[str, Any]:
     """Give a running task back, so that another worker takes it at once."""
     call, _ = _of_lab(id)
     back, _changed = lease.release(id, _whole(call, "attempt"))
-    queues.tell("dispatch", kind="task.changed", task=id)
+    queues.notify("dispatch", TaskChanged(id))
     return item.task_row(back)
 
 

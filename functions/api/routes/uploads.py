@@ -16,6 +16,7 @@ from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
 from shared.datasets.read import datasets_of, hashes_by_path
+from shared.model.messages import Finalise, Reindex
 from shared.records import queues
 from shared.sessions import store as sessions
 from shared.uploads import transport
@@ -163,7 +164,7 @@ def complete(upload: str) -> Response:
     if lacking:
         text = f"{len(lacking)} of {int(found.files)} files have not arrived."
         raise ApiError(409, text, missing=lacking[:100])
-    queues.tell("ingest", kind="finalise", upload=found.id)
+    queues.notify("ingest", Finalise(found.id))
     return Response({"id": found.id, "state": "validating"}, status_code=202)
 
 
@@ -178,5 +179,5 @@ def _open_request(upload: Upload) -> dict[str, Any]:
 @routes.route("/reindex", methods=["POST"])
 def reindex() -> Response:
     """Rebuild sessions and datasets from the manifests, in the background."""
-    queues.send(queues.url("ingest"), {"kind": "reindex", "after": ""})
+    queues.send(queues.url("ingest"), Reindex(""))
     return Response({"state": "queued"}, status_code=202)
