@@ -185,12 +185,12 @@ def run(n_sessions: int, repeats: int) -> list[Cost]:
         start_database(stack)
         ids = fill(n_sessions)
         time.sleep(6)  # what was just written would be read again with each request
-        from functions.api import auth
+        from functions.api.auth import passwords, tokens
         from functions.api.app import app
         from tests.api import gateway
 
-        auth.set_password("admin", "correct horse")
-        token = auth.issue("admin")
+        passwords.set_password("admin", "correct horse")
+        token = tokens.issue("admin")
         headers = {"Authorization": f"Token {token}", "Content-Type": "application/json"}
 
         def call(method: str, path: str, body: Any = None, expect: int = 200) -> Any:
