@@ -185,8 +185,8 @@ def run(n_sessions: int, repeats: int) -> list[Cost]:
         start_database(stack)
         ids = fill(n_sessions)
         time.sleep(6)  # what was just written would be read again with each request
-        from functions.api.auth import passwords, tokens
         from functions.api.app import app
+        from functions.api.auth import passwords, tokens
         from tests.api import gateway
 
         passwords.set_password("admin", "correct horse")

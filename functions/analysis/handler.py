@@ -112,7 +112,7 @@ def nightly(context: Any) -> int:
     if context is None or context.get_remaining_time_in_millis() > COHORT_MS:
         from functions.analysis import training_time
 
-        done = training_time.update(site.source, site.store, site.settings, site.today())
+        done = training_time.update(site.source, site.store, site.settings, site.now())
         logger.info("training time", extra={"done": done})
     return changed
 

@@ -99,6 +99,11 @@ def _read(eid: str) -> Session | None:
     return _session(item, datasets)
 
 
+def _zone(lab: str) -> str:
+    row = catalog.table("lab").get(lab)
+    return (row or {}).get("timezone") or "UTC"
+
+
 def _session(item: SessionItem, datasets: list[DatasetItem]) -> Session:
     about = item.json if isinstance(item.json, dict) else {}
     return Session(
@@ -114,6 +119,7 @@ def _session(item: SessionItem, datasets: list[DatasetItem]) -> Session:
         location=item.location or "",
         delay_start=float(about.get("SESSION_DELAY_START") or 0),
         public=bool(item.public),
+        timezone=_zone(item.lab),
         embargo_until=date.fromisoformat(item.embargo_until[:10]) if item.embargo_until else None,
         synthetic=bool(item.synthetic),
         datasets=tuple(

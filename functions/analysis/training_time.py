@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ WHEEL_SESSIONS = 10
 REPEATS = 10
 
 
-def update(records: Records, store: Store, settings: Settings, today: date) -> str:
+def update(records: Records, store: Store, settings: Settings, at: datetime) -> str:
     """Analyse the mice again if any of their published sessions changed.
 
     Returns
@@ -59,7 +59,7 @@ def update(records: Records, store: Store, settings: Settings, today: date) -> s
     public: set[str] = set()
     synthetic: set[str] = set()
     names = sorted(records.subjects())
-    features = from_sessions(_mice(records, store, names, today, public, synthetic))
+    features = from_sessions(_mice(records, store, names, at, public, synthetic))
     try:
         shown = features[features["subject"].isin(public)].reset_index(drop=True)
         marked = bool(synthetic & public)
@@ -84,14 +84,14 @@ def _mice(
     records: Records,
     store: Store,
     names: Iterable[str],
-    today: date,
+    at: datetime,
     public: set[str],
     synthetic: set[str],
 ) -> Iterator[CohortSubject]:
     """Yield each mouse with its sessions; note which are wholly public, and which simulated."""
     for name in names:
         about, sessions = records.subject(name), records.sessions(name)
-        if sessions and all(is_visible(one, today) for one in sessions):
+        if sessions and all(is_visible(one, at) for one in sessions):
             public.add(name)
         if any(one.synthetic for one in sessions):
             synthetic.add(name)

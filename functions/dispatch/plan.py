@@ -17,10 +17,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.access.visibility import is_public
+from shared.catalog import visible
 from shared.datasets.read import content_hashes, datasets_of
 from shared.model import moment
 from shared.model.messages import SessionFinished, TaskWaits
-from shared.records import queues
+from shared.records import documents, queues
 from shared.records.items import Dataset, Session
 from shared.sessions import store as sessions
 from shared.sessions.contents import session_and_datasets
@@ -93,7 +95,10 @@ def session_shown(eid: str) -> None:
     """
     session_registered(eid)
     session = sessions.get(eid)
-    if not session.public or session.embargo_until or not read.of_session(eid):
+    lab = documents.find("lab", session.lab)
+    zones = {session.lab: (lab.body.get("timezone") if lab else "") or "UTC"}
+    shown = is_public(visible.of_item(session, zones), moment.now())
+    if not shown or not read.of_session(eid):
         queues.notify("analysis", SessionFinished(eid))
 
 

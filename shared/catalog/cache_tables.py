@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
+from shared.catalog import visible
 from shared.catalog.index import Index
 from shared.model import moment
 from shared.model.identity import row_id
@@ -51,18 +52,17 @@ def build(origin: str = "fornix") -> dict[str, Any]:
         for row in index.table("dataset").rows()
         if row["session"] in sessions and set(row["repositories"]) - personal
     ]
-    today = moment.now().date().isoformat()
-    public = {
-        eid
-        for eid, row in sessions.items()
-        if row["public"] and (row["embargo_until"] or "") <= today
-    }
+    open_sessions = index.table("session").select(visible.public_sessions(index.table))
+    public = open_sessions.values("id")
+    released = visible.released_tags(index.table)
+    public_rows = [
+        row for row in datasets if row["session"] in public or released & set(row["tags"])
+    ]
+    known = public | {row["session"] for row in public_rows}
     scopes: dict[str, tuple[list[Row], list[Row]]] = {
         "all": (list(sessions.values()), datasets),
-        "public": (
-            [sessions[eid] for eid in public],
-            [row for row in datasets if row["session"] in public],
-        ),
+        # A session of which anybody may see a dataset is known to everybody, as to the API.
+        "public": ([sessions[eid] for eid in known], public_rows),
     }
     for tag in index.table("tag").select().values("name"):
         chosen = [row for row in datasets if tag in row["tags"]]

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -81,9 +81,9 @@ class Changes(NamedTuple):
     removed: int
 
 
-def utc_today() -> date:
-    """Return today's date in UTC."""
-    return datetime.now(UTC).date()
+def utc_now() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
 
 
 class Site:
@@ -96,8 +96,8 @@ class Site:
     store : Store
         Where the site is kept.
     settings : Settings
-    today : callable
-        The date embargoes are compared with (UTC).
+    now : callable
+        The moment at which embargoes are judged.
     images : bool
         Whether to draw the pictures for sharing too.
     """
@@ -107,13 +107,13 @@ class Site:
         source: Source,
         store: Store,
         settings: Settings | None = None,
-        today: Callable[[], date] = utc_today,
+        now: Callable[[], datetime] = utc_now,
         images: bool = True,
     ) -> None:
         self.source = source
         self.store = store
         self.settings = settings or Settings()
-        self.today = today
+        self.now = now
         self.images = images
 
     def refresh(
@@ -176,7 +176,7 @@ class Site:
             state, etag = load(self.store, key)
             known: dict[str, Any] = state.get("sessions", {})
             visible = {
-                s.id: s for s in self.source.sessions(nickname) if is_visible(s, self.today())
+                s.id: s for s in self.source.sessions(nickname) if is_visible(s, self.now())
             }
             prints = {eid: self._fingerprint(s) for eid, s in visible.items()}
             changed = [
@@ -350,7 +350,7 @@ class Site:
         known = {
             name: str(value)
             for name, value in vars(one).items()
-            if name not in ("datasets", "public", "embargo_until")
+            if name not in ("datasets", "public", "embargo_until", "timezone")
         }
         return fingerprint(inputs, known, code_version(), vars(self.settings))
 
@@ -490,7 +490,7 @@ class Site:
                         trials[eid] = known
         if missing:
             for one in self.source.sessions(nickname):
-                if one.id in missing and is_visible(one, self.today()):
+                if one.id in missing and is_visible(one, self.now()):
                     frame = self._trials(one)
                     if frame is not None and len(frame):
                         trials[one.id] = frame

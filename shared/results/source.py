@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from shared.access.visibility import is_public
+from shared.model.visibility import Visibility
 from shared.results.store import encode
 
 
@@ -53,6 +55,7 @@ class Session:
     delay_start: float = 0.0
     public: bool = False
     embargo_until: dt.date | None = None
+    timezone: str = "UTC"
     synthetic: bool = False
     datasets: tuple[Dataset, ...] = ()
 
@@ -162,13 +165,15 @@ def load_trials(session: Session, read: Callable[[Dataset], BinaryIO]) -> pd.Dat
     return trials
 
 
-def is_visible(session: Session, today: dt.date) -> bool:
-    """Tell whether the public may see a session: marked public and not under embargo.
+def is_visible(session: Session, at: dt.datetime) -> bool:
+    """Tell whether the public may see a session at a moment (`shared.access.visibility`).
 
     The one gate before anything is computed for the site.
     """
-    embargoed = session.embargo_until is not None and session.embargo_until > today
-    return session.public and not embargoed
+    day = session.embargo_until
+    return is_public(
+        Visibility(session.public, day.isoformat() if day else None, session.timezone), at
+    )
 
 
 def public_datasets(session: Session) -> tuple[Dataset, ...]:

@@ -77,6 +77,7 @@ class Tree:
         subject, day, number = path.parts[-3:]
         name = "/".join(path.parts[-5:])
         embargo = about.get("embargo_until")
+        lab = _json(self.folder / path.parts[-5] / "lab.json")
         known: dict[str, Any] = {
             "id": str(uuid5(NAMESPACE_URL, name)),
             "lab": path.parts[-5],
@@ -84,6 +85,7 @@ class Tree:
             "date": day,
             "number": int(number),
             "public": True,
+            "timezone": lab.get("timezone", "UTC"),
             **about,
             "embargo_until": date.fromisoformat(embargo) if embargo else None,
             "projects": tuple(about.get("projects", ())),

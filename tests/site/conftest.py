@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +21,7 @@ from shared.results.probe import load_sorting
 from shared.results.source import TRIALS, Dataset, Lab, Session, Sorting, Subject
 from shared.results.store import FolderStore, tag
 
-TODAY = date(2026, 3, 1)
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def trials_of(n: int, seed: int, skill: float = 0.9, biased: bool = False) -> pd.DataFrame:
@@ -148,7 +148,7 @@ def store(tmp_path: Path) -> FolderStore:
 @pytest.fixture
 def site(shelf: Shelf, store: FolderStore) -> Site:
     settings = Settings(api_url="http://127.0.0.1:8000")
-    return Site(shelf, store, settings, today=lambda: TODAY, images=False)
+    return Site(shelf, store, settings, now=lambda: NOW, images=False)
 
 
 @pytest.fixture

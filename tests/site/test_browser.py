@@ -12,7 +12,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -93,7 +93,9 @@ def folder(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("node_modules is not installed: run `npm ci`")
     store = FolderStore(tmp_path_factory.mktemp("site") / "site")
     assets.publish(store)
-    Site(shelf, store, Settings(), today=lambda: date(2026, 3, 1), images=False).refresh()
+    Site(
+        shelf, store, Settings(), now=lambda: datetime(2026, 3, 1, tzinfo=UTC), images=False
+    ).refresh()
     return store.folder
 
 

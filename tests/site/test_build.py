@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ def everything(store: FolderStore) -> str:
 
 
 def builder(shelf: Shelf, store: FolderStore) -> Site:
-    return Site(shelf, store, today=lambda: date(2026, 3, 1), images=False)
+    return Site(shelf, store, now=lambda: datetime(2026, 3, 1, tzinfo=UTC), images=False)
 
 
 class TestSessionPage:

@@ -221,6 +221,9 @@ class Resource:
         What the list is sorted by.
     columns : tuple of str, optional
         Fields of the index that a row of the list is made of, if not all.
+    brief : frozenset of str
+        Filters of the list that look at nothing but what the public is shown of a session known
+        from a release alone.
     shown : tuple of str
         Fields of a row of the list, in order; all by default.
     django : bool
@@ -258,6 +261,7 @@ class Resource:
     show_detail: Callable[[Body, Row, Call], Body] | None = None
     order: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
+    brief: frozenset[str] = frozenset()
     shown: tuple[str, ...] = ()
     django: bool = True
     live: bool = False

@@ -14,7 +14,7 @@ from functions.api.engine import filters, paging, show_values
 from functions.api.engine.declarations import Resource
 from functions.api.engine.rules import METHODS, ON_ITEM, item_path, rule_of
 from functions.api.engine.stores import store_of
-from functions.api.engine.visible import selector, visible_to
+from functions.api.engine.visible import asks_briefly, selector, visible_to
 from functions.api.errors import not_found
 from shared import catalog
 from shared.records.where import Where
@@ -78,7 +78,8 @@ def _list(resource: Resource, call: Call) -> dict[str, Any]:
     table = catalog.table(resource.kind)
     moment = as_of or catalog.as_of()
     select = selector(call, as_of)
-    wheres = [*conditions(resource, call, select), *visible_to(call.who, resource)]
+    seen = visible_to(call.who, resource, as_of, brief=asks_briefly(resource, call))
+    wheres = [*conditions(resource, call, select), *seen]
     offset, limit = paging.bounds(call.query)
     store = store_of(resource)
     if found := store.narrow(resource, wheres, call):
@@ -101,7 +102,7 @@ def _read(resource: Resource, call: Call, key: str) -> dict[str, Any]:
 
 
 def _check_visible(resource: Resource, row: Mapping[str, Any], call: Call) -> None:
-    if not all(where.on_rows()(row) for where in visible_to(call.who, resource)):
+    if not all(where.on_rows()(row) for where in visible_to(call.who, resource, brief=True)):
         raise not_found(resource.name)
 
 

@@ -3,47 +3,86 @@
 from __future__ import annotations
 
 from functions.api.call import Call
-from functions.api.engine import filters
+from functions.api.engine import filters, paging
 from functions.api.engine.declarations import KINDS, Resource
 from shared import catalog
+from shared.catalog import visible
 from shared.catalog.versions import Selection
-from shared.model import moment
 from shared.model.people import Caller
-from shared.records.where import Either, Where
+from shared.records.where import Either, Places, Where
+
+NOTHING = Where("id", "in", frozenset())
 
 
-def public_sessions() -> Where:
-    """Return the condition on sessions that anybody may see: public and not under embargo."""
-    today = moment.now().date().isoformat()
-    return Where("embargo_until", "test", lambda until: until is None or until <= today)
+def public_datasets() -> Where:
+    """Return the condition on datasets that anybody may see: by their session, or released."""
+    sessions = catalog.table("session").select(visible.public_sessions(catalog.table))
+    return Either(
+        value=[
+            Where("session", "in", sessions.values("id")),
+            Where("tags", "in", visible.released_tags(catalog.table)),
+        ]
+    )
 
 
-def visible_to(who: Caller, resource: Resource) -> list[Where]:
-    """Return the conditions that hide from a caller what is not public."""
+def visible_to(
+    who: Caller, resource: Resource, as_of: str | None = None, *, brief: bool = False
+) -> list[Where]:
+    """Return the conditions that hide from a caller what is not public.
+
+    Parameters
+    ----------
+    who : Caller
+    resource : Resource
+    as_of : str, optional
+        The moment of which the rows are; what is public is decided now, so that what was
+        withdrawn since is not shown.
+    brief : bool
+        Whether sessions known from a public release alone are among them; of these only what
+        `shown_briefly` asks about is shown, so they are not found by anything else.
+    """
     if not who.is_public:
         return []
-    shown = [Where("public", "exact", True), public_sessions()]
-    if resource.kind == "session":
-        return shown
     if resource.access.read == "public" and not resource.public_by:
         return []
-    sessions = catalog.table("session").select(shown)
+    shown = visible.public_sessions(catalog.table)
+    table = catalog.table("session")
+    if resource.kind == "session":
+        released = visible.released_sessions(catalog.table) if brief else set()
+        if not as_of and not released:
+            return shown
+        return [Where("id", "in", table.select(shown).values("id") | released)]
     if resource.kind == "subject":
-        return [Where("nickname", "in", sessions.values("subject"))]
+        return [Where("nickname", "in", table.select(shown).values("subject"))]
     if not resource.public_by:
-        return [Where("id", "in", set())]
-    of_session = Where(resource.public_by, "in", sessions.values("id"))
+        return [NOTHING]
     if resource.kind == "dataset":
-        released = catalog.table("tag").select([Where("public", "exact", True)]).values("name")
-        return [Either(value=[of_session, Where("tags", "in", released)])]
-    return [of_session]
+        now = public_datasets()
+        if not as_of:
+            return [now]
+        rows = catalog.table("dataset").select([now]).all(("session", "path"))
+        return [Places(value=frozenset((row["session"], row["path"]) for row in rows))]
+    return [Where(resource.public_by, "in", table.select(shown).values("id"))]
+
+
+def asks_briefly(resource: Resource, call: Call) -> bool:
+    """Return whether a list is filtered by nothing but what brief rows show."""
+    return call.query.keys() <= resource.brief | {"limit", "offset", paging.TOKEN}
+
+
+def shown_briefly(call: Call, session: str) -> bool:
+    """Return whether a caller knows a session from a public release alone."""
+    if not call.who.is_public:
+        return False
+    whole = visible.public_sessions(catalog.table)
+    return not len(catalog.table("session").select([Where("id", "exact", session), *whole]))
 
 
 def selector(call: Call, as_of: str | None = None) -> filters.Select:
     """Return the look-up of related records, as the caller may see them."""
 
     def select(kind: str, wheres: list[Where]) -> Selection:
-        seen = visible_to(call.who, KINDS[kind])
+        seen = visible_to(call.who, KINDS[kind], as_of)
         return catalog.table(kind).select([*wheres, *seen], as_of=as_of)
 
     return select

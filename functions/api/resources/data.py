@@ -6,6 +6,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
@@ -29,10 +30,13 @@ from functions.api.engine.declarations import (
 from functions.api.engine.filter_grammar import flag_of
 from functions.api.engine.filters import Select
 from functions.api.engine.stores import Documents, Store
+from functions.api.engine.visible import public_datasets
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.resources.people import plain_name
 from functions.api.shown.repositories import on_server
 from shared import catalog
+from shared.access import visibility
+from shared.catalog import visible
 from shared.catalog.listings import on_stored
 from shared.datasets.edit import delete_dataset, update_dataset
 from shared.datasets.read import datasets_of, owners_of
@@ -166,6 +170,8 @@ def dataset_body(session: Session | None, item: Dataset, known: Repositories, ca
     """Return a dataset as ``/datasets`` shows it."""
     tags = set(item.tags or ())
     protected, public = _tags(call)
+    zones = call.once("zones", lambda: visible.zones_of(catalog.table))
+    seen = visible.of_item(session, zones, item)
     folder = session.folder if session else ""
     return {
         "id": item.uuid,
@@ -187,7 +193,7 @@ def dataset_body(session: Session | None, item: Dataset, known: Repositories, ca
         "revision": item.revision or "",
         "default_dataset": bool(item.default),
         "protected": int(bool(tags & protected)),
-        "public": int(bool(tags & public) or bool(session and session.public)),
+        "public": int(visibility.is_public(seen, moment.now(), public)),
         "tags": sorted(tags),
         "qc": QC_NAMES.get(int(item.qc), "NOT_SET"),
         "json": item.json,
@@ -209,6 +215,7 @@ class _Brief:
     def __init__(self, row: Row) -> None:
         self.id, self.lab, self.number = row["id"], row["lab"], row["number"]
         self.public = row.get("public")
+        self.embargo_until = row.get("embargo_until")
         self.folder = f"{row['lab']}/Subjects/{row['subject']}/{row['date']}/{row['number']:03d}"
 
 
@@ -624,6 +631,13 @@ def _exists(value: str, call: Call, select: Select) -> list[Where]:
     ]
 
 
+def _public(value: str, call: Call, select: Select) -> list[Where]:
+    either = public_datasets()
+    if flag_of("public", value):
+        return [either]
+    return [replace(each, negate=True) for each in either.value]
+
+
 def _tagged(tags: Any) -> Any:
     def condition(value: str, call: Call, select: Select) -> list[Where]:
         return [Where("tags", "in", tags(), not flag_of("", value))]
@@ -788,7 +802,7 @@ DATASET = Resource(
         "exists": _exists,
         "session": _session_ref,
         "probe_insertion": _probe,
-        "public": _tagged(public_tags),
+        "public": _public,
         "protected": _tagged(protected_tags),
         "tag": "tags",
         "qc": _quality,

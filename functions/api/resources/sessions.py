@@ -25,8 +25,10 @@ from functions.api.engine.declarations import (
     text,
 )
 from functions.api.engine.stores import Store
+from functions.api.engine.visible import shown_briefly
 from functions.api.errors import ApiError, Invalid, not_found
 from shared import catalog
+from shared.catalog import visible
 from shared.model import moment
 from shared.model.messages import SessionShown
 from shared.model.quality import QC
@@ -229,7 +231,23 @@ def _show_detail(shown: Body, row: Row, call: Call) -> Body:
     ]
     shown["probe_insertion"] = _inner("insertion", inside, call)
     shown["field_of_view"] = _inner("field-of-view", inside, call)
-    return shown
+    return _brief(shown, datasets, call) if shown_briefly(call, session.id) else shown
+
+
+BRIEF = frozenset({"id", "subject", "start_time", "number", "lab", "projects", "task_protocol"})
+"""What rows of lists show of a session (beside its address)."""
+
+
+def _brief(shown: Body, datasets: Sequence[Dataset], call: Call) -> Body:
+    """Return a session that the public knows from a release: its row, the release's datasets."""
+    released = visible.released_tags(catalog.table)
+    ours = {item.uuid for item in datasets if released & set(item.tags or ())}
+    listed = shown["data_dataset_session_related"]
+    blank = {
+        name: value if name in BRIEF or name == "url" else type(value)() if value else value
+        for name, value in shown.items()
+    }
+    return {**blank, "data_dataset_session_related": [d for d in listed if d["id"] in ours]}
 
 
 def downloadable(item: Dataset, repositories: Mapping[str, Row]) -> bool:
@@ -298,6 +316,8 @@ SESSION = Resource(
     columns=("id", "subject", "start_time", "number", "lab", "projects", "task_protocol"),
     show=_show,
     show_detail=_show_detail,
+    brief=BRIEF
+    | {"nickname", "date_range", "project", "tag", "datasets", "dataset_types", "dataset_qc_lte"},
     example={"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": 1},
 )
 declare(SESSION)

@@ -17,11 +17,12 @@ from chalice.app import Blueprint, Response
 from functions.api import permissions
 from functions.api.auth import identify
 from functions.api.call import Call
-from functions.api.engine.visible import public_sessions
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.permissions import ACCOUNTS, READ_PUBLIC, Rule
 from functions.api.resources import data
 from shared import catalog
+from shared.access.visibility import is_public
+from shared.catalog import visible
 from shared.model import moment
 from shared.model.people import Caller
 from shared.records import aws, documents
@@ -61,9 +62,8 @@ def readable(item: Dataset, session: Session | None, who: Caller) -> bool:
     """Return whether a caller may read a file: any account, or anybody what is public."""
     if not who.is_public:
         return True
-    if set(item.tags or ()) & data.public_tags():
-        return True
-    return bool(session and session.public and public_sessions().on_value(session.embargo_until))
+    seen = visible.of_item(session, visible.zones_of(catalog.table), item)
+    return is_public(seen, moment.now(), visible.released_tags(catalog.table))
 
 
 def presigned(key: str, name: str) -> str:

@@ -1,0 +1,1 @@
+"""Who sees what and who does what: decisions only, without I/O."""

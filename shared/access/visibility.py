@@ -1,0 +1,73 @@
+"""Who may see a record: the one judge for API, downloads, cache tables, site and analyses.
+
+A session is for the public if it is marked public and its embargo is over. An embargo is a day in
+the lab's calendar; it ends as that day begins there. A dataset is for the public if its session
+is, or if a public release (a tag marked public) has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from shared.model.visibility import Audience, Visibility
+
+FIRST_ZONE = timedelta(hours=14)
+LAST_ZONE = timedelta(hours=-12)
+"""UTC offsets of where a day begins first and last (IANA: Pacific/Kiritimati, Etc/GMT+12)."""
+
+
+def audience(
+    visibility: Visibility, at: datetime, released: Collection[str] = frozenset()
+) -> Audience:
+    """Return who may see a record.
+
+    Parameters
+    ----------
+    visibility : Visibility
+    at : datetime
+        The moment, with its zone.
+    released : collection of str
+        Tags that are public releases.
+    """
+    if any(tag in released for tag in visibility.tags):
+        return Audience.PUBLIC
+    if not visibility.public:
+        return Audience.ACCOUNT
+    if not visibility.embargo_until:
+        return Audience.PUBLIC
+    ends = embargo_ends(visibility.embargo_until, visibility.timezone)
+    return Audience.PUBLIC if ends is not None and ends <= at else Audience.ACCOUNT
+
+
+def is_public(
+    visibility: Visibility, at: datetime, released: Collection[str] = frozenset()
+) -> bool:
+    """Return whether anybody may see a record; see `audience`."""
+    return audience(visibility, at, released) is Audience.PUBLIC
+
+
+def embargo_ends(day: str, timezone: str) -> datetime | None:
+    """Return the instant (UTC) at which an embargo ends; None, never, if the day is no date."""
+    try:
+        first = date.fromisoformat(day[:10])
+    except ValueError:
+        return None
+    try:
+        zone = ZoneInfo(timezone or "UTC")
+    except (ZoneInfoNotFoundError, OSError, ValueError):  # unknown to this machine
+        zone = ZoneInfo("UTC")
+    return datetime.combine(first, time(), zone).astimezone(UTC)
+
+
+def days_begun(at: datetime) -> tuple[str, str]:
+    """Return the last day that has begun everywhere on earth, and the last that has anywhere.
+
+    An embargo until the former or before is over in every lab, one after the latter in none.
+    """
+    everywhere, anywhere = (at + offset for offset in (LAST_ZONE, FIRST_ZONE))
+    return (
+        everywhere.astimezone(UTC).date().isoformat(),
+        anywhere.astimezone(UTC).date().isoformat(),
+    )
