@@ -17,7 +17,8 @@ from lab.client.errors import (
     Unreachable,
     plain,
 )
-from lab.client.http import TRANSIENT, TRIES, Client, delays
+from lab.client.http import Client
+from lab.client.retries import TRANSIENT, TRIES, Patience, patient_session
 
 __all__ = [
     "TRANSIENT",
@@ -28,11 +29,12 @@ __all__ = [
     "LoginFailed",
     "NotConfigured",
     "NotFound",
+    "Patience",
     "Refused",
     "Settings",
     "Unreachable",
     "config_path",
-    "delays",
+    "patient_session",
     "plain",
     "save_settings",
     "settings",

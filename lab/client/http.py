@@ -5,35 +5,19 @@ All writes of the API that this package uses are idempotent, so every request ma
 
 from __future__ import annotations
 
-import logging
-import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import requests
 
 from lab.client.configuration import Settings
 from lab.client.errors import Conflict, LoginFailed, NotConfigured, NotFound, Refused, Unreachable
-
-log = logging.getLogger(__name__)
-
-TRANSIENT = frozenset({429, 500, 502, 503, 504})
-"""Answers after which the same request may succeed later."""
-
-TRIES = 6
-FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
-"""Seconds; the delay doubles with each try and is drawn at random below that (full jitter)."""
+from lab.client.retries import TRANSIENT, TRIES, Patience, patient_session
 
 TIMEOUT = (10, 60)
 """Seconds to connect and to wait for an answer."""
-
-
-def delays(tries: int = TRIES) -> Iterator[float]:
-    """Yield the pauses in seconds between ``tries`` tries."""
-    for attempt in range(tries - 1):
-        yield random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2**attempt))  # noqa: S311
 
 
 class Client:
@@ -65,7 +49,7 @@ class Client:
     @property
     def _http(self) -> requests.Session:
         if not hasattr(self._local, "http"):
-            self._local.http = requests.Session()
+            self._local.http = patient_session(Patience(self.transient, self.sleep))
         return self._local.http
 
     def get(self, path: str, **query: Any) -> Any:
@@ -136,29 +120,25 @@ class Client:
         query: dict[str, Any] | None,
         token: str | None,
     ) -> requests.Response:
-        """Send one request, again and again while the trouble is transient."""
-        pauses = delays()
-        while True:
-            answer, trouble = None, ""
-            try:
-                answer = self._http.request(
-                    method,
-                    self.settings.url + path,
-                    params=query or None,
-                    json=body,
-                    headers={"Authorization": f"Token {token}"} if token else {},
-                    timeout=TIMEOUT,
-                )
-                if answer.status_code not in self.transient:
-                    return answer
-                trouble = f"answered {answer.status_code}"
-            except (requests.ConnectionError, requests.Timeout) as error:
-                trouble = f"did not answer ({type(error).__name__})"
-            pause = next(pauses, None)
-            if pause is None:
-                raise Unreachable(f"{self.settings.url} {trouble}, {TRIES} times in a row")
-            log.debug("%s %s %s, again in %.1f s", method, path, trouble, pause)
-            self.sleep(max(pause, _retry_after(answer)))
+        """Send one request, as often as it takes while the trouble is transient."""
+        try:
+            answer = self._http.request(
+                method,
+                self.settings.url + path,
+                params=query or None,
+                json=body,
+                headers={"Authorization": f"Token {token}"} if token else {},
+                timeout=TIMEOUT,
+            )
+        except (requests.ConnectionError, requests.Timeout) as error:
+            trouble = f"did not answer ({type(error).__name__})"
+        except requests.exceptions.ChunkedEncodingError:
+            raise Unreachable(f"{self.settings.url} broke off its answer") from None
+        else:
+            if answer.status_code not in self.transient:
+                return answer
+            trouble = f"answered {answer.status_code}"
+        raise Unreachable(f"{self.settings.url} {trouble}, {TRIES} times in a row")
 
     @staticmethod
     def _read(answer: requests.Response, request: str) -> Any:
@@ -175,9 +155,3 @@ class Client:
         raise kind(
             answer.status_code, body if isinstance(body, dict) else {"detail": body}, request
         )
-
-
-def _retry_after(answer: requests.Response | None) -> float:
-    """Return the seconds that a Retry-After header asks for, at most LONGEST_DELAY."""
-    text = answer.headers.get("Retry-After", "") if answer is not None else ""
-    return min(float(text), LONGEST_DELAY) if text.isdigit() else 0.0

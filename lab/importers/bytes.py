@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3 import Retry
+from urllib3.exceptions import MaxRetryError, ProtocolError
 
-from lab.client import Client, Refused, Unreachable, delays
+from lab.client import TRIES, Client, Patience, Refused, Unreachable, patient_session
 from lab.transfer import BLOCK, HashCache, Transfer
 
 from .carrier import Carrier
@@ -30,6 +32,9 @@ FILES_AT_ONCE = 1000
 
 DISK = 10 * 10**9
 """Bytes of downloads after which they are uploaded and deleted before more are fetched."""
+
+TRANSIENT = frozenset({429, *range(500, 600)})
+"""Answers of a data server after which it is asked again."""
 
 TIMEOUT = (10, 300)
 """Seconds to connect to a data server, and to wait for its next bytes."""
@@ -164,13 +169,22 @@ class Fetcher:
         User and password of the data server.
     of : str
         Address of the server to which the account may be shown.
+    pause : callable
+        Waits a number of seconds between tries.
     """
 
-    def __init__(self, folder: Path, account: tuple[str, str] | None, of: str | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        account: tuple[str, str] | None,
+        of: str | None,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
         self.folder = folder
         self._account = account
         self._of = of and urlsplit(of).netloc
-        self._http = requests.Session()
+        self._pause = pause
+        self._http = patient_session(Patience(TRANSIENT, pause))
 
     def fetch(self, remote: Remote) -> Path:
         """Download a file, unless it was before; check its size and MD5.
@@ -211,34 +225,37 @@ class Fetcher:
         Unreachable
             It does not answer, several times in a row.
         """
-        pauses = delays()
+        patience: Retry = Patience(TRANSIENT, self._pause)
         while True:
             try:
-                trouble = self._stream(url, partial)
+                return self._stream(url, partial)
+            except requests.exceptions.ChunkedEncodingError as error:
+                try:
+                    patience = patience.increment("GET", url, error=ProtocolError(str(error)))
+                except MaxRetryError:
+                    raise _away(url, "broke off its answer") from None
+                patience.sleep()
             except (requests.ConnectionError, requests.Timeout) as error:
-                trouble = f"did not answer ({type(error).__name__})"
+                raise _away(url, f"did not answer ({type(error).__name__})") from None
             except requests.RequestException as error:
                 raise NotFetched(f"the data server's answer is wrong: {error}") from error
-            if trouble is None:
-                return
-            pause = next(pauses, None)
-            if pause is None:
-                raise Unreachable(f"{urlsplit(url).netloc} {trouble}, several times in a row")
-            time.sleep(pause)
 
-    def _stream(self, url: str, partial: Path) -> str | None:
-        """Write what an address answers; return the trouble if another try may help."""
+    def _stream(self, url: str, partial: Path) -> None:
+        """Write what an address answers."""
         # The password goes to the server it is for, and nowhere else.
         account = self._account if urlsplit(url).netloc == self._of else None
         with self._http.get(url, stream=True, auth=account, timeout=TIMEOUT) as answer:
-            if answer.status_code == 429 or answer.status_code >= 500:
-                return f"answered {answer.status_code}"
+            if answer.status_code in TRANSIENT:
+                raise _away(url, f"answered {answer.status_code}")
             if not answer.ok:
                 raise NotFetched(f"the data server answered {answer.status_code}")
             with open(partial, "wb") as file:
                 for block in answer.iter_content(BLOCK):
                     file.write(block)
-        return None
+
+
+def _away(url: str, trouble: str) -> Unreachable:
+    return Unreachable(f"{urlsplit(url).netloc} {trouble}, {TRIES} times in a row")
 
 
 def _check(file: Path, remote: Remote) -> None:

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+import io
+from collections.abc import Callable
 from pathlib import Path
 
-from lab.transfer.hashes import BLOCK
 
+class WatchedFile(io.FileIO):
+    """A file that tells how much of it has been read; sent again, it takes that back.
 
-class WatchedFile:
-    """A file that tells how much of it has been read."""
+    Parameters
+    ----------
+    path
+        The file.
+    notice
+        Told of the bytes read, and with a minus of those that are read once more.
+    """
 
     def __init__(self, path: Path, notice: Callable[[int], None]) -> None:
-        self._file = path.open("rb")
+        super().__init__(path)
         self._notice = notice
-        self._told = 0
-        self.len = os.fstat(self._file.fileno()).st_size
 
-    def __len__(self) -> int:
-        return self.len
-
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1, /) -> bytes:
         """Read and tell."""
-        data = self._file.read(size)
+        data = super().read(-1 if size is None else size) or b""
         self._notice(len(data))
         return data
 
-    def __iter__(self) -> Iterator[bytes]:
-        while block := self.read(BLOCK):
-            yield block
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move, and tell of the bytes that will be read once more."""
+        before = self.tell()
+        after = super().seek(offset, whence)
+        if after < before:
+            self._notice(after - before)
+        return after

@@ -8,7 +8,6 @@ here is kept in memory only: state is on the server, hashes in a cache on disk.
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,12 +18,18 @@ from typing import Any
 
 import requests
 
-from lab.client import Client, Conflict, Unreachable, delays
+from lab.client import (
+    TRANSIENT,
+    TRIES,
+    Client,
+    Conflict,
+    Patience,
+    Unreachable,
+    patient_session,
+)
 from lab.transfer.hashes import Changed, HashCache, Hashes
 from lab.transfer.parts import WatchedFile
 from lab.transfer.progress import FINAL, Notice, Result, silent
-
-log = logging.getLogger(__name__)
 
 PARALLEL = 6
 """Files, or parts of a large file, that are sent at once."""
@@ -41,6 +46,12 @@ TELL_AGAIN = 30.0
 
 WAIT_SECONDS = 1800.0
 """How long to wait for the server to validate what was sent."""
+
+S3_TRANSIENT = TRANSIENT | {409}
+"""Answers of S3 after which the same bytes are sent again."""
+
+TIMEOUT = (10, 300)
+"""Seconds to connect to S3 and to wait for an answer."""
 
 IDLE_ROUNDS = 3
 """Give up when so many rounds in a row sent nothing."""
@@ -242,14 +253,14 @@ class Transfer:
 
     def _put(self, path: str, url: str, headers: Mapping[str, str], known: Hashes) -> None:
         """Send a small file in one piece."""
-
-        def content() -> WatchedFile | bytes:
-            self._unchanged(path, known)
-            if known.size == 0:
-                return b""  # requests would send an empty stream in chunks, which S3 refuses
-            return WatchedFile(self.folder / path, lambda size: self.notice("sent", path, size))
-
-        self._request(path, url, headers, content, known)
+        self._unchanged(path, known)
+        if known.size == 0:
+            # requests would send an empty stream in chunks, which S3 refuses
+            self._request(path, url, headers, b"", known)
+            return
+        sent = lambda size: self.notice("sent", path, size)  # noqa: E731
+        with WatchedFile(self.folder / path, sent) as content:
+            self._request(path, url, headers, content, known)
 
     def _send_parts(self, upload: str, file: Mapping[str, Any], known: Hashes) -> None:
         """Send a large file in parts; parts that S3 has already are not sent again."""
@@ -279,7 +290,7 @@ class Transfer:
         if part["state"] == "stored":
             self.notice("skipped", path, len(piece))
             return
-        self._request(path, part["url"], part["headers"], lambda: piece, known)
+        self._request(path, part["url"], part["headers"], piece, known)
         self.notice("sent", path, len(piece))
 
     def _unchanged(self, path: str, known: Hashes) -> None:
@@ -299,10 +310,12 @@ class Transfer:
         path: str,
         url: str,
         headers: Mapping[str, str],
-        content: Callable[[], WatchedFile | bytes],
+        body: WatchedFile | bytes,
         known: Hashes,
     ) -> None:
-        """PUT bytes to S3, again while the trouble is transient.
+        """PUT bytes to S3.
+
+        An address that has expired is left for the next round, which has a new one.
 
         Raises
         ------
@@ -311,40 +324,27 @@ class Transfer:
         Unreachable
             S3 does not answer.
         """
-        pauses = delays()
-        while True:
-            body = content()
-            try:
-                answer = self._http.put(url, data=body, headers=dict(headers), timeout=(10, 300))
-                if answer.ok or answer.status_code == 412:  # 412: it is there already
-                    self._sent += 1
-                    return
-                if (
-                    answer.status_code == 403
-                ):  # the address has expired: the next round has a new one
-                    return
-                if answer.status_code == 400 and (
-                    "BadDigest" in answer.text or "Checksum" in answer.text
-                ):
-                    raise Changed(
-                        f"{path}: S3 found another SHA-256 than announced ({known.sha256[:8]}…): "
-                        "the file changed, or the disk or network spoils it"
-                    )
-                trouble = f"answered {answer.status_code}: {answer.text[:200]}"
-                if answer.status_code < 500 and answer.status_code not in (409, 429):
-                    raise Unreachable(f"S3 {trouble}")
-            except (requests.ConnectionError, requests.Timeout) as error:
-                trouble = f"did not answer ({type(error).__name__})"
-            finally:
-                if isinstance(body, WatchedFile):
-                    body.close()
-            pause = next(pauses, None)
-            if pause is None:
-                raise Unreachable(f"S3 {trouble}, several times in a row")
-            self.sleep(pause)
+        try:
+            answer = self._http.put(url, data=body, headers=dict(headers), timeout=TIMEOUT)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise Unreachable(
+                f"S3 did not answer ({type(error).__name__}), {TRIES} times in a row"
+            ) from error
+        if answer.ok or answer.status_code == 412:  # 412: it is there already
+            self._sent += 1
+        elif answer.status_code == 400 and (
+            "BadDigest" in answer.text or "Checksum" in answer.text
+        ):
+            raise Changed(
+                f"{path}: S3 found another SHA-256 than announced ({known.sha256[:8]}…): "
+                "the file changed, or the disk or network spoils it"
+            )
+        elif answer.status_code != 403:
+            trouble = f"answered {answer.status_code}: {answer.text[:200]}"
+            raise Unreachable(f"S3 {trouble}")
 
     @property
     def _http(self) -> requests.Session:
         if not hasattr(self._local, "http"):
-            self._local.http = requests.Session()
+            self._local.http = patient_session(Patience(S3_TRANSIENT, self.sleep))
         return self._local.http

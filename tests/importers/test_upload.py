@@ -254,9 +254,10 @@ def test_what_cannot_be_fetched(data_server, tmp_path, url, words):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_data_server_that_is_down_stops_the_import(data_server, tmp_path, monkeypatch):
-    monkeypatch.setattr("lab.importers.bytes.time.sleep", lambda s: None)
+def test_a_data_server_that_is_down_stops_the_import(data_server, tmp_path):
+    pauses = []
     data_server.files["/x"] = 503
-    with pytest.raises(Unreachable):
-        Fetcher(tmp_path, None, None).fetch(remote(f"{data_server.url}/x"))
+    with pytest.raises(Unreachable, match="answered 503, 6 times in a row"):
+        Fetcher(tmp_path, None, None, pauses.append).fetch(remote(f"{data_server.url}/x"))
     assert len(data_server.requests) == 6
+    assert len(pauses) == 5

@@ -12,14 +12,17 @@ from lab.client import (
     LoginFailed,
     NotConfigured,
     NotFound,
+    Patience,
     Refused,
     Settings,
     Unreachable,
     config_path,
+    patient_session,
     plain,
     save_settings,
     settings,
 )
+from lab.transfer.parts import WatchedFile
 
 
 class Script(BaseHTTPRequestHandler):
@@ -40,7 +43,7 @@ class Script(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    do_GET = do_POST = do_PATCH = _answer
+    do_GET = do_POST = do_PATCH = do_PUT = _answer
 
     def log_message(self, *_):
         pass
@@ -115,6 +118,23 @@ def test_a_server_that_stays_away_is_unreachable(client, server, pauses):
         client.get("/me")
     assert caught.value.exit_code == 3
     assert len(pauses) == 5
+
+
+def test_a_file_that_is_sent_again_starts_anew_and_is_counted_once(server, pauses, tmp_path):
+    # Given an address that takes the bytes only the second time
+    server.script["/put"] = [(503, {}), (200, {})]
+    file = tmp_path / "numbers.json"
+    file.write_text(json.dumps(list(range(20_000))))
+    read = []
+    # When the file is sent
+    with WatchedFile(file, read.append) as content:
+        http = patient_session(Patience(pause=pauses.append))
+        url = f"http://127.0.0.1:{server.server_port}/put"
+        assert http.put(url, data=content, timeout=5).status_code == 200
+    # Then both tries brought all of it, and the progress adds up to its size
+    assert [body for *_, body in server.seen] == [list(range(20_000))] * 2
+    assert sum(read) == file.stat().st_size
+    assert len(pauses) == 1
 
 
 def test_nobody_listening_is_unreachable(pauses):
