@@ -4,7 +4,10 @@ Requests go in process through the Lambda entry point, to an embedded DynamoDB t
 sessions of 30 datasets. Beside each median stands what a PostgreSQL-backed Alyx 3.6.1 takes for
 the same request on the same two cores::
 
-    python benchmarks/api.py [--sessions 2000] [--repeats 15] [--json FILE]
+    python benchmarks/api.py [--sessions 2000] [--repeats 15] [--json FILE] [--beside CHECKOUT]
+
+With ``--beside`` another checkout, which has its own ``.venv``, the import of the function is
+timed in both in turn, compiled and not (as on Lambda, whose disk keeps nothing).
 """
 
 from __future__ import annotations
@@ -243,13 +246,46 @@ def run(n_sessions: int, repeats: int) -> list[Cost]:
         return [measure(name, request, repeats) for name, request in requests.items()]
 
 
+def cold_import(checkout: Path, *, compiled: bool) -> float:
+    """Return the CPU milliseconds that importing the API takes in a new process."""
+    code = (
+        "import time; start = time.process_time(); import functions.api.app; "
+        "print(1000 * (time.process_time() - start))"
+    )
+    environment = {"PATH": os.environ["PATH"]}
+    if not compiled:
+        environment |= {"PYTHONPYCACHEPREFIX": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
+    python = checkout / ".venv" / "bin" / "python"
+    done = subprocess.run(
+        [python, "-c", code], cwd=checkout, env=environment, capture_output=True, check=True
+    )
+    return float(done.stdout)
+
+
+def compare_imports(other: Path, repeats: int = 9) -> None:
+    """Print how long the import takes beside another checkout's, in turn."""
+    for compiled in (True, False):
+        cold_import(ROOT, compiled=compiled)
+        cold_import(other, compiled=compiled)
+        pairs = [
+            (cold_import(ROOT, compiled=compiled), cold_import(other, compiled=compiled))
+            for _ in range(repeats)
+        ]
+        here, there = (statistics.median(times) for times in zip(*pairs, strict=True))
+        what = "compiled" if compiled else "from source"
+        print(f"import, {what}: {here:.0f} ms, there {there:.0f} ms, ratio {here / there:.2f}")
+
+
 def main() -> None:
     """Run and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--beside", type=Path)
     options = parser.parse_args()
+    if options.beside:
+        compare_imports(options.beside.resolve())
     rows = run(options.sessions, options.repeats)
     print(
         f"{'request':38}{'wall ms':>9}{'CPU ms':>8}{'requests':>9}{'units':>7}{'Alyx':>7}{'x':>6}"

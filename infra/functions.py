@@ -77,6 +77,14 @@ class Functions(Construct):
             environment["FORNIX_API_URL"] = local_parameters["ApiUrl"].value_as_string
 
         self.api = self._zip_function("api", API_HANDLER, environment)
+        # SnapStart works for published versions only; the embedded cloud has neither.
+        self.api_entry: lambda_.IFunction = (
+            self.api
+            if settings.local
+            else lambda_.Alias(
+                self, "ApiLive", alias_name="live", version=self.api.current_version
+            )
+        )
         self.ingest = self._zip_function("ingest", HANDLERS["ingest"], environment)
         self.dispatch = self._zip_function("dispatch", HANDLERS["dispatch"], environment)
         self.analysis = self._analysis_function(environment)
@@ -125,9 +133,16 @@ class Functions(Construct):
         return lambda_.Function(
             self,
             name.title(),
-            runtime=lambda_.Runtime(RUNTIME, lambda_.RuntimeFamily.PYTHON),
+            runtime=lambda_.Runtime(
+                RUNTIME, lambda_.RuntimeFamily.PYTHON, supports_snap_start=True
+            ),
             handler=handler,
             code=code(self.settings, self.local_parameters),
+            snap_start=(
+                lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS
+                if name == "api" and not self.settings.local
+                else None
+            ),
             **self._common(name, environment),
         )
 

@@ -26,7 +26,7 @@ class HttpApi(Construct):
     """Regional REST API with access logs, throttling and tracing."""
 
     def __init__(
-        self, scope: Construct, settings: Settings, function: lambda_.Function, site_url: str
+        self, scope: Construct, settings: Settings, function: lambda_.IFunction, site_url: str
     ) -> None:
         super().__init__(scope, "HttpApi")
         app = application()
@@ -88,7 +88,7 @@ ACCESS_LOG_FORMAT = (
 route is kept."""
 
 
-def _integration(function: lambda_.Function) -> str:
+def _integration(function: lambda_.IFunction) -> str:
     """Return the address at which API Gateway invokes a function."""
     return (
         f"arn:{Aws.PARTITION}:apigateway:{Aws.REGION}:lambda:path/2015-03-31/functions/"

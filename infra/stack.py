@@ -53,7 +53,7 @@ class FornixStack(Stack):
         )
         self.storage.allow_browser(site_url)
         self.functions = Functions(self, settings, self.storage, self.queues, site_url, parameters)
-        self.http_api = HttpApi(self, settings, self.functions.api, site_url)
+        self.http_api = HttpApi(self, settings, self.functions.api_entry, site_url)
         self.schedules = Schedules(self, settings, self.functions, self.queues)
         self.monitoring = Monitoring(
             self,

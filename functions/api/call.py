@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from functions.api import permissions
 from functions.api.auth import identify
@@ -16,8 +17,7 @@ from functions.api.errors import ApiError
 from shared.model.people import Caller
 
 
-@dataclass
-class File:
+class File(msgspec.Struct, frozen=True):
     """A file sent as part of a form."""
 
     name: str

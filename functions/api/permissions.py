@@ -8,7 +8,7 @@ their data with each other, and with the public what is marked public.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from functions.api.auth.identify import require_account
 from functions.api.errors import forbidden
@@ -23,8 +23,7 @@ ACCOUNTS = MEMBERS | RIGS | WORKERS
 EVERYONE = ACCOUNTS | {"anonymous"}
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """Who may use a route with a method.
 
     Attributes

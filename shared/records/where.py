@@ -7,8 +7,9 @@ lookup is one of the functions below.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
 
 Test = Callable[[Any], bool]
 
@@ -90,8 +91,7 @@ LOOKUPS: Mapping[str, Callable[[Any], Test]] = {
 """Lookup name to a function that takes the wanted value and returns the test."""
 
 
-@dataclass(frozen=True)
-class Where:
+class Where(msgspec.Struct, frozen=True):
     """A condition: a field's value, or any of its values, must pass a lookup.
 
     Attributes
@@ -116,7 +116,7 @@ class Where:
 
     def positive(self) -> Where:
         """Return the condition without its negation."""
-        return replace(self, negate=False) if self.negate else self
+        return msgspec.structs.replace(self, negate=False) if self.negate else self
 
     @property
     def cost(self) -> int:
@@ -191,8 +191,7 @@ class Where:
         return ~found if self.negate else found
 
 
-@dataclass(frozen=True)
-class Either(Where):
+class Either(Where, frozen=True):
     """A condition that holds where any of several does; ``value`` is the list of them."""
 
     field: str = ""
@@ -209,8 +208,7 @@ class Either(Where):
         return lambda row: any(test(row) for test in tests)
 
 
-@dataclass(frozen=True)
-class Places(Where):
+class Places(Where, frozen=True):
     """A condition on datasets: that they are at one of some places; ``value`` is (session, path)s.
 
     The index holds no ids of datasets, but where they are.

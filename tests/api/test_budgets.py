@@ -18,6 +18,10 @@ from tests.api.conftest import Api
 
 HASH = "0123456789abcdef0123456789abcdef"
 HEAVY = {"boto3", "numpy", "pandas", "pyarrow", "scipy", "aws_lambda_powertools", "requests"}
+NEEDLESS = {
+    *("botocore.docs.bcdoc", "html.parser", "importlib.metadata"),  # see `shared.records.lean`
+    *("functions.api.engine.openapi", "shared.science", "PIL", "yaml"),
+}
 
 
 def test_the_api_imports_nothing_heavy() -> None:
@@ -25,6 +29,7 @@ def test_the_api_imports_nothing_heavy() -> None:
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     modules = set(json.loads(shown.stdout))
     assert not modules & HEAVY
+    assert not modules & NEEDLESS
     ours = {name for name in modules if name.split(".")[0] in ("functions", "shared")}
     assert {name.split(".")[1] for name in ours if name.startswith("functions.")} == {"api"}
     # Everything beside our own, PynamoDB's, botocore's and Chalice's is the standard library

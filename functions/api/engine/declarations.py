@@ -18,8 +18,9 @@ open to reading for every account and to writing for members.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -32,8 +33,7 @@ CRUD = " ".join(ACTIONS)
 """Every action of a resource, as ONE and OpenAPI name them."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Field:
+class Field(msgspec.Struct, frozen=True, eq=False):
     """One field of a resource.
 
     Attributes
@@ -139,8 +139,7 @@ def refs(to: str, **options: Any) -> Field:
     return Field("ref", to=to, many=True, **options)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Access:
+class Access(msgspec.Struct, frozen=True, eq=False):
     """Who may do what with a resource.
 
     Attributes
@@ -173,8 +172,7 @@ FIXED = Access(
 """What only administrators change."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Resource:
+class Resource(msgspec.Struct, frozen=True, eq=False):
     """A family of records and its routes.
 
     Attributes
@@ -249,8 +247,8 @@ class Resource:
     access: Access = LAB_DATA
     lab: str = ""
     public_by: str = ""
-    filters: Mapping[str, Any] = field(default_factory=dict)
-    reverse: Mapping[str, tuple[str, Any, str]] = field(default_factory=dict)
+    filters: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    reverse: Mapping[str, tuple[str, Any, str]] = msgspec.field(default_factory=dict)
     unique: Sequence[tuple[str, ...]] = ()
     parent: Callable[[Body], tuple[str, str] | None] | None = None
     place: Callable[[Body], tuple[str, str] | None] | None = None
@@ -267,7 +265,7 @@ class Resource:
     live: bool = False
     many: bool = False
     store: Any = None
-    example: Mapping[str, Any] = field(default_factory=dict)
+    example: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -292,7 +290,7 @@ class Resource:
 
     def with_(self, **changes: Any) -> Resource:
         """Return a copy with some attributes changed."""
-        return replace(self, **changes)
+        return msgspec.structs.replace(self, **changes)
 
 
 RESOURCES: dict[str, Resource] = {}
