@@ -7,9 +7,10 @@ COPY requirements.lock ./
 # The lock covers development too; its versions bind the few packages named here.
 RUN sed -e '/--hash/d' -e 's/ *\\$//' requirements.lock > constraints.txt \
     && pip install --no-cache-dir --constraint constraints.txt \
-        aws-lambda-powertools botocore matplotlib numpy pandas pyarrow pynamodb \
-        scikit-learn scipy ujson zstandard \
+        aws-lambda-powertools botocore jinja2 matplotlib msgspec numpy pandas pyarrow \
+        pynamodb scikit-learn scipy zstandard \
     && rm requirements.lock constraints.txt
 
 COPY functions ./functions
 COPY shared ./shared
+COPY site/results/templates ./site/results/templates

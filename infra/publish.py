@@ -15,7 +15,7 @@ import pandas as pd
 from functions.analysis.bucket import Bucket
 from lab.commands.analyse import FEATURES_FILE, RESULT_FILE
 from shared.results import training_time
-from shared.results.html import Settings
+from shared.results.render import SiteSettings
 from shared.science.cohort.features import FEATURES
 
 
@@ -27,7 +27,7 @@ from shared.science.cohort.features import FEATURES
 def main(folder: Path, name: str, label: str, synthetic: bool) -> None:
     """Publish the training-time analysis in FOLDER, of public mice only."""
     store = Bucket(os.environ["FORNIX_SITE_BUCKET"])
-    settings = Settings(api_url=os.environ.get("FORNIX_API_URL", ""))
+    settings = SiteSettings(api_url=os.environ.get("FORNIX_API_URL", ""))
     if (folder / RESULT_FILE).is_file():
         result = json.loads((folder / RESULT_FILE).read_text())
         result["synthetic"] = result["synthetic"] or synthetic

@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.settings import ROOT
 
-FOLDERS = ("functions", "shared")
+FOLDERS = ("functions", "shared", "site/results/templates")
 """Folders that make up the functions' code."""
 
 BINARY_UPLOADS = ("multipart/form-data",)

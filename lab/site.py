@@ -63,11 +63,15 @@ def build(
     Only what changed since the last build is computed. A session is left out if its session.json
     says that it is not public or under embargo.
     """
-    from shared.results.html import Settings
+    from shared.results.render import SiteSettings
 
-    done = build_tree(folder, out, Settings(title, api_url), jobs, quiet=as_json, images=images)
+    done = build_tree(
+        folder, out, SiteSettings(title, api_url), jobs, quiet=as_json, images=images
+    )
     if training_time:
-        publish_training_time(out, Settings(title, api_url), json.loads(training_time.read_text()))
+        publish_training_time(
+            out, SiteSettings(title, api_url), json.loads(training_time.read_text())
+        )
     if as_json:
         click.echo(json.dumps({"changed": done, "site": str(out)}))
     else:
@@ -135,7 +139,7 @@ def demo(out: Path, sessions: int, jobs: int, seed: int) -> None:
     Raw sessions are simulated and go through the same extraction as those of a rig; the raw
     files are not kept. What is there already is not simulated again.
     """
-    from shared.results.html import Settings
+    from shared.results.render import SiteSettings
 
     plans = _plan(sessions, seed)
     tree = out / "sessions"
@@ -149,7 +153,7 @@ def demo(out: Path, sessions: int, jobs: int, seed: int) -> None:
     for name, about in DEMO_LABS.items():
         if (tree / name).is_dir():
             (tree / name / "lab.json").write_text(json.dumps(about | {"synthetic": True}))
-    build_tree(tree, out / "site", Settings(), jobs)
+    build_tree(tree, out / "site", SiteSettings(), jobs)
     click.echo(f"look at it: fornix site serve {out / 'site'}")
 
 

@@ -136,12 +136,12 @@ def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any
     from functions.analysis.bucket import Bucket
     from functions.analysis.records import Records
     from shared.results.build import Site
-    from shared.results.html import Settings
+    from shared.results.render import SiteSettings
 
     # A function's home can not be written to; without a place matplotlib would warn each time.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "matplotlib"))
     return Site(
         Records(os.environ["FORNIX_DATA_BUCKET"], expected),
         Bucket(os.environ["FORNIX_SITE_BUCKET"]),
-        Settings(api_url=os.environ.get("FORNIX_API_URL", "")),
+        SiteSettings(api_url=os.environ.get("FORNIX_API_URL", "")),
     )

@@ -17,8 +17,8 @@ from shared.records import aws, documents
 from shared.records.errors import NotFound
 from shared.records.items import Dataset as DatasetItem
 from shared.records.items import Session as SessionItem
-from shared.results.probe import load_sorting
-from shared.results.source import Dataset, Lab, Session, Sorting, Subject, load_trials
+from shared.results.reading import load_sorting, load_trials
+from shared.results.source import Dataset, Lab, Session, Sorting, Subject
 from shared.sessions import store as sessions
 from shared.sessions.contents import session_and_datasets
 

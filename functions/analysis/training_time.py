@@ -17,12 +17,13 @@ from functions.analysis.records import Records
 from shared import catalog
 from shared.records import aws
 from shared.records.where import Where
-from shared.results import pages, tables, training_time
-from shared.results.build import INDEX, code_version
-from shared.results.html import Settings
-from shared.results.session import columns_of
+from shared.results import tables, training_time
+from shared.results.addresses import subject_data, subject_trials
+from shared.results.build.state import code_version, index_of
+from shared.results.render import SiteSettings
 from shared.results.source import Session, fingerprint, is_visible
-from shared.results.store import Store, encode, load
+from shared.results.store import Store, encode
+from shared.results.views.session import columns_of
 from shared.science.cohort.analysis import analyse
 from shared.science.cohort.features import CohortSession, CohortSubject, from_sessions
 from shared.science.cohort.predictor import Predictor
@@ -38,7 +39,7 @@ WHEEL_SESSIONS = 10
 REPEATS = 10
 
 
-def update(records: Records, store: Store, settings: Settings, at: datetime) -> str:
+def update(records: Records, store: Store, settings: SiteSettings, at: datetime) -> str:
     """Analyse the mice again if any of their published sessions changed.
 
     Returns
@@ -46,12 +47,12 @@ def update(records: Records, store: Store, settings: Settings, at: datetime) -> 
     str
         What was done, in words.
     """
-    rows = load(store, INDEX)[0].get("subjects", {})
-    trained = [name for name, row in rows.items() if row["days_to_trained"] is not None]
+    rows = index_of(store).subjects
+    trained = [name for name, row in rows.items() if row.days_to_trained is not None]
     if len(trained) < FEWEST:
         return f"{len(trained)} trained mice, {FEWEST} are needed"
     made_from = fingerprint(
-        code_version(), {name: store.etag(pages.subject_data(name)) for name in sorted(rows)}
+        code_version(), {name: store.etag(subject_data(name)) for name in sorted(rows)}
     ).encode()
     before = store.read(MADE_FROM)
     if before and before[0] == made_from:
@@ -124,7 +125,7 @@ def _sessions(
     records: Records, store: Store, name: str, sessions: list[Session]
 ) -> Iterator[CohortSession]:
     """Yield the sessions that have trials; published ones come from the subject's one table."""
-    packed = store.read(pages.subject_trials(name))
+    packed = store.read(subject_trials(name))
     known = tables.unpack(packed[0]) if packed else {}
     for i, one in enumerate(sorted(sessions, key=lambda s: (s.date, s.number))):
         frame = known[one.id][1] if one.id in known else records.trials(one)

@@ -46,7 +46,7 @@ from infra.settings import ROOT
 from lab.client import Client, ClientError
 from lab.simulate.cohort import write
 from lab.simulate.cohort_plan import CohortError, Mouse, plan
-from shared.results.training_time import ADDRESS
+from shared.results.addresses import TRAINING_TIME
 from shared.tasks.states import Status
 
 NAME, LABEL = "synthetic-cohort", "Synthetic cohort, all twenty features"
@@ -380,7 +380,7 @@ def publish(system: System, result: Path) -> str:
     about = ["--name", NAME, "--label", LABEL, "--synthetic"]
     command = [sys.executable, "-m", "infra.publish", str(result), *about]
     _run(command, os.environ | system.environment())
-    return f"{system.home.site_url}/{ADDRESS}"
+    return f"{system.home.site_url}/{TRAINING_TIME}"
 
 
 def _run(command: Sequence[str], env: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.results.store import Store, put
+from shared.results.store import Store, write_if_changed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +53,7 @@ def assets(root: Path = ROOT) -> Iterator[tuple[str, bytes]]:
 
 def publish(store: Store, root: Path = ROOT) -> list[str]:
     """Write the static files that are new or changed, and return their names."""
-    return [name for name, body in assets(root) if put(store, name, body)]
+    return [name for name, body in assets(root) if write_if_changed(store, name, body)]
 
 
 def licences(root: Path = ROOT) -> dict[str, str]:

@@ -18,6 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from shared.results.views.lab import LabData
+from shared.results.views.overview import OverviewData
+from shared.results.views.session import SessionData
+from shared.results.views.subject import SubjectData
 from shared.science.status.stages import RANK
 
 COLOURS = {0.2: "#c4570c", 0.5: "#66727d", 0.8: "#1f68ad"}
@@ -29,50 +33,57 @@ DPI = 100
 MARK = "synthetic data"
 
 
-def session(content: dict[str, Any]) -> bytes:
+def session(content: SessionData) -> bytes:
     """Return the picture of a session: choices and reaction times by contrast and block.
 
     Parameters
     ----------
-    content : dict
+    content : struct
         The data of the session's page, with `summary` and `blocks`.
+
+    Raises
+    ------
+    ValueError
+        The session has no behaviour.
     """
-    about = content["session"]
+    about, summary = content.session, content.summary
+    if summary is None or content.blocks is None:
+        raise ValueError(f"session {about.id} has no behaviour to draw")
     figure, choices, times, background = _frame()
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)  # noqa: S101 - _frame made it
     canvas.restore_region(background)
     artists: list[tuple[Any, Any]] = []
-    for block in content["blocks"]:
-        colour = COLOURS[block["probability_left"]]
-        points = block["psychometric"]
-        curve = points["curve"]
+    for block in content.blocks:
+        colour = COLOURS[block.probability_left]
+        points = block.psychometric
+        curve = points.curve
         artists += [
-            (choices, choices.plot(curve["x"], curve["y"], color=colour, lw=1.8)[0]),
+            (choices, choices.plot(curve.x, curve.y, color=colour, lw=1.8)[0]),
             *_points(
                 choices,
-                points["contrasts"],
-                points["p_right"],
-                points["low"],
-                points["high"],
+                points.contrasts,
+                points.p_right,
+                points.low,
+                points.high,
                 colour,
             ),
         ]
-        speed = block["chronometric"]
+        speed = block.chronometric
         # Slower than the axis reaches is drawn at its edge.
         middle, low, high = (
-            np.clip(np.array(speed[name], float), 0.1, 10) for name in ("median", "low", "high")
+            np.clip(np.array(getattr(speed, name), float), 0.1, 10)
+            for name in ("median", "low", "high")
         )
         artists += [
-            (times, times.plot(speed["contrasts"], middle, color=colour, lw=1.2)[0]),
-            *_points(times, speed["contrasts"], middle, low, high, colour),
+            (times, times.plot(speed.contrasts, middle, color=colour, lw=1.2)[0]),
+            *_points(times, speed.contrasts, middle, low, high, colour),
         ]
-    summary = content["summary"]
-    title = f"{about['subject']} · {about['date']} · {about['number']:03d}"
-    said = f"{about['lab']}, {summary['n_trials']:,} trials"
-    if summary["performance_easy"] is not None:
-        said += f", {summary['performance_easy']:.0%} correct on easy ones"
-    if about["synthetic"]:
+    title = f"{about.subject} · {about.date} · {about.number:03d}"
+    said = f"{about.lab}, {summary.n_trials:,} trials"
+    if summary.performance_easy is not None:
+        said += f", {summary.performance_easy:.0%} correct on easy ones"
+    if about.synthetic:
         said += f" · {MARK}"
     artists += [
         (choices, figure.text(0.07, 0.93, title, size=15, weight="bold", color=INK)),
@@ -86,12 +97,12 @@ def session(content: dict[str, Any]) -> bytes:
     return _png(picture)
 
 
-def subject(content: dict[str, Any]) -> bytes:
+def subject(content: SubjectData) -> bytes:
     """Return the picture of a subject: performance and choices day by day.
 
     Parameters
     ----------
-    content : dict
+    content : struct
         The data of the subject's page.
     """
     figure = Figure(figsize=SIZE, dpi=DPI, facecolor=PAPER)
@@ -99,20 +110,20 @@ def subject(content: dict[str, Any]) -> bytes:
     top, bottom = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"left": 0.09, "right": 0.97, "top": 0.82, "bottom": 0.12}
     )
-    days = content["days"]
-    at = np.array([date.fromisoformat(day["date"]).toordinal() for day in days]) + 0.5
+    days = content.days
+    at = np.array([date.fromisoformat(day.date).toordinal() for day in days]) + 0.5
     first = int(at[0])
-    easy = np.array([day["performance_easy"] for day in days], float)
+    easy = np.array([day.performance_easy for day in days], float)
     top.axhline(0.8, color=MUTED, lw=0.8, ls=(0, (4, 3)))
     top.plot(at - first, easy, color=COLOURS[0.8], lw=1.5, marker="o", ms=3.5)
     top.set(ylim=(0, 1.03), yticks=(0, 0.5, 0.8, 1))
     top.set_yticklabels(["0", "50 %", "80 %", "100 %"])
     top.set_ylabel("Easy trials correct")
-    map_ = content["heatmap"]
-    levels = map_["contrasts"]
+    map_ = content.heatmap
+    levels = map_.contrasts
     grid = np.full((len(levels), int(at[-1] - at[0]) + 1), np.nan)
-    for row, values in enumerate(map_["p_right"]):
-        for day, value in zip(map_["dates"], values, strict=True):
+    for row, values in enumerate(map_.p_right):
+        for day, value in zip(map_.dates, values, strict=True):
             if value is not None:
                 grid[row, date.fromisoformat(day).toordinal() - first] = value
     if levels:
@@ -128,48 +139,50 @@ def subject(content: dict[str, Any]) -> bytes:
         )
         bottom.set_yticks(range(0, len(levels), max(1, len(levels) // 4)))
         bottom.set_yticklabels([f"{levels[i]:g}" for i in bottom.get_yticks().astype(int)])
-    bottom.set(ylabel="Contrast (%)", xlabel=f"Days since {days[0]['date']}")
+    bottom.set(ylabel="Contrast (%)", xlabel=f"Days since {days[0].date}")
     for axes in (top, bottom):
         _quiet(axes)
-    said = f"{content['row']['lab']}, {len(days)} sessions"
-    if content["status"]:
-        said += f", {content['status']}"
-    if content["row"]["synthetic"]:
+    said = f"{content.row.lab}, {len(days)} sessions"
+    if content.status:
+        said += f", {content.status}"
+    if content.row.synthetic:
         said += f" · {MARK}"
-    figure.text(0.07, 0.93, content["subject"]["nickname"], size=15, weight="bold", color=INK)
+    figure.text(0.07, 0.93, content.subject.nickname, size=15, weight="bold", color=INK)
     figure.text(0.07, 0.875, said, size=10, color=MUTED)
     canvas.draw()
     return _png(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
-def overview(content: dict[str, Any]) -> bytes:
+def overview(content: OverviewData) -> bytes:
     """Return the picture of all labs together.
 
     Parameters
     ----------
-    content : dict
+    content : struct
         The data of the front page.
     """
-    n_sessions = np.sum([*content["by_lab"].values()], axis=0).tolist()
-    counts = content["counts"]
+    n_sessions = np.sum([*content.by_lab.values()], axis=0).tolist()
+    counts = content.counts
     said = ", ".join(f"{counts[name]:,} {name}" for name in ("labs", "subjects", "sessions"))
     return _growth("All laboratories", said, content, n_sessions)
 
 
-def lab(content: dict[str, Any]) -> bytes:
+def lab(content: LabData) -> bytes:
     """Return the picture of a lab: its sessions by month, where its subjects stand.
 
     Parameters
     ----------
-    content : dict
+    content : struct
         The data of the lab's page.
     """
-    n_sessions = content["n_sessions"]
-    said = f"{content['subjects']['n']:,} subjects, {sum(n_sessions):,} sessions"
-    return _growth(content["lab"]["name"], said, content, n_sessions)
+    n_sessions = content.n_sessions
+    said = f"{content.subjects.n:,} subjects, {sum(n_sessions):,} sessions"
+    return _growth(content.lab.name, said, content, n_sessions)
 
 
-def _growth(title: str, said: str, content: dict[str, Any], n_sessions: list[int]) -> bytes:
+def _growth(
+    title: str, said: str, content: OverviewData | LabData, n_sessions: list[int]
+) -> bytes:
     """Draw sessions by month, and subjects by training status."""
     figure = Figure(figsize=SIZE, dpi=DPI, facecolor=PAPER)
     canvas = FigureCanvasAgg(figure)
@@ -185,23 +198,23 @@ def _growth(title: str, said: str, content: dict[str, Any], n_sessions: list[int
             "width_ratios": (3, 2),
         },
     )
-    months = [date.fromisoformat(f"{month}-01") for month in content["months"]]
+    months = [date.fromisoformat(f"{month}-01") for month in content.months]
     at = [12 * month.year + month.month - 1 for month in months]
     growth.bar(at, n_sessions, width=0.9, color=COLOURS[0.8])
     ticks = np.unique(np.linspace(min(at), max(at), 5).round().astype(int))
     growth.set_xticks(ticks, [f"{tick // 12}-{tick % 12 + 1:02d}" for tick in ticks])
     growth.set(ylabel="Sessions", xlim=(min(at) - 1, max(at) + 1))
     growth.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    shown = [status for status in reversed(RANK) if content["statuses"].get(status)]
-    numbers = [content["statuses"][status] for status in shown]
+    shown = [status for status in reversed(RANK) if content.statuses.get(status)]
+    numbers = [content.statuses[status] for status in shown]
     bars = standing.barh([status.replace("_", " ") for status in shown], numbers, color=MUTED)
     standing.bar_label(bars, padding=4, color=INK, fontsize=9)
     standing.set(xticks=())
     for axes in (growth, standing):
         _quiet(axes)
     standing.spines["bottom"].set_visible(False)
-    if content["synthetic"]:
-        said += f" · {'' if content['synthetic'] == 'all' else 'some '}{MARK}"
+    if content.synthetic:
+        said += f" · {'' if content.synthetic == 'all' else 'some '}{MARK}"
     figure.text(0.07, 0.93, title, size=15, weight="bold", color=INK)
     figure.text(0.07, 0.875, said, size=10, color=MUTED)
     canvas.draw()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from shared.access.visibility import is_public
 from shared.model.visibility import Visibility
@@ -111,6 +110,9 @@ class Sorting:
     channels: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+TRIALS = "_ibl_trials.table.pqt"
+
+
 class Source(Protocol):
     """Where sessions come from: a folder, the cloud's records, a simulation."""
 
@@ -131,38 +133,6 @@ class Source(Protocol):
 
     def sorting(self, session: Session, collection: str) -> Sorting | None:
         """Return the sorted spikes in a collection, None if they are not complete."""
-
-
-TRIALS = "_ibl_trials.table.pqt"
-
-
-GO_CUE = "_ibl_trials.goCueTrigger_times.npy"
-
-
-def load_trials(session: Session, read: Callable[[Dataset], BinaryIO]) -> pd.DataFrame | None:
-    """Return a session's trials, None if it has no table.
-
-    Where a stimulus onset was not seen, reaction times count from the go cue's trigger, which is
-    a file of its own.
-
-    Parameters
-    ----------
-    session : Session
-    read : callable
-        Opens a dataset's bytes.
-    """
-    table = session.find(TRIALS)
-    if table is None:
-        return None
-    # One thread: builders run side by side already, and the table is small.
-    file = pq.ParquetFile(read(table))
-    trials = file.read(use_threads=False).to_pandas(use_threads=False)
-    cue = session.find(GO_CUE)
-    if cue and "stimOn_times" in trials and trials["stimOn_times"].isna().any():
-        times = np.load(read(cue), allow_pickle=False)
-        if times.shape == (len(trials),):
-            trials["goCueTrigger_times"] = times
-    return trials
 
 
 def is_visible(session: Session, at: dt.datetime) -> bool:

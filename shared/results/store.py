@@ -2,14 +2,14 @@
 
 The S3 counterpart is ``functions.analysis.bucket``. Conditional writes make concurrent builds
 safe: state is changed by read, change, write-if-unchanged (:func:`update`); what follows from
-state is written and then checked to have been made from the current state (:func:`derive`).
+state is written and then checked to have been made from the current state (:func:`write_derived`).
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
+import logging
 import os
 import random
 import tempfile
@@ -17,9 +17,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-import ujson
+import msgspec
+
+log = logging.getLogger(__name__)
+
+Kind = TypeVar("Kind")
 
 ABSENT = ""
 """Entity tag that stands for "no such object" in a conditional write."""
@@ -139,20 +143,11 @@ class FolderStore:
 
 
 def encode(value: Any) -> bytes:
-    """Return compact JSON in UTF-8; NaN is an error, it has no place in JSON.
-
-    Of the quick libraries ujson is the one that refuses NaN; others write null without a word.
-
-    Raises
-    ------
-    OverflowError
-        A number is not finite.
-    """
-    text = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
-    return text.encode()
+    """Return compact JSON in UTF-8; what is no number (NaN, infinity) is null: missing."""
+    return msgspec.json.encode(value)
 
 
-def put(store: Store, key: str, body: bytes) -> bool:
+def write_if_changed(store: Store, key: str, body: bytes) -> bool:
     """Write the object unless it has this very content; tell whether it was written."""
     if store.etag(key) == tag(body):
         return False
@@ -160,35 +155,47 @@ def put(store: Store, key: str, body: bytes) -> bool:
     return True
 
 
-def load(store: Store, key: str) -> tuple[dict[str, Any], str]:
-    """Return a JSON object and its tag; an absent one is empty with the tag :data:`ABSENT`."""
+def load(store: Store, key: str, kind: type[Kind]) -> tuple[Kind | None, str]:
+    """Return a JSON object and its tag, None and :data:`ABSENT` where there is none.
+
+    An object that is not of the kind, as an older builder may have left, counts as empty, so
+    that it is made anew.
+    """
     found = store.read(key)
-    return (json.loads(found[0]), found[1]) if found else ({}, ABSENT)
+    if found is None:
+        return None, ABSENT
+    try:
+        return msgspec.json.decode(found[0], type=kind), found[1]
+    except msgspec.MsgspecError as error:
+        log.warning("%s is made anew: %s", key, error)
+        return None, found[1]
 
 
 def update(
-    store: Store, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]
-) -> dict[str, Any]:
+    store: Store, key: str, kind: type[Kind], change: Callable[[Kind | None], Kind]
+) -> Kind:
     """Change a JSON object by read, change and write-if-unchanged until that succeeds.
 
     Parameters
     ----------
     store : Store
     key : str
+    kind : type
+        What the object is.
     change : callable
-        Gets the current object, returns the new one; may run several times.
+        Gets the current object, None where there is none, and returns the new one; may run
+        several times.
 
     Returns
     -------
-    dict
-        The object as stored.
+    object
+        As stored.
     """
     for attempt in range(ATTEMPTS):
-        state, etag = load(store, key)
-        before = encode(state)
-        after = change(state)
+        before, etag = load(store, key, kind)
+        after = change(before)
         body = encode(after)
-        if etag != ABSENT and body == before:
+        if etag == tag(body):
             return after
         try:
             store.write(key, body, if_match=etag)
@@ -199,21 +206,23 @@ def update(
     raise Conflict(f"{key} kept changing while it was being updated")
 
 
-def derive(
-    store: Store, key: str, make: Callable[[dict[str, Any]], Mapping[str, bytes]]
+def write_derived(
+    store: Store, key: str, kind: type[Kind], make: Callable[[Kind | None], Mapping[str, bytes]]
 ) -> dict[str, bool]:
-    """Write what follows from a state object, and again if the state changed meanwhile.
+    """Write what follows from an object, and again if that changed meanwhile.
 
-    Of several concurrent writers the last one to write always checks against the newest state,
+    Of several concurrent writers the last one to write always checks against the newest object,
     so that what stays never follows from an outdated one.
 
     Parameters
     ----------
     store : Store
     key : str
-        The state object.
+        The object.
+    kind : type
+        What it is.
     make : callable
-        Returns the files that follow from the state.
+        Returns the files that follow from the object, None where there is none.
 
     Returns
     -------
@@ -221,8 +230,8 @@ def derive(
         Which files were written (others already had that content).
     """
     for attempt in range(ATTEMPTS):
-        state, etag = load(store, key)
-        written = {name: put(store, name, body) for name, body in make(state).items()}
+        state, etag = load(store, key, kind)
+        written = {name: write_if_changed(store, name, body) for name, body in make(state).items()}
         if store.etag(key) == etag:
             return written
         pause(attempt)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared.results.views.rows import (
+    SESSION_COLUMNS,
+    SUBJECT_COLUMNS,
+    ListedSession,
+    ListedSubject,
+)
+from shared.results.views.subject import Published
+
 _PRINTS = b"fornix_sessions"
 _ABOUT = ("session", "session_date", "session_number", "task_protocol")
 
 
-def pack(
-    trials: Mapping[str, pd.DataFrame], sessions: Mapping[str, Any], prints: Mapping[str, str]
-) -> bytes:
+def pack(trials: Mapping[str, pd.DataFrame], sessions: Mapping[str, Published]) -> bytes:
     """Return one table of the trials of many sessions.
 
     Parameters
@@ -26,21 +31,20 @@ def pack(
     trials : mapping of DataFrame
         By session id.
     sessions : mapping
-        By session id; what the rows say of their session.
-    prints : mapping of str
-        By session id, the fingerprint of what its trials are; kept in the file's metadata.
+        By session id; what the rows say of their session, and the fingerprint of what its
+        trials are, which is kept in the file's metadata.
     """
-    order = sorted(trials, key=lambda e: (sessions[e]["row"]["date"], e))
+    known = {eid: (row, day) for eid, e in sessions.items() if (row := e.row) and (day := e.day)}
+    order = sorted(trials, key=lambda eid: (known[eid][0].date, eid))
     joined = pd.DataFrame()
     if order:
         joined = pd.concat([trials[eid] for eid in order], ignore_index=True)
     code = np.repeat(np.arange(len(order)), [len(trials[eid]) for eid in order])
-    rows = [sessions[eid]["row"] for eid in order]
     about = {
         "session": order,
-        "session_date": [row["date"] for row in rows],
-        "session_number": [row["number"] for row in rows],
-        "task_protocol": [sessions[eid]["day"]["task_protocol"] for eid in order],
+        "session_date": [known[eid][0].date for eid in order],
+        "session_number": [known[eid][0].number for eid in order],
+        "task_protocol": [known[eid][1].task_protocol for eid in order],
     }
     # Written once per session and repeated by number: dictionary columns.
     repeated = {
@@ -50,7 +54,8 @@ def pack(
     table = pa.Table.from_pandas(joined, preserve_index=False)
     for name, values in repeated.items():
         table = table.append_column(name, values)
-    metadata = {**(table.schema.metadata or {}), _PRINTS: json.dumps(dict(prints)).encode()}
+    prints = {eid: entry.print for eid, entry in sessions.items()}
+    metadata = {**(table.schema.metadata or {}), _PRINTS: json.dumps(prints).encode()}
     out = io.BytesIO()
     # Times hardly repeat: a dictionary of them would only be thrown away again.
     coded = [column.name for column in table.schema if not pa.types.is_floating(column.type)]
@@ -72,20 +77,25 @@ def unpack(body: bytes) -> dict[str, tuple[str, pd.DataFrame]]:
     }
 
 
-def catalogue(sessions: list[dict[str, Any]], subjects: list[dict[str, Any]]) -> dict[str, bytes]:
+def catalogue(
+    sessions: Sequence[ListedSession], subjects: Sequence[ListedSubject]
+) -> dict[str, bytes]:
     """Return the Parquet tables of all sessions and of all subjects.
 
     Parameters
     ----------
-    sessions, subjects : list of dict
+    sessions, subjects : sequence
         Rows of the lists.
     """
-    lists = {"recent", "recent_dates", "months", "probes"}
-    about = [{k: v for k, v in row.items() if k not in lists} for row in subjects]
     files = {}
-    for name, rows in (("sessions", sessions), ("subjects", about)):
+    tables = (
+        ("sessions", sessions, SESSION_COLUMNS),
+        ("subjects", subjects, [*SUBJECT_COLUMNS, "last_session"]),
+    )
+    for name, rows, columns in tables:
         out = io.BytesIO()
-        frame = pd.DataFrame(rows)
+        shown = [column for column in columns if column != "recent"]
+        frame = pd.DataFrame({column: [getattr(row, column) for row in rows] for column in shown})
         frame.to_parquet(out, index=False, compression="zstd")
         files[f"data/{name}.pqt"] = out.getvalue()
     return files

@@ -19,8 +19,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pandas as pd
 
-from shared.results.probe import load_sorting
-from shared.results.source import Dataset, Lab, Session, Sorting, Subject, load_trials
+from shared.results.reading import load_sorting, load_trials
+from shared.results.source import Dataset, Lab, Session, Sorting, Subject
 from shared.results.store import tag
 
 

@@ -65,14 +65,14 @@ class TestBucket:
         bucket = Bucket("site")
         calls = []
 
-        def change(state: dict[str, Any]) -> dict[str, Any]:
-            calls.append(dict(state))
+        def change(state: dict[str, int] | None) -> dict[str, int]:
+            calls.append(state)
             if len(calls) == 1:
                 bucket.write("state", b'{"theirs":1}')
-            return state | {"mine": 1}
+            return (state or {}) | {"mine": 1}
 
-        assert update(bucket, "state", change) == {"theirs": 1, "mine": 1}
-        assert calls == [{}, {"theirs": 1}]
+        assert update(bucket, "state", dict[str, int], change) == {"theirs": 1, "mine": 1}
+        assert calls == [None, {"theirs": 1}]
 
     def test_deletes_more_than_one_request_can(self, buckets) -> None:
         bucket = Bucket("site")

@@ -16,8 +16,8 @@ import pytest
 
 from lab.simulate.spikes import simulate_sorting
 from shared.results.build import Site
-from shared.results.html import Settings
-from shared.results.probe import load_sorting
+from shared.results.reading import load_sorting
+from shared.results.render import SiteSettings
 from shared.results.source import TRIALS, Dataset, Lab, Session, Sorting, Subject
 from shared.results.store import FolderStore, tag
 
@@ -147,7 +147,7 @@ def store(tmp_path: Path) -> FolderStore:
 
 @pytest.fixture
 def site(shelf: Shelf, store: FolderStore) -> Site:
-    settings = Settings(api_url="http://127.0.0.1:8000")
+    settings = SiteSettings(api_url="http://127.0.0.1:8000")
     return Site(shelf, store, settings, now=lambda: NOW, images=False)
 
 

@@ -20,11 +20,14 @@ from urllib.parse import urlparse
 import pytest
 
 from lab.site import server_of
-from shared.results import assets, pages
+from shared.results import addresses as places
+from shared.results import assets
 from shared.results.build import Site
-from shared.results.html import Settings
+from shared.results.render import SiteSettings, render
 from shared.results.source import Lab, Subject
 from shared.results.store import FolderStore, encode
+from shared.results.views.lists import month_columns, sessions_view
+from shared.results.views.rows import ListedSession
 
 from .conftest import Shelf, trials_of
 
@@ -94,7 +97,7 @@ def folder(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = FolderStore(tmp_path_factory.mktemp("site") / "site")
     assets.publish(store)
     Site(
-        shelf, store, Settings(), now=lambda: datetime(2026, 3, 1, tzinfo=UTC), images=False
+        shelf, store, SiteSettings(), now=lambda: datetime(2026, 3, 1, tzinfo=UTC), images=False
     ).refresh()
     return store.folder
 
@@ -378,7 +381,7 @@ class TestMember:
         shelf.put("FX_001", "2026-01-05", trials_of(100, 1))
         store = FolderStore(tmp_path / "site")
         assets.publish(store)
-        Site(shelf, store, Settings(api_url=api), images=False).refresh()
+        Site(shelf, store, SiteSettings(api_url=api), images=False).refresh()
         for address in serve(store.folder):
             page = browser.new_page()
             page.goto(address + "subjects/FX_001.html")
@@ -452,32 +455,30 @@ class TestHundredThousand:
         names, total = [], 0
         for month in range(60):
             name = f"{2020 + month // 12}-{month % 12 + 1:02d}"
-            rows = {
-                f"{month}-{i}": {
-                    "id": f"{month:08x}-{i:04x}-4000-8000-000000000000",
-                    "date": f"{name}-{i % 28 + 1:02d}",
-                    "number": 1,
-                    "lab": f"lab{i % 12}",
-                    "subject": f"M_{i % 400:03d}",
-                    "protocol": ("training", "biased", "ephys")[i % 3],
-                    "project": "p",
-                    "n_trials": i,
-                    "performance": 0.8,
-                    "performance_easy": 0.9,
-                    "median_rt": 0.5,
-                    "duration": 60,
-                    "n_probes": 0,
-                    "synthetic": 1,
-                }
+            rows = [
+                ListedSession(
+                    id=f"{month:08x}-{i:04x}-4000-8000-000000000000",
+                    date=f"{name}-{i % 28 + 1:02d}",
+                    number=1,
+                    lab=f"lab{i % 12}",
+                    subject=f"M_{i % 400:03d}",
+                    protocol=("training", "biased", "ephys")[i % 3],
+                    project="p",
+                    n_trials=i,
+                    performance=0.8,
+                    performance_easy=0.9,
+                    median_rt=0.5,
+                    duration=60,
+                    n_probes=0,
+                    synthetic=1,
+                )
                 for i in range(1667)
-            }
+            ]
             total += len(rows)
             names.append([name, len(rows)])
-            for key, body in pages.month(name, rows).items():
-                store.write(key, body)
+            store.write(places.month_list(name), encode(month_columns(rows)))
         store.write("data/list/index.json", encode({"n": total, "parts": names[::-1]}))
-        files = pages._session_list(Settings(), [], "all")
-        store.write("sessions.html", files["sessions.html"])
+        store.write("sessions.html", render(sessions_view([]), SiteSettings()))
         for address in serve(store.folder):
             page = browser.new_page()
             requests: list[str] = []

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import threading
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from shared.results.build import INDEX, Site, subject_state
+from shared.results.build import Site
+from shared.results.build.state import index_of, subject_state
 from shared.results.source import TRIALS, Dataset
-from shared.results.store import FolderStore, load
+from shared.results.store import FolderStore
 
 from .conftest import Shelf, trials_of
 
@@ -126,8 +128,8 @@ class TestSessionPage:
         newer = Dataset("11111111-0000-4000-8000-000000000001", TRIALS, revision="2026-02-03")
         shelf.change(one.id, datasets=(*one.datasets, newer))
         site.refresh()
-        html = store.read(f"sessions/{one.id}.html")[0].decode()  # type: ignore[index]
-        assert "collection=&quot;alf&quot;, revision=&quot;2026-02-03&quot;" in html
+        html = unescape(store.read(f"sessions/{one.id}.html")[0].decode())  # type: ignore[index]
+        assert 'collection="alf", revision="2026-02-03"' in html
         assert one.id in html
 
     def test_without_trials_says_so(self, site, shelf, store) -> None:
@@ -291,7 +293,7 @@ class TestPictures:
         shelf.put("FX_001", "2026-02-02", trials_of(60, 2))
         site.refresh(["FX_001"])
         assert store.read(of_lab) == first
-        monkeypatch.setattr("shared.results.build.SELDOM", timedelta(0))
+        monkeypatch.setattr("shared.results.build.pictures.LAB_IMAGE_INTERVAL", timedelta(0))
         site.refresh(["FX_001"])
         assert store.read(of_lab) != first
 
@@ -355,14 +357,14 @@ class TestIncremental:
     def test_new_code_computes_everything_again(self, site, shelf, monkeypatch) -> None:
         shelf.put("FX_001", "2026-02-01", trials_of(80, 1))
         site.refresh()
-        monkeypatch.setattr("shared.results.build.code_version", lambda: "other")
+        monkeypatch.setattr("shared.results.build.subject.code_version", lambda: "other")
         assert site.refresh() == 1
 
     def test_out_of_time_the_next_build_does_the_rest(self, site, shelf, store) -> None:
         for name in ("FX_001", "FX_002", "FX_003"):
             shelf.put(name, "2026-02-01", trials_of(50, 1))
         assert site.refresh(pace=lambda names: list(names)[:1]) == 1
-        assert set(load(store, INDEX)[0]["subjects"]) == {"FX_001"}
+        assert set(index_of(store).subjects) == {"FX_001"}
         assert site.refresh() == 2
         assert document(store, "data/overview.json")["counts"]["subjects"] == 3
 
@@ -405,7 +407,7 @@ class TestConcurrency:
         # Given a slow builder that has already seen the session as public
         one = shelf.put("FX_001", "2026-02-01", trials_of(50, 1))
         other = builder(shelf, FolderStore(store.folder))
-        compute = site._write_sessions
+        compute = site.subjects._write_sessions
 
         def slow(*args):
             # When it is made private and another builder runs from start to end meanwhile
@@ -414,7 +416,7 @@ class TestConcurrency:
                 other.refresh(["FX_001"])
             return compute(*args)
 
-        monkeypatch.setattr(site, "_write_sessions", slow)
+        monkeypatch.setattr(site.subjects, "_write_sessions", slow)
         site.refresh(["FX_001"])
         # Then it is private.
         assert one.id not in everything(store)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.results.store import encode
+from shared.results.store import FolderStore, encode, load, update
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = (
@@ -35,6 +35,15 @@ def test_it_is_compact_utf_8_in_the_given_order() -> None:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
-def test_what_is_no_number_is_refused(number) -> None:
-    with pytest.raises(OverflowError):
-        encode({"rt": [0.2, number]})
+def test_what_is_no_number_is_missing(number) -> None:
+    assert json.loads(encode({"rt": [0.2, number]})) == {"rt": [0.2, None]}
+
+
+def test_an_object_of_another_kind_is_made_anew(tmp_path, caplog) -> None:
+    store = FolderStore(tmp_path / "site")
+    store.write("state", b'{"a": "not a number"}')
+    assert load(store, "state", dict[str, int])[0] is None
+    assert "state is made anew" in caplog.text
+    assert update(store, "state", dict[str, int], lambda before: (before or {}) | {"b": 1}) == {
+        "b": 1
+    }

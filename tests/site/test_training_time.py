@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.results import figure2, training_time
-from shared.results.html import Settings
+from shared.results import addresses, figure2, training_time
+from shared.results.render import SiteSettings
 from shared.results.store import FolderStore
 
 MARK = "<strong>Synthetic data.</strong>"
@@ -26,14 +26,14 @@ def store(tmp_path: Path) -> FolderStore:
 
 
 def page(store: FolderStore) -> str:
-    found = store.read(training_time.ADDRESS)
+    found = store.read(addresses.TRAINING_TIME)
     assert found is not None
     return found[0].decode()
 
 
 def announce(store: FolderStore, synthetic: bool = True) -> None:
     training_time.announce(
-        store, Settings(), "syn", "A <cohort>", n_mice=4, n_trained=1, synthetic=synthetic
+        store, SiteSettings(), "syn", "A <cohort>", n_mice=4, n_trained=1, synthetic=synthetic
     )
 
 
@@ -54,14 +54,14 @@ def test_a_result_replaces_what_was_said_and_is_not_taken_back(
 ) -> None:
     monkeypatch.setattr(figure2, "draw", lambda result, kind: b"drawn")
     announce(store)
-    training_time.publish(store, Settings(), "syn", "A <cohort>", RESULT)
+    training_time.publish(store, SiteSettings(), "syn", "A <cohort>", RESULT)
     announce(store)
     assert "of 4 mice" not in page(store)
     assert 'data-cohort="syn"' in page(store)
     # Another cohort's result leaves what is said of a small one, and real mice come first.
     training_time.announce(
-        store, Settings(), "small", "Small", n_mice=2, n_trained=0, synthetic=True
+        store, SiteSettings(), "small", "Small", n_mice=2, n_trained=0, synthetic=True
     )
-    training_time.publish(store, Settings(), "real", "Real", RESULT | {"synthetic": False})
+    training_time.publish(store, SiteSettings(), "real", "Real", RESULT | {"synthetic": False})
     assert "Small: 0 of 2 mice" in page(store)
     assert page(store).index('data-cohort="real"') < page(store).index('data-cohort="syn"')

@@ -34,7 +34,7 @@ export function link(key, label) {
   return element("a", { href: root + key }, label);
 }
 
-// As shared/results/html.py safe_name: names in addresses.
+// As shared/results/addresses.py safe_name: names in addresses.
 export function safeName(name) {
   return [...name].map((c) => (/[A-Za-z0-9_-]/.test(c) ? c : `~${c.codePointAt(0).toString(16)}`)).join("");
 }

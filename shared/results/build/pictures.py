@@ -1,0 +1,134 @@
+"""Pictures for sharing, drawn from the pages' data once nobody waits for the pages any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from shared.results import addresses
+from shared.results.addresses import safe_name
+from shared.results.build.state import code_version, confirmed, index_of
+from shared.results.store import Store, encode, load, write_derived, write_if_changed
+from shared.results.views.lab import LabData
+from shared.results.views.overview import OverviewData
+from shared.results.views.session import SessionData
+from shared.results.views.subject import SubjectData
+
+LAB_IMAGES = "_state/images.json"
+
+LAB_IMAGE_INTERVAL = timedelta(minutes=10)
+"""The pictures of labs are drawn no more often when single sessions come in."""
+
+
+class LabImages(Struct, frozen=True):
+    """From what data, by its key, the pictures of labs were drawn, and when last."""
+
+    at: datetime
+    made_from: dict[str, str] = {}
+
+
+class _Picture(NamedTuple):
+    """A picture of labs: where it is kept, and how it is drawn from what kind of data."""
+
+    image: str
+    kind: Any
+    draw: Callable[[Any], bytes]
+
+
+class PictureBuilder:
+    """Draws the pictures that are missing or outdated.
+
+    Parameters
+    ----------
+    store
+        As for :class:`shared.results.build.Site`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def draw_subject(self, nickname: str) -> int:
+        """Draw the pictures of a subject and its sessions that are missing or outdated.
+
+        Returns
+        -------
+        int
+            Pictures drawn.
+        """
+        from shared.results import images
+
+        key = f"_state/images/{safe_name(nickname)}.json"
+        drawn = load(self.store, key, dict[str, str])[0] or {}
+        prints = {eid: entry.print for eid, entry in confirmed(self.store, nickname).items()}
+        todo = [eid for eid, made_from in prints.items() if drawn.get(eid) != made_from]
+        if not todo and set(drawn) == set(prints):
+            return 0
+        for eid in todo:
+            shown, _ = load(self.store, addresses.session_data(eid), SessionData)
+            if shown and shown.blocks:
+                self._put(addresses.session_image(eid), images.session(shown))
+        subject, _ = load(self.store, addresses.subject_data(nickname), SubjectData)
+        if subject:
+            self._put(addresses.subject_image(nickname), images.subject(subject))
+        # What was withdrawn while it was drawn must not stay as a picture.
+        kept = confirmed(self.store, nickname)
+        gone = [addresses.session_image(eid) for eid in prints if eid not in kept]
+        self.store.delete(gone if kept else [*gone, addresses.subject_image(nickname)])
+        if prints:
+            self.store.write(key, encode({eid: p for eid, p in prints.items() if eid in kept}))
+        else:
+            self.store.delete([key])
+        return len(todo)
+
+    def draw_labs(self, *, seldom: bool = False) -> int:
+        """Draw the pictures of labs and of all of them whose data changed.
+
+        Parameters
+        ----------
+        seldom : bool
+            Leave those that were drawn within :data:`LAB_IMAGE_INTERVAL`: in a burst of new
+            sessions they would change with each.
+
+        Returns
+        -------
+        int
+            Pictures drawn.
+        """
+        from shared.results import images
+
+        shown = sorted({row.lab for row in index_of(self.store).subjects.values()})
+        todo: dict[str, _Picture] = {}
+        if shown:
+            all_labs = _Picture(addresses.OVERVIEW_IMAGE, OverviewData, images.overview)
+            todo[addresses.OVERVIEW_DATA] = all_labs
+        for lab in shown:
+            of_lab = _Picture(addresses.lab_image(lab), LabData, images.lab)
+            todo[addresses.lab_data(lab)] = of_lab
+        now = datetime.now(UTC)
+        before = load(self.store, LAB_IMAGES, LabImages)[0] or LabImages(datetime.min.replace(tzinfo=UTC))
+        fresh = now - before.at < LAB_IMAGE_INTERVAL
+        if seldom and fresh and before.made_from.keys() >= todo.keys():
+            return 0
+        drawn = {key: f"{code_version()} {self.store.etag(key)}" for key in todo}
+        changed = [key for key in todo if before.made_from.get(key) != drawn[key]]
+        for key in changed:
+            self._draw_lab(key, todo[key])
+        if not shown:
+            self.store.delete([addresses.OVERVIEW_IMAGE])
+        if drawn != before.made_from:
+            self._put(LAB_IMAGES, encode(LabImages(now, drawn)))
+        return len(changed)
+
+    def _draw_lab(self, key: str, picture: _Picture) -> None:
+        def make(data: Any) -> dict[str, bytes]:
+            return {picture.image: picture.draw(data)} if data else {}
+
+        write_derived(self.store, key, picture.kind, make)
+        if self.store.read(key) is None:  # withdrawn while it was drawn
+            self.store.delete([picture.image])
+
+    def _put(self, key: str, body: bytes) -> None:
+        write_if_changed(self.store, key, body)

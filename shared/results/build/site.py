@@ -1,0 +1,109 @@
+"""A whole site: the subjects, then what follows from them, then the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from datetime import UTC, datetime
+
+from shared.results.build.lists import ListBuilder
+from shared.results.build.pictures import PictureBuilder
+from shared.results.build.state import index_of
+from shared.results.build.subject import Changes, SubjectBuilder
+from shared.results.render import SiteSettings
+from shared.results.source import Source
+from shared.results.store import Store
+
+
+def utc_now() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
+
+
+class Site:
+    """A results site, built from a source into a store.
+
+    Parameters
+    ----------
+    source : Source
+        Where sessions come from; may yield private ones, they never pass
+        :func:`shared.results.source.is_visible`.
+    store : Store
+        Where the site is kept.
+    settings : SiteSettings
+    now : callable
+        The moment at which embargoes are judged.
+    images : bool
+        Whether to draw the pictures for sharing too.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        settings: SiteSettings | None = None,
+        now: Callable[[], datetime] = utc_now,
+        images: bool = True,
+    ) -> None:
+        self.source = source
+        self.store = store
+        self.settings = settings or SiteSettings()
+        self.now = now
+        self.images = images
+        self.subjects = SubjectBuilder(source, store, self.settings, now)
+        self.lists = ListBuilder(store, self.settings)
+        self.pictures = PictureBuilder(store)
+
+    def refresh(
+        self,
+        subjects: Iterable[str] | None = None,
+        progress: Callable[[str], None] = lambda nickname: None,
+        workers: int = 1,
+        pace: Callable[[Iterable[str]], Iterable[str]] = lambda names: names,
+    ) -> int:
+        """Bring the pages of all subjects, or of those given, up to date.
+
+        Parameters
+        ----------
+        subjects : iterable of str, optional
+            Without it also subjects that are published but no longer in the source.
+        progress : callable
+            Told each subject when done.
+        workers : int
+            Processes; more than one needs a source and a store that can be pickled.
+        pace : callable
+            Passes the subjects on and may stop early; the next refresh does the rest.
+
+        Returns
+        -------
+        int
+            Sessions whose pages were written or removed.
+        """
+        everything = subjects is None
+        names = set(subjects if subjects is not None else self.source.subjects())
+        if everything:
+            names |= set(index_of(self.store).subjects)
+        done: dict[str, Changes] = {}
+        with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+            run = pool.map if pool else map
+            for nickname, changes in run(self._refresh_named, pace(sorted(names))):
+                done[nickname] = changes
+                progress(nickname)
+            self.lists.refresh(done, self.source.labs())
+            # Pictures come last: nobody waits for them to read a page.
+            if self.images:
+                for _ in run(self.pictures.draw_subject, pace(sorted(done))):
+                    pass
+                removed = any(changes.removed for changes in done.values())
+                self.pictures.draw_labs(seldom=not everything and not removed)
+        if everything or any(changes.removed for changes in done.values()):
+            self.lists.write_tables()
+        return sum(changes.written + changes.removed for changes in done.values())
+
+    def _refresh_named(self, nickname: str) -> tuple[str, Changes]:
+        return nickname, self.refresh_subject(nickname)
+
+    def refresh_subject(self, nickname: str) -> Changes:
+        """Bring a subject's page and those of its sessions up to date."""
+        return self.subjects.refresh(nickname)

@@ -1,0 +1,115 @@
+"""From a view to HTML: one template a page, all foreign text escaped, nothing left undefined.
+
+Templates are in ``site/results/templates``, beside the scripts and styles they belong to; a page
+has the base name of its view's module. Text that matters is in the HTML itself, so that a page
+says what it is without its script, to search engines and to screen readers.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from shared.results import addresses
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "site" / "results" / "templates"
+
+PLOT_STYLE_HASH = "sha256-jSYQUrW7J0b3jPqhZP9C2Xh1PyJKHKXd4s0fpGGKrww="
+"""Of the one constant style sheet that Observable Plot puts into each of its SVGs."""
+
+ADDRESSES = (
+    "session_page",
+    "session_data",
+    "probe_page",
+    "probe_data",
+    "drift_image",
+    "subject_page",
+    "subject_data",
+    "subject_trials",
+    "lab_page",
+)
+"""Functions of :mod:`shared.results.addresses` that templates may call."""
+
+STATUS_NAMES = {
+    "ready4ephysrig": "Ready for the ephys rig",
+    "ready4delay": "Ready for delay",
+    "ready4recording": "Ready for recording",
+}
+
+
+class SiteSettings(msgspec.Struct, frozen=True):
+    """Facts that distinguish one site from another."""
+
+    title: str = "Fornix"
+    api_url: str = ""
+
+
+def content_security_policy(api_url: str = "") -> str:
+    """Return the policy under which every page works: own files only, and the API to sign in."""
+    api = f" {api_url}" if api_url else ""
+    return (
+        "default-src 'none'; script-src 'self'; "
+        f"style-src 'self' '{PLOT_STYLE_HASH}'; font-src 'self'; img-src 'self' data: blob:; "
+        f"connect-src 'self'{api}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def count(value: int) -> str:
+    """Return a whole number with its thousands apart."""
+    return f"{value:,}"
+
+
+def number(value: float | None, decimals: int) -> str:
+    """Return a number with fixed decimals, a dash where there is none."""
+    return "–" if value is None else f"{value:.{decimals}f}".replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as percent, a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def status_name(status: str) -> str:
+    """Return a training status as people write it."""
+    return STATUS_NAMES.get(status, status.capitalize())
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates with the filters and functions they may use."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters.update(count=count, number=number, percent=percent, status_name=status_name)
+    made.globals.update({name: getattr(addresses, name) for name in ADDRESSES})
+    made.globals["content_security_policy"] = content_security_policy
+    return made
+
+
+def render(view: Any, settings: SiteSettings) -> bytes:
+    """Return a view's page.
+
+    Parameters
+    ----------
+    view : struct
+        A view of :mod:`shared.results.views`; the template sees its fields, and the settings as
+        ``site``.
+    settings : SiteSettings
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        The template names something that the view does not have.
+    """
+    fields = {name: getattr(view, name) for name in view.__struct_fields__}
+    template = environment().get_template(f"{view.template}.html")
+    return template.render(site=settings, **fields).encode()

@@ -1,0 +1,65 @@
+"""The pages that are text: how to get the data, about the site, and the page that is missing."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+from shared.results.render import SiteSettings
+from shared.results.views.page import PageFrame
+
+
+class GetDataView(Struct, frozen=True):
+    """How to get the data: code to connect, to search and to read files."""
+
+    template: ClassVar[str] = "data"
+
+    page: PageFrame
+    connect: str
+    search: str
+    read: str
+
+
+class AboutView(Struct, frozen=True):
+    """About the site."""
+
+    template: ClassVar[str] = "about"
+
+    page: PageFrame
+
+
+class MissingView(Struct, frozen=True):
+    """The page that is shown at any address where there is none."""
+
+    template: ClassVar[str] = "missing"
+
+    page: PageFrame
+
+
+def data_view(settings: SiteSettings) -> GetDataView:
+    """Return the page on how to get the data."""
+    server = settings.api_url or "https://…"
+    return GetDataView(
+        PageFrame(address="data.html", title="Get the data"),
+        connect="from one.api import ONE\n\n"
+        f'one = ONE(base_url="{server}")  # asks once for user name and password',
+        search='eids = one.search(lab="…", date_range=["2025-01-01", "2025-12-31"])\n'
+        'trials = one.load_object(eids[0], "trials", collection="alf")\n'
+        'wheel = one.load_object(eids[0], "wheel", collection="alf")\n'
+        'spikes = one.load_object(eids[0], "spikes", collection="alf/probe00")',
+        read="import pandas as pd\n\n"
+        'site = "https://…"  # the address of this page, without data.html\n'
+        'sessions = pd.read_parquet(f"{site}/data/sessions.pqt")\n'
+        'trials = pd.read_parquet(f"{site}/data/subjects/NAME.trials.pqt")',
+    )
+
+
+def about_view() -> AboutView:
+    """Return the page about the site."""
+    return AboutView(PageFrame(address="about.html", title="About"))
+
+
+def missing_view() -> MissingView:
+    """Return the page that is shown where there is none."""
+    return MissingView(PageFrame(address="404.html", title="There is no such page", absolute=True))

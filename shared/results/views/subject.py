@@ -1,0 +1,335 @@
+"""The page of one subject: its training day by day, and how far it is by the status rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from shared.results import addresses
+from shared.results.numbers import rounded
+from shared.results.render import SiteSettings
+from shared.results.source import TRIALS, Session, Subject
+from shared.results.views.page import Crumb, PageFrame, how_synthetic
+from shared.results.views.rows import ListedProbe, ListedSession, ListedSubject
+from shared.results.views.session import Behaviour, Numbers, TrialArrays, code_to_connect
+from shared.science.behaviour.curves import contrast_heat_map
+from shared.science.behaviour.psychometric import PARAMETERS
+from shared.science.status.history import History, training_history
+from shared.science.status.sessions import Session as JudgedSession
+from shared.science.status.stages import RANK, Variant
+
+VARIANT: Variant = "brainbox"
+"""Whose status rules: those by which the labs judge their mice."""
+
+RECENT = 30
+"""Sessions in the small pictures of the lists."""
+
+
+class SessionOfSubject(Struct, frozen=True):
+    """What the subject's page needs of one session, beside its row in the list."""
+
+    start_time: str = ""
+    location: str = ""
+    task_protocol: str = ""
+    delay_start: float = 0.0
+    median_rt_0: float | None = None
+    probes: list[ListedProbe] = []
+
+
+class Published(Struct, frozen=True):
+    """A published session in its subject's state.
+
+    Attributes
+    ----------
+    print : str
+        Fingerprint of what its pages were made from; empty while they are being written.
+    """
+
+    print: str = ""
+    row: ListedSession | None = None
+    day: SessionOfSubject | None = None
+
+
+class DayFit(Struct, frozen=True):
+    """Psychometric parameters of a day: percent contrast, fractions."""
+
+    threshold: float | None
+    bias: float | None
+    lapse_low: float | None
+    lapse_high: float | None
+
+
+class Day(Struct, frozen=True, kw_only=True):
+    """A session on the subject's calendar; the last fields only where it could be judged."""
+
+    id: str
+    date: str
+    number: int
+    protocol: str
+    n_trials: int | None
+    performance: float | None
+    performance_easy: float | None
+    median_rt: float | None
+    duration: float | None
+    n_probes: int
+    synthetic: int
+    location: str
+    status: str | None = None
+    fit: DayFit | None = None
+    ephys_rig: bool = False
+    good_enough: bool | None = None
+    bias_shift: float | None = None
+
+
+class Reached(Struct, frozen=True):
+    """Where a status was first reached."""
+
+    status: str
+    date: str
+    id: str
+
+
+class MeasuredCriterion(Struct, frozen=True, rename={"passed": "pass"}):
+    """A criterion with what the last days measured (a number, or one per day)."""
+
+    name: str
+    value: Any
+    rule: str
+    margin: float | None
+    passed: bool
+
+
+class NextStatus(Struct, frozen=True):
+    """The next status and its criteria."""
+
+    status: str
+    dates: list[str]
+    criteria: list[MeasuredCriterion]
+
+
+class HeatMap(Struct, frozen=True):
+    """Fraction of choices to the right: a row per contrast (percent), a value per date."""
+
+    dates: list[str]
+    contrasts: list[float]
+    p_right: list[Numbers]
+
+
+class MadeFromSessions(Struct, frozen=True):
+    """Fingerprints of the sessions a page was made from, by session id."""
+
+    inputs: dict[str, str]
+    code: str
+
+
+class SubjectData(Struct, frozen=True, kw_only=True):
+    """The data of a subject's page: days in time, status and criteria."""
+
+    subject: Subject
+    variant: str
+    status: str
+    days_to_trained: int | None
+    sessions_to_trained: int | None
+    first: list[Reached]
+    next: NextStatus | None
+    days: list[Day]
+    heatmap: HeatMap
+    row: ListedSubject
+    made_from: MadeFromSessions
+
+
+class SubjectView(Struct, frozen=True):
+    """The page of a subject."""
+
+    template: ClassVar[str] = "subject"
+
+    page: PageFrame
+    data: SubjectData
+    load: str
+
+
+def session_of_subject(
+    session: Session, seen: Behaviour | None, probes: list[ListedProbe]
+) -> SessionOfSubject:
+    """Return what the subject's page needs of one session."""
+    return SessionOfSubject(
+        session.start_time,
+        session.location,
+        session.task_protocol,
+        session.delay_start,
+        seen.summary.median_rt_0 if seen else None,
+        probes,
+    )
+
+
+def subject_view(
+    settings: SiteSettings,
+    subject: Subject,
+    sessions: Mapping[str, Published],
+    trials: Mapping[str, TrialArrays],
+    code: str,
+) -> SubjectView:
+    """Return the page of a subject.
+
+    Parameters
+    ----------
+    settings : SiteSettings
+    subject : Subject
+    sessions : mapping
+        By session id, its published sessions.
+    trials : mapping
+        By session id, the columns of its trials table, of those that have one.
+    code : str
+        Version of the code.
+    """
+    rows = sorted(
+        ((row, entry.day) for entry in sessions.values() if (row := entry.row) and entry.day),
+        key=lambda pair: (pair[0].date, pair[0].number),
+    )
+    history = training_history(
+        [
+            JudgedSession(
+                date=row.date,
+                protocol=day.task_protocol,
+                trials=trials[row.id],
+                number=row.number,
+                ephys_rig="ephys" in day.location.lower() or row.protocol == "ephys",
+                delay=day.delay_start,
+                eid=row.id,
+            )
+            for row, day in rows
+            if row.id in trials
+        ],
+        VARIANT,
+    )
+    judged = {row["eid"]: row for row in history.sessions}
+    days = [_day(row, day, judged.get(row.id)) for row, day in rows]
+    map_ = contrast_heat_map(
+        (row["date"], trials[row["eid"]], row["protocol"]) for row in history.sessions
+    )
+    data = SubjectData(
+        subject=subject,
+        variant=VARIANT,
+        status=history.status or "",
+        days_to_trained=history.days_to_trained,
+        sessions_to_trained=history.sessions_to_trained,
+        first=[
+            Reached(status, place["date"], place["eid"]) for status, place in history.first.items()
+        ],
+        next=_next(history),
+        days=days,
+        heatmap=HeatMap(**map_),
+        row=_row(subject, days, history, rows),
+        made_from=MadeFromSessions({eid: entry.print for eid, entry in sessions.items()}, code),
+    )
+    lab = data.row.lab
+    page = PageFrame(
+        address=addresses.subject_page(subject.nickname),
+        title=subject.nickname,
+        description=f"Training of {subject.nickname} ({lab})",
+        crumbs=(Crumb("subjects.html", "Subjects"), Crumb(addresses.lab_page(lab), lab)),
+        image=addresses.subject_image(subject.nickname),
+        synthetic=how_synthetic(day.synthetic for day in days),
+        attributes={"src": addresses.subject_data(subject.nickname)},
+    )
+    return SubjectView(page, data, code_to_load(settings, subject))
+
+
+def code_to_load(settings: SiteSettings, subject: Subject) -> str:
+    """Return Python code that loads all trials of a subject's sessions with the ONE client."""
+    return "\n".join(
+        [
+            *code_to_connect(settings),
+            f'eids = one.search(subject="{subject.nickname}", dataset="{TRIALS}")',
+            'trials = [one.load_object(eid, "trials", collection="alf") for eid in eids]',
+        ]
+    )
+
+
+def _day(row: ListedSession, day: SessionOfSubject, judged: Mapping[str, Any] | None) -> Day:
+    shown = {name: getattr(row, name) for name in Day.__struct_fields__ if name in SESSION_FIELDS}
+    if judged is None:
+        return Day(**shown, location=day.location)
+    return Day(
+        **shown,
+        location=day.location,
+        status=judged["status"],
+        fit=DayFit(**{name: rounded(judged["fit"][name]) for name in PARAMETERS}),
+        ephys_rig=judged["ephys_rig"],
+        good_enough=judged["good_enough_for_brainwide_map"],
+        bias_shift=rounded(judged["bias_shift"]),
+    )
+
+
+SESSION_FIELDS = frozenset(ListedSession.__struct_fields__)
+
+
+def _next(history: History) -> NextStatus | None:
+    """Return the criteria of the next status with what the last three days measured."""
+    if not history.sessions:
+        return None
+    last = history.sessions[-1]
+    window = last["window"]
+    # A status never falls, a window does: what comes next is beyond what was reached.
+    reached = RANK[last["status"]]
+    beyond = [status for status in window["criteria"] if RANK[status] > reached]
+    if not beyond:
+        return None
+    status = min(beyond, key=RANK.__getitem__)
+    return NextStatus(
+        status,
+        window["info"]["session_dates"],
+        [
+            MeasuredCriterion(
+                one["name"], _plain(one["value"]), one["rule"], rounded(one["margin"]), one["pass"]
+            )
+            for one in window["criteria"][status]
+        ],
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return rounded(value) if isinstance(value, float) else value
+
+
+def _row(
+    subject: Subject,
+    days: list[Day],
+    history: History,
+    rows: list[tuple[ListedSession, SessionOfSubject]],
+) -> ListedSubject:
+    """Return the subject's row of the subject list."""
+    months: dict[str, tuple[int, int]] = {}
+    for one in days:
+        n, n_trials = months.get(one.date[:7], (0, 0))
+        months[one.date[:7]] = (n + 1, n_trials + (one.n_trials or 0))
+    last = days[-1]
+    return ListedSubject(
+        subject=subject.nickname,
+        lab=rows[-1][0].lab,
+        sex=subject.sex,
+        birth_date=subject.birth_date,
+        line=subject.line,
+        n_sessions=len(days),
+        n_trials=sum(one.n_trials or 0 for one in days),
+        first=days[0].date,
+        last=last.date,
+        last_protocol=last.protocol,
+        last_session=last.id,
+        performance_easy=last.performance_easy,
+        recent=[
+            None if one.performance_easy is None else round(one.performance_easy, 3)
+            for one in days[-RECENT:]
+        ],
+        recent_dates=[one.date for one in days[-RECENT:]],
+        status=history.status or "",
+        days_to_trained=history.days_to_trained,
+        n_probes=sum(one.n_probes for one in days),
+        probes=[probe for _, day in rows for probe in day.probes],
+        synthetic=int(any(row.synthetic for row, _ in rows)),
+        months=months,
+    )
