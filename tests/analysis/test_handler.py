@@ -270,7 +270,7 @@ class TestTrainingTime:
         The analysis itself is tested with the science; here is what goes in and where what comes
         out is put.
         """
-        from datetime import date
+        from datetime import UTC, datetime
 
         from functions.analysis import handler, training_time
 
@@ -286,14 +286,14 @@ class TestTrainingTime:
             def predict(self, features):
                 return [{"subject": s, "quartile": "Q1"} for s in features["subject"]]
 
-        monkeypatch.setattr(training_time.science, "analyse", analyse)
-        monkeypatch.setattr(training_time.science.Predictor, "learned", lambda f: Predictor())
+        monkeypatch.setattr(training_time, "analyse", analyse)
+        monkeypatch.setattr(training_time.Predictor, "learned", lambda f: Predictor())
         monkeypatch.setattr(
             training_time.training_time,
             "publish",
             lambda store, settings, name, label, result: seen.update(name=name, result=result),
         )
-        return seen, (site.source, site.store, site.settings, date(2026, 3, 1))
+        return seen, (site.source, site.store, site.settings, datetime(2026, 3, 1, tzinfo=UTC))
 
     def test_too_few_trained_mice_are_not_analysed(self, built) -> None:
         from functions.analysis import training_time

@@ -108,7 +108,9 @@ class PictureBuilder:
             of_lab = _Picture(addresses.lab_image(lab), LabData, images.lab)
             todo[addresses.lab_data(lab)] = of_lab
         now = datetime.now(UTC)
-        before = load(self.store, LAB_IMAGES, LabImages)[0] or LabImages(datetime.min.replace(tzinfo=UTC))
+        before = load(self.store, LAB_IMAGES, LabImages)[0] or LabImages(
+            datetime.min.replace(tzinfo=UTC)
+        )
         fresh = now - before.at < LAB_IMAGE_INTERVAL
         if seldom and fresh and before.made_from.keys() >= todo.keys():
             return 0

@@ -24,7 +24,6 @@ from shared.results.source import (
     sortings,
 )
 from shared.results.store import (
-    ABSENT,
     ATTEMPTS,
     Conflict,
     Store,
@@ -149,9 +148,7 @@ class SubjectBuilder:
                 read.tables[one.id] = frame
                 read.arrays[one.id] = columns_of(frame)
                 ready.append((one, read.arrays[one.id]))
-        seen = {
-            one.id: shown for (one, _), shown in zip(ready, behaviour_of(ready), strict=True)
-        }
+        seen = {one.id: shown for (one, _), shown in zip(ready, behaviour_of(ready), strict=True)}
         entries = {}
         for one in sessions:
             shown = seen.get(one.id)
