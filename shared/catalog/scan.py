@@ -30,8 +30,7 @@ def _items(models: Iterable[type[Record]]) -> Iterator[Record]:
     """Yield the items of some kinds; those of a partition come one after the other."""
     # By name, for whoever is not to see credentials may not read whole items of the whole table.
     names = sorted({each.attr_name for m in models for each in m.get_attributes().values()})
-    discriminator = Record.get_attributes()["kind"]
-    known = {discriminator.serialize(model): model for model in models}
+    known = {model.stored_kind(): model for model in models}
     arguments: dict[str, Any] = {
         "TableName": table_name(),
         "ConsistentRead": True,

@@ -9,9 +9,7 @@ from shared.datasets.read import mark_defaults, revisions_of
 from shared.model import moment
 from shared.model.messages import SessionRegistered
 from shared.records import queues
-from shared.records.audit import entry
 from shared.records.errors import Conflict, NotFound
-from shared.records.feed import changes
 from shared.records.items import Dataset, Pointer
 from shared.records.transactions import Refused, transaction
 
@@ -51,8 +49,9 @@ def update_dataset(
                 writes.save(item, condition=Dataset.edition == edition)
                 rows = group if item.default != was else [item]
                 listed = [(f"{owner}|{e.path}", int(e.edition), e.row()) for e in rows]
-                writes.save(changes("dataset", listed))
-                writes.save(entry(who, "update", "dataset", item.uuid, before, item.row()))
+                for row in listed:
+                    writes.row("dataset", *row)
+                writes.audit(who, "update", "dataset", item.uuid, before, item.row())
         except Refused:
             continue
         if item.default != was:
@@ -81,8 +80,9 @@ def delete_dataset(owner: str, path: str, *, who: str) -> None:
             writes.delete(Pointer(pk=f"DSID#{item.uuid}", sk="A"))
         rows: list[Any] = [(f"{owner}|{path}", int(item.edition) + 1, None)]
         rows += [(f"{owner}|{each.path}", int(each.edition), each.row()) for each in rest]
-        writes.save(changes("dataset", rows))
-        writes.save(entry(who, "delete", "dataset", item.uuid, item.row(), None))
+        for row in rows:
+            writes.row("dataset", *row)
+        writes.audit(who, "delete", "dataset", item.uuid, item.row(), None)
     if item.default:
         _tell_dispatch(owner)
 

@@ -8,14 +8,13 @@ whole set visible (see `shared.datasets.read`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from shared.datasets.read import mark_defaults, visible
 from shared.model import moment
-from shared.records.audit import entry
 from shared.records.errors import Conflict, NotFound
-from shared.records.feed import changes
+from shared.records.feed import first_version
 from shared.records.items import Book, Dataset, Pointer, Session
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
@@ -110,10 +109,13 @@ def register_datasets(
                     if start:
                         continue
                     _flip(writes, f"{head}#{owner}", book, token if staged else None)
-                    writes.save(changes("dataset", rows))
+                    for row in rows:
+                        writes.row("dataset", *row)
+                    if staged:
+                        writes.journal(_staged_items(added))
                     by = who or next((item.created_by for item in new if item.created_by), "?")
                     paths = {item.path: item.hash for item in [*edited, *added]}
-                    writes.save(entry(by, "register", "session", owner, None, paths))
+                    writes.audit(by, "register", "session", owner, None, paths)
                     if extra:
                         extra(writes)
             return [final[item.sk] for item in new]
@@ -160,17 +162,24 @@ def _compare(
 
 def stage(added: Sequence[Dataset], token: str) -> None:
     """Write datasets that nobody sees yet."""
-    with Dataset.batch_write() as batch:
-        for item in added:
-            item.batch = token
-            batch.save(item)
-            if item.foreign:
-                batch.save(Pointer(pk=f"DSID#{item.uuid}", sk="A", to=item.owner))
+    for item in added:
+        item.batch = token
+    with Record.batch_write() as batch:
+        for record in _staged_items(added):
+            batch.save(record)
+
+
+def _staged_items(added: Sequence[Dataset]) -> Iterator[Record]:
+    """Yield the items of staged datasets, with what finds them by ids from elsewhere."""
+    for item in added:
+        yield item
+        if item.foreign:
+            yield Pointer(pk=f"DSID#{item.uuid}", sk="A", to=item.owner)
 
 
 def _flip(writes: Any, pk: str, book: Book | None, token: str | None) -> None:
     """Add the write to the book that makes a set visible; it also orders registrations."""
-    version = int(book.version) if book else 0
+    version = int(book.version) if book else first_version()
     sets = set(book.sets or ()) if book else set()
     fresh = Book(
         pk=pk, sk="B", version=version + 1, sets=(sets | {token} if token else sets) or None

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.records import listed
-from shared.records.audit import entry
 from shared.records.errors import Conflict, Exists, NotFound
-from shared.records.feed import change, first_version
+from shared.records.feed import first_version
 from shared.records.items import Document, Pointer
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
@@ -110,11 +109,18 @@ def create(
     for attempt in range(ATTEMPTS):
         try:
             with transaction() as writes:
-                writes.save(item, condition=Record.pk.does_not_exist())
+                writes.record(
+                    kind,
+                    key,
+                    None,
+                    body,
+                    who,
+                    item=item,
+                    version=int(item.version),
+                    condition=Record.pk.does_not_exist(),
+                )
                 for guard in _guards(kind, key, place, unique):
                     writes.save(guard, condition=Record.pk.does_not_exist())
-                writes.save(change(kind, key, int(item.version), body))
-                writes.save(entry(who, "create", kind, key, None, body))
                 if extra:
                     extra(writes)
             return item
@@ -174,13 +180,21 @@ def update(
             item.g1pk, item.g1sk = filed
         try:
             with transaction() as writes:
-                writes.save(item, condition=Document.version == version)
+                writes.record(
+                    kind,
+                    key,
+                    old,
+                    new,
+                    who,
+                    action=action,
+                    item=item,
+                    version=version + 1,
+                    condition=Document.version == version,
+                )
                 for guard in _guards(kind, key, None, sorted(after - before)):
                     writes.save(guard, condition=Record.pk.does_not_exist())
                 for guard in _guards(kind, key, None, sorted(before - after)):
                     writes.delete(guard)
-                writes.save(change(kind, key, version + 1, new))
-                writes.save(entry(who, action, kind, key, old, new))
                 if extra:
                     extra(writes)
             return item
@@ -211,13 +225,20 @@ def delete(
         placed = not item.pk.startswith("DOC#")
         try:
             with transaction() as writes:
-                writes.delete(item, condition=Document.version == version)
+                writes.record(
+                    kind,
+                    key,
+                    item.body,
+                    None,
+                    who,
+                    item=item,
+                    version=version + 1,
+                    condition=Document.version == version,
+                )
                 for guard in _guards(
                     kind, key, ("", "") if placed else None, unique(item.body) if unique else ()
                 ):
                     writes.delete(guard)
-                writes.save(change(kind, key, version + 1, None))
-                writes.save(entry(who, "delete", kind, key, item.body, None))
                 if extra:
                     extra(writes)
             return

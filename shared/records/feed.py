@@ -1,10 +1,11 @@
 """The change feed: what changed since a moment, read strongly, without an index.
 
-One small item per change, written in the same transaction as the change itself, in one partition
-per day (``CHG#2026-01-31`` / time and a random tail). An item carries the rows of the search index
-that changed, so that catching up is one query whatever changed, and so that the index as of any
-recent moment can be rebuilt: that is what makes a page token a consistent snapshot. A partition
-takes about 500 changes a second. Items expire after `KEPT`.
+One small item per transaction, written with it by `shared.records.transactions`, in one partition
+per day (``CHG#2026-01-31`` / time and a random tail). It carries the rows of the search index that
+changed, so that catching up is one query whatever changed, and so that the index as of any recent
+moment can be rebuilt: that is what makes a page token a consistent snapshot. It also carries the
+items themselves, from which the journal in S3 is written. A partition takes about 500 changes a
+second. Items expire after `KEPT`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import json
 import secrets
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
-from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
+import msgspec
+from pynamodb.attributes import BinaryAttribute, NumberAttribute
 
 from shared.model import moment
 from shared.model.change import Change
@@ -35,14 +37,29 @@ FAR_EVERY = timedelta(seconds=10)
 KEPT = timedelta(days=4)
 """How long the feed reaches back; an older snapshot of the index is of no use."""
 
-Row = Mapping[str, Any]
+FEED = "CHG"
+SECRETS = "CHGX"
+"""Partitions by day: of what is listed or journaled, and of credentials, which only the journal
+may read."""
+
+LARGEST = 300_000
+"""Bytes of one item of the feed at most (DynamoDB takes 400 kB)."""
 
 
 class FeedEntry(Record, discriminator="Change"):
-    """One or more rows of the index that changed together."""
+    """What one transaction changed: rows of the index, and the items as they are from then on.
 
-    what = UnicodeAttribute(attr_name="w")
-    rows = BinaryAttribute(legacy_encoding=False, attr_name="r")
+    Attributes
+    ----------
+    rows : bytes
+        ``[[kind, key, version, row or null], …]``, for the index.
+    images : bytes
+        ``[[pk, sk, order, item or null], …]``, for the journal, which alone reads them: items in
+        DynamoDB's JSON, null for a deleted one; ``order`` is the item's version if it has one.
+    """
+
+    rows = BinaryAttribute(legacy_encoding=False, attr_name="r", null=True)
+    images = BinaryAttribute(legacy_encoding=False, attr_name="i", null=True)
     expires = NumberAttribute()
 
 
@@ -54,30 +71,41 @@ def first_version() -> int:
     return int(time.time() * 1000)
 
 
-def changes(kind: str, rows: Sequence[tuple[str, int, Row | None]]) -> FeedEntry:
-    """Return the feed item for some changed rows of a kind; save it with the change itself.
+def entries(
+    rows: Sequence[Any], images: Sequence[Any], *, secret: bool = False
+) -> list[FeedEntry]:
+    """Return the feed's items for what one transaction changes; more than one if it is much.
 
     Parameters
     ----------
-    kind : str
-        Kind of record, e.g. ``"session"``.
-    rows : sequence of (key, version, row)
-        ``row`` holds JSON values; None says that the record was deleted.
+    rows, images : sequence
+        As `FeedEntry` holds them.
+    secret : bool
+        Whether they go to the partition that only the journal reads.
     """
-    at = datetime.now(UTC)
-    text = json.dumps([list(row) for row in rows], separators=(",", ":"), ensure_ascii=False)
-    return FeedEntry(
-        pk=f"CHG#{at:%Y-%m-%d}",
-        sk=f"{moment.stamp(at)}#{secrets.token_hex(4)}",
-        what=kind,
-        rows=zlib.compress(text.encode(), 6),
-        expires=int((at + KEPT).timestamp()),
-    )
-
-
-def change(kind: str, key: str, version: int, row: Row | None) -> FeedEntry:
-    """Return the feed item for one changed row (see `changes`)."""
-    return changes(kind, [(key, version, row)])
+    if not rows and not images:
+        return []
+    at = moment.now()
+    texts = [
+        json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode() if rows else b"",
+        msgspec.json.encode(images) if images else b"",
+    ]
+    packed = [zlib.compress(text, 6) if text else None for text in texts]
+    if sum(len(part or b"") for part in packed) > LARGEST and len(rows) + len(images) > 1:
+        some, few = (len(rows) + 1) // 2, (len(images) + 1) // 2
+        return [
+            *entries(rows[:some], images[:few], secret=secret),
+            *entries(rows[some:], images[few:], secret=secret),
+        ]
+    return [
+        FeedEntry(
+            pk=f"{SECRETS if secret else FEED}#{at:%Y-%m-%d}",
+            sk=f"{moment.stamp(at)}#{secrets.token_hex(4)}",
+            rows=packed[0],
+            images=packed[1],
+            expires=int((at + KEPT).timestamp()),
+        )
+    ]
 
 
 def since(cursor: str, seen: set[str] | None = None) -> Iterator[Change]:
@@ -90,27 +118,34 @@ def since(cursor: str, seen: set[str] | None = None) -> Iterator[Change]:
     seen : set of str, optional
         Items read before, which are passed over; those read now are added.
     """
+    for name, packed in packed_since(cursor, "r"):
+        if seen is not None:
+            if name in seen:
+                continue
+            seen.add(name)
+        at = name.partition("#")[0]
+        for kind, key, version, row in json.loads(zlib.decompress(packed)):
+            yield Change(at, kind, key, version, row)
+
+
+def packed_since(cursor: str, attribute: str, feed: str = FEED) -> Iterator[tuple[str, bytes]]:
+    """Yield the names and one attribute of the feed's items since a moment, oldest first."""
     day = moment.of_stamp(cursor).date()
-    last = (datetime.now(UTC) + OVERLAP).date()  # a writer's clock may be ahead of midnight
+    last = (moment.now() + OVERLAP).date()  # a writer's clock may be ahead of midnight
     while day <= last:
-        for item in _items(f"CHG#{day:%Y-%m-%d}", cursor):
-            name = item["sk"]["S"]
-            if seen is not None:
-                if name in seen:
-                    continue
-                seen.add(name)
-            at = name.partition("#")[0]
-            for key, version, row in json.loads(zlib.decompress(item["r"]["B"])):
-                yield Change(at, item["w"]["S"], key, version, row)
+        for item in _items(f"{feed}#{day:%Y-%m-%d}", cursor, attribute):
+            if attribute in item:
+                yield item["sk"]["S"], item[attribute]["B"]
         day += timedelta(days=1)
 
 
-def _items(partition: str, cursor: str) -> Iterator[dict[str, Any]]:
+def _items(partition: str, cursor: str, attribute: str) -> Iterator[dict[str, Any]]:
     """Yield the raw items of a day since a moment; every request reads them, so they stay raw."""
     arguments: dict[str, Any] = {
         "TableName": table_name(),
         "KeyConditionExpression": "pk = :day AND sk >= :cursor",
         "ExpressionAttributeValues": {":day": {"S": partition}, ":cursor": {"S": cursor}},
+        "ProjectionExpression": f"sk,{attribute}",
         "ConsistentRead": True,
         "ReturnConsumedCapacity": "TOTAL",
     }

@@ -43,7 +43,7 @@ def readers() -> list[Reader]:
     RuntimeError
         If something that is listed was not: a list without it would look complete.
     """
-    known = {Record.get_attributes()["kind"].serialize(m) for r in _readers for m in r.models}
+    known = {m.stored_kind() for r in _readers for m in r.models}
     if missing := set(LISTED) - known:
         raise RuntimeError(
             f"Import the rooms that write {', '.join(sorted(missing))} before the index is made."

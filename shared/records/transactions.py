@@ -1,33 +1,191 @@
-"""Writing several items at once, all or none."""
+"""Writing several items at once, all or none; feed, audit and journal are written with them.
+
+Whatever is saved or deleted in a transaction is told to the journal by itself. What is a record
+of its own, with a row in lists and a history, is written by `Transaction.record`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from pynamodb.exceptions import TransactWriteError
+from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
+from shared.model import moment
+from shared.model.change import Change
+from shared.records import audit, feed
 from shared.records.errors import Conflict
-from shared.records.table import connection
+from shared.records.table import Record, connection
 
 LIMIT = 100
 """Items that one transaction takes (DynamoDB)."""
 
+ORDERED_BY: Mapping[str, str] = {
+    "Book": "version",
+    "Dataset": "e",
+    "Doc": "version",
+    "Session": "version",
+    "Task": "edition",
+}
+"""Stored attribute that counts the versions of an item, by its kind; each write raises it."""
+
+SECRET = frozenset({"Password"})
+"""Kinds of item that the journal has, but that no reader of the feed may see."""
+
+NOT_JOURNALED: Mapping[str, str] = {
+    "Change": "the feed itself",
+    "Lock": "held for minutes; after a restore nothing runs that holds one",
+    "SigningKey": "made anew; addresses signed before are good for an hour",
+    "Token": "a restore must not bring back what was revoked; people log in again",
+    "Tries": "failed logins of the last minutes",
+}
+"""Kinds of item that are no part of what a restore brings back, and why."""
+
+Row = Mapping[str, Any]
+
+committed: list[Callable[[list[Change]], None]] = []
+"""Called with the changed rows of each transaction of this process once it is committed."""
+
 
 class Refused(Conflict):
-    """A condition of a transaction did not hold.
+    """A condition of a transaction did not hold, or others were writing the same items."""
 
-    Attributes
-    ----------
-    failed : set of str
-        ``pk`` of the items whose condition failed, where known by position otherwise empty.
-    """
+
+class Transaction:
+    """Writes that are committed together. Made by `transaction`."""
+
+    def __init__(self) -> None:
+        self._writes = TransactWrite(connection=connection())
+        self._rows: list[tuple[str, str, int, Row | None]] = []
+        self._images: list[Image] = []
+        self._hidden: list[Image] = []
+
+    def save(self, item: Record, condition: Condition | None = None) -> None:
+        """Write an item, if a condition holds."""
+        self._writes.save(item, condition=condition)
+        self.journal([item])
+
+    def delete(self, item: Record, condition: Condition | None = None) -> None:
+        """Delete an item, if a condition holds."""
+        self._writes.delete(item, condition=condition)
+        self._keep(item, None)
+
+    def check(self, model: type[Record], pk: str, sk: str, condition: Condition) -> None:
+        """Commit only if a condition holds of an item that is not written."""
+        self._writes.condition_check(model, pk, sk, condition=condition)
+
+    def journal(self, items: Iterable[Record]) -> None:
+        """Journal items that this transaction makes count, but that were written before it."""
+        for item in items:
+            self._keep(item, item.serialize())
+
+    def _keep(self, item: Record, stored: dict[str, Any] | None) -> None:
+        kind = type(item).stored_kind()
+        if kind in NOT_JOURNALED:
+            return
+        counter = ORDERED_BY.get(kind)
+        order = None
+        if counter:
+            whole = stored if stored is not None else item.serialize()
+            order = int(whole[counter]["N"]) + (stored is None) if counter in whole else None
+        images = self._hidden if kind in SECRET else self._images
+        images.append((item.pk, item.sk, order, stored))
+
+    def record(
+        self,
+        kind: str,
+        key: str,
+        before: Row | None,
+        after: Row | None,
+        who: str,
+        *,
+        item: Record,
+        version: int,
+        condition: Condition | None = None,
+        action: str | None = None,
+    ) -> None:
+        """Write a record: its item, its row in lists, its audit entry and its journal entry.
+
+        Parameters
+        ----------
+        kind, key : str
+            Which record.
+        before, after : mapping or None
+            Its rows; ``before`` is None for a new record, ``after`` None for a deleted one.
+        who : str
+            User name of the caller.
+        item : Record
+            The item as it is to be; of a deleted record, as it was.
+        version : int
+            Version of the record from now on.
+        condition : Condition, optional
+            Without it the transaction is refused.
+        action : str, optional
+            Word for the audit trail; ``create``, ``update`` or ``delete`` by default.
+        """
+        if after is None:
+            self.delete(item, condition)
+        else:
+            self.save(item, condition)
+        self.row(kind, key, version, after)
+        word = "create" if before is None else "delete" if after is None else "update"
+        self.audit(who, action or word, kind, key, before, after)
+
+    def row(self, kind: str, key: str, version: int, row: Row | None) -> None:
+        """Say what a record's row in lists is from now on; None if the record is deleted."""
+        self._rows.append((kind, key, version, row))
+
+    def audit(
+        self,
+        who: str,
+        action: str,
+        kind: str,
+        key: str,
+        before: Row | None = None,
+        after: Row | None = None,
+    ) -> None:
+        """Note who did what; one note may stand for many items of one record."""
+        self.save(audit.entry(who, action, kind, key, before, after))
+
+    def commit(self) -> None:
+        """Write everything, or nothing.
+
+        Raises
+        ------
+        Refused
+            If a condition did not hold, or others were writing the same items.
+        """
+        at = moment.stamp()
+        for entry in feed.entries(self._rows, self._images):
+            self._writes.save(entry)
+        for entry in feed.entries([], self._hidden, secret=True):
+            self._writes.save(entry)
+        try:
+            with self._writes:
+                pass
+        except TransactWriteError as error:
+            codes = {reason.code for reason in error.cancellation_reasons if reason}
+            if codes & {"ConditionalCheckFailed", "TransactionConflict"} or _busy(error):
+                text = "The record was changed by somebody else at the same time."
+                raise Refused(text) from error
+            raise
+        changes = [
+            Change(at, kind, key, version, None if row is None else dict(row))
+            for kind, key, version, row in self._rows
+        ]
+        for told in committed:
+            told(changes)
+
+
+Image = tuple[str, str, int | None, dict[str, Any] | None]
+"""``(pk, sk, order, item or None)``, see `shared.records.feed.FeedEntry`."""
 
 
 @contextmanager
-def transaction() -> Iterator[TransactWrite]:
+def transaction() -> Iterator[Transaction]:
     """Collect writes and commit them together when the block ends.
 
     Raises
@@ -35,14 +193,9 @@ def transaction() -> Iterator[TransactWrite]:
     Refused
         If a condition did not hold, or another transaction was writing the same items.
     """
-    try:
-        with TransactWrite(connection=connection()) as writes:
-            yield writes
-    except TransactWriteError as error:
-        codes = {reason.code for reason in error.cancellation_reasons if reason}
-        if codes & {"ConditionalCheckFailed", "TransactionConflict"} or _busy(error):
-            raise Refused("The record was changed by somebody else at the same time.") from error
-        raise
+    writes = Transaction()
+    yield writes
+    writes.commit()
 
 
 def _busy(error: Any) -> bool:

@@ -8,9 +8,8 @@ from typing import Any
 
 from shared.model import moment
 from shared.records import documents, listed
-from shared.records.audit import entry
 from shared.records.errors import Conflict, Exists, NotFound
-from shared.records.feed import change, first_version
+from shared.records.feed import first_version
 from shared.records.items import Pointer, Session
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
@@ -115,11 +114,18 @@ def create(
         guard = Pointer(pk=guard_key(subject, day, chosen), sk="A", to=eid)
         try:
             with transaction() as writes:
-                writes.save(item, condition=Record.pk.does_not_exist())
+                writes.record(
+                    "session",
+                    eid,
+                    None,
+                    item.row(),
+                    who,
+                    item=item,
+                    version=int(item.version),
+                    condition=Record.pk.does_not_exist(),
+                )
                 writes.save(guard, condition=Record.pk.does_not_exist())
                 writes.save(prefix, condition=Record.pk.does_not_exist())
-                writes.save(change("session", eid, int(item.version), item.row()))
-                writes.save(entry(who, "create", "session", eid, None, item.row()))
             return item
         except Refused:
             if (there := find(subject, day, chosen)) and number is not None:
@@ -178,13 +184,20 @@ def update(
         key = guard_key(item.subject, item.date, int(item.number))
         try:
             with transaction() as writes:
-                writes.save(item, condition=Session.version == version)
+                writes.record(
+                    "session",
+                    eid,
+                    before,
+                    item.row(),
+                    who,
+                    item=item,
+                    version=version + 1,
+                    condition=Session.version == version,
+                )
                 if key != old_key:
                     guard = Pointer(pk=key, sk="A", to=eid)
                     writes.save(guard, condition=Record.pk.does_not_exist())
                     writes.delete(Pointer(pk=old_key, sk="A"))
-                writes.save(change("session", eid, version + 1, item.row()))
-                writes.save(entry(who, "update", "session", eid, before, item.row()))
             if moved:
                 _move_inside(item, who)
             return item

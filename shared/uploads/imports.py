@@ -18,7 +18,7 @@ from typing import Any
 from shared.datasets.read import datasets_of
 from shared.datasets.register import register_datasets
 from shared.model import moment
-from shared.records import documents
+from shared.records import documents, optimistic
 from shared.records.errors import Exists, RecordError
 from shared.records.items import Dataset, Pointer, Session
 from shared.records.objects import write_once
@@ -123,9 +123,8 @@ def register(owner: str, items: Sequence[Dataset], *, manifest: str, who: str) -
     if not items:
         return
     pointers = {record[4] for item in items for record in item.records or () if record[4]}
-    with Pointer.batch_write() as batch:
-        for identity in pointers:
-            batch.save(Pointer(pk=f"FRID#{identity}", sk="A", to=owner))
+    found_by = [Pointer(pk=f"FRID#{identity}", sk="A", to=owner) for identity in sorted(pointers)]
+    optimistic.save_all(found_by)
     register_datasets(owner, items, manifest=manifest, who=who)
 
 

@@ -16,14 +16,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute
-from pynamodb.exceptions import PutError, UpdateError
-from pynamodb.expressions.update import Action
+from pynamodb.exceptions import UpdateError
 
 from shared.model.identity import uuid4_from
-from shared.records import aws
+from shared.records import aws, optimistic
 from shared.records.errors import Conflict, NotFound
 from shared.records.objects import bucket, read_json
 from shared.records.table import Record
+from shared.records.transactions import Refused, transaction
 from shared.uploads.keys import request_key
 from shared.uploads.request import Request, Target
 
@@ -156,10 +156,9 @@ def _create(key: str, target: Target, request: Request, by: str) -> tuple[Upload
         expires=int((now + timedelta(days=KEPT_DAYS)).timestamp()),
     )
     try:
-        upload.save(Upload.pk.does_not_exist())
-    except PutError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
-            raise
+        with transaction() as writes:
+            writes.save(upload, Upload.pk.does_not_exist())
+    except Refused:
         return get_upload(key), False
     return upload, True
 
@@ -220,10 +219,18 @@ def finish_upload(upload: Upload, state: str, session: str | None, manifest: str
     """Set the final state; nothing happens if it is set already."""
     if upload.state == state and upload.manifest == manifest:
         return
-    actions: list[Action] = [Upload.state.set(state), Upload.manifest.set(manifest)]
-    if session:
-        actions.append(Upload.session.set(session))
-    upload.update(actions=actions)
+
+    def finish() -> Upload:
+        present = get_upload(upload.id)
+        before = present.state
+        present.state, present.manifest = state, manifest
+        present.session = session or present.session
+        with transaction() as writes:
+            writes.save(present, Upload.state == before)
+        return present
+
+    done = optimistic.retried(finish, f"upload {upload.id} is being changed; try again")
+    upload.attribute_values = done.attribute_values
 
 
 def unfinished_uploads() -> Iterator[tuple[str, datetime]]:

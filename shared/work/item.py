@@ -20,7 +20,6 @@ from pynamodb.constants import BINARY
 
 from shared.records import listed
 from shared.records.errors import RecordError, Stale
-from shared.records.feed import change
 from shared.records.table import Record
 from shared.records.transactions import transaction
 from shared.tasks.states import ACTIVE, TERMINAL, Status, UnknownStatus
@@ -182,7 +181,7 @@ def store(task: Task, condition: Any = None, **values: Any) -> Task:
     unchanged = Task.edition == was
     with transaction() as writes:
         writes.save(task, condition=unchanged & condition if condition is not None else unchanged)
-        writes.save(change("task", task.id, was + 1, task_row(task)))
+        writes.row("task", task.id, was + 1, task_row(task))
         if task.state in TERMINAL and before in ACTIVE:
             writes.save(due_item(task))
     return task

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.records import metrics
 from shared.records.errors import Conflict, Exists
-from shared.records.feed import change, first_version
+from shared.records.feed import first_version
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
 from shared.tasks.planning import Planned, canonical
@@ -94,7 +94,7 @@ def _create(new: list[Task], start: str | None) -> None:
             set_index(task)
             task.edition = first_version()
             writes.save(task, condition=Record.pk.does_not_exist())
-            writes.save(change("task", task.id, int(task.edition), task_row(task)))
+            writes.row("task", task.id, int(task.edition), task_row(task))
     metrics.put({"TasksCreated": len(new)}, lab=new[0].lab)
 
 
@@ -162,7 +162,7 @@ def update_session_start(session: str, start: str) -> None:
             task.session_start, task.edition = start, was + 1
             with suppress(Refused), transaction() as writes:
                 writes.save(task, condition=Task.edition == was)
-                writes.save(change("task", task.id, was + 1, task_row(task)))
+                writes.row("task", task.id, was + 1, task_row(task))
                 break
             task = get_task(task.id)  # somebody else was faster
 
@@ -234,4 +234,4 @@ def delete(task: str) -> None:
     found = get_task(task)
     with transaction() as writes:
         writes.delete(found)
-        writes.save(change("task", task, int(found.edition) + 1, None))
+        writes.row("task", task, int(found.edition) + 1, None)

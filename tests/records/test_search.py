@@ -235,13 +235,13 @@ def test_what_a_slow_writer_commits_late_is_not_lost(
     index = catalog.Index()
     index.catch_up()
     # Given a writer whose clock is half a minute behind
-    late = feed.change("session", eid, 9_999_999_999_999, {"id": eid, "number": 5})
+    late = feed.entries([("session", eid, 9_999_999_999_999, {"id": eid, "number": 5})], [])[0]
     late.sk = moment.stamp(moment.now() - dt.timedelta(seconds=30)) + "#late"
     late.save()
     index.catch_up()
     assert index.table("session").get(eid)["number"] == 5
     # and an older version that arrives after it changes nothing
-    older = feed.change("session", eid, 3, {"id": eid, "number": 6})
+    older = feed.entries([("session", eid, 3, {"id": eid, "number": 6})], [])[0]
     older.save()
     index.catch_up()
     assert index.table("session").get(eid)["number"] == 5

@@ -10,6 +10,7 @@ from pynamodb.attributes import BinaryAttribute
 
 from functions.api.auth import throttle, tokens
 from functions.api.errors import Invalid
+from shared.records import optimistic
 from shared.records.table import Record
 
 SCRYPT = {"n": 2**14, "r": 8, "p": 5}
@@ -26,7 +27,8 @@ class Password(Record, discriminator="Password"):
 def set_password(username: str, password: str) -> None:
     """Set a user's password and revoke the user's tokens."""
     salt = secrets.token_bytes(16)
-    Password(pk=f"CRED#{username}", sk="A", salt=salt, hashed=_hash(password, salt)).save()
+    stored = Password(pk=f"CRED#{username}", sk="A", salt=salt, hashed=_hash(password, salt))
+    optimistic.save_all([stored])
     tokens.revoke_all(username)
 
 

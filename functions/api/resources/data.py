@@ -44,6 +44,7 @@ from shared.datasets.register import register_datasets
 from shared.model import moment
 from shared.model.identity import dataset_path, row_id, uuid4_from, with_uuid
 from shared.model.quality import QC, QC_NAMES
+from shared.records import optimistic
 from shared.records.errors import NotFound
 from shared.records.items import Dataset, Pointer, Session
 from shared.records.where import Where
@@ -556,7 +557,7 @@ class Files(Store):
 
         item = update_dataset(found.owner, found.path, edit, who=call.who.username)
         if identity:
-            Pointer(pk=f"FRID#{identity}", sk="A", to=item.owner).save()
+            optimistic.save_all([Pointer(pk=f"FRID#{identity}", sk="A", to=item.owner)])
         return self._of(item, brief(item.session))[-1]
 
     def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
