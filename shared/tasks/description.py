@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from shared.alf.layout import raw_collections_in
 
 DESCRIPTION_NAME = "_ibl_experiment.description.yaml"
 """Where a session says what hardware recorded it."""
 
 DESCRIPTION_FIELD = "experiment_description"
 """Where ingest keeps the parsed description in the session's JSON."""
-
-_PROTOCOL_COLLECTION = re.compile(r"raw_task_data_(\d{2})")
 
 
 class BadDescription(ValueError):
@@ -42,13 +41,4 @@ def task_collections(paths: Iterable[str], description: Mapping[str, Any] | None
             raise BadDescription(
                 f"{DESCRIPTION_NAME}: tasks must be a list of {{protocol: {{collection: …}}}}"
             ) from None
-    found = {path.partition("/")[0] for path in paths if "/" in path}
-    return sorted(
-        name for name in found if name == "raw_behavior_data" or _PROTOCOL_COLLECTION.match(name)
-    )
-
-
-def output_collection(collection: str) -> str:
-    """Return where a protocol's results belong: ``alf``, or ``alf/task_NN`` for protocol NN."""
-    numbered = _PROTOCOL_COLLECTION.fullmatch(collection)
-    return f"alf/task_{numbered[1]}" if numbered else "alf"
+    return raw_collections_in(paths)

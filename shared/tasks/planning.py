@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.alf.layout import output_collection
 from shared.tasks.declared.behaviour import TRIALS, WHEEL
-from shared.tasks.description import output_collection, task_collections
+from shared.tasks.description import task_collections
 from shared.tasks.signature import Expected, Task, identifier
 
 GRAPH = "behaviour"

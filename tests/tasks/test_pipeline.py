@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.tasks.description import BadDescription, output_collection, task_collections
+from shared.alf.layout import output_collection
+from shared.tasks.description import BadDescription, task_collections
 from shared.tasks.planning import canonical, plan
 from shared.tasks.readiness import obstacles, settled
 from shared.tasks.signature import Expected, identifier, missing, selected

@@ -1,0 +1,142 @@
+"""Where raw task data, trials, wheel and sorted spikes of a session lie, in every layout.
+
+The layouts, as the public data and the rigs of all versions have them:
+
+- ``alf/_ibl_trials.table.pqt`` with a few columns in files of their own beside it (since 2021);
+- ``alf/_ibl_trials.choice.npy`` and its like, a file for each column (public data of 2019);
+- ``alf/task_00/…``, ``alf/task_01/…``: several protocols in a session (rigs since version 8);
+- ``alf/probe00/…``, ``alf/probe00/pykilosort/…``: sorted spikes by probe, and by sorter if named;
+- any of them below a revision, ``alf/#2024-05-06#/…``.
+
+Files are judged by their names alone; nothing is opened here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from .errors import ALFInvalid
+from .path import DatasetPath, parse_dataset_path, without_uuid
+
+TABLE = "table"
+"""Attribute of the one file that holds an object's columns side by side."""
+
+TRIAL_COLUMNS = ("choice", "contrastLeft", "contrastRight", "feedbackType")
+"""Columns without which there is no behaviour to show (ONE convention, object `trials`)."""
+
+SPIKE_ARRAYS = ("times", "clusters", "amps", "depths")
+"""Arrays without which sorted spikes cannot be shown (ONE convention, object `spikes`)."""
+
+_TASK = re.compile(r"alf(?:/task_(\d{2}))?")
+_RAW_TASK = re.compile(r"raw_behavior_data|raw_task_data_(\d{2})")
+
+
+@dataclass(frozen=True)
+class ObjectFiles:
+    """The files of an object in one collection, of each attribute the revision that counts.
+
+    Attributes
+    ----------
+    collection : str
+        Folder, without the revision's.
+    files : dict of str
+        Path within the session by attribute; an attribute with a timescale has it appended
+        (``times_bpod``).
+    """
+
+    collection: str
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def table(self) -> str | None:
+        """The path of the table; None where each column is a file."""
+        path = self.files.get(TABLE)
+        return path if path and path.endswith(".pqt") else None
+
+    def columns(self) -> dict[str, str]:
+        """Return the paths of the columns that are arrays of their own, by attribute."""
+        return {name: path for name, path in self.files.items() if path.endswith(".npy")}
+
+
+def trials_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[ObjectFiles]:
+    """Return the trials of a session, one entry per protocol in the order they ran.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Datasets' paths within the session; those that are no datasets are passed over.
+    preferred : collection of str
+        Paths that are the default among their revisions; without one the latest counts.
+    """
+    found = [one for one in objects(paths, "trials", preferred) if _TASK.fullmatch(one.collection)]
+    return [one for one in found if one.table or set(TRIAL_COLUMNS) <= one.files.keys()]
+
+
+def wheel_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[ObjectFiles]:
+    """Return the wheel's positions of a session, one entry per protocol in the order they ran."""
+    found = [one for one in objects(paths, "wheel", preferred) if _TASK.fullmatch(one.collection)]
+    return [one for one in found if "position" in one.files]
+
+
+def sortings_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[ObjectFiles]:
+    """Return the sorted spikes of a session, one entry per probe and sorter."""
+    found = objects(paths, "spikes", preferred)
+    return [one for one in found if one.collection.startswith("alf/") and "times" in one.files]
+
+
+def objects(paths: Iterable[str], name: str, preferred: Collection[str] = ()) -> list[ObjectFiles]:
+    """Return the files of an object by collection, sorted.
+
+    Parameters
+    ----------
+    paths, preferred
+        As for :func:`trials_in`.
+    name : str
+        Object, with any namespace.
+    """
+    chosen: dict[tuple[str, str], tuple[tuple[bool, str], str]] = {}
+    for path, parsed in _parsed(paths):
+        if parsed.object != name:
+            continue
+        attribute = "_".join(part for part in (parsed.attribute, parsed.timescale) if part)
+        key = (parsed.collection, attribute)
+        rank = (path in preferred, parsed.revision)
+        if key not in chosen or chosen[key][0] < rank:
+            chosen[key] = (rank, path)
+    by_collection: dict[str, dict[str, str]] = {}
+    for (collection, attribute), (_, path) in sorted(chosen.items()):
+        by_collection.setdefault(collection, {})[attribute] = path
+    return [ObjectFiles(collection, files) for collection, files in by_collection.items()]
+
+
+def raw_collections_in(paths: Iterable[str]) -> list[str]:
+    """Return the folders of raw task data among paths within a session, sorted."""
+    found = {path.partition("/")[0] for path in paths if "/" in path}
+    return sorted(name for name in found if _RAW_TASK.fullmatch(name))
+
+
+def output_collection(raw_collection: str) -> str:
+    """Return where a protocol's results belong, by the folder of its raw data.
+
+    Parameters
+    ----------
+    raw_collection : str
+        ``raw_behavior_data`` (one protocol) or ``raw_task_data_NN`` (protocol NN).
+
+    Examples
+    --------
+    >>> output_collection("raw_behavior_data"), output_collection("raw_task_data_01")
+    ('alf', 'alf/task_01')
+    """
+    match = _RAW_TASK.fullmatch(raw_collection)
+    return f"alf/task_{match[1]}" if match and match[1] else "alf"
+
+
+def _parsed(paths: Iterable[str]) -> Iterator[tuple[str, DatasetPath]]:
+    for path in paths:
+        try:
+            yield path, parse_dataset_path(without_uuid(path))
+        except ALFInvalid:
+            continue
