@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import BinaryIO
 
-from .dataset_types import data_format
+from .dataset_types import data_format, dimensions
 from .errors import ALFError, RowsInconsistent
 from .path import DatasetPath, parse_dataset_path, without_uuid
 from .validate import Header, check_rows, header
@@ -103,7 +103,8 @@ def _unequal_rows(
     return list(problems.values())
 
 
-def _table(path: str) -> tuple[str, str, str | None]:
-    """Return what tells one table of a session from another: collection, object, extra parts."""
+def _table(path: str) -> tuple[str, str, str | None, tuple[str, ...] | None]:
+    """Return what tells one table of a session from another."""
     parsed = parse_dataset_path(without_uuid(path))
-    return parsed.collection, parsed.object, parsed.extra
+    expected = dimensions(parsed.filename)
+    return parsed.collection, parsed.object, parsed.extra, expected and expected[:1]

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import translate
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from .errors import ALFInvalid, DataFormatNotFound, DatasetTypeAmbiguous, DatasetTypeNotFound
@@ -142,6 +142,36 @@ def match_dataset_type(filename: str, types: Iterable[DatasetType] | None = None
         "more than one dataset type matches: " + ", ".join(sorted(t.name for t in found)),
         "narrow the filename_pattern of one of them",
     )
+
+
+@lru_cache(8192)
+def dimensions(filename: str) -> tuple[str, ...] | None:
+    """Return the symbolic dimensions of a file by the table of types; None where it has none.
+
+    The table is the only authority on which files are columns of one table: files of an object
+    whose first dimensions differ are not compared by their rows. A file of no known type has the
+    dimension of its object, ``''``, or no rows where the object's types have several.
+    """
+    try:
+        shape = match_dataset_type(filename).shape
+    except (DatasetTypeNotFound, DatasetTypeAmbiguous):
+        name = _names(without_uuid(filename.rpartition("/")[2]))[-1].partition(".")[0]
+        known = _dimensions_of_objects().get(name.casefold(), {""})
+        return (next(iter(known)),) if len(known) == 1 else None
+    if shape == "file":
+        return None
+    return tuple(part.strip() for part in shape.split(","))
+
+
+@cache
+def _dimensions_of_objects() -> dict[str, set[str]]:
+    """Return the first dimensions of the types of each object."""
+    found: dict[str, set[str]] = {}
+    for one in DATASET_TYPES.values():
+        if one.shape not in ("", "file"):
+            first = one.shape.partition(",")[0]
+            found.setdefault(one.name.partition(".")[0].casefold(), set()).add(first)
+    return found
 
 
 def data_format(filename: str) -> DataFormat:

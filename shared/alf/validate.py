@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
+from .dataset_types import dimensions
 from .errors import FileInvalid, RowsInconsistent
 from .path import parse_dataset_path, without_uuid
 
@@ -115,12 +117,13 @@ def header(
 def check_rows(headers: Mapping[str, Header]) -> list[RowsInconsistent]:
     """Find the files whose number of rows differs from that of the rest of their object.
 
-    All files of one object in one collection are columns of one table, so they have the same
-    number of rows, or one; ``timestamps`` may be two points (sample, time) instead, as a clock
-    that is linear between them (of a header without shape, two rows are taken as such). Files of
-    the same object with different extra parts (``part00``, ``probe01``) are tables of their own.
+    Files of one object in one collection that the table of dataset types gives the same first
+    dimension are columns of one table, so they have the same number of rows, or one. A type with
+    one dimension called ``timestamps`` may be two points (sample, time) instead, as a clock that
+    is linear between them (of a header without shape, two rows are taken as such). Files of the
+    same object with different extra parts (``part00``, ``probe01``) are tables of their own.
     Of several revisions of a file the latest counts.
-    Source: ONE convention, "row consistency".
+    Source: ONE convention, "row consistency"; :func:`~shared.alf.dataset_types.dimensions`.
 
     Parameters
     ----------
@@ -143,20 +146,21 @@ def check_rows(headers: Mapping[str, Header]) -> list[RowsInconsistent]:
         parsed = parse_dataset_path(without_uuid(path))
         key = parsed.without_revision
         latest[key] = max(latest.get(key, ("", path)), (parsed.revision, path))
-    tables: defaultdict[tuple[str, str, str | None], dict[str, int]] = defaultdict(dict)
+    tables: defaultdict[tuple[str, str, str | None, str], dict[str, int]] = defaultdict(dict)
     problems = []
     for key, (_, path) in latest.items():
         parsed, found = parse_dataset_path(key), headers[path]
-        if found.rows is None:
+        expected = dimensions(parsed.filename)
+        if found.rows is None or expected is None:
             continue
-        if parsed.attribute.startswith("timestamps"):
+        if parsed.attribute.startswith("timestamps") and len(expected) == 1:
             if found.shape == (2, 2) or (found.shape is None and found.rows == 2):
                 continue
             if found.shape and found.shape[1:] not in ((), (1,)):
                 problems.append(_wrong_timestamps(path, found.shape))
                 continue
-        tables[parsed.collection, parsed.object, parsed.extra][path] = found.rows
-    for (_, object_name, _), rows in tables.items():
+        tables[parsed.collection, parsed.object, parsed.extra, expected[0]][path] = found.rows
+    for (_, object_name, _, _), rows in tables.items():
         problems += _unequal(object_name, rows)
     return problems
 
@@ -273,10 +277,15 @@ def _json_lines(file: BinaryIO, name: str) -> Iterable[object]:
 
 
 def _delimited(file: BinaryIO, delimiter: str, name: str) -> Header:
-    """Count the rows of a delimited table; as for the ONE client, the first line is a header."""
-    # Device logs (ssv) may hold corrupt bytes; their readers skip such rows.
-    errors = "replace" if delimiter == " " else "strict"
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors=errors, newline="")
+    """Count the rows of a delimited table.
+
+    As for the ONE client the first line is a header, unless all its cells are numbers or times:
+    the logs of rigs (ssv) have none. Their cells may be separated by other characters, and their
+    bytes be corrupt; their readers skip such rows.
+    """
+    if delimiter == " ":
+        return _device_log(file)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
         lines = csv.reader(text, delimiter=delimiter)
         first = next(lines, [])
@@ -286,7 +295,31 @@ def _delimited(file: BinaryIO, delimiter: str, name: str) -> Header:
         _refuse(name, "content", str(error), "not a text table", fix)
     finally:
         text.detach()
+    return _table(first, rows)
+
+
+def _device_log(file: BinaryIO) -> Header:
+    """Count the rows of a text log whose cells are separated by spaces, tabs or commas."""
+    first, rows = next(file, b"").decode("utf-8-sig", errors="replace"), 0
+    for line in file:
+        rows += bool(line.strip())
+    return _table([cell for cell in re.split(r"[\s,;]+", first) if cell], rows)
+
+
+def _table(first: Sequence[str], rows: int) -> Header:
+    """Return the header of a table by its first line and the number of rows below it."""
+    if first and all(map(_is_value, first)):
+        return Header(rows + 1, (rows + 1, len(first)))
     return Header(rows, (rows, len(first)), None, tuple(first))
+
+
+def _is_value(cell: str) -> bool:
+    """Tell whether a cell is a number or an instant (ISO 8601), not the name of a column."""
+    try:
+        float(cell)
+    except ValueError:
+        return re.match(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}", cell.strip()) is not None
+    return True
 
 
 def _magic(file: BinaryIO, extension: str, name: str) -> None:
