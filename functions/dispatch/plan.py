@@ -130,6 +130,8 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
     known = read.of_session(eid)
     for task in known:  # parents first
         held = task.state is Status.HELD
+        if held and task.hold:
+            continue  # somebody lets it go, or a retry
         if not held and not outdated(task, contents):
             continue
         in_the_way = obstacles(task, known, contents)

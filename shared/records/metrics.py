@@ -27,6 +27,7 @@ METRICS = {
     "TasksIncomplete": COUNT,
     "TasksEmpty": COUNT,
     "TasksErrored": COUNT,
+    "TasksReturned": COUNT,
     "LeasesExpired": COUNT,
     "OldestWaiting": SECONDS,
     "SessionsPublished": COUNT,

@@ -26,6 +26,12 @@ from shared.tasks.states import ACTIVE, TERMINAL, Status, UnknownStatus
 
 RETRIES = 5
 
+HELD_BY_PLAN, HELD_BY_RUNS = "pipeline", "runs"
+"""Who holds a task, where no user does: a pipeline without a task for it, runs given back."""
+
+SYSTEM = "dispatch"
+"""Who the audit trail names where nobody asked for a change."""
+
 LOG_BYTES = 65536
 """Of a longer log the first and the last half of this are kept."""
 
@@ -79,6 +85,9 @@ class Task(Record, discriminator="Task"):
     owner = UnicodeAttribute(null=True)
     upload = UnicodeAttribute(null=True)
     inputs = UnicodeAttribute(null=True)
+    returns = NumberAttribute(default=0)
+    hold = UnicodeAttribute(null=True)
+    hold_by = UnicodeAttribute(null=True)
     edition = NumberAttribute(default=1)
 
     @property
@@ -98,11 +107,15 @@ class Due(Record, discriminator="Due"):
     session = UnicodeAttribute()
 
 
-class Taken(Stale):
+class TaskUnavailable(Stale):
     """The task is not to be had: another has it, or it is held or done."""
 
 
-class NotYours(Stale):
+class Unfit(TaskUnavailable):
+    """The task waits, but for a computer that has what it needs."""
+
+
+class AttemptOver(Stale):
     """The task is no longer this attempt's: its lease ended, or it was claimed by another."""
 
 
@@ -144,6 +157,7 @@ def task_row(task: Task, *, full: bool = False) -> dict[str, Any]:
         "owner": task.owner,
         "lease_until": task.lease_until,
         "upload": task.upload,
+        "hold": task.hold,
         "logged": bool(task.log),
     }
     for name in (*WHOLE_NUMBERS, "attempt", "edition"):
@@ -165,15 +179,26 @@ def set_index(task: Task) -> None:
     task.g2pk, task.g2sk = f"TASK#{task.lab}#{task.status}", f"{since}#{task.id}"
 
 
-def store(task: Task, condition: Any = None, **values: Any) -> Task:
+def store(task: Task, condition: Any = None, *, who: str = SYSTEM, **values: Any) -> Task:
     """Store a changed task, unless someone else has changed it since it was read.
+
+    Parameters
+    ----------
+    task
+        As it was read.
+    condition
+        What must hold beside.
+    who
+        User name, or name of a worker, for the audit trail.
+    **values
+        New values.
 
     Raises
     ------
     Refused
         The task is no longer as it was read.
     """
-    was, before = int(task.edition), task.state
+    was, before, former = int(task.edition), task.state, task_row(task)
     for name, value in values.items():
         setattr(task, name, value)
     task.edition, task.datetime = was + 1, stamp()
@@ -181,10 +206,17 @@ def store(task: Task, condition: Any = None, **values: Any) -> Task:
     unchanged = Task.edition == was
     with transaction() as writes:
         writes.save(task, condition=unchanged & condition if condition is not None else unchanged)
-        writes.row("task", task.id, was + 1, task_row(task))
+        row = task_row(task)
+        writes.row("task", task.id, was + 1, row)
+        writes.audit(who, "update", "task", task.id, _audited(former), _audited(row))
         if task.state in TERMINAL and before in ACTIVE:
             writes.save(due_item(task))
     return task
+
+
+def _audited(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what the audit trail keeps of a row: not what changes with every write."""
+    return {name: value for name, value in row.items() if name not in ("datetime", "edition")}
 
 
 def due_item(task: Task) -> Due:

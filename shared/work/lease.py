@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from pynamodb.exceptions import UpdateError
 
+from shared.model.task import (
+    LEASE_SECONDS,
+    LONGEST_LEASE,
+    SHORTEST_LEASE,
+    Capabilities,
+    Completion,
+    Trouble,
+)
 from shared.records import metrics
 from shared.records.errors import Conflict
 from shared.records.transactions import Refused
 from shared.tasks.states import RESULTS, Status
 from shared.work.item import (
+    HELD_BY_RUNS,
     RETRIES,
+    SYSTEM,
+    AttemptOver,
     Invalid,
-    NotYours,
-    Taken,
     Task,
+    TaskUnavailable,
+    Unfit,
     read_status,
     shortened,
     stamp,
@@ -26,17 +36,24 @@ from shared.work.item import (
 )
 from shared.work.read import get_task
 
-LEASE_SECONDS = 300
-"""How long a claim holds without a heartbeat."""
-
-SHORTEST_LEASE, LONGEST_LEASE = 5, 3600
-
 MOST_EXPIRIES = 3
 """A task whose worker was lost so many times ends Errored."""
 
+DEFAULT_RAM = 4
+"""GB that tasks ask for which say nothing: no computer is refused for it."""
+
+MOST_RETURNS = 5
+"""A task that so many runs gave back, because the computer lacked something, is held."""
+
 
 def claim(
-    task: str, worker: str, lease: int = LEASE_SECONDS, *, inputs: str | None = None
+    task: str,
+    worker: str,
+    lease: int = LEASE_SECONDS,
+    *,
+    inputs: str | None = None,
+    unfit: str | None = None,
+    who: str | None = None,
 ) -> Task:
     """Take a waiting task, or one whose lease has ended; raises its attempt (fencing) number.
 
@@ -50,13 +67,17 @@ def claim(
         Seconds until the first heartbeat is due.
     inputs
         Digest of what the worker is given to read; the task runs again when that changes.
+    unfit
+        Why the worker's computer cannot run it.
+    who
+        User name of the worker's account.
 
     Raises
     ------
     NotFound
         There is no such task.
-    Taken
-        It is not to be had: another has it, or it is held or done.
+    TaskUnavailable
+        It is not to be had: another has it, it is held or done, or the worker is unfit.
     """
     for _ in range(RETRIES):
         found = get_task(task)
@@ -67,11 +88,14 @@ def claim(
             return found
         if live or not (running or found.state is Status.WAITING):
             by = f" by {found.owner} until {found.lease_until}" if live else ""
-            raise Taken(f"task {task} is {found.status}{by}")
+            raise TaskUnavailable(f"task {task} is {found.status}{by}")
+        if unfit:
+            raise Unfit(f"task {found.name} {unfit}")
         try:
             taken = store(
                 found,
                 Task.lease_until == found.lease_until if running else None,
+                who=who or worker,
                 status=Status.STARTED.label,
                 attempt=int(found.attempt) + 1,
                 owner=worker,
@@ -85,6 +109,32 @@ def claim(
     raise Conflict(f"task {task} is wanted by too many at once")
 
 
+def unfitness(task: Task, offered: Capabilities, size: int) -> str | None:
+    """Say why a computer cannot run a task, None if it can.
+
+    Parameters
+    ----------
+    task
+        What it asks for: cores, graphics cards, GB of memory.
+    offered
+        What the computer has.
+    size
+        Bytes of the task's inputs, which must find room twice: as they are, and as outputs.
+    """
+    lacks = []
+    if offered.tasks and task.executable not in offered.tasks:
+        lacks.append(f"is not installed there ({task.executable})")
+    for name, unit, needed, there in (
+        ("cpu", "cores", int(task.cpu), offered.cpu),
+        ("gpu", "graphics cards", int(task.gpu), offered.gpu),
+        ("ram", "GB of memory", int(task.ram), offered.ram),
+        ("disk", "bytes of disk", 2 * size, offered.disk),
+    ):
+        if needed > there and not (name == "ram" and needed <= DEFAULT_RAM):
+            lacks.append(f"needs {needed} {unit}, and there are {there:g}")
+    return "; ".join(lacks) or None
+
+
 def _lease(seconds: int) -> int:
     return max(SHORTEST_LEASE, min(LONGEST_LEASE, seconds))
 
@@ -94,11 +144,11 @@ def check_attempt(task: Task, attempt: int) -> Task:
 
     Raises
     ------
-    NotYours
+    AttemptOver
         It is no longer running, or another attempt has it.
     """
     if task.state is not Status.STARTED or int(task.attempt) != attempt:
-        raise NotYours(
+        raise AttemptOver(
             f"attempt {attempt} of task {task.id} is over: "
             f"it is {task.status}, attempt {int(task.attempt)}"
         )
@@ -110,7 +160,7 @@ def heartbeat(task: str, attempt: int, lease: int = LEASE_SECONDS) -> str:
 
     Raises
     ------
-    NotFound, NotYours
+    NotFound, AttemptOver
         There is no such task, or it is no longer this attempt's.
     """
     found = get_task(task)
@@ -136,7 +186,7 @@ def append_log(task: str, attempt: int, text: str) -> None:
 
     Raises
     ------
-    NotFound, NotYours
+    NotFound, AttemptOver
         There is no such task, or it is no longer this attempt's.
     """
     for _ in range(RETRIES):
@@ -159,17 +209,7 @@ def append_log(task: str, attempt: int, text: str) -> None:
     raise Conflict(f"task {task} is being changed; try again")
 
 
-def complete(
-    task: str,
-    attempt: int,
-    status: str,
-    *,
-    log: str | None = None,
-    elapsed: float | None = None,
-    version: str | None = None,
-    run_record: Mapping[str, Any] | None = None,
-    upload: str | None = None,
-) -> tuple[Task, bool]:
+def complete(task: str, ending: Completion, *, who: str | None = None) -> tuple[Task, bool]:
     """End a run; the same again gets the same answer and changes nothing.
 
     Returns
@@ -181,30 +221,33 @@ def complete(
 
     Raises
     ------
-    NotFound, NotYours, Invalid
+    NotFound, AttemptOver, Invalid
         There is no such task; it is no longer this attempt's; a run cannot end so.
     """
-    result = read_status(status)
+    result = read_status(ending.status)
     if result not in RESULTS:
         ends = ", ".join(sorted(one.label for one in RESULTS))
         raise Invalid(f"status: A run ends in one of {ends}, not {result.label}.")
     for _ in range(RETRIES):
         found = get_task(task)
-        if found.state is result and int(found.attempt) == attempt:
+        if found.state is result and int(found.attempt) == ending.attempt:
             return found, False
-        check_attempt(found, attempt)
-        text = log if log is not None else found.log
+        check_attempt(found, ending.attempt)
+        text = ending.log if ending.log is not None else found.log
+        record = ending.run_record
         try:
             done = store(
                 found,
+                who=who or found.owner or SYSTEM,
                 status=result.label,
                 log=shortened(text) if text else None,
-                time_elapsed_secs=elapsed,
-                version=version or found.version,
-                run_record=json.dumps(run_record) if run_record else None,
-                upload=upload,
+                time_elapsed_secs=ending.elapsed,
+                version=ending.version or found.version,
+                run_record=msgspec.json.encode(record).decode() if record else None,
+                upload=ending.upload,
                 lease_until=None,
                 expiries=0,
+                returns=0,
             )
         except Refused:
             continue
@@ -213,24 +256,60 @@ def complete(
     raise Conflict(f"task {task} is being changed; try again")
 
 
-def release(task: str, attempt: int) -> tuple[Task, bool]:
+def release(
+    task: str,
+    attempt: int,
+    *,
+    reason: str | None = None,
+    trouble: Trouble | None = None,
+    who: str | None = None,
+) -> tuple[Task, bool]:
     """Give a running task back; it waits again. Releasing twice is no error.
+
+    It is not counted against the task that a computer had no space, no memory or a broken
+    environment. Should that happen time and again, on whichever computer, the task is held with
+    the reason, for somebody to look at.
+
+    Parameters
+    ----------
+    task, attempt
+        Which run.
+    reason
+        Why, for the task's log.
+    trouble
+        What the computer lacked.
+    who
+        User name of the worker's account.
 
     Raises
     ------
-    NotFound, NotYours
+    NotFound, AttemptOver
         There is no such task, or another has it.
     """
     for _ in range(RETRIES):
         found = get_task(task)
-        if found.state is Status.WAITING and int(found.attempt) == attempt:
+        given_back = found.state in (Status.WAITING, Status.HELD)
+        if given_back and int(found.attempt) == attempt:
             return found, False
         check_attempt(found, attempt)
+        values: dict[str, Any] = {"status": Status.WAITING.label}
+        returns = int(found.returns) + bool(trouble)
+        if reason or trouble:
+            text = f"Attempt {attempt} was given back by {found.owner}: {reason or trouble}.\n"
+            values["log"] = shortened((found.log or "") + text)
+        if trouble and returns >= MOST_RETURNS:
+            values |= {
+                "status": Status.HELD.label,
+                "hold": f"{returns} runs were given back, the last because: {reason or trouble}",
+                "hold_by": HELD_BY_RUNS,
+            }
         try:
-            waiting = Status.WAITING.label
-            return store(found, status=waiting, owner=None, lease_until=None), True
+            by = who or found.owner or SYSTEM
+            back = store(found, who=by, owner=None, lease_until=None, returns=returns, **values)
         except Refused:
             continue
+        metrics.put({"TasksReturned": int(bool(trouble))}, lab=back.lab, task=task)
+        return back, True
     raise Conflict(f"task {task} is being changed; try again")
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.model.messages import TaskChanged
+from shared.model.task import LONGEST_LEASE
 from shared.records import queues
 from shared.records.errors import Conflict
 from shared.records.transactions import Refused
@@ -24,8 +25,10 @@ from shared.work.item import (
     stamp,
     store,
 )
-from shared.work.lease import LONGEST_LEASE
 from shared.work.read import get_task
+
+HOLD_TEXT = 1000
+"""Characters of a reason why a task is held."""
 
 _TEXT = ("name", "executable", "graph", "version", "data_repository", "log")
 
@@ -37,6 +40,7 @@ def patch_task(task: str, fields: Mapping[str, Any], by: str) -> Task:
     """Change a task as ibllib does (``PATCH /tasks/{id}``), through the same state machine.
 
     Started so, a task has a lease as long as its time-out, for such a client sends no heartbeat.
+    With ``hold``, a reason, it is held until somebody lets it wait again.
 
     Raises
     ------
@@ -51,12 +55,16 @@ def patch_task(task: str, fields: Mapping[str, Any], by: str) -> Task:
         values: dict[str, Any] = dict(given)
         if fields.get("status") is not None:
             values |= _step_values(found, read_status(fields["status"]), by)
+        elif fields.get("hold"):
+            values |= _step_values(found, Status.HELD, by)
         if "log" in values and values["log"] is not None:
             values["log"] = shortened(values["log"])
+        if fields.get("hold"):
+            values |= {"hold": str(fields["hold"])[:HOLD_TEXT], "hold_by": by}
         if not values:
             return found
         try:
-            store(found, **values)
+            store(found, who=by, **values)
         except Refused:
             continue
         if "status" in values:
@@ -82,7 +90,7 @@ def _step_values(task: Task, status: Status, by: str) -> dict[str, Any]:
             "lease_until": stamp(datetime.now(UTC) + timedelta(seconds=seconds)),
         }
     elif status in (Status.WAITING, Status.HELD):
-        values |= {"owner": None}
+        values |= {"owner": None, "hold": None, "hold_by": None, "returns": 0}
         if task.state not in ACTIVE:
             values |= {"expiries": 0, "log": (task.log or "") + RERUN if task.log else None}
     return values

@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 from shared.records import metrics
-from shared.records.errors import Conflict, Exists
+from shared.records.errors import Conflict, Exists, NotFound
 from shared.records.feed import first_version
+from shared.records.items import Session
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
 from shared.tasks.planning import Planned, canonical
@@ -17,6 +18,7 @@ from shared.tasks.states import Status, step
 from shared.work.item import (
     RERUN,
     RETRIES,
+    SYSTEM,
     Invalid,
     Task,
     due_item,
@@ -29,6 +31,9 @@ from shared.work.item import (
 )
 from shared.work.patch import checked
 from shared.work.read import get_task, of_session
+
+AT_ONCE = 30
+"""Tasks made by one transaction, which takes 100 items."""
 
 
 def create_planned(
@@ -80,25 +85,44 @@ def create_planned(
         if not new:
             return []
         try:
-            _create(new, start)
+            for first in range(0, len(new), AT_ONCE):
+                _create(new[first : first + AT_ONCE], start)
         except Refused:
+            _check_session(session)
             continue
         return new
     raise Conflict(f"the tasks of session {session} are being created by others; try again")
 
 
-def _create(new: list[Task], start: str | None) -> None:
+def _check_session(session: str) -> None:
+    """Raise `NotFound` if a session is not there any more."""
+    try:
+        Session.get(f"SES#{session}", "A", consistent_read=True, attributes_to_get=["pk", "_k"])
+    except Session.DoesNotExist:
+        raise NotFound(f"There is no session {session}.") from None
+
+
+def _create(new: list[Task], start: str | None, who: str = SYSTEM) -> None:
     with transaction() as writes:
+        # A session that is deleted meanwhile gets no tasks.
+        writes.check(Session, new[0].pk, "A", Record.pk.exists())
         for task in new:
             task.session_start = start
             set_index(task)
             task.edition = first_version()
             writes.save(task, condition=Record.pk.does_not_exist())
             writes.row("task", task.id, int(task.edition), task_row(task))
+        if len(new) == 1:
+            writes.audit(who, "create", "task", new[0].id, None, task_row(new[0]))
+        else:  # a pipeline's tasks are one entry, that of their session
+            names = {task.id: f"{task.name} {task.arguments}" for task in new}
+            writes.audit(who, "plan", "session", new[0].session, None, {"tasks": names})
     metrics.put({"TasksCreated": len(new)}, lab=new[0].lab)
 
 
-def create(session: str, lab: str, start: str | None, fields: Mapping[str, Any]) -> Task:
+def create(
+    session: str, lab: str, start: str | None, fields: Mapping[str, Any], who: str = SYSTEM
+) -> Task:
     """Store one task made by a client, as ibllib's job creator does (``POST /tasks``).
 
     Parameters
@@ -112,6 +136,8 @@ def create(session: str, lab: str, start: str | None, fields: Mapping[str, Any])
 
     Raises
     ------
+    NotFound
+        The session is not there any more.
     Exists
         The session has a task of this graph, name and arguments; ``key`` is its id.
     Invalid
@@ -139,11 +165,17 @@ def create(session: str, lab: str, start: str | None, fields: Mapping[str, Any])
         datetime=stamp(),
         **({"executable": name} | given),
     )
-    try:
-        _create([task], start)
-    except Refused:
-        raise Exists(f"The session already has the task {name} of graph {graph!r}.", key) from None
-    return task
+    for _ in range(RETRIES):
+        try:
+            _create([task], start, who)
+        except Refused:
+            _check_session(session)
+            if any(each.id == key for each in of_session(session)):
+                text = f"The session already has the task {name} of graph {graph!r}."
+                raise Exists(text, key) from None
+            continue
+        return task
+    raise Conflict(f"session {session} is being changed by others; try again")
 
 
 def update_session_start(session: str, start: str) -> None:
@@ -158,11 +190,13 @@ def update_session_start(session: str, start: str) -> None:
     """
     for task in of_session(session):
         for _ in range(RETRIES):
-            was = int(task.edition)
+            was, former = int(task.edition), {"session_start": task.session_start}
             task.session_start, task.edition = start, was + 1
             with suppress(Refused), transaction() as writes:
                 writes.save(task, condition=Task.edition == was)
                 writes.row("task", task.id, was + 1, task_row(task))
+                new = {"session_start": start}
+                writes.audit(SYSTEM, "update", "task", task.id, former, new)
                 break
             task = get_task(task.id)  # somebody else was faster
 
@@ -223,7 +257,7 @@ def followed_up(task: Task) -> None:
     due_item(task).delete()
 
 
-def delete(task: str) -> None:
+def delete(task: str, who: str = SYSTEM) -> None:
     """Delete a task; its datasets stay.
 
     Raises
@@ -231,7 +265,18 @@ def delete(task: str) -> None:
     NotFound
         There is no such task.
     """
-    found = get_task(task)
-    with transaction() as writes:
-        writes.delete(found)
-        writes.row("task", task, int(found.edition) + 1, None)
+    for _ in range(RETRIES):
+        found = get_task(task)
+        with suppress(Refused), transaction() as writes:
+            writes.record(
+                "task",
+                task,
+                task_row(found),
+                None,
+                who,
+                item=found,
+                version=int(found.edition) + 1,
+                condition=Task.edition == int(found.edition),
+            )
+            return
+    raise Conflict(f"task {task} is being changed; try again")

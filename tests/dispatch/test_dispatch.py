@@ -14,6 +14,7 @@ from shared.datasets.edit import delete_dataset, update_dataset
 from shared.datasets.read import content_hashes, datasets_of
 from shared.datasets.register import register_datasets
 from shared.model.messages import SessionFinished, TaskWaits, encode
+from shared.model.task import Completion, RunRecord
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset
 from shared.records.table import metered
@@ -78,7 +79,7 @@ def the(eid, name):
 def run(flow, eid, name, status="Complete"):
     """Claim and end a task as a worker does."""
     claimed = lease.claim(the(eid, name).id, "w1")
-    done, _ = lease.complete(claimed.id, int(claimed.attempt), status, log="done")
+    done, _ = lease.complete(claimed.id, Completion(int(claimed.attempt), status, log="done"))
     flow.deliver("dispatch", {"kind": "task.changed", "task": done.id})
     return done
 
@@ -222,7 +223,7 @@ def test_a_task_is_claimed_by_exactly_one(trials):
     def claim(name):
         try:
             won.append(lease.claim(trials, name).owner)
-        except item.Taken as error:
+        except item.TaskUnavailable as error:
             lost.append(str(error))
 
     threads = [threading.Thread(target=claim, args=(f"w{n}",)) for n in range(8)]
@@ -237,7 +238,7 @@ def test_a_task_is_claimed_by_exactly_one(trials):
 
 def test_a_lost_claim_writes_nothing(trials):
     lease.claim(trials, "w1")
-    with metered() as meter, pytest.raises(item.Taken):
+    with metered() as meter, pytest.raises(item.TaskUnavailable):
         lease.claim(trials, "w2")
     assert set(meter.by_operation) == {"GetItem"}
 
@@ -260,7 +261,7 @@ def test_a_heartbeat_costs_one_write_unit(trials):
     [
         lambda task: lease.heartbeat(task, 1),
         lambda task: lease.append_log(task, 1, "x"),
-        lambda task: lease.complete(task, 1, "Complete"),
+        lambda task: lease.complete(task, Completion(1, "Complete")),
         lambda task: lease.release(task, 1),
     ],
     ids=["heartbeat", "log", "complete", "release"],
@@ -271,7 +272,7 @@ def test_a_late_worker_with_an_old_attempt_is_refused(trials, late):
     lease.claim(trials, "w2")
     before = read.get_task(trials).attribute_values
     with pytest.raises(
-        item.NotYours, match=r"attempt 1 of task .* is over: it is Started, attempt 2"
+        item.AttemptOver, match=r"attempt 1 of task .* is over: it is Started, attempt 2"
     ):
         late(trials)
     assert read.get_task(trials).attribute_values == before
@@ -293,7 +294,10 @@ def test_completing_twice_gives_the_same_answer_and_changes_nothing(trials):
     lease.claim(trials, "w1")
     answers = [
         lease.complete(
-            trials, 1, "Complete", log="ok", elapsed=1.5, version="1", run_record={"a": 1}
+            trials,
+            Completion(
+                1, "Complete", log="ok", elapsed=1.5, version="1", run_record=RunRecord("a")
+            ),
         )
         for _ in range(2)
     ]
@@ -301,7 +305,7 @@ def test_completing_twice_gives_the_same_answer_and_changes_nothing(trials):
     rows = [item.task_row(task, full=True) for task, _ in answers]
     assert rows[0] == rows[1]
     assert rows[0]["log"] == "ok"
-    assert rows[0]["run_record"] == {"a": 1}
+    assert rows[0]["run_record"] == {"task": "a"}
     assert rows[0]["time_elapsed_secs"] == 1.5
 
 
@@ -309,7 +313,7 @@ def test_completing_twice_gives_the_same_answer_and_changes_nothing(trials):
 def test_a_run_cannot_end_in_what_is_no_result(trials, status):
     lease.claim(trials, "w1")
     with pytest.raises(item.Invalid, match="status: "):
-        lease.complete(trials, 1, status)
+        lease.complete(trials, Completion(1, status))
 
 
 def test_a_task_given_back_waits_and_is_announced(flow, trials):
@@ -343,7 +347,7 @@ def worker_runs(flow, eid, name, status="Complete"):
     declared = declaration(task.executable, task.arguments)
     read = digest(declared.inputs, content_hashes(datasets_of(eid)))
     claimed = lease.claim(task.id, "w1", inputs=read)
-    lease.complete(claimed.id, int(claimed.attempt), status, log="done")
+    lease.complete(claimed.id, Completion(int(claimed.attempt), status, log="done"))
     flow.deliver("dispatch", {"kind": "task.changed", "task": claimed.id})
 
 
@@ -440,7 +444,7 @@ def test_inputs_that_change_while_the_task_runs_make_it_run_again(flow, eid):
     lease.claim(trials, "w1", inputs="what it was given")
     corrected(flow, eid, RAW[0])
     assert status_of(eid)["task.trials"] == "Started"
-    lease.complete(trials, 1, "Complete")
+    lease.complete(trials, Completion(1, "Complete"))
     flow.deliver("dispatch", {"kind": "task.changed", "task": trials})
     assert status_of(eid)["task.trials"] == "Waiting"
 
@@ -563,7 +567,7 @@ def test_the_end_of_a_task_whose_event_was_lost_is_followed_up(flow, trials, eid
     # Given a task whose inputs changed while it ran, and whose end nobody was told of
     lease.claim(trials, "w1", inputs="what it was given")
     corrected(flow, eid, RAW[0])
-    lease.complete(trials, 1, "Complete")
+    lease.complete(trials, Completion(1, "Complete"))
     assert sweep()["due"] == 0  # the message may be on the way
     # When the sweep comes by, then it runs again, and is followed up once
     assert sweep(now=datetime.now(UTC) + LATER)["due"] == 1
@@ -576,7 +580,7 @@ def test_the_end_of_a_sessions_work_is_announced_though_its_event_was_lost(flow,
     flow.messages("analysis")
     patch.patch_task(trials, {"status": "Waiting"}, "ana")
     lease.claim(trials, "w2")
-    lease.complete(trials, 2, "Errored")
+    lease.complete(trials, Completion(2, "Errored"))
     flow.messages("dispatch")  # lost
     sweep(now=datetime.now(UTC) + LATER)
     assert flow.messages("analysis") == [{"kind": "session.finished", "session": eid}]
@@ -722,7 +726,7 @@ def test_what_is_unfinished_is_in_the_index_and_nothing_else(flow, eid, trials):
     assert {name for name, n in index().items() if n} == {"Waiting", "Held"}
     lease.claim(trials, "w1")
     assert {name for name, n in index().items() if n} == {"Started", "Held"}
-    lease.complete(trials, 1, "Complete")
+    lease.complete(trials, Completion(1, "Complete"))
     assert {name for name, n in index().items() if n} == {"Held"}
 
 
@@ -777,7 +781,7 @@ def test_each_step_of_a_task_is_counted_once(flow, eid, counted):
     claims = [lease.claim(trials, "w1") for _ in range(2)]
     assert {int(claim.attempt) for claim in claims} == {1}
     for _ in range(2):
-        lease.complete(trials, 1, "Complete")
+        lease.complete(trials, Completion(1, "Complete"))
     assert counted() == {"TasksClaimed": 1, "TasksComplete": 1}
 
 

@@ -76,7 +76,8 @@ class Tasks(Store):
         permissions.check_lab(call.who, session["lab"])
         start = session.get("start_time")
         given = {name: value for name, value in body.items() if name in data}
-        return self._worded(lambda: write.create(session["id"], session["lab"], start, given))
+        by = call.who.username
+        return self._worded(lambda: write.create(session["id"], session["lab"], start, given, by))
 
     def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
         """Change a task, its status by the state machine.
@@ -105,7 +106,7 @@ class Tasks(Store):
 
         present = self.get(resource, key, call)
         permissions.check_lab(call.who, present["lab"])
-        write.delete(present["id"])
+        write.delete(present["id"], call.who.username)
 
     def _worded(self, change: Any) -> Body:
         from shared.work import item
@@ -160,6 +161,7 @@ declare(
             "time_out_secs": integer(maximum=SMALL),
             "time_elapsed_secs": number(),
             "log": text(null=True, indexed=False),
+            "hold": text(null=True, maximum=1000),
             "session": ref("session", by="id", required=True, null=False),
             "version": text(null=True, maximum=64),
             "parents": Field("json", default=()),

@@ -10,15 +10,29 @@ import json
 import os
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from chalice.app import Blueprint, Response
 
 from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
 from shared.datasets.read import content_hashes, default_datasets
+from shared.model.json import Faulty, plain
+from shared.model.json import read as read_object
 from shared.model.messages import TaskChanged
+from shared.model.task import (
+    Claim,
+    ClaimedSession,
+    ClaimedTask,
+    ClaimRequest,
+    Completion,
+    Heartbeat,
+    LogText,
+    Release,
+    TaskInput,
+)
 from shared.records import aws, queues
 from shared.records.items import Dataset, Session
 from shared.records.objects import bucket
@@ -28,14 +42,19 @@ from shared.tasks.signature import digest, selected
 from shared.tasks.states import Status
 from shared.uploads.state import FINAL, get_upload
 from shared.uploads.transport import URL_SECONDS
-from shared.work import item, lease, read
+from shared.work import item, lease, read, write
 from shared.work.item import Task
 
 routes = Blueprint(__name__)
 
+T = TypeVar("T")
+
 CREDENTIALS_SECONDS = 3600
 """Life of a worker's credentials for its queue."""
 
+
+UNFIT_SECONDS = 30
+"""After which a task that a worker's computer cannot run is announced again."""
 
 RECORD_BYTES = 2**20
 """Longest run record; stored compressed, it must fit an item (400 KB) with the log."""
@@ -63,62 +82,87 @@ def _of_lab(task_id: str) -> tuple[Call, Task]:
     return call, task
 
 
-def _whole(call: Call, name: str, default: int | None = None) -> int:
-    """Return a whole number of the body."""
-    value = call.body.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Invalid({name: ["A valid integer is required."]})
-    return value
+def _read(call: Call, kind: type[T]) -> T:
+    """Return the typed body of a request."""
+    try:
+        return read_object(call.body, kind)
+    except Faulty as error:
+        raise Invalid(error.fields) from None
 
 
 @routes.route("/tasks/{id}/claim", methods=["POST"])
 def claim(id: str) -> dict[str, Any]:
     """Take a waiting task; answer with its inputs' addresses. Asking again renews them."""
     call, task = _of_lab(id)
-    worker = call.body.get("worker")
-    if not isinstance(worker, str) or not 0 < len(worker) <= 200:
-        raise Invalid({"worker": ["Name the worker, in 1 to 200 characters."]})
-    seconds = _whole(call, "lease", lease.LEASE_SECONDS)
+    wanted = _read(call, ClaimRequest)
     session, datasets = session_and_datasets(task.session, strong=True)
     declared = declaration(task.executable, task.arguments)
-    inputs = digest(declared.inputs, content_hashes(datasets)) if declared else None
-    taken = lease.claim(id, worker, seconds, inputs=inputs)
-    return {
-        "task": item.task_row(taken),
-        "attempt": int(taken.attempt),
-        "lease_until": taken.lease_until,
-        "session": {
-            "id": session.id,
-            "lab": session.lab,
-            "subject": session.subject,
-            "date": session.date,
-            "number": int(session.number),
-            "folder": session.folder,
-        },
-        "inputs": _inputs(taken, session, datasets),
-    }
+    inputs = _inputs(task, session, datasets)
+    unfit = None
+    if wanted.capabilities:
+        size = sum(each.size for each in inputs)
+        unfit = lease.unfitness(task, wanted.capabilities, size)
+    try:
+        taken = lease.claim(
+            id,
+            wanted.worker,
+            wanted.lease,
+            inputs=digest(declared.inputs, content_hashes(datasets)) if declared else None,
+            unfit=unfit,
+            who=call.who.username,
+        )
+    except item.Unfit:
+        write.note(task, f"Waits for a fitting computer: it {unfit} ({wanted.worker}).")
+        queues.notify("dispatch", TaskChanged(id), UNFIT_SECONDS)
+        raise
+    return plain(
+        Claim(
+            task=ClaimedTask(
+                id=taken.id,
+                name=taken.name,
+                executable=taken.executable,
+                status=taken.status,
+                arguments=json.loads(taken.arguments),
+                time_out_secs=int(taken.time_out_secs),
+                cpu=int(taken.cpu),
+                gpu=int(taken.gpu),
+                ram=int(taken.ram),
+            ),
+            attempt=int(taken.attempt),
+            lease_until=taken.lease_until or "",
+            session=ClaimedSession(
+                id=session.id,
+                lab=session.lab,
+                subject=session.subject,
+                date=session.date,
+                number=int(session.number),
+                folder=session.folder,
+            ),
+            inputs=tuple(inputs),
+        )
+    )
 
 
-def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[dict[str, Any]]:
+def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[TaskInput]:
     """Return the datasets that a task reads, each with a presigned address."""
     declared = declaration(task.executable, task.arguments)
     if declared is None:
         return []
     known = default_datasets(datasets)
-    by_path = {path: item for path, item in known.items() if item.available}
+    by_path = {path: dataset for path, dataset in known.items() if dataset.available}
     return [
-        {
-            "path": path,
-            "revision": by_path[path].revision,
-            "id": by_path[path].uuid,
-            "size": int(by_path[path].file_size or 0),
-            "sha256": by_path[path].sha256,
-            "url": aws.client("s3").generate_presigned_url(
+        TaskInput(
+            path=path,
+            revision=by_path[path].revision,
+            id=by_path[path].uuid,
+            size=int(by_path[path].file_size or 0),
+            sha256=by_path[path].sha256,
+            url=aws.client("s3").generate_presigned_url(
                 "get_object",
                 Params={"Bucket": bucket(), "Key": by_path[path].key(session.folder)},
                 ExpiresIn=URL_SECONDS,
             ),
-        }
+        )
         for path in selected(declared.inputs, by_path)
     ]
 
@@ -127,20 +171,18 @@ def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[dict[
 def heartbeat(id: str) -> dict[str, Any]:
     """Prolong the lease of a running task."""
     call, _ = _of_lab(id)
-    attempt = _whole(call, "attempt")
-    seconds = _whole(call, "lease", lease.LEASE_SECONDS)
-    return {"attempt": attempt, "lease_until": lease.heartbeat(id, attempt, seconds)}
+    beat = _read(call, Heartbeat)
+    until = lease.heartbeat(id, beat.attempt, beat.lease)
+    return {"attempt": beat.attempt, "lease_until": until}
 
 
 @routes.route("/tasks/{id}/log", methods=["POST"])
 def log(id: str) -> dict[str, Any]:
     """Add text to the log of a running task."""
     call, _ = _of_lab(id)
-    text = call.body.get("text")
-    if not isinstance(text, str):
-        raise Invalid({"text": ["Text is required."]})
-    lease.append_log(id, _whole(call, "attempt"), text)
-    return {"attempt": call.body["attempt"]}
+    added = _read(call, LogText)
+    lease.append_log(id, added.attempt, added.text)
+    return {"attempt": added.attempt}
 
 
 @routes.route("/tasks/{id}/complete", methods=["POST"])
@@ -148,27 +190,12 @@ def log(id: str) -> dict[str, Any]:
 def complete(id: str) -> dict[str, Any]:
     """End a run with its status, log and run record; the same again gets the same answer."""
     call, _ = _of_lab(id)
-    attempt, body = _whole(call, "attempt"), call.body
-    record = body.get("run_record")
-    if record is not None and not isinstance(record, dict):
-        raise Invalid({"run_record": ["Expected a JSON object."]})
-    if len(json.dumps(record)) > RECORD_BYTES:
+    ending = _read(call, Completion)
+    if len(msgspec.json.encode(ending.run_record)) > RECORD_BYTES:
         raise Invalid({"run_record": [f"Expected at most {RECORD_BYTES} bytes."]})
-    elapsed = body.get("elapsed")
-    if elapsed is not None and not isinstance(elapsed, int | float):
-        raise Invalid({"elapsed": ["A valid number is required."]})
-    if body.get("upload"):
-        _check_upload(str(body["upload"]), body.get("status"), id)
-    done, _changed = lease.complete(
-        id,
-        attempt,
-        body.get("status") or "",
-        log=body.get("log"),
-        elapsed=elapsed,
-        version=body.get("version"),
-        run_record=record,
-        upload=body.get("upload"),
-    )
+    if ending.upload:
+        _check_upload(ending.upload, ending.status, id)
+    done, _changed = lease.complete(id, ending, who=call.who.username)
     queues.notify("dispatch", TaskChanged(id))
     return item.task_row(done)
 
@@ -188,7 +215,14 @@ def _check_upload(upload_id: str, status: Any, task: str) -> None:
 def release(id: str) -> dict[str, Any]:
     """Give a running task back, so that another worker takes it at once."""
     call, _ = _of_lab(id)
-    back, _changed = lease.release(id, _whole(call, "attempt"))
+    given = _read(call, Release)
+    back, _changed = lease.release(
+        id,
+        given.attempt,
+        reason=given.reason,
+        trouble=given.trouble,
+        who=call.who.username,
+    )
     queues.notify("dispatch", TaskChanged(id))
     return item.task_row(back)
 
