@@ -71,4 +71,4 @@ def test_a_task_s_whole_life_costs_few_write_units(flow):
         with metered() as meter:
             step()
         costs.append(writes(meter))
-    assert costs == [8, 1, 9]  # the audit entries of claim and end among them
+    assert costs == [10, 1, 11]  # audit and journal entries of claim and end among them
