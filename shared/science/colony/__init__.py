@@ -1,0 +1,1 @@
+"""Colony: names of animals, genotypes from tests and from parents, pedigree, breeding plans."""

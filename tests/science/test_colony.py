@@ -1,0 +1,200 @@
+"""The colony's arithmetic: names, genotypes, relatedness, plans."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.science.colony.genotype import (
+    Finding,
+    Rule,
+    Zygosity,
+    from_parents,
+    from_tests,
+    is_negative,
+    offspring,
+    sons,
+)
+from shared.science.colony.names import is_automatic, next_name, next_names
+from shared.science.colony.pedigree import (
+    CircularPedigree,
+    Parents,
+    ancestors,
+    backcross_generation,
+    inbreeding,
+)
+from shared.science.colony.plan import Animal, ranked, share
+
+ABSENT, HET, HOMO, PRESENT = Zygosity
+HALF = Fraction(1, 2)
+
+
+def test_a_name_skips_those_taken_and_is_never_given_again():
+    name, counter = next_name("subject", "PV-Cre", 11, {"PV-Cre_0012"})
+
+    assert (name, counter) == ("PV-Cre_0013", 13)
+    assert next_names("litter", "PV-Cre", 0, (), 2) == (["PV-Cre_L_001", "PV-Cre_L_002"], 2)
+    assert next_name("breeding-pair", "PV-Cre", 3, ())[0] == "PV-Cre_BP_004"
+
+
+@pytest.mark.parametrize(
+    ("name", "automatic"), [(None, True), ("", True), (" - ", True), ("M1", False)]
+)
+def test_a_hyphen_and_nothing_ask_for_a_name(name, automatic):
+    assert is_automatic(name) is automatic
+
+
+def rule(id, seq1=None, res1=None, zygosity=HET, res0=True):
+    return Rule(id, "Cre", "tg", res0, seq1, res1, zygosity)
+
+
+RULES = [
+    rule("both", "wt", True, HET),
+    rule("only", "wt", False, HOMO),
+    rule("none", zygosity=ABSENT, res0=False),
+]
+
+
+@pytest.mark.parametrize(
+    ("results", "finding"),
+    [
+        ({"tg": True, "wt": True}, Finding("Cre", HET, "both")),
+        ({"tg": True, "wt": False}, Finding("Cre", HOMO, "only")),
+        ({"tg": False}, Finding("Cre", ABSENT, "none")),
+        ({"tg": True}, Finding("Cre", None, None, ("wt",))),
+        ({}, Finding("Cre", None, None, ("tg", "wt"))),
+    ],
+)
+def test_a_zygosity_names_its_rule_or_the_tests_that_are_missing(results, finding):
+    assert from_tests(results, RULES) == [finding]
+
+
+def test_of_rules_that_match_the_first_counts():
+    assert from_tests({"tg": True}, [rule("a"), rule("b", zygosity=HOMO)])[0].rule == "a"
+
+
+def test_mendel():
+    assert offspring(HET, HET) == {ABSENT: Fraction(1, 4), HET: HALF, HOMO: Fraction(1, 4)}
+    assert offspring(HOMO, ABSENT) == {HET: 1}
+    assert offspring(PRESENT, HET) is None
+
+
+@given(st.sampled_from([ABSENT, HET, HOMO]), st.sampled_from([ABSENT, HET, HOMO]))
+def test_chances_add_up_and_do_not_ask_who_is_the_mother(one, other):
+    assert sum(offspring(one, other).values()) == 1
+    assert offspring(one, other) == offspring(other, one)
+
+
+def test_an_allele_on_the_x_chromosome():
+    # Given a carrier mother and a father without it
+    assert offspring(HET, ABSENT, x_linked=True) == {ABSENT: HALF, HET: HALF}
+    assert sons(HET) == {ABSENT: HALF, PRESENT: HALF}
+    # and a father with it, all daughters carry it and no son has it of him
+    assert offspring(ABSENT, PRESENT, x_linked=True) == {HET: 1}
+    assert sons(ABSENT) == {ABSENT: 1}
+
+
+def test_what_parents_foretell_is_what_every_pup_has():
+    for mother, father in product([*Zygosity, None], repeat=2):
+        foretold = from_parents(mother, father)
+        pairs = product(
+            [ABSENT, HET, HOMO] if mother is None else [Zygosity(c) for c in mother.copies],
+            [ABSENT, HET, HOMO] if father is None else [Zygosity(c) for c in father.copies],
+        )
+        pups = {pup for pair in pairs for pup in offspring(*pair)}
+        if foretold is None:
+            assert ABSENT in pups
+            assert len(pups) > 1
+        elif foretold is PRESENT:
+            assert ABSENT not in pups
+            assert len(pups) > 1
+        else:
+            assert pups == {foretold}
+
+
+def test_negative_is_without_any():
+    assert is_negative([ABSENT, ABSENT])
+    assert is_negative([])
+    assert not is_negative([ABSENT, PRESENT])
+
+
+FAMILY = {
+    "son": Parents("mum", "dad"),
+    "daughter": Parents("mum", "dad"),
+    "cousin": Parents("aunt", "stranger"),
+    "aunt": Parents("gran", "grandpa"),
+    "mum": Parents("gran", "grandpa"),
+    "inbred": Parents("daughter", "son"),
+}
+
+
+@pytest.mark.parametrize(
+    ("mother", "father", "coefficient"),
+    [
+        ("daughter", "son", 1 / 4),
+        ("mum", "son", 1 / 4),
+        ("daughter", "cousin", 1 / 16),
+        ("gran", "son", 1 / 8),
+        ("mum", "dad", 0),
+        ("inbred", "dad", 1 / 4),
+    ],
+)
+def test_relatedness_is_wrights(mother, father, coefficient):
+    assert inbreeding(mother, father, FAMILY) == pytest.approx(coefficient)
+
+
+def test_a_circle_is_named():
+    with pytest.raises(CircularPedigree, match="among its own ancestors"):
+        ancestors("a", {"a": Parents("b"), "b": Parents("a")})
+    assert ancestors("son", FAMILY) == ["mum", "dad", "gran", "grandpa"]
+
+
+def test_generations_of_backcrossing_are_counted():
+    pedigree = {"n2": Parents("n1", "b6_2"), "n1": Parents("b6_1", "founder")}
+    pure = {"b6_1": True, "b6_2": True}
+
+    assert backcross_generation("n2", pedigree, pure) == 2
+    assert backcross_generation("founder", pedigree, pure) == 0
+
+
+def animal(name, sex, age=10, **zygosities):
+    return Animal(name, sex, age, zygosities)
+
+
+def test_a_plan_ranks_pairs_by_share_relatedness_and_age():
+    # Given two mothers that give as many, one of them the father's sister, and a third of unknown
+    animals = [
+        animal("daughter", "F", Cre=HET),
+        animal("stranger", "F", age=30, Cre=HET),
+        animal("untested", "F"),
+        animal("son", "M", Cre=HET),
+        animal("homo", "M", Cre=HOMO),
+    ]
+    # When twelve carriers are wanted
+    pairs = ranked(animals, {"Cre": PRESENT}, 12, pedigree=FAMILY)
+    # Then the homozygous father comes first, and the sister last
+    assert [(p.mother, p.father) for p in pairs] == [
+        ("daughter", "homo"),
+        ("stranger", "homo"),
+        ("stranger", "son"),
+        ("daughter", "son"),
+    ]
+    assert pairs[0].fraction == 1
+    assert (pairs[0].litters, pairs[0].weeks) == (2, 7)
+    assert (pairs[2].fraction, pairs[2].litters) == (Fraction(3, 4), 3)
+
+
+def test_alleles_are_inherited_apart():
+    mother, father = animal("m", "F", a=HET, b=HET), animal("f", "M", a=HET, b=HET)
+
+    assert share(mother, father, {"a": HOMO, "b": HOMO}) == Fraction(1, 16)
+    assert share(mother, animal("f", "M", a=HET), {"a": HOMO, "b": HOMO}) is None
+
+
+def test_no_pup_is_no_plan():
+    with pytest.raises(ValueError, match="at least one"):
+        ranked([], {"a": HOMO}, 0)
