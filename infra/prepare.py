@@ -56,6 +56,8 @@ def main(administrator: str, outputs: Path | None) -> None:
         os.environ["FORNIX_DATA_BUCKET"] = stack["DataBucket"]
     publish(Bucket(os.environ["FORNIX_SITE_BUCKET"]))
     reference.load()
+    if regions := reference.allen_regions():
+        reference.load_brain_regions(regions)
     if documents.find("user", administrator):
         return
     if sys.stdin.isatty():
