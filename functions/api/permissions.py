@@ -1,74 +1,32 @@
-"""Who may use which route: one rule per route and method; what has no rule is refused.
+"""`shared.access.policy` asked for one request; what it refuses becomes a 403 that says who may.
 
-A rule names the roles that may use the route. ``own_lab`` says that the record must belong to a
-lab of the caller's (administrators excepted); the handler checks it with `check_lab`, since only
-it knows the record. Reading is open to every account: the laboratories of a collaboration share
-their data with each other, and with the public what is marked public.
+The engine adds the rules of the resources at start; a route without a rule is refused.
 """
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from functions.api.auth.identify import require_account
 from functions.api.errors import forbidden
+from shared import catalog
+from shared.access import policy
+from shared.access.policy import Decision, Rule
 from shared.model.people import Caller
+from shared.records.where import Where
 
-MEMBERS = frozenset({"member", "manager", "administrator"})
-MANAGERS = frozenset({"manager", "administrator"})
-ADMINISTRATORS = frozenset({"administrator"})
-RIGS = frozenset({"rig"})
-WORKERS = frozenset({"worker"})
-ACCOUNTS = MEMBERS | RIGS | WORKERS
-EVERYONE = ACCOUNTS | {"anonymous"}
+if TYPE_CHECKING:
+    from functions.api.call import Call
+    from functions.api.engine.declarations import Resource
 
-
-class Rule(msgspec.Struct, frozen=True):
-    """Who may use a route with a method.
-
-    Attributes
-    ----------
-    roles : frozenset of str
-    own_lab : bool
-        Whether only for records of the caller's own lab.
-    reads : bool
-        Whether accounts for the public may use it: it changes nothing and shows what is public.
-    """
-
-    roles: frozenset[str]
-    own_lab: bool = False
-    reads: bool = False
-
-
-READ = Rule(ACCOUNTS, reads=True)
-READ_PUBLIC = Rule(EVERYONE, reads=True)
-
-RULES: dict[tuple[str, str], Rule] = {
-    ("/health", "GET"): READ_PUBLIC,
-    ("/api/schema", "GET"): READ_PUBLIC,
-    ("/auth-token", "POST"): Rule(EVERYONE, reads=True),
-    ("/auth-token", "DELETE"): Rule(ACCOUNTS, reads=True),
-    ("/me", "GET"): READ,
-    ("/uploads", "POST"): Rule(ACCOUNTS, own_lab=True),
-    ("/uploads", "GET"): Rule(ACCOUNTS, own_lab=True, reads=True),
-    ("/uploads/{upload}", "GET"): Rule(ACCOUNTS, own_lab=True, reads=True),
-    ("/uploads/{upload}/parts", "POST"): Rule(ACCOUNTS, own_lab=True),
-    ("/uploads/{upload}/assemble", "POST"): Rule(ACCOUNTS, own_lab=True),
-    ("/uploads/{upload}/complete", "POST"): Rule(ACCOUNTS, own_lab=True),
-    ("/tasks/{task}/claim", "POST"): Rule(WORKERS, own_lab=True),
-    ("/tasks/{task}/heartbeat", "POST"): Rule(WORKERS, own_lab=True),
-    ("/tasks/{task}/log", "POST"): Rule(WORKERS, own_lab=True),
-    ("/tasks/{task}/complete", "POST"): Rule(WORKERS, own_lab=True),
-    ("/tasks/{task}/release", "POST"): Rule(WORKERS, own_lab=True),
-    ("/reindex", "POST"): Rule(ADMINISTRATORS),
-    ("/workers/credentials", "POST"): Rule(WORKERS, own_lab=True),
-}
-"""Rules of the routes that are not resources; `add` puts in those of the resources."""
+RESOURCE_RULES: dict[tuple[str, str], Rule] = {}
+"""Rules of the resources' routes, by path and method."""
 
 
 def add(path: str, method: str, rule: Rule) -> None:
-    """Set the rule of a route."""
-    RULES[path, method] = rule
+    """Set the rule of a resource's route."""
+    RESOURCE_RULES[path, method] = rule
 
 
 def check(path: str, method: str, who: Caller) -> Rule:
@@ -84,15 +42,25 @@ def check(path: str, method: str, who: Caller) -> Rule:
     ApiError
         403.
     """
-    rule = RULES.get((_canonical(path), method))
-    if rule is None:
-        raise forbidden()
-    if who.role not in rule.roles:
-        require_account(who)
-        raise forbidden()
-    if who.is_public and not rule.reads:
-        raise forbidden()
+    rule = RESOURCE_RULES.get((path, method)) or policy.rule_of(path, method)
+    decision = policy.may_use(rule, who)
+    if rule is None or not decision:
+        if rule is not None:
+            require_account(who)
+        raise forbidden(decision.message)
     return rule
+
+
+def require(decision: Decision) -> None:
+    """Refuse what was decided against.
+
+    Raises
+    ------
+    ApiError
+        403 that says who may.
+    """
+    if not decision:
+        raise forbidden(decision.message)
 
 
 def check_lab(who: Caller, lab: str | None) -> None:
@@ -103,19 +71,49 @@ def check_lab(who: Caller, lab: str | None) -> None:
     ApiError
         403 that names the lab.
     """
-    if not who.of_lab(lab):
-        raise forbidden(f"You may write only records of your own lab, not of {lab}.")
+    require(policy.may_write(who, lab))
 
 
-def _canonical(path: str) -> str:
-    """Return a route's path with the names of parameters of uploads and tasks made alike."""
-    parts = path.split("/")
-    for head, name in (("uploads", "{upload}"), ("tasks", "{task}")):
-        if (
-            len(parts) > 2
-            and parts[1] == head
-            and parts[2].startswith("{")
-            and (head == "uploads" or len(parts) > 3)
-        ):
-            parts[2] = name
-    return "/".join(parts)
+def check_fields(
+    call: Call, resource: Resource, old: Mapping[str, Any] | None, new: Mapping[str, Any]
+) -> None:
+    """Refuse values of fields that the caller may not give.
+
+    Parameters
+    ----------
+    call : Call
+    resource : Resource
+    old : mapping, optional
+        The stored record; None if it is new.
+    new : mapping
+        Fields as sent and read.
+
+    Raises
+    ------
+    ApiError
+        403 that names the field and who may set it.
+    """
+    defaults: dict[str, Any] = {}
+    if old is None:
+        for name, field in resource.fields.items():
+            given = field.default(call) if callable(field.default) else field.default
+            defaults[name] = list(given) if isinstance(given, tuple) else given
+    given = {
+        name: value
+        for name, value in new.items()
+        if name in resource.fields and not resource.fields[name].read_only
+    }
+    require(policy.may_set(call.who, resource.kind, old, given, defaults))
+    if resource.kind == "dataset" and "tags" in new:
+        before = (old or {}).get("tags") or ()
+        require(policy.may_tag(call.who, before, new["tags"] or (), released(), protecting()))
+
+
+def released() -> set[str]:
+    """Return the tags that are public releases."""
+    return catalog.table("tag").select([Where("public", "exact", True)]).values("name")
+
+
+def protecting() -> set[str]:
+    """Return the tags that keep their datasets from being overwritten or deleted."""
+    return catalog.table("tag").select([Where("protected", "exact", True)]).values("name")

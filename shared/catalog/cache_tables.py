@@ -1,8 +1,8 @@
 """The ONE client's cache tables, made from the search snapshot (ONE convention, cache tables).
 
 One zip per audience and per tag, under ``cache/`` of the data bucket: ``all`` for accounts,
-``public`` for anybody, ``tag/<name>`` per release. A zip whose rows have not changed since it was
-made is left as it is.
+``public`` for anybody, ``lab/<name>`` for a lab's machines, ``tag/<name>`` per release. A zip
+whose rows have not changed since it was made is left as it is.
 """
 
 from __future__ import annotations
@@ -64,6 +64,12 @@ def build(origin: str = "fornix") -> dict[str, Any]:
         # A session of which anybody may see a dataset is known to everybody, as to the API.
         "public": ([sessions[eid] for eid in known], public_rows),
     }
+    for lab in index.table("lab").select().values("name"):  # for its rigs and workers
+        own = {eid for eid, row in sessions.items() if row["lab"] == lab}
+        scopes[f"lab/{lab}"] = (
+            [sessions[eid] for eid in own],
+            [row for row in datasets if row["session"] in own],
+        )
     for tag in index.table("tag").select().values("name"):
         chosen = [row for row in datasets if tag in row["tags"]]
         owners = {row["session"] for row in chosen}

@@ -107,7 +107,7 @@ def test_what_is_wrong_is_named(api: Api, eid: str, more: dict, words: str) -> N
 def test_protected_files_answer_with_the_details_that_clients_act_on(api: Api, eid: str) -> None:
     (row,) = api.ok(**register(api, "alf/spikes.times.npy"))
     documents.create("tag", "release", {"name": "release", "protected": True}, who="admin")
-    api.ok("PATCH", f"/datasets/{row['id']}", {"tags": ["release"]})
+    api.ok("PATCH", f"/datasets/{row['id']}", {"tags": ["release"]}, user="fimbrialab_manager")
     answer = api(**register(api, "alf/spikes.times.npy", "alf/trials.table.pqt"))
     assert answer.status == 403
     assert answer.body == {
@@ -254,11 +254,11 @@ def test_downloads_redirect_ask_for_basic_and_refuse_others(
     with opener.open(url) as answer:
         assert answer.read() == b"0123456789"
     # When the session is made public
-    api.ok("PATCH", f"/sessions/{eid}", {"public": True})
+    api.ok("PATCH", f"/sessions/{eid}", {"public": True}, user="fimbrialab_manager")
     assert get(None) == b"0123456789"
     assert get(None, Range="bytes=2-4") == b"234"
     # But not before its embargo ends
-    api.ok("PATCH", f"/sessions/{eid}", {"embargo_until": "2999-01-01"})
+    api.ok("PATCH", f"/sessions/{eid}", {"embargo_until": "2999-01-01"}, user="fimbrialab_manager")
     with pytest.raises(urllib.error.HTTPError) as caught:
         get(None)
     caught.value.close()

@@ -263,9 +263,10 @@ def test_json_fields_notes_and_describe(one: Any, eid: str, tmp_path: Path) -> N
 def test_cache_tables_load_without_a_warning(one: Any, eid: str, api: Api, bucket: str) -> None:
     documents.create("tag", "release", {"name": "release", "public": True}, who="admin")
     item = next(d for d in datasets_of(eid) if d.name == "wheel.position.npy")
-    api.ok("PATCH", f"/datasets/{item.uuid}", {"tags": ["release"]})
+    api.ok("PATCH", f"/datasets/{item.uuid}", {"tags": ["release"]}, user="fimbrialab_manager")
     catalog.write_snapshot()
-    assert set(cache_tables.build()) == {"all", "public", "tag/release"}
+    labs = {"lab/fimbrialab", "lab/septumlab"}
+    assert set(cache_tables.build()) == {"all", "public", "tag/release", *labs}
     # Nothing changed: nothing is written again
     assert cache_tables.build() == {}
     with warnings.catch_warnings():
@@ -308,7 +309,7 @@ def test_registration_client(one: Any, api: Api, tmp_path: Path) -> None:
     # When one is protected, the client moves it into a revision and registers that
     documents.create("tag", "kept", {"name": "kept", "protected": True}, who="admin")
     ident = next(row["id"] for row in rows if row["name"] == "wheel.position.npy")
-    api.ok("PATCH", f"/datasets/{ident}", {"tags": ["kept"]})
+    api.ok("PATCH", f"/datasets/{ident}", {"tags": ["kept"]}, user="fimbrialab_manager")
     np.save(folder / "alf" / "wheel.position.npy", np.arange(4))
     row = client.register_files(folder / "alf" / "wheel.position.npy")
     assert row["revision"] != ""

@@ -179,6 +179,7 @@ def test_the_embargo_of_another_zone_does_not_open_a_session_early(
     publish(api, west, embargo_until="2026-03-02")
     body = {"public": True, "embargo_until": "2026-03-02"}
     api.ok("PATCH", f"/sessions/{east}", body, user="septumlab_manager")
+    assert ids(api, "/sessions", MANAGER) == {west, east}  # all is read before clocks go back
     at = datetime(2026, 3, 1, 20, tzinfo=UTC)  # the 2nd in Tokyo, noon of the 1st in California
     monkeypatch.setattr("shared.model.moment.now", lambda: at)
     assert ids(api, "/sessions", None) == {east}

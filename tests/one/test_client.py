@@ -20,7 +20,7 @@ from tests.one.conftest import LAB, MEMBER, SUBJECT, Connect, described, store
 
 def protect(api: Api, *ids: str) -> None:
     for each in ids:
-        api.ok("PATCH", f"/datasets/{each}", {"tags": ["paper"]})
+        api.ok("PATCH", f"/datasets/{each}", {"tags": ["paper"]}, user=f"{LAB}_manager")
 
 
 def test_protected_files_move_from_revision_to_revision(connect: Connect, api: Api) -> None:
@@ -120,7 +120,7 @@ def test_private_and_public_sessions_by_account(
     assert len(connect("visitor").search(subject=SUBJECT, query_type="remote")) == 0
     with pytest.raises(HTTPError, match="404"):
         load("visitor")
-    api.ok("PATCH", f"/sessions/{eid}", {"public": True})
+    api.ok("PATCH", f"/sessions/{eid}", {"public": True}, user=f"{LAB}_manager")
     assert load("visitor").read_bytes() == paths[0].encode() * 3
     visitor = connect("visitor")
     assert [str(each) for each in visitor.search(subject=SUBJECT, query_type="remote")] == [eid]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functions.api import permissions
 from functions.api.engine.declarations import Access, Resource
-from functions.api.permissions import Rule
+from shared.access import policy
+from shared.access.policy import Rule
 
 METHODS = {
     "list": "GET",
@@ -27,18 +27,18 @@ def rule_of(resource: Resource, action: str) -> Rule:
     access: Access = resource.access
     if action in ("list", "read"):
         if access.read == "public":
-            return permissions.READ_PUBLIC
-        roles = permissions.MEMBERS
-        roles |= permissions.RIGS if "read" in access.rig.split() else frozenset()
-        roles |= permissions.WORKERS if "read" in access.worker.split() else frozenset()
+            return policy.READ_PUBLIC
+        roles = policy.MEMBERS
+        roles |= policy.RIGS if "read" in access.rig.split() else frozenset()
+        roles |= policy.WORKERS if "read" in access.worker.split() else frozenset()
         return Rule(roles, reads=True)
     word = {"create": "create", "delete": "delete"}.get(action, "change")
     roles = {
-        "member": permissions.MEMBERS,
-        "manager": permissions.MANAGERS,
-        "administrator": permissions.ADMINISTRATORS,
+        "member": policy.MEMBERS,
+        "manager": policy.MANAGERS,
+        "administrator": policy.ADMINISTRATORS,
         "none": frozenset(),
     }[getattr(access, word)]
-    roles |= permissions.RIGS if word in access.rig.split() else frozenset()
-    roles |= permissions.WORKERS if word in access.worker.split() else frozenset()
+    roles |= policy.RIGS if word in access.rig.split() else frozenset()
+    roles |= policy.WORKERS if word in access.worker.split() else frozenset()
     return Rule(roles, own_lab=bool(resource.lab))

@@ -92,6 +92,7 @@ class Documents(Store):
         lab = read_values.lab_of(resource, body)
         if call.rule.own_lab:
             permissions.check_lab(call.who, lab)
+        permissions.check_fields(call, resource, None, body)
         return read_values.localise(resource, body, lab)
 
     def _write(self, resource: Resource, body: Body, call: Call) -> Body:
@@ -137,6 +138,7 @@ class Documents(Store):
             lab = read_values.lab_of(resource, changed)
             if call.rule.own_lab:
                 permissions.check_lab(call.who, lab)
+            permissions.check_fields(call, resource, body, new)
             return read_values.localise(resource, changed, lab)
 
         try:

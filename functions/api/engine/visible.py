@@ -6,6 +6,7 @@ from functions.api.call import Call
 from functions.api.engine import filters, paging
 from functions.api.engine.declarations import KINDS, Resource
 from shared import catalog
+from shared.access import policy
 from shared.catalog import visible
 from shared.catalog.versions import Selection
 from shared.model.people import Caller
@@ -41,6 +42,8 @@ def visible_to(
         Whether sessions known from a public release alone are among them; of these only what
         `shown_briefly` asks about is shown, so they are not found by anything else.
     """
+    if policy.sees_own_lab_only(who):
+        return of_labs(resource, who)
     if not who.is_public:
         return []
     if resource.access.read == "public" and not resource.public_by:
@@ -63,6 +66,24 @@ def visible_to(
         rows = catalog.table("dataset").select([now]).all(("session", "path"))
         return [Places(value=frozenset((row["session"], row["path"]) for row in rows))]
     return [Where(resource.public_by, "in", table.select(shown).values("id"))]
+
+
+def of_labs(resource: Resource, who: Caller) -> list[Where]:
+    """Return the conditions on records of the caller's labs; lists of all labs are not narrowed.
+
+    Records that are found through another one are those of its records that are of the lab.
+    """
+    if resource.kind in ("user", "download"):
+        mine = ("lab", who.labs) if resource.kind == "user" else ("user", [who.username])
+        return [Where(mine[0], "in", mine[1])]
+    if not resource.lab or resource.kind == "lab":
+        return []
+    if resource.lab == "lab":
+        return [Where("lab", "in", who.labs)]
+    by = resource.public_by or resource.lab
+    other = KINDS["session"] if resource.public_by else KINDS[resource.fields[by].to]
+    found = catalog.table(other.kind).select(of_labs(other, who))
+    return [Where(by, "in", found.values(other.key))]
 
 
 def asks_briefly(resource: Resource, call: Call) -> bool:

@@ -6,7 +6,6 @@ import os
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
@@ -35,7 +34,7 @@ from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.resources.people import plain_name
 from functions.api.shown.repositories import on_server
 from shared import catalog
-from shared.access import visibility
+from shared.access import policy, visibility
 from shared.catalog import visible
 from shared.catalog.listings import on_stored
 from shared.datasets.edit import delete_dataset, update_dataset
@@ -61,17 +60,6 @@ Repositories = Mapping[str, Row]
 def repositories() -> Repositories:
     """Return all data repositories by name."""
     return {row["name"]: row for row in catalog.table("data-repository").rows()}
-
-
-def protected_tags() -> set[str]:
-    """Return the tags that keep their datasets from being overwritten or deleted."""
-    protected = Where("protected", "exact", True)
-    return catalog.table("tag").select([protected]).values("name")
-
-
-def public_tags() -> set[str]:
-    """Return the tags of public releases."""
-    return catalog.table("tag").select([Where("public", "exact", True)]).values("name")
 
 
 def lab_repository(lab: str) -> str:
@@ -164,7 +152,7 @@ def session_dataset(session: Session, item: Dataset, known: Repositories, call: 
 
 def _tags(call: Call) -> tuple[set[str], set[str]]:
     """Return the protected and the public tags; looked up once per request."""
-    return call.once("tags", lambda: (protected_tags(), public_tags()))
+    return call.once("tags", lambda: (permissions.protecting(), permissions.released()))
 
 
 def dataset_body(session: Session | None, item: Dataset, known: Repositories, call: Call) -> Body:
@@ -290,6 +278,7 @@ class Datasets(Store):
             raise Invalid({"session": ["Give a session, or subject, date and number."]})
         lab = lab_of_owner(owner)
         permissions.check_lab(call.who, lab)
+        permissions.check_fields(call, resource, None, body)
         path = dataset_path(body["collection"], body["revision"], body["name"])
         there = {item.path for item in datasets_of(owner)}
         if path in there:
@@ -342,10 +331,11 @@ class Datasets(Store):
         permissions.check_lab(call.who, lab_of_owner(found.owner))
         new = read_values.read_body(resource, data, call, partial=True)
         _keep_place(found, new)
-        if set(found.tags or ()) & protected_tags() and set(new) & {"hash", "file_size"}:
+        if set(found.tags or ()) & permissions.protecting() and set(new) & {"hash", "file_size"}:
             raise ApiError(403, "The dataset is protected; its content cannot be changed.")
 
         def edit(item: Dataset) -> None:
+            permissions.check_fields(call, resource, {"tags": item.tags}, new)
             for name in ("dataset_type", "data_format", "file_size", "version", "qc", "json"):
                 if name in new and (new[name] is not None or name in ("json", "file_size")):
                     setattr(item, name, new[name])
@@ -369,7 +359,7 @@ class Datasets(Store):
         """
         item: Dataset = self.get(resource, key, call)["_item"]
         permissions.check_lab(call.who, lab_of_owner(item.owner))
-        if set(item.tags or ()) & protected_tags():
+        if set(item.tags or ()) & permissions.protecting():
             raise ApiError(403, "The dataset is protected and cannot be deleted.")
         delete_dataset(item.owner, item.path, who=call.who.username)
 
@@ -636,7 +626,7 @@ def _public(value: str, call: Call, select: Select) -> list[Where]:
     either = public_datasets()
     if flag_of("public", value):
         return [either]
-    return [replace(each, negate=True) for each in either.value]
+    return [Where(each.field, each.lookup, each.value, negate=True) for each in either.value]
 
 
 def _tagged(tags: Any) -> Any:
@@ -737,10 +727,47 @@ def _prepare_type(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _prepare_tag(body: Body, old: Body | None, call: Call) -> Body:
-    """Leave publishing to those who manage a lab."""
-    if body.get("public") and call.who.role == "member":
-        raise ApiError(403, "Only managers and administrators publish a release.")
+    """Leave publishing to those who manage all labs concerned, unprotecting to who may."""
+    old = old or {}
+    changes = bool(body.get("public")) != bool(old.get("public"))
+    if changes and (labs := _labs_of(Where("tags", "exact", body["name"]))):
+        permissions.require(policy.may_manage(call.who, labs, "The tag"))
+    if old.get("protected") and not body.get("protected"):
+        permissions.require(policy.may_unprotect(call.who))
     return body
+
+
+def _delete_tag(body: Body, call: Call) -> None:
+    _prepare_tag({"name": body["name"]}, body, call)
+
+
+def _labs_of(datasets: Where) -> set[str]:
+    """Return the labs that have some datasets."""
+    owners = catalog.table("dataset").select([datasets]).values("session")
+    labs: set[str] = catalog.table("session").select([Where("id", "in", owners)]).values("lab")
+    return labs
+
+
+def _prepare_repository(body: Body, old: Body | None, call: Call) -> Body:
+    """Leave a repository to those who manage every lab that has it, or files on it."""
+    name = body["name"]
+    if old is not None and old != body:
+        listing = catalog.table("lab").select([Where("repositories", "exact", name)])
+        labs = listing.values("name") | _labs_of(Where("repositories", "exact", name))
+        permissions.require(policy.may_change_repository(call.who, labs, old, body))
+    return body
+
+
+def _address(value: str) -> None:
+    """Refuse what cannot be part of an address: it goes into a header of answers."""
+    if not re.fullmatch(r"[!-~]*", value):
+        raise ValueError("An address has no spaces, control characters or other letters.")
+
+
+def _data_url(value: str) -> None:
+    _address(value)
+    if value and not re.match(r"https?://[^/]|/(?!/)", value):
+        raise ValueError("An address begins with https:// or http://, or / below the API's own.")
 
 
 def _show_repository(shown: Body, row: Row, call: Call) -> Body:
@@ -804,7 +831,7 @@ DATASET = Resource(
         "session": _session_ref,
         "probe_insertion": _probe,
         "public": _public,
-        "protected": _tagged(protected_tags),
+        "protected": _tagged(permissions.protecting),
         "tag": "tags",
         "qc": _quality,
     },
@@ -899,17 +926,18 @@ declare(
             "name": text(required=True, maximum=255, check=plain_name),
             "timezone": text(maximum=64),
             "repository_type": ref("data-repository-type"),
-            "globus_path": text(maximum=1000),
+            "globus_path": text(maximum=1000, check=_address),
             "globus_endpoint_id": text(null=True, maximum=36),
             "globus_is_personal": flag(default=None),
-            "hostname": text(maximum=200),
-            "data_url": text(null=True, maximum=1000),
+            "hostname": text(maximum=200, check=_address),
+            "data_url": text(null=True, maximum=1000, check=_data_url),
             "json": json(),
         },
         filters={
             "globus_is_personal": "globus_is_personal",
             "globus_endpoint_id": "globus_endpoint_id",
         },
+        prepare=_prepare_repository,
         show=_show_repository,
         example={"name": "aws_fimbrialab", "data_url": "/data/fimbrialab/Subjects/"},
     ),
@@ -937,6 +965,7 @@ declare(
         key="name",
         access=Access(read="public", change="manager", delete="administrator"),
         prepare=_prepare_tag,
+        allow_delete=_delete_tag,
         fields={
             "name": text(required=True, maximum=255, check=plain_name),
             "description": text(maximum=1023),

@@ -6,6 +6,7 @@ import re
 import zoneinfo
 from typing import TYPE_CHECKING, Any
 
+from functions.api import permissions
 from functions.api.auth import passwords, tokens
 from functions.api.engine.declarations import (
     REFERENCE,
@@ -21,15 +22,17 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
-from functions.api.errors import Invalid, forbidden
+from functions.api.errors import Invalid
 from shared import catalog
+from shared.access import policy
+from shared.model.people import MACHINES, Role
 from shared.records import documents, reference
 from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
 
-ROLES = ("member", "manager", "administrator", "rig", "worker")
+ROLES = tuple(role.value for role in Role if role is not Role.ANONYMOUS)
 
 
 def alf_name(value: str) -> None:
@@ -87,13 +90,8 @@ def _delete_lab(body: Body, call: Call) -> None:
 
 def _prepare_user(body: Body, old: Body | None, call: Call) -> Body:
     """Keep managers to their own lab and to roles below administrator."""
-    if call.who.role != "administrator":
-        labs = set(body.get("lab") or ()) | set((old or {}).get("lab") or ())
-        if not labs or not labs <= set(call.who.labs):
-            raise forbidden("You may manage only users of your own lab.")
-        if "administrator" in (body.get("role"), (old or {}).get("role")):
-            raise forbidden("Only administrators manage administrators.")
-    if body.get("role") in ("rig", "worker") and len(body.get("lab") or ()) != 1:
+    permissions.require(policy.may_manage_user(call.who, old, body))
+    if body.get("role") in MACHINES and len(body.get("lab") or ()) != 1:
         raise Invalid({"lab": [f"A {body['role']} belongs to exactly one lab."]})
     return body
 
@@ -108,7 +106,7 @@ def _after_user(body: Body, old: Body | None, call: Call) -> None:
 
 
 def _show_user(shown: Body, row: Row, call: Call) -> Body:
-    if call.who.is_public or call.who.role == "anonymous":
+    if call.who.is_public:
         shown.pop("email", None)
     return {"id": row.get("id"), **shown}
 

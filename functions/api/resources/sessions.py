@@ -28,6 +28,7 @@ from functions.api.engine.stores import Store
 from functions.api.engine.visible import shown_briefly
 from functions.api.errors import ApiError, Invalid, not_found
 from shared import catalog
+from shared.access import policy
 from shared.catalog import visible
 from shared.model import moment
 from shared.model.messages import SessionShown
@@ -93,6 +94,7 @@ class Sessions(Store):
             400, also if the subject has a session of that number on that day.
         """
         body = read_values.read_body(resource, data, call, partial=False)
+        permissions.check_fields(call, resource, None, body)
         eid = check_uuid4(data["id"]) if data.get("id") else None
         subject = catalog.table("subject").get(body.pop("subject")) or {}
         lab = body.pop("lab") or subject["lab"]
@@ -128,6 +130,7 @@ class Sessions(Store):
 
         def edit(old: dict[str, Any]) -> dict[str, Any]:
             permissions.check_lab(call.who, old["lab"])
+            permissions.check_fields(call, resource, old, new)
             for name in ("subject", "lab"):
                 if new.get(name) not in (None, old[name]):
                     raise Invalid({name: [f"The {name} of a session cannot be changed."]})
@@ -155,20 +158,14 @@ class Sessions(Store):
         ApiError
             404, 403.
         """
-        from functions.api.resources.data import protected_tags
-
         try:
             session, datasets, inside = session_contents(key.lower(), strong=True)
         except NotFound:
             raise not_found("Session") from None
         permissions.check_lab(call.who, session.lab)
-        protected = protected_tags()
-        if call.who.role != "administrator" and any(
-            set(item.tags or ()) & protected for item in datasets
-        ):
-            raise ApiError(
-                403, "The session has protected datasets; only administrators can delete it."
-            )
+        protected = permissions.protecting()
+        if any(set(item.tags or ()) & protected for item in datasets):
+            permissions.require(policy.may_delete_protected(call.who))
         from functions.api.resources.insertions import delete_tracks
 
         for insertion in inside.get("insertion", ()):

@@ -74,6 +74,7 @@ class Tasks(Store):
         body = read_values.read_body(resource, data, call, partial=False)
         session = catalog.table("session").get(body["session"]) or {}
         permissions.check_lab(call.who, session["lab"])
+        permissions.check_fields(call, resource, None, body)
         start = session.get("start_time")
         given = {name: value for name, value in body.items() if name in data}
         by = call.who.username
@@ -92,6 +93,7 @@ class Tasks(Store):
         present = self.get(resource, key, call)
         permissions.check_lab(call.who, present["lab"])
         new = read_values.read_body(resource, data, call, partial=True)
+        permissions.check_fields(call, resource, present, new)
         return self._worded(lambda: patch.patch_task(present["id"], new, call.who.username))
 
     def delete(self, resource: Resource, key: str, call: Call) -> None:

@@ -23,18 +23,16 @@ from chalice.app import Blueprint, Response
 from pynamodb.attributes import BinaryAttribute
 from pynamodb.exceptions import PutError
 
-from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, not_found
-from functions.api.permissions import READ_PUBLIC
 from functions.api.routes.downloads import presigned, redirect
 from shared import catalog
+from shared.access import policy
 from shared.catalog import cache_tables
+from shared.model.people import Caller
 from shared.records.table import Record
 
 routes = Blueprint(__name__)
-for _path in ("/cache/info", "/cache/info/{tag}", "/cache.zip", "/cache-files/{grant}/cache.zip"):
-    permissions.add(_path, "GET", READ_PUBLIC)
 
 LIFE = 3600
 """Seconds that a grant is good for."""
@@ -88,11 +86,18 @@ def granted(value: str) -> str:
 
 def _scope(call: Call, tag: str | None) -> str:
     if tag is None:
-        return "public" if call.who.is_public else "all"
+        return _whole(call.who)
     row = catalog.table("tag").get(tag)
-    if row is None or (call.who.is_public and not row.get("public")):
+    if row is None or (_whole(call.who) != "all" and not row.get("public")):
         raise not_found("Tag")
     return f"tag/{tag}"
+
+
+def _whole(who: Caller) -> str:
+    """Return the scope of all that a caller may see."""
+    if who.is_public:
+        return "public"
+    return f"lab/{who.labs[0]}" if policy.sees_own_lab_only(who) else "all"
 
 
 def _info(call: Call, tag: str | None) -> dict[str, Any]:

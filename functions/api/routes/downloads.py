@@ -14,13 +14,12 @@ from urllib.parse import unquote
 
 from chalice.app import Blueprint, Response
 
-from functions.api import permissions
 from functions.api.auth import identify
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid, not_found
-from functions.api.permissions import ACCOUNTS, READ_PUBLIC, Rule
 from functions.api.resources import data
 from shared import catalog
+from shared.access import policy
 from shared.access.visibility import is_public
 from shared.catalog import visible
 from shared.model import moment
@@ -32,10 +31,6 @@ from shared.records.where import Where
 from shared.sessions.contents import find_dataset
 
 routes = Blueprint(__name__)
-permissions.add("/data/{path+}", "GET", READ_PUBLIC)
-permissions.add("/data/{path+}", "HEAD", READ_PUBLIC)
-permissions.add("/uploaded/{path+}", "GET", Rule(ACCOUNTS | {"anonymous"}, reads=True))
-permissions.add("/new-download", "POST", Rule(ACCOUNTS))
 
 LIFE = 3600
 """Seconds that a presigned address is good for."""
@@ -59,8 +54,9 @@ def _ask_for_account(request: Any) -> ApiError:
 
 
 def readable(item: Dataset, session: Session | None, who: Caller) -> bool:
-    """Return whether a caller may read a file: any account, or anybody what is public."""
-    if not who.is_public:
+    """Return whether a caller may read a file: as its account may, or as anybody may."""
+    lab = session.lab if session else data.lab_of_owner(item.owner)
+    if policy.may_see_files(who, lab):
         return True
     seen = visible.of_item(session, visible.zones_of(catalog.table), item)
     return is_public(seen, moment.now(), visible.released_tags(catalog.table))
@@ -149,7 +145,7 @@ def uploaded() -> Response:
     rows = catalog.table("note").select([Where("image", "exact", path)])
     if not len(rows):
         raise not_found("Note")
-    if identify.caller(request).is_public:
+    if not policy.may_see_files(identify.caller(request), rows.page(0, 1)[0].get("lab")):
         raise _ask_for_account(request)
     return redirect(presigned(f"notes/{path}", path.rpartition("/")[2]))
 

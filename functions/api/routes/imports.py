@@ -17,13 +17,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from chalice.app import Blueprint
 
-from functions.api import permissions
 from functions.api.call import Call
 from functions.api.engine import read_values
 from functions.api.engine.declarations import KINDS, RESOURCES, Body, Resource
 from functions.api.engine.stores import Documents, store_of, unique_values
 from functions.api.errors import ApiError, Invalid, response_to
-from functions.api.permissions import ADMINISTRATORS, Rule
 from functions.api.resources import data
 from functions.api.resources.sessions import check_uuid4
 from shared import catalog
@@ -44,8 +42,6 @@ T = TypeVar("T")
 
 MOST = 200
 """Rows of one request: a Lambda function takes some milliseconds for each."""
-
-permissions.add("/import", "POST", Rule(ADMINISTRATORS))
 
 
 class Different(ApiError):

@@ -9,13 +9,10 @@ from urllib.parse import unquote
 
 from chalice.app import Blueprint
 
-from functions.api import permissions
 from functions.api.errors import not_found
-from functions.api.permissions import MEMBERS, Rule
 from shared.records import aws
 
 routes = Blueprint(__name__)
-permissions.add("/training-prediction/{nickname}", "GET", Rule(MEMBERS))
 
 KEY = "cache/training-predictions.json"
 

@@ -19,7 +19,6 @@ from functions.api import permissions
 from functions.api.call import Call
 from functions.api.engine.filters import quality
 from functions.api.errors import JSON, ApiError
-from functions.api.permissions import ACCOUNTS, Rule
 from functions.api.resources import data
 from shared import catalog
 from shared.datasets.read import datasets_of
@@ -33,8 +32,6 @@ from shared.records.where import Where
 from shared.sessions import store as sessions
 
 routes = Blueprint(__name__)
-permissions.add("/register-file", "POST", Rule(ACCOUNTS, own_lab=True))
-permissions.add("/check-protected", "GET", Rule(ACCOUNTS))
 
 MOST = 1000
 """Files of one call."""
@@ -165,7 +162,7 @@ def protection(
     target: Target, paths: Sequence[str], present: Sequence[Dataset]
 ) -> tuple[bool, list[dict[str, Any]]]:
     """Return whether any file is protected, and for each its revisions, newest first."""
-    tags = data.protected_tags()
+    tags = permissions.protecting()
     by_group: dict[str, list[Dataset]] = {}
     for item in present:
         by_group.setdefault(_group(item.path), []).append(item)
@@ -363,7 +360,7 @@ def _hash(value: Any) -> str | None:
 
 def _guard_content(present: Sequence[Dataset], new: Sequence[Dataset]) -> None:
     """Keep protected datasets as they are; of the same content keep what is known of its files."""
-    tags = data.protected_tags()
+    tags = permissions.protecting()
     there = {item.sk: item for item in present}
     for item in new:
         old = there.get(item.sk)

@@ -1,0 +1,392 @@
+"""Who may do what: one table by route, one by field; what is in neither is refused.
+
+A route's rule names the roles that may use it. Rules of resources come from their declarations
+(`functions.api.engine.rules`), all others are in `ROUTES`. Within a record some fields take more
+than the route: who sees it, where its bytes are, whose it is. They are in `FIELDS`; a field with
+such a name that nobody decided about is for administrators only.
+
+Reading is open to every person with an account: the laboratories of a collaboration share their
+data with each other, and with the public what is marked public. Machines see their own lab.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from shared.model.people import MACHINES, PEOPLE, Caller, Role
+
+MEMBERS = PEOPLE
+MANAGERS = frozenset({Role.MANAGER, Role.ADMINISTRATOR})
+ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
+RIGS = frozenset({Role.RIG})
+WORKERS = frozenset({Role.WORKER})
+ACCOUNTS = MEMBERS | MACHINES
+EVERYONE = ACCOUNTS | {Role.ANONYMOUS}
+NOBODY: frozenset[Role] = frozenset()
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Whether something is allowed; if not, why and who may.
+
+    Attributes
+    ----------
+    allowed : bool
+    reason : str
+        What is refused, as a sentence.
+    who_may : str
+        Who may do it, as a sentence.
+    """
+
+    allowed: bool
+    reason: str = ""
+    who_may: str = ""
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+    @property
+    def message(self) -> str:
+        """Both sentences, for the caller."""
+        return " ".join(part for part in (self.reason, self.who_may) if part)
+
+
+ALLOWED = Decision(True)
+REFUSED = "You do not have permission to perform this action."
+"""How the Alyx REST contract words a refusal."""
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """Who may use a route with a method.
+
+    Attributes
+    ----------
+    roles : frozenset of Role
+    own_lab : bool
+        Whether only for records of the caller's own lab (administrators excepted); only the
+        handler knows the record's.
+    reads : bool
+        Whether accounts for the public may use it: it changes nothing and shows what is public.
+    """
+
+    roles: frozenset[Role]
+    own_lab: bool = False
+    reads: bool = False
+
+
+READ = Rule(ACCOUNTS, reads=True)
+READ_PUBLIC = Rule(EVERYONE, reads=True)
+LAB = Rule(ACCOUNTS, own_lab=True)
+LAB_READ = Rule(ACCOUNTS, own_lab=True, reads=True)
+LAB_WORKER = Rule(WORKERS, own_lab=True)
+
+ROUTES: Mapping[str, Rule] = {
+    "GET /health": READ_PUBLIC,
+    "GET /api/schema": READ_PUBLIC,
+    "POST /auth-token": READ_PUBLIC,
+    "DELETE /auth-token": READ,
+    "GET /me": READ,
+    "POST /uploads": LAB,
+    "GET /uploads": LAB_READ,
+    "GET /uploads/{}": LAB_READ,
+    "POST /uploads/{}/parts": LAB,
+    "POST /uploads/{}/assemble": LAB,
+    "POST /uploads/{}/complete": LAB,
+    "POST /tasks/{}/claim": LAB_WORKER,
+    "POST /tasks/{}/heartbeat": LAB_WORKER,
+    "POST /tasks/{}/log": LAB_WORKER,
+    "POST /tasks/{}/complete": LAB_WORKER,
+    "POST /tasks/{}/release": LAB_WORKER,
+    "POST /workers/credentials": LAB_WORKER,
+    "GET /data/{}": READ_PUBLIC,
+    "HEAD /data/{}": READ_PUBLIC,
+    "GET /uploaded/{}": READ_PUBLIC,
+    "POST /new-download": Rule(ACCOUNTS),
+    "POST /register-file": LAB,
+    "GET /check-protected": Rule(ACCOUNTS),
+    "GET /cache/info": READ_PUBLIC,
+    "GET /cache/info/{}": READ_PUBLIC,
+    "GET /cache.zip": READ_PUBLIC,
+    "GET /cache-files/{}/cache.zip": READ_PUBLIC,
+    "GET /water-requirement/{}": Rule(ACCOUNTS),
+    "GET /water-restricted-subjects": Rule(ACCOUNTS),
+    "GET /training-prediction/{}": Rule(MEMBERS),
+    "POST /import": Rule(ADMINISTRATORS),
+    "POST /reindex": Rule(ADMINISTRATORS),
+}
+"""Rules of the routes that are not resources, by method and path."""
+
+
+class FieldRule(msgspec.Struct, frozen=True):
+    """Who may give a field of a new record a value, and who may change it.
+
+    Attributes
+    ----------
+    create, change : frozenset of Role
+    holder : str
+        Field with the name of a user who may change it, too.
+    """
+
+    create: frozenset[Role]
+    change: frozenset[Role]
+    holder: str = ""
+
+
+MANAGED = FieldRule(MANAGERS, MANAGERS)
+FREE_AT_FIRST = FieldRule(ACCOUNTS, MANAGERS)
+SEALED = FieldRule(ADMINISTRATORS, ADMINISTRATORS)
+
+FIELDS: Mapping[tuple[str, str], FieldRule] = {
+    ("session", "public"): MANAGED,
+    ("session", "embargo_until"): MANAGED,
+    ("session", "lab"): FREE_AT_FIRST,
+    ("subject", "lab"): FREE_AT_FIRST,
+    ("subject", "responsible_user"): FieldRule(MEMBERS, MANAGERS, holder="responsible_user"),
+    ("location", "lab"): MANAGED,
+    ("surgery", "lab"): FREE_AT_FIRST,
+    ("chronic-insertion", "lab"): FREE_AT_FIRST,
+    ("note", "lab"): SEALED,  # the engine fills it in
+    ("file", "data_repository"): FieldRule(ACCOUNTS, MEMBERS | WORKERS),
+    ("lab", "repositories"): MANAGED,
+    ("dataset", "tags"): FieldRule(MEMBERS, MEMBERS),  # see `may_tag`
+    ("tag", "public"): MANAGED,
+    ("tag", "protected"): MANAGED,
+    ("data-repository", "data_url"): MANAGED,
+    ("data-repository", "hostname"): MANAGED,
+    ("data-repository", "globus_path"): MANAGED,
+    ("data-repository", "globus_endpoint_id"): MANAGED,
+    ("data-repository", "globus_is_personal"): MANAGED,
+    ("user", "lab"): MANAGED,
+    ("user", "role"): MANAGED,
+    ("user", "password"): MANAGED,
+    ("user", "is_active"): MANAGED,
+    ("user", "is_public_user"): MANAGED,
+    ("user", "is_stock_manager"): MANAGED,
+    ("user", "allowed_users"): MANAGED,
+    ("task", "arguments"): FieldRule(MEMBERS | WORKERS, MEMBERS),
+    ("task", "executable"): FieldRule(MEMBERS | WORKERS, MEMBERS),
+    ("task", "session"): FieldRule(MEMBERS | WORKERS, MEMBERS),
+    ("task", "data_repository"): FieldRule(MEMBERS | WORKERS, MEMBERS),
+}
+"""Fields that take more than their route, by kind of record and name."""
+
+DECIDED_APART = frozenset(name for _, name in FIELDS) - {"session"}
+"""Names of fields that need a rule wherever they stand."""
+
+
+def rule_of(path: str, method: str) -> Rule | None:
+    """Return the rule of a route that is no resource; None if there is none."""
+    return ROUTES.get(f"{method} {plain_path(path)}")
+
+
+def plain_path(path: str) -> str:
+    """Return a route's path without the names of its parameters."""
+    return re.sub(r"{[^}]*}", "{}", path)
+
+
+def may_use(rule: Rule | None, caller: Caller) -> Decision:
+    """Decide whether a caller may use a route at all."""
+    if rule is None:
+        return Decision(False, REFUSED, "No rule says who may use this route.")
+    if caller.role not in rule.roles:
+        return Decision(False, REFUSED, _who(rule.roles, "use it"))
+    if caller.is_public and not rule.reads:
+        return Decision(False, REFUSED, "Accounts for the public only read.")
+    return ALLOWED
+
+
+def may_write(caller: Caller, lab: str | None) -> Decision:
+    """Decide whether a caller may write records of a lab."""
+    if caller.of_lab(lab):
+        return ALLOWED
+    return Decision(
+        False, f"You may write only records of your own lab, not of {lab}.", _of_lab(lab)
+    )
+
+
+def may_set(
+    caller: Caller,
+    kind: str,
+    before: Mapping[str, Any] | None,
+    given: Mapping[str, Any],
+    defaults: Mapping[str, Any] = {},
+) -> Decision:
+    """Decide whether a caller may give fields of a record these values.
+
+    Parameters
+    ----------
+    caller : Caller
+    kind : str
+        Of the record.
+    before : mapping, optional
+        The record as it is; None if it is new.
+    given : mapping
+        Fields and their values; those that stay as they are take no permission.
+    defaults : mapping
+        What fields of a new record are if nobody gives them a value.
+    """
+    old = defaults if before is None else before
+    for name, value in given.items():
+        rule = FIELDS.get((kind, name)) or (SEALED if name in DECIDED_APART else None)
+        if rule is None or _same(old.get(name), value):
+            continue
+        roles = rule.create if before is None else rule.change
+        if caller.role in roles:
+            continue
+        if before is not None and rule.holder and before.get(rule.holder) == caller.username:
+            continue
+        who = _who(roles, f"{'set' if before is None else 'change'} it")
+        return Decision(False, f"You may not set {name} of a {kind}.", who)
+    return ALLOWED
+
+
+def may_tag(
+    caller: Caller,
+    before: Iterable[str],
+    after: Iterable[str],
+    released: Collection[str],
+    protecting: Collection[str],
+) -> Decision:
+    """Decide whether a caller may change the tags of a dataset.
+
+    Parameters
+    ----------
+    caller : Caller
+    before, after : iterable of str
+        The tags it has and is to have.
+    released, protecting : collection of str
+        Tags that are public releases, and tags that protect.
+    """
+    had, wanted = set(before), set(after)
+    changed = had ^ wanted
+    if not changed:
+        return ALLOWED
+    if had & set(protecting) and caller.role not in ADMINISTRATORS:
+        reason = "The dataset is protected; its tags stay."
+        return Decision(False, reason, _who(ADMINISTRATORS, "unprotect it"))
+    if changed & (set(released) | set(protecting)) and caller.role not in MANAGERS:
+        reason = "You may not publish or protect a dataset by a tag."
+        return Decision(False, reason, _who(MANAGERS, "do"))
+    if caller.role not in MEMBERS:
+        return Decision(False, "You may not change the tags of a dataset.", _who(MEMBERS, "do"))
+    return ALLOWED
+
+
+def may_unprotect(caller: Caller) -> Decision:
+    """Decide whether a caller may end the protection that a tag gives."""
+    if caller.role in ADMINISTRATORS:
+        return ALLOWED
+    return Decision(False, "The tag protects datasets.", _who(ADMINISTRATORS, "unprotect them"))
+
+
+def may_delete_protected(caller: Caller) -> Decision:
+    """Decide whether a caller may delete what protected datasets are part of."""
+    if caller.role in ADMINISTRATORS:
+        return ALLOWED
+    return Decision(False, "It has protected datasets.", _who(ADMINISTRATORS, "delete it"))
+
+
+def may_manage(caller: Caller, labs: Iterable[str], what: str) -> Decision:
+    """Decide whether a caller may change what belongs to some labs together."""
+    wanted = set(labs)
+    if caller.role in ADMINISTRATORS or (
+        caller.role in MANAGERS and wanted and wanted <= set(caller.labs)
+    ):
+        return ALLOWED
+    if not wanted:
+        return Decision(False, f"{what} belongs to no lab.", _who(ADMINISTRATORS, "change it"))
+    names = ", ".join(sorted(wanted))
+    who = f"Managers of all of these labs may, and administrators: {names}."
+    return Decision(False, f"{what} is not only your lab's.", who)
+
+
+def may_manage_user(
+    caller: Caller, before: Mapping[str, Any] | None, after: Mapping[str, Any]
+) -> Decision:
+    """Decide whether a caller may make an account, or change it: managers those of their labs."""
+    if caller.role in ADMINISTRATORS:
+        return ALLOWED
+    old = before or {}
+    if Role.ADMINISTRATOR in (after.get("role"), old.get("role")):
+        who = _who(ADMINISTRATORS, "do")
+        return Decision(False, "You may not manage administrators.", who)
+    return may_manage(caller, {*(after.get("lab") or ()), *(old.get("lab") or ())}, "The account")
+
+
+ADDRESSING = ("bucket", "region", "plain_names", "key", "url", "host", "path")
+"""Words in the names of a repository's ``json`` entries that say where its files are."""
+
+
+def may_change_repository(
+    caller: Caller, labs: Collection[str], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Decision:
+    """Decide whether a caller may change a data repository.
+
+    A worker reports the state of its lab's in ``json`` (as ibllib does), but not where files are.
+
+    Parameters
+    ----------
+    caller : Caller
+    labs : collection of str
+        Labs that have the repository or files on it.
+    before, after : mapping
+        The repository as it is and as it is to be.
+    """
+    if caller.role not in WORKERS:
+        return may_manage(caller, labs, "The repository") if labs else ALLOWED
+    reason = "You may report in json of your lab's repository, not change where files are."
+    refused = Decision(False, reason, _who(MANAGERS, "do"))
+    if not set(labs) <= set(caller.labs) or not labs:
+        return refused
+    same = all(_same(before.get(name), after.get(name)) for name in after if name != "json")
+    return ALLOWED if same and _places(before) == _places(after) else refused
+
+
+def _places(repository: Mapping[str, Any]) -> dict[str, Any]:
+    described = repository.get("json")
+    entries = described.items() if isinstance(described, Mapping) else ()
+    return {name: v for name, v in entries if any(word in name.lower() for word in ADDRESSING)}
+
+
+def sees_own_lab_only(caller: Caller) -> bool:
+    """Return whether a caller is shown records of its own lab and no other."""
+    return caller.role in MACHINES
+
+
+def may_see_files(caller: Caller, lab: str | None) -> bool:
+    """Return whether a caller may read files of a lab that are not public."""
+    if caller.is_public:
+        return False
+    return not sees_own_lab_only(caller) or caller.of_lab(lab)
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Return whether a value stays: none, empty and false are one."""
+    if isinstance(new, (list, tuple)) or isinstance(old, (list, tuple)):
+        return sorted(map(str, old or ())) == sorted(map(str, new or ()))
+    return old == new or (not old and not new)
+
+
+_PLURALS = {
+    Role.MEMBER: "members",
+    Role.MANAGER: "managers",
+    Role.ADMINISTRATOR: "administrators",
+    Role.RIG: "rigs",
+    Role.WORKER: "workers",
+}
+
+
+def _who(roles: Collection[Role], what: str) -> str:
+    """Say who may."""
+    names = [name for role, name in _PLURALS.items() if role in roles]
+    if not names:
+        return f"Nobody may {what}."
+    listed = ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
+    return f"{listed.capitalize()} may {what}."
+
+
+def _of_lab(lab: str | None) -> str:
+    return f"Accounts of {lab} and administrators may." if lab else "Administrators may."
