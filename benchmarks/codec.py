@@ -243,7 +243,8 @@ def fornix_cbin(bench: Bench) -> Entry:
     def compress(check: bool, workers: int) -> None:
         source, rate = bench.folder / "a.npy", bench.rate
         options: dict[str, Any] = {"check": check, "workers": workers}
-        pairs.compress(source, target, sample_rate=rate, overwrite=True, **options)
+        opened = codec.open_source(source)
+        pairs.compress(opened, target, sample_rate=rate, overwrite=True, **options)
 
     return files(
         bench,
@@ -477,9 +478,7 @@ def goals(
 
 def load(path: Path, arguments: argparse.Namespace) -> Recording:
     """Read a recording given by the user."""
-    from shared.codec.source import open_source
-
-    source = open_source(path, arguments.channels, arguments.dtype, arguments.rate)
+    source = codec.open_source(path, arguments.channels, arguments.dtype, arguments.rate)
     rate = arguments.rate or source.sample_rate
     if rate is None:
         raise SystemExit(f"{path.name}: give --rate")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -33,8 +34,10 @@ overwrite = click.option("--overwrite", is_flag=True, help="Replace the target i
 @contextmanager
 def bar(title: str, bytes_per_sample: int) -> Iterator[Callable[[int, int | None], None]]:
     """Show progress in raw bytes on a terminal, and nothing elsewhere."""
+    console = Console(stderr=True)
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+    options = {"console": console, "disable": not console.is_terminal}
+    with Progress(*columns, TimeRemainingColumn(), **options) as progress:  # type: ignore[arg-type]
         task = progress.add_task(title, total=None)
 
         def step(done: int, total: int | None) -> None:
@@ -78,6 +81,10 @@ def codec() -> None:
     help="How hard to look for a good prediction.",
 )
 @click.option("--chunk", type=float, help="Seconds per chunk; by default one, or a few.")
+@click.option(
+    "--published", is_flag=True, help="For the web: short chunks, and an overview beside them."
+)
+@click.option("--trim", is_flag=True, help="Take what is whole of a torn raw file.")
 @click.option("--sha1", is_flag=True, help="Record the SHA-1 of the raw bytes.")
 @click.option("--no-check", is_flag=True, help="Do not decode again what was written.")
 @click.option("--follow", is_flag=True, help="The source is still growing.")
@@ -89,13 +96,13 @@ def codec() -> None:
 def compress(source: Path, target: Path | None, **options: Any) -> None:
     """Compress SOURCE to TARGET, .ebin (with its .eh index) or .cbin (with its .ch header)."""
     from shared.codec import mtscomp
-    from shared.codec.source import open_source
 
     target = target or source.with_suffix(".ebin")
     if options["follow"]:
         _follow(source, target, options)
         return
-    opened = open_source(source, options["channels"], options["dtype"], options["rate"])
+    place = options["channels"], options["dtype"], options["rate"], options["trim"]
+    opened = recordings.open_source(source, *place)
     rate = options["rate"] or opened.sample_rate
     if rate is None:
         raise CodecError("give --rate: the source does not tell its sample rate")
@@ -103,19 +110,21 @@ def compress(source: Path, target: Path | None, **options: Any) -> None:
         _try(opened, rate, options)
         return
     shared = {"sample_rate": rate, "workers": options["workers"], "check": not options["no_check"]}
-    shared |= {"n_channels": options["channels"], "dtype": options["dtype"]}
     shared |= {"overwrite": options["overwrite"]}
     with bar("compressing", opened.shape[1] * opened.dtype.itemsize) as progress:
         if target.suffix == ".cbin":
-            mtscomp.compress(source, target, progress=progress, **shared)
+            mtscomp.compress(opened, target, progress=progress, **shared)
         else:
-            length = round(options["chunk"] * rate) if options["chunk"] else None
             recordings.compress(
                 source,
                 target,
+                n_channels=options["channels"],
+                dtype=options["dtype"],
+                trim=options["trim"],
                 level=options["level"],
                 sha1=options["sha1"],
-                chunk_length=length,
+                chunk_length=round(options["chunk"] * rate) if options["chunk"] else None,
+                published=options["published"],
                 progress=progress,
                 **shared,
             )
@@ -123,16 +132,29 @@ def compress(source: Path, target: Path | None, **options: Any) -> None:
 
 
 def _follow(source: Path, target: Path, options: dict[str, Any]) -> None:
-    """Compress a growing raw file."""
+    """Compress a growing raw file, in the order in which it grows."""
     if options["channels"] is None or options["rate"] is None:
         raise CodecError("give --channels and --rate to follow a growing file")
+    for name in ("dry_run", "trim"):
+        if options[name]:
+            raise CodecError(
+                f"--{name.replace('_', '-')} has no meaning with --follow: leave it out"
+            )
+    if options["workers"] > 1:
+        raise CodecError("--follow works by one process: leave --workers out")
+    if target.suffix == ".cbin":
+        raise CodecError("--follow writes .ebin only: make the .cbin of it when it is complete")
     blocks = recordings.tail(source, options["channels"], options["dtype"], idle=options["idle"])
-    with bar("following", options["channels"] * 2) as progress:
+    width = options["channels"] * np.dtype(options["dtype"]).itemsize
+    with bar("following", width) as progress:
         index = recordings.compress(
             blocks,
             target,
             sample_rate=options["rate"],
             level=options["level"],
+            sha1=options["sha1"],
+            chunk_length=round(options["chunk"] * options["rate"]) if options["chunk"] else None,
+            published=options["published"],
             check=not options["no_check"],
             overwrite=options["overwrite"],
             progress=progress,
@@ -144,13 +166,12 @@ def _follow(source: Path, target: Path, options: dict[str, Any]) -> None:
 def _try(source: Any, rate: float, options: dict[str, Any]) -> None:
     """Compress the second in the middle of a recording, in memory only."""
     from shared.codec import encoder
-    from shared.codec.levels import level_of
 
     start = max(0, source.shape[0] // 2 - round(rate) // 2)
     samples = source.read(start, min(source.shape[0], start + round(rate)))
     if not len(samples):
         raise CodecError("the recording is empty")
-    coded = encoder.encode(samples, level_of(options["level"], rate))
+    coded = encoder.encode(samples, recordings.LEVELS[options["level"]])
     size = coded.size
     total = source.shape[0] * source.shape[1] * source.dtype.itemsize
     facts = {
@@ -259,8 +280,7 @@ def info(source: str, sidecar: str | None, as_json: bool) -> None:
 @overwrite
 def rebuild_index(source: Path, overwrite: bool) -> None:
     """Write the lost sidecar of SOURCE again, from its footer or its chunks."""
-    from shared.codec.files import replacing
-    from shared.codec.writer import sidecar_path
+    from shared.codec.files import replacing, sidecar_path
 
     target = sidecar_path(source)
     if target.exists() and not overwrite:
@@ -273,7 +293,7 @@ def rebuild_index(source: Path, overwrite: bool) -> None:
                 + "\n".join(problems)
             )
         with replacing(target) as file:
-            file.write(reader.index.to_json().encode())
+            file.write(reader.index.to_json(reader.source.size()).encode())
     click.echo(str(target))
 
 

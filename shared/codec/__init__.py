@@ -9,7 +9,6 @@
 The format is documented to the byte in FORMAT.md.
 """
 
-from shared.codec.container import Index
 from shared.codec.errors import (
     CodecError,
     CorruptionError,
@@ -18,9 +17,12 @@ from shared.codec.errors import (
     UnsupportedVersionError,
     VerificationError,
 )
+from shared.codec.index import Index
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS
-from shared.codec.reader import Reader, decompress, open, open_salvaged, verify
+from shared.codec.opening import open, open_source
+from shared.codec.reader import Reader
 from shared.codec.source import tail
+from shared.codec.whole import decompress, open_salvaged, verify
 from shared.codec.writer import Writer, compress
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "decompress",
     "open",
     "open_salvaged",
+    "open_source",
     "tail",
     "verify",
 ]

@@ -1,6 +1,6 @@
 """Samples to a coded chunk."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -9,36 +9,25 @@ from numpy.typing import NDArray
 
 from shared.codec import entropy, fit, values
 from shared.codec.chunk import (
-    CODED,
     MAX_CLASSES,
-    META,
     PART,
-    RAW,
-    REPEATS,
     Encoded,
+    Flags,
+    Kind,
+    Mode,
+    Parameters,
+    raw_bytes,
     rows_per_frame,
 )
-from shared.codec.fit import Level, Model
+from shared.codec.fit import Model
 from shared.codec.fit_time import cut
-from shared.codec.predict import (
-    MANY_CHANNELS,
-    Ints,
-    SpaceModel,
-    TimeModel,
-    neighbour_sums,
-    predict_row,
-    row_residuals,
-)
+from shared.codec.levels import Level
+from shared.codec.predict import MANY_CHANNELS, Ints, neighbour_sums, time_residuals
 from shared.codec.scale import Scale, choose_scale, choose_scales
 from shared.codec.workspace import WORKSPACE
 
-#: The share of segment heads out of a byte's range from which all are kept apart.
-FAR_HEADS = 0.15
-#: Bits per sample below which a frame is searched for repeats, too.
-THIN = 2.2
 #: What a further frame costs: its Huffman table and its place in the lists, in bits.
 TABLE_BITS = 500.0
-NOTHING = np.zeros(0, np.int64)
 
 
 def encode(
@@ -68,128 +57,59 @@ def encode(
         # The recording is no longer what the model was fitted on.
         other, _ = _encode(samples, fit.fit(samples, level))
         coded = min(coded, other, key=lambda each: each.size)
-    if model.repeats:
-        coded = min(coded, _compress_steps(samples), key=lambda each: each.size)
     if coded.size >= samples.nbytes:
-        return Encoded(RAW, b"", 0, _little(samples).tobytes())
+        return Encoded(Mode.STORED, b"", 0, bytes(raw_bytes(samples)))
     return coded
-
-
-def _little(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array as little-endian, its elements one after the other."""
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-
-
-def _compress_steps(samples: NDArray[Any]) -> Encoded:
-    """Code a chunk that repeats itself: no prediction comes near to finding that."""
-    steps = _little(values.steps_of(samples).T)
-    return Encoded(REPEATS, b"", 0, WORKSPACE.repeat_coder.compress(steps.data))
 
 
 def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
     """Code one chunk with a given model, and tell whether the model suits it badly."""
     length, channels = samples.shape
-    ranked = values.steps_of(samples) if model.kind == values.STEPS else samples
-    tables = values.tables_of(ranked, model.kind)
-    unsuited = tables is None and model.kind != values.DIRECT
-    kind, base, rows = values.prepare(samples if unsuited else ranked, tables, model.base)
-    if len(model.baseline) and rows.dtype == model.baseline.dtype:
-        np.subtract(rows, model.baseline[:, None], out=rows)
-        baseline = model.baseline
-    else:
-        baseline = rows[:0, 0]
-    time = cut(model.time, channels, length)
-    heads = rows[:, :: time.segment].copy()
-    # Segment heads are not predicted: where many would be exceptions, they are kept apart.
-    scales = [Scale(*each) for each in model.scales.tolist()]
-    reach = np.array([entropy.symbols_in(each.packing) // 2 << each.shift for each in scales])
-    far = np.abs(heads.astype(np.int64)) >= reach[:, None]
-    if far.mean() <= FAR_HEADS:
-        heads = heads[:0]
-    rows_coded = _code_rows(rows, time, model.space, scales, len(heads) > 0)
-    frames, space = rows_coded.frames, model.space
-    table = NOTHING.astype(samples.dtype) if tables is None else tables.packed()
-    header = META.pack(
-        kind,
-        time.order
-        | time.wide << 1
-        | (len(baseline) > 0) << 2
-        | rows_coded.wraps << 3
-        | (len(heads) > 0) << 4
-        | (time.warm.size > 0) << 5,
-        time.shift,
-        time.taps.shape[1],
-        space.shift,
-        rows.dtype.itemsize,
-        0,
-        time.segment,
-        rows_coded.part,
-        rows_coded.group,
-        len(space.weights),
-        len(table),
-        base,
-    )
+    kind, base, table, rows = values.prepare(samples, model.ranked, model.base)
+    baseline = model.baseline if rows.dtype == model.baseline.dtype else np.zeros_like(rows[:, 0])
+    if baseline.any():
+        np.subtract(rows, baseline[:, None], out=rows)
+    time, space = cut(model.time, channels, length), model.space
+    coded = CodedRows()
+    group = rows_per_frame(length)
+    by_class = channels < MANY_CHANNELS and group == 1
+    residuals = time_residuals(rows, time)
+    predicted = neighbour_sums(list(rows), length, rows.dtype, space)
+    left = WORKSPACE.array("left rows", (group, length), rows.dtype)
+    for first in range(0, channels, group):
+        here = left[: min(group, channels - first)]
+        for channel, out in enumerate(here, first):
+            row = next(residuals)
+            total = predicted(channel)
+            if total is None:
+                out[:] = row
+            else:
+                np.subtract(row, total, out=out)
+        if by_class:
+            coded.add_by_class(here[0])
+        else:
+            coded.add_group(here, model.scales[first : first + group])
+    flags = Flags.DIFFERENCES * time.order | Flags.WIDE * time.wide | Flags.CLASSES * by_class
+    sizes = time.segment, group, len(space.weights), len(table)
+    shifts = time.shift, time.taps.shape[1], space.shift, rows.itemsize
     meta = b"".join(
         [
-            header,
-            entropy.shuffle(_lengths(tables)),
-            entropy.shuffle(table),
+            Parameters(kind, Flags(flags), *shifts, *sizes, base).pack(),
+            entropy.shuffle(values.pack_table(table)),
             entropy.shuffle(baseline),
-            entropy.shuffle(heads),
             entropy.shuffle(time.taps.T),
-            entropy.shuffle(time.warm.T),
             space.counts.tobytes(),
-            entropy.shuffle(space.distances),
-            space.lags.tobytes(),
+            space.distances.tobytes(),
             space.weights.tobytes(),
-            b"".join(each.tobytes() for each in rows_coded.classes),
-            bytes(frame.shift | frame.packing << 6 for frame in frames),
-            entropy.shuffle(np.array(rows_coded.offsets).astype(rows.dtype)),
-            entropy.shuffle(np.array([len(frame.symbols) for frame in frames], np.uint32)),
-            entropy.shuffle(np.array([len(frame.far) for frame in frames], np.uint32)),
-            entropy.shuffle(_gaps(frames)),
-            entropy.shuffle(np.concatenate([frame.highs for frame in frames]).astype("u4")),
+            *(each.tobytes() for each in coded.classes),
+            *coded.lists(rows.dtype),
         ]
     )
-    body = b"".join(
-        [
-            *(frame.symbols for frame in frames),
-            *(low.tobytes() for frame in frames for low in frame.low),
-        ]
-    )
-    packed = WORKSPACE.meta_coder.compress(meta)
-    stale = unsuited or rows_coded.stale * 4 > len(frames)
-    return Encoded(CODED, packed, len(meta), body), stale
-
-
-def _lengths(tables: values.Tables | None) -> NDArray[np.uint16]:
-    """Return how many values the table of each channel has, if each has its own."""
-    if tables is None or tables.kind != values.TABLES:
-        return NOTHING.astype(np.uint16)
-    return tables.lengths.astype(np.uint16)
-
-
-def _gaps(frames: list["Frame"]) -> NDArray[np.uint32]:
-    """Return the exceptions' positions as differences from the one before in their frame."""
-    far = np.concatenate([frame.far for frame in frames])
-    before = np.zeros_like(far)
-    before[1:] = far[:-1]
-    starts = np.cumsum([0, *(len(frame.far) for frame in frames)])
-    before[starts[starts < len(far)]] = 0
-    return (far - before).astype(np.uint32)
-
-
-@dataclass
-class CodedRows:
-    """The frames of a chunk, and how its rows are cut into them."""
-
-    frames: list["Frame"]
-    offsets: list[int]
-    classes: list[NDArray[np.uint8]]
-    part: int
-    group: int
-    stale: int = 0
-    wraps: bool = False
+    frames = coded.frames
+    low = (each.tobytes() for frame in frames for each in frame.low)
+    body = b"".join([*(frame.symbols for frame in frames), *low])
+    stale = (model.ranked and kind != Kind.RANKED) or coded.stale * 4 > len(frames)
+    return Encoded(Mode.CODED, WORKSPACE.meta_coder.compress(meta), len(meta), body), stale
 
 
 @dataclass(frozen=True)
@@ -197,7 +117,6 @@ class Frame:
     """Some rows, or some parts of one row, as coded."""
 
     shift: int
-    packing: int
     symbols: bytes
     low: list[NDArray[np.uint8]]
     far: NDArray[np.int64]
@@ -210,66 +129,59 @@ class Frame:
 
     def suspect(self, count: int) -> bool:
         """Tell whether the scale of an earlier chunk may suit these samples badly."""
-        thin = self.packing == 0 and 3 * len(self.symbols) < count
-        return thin or len(self.far) * 128 > count
+        return len(self.far) * 128 > count or (self.shift > 0 and 3 * len(self.symbols) < count)
 
 
-def _code_rows(
-    samples: Ints, time: TimeModel, space: SpaceModel, scales: list[Scale], blank: bool
-) -> CodedRows:
-    """Predict each row in time, then from its neighbours, and code what is left.
+@dataclass
+class CodedRows:
+    """The frames of a chunk, and how its rows are cut into them."""
 
-    In place of the samples is then what time leaves of them, without the heads if `blank`.
-    """
-    channels, length = samples.shape
-    group = rows_per_frame(length)
-    by_class = channels < MANY_CHANNELS and group == 1 and length > 2 * PART
-    coded = CodedRows([], [], [], PART if by_class else 0, group)
-    block = WORKSPACE.array("block", (group, length), samples.dtype)
-    predicted, residuals = neighbour_sums(samples, space), row_residuals(samples, time)
-    for first in range(0, channels, group):
-        rows = block[: min(group, channels - first)]
-        for channel, row in enumerate(rows, first):
-            coded.wraps |= next(residuals)
-            if blank:
-                samples[channel, :: time.segment] = 0
-            predict_row(samples[channel], predicted(channel), row)
-        if by_class:
-            _code_by_class(rows[0], coded)
-        else:
-            _code_group(rows, scales[first : first + group], coded)
-    return coded
+    frames: list[Frame] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    classes: list[NDArray[np.uint8]] = field(default_factory=list)
+    stale: int = 0
+
+    def add_group(self, rows: Ints, scales: list[Scale]) -> None:
+        """Code rows that share a frame, and with it a scale, but not the centre."""
+        length = rows.shape[1]
+        if any(each.shift != scales[0].shift for each in scales):  # chosen for longer rows
+            scales = choose_scales(rows, length)
+        frame = _code_frame(rows, scales)
+        if frame.suspect(rows.size):
+            others = choose_scales(rows, length)
+            if len(frame.far) or others[0].shift != scales[0].shift:
+                self.stale += 1
+                scales = others
+                frame = _code_frame(rows, scales)
+        self.frames.append(frame)
+        self.offsets += [scale.offset for scale in scales]
+
+    def add_by_class(self, row: Ints) -> None:
+        """Code parts of like size together, bursts apart from the rest, if it pays."""
+        classes = _classify(row)
+        ways = [np.zeros_like(classes), classes] if classes.any() else [classes]
+        coded = [(way, *_code_classes(row, way)) for way in ways]
+        chosen, frames, offsets = min(coded, key=lambda way: _size(way[1]))
+        self.classes.append(chosen)
+        self.frames += frames
+        self.offsets += offsets
+
+    def lists(self, dtype: np.dtype[Any]) -> list[bytes]:
+        """Return what the parameters say of the frames."""
+        frames = self.frames
+        return [
+            bytes(frame.shift for frame in frames),
+            entropy.shuffle(np.array(self.offsets).astype(dtype)),
+            entropy.shuffle(np.array([len(frame.symbols) for frame in frames], np.uint32)),
+            entropy.shuffle(np.array([len(frame.far) for frame in frames], np.uint32)),
+            entropy.shuffle(np.concatenate([_gaps(frame.far) for frame in frames])),
+            entropy.shuffle(np.concatenate([frame.highs for frame in frames]).astype(np.uint32)),
+        ]
 
 
-def _code_group(rows: Ints, scales: list[Scale], coded: CodedRows) -> None:
-    """Code rows that share a frame, and with it a scale, but not the centre."""
-    if any(each[:2] != scales[0][:2] for each in scales):  # chosen for longer rows
-        scales = _scales_of(rows)
-    frame = _code_frame(rows, scales)
-    if frame.suspect(rows.size):
-        others = _scales_of(rows)
-        if len(frame.far) or others[0][:2] != scales[0][:2]:
-            coded.stale += 1
-            scales = others
-            frame = _code_frame(rows, scales)
-    coded.frames.append(frame)
-    coded.offsets += [scale.offset for scale in scales]
-
-
-def _scales_of(rows: Ints) -> list[Scale]:
-    """Return the scales that suit rows of a frame."""
-    return choose_scales(rows, rows.mean(axis=1), rows.shape[1])
-
-
-def _code_by_class(row: Ints, coded: CodedRows) -> None:
-    """Code parts of like size together, bursts and artefacts apart from the rest, if it pays."""
-    classes = _classify(row)
-    ways = [np.zeros_like(classes), classes] if classes.any() else [classes]
-    coded_ways = [(way, *_code_classes(row, way)) for way in ways]
-    chosen, frames, offsets = min(coded_ways, key=lambda way: _size(way[1]))
-    coded.classes.append(chosen)
-    coded.frames += frames
-    coded.offsets += offsets
+def _gaps(far: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return the exceptions' positions as differences from the one before in their frame."""
+    return np.diff(far, prepend=0).astype(np.uint32)
 
 
 def _size(frames: list[Frame]) -> float:
@@ -337,31 +249,20 @@ def _code_frame(piece: Ints, scales: list[Scale]) -> Frame:
 
     The scales, one for each row, differ in nothing but the centre.
     """
-    shift, packing, _ = scales[0]
+    shift = scales[0].shift
     unsigned = np.dtype(f"u{piece.itemsize}")
     wide = WORKSPACE.array("values", (piece.size,), unsigned)
     grid = wide.view(piece.dtype).reshape(piece.shape)
-    added = np.array([scale.offset for scale in scales]).astype(piece.dtype)
-    if len(piece) == 1:
-        np.add(piece[0], added[0], out=grid[0])
-    else:
-        np.add(piece, added[:, None], out=grid)
+    offsets = np.array([scale.offset for scale in scales]).astype(piece.dtype)
+    np.add(piece, offsets[:, None] if len(piece) > 1 else offsets[0], out=grid)
     low = []
     if shift:
         low = entropy.pack_low(wide, shift)
         np.right_shift(wide, unsigned.type(shift), out=wide)
-    far, highs = NOTHING, wide[:0]
-    top = entropy.symbols_in(packing) - 1
-    if np.maximum.reduce(wide) > top:
-        far = np.flatnonzero(wide > top)
-        highs = wide[far] >> unsigned.type(8 >> packing)
+    far = np.zeros(0, np.int64)
+    if np.maximum.reduce(wide) > 255:
+        far = np.flatnonzero(wide > 255)
     symbols = WORKSPACE.array("symbols", (piece.size,), np.dtype(np.uint8))
     symbols[:] = wide
-    if packing:
-        np.bitwise_and(symbols, np.uint8(top), out=symbols)
-    packed = entropy.pack(symbols, packing)
-    coded = WORKSPACE.coder.compress(packed.data)
-    if packing == 2 or 8 * len(coded) < THIN * piece.size:
-        # Few and regular: there may be more to find than how often each occurs.
-        coded = min(coded, WORKSPACE.repeat_coder.compress(packed.data), key=len)
-    return Frame(shift, packing, coded, low, far, highs)
+    coded = WORKSPACE.coder.compress(symbols.data)
+    return Frame(shift, coded, low, far, wide[far] >> unsigned.type(8))

@@ -52,9 +52,12 @@ def inflate(frame: bytes | memoryview, size: int, coder: zstandard.ZstdDecompres
 
 
 def inflate_all(
-    frames: Sequence[bytes | memoryview], sizes: list[int], coder: zstandard.ZstdDecompressor
-) -> Sequence[Any]:
-    """Decode frames as `inflate` does, in one call during which other threads go on.
+    frames: Sequence[bytes | memoryview],
+    sizes: Sequence[int],
+    coder: zstandard.ZstdDecompressor,
+    threads: int,
+) -> list[Any]:
+    """Decode frames as `inflate` does, in one call, by several threads.
 
     Raises
     ------
@@ -63,12 +66,10 @@ def inflate_all(
     """
     for frame, size in zip(frames, sizes, strict=True):
         check_size(frame, size)
-    if not frames:
-        return ()
+    declared = np.array(sizes, np.uint64).tobytes()
     try:
-        declared = np.array(sizes, np.uint64).tobytes()
         contents = coder.multi_decompress_to_buffer(
-            list(frames), decompressed_sizes=declared, threads=1
+            list(frames), decompressed_sizes=declared, threads=threads
         )
     except zstandard.ZstdError as error:
         raise FormatError(f"a frame does not decode: {error}") from error
@@ -83,44 +84,6 @@ def check_size(frame: bytes | memoryview, size: int) -> None:
     except zstandard.ZstdError as error:
         raise FormatError(f"a frame does not decode: {error}") from error
     raise FormatError(f"a frame does not declare the {size} bytes expected")
-
-
-def symbols_in(packing: int) -> int:
-    """Return how many values a symbol can have when 2 ** packing of them share a byte."""
-    return 1 << (8 >> packing)
-
-
-def pack(symbols: Bytes, packing: int) -> Bytes:
-    """Put 2 ** packing symbols in each byte, the first in its lowest bits; zeros fill the last."""
-    if packing == 0:
-        return symbols
-    missing = -len(symbols) % (1 << packing)
-    if missing:
-        symbols = np.append(symbols, np.zeros(missing, np.uint8))
-    if packing == 1:
-        pairs = symbols.view("<u2")
-        return (pairs | (pairs >> 4)).astype(np.uint8)
-    fours = symbols.view("<u4")
-    fours = fours | (fours >> 6)
-    return (fours | (fours >> 12)).astype(np.uint8)
-
-
-def unpack(packed: Bytes, packing: int, count: int) -> Bytes:
-    """Return the first `count` symbols packed so."""
-    packed = packed[: -(-count >> packing)]
-    if packing == 0:
-        return packed
-    if packing == 1:
-        pairs = packed.astype("<u2")
-        pairs |= pairs << 4
-        pairs &= 0x0F0F
-        return pairs.view(np.uint8)[:count]
-    fours = packed.astype("<u4")
-    fours |= fours << 12
-    fours &= 0x000F000F
-    fours |= fours << 6
-    fours &= 0x03030303
-    return fours.view(np.uint8)[:count]
 
 
 def packed_size(count: int, bits: int) -> int:
@@ -146,7 +109,7 @@ def pack_low(values: NDArray[Any], bits: int) -> list[Bytes]:
 def unpack_low(packed: Bytes, bits: int, out: NDArray[Any], size: int, begin: int = 0) -> None:
     """Invert `pack_low`: OR the low bits into `out`, whose low bits are zero.
 
-    Of `size` values packed, `out` gets those from `begin`, a multiple of eight, on.
+    Of `size` values packed, `out` gets those from `begin` on.
     """
     count, start = len(out), 0
     for index in range(bits >> 3):
@@ -154,17 +117,13 @@ def unpack_low(packed: Bytes, bits: int, out: NDArray[Any], size: int, begin: in
         out |= whole.astype(out.dtype) << out.dtype.type(8 * index)
         start += size
     if bits & 7:
-        step = -(-size // 8)
-        planes = packed[start:].reshape(bits & 7, step)[:, begin // 8 :]
-        low = np.unpackbits(planes[0], count=count, bitorder="little")
-        for plane in range(1, bits & 7):
-            plane_bits = np.unpackbits(planes[plane], count=count, bitorder="little")
-            plane_bits <<= np.uint8(plane)
-            low |= plane_bits
-        if bits > 8:
-            out |= low.astype(out.dtype) << out.dtype.type(bits & ~7)
-        else:
-            out |= low
+        planes = packed[start:].reshape(bits & 7, -(-size // 8))[:, begin >> 3 :]
+        skip = begin & 7
+        low = np.zeros(count, np.uint8)
+        for plane, row in enumerate(planes):
+            plane_bits = np.unpackbits(row, count=skip + count, bitorder="little")[skip:]
+            low |= plane_bits << np.uint8(plane)
+        out |= low.astype(out.dtype) << out.dtype.type(bits & ~7)
 
 
 def shuffle(array: NDArray[Any]) -> bytes:

@@ -1,27 +1,114 @@
-"""Files that appear whole or not at all, and whose pieces several workers write."""
+"""Files that appear whole or not at all, whoever else writes them, and whatever the disk does."""
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from shared.codec.errors import CodecError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
+SUFFIX, SIDECAR_SUFFIX = ".ebin", ".eh"
+
+#: Called with samples done, and samples in all where that is known.
+Progress = Callable[[int, int | None], None]
+
+
+def sidecar_path(path: Path) -> Path:
+    """Return where the index of a recording is kept: `.eh` beside `.ebin`."""
+    return path.with_suffix(SIDECAR_SUFFIX)
+
+
+def refuse_existing(*targets: Path, overwrite: bool) -> None:
+    """Refuse to write over what is there, unless that is allowed.
+
+    Raises
+    ------
+    CodecError
+    """
+    for target in targets:
+        if target.exists() and not overwrite:
+            raise CodecError(f"{target} exists; allow overwriting, or choose another name")
+
 
 @contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
-    """Write a file under another name, and give it its own only when it is safely on disk."""
+def replacing(target: Path, overwrite: bool = True, precious: bool = False) -> Iterator[BinaryIO]:
+    """Write a file under another name, and give it its own only when it is safely on disk.
+
+    Parameters
+    ----------
+    target : path
+    overwrite : bool
+        Whether the target may exist.
+    precious : bool
+        Whether to refuse where a writer that died left its unfinished file: it may hold the only
+        copy of a stream.
+
+    Raises
+    ------
+    CodecError
+        If another process is writing the target, the disk is full, the folder read-only.
+    """
     part = target.with_name(target.name + ".part")
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with part.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file = _open_alone(part, target, precious)
+        with file:
+            try:
+                refuse_existing(target, overwrite=overwrite)  # another may have ended meanwhile
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                part.replace(target)  # while the lock is held: nobody else writes there
+            except BaseException:
+                part.unlink(missing_ok=True)
+                with suppress(OSError):  # what is still to be flushed may not fit
+                    file.close()
+                raise
         sync_directory(target.parent)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise CodecError(
+            f"cannot write {target}: {error.strerror or error}; nothing was left there. Free some "
+            "space, or choose a place that can be written to"
+        ) from error
+
+
+def _open_alone(part: Path, target: Path, precious: bool) -> BinaryIO:
+    """Open the unfinished file, empty, unless another process is writing it."""
+    while True:
+        file = open(part, "w+b", opener=_keeping)  # noqa: SIM115 - handed on
+        try:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise CodecError(f"another process is writing {target} just now") from None
+                except OSError:  # file systems without locks
+                    pass
+            # Who held the lock may have given the file its own name since it was opened.
+            if not part.exists() or not os.path.samestat(os.fstat(file.fileno()), part.stat()):
+                file.close()
+                continue
+            if precious and os.fstat(file.fileno()).st_size:
+                raise CodecError(
+                    f"{part} was left by a writer that died. Save what it holds by `fornix codec "
+                    "decompress --salvage`, then remove it or allow overwriting"
+                )
+            file.truncate(0)
+            return file
+        except BaseException:
+            file.close()
+            raise
+
+
+def _keeping(path: str, flags: int) -> int:
+    """Open a file without cutting it: another process may be writing it."""
+    return os.open(path, flags & ~os.O_TRUNC, 0o666)
 
 
 def sync_directory(path: Path) -> None:

@@ -1,53 +1,56 @@
 """The settings a user chooses from: how hard to look for a good prediction."""
 
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from shared.codec.fit import Level
-from shared.codec.fit_time import Candidate
 
-PLAIN = Candidate(order=0, width=0, wide=False, toll=0.0)
-DIFFERENCE = Candidate(order=1, width=0, wide=False, toll=0.0)
-LEAK = Candidate(order=0, width=1, wide=False, toll=-0.005)
+class Candidate(NamedTuple):
+    """A kind of time model to try, and the bits per sample it must gain over simpler ones."""
+
+    order: int
+    width: int
+    wide: bool
+    toll: float
+
+
+@dataclass(frozen=True)
+class Level:
+    """One setting.
+
+    Attributes
+    ----------
+    many, few : tuple of tuples of Candidate
+        Time models tried for recordings of many, and of few (less than 32), channels: of each
+        tuple the one that promises most, and of these the one that neighbours help most.
+    terms : int
+        Most neighbours a channel is predicted from.
+    gain : float
+        Bits per sample that a further neighbour must save to be worth its arithmetic.
+    """
+
+    many: tuple[tuple[Candidate, ...], ...]
+    few: tuple[tuple[Candidate, ...], ...]
+    terms: int
+    gain: float
+
+
+#: Nothing, the difference from the sample before, and a share of that sample.
+SIMPLE = (
+    Candidate(order=0, width=0, wide=False, toll=0.0),
+    Candidate(order=1, width=0, wide=False, toll=0.0),
+    Candidate(order=0, width=1, wide=False, toll=-0.005),
+)
 #: Decoding with taps takes longer, so they must gain something: in bits per sample.
 NARROW = tuple(Candidate(1, width, False, 0.01 + 0.004 * width) for width in (1, 2, 4))
 WIDE = tuple(
-    Candidate(order, width, True, 0.01 + 0.004 * width) for order in (0, 1) for width in (4, 8, 16)
+    Candidate(order, width, True, 0.012 + 0.004 * width)
+    for order in (0, 1)
+    for width in (4, 8, 16)
 )
-#: Of few channels sampled this slowly (in Hz) a second is decoded in no time, whatever the taps,
-#: and at such a rate the hum of the mains is within their reach.
-SLOW = 5_000.0
-LONG = tuple(Candidate(order, 32, True, 0.138) for order in (0, 1))
-
 
 LEVELS = {
-    "fast": Level(
-        many=(PLAIN, DIFFERENCE, LEAK),
-        few=(PLAIN, DIFFERENCE, LEAK, *NARROW),
-        terms=0,
-        gain=0.0,
-        lags=False,
-    ),
-    "default": Level(
-        many=(PLAIN, DIFFERENCE, LEAK, *NARROW),
-        few=(PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
-        terms=5,
-        gain=0.01,
-        lags=True,
-        slow=LONG,
-    ),
-    "high": Level(
-        many=(PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
-        few=(PLAIN, DIFFERENCE, LEAK, *NARROW, *WIDE),
-        terms=12,
-        gain=0.001,
-        lags=True,
-        slow=LONG,
-    ),
+    "fast": Level((SIMPLE,), (SIMPLE + NARROW,), terms=0, gain=0.0),
+    "default": Level((SIMPLE + NARROW,), (SIMPLE + NARROW + WIDE,), terms=5, gain=0.007),
+    "high": Level((SIMPLE + NARROW, WIDE), (SIMPLE + NARROW + WIDE,), terms=12, gain=0.001),
 }
 DEFAULT_LEVEL = "default"
-
-
-def level_of(name: str, sample_rate: float) -> Level:
-    """Return the level of a name, as it suits recordings of a sample rate in Hz."""
-    level = LEVELS[name]
-    return replace(level, few=level.few + level.slow) if sample_rate <= SLOW else level

@@ -1,8 +1,8 @@
 """The format of the IBL's mtscomp: `.cbin` data with a `.ch` JSON header.
 
-Reads every pair that mtscomp 1.0 writes, and writes pairs that mtscomp and the IBL's readers
-decode bit for bit. A chunk is one zlib stream of the differences along time (and, if the header
-says so, along channels), in Fortran or C order.
+Reads every pair that mtscomp writes, from the beta 0.1.0b1 on, and writes pairs that mtscomp and
+the IBL's readers decode bit for bit. A chunk is one zlib stream of the differences along time
+(and, if the header says so, along channels), in Fortran or C order.
 
 A chunk's only checksum is zlib's Adler-32, which lets some damage pass. The header's SHA-1 of all
 samples finds that, too: `verify` compares it.
@@ -12,23 +12,24 @@ import hashlib
 import json
 import math
 import zlib
-from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.codec import chunk, container, decoder
-from shared.codec.container import Index
+from shared.codec import remote
+from shared.codec.chunk import MAX_CHANNELS, MAX_CHUNK_BYTES, Sealed, raw_bytes
+from shared.codec.decoder import Window
 from shared.codec.errors import CodecError, CorruptionError, FormatError, TruncationError
-from shared.codec.files import replacing
+from shared.codec.files import Progress, refuse_existing, replacing
+from shared.codec.index import Index, chunk_bounds
 from shared.codec.parallel import run_jobs
 from shared.codec.predict import transpose_into
-from shared.codec.reader import LocalFile, Reader, ReaderSource
-from shared.codec.source import Samples, Source, open_source, shares
-from shared.codec.writer import Progress
+from shared.codec.reader import LocalFile, Reader
+from shared.codec.source import Samples, Source
 
 try:  # faster than zlib, and the same format
     from isal import isal_zlib
@@ -39,8 +40,8 @@ except ImportError:  # pragma: no cover - isal has no wheel everywhere
 SUM_BYTES = 1 << 22
 #: Chunks of less than this last several seconds: each costs time of its own.
 MIN_CHUNK_BYTES = 1 << 16
-#: The `.ch` version this module knows, the only one there is.
-VERSION = "1.0"
+#: The `.ch` version written, and that of the beta 0.1.0b1, which says the same.
+VERSION, KNOWN_VERSIONS = "1.0", ("1.0", "0.0")
 
 
 def _decompressor() -> Any:
@@ -63,52 +64,52 @@ def inflate(data: bytes | memoryview, size: int, name: str, number: int) -> byte
     return content
 
 
+class Layout(NamedTuple):
+    """How the samples of a chunk became the bytes that are deflated."""
+
+    order: str = "F"
+    in_time: bool = True
+    in_space: bool = False
+
+
 class MtscompReader(Reader):
     """A `.cbin` recording as an array, like `Reader`."""
 
-    def __init__(
-        self, source: Any, index: Index, header: dict[str, Any], options: dict[str, Any]
-    ) -> None:
+    def __init__(self, source: Any, index: Index, layout: Layout, **options: Any) -> None:
         super().__init__(source, index, **options)
-        self.header = header
+        self.layout = layout
 
-    def _open_chunk(
-        self, data: bytes | memoryview, number: int, window: tuple[int, int] | None
-    ) -> "DeflatedChunk":
-        length = self.index.bounds[number + 1] - self.index.bounds[number]
-        shape = (length, self.shape[1])
-        return DeflatedChunk(
-            data, shape, self.dtype, self.header, self.source.name, number, window
-        )
+    def _open_chunk(self, data: bytes | memoryview, number: int) -> "DeflatedChunk":
+        shape = self.index.entry(number).length, self.shape[1]
+        return DeflatedChunk(data, shape, self.dtype, self.layout, self.source.name, number)
 
 
-@dataclass
+@dataclass(frozen=True)
 class DeflatedChunk:
     """A chunk of a `.cbin` file, to be inflated and restored."""
 
     data: bytes | memoryview
     shape: tuple[int, int]
-    dtype: np.dtype
-    header: dict[str, Any]
+    dtype: np.dtype[Any]
+    layout: Layout
     name: str
     number: int
-    window: tuple[int, int] | None
-    coming: Future[bytes] | None = None
 
-    def inflate_by(self, submit: decoder.Submit) -> None:
-        """Have another thread inflate the chunk: it is one stream."""
-        self.coming = submit(self._inflated)
-
-    def _inflated(self) -> bytes:
+    def restore(
+        self,
+        window: Window | None = None,
+        *,
+        out: Samples | None = None,
+        scratch: bool = False,
+        threads: int = 1,
+    ) -> Samples:
+        """Return the samples of a window; all are inflated for it."""
         size = math.prod(self.shape) * self.dtype.itemsize
-        return inflate(self.data, size, self.name, self.number)
-
-    def restore(self, scratch: bool = False, out: Samples | None = None) -> Samples:
-        """Return the samples of the window."""
-        theirs = self.coming is not None and not self.coming.cancel()
-        content = self.coming.result() if self.coming and theirs else self._inflated()
-        samples = restore(content, *self.shape, self.dtype, self.header)
-        samples = samples[slice(*self.window)] if self.window else samples
+        content = inflate(self.data, size, self.name, self.number)
+        samples = restore(content, self.shape, self.dtype, self.layout)
+        if window is not None:
+            samples = samples[window.start : window.stop]
+            samples = samples if window.channels is None else samples[:, window.channels]
         if out is None:
             return samples
         out[:] = samples
@@ -116,28 +117,24 @@ class DeflatedChunk:
 
 
 def restore(
-    content: bytes, length: int, channels: int, dtype: np.dtype, header: dict[str, Any]
+    content: bytes, shape: tuple[int, int], dtype: np.dtype[Any], layout: Layout
 ) -> Samples:
     """Undo the differences: along channels first, then along time, in the samples' own type."""
+    fortran = layout.order == "F"
     stored = np.frombuffer(content, dtype.newbyteorder("<"))
-    if header["chunk_order"] == "F":
-        rows = stored.reshape(channels, length).astype(dtype)
-        if header["do_spatial_diff"]:
-            np.cumsum(rows, axis=0, dtype=dtype, out=rows)
-        if header["do_time_diff"]:
-            np.cumsum(rows, axis=1, dtype=dtype, out=rows)
-        samples = np.empty((length, channels), dtype)
-        transpose_into(rows, samples)
-        return samples
-    samples = stored.reshape(length, channels).astype(dtype)
-    if header["do_spatial_diff"]:
-        np.cumsum(samples, axis=1, dtype=dtype, out=samples)
-    if header["do_time_diff"]:
-        np.cumsum(samples, axis=0, dtype=dtype, out=samples)
+    values = stored.reshape(shape[::-1] if fortran else shape).astype(dtype)
+    if layout.in_space:
+        np.cumsum(values, axis=0 if fortran else 1, dtype=dtype, out=values)
+    if layout.in_time:
+        np.cumsum(values, axis=1 if fortran else 0, dtype=dtype, out=values)
+    if not fortran:
+        return values
+    samples = np.empty(shape, dtype)
+    transpose_into(values, samples)
     return samples
 
 
-def read_header(data: bytes, name: str) -> tuple[Index, dict[str, Any]]:
+def read_header(data: bytes, name: str) -> tuple[Index, Layout]:
     """Read a `.ch` file.
 
     Raises
@@ -147,38 +144,49 @@ def read_header(data: bytes, name: str) -> tuple[Index, dict[str, Any]]:
     """
     try:
         header = json.loads(data)
-        if header.get("version", VERSION) != VERSION or header.get("algorithm", "zlib") != "zlib":
+        version, algorithm = header.get("version", VERSION), header.get("algorithm", "zlib")
+        if version not in KNOWN_VERSIONS or algorithm != "zlib":
             raise FormatError(
-                f"{name} has version {header.get('version')!r} and algorithm "
-                f"{header.get('algorithm')!r}; known are {VERSION} and 'zlib'"
+                f"{name} has version {version!r} and algorithm {algorithm!r}; known are "
+                f"{' and '.join(KNOWN_VERSIONS)}, and 'zlib'"
             )
         dtype = np.dtype(str(header["dtype"]))
         bounds = [int(each) for each in header["chunk_bounds"]]
         offsets = [int(each) for each in header["chunk_offsets"]]
         channels, rate = int(header["n_channels"]), float(header["sample_rate"])
-        options = {
-            "chunk_order": str(header.get("chunk_order", "F")),
-            "do_time_diff": bool(header.get("do_time_diff", True)),
-            "do_spatial_diff": bool(header.get("do_spatial_diff", False)),
-        }
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        # Before it could be chosen, in August 2019, the order was that of the samples in memory.
+        order = str(header.get("chunk_order", "C"))
+        in_time = bool(header.get("do_time_diff", True))
+        layout = Layout(order, in_time, bool(header.get("do_spatial_diff", False)))
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise FormatError(f"{name} is not an mtscomp header: {error}") from error
     row = channels * dtype.itemsize
     sound = (
         dtype.kind in "iuf"
-        and 1 <= channels <= chunk.MAX_CHANNELS
+        and 1 <= channels <= MAX_CHANNELS
         and len(bounds) == len(offsets) >= 1
         and bounds[0] == 0
         and offsets[0] == 0
-        and all(0 < b - a <= chunk.MAX_CHUNK_BYTES // row for a, b in pairwise(bounds))
+        and all(0 < b - a <= MAX_CHUNK_BYTES // row for a, b in pairwise(bounds))
         and all(b > a for a, b in pairwise(offsets))
-        and options["chunk_order"] in ("F", "C")
+        and layout.order in ("F", "C")
     )
     if not sound:
         raise FormatError(f"{name} contradicts itself")
-    count = len(bounds) - 1
+    if not 0 < rate < 1e12:
+        raise FormatError(
+            f"{name} gives a sample rate of {rate:g} Hz: put the right one in its place"
+        )
     facts = {key: header[key] for key in ("sha1_uncompressed",) if key in header}
-    return Index(channels, rate, dtype, bounds, offsets, [0] * count, [0] * count, facts), options
+    length = bounds[1] if len(bounds) > 1 else 1
+    return Index(channels, rate, dtype, length, bounds, offsets, [], facts), layout
 
 
 def find_header(path: Path) -> Path:
@@ -206,26 +214,23 @@ def _is_uuid(text: str) -> bool:
     return len(text) == 36 and [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12]
 
 
-def open_pair(source: Any, sidecar: str | Path | None, options: dict[str, Any]) -> MtscompReader:
-    """Open a `.cbin` file with its header."""
-    from shared.codec import remote
-
+def open_pair(
+    source: Any, sidecar: str | Path | None, options: dict[str, Any], torn: bool = False
+) -> MtscompReader:
+    """Open a `.cbin` file with its header; one that is torn only where that is allowed."""
     if sidecar is None:
         if not isinstance(source, LocalFile):
             raise CodecError(f"{source.name}: give the address of its .ch header as sidecar")
         sidecar = find_header(source.path)
-    name = Path(str(sidecar).split("?")[0]).name
-    index, header = read_header(remote.read_small(sidecar), name)
-    if isinstance(source, LocalFile) and source.size() != index.offsets[-1]:
+    name = remote.name_of(sidecar)
+    index, layout = read_header(remote.read_small(sidecar), name)
+    if isinstance(source, LocalFile) and source.size() != index.offsets[-1] and not torn:
         raise TruncationError(
             f"{source.name} has {source.size()} bytes, and {name} says {index.offsets[-1]}: "
-            "the file is cut short, or the header belongs to another"
+            "the file is cut short, or the header belongs to another. What is whole of it can be "
+            "restored: `fornix codec decompress --salvage`"
         )
-    return MtscompReader(source, index, header, options)
-
-
-class MtscompSource(ReaderSource):
-    """A `.cbin` recording as the source of another."""
+    return MtscompReader(source, index, layout, **options)
 
 
 class Deflating:
@@ -238,7 +243,7 @@ class Deflating:
     def lead(self, number: int) -> None:
         """Return nothing: chunks share nothing."""
 
-    def __call__(self, number: int, shared: None) -> container.Stored:
+    def __call__(self, number: int, shared: None) -> Sealed:
         """Return chunk `number`; the format has no checksums of chunks."""
         start = number * self.chunk_length
         samples = self.source.read(start, min(start + self.chunk_length, self.source.shape[0]))
@@ -251,12 +256,11 @@ class Deflating:
         little = differences.astype(samples.dtype.newbyteorder("<"), copy=False)
         data = _deflate(little, self.method)
         if self.check:
-            header = {"chunk_order": "F", "do_time_diff": True, "do_spatial_diff": False}
             content = inflate(data, samples.nbytes, "the chunk just written", number)
-            again = restore(content, length, channels, samples.dtype, header)
+            again = restore(content, samples.shape, samples.dtype, Layout())
             if not np.array_equal(again, samples):
                 raise CodecError(f"chunk {number} does not decode to what was given")
-        return container.Stored((data,), len(data), length, 0, 0)
+        return Sealed((data,), len(data), length, 0)
 
 
 def _deflate(data: Any, method: str) -> bytes:
@@ -277,12 +281,10 @@ def _deflate(data: Any, method: str) -> bytes:
 
 
 def compress(
-    source: object,
+    source: Source,
     target: str | Path,
     *,
     sample_rate: float | None = None,
-    n_channels: int | None = None,
-    dtype: np.dtype | str | None = None,
     method: str = "fast",
     workers: int = 1,
     check: bool = True,
@@ -293,12 +295,12 @@ def compress(
 
     Parameters
     ----------
-    source : array or path
-        As for `shared.codec.compress`.
+    source : Source
+        As `shared.codec.open_source` makes it of an array or a path.
     target : path
         The `.cbin` file.
-    sample_rate, n_channels, dtype
-        As for `shared.codec.compress`.
+    sample_rate : float, optional
+        In Hz; needed unless the source knows it.
     method : {'fast', 'small', 'zlib'}
         ISA-L, zlib-ng (smaller than mtscomp's own files, slower), or zlib as mtscomp uses it, to
         write the bytes that it writes. Chunks of little data last several seconds but for "zlib".
@@ -315,42 +317,44 @@ def compress(
     """
     target = Path(target)
     header_path = target.with_suffix(".ch")
-    for each in (target, header_path):
-        if each.exists() and not overwrite:
-            raise CodecError(f"{each} exists; allow overwriting, or choose another name")
-    opened = open_source(source, n_channels, dtype, sample_rate)
-    rate = sample_rate or opened.sample_rate
+    refuse_existing(target, header_path, overwrite=overwrite)
+    rate = sample_rate or source.sample_rate
     if rate is None:
         raise CodecError("give the sample rate: the source does not tell")
-    total, channels = opened.shape
+    total, channels = source.shape
     if total == 0:
         raise CodecError("mtscomp files cannot be empty")
+    row = channels * source.dtype.itemsize
     length = max(1, round(rate))
     if method != "zlib":
-        length *= max(1, MIN_CHUNK_BYTES // (length * channels * opened.dtype.itemsize))
-    bounds = [*range(0, total, length), total]
+        length *= max(1, MIN_CHUNK_BYTES // (length * row))
+    bounds = chunk_bounds(total, length)
     raw_sum, sum_ = hashlib.sha1(usedforsecurity=False), hashlib.sha1(usedforsecurity=False)
     offsets, summed = [0], 0
-    job = Deflating(opened, length, method, check)
-    with replacing(target) as file:
-        row = channels * opened.dtype.itemsize
-        for stored in run_jobs(job, len(bounds) - 1, workers, shares(opened), (file, 0)):
+    job = Deflating(source, length, method, check)
+    with (
+        replacing(target, overwrite) as file,
+        closing(run_jobs(job, len(bounds) - 1, workers, source.shareable, (file, 0))) as results,
+    ):
+        for sealed in results:
             file.seek(offsets[-1])
-            sum_.update(file.read(stored.size))
-            offsets.append(offsets[-1] + stored.size)
+            sum_.update(file.read(sealed.size))
+            offsets.append(offsets[-1] + sealed.size)
             done = bounds[len(offsets) - 1]
             if (done - summed) * row >= SUM_BYTES or done == total:
-                raw_sum.update(container.raw_bytes(opened.read(summed, done)))
+                raw_sum.update(raw_bytes(source.read(summed, done)))
                 summed = done
             if progress:
                 progress(done, total)
+        if source.sha1 not in (None, raw_sum.hexdigest()):
+            raise CorruptionError("the samples have another SHA-1 than their .meta says")
     header = {
         "version": VERSION,
         "algorithm": "zlib",
         "comp_level": -1,
         "do_time_diff": True,
         "do_spatial_diff": False,
-        "dtype": opened.dtype.name,
+        "dtype": source.dtype.name,
         "n_channels": channels,
         "sample_rate": float(rate),
         "chunk_bounds": bounds,
@@ -363,6 +367,3 @@ def compress(
     with replacing(header_path) as file:
         file.write(json.dumps(header).encode())
     return header_path
-
-
-__all__ = ["MtscompReader", "compress", "open_pair", "read_header"]

@@ -1,12 +1,8 @@
-"""The codec for numcodecs, so that Zarr arrays can be compressed with it.
+"""The codec for numcodecs: Zarr 2 arrays, HDF5 references, LINDI and kerchunk.
 
-    import zarr
-    from shared.codec.numcodec import FornixCodec
-
-    zarr.create_array(..., chunks=(30_000, 385), compressors=..., filters=...)
-
-A buffer must be a block of samples × channels of int16, uint16 or int32, as a Zarr chunk is. Each
-encoded buffer is one chunk of FORMAT.md, section 1.2, number 0, so it is checked when it is read.
+numcodecs finds it by its name, `fornix`, once Fornix is installed. A buffer must be a block of
+samples × channels of int16, uint16 or int32, as a Zarr chunk is. Each encoded buffer is one chunk
+of FORMAT.md, section 1.2, so any chunk of an `.ebin` file can be read by reference, too.
 """
 
 from typing import Any, ClassVar
@@ -15,11 +11,35 @@ import numpy as np
 from numcodecs.abc import Codec
 from numcodecs.compat import ensure_ndarray, ndarray_copy
 from numcodecs.registry import register_codec
+from numpy.typing import NDArray
 
-from shared.codec import container, encoder
-from shared.codec.container import Index
+from shared.codec.chunk import seal
+from shared.codec.encoder import encode
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS
+from shared.codec.opened import open_lone
 from shared.codec.source import as_samples
+
+
+def encode_block(block: object, level: str) -> bytes:
+    """Return a block of samples as one chunk, or nothing for none."""
+    samples = as_samples(block, "the buffer")
+    native = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
+    if not native.size:
+        return b""
+    return b"".join(seal(encode(native, LEVELS[level]), 0, 0, native).pieces)
+
+
+def decode_block(data: bytes, length: int | None) -> NDArray[Any]:
+    """Return the samples of one chunk, with zeros behind them up to a length.
+
+    What follows the chunk is padding, and left alone.
+    """
+    samples = open_lone(data, "the buffer").restore()
+    if length is None or len(samples) >= length:
+        return samples
+    return np.concatenate(
+        [samples, np.zeros((length - len(samples), samples.shape[1]), samples.dtype)]
+    )
 
 
 class FornixCodec(Codec):
@@ -28,6 +48,9 @@ class FornixCodec(Codec):
     Parameters
     ----------
     level : {'default', 'fast', 'high'}
+    length : int, optional
+        Samples of every block. Zarr wants the last one as long as the others, but the last chunk
+        of an `.ebin` file is shorter: then it is filled up with zeros.
 
     Raises
     ------
@@ -37,29 +60,26 @@ class FornixCodec(Codec):
 
     codec_id: ClassVar[str] = "fornix"
 
-    def __init__(self, level: str = DEFAULT_LEVEL) -> None:
+    def __init__(self, level: str = DEFAULT_LEVEL, length: int | None = None) -> None:
         if level not in LEVELS:
             raise ValueError(f"there is no level {level!r}; choose from {', '.join(LEVELS)}")
-        self.level = level
+        self.level, self.length = level, length
+
+    def get_config(self) -> dict[str, object]:
+        """Return what makes the same codec again."""
+        config: dict[str, object] = {"id": self.codec_id, "level": self.level}
+        return config if self.length is None else config | {"length": self.length}
 
     def encode(self, buf: Any) -> bytes:
         """Compress one block."""
-        samples = as_samples(ensure_ndarray(buf), "the buffer")
-        native = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
-        if not native.size:
-            return b""
-        stored = container.seal(encoder.encode(native, LEVELS[self.level]), 0, 0, native)
-        return b"".join(stored.pieces)
+        return encode_block(ensure_ndarray(buf), self.level)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         """Decompress one block, into `out` where it is given."""
         data = bytes(ensure_ndarray(buf))
         if not data:
             return b"" if out is None else out
-        header = container.unpack_chunk_header(data, "the buffer")
-        index = Index(header.channels, 1.0, header.dtype, [0, header.length])
-        index.raw_crcs = [header.raw_crc]
-        samples = container.open_chunk(data, index, 0, "the buffer").restore()
+        samples = decode_block(data, self.length)
         return samples if out is None else ndarray_copy(samples, out)
 
 

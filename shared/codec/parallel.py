@@ -1,34 +1,51 @@
-"""Work on chunks by several processes, in order and in bounded memory."""
+"""Work on chunks by several processes, in order and in bounded memory.
 
-import functools
+Workers end when their parent does, and leave interrupts to it; whoever stops early has them
+killed, for nothing they made is wanted then.
+"""
+
+import contextlib
 import mmap
 import multiprocessing
+import os
+import signal
 import sys
 import threading
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import (
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-)
-from dataclasses import replace
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Generator, Iterator
+from multiprocessing.connection import Connection, wait
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 import numpy as np
 
-from shared.codec.container import Stored
+from shared.codec.chunk import Sealed
 from shared.codec.errors import CodecError
 from shared.codec.files import write_at
 from shared.codec.workspace import WORKSPACE
 
 #: Seconds between two looks at whether a worker's turn has come.
 PATIENCE = 0.0002
-UNKNOWN, FAILED = -1, -2
+UNKNOWN = -1
+#: Results in a run, of which the first gives what the others share.
+RUN = 32
+
+
+def starts_run(number: int) -> bool:
+    """Tell whether a result is the first of its run."""
+    return number % RUN == 0
+
+
+class Job(Protocol):
+    """Makes any of the results of a piece of work; the same in whatever process it runs."""
+
+    def __call__(self, number: int, shared: Any, /) -> Any:
+        """Return one result, given what its run shares."""
+        ...
+
+    def lead(self, number: int) -> Any:
+        """Return what the results share whose numbers are in the run that starts here."""
+        ...
 
 
 class Places:
@@ -47,85 +64,58 @@ class Places:
     """
 
     def __init__(self, handle: int, start: int, count: int) -> None:
-        self.handle = handle
+        self.handle, self.parent = handle, os.getpid()
         memory = mmap.mmap(-1, 8 * (count + 1))  # which processes forked from this one share
         self._ends = np.frombuffer(memory, np.int64)
         self._ends[:] = UNKNOWN
         self._ends[0] = start
 
-    def write(self, number: int, stored: Stored) -> Stored:
+    def write(self, number: int, sealed: Sealed) -> Sealed:
         """Write a result when the sizes of all before it are known, and return its facts."""
         while self._ends[number] == UNKNOWN:
+            if self.parent not in (os.getpid(), os.getppid()):
+                os._exit(1)  # the parent was killed, and with it whoever was to come before
             time.sleep(PATIENCE)
         position = int(self._ends[number])
-        if position == FAILED:
-            self.give_up(number)
-            raise CodecError("a chunk before this one failed")
-        self._ends[number + 1] = position + stored.size
-        write_at(self.handle, position, stored.pieces)
-        return replace(stored, pieces=())
-
-    def give_up(self, number: int) -> None:
-        """Tell those that wait for a result that it will not come."""
-        self._ends[number + 1] = FAILED
+        self._ends[number + 1] = position + sealed.size
+        write_at(self.handle, position, sealed.pieces)
+        return sealed._replace(pieces=())
 
 
-class Job(Protocol):
-    """Makes any of the results of a piece of work; the same in whatever process it runs."""
+class Task(NamedTuple):
+    """What a worker is asked for: what a run shares, or with that a result."""
 
-    def __call__(self, number: int, shared: Any, /) -> Any:
-        """Return one result, given what its run shares."""
-        ...
-
-    def lead(self, number: int) -> Any:
-        """Return what the results share whose numbers are in the run that starts here."""
-        ...
+    number: int
+    leads: bool
+    shared: Any = None
 
 
-#: Results in a run.
-RUN = 32
-
-
-def starts_run(number: int) -> bool:
-    """Tell whether a result is the first of its run, from which the others get what they share."""
-    return number % RUN == 0
-
-
-# A job is handed to worker processes once, when they start: by inheritance where processes fork.
-_JOB: Job | None = None
-_PLACES: Places | None = None
-
-
-def _start_worker(job: Job, places: Places | None) -> None:
-    global _JOB, _PLACES
-    _JOB, _PLACES = job, places
-    WORKSPACE.arrays.clear()  # a parent's pages would be copied one by one when written to
-
-
-def _job() -> Job:
-    if _JOB is None:
-        raise CodecError("the worker was not started properly")
-    return _JOB
-
-
-def _work(number: int, shared: Any) -> Any:
-    return _make(_job(), _PLACES, number, shared)
-
-
-def _make(job: Job, places: Places | None, number: int, shared: Any) -> Any:
+def _make(job: Job, places: Places | None, task: Task) -> Any:
     """Make a result, and write it if it has a place."""
-    if places is None:
-        return job(number, shared)
-    try:
-        result = job(number, shared)
-    except BaseException:
-        places.give_up(number)
-        raise
-    return places.write(number, result)
+    if task.leads:
+        return job.lead(task.number)
+    result = job(task.number, task.shared)
+    return result if places is None else places.write(task.number, result)
 
 
-def _lead(number: int) -> Any:
-    return _job().lead(number)
+def _serve(
+    job: Job, places: Places | None, mine: Connection, others: tuple[Connection, ...]
+) -> None:
+    """Do a worker's work until its parent hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to hear
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    for each in others:  # the parent's ends, which a fork copies: held open, none would see it die
+        each.close()
+    WORKSPACE.arrays.clear()  # a parent's pages would be copied one by one when written to
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            task: Task = mine.recv()
+            try:
+                answer = True, _make(job, places, task)
+            except Exception as error:
+                answer = False, error
+            mine.send(answer)
 
 
 def _can_fork() -> bool:
@@ -138,9 +128,71 @@ def _can_fork() -> bool:
     return sys.platform == "linux" and all(each.daemon for each in others)
 
 
+class Pool:
+    """Worker processes, each at the end of a pipe of its own."""
+
+    def __init__(self, job: Job, places: Places | None, workers: int, forks: bool) -> None:
+        context: Any = multiprocessing.get_context("fork" if forks else "spawn")
+        self.pipes: list[Connection] = []
+        self.processes: list[Any] = []
+        masked = forks and hasattr(signal, "pthread_sigmask")
+        if masked:  # until the workers have learnt to leave it to this process
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            for _ in range(workers):
+                ours, theirs = context.Pipe()
+                self.pipes.append(ours)
+                inherited = tuple(self.pipes) if forks else ()
+                arguments = job, places if forks else None, theirs, inherited
+                process = context.Process(target=_serve, args=arguments, daemon=True)
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)  # _can_fork
+                    process.start()
+                theirs.close()
+                self.processes.append(process)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            if masked:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self.idle, self.busy = list(self.pipes), dict[Connection, Task]()
+
+    def ask(self, task: Task) -> None:
+        """Give a task to a worker that has none."""
+        pipe = self.idle.pop()
+        self.busy[pipe] = task
+        try:
+            pipe.send(task)
+        except OSError as error:
+            raise CodecError("a worker process died; nothing was written") from error
+
+    def answers(self) -> Iterator[tuple[Task, Any]]:
+        """Wait for at least one worker, and yield what was asked with what came of it."""
+        for pipe in cast("list[Connection]", wait(list(self.busy))):
+            try:
+                worked, answer = pipe.recv()
+            except (EOFError, OSError) as error:
+                raise CodecError("a worker process died; nothing was written") from error
+            if not worked:
+                raise answer
+            self.idle.append(pipe)
+            yield self.busy.pop(pipe), answer
+
+    def stop(self) -> None:
+        """End all workers, whatever they are at."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.join()
+            process.close()
+        for pipe in self.pipes:
+            pipe.close()
+
+
 def run_jobs(
     job: Job, count: int, workers: int, shareable: bool, target: tuple[BinaryIO, int] | None = None
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Run a job for 0 … count - 1, and yield the results in order.
 
     Parameters
@@ -151,9 +203,9 @@ def run_jobs(
     workers : int
     shareable : bool
         Whether a fresh process can be given the job cheaply; if not, and processes cannot be
-        forked safely, threads do the work.
+        forked safely, this process does the work alone.
     target : (file, int), optional
-        Where results, of type `Stored`, are written one behind the other, and from which byte on.
+        Where results, of type `Sealed`, are written one behind the other, and from which byte on.
         Those yielded are without their pieces.
 
     Yields
@@ -166,48 +218,45 @@ def run_jobs(
         file, start = target
         file.flush()
         places = Places(file.fileno(), start, count)
-    if workers <= 1 or count < 2:
+    forks = _can_fork()
+    workers = min(workers, count)
+    alone = multiprocessing.current_process().daemon  # which may have no children
+    if workers <= 1 or alone or not (forks or shareable):
         shared: Any = None
         for number in range(count):
             shared = job.lead(number) if starts_run(number) else shared
-            yield _make(job, places, number, shared)
+            yield _make(job, places, Task(number, False, shared))
         return
-    forks = _can_fork()
-    window = 2 * workers + 1
-    pool: Executor
-    work: Callable[[int, Any], Any] = functools.partial(_make, job, places)
-    lead: Callable[[int], Any] = job.lead
-    if forks or shareable:
-        context = multiprocessing.get_context("fork" if forks else "spawn")
-        inherited = places if forks else None
-        pool = ProcessPoolExecutor(workers, context, _start_worker, (job, inherited))
-        work, lead = _work, _lead
-    else:
-        pool = ThreadPoolExecutor(workers)
-    waiting: deque[tuple[int, Future[Any]]] = deque()
-
-    def oldest() -> Any:
-        number, future = waiting.popleft()
-        result = future.result()
-        if places is not None and result.pieces:  # made in a process that does not share places
-            result = places.write(number, result)
-        return result
-
+    pool = Pool(job, places, workers, forks)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)  # see _can_fork
-            leading = deque(pool.submit(lead, first) for first in range(0, count, RUN)[:2])
-        for number in range(count):
-            if starts_run(number):
-                shared = leading.popleft().result()
-                if number + 2 * RUN < count:  # in time: nobody waits for it
-                    leading.append(pool.submit(lead, number + 2 * RUN))
-            waiting.append((number, pool.submit(work, number, shared)))
-            if len(waiting) == window:
-                yield oldest()
-        while waiting:
-            yield oldest()
-    except BrokenExecutor as error:
-        raise CodecError("a worker process died; nothing was written") from error
+        for number, result in enumerate(_in_order(pool, count, 2 * workers + 1)):
+            if places is not None and result.pieces:  # made where places are not shared
+                result = places.write(number, result)
+            yield result
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.stop()
+
+
+def _in_order(pool: Pool, count: int, window: int) -> Iterator[Any]:
+    """Have a pool make all results, at most `window` ahead of the one that is yielded next."""
+    leads: dict[int, Any] = {}
+    done: dict[int, Any] = {}
+    next_lead, next_result, yielded = 0, 0, 0
+    while yielded < count:
+        while pool.idle:
+            run = next_result // RUN * RUN
+            if next_lead < count and next_lead <= run + RUN:  # in time: nobody waits for it
+                pool.ask(Task(next_lead, True))
+                next_lead += RUN
+            elif next_result < min(count, yielded + window) and run in leads:
+                pool.ask(Task(next_result, False, leads[run]))
+                next_result += 1
+                leads.pop(run - RUN, None)
+            else:
+                break
+        if yielded in done:
+            yield done.pop(yielded)
+            yielded += 1
+            continue
+        for task, answer in pool.answers():
+            (leads if task.leads else done)[task.number] = answer

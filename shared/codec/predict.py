@@ -7,8 +7,8 @@ Floating point is used only to *fit* models, never to apply them. FORMAT.md give
 Arrays of samples are channel-major here: `(channels, samples)`.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,6 @@ class TimeModel:
         Weights of the last p values, the most recent first.
     segment : int
         Samples per independent segment.
-    wrapping : bool
-        Whether the inverse of a wide model must reduce every sample to its width.
-    warm : array of int16, shape (channels, p (p - 1) / 2) or (channels, 0)
-        Weights where a segment has fewer than p values yet: the one of its first value, the two
-        of its first two, and so on. Without them, values before a segment are made up.
     """
 
     order: int
@@ -52,22 +47,6 @@ class TimeModel:
     wide: bool
     taps: NDArray[np.int16]
     segment: int
-    wrapping: bool = False
-    warm: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 0), np.int16))
-
-    def stages(self) -> list[tuple[int, int | None, NDArray[np.int16]]]:
-        """Return which taps hold in a segment from which step on, and up to which."""
-        width = self.taps.shape[1]
-        stages: list[tuple[int, int | None, NDArray[np.int16]]] = []
-        first, used = 1, 0
-        if self.warm.size:
-            first += self.order  # there is no difference before the second sample
-            for count in range(1, width):
-                taps = np.zeros_like(self.taps)
-                taps[:, :count] = self.warm[:, used : used + count]
-                stages.append((first, first + 1, taps))
-                first, used = first + 1, used + count
-        return [*stages, (first, None, self.taps)]
 
 
 @dataclass(frozen=True)
@@ -80,70 +59,44 @@ class SpaceModel:
         Fraction bits of the weights.
     counts : array of uint8, shape (channels,)
         Number of terms of each channel.
-    distances : array of uint16, shape (terms,)
-        How many channels back a term looks.
-    lags : array of int8, shape (terms,)
-        Samples ahead (positive) or behind (negative) a term looks.
+    distances : array of uint8, shape (terms,)
+        How many channels back a term looks, within the bank.
     weights : array of int8, shape (terms,)
         Weight of each term in units of 2**-shift.
     """
 
     shift: int
     counts: NDArray[np.uint8]
-    distances: NDArray[np.uint16]
-    lags: NDArray[np.int8]
+    distances: NDArray[np.uint8]
     weights: NDArray[np.int8]
 
-
-def same(one: TimeModel | SpaceModel, other: TimeModel | SpaceModel) -> bool:
-    """Tell whether two models of a kind say the same."""
-    return all(
-        np.array_equal(getattr(one, each.name), getattr(other, each.name)) for each in fields(one)
-    )
+    def ends(self) -> NDArray[np.int64]:
+        """Return the number of terms of all channels up to each, it included."""
+        return np.cumsum(self.counts, dtype=np.int64)
 
 
 # ---- time -------------------------------------------------------------------------------------
 
 
-def time_residual(rows: Ints, model: TimeModel) -> bool:
-    """Replace each sample by its difference from the prediction, in place.
-
-    Parameters
-    ----------
-    rows : array, shape (channels, samples)
-    model : TimeModel
-
-    Returns
-    -------
-    bool
-        Whether a wide model wrapped somewhere, so that its inverse must wrap at every step.
-    """
-    return any(list(row_residuals(rows, model)))
-
-
-def row_residuals(rows: Ints, model: TimeModel) -> Iterator[bool]:
-    """Do as `time_residual`, one row each time that the next is asked for.
-
-    What else is done to a row then finds it in the cache.
+def time_residuals(rows: Ints, model: TimeModel) -> Iterator[Ints]:
+    """Replace each sample but the heads of segments by its difference from the prediction.
 
     Yields
     ------
-    bool
-        Whether a wide model wrapped in the row.
+    array, shape (samples,)
+        Each row, in place, when it is done: what else is done to it finds it in the cache.
     """
     width = model.taps.shape[1]
-    if width == 0 or (width == 1 and model.order == 0 and not model.wide):
-        wrapped = _whole_row_residuals(rows, model)
-    else:
-        wrapped = _segment_residuals(rows, model)
+    plain = width == 0 or (width == 1 and model.order == 0 and not model.wide)
+    replaced = _whole_rows(rows, model) if plain else _segmented_rows(rows, model)
     heads = rows[:, :: model.segment].copy()
-    for row, kept, wraps in zip(rows, heads, wrapped, strict=True):
+    for row, kept in zip(replaced, heads, strict=True):
         row[:: model.segment] = kept
-        yield wraps
+        yield row
 
 
-def _whole_row_residuals(rows: Ints, model: TimeModel) -> Iterator[bool]:
-    """Residual of the common cases, as if there were no segments."""
+def _whole_rows(rows: Ints, model: TimeModel) -> Iterator[Ints]:
+    """Do the common cases as if there were no segments."""
     scratch = np.empty(rows.shape[1] - 1, rows.dtype)
     shift = rows.dtype.type(model.shift)
     for channel, row in enumerate(rows):
@@ -154,57 +107,40 @@ def _whole_row_residuals(rows: Ints, model: TimeModel) -> Iterator[bool]:
         elif model.order == 1:
             scratch[:] = row[:-1]
             np.subtract(row[1:], scratch, out=row[1:])
-        yield False
+        yield row
 
 
-def _segment_residuals(samples: Ints, model: TimeModel) -> Iterator[bool]:
-    """Residual with several taps: each row as segments, with their history before them."""
+def _segmented_rows(samples: Ints, model: TimeModel) -> Iterator[Ints]:
+    """Do several taps: each row as segments, with their history before them."""
     length = samples.shape[1]
     segment, width = model.segment, model.taps.shape[1]
     count = -(-length // segment)
-    narrow, dtype = samples.dtype, sum_type(model, samples.dtype)
-    limits = np.iinfo(narrow)
-    room = np.iinfo(dtype).max - (limits.max << model.shift)
+    dtype = sum_type(model, samples.dtype)
     history = np.zeros((count, width + segment), dtype)
-    padded = np.zeros(count * segment, narrow)
+    padded = np.zeros(count * segment, samples.dtype)
     rows = padded.reshape(count, segment)
-    total = np.empty((count, segment), dtype)
-    product = np.empty((count, segment), dtype)
-    stages = [(first, taps.astype(dtype)) for first, _, taps in model.stages()]
-    for channel, row in enumerate(samples):
+    total, product = np.empty((2, count, segment), dtype)
+    values = history[:, width:]
+    for row, taps in zip(samples, model.taps.astype(dtype), strict=True):
         padded[:length] = row
         padded[length:] = row[-1]
-        values = history[:, width:]
         if model.order == 0:
             values[:] = rows
             history[:, :width] = rows[:, :1]
         else:
             values[:, 1:] = rows[:, 1:] - rows[:, :-1]
             values[:, 0] = 0
-        taps = stages[-1][1][channel]
         np.multiply(history[:, width - 1 : -1], taps[0], out=total)
         for lag in range(2, width + 1):
             np.multiply(history[:, width - lag : -lag], taps[lag - 1], out=product)
             np.add(total, product, out=total)
-        for step, some in stages[:-1]:
-            if step < segment:
-                known = values[:, step - min(step, width) : step][:, ::-1]
-                weighed = known * some[channel, : known.shape[1]]
-                total[:, step] = weighed.sum(axis=1, dtype=dtype)
-        wraps = False
-        if model.wide:
-            peak = max(int(values.max()), -int(values.min()))
-            load = max(int(np.abs(some[channel]).sum()) for _, some in stages)
-            wraps = load * peak > room
         np.right_shift(total, model.shift, out=total)
         np.subtract(values, total, out=total)
-        if model.wide:
-            wraps |= bool(total.min() < limits.min or total.max() > limits.max)
         row[:] = total.reshape(-1)[:length]
-        yield wraps
+        yield row
 
 
-def sum_type(model: TimeModel, dtype: np.dtype) -> np.dtype:
+def sum_type(model: TimeModel, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type in which products of taps are summed."""
     return np.dtype(f"i{2 * dtype.itemsize}") if model.wide else dtype
 
@@ -223,59 +159,48 @@ def transpose_into(source: NDArray[Any], out: NDArray[Any]) -> None:
 # ---- channels ---------------------------------------------------------------------------------
 
 
-def lag_reach(model: SpaceModel) -> int:
-    """Return how many samples away a sample can depend on others, at most.
+def neighbour_sums(
+    rows: Sequence[Ints] | Mapping[int, Ints], length: int, dtype: np.dtype[Any], model: SpaceModel
+) -> Callable[[int], Ints | None]:
+    """Return what predicts the residual of a channel from the rows of channels before it.
 
-    A chain of neighbours goes through no channel twice, and each lag is one sample.
+    Its result holds until it is called again; for a channel without neighbours it is None. What
+    can be made once is: the calls are thousands, of microseconds each.
+
+    Parameters
+    ----------
+    rows : sequence or mapping of arrays
+        By channel, each of `length` samples of type `dtype`.
+    length : int
+    dtype : data type
+    model : SpaceModel
     """
-    channels = np.repeat(np.arange(len(model.counts)), model.counts)
-    return len(np.unique(channels[model.lags != 0]))
-
-
-def neighbour_sums(residual: Ints, model: SpaceModel) -> Callable[[int], Ints | None]:
-    """Return what predicts the residual of a channel from the rows before it in `residual`.
-
-    Its result holds until it is called again; for a channel without neighbours it is None. All
-    views are made once, for the calls are thousands, of microseconds each.
-    """
-    total, product = WORKSPACE.rows("scratch", 2, residual.shape[1], residual.dtype)
-    rows, behind, ahead = list(residual), list(residual[:, :-1]), list(residual[:, 1:])
-    early, early_product, late, late_product = total[:-1], product[:-1], total[1:], product[1:]
-    ends = np.cumsum(model.counts, dtype=np.int64).tolist()
-    counts, lags = model.counts.tolist(), model.lags.tolist()
+    total, product = WORKSPACE.rows("scratch", 2, length, dtype)
+    ends, counts = model.ends().tolist(), model.counts.tolist()
     distances = model.distances.tolist()
     # An array without axes is an operand that needs no conversion.
-    weights = [np.array(weight) for weight in model.weights.astype(residual.dtype)]
-    shift = np.array(model.shift, residual.dtype)
+    weights = [np.array(weight) for weight in model.weights.astype(dtype)]
+    shift = np.array(model.shift, dtype)
     multiply, add, right_shift = np.multiply, np.add, np.right_shift
 
     def predict(channel: int) -> Ints | None:
-        fresh = True
-        for term in range(ends[channel] - counts[channel], ends[channel]):
-            neighbour, lag, weight = channel - distances[term], lags[term], weights[term]
-            if lag == 0 and fresh:
-                multiply(rows[neighbour], weight, total)
-            elif lag == 0:
-                multiply(rows[neighbour], weight, product)
-                add(total, product, total)
-            else:
-                if fresh:
-                    total.fill(0)
-                if lag > 0:
-                    multiply(ahead[neighbour], weight, early_product)
-                    add(early, early_product, early)
-                else:
-                    multiply(behind[neighbour], weight, late_product)
-                    add(late, late_product, late)
-            fresh = False
-        return None if fresh else right_shift(total, shift, total)
+        if not counts[channel]:
+            return None
+        end = ends[channel]
+        first = end - counts[channel]
+        multiply(rows[channel - distances[first]], weights[first], total)
+        for term in range(first + 1, end):
+            multiply(rows[channel - distances[term]], weights[term], product)
+            add(total, product, total)
+        return right_shift(total, shift, total)
 
     return predict
 
 
-def predict_row(row: Ints, total: Ints | None, out: Ints) -> None:
-    """Write to `out` what is left of a row after prediction by the sum over its neighbours."""
-    if total is None:
-        out[:] = row
-    else:
-        np.subtract(row, total, out=out)
+def less_neighbours(rows: Ints, space: SpaceModel) -> Iterator[Ints]:
+    """Yield what is left of each row after prediction by its neighbours, in memory used again."""
+    predicted = neighbour_sums(list(rows), rows.shape[1], rows.dtype, space)
+    left = WORKSPACE.rows("left", 1, rows.shape[1], rows.dtype)[0]
+    for channel, row in enumerate(rows):
+        total = predicted(channel)
+        yield row if total is None else np.subtract(row, total, out=left)

@@ -6,7 +6,6 @@ signed for one method.
 
 import re
 import threading
-import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,7 +14,9 @@ from shared.codec.errors import CodecError, CorruptionError
 
 #: Fetched from the end when the size is asked for: trailer and index of an hour or so.
 TAIL_BYTES = 1 << 16
-TRIES = 4
+#: Tries after the first, and seconds before the second of them; it doubles each time.
+RETRIES, BACKOFF = 3, 0.2
+PASSING = (429, 500, 502, 503, 504)
 TIMEOUT = (10, 60)  # seconds to connect, and between bytes
 #: A sidecar is never larger than this.
 MAX_SIDECAR_BYTES = 1 << 28
@@ -34,7 +35,7 @@ class RemoteFile:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.name = unquote(Path(urlsplit(url).path).name) or "the file"
+        self.name = name_of(url) or "the file"
         self.ahead = TAIL_BYTES
         self.requests = 0
         self._local = threading.local()
@@ -91,30 +92,53 @@ class RemoteFile:
 
         session = getattr(self._local, "session", None)
         if session is None:
-            session = self._local.session = requests.Session()
+            session = self._local.session = _session()
         headers = {"Range": span, "Accept-Encoding": "identity"}
-        for attempt in range(TRIES):
-            problem: object
-            try:
-                self.requests += 1
-                response = session.get(self.url, headers=headers, timeout=TIMEOUT)
-                if response.status_code in (200, 206, 416):
-                    return response
-                problem = f"{response.status_code} {response.reason}"
-                if response.status_code < 500 and response.status_code != 429:
-                    hint = " (the address may have expired)" if response.status_code == 403 else ""
-                    raise CodecError(f"{self.name}: the server answered {problem}{hint}")
-            except requests.RequestException as error:
-                problem = type(error).__name__
-            if attempt + 1 < TRIES:
-                time.sleep(0.1 * 4**attempt)
-        raise CodecError(f"{self.name}: no answer after {TRIES} tries: {problem}")
+        self.requests += 1
+        try:
+            response = session.get(self.url, headers=headers, timeout=TIMEOUT)
+        except requests.RequestException as error:
+            raise CodecError(f"{self.name}: no answer: {type(error).__name__}") from error
+        if response.status_code not in (200, 206, 416):
+            hint = " (the address may have expired)" if response.status_code == 403 else ""
+            answer = f"{response.status_code} {response.reason}{hint}"
+            raise CodecError(f"{self.name}: the server answered {answer}")
+        return response
+
+    def start_again(self) -> None:
+        """Let go of what a forked process must not share: connections, and a lock."""
+        self._local = threading.local()
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close this thread's connection."""
         session = getattr(self._local, "session", None)
         if session is not None:
             session.close()
+
+
+def _session() -> Any:
+    """Return a session that asks again after failures that pass."""
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3 import Retry
+
+    retry = Retry(
+        RETRIES,
+        backoff_factor=BACKOFF,
+        backoff_jitter=BACKOFF,
+        status_forcelist=PASSING,
+        raise_on_status=False,
+    )
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retry))
+    return session
+
+
+def name_of(path: object) -> str:
+    """Return the last part of a path or an address, for messages."""
+    return unquote(Path(urlsplit(str(path)).path).name)
 
 
 def read_small(path: str | Path) -> bytes:
@@ -127,9 +151,9 @@ def read_small(path: str | Path) -> bytes:
             raise CodecError(f"cannot read {path}: {error.strerror}") from error
     import requests
 
-    name = unquote(Path(urlsplit(text).path).name)
+    name = name_of(text)
     try:
-        with requests.get(text, timeout=TIMEOUT, stream=True) as response:
+        with _session() as session, session.get(text, timeout=TIMEOUT, stream=True) as response:
             if response.status_code != 200:
                 raise CodecError(f"{name}: the server answered {response.status_code}")
             data = b""

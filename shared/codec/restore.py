@@ -5,12 +5,9 @@ restored side by side, one lane each, so that a step in time is a few calls on a
 steps of all lanes are loaded, made and stored at a time, while they are in the cache.
 """
 
-import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,26 +18,6 @@ from shared.codec.predict import MANY_CHANNELS, Ints, TimeModel, sum_type
 STEPS = 128
 #: Lanes from which on products are summed up in the call that makes them.
 LONG_ROW = 1000
-
-#: Has another thread call a function, as `Executor.submit`.
-Submit = Callable[..., Future[Any]]
-
-
-class Piece(NamedTuple):
-    """Residuals to be restored, and where the samples go.
-
-    Attributes
-    ----------
-    residual : array, shape (channels, samples)
-        Whole segments; only the last may be short.
-    out : C-contiguous array, shape (samples wanted, channels)
-        Receives the samples from `skip` on.
-    skip : int
-    """
-
-    residual: Ints
-    out: Ints
-    skip: int
 
 
 @dataclass(frozen=True)
@@ -64,52 +41,43 @@ class Layout:
         return steps.reshape(len(steps), self.segments, self.channels)
 
 
-def time_restore(
-    pieces: Sequence[Piece], model: TimeModel, baseline: Ints, submit: Submit | None = None
-) -> None:
-    """Invert `time_residual`, from channel-major residuals to time-major samples.
+def time_restore(residual: Ints, out: Ints, skip: int, model: TimeModel, baseline: Ints) -> None:
+    """Turn channel-major residuals into time-major samples.
 
     Parameters
     ----------
-    pieces : sequence of Piece
+    residual : array, shape (channels, samples)
+        Whole segments; only the last may be short.
+    out : C-contiguous array, shape (samples wanted, channels)
+        Receives the samples from `skip` on.
+    skip : int
     model : TimeModel
-    baseline : array, shape (channels,) or (0,)
+    baseline : array, shape (channels,)
         What is added to each channel in the end.
-    submit : callable, optional
-        Has another thread call a function: it loads steps while those before are restored.
     """
-    segment, narrow = model.segment, pieces[0].out.dtype
-    channels, past = len(model.taps), max(model.taps.shape[1], 1)
-    segments = sum(-(-piece.residual.shape[1] // segment) for piece in pieces)
+    segment, narrow = model.segment, out.dtype
+    channels, past = len(residual), max(model.taps.shape[1], 1)
+    segments = -(-residual.shape[1] // segment)
     # The longer of the two axes makes the rows that are copied.
     layout = Layout(channels, segments, channels < MANY_CHANNELS and segments > 1)
-    shape = (past + STEPS, segments * channels)
-    buffers = [np.zeros(shape, sum_type(model, narrow)) for _ in range(2 if submit else 1)]
-    history, level = buffers[0][:past].copy(), buffers[0][0].copy()
-    as_they_are = buffers[0].dtype == narrow and not len(baseline)
-    ready = np.empty((0 if as_they_are else STEPS, shape[1]), narrow)
-    added = layout.spread(baseline[:, None]) if len(baseline) else 0
-    stages = [(first, stop, layout.spread(taps)) for first, stop, taps in model.stages()]
-
-    def load(begin: int) -> Ints:
-        lanes = buffers[begin // STEPS % len(buffers)][: past + min(STEPS, segment - begin)]
-        _load(pieces, segment, begin, layout.view(lanes[past:]), layout.by_channel)
-        return lanes
-
-    coming: Future[Ints] | None = None
+    lanes_in_all = np.zeros((past + STEPS, segments * channels), sum_type(model, narrow))
+    history, level = lanes_in_all[:past].copy(), lanes_in_all[0].copy()
+    as_they_are = lanes_in_all.dtype == narrow and not baseline.any()
+    ready = np.empty((0 if as_they_are else STEPS, lanes_in_all.shape[1]), narrow)
+    added = layout.spread(baseline[:, None])
+    taps = layout.spread(model.taps)
+    recur = _recur_wide if model.wide else _recur
     for begin in range(0, segment, STEPS):
-        # What the other thread has not begun is sooner done here.
-        lanes = load(begin) if coming is None or coming.cancel() else coming.result()
-        coming = submit(load, begin + STEPS) if submit and begin + STEPS < segment else None
+        lanes = lanes_in_all[: past + min(STEPS, segment - begin)]
         steps = lanes[past:]
+        _load(residual, segment, begin, layout.view(steps), layout.by_channel)
         lanes[:past] = history
         if begin == 0 and model.order == 0:
             lanes[:past] = steps[0]
         elif begin == 0:  # the recursion is over differences, and these start at the head
             level[:], steps[0] = steps[0], 0
-        for first, stop, taps in stages if begin == 0 else [(0, None, stages[-1][2])]:
-            recur = _recur_wide if model.wide else _recur
-            recur(lanes[: None if stop is None else past + stop], past + first, taps, model)
+        if len(taps):
+            recur(lanes, past + (begin == 0), taps, model.shift)
         history = lanes[-past:].copy()
         if model.order == 1:
             np.add(steps[0], level, out=steps[0])
@@ -118,55 +86,45 @@ def time_restore(
         if not as_they_are:
             ready[: len(steps)] = steps
             steps = np.add(ready[: len(steps)], added, out=ready[: len(steps)])
-        _store(pieces, segment, begin, layout.view(steps), layout.by_channel)
+        _store(out, skip, segment, begin, layout.view(steps), layout.by_channel)
 
 
-def _load(
-    pieces: Sequence[Piece], segment: int, begin: int, steps: Ints, by_channel: bool
-) -> None:
+def _load(residual: Ints, segment: int, begin: int, steps: Ints, by_channel: bool) -> None:
     """Fetch some steps of all segments, from step `begin` on: steps × segments × channels."""
-    at, count = 0, len(steps)
-    for residual, _, _ in pieces:
-        length = residual.shape[1]
-        whole = length // segment
-        if by_channel:
-            for channel, row in enumerate(residual):
-                block = row[: whole * segment].reshape(whole, segment)[:, begin : begin + count]
-                steps[:, at : at + whole, channel] = block.T
-        else:
-            for start in range(begin, whole * segment, segment):
-                steps[:, at + start // segment] = residual[:, start : start + count].T
-        rest = residual[:, whole * segment + begin :][:, :count]
-        if rest.shape[1]:
-            steps[: rest.shape[1], at + whole] = rest.T
-        at += -(-length // segment)
+    count, whole = len(steps), residual.shape[1] // segment
+    if by_channel:
+        for channel, row in enumerate(residual):
+            block = row[: whole * segment].reshape(whole, segment)[:, begin : begin + count]
+            steps[:, :whole, channel] = block.T
+    else:
+        for number in range(whole):
+            start = number * segment + begin
+            steps[:, number] = residual[:, start : start + count].T
+    rest = residual[:, whole * segment + begin :][:, :count]
+    if rest.shape[1]:
+        steps[: rest.shape[1], whole] = rest.T
 
 
-def _store(
-    pieces: Sequence[Piece], segment: int, begin: int, steps: Ints, by_channel: bool
-) -> None:
+def _store(out: Ints, skip: int, segment: int, begin: int, steps: Ints, by_channel: bool) -> None:
     """Put some steps of all segments where their samples are wanted, if they are."""
-    at, count = 0, len(steps)
-    for residual, out, skip in pieces:
-        length, channels = residual.shape[1], out.shape[1]
-        # Of the segments wanted, the whole ones lie evenly in `out`; one before and one after are
-        # wanted in part.
-        first, last = -(-skip // segment), (skip + len(out)) // segment
-        if first < last:
-            even = out[first * segment - skip : last * segment - skip]
-            target = even.reshape(-1, segment, channels)[:, begin : begin + count]
-            source = steps[:, at + first : at + last]
-            if by_channel:
-                for channel in range(channels):
-                    target[:, :, channel] = source[:, :, channel].T
-            else:
-                target[:] = source.transpose(1, 0, 2)
-        for place in {first - 1, max(first - 1, last)}:
-            start = place * segment + begin - skip
-            low, high = max(start, 0), min(start + count, len(out))
-            if place >= 0 and low < high:
-                out[low:high] = steps[low - start : high - start, at + place]
-        at += -(-length // segment)
+    count, channels = len(steps), out.shape[1]
+    # Of the segments wanted, the whole ones lie evenly in `out`; one before and one after are
+    # wanted in part.
+    first, last = -(-skip // segment), (skip + len(out)) // segment
+    if first < last:
+        even = out[first * segment - skip : last * segment - skip]
+        target = even.reshape(-1, segment, channels)[:, begin : begin + count]
+        source = steps[:, first:last]
+        if by_channel:
+            for channel in range(channels):
+                target[:, :, channel] = source[:, :, channel].T
+        else:
+            target[:] = source.transpose(1, 0, 2)
+    for place in {first - 1, max(first - 1, last)}:
+        start = place * segment + begin - skip
+        low, high = max(start, 0), min(start + count, len(out))
+        if place >= 0 and low < high:
+            out[low:high] = steps[low - start : high - start, place]
 
 
 def accumulate(rows: Ints) -> None:
@@ -176,21 +134,19 @@ def accumulate(rows: Ints) -> None:
         add(before, now, now)
 
 
-def _recur(lanes: Ints, first: int, taps: Ints, model: TimeModel) -> None:
+def _recur(lanes: Ints, first: int, taps: Ints, shift: int) -> None:
     """Run the narrow recursion over rows of `lanes` from `first` on: residual in, values out.
 
     Calls are few and plain: there are thousands, of a microsecond each.
     """
     width = len(taps)
-    if width == 0:
-        return
     multiply, add, right_shift = np.multiply, np.add, np.right_shift
-    shift, total = np.array(model.shift, lanes.dtype), np.empty_like(lanes[0])
+    by, total = np.array(shift, lanes.dtype), np.empty_like(lanes[0])
     if width == 1:
         tap = taps[0].astype(lanes.dtype)
         for before, now in pairwise(lanes[first - 1 :]):
             multiply(before, tap, total)
-            right_shift(total, shift, total)
+            right_shift(total, by, total)
             add(now, total, now)
         return
     # The last values, oldest first, are one contiguous operand of one multiplication; its rows
@@ -203,25 +159,23 @@ def _recur(lanes: Ints, first: int, taps: Ints, model: TimeModel) -> None:
         add(one, other, total)
         for product in others:
             add(total, product, total)
-        right_shift(total, shift, total)
+        right_shift(total, by, total)
         add(now, total, now)
 
 
-def _recur_wide(lanes: Ints, first: int, taps: Ints, model: TimeModel) -> None:
+def _recur_wide(lanes: Ints, first: int, taps: Ints, shift: int) -> None:
     """Run the wide recursion over rows of `lanes` from `first` on.
 
-    The residual enters the sum before the shift as one more tap. An overflow of the sum changes
-    only bits that fall away with the reduction to the sample's width, and that is left out where
-    the encoder found that nothing wraps.
+    The residual enters the sum as one more tap. Weights are scaled so that the value is the upper
+    half of the sum: one shift both drops the fraction and reduces it to the sample's width.
     """
-    width = len(taps)
+    width, half = len(taps), 4 * lanes.itemsize
     weights = np.empty((width + 1, lanes.shape[1]), lanes.dtype)
-    weights[:width], weights[width] = taps[::-1], 1 << model.shift
-    shift = np.array(model.shift, lanes.dtype)
+    weights[:width], weights[width] = taps[::-1], 1 << shift
+    weights <<= half - shift
+    by = np.array(half, lanes.dtype)
     multiply, right_shift, reduce, einsum = np.multiply, np.right_shift, np.add.reduce, np.einsum
     products, total = np.empty_like(weights), np.empty_like(lanes[0])
-    halves = total.view(np.dtype(f"i{lanes.itemsize // 2}"))
-    reduced = halves[int(sys.byteorder == "big") :: 2]
     long = lanes.shape[1] >= LONG_ROW
     for now in range(first, len(lanes)):
         if long:  # in one call, which takes longer to begin
@@ -229,8 +183,4 @@ def _recur_wide(lanes: Ints, first: int, taps: Ints, model: TimeModel) -> None:
         else:
             multiply(lanes[now - width : now + 1], weights, products)
             reduce(products, 0, out=total)
-        if model.wrapping:
-            right_shift(total, shift, total)
-            lanes[now] = reduced
-        else:
-            right_shift(total, shift, lanes[now])
+        right_shift(total, by, lanes[now])

@@ -1,29 +1,33 @@
-"""What can be compressed: arrays, files of several kinds, iterators and growing files."""
+"""What can be compressed: the protocol, arrays in memory and plain files, and growing ones."""
 
-import json
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.codec import chunk
+from shared.codec import spikeglx
+from shared.codec.chunk import DTYPE_CODES, MAX_CHANNELS
 from shared.codec.errors import CodecError, FormatError
 
 Samples = NDArray[Any]
 
 
 class Source(Protocol):
-    """Samples × channels, read piece by piece."""
+    """Samples × channels, read piece by piece.
+
+    `facts` are carried to the sidecar; `sha1` is what the samples must have, where that is known;
+    `shareable` tells whether another process can open the source for itself.
+    """
 
     shape: tuple[int, int]
-    dtype: np.dtype
+    dtype: np.dtype[Any]
     sample_rate: float | None
     facts: dict[str, object]
+    sha1: str | None
+    shareable: bool
 
     def read(self, start: int, stop: int) -> Samples:
         """Return samples `start` to `stop`, native and C-contiguous."""
@@ -31,7 +35,7 @@ class Source(Protocol):
 
 
 def as_samples(samples: object, name: str = "the array") -> Samples:
-    """Return samples × channels in native byte order, or say what is wrong with them.
+    """Return samples × channels, or say what is wrong with them.
 
     A one-dimensional array is one channel.
     """
@@ -40,24 +44,23 @@ def as_samples(samples: object, name: str = "the array") -> Samples:
         array = array[:, None]
     if array.ndim != 2:
         raise CodecError(f"{name} has {array.ndim} dimensions; recordings have samples × channels")
-    dtype = array.dtype.newbyteorder("=")
-    if dtype not in chunk.DTYPE_CODES:
-        kinds = ", ".join(each.name for each in chunk.DTYPE_CODES)
+    if array.dtype.newbyteorder("=") not in DTYPE_CODES:
+        kinds = ", ".join(each.name for each in DTYPE_CODES)
         raise CodecError(f"{name} holds {array.dtype}; the codec takes {kinds}")
-    if not 1 <= array.shape[1] <= chunk.MAX_CHANNELS:
-        raise CodecError(f"{name} has {array.shape[1]} channels; 1 to 65536 are possible")
+    if not 1 <= array.shape[1] <= MAX_CHANNELS:
+        raise CodecError(f"{name} has {array.shape[1]} channels; 1 to {MAX_CHANNELS} are possible")
     return array
 
 
-@dataclass
 class ArraySource:
     """An array in memory."""
 
-    array: Samples
-    sample_rate: float | None = None
+    shareable = False
+    sha1: str | None = None
 
-    def __post_init__(self) -> None:
-        self.array = as_samples(self.array)
+    def __init__(self, array: object, sample_rate: float | None = None) -> None:
+        self.array = as_samples(array)
+        self.sample_rate = sample_rate
         self.shape = (int(self.array.shape[0]), int(self.array.shape[1]))
         self.dtype = self.array.dtype.newbyteorder("=")
         self.facts: dict[str, object] = {}
@@ -68,99 +71,76 @@ class ArraySource:
 
 
 class FileSource(ArraySource):
-    """A file of plain samples, `.npy` or raw, mapped into memory when it is read."""
+    """A file of plain samples, `.npy` or raw, mapped into memory when it is read.
+
+    Parameters
+    ----------
+    path : path
+    n_channels, dtype, sample_rate
+        Of a raw file, where no SpikeGLX `.meta` is beside it.
+    trim : bool
+        Whether to leave out what follows the last whole sample of a torn raw file, and to read
+        one that is shorter than its `.meta` says.
+    """
+
+    shareable = True
 
     def __init__(
         self,
         path: Path,
-        n_channels: int | None,
-        dtype: np.dtype | str | None,
-        sample_rate: float | None,
+        n_channels: int | None = None,
+        dtype: np.dtype[Any] | str | None = None,
+        sample_rate: float | None = None,
+        trim: bool = False,
     ) -> None:
-        self.path = path
-        self.arguments = (path, n_channels, dtype, sample_rate)
+        self.arguments = (path, n_channels, dtype, sample_rate, trim)
+        facts: dict[str, object] = {}
         if path.suffix == ".npy":
             try:
                 array = np.load(path, mmap_mode="r", allow_pickle=False)
             except ValueError as error:
-                raise FormatError(f"{path.name}: {error}") from error
+                raise FormatError(
+                    f"{path.name}: {error}. It may be cut short: copy it again"
+                ) from error
         else:
-            n_channels, sample_rate = _from_meta(path, n_channels, sample_rate)
-            array = _map_raw(path, n_channels, np.dtype(dtype or "int16"))
+            meta = spikeglx.read_meta(path)
+            if meta is not None:
+                n_channels = n_channels or meta.n_channels
+                sample_rate = sample_rate or meta.sample_rate
+                facts = meta.facts(n_channels)
+                if not trim:
+                    meta.check_size(path)
+                    self.sha1 = meta.sha1
+            array = _map_raw(path, n_channels, np.dtype(dtype or "int16"), trim)
         super().__init__(array, sample_rate)
+        self.facts = facts
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         """Worker processes open the file themselves."""
         return FileSource, self.arguments
 
 
-def _map_raw(path: Path, n_channels: int | None, dtype: np.dtype) -> Samples:
+def _map_raw(path: Path, n_channels: int | None, dtype: np.dtype[Any], trim: bool) -> Samples:
     if n_channels is None:
         raise CodecError(f"{path.name}: give n_channels, or put the SpikeGLX .meta file beside it")
     if n_channels < 1:
         raise CodecError(f"{path.name}: {n_channels} channels are impossible")
-    size = path.stat().st_size
-    if size % (n_channels * dtype.itemsize):
+    size, row = path.stat().st_size, n_channels * dtype.itemsize
+    if size % row and not trim:
         raise CodecError(
             f"{path.name} has {size} bytes, which is no whole number of samples of {n_channels} "
-            f"channels of {dtype.name}"
+            f"channels of {dtype.name}. If it was cut short, --trim (trim=True) leaves out the "
+            f"last {size % row} bytes"
         )
-    if size == 0:
+    if size < row:
         return np.zeros((0, n_channels), dtype)
-    return np.memmap(path, dtype, "r").reshape(-1, n_channels)
-
-
-def _from_meta(
-    path: Path, n_channels: int | None, sample_rate: float | None
-) -> tuple[int | None, float | None]:
-    """Take what is not given from the SpikeGLX metadata beside a raw file."""
-    meta = path.with_suffix(".meta")
-    if meta.is_file():
-        text = meta.read_text(errors="replace")
-        pairs = dict(re.findall(r"^~?(\w+)=(.*?)\s*$", text, re.MULTILINE))
-        if n_channels is None and pairs.get("nSavedChans", "").isdigit():
-            n_channels = int(pairs["nSavedChans"])
-        rate = pairs.get("imSampRate") or pairs.get("niSampRate")
-        if sample_rate is None and rate:
-            sample_rate = float(rate)
-    return n_channels, sample_rate
-
-
-def open_source(
-    source: object,
-    n_channels: int | None = None,
-    dtype: np.dtype | str | None = None,
-    sample_rate: float | None = None,
-) -> Source:
-    """Return what reads a source: an array, or a path of a kind known by its suffix.
-
-    `.npy`, mtscomp's `.cbin`, Fornix's `.ebin`, and anything else as raw samples.
-    """
-    if not isinstance(source, str | Path):
-        return ArraySource(np.asanyarray(source), sample_rate)
-    path = Path(source)
-    if not path.is_file():
-        raise CodecError(f"{path} is not a file")
-    if path.suffix == ".cbin":
-        from shared.codec.mtscomp import MtscompSource
-
-        return MtscompSource(path)
-    if path.suffix == ".ebin":
-        from shared.codec.reader import ReaderSource
-
-        return ReaderSource(path)
-    return FileSource(path, n_channels, dtype, sample_rate)
-
-
-def shares(source: Source) -> bool:
-    """Tell whether a source is a file, which another process can open for itself."""
-    return type(source) is not ArraySource
+    return np.memmap(path, dtype, "r", shape=(size // row, n_channels))
 
 
 def tail(
     path: str | Path,
     n_channels: int,
-    dtype: np.dtype | str = "int16",
+    dtype: np.dtype[Any] | str = "int16",
     *,
     finished: Callable[[], bool] | None = None,
     idle: float = 10.0,
@@ -210,20 +190,3 @@ def tail(
                 raise CodecError(f"{path.name} ends within a sample")
             return
         time.sleep(poll)
-
-
-def blocks_of(source: Iterable[object], name: str = "a block") -> Iterator[Samples]:
-    """Check the blocks of an iterator one by one."""
-    for block in source:
-        yield as_samples(block, name)
-
-
-def read_json(path: Path) -> dict[str, object]:
-    """Read a JSON object."""
-    try:
-        data = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path.name} is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise FormatError(f"{path.name} does not hold a JSON object")
-    return data

@@ -14,7 +14,8 @@ import numpy as np
 from spikeinterface.core import BaseRecording, BaseRecordingSegment
 from spikeinterface.core.core_tools import define_function_from_class
 
-from shared.codec import reader
+from shared.codec.opening import open as open_recording
+from shared.codec.reader import Reader
 
 
 class FornixRecordingExtractor(BaseRecording):
@@ -40,7 +41,7 @@ class FornixRecordingExtractor(BaseRecording):
         gain_to_uv: Any = None,
         offset_to_uv: Any = None,
     ) -> None:
-        opened = reader.open(file_path, sidecar=sidecar)
+        opened = open_recording(file_path, sidecar=sidecar)
         super().__init__(
             sampling_frequency=opened.sample_rate,
             channel_ids=np.arange(opened.shape[1]),
@@ -62,7 +63,7 @@ class FornixRecordingExtractor(BaseRecording):
 class FornixRecordingSegment(BaseRecordingSegment):
     """The one segment of a recording."""
 
-    def __init__(self, opened: reader.Reader) -> None:
+    def __init__(self, opened: Reader) -> None:
         super().__init__(sampling_frequency=opened.sample_rate)
         self._opened = opened
 

@@ -21,7 +21,6 @@ class Workspace(threading.local):
         self.arrays: dict[str, NDArray[np.uint8]] = {}
         self.coder = entropy.compressor()
         self.meta_coder = zstandard.ZstdCompressor(level=9, write_content_size=True)
-        self.repeat_coder = zstandard.ZstdCompressor(level=9, write_content_size=True)
         self.decoder = zstandard.ZstdDecompressor()
 
     def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:

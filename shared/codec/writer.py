@@ -2,58 +2,53 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from shared.codec import chunk, container, decoder, encoder, fit
-from shared.codec.container import Index, Stored
-from shared.codec.errors import CodecError, VerificationError
-from shared.codec.files import replacing
-from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level, level_of
+from shared.codec import decoder, encoder, fit, index
+from shared.codec.chunk import MAX_CHUNK_BYTES, Sealed, raw_bytes, seal
+from shared.codec.errors import CodecError, CorruptionError, VerificationError
+from shared.codec.files import SUFFIX, Progress, refuse_existing, replacing, sidecar_path
+from shared.codec.header import PUBLISHED_SECONDS, RecordingHeader, default_chunk_length
+from shared.codec.index import Index
+from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
+from shared.codec.opening import open_source
+from shared.codec.overview import Overview, overview_path, seconds_of
 from shared.codec.parallel import run_jobs, starts_run
-from shared.codec.source import Samples, Source, as_samples, blocks_of, open_source, shares
-
-Progress = Callable[[int, int | None], None]
+from shared.codec.source import Samples, Source, as_samples
 
 
-def sidecar_path(path: Path) -> Path:
-    """Return where the index of a recording is kept: `.eh` beside `.ebin`."""
-    return path.with_suffix(container.SIDECAR_SUFFIX)
+class Coder:
+    """Makes chunks, and decodes each again to be sure."""
 
+    def __init__(self, level: Level, check: bool, overview_rate: float | None) -> None:
+        self.level, self.check, self.overview_rate = level, check, overview_rate
 
-def make_chunk(
-    samples: Samples, number: int, first: int, level: Level, model: fit.Model | None, check: bool
-) -> Stored:
-    """Code one chunk, and decode it again to be sure.
+    def make(self, samples: Samples, number: int, first: int, model: fit.Model) -> Sealed:
+        """Return one chunk, ready to be written; with it, what the overview takes of it.
 
-    Raises
-    ------
-    VerificationError
-        If it does not decode to what was given.
-    """
-    coded = encoder.encode(samples, level, model, fresh=starts_run(number))
-    if check:
-        length, channels = samples.shape
-        again = decoder.decode(
-            coded.mode,
-            coded.meta,
-            coded.meta_size,
-            coded.body,
-            length,
-            channels,
-            samples.dtype,
-            scratch=True,
-        )
-        if not same_samples(again, samples):
-            raise VerificationError(
-                f"chunk {number} does not decode to what was given; this is a defect of the "
-                "codec or of this machine's memory, and nothing was written"
-            )
-    return container.seal(coded, number, first, samples)
+        Raises
+        ------
+        VerificationError
+            If it does not decode to what was given.
+        """
+        coded = encoder.encode(samples, self.level, model, fresh=starts_run(number))
+        if self.check:
+            again = decoder.decode(coded, samples.shape, samples.dtype, scratch=True)
+            if not same_samples(again, samples):
+                raise VerificationError(
+                    f"chunk {number} does not decode to what was given; this is a defect of the "
+                    "codec or of this machine's memory, and nothing was written"
+                )
+        sealed = seal(coded, number, first, samples)
+        if self.overview_rate is None:
+            return sealed
+        return sealed._replace(extra=seconds_of(samples, first, self.overview_rate))
 
 
 def same_samples(one: Samples, other: Samples, step: int = 1024) -> bool:
@@ -88,6 +83,13 @@ class Writer:
         Whether an existing target may be replaced.
     n_samples : int, optional
         How many will come, if that is known: chunks of several seconds are about even then.
+    published : bool
+        Whether the recording is to be shown on the web: chunks then last a tenth of a second.
+    overview : bool, optional
+        Whether to write how loud each channel is in each second, as `.rms.npy`; by default
+        where it is published.
+    precious : bool
+        Whether to refuse where a writer that died left an unfinished file.
 
     Examples
     --------
@@ -109,26 +111,48 @@ class Writer:
         sha1: bool = False,
         overwrite: bool = False,
         n_samples: int | None = None,
+        published: bool = False,
+        overview: bool | None = None,
+        precious: bool = True,
     ) -> None:
         self.target = Path(target)
         self.dtype = np.dtype(dtype).newbyteorder("=")
         as_samples(np.zeros((0, n_channels), self.dtype))
-        if not sample_rate > 0:
+        if not 0 < sample_rate < 1e12:
             raise CodecError(f"a sample rate of {sample_rate} Hz is impossible")
         if level not in LEVELS:
             raise CodecError(f"there is no level {level!r}; choose from {', '.join(LEVELS)}")
-        if not overwrite and self.target.exists():
-            raise CodecError(f"{self.target} exists; allow overwriting, or choose another name")
-        self.level, self.check = level_of(level, sample_rate), check
-        self.index = Index(n_channels, float(sample_rate), self.dtype, facts={"level": level})
-        self.chunk_length = _chunk_length(chunk_length, self.index, n_samples)
+        refuse_existing(self.target, overwrite=overwrite)
+        overview = published if overview is None else overview
+        self.coder = Coder(LEVELS[level], check, sample_rate if overview else None)
+        self.overview = Overview(n_channels) if overview else None
+        if chunk_length is None and published:
+            chunk_length = max(1, round(PUBLISHED_SECONDS * sample_rate))
+        if chunk_length is None:
+            chunk_length = default_chunk_length(sample_rate, n_channels, self.dtype, n_samples)
+        if not 0 < chunk_length * n_channels * self.dtype.itemsize <= MAX_CHUNK_BYTES:
+            raise CodecError(f"chunks of {chunk_length} samples are impossible for this recording")
+        self.header = RecordingHeader(
+            n_channels, float(sample_rate), self.dtype, int(chunk_length)
+        )
+        self.index = Index(*self.header[:4], facts={"level": level})
         self._sha1 = hashlib.sha1(usedforsecurity=False) if sha1 else None
         self._held: list[Samples] = []
         self._n_held = 0
         self._model: fit.Model | None = None
-        self._replacing = replacing(self.target)
-        self._file = self._replacing.__enter__()
-        self._file.write(container.pack_header(self.index, self.chunk_length, complete=False))
+        self._files = ExitStack()
+        part = replacing(self.target, overwrite, precious and not overwrite)
+        self.file = self._files.enter_context(part)
+        try:
+            self.file.write(self.header.pack())
+        except BaseException as error:
+            self.discard(error)
+            raise
+
+    @property
+    def chunk_length(self) -> int:
+        """Samples of every chunk but the last."""
+        return self.header.chunk_length
 
     def append(self, samples: object) -> None:
         """Add samples × channels, any number of samples at a time."""
@@ -152,50 +176,64 @@ class Writer:
         samples = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
         self._held, self._n_held = [], 0
         number = self.index.n_chunks
-        if starts_run(number):
-            self._model = fit.fit(samples, self.level)
-        first = self.index.bounds[-1]
-        stored = make_chunk(samples, number, first, self.level, self._model, self.check)
-        self._file.writelines(stored.pieces)
-        self.note(stored)
-        if self._sha1:
-            self._sha1.update(container.raw_bytes(samples))
+        if self._model is None or starts_run(number):
+            self._model = fit.fit(samples, self.coder.level)
+        sealed = self.coder.make(samples, number, self.index.bounds[-1], self._model)
+        self.file.writelines(sealed.pieces)
+        self.note(sealed, samples)
 
-    def note(self, stored: Stored) -> None:
-        """Take a chunk that has been written into the index."""
-        index = self.index
-        index.bounds.append(index.bounds[-1] + stored.length)
-        index.offsets.append(index.offsets[-1] + stored.size)
-        index.crcs.append(stored.crc)
-        index.raw_crcs.append(stored.raw_crc)
+    def note(self, sealed: Sealed, samples: Samples | None) -> None:
+        """Take in a chunk that has been written; of samples, where they are given, the SHA-1."""
+        self.index.add(sealed)
+        if self.overview is not None:
+            self.overview.add(sealed.extra)
+        if self._sha1 is not None and samples is not None:
+            self._sha1.update(raw_bytes(samples))
+
+    @property
+    def hexdigest(self) -> str | None:
+        """The SHA-1 of the raw bytes so far, if it is computed."""
+        return None if self._sha1 is None else self._sha1.hexdigest()
 
     def flush(self) -> None:
         """Make what is complete so far durable; an open chunk stays in memory."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self.file.flush()
+        os.fsync(self.file.fileno())
 
     def close(self) -> None:
-        """Finish: the last chunk, the footer, the header, the sidecar; then the final name."""
-        if self._n_held:
-            self._write_held()
-        if self._sha1:
-            self.index.facts["sha1_uncompressed"] = self._sha1.hexdigest()
-        self._file.seek(self.index.offsets[-1])
-        self._file.write(container.pack_footer(self.index))
-        self._file.seek(0)
-        self._file.write(container.pack_header(self.index, self.chunk_length, complete=True))
-        self._replacing.__exit__(None, None, None)
-        with replacing(sidecar_path(self.target)) as sidecar:
-            sidecar.write(self.index.to_json().encode())
+        """Finish: the last chunk, the footer, the header, the sidecar; then the final names."""
+        try:
+            if self._n_held:
+                self._write_held()
+            if self._sha1 is not None:
+                self.index.facts["sha1_uncompressed"] = self._sha1.hexdigest()
+            self.file.seek(self.index.offsets[-1])
+            self.file.write(index.pack_footer(self.index))
+            size = self.file.tell()
+            self.file.seek(0)
+            complete = self.header._replace(
+                samples=self.index.shape[0], chunks=self.index.n_chunks
+            )
+            self.file.write(complete.pack())
+            if self.overview is not None:
+                with replacing(overview_path(self.target)) as beside:
+                    np.save(beside, self.overview.levels())
+            with replacing(sidecar_path(self.target)) as sidecar:
+                sidecar.write(self.index.to_json(size).encode())
+                sidecar.flush()
+                os.fsync(sidecar.fileno())
+                self._files.close()  # both names change at once, as far as that can be
+        except BaseException as error:
+            self.discard(error)
+            raise
 
     def discard(self, error: BaseException | None = None) -> None:
         """Give up: nothing is left at the target."""
+        error = error or CodecError("given up")
         try:
-            self._replacing.__exit__(
-                type(error or CodecError()), error or CodecError("given up"), None
-            )
+            self._files.__exit__(type(error), error, None)
         except BaseException as raised:
-            if raised is not error and error is not None:
+            if raised is not error:
                 raise
 
     def __enter__(self) -> "Writer":
@@ -213,15 +251,6 @@ class Writer:
             self.discard(error)
 
 
-def _chunk_length(given: int | None, index: Index, n_samples: int | None) -> int:
-    if given is None:
-        facts = index.sample_rate, index.n_channels, index.dtype
-        return container.default_chunk_length(*facts, n_samples)
-    if not 0 < given * index.n_channels * index.dtype.itemsize <= chunk.MAX_CHUNK_BYTES:
-        raise CodecError(f"chunks of {given} samples are impossible for this recording")
-    return int(given)
-
-
 # ---- whole recordings -------------------------------------------------------------------------
 
 
@@ -232,13 +261,10 @@ def compress(
     sample_rate: float | None = None,
     n_channels: int | None = None,
     dtype: np.dtype | str | None = None,
-    chunk_length: int | None = None,
-    level: str = DEFAULT_LEVEL,
     workers: int = 1,
-    check: bool = True,
-    sha1: bool = False,
-    overwrite: bool = False,
+    trim: bool = False,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Index:
     """Compress a recording losslessly.
 
@@ -246,7 +272,8 @@ def compress(
     ----------
     source : array, path, or iterator of arrays
         Samples × channels of int16, uint16 or int32. A path may be `.npy`, `.cbin` (mtscomp),
-        or raw; for raw files give `n_channels` and `dtype`, or have the SpikeGLX `.meta` beside.
+        or raw; for raw files give `n_channels` and `dtype`, or have the SpikeGLX `.meta` beside,
+        which the file is then held against.
         From an iterator (say `tail` of a growing file) the recording is written as it comes.
     target : path, optional
         By default the source's name with `.ebin`.
@@ -254,21 +281,15 @@ def compress(
         In Hz; needed unless the source knows it.
     n_channels, dtype
         Of a raw file.
-    chunk_length : int, optional
-        Samples per chunk, each decodable by itself; by default one second's, or several
-        seconds' for few channels.
-    level : {'default', 'fast', 'high'}
     workers : int
-        Processes (threads where the source cannot be shared). The result is the same bytes
-        whatever their number.
-    check : bool
-        Whether to decode every chunk before it counts as written.
-    sha1 : bool
-        Whether to record the SHA-1 of the raw bytes.
-    overwrite : bool
-        Whether an existing target may be replaced.
+        Processes. The result is the same bytes whatever their number.
+    trim : bool
+        Whether to take what is whole of a torn raw file, whatever its `.meta` says.
     progress : callable, optional
         Called with samples done, and samples in all where that is known.
+    **options
+        As for `Writer`: `chunk_length`, `level`, `check`, `sha1`, `overwrite`, `published`,
+        `overview`.
 
     Returns
     -------
@@ -283,34 +304,35 @@ def compress(
     if target is None:
         if not isinstance(source, str | Path):
             raise CodecError("say where to write to")
-        target = Path(source).with_suffix(container.SUFFIX)
-    options: dict[str, Any] = {
-        "chunk_length": chunk_length,
-        "level": level,
-        "check": check,
-        "sha1": sha1,
-        "overwrite": overwrite,
-    }
+        target = Path(source).with_suffix(SUFFIX)
     if isinstance(source, Iterator):
         return _compress_stream(source, target, sample_rate, options, progress)
-    opened = open_source(source, n_channels, dtype, sample_rate)
+    opened = open_source(source, n_channels, dtype, sample_rate, trim)
     rate = sample_rate or opened.sample_rate
     if rate is None:
         raise CodecError("give the sample rate: the source does not tell")
     total, channels = opened.shape
-    with Writer(target, channels, opened.dtype, rate, n_samples=total, **options) as writer:
+    options = options | {"sha1": options.get("sha1", False) or opened.sha1 is not None}
+    options |= {"n_samples": total, "precious": False}
+    with Writer(target, channels, opened.dtype, rate, **options) as writer:
         writer.index.facts.update(opened.facts)
         length = writer.chunk_length
-        bounds = [*range(0, total, length), total]
-        job = Job(opened, length, writer.level, check)
-        place = writer._file, writer.index.offsets[-1]
-        for stored in run_jobs(job, len(bounds) - 1, workers, shares(opened), place):
-            writer.note(stored)
-            if writer._sha1:
-                start, stop = writer.index.bounds[-2:]
-                writer._sha1.update(container.raw_bytes(opened.read(start, stop)))
-            if progress:
-                progress(writer.index.bounds[-1], total)
+        job = Job(opened, length, writer.coder)
+        place = writer.file, writer.index.offsets[-1]
+        results = run_jobs(job, -(-total // length), workers, opened.shareable, place)
+        with closing(results):
+            for sealed in results:
+                start = writer.index.bounds[-1]
+                summed = opened.read(start, start + sealed.length) if options["sha1"] else None
+                writer.note(sealed, summed)
+                if progress:
+                    progress(writer.index.bounds[-1], total)
+        if opened.sha1 is not None and opened.sha1 != writer.hexdigest:
+            raise CorruptionError(
+                f"{source} has another SHA-1 than its .meta says: it was changed or damaged since "
+                "it was recorded, or the .meta is another file's. Copy it again from where it was "
+                "recorded; --trim (trim=True) takes it as it is"
+            )
     return writer.index
 
 
@@ -324,29 +346,27 @@ def _compress_stream(
     """Compress blocks as they come."""
     if sample_rate is None:
         raise CodecError("give the sample rate: an iterator does not tell")
-    blocks = blocks_of(source)
+    blocks = (as_samples(block, "a block") for block in source)
     first = next(blocks, None)
     if first is None:
         raise CodecError("the iterator gave no samples, so neither channels nor type are known")
     with Writer(target, first.shape[1], first.dtype, sample_rate, **options) as writer:
         done = 0
-        while first is not None:
-            writer.append(first)
-            done += len(first)
+        block: Samples | None = first
+        while block is not None:
+            writer.append(block)
+            done += len(block)
             if progress:
                 progress(done, None)
-            first = next(blocks, None)
+            block = next(blocks, None)
     return writer.index
 
 
 class Job:
     """Makes any chunk of a source; the same in whatever process it runs."""
 
-    def __init__(self, source: Source, chunk_length: int, level: Level, check: bool) -> None:
-        self.source = source
-        self.chunk_length = chunk_length
-        self.level = level
-        self.check = check
+    def __init__(self, source: Source, chunk_length: int, coder: Coder) -> None:
+        self.source, self.chunk_length, self.coder = source, chunk_length, coder
 
     def _read(self, number: int) -> Samples:
         start = number * self.chunk_length
@@ -354,9 +374,8 @@ class Job:
 
     def lead(self, number: int) -> fit.Model:
         """Return the model for the run of chunks that starts with `number`."""
-        return fit.fit(self._read(number), self.level)
+        return fit.fit(self._read(number), self.coder.level)
 
-    def __call__(self, number: int, model: fit.Model) -> Stored:
+    def __call__(self, number: int, model: fit.Model) -> Sealed:
         """Return chunk `number`, ready to be written."""
-        samples, first = self._read(number), number * self.chunk_length
-        return make_chunk(samples, number, first, self.level, model, self.check)
+        return self.coder.make(self._read(number), number, number * self.chunk_length, model)

@@ -49,25 +49,12 @@ def stretched(counts: np.ndarray, step: float = 12.05) -> np.ndarray:
     return values.astype(counts.dtype)
 
 
-def drifting(samples: int = 6000, channels: int = 2) -> np.ndarray:
-    """Stretched counts on a slow ramp: all values occur, but few steps from sample to sample."""
-    counts = np.random.default_rng(8).normal(0, 9, (samples, channels)).cumsum(axis=0)
-    ramp = np.arange(samples)[:, None] // 60
-    return (10 * np.rint(counts) + ramp).astype("int16")
-
-
 def faint(samples: int = 20_000, channels: int = 5) -> np.ndarray:
     """Noise of less than a step of the converter, with a click now and then."""
     rng = np.random.default_rng(9)
     traces = np.rint(rng.normal(0, np.linspace(0.1, 1.5, channels), (samples, channels)))
     traces[::997] += 40
     return traces.astype("int16")
-
-
-def repeating(samples: int = 12_000, channels: int = 3) -> np.ndarray:
-    """The same noise over and over, as a stimulus played from memory."""
-    noise = np.random.default_rng(10).normal(0, 800, (1500, channels))
-    return np.tile(np.rint(noise), (samples // 1500, 1)).astype("int16")
 
 
 def bursts(samples: int = 9000, channels: int = 3) -> np.ndarray:

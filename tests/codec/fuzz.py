@@ -16,8 +16,6 @@ import tempfile
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,10 +23,13 @@ import numpy as np
 import zstandard
 
 from shared import codec
-from shared.codec import chunk, container, decoder, encoder
+from shared.codec import chunk, decoder, encoder, salvage
+from shared.codec import header as file_header
+from shared.codec import index as chunk_index
 from shared.codec import mtscomp as pairs
 from shared.codec.levels import LEVELS
-from tests.codec.arrays import bursts, drifting, faint, recording, repeating, stretched
+from shared.codec.opened import open_chunk
+from tests.codec.arrays import bursts, faint, recording, stretched
 
 SLOW = 5.0  # seconds after which a case counts as a hang
 ROOMY = 64 << 20  # bytes that no case may allocate at once: the recordings are a thousandth
@@ -67,11 +68,9 @@ class Fuzzer:
             np.zeros((300, 4), "int16"),
             self.rng.integers(-32768, 32767, (60, 5)).astype("int16"),
             stretched(recording(900, 6) // 4),
-            drifting(900, 2),
             faint(900, 3),
-            repeating(3000, 2),
         ]
-        self.files: list[tuple[np.ndarray, bytes, container.Index]] = []
+        self.files: list[tuple[np.ndarray, bytes, chunk_index.Index]] = []
         self.pairs: list[tuple[np.ndarray, bytes, dict[str, object]]] = []
         with tempfile.TemporaryDirectory() as folder:
             for samples in self.recordings:
@@ -83,7 +82,9 @@ class Fuzzer:
                 self.files.append((samples, path.read_bytes(), index))
             for samples in self.recordings[:2]:
                 path = Path(folder) / "a.cbin"
-                header = pairs.compress(samples, path, sample_rate=300, overwrite=True)
+                header = pairs.compress(
+                    codec.open_source(samples), path, sample_rate=300, overwrite=True
+                )
                 self.pairs.append((samples, path.read_bytes(), json.loads(header.read_text())))
         self.chunks = [
             (samples, encoder.encode(samples, LEVELS[level]))
@@ -124,17 +125,6 @@ class Fuzzer:
                 broken[other:other] = piece
         return bytes(broken)
 
-    def now_or_never(self, work: Callable[..., None], *arguments: object) -> Future[None]:
-        """Do as a thread would that has time, or one that has none."""
-        future: Future[None] = Future()
-        if self.rng.random() < 0.5:
-            future.set_running_or_notify_cancel()
-            try:
-                future.set_result(work(*arguments))
-            except codec.CodecError as error:
-                future.set_exception(error)
-        return future
-
     def case(self) -> None:
         """Run one case, and see that it ends as it may."""
         kind = str(
@@ -158,9 +148,9 @@ class Fuzzer:
         number = int(self.rng.integers(index.n_chunks))
         first, last = index.bounds[number : number + 2]
         stored = self.damage(data[index.offsets[number] : index.offsets[number + 1]])
-        return self.same(
-            container.open_chunk(stored, index, number, "fuzzed").restore(), samples[first:last]
-        )
+        opened = open_chunk(stored, index.entry(number), index, "fuzzed")
+        threads = int(self.rng.integers(1, 3))
+        return self.same(opened.restore(threads=threads), samples[first:last])
 
     def window(self) -> str:
         """Damage a stored chunk, and read a piece of it."""
@@ -169,55 +159,51 @@ class Fuzzer:
         first, last = index.bounds[number : number + 2]
         stored = data[index.offsets[number] : index.offsets[number + 1]]
         stored = self.damage(stored) if self.rng.random() < 0.7 else stored
-        start, stop = np.sort(self.rng.integers(0, last - first + 1, 2)).tolist()
-        got = container.open_chunk(stored, index, number, "fuzzed", (start, stop)).restore()
-        return self.same(got, samples[first + start : first + stop])
+        window = self.draw_window((last - first, samples.shape[1]))
+        opened = open_chunk(stored, index.entry(number), index, "fuzzed")
+        wanted = samples[first + window.start : first + window.stop]
+        if window.channels is not None:
+            wanted = wanted[:, window.channels]
+        return self.same(opened.restore(window), wanted)
+
+    def draw_window(self, shape: tuple[int, int]) -> decoder.Window:
+        """Return any window of a chunk: of all its channels, or of some."""
+        start, stop = np.sort(self.rng.integers(0, shape[0] + 1, 2)).tolist()
+        some = np.flatnonzero(self.rng.random(shape[1]) < 0.3)
+        return decoder.Window(start, stop, some if self.rng.random() < 0.5 else None)
 
     def forged(self) -> str:
         """Damage a stored chunk and forge its checksum."""
         _, data, index = self.pick(self.files)
         number = int(self.rng.integers(index.n_chunks))
         stored = bytearray(self.damage(data[index.offsets[number] : index.offsets[number + 1]]))
-        if len(stored) >= container.CHUNK_HEADER.size:
+        if len(stored) >= chunk.HEADER.size:
             stored[44:48] = bytes(4)
-            stored[44:48] = struct.pack("<I", container.crc32(bytes(stored)))
-        opened = container.open_chunk(bytes(stored), replace(index, crcs=[]), number, "fuzzed")
-        if self.rng.random() < 0.5:
-            opened.inflate_by(self.now_or_never)
-        opened.restore()
+            stored[44:48] = struct.pack("<I", chunk.crc32(bytes(stored)))
+        entry = replace(index, crcs=[]).entry(number)
+        open_chunk(bytes(stored), entry, index, "fuzzed").restore()
         return "forged samples"
 
     def meta(self) -> str:
         """Damage the parameters of a chunk before they are compressed, or its coded rows."""
         samples, coded = self.pick(self.chunks)
         length, channels = samples.shape
-        if coded.mode == chunk.CODED:
+        if coded.mode == chunk.Mode.CODED:
             plain = zstandard.ZstdDecompressor().decompress(coded.meta)
             plain = self.damage(plain) if self.rng.random() < 0.8 else plain
             body = self.damage(coded.body) if self.rng.random() < 0.4 else coded.body
-            coded = replace(
-                coded,
+            coded = coded._replace(
                 meta=zstandard.ZstdCompressor().compress(plain),
                 meta_size=len(plain),
                 body=body,
             )
-        start, stop = np.sort(self.rng.integers(0, length + 1, 2)).tolist()
+        window = self.draw_window(samples.shape)
         if self.rng.random() < 0.5:
-            start, stop = 0, length
-        unpacked = decoder.unpack(
-            coded.mode,
-            coded.meta,
-            coded.meta_size,
-            coded.body,
-            length,
-            channels,
-            samples.dtype,
-            (start, stop),
-        )
-        if self.rng.random() < 0.5:
-            unpacked.inflate_by(self.now_or_never)
-        got = unpacked.restore()
-        assert got.shape == (stop - start, channels)
+            window = decoder.Window(0, length)
+        threads = int(self.rng.integers(1, 3))
+        got = decoder.decode(coded, samples.shape, samples.dtype, window, threads=threads)
+        width = channels if window.channels is None else len(window.channels)
+        assert got.shape == (window.stop - window.start, width)
         assert got.dtype == samples.dtype
         return "forged samples"
 
@@ -225,9 +211,9 @@ class Fuzzer:
         """Damage a whole file, and read all of it by its footer."""
         samples, data, _ = self.pick(self.files)
         source = Bytes(self.damage(data))
-        header = container.unpack_header(source.read(0, 64), "fuzzed")
-        index = container.read_footer(source)
-        assert header.index.n_channels == index.n_channels
+        header = file_header.read_header(source.read(0, 64), "fuzzed")
+        index = chunk_index.read_footer(source)
+        assert header.n_channels == index.n_channels
         with codec.Reader(source, index) as reader:
             return self.same(reader[:], samples)
 
@@ -235,7 +221,7 @@ class Fuzzer:
         """Damage a whole file, rebuild its index, and read what can be read."""
         samples, data, _ = self.pick(self.files)
         source = Bytes(self.damage(data))
-        index, _ = container.rebuild_index(source)
+        index, _ = salvage.rebuild_index(source)
         good = 0
         with codec.Reader(source, index) as reader:
             for number in range(index.n_chunks):
@@ -252,7 +238,7 @@ class Fuzzer:
         """Damage a sidecar."""
         samples, data, index = self.pick(self.files)
         text = self.damage(index.to_json().encode())
-        broken = container.Index.from_json(text, "fuzzed")
+        broken = chunk_index.Index.from_json(text, "fuzzed")
         with codec.Reader(Bytes(data), broken) as reader:
             return self.same(reader[:], samples[: reader.shape[0]])
 
@@ -284,8 +270,7 @@ class Fuzzer:
         else:
             text, data = json.dumps(header).encode(), self.damage(data)
         index, options = pairs.read_header(text, "fuzzed")
-        readers = {"threads": 1, "read_ahead": 0}
-        with pairs.MtscompReader(Bytes(data), index, options, readers) as reader:
+        with pairs.MtscompReader(Bytes(data), index, options) as reader:
             got = reader[:]
         if text != json.dumps(header).encode():
             return "forged samples"

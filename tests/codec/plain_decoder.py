@@ -56,13 +56,15 @@ def decode_file(data: bytes) -> np.ndarray:
     assert len(text) == plain
     index = json.loads(text)
     assert index["shape"] == [samples, channels]
-    bounds, offsets = index["chunk_bounds"], index["chunk_offsets"]
-    assert len(bounds) == len(offsets) == chunks + 1
+    length, start = index["chunk_length"], 64
+    assert len(index["chunk_sizes"]) == len(index["chunk_crc32"]) == chunks
     whole = np.zeros((samples, channels), TYPES[kind])
-    for number in range(chunks):
-        piece = data[offsets[number] : offsets[number + 1]]
+    for number, size in enumerate(index["chunk_sizes"]):
+        piece = data[start : start + size]
         assert zlib.crc32(piece) == index["chunk_crc32"][number]
-        whole[bounds[number] : bounds[number + 1]] = decode_chunk(piece, number)
+        whole[number * length : (number + 1) * length] = decode_chunk(piece, number)
+        start += size
+    assert start == where
     return whole
 
 
@@ -77,10 +79,6 @@ def decode_chunk(data: bytes, number: int) -> np.ndarray:
     parameters, rest = data[64 : 64 + meta], data[64 + meta :]
     if mode == 0:
         samples = np.frombuffer(rest, TYPES[kind]).reshape(length, channels)
-    elif mode == 2:
-        assert (meta, plain) == (0, 0)
-        steps = np.frombuffer(unpack(rest), TYPES[kind]).reshape(channels, length).tolist()
-        samples = summed_up([list(row) for row in zip(*steps, strict=True)], TYPES[kind])
     else:
         parameters = unpack(parameters)
         assert len(parameters) == plain
@@ -89,52 +87,29 @@ def decode_chunk(data: bytes, number: int) -> np.ndarray:
     return samples
 
 
-def summed_up(steps: list[list[int]], kind: str) -> np.ndarray:
-    """Sum steps up from sample to sample, in each channel (sections 1.2 and 2.5)."""
-    samples = np.zeros((len(steps), len(steps[0])), kind)
-    bits = 8 * samples.itemsize
-    now = [0] * samples.shape[1]
-    for t, row in enumerate(steps):
-        now = [(x + step) & ((1 << bits) - 1) for x, step in zip(now, row, strict=True)]
-        samples[t] = [x if "u" in kind else signed(x, bits) for x in now]
-    return samples
-
-
 def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.ndarray:
     """Decode a coded chunk (FORMAT.md, section 2)."""
-    kind, flags, s, p, v, w, _, S, P, G, m, V, base = struct.unpack_from("<BBBBBBHIIIIIq", meta)
-    order, wide, has_baseline, has_heads, is_warm = (flags >> bit & 1 for bit in (0, 1, 2, 4, 5))
+    kind, flags, s, p, v, w, _, S, G, m, V, base = struct.unpack_from("<BBBBBBHIIIIq", meta)
+    order, wide, by_class = (flags >> bit & 1 for bit in range(3))
     bits, iw = 8 * w, f"<i{w}"
-    take = Parameters(meta[36:]).take
-    lengths = take(C, "<u2") if kind == 3 else [V] * (kind in (2, 4))
-    assert sum(lengths) == V
-    firsts = take(V, kind_name)
-    steps = firsts[len(lengths) :]
-    sample_bits = 8 * np.dtype(kind_name).itemsize
-    tables = []
-    for first, values in zip(firsts, lengths, strict=False):
-        table = [first]
-        for _ in range(values - 1):
-            low = (table[-1] + steps.pop(0)) & ((1 << sample_bits) - 1)
-            table.append(low if "u" in kind_name else signed(low, sample_bits))
-        tables.append(table)
-    assert steps == []
-    baseline = take(C if has_baseline else 0, iw)
-    heads = take(C * -(-T // S) if has_heads else 0, iw)
+    take = Parameters(meta[32:]).take
+    table, sample_bits = take(V, kind_name), 8 * np.dtype(kind_name).itemsize
+    for i in range(1, V):
+        low = (table[i - 1] + table[i]) & ((1 << sample_bits) - 1)
+        table[i] = low if "u" in kind_name else signed(low, sample_bits)
+    baseline = take(C, iw)
     taps = np.array(take(p * C, "<i2"), object).reshape(p, C)
-    early = p * (p - 1) // 2 if is_warm else 0
-    warm = np.array(take(early * C, "<i2"), object).reshape(early, C)
     counts = take(C, "u1")
     assert sum(counts) == m
-    distances, lags, weights = take(m, "<u2"), take(m, "i1", False), take(m, "i1", False)
-    parts = -(-T // P) if P else 0
+    distances, weights = take(m, "u1"), take(m, "i1")
+    parts = -(-T // 256) if by_class else 0
     classes = np.array(take(C * parts, "u1"), int).reshape(C, parts)
-    if P:
+    if by_class:
         frames = [(c, k) for c in range(C) for k in range(classes[c].max() + 1)]
     else:
         frames = [(c, 0) for c in range(0, C, G)]
-    scales = take(len(frames), "u1")
-    offsets = take(len(frames) if P else C, iw)
+    shifts = take(len(frames), "u1")
+    offsets = take(len(frames) if by_class else C, iw)
     sizes = take(len(frames), "<u4")
     exceptions = take(len(frames), "<u4")
     gaps, highs = take(sum(exceptions), "<u4"), take(sum(exceptions), "<u4")
@@ -145,20 +120,17 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
     for number, (first, which) in enumerate(frames):
         symbols = unpack(body[start : start + sizes[number]])
         start += sizes[number]
-        if P:
+        if by_class:
             places = [
                 (first, t)
                 for part in range(parts)
                 if classes[first][part] == which
-                for t in range(part * P, min(T, part * P + P))
+                for t in range(part * 256, min(T, part * 256 + 256))
             ]
         else:
             places = [(c, t) for c in range(first, min(C, first + G)) for t in range(T)]
-        n, k, q = len(places), scales[number] & 63, scales[number] >> 6
-        width = 8 >> q
-        assert k == 0 or q == 0
-        assert len(symbols) == -(-n // 2**q)
-        symbols = [symbols[i >> q] >> (width * (i % 2**q)) & ((1 << width) - 1) for i in range(n)]
+        n, k = len(places), shifts[number]
+        assert len(symbols) == n
         lows = [0] * n
         for byte in range(k // 8):
             for i in range(n):
@@ -173,62 +145,38 @@ def decode_rows(meta: bytes, body: bytes, T: int, C: int, kind_name: str) -> np.
             position += gaps.pop(0)
             high[position] = highs.pop(0)
         for i, (c, t) in enumerate(places):
-            value = (symbols[i] << k | lows[i]) + (high[i] << (k + width))
-            residual[c][t] = signed(value - offsets[number if P else c], bits)
+            value = (symbols[i] << k | lows[i]) + (high[i] << (k + 8))
+            residual[c][t] = signed(value - offsets[number if by_class else c], bits)
     assert low_start == len(body)
 
     # 2.3 neighbours, 2.4 time, 2.5 values
     samples = np.zeros((T, C), object)
     for c in range(C):
-        mine = [(distances.pop(0), lags.pop(0), weights.pop(0)) for _ in range(counts[c])]
+        mine = [(distances.pop(0), weights.pop(0)) for _ in range(counts[c])]
+        assert all(distance <= c % 48 for distance, _ in mine)
         if mine:
-            row = list(residual[c])
             for t in range(T):
-                total = sum(
-                    weight * residual[c - distance][t + lag]
-                    for distance, lag, weight in mine
-                    if 0 <= t + lag < T
-                )
-                row[t] = signed(row[t] + (signed(total, bits) >> v), bits)
-            residual[c] = row
+                total = sum(weight * residual[c - distance][t] for distance, weight in mine)
+                residual[c][t] = signed(residual[c][t] + (signed(total, bits) >> v), bits)
         for begin in range(0, T, S):
-            head = heads.pop(0) if has_heads else residual[c][begin]
+            head = residual[c][begin]
             samples[begin, c] = head
             past = [0 if order else head] * p
             now = head
             for t in range(begin + 1, min(T, begin + S)):
-                k = t - begin - order
-                if is_warm and k < p:
-                    at = k * (k - 1) // 2
-                    total = sum(int(warm[at + i, c]) * past[-1 - i] for i in range(k))
-                else:
-                    total = sum(int(taps[i, c]) * past[-1 - i] for i in range(p))
+                total = sum(int(taps[i, c]) * past[-1 - i] for i in range(p))
                 y = residual[c][t] + (signed(total, bits * (2 if wide else 1)) >> s if p else 0)
                 y = signed(y, bits)
                 if p:
                     past = [*past[1:], y]
                 now = signed(now + y, bits) if order else y
                 samples[t, c] = now
-        if has_baseline:
-            samples[:, c] = [signed(x + baseline[c], bits) for x in samples[:, c]]
+        samples[:, c] = [signed(x + baseline[c], bits) for x in samples[:, c]]
     if kind == 1:
         samples = samples + base
-    elif kind in (2, 3, 4):
-        tables = tables if kind == 3 else tables * C
-        assert all(
-            -(len(table) // 2) <= x < len(table) - len(table) // 2
-            for row in samples
-            for x, table in zip(row, tables, strict=True)
-        )
-        samples = np.array(
-            [
-                [table[x + len(table) // 2] for x, table in zip(row, tables, strict=True)]
-                for row in samples
-            ],
-            object,
-        )
-        if kind == 4:
-            return summed_up(samples.tolist(), kind_name)
+    elif kind == 2:
+        assert all(-(V // 2) <= x < V - V // 2 for row in samples for x in row)
+        samples = np.array([[table[x + V // 2] for x in row] for row in samples], object)
     elif kind_name == "<u2":
         samples = np.array([[x & 0xFFFF ^ 0x8000 for x in row] for row in samples], object)
     return samples.astype("i8").astype(kind_name)

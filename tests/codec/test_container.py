@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from shared import codec
-from shared.codec import container, mtscomp, parallel, writer
+from shared.codec import chunk, header, mtscomp, parallel, writer
+from shared.codec import index as chunk_index
 from shared.codec import reader as reader_module
-from shared.codec.decoder import Unpacked
+from shared.codec.decoder import Window
 from tests.codec.arrays import recording
 
 RATE = 1000
@@ -46,17 +47,21 @@ def flip(path: Path, position: int, bit: int = 0) -> None:
 def test_the_sidecar_tells_what_range_readers_need(path: Path, samples: np.ndarray) -> None:
     sidecar = json.loads(path.with_suffix(".eh").read_text())
     assert sidecar["algorithm"] == "fornix-ephys"
-    assert (sidecar["version"], sidecar["predictor_version"]) == (1, 3)
+    assert sidecar["version"] == 1
     assert (sidecar["n_channels"], sidecar["sample_rate"], sidecar["dtype"]) == (12, RATE, "int16")
     assert sidecar["shape"] == [10_500, 12]
-    assert sidecar["chunk_bounds"] == [*range(0, 10_001, 1000), 10_500]
-    assert len(sidecar["chunk_offsets"]) == 12
-    data = path.read_bytes()
-    for number, start in enumerate(sidecar["chunk_offsets"][:-1]):
-        stored = data[start : sidecar["chunk_offsets"][number + 1]]
-        assert container.crc32(stored) == sidecar["chunk_crc32"][number]
-        first, last = sidecar["chunk_bounds"][number : number + 2]
-        assert container.crc32(samples[first:last].tobytes()) == sidecar["chunk_raw_crc32"][number]
+    assert sidecar["chunk_length"] == 1000
+    assert sidecar["file_size"] == path.stat().st_size
+    assert len(sidecar["chunk_sizes"]) == len(sidecar["chunk_crc32"]) == 11
+    data, start = path.read_bytes(), 64
+    for number, size in enumerate(sidecar["chunk_sizes"]):
+        stored = data[start : start + size]
+        assert chunk.crc32(stored) == sidecar["chunk_crc32"][number]
+        here = chunk.read_header(stored, "a chunk")
+        assert (here.number, here.first, here.size) == (number, 1000 * number, size)
+        raw = samples[here.first : here.first + here.length].tobytes()
+        assert chunk.crc32(raw) == here.raw_crc
+        start += size
 
 
 def test_the_footer_suffices_without_the_sidecar(path: Path, samples: np.ndarray) -> None:
@@ -122,12 +127,11 @@ def test_reordered_chunks_are_detected(path: Path) -> None:
     assert "chunk 3" in problems[1]
     # Even an index forged to fit cannot pass off one second as another.
     middle = offsets[2] + len(two)
-    forged = container.Index.from_json(json.dumps(index), "forged")
+    forged = chunk_index.Index.from_json(json.dumps(index), "forged")
     forged.offsets[3] = middle
-    for key in ("crcs", "raw_crcs"):
-        getattr(forged, key)[2:4] = getattr(forged, key)[2:4][::-1]
+    forged.crcs[2:4] = forged.crcs[2:4][::-1]
     body = path.read_bytes()[: offsets[-1]]
-    path.write_bytes(body + container.pack_footer(forged))
+    path.write_bytes(body + chunk_index.pack_footer(forged))
     path.with_suffix(".eh").write_text(forged.to_json())
     with codec.open(path) as reader, pytest.raises(codec.CorruptionError, match="another place"):
         reader[2000:2001]
@@ -136,15 +140,14 @@ def test_reordered_chunks_are_detected(path: Path) -> None:
 def test_an_unknown_version_is_refused(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[8] = 2
-    data[60:64] = struct.pack("<I", container.crc32(bytes(data[:60])))
+    data[60:64] = struct.pack("<I", chunk.crc32(bytes(data[:60])))
     path.write_bytes(data)
     with pytest.raises(codec.UnsupportedVersionError, match="version 2"):
         codec.open(path)
     sidecar = path.with_suffix(".eh")
-    for key in ("version", "predictor_version"):
-        index = json.loads(sidecar.read_text()) | {key: 7}
-        with pytest.raises(codec.UnsupportedVersionError, match=f"{key} 7"):
-            container.Index.from_json(json.dumps(index), "x")
+    index = json.loads(sidecar.read_text()) | {"version": 7}
+    with pytest.raises(codec.UnsupportedVersionError, match="version 7"):
+        chunk_index.Index.from_json(json.dumps(index), "x")
 
 
 def test_salvage_recovers_all_undamaged_chunks(
@@ -332,7 +335,7 @@ def test_results_find_their_places_whoever_is_first(tmp_path: Path) -> None:
         places = parallel.Places(file.fileno(), 4, 3)
         written = []
         for number in (2, 1, 0):
-            stored = container.Stored((pieces[number],), len(pieces[number]), 1, 0, 0)
+            stored = chunk.Sealed((pieces[number],), len(pieces[number]), 1, 0)
             assert not any(each.done() for each in written)
             written.append(pool.submit(places.write, number, stored))
         assert [each.result().pieces for each in written] == [()] * 3
@@ -501,7 +504,7 @@ def test_streaming_needs_memory_for_a_few_chunks_only(tmp_path: Path) -> None:
         check=True,
         cwd=root,
     ).stdout
-    raw, chunk_bytes = 400 * 3000 * 64 * 2, container.MIN_CHUNK_BYTES + 3000 * 64 * 2
+    raw, chunk_bytes = 400 * 3000 * 64 * 2, header.MIN_CHUNK_BYTES + 3000 * 64 * 2
     assert int(output) * 1024 < 10 * chunk_bytes < raw / 5
 
 
@@ -515,17 +518,17 @@ def test_sha1_of_the_raw_bytes(tmp_path: Path) -> None:
 
 def test_default_chunks_last_a_second_or_hold_two_megabytes() -> None:
     int16 = np.dtype("int16")
-    assert container.default_chunk_length(30_000, 385, int16) == 30_000
-    assert container.default_chunk_length(2_500, 385, int16) == 5_000
-    assert container.default_chunk_length(30_000, 4, int16) == 270_000
-    assert container.default_chunk_length(0.25, 65_536, int16) == 2048 // 128
+    assert header.default_chunk_length(30_000, 385, int16) == 30_000
+    assert header.default_chunk_length(2_500, 385, int16) == 5_000
+    assert header.default_chunk_length(30_000, 4, int16) == 270_000
+    assert header.default_chunk_length(0.25, 65_536, int16) == 2048 // 128
 
 
 @pytest.mark.parametrize(
     ("seconds", "lasting"), [(0.5, 1), (8, 8), (10.5, 11), (14, 7), (100, 10), (3600, 9)]
 )
 def test_default_chunks_of_several_seconds_are_about_even(seconds: float, lasting: int) -> None:
-    length = container.default_chunk_length(30_000, 4, np.dtype("int16"), round(30_000 * seconds))
+    length = header.default_chunk_length(30_000, 4, np.dtype("int16"), round(30_000 * seconds))
     assert length == lasting * 30_000
 
 
@@ -537,11 +540,15 @@ def test_a_short_recording_of_few_channels_is_one_chunk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"chunk_bounds": [0, 10**15]},
-        {"chunk_bounds": [0, -5]},
-        {"chunk_bounds": [5, 10]},
-        {"chunk_bounds": "no"},
-        {"chunk_offsets": [64, 10]},
+        {"chunk_length": 10**15},
+        {"chunk_length": -5},
+        {"chunk_length": 0},
+        {"chunk_length": 2000},
+        {"chunk_sizes": "no"},
+        {"chunk_sizes": [10]},
+        {"chunk_sizes": [10**15] * 11},
+        {"chunk_sizes": [10] * 11},
+        {"chunk_sizes": [1.5] * 11},
         {"n_channels": 10**9},
         {"n_channels": True},
         {"sample_rate": 0},
@@ -570,13 +577,13 @@ def test_files_that_are_no_sidecars_are_refused(path: Path, text: str) -> None:
 def note_what_is_decoded(reader: codec.Reader) -> list[tuple[int, tuple[int, int] | None]]:
     """Return a list that grows by the number of each chunk decoded, and the window of it."""
     decoded: list[tuple[int, tuple[int, int] | None]] = []
-    begin = reader._begin
+    restore = reader._restore
 
-    def noted(number: int, window: tuple[int, int] | None = None) -> Unpacked:
-        decoded.append((number, window))
-        return begin(number, window)
+    def noted(number: int, window: Window | None, **options: object) -> np.ndarray:
+        decoded.append((number, None if window is None else (window.start, window.stop)))
+        return restore(number, window, **options)
 
-    reader._begin = noted
+    reader._restore = noted
     return decoded
 
 
@@ -623,11 +630,11 @@ def test_damage_in_one_of_two_chunks_read_together_is_named(tmp_path: Path) -> N
     start, stop = index.offsets[1:]
     stored = data[start:stop]
     meta = struct.unpack_from("<I", stored, 24)[0]
-    frame = container.CHUNK_HEADER.size + meta
+    frame = chunk.HEADER.size + meta
     stored[frame + 8 : frame + 24] = bytes(16)
     data[start:stop] = stored
     target.write_bytes(data)
-    index.crcs[1] = container.crc32(bytes(stored))
+    index.crcs[1] = chunk.crc32(bytes(stored))
     with codec.Reader(reader_module.LocalFile(target), index) as reader:
         np.testing.assert_array_equal(reader[:9000], samples[:9000])
         with pytest.raises(codec.CorruptionError, match="chunk 1: a frame does not") as caught:
@@ -645,7 +652,7 @@ def test_threads_inflate_what_one_restores(
     if suffix == ".ebin":
         codec.compress(samples, target, sample_rate=1000, chunk_length=1000)
     else:
-        mtscomp.compress(samples, target, sample_rate=1000)
+        mtscomp.compress(codec.open_source(samples), target, sample_rate=1000)
     monkeypatch.setattr(reader_module, "WORTH_THREADS", 0)
     for threads in (2, 3):
         with codec.open(target, threads=threads) as reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import zstandard
 
@@ -9,7 +10,6 @@ from shared import codec
 from shared.codec import decoder, encoder, fit
 from shared.codec.levels import LEVELS
 from tests.codec import fuzz
-from tests.codec.arrays import delayed
 
 
 def test_damage_gives_the_codecs_own_error_or_the_right_samples() -> None:
@@ -25,15 +25,18 @@ def test_no_case_makes_the_codec_allocate_much() -> None:
     assert fuzz.peak_of(500, seed=8) < fuzz.ROOMY
 
 
-def test_a_lag_without_an_absolute_value_is_refused() -> None:
-    """A lag of -128 has none in eight bits, and so once passed for one of at most 1."""
-    samples = delayed()
+@pytest.mark.parametrize("distance", [0, 48, 255])
+def test_a_neighbour_outside_the_bank_is_refused(distance: int) -> None:
+    """Given a channel of the second bank that looks back into the first, it is refused."""
+    rng = np.random.default_rng(0)
+    samples = np.rint(rng.normal(0, 30, (9000, 1)) + rng.normal(0, 9, (9000, 60))).astype("int16")
     coded = encoder.encode(samples, LEVELS["default"])
     plain = zstandard.ZstdDecompressor().decompress(coded.meta)
-    lags = fit.fit(samples, LEVELS["default"]).space.lags.tobytes()
-    assert plain.count(lags) == 1
-    forged = zstandard.ZstdCompressor().compress(plain.replace(lags, b"\x80" + lags[1:]))
-    facts = len(plain), coded.body, *samples.shape, samples.dtype
-    decoder.unpack(coded.mode, coded.meta, *facts)
+    space = fit.fit(samples, LEVELS["default"]).space
+    distances = space.distances.tobytes()
+    assert plain.count(distances) == 1
+    changed = distances[:-1] + bytes([distance])
+    forged = zstandard.ZstdCompressor().compress(plain.replace(distances, changed))
+    decoder.decode(coded, samples.shape, samples.dtype)
     with pytest.raises(codec.FormatError, match="neighbour"):
-        decoder.unpack(coded.mode, forged, *facts)
+        decoder.decode(coded._replace(meta=forged), samples.shape, samples.dtype)

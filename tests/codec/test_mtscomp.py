@@ -14,6 +14,7 @@ from shared import codec
 from shared.codec import mtscomp as pairs
 from tests.codec.arrays import adversarial, recording
 
+REPORTED = Path(__file__).resolve().parents[3] / "shared" / "data" / "reported"
 UUID = "0b3e1a52-9d0a-4c5e-8f2c-0c9a6a8d3b11"
 
 
@@ -25,6 +26,10 @@ def write(folder: Path, samples: np.ndarray, **options: object) -> Path:
     settings |= {"n_threads": 1, "check_after_compress": False, "quiet": True}
     mtscomp.compress(raw, folder / "x.cbin", folder / "x.ch", **(settings | options))
     return folder / "x.cbin"
+
+
+def compress(source: object, target: Path, **options: object) -> Path:
+    return pairs.compress(codec.open_source(source), target, **options)
 
 
 @pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "uint8", "int64", "float32"])
@@ -53,7 +58,7 @@ def test_every_pair_mtscomp_writes_is_read_as_it_reads_it(
 def test_mtscomp_reads_what_we_write(tmp_path: Path, method: str, workers: int) -> None:
     samples = recording(7000, 9)
     target = tmp_path / "y.cbin"
-    pairs.compress(samples, target, sample_rate=2000, method=method, workers=workers)
+    compress(samples, target, sample_rate=2000, method=method, workers=workers)
     reader = mtscomp.Reader(n_threads=1, quiet=True)
     reader.open(target)
     np.testing.assert_array_equal(reader[0:7000], samples)
@@ -67,7 +72,7 @@ def test_mtscomp_reads_what_we_write(tmp_path: Path, method: str, workers: int) 
 
 def test_chunks_of_slow_recordings_last_whole_seconds(tmp_path: Path) -> None:
     samples = recording(9000, 5)
-    header = pairs.compress(samples, tmp_path / "y.cbin", sample_rate=1000)
+    header = compress(samples, tmp_path / "y.cbin", sample_rate=1000)
     assert json.loads(header.read_text())["chunk_bounds"] == [0, 6000, 9000]
     reader = mtscomp.Reader(n_threads=1, quiet=True)
     reader.open(tmp_path / "y.cbin")
@@ -77,7 +82,7 @@ def test_chunks_of_slow_recordings_last_whole_seconds(tmp_path: Path) -> None:
 
 def test_adversarial_arrays_through_mtscomp(tmp_path: Path) -> None:
     for name, samples in adversarial().items():
-        pairs.compress(samples, tmp_path / "z.cbin", sample_rate=500, overwrite=True)
+        compress(samples, tmp_path / "z.cbin", sample_rate=500, overwrite=True)
         reader = mtscomp.Reader(n_threads=1, quiet=True)
         reader.open(tmp_path / "z.cbin")
         got = np.concatenate([reader.read_chunk(*each) for each in reader.iter_chunks()])
@@ -90,7 +95,7 @@ def test_transcoding_both_ways(tmp_path: Path) -> None:
     path = write(tmp_path, samples)
     codec.compress(path, tmp_path / "n.ebin", workers=2)
     assert codec.verify(tmp_path / "n.ebin", samples) == []
-    pairs.compress(tmp_path / "n.ebin", tmp_path / "back.cbin", method="zlib")
+    compress(tmp_path / "n.ebin", tmp_path / "back.cbin", method="zlib")
     assert (tmp_path / "back.cbin").read_bytes() == path.read_bytes()
 
 
@@ -172,6 +177,10 @@ def test_damage(tmp_path: Path) -> None:
         {"chunk_bounds": [0, 5, 3]},
         {"chunk_offsets": [0]},
         {"chunk_order": "K"},
+        {"sample_rate": 0},
+        {"sample_rate": -1},
+        {"sample_rate": float("nan")},
+        {"sample_rate": 10**400},
     ],
 )
 def test_hostile_headers(tmp_path: Path, change: dict[str, object]) -> None:
@@ -201,3 +210,46 @@ def test_a_missing_header(tmp_path: Path) -> None:
     (tmp_path / "lonely.cbin").write_bytes(b"x")
     with pytest.raises(codec.CodecError, match=r"no header lonely\.ch"):
         codec.open(tmp_path / "lonely.cbin")
+
+
+def test_a_pair_of_the_beta_is_read() -> None:
+    """Given a pair that the published 0.1.0b1 wrote, it is read as mtscomp 1.0.2 reads it."""
+    folder = REPORTED / "mtscomp-0.1.0b1"
+    if not folder.is_dir():
+        pytest.skip("the reported recordings are not here")
+    raw = np.fromfile(folder / "raw.bin", "int16").reshape(-1, 7)
+    with codec.open(folder / "b1.cbin") as reader:
+        np.testing.assert_array_equal(reader[:], raw)
+        assert reader.sample_rate == 1000
+
+
+def test_before_the_order_could_be_chosen_it_was_that_in_memory(tmp_path: Path) -> None:
+    """Given a header without `chunk_order`, chunks are in C order, as when it had none."""
+    samples = recording(700, 5)
+    path = write(tmp_path, samples, chunk_order="C")
+    header = json.loads((tmp_path / "x.ch").read_text()) | {"version": "0.0"}
+    del header["chunk_order"]
+    (tmp_path / "x.ch").write_text(json.dumps(header))
+    with codec.open(path) as reader:
+        np.testing.assert_array_equal(reader[:], samples)
+
+
+def test_an_impossible_sample_rate_is_told() -> None:
+    path = REPORTED / "mtscomp-sample-rate-0" / "z.cbin"
+    if not path.is_file():
+        pytest.skip("the reported recordings are not here")
+    with pytest.raises(codec.FormatError, match="sample rate of 0 Hz"):
+        codec.open(path)
+
+
+def test_a_torn_pair_is_salvaged(tmp_path: Path) -> None:
+    samples = recording(1600, 4)
+    path = write(tmp_path, samples)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(codec.TruncationError, match="--salvage"):
+        codec.decompress(path, tmp_path / "out.bin")
+    problems = codec.decompress(path, tmp_path / "out.bin", salvage=True)
+    restored = np.fromfile(tmp_path / "out.bin", "int16").reshape(-1, 4)
+    np.testing.assert_array_equal(restored[:1500], samples[:1500])
+    assert not restored[1500:].any()
+    assert any("samples 1500 to 1600 are zeros" in each for each in problems)

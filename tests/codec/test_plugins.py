@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import numcodecs
@@ -40,6 +42,47 @@ def test_numcodecs_detects_damage_and_foreign_types() -> None:
         coder.decode(bytes(data))
     with pytest.raises(codec.CodecError, match="float64"):
         coder.encode(np.zeros((4, 4)))
+
+
+def test_numcodecs_reads_any_chunk_of_a_file(tmp_path: Path) -> None:
+    """Given byte ranges of a file as references name them, padded and of a shorter last chunk."""
+    samples = recording(2500, 6)
+    index = codec.compress(samples, tmp_path / "a.ebin", sample_rate=1000, chunk_length=1000)
+    data = (tmp_path / "a.ebin").read_bytes()
+    ranges = [data[a:b] for a, b in pairwise(index.offsets)]
+    plain, filled = FornixCodec(), FornixCodec(length=1000)
+    np.testing.assert_array_equal(plain.decode(ranges[1]), samples[1000:2000])
+    np.testing.assert_array_equal(plain.decode(ranges[1] + bytes(5000)), samples[1000:2000])
+    assert plain.decode(ranges[2]).shape == (500, 6)
+    last = filled.decode(ranges[2])
+    np.testing.assert_array_equal(last[:500], samples[2000:])
+    assert last.shape == (1000, 6)
+    assert not last[500:].any()
+    assert numcodecs.get_codec(filled.get_config()) == filled
+    with pytest.raises(codec.TruncationError):
+        plain.decode(ranges[1][:-1])
+
+
+def test_other_programs_find_it_by_its_name() -> None:
+    """Given Fornix is installed, numcodecs and Zarr 3 learn of it without importing it."""
+    groups = {
+        each.group: each.value
+        for each in metadata.distribution("fornix").entry_points
+        if each.name == "fornix"
+    }
+    assert groups["numcodecs.codecs"] == "shared.codec.numcodec:FornixCodec"
+    assert groups["zarr.codecs"] == "shared.codec.zarr:FornixArrayCodec"
+
+
+def test_zarr_3_reads_and_writes_it(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr", "3", reason="Zarr 3 is not installed")
+    samples = recording(2500, 6)
+    options = {"shape": samples.shape, "chunks": (1000, 6), "dtype": "int16", "compressors": None}
+    from shared.codec.zarr import FornixArrayCodec
+
+    written = zarr.create_array(tmp_path / "a.zarr", serializer=FornixArrayCodec(), **options)
+    written[:] = samples
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "a.zarr", mode="r")[:], samples)
 
 
 def test_spikeinterface_reads_it(tmp_path: Path) -> None:

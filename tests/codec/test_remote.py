@@ -105,7 +105,7 @@ def server(tmp_path: Path, samples: np.ndarray) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(remote, "BACKOFF", 0)
     monkeypatch.setattr(remote, "TAIL_BYTES", 1024)
 
 
@@ -215,7 +215,7 @@ def test_a_truncated_object_is_noticed_at_open(server: Server, tmp_path: Path) -
 
 
 def test_mtscomp_pairs(server: Server, samples: np.ndarray, tmp_path: Path) -> None:
-    pairs.compress(samples, tmp_path / "m.cbin", sample_rate=1000)
+    pairs.compress(codec.open_source(samples), tmp_path / "m.cbin", sample_rate=1000)
     with codec.open(server.address("m.cbin"), sidecar=server.address("m.ch")) as reader:
         np.testing.assert_array_equal(reader[4321:4400], samples[4321:4400])
     with pytest.raises(codec.CodecError, match=r"give the address of its \.ch"):

@@ -17,36 +17,29 @@ from shared.codec import (
     chunk,
     decoder,
     encoder,
-    entropy,
     fit,
     fit_time,
     predict,
     restore,
     values,
 )
-from shared.codec.levels import LEVELS, level_of
+from shared.codec.levels import LEVELS
 from tests.codec.arrays import (
     DTYPES,
     adversarial,
     arrays,
     bursts,
     delayed,
-    drifting,
     faint,
     recording,
-    repeating,
     smooth,
-    stretched,
 )
 
 
 def through(samples: np.ndarray, level: str, model: fit.Model | None = None) -> np.ndarray:
     coded = encoder.encode(samples, LEVELS[level], model)
     assert len(coded.meta) + len(coded.body) <= samples.nbytes
-    length, channels = samples.shape
-    return decoder.decode(
-        coded.mode, coded.meta, coded.meta_size, coded.body, length, channels, samples.dtype
-    )
+    return decoder.decode(coded, samples.shape, samples.dtype)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -83,12 +76,9 @@ WINDOWED = {
     "loud and few": (bursts(7003, 2).astype("int32") * 70_001),
     "unsigned": (recording(5000, 34) + 30_000).astype("uint16"),
     "stretched": recording(6000, 5) * np.int16(64),
-    "stretched channels": stretched(recording(6000, 35)),
-    "stretched few": stretched(recording(9000, 4).astype("int32"), 1000.5),
-    "steps": drifting(5003, 3),
+    "stretched and wide": recording(9000, 4).astype("int32") * 1000,
     "faint": faint(7001, 3),
     "faint and short": faint(403, 40),
-    "repeating": repeating(9000, 2),
     "random": np.random.default_rng(3).integers(-32768, 32767, (4000, 3)).astype("int16"),
 }
 
@@ -100,16 +90,12 @@ def test_a_window_is_a_piece_of_the_whole(name: str, level: str, data: st.DataOb
     start = data.draw(st.integers(0, len(samples)))
     stop = data.draw(st.integers(start, len(samples)))
     coded = _coded(name, level)
-    got = decoder.decode(
-        coded.mode,
-        coded.meta,
-        coded.meta_size,
-        coded.body,
-        *samples.shape,
-        samples.dtype,
-        window=(start, stop),
-    )
-    np.testing.assert_array_equal(got, samples[start:stop])
+    chosen = data.draw(st.none() | st.sets(st.integers(0, samples.shape[1] - 1), min_size=1))
+    channels = None if chosen is None else np.array(sorted(chosen))
+    window = decoder.Window(start, stop, channels)
+    got = decoder.decode(coded, samples.shape, samples.dtype, window)
+    wanted = samples[start:stop]
+    np.testing.assert_array_equal(got, wanted if channels is None else wanted[:, channels])
 
 
 @cache
@@ -121,95 +107,46 @@ def _coded(name: str, level: str) -> chunk.Encoded:
 def test_a_window_restores_the_segments_it_touches(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Given lags reach over the edges, then a window costs little more than itself."""
+    """Given a piece of a chunk is wanted, then no more of each row is read than its segments."""
     samples = WINDOWED[name]
     length, channels = samples.shape
-    coded = _coded(name, "high")
-    shapes: list[tuple[int, int]] = []
-    neighbour_sums = decoder.neighbour_sums
-    monkeypatch.setattr(
-        decoder,
-        "neighbour_sums",
-        lambda rows, model: (shapes.append(rows.shape), neighbour_sums(rows, model))[1],
-    )
-    decoder.decode(
-        coded.mode,
-        coded.meta,
-        coded.meta_size,
-        coded.body,
-        *samples.shape,
-        samples.dtype,
-        window=(5000, 5100),
-    )
-    segment = fit_time.segment_length(channels, length, fit.fit(samples, LEVELS["high"]).time)
+    spans = note_spans(monkeypatch)
+    window = decoder.Window(5000, 5100)
+    decoder.decode(_coded(name, "high"), samples.shape, samples.dtype, window)
+    time = fit.fit(samples, LEVELS["high"]).time
+    segment = fit_time.segment_length(channels, length, time)
     assert segment <= 600
-    [(rows, span)] = shapes
+    [(rows, span)] = spans
     assert rows == channels
-    assert span <= 2 * segment + 2 * channels + 8
+    assert span <= 2 * segment
 
 
-def _there_and_back(name: str) -> list[np.ndarray]:
-    return [WINDOWED[name], np.ascontiguousarray(WINDOWED[name][::-1])]
-
-
-@cache
-def _two(name: str, level: str, one_model: bool) -> list[chunk.Encoded]:
-    both = _there_and_back(name)
-    model = fit.fit(both[0], LEVELS[level]) if one_model else None
-    return [encoder.encode(samples, LEVELS[level], model) for samples in both]
-
-
-def _unpack(coded: chunk.Encoded, samples: np.ndarray, start: int, stop: int) -> decoder.Unpacked:
-    facts = coded.mode, coded.meta, coded.meta_size, coded.body, *samples.shape, samples.dtype
-    return decoder.unpack(*facts, (start, stop))
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.sampled_from(sorted(WINDOWED)), st.sampled_from(sorted(LEVELS)), st.data())
-def test_windows_restored_together_are_pieces_of_the_whole(
-    name: str, level: str, data: st.DataObject
-) -> None:
-    """Given two chunks of one model or of two, any windows of them come back in one array."""
-    coded = _two(name, level, data.draw(st.booleans()))
-    opened, wanted = [], []
-    for each, samples in zip(coded, _there_and_back(name), strict=True):
-        start = data.draw(st.integers(0, len(samples)))
-        stop = data.draw(st.integers(start, len(samples)))
-        opened.append(_unpack(each, samples, start, stop))
-        wanted.append(samples[start:stop])
-    out = np.empty((sum(map(len, wanted)), wanted[0].shape[1]), wanted[0].dtype)
-    decoder.restore_together(opened, [out[: len(wanted[0])], out[len(wanted[0]) :]])
-    np.testing.assert_array_equal(out, np.concatenate(wanted))
-
-
-def test_chunks_restored_together_do_not_see_each_other() -> None:
-    """Given lags that reach over the bound between two chunks, then they find zeros there."""
-    both, coded = _there_and_back("delayed"), _two("delayed", "default", one_model=True)
-    model = fit.fit(both[0], LEVELS["default"])
-    assert set(model.space.lags.tolist()) == {-1, 0, 1}
-    opened = [_unpack(coded[0], both[0], 8000, 9001), _unpack(coded[1], both[1], 0, 500)]
-    out = np.empty((1501, 36), "int16")
-    decoder.restore_together(opened, [out[:1001], out[1001:]])
-    np.testing.assert_array_equal(out, np.concatenate([both[0][8000:], both[1][:500]]))
-
-
-@pytest.mark.parametrize(("one_model", "passes"), [(True, 1), (False, 2)])
-def test_windows_of_one_model_are_restored_in_one_pass(
-    monkeypatch: pytest.MonkeyPatch, one_model: bool, passes: int
-) -> None:
-    """Given the calls are what costs, then two short windows cost no more of them than one."""
-    samples = WINDOWED["many channels"]
-    coded = _two("many channels", "default", one_model)
-    counts: list[int] = []
+def note_spans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Return a list that grows by the number of rows that are predicted, and their length."""
+    spans: list[tuple[int, int]] = []
     neighbour_sums = decoder.neighbour_sums
-    monkeypatch.setattr(
-        decoder,
-        "neighbour_sums",
-        lambda rows, model: (counts.append(len(rows)), neighbour_sums(rows, model))[1],
-    )
-    opened = [_unpack(each, samples, 2000, 3000) for each in coded]
-    decoder.restore_together(opened, [np.empty((1000, 40), "int16") for _ in coded])
-    assert counts == [40] * passes
+
+    def noted(rows: dict[int, np.ndarray], length: int, *rest: object) -> object:
+        spans.append((len(rows), length))
+        return neighbour_sums(rows, length, *rest)
+
+    monkeypatch.setattr(decoder, "neighbour_sums", noted)
+    return spans
+
+
+def test_one_channel_needs_no_more_than_its_bank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given banks of 48, each channel of 150 is read by at most those before it in its bank."""
+    rng = np.random.default_rng(0)
+    samples = np.rint(rng.normal(0, 30, (4000, 1)) + rng.normal(0, 9, (4000, 150))).astype("int16")
+    coded = encoder.encode(samples, LEVELS["default"])
+    spans = note_spans(monkeypatch)
+    for channel in range(150):
+        window = decoder.Window(0, 100, np.array([channel]))
+        got = decoder.decode(coded, samples.shape, samples.dtype, window)
+        np.testing.assert_array_equal(got[:, 0], samples[:100, channel])
+    needed = [rows for rows, _ in spans]
+    assert all(rows <= channel % 48 + 1 for channel, rows in enumerate(needed))
+    assert np.mean(needed) > 5  # neighbours are used, and theirs
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -223,17 +160,6 @@ def test_smooth_noise_costs_what_is_new_in_it(channels: int) -> None:
     assert entropy < bits < 1.035 * entropy
 
 
-def test_hum_is_learnt_where_it_lasts_few_samples() -> None:
-    """Given the hum of the mains with its overtones, at a low rate taps reach over a period."""
-    time = np.arange(60_000)[:, None] / 1000
-    hum = sum(300 / n * np.sin(2 * np.pi * 50 * n * time + n) for n in range(1, 10))
-    samples = np.rint(hum + np.random.default_rng(3).normal(0, 3, (60_000, 2))).astype("int16")
-    slow, quick = (encoder.encode(samples, level_of("default", rate)) for rate in (1_000, 30_000))
-    assert slow.size < 0.95 * quick.size
-    facts = slow.mode, slow.meta, slow.meta_size, slow.body, *samples.shape, samples.dtype
-    np.testing.assert_array_equal(decoder.decode(*facts), samples)
-
-
 @settings(max_examples=60, deadline=None)
 @given(arrays(("int16", "int32")), st.data())
 def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
@@ -241,7 +167,6 @@ def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
     channels, length = samples.shape[1], samples.shape[0]
     width = data.draw(st.integers(0, 5))
     wide = data.draw(st.booleans()) and width > 0
-    early = width * (width - 1) // 2 if data.draw(st.booleans()) else 0
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
     model = predict.TimeModel(
         order=data.draw(st.integers(0, 1)),
@@ -249,17 +174,15 @@ def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
         wide=wide,
         taps=rng.integers(-32767, 32768, (channels, width)).astype(np.int16),
         segment=data.draw(st.integers(1, length)),
-        warm=rng.integers(-32767, 32768, (channels, early)).astype(np.int16),
     )
     residual = samples.T.copy()
-    wraps = predict.time_residual(residual, model)
-    model = replace(model, wrapping=wraps)
+    for _ in predict.time_residuals(residual, model):
+        pass
     start = data.draw(st.integers(0, length))
     stop = data.draw(st.integers(start, length))
     restored = np.empty((stop - start, channels), samples.dtype)
     baseline = rng.integers(-9, 9, channels).astype(samples.dtype)
-    pieces = [restore.Piece(residual, restored, start)]
-    restore.time_restore(pieces, model, baseline)
+    restore.time_restore(residual, restored, start, model, baseline)
     np.testing.assert_array_equal(restored, samples[start:stop] + baseline)
 
 
@@ -301,86 +224,32 @@ def test_stretched_converter_steps_cost_nothing() -> None:
     assert len(stretched.body) < 1.02 * len(plain.body)
 
 
-@pytest.mark.parametrize("step", [12, 12.05, 24.1])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_offsets_of_stretched_channels_cost_nothing(dtype: str, step: float) -> None:
-    """Given each channel uses values of its own, then sizes are as if they had not been stretched.
+def test_a_rank_outside_the_table_is_refused(dtype: str) -> None:
+    table = np.array([1, 2, 3, 7, 8], dtype)
 
-    Together the channels use most values: a table of them all would say nothing.
-    """
-    counts = recording(30_000, 40)
-    counts[:, 0] = 0
-    middle = 0 if dtype != "uint16" else 32_000
-    traces = (stretched(counts, step).astype("int32") + middle).astype(dtype)
-    assert len(np.unique(traces)) > 0.8 * np.ptp(traces[:, 1:-1]) * min(1, 20 / step)
-    plain = encoder.encode(counts, LEVELS["default"])
-    coded = encoder.encode(traces, LEVELS["default"])
-    assert fit.fit(traces, LEVELS["default"]).kind == values.TABLES
-    assert len(coded.body) < 1.01 * len(plain.body)
-    assert len(coded.meta) < len(plain.meta) + 500
-    assert encoder.encode(counts, LEVELS["default"]) == plain
+    def restored(*ranks: int) -> list[int]:
+        rows = np.array([ranks], "int16")
+        return values.restore(rows, chunk.Kind.RANKED, 0, table, table.dtype).tolist()[0]
 
-
-def test_channels_that_are_not_stretched_do_not_mind_those_that_are() -> None:
-    counts = recording(30_000, 40)
-    mixed = np.where(np.arange(40) % 2 == 0, stretched(counts), counts)
-    plain = encoder.encode(counts, LEVELS["default"])
-    coded = encoder.encode(mixed, LEVELS["default"])
-    assert len(coded.body) < 1.02 * len(plain.body)
-    assert len(coded.meta) < len(plain.meta) + 1000
-
-
-def test_a_chunk_that_tables_do_not_suit_gets_a_model_of_its_own() -> None:
-    model = fit.fit(stretched(recording(20_000, 40)), LEVELS["default"])
-    assert model.kind == values.TABLES
-    loud = np.random.default_rng(2).normal(0, 6000, (3000, 40)).round().astype("int16")
-    np.testing.assert_array_equal(through(loud, "default", model), loud)
-    sizes = [len(encoder.encode(loud, LEVELS["default"], m).body) for m in (model, None)]
-    assert sizes[0] <= sizes[1]
-
-
-def test_a_rank_outside_the_table_of_its_channel_is_refused() -> None:
-    """Given tables that lie one behind the other, no rank reaches into the next one's."""
-    tables = values.Tables(np.array([1, 2, 3, 7, 8], "int16"), np.array([3, 2]), values.TABLES)
-
-    def restored(*ranks: int) -> list[list[int]]:
-        row = np.array([ranks, ranks], "int16")
-        return values.restore(row, values.TABLES, 0, tables, np.dtype("int16")).tolist()
-
-    assert restored(-1, -1) == [[1, 7]] * 2
-    assert restored(1, 0) == [[3, 8]] * 2
-    for ranks in ((2, 0), (-2, 0), (0, 1), (0, -2), (0, 32767), (-32768, 0)):
+    assert restored(-2, 0, 2) == [1, 3, 8]
+    for rank in (-3, 3, 32767, -32768):
         with pytest.raises(codec.FormatError):
-            restored(*ranks)
+            restored(0, rank)
 
 
-@pytest.mark.parametrize("change", ["more values", "many values", "longer", "empty", "too long"])
-def test_tables_that_contradict_the_chunk_are_refused(change: str) -> None:
-    samples = stretched(recording(7000, 6))
+@pytest.mark.parametrize("change", [1, -1, 2**32 - 1])
+def test_a_table_that_contradicts_the_chunk_is_refused(change: int) -> None:
+    samples = recording(7000, 6) * np.int16(64)
     coded = encoder.encode(samples, LEVELS["default"])
-    plain = bytearray(zstandard.ZstdDecompressor().decompress(coded.meta))
-    head = list(chunk.META.unpack_from(plain))
-    size = chunk.META.size
-    assert head[0] == values.TABLES
-    lengths = entropy.unshuffle(bytes(plain[size : size + 12]), np.dtype("uint16"))
-    assert lengths.sum() == head[11]
-    assert lengths[0] == 1
-    if change == "more values":
-        head[11] += 1
-    elif change == "many values":
-        head[11] = 2**32 - 1
-    elif change == "longer":
-        lengths[1] += 1
-    elif change == "empty":
-        lengths[:2] += np.array([-1, 1], "int8").astype("uint16")
-    else:  # as long as that may be in all, but not in one channel
-        head[11] = samples.size
-        lengths[:] = [samples.size - 5, 1, 1, 1, 1, 1]
-    plain[:size] = chunk.META.pack(*head)
-    plain[size : size + 12] = entropy.shuffle(lengths)
-    meta = zstandard.ZstdCompressor().compress(bytes(plain))
-    with pytest.raises(codec.FormatError, match=r"tables do not add up|contradict its header"):
-        decoder.decode(coded.mode, meta, len(plain), coded.body, *samples.shape, samples.dtype)
+    plain = zstandard.ZstdDecompressor().decompress(coded.meta)
+    size = chunk.Parameters.STRUCT.size
+    numbers = chunk.Parameters.unpack(plain[:size], samples.shape, samples.dtype)
+    assert numbers.kind == chunk.Kind.RANKED
+    forged = replace(numbers, values=(numbers.values + change) % 2**32).pack() + plain[size:]
+    meta = zstandard.ZstdCompressor().compress(forged)
+    with pytest.raises(codec.FormatError):
+        decoder.decode(coded._replace(meta=meta), samples.shape, samples.dtype)
 
 
 def test_wide_integers_of_narrow_range_cost_no_more_than_narrow_ones() -> None:

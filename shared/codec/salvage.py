@@ -1,0 +1,134 @@
+"""Damaged recordings: the index rebuilt from the chunks alone."""
+
+from typing import NamedTuple
+
+from shared.codec import chunk
+from shared.codec.chunk import ChunkHeader, crc32
+from shared.codec.errors import CodecError, CorruptionError, FormatError
+from shared.codec.header import HEADER, RecordingHeader, read_header
+from shared.codec.index import (
+    MAX_CHUNKS,
+    TRAILER_MAGIC,
+    Index,
+    Readable,
+    chunk_bounds,
+    read_footer,
+)
+from shared.codec.reader import Reader
+
+
+class Found(NamedTuple):
+    """A chunk that proved itself: where it starts, its header, and its CRC-32."""
+
+    offset: int
+    header: ChunkHeader
+    crc: int
+
+
+def open_salvaged(source: Readable) -> tuple[Reader, list[str]]:
+    """Open a damaged recording: by its index where there is one, else by its chunks.
+
+    Returns
+    -------
+    Reader
+        Raises `CorruptionError` for damaged chunks, and reads all others.
+    list of str
+        What is wrong with the file as a whole.
+    """
+    try:
+        return Reader(source, read_footer(source), cache_bytes=0), []
+    except CodecError as error:
+        index, problems = rebuild_index(source)
+        return Reader(source, index, cache_bytes=0), [str(error), *problems]
+
+
+def rebuild_index(source: Readable) -> tuple[Index, list[str]]:
+    """Rebuild the index from the chunks alone, stepping over what is damaged.
+
+    Every chunk but the last has the length the file's header gives, so a chunk's number tells
+    which samples it holds, and a missing chunk which samples are missing.
+
+    Returns
+    -------
+    Index
+        With an entry for every chunk up to the last one found (or announced by the header);
+        reading one that is missing raises `CorruptionError`.
+    list of str
+        What was wrong, in words.
+
+    Raises
+    ------
+    FormatError, CorruptionError
+        If the file's header itself is unreadable.
+    """
+    name, total = source.name, source.size()
+    header = read_header(source.read(0, HEADER.size), name)
+    found: dict[int, Found] = {}
+    problems: list[str] = []
+    position = HEADER.size
+    patience = 4 * total + (1 << 20)  # bytes read in vain before giving up on a hostile file
+    while position + chunk.HEADER.size <= total:
+        data = source.read(position, position + chunk.HEADER.size)
+        if data[: len(TRAILER_MAGIC)] == TRAILER_MAGIC:
+            break
+        try:
+            here = chunk.read_header(data, f"{name}, at byte {position}: a chunk")
+            patience -= here.size
+            crc = _check(source.read(position, position + here.size), here, header, name)
+        except (CorruptionError, FormatError) as error:
+            following = _find_magic(source, position + 1, total)
+            if following is not None or data[:4] == chunk.MAGIC:
+                problems.append(str(error))
+            if following is None or patience < 0:
+                break
+            position = following
+            continue
+        patience += here.size
+        if here.first != here.number * header.chunk_length or here.number in found:
+            problems.append(f"{name}, at byte {position}: chunk {here.number} is out of place")
+        else:
+            found[here.number] = Found(position, here, crc)
+        position += here.size
+    index = _index_of(header, found)
+    missing = [number for number in range(index.n_chunks) if number not in found]
+    problems += [f"{name}: chunk {number} is missing" for number in missing]
+    return index, problems
+
+
+def _check(data: bytes | memoryview, here: ChunkHeader, header: RecordingHeader, name: str) -> int:
+    """Check a chunk without an index, and return its checksum as the index would have it."""
+    name = f"{name}: chunk {here.number}"
+    chunk.open_alone(data, name)
+    if here.channels != header.n_channels or here.dtype != header.dtype:
+        raise CorruptionError(f"{name} is one of another recording")
+    return crc32(data)
+
+
+def _find_magic(source: Readable, start: int, total: int) -> int | None:
+    """Return where the next chunk may start."""
+    step = 1 << 20
+    while start < total:
+        block = bytes(source.read(start, min(start + step + len(chunk.MAGIC), total)))
+        where = block.find(chunk.MAGIC)
+        if where >= 0:
+            return start + where
+        start += step
+    return None
+
+
+def _index_of(header: RecordingHeader, found: dict[int, Found]) -> Index:
+    """Make an index of the chunks found; the missing ones get no bytes."""
+    last = max(found, default=-1)
+    samples = found[last].header.first + found[last].header.length if found else 0
+    if header.samples is not None and header.samples <= MAX_CHUNKS * header.chunk_length:
+        samples = max(samples, header.samples)
+    index = Index(header.n_channels, header.sample_rate, header.dtype, header.chunk_length)
+    index.bounds = chunk_bounds(samples, header.chunk_length)
+    position, index.offsets = HEADER.size, []
+    for number in range(index.n_chunks):
+        each = found.get(number)
+        index.offsets.append(each.offset if each else position)
+        index.crcs.append(each.crc if each else 0)
+        position = each.offset + each.header.size if each else position
+    index.offsets.append(position)
+    return index

@@ -1,0 +1,158 @@
+"""What SpikeGLX's `.meta` says of the raw file beside it.
+
+Rules: SpikeGLX's own description of its metadata, by version and probe type. The bottom of a
+`.meta` holds tables, `~name=(…)(…)`.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.codec.errors import CodecError
+
+#: Gain of the amplifiers of Neuropixels probes whose tables name none, by imDatPrb_type.
+FIXED_GAINS = {21: 80, 24: 80, 2003: 100, 2004: 100, 2013: 100, 2014: 100, 2020: 100, 2021: 100}
+#: What a stream's keys begin with: of probes, of NI boards, of the OneBox.
+STREAMS = ("im", "ni", "ob")
+
+
+@dataclass(frozen=True)
+class Meta:
+    """The pairs of a `.meta` file."""
+
+    name: str
+    pairs: dict[str, str]
+
+    def number(self, key: str) -> float | None:
+        """Return a number, also one written with a decimal comma.
+
+        Raises
+        ------
+        CodecError
+            If it is none, naming what to do.
+        """
+        text = self.pairs.get(key)
+        if text is None:
+            return None
+        try:
+            value = float(text.replace(",", "."))
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise CodecError(
+                f"{self.name} says {key}={text}, which is no number: put it right, or give the "
+                "value yourself and take the .meta from beside the file"
+            )
+        return value
+
+    @property
+    def n_channels(self) -> int | None:
+        """Channels saved."""
+        value = self.number("nSavedChans")
+        return None if value is None else int(value)
+
+    @property
+    def sample_rate(self) -> float | None:
+        """In Hz: of a probe, an NI board or a OneBox."""
+        for stream in STREAMS:
+            value = self.number(f"{stream}SampRate")
+            if value is not None:
+                if value <= 0:
+                    raise CodecError(f"{self.name} says {stream}SampRate={value:g}: impossible")
+                return value
+        return None
+
+    @property
+    def sha1(self) -> str | None:
+        """SHA-1 of the raw file, if SpikeGLX was told to compute it."""
+        text = self.pairs.get("fileSHA1", "").lower()
+        return text if re.fullmatch("[0-9a-f]{40}", text) else None
+
+    def check_size(self, path: Path) -> None:
+        """Hold the size of the raw file against what is said of it.
+
+        Raises
+        ------
+        CodecError
+        """
+        said, size = self.number("fileSizeBytes"), path.stat().st_size
+        if said is not None and said != size:
+            raise CodecError(
+                f"{path.name} has {size} bytes, but {self.name} says {said:.0f}: it was cut "
+                "short, is still being written, or the .meta is another file's. "
+                "--trim (trim=True) takes what is there"
+            )
+
+    def facts(self, n_channels: int | None) -> dict[str, object]:
+        """Return what a viewer needs, as far as it is told: gain, probe map, clock."""
+        told: dict[str, object] = {}
+        gains = self._microvolts()
+        if gains and len(gains) == n_channels:
+            told["microvolts"] = gains[0] if len(set(gains)) == 1 else gains
+        sites = self.pairs.get("snsGeomMap", "")
+        shanks = re.findall(r"\((\d+):([-\d.]+):([-\d.]+):\d+\)", sites)
+        if shanks:
+            told["probe_map"] = [[int(shank), float(x), float(y)] for shank, x, y in shanks]
+        clock: dict[str, object] = {}
+        if self.pairs.get("firstSample", "").isdigit():
+            clock["first_sample"] = int(self.pairs["firstSample"])
+        if "fileCreateTime" in self.pairs:
+            clock["created"] = self.pairs["fileCreateTime"]
+        return told | ({"clock": clock} if clock else {})
+
+    def _microvolts(self) -> list[float] | None:
+        """Return the microvolts of one count, of each channel; nothing if a key is missing."""
+        try:
+            if self.pairs.get("typeThis") == "imec":
+                return self._of_probe()
+            if self.pairs.get("typeThis") == "nidq":
+                return self._of_board()
+        except (KeyError, ValueError, IndexError, ZeroDivisionError):
+            return None
+        return None
+
+    def _of_probe(self) -> list[float]:
+        """Return gains of a probe's channels: AP, LF, and the synchronisation line as it is."""
+        step = 1e6 * float(self.pairs["imAiRangeMax"]) / float(self.pairs.get("imMaxInt", 512))
+        ap, lf, sync = (int(each) for each in self.pairs["snsApLfSy"].split(","))
+        kind = int(self.pairs.get("imDatPrb_type", 0))
+        if kind in FIXED_GAINS:
+            return [step / FIXED_GAINS[kind]] * ap + [1.0] * sync
+        if "imChan0apGain" in self.pairs:
+            own = [float(self.pairs["imChan0apGain"])] * ap
+            low = [float(self.pairs["imChan0lfGain"])] * lf if lf else []
+        else:
+            rows = re.findall(r"\((\d+) \d+ \d+ (\d+) (\d+)[^)]*\)", self.pairs["imroTbl"])
+            by_channel = {int(channel): (float(a), float(b)) for channel, a, b in rows}
+            saved = _saved(self.pairs["snsSaveChanSubset"])
+            acquired = int(self.pairs["acqApLfSy"].split(",")[0])
+            own = [by_channel[each][0] for each in saved[:ap]]
+            low = [by_channel[each - acquired][1] for each in saved[ap : ap + lf]]
+        return [step / gain for gain in (*own, *low)] + [1.0] * sync
+
+    def _of_board(self) -> list[float]:
+        """Return gains of an NI board's channels; digital words are as they are."""
+        step = 1e6 * float(self.pairs["niAiRangeMax"]) / float(self.pairs.get("niMaxInt", 32768))
+        mn, ma, xa, dw = (int(each) for each in self.pairs["snsMnMaXaDw"].split(","))
+        multiplexed, other = float(self.pairs["niMNGain"]), float(self.pairs["niMAGain"])
+        return [step / multiplexed] * mn + [step / other] * ma + [step] * xa + [1.0] * dw
+
+
+def _saved(text: str) -> list[int]:
+    """Return the channels that a list like `0:2,5` names."""
+    found: list[int] = []
+    for piece in text.split(","):
+        first, _, last = piece.partition(":")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def read_meta(path: Path) -> Meta | None:
+    """Read the `.meta` beside a raw file, if there is one; a byte order mark does no harm."""
+    meta = path.with_suffix(".meta")
+    if not meta.is_file():
+        return None
+    text = meta.read_bytes().decode("utf-8-sig", errors="replace")
+    pairs = dict(re.findall(r"^~?(\w+)\s*=\s*(.*?)\s*$", text, re.MULTILINE))
+    return Meta(meta.name, pairs)
