@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
@@ -34,12 +34,15 @@ class Header:
         Type of an array's elements, in NumPy's notation, e.g. ``'<f8'``.
     columns : tuple of str or None
         Names of a table's columns, without its index.
+    notes : tuple of str
+        What is to be told of a file that is accepted all the same.
     """
 
     rows: int | None = None
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
     columns: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
 
 # First bytes of formats that are not read further: extension -> (offset, accepted bytes).
@@ -102,7 +105,7 @@ def header(
     if extension == "pqt":
         return _parquet(file, name)
     if extension == "jsonable":
-        return Header(rows=sum(1 for _ in _json_lines(file, name)))
+        return _json_lines(file, name)
     if extension in ("json", "ch"):
         _json(file.read(), name)
     if extension in _DELIMITERS:
@@ -264,16 +267,32 @@ def _yaml(content: bytes, name: str) -> None:
         _refuse(name, "content", " ".join(str(error).split()), "not YAML", fix)
 
 
-def _json_lines(file: BinaryIO, name: str) -> Iterable[object]:
-    """Yield the values of a jsonable file, one a line."""
+def _json_lines(file: BinaryIO, name: str) -> Header:
+    """Count the values of a jsonable file, one a line.
+
+    A rig that is killed while it writes leaves a torn last line: the whole ones before it count.
+    """
+    rows, torn = 0, None
     for i, line in enumerate(file, start=1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                rule = f"line {i} is not JSON: {error}"
-                fix = "copy the file again from the rig; if it is so there, remove that line"
-                _refuse(name, f"line {i}", repr(line[:60]), rule, fix)
+        if not line.strip():
+            continue
+        if torn is not None:
+            break
+        try:
+            json.loads(line)
+        except ValueError as error:
+            torn = (i, error, line[:60])
+        else:
+            rows += 1
+    else:
+        if torn is None:
+            return Header(rows=rows)
+        if rows:
+            return Header(rows=rows, notes=(f"the last line is torn: {rows} whole ones count",))
+    number, problem, text = torn
+    rule = f"line {number} is not JSON: {problem}"
+    fix = "copy the file again from the rig; if it is so there, remove that line"
+    _refuse(name, f"line {number}", repr(text), rule, fix)
 
 
 def _delimited(file: BinaryIO, delimiter: str, name: str) -> Header:

@@ -38,6 +38,12 @@ class RawFileInvalid(ExtractionError):
     code = "raw_file_invalid"
 
 
+class TaskUnsupported(ExtractionError):
+    """The task is not one whose raw data this software can turn into trials."""
+
+    code = "task_unsupported"
+
+
 class TrialInvalid(ExtractionError):
     """A trial breaks the rules of the task: no outcome, or several."""
 

@@ -103,8 +103,15 @@ def test_a_golden_table_and_arrays_are_read(shared_data: Path) -> None:
 def test_lines_of_json_are_counted_and_a_broken_one_is_named() -> None:
     assert header(b'{"a": NaN}\n{"a": 2}\n\n', "jsonable").rows == 2
     with pytest.raises(FileInvalid, match="line 2 is not JSON") as refused:
-        header(b'{"a": 1}\n{"a": ', "jsonable", name="_iblrig_taskData.raw.jsonable")
+        header(b'{"a": 1}\n{"a": \n{}\n', "jsonable", name="_iblrig_taskData.raw.jsonable")
     assert refused.value.where == "_iblrig_taskData.raw.jsonable"
+    with pytest.raises(FileInvalid, match="line 1 is not JSON"):
+        header(b'{"a": ', "jsonable")
+
+
+def test_a_torn_last_line_is_told_and_the_whole_ones_count() -> None:
+    found = header(b'{"a": 1}\n{"a": 2}\n{"a": ', "jsonable")
+    assert (found.rows, found.notes) == (2, ("the last line is torn: 2 whole ones count",))
 
 
 def test_a_text_table_has_a_header_line() -> None:

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.science.behaviour.raw_task import NEWEST, RawTask, read_task_data, rig_version
+from shared.science.behaviour.raw_settings import NEWEST, rig_version
+from shared.science.behaviour.raw_task import RawTask, read_task, read_task_data
 from shared.science.behaviour.trials import (
     TABLE_COLUMNS,
     compute_trials,
@@ -22,10 +23,12 @@ from shared.science.behaviour.trials import (
     save,
     trials_table,
 )
+from shared.science.behaviour.wheel import extract_wheel
 from shared.science.errors import (
     ExtractionError,
     RawFileInvalid,
     RawFileMissing,
+    TaskUnsupported,
     TrialInvalid,
 )
 
@@ -76,6 +79,16 @@ def trial(outcome: str = "correct", **changes: Any) -> dict[str, Any]:
             "Events timestamps": events,
         }
     }
+
+
+def later(one: dict[str, Any], seconds: float = 10.0) -> dict[str, Any]:
+    """The same trial, some seconds later."""
+    raw = one["behavior_data"]
+    moved = {
+        f"Trial {end} timestamp": raw[f"Trial {end} timestamp"] + seconds
+        for end in ("start", "end")
+    }
+    return one | {"behavior_data": raw | moved}
 
 
 def compute(*trials: dict[str, Any], version: str = "7.0.0", **settings: Any) -> dict[str, Any]:
@@ -287,7 +300,7 @@ def test_a_trial_with_anything_in_place_of_a_value_is_extracted_or_refused(
         inner = inner[key]
     inner[place[-1]] = junk
     path = tmp_path / "_iblrig_taskData.raw.jsonable"
-    path.write_text(json.dumps(broken) + "\n" + json.dumps(trial()) + "\n")
+    path.write_text(json.dumps(broken) + "\n" + json.dumps(later(trial())) + "\n")
     try:
         task = RawTask(read_task_data(path), {"PYBPOD_PROTOCOL": BIASED})
         table = trials_table(compute_trials(task))
@@ -329,7 +342,8 @@ def test_missing_settings_are_named(session: Path) -> None:
         ("", "no trials"),
         ('{"behavior_data": {}}\n', "line 1 has no number as 'Bpod start timestamp'"),
         ("[1]\n", "line 1 has no behavior_data"),
-        (json.dumps(trial()) + "\n" + json.dumps(trial())[:200], "line 2 is not JSON"),
+        (json.dumps(trial())[:200] + "\n" + json.dumps(trial()), "line 1 is not JSON"),
+        (json.dumps(trial())[:200], "line 1 is not JSON"),
         ("\x00\x00\n", "line 1 is not JSON"),
     ],
 )
@@ -344,5 +358,203 @@ def test_broken_task_data_is_refused_with_its_line(
 def test_habituation_is_not_taken_for_the_decision_task(session: Path) -> None:
     path = session / "raw_task_data_00" / "_iblrig_taskSettings.raw.json"
     path.write_text(json.dumps({"PYBPOD_PROTOCOL": "_iblrig_tasks_habituationChoiceWorld"}))
-    with pytest.raises(TrialInvalid, match="habituation"):
+    with pytest.raises(TaskUnsupported, match="habituation has no choices"):
         extract_trials(session)
+
+
+def written(session: Path, *lines: str) -> Path:
+    """Write task data into a session and return it."""
+    text = "".join(line + "\n" for line in lines)
+    (session / "raw_task_data_00" / "_iblrig_taskData.raw.jsonable").write_text(text)
+    return session
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    """Trials one after the other, numbered from 1."""
+    return [later(trial(trial_num=i + 1), 10.0 * i) for i in range(count)]
+
+
+def test_a_torn_last_line_leaves_the_whole_trials(session: Path, caplog) -> None:
+    # Given a rig that was killed while it wrote its fourth trial
+    lines = [json.dumps(one) for one in numbered(4)]
+    written(session, *lines[:3], lines[3][:500])
+    # When the trials are extracted, then the three whole ones come out, and it is told
+    assert len(extract_trials(session)["_ibl_trials.table.pqt"]) == 3
+    assert "the last line (4) is torn: its 3 whole trials are used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ([0, 1, 2, 2, 3], "line 4 is there already: left out"),
+        ([0, 1, 2, 3, 1, 2], "lines 5, 6 are there already: left out"),
+        ([0, 2, 1, 3], "2 trials are not in order of time: put in order"),
+        ([3, 0, 1, 2], "4 trials are not in order of time: put in order"),
+    ],
+)
+def test_doubled_and_swapped_lines_are_mended_and_told(
+    session: Path, caplog, order: list[int], said: str
+) -> None:
+    lines = [json.dumps(one) for one in numbered(4)]
+    table = extract_trials(written(session, *(lines[i] for i in order)))["_ibl_trials.table.pqt"]
+    expected = extract_trials(written(session, *lines))["_ibl_trials.table.pqt"]
+    pd.testing.assert_frame_equal(table, expected)
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize("number", [True, False])
+def test_a_clock_that_starts_anew_is_refused_with_its_place(session: Path, number: bool) -> None:
+    first = [later(one, 100.0) for one in numbered(3)]
+    second = [one | {"trial_num": i + 4} for i, one in enumerate(numbered(2))]
+    if not number:
+        for one in (*first, *second):
+            del one["trial_num"]
+        second = [later(one, 111.0) for one in second]  # within the first run's trials
+    written(session, *(json.dumps(one) for one in (*first, *second)))
+    with pytest.raises(RawFileInvalid, match=r"starts anew at trial 4 of 5") as refused:
+        extract_trials(session)
+    assert "a session, or a raw_task_data_NN folder" in refused.value.fix
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", '"text"', '"[1]"'])
+def test_settings_that_are_no_object_are_refused(session: Path, content: str) -> None:
+    (session / "raw_task_data_00" / "_iblrig_taskSettings.raw.json").write_text(content)
+    with pytest.raises(
+        RawFileInvalid, match=r"taskSettings.raw.json: (a list|a text|empty|a number|not JSON)"
+    ):
+        extract_trials(session)
+
+
+def test_settings_written_as_text_within_json_are_read(session: Path) -> None:
+    path = session / "raw_task_data_00" / "_iblrig_taskSettings.raw.json"
+    settings = {"PYBPOD_PROTOCOL": BIASED, "IBLRIG_VERSION": "8.0.0", "SUBJECT_NAME": "x"}
+    path.write_text(json.dumps(json.dumps(settings)))
+    assert read_task(session).settings == settings
+
+
+@pytest.mark.parametrize(
+    ("protocol", "why"),
+    [
+        ("_iblrig_tasks_habituationChoiceWorld6.4.2", "no choices"),
+        ("_iblrig_tasks_passiveChoiceWorld", "replays stimuli"),
+        ("_iblrig_tasks_ephysPassiveStimulation", "replays stimuli"),
+    ],
+)
+@pytest.mark.parametrize("with_trials", [True, False])
+def test_protocols_without_choices_are_not_supported(
+    session: Path, protocol: str, why: str, with_trials: bool
+) -> None:
+    folder = session / "raw_task_data_00"
+    (folder / "_iblrig_taskSettings.raw.json").write_text(
+        json.dumps({"PYBPOD_PROTOCOL": protocol})
+    )
+    if not with_trials:
+        (folder / "_iblrig_taskData.raw.jsonable").unlink()
+    with pytest.raises(TaskUnsupported, match=f"not supported: .*{why}"):
+        extract_trials(session)
+    with pytest.raises(TaskUnsupported):
+        extract_wheel(session)
+
+
+def test_names_of_2018_are_not_supported(tmp_path: Path) -> None:
+    (tmp_path / "raw_behavior_data").mkdir()
+    (tmp_path / "raw_behavior_data" / "pycwBasic.data.jsonable").write_text("{}")
+    with pytest.raises(TaskUnsupported, match="a name of rigs of 2018"):
+        extract_trials(tmp_path)
+
+
+def ephys_session(n: int = 260, seed: int = 3) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Trials of a rig before 8 that drew the wrong side for its blocks; the sequence it ran."""
+    rng = np.random.default_rng(seed)
+    lengths = [90, 40, 60, 70]
+    left = np.repeat([0.5, 0.2, 0.8, 0.2], lengths)[:n]
+    position = np.where(rng.random(n) < left, -35.0, 35.0)
+    contrast = rng.choice([1.0, 0.25, 0.125, 0.0625, 0.0], n)
+    sequence = np.column_stack([position, contrast, rng.random(n), rng.random(n), left])
+    block = np.repeat(np.arange(4), lengths)[:n] + 1
+    trials = [
+        later(
+            trial(
+                trial_num=i + 1,
+                position=int(position[i]),
+                contrast=contrast[i],
+                quiescent_period=sequence[i, 2],
+                block_num=int(block[i]),
+                stim_probability_left=0.5 if block[i] == 1 else round(1 - left[i], 1),
+            ),
+            10.0 * i,
+        )
+        for i in range(n)
+    ]
+    return trials, sequence
+
+
+EPHYS = {
+    "PYBPOD_PROTOCOL": "_iblrig_tasks_ephysChoiceWorld",
+    "IBLRIG_VERSION_TAG": "6.4.2",
+    "SESSION_LOADED_FILE_PATH": r"C:\iblrig\sessions\pcqs_session_7.npy",
+}
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+@pytest.mark.parametrize("name", ["session_7_ephys_pcqs.npy", "pcqs_session_7.npy"])
+def test_blocks_of_ephys_sessions_before_rig_8_are_those_that_were_run(
+    tmp_path: Path, monkeypatch, caplog, at_hand: bool, name: str
+) -> None:
+    trials, sequence = ephys_session()
+    if at_hand:
+        np.save(tmp_path / name, np.vstack([sequence, sequence]))
+        monkeypatch.setenv("FORNIX_PREGENERATED_SESSIONS", str(tmp_path))
+    found = compute_trials(RawTask(trials, EPHYS))
+    np.testing.assert_array_equal(found["probabilityLeft"], sequence[:, 4])
+    np.testing.assert_array_equal(
+        found["contrastLeft"], np.where(sequence[:, 0] < 0, sequence[:, 1], np.nan)
+    )
+    np.testing.assert_array_equal(found["quiescencePeriod"], sequence[:, 2])
+    assert ("sides of each block" in caplog.text) == (not at_hand)
+
+
+def test_blocks_of_later_rigs_and_other_tasks_are_as_the_rig_wrote_them() -> None:
+    trials, _ = ephys_session(120)
+    raw = [one["stim_probability_left"] for one in trials]
+    for changes in ({"IBLRIG_VERSION_TAG": "8.0.0"}, {"PYBPOD_PROTOCOL": BIASED}):
+        assert compute_trials(RawTask(trials, EPHYS | changes))["probabilityLeft"].tolist() == raw
+
+
+def test_without_sequence_and_blocks_the_doubt_is_told(caplog) -> None:
+    trials, _ = ephys_session(120)
+    for one in trials:
+        del one["block_num"]
+    compute_trials(RawTask(trials, EPHYS))
+    assert "may be wrong" in caplog.text
+    lengths = [90, 40, 60, 70]
+    found = compute_trials(RawTask(trials, EPHYS | {"LEN_BLOCKS": lengths}))["probabilityLeft"]
+    assert set(found[90:]) == {0.2}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("task-data-partial-last-line", "its 12 whole trials are used"),
+        ("trial-lines-doubled", "line 6 is there already"),
+        ("ssv-without-trailing-space", ""),
+    ],
+)
+def test_what_was_reported_gives_the_trials_of_the_whole_session(
+    shared_data: Path, caplog, name: str, said: str
+) -> None:
+    session = shared_data / "reported" / name / "sessions" / "FI_001" / "2024-02-29" / "001"
+    golden = shared_data / "rig_sessions" / "training_rig5.0.0" / "alf" / "_ibl_trials.table.pqt"
+    table = extract_trials(session)["_ibl_trials.table.pqt"]
+    pd.testing.assert_frame_equal(table, pd.read_parquet(golden), rtol=0, atol=1e-9)
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize("day", ["2024-02-29", "2024-03-01"])
+def test_reported_settings_that_are_no_object(shared_data: Path, day: str) -> None:
+    where = shared_data / "reported" / "settings-json-not-an-object" / "sessions" / "FI_001"
+    if day == "2024-02-29":
+        with pytest.raises(RawFileInvalid, match="a list, where the settings of a rig"):
+            extract_trials(where / day / "001")
+    else:
+        assert len(extract_trials(where / day / "001")["_ibl_trials.table.pqt"]) == 12

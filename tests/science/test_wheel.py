@@ -297,3 +297,54 @@ def test_a_damaged_encoder_file_gives_a_wheel_or_a_reason(
         assert wheel["_ibl_wheel.timestamps.npy"].size == wheel["_ibl_wheel.position.npy"].size
     finally:
         path.write_text(whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "samples"),
+    [
+        ("ssv-without-trailing-space", None),
+        ("encoder-rollover-at-second-event", None),
+        ("wheel-short-aborted-session", 4),
+    ],
+)
+def test_what_was_reported_gives_the_right_wheel(
+    shared_data: Path, name: str, samples: int | None
+) -> None:
+    # Given copies of one real session, each with a fault that was reported
+    session = shared_data / "reported" / name / "sessions" / "FI_001" / "2024-02-29" / "001"
+    golden = shared_data / "rig_sessions" / "training_rig5.0.0" / "alf"
+    # When the wheel is extracted
+    found = extract_wheel(session)
+    # Then it is that of the session without the fault, as far as it was recorded
+    times, position = found["_ibl_wheel.timestamps.npy"], found["_ibl_wheel.position.npy"]
+    expected = np.load(golden / "_ibl_wheel.position.npy")
+    at = np.load(golden / "_ibl_wheel.timestamps.npy")
+    if samples is None:
+        assert times.size == at.size
+    n = times.size - (0 if samples is None else 1)
+    np.testing.assert_allclose(times[:n], at[:n], rtol=0, atol=2e-3)
+    np.testing.assert_allclose(np.diff(position[:n]), np.diff(expected[:n]), atol=1e-9)
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", ",", ";", "  "])
+@pytest.mark.parametrize("end", ["\n", " \n", "\r\n", " \r\n"])
+def test_logs_are_read_with_any_separator(tmp_path: Path, separator: str, end: str) -> None:
+    rows = [(1_000_000, 0), (30_000_000, 5), (60_000_000, -3)]
+    text = "".join(f"{t}{separator}{v}{end}" for t, v in rows)
+    (tmp_path / "_iblrig_encoderPositions.raw.ssv").write_bytes(text.encode())
+    found = read_encoder_positions(tmp_path)
+    assert found.times.tolist() == [t for t, _ in rows]
+    assert found.values.tolist() == [v for _, v in rows]
+
+
+@pytest.mark.parametrize("seconds", [3.0, 17.9, 25.0, 600.0])
+@pytest.mark.parametrize("unit", [1e3, 1e6])
+def test_the_unit_is_that_which_fits_the_trials(
+    tmp_path: Path, seconds: float, unit: float
+) -> None:
+    rows = [f"{round(seconds * unit * part / 10)} {part}" for part in range(11)]
+    (tmp_path / "_iblrig_encoderPositions.raw.ssv").write_text("\n".join(rows))
+    found = read_encoder_positions(tmp_path, duration=seconds - 0.5)
+    if unit == 1e3 and seconds > 20:
+        assert np.ptp(found.times) == pytest.approx(seconds * 1e6)
+    assert np.ptp(found.times) == pytest.approx(seconds * 1e6)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,13 @@ import numpy.typing as npt
 
 from shared.science.behaviour.raw_task import Floats, find_file
 from shared.science.errors import RawFileInvalid
+
+COUNTER = 2**32
+"""The encoder counts so many microseconds before it starts anew."""
+SHORTEST = 20.0
+"""Spans of less than this (s), if in microseconds, may be milliseconds."""
+
+_SEPARATORS = bytes.maketrans(b",;\t", b"   ")
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,15 @@ class EncoderLog:
     values: Floats
 
 
-def read_encoder_positions(folder: Path | str) -> EncoderLog:
+def read_encoder_positions(folder: Path | str, duration: float | None = None) -> EncoderLog:
     """Read the rotary encoder's positions from a folder of raw task data.
+
+    Parameters
+    ----------
+    folder : path
+    duration : float, optional
+        About how long the trials lasted (s): tells microseconds from the milliseconds of some
+        rigs. Without it a session is taken to last for 20 s and more.
 
     Raises
     ------
@@ -40,67 +53,97 @@ def read_encoder_positions(folder: Path | str) -> EncoderLog:
         No file, or no complete row in it.
     """
     path = find_file(Path(folder), "_iblrig_encoderPositions.raw*.ssv")
-    return _read_encoder(path, b"Position", ["label", "times", "values", "clock"])
+    return _read_encoder(path, b"Position", ("label", "times", "values", "clock"), duration)
 
 
-def read_encoder_events(folder: Path | str) -> EncoderLog:
+def read_encoder_events(folder: Path | str, duration: float | None = None) -> EncoderLog:
     """Read the events that the state machine sent to the rotary encoder.
 
-    Raises
-    ------
-    RawFileMissing, RawFileInvalid
-        No file, or no complete row in it.
+    Parameters and errors are those of :func:`read_encoder_positions`.
     """
     path = find_file(Path(folder), "_iblrig_encoderEvents.raw*.ssv")
-    return _read_encoder(path, b"Event", ["label", "times", "source", "values", "clock"])
+    return _read_encoder(path, b"Event", ("label", "times", "source", "values", "clock"), duration)
 
 
-def _read_encoder(path: Path, label: bytes, labelled: list[str]) -> EncoderLog:
-    """Read either layout: ``time value`` (rig 5 and later) or labelled with a wall clock."""
-    import pandas as pd
+def in_one_range(positions: EncoderLog, events: EncoderLog) -> EncoderLog:
+    """Return the events in the range of the positions: the counter may have started anew between.
 
-    with path.open("rb") as file:
-        old = file.readline().startswith(label)
-        columns = labelled if old else ["times", "values"]
-        file.seek(0)
-        # pandas counts the columns in the first line: leading lines with too many are bad ones.
-        bad = sum(1 for _ in takewhile(lambda line: line.count(b" ") > len(columns), file))
-    try:
-        # Each line ends in a space, which reads as one more column.
-        table = pd.read_csv(
-            path,
-            sep=" ",
-            header=None,
-            skiprows=bad,
-            names=[*columns, "end"],
-            usecols=[c for c in columns if c in ("times", "values", "clock")],
-            on_bad_lines="skip",
-            encoding_errors="replace",
-            low_memory=False,
-        )
-    except ValueError:  # pandas' own ParserError among them: no line can be read
-        table = pd.DataFrame(columns=columns)
-    for column in ("times", "values"):
-        numbers = pd.to_numeric(table[column], errors="coerce")
-        table[column] = numbers.where(np.isfinite(numbers.astype(float)))
-    table = table.dropna().drop_duplicates(keep="first")
-    if table.empty:
+    Both files give the same 32-bit counter, and either may begin after it has started anew.
+    """
+
+    def overlap(turns: int) -> float:
+        shifted = events.times + turns * COUNTER
+        end = min(positions.times.max(), shifted.max())
+        return float(end - max(positions.times.min(), shifted.min()))
+
+    turns = max((0, 1, -1), key=overlap)
+    return EncoderLog(events.times + turns * COUNTER, events.values)
+
+
+def _read_encoder(
+    path: Path, label: bytes, labelled: tuple[str, ...], duration: float | None
+) -> EncoderLog:
+    """Read either layout: ``time value`` (rig 5 and later) or labelled with a wall clock.
+
+    Cells are separated by spaces, tabs, commas or semicolons; a line may end in a separator.
+    Incomplete and corrupt lines are left out.
+    """
+    content = path.read_bytes().replace(b"\0", b"?").translate(_SEPARATORS)
+    lines = [line.split() for line in content.splitlines()]
+    old = any(cells and cells[0] == label for cells in lines[:5])
+    columns = labelled if old else ("times", "values")
+    at_time, at_value = columns.index("times"), columns.index("values")
+    rows: dict[tuple[float, float, bytes], None] = {}  # in order, each once
+    for cells in lines:
+        if len(cells) != len(columns):
+            continue
+        time, value = _number(cells[at_time]), _number(cells[at_value])
+        if np.isfinite(time) and np.isfinite(value):
+            rows[time, value, cells[-1] if old else b""] = None
+    if not rows:
         fix = "copy the file again from the rig"
         raise RawFileInvalid(path.name, "no complete row", fix)
-    rows = _in_order(table["times"].to_numpy(float))
-    times, values = rows.times, table["values"].to_numpy(float)[rows.order]
+    raw_times, raw_values, raw_clock = (list(column) for column in zip(*rows, strict=True))
+    ordered = _in_order(np.array(raw_times))
+    times, values = ordered.times, np.array(raw_values)[ordered.order]
     if old:
-        clock = table["clock"].to_numpy(str)[rows.order]
-        whole = np.array([len(text) == len("2019-02-07T16:49:20.5192064+00:00") for text in clock])
+        clock = [raw_clock[i].decode(errors="replace") for i in ordered.order]
+        whole = np.array([_is_wall_clock(text) for text in clock])
         if not whole.any():
             fix = "copy the file again from the rig"
             raise RawFileInvalid(path.name, "no row with a whole wall-clock time", fix)
-        times, values, clock = times[whole], values[whole], clock[whole]
+        times, values = times[whole], values[whole]
+        clock = [text for text, good in zip(clock, whole, strict=True) if good]
         in_milliseconds = times[-1] / (_seconds_between(clock[0], clock[-1]) + 1e-6) < 1e5
     else:
-        # No session is shorter than 20 s: such a span means that the unit is milliseconds.
-        in_milliseconds = (times[-1] - times[0]) / 1e6 < 20
+        in_milliseconds = _is_milliseconds(float(times[-1] - times[0]), duration)
     return EncoderLog(times * 1000 if in_milliseconds else times, values)
+
+
+def _number(cell: bytes) -> float:
+    """Return a cell's number, NaN if it is none."""
+    try:
+        return float(cell) if b"_" not in cell else float("nan")
+    except ValueError:
+        return float("nan")
+
+
+def _is_wall_clock(text: str) -> bool:
+    """Tell whether a cell is a whole time as Bonsai writes it, with seven decimals."""
+    try:
+        datetime.strptime(text[:25], "%Y-%m-%dT%H:%M:%S.%f")
+    except ValueError:
+        return False
+    return len(text) == len("2019-02-07T16:49:20.5192064+00:00")
+
+
+def _is_milliseconds(span: float, duration: float | None) -> bool:
+    """Tell whether a span of ticks is in ms: it is if that is nearer to what the trials took."""
+    if span / 1e6 >= SHORTEST:
+        return False
+    if duration is None or duration <= 0 or span <= 0:
+        return True
+    return abs(np.log(span / 1e3 / duration)) < abs(np.log(span / 1e6 / duration))
 
 
 def _seconds_between(first: str, last: str) -> int:
@@ -123,10 +166,10 @@ def _in_order(raw: Floats) -> _Ordered:
     times, order, first = raw.copy(), np.arange(raw.size), 0
     for i in map(int, np.flatnonzero(np.diff(raw) < 0)):
         back = times[i] - times[i + 1]
-        if i <= 1:
+        if back > 0 and 32 - np.log2(back) < 0.2:
+            times[i + 1 :] += COUNTER
+        elif i <= 1:
             first = i + 1
-        elif back > 0 and 32 - np.log2(back) < 0.2:
-            times[i + 1 :] += 2**32
         elif times[i] > times[i + 1] > times[i - 1]:
             times[[i, i + 1]] = times[[i + 1, i]]
             order[[i, i + 1]] = order[[i + 1, i]]

@@ -11,7 +11,7 @@ Source: IBL behaviour paper (2021, eLife 10:e63711) and its open rig data.
 from __future__ import annotations
 
 import json
-import re
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,13 +21,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.science.errors import RawFileInvalid, RawFileMissing
+from shared.science.behaviour.protocols import check_supported, protocol_in
+from shared.science.behaviour.raw_settings import read_settings, rig_version
+from shared.science.behaviour.trial_order import in_order
+from shared.science.errors import RawFileInvalid, RawFileMissing, TaskUnsupported
+
+log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 
 COLLECTIONS = ("raw_behavior_data", "raw_task_data_*")
-NEWEST = (100, 0, 0)
-"""Version taken for settings that give none: newer than any rule."""
+OLD_NAMES = ("pycw*", "*.raw.json", "bpod*", "*.jsonable")
+"""Files of rigs of 2018, before the names that start with _iblrig_."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class RawTask:
     @property
     def protocol(self) -> str:
         """Name of the task protocol, e.g. ``_iblrig_tasks_trainingChoiceWorld4.3.0``."""
-        name = self.settings.get("PYBPOD_PROTOCOL") or self.settings.get("_PROTOCOL") or ""
+        name = protocol_in(self.settings)
         return str(name or (self.trials[0].get("task_protocol", "") if self.trials else ""))
 
     @cached_property
@@ -112,19 +117,6 @@ class RawTask:
         return found
 
 
-def rig_version(settings: dict[str, Any]) -> tuple[int, int, int]:
-    """Return the rig's version from its settings.
-
-    ``IBLRIG_VERSION`` counts, else ``IBLRIG_VERSION_TAG``; of text like ``'8.2.1-dev'`` the
-    numbers in front. Settings without a version are taken as the newest.
-    """
-    for key in ("IBLRIG_VERSION", "IBLRIG_VERSION_TAG"):
-        if match := re.match(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?", str(settings.get(key) or "")):
-            major, minor, patch = (int(number or 0) for number in match.groups())
-            return major, minor, patch
-    return NEWEST
-
-
 def find_collection(session: Path | str, collection: str | None = None) -> Path:
     """Return the folder with a session's raw task data.
 
@@ -149,6 +141,14 @@ def find_collection(session: Path | str, collection: str | None = None) -> Path:
     for folder in folders:
         if any(folder.glob("_iblrig_taskData.raw*.jsonable")):
             return folder
+    old = sorted({f.name for folder in folders for glob in OLD_NAMES for f in folder.glob(glob)})
+    if old and not any(name.startswith("_iblrig_") for name in old):
+        raise TaskUnsupported(
+            old[0],
+            "a name of rigs of 2018, whose files are not supported",
+            "name the files as rigs since 2019 do (_iblrig_taskData.raw.jsonable, "
+            "_iblrig_taskSettings.raw.json), if their content is the same",
+        )
     raise RawFileMissing(
         "_iblrig_taskData.raw.jsonable",
         f"not in {collection or ' or '.join(COLLECTIONS)} of {session.name}",
@@ -172,15 +172,19 @@ def read_task(session: Path | str, collection: str | None = None) -> RawTask:
         No task data, or no settings.
     RawFileInvalid
         A file is not what a rig writes; the line is named.
+    TaskUnsupported
+        The protocol has no trials of the decision task.
     """
-    folder = find_collection(session, collection)
-    path = find_file(folder, "_iblrig_taskSettings.raw*.json")
+    session = Path(session)
     try:
-        settings = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise RawFileInvalid(
-            path.name, f"not JSON: {error}", "copy it again from the rig"
-        ) from error
+        folder = find_collection(session, collection)
+    except RawFileMissing:
+        # Passive protocols have settings but no trials: that is the reason then.
+        for path in sorted(session.glob(f"{collection or '*'}/_iblrig_taskSettings.raw*.json")):
+            check_supported(protocol_in(read_settings(path)))
+        raise
+    settings = read_settings(find_file(folder, "_iblrig_taskSettings.raw*.json"))
+    check_supported(protocol_in(settings))
     data = find_file(folder, "_iblrig_taskData.raw*.jsonable")
     return RawTask(read_task_data(data), settings)
 
@@ -188,35 +192,48 @@ def read_task(session: Path | str, collection: str | None = None) -> RawTask:
 def read_task_data(path: Path | str) -> list[dict[str, Any]]:
     """Read a file of trials, one JSON object a line.
 
+    A torn last line, as a rig leaves it that is killed while it writes, is left out; doubled and
+    swapped lines are mended. Each is told in the log.
+
     Raises
     ------
     RawFileInvalid
-        No trial, a line that is not JSON, or an object that is not a trial.
+        No trial, a line before the last that is not JSON, an object that is not a trial, or the
+        trials of two runs.
     """
-    path, trials = Path(path), []
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                trial = json.loads(line)
-            except ValueError as error:
-                raise RawFileInvalid(
-                    path.name,
-                    f"line {number} is not JSON ({error})",
-                    "copy the file again from the rig; if it is so there, remove that line",
-                ) from error
-            if problem := _trial_problem(trial):
-                raise RawFileInvalid(
-                    path.name,
-                    f"line {number} {problem}",
-                    "check that the file is the task data of a rig, and whole",
-                )
-            trials.append(trial)
+    path = Path(path)
+    trials: list[dict[str, Any]] = []
+    lines = path.read_bytes().splitlines()
+    while lines and not lines[-1].strip():
+        lines.pop()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            trial = json.loads(line)
+        except ValueError as error:
+            if trials and number == len(lines):
+                log.warning(
+                    "%s: the last line (%d) is torn: its %d whole trials are used",
+                    path.name, number, len(trials),
+                )  # fmt: skip
+                break
+            raise RawFileInvalid(
+                path.name,
+                f"line {number} is not JSON ({error})",
+                "copy the file again from the rig; if it is so there, remove that line",
+            ) from error
+        if problem := _trial_problem(trial):
+            raise RawFileInvalid(
+                path.name,
+                f"line {number} {problem}",
+                "check that the file is the task data of a rig, and whole",
+            )
+        trials.append(trial)
     if not trials:
         fix = "the task was stopped before a trial ended: nothing to extract"
         raise RawFileInvalid(path.name, "no trials", fix)
-    return trials
+    return in_order(path.name, trials, log.warning)
 
 
 def _trial_problem(trial: Any) -> str | None:
@@ -225,7 +242,7 @@ def _trial_problem(trial: Any) -> str | None:
     if not isinstance(raw, dict):
         return "has no behavior_data"
     for stamp in ("Bpod start timestamp", "Trial start timestamp", "Trial end timestamp"):
-        if not _is_time(raw.get(stamp)):
+        if not _is_finite(raw.get(stamp)):
             return f"has no number as {stamp!r}"
     states, events = raw.get("States timestamps"), raw.get("Events timestamps")
     if not isinstance(states, dict) or not isinstance(events, dict):
@@ -241,6 +258,10 @@ def _trial_problem(trial: Any) -> str | None:
 
 def _is_time(value: Any) -> bool:
     return type(value) is float or type(value) is int
+
+
+def _is_finite(value: Any) -> bool:
+    return _is_time(value) and abs(value) < 1e12
 
 
 def _is_visit(value: Any) -> bool:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shared.science.behaviour import pregenerated
+from shared.science.behaviour.protocols import is_training
 from shared.science.behaviour.raw_task import Floats, RawTask, read_task
 from shared.science.errors import ExtractionError, TrialInvalid
 
@@ -108,13 +110,8 @@ def compute_trials(task: RawTask) -> dict[str, np.ndarray]:
         "probabilityLeft": _values(task, "stim_probability_left"),
         "quiescencePeriod": _values(task, "quiescent_period"),
     }
-    return out | (_repeats(task) if is_training(task.protocol) else _included(task))
-
-
-def is_training(protocol: str) -> bool:
-    """Say whether a protocol repeats trials after errors (``repNum``) or not (``included``)."""
-    names = ("trainingChoiceWorld", "trainingPhaseChoiceWorld", "advancedChoiceWorld")
-    return any(name in protocol for name in (*names, "neuromodulatorChoiceWorld"))
+    out |= _repeats(task) if is_training(task.protocol) else _included(task)
+    return out | (pregenerated.correct(task, out) if pregenerated.played_a_sequence(task) else {})
 
 
 def trials_table(
@@ -167,18 +164,12 @@ def extract_trials(
 
     Raises
     ------
-    RawFileMissing, RawFileInvalid, TrialInvalid
+    RawFileMissing, RawFileInvalid, TrialInvalid, TaskUnsupported
         Task data or settings are absent, broken or not those of the decision task.
     """
     from shared.science.behaviour.wheel import first_movements_of
 
     task = read_task(session, collection)
-    if "habituation" in task.protocol:
-        raise TrialInvalid(
-            task.protocol,
-            "habituation has no choices: it is not the decision task",
-            "leave this task out for habituation sessions",
-        )
     trials = compute_trials(task)
     try:
         first_movements = first_movements_of(session, task, trials, collection)

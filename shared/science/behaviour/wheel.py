@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.science.behaviour.raw_encoder import (
+    in_one_range,
     read_encoder_events,
     read_encoder_positions,
 )
@@ -74,4 +75,7 @@ def first_movements_of(
 
 def _wheel(session: Path | str, task: RawTask, collection: str | None) -> tuple[Floats, Floats]:
     folder = find_collection(session, collection)
-    return wheel_position(read_encoder_positions(folder), read_encoder_events(folder), task)
+    duration = float(task.ends[-1] - task.starts[0])
+    positions = read_encoder_positions(folder, duration)
+    events = in_one_range(positions, read_encoder_events(folder, duration))
+    return wheel_position(positions, events, task)

@@ -1,0 +1,58 @@
+"""Read the settings that a behaviour rig writes beside a task's data. Imports no library."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.science.errors import RawFileInvalid
+
+SETTINGS = "_iblrig_taskSettings.raw.json"
+
+NEWEST = (100, 0, 0)
+"""Version taken for settings that give none: newer than any rule."""
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings of one task run.
+
+    Some rigs wrote the JSON as text within JSON: it is read all the same.
+
+    Raises
+    ------
+    RawFileInvalid
+        The file is not JSON, or no object.
+    """
+    try:
+        settings = json.loads(path.read_bytes())
+        if isinstance(settings, str):
+            settings = json.loads(settings)
+    except ValueError as error:
+        raise RawFileInvalid(
+            path.name, f"not JSON: {error}", "copy it again from the rig"
+        ) from error
+    if not isinstance(settings, dict):
+        kind = {list: "a list", str: "a text", type(None): "empty"}.get(type(settings), "a number")
+        raise RawFileInvalid(
+            path.name,
+            f"{kind}, where the settings of a rig are an object of names and values",
+            "copy it again from the rig; if it is so there, write the settings by hand: "
+            "PYBPOD_PROTOCOL and IBLRIG_VERSION are needed",
+        )
+    return settings
+
+
+def rig_version(settings: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return the rig's version from its settings.
+
+    ``IBLRIG_VERSION`` counts, else ``IBLRIG_VERSION_TAG``; of text like ``'8.2.1-dev'`` the
+    numbers in front. Settings without a version are taken as the newest.
+    """
+    for key in ("IBLRIG_VERSION", "IBLRIG_VERSION_TAG"):
+        if match := re.match(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?", str(settings.get(key) or "")):
+            major, minor, patch = (int(number or 0) for number in match.groups())
+            return major, minor, patch
+    return NEWEST
