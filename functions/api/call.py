@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl
-
-import msgspec
 
 from functions.api import permissions
 from functions.api.auth import identify
+from functions.api.body import MAX_BODY, MAX_MULTIPART, File, read_form, read_json, read_multipart
 from functions.api.errors import ApiError
 from shared.model.people import Caller
-
-
-class File(msgspec.Struct, frozen=True):
-    """A file sent as part of a form."""
-
-    name: str
-    content_type: str
-    content: bytes
 
 
 class Call:
@@ -86,39 +75,25 @@ class Call:
     @cached_property
     def data(self) -> Any:
         """The body, of any JSON type."""
-        raw = self.request.raw_body or b""
-        raw = raw.encode() if isinstance(raw, str) else raw
+        try:
+            raw: bytes = self.request.raw_body or b""
+        except ValueError:  # not base64 though said to be
+            raise ApiError(400, "The body cannot be decoded.") from None
         kind = self.content_type
+        multipart = kind.startswith("multipart/form-data")
+        if len(raw) > (MAX_MULTIPART if multipart else MAX_BODY):
+            raise ApiError(413, f"The body has {len(raw)} bytes, too many for one request.")
         if not raw.strip():
             return {}
         if kind.startswith("application/x-www-form-urlencoded"):
-            return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
-        if kind.startswith("multipart/form-data"):
-            return self._multipart(kind, raw)
+            return read_form(raw)
+        if multipart:
+            fields, self.files = read_multipart(kind, raw)
+            return fields
         try:
-            return json.loads(raw, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            return read_json(raw)
+        except ValueError as error:
             raise ApiError(400, f"JSON parse error - {error}") from None
-
-    def _multipart(self, kind: str, raw: bytes) -> dict[str, Any]:
-        from email.parser import BytesParser
-        from email.policy import HTTP
-
-        head = f"Content-Type: {kind}\r\n\r\n".encode()
-        message = BytesParser(policy=HTTP).parsebytes(head + raw)
-        if not message.is_multipart():
-            raise ApiError(400, "Multipart form parse error.")
-        fields: dict[str, Any] = {}
-        for part in message.iter_parts():
-            name = part.get_param("name", header="content-disposition")
-            content = part.get_payload(decode=True)
-            if not isinstance(name, str) or not isinstance(content, bytes):
-                continue
-            if file_name := part.get_filename():
-                self.files[name] = File(file_name, part.get_content_type(), content)
-            else:
-                fields[name] = content.decode("utf-8", "replace")
-        return fields
 
     @cached_property
     def base_url(self) -> str:
@@ -142,7 +117,3 @@ def base_url(request: Any) -> str:
     # With the stage in the address, requestContext.path has it in front of the path proper.
     prefix = shown[: len(shown) - len(inner)] if inner and shown.endswith(inner) else ""
     return f"{scheme}://{host}{prefix}"
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

@@ -58,6 +58,12 @@ class Field(msgspec.Struct, frozen=True, eq=False):
         Of a number, or of the length of a text.
     choices : mapping, optional
         Name to stored value, for ``choice``; what is shown is the name.
+    earliest, latest : str
+        The first and the last day of a date or a time.
+    ahead : int, optional
+        Days that a date or a time may lie ahead of the present.
+    shape : str
+        Of JSON: ``object``, ``objects`` or ``texts`` (lists of them), or ``any``.
     check : callable, optional
         Takes the value, raises ValueError with a message.
     indexed : bool
@@ -79,6 +85,10 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     maximum: float | None = None
     minimum: float | None = None
     choices: Mapping[str, Any] | None = None
+    earliest: str = "1900-01-01"
+    latest: str = "2199-12-31"
+    ahead: int | None = None
+    shape: str = "object"
     check: Callable[[Any], Any] | None = None
     indexed: bool = True
     param: bool = True
@@ -119,7 +129,7 @@ def datetime(**options: Any) -> Field:
 
 
 def json(**options: Any) -> Field:
-    """Return free JSON; lookups of its keys are allowed."""
+    """Return free JSON, an object unless said; lookups of its keys are allowed."""
     return Field("json", **options)
 
 

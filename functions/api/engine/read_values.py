@@ -9,10 +9,11 @@ import datetime as dt
 import json
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from functions.api.body import read_json
 from functions.api.engine.declarations import KINDS, Body, Field, Resource, Row
 from functions.api.errors import Invalid
 from shared import catalog
@@ -25,7 +26,16 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 200_000
 MAX_JSON = 300_000
-"""Most characters of a text and of a JSON value; an item of the table holds 400 KB."""
+"""Most bytes of a text and of a JSON value; an item of the table holds 400 KB."""
+
+MAX_ITEMS = 1_000
+"""Most references of a list, and most numbers."""
+
+MAX_INTEGER = 2**53 - 1
+"""Largest whole number that every reader of JSON knows exactly."""
+
+MAX_NUMBER = 1e15
+"""Largest number of a field that declares none; sums and products of such stay finite."""
 
 
 def is_uuid(value: Any) -> bool:
@@ -78,12 +88,26 @@ def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partia
             body[name] = list(default) if isinstance(default, tuple) else default
             continue
         try:
-            body[name] = read(spec, data[name], call)
+            body[name] = (
+                _read_key(spec, data[name], call)
+                if name == resource.key
+                else (read(spec, data[name], call))
+            )
         except ValueError as error:
             problems[name] = [str(error)]
     if problems:
         raise Invalid(problems)
     return body
+
+
+def _read_key(spec: Field, value: Any, call: Call) -> Any:
+    """Return a valid value of the field that names the record: part of its address, never null."""
+    found = read(spec, value, call)
+    if found is None:
+        raise ValueError("This field may not be null.")
+    if not str(found).isprintable():
+        raise ValueError("A name has no control characters.")
+    return found
 
 
 def read(spec: Field, value: Any, call: Call) -> Any:
@@ -101,9 +125,10 @@ def read(spec: Field, value: Any, call: Call) -> Any:
             value = listed(value)
         if not isinstance(value, list):
             raise ValueError(f'Expected a list of items but got type "{type(value).__name__}".')
+        _count(value)
         found = [_reference(spec, each, call) for each in value]
         return list(dict.fromkeys(found))
-    if value is None or (value == "" and spec.type not in ("text", "json")):
+    if value is None or (value == "" and spec.type != "text"):
         if not spec.null:
             if spec.type == "text" and value is None and not spec.required:
                 return None if spec.default is None else spec.default
@@ -113,6 +138,11 @@ def read(spec: Field, value: Any, call: Call) -> Any:
     if spec.check:
         spec.check(value)
     return value
+
+
+def _count(value: list[Any]) -> None:
+    if len(value) > MAX_ITEMS:
+        raise ValueError(f"Ensure this field has no more than {MAX_ITEMS} elements.")
 
 
 def _text(spec: Field, value: Any, call: Call) -> str:
@@ -126,14 +156,22 @@ def _text(spec: Field, value: Any, call: Call) -> str:
     most = int(spec.maximum or MAX_TEXT)
     if len(value) > most:
         raise ValueError(f"Ensure this field has no more than {most} characters.")
+    try:
+        if len(value.encode()) > MAX_TEXT:
+            raise ValueError(f"Ensure this field has no more than {MAX_TEXT} bytes.")
+    except UnicodeEncodeError:
+        raise ValueError("Not a valid string.") from None
     return value
 
 
 def _bounded(spec: Field, value: float) -> None:
-    if spec.maximum is not None and value > spec.maximum:
-        raise ValueError(f"Ensure this value is less than or equal to {spec.maximum}.")
-    if spec.minimum is not None and value < spec.minimum:
-        raise ValueError(f"Ensure this value is greater than or equal to {spec.minimum}.")
+    most = MAX_NUMBER if spec.type in ("float", "floats") else MAX_INTEGER
+    highest = most if spec.maximum is None else spec.maximum
+    lowest = -most if spec.minimum is None else spec.minimum
+    if value > highest:
+        raise ValueError(f"Ensure this value is less than or equal to {highest}.")
+    if value < lowest:
+        raise ValueError(f"Ensure this value is greater than or equal to {lowest}.")
 
 
 def _int(spec: Field, value: Any, call: Call) -> int:
@@ -144,8 +182,6 @@ def _int(spec: Field, value: Any, call: Call) -> int:
     except (ValueError, TypeError, OverflowError):
         raise ValueError("A valid integer is required.") from None
     _bounded(spec, found)
-    if abs(found) > 2**63 - 1:
-        raise ValueError("A valid integer is required.")
     return found
 
 
@@ -174,22 +210,34 @@ def _bool(spec: Field, value: Any, call: Call) -> bool:
 
 def _date(spec: Field, value: Any, call: Call) -> str:
     try:
-        return dt.date.fromisoformat(value[:10] if isinstance(value, str) else value).isoformat()
+        found = dt.date.fromisoformat(value[:10] if isinstance(value, str) else value)
     except (ValueError, TypeError):
         raise ValueError(
             "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
         ) from None
+    _in_range(spec, found)
+    return found.isoformat()
+
+
+def _in_range(spec: Field, day: dt.date) -> None:
+    """Refuse days before there was such a thing, and after there will be."""
+    latest = spec.latest
+    if spec.ahead is not None:
+        latest = (moment.now().date() + dt.timedelta(days=spec.ahead)).isoformat()
+    if not spec.earliest <= day.isoformat() <= latest:
+        raise ValueError(f"Ensure this date is between {spec.earliest} and {latest}.")
 
 
 def _datetime(spec: Field, value: Any, call: Call) -> str:
     """Return the text as sent; the record's lab decides what instant it is (see `localise`)."""
     try:
-        moment.instant(value)
+        found = dt.datetime.fromisoformat(moment.instant(value))
     except (ValueError, TypeError, AttributeError, OverflowError):
         raise ValueError(
             "Datetime has wrong format. Use one of these formats instead: "
             "YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
         ) from None
+    _in_range(spec, found.date())
     return str(value)
 
 
@@ -197,12 +245,31 @@ def _json(spec: Field, value: Any, call: Call) -> Any:
     """Return JSON as it came; a form has it as text."""
     if call.is_form and isinstance(value, str) and value.strip()[:1] in ("{", "["):
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+            value = read_json(value.encode())
+        except ValueError:
             raise ValueError("Value must be valid JSON.") from None
-    if len(json.dumps(value)) > MAX_JSON:
-        raise ValueError(f"Ensure this field has no more than {MAX_JSON} characters.")
+    if not _SHAPES[spec.shape](value):
+        raise ValueError(f"Expected {_SHAPE_NAMES[spec.shape]}.")
+    if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_JSON:
+        raise ValueError(f"Ensure this field has no more than {MAX_JSON} bytes.")
     return value
+
+
+def _list_of(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(isinstance(x, kind) for x in value)
+
+
+_SHAPES: dict[str, Callable[[Any], bool]] = {
+    "object": lambda value: isinstance(value, dict),
+    "objects": _list_of(dict),
+    "texts": _list_of(str),
+    "any": lambda value: True,
+}
+_SHAPE_NAMES = {
+    "object": "a JSON object",
+    "objects": "a list of JSON objects",
+    "texts": "a list of texts",
+}
 
 
 def _choice(spec: Field, value: Any, call: Call) -> Any:
@@ -211,7 +278,7 @@ def _choice(spec: Field, value: Any, call: Call) -> Any:
             return stored
         if isinstance(value, str) and value == str(stored):
             return stored
-    raise ValueError(f'"{value}" is not a valid choice.')
+    raise ValueError(f'"{str(value)[:100]}" is not a valid choice.')
 
 
 def _uuid(spec: Field, value: Any, call: Call) -> str:
@@ -223,6 +290,7 @@ def _uuid(spec: Field, value: Any, call: Call) -> str:
 def _floats(spec: Field, value: Any, call: Call) -> list[float]:
     if not isinstance(value, list):
         raise ValueError(f'Expected a list of items but got type "{type(value).__name__}".')
+    _count(value)
     return [_float(spec, each, call) for each in value]
 
 
@@ -240,8 +308,8 @@ def _reference(spec: Field, value: Any, call: Call) -> str:
         if spec.by == "url":
             raise ValueError("Invalid hyperlink - Object does not exist.")
         if resource.key == "id":
-            raise ValueError(f'Invalid pk "{given}" - object does not exist.')
-        raise ValueError(f"Object with {resource.key}={given} does not exist.")
+            raise ValueError(f'Invalid pk "{given[:100]}" - object does not exist.')
+        raise ValueError(f"Object with {resource.key}={given[:100]} does not exist.")
     return found
 
 

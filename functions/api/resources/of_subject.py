@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions.api.engine.declarations import (
     Access,
@@ -16,6 +16,12 @@ from shared.records.where import Where
 if TYPE_CHECKING:
     from functions.api.call import Call
 RIG = Access(rig="read create", worker="read create")
+
+RECORDED: dict[str, Any] = {"earliest": "1990-01-01", "ahead": 366}
+"""Bounds of the time of what was done with an animal; plans reach a year ahead at most."""
+
+MAX_GRAMS = 10_000
+"""Largest weight and volume of water; ten times any animal of a laboratory like these."""
 
 
 def by_subject(kind: str, time_field: str) -> dict[str, object]:

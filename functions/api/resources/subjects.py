@@ -188,8 +188,8 @@ declare(
         fields={
             "nickname": text(required=True, maximum=64, check=nickname),
             "responsible_user": ref("user", default=default_user),
-            "birth_date": date(),
-            "death_date": date(),
+            "birth_date": date(earliest="1990-01-01"),
+            "death_date": date(earliest="1990-01-01"),
             "wean_date": date(),
             "genotype_date": date(),
             "reduced_date": date(),
@@ -209,7 +209,7 @@ declare(
             "actual_severity": choice(SEVERITY),
             "to_be_genotyped": flag(),
             "to_be_culled": flag(),
-            "zygosities": json(),
+            "zygosities": json(shape="objects"),
             "json": json(),
         },
         filters={

@@ -18,7 +18,7 @@ from functions.api.engine.declarations import (
 
 if TYPE_CHECKING:
     pass
-from functions.api.resources.of_subject import after_protocol, by_subject, now
+from functions.api.resources.of_subject import MAX_GRAMS, RECORDED, after_protocol, by_subject, now
 
 declare(
     Resource(
@@ -33,10 +33,10 @@ declare(
             "users": refs("user"),
             "procedures": refs("procedure"),
             "narrative": text(),
-            "start_time": datetime(default=now),
-            "end_time": datetime(),
+            "start_time": datetime(default=now, **RECORDED),
+            "end_time": datetime(**RECORDED),
             "outcome_type": choice({"a": "a", "r": "r", "n": "n"}),
-            "implant_weight": number(required=True, null=False, minimum=0),
+            "implant_weight": number(required=True, null=False, minimum=0, maximum=MAX_GRAMS),
             "json": json(),
         },
         filters={"procedure": "procedures__iexact", "nickname": "subject"},

@@ -166,7 +166,7 @@ declare(
             "hold": text(null=True, maximum=1000),
             "session": ref("session", by="id", required=True, null=False),
             "version": text(null=True, maximum=64),
-            "parents": Field("json", default=()),
+            "parents": Field("json", shape="texts", default=()),
             "arguments": json(),
             "data_repository": ref("data-repository"),
             "datetime": datetime(read_only=True),

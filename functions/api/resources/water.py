@@ -24,6 +24,8 @@ from shared.records.where import Where
 if TYPE_CHECKING:
     from functions.api.call import Call
 from functions.api.resources.of_subject import (
+    MAX_GRAMS,
+    RECORDED,
     RIG,
     after_protocol,
     by_subject,
@@ -81,8 +83,8 @@ declare(
         access=RIG,
         fields={
             "subject": ref("subject", required=True, null=False),
-            "date_time": datetime(default=now, null=False),
-            "weight": number(required=True, null=False, minimum=0),
+            "date_time": datetime(default=now, null=False, **RECORDED),
+            "weight": number(required=True, null=False, minimum=0, maximum=MAX_GRAMS),
             "user": ref("user", default=default_user),
             "json": json(),
         },
@@ -112,8 +114,8 @@ declare(
         access=RIG,
         fields={
             "subject": ref("subject", required=True, null=False),
-            "date_time": datetime(default=now, null=False),
-            "water_administered": number(minimum=0),
+            "date_time": datetime(default=now, null=False, **RECORDED),
+            "water_administered": number(minimum=0, maximum=MAX_GRAMS),
             "water_type": ref("water-type"),
             "user": ref("user", default=default_user),
             "session": ref("session", by="id"),
@@ -133,10 +135,10 @@ declare(
         model="actions.waterrestriction",
         fields={
             "subject": ref("subject", required=True, null=False),
-            "start_time": datetime(default=now, null=False),
-            "end_time": datetime(),
+            "start_time": datetime(default=now, null=False, **RECORDED),
+            "end_time": datetime(earliest="1990-01-01"),
             "water_type": ref("water-type"),
-            "reference_weight": number(minimum=0),
+            "reference_weight": number(minimum=0, maximum=MAX_GRAMS),
             "json": json(),
         },
         filters={"nickname": "subject"},

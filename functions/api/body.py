@@ -1,0 +1,141 @@
+"""Bodies of requests: JSON, forms and multipart forms, bounded before anything reads them.
+
+What comes out can be stored and written as JSON again: texts are encodable, numbers are of JSON's
+size and finite, nesting is shallow.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from functions.api.errors import ApiError
+
+MAX_BODY = 6_000_000
+"""Bytes of a JSON body or form; a function's request holds little more (Lambda: 6 MB)."""
+
+MAX_MULTIPART = 11_000_000
+"""Bytes of a multipart form: an image of 10 MB with its fields."""
+
+MAX_DEPTH = 40
+"""Lists and objects within each other."""
+
+MAX_INTEGER = 2**63
+"""Whole numbers are below it; larger ones do not fit the index's columns."""
+
+_LONG_NUMBER = re.compile(rb"[0-9]{18}|[0-9][eE]\+?[0-9]{3}")
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file sent as part of a form."""
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+def read_json(raw: bytes) -> Any:
+    """Return the JSON value of some bytes.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, or holds what could not be stored: the message says what.
+    """
+    text = raw.decode()  # strictly: json would let halves of surrogate pairs through
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+        if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
+            _check_depth(value)
+        if _LONG_NUMBER.search(raw):
+            _check_numbers(value)
+        if "\\ud" in text or "\\uD" in text:
+            _check_texts(value)
+    except RecursionError:
+        raise _too_deep() from None
+    return value
+
+
+def _too_deep() -> ValueError:
+    return ValueError(f"Lists and objects are nested more than {MAX_DEPTH} deep.")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                below.extend(each.values())
+            elif isinstance(each, list):
+                below.extend(each)
+        level = [each for each in below if isinstance(each, (dict, list))]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _check_numbers(value: Any) -> None:
+    if isinstance(value, dict):
+        for each in value.values():
+            _check_numbers(each)
+    elif isinstance(value, list):
+        for each in value:
+            _check_numbers(each)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("A number is too large.")
+    elif isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:
+        raise ValueError("A whole number is too large.")
+
+
+def _check_texts(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("A text holds half of a surrogate pair.") from None
+
+
+def read_form(raw: bytes) -> dict[str, Any]:
+    """Return the fields of a form."""
+    try:
+        return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
+    except ValueError as error:
+        raise ApiError(400, f"Form parse error - {error}") from None
+
+
+def read_multipart(content_type: str, raw: bytes) -> tuple[dict[str, Any], dict[str, File]]:
+    """Return the fields and the files of a multipart form.
+
+    Raises
+    ------
+    ApiError
+        400.
+    """
+    from email.parser import BytesParser  # images only
+    from email.policy import HTTP
+
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    message = BytesParser(policy=HTTP).parsebytes(head + raw)
+    if not message.is_multipart():
+        raise ApiError(400, "Multipart form parse error.")
+    fields: dict[str, Any] = {}
+    files: dict[str, File] = {}
+    for part in message.iter_parts():
+        name = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True)
+        if not isinstance(name, str) or not isinstance(content, bytes):
+            continue
+        if file_name := part.get_filename():
+            files[name] = File(file_name, part.get_content_type(), content)
+        else:
+            fields[name] = content.decode("utf-8", "replace")
+    return fields, files
