@@ -90,6 +90,8 @@ def response_to(error: Exception) -> Response:
         return ApiError(404, str(error)).response()
     if isinstance(error, records.Exists):
         return ApiError(400, str(error)).response()
+    if isinstance(error, records.TooLarge):
+        return ApiError(413, str(error)).response()
     if isinstance(error, records.Stale):
         return ApiError(409, str(error)).response()
     if isinstance(error, records.Conflict):

@@ -31,5 +31,9 @@ class Conflict(RecordError):
     """The record changed while it was being written, again and again; try once more."""
 
 
+class TooLarge(RecordError):
+    """The record, or what its change says of it, is larger than an item of the table may be."""
+
+
 class Stale(RecordError):
     """A late writer with an old attempt number was refused (fencing)."""

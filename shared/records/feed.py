@@ -92,11 +92,13 @@ def entries(
     ]
     packed = [zlib.compress(text, 6) if text else None for text in texts]
     if sum(len(part or b"") for part in packed) > LARGEST and len(rows) + len(images) > 1:
-        some, few = (len(rows) + 1) // 2, (len(images) + 1) // 2
-        return [
-            *entries(rows[:some], images[:few], secret=secret),
-            *entries(rows[some:], images[few:], secret=secret),
-        ]
+        some, few = len(rows) // 2, len(images) // 2
+        halves = (
+            ((rows, []), ([], images))  # the rows of one, the item of one: nothing to halve
+            if rows and images and not (some and few)
+            else ((rows[:some], images[:few]), (rows[some:], images[few:]))
+        )
+        return [each for half in halves for each in entries(*half, secret=secret)]
     return [
         FeedEntry(
             pk=f"{SECRETS if secret else FEED}#{at:%Y-%m-%d}",

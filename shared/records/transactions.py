@@ -17,7 +17,7 @@ from pynamodb.transactions import TransactWrite
 from shared.model import moment
 from shared.model.change import Change
 from shared.records import audit, feed
-from shared.records.errors import Conflict
+from shared.records.errors import Conflict, TooLarge
 from shared.records.table import Record, connection
 
 LIMIT = 100
@@ -157,6 +157,8 @@ class Transaction:
         ------
         Refused
             If a condition did not hold, or others were writing the same items.
+        TooLarge
+            If an item is larger than 400 KB, or all together are larger than 4 MB.
         """
         at = moment.stamp()
         for entry in feed.entries(self._rows, self._images):
@@ -167,10 +169,15 @@ class Transaction:
             with self._writes:
                 pass
         except TransactWriteError as error:
-            codes = {reason.code for reason in error.cancellation_reasons if reason}
+            reasons = error.cancellation_reasons
+            codes = {reason.code for reason in reasons if reason}
             if codes & {"ConditionalCheckFailed", "TransactionConflict"} or _busy(error):
                 text = "The record was changed by somebody else at the same time."
                 raise Refused(text) from error
+            said = [error.cause_response_message, *(each and each.message for each in reasons)]
+            if any("size" in str(each).lower() for each in said):
+                text = "The record is too large for the table; keep large texts in files."
+                raise TooLarge(text) from error
             raise
         changes = [
             Change(at, kind, key, version, None if row is None else dict(row))

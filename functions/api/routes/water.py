@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Any
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from chalice.app import Blueprint
@@ -17,6 +17,12 @@ from functions.api.errors import Invalid, not_found
 from shared import catalog
 from shared.records.where import Where
 
+if TYPE_CHECKING:
+    from shared.science.water.control import WaterControl
+
+LONGEST = timedelta(days=3660)
+"""Longest range of days of one answer."""
+
 routes = Blueprint(__name__)
 
 
@@ -25,9 +31,23 @@ def _day(call: Call, name: str) -> date | None:
     if not value:
         return None
     try:
-        return date.fromisoformat(value[:10])
+        found = date.fromisoformat(value[:10])
     except ValueError:
         raise Invalid({name: ["Write the day as YYYY-MM-DD."]}) from None
+    if not 1900 <= found.year < 2200:
+        raise Invalid({name: ["Ask for days between 1900 and 2199."]})
+    return found
+
+
+def _range(call: Call, control: WaterControl, today: date) -> tuple[date | None, date]:
+    """Return the days to show: those asked for, else since the first record, at most ten years."""
+    start, end = _day(call, "start_date"), _day(call, "end_date") or today
+    if start and end - start > LONGEST:
+        raise Invalid({"start_date": ["Ask for at most ten years."]})
+    first = control.first_moment()
+    if start is None and first:
+        start = max(first.date(), end - LONGEST)
+    return start, end
 
 
 @routes.route("/water-requirement/{nickname}", methods=["GET"])
@@ -42,9 +62,7 @@ def requirement(nickname: str) -> dict[str, Any]:
     control = water.control(subject)
     now = water.now_in(subject["lab"])
     lab = catalog.table("lab").get(subject["lab"]) or {}
-    start, end = _day(call, "start_date"), _day(call, "end_date")
-    if start and end and (end - start).days > 3660:
-        raise Invalid({"end_date": ["Ask for at most ten years."]})
+    start, end = _range(call, control, now.date())
     return {
         "subject": subject["nickname"],
         "implant_weight": control.implant_weight(now),
