@@ -56,6 +56,11 @@ def _place(session: Path, kept: Path) -> Path:
     return kept / name[:2] / name
 
 
+def _paths(session: Path) -> list[str]:
+    """Return the paths of a session's results within it."""
+    return [path.relative_to(session).as_posix() for path in (session / "alf").rglob("*.*.*")]
+
+
 def trials(session: Path, kept: Path | None) -> dict[str, Any]:
     """Return the trials of a session: the table's columns and ``goCueTrigger_times``.
 
@@ -72,10 +77,11 @@ def trials(session: Path, kept: Path | None) -> dict[str, Any]:
         If the trials can be neither read nor extracted.
     """
     from shared.alf.io import explode, load, load_object
+    from shared.alf.layout import trials_in
     from shared.science.behaviour.trials import extract_trials, save
 
-    if any((session / "alf").glob("*trials*")):
-        return load_object(session / "alf", "trials")
+    if found := trials_in(_paths(session)):
+        return load_object(session / found[0].collection, "trials")
     place = _place(session, kept) if kept else None
     # The table is the last to be written, so with it all is there.
     if place and (place / TABLE).is_file():
@@ -109,17 +115,18 @@ class Wheel(Mapping[str, Any]):
         KeyError
             Any other name, or there is no wheel that can be read; standard error says why.
         """
-        from shared.alf.io import load, load_object
+        from shared.alf.io import load
+        from shared.alf.layout import trials_in, wheel_in
         from shared.science.behaviour.trials import save
         from shared.science.behaviour.wheel import extract_wheel
         from shared.science.errors import ExtractionError
 
         if name != "position":
             raise KeyError(name)
-        alf = self.session / "alf"
-        if any(alf.glob("*wheel.*")):
-            return load_object(alf, "wheel")["position"]
-        if any(alf.glob("*trials*")):
+        paths = _paths(self.session)
+        if found := wheel_in(paths):
+            return load(self.session / found[0].files["position"])
+        if trials_in(paths):
             raise KeyError(name)
         place = _place(self.session, self.kept) if self.kept else None
         if place and (place / POSITION).is_file():

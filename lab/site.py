@@ -72,21 +72,26 @@ def build(
         publish_training_time(
             out, SiteSettings(title, api_url), json.loads(training_time.read_text())
         )
+    problems = [f"{one.where}: {one.reason}" for one in done.problems]
     if as_json:
-        click.echo(json.dumps({"changed": done, "site": str(out)}))
+        said = {"changed": done.changed, "site": str(out), "problems": problems}
+        click.echo(json.dumps(said))
     else:
-        click.echo(f"{done} sessions published or removed; look at it: fornix site serve {out}")
+        for problem in problems:
+            click.echo(problem, err=True)
+        click.echo(
+            f"{done.changed} sessions published or removed; look at it: fornix site serve {out}"
+        )
 
 
 def build_tree(
     folder: Path, out: Path, settings: Any, jobs: int = 1, quiet: bool = False, images: bool = True
-) -> int:
+) -> Any:
     """Build the site of a folder of sessions.
 
     Returns
     -------
-    int
-        Sessions whose pages were written or removed.
+    shared.results.build.Report
     """
     from shared.results import assets
     from shared.results.build import Site

@@ -8,14 +8,20 @@ import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
+
+if TYPE_CHECKING:
+    from shared.results.build import Report
 
 logger = Logger(service="analysis")
 
 MARGIN_MS = 60_000
 """Time kept back to write the lists before the function is stopped."""
+
+MOST_TOLD = 200
+"""Problems in the answer of a nightly build; all of them are in the log."""
 
 COHORT_MS = 480_000
 """Time the analysis of a whole cohort may need; with less left it waits for the next night."""
@@ -42,16 +48,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _finished(eids: list[str]) -> list[str]:
-    """Bring the pages of sessions up to date, together if that goes; return those that failed."""
+    """Bring the pages of sessions up to date; return those whose pages could not be."""
     try:
-        sessions_finished(eids)
+        return sessions_finished(eids)[1]
     except Exception:
         logger.exception("sessions could not be published", extra={"sessions": eids})
-        if len(eids) == 1:
-            return eids
-        # What is wrong with one must not keep the others.
-        return [eid for eid in eids if _finished([eid])]
-    return []
+        return eids
 
 
 def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -64,18 +66,28 @@ def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """
     kind = event.get("kind")
     if kind == "session.finished":
-        return {"changed": sessions_finished([str(event["session"])])}
+        changed, failed = sessions_finished([str(event["session"])])
+        if failed:
+            raise RuntimeError(f"the pages of {event['session']} could not be brought up to date")
+        return {"changed": changed}
     if kind == "nightly":
-        return {"changed": nightly(context)}
+        return nightly(context)
     if kind == "snapshot":
         return snapshot()
     raise ValueError(f"no analysis for events of kind {kind!r}")
 
 
-def sessions_finished(eids: Iterable[str]) -> int:
+def sessions_finished(eids: Iterable[str]) -> tuple[int, list[str]]:
     """Bring sessions' pages and what follows from them up to date, each mouse, lab and list once.
 
     Deleted sessions are no error.
+
+    Returns
+    -------
+    changed : int
+        Sessions whose pages were written or removed.
+    failed : list of str
+        Sessions whose pages could not be brought up to date.
     """
     from shared.records.errors import NotFound
     from shared.sessions import store as sessions
@@ -87,16 +99,21 @@ def sessions_finished(eids: Iterable[str]) -> int:
         except NotFound:
             logger.info("session is gone; the nightly build removes its pages", extra={"eid": eid})
     if not by_subject:
-        return 0
-    changed = _site(by_subject).refresh(by_subject)
+        return 0, []
+    report = _site(by_subject).refresh(by_subject)
     finished = sorted(set().union(*by_subject.values()))
-    logger.info("site is up to date", extra={"sessions": finished, "changed": changed})
-    _count(changed)
-    return changed
+    _tell(report, sessions=finished)
+    return report.changed, [eid for subject in report.failed for eid in by_subject[subject]]
 
 
-def nightly(context: Any) -> int:
-    """Bring all pages up to date; what the time does not allow, the next run continues."""
+def nightly(context: Any) -> dict[str, Any]:
+    """Bring all pages up to date; what the time does not allow, the next run continues.
+
+    Returns
+    -------
+    dict
+        `changed` pages, and `problems`: what of which session could not be shown, and why.
+    """
 
     def in_time(names: Iterable[str]) -> Iterable[str]:
         for name in names:
@@ -106,22 +123,31 @@ def nightly(context: Any) -> int:
             yield name
 
     site = _site()
-    changed = site.refresh(pace=in_time)
-    logger.info("site is up to date", extra={"changed": changed})
-    _count(changed)
+    report = site.refresh(pace=in_time)
+    _tell(report)
     if context is None or context.get_remaining_time_in_millis() > COHORT_MS:
         from functions.analysis import training_time
 
-        done = training_time.update(site.source, site.store, site.settings, site.now())
-        logger.info("training time", extra={"done": done})
-    return changed
+        try:
+            done = training_time.update(site.source, site.store, site.settings, site.now())
+        except Exception:
+            # The site is built, whatever is wrong with the data of some mouse.
+            logger.exception("training time could not be analysed")
+        else:
+            logger.info("training time", extra={"done": done})
+    problems = [f"{one.where}: {one.reason}" for one in report.problems]
+    return {"changed": report.changed, "problems": problems[:MOST_TOLD]}
 
 
-def _count(changed: int) -> None:
-    """Count what a build changed, or that there was nothing to do."""
+def _tell(report: Report, **about: Any) -> None:
+    """Log what a build did and could not show, and count what it changed."""
     from shared.records import metrics
 
-    metrics.put({"SessionsPublished": changed} if changed else {"BuildsUnchanged": 1})
+    logger.info("site is up to date", extra={"changed": report.changed, **about})
+    for problem in report.problems:
+        logger.warning("not shown", extra={"where": problem.where, "reason": problem.reason})
+    counted = {"SessionsPublished": report.changed} if report.changed else {"BuildsUnchanged": 1}
+    metrics.put(counted)
 
 
 def snapshot() -> dict[str, Any]:

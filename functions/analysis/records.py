@@ -9,6 +9,8 @@ from datetime import date
 from typing import Any
 
 import pandas as pd
+from botocore.exceptions import ClientError
+from numpy.typing import NDArray
 
 import shared.work.item  # noqa: F401 - tasks are among what is listed
 from shared import catalog
@@ -17,8 +19,8 @@ from shared.records import aws, documents
 from shared.records.errors import NotFound
 from shared.records.items import Dataset as DatasetItem
 from shared.records.items import Session as SessionItem
-from shared.results.reading import load_sorting, load_trials
-from shared.results.source import Dataset, Lab, Session, Sorting, Subject
+from shared.results.reading import load_array, load_sorting, load_trials
+from shared.results.source import Dataset, Lab, Session, Sorting, Subject, Unreadable
 from shared.sessions import store as sessions
 from shared.sessions.contents import session_and_datasets
 
@@ -70,7 +72,7 @@ class Records:
         found = {item.id for item in sessions.of_subject(subject)}
         found |= set(self.expected.get(subject, ()))
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            read = list(pool.map(_read, sorted(found)))
+            read = list(pool.map(lambda eid: _read(eid, subject), sorted(found)))
         return [one for one in read if one is not None and one.subject == subject]
 
     def labs(self) -> list[Lab]:
@@ -86,17 +88,49 @@ class Records:
         """Return the sorted spikes in a collection."""
         return load_sorting(session, collection, self._bytes)
 
+    def array(self, session: Session, path: str) -> NDArray[Any]:
+        """Return an array of a session, by its path."""
+        return load_array(session, path, self._bytes)
+
     def _bytes(self, dataset: Dataset) -> io.BytesIO:
-        answer = aws.client("s3").get_object(Bucket=self.bucket, Key=dataset.location)
+        try:
+            answer = aws.client("s3").get_object(Bucket=self.bucket, Key=dataset.location)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+                raise Unreadable(f"{dataset.path} is not in this store") from error
+            raise
         return io.BytesIO(answer["Body"].read())
 
 
-def _read(eid: str) -> Session | None:
+def _read(eid: str, subject: str) -> Session | None:
+    """Return a session; one whose record makes no sense is refused, and keeps no other."""
     try:
         item, datasets = session_and_datasets(eid, strong=True)
     except NotFound:
         return None
-    return _session(item, datasets)
+    try:
+        return _session(item, datasets)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        refused = f"Its record cannot be read, so the session is left out: {error}"
+        return Session(eid, item.lab, subject, "", 0, refused=refused)
+
+
+def in_own_bucket(item: DatasetItem) -> bool:
+    """Tell whether the bytes of a dataset are in the installation's own bucket."""
+    return any(record[1] and _is_own(record[0]) for record in item.records or [])
+
+
+def _is_own(repository: str | None) -> bool:
+    if repository is None:
+        return True
+    row = catalog.table("data-repository").get(repository)
+    return str((row or {}).get("data_url") or "").startswith("/")
+
+
+def _elsewhere(item: DatasetItem) -> str:
+    """Return the servers that have the bytes, empty if the own bucket has them."""
+    names = {str(record[0]) for record in item.records or [] if record[1]}
+    return "" if in_own_bucket(item) else ", ".join(sorted(names))
 
 
 def _zone(lab: str) -> str:
@@ -131,6 +165,7 @@ def _session(item: SessionItem, datasets: list[DatasetItem]) -> Session:
                 hash=d.sha256 or d.hash or "",
                 default=bool(d.default),
                 location=d.key(item.folder),
+                elsewhere=_elsewhere(d),
             )
             for d in datasets
             if d.available
@@ -145,6 +180,11 @@ def _lab(row: dict[str, Any]) -> Lab:
         name=row["name"],
         institution=row.get("institution") or "",
         timezone=row.get("timezone") or "",
-        latitude=about.get("latitude"),
-        longitude=about.get("longitude"),
+        latitude=_degrees(about.get("latitude")),
+        longitude=_degrees(about.get("longitude")),
     )
+
+
+def _degrees(value: Any) -> float | None:
+    """Return a coordinate from a free field, None if it is no number."""
+    return float(value) if isinstance(value, int | float) else None

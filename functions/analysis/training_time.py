@@ -6,27 +6,29 @@ labs: they go to the data bucket, where only the API reads them.
 
 from __future__ import annotations
 
-import io
+import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from functions.analysis.records import Records
 from shared import catalog
+from shared.alf.layout import wheel_in
 from shared.records import aws
 from shared.records.where import Where
 from shared.results import tables, training_time
 from shared.results.addresses import subject_data, subject_trials
 from shared.results.build.state import code_version, index_of
+from shared.results.reading import gaps
 from shared.results.render import SiteSettings
-from shared.results.source import Session, fingerprint, is_visible
+from shared.results.source import Session, Unreadable, fingerprint, is_visible
 from shared.results.store import Store, encode
 from shared.results.views.session import columns_of
 from shared.science.cohort.analysis import analyse
 from shared.science.cohort.features import CohortSession, CohortSubject, from_sessions
 from shared.science.cohort.predictor import Predictor
+
+log = logging.getLogger(__name__)
 
 PREDICTIONS = "cache/training-predictions.json"
 MADE_FROM = "_state/training-time-made-from"
@@ -128,9 +130,14 @@ def _sessions(
     packed = store.read(subject_trials(name))
     known = tables.unpack(packed[0]) if packed else {}
     for i, one in enumerate(sorted(sessions, key=lambda s: (s.date, s.number))):
-        frame = known[one.id][1] if one.id in known else records.trials(one)
+        try:
+            frame = known[one.id][1] if one.id in known else records.trials(one)
+        except Unreadable as error:
+            log.warning("trials of %s: %s", one.reference, error)
+            continue
         if frame is None or not len(frame):
             continue
+        gaps(frame)
         yield CohortSession(
             date=one.date,
             protocol=one.task_protocol,
@@ -142,9 +149,12 @@ def _sessions(
 
 
 def _wheel(records: Records, one: Session) -> dict[str, Any] | None:
-    dataset = one.find("_ibl_wheel.position.npy")
-    if dataset is None:
+    found = wheel_in(one.paths, one.preferred)
+    if not found:
         return None
-    answer = aws.client("s3").get_object(Bucket=records.bucket, Key=dataset.location)
-    body = io.BytesIO(answer["Body"].read())
-    return {"position": np.load(body, allow_pickle=False)}
+    try:
+        return {"position": records.array(one, found[0].files["position"])}
+    except Unreadable as error:
+        # A lost wheel costs two features, not the mouse.
+        log.warning("wheel of %s: %s", one.reference, error)
+        return None

@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from shared.alf.layout import trials_in, wheel_in
+
 SETTINGS = "raw_behavior_data/_iblrig_taskSettings.raw.json"
 AMBIENT = "raw_behavior_data/_iblrig_ambientSensorData.raw.jsonable"
-TRIALS = ("alf/_ibl_trials.table.pqt", "alf/_ibl_trials.goCueTrigger_times.npy")
-WHEEL = ("alf/_ibl_wheel.position.npy",)
 
 WHEEL_SESSIONS = 5
 """First sessions whose wheel the features look at."""
@@ -41,12 +41,19 @@ def fetch(subjects: Iterable[str]) -> None:
         eids, details = one.search(subject=subject, details=True)
         dated = sorted(zip((str(d["date"]) for d in details), map(str, eids), strict=True))
         for number, (_, eid) in enumerate(dated):
-            wheel = WHEEL if number < WHEEL_SESSIONS else ()
-            names = [SETTINGS, AMBIENT, *TRIALS, *wheel]
+            names = [SETTINGS, AMBIENT, *behaviour(one.list_datasets(eid), number)]
             one.load_datasets(eid, names, download_only=True, assert_present=False)
         facts[subject] = facts_of(one, subject)
         file.write_text(json.dumps(facts, indent=1))
         print(f"{subject} {len(dated)} sessions", flush=True)
+
+
+def behaviour(paths: Iterable[str], number: int) -> list[str]:
+    """Return the files with trials, and for a mouse's first sessions those with the wheel."""
+    paths = list(paths)
+    trials = [path for found in trials_in(paths)[:1] for path in found.files.values()]
+    wheel = [found.files["position"] for found in wheel_in(paths)[:1]]
+    return [*trials, *(wheel if number < WHEEL_SESSIONS else ())]
 
 
 def facts_of(one: Any, subject: str) -> dict[str, Any]:

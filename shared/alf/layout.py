@@ -97,7 +97,7 @@ def objects(paths: Iterable[str], name: str, preferred: Collection[str] = ()) ->
         Object, with any namespace.
     """
     chosen: dict[tuple[str, str], tuple[tuple[bool, str], str]] = {}
-    for path, parsed in _parsed(paths):
+    for path, parsed in _parsed(path for path in paths if f"{name}." in path):
         if parsed.object != name:
             continue
         attribute = "_".join(part for part in (parsed.attribute, parsed.timescale) if part)

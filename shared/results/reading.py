@@ -1,15 +1,29 @@
-"""Read what the pages show from the files of a session (ONE convention)."""
+"""Read what the pages show from the files of a session, in any layout (ONE convention)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shared.results.source import TRIALS, Dataset, Session, Sorting, attribute
+from shared.alf.layout import SPIKE_ARRAYS, TRIAL_COLUMNS, objects
+from shared.results.source import Dataset, Session, Sorting, Unreadable
+
+GO_CUE = "goCueTrigger_times"
+
+TIMES = ("stimOn_times", "response_times")
+"""Columns without which there are choices to show, and no reaction times."""
+
+ASSUMED = {"probabilityLeft": 0.5}
+"""Columns that the first versions of the task did not write, and what held then."""
+
+CLUSTER_ARRAYS = ("channels", "depths", "waveforms", "waveformsChannels")
 
 
 class Read(Protocol):
@@ -19,33 +33,61 @@ class Read(Protocol):
         """Return the bytes as a file."""
 
 
-GO_CUE = "_ibl_trials.goCueTrigger_times.npy"
-
-
 def load_trials(session: Session, read: Read) -> pd.DataFrame | None:
-    """Return a session's trials, None if it has no table.
+    """Return a session's trials, None if it has none; of several protocols the first.
 
-    Where a stimulus onset was not seen, reaction times count from the go cue's trigger, which is
-    a file of its own.
+    Only columns of numbers are kept. Where a stimulus onset was not seen, reaction times count
+    from the go cue's trigger, which is a file of its own.
 
     Parameters
     ----------
     session : Session
     read : callable
         Opens a dataset's bytes.
+
+    Raises
+    ------
+    Unreadable
+        A file is damaged, or columns are missing or differ in length.
     """
-    table = session.find(TRIALS)
-    if table is None:
+    protocols = session.trials
+    if not protocols:
         return None
-    # One thread: builders run side by side already, and the table is small.
-    file = pq.ParquetFile(read(table))
-    trials = file.read(use_threads=False).to_pandas(use_threads=False)
-    cue = session.find(GO_CUE)
-    if cue and "stimOn_times" in trials and trials["stimOn_times"].isna().any():
-        times = np.load(read(cue), allow_pickle=False)
-        if times.shape == (len(trials),):
-            trials["goCueTrigger_times"] = times
+    found = protocols[0]
+    arrays = found.columns()
+    if found.table:
+        trials = _table(session, found.table, read)
+        wanted = [*TRIAL_COLUMNS, *TIMES, *ASSUMED]
+        onsets = trials.get("stimOn_times")
+        if onsets is None or onsets.isna().any():
+            wanted.append(GO_CUE)
+        names = [name for name in wanted if name in arrays and name not in trials]
+        for name in names:
+            values = load_array(session, arrays[name], read)
+            if values.shape == (len(trials),):
+                trials[name] = values
+    else:
+        trials = _joined({name: load_array(session, path, read) for name, path in arrays.items()})
+    missing = [name for name in TRIAL_COLUMNS if name not in trials]
+    if missing:
+        raise Unreadable(f"the trials in {found.collection} have no {', '.join(missing)}")
+    for name, value in ASSUMED.items():
+        if name not in trials:
+            trials[name] = value
     return trials
+
+
+def gaps(trials: pd.DataFrame) -> list[str]:
+    """Return what cannot be shown of trials because columns are missing, as sentences.
+
+    Those columns are added, without values.
+    """
+    missing = [name for name in TIMES if name not in trials]
+    for name in missing:
+        trials[name] = np.nan
+    if not missing:
+        return []
+    return [f"The trials have no {' and no '.join(missing)}: there are no reaction times."]
 
 
 def load_sorting(session: Session, collection: str, read: Read) -> Sorting | None:
@@ -53,35 +95,89 @@ def load_sorting(session: Session, collection: str, read: Read) -> Sorting | Non
 
     Raises
     ------
-    ValueError
-        If the arrays of the spikes differ in length.
+    Unreadable
+        A file is damaged, or the arrays of the spikes differ in length.
     """
-    objects: dict[str, dict[str, NDArray[Any]]] = {}
-    metrics = None
-    for dataset in session.datasets:
-        chosen = session.find(dataset.name, collection)
-        if dataset.collection != collection or chosen != dataset:
-            continue
-        name = attribute(dataset)
-        if dataset.name.endswith(".npy") and name in _WANTED:
-            kind, _, column_name = name.partition(".")
-            loaded = np.load(read(dataset), allow_pickle=False)
-            objects.setdefault(kind, {})[column_name] = loaded
-        elif name == "clusters.metrics" and dataset.name.endswith(".pqt"):
-            metrics = pd.read_parquet(read(dataset))
-    found = objects.get("spikes", {})
-    if not {"times", "clusters", "amps", "depths"} <= set(found):
+    found = {
+        kind: _files(session, kind, collection) for kind in ("spikes", "clusters", "channels")
+    }
+    if not set(SPIKE_ARRAYS) <= found["spikes"].keys():
         return None
-    if len({len(values) for values in found.values()}) > 1:
-        sizes = ", ".join(f"{name} {len(values)}" for name, values in sorted(found.items()))
-        raise ValueError(f"spikes of {session.reference} differ in length: {sizes}")
-    return Sorting(
-        collection, found, objects.get("clusters", {}), metrics, objects.get("channels", {})
-    )
+    spikes = {name: load_array(session, found["spikes"][name], read) for name in SPIKE_ARRAYS}
+    if len({values.shape for values in spikes.values()}) > 1 or spikes["times"].ndim != 1:
+        sizes = ", ".join(f"{name} {_shape(values)}" for name, values in sorted(spikes.items()))
+        raise Unreadable(f"the spikes in {collection} differ in length: {sizes}")
+    if not all(np.issubdtype(values.dtype, np.number) for values in spikes.values()):
+        raise Unreadable(f"the spikes in {collection} are not all numbers")
+    clusters = {
+        name: load_array(session, path, read)
+        for name, path in found["clusters"].items()
+        if name in CLUSTER_ARRAYS
+    }
+    channels = {
+        name: load_array(session, path, read)
+        for name, path in found["channels"].items()
+        if name == "localCoordinates"
+    }
+    return Sorting(collection, spikes, clusters, channels)
 
 
-_WANTED = frozenset(
-    {f"spikes.{name}" for name in ("times", "clusters", "amps", "depths")}
-    | {f"clusters.{name}" for name in ("channels", "depths", "waveforms", "waveformsChannels")}
-    | {"channels.localCoordinates"}
-)
+def load_array(session: Session, path: str, read: Read) -> NDArray[Any]:
+    """Return an array of a session.
+
+    Raises
+    ------
+    Unreadable
+        The file is damaged.
+    """
+    with _explained(path, "NumPy array"):
+        return np.asarray(np.load(read(session.dataset(path)), allow_pickle=False))
+
+
+def _files(session: Session, kind: str, collection: str) -> dict[str, str]:
+    """Return the arrays of an object in a collection by attribute."""
+    found = objects(session.paths, kind, session.preferred)
+    return next((one.columns() for one in found if one.collection == collection), {})
+
+
+def _joined(columns: dict[str, NDArray[Any]]) -> pd.DataFrame:
+    """Return columns read from files of their own as one table."""
+    flat: dict[str, NDArray[Any]] = {}
+    for name, values in columns.items():
+        if values.ndim == 2 and values.shape[1] == 2:
+            flat[f"{name}_0"], flat[f"{name}_1"] = values.T
+        elif values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1):
+            flat[name] = values.reshape(-1)
+    if len({len(values) for values in flat.values()}) > 1:
+        sizes = ", ".join(f"{name} {len(values)}" for name, values in sorted(flat.items()))
+        raise Unreadable(f"the columns of the trials differ in length: {sizes}")
+    return _numeric(pd.DataFrame(flat))
+
+
+def _table(session: Session, path: str, read: Read) -> pd.DataFrame:
+    with _explained(path, "Parquet table"):
+        # One thread: builders run side by side already, and the table is small.
+        file = pq.ParquetFile(read(session.dataset(path)))
+        return _numeric(file.read(use_threads=False).to_pandas(use_threads=False))
+
+
+def _numeric(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of numbers, each name once."""
+    kept = table.loc[:, ~table.columns.duplicated()].select_dtypes(["number", "bool"])
+    kept.columns = kept.columns.map(str)
+    return kept.copy()
+
+
+def _shape(values: NDArray[Any]) -> str:
+    return " × ".join(map(str, values.shape)) or "no"
+
+
+@contextmanager
+def _explained(path: str, kind: str) -> Iterator[None]:
+    """Say which file cannot be read; other failures, of the network say, pass on."""
+    try:
+        yield
+    except Unreadable:
+        raise
+    except (pa.ArrowException, ValueError, EOFError, KeyError, TypeError) as error:
+        raise Unreadable(f"{path} is not a whole {kind}") from error

@@ -6,19 +6,33 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from shared.access.visibility import is_public
+from shared.alf.layout import ObjectFiles, sortings_in, trials_in
 from shared.model.visibility import Visibility
 from shared.results.store import encode
 
 
+class Unreadable(ValueError):
+    """A file of a session cannot be shown; the message is meant for the session's page."""
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """One file behind a page."""
+    """One file behind a page.
+
+    Attributes
+    ----------
+    location : str
+        Where the source has the bytes: a path or an object's key.
+    elsewhere : str
+        Servers that have the bytes while the source has not.
+    """
 
     id: str
     name: str
@@ -28,7 +42,7 @@ class Dataset:
     public: bool = True
     default: bool = True
     location: str = ""
-    """Where the source has the bytes: a path or an object's key."""
+    elsewhere: str = ""
 
     @property
     def path(self) -> str:
@@ -39,7 +53,15 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Session:
-    """A session as the site knows it; times are naive and local to the lab."""
+    """A session as the site knows it; times are naive and local to the lab.
+
+    Attributes
+    ----------
+    refused : str
+        Why it cannot be shown at all; empty if it can.
+    remarks : tuple of str
+        What whoever builds the site should know.
+    """
 
     id: str
     lab: str
@@ -57,18 +79,51 @@ class Session:
     timezone: str = "UTC"
     synthetic: bool = False
     datasets: tuple[Dataset, ...] = ()
+    refused: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
         """Return ``subject/date/number``, as people name a session."""
         return f"{self.subject}/{self.date}/{self.number:03d}"
 
-    def find(self, name: str, collection: str = "alf") -> Dataset | None:
-        """Return the public dataset of that name, its default revision, None without one."""
-        named = [
-            d for d in self.datasets if d.name == name and d.collection == collection and d.public
-        ]
-        return max(named, key=lambda d: (d.default, d.revision), default=None)
+    @cached_property
+    def by_path(self) -> dict[str, Dataset]:
+        """The public datasets by their paths."""
+        return {dataset.path: dataset for dataset in public_datasets(self)}
+
+    @property
+    def paths(self) -> Iterable[str]:
+        """The paths of the public datasets."""
+        return self.by_path.keys()
+
+    @property
+    def preferred(self) -> frozenset[str]:
+        """The paths that are the default among their revisions."""
+        return frozenset(path for path, dataset in self.by_path.items() if dataset.default)
+
+    @cached_property
+    def trials(self) -> list[ObjectFiles]:
+        """The trials of each protocol, in order."""
+        return trials_in(self.paths, self.preferred)
+
+    @cached_property
+    def sortings(self) -> list[str]:
+        """The collections with sorted spikes."""
+        return [one.collection for one in sortings_in(self.paths, self.preferred)]
+
+    def dataset(self, path: str) -> Dataset:
+        """Return the dataset of that path, if the source has its bytes.
+
+        Raises
+        ------
+        Unreadable
+            They are on other servers only.
+        """
+        found = self.by_path[path]
+        if found.elsewhere:
+            raise Unreadable(f"{path} is not in this store, only on {found.elsewhere}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -106,11 +161,7 @@ class Sorting:
     collection: str
     spikes: dict[str, np.ndarray]
     clusters: dict[str, np.ndarray]
-    metrics: pd.DataFrame | None = None
     channels: dict[str, np.ndarray] = field(default_factory=dict)
-
-
-TRIALS = "_ibl_trials.table.pqt"
 
 
 class Source(Protocol):
@@ -129,10 +180,22 @@ class Source(Protocol):
         """Return all labs."""
 
     def trials(self, session: Session) -> pd.DataFrame | None:
-        """Return the trials table (ONE convention), None if the session has none."""
+        """Return the trials table (ONE convention), None if the session has none.
+
+        Raises
+        ------
+        Unreadable
+            A file is damaged or elsewhere.
+        """
 
     def sorting(self, session: Session, collection: str) -> Sorting | None:
-        """Return the sorted spikes in a collection, None if they are not complete."""
+        """Return the sorted spikes in a collection, None if they are not complete.
+
+        Raises
+        ------
+        Unreadable
+            A file is damaged or elsewhere.
+        """
 
 
 def is_visible(session: Session, at: dt.datetime) -> bool:
@@ -154,22 +217,3 @@ def public_datasets(session: Session) -> tuple[Dataset, ...]:
 def fingerprint(*parts: Any) -> str:
     """Return the SHA-256 of what an output is made from."""
     return hashlib.sha256(encode(parts)).hexdigest()
-
-
-def sortings(session: Session) -> list[str]:
-    """Return the collections of a session that hold sorted spikes."""
-    return sorted(
-        {
-            d.collection
-            for d in session.datasets
-            if d.public and d.collection.startswith("alf/") and attribute(d) == "spikes.times"
-        }
-    )
-
-
-def attribute(dataset: Dataset) -> str:
-    """Return ``object.attribute`` of a file name, without a namespace."""
-    name = dataset.name
-    if name.startswith("_"):
-        name = name.split("_", 2)[-1]
-    return ".".join(name.split(".")[:2])

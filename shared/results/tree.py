@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from datetime import date
 from glob import escape
@@ -22,6 +23,9 @@ import pandas as pd
 from shared.results.reading import load_sorting, load_trials
 from shared.results.source import Dataset, Lab, Session, Sorting, Subject
 from shared.results.store import tag
+
+NUMBER = re.compile(r"[0-9]{1,3}")
+"""Names of session folders; those with fewer than three digits are read, and told of."""
 
 
 class Tree:
@@ -37,7 +41,11 @@ class Tree:
         for folder, names, _ in os.walk(self.folder):
             if "Subjects" in names:
                 subjects = Path(folder, "Subjects")
-                found += subjects.glob(f"{name}/????-??-??/[0-9][0-9][0-9]/")
+                found += (
+                    path
+                    for path in subjects.glob(f"{name}/????-??-??/*/")
+                    if NUMBER.fullmatch(path.name)
+                )
                 names.remove("Subjects")  # sessions hold no labs: no need to look into them
         return sorted(found)
 
@@ -73,17 +81,33 @@ class Tree:
         return load_sorting(session, collection, _open)
 
     def _session(self, path: Path) -> Session:
-        about = _json(path / "session.json")
-        subject, day, number = path.parts[-3:]
-        name = "/".join(path.parts[-5:])
-        embargo = about.get("embargo_until")
-        lab = _json(self.folder / path.parts[-5] / "lab.json")
+        *_, lab_name, _, subject, day, folder = path.parts
+        number = f"{int(folder):03d}"
+        # Its id is that of the name that every session has in the end.
+        name = "/".join([*path.parts[-5:-1], number])
         known: dict[str, Any] = {
             "id": str(uuid5(NAMESPACE_URL, name)),
-            "lab": path.parts[-5],
+            "lab": lab_name,
             "subject": subject,
             "date": day,
-            "number": int(number),
+            "number": int(folder),
+        }
+        if folder != number and path.with_name(number).is_dir():
+            return Session(**known, refused=f"Folder {folder} is left out: {number} is there too.")
+        remarks = [] if folder == number else [f"Folder {folder} is read as {number}."]
+        try:
+            return Session(**known | self._described(path), remarks=tuple(remarks))
+        except (ValueError, TypeError, AttributeError) as error:
+            # Whether it is public is not known then.
+            said = f"session.json cannot be read, so the session is left out: {error}"
+            return Session(**known, refused=said)
+
+    def _described(self, path: Path) -> dict[str, Any]:
+        """Return what the session's file, its lab's and its datasets say of a session."""
+        about = _json(path / "session.json")
+        lab = _json(self.folder / path.parts[-5] / "lab.json")
+        embargo = about.get("embargo_until")
+        return {
             "public": True,
             "timezone": lab.get("timezone", "UTC"),
             **about,
@@ -91,7 +115,6 @@ class Tree:
             "projects": tuple(about.get("projects", ())),
             "datasets": tuple(self._datasets(path)),
         }
-        return Session(**known)
 
     def _datasets(self, session: Path) -> Iterable[Dataset]:
         for path in sorted((session / "alf").rglob("*.*")):

@@ -185,8 +185,8 @@ def test_a_session_made_private_leaves_with_the_next_event(session, buckets) -> 
 def test_the_nightly_build_finds_sessions_nobody_announced(session, buckets) -> None:
     from functions.analysis.handler import handler
 
-    assert handler({"kind": "nightly"}, None) == {"changed": 1}
-    assert handler({"kind": "nightly"}, None) == {"changed": 0}
+    assert handler({"kind": "nightly"}, None) == {"changed": 1, "problems": []}
+    assert handler({"kind": "nightly"}, None) == {"changed": 0, "problems": []}
 
 
 def test_only_the_bad_message_of_a_batch_comes_back(session, buckets) -> None:
@@ -246,6 +246,87 @@ def test_a_session_that_cannot_be_published_keeps_no_other(session, buckets, mon
     both = ({"kind": "session.finished", "session": one.id} for one in (broken, session))
     assert handler(sqs(*both), None) == {"batchItemFailures": [{"itemIdentifier": "0"}]}
     assert Bucket("site").read(f"sessions/{session.id}.html")
+
+
+class TestWhatCannotBeShown:
+    """A session whose files are not here has a page that says so; the others have theirs."""
+
+    @pytest.fixture
+    def broken(self, session) -> Any:
+        """Return a public session of another mouse without datasets, beside the whole one."""
+        from shared.records import documents
+        from shared.sessions import store as sessions
+
+        mouse = {"nickname": "FX_002", "lab": "fimbrialab"}
+        documents.create("subject", "FX_002", mouse, who="test")
+        return sessions.create(
+            subject="FX_002", start_time="2026-02-01T10:00:00", who="test", public=True
+        )
+
+    def check(self, session, broken, reason: str) -> None:
+        from functions.analysis.handler import handler
+
+        answer = handler({"kind": "nightly"}, None)
+        assert answer["changed"] == 2
+        assert answer["problems"] == [f"FX_002/2026-02-01/001: {reason}"]
+        page = json.loads(Bucket("site").read(f"data/sessions/{broken.id}.json")[0])
+        assert page["problems"] == [reason]
+        assert "summary" not in page
+        whole = json.loads(Bucket("site").read(f"data/sessions/{session.id}.json")[0])
+        assert whole["summary"]["n_trials"] == 60
+        assert json.loads(Bucket("site").read("data/subjects.json")[0])["n"] == 2
+
+    def test_trials_on_another_server(self, session, broken) -> None:
+        from shared.records import documents
+        from shared.records.items import Dataset
+
+        server = {"name": "flatiron", "data_url": "https://example.org/"}
+        documents.create("data-repository", "flatiron", server, who="test")
+        item = Dataset.of(broken.id, "alf/_ibl_trials.table.pqt", repository="flatiron")
+        register_datasets(broken.id, [item], manifest="m2")
+        self.check(
+            session,
+            broken,
+            "The trials cannot be shown: alf/_ibl_trials.table.pqt is not in this store, "
+            "only on flatiron.",
+        )
+
+    def test_trials_whose_object_is_lost(self, session, broken) -> None:
+        from shared.records.items import Dataset
+
+        item = Dataset.of(broken.id, "alf/_ibl_trials.table.pqt", hash="cd" * 16)
+        register_datasets(broken.id, [item], manifest="m2")
+        self.check(
+            session,
+            broken,
+            "The trials cannot be shown: alf/_ibl_trials.table.pqt is not in this store.",
+        )
+
+    def test_what_failed_unforeseen_is_tried_again(
+        self, session, broken, buckets, monkeypatch
+    ) -> None:
+        from functions.analysis.handler import handler
+        from functions.analysis.records import Records
+        from shared.records.items import Dataset
+
+        item = Dataset.of(broken.id, "alf/_ibl_trials.table.pqt", hash="ef" * 16)
+        of_session = Dataset.of(session.id, "alf/_ibl_trials.table.pqt")
+        source = {"Bucket": "data", "Key": of_session.key(session.folder)}
+        buckets.copy_object(Bucket="data", Key=item.key(broken.folder), CopySource=source)
+        register_datasets(broken.id, [item], manifest="m2")
+        read = Records._bytes
+
+        def unplugged(self: Records, dataset: Any) -> Any:
+            if dataset.hash == "ef" * 16:
+                raise ConnectionError("https://a.place.that.is.nobody/s/business")
+            return read(self, dataset)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Records, "_bytes", unplugged)
+            self.check(session, broken, "The trials cannot be shown: ConnectionError.")
+        assert handler({"kind": "nightly"}, None) == {"changed": 1, "problems": []}
+        page = json.loads(Bucket("site").read(f"data/sessions/{broken.id}.json")[0])
+        assert page["summary"]["n_trials"] == 60
 
 
 def test_importing_the_handler_loads_no_heavy_library() -> None:

@@ -18,8 +18,10 @@ from lab.simulate.spikes import simulate_sorting
 from shared.results.build import Site
 from shared.results.reading import load_sorting
 from shared.results.render import SiteSettings
-from shared.results.source import TRIALS, Dataset, Lab, Session, Sorting, Subject
+from shared.results.source import Dataset, Lab, Session, Sorting, Subject
 from shared.results.store import FolderStore, tag
+
+TRIALS = "_ibl_trials.table.pqt"
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -14,10 +14,10 @@ import pytest
 
 from shared.results.build import Site
 from shared.results.build.state import index_of, subject_state
-from shared.results.source import TRIALS, Dataset
+from shared.results.source import Dataset
 from shared.results.store import FolderStore
 
-from .conftest import Shelf, trials_of
+from .conftest import TRIALS, Shelf, trials_of
 
 
 def document(store: FolderStore, key: str) -> dict:
@@ -326,10 +326,10 @@ class TestIncremental:
     def test_a_second_build_writes_nothing(self, site, shelf, store) -> None:
         for day in range(1, 6):
             shelf.put("FX_001", f"2026-02-0{day}", trials_of(80, day))
-        assert site.refresh() == 5
+        assert site.refresh().changed == 5
         store.writes.clear()
         shelf.reads.clear()
-        assert site.refresh() == 0
+        assert site.refresh().changed == 0
         assert store.writes == []
         assert shelf.reads == []
 
@@ -340,7 +340,7 @@ class TestIncremental:
         new = shelf.put("FX_001", "2026-02-06", trials_of(80, 6))
         store.writes.clear()
         shelf.reads.clear()
-        assert site.refresh(["FX_001"]) == 1
+        assert site.refresh(["FX_001"]).changed == 1
         assert shelf.reads == [new.id]
         assert [key for key in store.writes if key.startswith("sessions/")] == [
             f"sessions/{new.id}.html"
@@ -351,21 +351,21 @@ class TestIncremental:
         one = shelf.put("FX_001", "2026-02-01", trials_of(80, 1))
         site.refresh()
         shelf.put("FX_001", "2026-02-01", trials_of(90, 2))
-        assert site.refresh() == 1
+        assert site.refresh().changed == 1
         assert document(store, f"data/sessions/{one.id}.json")["summary"]["n_trials"] == 90
 
     def test_new_code_computes_everything_again(self, site, shelf, monkeypatch) -> None:
         shelf.put("FX_001", "2026-02-01", trials_of(80, 1))
         site.refresh()
         monkeypatch.setattr("shared.results.build.subject.code_version", lambda: "other")
-        assert site.refresh() == 1
+        assert site.refresh().changed == 1
 
     def test_out_of_time_the_next_build_does_the_rest(self, site, shelf, store) -> None:
         for name in ("FX_001", "FX_002", "FX_003"):
             shelf.put(name, "2026-02-01", trials_of(50, 1))
-        assert site.refresh(pace=lambda names: list(names)[:1]) == 1
+        assert site.refresh(pace=lambda names: list(names)[:1]).changed == 1
         assert set(index_of(store).subjects) == {"FX_001"}
-        assert site.refresh() == 2
+        assert site.refresh().changed == 2
         assert document(store, "data/overview.json")["counts"]["subjects"] == 3
 
     def test_lists_survive_a_stop_between_state_and_lists(self, site, shelf, store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from html import unescape
 
 import numpy as np
 import pytest
@@ -68,14 +69,15 @@ def test_probe_and_units_go_with_their_session(recorded, site, shelf, store) -> 
     assert not [key for key in store.names() if recorded.id in key]
 
 
-def test_spikes_of_unequal_length_are_left_out_with_a_reason(site, shelf, store, caplog) -> None:
+def test_spikes_of_unequal_length_are_left_out_with_a_reason(site, shelf, store) -> None:
     one = shelf.put("FX_001", "2026-02-01", trials_of(60, 1))
     shelf.put_probe(one.id)
     key = (one.id, "alf/probe00", "spikes.amps.npy")
     shelf.bytes[key] = shelf.bytes[key][:-5]
-    site.refresh()
-    assert "differ in length" in caplog.text
-    assert store.read(f"sessions/{one.id}.html")
+    (problem,) = site.refresh().problems
+    assert problem.where == "FX_001/2026-02-01/001"
+    assert "differ in length" in problem.reason
+    assert problem.reason in unescape(store.read(f"sessions/{one.id}.html")[0].decode())
     assert not list(store.names("probes/"))
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from shared.results.build.lists import ListBuilder
 from shared.results.build.pictures import PictureBuilder
@@ -14,11 +17,33 @@ from shared.results.build.subject import Changes, SubjectBuilder
 from shared.results.render import SiteSettings
 from shared.results.source import Source
 from shared.results.store import Store
+from shared.results.views.page import Problem
 
 
 def utc_now() -> datetime:
     """Return the present moment."""
     return datetime.now(UTC)
+
+
+log = logging.getLogger(__name__)
+
+
+class Report(Struct, frozen=True):
+    """What a build did, and what it could not show.
+
+    Attributes
+    ----------
+    changed : int
+        Sessions whose pages were written or removed.
+    problems : list of Problem
+        What could not be shown of the subjects looked at; the same is said on their pages.
+    failed : list of str
+        Subjects whose pages could not be brought up to date.
+    """
+
+    changed: int
+    problems: list[Problem] = []
+    failed: list[str] = []
 
 
 class Site:
@@ -61,7 +86,7 @@ class Site:
         progress: Callable[[str], None] = lambda nickname: None,
         workers: int = 1,
         pace: Callable[[Iterable[str]], Iterable[str]] = lambda names: names,
-    ) -> int:
+    ) -> Report:
         """Bring the pages of all subjects, or of those given, up to date.
 
         Parameters
@@ -77,8 +102,7 @@ class Site:
 
         Returns
         -------
-        int
-            Sessions whose pages were written or removed.
+        Report
         """
         everything = subjects is None
         names = set(subjects if subjects is not None else self.source.subjects())
@@ -93,16 +117,32 @@ class Site:
             self.lists.refresh(done, self.source.labs())
             # Pictures come last: nobody waits for them to read a page.
             if self.images:
-                for _ in run(self.pictures.draw_subject, pace(sorted(done))):
+                for _ in run(self._draw_named, pace(sorted(done))):
                     pass
                 removed = any(changes.removed for changes in done.values())
                 self.pictures.draw_labs(seldom=not everything and not removed)
         if everything or any(changes.removed for changes in done.values()):
             self.lists.write_tables()
-        return sum(changes.written + changes.removed for changes in done.values())
+        return Report(
+            changed=sum(changes.written + changes.removed for changes in done.values()),
+            problems=[problem for changes in done.values() for problem in changes.problems],
+            failed=sorted(name for name, changes in done.items() if changes.failed),
+        )
 
     def _refresh_named(self, nickname: str) -> tuple[str, Changes]:
-        return nickname, self.refresh_subject(nickname)
+        """Refresh a subject; whatever is wrong with it must not stop the others."""
+        try:
+            return nickname, self.refresh_subject(nickname)
+        except Exception as error:
+            log.exception("the pages of %s could not be brought up to date", nickname)
+            problem = Problem(nickname, f"Its pages stay as they were: {type(error).__name__}.")
+            return nickname, Changes(0, 0, (problem,), failed=True)
+
+    def _draw_named(self, nickname: str) -> None:
+        try:
+            self.pictures.draw_subject(nickname)
+        except Exception:
+            log.exception("the pictures of %s could not be drawn", nickname)
 
     def refresh_subject(self, nickname: str) -> Changes:
         """Bring a subject's page and those of its sessions up to date."""

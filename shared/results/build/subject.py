@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
 from typing import NamedTuple
 
 import msgspec
 import pandas as pd
 
+from shared.alf.layout import SPIKE_ARRAYS
 from shared.results import addresses, tables
 from shared.results.addresses import safe_name
 from shared.results.build.state import SubjectState, code_version, confirmed, subject_state
+from shared.results.reading import gaps
 from shared.results.render import SiteSettings, render
 from shared.results.source import (
-    TRIALS,
     Session,
+    Sorting,
     Source,
+    Subject,
+    Unreadable,
     fingerprint,
     is_visible,
     public_datasets,
-    sortings,
 )
 from shared.results.store import (
     ATTEMPTS,
@@ -33,28 +38,69 @@ from shared.results.store import (
     write_derived,
     write_if_changed,
 )
-from shared.results.views.page import Input, MadeFrom
+from shared.results.views.page import Input, MadeFrom, Problem
 from shared.results.views.probe import probe_view
 from shared.results.views.rows import ListedProbe
 from shared.results.views.session import (
+    Behaviour,
     TrialArrays,
     behaviour_of,
     columns_of,
     session_row,
     session_view,
 )
-from shared.results.views.subject import Published, session_of_subject, subject_view
+from shared.results.views.subject import (
+    Published,
+    SubjectView,
+    session_of_subject,
+    subject_view,
+)
 from shared.results.views.unit import unit_view, units_data
 from shared.science.ephys.quality import units_quality
 
 log = logging.getLogger(__name__)
 
+NOT_SHOWN = ("datasets", "public", "embargo_until", "timezone", "remarks")
+"""What of a session does not decide what its page looks like, or is counted apart."""
+
 
 class Changes(NamedTuple):
-    """Sessions whose pages were written, and removed."""
+    """What a build did for a subject.
+
+    Attributes
+    ----------
+    written, removed : int
+        Sessions whose pages were written, and removed.
+    problems : tuple of Problem
+        What could not be shown.
+    failed : bool
+        Whether the subject as a whole could not be brought up to date.
+    """
 
     written: int
     removed: int
+    problems: tuple[Problem, ...] = ()
+    failed: bool = False
+
+
+@dataclass
+class _Said:
+    """What is said of a session on its page: sentences, and whether to try again."""
+
+    problems: list[str] = field(default_factory=list)
+    failed: bool = False
+
+    @contextmanager
+    def of(self, session: Session, what: str) -> Iterator[None]:
+        """Turn whatever is raised into a sentence; the rest of the session is shown."""
+        try:
+            yield
+        except Unreadable as error:
+            self.problems.append(f"{what} cannot be shown: {error}.")
+        except Exception as error:
+            log.exception("%s of %s", what, session.reference)
+            self.problems.append(f"{what} cannot be shown: {_kind(error)}.")
+            self.failed = True
 
 
 class _Read(NamedTuple):
@@ -86,18 +132,15 @@ class SubjectBuilder:
         key = subject_state(nickname)
         read = _Read({}, {})
         touched: set[str] = set()
+        announced_here: set[str] = set()
         removed: set[str] = set()
         for attempt in range(ATTEMPTS):
             state, etag = load(self.store, key, SubjectState)
             known = state.sessions if state else {}
-            visible = {
-                s.id: s for s in self.source.sessions(nickname) if is_visible(s, self.now())
-            }
+            visible, problems = self._visible(nickname)
             prints = {eid: self._fingerprint(s) for eid, s in visible.items()}
-            changed = [
-                s for eid, s in visible.items() if known.get(eid, Published()).print != prints[eid]
-            ]
-            gone = (set(known) | touched) - set(visible)
+            changed = [s for eid, s in visible.items() if _is_due(known.get(eid), prints[eid])]
+            gone = (set(known) | announced_here) - set(visible)
             if not changed and not gone:
                 break
             try:
@@ -105,11 +148,12 @@ class SubjectBuilder:
                     s.id: msgspec.structs.replace(known.get(s.id, Published()), print="")
                     for s in changed
                 }
+                announced_here |= set(announced)
                 if announced != known:
                     etag = self._write_state(key, nickname, announced, etag)
-                touched |= {s.id for s in changed}
                 removed |= gone
                 written = self._write_sessions(changed, prints, read)
+                touched |= {eid for eid, entry in written.items() if entry != known.get(eid)}
                 self._delete_sessions(gone)
                 sessions = {eid: written.get(eid) or known[eid] for eid in visible}
                 self._write_state(key, nickname, sessions, etag)
@@ -119,8 +163,27 @@ class SubjectBuilder:
                 break
         else:
             raise Conflict(f"the sessions of {nickname} kept changing")
-        self._write_subject(nickname, read)
-        return Changes(len(touched - removed), len(removed))
+        problems += self._write_subject(nickname, read)
+        entries = confirmed(self.store, nickname)
+        problems += [
+            Problem(f"{nickname}/{entry.row.date}/{entry.row.number:03d}", said)
+            for entry in entries.values()
+            if entry.row
+            for said in entry.problems
+        ]
+        return Changes(len(touched - removed), len(removed), tuple(problems))
+
+    def _visible(self, nickname: str) -> tuple[dict[str, Session], list[Problem]]:
+        """Return the sessions that the public may see, and what is wrong with any session."""
+        visible: dict[str, Session] = {}
+        problems: list[Problem] = []
+        for session in self.source.sessions(nickname):
+            refused = session.refused or _problem_of_day(session.date)
+            remarks = [refused] if refused else session.remarks
+            problems += [Problem(session.reference, said) for said in remarks]
+            if not refused and is_visible(session, self.now()):
+                visible[session.id] = session
+        return visible, problems
 
     def _write_state(
         self, key: str, nickname: str, sessions: Mapping[str, Published], etag: str
@@ -131,9 +194,9 @@ class SubjectBuilder:
     def _fingerprint(self, one: Session) -> str:
         inputs = [(d.id, d.path, d.hash) for d in sorted(public_datasets(one), key=lambda d: d.id)]
         known = {
-            name: str(value)
-            for name, value in vars(one).items()
-            if name not in ("datasets", "public", "embargo_until", "timezone")
+            one_field.name: str(getattr(one, one_field.name))
+            for one_field in fields(one)
+            if one_field.name not in NOT_SHOWN
         }
         return fingerprint(inputs, known, code_version(), self.settings)
 
@@ -141,57 +204,83 @@ class SubjectBuilder:
         self, sessions: list[Session], prints: Mapping[str, str], read: _Read
     ) -> dict[str, Published]:
         """Write the pages of sessions; return their entries in the subject's state."""
-        ready = []
+        said = {one.id: _Said() for one in sessions}
         for one in sessions:
-            frame = self._trials(one)
-            if frame is not None and len(frame):
-                read.tables[one.id] = frame
-                read.arrays[one.id] = columns_of(frame)
-                ready.append((one, read.arrays[one.id]))
-        seen = {one.id: shown for (one, _), shown in zip(ready, behaviour_of(ready), strict=True)}
+            self._read_trials(one, read, said[one.id])
+        seen = _behaviour(sessions, read, said)
         entries = {}
         for one in sessions:
-            shown = seen.get(one.id)
+            heard, shown = said[one.id], seen.get(one.id)
             made_from = _made_from(one, prints[one.id])
-            probes = self._write_probes(one, read.arrays.get(one.id), made_from)
-            view = session_view(self.settings, one, shown, probes, made_from)
+            probes = self._write_probes(one, read.arrays.get(one.id), made_from, heard)
+            view = session_view(self.settings, one, shown, probes, made_from, heard.problems)
             self._put(addresses.session_data(one.id), encode(view.data))
             self._put(view.page.address, render(view, self.settings))
+            if shown is None:
+                self.store.delete([addresses.session_image(one.id)])
             entries[one.id] = Published(
                 prints[one.id],
-                session_row(one, shown),
+                session_row(one, shown, heard.problems),
                 session_of_subject(one, shown, probes),
+                heard.problems,
+                heard.failed,
             )
         return entries
 
     def _write_probes(
-        self, one: Session, trials: TrialArrays | None, made_from: MadeFrom
+        self,
+        one: Session,
+        trials: TrialArrays | None,
+        made_from: MadeFrom,
+        said: _Said,
     ) -> list[ListedProbe]:
         """Write the pages of a session's probes and units; return the rows of the probe list."""
-        rows = []
+        rows: list[ListedProbe] = []
         # Without both there is nothing to align spikes to.
         if trials is not None and not {"stimOn_times", "feedback_times"} <= trials.keys():
             trials = None
-        for collection in sortings(one):
-            try:
+        before = {
+            name for prefix in addresses.probe_prefixes(one.id) for name in self._names(prefix)
+        }
+        written: dict[str, bytes] = {}
+        for collection in one.sortings:
+            with said.of(one, f"The spikes in {collection}"):
                 sorting = self.source.sorting(one, collection)
-            except (OSError, ValueError, KeyError) as error:
-                log.warning("spikes of %s in %s: %s", one.reference, collection, error)
-                continue
-            if sorting is None:
-                continue
-            quality = units_quality(sorting.spikes)
-            view, drift = probe_view(self.settings, one, sorting, trials, quality, made_from)
-            name = view.data.probe.id
-            self._put(addresses.probe_data(name), encode(view.data))
-            self._put(addresses.drift_image(name), drift)
-            self._put(view.page.address, render(view, self.settings))
-            units = unit_view(one, view)
-            self._put(units.page.address, render(units, self.settings))
-            for cluster, unit in units_data(sorting, trials, quality).items():
-                self._put(f"{addresses.units_folder(name)}{cluster}.json", encode(unit))
-            rows.append(view.row)
+                if sorting is None:
+                    raise Unreadable(f"{collection} has no whole set of {', '.join(SPIKE_ARRAYS)}")
+                row, files = self._probe(one, sorting, trials, made_from)
+                rows.append(row)
+                written |= files
+        for key, body in written.items():
+            self._put(key, body)
+        self.store.delete(before - written.keys())
         return rows
+
+    def _probe(
+        self,
+        one: Session,
+        sorting: Sorting,
+        trials: TrialArrays | None,
+        made_from: MadeFrom,
+    ) -> tuple[ListedProbe, dict[str, bytes]]:
+        """Return a probe's row of the probe list, and the files of its and its units' pages."""
+        quality = units_quality(sorting.spikes) if sorting.spikes["times"].size else {}
+        view, drift = probe_view(self.settings, one, sorting, trials, quality, made_from)
+        name = view.data.probe.id
+        files = {
+            addresses.probe_data(name): encode(view.data),
+            view.page.address: render(view, self.settings),
+        }
+        if quality:
+            files[addresses.drift_image(name)] = drift
+            units = unit_view(one, view)
+            files[units.page.address] = render(units, self.settings)
+        for cluster, unit in units_data(sorting, trials, quality).items():
+            files[f"{addresses.units_folder(name)}{cluster}.json"] = encode(unit)
+        return view.row, files
+
+    def _names(self, prefix: str) -> list[str]:
+        return list(self.store.names(prefix))
 
     def _put(self, key: str, body: bytes) -> None:
         write_if_changed(self.store, key, body)
@@ -204,24 +293,39 @@ class SubjectBuilder:
                 names += self.store.names(prefix)
             self.store.delete(names)
 
-    def _trials(self, one: Session) -> pd.DataFrame | None:
-        if one.find(TRIALS) is None:
-            return None
-        try:
-            return self.source.trials(one)
-        except (OSError, ValueError, KeyError) as error:
-            log.warning("trials of %s can not be read: %s", one.reference, error)
-            return None
+    def _read_trials(self, one: Session, read: _Read, said: _Said) -> None:
+        """Keep a session's trials, if it has any that can be read."""
+        if not one.trials:
+            return
+        with said.of(one, "The trials"):
+            table = self.source.trials(one)
+            if table is None or not len(table):
+                raise Unreadable("they are empty")
+            said.problems += gaps(table)
+            if others := [found.collection for found in one.trials[1:]]:
+                said.problems.append(
+                    f"This session has several protocols; its page shows that in "
+                    f"{one.trials[0].collection}. Others are in {', '.join(others)}."
+                )
+            read.tables[one.id] = table
+            read.arrays[one.id] = columns_of(table)
 
-    def _write_subject(self, nickname: str, read: _Read) -> None:
-        """Write the subject's page from its state, or remove it with its last session."""
+    def _write_subject(self, nickname: str, read: _Read) -> list[Problem]:
+        """Write the subject's page from its state, or remove it with its last session.
+
+        Returns
+        -------
+        list of Problem
+            Sessions whose trials the training status had to leave out.
+        """
         animal = self.source.subject(nickname)
         key = subject_state(nickname)
         marker = f"_state/pages/{safe_name(nickname)}"
         made = fingerprint(self.store.etag(key), animal, code_version(), self.settings)
         done = self.store.read(marker)
         if done and done[0] == made.encode():
-            return
+            return []
+        problems: list[Problem] = []
 
         def make(state: SubjectState | None) -> dict[str, bytes]:
             sessions = state.confirmed if state else {}
@@ -234,7 +338,7 @@ class SubjectBuilder:
                 if eid not in read.arrays:
                     read.arrays[eid] = columns_of(frame)
             arrays = {eid: read.arrays[eid] for eid in shown}
-            view = subject_view(self.settings, animal, sessions, arrays, code_version())
+            problems[:], view = self._view(animal, sessions, arrays)
             return {
                 addresses.subject_data(nickname): encode(view.data),
                 view.page.address: render(view, self.settings),
@@ -246,6 +350,34 @@ class SubjectBuilder:
             self.store.write(marker, made.encode())
         else:
             self.store.delete([*addresses.subject_files(nickname), marker])
+        return problems
+
+    def _view(
+        self,
+        animal: Subject,
+        sessions: Mapping[str, Published],
+        arrays: Mapping[str, TrialArrays],
+    ) -> tuple[list[Problem], SubjectView]:
+        """Return the subject's page, without the trials of sessions that it fails with."""
+
+        def view(kept: Mapping[str, TrialArrays]) -> SubjectView:
+            return subject_view(self.settings, animal, sessions, kept, code_version())
+
+        try:
+            return [], view(arrays)
+        except Exception:
+            log.exception("the page of %s fails with the trials of some session", animal.nickname)
+        problems, kept = [], {}
+        for eid, columns in arrays.items():
+            try:
+                view({eid: columns})
+            except Exception as error:
+                row = sessions[eid].row
+                where = f"{animal.nickname}/{row.date}/{row.number:03d}" if row else eid
+                problems.append(Problem(where, f"Training status without it: {_kind(error)}."))
+            else:
+                kept[eid] = columns
+        return problems, view(kept)
 
     def _complete(
         self, nickname: str, prints: Mapping[str, str], trials: dict[str, pd.DataFrame]
@@ -263,11 +395,48 @@ class SubjectBuilder:
                     if len(known):
                         trials[eid] = known
         if missing:
-            for one in self.source.sessions(nickname):
-                if one.id in missing and is_visible(one, self.now()):
-                    frame = self._trials(one)
-                    if frame is not None and len(frame):
-                        trials[one.id] = frame
+            for one in self._visible(nickname)[0].values():
+                if one.id in missing:
+                    found = _Read({}, {})
+                    self._read_trials(one, found, _Said())
+                    trials |= found.tables
+
+
+def _behaviour(
+    sessions: Iterable[Session], read: _Read, said: Mapping[str, _Said]
+) -> dict[str, Behaviour]:
+    """Return what sessions' trials show, by id; those that fail are taken out of `read`."""
+    ready = [(one, read.arrays[one.id]) for one in sessions if one.id in read.arrays]
+    try:
+        return {one.id: shown for (one, _), shown in zip(ready, behaviour_of(ready), strict=True)}
+    except Exception as error:
+        log.info("one by one, as a session's trials fail: %s", error)
+    seen = {}
+    for one, trials in ready:
+        with said[one.id].of(one, "The trials"):
+            (seen[one.id],) = behaviour_of([(one, trials)])
+        if one.id not in seen:
+            del read.tables[one.id], read.arrays[one.id]
+    return seen
+
+
+def _is_due(entry: Published | None, print_: str) -> bool:
+    """Tell whether a session's pages have to be written."""
+    return entry is None or entry.failed or entry.print != print_
+
+
+def _problem_of_day(day: str) -> str:
+    """Return why a session's date cannot be one, empty if it can."""
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return f"{day} is no day of the calendar: the session is left out."
+    return ""
+
+
+def _kind(error: Exception) -> str:
+    """Return what kind of failure it was; its text may name places that are nobody's business."""
+    return str(error) if isinstance(error, Unreadable) else type(error).__name__
 
 
 def _made_from(one: Session, print_: str) -> MadeFrom:

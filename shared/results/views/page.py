@@ -76,6 +76,21 @@ class Input(Struct, frozen=True):
     hash: str
 
 
+class Problem(Struct, frozen=True):
+    """What could not be shown of a session, or of a whole subject, for whoever builds the site.
+
+    Attributes
+    ----------
+    where : str
+        ``subject/date/number`` or the subject's nickname.
+    reason : str
+        A sentence.
+    """
+
+    where: str
+    reason: str
+
+
 class MadeFrom(Struct, frozen=True):
     """What a page was made from."""
 

@@ -99,8 +99,8 @@ class ProbeData(Struct, frozen=True):
     probe: ProbeFacts
     units: dict[str, Sequence[float | None]]
     summary: ProbeSummary
-    drift: Drift
-    example: Example
+    drift: Drift | None
+    example: Example | None
     peth: DepthResponse | None
     made_from: MadeFrom
 
@@ -152,6 +152,7 @@ def probe_view(
     view : ProbeView
     drift : bytes
         PNG of spikes by time and depth, dark where there are more; its background is clear.
+        Empty without spikes.
     """
     name = probe_id(session, sorting.collection)
     times = sorting.spikes["times"]
@@ -177,7 +178,7 @@ def probe_view(
         collection=sorting.collection,
         number=session.number,
     )
-    picture, drift = _drift(sorting)
+    picture, drift = _drift(sorting) if times.size else (b"", None)
     data = ProbeData(
         facts,
         {
@@ -187,8 +188,8 @@ def probe_view(
         },
         summary,
         drift,
-        _example(sorting, trials),
-        _depth_response(sorting, trials) if trials is not None else None,
+        _example(sorting, trials) if times.size else None,
+        _depth_response(sorting, trials) if times.size and trials is not None else None,
         made_from,
     )
     title = f"{session.subject} · {session.date} · {facts.name}"
@@ -261,7 +262,7 @@ def _drift(sorting: Sorting) -> tuple[bytes, Drift]:
 def _example(sorting: Sorting, trials: TrialArrays | None) -> Example:
     """Return all spikes around a trial in the middle of the session."""
     s = sorting.spikes
-    start, events = float(s["times"][s["times"].size // 2]) if s["times"].size else 0.0, {}
+    start, events = float(s["times"][s["times"].size // 2]), {}
     if trials is not None:
         usable = np.flatnonzero(usable_trials(trials))
         if usable.size:

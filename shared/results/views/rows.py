@@ -8,13 +8,16 @@ from typing import Any
 from msgspec import Struct
 
 DICTIONARY = frozenset(
-    {"lab", "subject", "protocol", "last_protocol", "project", "sex", "status", "line"}
+    {"lab", "subject", "protocol", "last_protocol", "project", "sex", "status", "line", "problem"}
 )
 """Columns whose few different values are stored once and referred to by number."""
 
 
 class ListedSession(Struct, frozen=True, kw_only=True):
-    """A session in the list of sessions; rates are fractions, `median_rt` s, `duration` min."""
+    """A session in the list of sessions; rates are fractions, `median_rt` s, `duration` min.
+
+    `problem` says what of it could not be shown.
+    """
 
     id: str
     date: str
@@ -30,6 +33,7 @@ class ListedSession(Struct, frozen=True, kw_only=True):
     duration: float | None = None
     n_probes: int = 0
     synthetic: int = 0
+    problem: str = ""
 
 
 class ListedProbe(Struct, frozen=True, kw_only=True):

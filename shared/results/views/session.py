@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shared.results import addresses
 from shared.results.numbers import column, rounded
 from shared.results.render import SiteSettings
-from shared.results.source import TRIALS, Session, sortings
+from shared.results.source import Session
 from shared.results.views.page import Crumb, MadeFrom, PageFrame
 from shared.results.views.rows import ListedProbe, ListedSession, protocol
 from shared.science.behaviour.curves import (
@@ -131,13 +131,17 @@ class Behaviour(Struct, frozen=True):
 
 
 class SessionData(Struct, frozen=True, omit_defaults=True):
-    """The data of a session's page; without trials there is no behaviour."""
+    """The data of a session's page; without trials there is no behaviour.
+
+    `problems` are sentences on what could not be shown, and why.
+    """
 
     session: SessionFacts
     made_from: MadeFrom
     summary: Summary | None = None
     blocks: list[Block] | None = None
     trials: TrialColumns | None = None
+    problems: list[str] = []
 
 
 class SessionView(Struct, frozen=True):
@@ -158,8 +162,20 @@ def session_view(
     seen: Behaviour | None,
     probes: list[ListedProbe],
     made_from: MadeFrom,
+    problems: Sequence[str] = (),
 ) -> SessionView:
-    """Return the page of a session with what its trials and probes show."""
+    """Return the page of a session with what its trials and probes show.
+
+    Parameters
+    ----------
+    settings : SiteSettings
+    session : Session
+    seen : Behaviour or None
+    probes : list of ListedProbe
+    made_from : MadeFrom
+    problems : sequence of str
+        Sentences on what could not be shown, and why.
+    """
     facts = SessionFacts(
         **{name: getattr(session, name) for name in SessionFacts.__struct_fields__}
     )
@@ -177,12 +193,14 @@ def session_view(
         synthetic="all" if session.synthetic else "",
         attributes={"src": addresses.session_data(session.id)},
     )
-    data = SessionData(session=facts, made_from=made_from, **known)
+    data = SessionData(session=facts, made_from=made_from, problems=list(problems), **known)
     kind = protocol(session.task_protocol)
     return SessionView(page, data, kind, probes, code_to_load(settings, session))
 
 
-def session_row(session: Session, seen: Behaviour | None) -> ListedSession:
+def session_row(
+    session: Session, seen: Behaviour | None, problems: Sequence[str] = ()
+) -> ListedSession:
     """Return a session's row of the session list."""
     figures = ("n_trials", "performance", "performance_easy", "median_rt", "duration")
     return ListedSession(
@@ -193,7 +211,8 @@ def session_row(session: Session, seen: Behaviour | None) -> ListedSession:
         subject=session.subject,
         protocol=protocol(session.task_protocol),
         project=", ".join(session.projects),
-        n_probes=len(sortings(session)),
+        n_probes=len(session.sortings),
+        problem=" ".join(problems),
         synthetic=int(session.synthetic),
         **({name: getattr(seen.summary, name) for name in figures} if seen else {}),
     )
@@ -202,13 +221,17 @@ def session_row(session: Session, seen: Behaviour | None) -> ListedSession:
 def code_to_load(settings: SiteSettings, session: Session) -> str:
     """Return Python code that loads the very trials a page shows, with the ONE client."""
     lines = [*code_to_connect(settings), f'eid = "{session.id}"  # {session.reference}']
-    dataset = session.find(TRIALS)
-    if dataset:
-        revision = f', revision="{dataset.revision}"' if dataset.revision else ""
-        lines += [
-            f'trials = one.load_dataset(eid, "{dataset.name}", '
-            f'collection="{dataset.collection}"{revision})',
-        ]
+    if session.trials:
+        found = session.trials[0]
+        if found.table:
+            table = session.by_path[found.table]
+            revision = f', revision="{table.revision}"' if table.revision else ""
+            lines += [
+                f'trials = one.load_dataset(eid, "{table.name}", '
+                f'collection="{table.collection}"{revision})',
+            ]
+        else:
+            lines += [f'trials = one.load_object(eid, "trials", collection="{found.collection}")']
     return "\n".join(lines)
 
 

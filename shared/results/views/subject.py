@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from shared.results import addresses
 from shared.results.numbers import rounded
 from shared.results.render import SiteSettings
-from shared.results.source import TRIALS, Session, Subject
+from shared.results.source import Session, Subject
 from shared.results.views.page import Crumb, PageFrame, how_synthetic
 from shared.results.views.rows import ListedProbe, ListedSession, ListedSubject
 from shared.results.views.session import Behaviour, Numbers, TrialArrays, code_to_connect
@@ -27,6 +28,13 @@ RECENT = 30
 """Sessions in the small pictures of the lists."""
 
 
+class TrialsPlace(Struct, frozen=True):
+    """Where a session's trials lie: the folder, and the name of a file that says so."""
+
+    collection: str
+    file: str
+
+
 class SessionOfSubject(Struct, frozen=True):
     """What the subject's page needs of one session, beside its row in the list."""
 
@@ -36,6 +44,7 @@ class SessionOfSubject(Struct, frozen=True):
     delay_start: float = 0.0
     median_rt_0: float | None = None
     probes: list[ListedProbe] = []
+    trials: TrialsPlace | None = None
 
 
 class Published(Struct, frozen=True):
@@ -45,11 +54,17 @@ class Published(Struct, frozen=True):
     ----------
     print : str
         Fingerprint of what its pages were made from; empty while they are being written.
+    problems : list of str
+        Sentences on what could not be shown, and why.
+    failed : bool
+        Whether something unforeseen kept it from being shown: the next build tries again.
     """
 
     print: str = ""
     row: ListedSession | None = None
     day: SessionOfSubject | None = None
+    problems: list[str] = []
+    failed: bool = False
 
 
 class DayFit(Struct, frozen=True):
@@ -161,7 +176,14 @@ def session_of_subject(
         session.delay_start,
         seen.summary.median_rt_0 if seen else None,
         probes,
+        _place_of(session) if seen else None,
     )
+
+
+def _place_of(session: Session) -> TrialsPlace:
+    found = session.trials[0]
+    path = found.table or found.files["choice"]
+    return TrialsPlace(found.collection, session.by_path[path].name)
 
 
 def subject_view(
@@ -234,18 +256,37 @@ def subject_view(
         synthetic=how_synthetic(day.synthetic for day in days),
         attributes={"src": addresses.subject_data(subject.nickname)},
     )
-    return SubjectView(page, data, code_to_load(settings, subject))
+    places = [(row.id, day.trials) for row, day in rows if day.trials]
+    return SubjectView(page, data, code_to_load(settings, subject.nickname, places))
 
 
-def code_to_load(settings: SiteSettings, subject: Subject) -> str:
-    """Return Python code that loads all trials of a subject's sessions with the ONE client."""
-    return "\n".join(
-        [
-            *code_to_connect(settings),
-            f'eids = one.search(subject="{subject.nickname}", dataset="{TRIALS}")',
-            'trials = [one.load_object(eid, "trials", collection="alf") for eid in eids]',
+def code_to_load(
+    settings: SiteSettings, subject: str, sessions: Sequence[tuple[str, TrialsPlace]]
+) -> str:
+    """Return Python code that loads the trials of a subject's sessions with the ONE client.
+
+    Parameters
+    ----------
+    settings : SiteSettings
+    subject : str
+    sessions : sequence of (id, place)
+        Those that have trials, in time.
+    """
+    places = sorted({place for _, place in sessions}, key=astuple)
+    if len(places) > 1:
+        lines = [f'    ("{eid}", "{place.collection}"),' for eid, place in sessions]
+        load = ["sessions = [", *lines, "]"]
+        load += ['trials = [one.load_object(eid, "trials", collection=c) for eid, c in sessions]']
+    elif places:
+        (place,) = places
+        load = [
+            f'eids = one.search(subject="{subject}", datasets="{place.file}")',
+            f'trials = [one.load_object(eid, "trials", collection="{place.collection}") '
+            "for eid in eids]",
         ]
-    )
+    else:
+        load = [f'eids = one.search(subject="{subject}")']
+    return "\n".join([*code_to_connect(settings), *load])
 
 
 def _day(row: ListedSession, day: SessionOfSubject, judged: Mapping[str, Any] | None) -> Day:
