@@ -24,6 +24,10 @@ DESTINATION = (
     "What fails after its retries goes to the dead-letter queue that the function shares with its "
     "queue, with an alarm; a second destination would hold every failure twice."
 )
+NO_DEAD_LETTERS = {
+    "api": "Only API Gateway invokes it, and waits for the answer.",
+    "journal": "Each event says the same, and the next minute's does what a lost one was to do.",
+}
 
 
 def acknowledge(stack: FornixStack) -> None:
@@ -66,11 +70,8 @@ def acknowledge(stack: FornixStack) -> None:
                 "Serverless-LambdaAsyncFailureDestination": DESTINATION,
             },
         )
-        if name == "api":
-            _accept(
-                function,
-                {"Serverless-LambdaDLQ": "Only API Gateway invokes it, and waits for the answer."},
-            )
+        if name in NO_DEAD_LETTERS:
+            _accept(function, {"Serverless-LambdaDLQ": NO_DEAD_LETTERS[name]})
         _accept_wildcards(stack, name)
     for pair in stack.queues.all.values():
         _accept(
@@ -92,6 +93,7 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
         "ingest": ("incoming/", "data/", "quarantine/", "manifests/"),
         "dispatch": (),
         "analysis": ("data/", "manifests/", "snapshots/", "cache/"),
+        "journal": ("journal/",),
     }[name]
     reasons = {"*": XRAY, log: OWN_LOG}
     reasons |= {f"{data}/{prefix}*": PREFIX for prefix in prefixes}

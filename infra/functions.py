@@ -23,6 +23,7 @@ HANDLERS = {
     "ingest": "functions.ingest.handler.handler",
     "dispatch": "functions.dispatch.handler.handler",
     "analysis": "functions.analysis.handler.handler",
+    "journal": "functions.journal.handler.handler",
 }
 
 TIMEOUTS = {
@@ -30,9 +31,10 @@ TIMEOUTS = {
     "ingest": Duration.minutes(5),
     "dispatch": Duration.minutes(1),
     "analysis": Duration.minutes(15),  # the most that Lambda allows
+    "journal": Duration.minutes(15),  # a snapshot of a large table
 }
 
-MEMORY_MB = {"api": 1769, "ingest": 2048, "dispatch": 1024, "analysis": 3008}
+MEMORY_MB = {"api": 1769, "ingest": 2048, "dispatch": 1024, "analysis": 3008, "journal": 1024}
 """1769 MB is one whole core, which is what a cold start waits for."""
 
 LOCAL_CONCURRENCY = {"ingest": 4, "dispatch": 2, "analysis": 2}
@@ -88,11 +90,13 @@ class Functions(Construct):
         self.ingest = self._zip_function("ingest", HANDLERS["ingest"], environment)
         self.dispatch = self._zip_function("dispatch", HANDLERS["dispatch"], environment)
         self.analysis = self._analysis_function(environment)
+        self.journal = self._zip_function("journal", HANDLERS["journal"], environment)
         self.all: dict[str, lambda_.Function] = {
             "api": self.api,
             "ingest": self.ingest,
             "dispatch": self.dispatch,
             "analysis": self.analysis,
+            "journal": self.journal,
         }
         self._consume("ingest", batch_size=10, concurrency=20)
         self._consume("dispatch", batch_size=10, concurrency=5)

@@ -30,13 +30,17 @@ WRITE_ITEMS = (
 READ_ALL = "dynamodb:Scan"
 """For who keeps or writes the search index: without a snapshot it is read from the table."""
 
-CREDENTIALS = ("CRED#*", "TOK#*", "TOKENS#*", "TRY#*")
-"""Partitions of password and token hashes (`functions.api.auth`): the API's alone."""
+CREDENTIALS = ("CRED#*", "TOK#*", "TOKENS#*", "TRY#*", "CHGX#*")
+"""Partitions of password and token hashes (`functions.api.auth`): the API's alone, but for the
+last one, by which the journal gets the passwords' hashes."""
+
+TOKENS = ("TOK#*", "TOKENS#*", "TRY#*")
+"""Partitions that the journal is kept from: a restore must not bring back a token."""
 
 SPECIFIC = "SPECIFIC_ATTRIBUTES"
 """What ``dynamodb:Select`` is when a request names the attributes that it wants."""
 
-PASSWORD = ("hashed", "salt")
+PASSWORD = ("hashed", "salt", "sealed")
 """Attributes that nothing but a password's hash has; a scan knows no partitions to keep from."""
 
 
@@ -72,8 +76,9 @@ class Permissions:
         self._grant_ingest()
         self._grant_dispatch()
         self._grant_analysis()
+        self._grant_journal()
         for name in self.roles:
-            if name != "api":
+            if name not in ("api", "journal"):
                 self._keep_from_credentials(self.roles[name])
         return worker_roles
 
@@ -150,6 +155,22 @@ class Permissions:
         site = self.storage.site.bucket_arn
         self._allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{site}/*"])
         self._allow(role, ["s3:ListBucket"], [site])
+
+    def _grant_journal(self) -> None:
+        """Read what is committed, add to the journal; change or delete nothing."""
+        role = self.roles["journal"]
+        self._table(role, "dynamodb:GetItem", "dynamodb:Query", READ_ALL)
+        self._objects(role, ["journal/"], "s3:GetObject", "s3:PutObject")
+        self._list(role)
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid="NoTokens",
+                effect=iam.Effect.DENY,
+                actions=["dynamodb:GetItem", "dynamodb:Query"],
+                resources=[self.storage.table.table_arn],
+                conditions={"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": list(TOKENS)}},
+            )
+        )
 
     # -- statements ----------------------------------------------------------------------------
 

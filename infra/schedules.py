@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.functions import Functions
@@ -38,6 +39,8 @@ SCHEDULES = (
     Schedule("sweep", "dispatch", Duration.minutes(5)),
     Schedule("snapshot", "analysis", Duration.hours(1)),
     Schedule("nightly", "analysis", Duration.days(1)),
+    Schedule("journal", "journal", Duration.minutes(1)),
+    Schedule("late", "journal", Duration.days(1)),
 )
 
 
@@ -58,7 +61,7 @@ class Schedules(Construct):
                     targets.LambdaFunction(
                         functions.all[schedule.function],
                         event=events.RuleTargetInput.from_object({"kind": schedule.kind}),
-                        dead_letter_queue=queues.stages[schedule.function].dead,
+                        dead_letter_queue=_dead_letters(queues, schedule),
                         retry_attempts=3,
                         max_event_age=Duration.hours(1),
                     )
@@ -66,6 +69,15 @@ class Schedules(Construct):
             )
             for schedule in SCHEDULES
         }
+
+
+def _dead_letters(queues: Queues, schedule: Schedule) -> sqs.Queue | None:
+    """Return where an event ends that its function does not take.
+
+    The journal's has no such place: the next minute's does what it was to do.
+    """
+    pair = queues.stages.get(schedule.function)
+    return pair.dead if pair else None
 
 
 def _expression(schedule: Schedule) -> events.Schedule:

@@ -1,4 +1,4 @@
-"""``fornix login`` and ``fornix reindex``: what an account does with a server as a whole."""
+"""``fornix login``: a computer remembers an account of a server."""
 
 from __future__ import annotations
 
@@ -30,16 +30,3 @@ def login(url: str, user: str, password: str) -> None:
     who = client.get("/me")
     about = f"{who.get('role', '')} of {', '.join(who.get('labs') or ['no lab'])}"
     click.echo(f"Logged in as {who['username']} ({about}); the token is in {path}.")
-
-
-@click.command()
-def reindex() -> None:
-    """Rebuild the table's sessions and datasets from the manifests in S3 (administrators).
-
-    What is there already stays as it is; what is missing is made. The work goes on in the
-    background; `fornix status` shows the server's state.
-    """
-    from lab.client import Client, settings
-
-    Client(settings()).post("/reindex")
-    click.echo("The server is rebuilding its index from the manifests.")

@@ -1,7 +1,7 @@
 """Entry point of the ingest function: S3 events, requests to finalise, the reconciler's schedule.
 
 Queue messages: S3 event notifications of ``incoming/``; ``{"kind": "finalise", "upload": id}``;
-``{"kind": "reindex", "after": key}``. Invoked directly: ``{"kind": "reconcile"}``, with
+Invoked directly: ``{"kind": "reconcile"}``, with
 ``"start": true`` when the whole system has just been started.
 """
 
@@ -20,7 +20,6 @@ from aws_lambda_powertools.utilities.batch import (
 )
 
 from functions.ingest.finalise import finalise, reconcile
-from functions.ingest.reindex import reindex
 
 logger = Logger()
 processor = BatchProcessor(
@@ -44,9 +43,6 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
 
     def handle(record: dict[str, Any]) -> None:
         message = json.loads(record["body"])
-        if message.get("kind") == "reindex":
-            reindex(message.get("after", ""))
-            return
         for upload in uploads_of(message) - done:
             state = finalise(upload, by_event="Records" in message)
             logger.info("upload", extra={"upload": upload, "state": state})

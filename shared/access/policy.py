@@ -115,7 +115,6 @@ ROUTES: Mapping[str, Rule] = {
     "GET /water-restricted-subjects": Rule(ACCOUNTS),
     "GET /training-prediction/{}": Rule(MEMBERS),
     "POST /import": Rule(ADMINISTRATORS),
-    "POST /reindex": Rule(ADMINISTRATORS),
 }
 """Rules of the routes that are not resources, by method and path."""
 

@@ -56,12 +56,6 @@ class Finalise(Message, frozen=True, tag="finalise"):
     upload: str
 
 
-class Reindex(Message, frozen=True, tag="reindex"):
-    """The manifests after a key are to be read again (to ingest)."""
-
-    after: str
-
-
 class Sweep(Message, frozen=True, tag="sweep"):
     """The unfinished tasks are to be looked through (by the schedule, to dispatch).
 
@@ -78,14 +72,7 @@ class Sweep(Message, frozen=True, tag="sweep"):
 
 
 AnyMessage = (
-    SessionRegistered
-    | SessionShown
-    | SessionFinished
-    | TaskChanged
-    | TaskWaits
-    | Finalise
-    | Reindex
-    | Sweep
+    SessionRegistered | SessionShown | SessionFinished | TaskChanged | TaskWaits | Finalise | Sweep
 )
 """Every message there is."""
 

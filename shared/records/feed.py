@@ -56,10 +56,13 @@ class FeedEntry(Record, discriminator="Change"):
     images : bytes
         ``[[pk, sk, order, item or null], …]``, for the journal, which alone reads them: items in
         DynamoDB's JSON, null for a deleted one; ``order`` is the item's version if it has one.
+    sealed : bytes
+        Images of credentials, in a partition and under a name that only the journal may read.
     """
 
     rows = BinaryAttribute(legacy_encoding=False, attr_name="r", null=True)
     images = BinaryAttribute(legacy_encoding=False, attr_name="i", null=True)
+    sealed = BinaryAttribute(legacy_encoding=False, null=True)
     expires = NumberAttribute()
 
 
@@ -104,7 +107,8 @@ def entries(
             pk=f"{SECRETS if secret else FEED}#{at:%Y-%m-%d}",
             sk=f"{moment.stamp(at)}#{secrets.token_hex(4)}",
             rows=packed[0],
-            images=packed[1],
+            images=None if secret else packed[1],
+            sealed=packed[1] if secret else None,
             expires=int((at + KEPT).timestamp()),
         )
     ]

@@ -135,6 +135,52 @@ def keys(prefix: str) -> set[str]:
     return {item["Key"] for page in found for item in page.get("Contents", ())}
 
 
+def sizes(prefix: str, *, after: str = "", delimiter: str = "") -> dict[str, int]:
+    """Return the keys that begin so, in order, with the bytes of each.
+
+    Parameters
+    ----------
+    prefix : str
+        What they begin with.
+    after : str
+        Only those that come after this one.
+    delimiter : str
+        Leave out keys that have this text after the prefix.
+    """
+    pages = aws.client("s3").get_paginator("list_objects_v2")
+    more = {"StartAfter": after} if after else {}
+    found = pages.paginate(Bucket=bucket(), Prefix=prefix, Delimiter=delimiter, **more)
+    return {item["Key"]: item["Size"] for page in found for item in page.get("Contents", ())}
+
+
+def read(key: str) -> bytes:
+    """Return the bytes of an object.
+
+    Raises
+    ------
+    botocore.exceptions.ClientError
+        If there is none.
+    """
+    return bytes(aws.client("s3").get_object(Bucket=bucket(), Key=key)["Body"].read())
+
+
+def write(key: str, body: bytes) -> None:
+    """Write an object, whatever was there."""
+    aws.client("s3").put_object(Bucket=bucket(), Key=key, Body=body)
+
+
+def write_new(key: str, body: bytes) -> bool:
+    """Write an object unless there is one; return whether it was written."""
+    try:
+        aws.client("s3").put_object(Bucket=bucket(), Key=key, Body=body, IfNoneMatch="*")
+    except ClientError as error:
+        # 412: it is there; 409: another is writing it at this moment.
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] in (409, 412):
+            return False
+        raise
+    return True
+
+
 def digest(key: str, stored: Stored) -> str | None:
     """Return the SHA-256 of an object in hexadecimal, None where it is too large to find out."""
     if stored.sha256 or stored.size > HASH_UP_TO:

@@ -38,6 +38,7 @@ SECRET = frozenset({"Password"})
 NOT_JOURNALED: Mapping[str, str] = {
     "Change": "the feed itself",
     "Lock": "held for minutes; after a restore nothing runs that holds one",
+    "Restore": "says that a restore is under way",
     "SigningKey": "made anew; addresses signed before are good for an hour",
     "Token": "a restore must not bring back what was revoked; people log in again",
     "Tries": "failed logins of the last minutes",
@@ -61,7 +62,7 @@ class Transaction:
         self._writes = TransactWrite(connection=connection())
         self._rows: list[tuple[str, str, int, Row | None]] = []
         self._images: list[Image] = []
-        self._hidden: list[Image] = []
+        self._sealed: list[Image] = []
 
     def save(self, item: Record, condition: Condition | None = None) -> None:
         """Write an item, if a condition holds."""
@@ -91,7 +92,7 @@ class Transaction:
         if counter:
             whole = stored if stored is not None else item.serialize()
             order = int(whole[counter]["N"]) + (stored is None) if counter in whole else None
-        images = self._hidden if kind in SECRET else self._images
+        images = self._sealed if kind in SECRET else self._images
         images.append((item.pk, item.sk, order, stored))
 
     def record(
@@ -163,7 +164,7 @@ class Transaction:
         at = moment.stamp()
         for entry in feed.entries(self._rows, self._images):
             self._writes.save(entry)
-        for entry in feed.entries([], self._hidden, secret=True):
+        for entry in feed.entries([], self._sealed, secret=True):
             self._writes.save(entry)
         try:
             with self._writes:

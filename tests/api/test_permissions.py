@@ -89,7 +89,6 @@ HEAD   /data/{path+}                      AVMGDRW
 GET    /uploaded/{path+}                  AVMGDRW
 POST   /new-download                      MGDRW
 POST   /import                            D
-POST   /reindex                           D
 POST   /tasks/{id}/claim                  W
 POST   /tasks/{id}/heartbeat              W
 POST   /tasks/{id}/log                    W
@@ -161,8 +160,8 @@ def test_each_role_is_let_in_or_refused_as_the_table_says(api: Api, bucket: str)
     assert wrong == []
 
 
-OF_THE_CLOUD = ("/reindex", "/workers/credentials")
-"""Who is let in reaches a queue or the token service, which only the whole system has."""
+OF_THE_CLOUD = ("/workers/credentials",)
+"""Who is let in reaches the token service, which only the whole system has."""
 
 WITH_BODY = ("POST", "PUT", "PATCH")
 REFUSALS = (

@@ -1,4 +1,4 @@
-"""What was imported is rebuilt from the bucket: import, lose the table, reindex, ask again."""
+"""What was imported comes back from the journal: import, lose the table, restore, ask again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from functions.api.auth import tokens
-from functions.ingest import reindex
-from lab.client import Client, Settings, Unreachable
+from functions.journal.append import append
+from functions.journal.restore import restore
+from lab.client import Client, Settings
 from lab.importers.alyx import AlyxImport
 from lab.importers.carrier import Carrier
 from lab.importers.folder import FolderImport
@@ -21,8 +22,6 @@ from lab.importers.journal import Journal
 from lab.importers.one_tables import TablesImport, open_tables
 from lab.importers.sessions import Repository
 from shared import catalog
-from shared.records import aws, documents
-from shared.records.objects import bucket
 from shared.records.table import TABLE_SCHEMA, table_name
 from shared.uploads import imports
 from tests.flow import LAB, Flow
@@ -45,17 +44,17 @@ def api(flow: Flow) -> Iterator[Client]:
 
 @pytest.fixture
 def lose(dynamodb_url: str, api: Client) -> Callable[[], Client]:
-    """Lose the table and begin a new one, with an administrator and nothing else."""
+    """Lose the table, restore a new one from the journal, and log in again."""
     client = botocore.session.get_session().create_client(
         "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
     )
 
     def lose() -> Client:
+        append()
         client.delete_table(TableName=table_name())
         client.create_table(TableName=table_name(), BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
+        assert restore().missing == []
         catalog.reset_for_tests()
-        user = {"username": "root", "role": "administrator", "lab": [], "is_active": True}
-        documents.create("user", "root", user, who="tests")
         settings = Settings(api.settings.url, "root", token=tokens.issue("root"))
         return Client(settings, sleep=lambda s: None)
 
@@ -80,15 +79,6 @@ def answers(api: Client) -> dict[str, Any]:
     return found
 
 
-def rebuilt(flow: Flow, lose: Callable[[], Client]) -> dict[str, Any]:
-    """Lose the table, reindex, and return the answers."""
-    api = lose()
-    assert api.get("/sessions")["count"] == 0
-    assert api.post("/reindex") == {"state": "queued"}
-    flow.pump()
-    return answers(api)
-
-
 def test_an_alyx(flow, alyx, api, lose):
     # Given an Alyx with a row of each kind, imported
     ids = everything(alyx)
@@ -99,7 +89,7 @@ def test_an_alyx(flow, alyx, api, lose):
     assert f"sessions/{ids['session']}" in before
     assert all(before[name] for name in LISTS if name != "revisions")
     # When the table is lost and rebuilt from the bucket, then all is as it was, ids included
-    after = rebuilt(flow, lose)
+    after = answers(lose())
     assert after.keys() == before.keys()
     for what, answer in before.items():
         assert after[what] == answer, what
@@ -138,7 +128,7 @@ def test_one_tables_and_where_their_bytes_are(flow, api, lose, tmp_path):
     assert list(journal.refusals()) == []
     before = answers(api)
     # When the table is lost and rebuilt
-    after = rebuilt(flow, lose)
+    after = answers(lose())
     # Then the same is found, and where its bytes are
     assert after == before
     urls = {r["data_url"] for d in map(json.loads, after["datasets"]) for r in d["file_records"]}
@@ -146,8 +136,8 @@ def test_one_tables_and_where_their_bytes_are(flow, api, lose, tmp_path):
     assert all(url.startswith("https://data.example.org/aggregates/") for url in urls)
 
 
-def test_a_folder_in_small_steps(flow, api, lose, tmp_path, monkeypatch):
-    # Given a folder's sessions, and a rebuilding of few manifests and records at a time
+def test_a_folder(flow, api, lose, tmp_path):
+    # Given a folder's sessions
     for number in range(1, 4):
         folder = tmp_path / f"data/cortexlab/Subjects/KS022/2020-06-20/{number:03d}/alf"
         folder.mkdir(parents=True)
@@ -164,61 +154,9 @@ def test_a_folder_in_small_steps(flow, api, lose, tmp_path, monkeypatch):
     # The same import again leaves no other manifest
     assert run().tallies() == {"sessions": {"unchanged": 3}, "datasets": {"unchanged": 3}}
     assert flow.keys(imports.PREFIX) == manifests
-    monkeypatch.setattr(reindex, "AT_ONCE", 3)
-    monkeypatch.setattr(reindex, "MOST_RECORDS", 2)
-    assert rebuilt(flow, lose) == before
-    # When it is rebuilt again, over what is there and has changed since, then nothing changes
+    # When the table is lost after something has changed
     (eid, *_) = [row["id"] for row in map(json.loads, before["sessions"])]
-    restored = Client(Settings(api.settings.url, "root", token=tokens.issue("root")))
-    restored.patch(f"/sessions/{eid}", {"narrative": "looked at"})
-    changed = answers(restored)
-    flow.deliver("ingest", {"kind": "reindex"})
-    flow.pump()
-    assert answers(restored) == changed
+    api.patch(f"/sessions/{eid}", {"narrative": "looked at"})
+    changed = answers(api)
+    assert answers(lose()) == changed
     assert changed[f"sessions/{eid}"]["narrative"] == "looked at"
-
-
-def test_what_was_refused_or_cut_off_is_in_no_manifest(flow, api, lose, monkeypatch):
-    def send(resource: str, *rows: dict[str, Any]) -> Any:
-        return api.post("/import", {"resource": resource, "rows": list(rows)})
-
-    send("labs", {"name": "cortexlab"}, {"name": "no lab"})
-    send("subjects", {"nickname": "KS022", "lab": "cortexlab"})
-    session = {
-        **{"id": str(uuid.uuid4()), "subject": "KS022", "lab": "cortexlab", "number": 1},
-        "start_time": "2020-06-20T10:00:00",
-    }
-    other = {**session, "id": str(uuid.uuid4())}
-    # Given a session whose manifest could not be written: the request failed after storing it
-    with monkeypatch.context() as broken:
-        broken.setattr(imports, "write_once", lambda key, document: 1 / 0)
-        with pytest.raises(Unreachable, match="500"):
-            send("sessions", session)
-    # When the request is repeated, with one that clashes
-    answer = send("sessions", session, other)
-    assert (answer["created"], answer["unchanged"], len(answer["refused"])) == (0, 1, 1)
-    # Then the one that is there is rebuilt
-    after = rebuilt(flow, lose)
-    assert [json.loads(row)["id"] for row in after["sessions"]] == [session["id"]]
-    assert [json.loads(row)["name"] for row in after["labs"]] == ["cortexlab"]
-
-
-def test_a_record_that_cannot_be_made_does_not_keep_the_others(flow, api, lose, caplog):
-    def manifest(name: str, *entries: dict[str, Any]) -> None:
-        key = f"{imports.PREFIX}1-sessions/{name}.json"
-        body = {"import": "sessions", "by": "root", "sessions": list(entries)}
-        aws.client("s3").put_object(Bucket=bucket(), Key=key, Body=json.dumps(body).encode())
-
-    # Given manifests with a session of a subject that there is not, and with a broken entry
-    api.post("/import", {"resource": "labs", "rows": [{"name": "cortexlab"}]})
-    rows = [{"nickname": "KS022", "lab": "cortexlab"}]
-    api.post("/import", {"resource": "subjects", "rows": rows})
-    good = {
-        **{"id": str(uuid.uuid4()), "subject": "KS022", "lab": "cortexlab", "number": 1},
-        "start_time": "2020-06-20T10:00:00",
-    }
-    lost = {**good, "id": str(uuid.uuid4()), "subject": "nobody"}
-    manifest("a", lost, {**good, "id": str(uuid.uuid4()), "start_time": "noon"}, good)
-    after = rebuilt(flow, lose)
-    assert [json.loads(row)["id"] for row in after["sessions"]] == [good["id"]]
-    assert f"session {lost['id']} of manifest" in caplog.text

@@ -45,7 +45,6 @@ def test_a_fault_is_told_by_its_field(value, field):
         messages.TaskChanged("t"),
         messages.TaskWaits("t"),
         messages.Finalise("u"),
-        messages.Reindex(""),
         messages.Sweep(start=True),
     ],
 )

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from uuid import UUID
 
 import pytest
 import requests
 
 from lab.client import Conflict, NotFound, Refused
-from shared.datasets.read import datasets_of
 from shared.sessions import store as sessions
-from shared.sessions.delete import delete_session
 from shared.uploads import progress, transport
 from tests.flow import DATE, FOLDER, LAB, SESSION, SUBJECT, announced, npy, states
 
@@ -235,47 +232,3 @@ def test_a_large_upload_gets_its_addresses_in_turns(rig, monkeypatch):
 
 
 # -- rebuilding --------------------------------------------------------------------------------
-
-
-def test_the_table_is_rebuilt_from_the_manifests(system, rig, monkeypatch):
-    # Given a session with two uploads, the second with a new revision
-    flow = system.flow
-    flow.upload(FILES)
-    flow.upload({"alf/spikes.times.npy": npy(5, 6)})
-    session = sessions.find(SUBJECT, DATE, 1)
-    before = {
-        item.path: (item.uuid, item.sha256, item.default) for item in datasets_of(session.id)
-    }
-    assert len(before) == 3
-    # When all is lost but S3
-    delete_session(session.id, who="admin")
-    assert sessions.find(SUBJECT, DATE, 1) is None
-    with pytest.raises(Refused):
-        rig.post("/reindex")
-    from functions.ingest import reindex
-
-    monkeypatch.setattr(reindex, "AT_ONCE", 1)
-    assert system.client("member").settings.token
-    from functions.api.auth import tokens
-    from lab.client import Client, Settings
-
-    admin = Client(Settings(system.url, token=tokens.issue("admin")))
-    assert admin.post("/reindex") == {"state": "queued"}
-    flow.pump()
-    # Then the same session is there again
-    again = sessions.find(SUBJECT, DATE, 1)
-    assert again.id == session.id
-    assert {
-        item.path: (item.uuid, item.sha256, item.default) for item in datasets_of(again.id)
-    } == before
-    # And doing it again changes nothing
-    rows = [item.attribute_values for item in datasets_of(again.id)]
-    flow.deliver("ingest", {"kind": "reindex"})
-    assert [item.attribute_values for item in datasets_of(again.id)] == rows
-
-
-def test_a_broken_manifest_does_not_stop_the_rebuilding(system, rig):
-    flow = system.flow
-    flow.upload(FILES)
-    flow.s3.put_object(Bucket=flow.bucket, Key="manifests/aaa.json", Body=json.dumps({}).encode())
-    assert flow.deliver("ingest", {"kind": "reindex"}) == {"batchItemFailures": []}

@@ -16,7 +16,7 @@ from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
 from shared.datasets.read import datasets_of, hashes_by_path
-from shared.model.messages import Finalise, Reindex
+from shared.model.messages import Finalise
 from shared.records import queues
 from shared.sessions import store as sessions
 from shared.uploads import transport
@@ -174,10 +174,3 @@ def _open_request(upload: Upload) -> dict[str, Any]:
     if document is None:
         raise ApiError(409, f"The upload is {upload.state}; it takes no more files.")
     return document
-
-
-@routes.route("/reindex", methods=["POST"])
-def reindex() -> Response:
-    """Rebuild sessions and datasets from the manifests, in the background."""
-    queues.send(queues.url("ingest"), Reindex(""))
-    return Response({"state": "queued"}, status_code=202)

@@ -1,0 +1,168 @@
+"""Taking the change feed into the journal, and making a snapshot of a long log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from shared.model import moment
+from shared.records import feed, journal
+from shared.records.journal import Chunk, Entry, Snapshot, Source, State
+from shared.records.table import connection, table_name
+from shared.records.transactions import NOT_JOURNALED
+
+LARGEST_CHUNK = 32 * 2**20
+"""Bytes of images in one chunk, about; what is more goes into the next."""
+
+HEARTBEAT = timedelta(days=1)
+"""Without changes a chunk is written so often, so that the cursor stays within the feed."""
+
+MARGIN = timedelta(hours=6)
+"""The feed is trusted up to so long before it forgets."""
+
+LONG_LOG_BYTES = 8 * 2**20
+LONG_LOG_SHARE = 4
+LONG_LOG_CHUNKS = 3000
+"""A snapshot is made when the log since the last one has so many bytes and a quarter of the
+snapshot's, or so many chunks. All snapshots together are then about five times the log."""
+
+PART_BYTES = 8 * 2**20
+"""Compressed bytes of a snapshot's part from which parts are halved."""
+
+
+def append() -> int:
+    """Write what the feed has and the journal has not; return how many transactions that were."""
+    done = 0
+    while True:
+        last = _last_chunk() or _begin()
+        if moment.of_stamp(last.cursor) < moment.now() - feed.KEPT + MARGIN:
+            last = _begin(last.number + 1)  # nobody wrote for days: the feed has forgotten
+        chunk, more = _next(last)
+        idle = moment.now() - moment.of_stamp(last.cursor) < HEARTBEAT
+        if not chunk.entries and idle:
+            return done
+        if journal.write_chunk(chunk):
+            done += len(chunk.entries)
+            if not more:
+                return done
+
+
+def _last_chunk() -> Chunk | None:
+    """Return the last chunk, an empty one in its place if a snapshot is newer."""
+    made = journal.snapshots()
+    if not made:
+        return None
+    numbers = journal.chunks_after(made[-1].number - 1)
+    if numbers:
+        return journal.read_chunk(max(numbers))
+    return Chunk(made[-1].number, made[-1].cursor, [], [])
+
+
+def _begin(number: int = 0) -> Chunk:
+    """Start from the table itself; return what stands for the chunk that its snapshot holds."""
+    return Chunk(number, snapshot_of_table(number).cursor, [], [])
+
+
+def _next(last: Chunk) -> tuple[Chunk, bool]:
+    """Return the chunk after another one, and whether the feed has more than it takes."""
+    cursor, more = moment.stamp(), False
+    start = moment.stamp(moment.of_stamp(last.cursor) - feed.OVERLAP)
+    seen = set(last.seen)
+    entries: list[Entry] = []
+    size = 0
+    for entry in journal.entries_since(start):
+        if entry.name in seen:
+            continue
+        if size > LARGEST_CHUNK:
+            cursor, more = entries[-1].name.partition("#")[0], True
+            break
+        entries.append(entry)
+        size += sum(len(str(image.item)) for image in entry.images)
+    near = moment.stamp(moment.of_stamp(cursor) - feed.OVERLAP)
+    names = sorted(each for each in (*seen, *(e.name for e in entries)) if each >= near)
+    return Chunk(last.number + 1, cursor, names, entries), more
+
+
+def search_late(back: timedelta = timedelta(days=1)) -> int:
+    """Journal what was committed so long after its time that `append` had passed; return how many.
+
+    A writer that was stopped between taking the time and committing (a frozen process, a request
+    that was sent again and again) leaves such an entry.
+    """
+    last = _last_chunk()
+    if last is None:
+        return 0
+    since = moment.stamp(moment.now() - back)
+    known = _known_since(since)
+    late = [
+        each
+        for each in journal.entries_since(since)
+        if each.name not in known and each.name < last.cursor
+    ]
+    if late and journal.write_chunk(Chunk(last.number + 1, last.cursor, last.seen, late)):
+        return len(late)
+    return 0
+
+
+def _known_since(since: str) -> set[str]:
+    """Return the names of journaled entries, at least of those since a moment."""
+    early = moment.stamp(moment.of_stamp(since) - feed.OVERLAP)
+    known: set[str] = set()
+    for number in sorted(journal.chunks_after(0), reverse=True):
+        chunk = journal.read_chunk(number)
+        known.update(chunk.seen, (each.name for each in chunk.entries))
+        if chunk.cursor < early:
+            break
+    return known
+
+
+def compact(*, always: bool = False) -> Snapshot | None:
+    """Make a snapshot if the log since the last one is long; again is no change."""
+    try:
+        source = Source.find()
+    except LookupError:
+        return None
+    size, before = sum(source.chunks.values()), source.snapshot
+    is_long = size > max(LONG_LOG_BYTES, before.size // LONG_LOG_SHARE)
+    if not source.chunks or not (always or is_long or len(source.chunks) > LONG_LOG_CHUNKS):
+        return None
+    parts = before.parts * (2 if before.size // before.parts > PART_BYTES else 1)
+    until = max((line.name.partition("#")[0] for line in source.changes()), default=before.until)
+    until = max(until, before.until)
+    return journal.write_snapshot(source.last, until, until, parts, source.states(parts))
+
+
+def snapshot_of_table(number: int) -> Snapshot:
+    """Make a snapshot of the table as it is, after a chunk."""
+    start = moment.stamp()
+    state: State = {}
+    for item in items_of_table():
+        line = journal.line_of(item, start)
+        state[line.pk, line.sk] = line
+    parts = 1
+    while sum(1 for _ in state) // parts > 100_000:
+        parts *= 2
+    divided: dict[int, State] = {part: {} for part in range(parts)}
+    for key, line in state.items():
+        divided[journal.part_of(key[0], parts)][key] = line
+    return journal.write_snapshot(number, moment.stamp(), start, parts, divided.items())
+
+
+def items_of_table() -> Iterator[dict[str, Any]]:
+    """Yield every item of the table that the journal has, raw, by strongly consistent reads."""
+    others = {f":k{i}": {"S": kind} for i, kind in enumerate(NOT_JOURNALED)}
+    arguments: dict[str, Any] = {
+        "TableName": table_name(),
+        "ConsistentRead": True,
+        "FilterExpression": f"NOT #k IN ({','.join(others)})",
+        "ExpressionAttributeNames": {"#k": "_k"},
+        "ExpressionAttributeValues": others,
+    }
+    client: Any = connection().client
+    while True:
+        page = client.scan(**arguments)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]

@@ -1,0 +1,36 @@
+"""Entry point of the journal function, invoked by its schedule: ``{"kind": "journal"}``.
+
+One invocation takes the feed into the journal twice, half a minute apart, so that the journal is
+never a whole minute behind; with ``"once": true`` it does so once and answers.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.journal.append import append, compact, search_late
+
+logger = Logger()
+
+AGAIN_SECONDS = 30
+"""Between the two times of an invocation; the schedule is a minute's."""
+
+NIGHTLY_BACK = timedelta(days=3)
+
+
+def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
+    """Bring the journal up to date; make a snapshot when its log is long."""
+    if event.get("kind") == "late":
+        return {"late": search_late(NIGHTLY_BACK)}
+    done = append()
+    if not event.get("once"):
+        time.sleep(AGAIN_SECONDS)
+        done += append()
+    made = compact()
+    if done or made:
+        logger.info("journal", extra={"transactions": done, "snapshot": made and made.number})
+    return {"transactions": done, "snapshot": made.number if made else None}

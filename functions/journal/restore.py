@@ -1,0 +1,215 @@
+"""Making the table from the journal: as of now or of a moment, in an empty table or in place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+
+from functions.journal.append import append, items_of_table
+from functions.journal.verify import comparable
+from shared.model import moment
+from shared.records import env, feed, journal, objects
+from shared.records.journal import Chunk, Item, Line, Source
+from shared.records.table import Record, connection, table_name
+
+WRITERS = 8
+"""Batches of items written at once."""
+
+BATCH = 25
+"""Items of one request (DynamoDB)."""
+
+RESET = "*"
+"""Kind of a change that says: read the index anew, the table was replaced."""
+
+
+class NotEmpty(Exception):
+    """The table has records, and nobody said that they may be replaced."""
+
+
+class OtherRestore(Exception):
+    """A restore to another moment was begun and has not ended."""
+
+
+class Mark(Record, discriminator="Restore"):
+    """A restore under way: ``RESTORE`` / A; says which moment, and how much of the journal."""
+
+    to = UnicodeAttribute()
+    last = NumberAttribute()
+    undoes = NumberAttribute(default=0)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Outcome of a restore.
+
+    Attributes
+    ----------
+    to : str
+        The moment, a `stamp`.
+    items : dict
+        Kind → items that were written, or would be.
+    deleted : int
+        Items that the journal does not have and that were deleted.
+    missing : list of str
+        Keys of objects that restored datasets name and that the bucket does not have.
+    """
+
+    to: str
+    items: dict[str, int]
+    deleted: int
+    missing: list[str]
+
+
+def restore(
+    to: str | None = None,
+    *,
+    replace: bool = False,
+    dry_run: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Make the table what it was.
+
+    A restore that was killed goes on when it is begun again; one that has ended changes nothing
+    when it is repeated.
+
+    Parameters
+    ----------
+    to : str, optional
+        A `stamp`; now by default.
+    replace : bool
+        Whether a table that has records may be made so, too; those made later are deleted.
+    dry_run : bool
+        Whether only to say what would be done.
+    say : callable
+        Gets a line of progress.
+
+    Raises
+    ------
+    NotEmpty, OtherRestore
+        If the table is not to be touched.
+    LookupError
+        If the journal does not reach back to the moment.
+    """
+    mark = _mark()
+    if mark is None:
+        empty = next(items_of_table(), None) is None
+        if not empty:
+            if not (replace or dry_run):
+                raise NotEmpty(
+                    "The table has records. Restore into an empty table, or say --replace to make "
+                    "it what it was: what was written later is then deleted from it."
+                )
+            append()  # so that what is there now is not forgotten
+        source = Source.find(to)
+        mark = Mark(
+            pk="RESTORE", sk="A", to=to or moment.stamp(), last=source.last,
+            undoes=int(not empty or to is not None),
+        )  # fmt: skip
+        if not dry_run:
+            mark.save()
+    elif to is not None and to != mark.to:
+        raise OtherRestore(
+            f"A restore to {mark.to} has not ended; say --to {mark.to} to go on with it."
+        )
+    source = Source.find(mark.to, int(mark.last))
+    kinds: Counter[str] = Counter()
+    kept: set[int] = set()
+    wanted: dict[str, None] = {}
+    for part, state in source.states():
+        present = [line for line in state.values() if line.item is not None]
+        kinds.update(line.item["_k"]["S"] for line in present if line.item)
+        kept.update(hash((line.pk, line.sk)) for line in present)
+        wanted.update(dict.fromkeys(_objects_of(present)))
+        if not dry_run:
+            _write(_puts(present))
+            say(f"part {part + 1} of {source.snapshot.parts}: {len(present)} items")
+    deleted = 0 if dry_run else _delete_others(kept)
+    missing = sorted(wanted.keys() - objects.keys("data/")) if wanted else []
+    if not dry_run:
+        _finish(mark, source)
+    return Report(mark.to, dict(sorted(kinds.items())), deleted, missing)
+
+
+def _mark() -> Mark | None:
+    try:
+        return Mark.get("RESTORE", "A", consistent_read=True)
+    except Mark.DoesNotExist:
+        return None
+
+
+def _puts(lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        yield {"PutRequest": {"Item": journal.stored(line.item)}}
+
+
+def _write(requests: Iterable[dict[str, Any]]) -> None:
+    """Write items in batches, some at once; what DynamoDB leaves is sent again."""
+    client: Any = connection().client
+    name = table_name()
+
+    def send(batch: list[dict[str, Any]]) -> None:
+        left: dict[str, Any] = {name: batch}
+        while left:
+            left = client.batch_write_item(RequestItems=left).get("UnprocessedItems") or {}
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for _ in pool.map(send, _batches(requests)):
+            pass
+
+
+def _batches(requests: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    for each in requests:
+        batch.append(each)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _delete_others(kept: set[int]) -> int:
+    """Delete the items that were not restored; return how many."""
+    others = [
+        {"DeleteRequest": {"Key": {"pk": item["pk"], "sk": item["sk"]}}}
+        for item in items_of_table()
+        if hash((item["pk"]["S"], item["sk"]["S"])) not in kept
+    ]
+    _write(others)
+    return len(others)
+
+
+def _objects_of(lines: Iterable[Line]) -> Iterator[str]:
+    """Yield the keys of the objects that datasets say they have in the own bucket."""
+    for line in lines:
+        if line.item and line.item["_k"]["S"] == "Dataset" and "k" in line.item:
+            yield line.item["k"]["S"]
+
+
+def _finish(mark: Mark, source: Source) -> None:
+    """Let journal, index and running processes start from what is there now."""
+    if mark.undoes:  # what the log says of later moments is not so any more
+        now = moment.stamp()
+        number = max(journal.chunks_after(source.last), default=source.last) + 1
+        since = moment.stamp(moment.of_stamp(now) - feed.OVERLAP)
+        undone = [each.name for each in journal.entries_since(since)]
+        journal.write_snapshot(number, now, now, source.snapshot.parts, source.states())
+        journal.write_chunk(Chunk(number, now, undone, []))
+    if env.has_data_bucket():
+        objects.delete(["snapshots/latest.json"])
+    for entry in feed.entries([(RESET, RESET, 0, None)], []):
+        entry.save()
+    mark.delete()
+
+
+def same_items(first: Iterable[Item], second: Iterable[Item]) -> bool:
+    """Return whether two tables hold the same, item by item."""
+
+    def known(items: Iterable[Item]) -> dict[tuple[str, str], Any]:
+        return {(each["pk"]["S"], each["sk"]["S"]): comparable(each) for each in items}
+
+    return known(first) == known(second)

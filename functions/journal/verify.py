@@ -1,0 +1,180 @@
+"""Comparing the table with the journal, item by item."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from functions.journal.append import append, items_of_table
+from shared.records import journal
+from shared.records.journal import Item, Line, Source, State
+from shared.records.table import connection, table_name
+from shared.records.transactions import NOT_JOURNALED
+
+MAY_BE_GONE: Mapping[str, str] = {
+    "Due": "deleted when its session has been brought forward, again and again if need be",
+}
+"""Kinds whose deletion is not journaled, and why; deleting one twice is no change."""
+
+SHOWN = 20
+"""Differences that a report names."""
+
+TRIES = 3
+"""Times a difference is looked at again: people go on writing while tables are compared."""
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """An item that table and journal disagree about; ``what``: missing, extra or the fields."""
+
+    kind: str
+    pk: str
+    sk: str
+    what: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Outcome of a comparison.
+
+    Attributes
+    ----------
+    same : dict
+        Kind → items that agree.
+    differences : list of Difference
+    chunk : int
+        Number of the last chunk that was read.
+    """
+
+    same: dict[str, int]
+    differences: list[Difference]
+    chunk: int
+
+    @property
+    def good(self) -> bool:
+        """Whether table and journal agree."""
+        return not self.differences
+
+
+def verify() -> Report:
+    """Compare every item of the table with the journal, which is brought up to date before."""
+    append()
+    source = Source.find()
+    same: Counter[str] = Counter()
+    suspects: dict[tuple[str, str], Line] = {}
+    for part, state in source.states():
+        expected = {key: line for key, line in state.items() if line.item is not None}
+        for item in _part_of_table(part, source.snapshot.parts):
+            key = item["pk"]["S"], item["sk"]["S"]
+            line = expected.pop(key, None)
+            if line is None or difference(line.item, item):
+                suspects[key] = line or Line("", None, *key, None)
+            else:
+                same[item["_k"]["S"]] += 1
+        suspects.update(expected)
+    differences = _looked_at_again(suspects, source.last, same) if suspects else []
+    return Report(dict(sorted(same.items())), differences, source.last)
+
+
+def _part_of_table(part: int, parts: int) -> Iterator[Item]:
+    for item in items_of_table():
+        if journal.part_of(item["pk"]["S"], parts) == part:
+            yield item
+
+
+def _looked_at_again(suspects: State, last: int, same: Counter[str]) -> list[Difference]:
+    """Return the differences that remain when what was written in between is taken in."""
+    for _ in range(TRIES):
+        append()
+        for number in journal.chunks_after(last):
+            for entry in journal.read_chunk(number).entries:
+                for each in entry.images:
+                    if (each.pk, each.sk) in suspects:
+                        line = Line(entry.name, each.order, each.pk, each.sk, each.item)
+                        journal.take_in(suspects, line)
+            last = max(last, number)
+        left: State = {}
+        found = []
+        for (pk, sk), line in suspects.items():
+            there = _item(pk, sk)
+            what = difference(line.item, there)
+            kind = ((there or line.item or {}).get("_k") or {"S": "?"})["S"]
+            if what:
+                left[pk, sk] = line
+                found.append(Difference(kind, pk, sk, what))
+            elif there is not None:
+                same[kind] += 1
+        suspects = left
+        if not suspects:
+            return []
+        time.sleep(0.2)  # a write that is under way
+    return found
+
+
+def _item(pk: str, sk: str) -> Item | None:
+    client: Any = connection().client
+    key = {"pk": {"S": pk}, "sk": {"S": sk}}
+    found: Item | None = client.get_item(TableName=table_name(), Key=key, ConsistentRead=True).get(
+        "Item"
+    )
+    return None if found and found["_k"]["S"] in NOT_JOURNALED else found
+
+
+def difference(expected: Item | None, there: Item | None) -> str | None:
+    """Say in what an item of the table differs from the journal's; None if in nothing.
+
+    Parameters
+    ----------
+    expected : dict or None
+        As the journal has it.
+    there : dict or None
+        As the table has it.
+    """
+    if expected is None:
+        return "not in the journal" if there is not None else None
+    kind = expected["_k"]["S"]
+    if there is None:
+        expired = float(expected.get("expires", {"N": "inf"})["N"]) < time.time()
+        return None if expired or kind in MAY_BE_GONE else "not in the table"
+    mine, other = comparable(expected), comparable(there)
+    names = [name for name in sorted({*mine, *other}) if mine.get(name) != other.get(name)]
+    return ", ".join(names) or None
+
+
+def comparable(item: Item) -> dict[str, Any]:
+    """Return what of an item is compared: numbers by value, sets without order.
+
+    What a running task's worker or an upload's validation notes in passing is left out: it is
+    written outside transactions and without meaning once they are over.
+    """
+    kind = item["_k"]["S"]
+    passing: frozenset[str] = frozenset()
+    if kind == "Task":
+        passing = frozenset({"edition"})
+        if item.get("status", {}).get("S") == "Started":
+            passing = frozenset({"edition", "lease_until", "g2sk", "log"})
+    elif kind == "Upload":
+        passing = frozenset({"since", "without"})
+    values = {name: _value(each) for name, each in item.items() if name not in passing}
+    if kind == "Upload" and values["state"] == "validating":
+        values["state"] = "open"
+    return values
+
+
+def _value(value: dict[str, Any]) -> Any:
+    ((kind, held),) = journal.stored({"value": value})["value"].items()
+    match kind:
+        case "N":
+            return Decimal(held)
+        case "SS" | "BS":
+            return frozenset(held)
+        case "NS":
+            return frozenset(map(Decimal, held))
+        case "L":
+            return [_value(each) for each in held]
+        case "M":
+            return {name: _value(each) for name, each in held.items()}
+    return held

@@ -1,0 +1,314 @@
+"""The journal: every committed change of every kind of record, in S3, from which all comes back.
+
+``journal/log/000000000042.json.gz`` is one `Chunk`: what some transactions wrote, item by item,
+and how far the feed had been read. A chunk is written once, under the number after the last one
+(``If-None-Match``), and holds both the changes and the place to go on from; so a writer may be
+killed at any point, or run twice at once, and each change is there once.
+
+``journal/snapshots/000000000042/…`` is the table after chunk 42, in parts by partition key; it is
+valid from the moment its description ``journal/snapshots/000000000042.json`` is there. Nothing
+below ``journal/`` is ever changed or deleted.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import heapq
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from shared.model import moment
+from shared.records import feed, objects
+from shared.records.transactions import ORDERED_BY
+
+LOG = "journal/log/"
+SNAPSHOTS = "journal/snapshots/"
+
+TOMBSTONES = timedelta(days=4)
+"""How long snapshots remember what was deleted: as long as the feed may bring an older version."""
+
+PASS_BYTES = 64 * 2**20
+"""Compressed bytes of log whose changes are held in memory at a time."""
+
+Item = dict[str, Any]
+
+
+class Image(msgspec.Struct, array_like=True, frozen=True):
+    """An item as one transaction left it; ``item`` is None if it was deleted.
+
+    ``order`` is the item's version where it has one: of two images the higher one is the later.
+    """
+
+    pk: str
+    sk: str
+    order: int | None
+    item: Item | None
+
+
+class Entry(msgspec.Struct, array_like=True, frozen=True):
+    """What one transaction wrote; ``name`` is a `shared.model.moment.stamp` and a random tail."""
+
+    name: str
+    images: list[Image]
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """Some entries, oldest first, and where the next chunk goes on.
+
+    Attributes
+    ----------
+    number : int
+        1, 2, 3, …
+    cursor : str
+        A `stamp`: the feed was read up to here.
+    seen : list of str
+        Names of entries near the cursor that are journaled; late ones are told apart by them.
+    entries : list of Entry
+    """
+
+    number: int
+    cursor: str
+    seen: list[str]
+    entries: list[Entry]
+
+
+class Line(msgspec.Struct, array_like=True, frozen=True):
+    """An item in a snapshot, with the name of the entry that wrote it; None if it is deleted."""
+
+    name: str
+    order: int | None
+    pk: str
+    sk: str
+    item: Item | None
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Description of a snapshot.
+
+    Attributes
+    ----------
+    number : int
+        Of the last chunk that it holds; 0 for a table of which nothing was journaled yet.
+    until : str
+        A `stamp`: it says nothing of the table at earlier moments.
+    cursor : str
+        A `stamp`: all that was written earlier is in it; the feed is to be read from here on.
+    parts : int
+        Files it is divided into.
+    items, size : int
+        Items that exist, and compressed bytes.
+    """
+
+    number: int
+    until: str
+    cursor: str
+    parts: int
+    items: int
+    size: int
+
+
+State = dict[tuple[str, str], Line]
+"""The last image of each item, deleted ones as well."""
+
+
+def part_of(pk: str, parts: int) -> int:
+    """Return the part of a snapshot that has a partition."""
+    return zlib.crc32(pk.encode()) % parts
+
+
+def chunk_key(number: int) -> str:
+    """Return where a chunk lies."""
+    return f"{LOG}{number:012d}.json.gz"
+
+
+def part_key(number: int, part: int, parts: int) -> str:
+    """Return where a part of a snapshot lies."""
+    return f"{SNAPSHOTS}{number:012d}/{part:05d}-of-{parts:05d}.json.gz"
+
+
+def write_chunk(chunk: Chunk) -> bool:
+    """Write a chunk; False if there is one of its number already."""
+    return objects.write_new(chunk_key(chunk.number), _packed(msgspec.json.encode(chunk)))
+
+
+def read_chunk(number: int) -> Chunk:
+    """Return a chunk."""
+    return msgspec.json.decode(gzip.decompress(objects.read(chunk_key(number))), type=Chunk)
+
+
+def chunks_after(number: int) -> dict[int, int]:
+    """Return the numbers of the chunks after one, in order, each with its compressed bytes."""
+    listed = objects.sizes(LOG, after=chunk_key(number))
+    return {int(key.removeprefix(LOG).partition(".")[0]): size for key, size in listed.items()}
+
+
+def snapshots() -> list[Snapshot]:
+    """Return the snapshots, oldest first."""
+    keys = objects.sizes(SNAPSHOTS, delimiter="/")
+    return [msgspec.json.decode(objects.read(key), type=Snapshot) for key in sorted(keys)]
+
+
+def write_snapshot(
+    number: int, until: str, cursor: str, parts: int, states: Iterable[tuple[int, State]]
+) -> Snapshot:
+    """Write a snapshot part by part, then its description, which makes it one.
+
+    Parts that a killed writer left are written again.
+
+    Parameters
+    ----------
+    number, until, cursor, parts : int, str, str, int
+        As `Snapshot` has them.
+    states : iterable of (int, State)
+        The parts.
+    """
+    items = size = 0
+    old = moment.stamp(moment.now() - TOMBSTONES)
+    for part, state in states:
+        lines = [each for each in state.values() if each.item is not None or each.name >= old]
+        body = _packed(b"\n".join(map(msgspec.json.encode, lines)))
+        objects.write(part_key(number, part, parts), body)
+        items += sum(each.item is not None for each in lines)
+        size += len(body)
+    about = Snapshot(number, until, cursor, parts, items, size)
+    objects.write_new(f"{SNAPSHOTS}{number:012d}.json", msgspec.json.encode(about))
+    return about
+
+
+def _packed(body: bytes) -> bytes:
+    return gzip.compress(body, 6, mtime=0)
+
+
+def read_part(snapshot: Snapshot, part: int) -> Iterator[Line]:
+    """Yield the lines of a part of a snapshot."""
+    body = objects.read(part_key(snapshot.number, part, snapshot.parts))
+    with gzip.open(io.BytesIO(body)) as lines:
+        for line in lines:
+            yield msgspec.json.decode(line, type=Line)
+
+
+def is_later(line: Line, known: Line) -> bool:
+    """Return whether a line is of a later write than another one of the same item."""
+    if line.order is not None and known.order is not None and line.order != known.order:
+        return line.order > known.order
+    return line.name > known.name
+
+
+def take_in(state: State, line: Line) -> None:
+    """Let a state know of an image."""
+    known = state.get((line.pk, line.sk))
+    if known is None or is_later(line, known):
+        state[line.pk, line.sk] = line
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What a state is made of: a snapshot, the chunks after it, and up to which moment."""
+
+    snapshot: Snapshot
+    chunks: dict[int, int]
+    to: str | None = None
+
+    @classmethod
+    def find(cls, to: str | None = None, last: int | None = None) -> Source:
+        """Return what the state at a moment (by default now) is made of.
+
+        Parameters
+        ----------
+        to : str, optional
+            A `stamp`.
+        last : int, optional
+            Number of the last chunk to read; by default whatever is there.
+
+        Raises
+        ------
+        LookupError
+            If the journal does not reach back to the moment.
+        """
+        usable = [
+            each
+            for each in snapshots()
+            if (to is None or each.until <= to) and (last is None or each.number <= last)
+        ]
+        if not usable:
+            raise LookupError("The journal does not reach back so far." if to else NO_JOURNAL)
+        chunks = chunks_after(usable[-1].number)
+        return cls(usable[-1], {n: c for n, c in chunks.items() if last is None or n <= last}, to)
+
+    @property
+    def last(self) -> int:
+        """Number of the last chunk."""
+        return max(self.chunks, default=self.snapshot.number)
+
+    def states(self, parts: int | None = None) -> Iterator[tuple[int, State]]:
+        """Yield the state part by part; the log is read once for as many as memory holds.
+
+        Parameters
+        ----------
+        parts : int, optional
+            How many parts to make; those of the snapshot, or a multiple of them.
+        """
+        parts = parts or self.snapshot.parts
+        passes = min(parts, 1 + sum(self.chunks.values()) // PASS_BYTES)
+        for first in range(passes):
+            states: dict[int, State] = {part: {} for part in range(first, parts, passes)}
+            for part in {part % self.snapshot.parts for part in states}:
+                for line in read_part(self.snapshot, part):
+                    if (state := states.get(part_of(line.pk, parts))) is not None:
+                        take_in(state, line)
+            for line in self.changes():
+                if (state := states.get(part_of(line.pk, parts))) is not None:
+                    take_in(state, line)
+            yield from states.items()
+
+    def changes(self) -> Iterator[Line]:
+        """Yield what the log says, up to the moment."""
+        for number in sorted(self.chunks):
+            for entry in read_chunk(number).entries:
+                if self.to is None or entry.name <= self.to + "~":
+                    for each in entry.images:
+                        yield Line(entry.name, each.order, each.pk, each.sk, each.item)
+
+
+NO_JOURNAL = "There is no journal yet: its function writes the first part within a minute."
+
+
+def line_of(item: Item, name: str) -> Line:
+    """Return a line for an item as the table has it (binary values as bytes)."""
+    counter = ORDERED_BY.get(item["_k"]["S"])
+    order = int(item[counter]["N"]) if counter and counter in item else None
+    return Line(name, order, item["pk"]["S"], item["sk"]["S"], item)
+
+
+def stored(value: Any) -> Any:
+    """Return an item of the journal as DynamoDB takes it: its binary values as bytes."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _with_bytes(each) for name, each in value.items()}
+
+
+def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
+    ((kind, held),) = value.items()
+    match kind:
+        case "B":
+            return {kind: held if isinstance(held, bytes) else base64.b64decode(held)}
+        case "BS":
+            return {kind: [_with_bytes({"B": each})["B"] for each in held]}
+        case "L":
+            return {kind: [_with_bytes(each) for each in held]}
+        case "M":
+            return {kind: stored(held)}
+    return value
+
+
+def entries_since(cursor: str) -> Iterator[Entry]:
+    """Yield the feed's entries since a moment that the journal is to have, oldest first."""
+    plain = feed.packed_since(cursor, "i")
+    sealed = feed.packed_since(cursor, "sealed", feed.SECRETS)
+    for name, packed in heapq.merge(plain, sealed, key=lambda each: each[0]):
+        yield Entry(name, msgspec.json.decode(zlib.decompress(packed), type=list[Image]))
