@@ -99,9 +99,7 @@ def fill(n_sessions: int) -> list[str]:
         for kind, key, body in reference.rows():
             batch.save(document(kind, key, body))
         for lab in LABS:
-            name, repository = reference.lab_repository(lab)
-            batch.save(document("data-repository", name, repository))
-            body = {"name": lab, "timezone": "Europe/Lisbon", "repositories": [name]}
+            body = {"name": lab, "timezone": "Europe/Lisbon", "repositories": ["fornix"]}
             batch.save(document("lab", lab, body))
         user = {"username": "admin", "role": "administrator", "lab": [], "is_active": True}
         batch.save(document("user", "admin", user))
@@ -211,7 +209,7 @@ def run(n_sessions: int, repeats: int) -> list[Cost]:
                 "filenames": names,
                 "hashes": ["0" * 32] * n,
                 "filesizes": [10] * n,
-                "name": f"aws_{LABS[0]}",
+                "name": "fornix",
                 "check_protected": True,
             }
             call("POST", "/register-file", body, 201)

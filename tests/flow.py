@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from shared.datasets.read import datasets_of, hashes_by_path
+from shared.model.copies import OWN, own_repository
 from shared.records import aws, documents
 from shared.uploads.progress import describe
 from shared.uploads.request import parse
@@ -207,6 +208,7 @@ def flow(table: str, aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     flow = Flow()
     for name, value in flow.env.items():
         monkeypatch.setenv(name, value)
+    documents.create("data-repository", OWN, own_repository(), who="installation")
     documents.create("lab", LAB, {"name": LAB, "timezone": "Europe/Lisbon"}, who="admin")
     documents.create("subject", SUBJECT, {"nickname": SUBJECT, "lab": LAB}, who="admin")
     yield flow

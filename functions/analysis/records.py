@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import shared.work.item  # noqa: F401 - tasks are among what is listed
 from shared import catalog
-from shared.model import moment
+from shared.model import copies, moment
 from shared.records import aws, documents
 from shared.records.errors import NotFound
 from shared.records.items import Dataset as DatasetItem
@@ -115,22 +115,11 @@ def _read(eid: str, subject: str) -> Session | None:
         return Session(eid, item.lab, subject, "", 0, refused=refused)
 
 
-def in_own_bucket(item: DatasetItem) -> bool:
-    """Tell whether the bytes of a dataset are in the installation's own bucket."""
-    return any(record[1] and _is_own(record[0]) for record in item.records or [])
-
-
-def _is_own(repository: str | None) -> bool:
-    if repository is None:
-        return True
-    row = catalog.table("data-repository").get(repository)
-    return str((row or {}).get("data_url") or "").startswith("/")
-
-
 def _elsewhere(item: DatasetItem) -> str:
     """Return the servers that have the bytes, empty if the own bucket has them."""
-    names = {str(record[0]) for record in item.records or [] if record[1]}
-    return "" if in_own_bucket(item) else ", ".join(sorted(names))
+    if item.in_own_store and item.stored_key:
+        return ""
+    return ", ".join(sorted(copies.existing(item.records)))
 
 
 def _zone(lab: str) -> str:
@@ -164,11 +153,11 @@ def _session(item: SessionItem, datasets: list[DatasetItem]) -> Session:
                 revision=d.revision or "",
                 hash=d.sha256 or d.hash or "",
                 default=bool(d.default),
-                location=d.key(item.folder),
+                location=d.stored_key or "",
                 elsewhere=_elsewhere(d),
             )
             for d in datasets
-            if d.available
+            if copies.existing(d.records)
         ),
     )
 

@@ -92,6 +92,8 @@ def response_to(error: Exception) -> Response:
         return ApiError(400, str(error)).response()
     if isinstance(error, records.TooLarge):
         return ApiError(413, str(error)).response()
+    if isinstance(error, records.Kept):
+        return ApiError(403, str(error), error=str(error)).response()
     if isinstance(error, records.Stale):
         return ApiError(409, str(error)).response()
     if isinstance(error, records.Conflict):

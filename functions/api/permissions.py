@@ -13,6 +13,7 @@ from functions.api.errors import forbidden
 from shared import catalog
 from shared.access import policy
 from shared.access.policy import Decision, Rule
+from shared.datasets.protection import protected_tags
 from shared.model.people import Caller
 from shared.records.where import Where
 
@@ -116,4 +117,4 @@ def released() -> set[str]:
 
 def protecting() -> set[str]:
     """Return the tags that keep their datasets from being overwritten or deleted."""
-    return catalog.table("tag").select([Where("protected", "exact", True)]).values("name")
+    return protected_tags()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +12,8 @@ from shared.alf import ALFError, data_format, match_dataset_type, parse_dataset_
 from shared.alf.acceptance import check_contents, check_names
 from shared.alf.validate import Header
 from shared.datasets.read import default_datasets, hashes_by_path
-from shared.model.identity import dataset_id, dataset_path, with_uuid
+from shared.model.identity import data_key, dataset_id, dataset_path
+from shared.model.revisions import next_revision
 from shared.records import objects
 from shared.records.errors import NotFound, Stale
 from shared.records.items import Dataset, Session
@@ -197,7 +197,7 @@ def place(
             refused.append(refusal(entry["path"], "revision_exists", text))
             continue
         identity = awaiting.uuid if awaiting else dataset_id(session.id, where)
-        key = f"data/{session.folder}/{with_uuid(where, identity)}"
+        key = data_key(session.folder, where, identity)
         placed.append({**entry, "revision": chosen, "place": where, "id": identity, "key": key})
     return placed, refused
 
@@ -205,29 +205,6 @@ def place(
 def awaits(item: Dataset, md5: str | None) -> bool:
     """Return whether a dataset is registered without its bytes, and these may be them."""
     return item.sha256 is None and item.hash in (None, md5)
-
-
-def next_revision(day: str, used: set[str]) -> str:
-    """Return the first free revision of a day that sorts after all others.
-
-    Examples
-    --------
-    >>> next_revision("2024-03-01", {""}), next_revision("2024-03-01", {"2024-03-01"})
-    ('2024-03-01', '2024-03-01a')
-    """
-    latest = max(used, default="")
-    if latest > day and not latest.startswith(day):
-        day = latest  # a later date is there already: stay after it
-    return next(name for name in _labels(day) if name not in used and name > latest)
-
-
-def _labels(day: str) -> Iterator[str]:
-    """Yield day, day a … day z, day za … day zz, day zza …: each sorts after the one before."""
-    yield day
-    prefix = day
-    while True:
-        yield from (prefix + letter for letter in string.ascii_lowercase)
-        prefix += "z"
 
 
 def manifest(

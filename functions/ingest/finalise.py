@@ -17,7 +17,6 @@ from typing import Any
 import yaml
 
 from functions.ingest import checks
-from shared.datasets.edit import update_dataset
 from shared.datasets.read import datasets_of, hashes_by_path
 from shared.datasets.register import register_datasets
 from shared.model.messages import Finalise, SessionRegistered
@@ -238,10 +237,6 @@ def register(manifest: Mapping[str, Any], key: str) -> None:
     if run:
         provenance |= {"task": run["id"], "attempt": run["attempt"]}
     session = manifest["session"]["id"]
-    there = {item.path: item for item in datasets_of(session)}
-    for entry in manifest["datasets"]:
-        if entry["place"] in there and there[entry["place"]].sha256 is None:
-            _give_bytes(session, entry, manifest["by"])
     register_datasets(
         session,
         [
@@ -256,32 +251,17 @@ def register(manifest: Mapping[str, Any], key: str) -> None:
                 hash=entry["md5"],
                 sha256=entry["sha256"],
                 rows=entry["rows"],
+                stored_key=entry["key"],
                 qc=QC[entry["qc"]],
                 created_by=manifest["by"],
                 provenance=provenance,
                 version=_version(run),
             )
             for entry in manifest["datasets"]
-            if entry["place"] not in there
         ],
         manifest=key,
         who=manifest["by"],
     )
-
-
-def _give_bytes(session: str, entry: Mapping[str, Any], who: str) -> None:
-    """Note the bytes of a dataset that was registered without them.
-
-    What else is known of it (who made it, its quality, tags, other places) stays as it is.
-    """
-
-    def edit(item: Dataset) -> None:
-        item.sha256, item.hash = entry["sha256"], entry["md5"]
-        item.file_size, item.rows = entry["size"], entry["rows"]
-        others = [record for record in item.records or [] if record[0] is not None]
-        item.records = [[None, True, None, None, None], *others]
-
-    update_dataset(session, entry["place"], edit, who=who)
 
 
 def _version(run: Mapping[str, Any]) -> str | None:

@@ -15,7 +15,6 @@ from typing import Any
 from infra.local.home import Home
 from lab.client import Client, Refused, Settings
 from lab.site import DEMO_LABS
-from shared.records.reference import lab_repository
 
 LABS = ("fimbrialab", "septumlab")
 """Made-up labs; synthetic data never carry a real lab's name."""
@@ -90,14 +89,11 @@ def ensure(client: Client, resource: str, key: str, body: dict[str, Any]) -> Any
 def _wanted(users: dict[str, Any]) -> Iterator[Wanted]:
     """Yield what there should be, in an order in which each refers to earlier ones only."""
     for lab in LABS:
-        repository, body = lab_repository(lab)
-        yield "data-repository", repository, {k: v for k, v in body.items() if v is not None}
         place = DEMO_LABS[lab]
         body = {
             "name": lab,
             "institution": place["institution"],
             "timezone": "Europe/Lisbon",
-            "repositories": [repository],
             "json": {axis: place[axis] for axis in ("latitude", "longitude")},
         }
         yield "labs", lab, body

@@ -15,7 +15,7 @@ from typing import Any
 
 from shared.catalog import visible
 from shared.catalog.index import Index
-from shared.model import moment
+from shared.model import copies, moment
 from shared.model.identity import row_id
 from shared.model.quality import QC_NAMES
 from shared.records import aws, env
@@ -50,7 +50,7 @@ def build(origin: str = "fornix") -> dict[str, Any]:
     datasets: list[Row] = [
         row
         for row in index.table("dataset").rows()
-        if row["session"] in sessions and set(row["repositories"]) - personal
+        if row["session"] in sessions and copies.for_everybody(row["repositories"], personal)
     ]
     open_sessions = index.table("session").select(visible.public_sessions(index.table))
     public = open_sessions.values("id")

@@ -1,28 +1,25 @@
-"""Changing and deleting the record of one dataset."""
+"""Changing and deleting the record of one dataset.
+
+Both hold only while nothing else was registered in the session since it was read, for which of
+its revisions is the default, and so what lists say of each, depends on all of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from shared.datasets.read import mark_defaults, revisions_of
+from shared.datasets.read import mark_defaults
+from shared.datasets.register import check_unflipped, flip, read_partition, write_key
 from shared.model import moment
 from shared.model.messages import SessionRegistered
 from shared.records import queues
-from shared.records.errors import Conflict, NotFound
+from shared.records.errors import NotFound
 from shared.records.items import Dataset, Pointer
-from shared.records.transactions import Refused, transaction
+from shared.records.optimistic import retried
+from shared.records.transactions import transaction
 
-ATTEMPTS = 8
 
-
-def update_dataset(
-    owner: str,
-    path: str,
-    edit: Callable[[Dataset], None],
-    *,
-    who: str,
-) -> Dataset:
+def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, who: str) -> Dataset:
     """Change one dataset in place; tried again when somebody else was faster.
 
     Raises
@@ -30,34 +27,37 @@ def update_dataset(
     NotFound, Conflict
         If it is not there; if others kept writing it.
     """
-    for _ in range(ATTEMPTS):
-        group = revisions_of(owner, path)
-        item = next((each for each in group if each.path == path), None)
+
+    def step() -> tuple[Dataset, bool]:
+        there = read_partition(owner)
+        item = there.datasets.get(path)
         if item is None:
             raise NotFound(f"There is no dataset {path}.")
-        before = item.row()
-        was = item.default
+        before, was, edition = item.row(), item.default, int(item.edition)
         edit(item)
-        if item.default != was:
+        write_key(there, item)
+        moved = item.default != was
+        if moved:
             item.default_at = moment.now().isoformat() if item.default else None
-        edition = int(item.edition)
         item.edition, item.changed = edition + 1, moment.now().isoformat()
-        if item.default != was:
+        group = _revisions(there.datasets, item)
+        if moved:
             mark_defaults(group)
-        try:
-            with transaction() as writes:
-                writes.save(item, condition=Dataset.edition == edition)
-                rows = group if item.default != was else [item]
-                listed = [(f"{owner}|{e.path}", int(e.edition), e.row()) for e in rows]
-                for row in listed:
-                    writes.row("dataset", *row)
-                writes.audit(who, "update", "dataset", item.uuid, before, item.row())
-        except Refused:
-            continue
-        if item.default != was:
-            _tell_dispatch(owner)
-        return item
-    raise Conflict(f"Dataset {path} is being changed by others; try again.")
+        with transaction() as writes:
+            writes.save(item, condition=Dataset.edition == edition)
+            if moved:
+                flip(writes, there)
+            elif len(group) > 1:
+                check_unflipped(writes, there)
+            for each in group if moved else [item]:
+                writes.row("dataset", f"{owner}|{each.path}", int(each.edition), each.row())
+            writes.audit(who, "update", "dataset", item.uuid, before, item.row())
+        return item, moved
+
+    item, moved = retried(step, f"Dataset {path} is being changed by others; try again.")
+    if moved:
+        _tell_dispatch(owner)
+    return item
 
 
 def delete_dataset(owner: str, path: str, *, who: str) -> None:
@@ -65,26 +65,36 @@ def delete_dataset(owner: str, path: str, *, who: str) -> None:
 
     Raises
     ------
-    NotFound
-        If there is none.
+    NotFound, Conflict
+        If there is none; if others kept writing it.
     """
-    group = revisions_of(owner, path)
-    item = next((each for each in group if each.path == path), None)
-    if item is None:
-        raise NotFound(f"There is no dataset {path}.")
-    rest = [each for each in group if each is not item]
-    mark_defaults(rest)
-    with transaction() as writes:
-        writes.delete(item)
-        if item.foreign:
-            writes.delete(Pointer(pk=f"DSID#{item.uuid}", sk="A"))
-        rows: list[Any] = [(f"{owner}|{path}", int(item.edition) + 1, None)]
-        rows += [(f"{owner}|{each.path}", int(each.edition), each.row()) for each in rest]
-        for row in rows:
-            writes.row("dataset", *row)
-        writes.audit(who, "delete", "dataset", item.uuid, item.row(), None)
-    if item.default:
+
+    def step() -> Dataset:
+        there = read_partition(owner)
+        item = there.datasets.pop(path, None)
+        if item is None:
+            raise NotFound(f"There is no dataset {path}.")
+        rest = _revisions(there.datasets, item)
+        mark_defaults(rest)
+        with transaction() as writes:
+            writes.delete(item, condition=Dataset.edition == int(item.edition))
+            flip(writes, there)
+            if item.has_external_id:
+                writes.delete(Pointer(pk=f"DSID#{item.uuid}", sk="A"))
+            writes.row("dataset", f"{owner}|{path}", int(item.edition) + 1, None)
+            for each in rest:
+                writes.row("dataset", f"{owner}|{each.path}", int(each.edition), each.row())
+            writes.audit(who, "delete", "dataset", item.uuid, item.row(), None)
+        return item
+
+    if retried(step, f"Dataset {path} is being changed by others; try again.").default:
         _tell_dispatch(owner)
+
+
+def _revisions(datasets: dict[str, Dataset], item: Dataset) -> list[Dataset]:
+    """Return all revisions of a dataset among those of its session."""
+    group = (item.collection, item.name)
+    return [each for each in datasets.values() if (each.collection, each.name) == group]
 
 
 def _tell_dispatch(owner: str) -> None:

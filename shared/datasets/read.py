@@ -63,13 +63,6 @@ def mark_defaults(files: Iterable[Dataset]) -> None:
         item.default = True
 
 
-def revisions_of(owner: str, path: str) -> list[Dataset]:
-    """Return the visible revisions of a dataset, itself among them."""
-    probe = Dataset.of(owner, path)
-    group = (probe.collection, probe.name)
-    return [each for each in datasets_of(owner) if (each.collection, each.name) == group]
-
-
 def default_datasets(datasets: Iterable[Dataset]) -> dict[str, Dataset]:
     """Return the default datasets of a session, by path without revision folder."""
     return {
@@ -89,7 +82,7 @@ def content_hashes(datasets: Iterable[Dataset]) -> dict[str, str]:
     return {
         path: item.sha256 or item.hash or item.uuid
         for path, item in default_datasets(datasets).items()
-        if item.available
+        if item.in_own_store
     }
 
 

@@ -1,43 +1,109 @@
-"""Registering datasets: the only writer of new ones.
+"""Registering datasets: the only writer of new ones, with one set of rules for every way in.
+
+Uploads, ``/register-file``, ``POST /datasets``, imports and restoring all come here:
+
+- What has bytes is never overwritten. The same content again changes no more than its places;
+  other content is refused (`HasOtherContent`), for it is a new revision.
+- What has no bytes yet gets them, unless they are known to be others.
+- A protected dataset keeps its content.
+- An id that a client chose is nobody else's.
+- Where the bytes lie is written down here, once (`Dataset.stored_key`).
 
 A small registration is one transaction. A large one is staged: its datasets are written in
 batches under the name of their set, and one conditional flip of the session's `Book` makes the
-whole set visible (see `shared.datasets.read`).
+whole set visible (see `shared.datasets.read`). Each transaction holds only while the session is
+there.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from shared.datasets.read import mark_defaults, visible
-from shared.model import moment
-from shared.records.errors import Conflict, NotFound
+from shared.datasets.protection import protected_tags
+from shared.datasets.read import datasets_of, mark_defaults, visible
+from shared.model import copies, moment
+from shared.model.copies import OWN
+from shared.model.identity import data_key
+from shared.records.errors import Exists, Kept, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Book, Dataset, Pointer, Session
+from shared.records.optimistic import retried
 from shared.records.table import Record
-from shared.records.transactions import Refused, transaction
-
-ATTEMPTS = 8
-
+from shared.records.transactions import Refused, Transaction, transaction
 
 AT_ONCE = 40
 """Datasets that go into one transaction (which costs double); more are staged."""
 
+TRIES = 40
+"""Of scores of writers of one session the last one gets through."""
+
+
+class HasOtherContent(Kept):
+    """The place has other bytes already; ``path`` is the dataset's."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} has other content already, and what is registered is never overwritten; "
+            "register it as a new revision."
+        )
+
+
+class Protected(Kept):
+    """A tag protects the dataset; its content stays as it is."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is protected; register it as a new revision.")
+
+
+@dataclass
+class Partition:
+    """What is registered for a session, or for another record that has datasets."""
+
+    owner: str
+    session: Session | None
+    book: Book | None
+    datasets: dict[str, Dataset]
+
+    @property
+    def pk(self) -> str:
+        """Its partition key."""
+        return f"{'AGG' if '#' in self.owner else 'SES'}#{self.owner}"
+
+    @property
+    def folder(self) -> str:
+        """Where the bytes of new datasets go, below ``data/``."""
+        return self.session.folder if self.session else self.owner.replace("#", "/")
+
+
+def read_partition(owner: str) -> Partition:
+    """Return what is there to register to.
+
+    Raises
+    ------
+    NotFound
+        There is no such session.
+    """
+    head = "AGG" if "#" in owner else "SES"
+    between = Record.sk.between("A", "D~")
+    present = list(Record.query(f"{head}#{owner}", between, consistent_read=True))
+    session = next((item for item in present if isinstance(item, Session)), None)
+    if head == "SES" and session is None:
+        raise NotFound(f"There is no session {owner}.")
+    book = next((item for item in present if isinstance(item, Book)), None)
+    files = visible(book, [item for item in present if isinstance(item, Dataset)])
+    return Partition(owner, session, book, {item.path: item for item in files})
+
 
 def register_datasets(
-    owner: str,
-    new: Sequence[Dataset],
-    *,
-    manifest: str,
-    who: str | None = None,
-    extra: Callable[[Any], None] | None = None,
+    owner: str, new: Sequence[Dataset], *, manifest: str, who: str | None = None
 ) -> list[Dataset]:
     """Register datasets, all or none; the same again is no change.
 
-    A dataset is found again by its place. If its content is the same its record is kept, else it
-    is updated; one marked default becomes the default of its revisions.
+    A dataset is found again by its place. One marked default becomes the default of its revisions.
 
     Parameters
     ----------
@@ -49,8 +115,6 @@ def register_datasets(
         Name of the set, the same when it is sent again (e.g. the SHA-256 of the manifest).
     who : str, optional
         User name, for the audit trail; by default who the datasets say made them.
-    extra : callable, optional
-        Adds writes to the transaction that makes the set visible.
 
     Returns
     -------
@@ -60,129 +124,309 @@ def register_datasets(
     Raises
     ------
     NotFound
-        If there is no such session.
+        There is no such session.
+    HasOtherContent, Protected
+        A dataset is there with content that is not to be replaced.
+    Exists
+        An id is another dataset's.
     Conflict
-        If others kept registering to the same session.
+        Others kept registering to the same session.
     """
-    head = "AGG" if "#" in owner else "SES"
     token = hashlib.sha256(manifest.encode()).hexdigest()[:10]
-    for _ in range(ATTEMPTS):
-        present = list(
-            Record.query(f"{head}#{owner}", Record.sk.between("A", "D~"), consistent_read=True)
-        )
-        if head == "SES" and not any(isinstance(item, Session) for item in present):
-            raise NotFound(f"There is no session {owner}.")
-        book = next((item for item in present if isinstance(item, Book)), None)
-        there = {item.sk: item for item in present if isinstance(item, Dataset)}
-        seen = {item.sk: item for item in visible(book, list(there.values()))}
-        added, edited = _compare(new, seen)
-        if not added and not edited and not extra:
-            return [seen[item.sk] for item in new]
-        staged = len(added) + len(edited) > AT_ONCE
-        if staged:
-            stage(added, token)
-        direct = edited if staged else [*edited, *added]
-        final = {**seen, **{item.sk: item for item in [*edited, *added]}}
-        mark_defaults(list(final.values()))
-        touched = {(item.collection, item.name) for item in [*edited, *added]}
-        rows = [
-            (f"{owner}|{item.path}", int(item.edition), item.row())
-            for item in final.values()
-            if (item.collection, item.name) in touched
-        ]
-        try:
-            # The flip: the first transaction shows the set, what is left over only edits records.
-            for start in range(0, max(len(direct), 1), AT_ONCE):
-                with transaction() as writes:
-                    for item in direct[start : start + AT_ONCE]:
-                        condition = (
-                            Dataset.edition == item.edition - 1
-                            if item.sk in seen
-                            else (Record.pk.does_not_exist() | Dataset.batch.exists())
-                        )
-                        writes.save(item, condition=condition)
-                        if item.sk not in seen and item.foreign:
-                            writes.save(
-                                Pointer(pk=f"DSID#{item.uuid}", sk="A", to=owner),
-                                condition=Record.pk.does_not_exist() | (Pointer.to == owner),
-                            )
-                    if start:
-                        continue
-                    _flip(writes, f"{head}#{owner}", book, token if staged else None)
-                    for row in rows:
-                        writes.row("dataset", *row)
-                    if staged:
-                        writes.journal(_staged_items(added))
-                    by = who or next((item.created_by for item in new if item.created_by), "?")
-                    paths = {item.path: item.hash for item in [*edited, *added]}
-                    writes.audit(by, "register", "session", owner, None, paths)
-                    if extra:
-                        extra(writes)
-            return [final[item.sk] for item in new]
-        except Refused:
-            for item in edited:
-                item.edition = int(item.edition) - 1
-    raise Conflict(f"Others keep registering datasets to {owner}; try again.")
+    by = who or next((item.created_by for item in new if item.created_by), None) or "?"
+
+    def step() -> list[Dataset]:
+        there = read_partition(owner)
+        added, edited = _compare(new, there)
+        final = {**there.datasets, **{item.path: item for item in [*edited, *added]}}
+        if added or edited:
+            pointers = _pointers(there, added)
+            _write(there, added, edited, final, pointers, token=token, by=by)
+        return [final[item.path] for item in new]
+
+    return retried(step, f"Others keep registering datasets to {owner}; try again.", tries=TRIES)
 
 
-def _compare(
-    new: Sequence[Dataset], seen: dict[str, Dataset]
-) -> tuple[list[Dataset], list[Dataset]]:
-    """Split datasets into those to add and those there to change; the same ones drop out."""
+def _write(
+    there: Partition,
+    added: list[Dataset],
+    edited: list[Dataset],
+    final: dict[str, Dataset],
+    pointers: dict[str, tuple[Pointer, Any]],
+    *,
+    token: str,
+    by: str,
+) -> None:
+    """Write what was decided, on the condition that nobody has registered since it was read.
+
+    Raises
+    ------
+    Refused
+        Somebody has.
+    """
+    staged = len(added) + len(edited) > AT_ONCE
+    if staged:
+        stage(added, token)
+    mark_defaults(list(final.values()))
+    touched = {(item.collection, item.name) for item in [*edited, *added]}
+    rows = [
+        (f"{there.owner}|{item.path}", int(item.edition), item.row())
+        for item in final.values()
+        if (item.collection, item.name) in touched
+    ]
+    direct = edited if staged else [*edited, *added]
+    claims = list(pointers.values())
+    # The flip: the first transaction shows the set, what is left over only edits records.
+    for start in range(0, max(len(direct), len(claims), 1), AT_ONCE):
+        last = start + AT_ONCE >= max(len(direct), len(claims))
+        with transaction() as writes:
+            for pointer, condition in claims[start : start + AT_ONCE]:
+                writes.save(pointer, condition=condition)
+            for item in direct[start : start + AT_ONCE]:
+                old = there.datasets.get(item.path)
+                writes.save(
+                    item,
+                    condition=Dataset.edition == old.edition
+                    if old is not None
+                    else Record.pk.does_not_exist() | Dataset.batch.exists(),
+                )
+            if not last:
+                continue
+            if there.session is not None:
+                writes.check(Session, there.pk, "A", Session.pk.exists())
+            flip(writes, there, token if staged else None)
+            for row in rows:
+                writes.row("dataset", *row)
+            if staged:
+                writes.journal(added)
+            paths = {item.path: item.hash for item in [*edited, *added]}
+            writes.audit(by, "register", "session", there.owner, None, paths)
+
+
+def _compare(new: Sequence[Dataset], there: Partition) -> tuple[list[Dataset], list[Dataset]]:
+    """Split datasets into those to add and those there to change; the same ones drop out.
+
+    Raises
+    ------
+    HasOtherContent, Protected
+        One that is there may not change as it would have to.
+    """
     added, edited = [], []
     for item in new:
-        old = seen.get(item.sk)
-        if old is None:
-            added.append(item)
+        old = there.datasets.get(item.path)
+        if old is not None:
+            if (changed := merged(old, item)) is not None:
+                write_key(there, changed)
+                edited.append(changed)
             continue
-        same = (
-            all(
-                getattr(item, name) in (None, getattr(old, name))
-                for name in ("hash", "sha256", "file_size", "version", "dataset_type", "rows")
-            )
-            and (item.records or []) == (old.records or [])
-            and int(item.qc or 0) == int(old.qc or 0)
-            and item.default == old.default
-        )
-        if same:
-            continue
-        item.id, item.created, item.created_by = old.id, old.created, old.created_by
-        item.tags, item.json = item.tags or old.tags, item.json or old.json
-        if item.hash is not None and item.hash == old.hash:  # what is known of the same bytes
-            for name in ("sha256", "file_size", "rows", "provenance"):
-                if getattr(item, name) is None:
-                    setattr(item, name, getattr(old, name))
-        if item.default and old.default:
-            item.default_at = old.default_at
-        item.edition = int(old.edition) + 1
-        item.changed = moment.now().isoformat()
-        edited.append(item)
+        write_key(there, item)
+        item.batch = None
+        added.append(item)
     return added, edited
+
+
+def write_key(there: Partition, item: Dataset) -> None:
+    """Write down where the bytes of a dataset are that is said to be in the own store."""
+    if item.in_own_store and item.stored_key is None:
+        item.stored_key = data_key(there.folder, item.path, item.uuid)
+
+
+def merged(old: Dataset, new: Dataset) -> Dataset | None:
+    """Return a dataset with what a new registration of its place says; None if that is nothing.
+
+    Raises
+    ------
+    HasOtherContent
+        It has bytes, and the new content is known to be other.
+    Protected
+        It is protected, and the new content is not known to be the same.
+    """
+    other = differs(old, new)
+    if has_bytes(old):
+        if other:
+            raise HasOtherContent(old.path)
+        if has_bytes(new):
+            return None
+    elif not old.checksums.agree(new.checksums) and _protected(old):
+        if has_bytes(new) and not other:
+            pass  # the bytes of what was registered without them
+        else:
+            raise Protected(old.path)
+    item = Dataset()
+    item.attribute_values = dict(old.attribute_values)
+    if other:  # of the former content nothing is known any more
+        item.hash, item.file_size, item.rows = new.hash, new.file_size, new.rows
+        item.records = list(new.records)
+        item.version, item.provenance = new.version, new.provenance
+    else:
+        # Where the own store has the bytes is known better than by whoever registers other places.
+        new_records = [r for r in new.records if not (has_bytes(old) and r.repository == OWN)]
+        item.records = copies.merged(old.records, new_records)
+    if not has_bytes(old):
+        for name in ("sha256", "hash", "file_size", "rows", "provenance", "stored_key"):
+            if getattr(new, name) is not None:
+                setattr(item, name, getattr(new, name))
+        if item.stored_key is not None:  # the bytes came to a place that was known already
+            item.data_format = new.data_format or old.data_format
+    for name in ("version", "dataset_type"):
+        if getattr(new, name) not in (None, "unknown"):
+            setattr(item, name, getattr(new, name))
+    if int(new.qc or 0):
+        item.qc = new.qc
+    item.tags, item.json = old.tags or new.tags, old.json if new.json is None else new.json
+    item.default = new.default
+    if new.default != old.default:
+        item.default_at = new.default_at
+    if _values(item) == _values(old) and item.default == old.default:
+        return None
+    item.edition = int(old.edition) + 1
+    item.changed = moment.now().isoformat()
+    return item
+
+
+def _values(item: Dataset) -> dict[str, Any]:
+    return {name: value for name, value in item.attribute_values.items() if value is not None}
+
+
+def has_bytes(item: Dataset) -> bool:
+    """Return whether the dataset's content came in and was checked."""
+    return item.sha256 is not None
+
+
+def differs(old: Dataset, new: Dataset) -> bool:
+    """Return whether two datasets are known to be of other content."""
+    if old.checksums.differ(new.checksums):
+        return True
+    if old.checksums.agree(new.checksums):
+        return False
+    sizes = old.file_size, new.file_size
+    return None not in sizes and int(sizes[0]) != int(sizes[1])
+
+
+def keep_content(item: Dataset, hash: str | None, size: int | None) -> None:
+    """Check that a change by hand does not say that a dataset has other content.
+
+    Raises
+    ------
+    HasOtherContent
+        It has bytes, and these are not their hash or size.
+    Protected
+        It is protected.
+    """
+    if hash in (None, item.hash) and size in (None, item.file_size):
+        return
+    if has_bytes(item):
+        raise HasOtherContent(item.path)
+    if _protected(item):
+        raise Protected(item.path)
+
+
+def _protected(item: Dataset) -> bool:
+    return bool(item.tags) and not protected_tags().isdisjoint(item.tags)
+
+
+def _pointers(there: Partition, added: Sequence[Dataset]) -> dict[str, tuple[Pointer, Any]]:
+    """Return what finds datasets, and their file records, by ids that came from elsewhere.
+
+    Each with the condition that nobody else has the id.
+
+    Raises
+    ------
+    Exists
+        An id is another dataset's.
+    """
+    owner = there.owner
+    ids = {item.id: item.path for item in there.datasets.values()}
+    claimed: dict[str, str] = {}
+    for item in added:
+        if ids.setdefault(item.id, item.path) != item.path:
+            raise Exists(f"{item.uuid} is the id of {ids[item.id]}.", item.uuid)
+        if item.has_external_id:
+            claimed[f"DSID#{item.uuid}"] = item.id
+        claimed |= {f"FRID#{record.id}": "" for record in item.records or () if record.id}
+    if not claimed:
+        return {}
+    prefixes = {f"EID#{digits[:12]}" for digits in claimed.values() if digits}
+    keys = sorted({*claimed, *prefixes})
+    found = {
+        pointer.pk: pointer.to
+        for pointer in Pointer.batch_get([(key, "A") for key in keys], consistent_read=True)
+    }
+    pointers = {}
+    for key, digits in claimed.items():
+        holders = {found.get(key), found.get(f"EID#{digits[:12]}") if digits else None}
+        for holder in holders - {None, owner}:
+            if _holds(str(holder), key, digits):
+                raise Exists(
+                    f"{key.partition('#')[2]} is the id of another record; leave it out, "
+                    "or send it with the record it belongs to.",
+                    key.partition("#")[2],
+                )
+        condition = Record.pk.does_not_exist() | (Pointer.to == owner)
+        if (stale := found.get(key)) not in (None, owner):
+            condition |= Pointer.to == stale
+        pointers[key] = (Pointer(pk=key, sk="A", to=owner), condition)
+    return pointers
+
+
+def _holds(owner: str, key: str, digits: str) -> bool:
+    """Return whether a record has a dataset of an id, or a file record of one."""
+    name = key.partition("#")[2]
+    items = datasets_of(owner)
+    if digits:
+        return any(item.id == digits for item in items)
+    return any(record.id == name for item in items for record in item.records or ())
+
+
+def claim_record_id(owner: str, identity: str) -> None:
+    """Note that a file record of this id, chosen by a client, is one of an owner's.
+
+    Raises
+    ------
+    Exists
+        It is another's.
+    """
+    pointer = Pointer(pk=f"FRID#{identity}", sk="A", to=owner)
+    try:
+        with transaction() as writes:
+            writes.save(pointer, Record.pk.does_not_exist() | (Pointer.to == owner))
+    except Refused:
+        raise Exists(f"{identity} is the id of another file record.", identity) from None
 
 
 def stage(added: Sequence[Dataset], token: str) -> None:
     """Write datasets that nobody sees yet."""
-    for item in added:
-        item.batch = token
-    with Record.batch_write() as batch:
-        for record in _staged_items(added):
-            batch.save(record)
+    with Dataset.batch_write() as batch:
+        for item in added:
+            item.batch = token
+            batch.save(item)
 
 
-def _staged_items(added: Sequence[Dataset]) -> Iterator[Record]:
-    """Yield the items of staged datasets, with what finds them by ids from elsewhere."""
-    for item in added:
-        yield item
-        if item.foreign:
-            yield Pointer(pk=f"DSID#{item.uuid}", sk="A", to=item.owner)
+def flip(writes: Transaction, there: Partition, token: str | None = None) -> None:
+    """Add the write to the book that makes a set visible; it also orders all changes of defaults.
 
-
-def _flip(writes: Any, pk: str, book: Book | None, token: str | None) -> None:
-    """Add the write to the book that makes a set visible; it also orders registrations."""
+    Parameters
+    ----------
+    writes
+        A transaction.
+    there
+        The partition as it was read.
+    token
+        The set that is to be seen from now on.
+    """
+    book = there.book
     version = int(book.version) if book else first_version()
     sets = set(book.sets or ()) if book else set()
     fresh = Book(
-        pk=pk, sk="B", version=version + 1, sets=(sets | {token} if token else sets) or None
+        pk=there.pk, sk="B", version=version + 1, sets=(sets | {token} if token else sets) or None
     )
-    condition = (Book.version == version) if book else Record.pk.does_not_exist()
-    writes.save(fresh, condition=condition)
+    writes.save(fresh, condition=_unflipped(book))
+
+
+def check_unflipped(writes: Transaction, there: Partition) -> None:
+    """Add the condition that nothing was registered since a partition was read."""
+    writes.check(Book, there.pk, "B", _unflipped(there.book))
+
+
+def _unflipped(book: Book | None) -> Any:
+    return (Book.version == int(book.version)) if book else Record.pk.does_not_exist()

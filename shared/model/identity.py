@@ -65,6 +65,19 @@ def row_id(row: Mapping[str, Any]) -> str:
     return row.get("foreign_id") or dataset_id(row["session"], row["path"])
 
 
+def data_key(folder: str, path: str, identity: str) -> str:
+    """Return where the bytes of a new dataset go in the data bucket; it is written down then.
+
+    Parameters
+    ----------
+    folder : str
+        The session's folder, or that of the record an aggregate belongs to.
+    path, identity : str
+        The dataset's path below it, and its id.
+    """
+    return f"data/{folder}/{with_uuid(path, identity)}"
+
+
 def with_uuid(path: str, identity: str) -> str:
     """Return a path with a dataset's id before the extension, as files are stored."""
     stem, dot, extension = path.rpartition(".")

@@ -1,16 +1,24 @@
-"""Reading typed objects from JSON, with faults told by field."""
+"""Reading typed objects from JSON, with faults told by field.
+
+msgspec writes NaN and infinities as null, without a word. Whoever stores numbers that may be such
+rounds them first, or checks them on the way in (`bounded`).
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, TypeVar
 
 import msgspec
 
+from shared.model.limits import JSON_BYTES, JSON_DEPTH
+
 T = TypeVar("T")
 
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key in )?\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _NAMED = re.compile(r"(?:required|unknown) field `(?P<name>[^`]+)`")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class Faulty(ValueError):
@@ -67,3 +75,63 @@ def read(value: Any, kind: type[T], *, strict: bool = True) -> T:
 def plain(value: Any) -> Any:
     """Return typed objects as what ``json.dumps`` takes."""
     return msgspec.to_builtins(value)
+
+
+def decode(data: bytes | str, kind: type[T]) -> T:
+    """Return the typed object of JSON text.
+
+    Raises
+    ------
+    Faulty
+        The text is no JSON, or not of that type.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise Faulty(faults(error)) from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Faulty({"non_field_errors": [f"This is no JSON: {error}."]}) from None
+    except RecursionError:
+        raise Faulty({"non_field_errors": ["This is nested too deep."]}) from None
+
+
+def encode(value: Any) -> bytes:
+    """Return typed objects as JSON text, without spaces."""
+    return msgspec.json.encode(value)
+
+
+def bounded(value: Any, *, size: int = JSON_BYTES, depth: int = JSON_DEPTH) -> Any:
+    """Return a value that all who read it later can read: bounded, finite, encodable.
+
+    Raises
+    ------
+    ValueError
+        It is nested too deep, too large, or has numbers or text that JSON does not have.
+    """
+    _check(value, depth)
+    try:
+        length = len(msgspec.json.encode(value))
+    except (TypeError, UnicodeError, OverflowError, msgspec.MsgspecError) as error:
+        raise ValueError(f"This is no JSON: {error}.") from None
+    if length > size:
+        raise ValueError(f"This is {length} bytes long; at most {size} are kept.")
+    return value
+
+
+def _check(value: Any, depth: int) -> None:
+    if depth < 0:
+        raise ValueError("This is nested too deep.")
+    if isinstance(value, dict):
+        for name, each in value.items():
+            _check(name, depth)
+            _check(each, depth - 1)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _check(each, depth - 1)
+    elif isinstance(value, str):
+        if _SURROGATE.search(value):
+            raise ValueError("This has half a character (a lone surrogate).")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number that JSON has.")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("This number is too large.")

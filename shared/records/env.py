@@ -36,11 +36,6 @@ def has_data_bucket() -> bool:
     return bool(os.environ.get("FORNIX_DATA_BUCKET"))
 
 
-def public_bucket() -> str | None:
-    """Return the name of a bucket whose objects anybody may read by plain addresses."""
-    return os.environ.get("FORNIX_PUBLIC_BUCKET") or None
-
-
 def site_bucket() -> str:
     """Return the name of the bucket of the results site."""
     return _needed("FORNIX_SITE_BUCKET")

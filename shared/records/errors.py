@@ -35,5 +35,9 @@ class TooLarge(RecordError):
     """The record, or what its change says of it, is larger than an item of the table may be."""
 
 
+class Kept(RecordError):
+    """The record stays as it is: what it says may not be replaced."""
+
+
 class Stale(RecordError):
     """A late writer with an old attempt number was refused (fencing)."""

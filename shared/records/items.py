@@ -29,10 +29,11 @@ from pynamodb.attributes import (
     UnicodeAttribute,
     UnicodeSetAttribute,
 )
-from pynamodb.constants import BINARY, NUMBER
+from pynamodb.constants import BINARY, NUMBER, STRING
 
-from shared.model import moment
-from shared.model.identity import dashed, dataset_id, split_path, with_uuid
+from shared.model import copies, json, moment
+from shared.model.dataset import Checksums, FileRecord
+from shared.model.identity import dashed, dataset_id, split_path
 from shared.records.feed import first_version
 from shared.records.table import Record
 
@@ -49,6 +50,20 @@ class HexAttribute(Attribute[str]):
     def deserialize(self, value: Any) -> str:
         """Return the digits."""
         return bytes(value).hex()
+
+
+class RecordsAttribute(Attribute[list[FileRecord]]):
+    """File records, stored as JSON lists of their values."""
+
+    attr_type = STRING
+
+    def serialize(self, value: list[FileRecord]) -> Any:
+        """Return the JSON text."""
+        return json.encode(value).decode()
+
+    def deserialize(self, value: Any) -> list[FileRecord]:
+        """Return the records."""
+        return json.decode(value, list[FileRecord])
 
 
 class InstantAttribute(Attribute[str]):
@@ -141,8 +156,8 @@ class Dataset(Record, discriminator="Dataset"):
     is never more than one, and a new revision needs no write to the old. `sessions.datasets` sets
     ``default`` accordingly.
 
-    ``records`` is a list of ``[repository, exists, relative path, json, id]``; None stands for the
-    value that follows from the dataset.
+    ``records`` says where the file is. ``stored_key`` is where its bytes lie in the own store,
+    written when they are registered: it follows from nothing that may change.
     """
 
     id = HexAttribute(attr_name="i")
@@ -161,7 +176,7 @@ class Dataset(Record, discriminator="Dataset"):
     provenance = JSONAttribute(attr_name="p", null=True)
     stored_key = UnicodeAttribute(attr_name="k", null=True)
     tags: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, attr_name="g", null=True)
-    records = JSONAttribute(attr_name="r", null=True)
+    records = RecordsAttribute(attr_name="r", default=list)
     json = JSONAttribute(attr_name="j", null=True)
     batch = UnicodeAttribute(attr_name="b", null=True)
     edition = NumberAttribute(attr_name="e", default=first_version)
@@ -176,8 +191,8 @@ class Dataset(Record, discriminator="Dataset"):
         id: str | None = None,
         default: bool = True,
         exists: bool = True,
-        repository: str | None = None,
-        records: list[Any] | None = None,
+        repository: str = copies.OWN,
+        records: list[FileRecord] | None = None,
         **values: Any,
     ) -> Dataset:
         """Return a new dataset, not yet saved.
@@ -194,10 +209,10 @@ class Dataset(Record, discriminator="Dataset"):
             Whether it is to be the default among its revisions.
         exists : bool
             Whether the file is there, on ``repository``.
-        repository : str, optional
-            Name of the data repository; the lab's own by default (filled in on registration).
-        records : list, optional
-            File records instead of those two.
+        repository : str
+            Name of the data repository; this installation's own store by default.
+        records : list of FileRecord, optional
+            Instead of those two.
         **values
             Other attributes: dataset_type, data_format, file_size, hash (MD5), sha256, qc, rows,
             version, created_by, provenance, stored_key (S3 key if not the usual one), tags, json.
@@ -210,7 +225,7 @@ class Dataset(Record, discriminator="Dataset"):
         item.changed = item.created
         item.default = default
         item.default_at = item.created if default else None
-        item.records = records or [[repository, exists, None, None, None]]
+        item.records = [FileRecord(repository, exists)] if records is None else records
         return item
 
     @property
@@ -249,24 +264,19 @@ class Dataset(Record, discriminator="Dataset"):
         return split_path(self.path)[1]
 
     @property
-    def foreign(self) -> bool:
+    def has_external_id(self) -> bool:
         """Whether the id does not lead to the session, so that an item must say where it is."""
         return self.session is None or self.uuid != dataset_id(self.owner, self.path)
 
     @property
-    def available(self) -> bool:
-        """Whether any repository has the file."""
-        return any(record[1] for record in self.records or [])
+    def in_own_store(self) -> bool:
+        """Whether this installation's own store has the file."""
+        return copies.in_own_store(self.records)
 
-    def key(self, folder: str) -> str:
-        """Return the S3 key of the file.
-
-        Parameters
-        ----------
-        folder : str
-            The session's `Session.folder`.
-        """
-        return self.stored_key or f"data/{folder}/{with_uuid(self.path, self.uuid)}"
+    @property
+    def checksums(self) -> Checksums:
+        """What is known of the content."""
+        return Checksums(self.sha256, self.hash)
 
     def row(self) -> dict[str, Any]:
         """Return the dataset's row in the search index."""
@@ -283,7 +293,7 @@ class Dataset(Record, discriminator="Dataset"):
             "created_by": self.created_by,
             "created_datetime": self.created,
             "tags": list(self.tags or []),
-            "repositories": [record[0] for record in self.records or [] if record[1]],
+            "repositories": copies.existing(self.records),
         }
         if (uuid := self.uuid) != dataset_id(self.owner, self.path):
             row["foreign_id"] = uuid

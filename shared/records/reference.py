@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from shared.model.copies import OWN, own_repository
 from shared.records import documents
 from shared.records.errors import Exists
 from shared.records.feed import first_version
@@ -93,6 +94,7 @@ def rows() -> Iterator[tuple[str, str, dict[str, Any]]]:
             "description": format_.description,
         }
         yield "data-format", format_.name, body
+    yield "data-repository", OWN, own_repository()
     for name, nickname in SPECIES:
         yield "species", name, {"name": name, "nickname": nickname}
     for kind, names in (
@@ -183,21 +185,3 @@ def load_brain_regions(path: Path, who: str = "installation") -> int:
             }
             records.append(("brain-region", str(body["id"]), body))
     return _create_missing(records, who)
-
-
-def lab_repository(lab: str) -> tuple[str, dict[str, Any]]:
-    """Return the (name, body) of the repository of a lab's files in the data bucket."""
-    folder = f"/data/{lab}/Subjects/"
-    name = f"aws_{lab}"
-    body = {
-        "name": name,
-        "repository_type": None,
-        "hostname": "",
-        "data_url": folder,  # below the API's own address
-        "globus_path": folder[1:],  # the client puts it before the path of the key in the bucket
-        "globus_is_personal": False,
-        "globus_endpoint_id": None,
-        "timezone": "UTC",
-        "json": None,
-    }
-    return name, body

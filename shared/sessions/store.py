@@ -11,12 +11,16 @@ from shared.records import documents, listed
 from shared.records.errors import Conflict, Exists, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Pointer, Session
+from shared.records.optimistic import retried
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
 from shared.sessions.contents import session_contents
 from shared.work import write
 
 ATTEMPTS = 8
+
+GONE = "GONE"
+"""Partition of the notes of sessions that are deleted, but not yet all that is in them."""
 
 
 def get(eid: str, *, strong: bool = True) -> Session:
@@ -126,6 +130,8 @@ def create(
                 )
                 writes.save(guard, condition=Record.pk.does_not_exist())
                 writes.save(prefix, condition=Record.pk.does_not_exist())
+                if id is not None:  # what was in a session of this id may be still going
+                    writes.check(Pointer, GONE, eid, Pointer.pk.does_not_exist())
             return item
         except Refused:
             if (there := find(subject, day, chosen)) and number is not None:
@@ -161,7 +167,8 @@ def update(
     NotFound, Exists, Conflict
         If it is not there; if another session has the new day and number; if others kept writing.
     """
-    for _ in range(ATTEMPTS):
+
+    def step() -> tuple[Session, bool]:
         item = get(eid)
         before = item.row()
         old_key = guard_key(item.subject, item.date, int(item.number))
@@ -172,7 +179,7 @@ def update(
                 zone = zone or documents.get("lab", item.lab).body.get("timezone")
                 values[name] = moment.instant(values[name], zone)
         if all(getattr(item, name) == value for name, value in values.items()):
-            return item
+            return item, False
         for name, value in values.items():
             setattr(item, name, value)
         item.date = item.start_time[:10]
@@ -198,13 +205,16 @@ def update(
                     guard = Pointer(pk=key, sk="A", to=eid)
                     writes.save(guard, condition=Record.pk.does_not_exist())
                     writes.delete(Pointer(pk=old_key, sk="A"))
-            if moved:
-                _move_inside(item, who)
-            return item
         except Refused:
             if key != old_key and _exists(key):
                 raise Exists("Another session has this subject, day and number.") from None
-    raise Conflict(f"Session {eid} is being changed by others; try again.")
+            raise
+        return item, moved
+
+    item, moved = retried(step, f"Session {eid} is being changed by others; try again.", tries=40)
+    if moved:
+        _move_inside(item, who)
+    return item
 
 
 def _move_inside(session: Session, who: str) -> None:

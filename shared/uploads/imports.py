@@ -8,19 +8,20 @@ subject of a session, the data repository (with its address) that has a dataset'
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from json import dumps
 from typing import Any
 
 from shared.datasets.read import datasets_of
 from shared.datasets.register import register_datasets
-from shared.model import moment
-from shared.records import documents, optimistic
+from shared.model import json, moment
+from shared.model.dataset import FileRecord
+from shared.records import documents
 from shared.records.errors import Exists, RecordError
-from shared.records.items import Dataset, Pointer, Session
+from shared.records.items import Dataset, Session
 from shared.records.objects import write_once
 from shared.records.table import Record
 from shared.sessions import store as sessions
@@ -68,7 +69,7 @@ def session_entry(item: Session) -> Entry:
 def dataset_entry(item: Dataset) -> Entry:
     """Return what makes a dataset again: its place and its attributes."""
     values = {name: value for name in DATASET if (value := getattr(item, name)) is not None}
-    return {"owner": item.owner, "path": item.path, **values}
+    return {"owner": item.owner, "path": item.path, **json.plain(values)}
 
 
 def write(
@@ -87,7 +88,7 @@ def write(
     who : str
         User name.
     """
-    canonical = json.dumps(rows, sort_keys=True, separators=(",", ":"))
+    canonical = dumps(rows, sort_keys=True, separators=(",", ":"))
     rank = max(KINDS.index(kind) for kind in KINDS if entries.get(kind))
     key = f"{PREFIX}{rank}-{resource}/{hashlib.sha256(canonical.encode()).hexdigest()}.json"
     write_once(key, {"import": resource, "by": who, **entries})
@@ -120,12 +121,8 @@ def restore(manifest: Mapping[str, Any], key: str) -> int:
 
 def register(owner: str, items: Sequence[Dataset], *, manifest: str, who: str) -> None:
     """Register imported datasets of one owner, with what finds their file records by id."""
-    if not items:
-        return
-    pointers = {record[4] for item in items for record in item.records or () if record[4]}
-    found_by = [Pointer(pk=f"FRID#{identity}", sk="A", to=owner) for identity in sorted(pointers)]
-    optimistic.save_all(found_by)
-    register_datasets(owner, items, manifest=manifest, who=who)
+    if items:
+        register_datasets(owner, items, manifest=manifest, who=who)
 
 
 def _raise_protocol(kind: str, body: Mapping[str, Any], by: str) -> None:
@@ -157,6 +154,7 @@ def _dataset(entry: Entry) -> Dataset:
     """Return the dataset of an entry, not yet stored."""
     values = {name: value for name, value in entry.items() if name not in ("owner", "path")}
     item = Dataset.of(entry["owner"], entry["path"], default="default_at" in values)
+    values["records"] = json.read(values.get("records") or [], list[FileRecord])
     for name, value in values.items():
         setattr(item, name, value)
     return item

@@ -137,7 +137,7 @@ def session(buckets, table) -> Any:
     body = io.BytesIO()
     trials.to_parquet(body)
     item = Dataset.of(one.id, "alf/_ibl_trials.table.pqt", hash="ab" * 16)
-    buckets.put_object(Bucket="data", Key=item.key(one.folder), Body=body.getvalue())
+    buckets.put_object(Bucket="data", Key=item.stored_key, Body=body.getvalue())
     register_datasets(one.id, [item], manifest="m1")
     yield one
     catalog.reset_for_tests()

@@ -13,7 +13,8 @@ import pytest
 from functions.api.app import app
 from functions.api.auth import tokens
 from shared import catalog
-from shared.records import aws, reference
+from shared.model.copies import OWN, own_repository
+from shared.records import aws
 from shared.records.items import Document
 from shared.records.table import Record
 from tests.api import gateway
@@ -92,10 +93,9 @@ def _records() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
     yield "user", "admin", user("admin", "administrator", [])
     yield "user", "visitor", user("visitor", "member", [], public=True)
+    yield "data-repository", OWN, own_repository()
     for lab in LABS:
-        name, repository = reference.lab_repository(lab)
-        yield "data-repository", name, repository
-        body = {"name": lab, "timezone": "Europe/Lisbon", "repositories": [name]}
+        body = {"name": lab, "timezone": "Europe/Lisbon", "repositories": [OWN]}
         yield "lab", lab, {**body, "reference_weight_pct": 0.8, "zscore_weight_pct": 0}
         for role in ("member", "manager", "rig", "worker"):
             yield "user", f"{lab}_{role}", user(f"{lab}_{role}", role, [lab])

@@ -90,13 +90,12 @@ def test_what_others_depend_on_is_not_deleted(api: Api) -> None:
     assert api.ok("GET", "/sessions")["count"] == 0
 
 
-def test_the_client_is_told_that_there_is_no_public_bucket(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_client_is_told_that_there_is_no_public_bucket(api: Api) -> None:
     assert api.ok("GET", "/data-repository/aws_cortexlab")["json"] is None
-    monkeypatch.setenv("FORNIX_PUBLIC_BUCKET", "fornix-public")
+    named = {"name": "aws_cortexlab", "json": {"bucket_name": "a-public-bucket"}}
+    api.ok("POST", "/data-repository", named, user="admin")
     shown = api.ok("GET", "/data-repository/aws_cortexlab", user=None)
-    assert shown["json"]["bucket_name"] == "fornix-public"
+    assert shown["json"] == {"bucket_name": "a-public-bucket"}
     assert api("GET", "/data-repository/aws_nowhere").status == 404
 
 

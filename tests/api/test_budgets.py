@@ -119,7 +119,7 @@ def test_registering_files_takes_few_requests_however_many_they_are(
     api: Api, eid: str, n: int, most: int
 ) -> None:
     names = [f"alf/#2024-08-01#/spikes.times{i}.npy" for i in range(n)]
-    body = {"path": "FI_001/2024-07-01/001", "filenames": names, "name": "aws_fimbrialab"}
+    body = {"path": "FI_001/2024-07-01/001", "filenames": names, "name": "fornix"}
     api.ok("POST", "/revisions", {"name": "2024-08-01"})
     with metered() as cost:
         api.ok("POST", "/register-file", body)

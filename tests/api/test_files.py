@@ -16,7 +16,6 @@ from PIL import Image
 from shared.datasets.read import datasets_of
 from shared.records import aws, documents
 from shared.records.items import Dataset
-from shared.sessions import store as sessions
 from tests.api.conftest import Api
 
 MEMBER = "fimbrialab_member"
@@ -38,7 +37,7 @@ def register(api: Api, *names: str, **more: object) -> dict:
         "hashes": [HASH] * len(names),
         "filesizes": [100] * len(names),
         "versions": ["1.0"] * len(names),
-        "name": "aws_fimbrialab",
+        "name": "fornix",
         "exists": True,
         "server_only": False,
         "default": True,
@@ -59,7 +58,7 @@ def test_registering_answers_in_file_order_and_shows_in_the_session(api: Api, ei
     assert first["file_records"] == [
         {
             "id": first["file_records"][0]["id"],
-            "data_repository": "aws_fimbrialab",
+            "data_repository": "fornix",
             "relative_path": f"{PATH}/alf/probe00/spikes.times.npy",
             "exists": True,
         }
@@ -193,7 +192,9 @@ def test_file_records_are_found_by_their_ids_wherever_the_dataset_came_from(
     subject = api.ok("GET", "/subjects/FI_001")["id"]
     api.ok(**register(api, "alf/spikes.times.npy"))
     body = {"id": "5cb3a6b1-3bd5-4f8c-9c2a-0f0f0f0f0f0f", "session": eid, "name": "a.b.npy"}
-    body["file_records"] = [{"data_repository": "aws_fimbrialab", "exists": True}]
+    repository = {"name": "flatiron", "data_url": "https://example.org/"}
+    api.ok("POST", "/data-repository", repository, user="admin")
+    body["file_records"] = [{"data_repository": "flatiron", "exists": True}]
     api.ok("POST", "/import", {"resource": "datasets", "rows": [body]}, user="admin")
     more = {"content_type": "subject", "object_id": subject, "path": "Subjects/FI_001"}
     api.ok(**register(api, "spikes.times.npy", **more))
@@ -227,7 +228,7 @@ def test_downloads_redirect_ask_for_basic_and_refuse_others(
     names = ["alf/#2024-08-01#/spikes.times.npy"]
     (row,) = api.ok(**register(api, *names))
     item: Dataset = datasets_of(eid)[0]
-    key = item.key(sessions.get(eid).folder)
+    key = item.stored_key
     aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"0123456789")
     url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
     assert "#2024-08-01#" in url
@@ -268,7 +269,7 @@ def test_a_private_file_is_refused_by_the_gateway_and_answered_by_the_function(
     api: Api, eid: str, bucket: str, address: str
 ) -> None:
     (row,) = api.ok(**register(api, "alf/spikes.times.npy"))
-    key = datasets_of(eid)[0].key(sessions.get(eid).folder)
+    key = datasets_of(eid)[0].stored_key
     aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"0123456789")
     data_url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
     # Given no credentials, then the refusal says how to send them, in the API's one shape

@@ -20,7 +20,6 @@ from shared.datasets.read import datasets_of
 from shared.datasets.register import register_datasets
 from shared.records import aws, documents
 from shared.records.items import Dataset
-from shared.sessions import store as sessions
 from tests.api.conftest import PASSWORD, Api
 
 LAB, SUBJECT = "fimbrialab", "FI_001"
@@ -65,11 +64,11 @@ def put(bucket: str, eid: str, path: str, content: bytes, **more: Any) -> Datase
         file_size=len(content),
         hash=hashlib.md5(content).hexdigest(),
         created_by="fimbrialab_member",
-        repository=f"aws_{LAB}",
+        repository="fornix",
         **more,
     )
     (kept,) = register_datasets(eid, [item], manifest=uuid.uuid4().hex)
-    key = kept.key(sessions.get(eid).folder)
+    key = kept.stored_key
     aws.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
     return kept
 
@@ -224,7 +223,7 @@ def test_aggregates(one: Any, api: Api, bucket: str, tmp_path: Path) -> None:
         "filenames": ["wheel.position.npy"],
         "filesizes": [len(content)],
         "hashes": [hashlib.md5(content).hexdigest()],
-        "name": f"aws_{LAB}",
+        "name": "fornix",
     }
     api.ok("POST", "/register-file", body)
     with warnings.catch_warnings():

@@ -17,7 +17,7 @@ def make(api: Api, number: int) -> str:
 
 def register(api: Api, n: int) -> None:
     names = [f"alf/probe{i:02d}/spikes.times.npy" for i in range(n)]
-    body = {"path": "FI_001/2024-07-01/001", "filenames": names, "name": "aws_fimbrialab"}
+    body = {"path": "FI_001/2024-07-01/001", "filenames": names, "name": "fornix"}
     api.ok("POST", "/register-file", {**body, "hashes": ["ab" * 16] * n})
 
 

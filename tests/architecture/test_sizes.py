@@ -10,7 +10,6 @@ ROOT = Path(__file__).resolve().parents[2]
 NORMAL, MOST = 400, 600
 
 REASONS = {
-    "functions/api/resources/data.py": "to be split: datasets, files, repositories, vocabularies",
     "shared/codec/container.py": "to be split: header, chunk table, layout",
     "shared/codec/decoder.py": "shrinks with the older predictor versions",
     "shared/codec/reader.py": "to be split: reader, slicing, opening, salvage",

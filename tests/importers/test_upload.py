@@ -24,7 +24,6 @@ from lab.importers.one_tables import TablesImport, open_tables
 from lab.importers.sessions import Repository
 from lab.transfer import HashCache
 from shared.datasets.read import datasets_of
-from shared.sessions import store as sessions
 from tests.flow import Flow, npy
 from tests.importers.served import empty_fornix
 
@@ -66,11 +65,8 @@ def upload(root: Path, api: Client, tmp_path: Path) -> Journal:
 
 def stored(flow: Flow, eid: str) -> dict[str, bytes]:
     """Return the bytes in S3 of a session's datasets, by path."""
-    session = sessions.get(eid)
     return {
-        item.path: flow.s3.get_object(Bucket=flow.bucket, Key=item.key(session.folder))[
-            "Body"
-        ].read()
+        item.path: flow.s3.get_object(Bucket=flow.bucket, Key=item.stored_key)["Body"].read()
         for item in datasets_of(eid)
         if item.sha256
     }

@@ -130,6 +130,6 @@ def test_an_upload_of_such_a_file_is_registered_with_its_bytes(flow, small_limit
     session = sessions.find(SUBJECT, DATE, 1)
     (item,) = datasets_of(session.id)
     assert item.sha256 == hashlib.sha256(CONTENT).hexdigest()
-    stored = flow.s3.get_object(Bucket=flow.bucket, Key=item.key(session.folder))
+    stored = flow.s3.get_object(Bucket=flow.bucket, Key=item.stored_key)
     assert stored["Body"].read() == CONTENT
     assert under_way(flow) == []

@@ -48,7 +48,7 @@ def test_good_files_are_registered_with_all_that_is_known_of_them(flow):
     assert (times.dataset_type, times.data_format, times.rows) == ("spikes.times", "npy", 3)
     assert times.file_size == len(GOOD["alf/spikes.times.npy"])
     assert times.provenance == {"upload": answer["id"]}
-    body = flow.s3.get_object(Bucket=flow.bucket, Key=times.key(session.folder))["Body"].read()
+    body = flow.s3.get_object(Bucket=flow.bucket, Key=times.stored_key)["Body"].read()
     assert body == GOOD["alf/spikes.times.npy"]
     # And nothing is left behind
     assert flow.keys(f"incoming/{answer['id']}/") == []
@@ -224,7 +224,7 @@ STEPS = [
     ("functions.ingest.finalise", "register"),
     ("functions.ingest.finalise", "register_datasets"),
     ("functions.ingest.finalise", "finish_upload"),
-    ("shared.records.queues", "tell"),
+    ("shared.records.queues", "notify"),
     ("shared.records.objects", "delete"),
 ]
 

@@ -58,7 +58,7 @@ def test_from_registration_to_loading(cloud: Any, one: Any, subject: str, tmp_pa
     files = [folder / name for name in NAMES]
     # (asked with a body in a GET, which not every gateway lets through)
     assert client.check_protected_files(files)[0]["status_code"] == 200
-    rows = client.register_files(files, exists=True, repository=f"aws_{LAB}", server_only=True)
+    rows = client.register_files(files, exists=True, repository="fornix", server_only=True)
     bucket = cloud.env["FORNIX_DATA_BUCKET"]
     for name, row in zip(NAMES, rows, strict=True):
         stem, _, extension = name.rpartition(".")

@@ -148,7 +148,7 @@ def test_refused_outputs_are_an_error_and_the_reasons_are_in_the_log(worker, tri
 
 def test_an_input_that_is_spoilt_is_found_out(system, worker, trials):
     item = next(i for i in datasets_of(trials.session) if i.path.endswith(".jsonable"))
-    key = item.key(sessions.get(trials.session).folder)
+    key = item.stored_key
     system.flow.s3.put_object(Bucket=system.flow.bucket, Key=key, Body=b"[]\n")
     worker.forever(most=1)
     assert the(trials).status == "Errored"

@@ -13,7 +13,6 @@ import pytest
 from functions.api.auth import passwords
 from shared.datasets.read import datasets_of
 from shared.records import aws
-from shared.sessions import store as sessions
 from tests.api.conftest import PASSWORD, Api
 from tests.api.conftest import address as address
 from tests.api.conftest import api as api
@@ -64,9 +63,8 @@ def eid(api: Api) -> str:
 
 def store(bucket: str, eid: str) -> None:
     """Put bytes into the bucket for each dataset of a session that was registered by name."""
-    folder = sessions.get(eid).folder
     for item in datasets_of(eid):
-        aws.client("s3").put_object(Bucket=bucket, Key=item.key(folder), Body=content(item.path))
+        aws.client("s3").put_object(Bucket=bucket, Key=item.stored_key, Body=content(item.path))
 
 
 def content(path: str) -> bytes:
@@ -83,5 +81,5 @@ def described(paths: list[str]) -> dict[str, Any]:
             hashlib.md5(content(path), usedforsecurity=False).hexdigest() for path in paths
         ],
         "exists": True,
-        "server_only": True,
+        "name": "fornix",
     }

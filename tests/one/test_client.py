@@ -13,7 +13,6 @@ from requests import HTTPError
 
 from shared.datasets.read import datasets_of
 from shared.records import aws, documents
-from shared.sessions import store as sessions
 from tests.api.conftest import Api
 from tests.one.conftest import LAB, MEMBER, SUBJECT, Connect, described, store
 
@@ -75,7 +74,7 @@ def test_a_public_bucket_is_read_without_the_server(
         "aws_cortexlab",
         {
             "name": "aws_cortexlab",
-            "globus_path": "data/cortexlab/Subjects/",
+            "globus_path": "data/fimbrialab/Subjects/",
             "globus_is_personal": False,
             "json": {"bucket_name": "a-public-bucket", "region_name": "us-east-1"},
         },
@@ -85,10 +84,11 @@ def test_a_public_bucket_is_read_without_the_server(
     body = {"created_by": MEMBER, "path": f"{SUBJECT}/2024-07-01/001", **described(paths)}
     api.ok("POST", "/register-file", body)
     store(bucket, eid)
+    api.ok("POST", "/register-file", {**body, "name": "aws_cortexlab"})  # they are there, too
     client = aws.client("s3")
     client.create_bucket(Bucket="a-public-bucket")
     for item in datasets_of(eid):
-        key = item.key(sessions.get(eid).folder)
+        key = item.stored_key
         whole = client.get_object(Bucket=bucket, Key=key)["Body"].read()
         client.put_object(Bucket="a-public-bucket", Key=key, Body=whole)
     one = connect()

@@ -260,7 +260,7 @@ def test_the_lab_server_tells_its_state(one: Any, api: Api) -> None:
     state = {"python_version": "3.11", "last_updated": "2024-07-01"}
     one.alyx.json_field_update("data-repository", row["name"], data=state)
     assert one.alyx.rest("data-repository", "read", id=name)["json"] == state
-    api.ok("PATCH", f"/labs/{LAB}", {"repositories": [f"aws_{LAB}", name]}, user="admin")
+    api.ok("PATCH", f"/labs/{LAB}", {"repositories": ["fornix", name]}, user="admin")
     query = f"repositories__globus_endpoint_id,{endpoint}"
     (lab,) = one.alyx.rest("labs", "list", django=query)
     assert lab["name"] == LAB

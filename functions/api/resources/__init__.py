@@ -2,17 +2,20 @@
 
 from functions.api.engine.declarations import KINDS, MODELS, RESOURCES
 from functions.api.resources import (  # noqa: F401 - importing declares them
-    data,
+    datasets,
+    files,
     imaging,
     insertions,
     notebook,
     people,
     regions,
+    repositories,
     sessions,
     subjects,
     surgeries,
     tasks,
     trajectories,
+    vocabularies,
     water,
 )
 

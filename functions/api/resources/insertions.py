@@ -69,7 +69,7 @@ def _show_insertion(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _show_insertion_detail(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api.resources.data import session_dataset
+    from functions.api.shown.datasets import session_dataset
 
     session, files = session_and_datasets(row["session"], strong=True)
     repositories = {r["name"]: r for r in catalog.table("data-repository").rows()}

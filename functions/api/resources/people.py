@@ -25,8 +25,8 @@ from functions.api.engine.declarations import (
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.access import policy
+from shared.model.copies import OWN
 from shared.model.people import MACHINES, Role
-from shared.records import documents, reference
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -64,20 +64,10 @@ def _zone(value: str) -> None:
         raise ValueError(f"{value!r} is not a time zone; write one like Europe/Lisbon.") from None
 
 
-def _after_lab(body: Body, old: Body | None, call: Call) -> None:
-    """Give a new lab its repository in the data bucket."""
-    if old is not None:
-        return
-    name, repository = reference.lab_repository(body["name"])
-    if documents.find("data-repository", name) is None:
-        documents.create("data-repository", name, repository, who=call.who.username)
-
-
 def _prepare_lab(body: Body, old: Body | None, call: Call) -> Body:
-    """List the lab's own repository among its repositories."""
-    own = reference.lab_repository(body["name"])[0]
-    if old is None and own not in body["repositories"]:
-        body = {**body, "repositories": [*body["repositories"], own]}
+    """List the installation's own store among a new lab's repositories."""
+    if old is None and OWN not in body["repositories"]:
+        body = {**body, "repositories": [*body["repositories"], OWN]}
     return body
 
 
@@ -149,7 +139,6 @@ declare(
             "json": json(),
         },
         prepare=_prepare_lab,
-        after=_after_lab,
         allow_delete=_delete_lab,
         example={"name": "fimbrialab", "timezone": "Europe/Lisbon"},
     ),

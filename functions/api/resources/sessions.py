@@ -43,7 +43,10 @@ from shared.sessions.delete import delete_session
 if TYPE_CHECKING:
     from functions.api.call import Call
 from functions.api.resources import session_filters
+from functions.api.shown.datasets import session_dataset
+from functions.api.shown.repositories import personal_repositories, repositories
 from functions.api.shown.sessions import short_row
+from shared.model import copies
 
 VISIBILITY = frozenset({"public", "embargo_until"})
 """Fields that say who may see a session; the site follows when they change."""
@@ -203,12 +206,10 @@ def _show(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _show_detail(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api.resources.data import session_dataset
-
     session: Session = row["_session"]
     inside: Mapping[str, Sequence[Document]] = row["_inside"]
     datasets: Sequence[Dataset] = row["_datasets"]
-    repositories = {r["name"]: r for r in catalog.table("data-repository").rows()}
+    known, personal = repositories(), personal_repositories()
     shown["url"] = call.url(f"/sessions/{session.id}")
     shown["auto_datetime"] = session.auto_datetime
     shown["notes"] = _inner("note", inside, call)
@@ -222,9 +223,9 @@ def _show_detail(shown: Body, row: Row, call: Call) -> Body:
         for each in inside.get("watering", ())
     ]
     shown["data_dataset_session_related"] = [
-        session_dataset(session, item, repositories, call)
+        session_dataset(session, item, known, call)
         for item in datasets
-        if downloadable(item, repositories)
+        if copies.maybe_for_everybody(item.records, personal)
     ]
     shown["probe_insertion"] = _inner("insertion", inside, call)
     shown["field_of_view"] = _inner("field-of-view", inside, call)
@@ -245,22 +246,6 @@ def _brief(shown: Body, datasets: Sequence[Dataset], call: Call) -> Body:
         for name, value in shown.items()
     }
     return {**blank, "data_dataset_session_related": [d for d in listed if d["id"] in ours]}
-
-
-def downloadable(item: Dataset, repositories: Mapping[str, Row]) -> bool:
-    """Return whether a repository for everybody may have the file, once there is any such.
-
-    A file of which nobody said where it is (exists None) is shown; one known to be absent is not.
-    """
-    if not any(each.get("globus_is_personal") is False for each in repositories.values()):
-        return True
-    return any(
-        record[1] is not False
-        and (
-            record[0] is None or not (repositories.get(record[0]) or {}).get("globus_is_personal")
-        )
-        for record in item.records or []
-    )
 
 
 def _inner(kind: str, inside: Mapping[str, Sequence[Document]], call: Call) -> list[Body]:

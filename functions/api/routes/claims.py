@@ -149,7 +149,11 @@ def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[TaskI
     if declared is None:
         return []
     known = default_datasets(datasets)
-    by_path = {path: dataset for path, dataset in known.items() if dataset.available}
+    by_path = {
+        path: dataset
+        for path, dataset in known.items()
+        if dataset.in_own_store and dataset.stored_key
+    }
     return [
         TaskInput(
             path=path,
@@ -159,7 +163,7 @@ def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[TaskI
             sha256=by_path[path].sha256,
             url=aws.client("s3").generate_presigned_url(
                 "get_object",
-                Params={"Bucket": bucket(), "Key": by_path[path].key(session.folder)},
+                Params={"Bucket": bucket(), "Key": by_path[path].stored_key},
                 ExpiresIn=URL_SECONDS,
             ),
         )

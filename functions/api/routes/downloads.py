@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,15 +18,18 @@ from chalice.app import Blueprint, Response
 from functions.api.auth import identify
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid, not_found
-from functions.api.resources import data
+from functions.api.resources.owners import lab_of_owner
+from functions.api.shown.datasets import file_records
+from functions.api.shown.repositories import repositories
 from shared import catalog
 from shared.access import policy
 from shared.access.visibility import is_public
 from shared.catalog import visible
 from shared.model import moment
+from shared.model.copies import OWN
 from shared.model.people import Caller
 from shared.records import aws, documents
-from shared.records.errors import NotFound
+from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset, Session
 from shared.records.where import Where
 from shared.sessions.contents import find_dataset
@@ -55,7 +59,7 @@ def _ask_for_account(request: Any) -> ApiError:
 
 def readable(item: Dataset, session: Session | None, who: Caller) -> bool:
     """Return whether a caller may read a file: as its account may, or as anybody may."""
-    lab = session.lab if session else data.lab_of_owner(item.owner)
+    lab = session.lab if session else lab_of_owner(item.owner)
     if policy.may_see_files(who, lab):
         return True
     seen = visible.of_item(session, visible.zones_of(catalog.table), item)
@@ -98,35 +102,28 @@ def download() -> Response:
         raise _ask_for_account(request)
     if f"{item.path.rpartition('.')[0]}.{item.uuid}" not in path:
         raise not_found("Dataset")
-    folder = session.folder if session else item.owner.replace("#", "/")
-    return redirect(_elsewhere(item, session, request) or presigned(item.key(folder), item.name))
+    if item.in_own_store and item.stored_key:
+        return redirect(presigned(item.stored_key, item.name))
+    return redirect(_elsewhere(item, session, Call(request)))
 
 
-def _elsewhere(item: Dataset, session: Session | None, request: Any) -> str | None:
-    """Return the address of a file that is only on another web server; None if it is ours.
+def _elsewhere(item: Dataset, session: Session | None, call: Call) -> str:
+    """Return the address of a file that is only on other web servers.
 
     Raises
     ------
     ApiError
         404 if no repository has the file, or only such as have no address.
     """
-    known = data.repositories()
-    own = data.lab_repository(session.lab) if session else None
-    folder = session.folder if session else ""
-    call = Call(request)
     found, silent = [], []
-    for record in item.records or []:
-        if not record[1]:
+    for shown in file_records(session.folder if session else "", item, repositories(), call):
+        address = shown["data_url"]
+        if not shown["exists"] or shown["data_repository"] == OWN:
             continue
-        name = record[0] or own
-        base = (known.get(name or "") or {}).get("data_url") or ""
-        if name == own or base.startswith(("/", call.base_url)):
-            return None
-        path = data.relative_path(folder, item, record)
-        if address := data.data_url(known.get(name or ""), path, item.uuid, call):
+        if address and not address.startswith(call.base_url):
             found.append(address.replace("#", "%23"))
         else:
-            silent.append(str(name))
+            silent.append(shown["data_repository"])
     if found:
         return found[0]
     why = (
@@ -189,7 +186,8 @@ def new_download() -> Response:
             "json": None,
         }
         if documents.find("download", key) is None:
-            documents.create("download", key, first, who=call.who.username)
+            with suppress(Exists):  # somebody else was faster
+                documents.create("download", key, first, who=call.who.username)
         item = documents.update(
             "download",
             key,

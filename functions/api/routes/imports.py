@@ -22,7 +22,8 @@ from functions.api.engine import read_values
 from functions.api.engine.declarations import KINDS, RESOURCES, Body, Resource
 from functions.api.engine.stores import Documents, store_of, unique_values
 from functions.api.errors import ApiError, Invalid, response_to
-from functions.api.resources import data
+from functions.api.resources.datasets import checked_hash
+from functions.api.resources.owners import owner_of
 from functions.api.resources.sessions import check_uuid4
 from shared import catalog
 from shared.alf.dataset_types import data_format, match_dataset_type
@@ -30,6 +31,8 @@ from shared.alf.errors import ALFError
 from shared.alf.path import parse_dataset_path
 from shared.datasets.read import datasets_of
 from shared.model import moment
+from shared.model.copies import OWN
+from shared.model.dataset import FileRecord
 from shared.model.identity import dataset_path
 from shared.records import documents, env
 from shared.records.errors import Exists
@@ -98,7 +101,7 @@ def take_over() -> dict[str, Any]:
         # A row may refer to one behind it: what is invalid is tried again while others get in.
         catalog.start_request()
         waiting = [row for row, _ in invalid]
-    if taken and env.data_bucket():
+    if taken and env.has_data_bucket():
         _write_manifest(resource, taken, call)
     return answer
 
@@ -110,7 +113,7 @@ def _write_manifest(resource: Resource, taken: list[tuple[Body, Any]], call: Cal
     entries: dict[str, list[imports.Entry]] = {"documents": []}
     if resource.kind == "dataset":
         entries["datasets"] = [imports.dataset_entry(item) for item in stored]
-        needed = {("data-repository", r[0]) for item in stored for r in item.records if r[0]}
+        needed = {("data-repository", r.repository) for item in stored for r in item.records}
     elif resource.kind == "session":
         entries["sessions"] = [imports.session_entry(item) for item in stored]
         needed = {("lab", item.lab) for item in stored}
@@ -294,7 +297,7 @@ def _datasets(
 def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
     """Return the dataset that a row describes, not yet stored."""
     body = read_values.read_body(resource, row, call, partial=False)
-    owner = body["session"] or data.owner_of(row)
+    owner = body["session"] or owner_of(row)
     if owner is None:
         raise Invalid({"session": ["Give a session, or a content_type and object_id."]})
     path = dataset_path(body["collection"], body["revision"], body["name"])
@@ -313,7 +316,7 @@ def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
         dataset_type=body["dataset_type"] or _type_of(body["name"]),
         data_format=body["data_format"] or _format_of(body["name"]),
         file_size=body["file_size"],
-        hash=data.checked_hash(body["hash"]),
+        hash=checked_hash(body["hash"]),
         qc=body["qc"],
         version=body["version"],
         created_by=body["created_by"] if "created_by" in row else call.who.username,
@@ -325,7 +328,7 @@ def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
     return _Incoming(row, given, item)
 
 
-def _records(row: Body, call: Call) -> list[Any]:
+def _records(row: Body, call: Call) -> list[FileRecord]:
     """Return a dataset's file records as they are stored.
 
     Raises
@@ -342,15 +345,17 @@ def _records(row: Body, call: Call) -> list[Any]:
         body = read_values.read_body(resource, each, call, partial=True)
         if "data_repository" not in body:
             raise Invalid({"file_records": ["Each needs its data_repository."]})
+        if body["data_repository"] == OWN:  # another installation's own store; bytes are uploaded
+            continue
         identity = each.get("id") if read_values.is_uuid(each.get("id")) else None
         found.append(
-            [
+            FileRecord(
                 body["data_repository"],
                 bool(body.get("exists")),
                 body.get("relative_path") or None,
                 body.get("json"),
                 identity,
-            ]
+            )
         )
     return found
 
@@ -371,7 +376,7 @@ def _format_of(name: str) -> str | None:
 
 def _owners(items: Iterable[Dataset]) -> dict[str, str]:
     """Return the owner of each dataset whose id is registered, by id."""
-    keys = {(f"DSID#{item.uuid}", "A") for item in items if item.foreign}
+    keys = {(f"DSID#{item.uuid}", "A") for item in items if item.has_external_id}
     found = Pointer.batch_get(sorted(keys), consistent_read=True) if keys else ()
     return {pointer.pk.removeprefix("DSID#"): pointer.to for pointer in found}
 
@@ -412,7 +417,7 @@ def _stored(item: Dataset, name: str) -> Any:
 
 def _places(item: Dataset) -> list[list[Any]]:
     """Return where else a dataset's bytes are; that Fornix has got them since is no difference."""
-    return sorted([record[0], bool(record[1])] for record in item.records or [] if record[0])
+    return sorted([r.repository, bool(r.exists)] for r in item.records if r.repository != OWN)
 
 
 def _register(owner: str, new: list[_Incoming], call: Call) -> None:

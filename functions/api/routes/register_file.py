@@ -19,12 +19,18 @@ from functions.api import permissions
 from functions.api.call import Call
 from functions.api.engine.filters import quality
 from functions.api.errors import JSON, ApiError
-from functions.api.resources import data
+from functions.api.resources.owners import content_owner, lab_of_owner
+from functions.api.shown.datasets import brief, file_records
+from functions.api.shown.repositories import repositories
 from shared import catalog
+from shared.datasets.protection import protected_tags
 from shared.datasets.read import datasets_of
-from shared.datasets.register import register_datasets
+from shared.datasets.register import differs, has_bytes, register_datasets
 from shared.model import moment
+from shared.model.copies import OWN
+from shared.model.dataset import FileRecord
 from shared.model.identity import dataset_path, split_path
+from shared.model.revisions import next_revision
 from shared.records import documents
 from shared.records.errors import Exists
 from shared.records.items import Dataset
@@ -52,12 +58,15 @@ class Target:
     folder : str or None
         For an aggregate, where its files are below their repository.
     lab : str or None
+    session_folder : str
+        The session's folder, empty for an aggregate.
     """
 
     owner: str
     collection: str
     folder: str | None
     lab: str | None
+    session_folder: str = ""
 
 
 def refuse(detail: str) -> ApiError:
@@ -102,8 +111,8 @@ def target_of(body: Mapping[str, Any]) -> Target:
     """
     path = str(body.get("path") or "").strip("/")
     if body.get("content_type"):
-        owner = data.content_owner(str(body["content_type"]), str(body.get("object_id") or ""))
-        return Target(owner, "", path, data.lab_of_owner(owner))
+        owner = content_owner(str(body["content_type"]), str(body.get("object_id") or ""))
+        return Target(owner, "", path, lab_of_owner(owner))
     path = path.partition("/Subjects/")[2] or path
     parts = path.split("/")
     try:
@@ -122,7 +131,9 @@ def target_of(body: Mapping[str, Any]) -> Target:
     found = catalog.table("session").select(wanted).page(0, 1, ("id", "lab"))
     if not found:
         raise refuse(f"There is no session {subject}/{day}/{int(number):03d}.")
-    return Target(found[0]["id"], "/".join(parts[3:]), None, found[0]["lab"])
+    lab = found[0]["lab"]
+    folder = f"{lab}/Subjects/{subject}/{day}/{int(number):03d}"
+    return Target(found[0]["id"], "/".join(parts[3:]), None, lab, folder)
 
 
 def _place(target: Target, filename: str) -> str:
@@ -162,7 +173,7 @@ def protection(
     target: Target, paths: Sequence[str], present: Sequence[Dataset]
 ) -> tuple[bool, list[dict[str, Any]]]:
     """Return whether any file is protected, and for each its revisions, newest first."""
-    tags = permissions.protecting()
+    tags = protected_tags()
     by_group: dict[str, list[Dataset]] = {}
     for item in present:
         by_group.setdefault(_group(item.path), []).append(item)
@@ -210,8 +221,7 @@ def register_file() -> Response:
         found, details = protection(target, paths, present)
         if found:
             raise ApiError(403, error=PROTECTED, details=details)
-    new = _datasets(body, target, paths, author)
-    _guard_content(present, new)
+    new = _new_revisions(_datasets(body, target, paths, author), present, target)
     _make_revisions({each.revision for each in new if each.revision}, call)
     name = hashlib.sha256(json.dumps([target.owner, body], sort_keys=True).encode()).hexdigest()
     kept = register_datasets(target.owner, new, manifest=name, who=call.who.username)
@@ -253,13 +263,11 @@ def _datasets(
                 qc=0 if outcomes[i] is None else quality("qc", str(outcomes[i])),
                 created_by=author,
                 records=[
-                    [
+                    FileRecord(
                         repository,
                         exists,
                         f"{target.folder}/{path}".strip("/") if target.folder else None,
-                        None,
-                        None,
-                    ]
+                    )
                     for repository, exists in records
                 ],
             )
@@ -275,7 +283,7 @@ def _records(body: Mapping[str, Any], target: Target) -> list[tuple[str, bool | 
     ApiError
         400 for an unknown lab or repository.
     """
-    known = data.repositories()
+    known = repositories()
     exists, server_only = _flag(body, "exists", True), _flag(body, "server_only", False)
     labs = [str(each) for each in _items(body, "labs") or _items(body, "projects")]
     if not labs and target.lab:
@@ -285,10 +293,10 @@ def _records(body: Mapping[str, Any], target: Target) -> list[tuple[str, bool | 
         row = catalog.table("lab").get(lab)
         if row is None:
             raise refuse(f"labs: There is no lab {lab!r}.")
-        for name in row.get("repositories") or [data.lab_repository(lab)]:
+        for name in row.get("repositories") or [OWN]:
             personal = (known.get(name) or {}).get("globus_is_personal")
             if not (server_only and personal):
-                wanted[name] = server_only
+                wanted[name] = server_only and name != OWN  # there only by upload
     named = body.get("name") or body.get("repository")
     if not named and body.get("hostname"):
         named = next(
@@ -358,24 +366,42 @@ def _hash(value: Any) -> str | None:
     return text
 
 
-def _guard_content(present: Sequence[Dataset], new: Sequence[Dataset]) -> None:
-    """Keep protected datasets as they are; of the same content keep what is known of its files."""
-    tags = permissions.protecting()
-    there = {item.sk: item for item in present}
+def _new_revisions(
+    new: Sequence[Dataset], present: Sequence[Dataset], target: Target
+) -> list[Dataset]:
+    """Return the datasets with those as new revisions that are other content than is there.
+
+    What has bytes is never overwritten. A revision of the day is made for what differs, unless
+    one of the revisions is this content; where the client has the file stays where it says.
+    """
+    by_path = {item.path: item for item in present}
+    revision = next_revision(
+        moment.now().date().isoformat(), {item.revision or "" for item in present}
+    )
+    found = []
     for item in new:
-        old = there.get(item.sk)
-        if old is None:
+        old = by_path.get(item.path)
+        if old is None or item.revision or not (has_bytes(old) and differs(old, item)):
+            found.append(item)
             continue
-        same = item.hash is not None and item.hash == old.hash
-        if not same and set(old.tags or ()) & tags:
-            detail = f"{item.path} is protected; register it as a new revision."
-            raise ApiError(403, detail, error=detail)
-        if same:
-            known = {record[0] for record in old.records or []}
-            more = [record for record in item.records if record[0] not in known]
-            item.records = [*(old.records or []), *more]
-            if item.default and old.default:
-                item.default_at = old.default_at
+        group = [each for each in present if _group(each.path) == item.path]
+        same = [each for each in group if each.checksums.agree(item.checksums)]
+        path = same[0].path if same else dataset_path(item.collection, revision, item.name)
+        found.append(_moved(item, path, target))
+    return found
+
+
+def _moved(item: Dataset, path: str, target: Target) -> Dataset:
+    """Return a dataset under another path; its file is where the client has said."""
+    below = (target.folder or target.session_folder.partition("/Subjects/")[2]).strip("/")
+    records = [
+        FileRecord(each.repository, each.exists, each.path or f"{below}/{item.path}")
+        for each in item.records
+        if each.repository != OWN
+    ]
+    names = ("dataset_type", "data_format", "file_size", "hash", "version", "qc", "created_by")
+    values = {name: getattr(item, name) for name in names}
+    return Dataset.of(item.owner, path, default=item.default, records=records, **values)
 
 
 def _make_revisions(names: set[str], call: Call) -> None:
@@ -395,8 +421,6 @@ def _join(target: Target, author: str, call: Call) -> None:
     if row is None:
         return
     edits: dict[str, Any] = {}
-    if author not in row["users"]:
-        edits["users"] = [*row["users"], author]
     if not row.get("parent_session") and row.get("type") != "Base":
         same_day = [
             Where("subject", "exact", row["subject"]),
@@ -406,19 +430,22 @@ def _join(target: Target, author: str, call: Call) -> None:
         base = catalog.table("session").select(same_day).values("id") - {row["id"]}
         if base:
             edits["parent_session"] = min(base)
-    if edits:
-        sessions.update(target.owner, edits, who=call.who.username)
+    if edits or author not in row["users"]:
+
+        def edit(now: dict[str, Any]) -> dict[str, Any]:
+            users = list(now["users"] or [])
+            return {**edits, "users": users if author in users else [*users, author]}
+
+        sessions.update(target.owner, edit, who=call.who.username)
 
 
 def _answers(target: Target, kept: Sequence[Dataset], author: str, call: Call) -> list[Any]:
-    known = data.repositories()
+    known = repositories()
     row = catalog.table("session").get(target.owner)
-    session = data.brief(target.owner) if row else None
+    session = brief(target.owner) if row else None
     rows = []
     for item in kept:
-        records = data.file_records(
-            session.folder if session else "", target.lab or "", item, known, call
-        )
+        records = file_records(session.folder if session else "", item, known, call)
         shown: dict[str, Any] = {
             "id": item.uuid,
             "name": item.name,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+from functions.api.engine.declarations import Row
 from shared import catalog
+from shared.model import copies
 from shared.records.where import Where
 
-if TYPE_CHECKING:
-    pass
+Repositories = Mapping[str, Row]
+
+
+def repositories() -> Repositories:
+    """Return all data repositories by name."""
+    return {row["name"]: row for row in catalog.table("data-repository").rows()}
 
 
 def personal_repositories() -> set[str]:
@@ -20,4 +26,4 @@ def personal_repositories() -> set[str]:
 def on_server() -> Where:
     """Return the condition on datasets that a repository for everybody has the file."""
     personal = personal_repositories()
-    return Where("repositories", "test", lambda name: name is not None and name not in personal)
+    return Where("repositories", "test", lambda name: copies.for_everybody([name], personal))

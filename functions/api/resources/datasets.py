@@ -1,0 +1,359 @@
+"""Datasets: the declaration, the filters, and their store in the sessions' partitions."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from functions.api import permissions
+from functions.api.engine import read_values
+from functions.api.engine.declarations import (
+    Access,
+    Body,
+    Resource,
+    Row,
+    choice,
+    datetime,
+    declare,
+    flag,
+    integer,
+    json,
+    ref,
+    refs,
+    text,
+)
+from functions.api.engine.filter_grammar import flag_of
+from functions.api.engine.filters import Select
+from functions.api.engine.stores import Store
+from functions.api.engine.visible import public_datasets
+from functions.api.errors import ApiError, Invalid, not_found
+from functions.api.resources.owners import lab_of_owner, owner_of
+from functions.api.resources.people import plain_name
+from functions.api.resources.vocabularies import revision_name
+from functions.api.shown.datasets import brief, dataset_body
+from functions.api.shown.repositories import on_server, repositories
+from shared import catalog
+from shared.catalog.listings import on_stored
+from shared.datasets.edit import delete_dataset, update_dataset
+from shared.datasets.read import datasets_of, owners_of
+from shared.datasets.register import has_bytes, keep_content, register_datasets
+from shared.model.identity import dataset_path
+from shared.model.quality import QC
+from shared.records.errors import NotFound
+from shared.records.items import Dataset
+from shared.records.where import Where
+from shared.sessions import store as sessions
+from shared.sessions.contents import find_dataset
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+
+class Datasets(Store):
+    """Datasets, which live in the partition of their session."""
+
+    def get(self, resource: Resource, key: str, call: Call) -> Body:
+        """Return a dataset.
+
+        Raises
+        ------
+        ApiError
+            404.
+        """
+        if not read_values.is_uuid(key):
+            raise not_found("Dataset")
+        try:
+            session, item = find_dataset(key.lower())
+        except NotFound:
+            raise not_found("Dataset") from None
+        return {**item.row(), "_item": item, "_session": session}
+
+    def narrow(self, resource: Resource, wheres: Sequence[Where], call: Call) -> list[Body] | None:
+        """Return the datasets that conditions name by id or by session, from the table."""
+        for where in wheres:
+            if where.negate or where.lookup not in ("exact", "in"):
+                continue
+            wanted = [where.value] if where.lookup == "exact" else list(where.value)
+            if where.field == "id":
+                owners = owners_of([str(each).lower() for each in wanted])
+            elif where.field == "session" and len(wanted) <= 2:
+                owners = [str(each) for each in wanted]
+            else:
+                continue
+            return _matching(owners, wheres)
+        return None
+
+    def fill(self, resource: Resource, rows: list[Body], call: Call) -> list[Body]:
+        """Return rows of the index with the datasets they stand for."""
+        keys = [
+            (f"{'AGG' if '#' in row['session'] else 'SES'}#{row['session']}", f"D#{row['path']}")
+            for row in rows
+        ]
+        found = {
+            (item.pk, item.sk): item for item in Dataset.batch_get(keys, consistent_read=True)
+        }
+        filled = []
+        for row, key in zip(rows, keys, strict=True):
+            if item := found.get(key):
+                item.default = row["default_dataset"]
+                filled.append({**row, "_item": item, "_session": brief(item.session)})
+        return filled
+
+    def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
+        """Create a dataset's record.
+
+        Raises
+        ------
+        Invalid
+            400 with messages per field.
+        """
+        body = read_values.read_body(resource, data, call, partial=False)
+        owner = body["session"] or self._session_of(data, call) or owner_of(data)
+        if owner is None:
+            raise Invalid({"session": ["Give a session, or subject, date and number."]})
+        lab = lab_of_owner(owner)
+        permissions.check_lab(call.who, lab)
+        permissions.check_fields(call, resource, None, body)
+        path = dataset_path(body["collection"], body["revision"], body["name"])
+        there = {item.path for item in datasets_of(owner)}
+        if path in there:
+            raise Invalid({"non_field_errors": [f"Dataset {path} already exists."]})
+        identity = data["id"] if read_values.is_uuid(data.get("id")) else None
+        item = Dataset.of(
+            owner,
+            path,
+            id=identity,
+            default=body["default_dataset"] is not False,
+            exists=False,
+            records=[],
+            dataset_type=body["dataset_type"] or "unknown",
+            data_format=body["data_format"],
+            file_size=body["file_size"],
+            hash=checked_hash(body["hash"]),
+            qc=body["qc"],
+            version=body["version"],
+            created_by=body["created_by"] or call.who.username,
+            tags=body["tags"],
+            json=body["json"],
+        )
+        name = str(uuid.uuid4())
+        kept = register_datasets(owner, [item], manifest=name, who=call.who.username)[0]
+        return {"session": owner, "_item": kept, "_session": brief(kept.session)}
+
+    def _session_of(self, data: Mapping[str, Any], call: Call) -> str | None:
+        if not data.get("subject"):
+            return None
+        try:
+            number = int(data.get("number") or 1)
+            found = sessions.find(str(data["subject"]), str(data.get("date"))[:10], number)
+        except ValueError:
+            raise Invalid({"number": ["A valid integer is required."]}) from None
+        if found is None:
+            raise Invalid({"session": ["There is no session of this subject, date and number."]})
+        return found.id
+
+    def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
+        """Change a dataset's record; a protected one keeps its content.
+
+        Raises
+        ------
+        ApiError
+            404, 403, 400 with messages per field.
+        """
+        row = self.get(resource, key, call)
+        found: Dataset = row["_item"]
+        permissions.check_lab(call.who, lab_of_owner(found.owner))
+        new = read_values.read_body(resource, data, call, partial=True)
+        _keep_place(found, new)
+
+        def edit(item: Dataset) -> None:
+            permissions.check_fields(call, resource, {"tags": item.tags}, new)
+            if not new.keys().isdisjoint({"hash", "file_size"}):
+                keep_content(item, checked_hash(new.get("hash")), new.get("file_size"))
+            for name in ("dataset_type", "data_format", "file_size", "version", "qc", "json"):
+                if name in new and (new[name] is not None or name in ("json", "file_size")):
+                    setattr(item, name, new[name])
+            if "hash" in new and not (has_bytes(item) and not new["hash"]):
+                item.hash = checked_hash(new["hash"])
+            if "tags" in new:
+                item.tags = new["tags"] or None
+            if new.get("default_dataset") is not None:
+                item.default = new["default_dataset"]
+
+        item = update_dataset(found.owner, found.path, edit, who=call.who.username)
+        return {"session": item.owner, "_item": item, "_session": brief(item.session)}
+
+    def delete(self, resource: Resource, key: str, call: Call) -> None:
+        """Delete a dataset's record; a protected one is kept.
+
+        Raises
+        ------
+        ApiError
+            404, 403.
+        """
+        item: Dataset = self.get(resource, key, call)["_item"]
+        permissions.check_lab(call.who, lab_of_owner(item.owner))
+        if set(item.tags or ()) & permissions.protecting():
+            raise ApiError(403, "The dataset is protected and cannot be deleted.")
+        delete_dataset(item.owner, item.path, who=call.who.username)
+
+
+def checked_hash(value: str | None) -> str | None:
+    """Return a hash as stored: MD5 in hexadecimal, None for unknown."""
+    if not value:
+        return None
+    if not re.fullmatch(r"(?:[0-9a-fA-F]{2}){1,64}", value):
+        raise Invalid({"hash": ["Write the hash as hexadecimal digits."]})
+    return value.lower()
+
+
+def _keep_place(item: Dataset, new: Mapping[str, Any]) -> None:
+    for name in ("name", "collection", "revision", "session"):
+        if name in new and (new[name] or "") != (getattr(item, name) or ""):
+            message = f"The {name} of a dataset cannot be changed; register it anew."
+            raise Invalid({name: [message]})
+
+
+def _matching(owners: Iterable[str], wheres: Sequence[Where]) -> list[Body]:
+    """Return the datasets of some sessions that fulfil all conditions."""
+    stored = on_stored("dataset", [where for where in wheres if where.field != "id"])
+    tests = [where.on_rows() for where in [*stored, *(w for w in wheres if w.field == "id")]]
+    found = []
+    for owner in owners:
+        session = brief(owner if "#" not in owner else None)
+        for item in datasets_of(owner):
+            row: Body = {**item.row(), "id": item.uuid}
+            if all(test(row) for test in tests):
+                found.append({**row, "_item": item, "_session": session})
+    return found
+
+
+def _show_dataset(shown: Body, row: Row, call: Call) -> Body:
+    known = call.once("repositories", repositories)
+    return dataset_body(row["_session"], row["_item"], known, call)
+
+
+def _exists(value: str, call: Call, select: Select) -> list[Where]:
+    there = on_server()
+    return [
+        there if flag_of("exists", value) else Where("repositories", "test", there.value, True)
+    ]
+
+
+def _public(value: str, call: Call, select: Select) -> list[Where]:
+    either = public_datasets()
+    if flag_of("public", value):
+        return [either]
+    return [Where(each.field, each.lookup, each.value, negate=True) for each in either.value]
+
+
+def _tagged(tags: Any) -> Any:
+    def condition(value: str, call: Call, select: Select) -> list[Where]:
+        return [Where("tags", "in", tags(), not flag_of("", value))]
+
+    return condition
+
+
+def _day(value: str, call: Call, select: Select) -> list[Where]:
+    from functions.api.engine.filter_grammar import days
+
+    first, after = days("date", f"{value},{value}")
+    on_day = [Where("start_time", "gte", first), Where("start_time", "lt", after)]
+    return [Where("session", "in", select("session", on_day).values("id"))]
+
+
+def _created(name: str, lookup: str) -> Any:
+    def condition(value: str, call: Call, select: Select) -> list[Where]:
+        from functions.api.engine.filter_grammar import days
+
+        first, after = days(name, f"{value},{value}")
+        if lookup == "date":
+            return [
+                Where("created_datetime", "gte", first),
+                Where("created_datetime", "lt", after),
+            ]
+        bound = first if lookup == "gte" else after
+        return [Where("created_datetime", "gte" if lookup == "gte" else "lt", bound)]
+
+    return condition
+
+
+def _session_ref(value: str, call: Call, select: Select) -> list[Where]:
+    return [Where("session", "exact", read_values.last_part(value).lower())]
+
+
+def _probe(value: str, call: Call, select: Select) -> list[Where]:
+    from functions.api.shown.insertions import probe_of
+
+    row = catalog.table("insertion").get(value.lower())
+    if row is None:
+        return [Where("session", "in", set())]
+    return [
+        Where("session", "exact", row["session"]),
+        Where("collection", "test", lambda c: probe_of(c or "") == row["name"]),
+    ]
+
+
+def _quality(value: str, call: Call, select: Select) -> list[Where]:
+    from functions.api.engine.filters import quality
+
+    return [Where("qc", "exact", quality("qc", value))]
+
+
+def _revision_if_any(value: str) -> None:
+    if value:  # datasets show "" where there is none, and it comes back
+        revision_name(value)
+
+
+DATASET = Resource(
+    path="datasets",
+    kind="dataset",
+    model="data.dataset",
+    access=Access(read="public", rig="read create change", worker="read create change delete"),
+    lab="session",
+    public_by="session",
+    store=Datasets(),
+    fields={
+        "name": text(required=True, maximum=255, check=plain_name),
+        "created_by": ref("user"),
+        "created_datetime": datetime(read_only=True),
+        "dataset_type": ref("dataset-type"),
+        "data_format": ref("data-format"),
+        "collection": text(maximum=255, null=True),
+        "session": ref("session", by="url"),
+        "file_size": integer(minimum=0),
+        "hash": text(null=True, maximum=128, indexed=False),
+        "version": text(null=True, maximum=64),
+        "revision": text(null=True, maximum=255, check=_revision_if_any),
+        "default_dataset": flag(default=True),
+        "tags": refs("tag"),
+        "qc": choice(QC, default=0, null=False),
+        "json": json(indexed=False),
+    },
+    filters={
+        "id": "id",
+        "subject": "session__subject",
+        "lab": "session__lab",
+        "experiment_number": "session__number",
+        "number": "session__number",
+        "date": _day,
+        "created_date": _created("created_date", "date"),
+        "created_date_gte": _created("created_date_gte", "gte"),
+        "created_date_lte": _created("created_date_lte", "lte"),
+        "exists": _exists,
+        "session": _session_ref,
+        "probe_insertion": _probe,
+        "public": _public,
+        "protected": _tagged(permissions.protecting),
+        "tag": "tags",
+        "qc": _quality,
+    },
+    columns=("session", "path", "default_dataset"),
+    show=_show_dataset,
+    example={"session": "<session id>", "name": "trials.table.pqt", "collection": "alf"},
+)
+
+
+declare(DATASET)

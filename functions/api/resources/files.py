@@ -1,0 +1,252 @@
+"""File records: where the file of a dataset is; kept within the dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from functions.api import permissions
+from functions.api.engine import read_values
+from functions.api.engine.declarations import (
+    Access,
+    Body,
+    Resource,
+    Row,
+    declare,
+    flag,
+    json,
+    ref,
+    text,
+)
+from functions.api.engine.stores import Store
+from functions.api.errors import Invalid, not_found
+from functions.api.resources.owners import lab_of_owner
+from functions.api.shown.datasets import brief, record_id, relative_path
+from shared import catalog
+from shared.datasets.edit import update_dataset
+from shared.datasets.read import datasets_of, owners_of
+from shared.datasets.register import claim_record_id, has_bytes
+from shared.model import copies
+from shared.model.copies import OWN
+from shared.model.dataset import FileRecord
+from shared.model.identity import row_id
+from shared.records.items import Dataset, Pointer
+from shared.records.where import Where
+from shared.sessions.contents import find_dataset
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+
+class Files(Store):
+    """File records: where a dataset's file is; kept within the dataset."""
+
+    def _of(self, item: Dataset, session: Any) -> list[Body]:
+        folder = session.folder if session else ""
+        return [
+            {
+                "id": record_id(item, record),
+                "dataset": item.uuid,
+                "data_repository": record.repository,
+                "relative_path": relative_path(folder, item, record),
+                "exists": bool(record.exists),
+                "json": record.json,
+                "name": None,
+                "session": item.owner,
+                "_item": item,
+                "_place": place,
+            }
+            for place, record in enumerate(item.records)
+        ]
+
+    def narrow(self, resource: Resource, wheres: Sequence[Where], call: Call) -> list[Body]:
+        """Return all file records that fulfil the conditions."""
+        tests = [(where.field, where.compiled()) for where in wheres]
+        owners: Iterable[str] | None = None
+        for where in wheres:
+            if where.field in ("dataset", "id") and not where.negate:
+                wanted = where.value if where.lookup == "in" else [where.value]
+                owners = owners_of([str(each).lower() for each in wanted])
+                break
+        if owners is None:
+            owners = sorted(catalog.table("dataset").select().values("session"))
+        rows = []
+        for owner in owners:
+            session = brief(owner if "#" not in owner else None)
+            for item in datasets_of(owner):
+                rows += [
+                    row
+                    for row in self._of(item, session)
+                    if all(test(row.get(name)) for name, test in tests)
+                ]
+        return rows
+
+    def get(self, resource: Resource, key: str, call: Call) -> Body:
+        """Return a file record.
+
+        Raises
+        ------
+        ApiError
+            404.
+        """
+        if not read_values.is_uuid(key):
+            raise not_found("FileRecord")
+        found = self.narrow(resource, [Where("id", "exact", key.lower())], call)
+        found = found or self._elsewhere(resource, key, call)
+        if not found:
+            raise not_found("FileRecord")
+        return found[0]
+
+    def _elsewhere(self, resource: Resource, key: str, call: Call) -> list[Body]:
+        """Look for a record whose id leads to no session: an imported one, or an aggregate's."""
+        try:
+            owners = {Pointer.get(f"FRID#{key.lower()}", "A").to}
+        except Pointer.DoesNotExist:
+            rows = catalog.table("dataset").select([Where("session", "contains", "#")]).all()
+            prefix = key.lower().replace("-", "")[:12]
+            owners = {
+                row["session"] for row in rows if row_id(row).replace("-", "")[:12] == prefix
+            }
+        return [
+            row
+            for owner in sorted(owners)
+            for item in datasets_of(owner)
+            for row in self._of(item, brief(owner if "#" not in owner else None))
+            if row["id"] == key.lower()
+        ]
+
+    def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
+        """Add a file record to a dataset.
+
+        Raises
+        ------
+        Invalid
+            400, also if the dataset has one on that repository.
+        """
+        body = read_values.read_body(resource, data, call, partial=False)
+        _, found = find_dataset(body["dataset"])
+        permissions.check_lab(call.who, lab_of_owner(found.owner))
+        identity = data["id"] if read_values.is_uuid(data.get("id")) else None
+
+        added = FileRecord(
+            body["data_repository"],
+            bool(body["exists"]),
+            body["relative_path"] or None,
+            body["json"],
+            identity,
+        )
+
+        def edit(item: Dataset) -> None:
+            _check_place(item.records, added.repository)
+            item.records = [*item.records, added]
+
+        if identity:
+            claim_record_id(found.owner, identity)
+        item = update_dataset(found.owner, found.path, edit, who=call.who.username)
+        return self._of(item, brief(item.session))[-1]
+
+    def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
+        """Change a file record.
+
+        Raises
+        ------
+        ApiError
+            404, 403, 400.
+        """
+        row = self.get(resource, key, call)
+        new = read_values.read_body(resource, data, call, partial=True)
+
+        def change(record: FileRecord, others: Sequence[FileRecord]) -> FileRecord:
+            repository = new.get("data_repository") or record.repository
+            _check_place(others, repository)
+            return FileRecord(
+                repository,
+                bool(new.get("exists", record.exists)),
+                new.get("relative_path") or record.path,
+                new.get("json", record.json),
+                record.id or (None if repository == record.repository else row["id"]),
+            )
+
+        item = self._edit(row, call, change)
+        shown = self._of(item, brief(item.session))
+        return next((each for each in shown if each["id"] == row["id"]), shown[row["_place"]])
+
+    def delete(self, resource: Resource, key: str, call: Call) -> None:
+        """Delete a file record.
+
+        Raises
+        ------
+        ApiError
+            404, 403, 400.
+        """
+        self._edit(self.get(resource, key, call), call, lambda record, others: None)
+
+    def _edit(
+        self,
+        row: Body,
+        call: Call,
+        change: Callable[[FileRecord, Sequence[FileRecord]], FileRecord | None],
+    ) -> Dataset:
+        """Change one of a dataset's records; that the own store has its bytes stays true."""
+        found: Dataset = row["_item"]
+        permissions.check_lab(call.who, lab_of_owner(found.owner))
+
+        def edit(item: Dataset) -> None:
+            records = []
+            for record in item.records:
+                if record_id(item, record) != row["id"]:
+                    records.append(record)
+                    continue
+                changed = change(record, [each for each in item.records if each is not record])
+                ours = has_bytes(item) and record.repository == OWN and record.exists
+                if ours and (changed is None or not copies.in_own_store([changed])):
+                    text = f"The bytes are in {OWN}; the record that says so stays."
+                    raise Invalid({"non_field_errors": [text]})
+                if changed is not None:
+                    records.append(changed)
+            item.records = records
+
+        return update_dataset(found.owner, found.path, edit, who=call.who.username)
+
+
+def _check_place(records: Sequence[FileRecord], repository: str) -> None:
+    """Refuse a second record of one place."""
+    if any(record.repository == repository for record in records):
+        text = "The dataset has a file record on this repository."
+        raise Invalid({"non_field_errors": [text]})
+
+
+def _show_file(shown: Body, row: Row, call: Call) -> Body:
+    return {
+        "id": row["id"],
+        "url": call.url(f"/files/{row['id']}"),
+        "dataset": call.url(f"/datasets/{row['dataset']}"),
+        "data_repository": row["data_repository"],
+        "relative_path": row["relative_path"],
+        "exists": row["exists"],
+        "json": row["json"],
+        "name": row["name"] or "",
+    }
+
+
+declare(
+    Resource(
+        path="files",
+        kind="file",
+        model="data.filerecord",
+        access=Access(worker="read create change delete", rig="read create"),
+        lab="dataset",
+        public_by="session",
+        store=Files(),
+        fields={
+            "dataset": ref("dataset", by="url", required=True, null=False),
+            "data_repository": ref("data-repository", required=True, null=False),
+            "relative_path": text(maximum=1000),
+            "exists": flag(),
+            "json": json(),
+            "name": text(null=True, maximum=255),
+        },
+        show=_show_file,
+        example={"dataset": "<dataset id>", "data_repository": "fornix"},
+    ),
+)

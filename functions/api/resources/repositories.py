@@ -1,0 +1,146 @@
+"""Data repositories and their kinds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from functions.api import permissions
+from functions.api.engine.declarations import (
+    REFERENCE,
+    Access,
+    Body,
+    Resource,
+    Row,
+    declare,
+    flag,
+    json,
+    ref,
+    text,
+)
+from functions.api.engine.stores import Documents
+from functions.api.errors import ApiError, Invalid
+from functions.api.resources.owners import labs_with
+from functions.api.resources.people import plain_name
+from shared import catalog
+from shared.access import policy
+from shared.model.copies import OWN, own_repository
+from shared.model.identity import uuid4_from
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+
+class RepositoryStore(Documents):
+    """Data repositories; among them the own store, and one whose name ONE has built in."""
+
+    def get(self, resource: Resource, key: str, call: Call) -> Body:
+        """Return a repository.
+
+        The ONE client asks for ``aws_cortexlab`` before each download, to learn of a public
+        bucket; an answer without one makes it use the web server, and is kept.
+
+        Raises
+        ------
+        ApiError
+            404.
+        """
+        try:
+            return super().get(resource, key, call)
+        except ApiError:
+            if key == OWN:
+                return {"id": uuid4_from("", key), **own_repository()}
+            if key != "aws_cortexlab":
+                raise
+        return {"id": uuid4_from("", key), "name": key, "json": None}
+
+
+def _prepare_repository(body: Body, old: Body | None, call: Call) -> Body:
+    """Leave a repository to those who manage every lab that has it, or files on it.
+
+    The own store is nobody's: where its files are follows from the installation.
+    """
+    name = body["name"]
+    if name == OWN:
+        raise Invalid({"name": [f"{OWN!r} is this installation's own store; it stays as it is."]})
+    if old is not None and old != body:
+        listing = catalog.table("lab").select([Where("repositories", "exact", name)])
+        labs = listing.values("name") | labs_with(Where("repositories", "exact", name))
+        permissions.require(policy.may_change_repository(call.who, labs, old, body))
+    return body
+
+
+def _address(value: str) -> None:
+    """Refuse what cannot be part of an address: it goes into a header of answers."""
+    if not re.fullmatch(r"[!-~]*", value):
+        raise ValueError("An address has no spaces, control characters or other letters.")
+
+
+def _data_url(value: str) -> None:
+    _address(value)
+    if value and not re.match(r"https?://[^/]|/(?!/)", value):
+        raise ValueError("An address begins with https:// or http://, or / below the API's own.")
+
+
+def _show_repository(shown: Body, row: Row, call: Call) -> Body:
+    """Keep credentials from those who are shown public data only."""
+    described = dict(shown.get("json") or {})
+    if call.who.is_public and not _open(described):
+        described = {k: v for k, v in described.items() if "key" not in k.lower()}
+    if (shown.get("data_url") or "").startswith("/"):
+        shown["data_url"] = call.url(shown["data_url"])
+    return {**shown, "json": described or None}
+
+
+def _open(described: Mapping[str, Any]) -> bool:
+    return "public" in str(described.get("bucket_name", "")).lower()
+
+
+declare(
+    Resource(
+        path="data-repository-type",
+        django=False,
+        kind="data-repository-type",
+        model="data.datarepositorytype",
+        key="name",
+        access=REFERENCE,
+        fields={"name": text(required=True, maximum=255, check=plain_name), "json": json()},
+        example={"name": "Fileserver"},
+    ),
+    Resource(
+        path="data-repository",
+        django=False,
+        kind="data-repository",
+        store=RepositoryStore(),
+        model="data.datarepository",
+        key="name",
+        access=Access(
+            read="public",
+            create="manager",
+            change="manager",
+            delete="administrator",
+            rig="read",
+            worker="read change",
+        ),
+        fields={
+            "name": text(required=True, maximum=255, check=plain_name),
+            "timezone": text(maximum=64),
+            "repository_type": ref("data-repository-type"),
+            "globus_path": text(maximum=1000, check=_address),
+            "globus_endpoint_id": text(null=True, maximum=36),
+            "globus_is_personal": flag(default=None),
+            "hostname": text(maximum=200, check=_address),
+            "data_url": text(null=True, maximum=1000, check=_data_url),
+            "json": json(),
+        },
+        filters={
+            "globus_is_personal": "globus_is_personal",
+            "globus_endpoint_id": "globus_endpoint_id",
+        },
+        prepare=_prepare_repository,
+        show=_show_repository,
+        example={"name": "flatiron", "data_url": "https://ibl.flatironinstitute.org/"},
+    ),
+)

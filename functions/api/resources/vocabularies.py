@@ -1,0 +1,183 @@
+"""What describes data: types, formats, revisions, tags, notices; and who has downloaded what."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from functions.api import permissions
+from functions.api.engine.declarations import (
+    REFERENCE,
+    Access,
+    Body,
+    Resource,
+    Row,
+    choice,
+    datetime,
+    declare,
+    flag,
+    integer,
+    json,
+    ref,
+    refs,
+    text,
+)
+from functions.api.resources.owners import labs_with
+from functions.api.resources.people import plain_name
+from shared.access import policy
+from shared.model import moment
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+
+IMPORTANCE = {"CRITICAL": 50, "HIGH": 40, "MEDIUM": 30, "LOW": 20}
+
+
+def _extension(value: str) -> None:
+    if value and not value.startswith("."):
+        raise ValueError("A file extension begins with a dot.")
+
+
+def revision_name(value: str) -> None:
+    """Refuse what is no name of a revision."""
+    if not re.fullmatch(r"[^/#\s]+", value):
+        raise ValueError("A revision has no slashes, spaces or #.")
+
+
+def _prepare_type(body: Body, old: Body | None, call: Call) -> Body:
+    return {**body, "filename_pattern": (body.get("filename_pattern") or "").lower()}
+
+
+def _prepare_tag(body: Body, old: Body | None, call: Call) -> Body:
+    """Leave publishing to those who manage all labs concerned, unprotecting to who may."""
+    old = old or {}
+    changes = bool(body.get("public")) != bool(old.get("public"))
+    if changes and (labs := labs_with(Where("tags", "exact", body["name"]))):
+        permissions.require(policy.may_manage(call.who, labs, "The tag"))
+    if old.get("protected") and not body.get("protected"):
+        permissions.require(policy.may_unprotect(call.who))
+    return body
+
+
+def _delete_tag(body: Body, call: Call) -> None:
+    _prepare_tag({"name": body["name"]}, body, call)
+
+
+def _show_notice(shown: Body, row: Row, call: Call) -> Body:
+    from html import escape
+
+    paragraphs = [part.strip() for part in (row.get("description") or "").split("\n\n")]
+    html = "".join(f"<p>{escape(part)}</p>" for part in paragraphs if part)
+    return {"id": row["id"], **shown, "description_html": html}
+
+
+declare(
+    Resource(
+        path="dataset-types",
+        django=False,
+        kind="dataset-type",
+        model="data.datasettype",
+        key="name",
+        access=REFERENCE,
+        fields={
+            "name": text(required=True, maximum=255, check=plain_name),
+            "created_by": ref("user"),
+            "description": text(maximum=1023),
+            "filename_pattern": text(maximum=255),
+        },
+        unique=(("filename_pattern",),),
+        prepare=_prepare_type,
+        show=lambda shown, row, call: {"id": row["id"], **shown},
+        example={"name": "spikes.times", "filename_pattern": "*spikes.times*.npy"},
+    ),
+    Resource(
+        path="data-formats",
+        django=False,
+        kind="data-format",
+        model="data.dataformat",
+        key="name",
+        access=REFERENCE,
+        fields={
+            "name": text(required=True, maximum=255, check=plain_name),
+            "description": text(maximum=255),
+            "file_extension": text(maximum=255, check=_extension),
+            "matlab_loader_function": text(maximum=255),
+            "python_loader_function": text(maximum=255),
+            "json": json(),
+        },
+        show=lambda shown, row, call: {"id": row["id"], **shown},
+        example={"name": "npy", "file_extension": ".npy"},
+    ),
+    Resource(
+        path="revisions",
+        django=False,
+        kind="revision",
+        model="data.revision",
+        key="name",
+        access=Access(read="public", worker="read create", rig="read create", change="manager"),
+        fields={
+            "name": text(required=True, maximum=255, check=revision_name),
+            "description": text(maximum=1023),
+            "created_datetime": datetime(default=lambda call: moment.now().isoformat()),
+            "json": json(),
+        },
+        show=lambda shown, row, call: {"id": row["id"], **shown},
+        example={"name": "2024-07-01"},
+    ),
+    Resource(
+        path="tags",
+        django=False,
+        kind="tag",
+        model="data.tag",
+        key="name",
+        access=Access(read="public", change="manager", delete="administrator"),
+        prepare=_prepare_tag,
+        allow_delete=_delete_tag,
+        fields={
+            "name": text(required=True, maximum=255, check=plain_name),
+            "description": text(maximum=1023),
+            "protected": flag(),
+            "public": flag(),
+            "hash": text(null=True, maximum=64),
+            "json": json(),
+        },
+        show=lambda shown, row, call: {"id": row["id"], **shown},
+        example={"name": "2024_Q3_Fimbria_et_al", "protected": True},
+    ),
+    Resource(
+        path="data-notices",
+        kind="data-notice",
+        model="data.datanotice",
+        access=Access(read="public"),
+        fields={
+            "name": text(required=True, maximum=255),
+            "importance": choice(IMPORTANCE, default=20, null=False),
+            "description": text(),
+            "datasets": refs("dataset", by="id"),
+            "version_affected": text(null=True, maximum=64),
+            "start_datetime": datetime(),
+            "end_datetime": datetime(),
+            "json": json(),
+        },
+        show=_show_notice,
+        example={"name": "Camera times shifted", "importance": "HIGH"},
+    ),
+    Resource(
+        path="downloads",
+        kind="download",
+        model="data.download",
+        actions="list read update partial_update",
+        fields={
+            "user": ref("user", read_only=True),
+            "dataset": ref("dataset", by="id", read_only=True),
+            "count": integer(read_only=True),
+            "first_download": datetime(read_only=True),
+            "last_download": datetime(read_only=True),
+            "projects": refs("project"),
+            "json": json(),
+        },
+        show=lambda shown, row, call: {"id": row["id"], **shown},
+    ),
+)

@@ -1,0 +1,18 @@
+"""Which datasets are protected: tags keep their content and their records."""
+
+from __future__ import annotations
+
+from shared import catalog
+from shared.records.items import Dataset
+from shared.records.where import Where
+
+
+def protected_tags() -> set[str]:
+    """Return the tags that keep their datasets from being overwritten or deleted."""
+    protected = Where("protected", "exact", True)
+    return catalog.table("tag").select([protected]).values("name")
+
+
+def is_protected(item: Dataset) -> bool:
+    """Return whether a dataset is protected."""
+    return bool(item.tags) and not protected_tags().isdisjoint(item.tags)

@@ -1,0 +1,87 @@
+"""Where a dataset's file is: the one answer for lists, downloads, workers, analyses and tables.
+
+The installation's own store is a repository like any other, under a reserved name: no Alyx has
+one of this name, and clients never take it for a bucket of theirs (the ONE client reads files of
+repositories named ``aws…`` straight from the bucket that ``aws_cortexlab`` names).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shared.model.dataset import FileRecord
+
+OWN = "fornix"
+"""Reserved name of the own store among data repositories."""
+
+Repository = Mapping[str, Any]
+Records = Iterable[FileRecord]
+
+
+def own_repository() -> dict[str, Any]:
+    """Return the own store as a data repository."""
+    return {
+        "name": OWN,
+        "repository_type": None,
+        "hostname": "",
+        "data_url": "/data/",  # below the API's own address
+        "globus_path": "data/",  # the key of a file in the bucket begins so
+        "globus_is_personal": False,
+        "globus_endpoint_id": None,
+        "timezone": "UTC",
+        "json": None,
+    }
+
+
+def existing(records: Records | None) -> list[str]:
+    """Return the repositories that have the file."""
+    return [record.repository for record in records or () if record.exists]
+
+
+def in_own_store(records: Records | None) -> bool:
+    """Return whether the own store has the file."""
+    return OWN in existing(records)
+
+
+def for_everybody(repositories: Iterable[str], personal: Iterable[str]) -> bool:
+    """Return whether one of the repositories that have a file is not a personal one.
+
+    Parameters
+    ----------
+    repositories
+        Names of those that have it (`existing`).
+    personal
+        Names of the repositories whose files are not there for everybody.
+    """
+    return not set(repositories) <= set(personal)
+
+
+def maybe_for_everybody(records: Records | None, personal: Iterable[str]) -> bool:
+    """Return whether a repository for everybody has the file, or nobody has said that not."""
+    hidden = set(personal)
+    return any(
+        record.exists is not False and record.repository not in hidden for record in records or ()
+    )
+
+
+def merged(old: Records | None, new: Records | None) -> list[FileRecord]:
+    """Return the records of a dataset with new ones: one for each place.
+
+    A place keeps its id and notes. That it has the file stays known when somebody says nothing of
+    it (exists None).
+    """
+    found = {record.repository: record for record in old or ()}
+    for record in new or ():
+        before = found.get(record.repository)
+        if before is None:
+            found[record.repository] = record
+            continue
+        found[record.repository] = FileRecord(
+            record.repository,
+            before.exists if record.exists is None else record.exists,
+            record.path or before.path,
+            before.json if record.json is None else record.json,
+            before.id or record.id,
+        )
+    return list(found.values())
