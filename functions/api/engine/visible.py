@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from functions.api.call import Call
-from functions.api.engine import filters, paging
-from functions.api.engine.declarations import KINDS, Resource
+from functions.api.engine import filters, paging, show_values
+from functions.api.engine.declarations import KINDS, Body, Resource, Row
+from functions.api.engine.filter_grammar import BadFilter
+from functions.api.engine.rules import rule_of
 from shared import catalog
 from shared.access import policy
 from shared.catalog import visible
@@ -99,11 +103,54 @@ def shown_briefly(call: Call, session: str) -> bool:
     return not len(catalog.table("session").select([Where("id", "exact", session), *whole]))
 
 
+def may_list(who: Caller, resource: Resource) -> bool:
+    """Return whether a caller may list a resource at all."""
+    return bool(policy.may_use(rule_of(resource, "list"), who))
+
+
+def related(
+    call: Call, kind: str, wheres: Sequence[Where] = (), as_of: str | None = None
+) -> Selection:
+    """Return the records of a kind that fulfil conditions, as the caller may list them.
+
+    This alone decides what of other records is shown nested, filtered by and counted: what a
+    caller may not list is not there.
+    """
+    resource = KINDS[kind]
+    if not may_list(call.who, resource):
+        return catalog.table(kind).select([NOTHING], as_of=as_of)
+    seen = visible_to(call.who, resource, as_of)
+    return catalog.table(kind).select([*wheres, *seen], as_of=as_of)
+
+
+def nested(call: Call, kind: str, rows: Iterable[Row]) -> list[Body]:
+    """Return stored records of a kind as the caller may list them, in their list's shape."""
+    resource = KINDS[kind]
+    return [show_values.show(resource, row, call) for row in listable(call, kind, rows)]
+
+
+def listable(call: Call, kind: str, rows: Iterable[Row]) -> list[Row]:
+    """Return those of some stored records of a kind that the caller may list."""
+    resource = KINDS[kind]
+    if not may_list(call.who, resource):
+        return []
+    hidden = call.once(f"visible {kind}", lambda: visible_to(call.who, resource))
+    tests = [where.on_rows() for where in hidden]
+    return [row for row in rows if all(test(row) for test in tests)]
+
+
 def selector(call: Call, as_of: str | None = None) -> filters.Select:
-    """Return the look-up of related records, as the caller may see them."""
+    """Return the look-up of related records for filters, as the caller may list them.
+
+    Raises
+    ------
+    BadFilter
+        If the caller may not list them: nothing is told of them, not even that there are none.
+    """
 
     def select(kind: str, wheres: list[Where]) -> Selection:
-        seen = visible_to(call.who, KINDS[kind], as_of)
-        return catalog.table(kind).select([*wheres, *seen], as_of=as_of)
+        if not may_list(call.who, KINDS[kind]):
+            raise BadFilter(f"/{KINDS[kind].path} cannot be filtered by without listing it.")
+        return related(call, kind, wheres, as_of)
 
     return select

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from functions.api.engine import show_values
 from functions.api.engine.declarations import (
     Body,
     Resource,
@@ -18,6 +17,7 @@ from functions.api.engine.declarations import (
     ref,
     text,
 )
+from functions.api.engine.visible import nested, related
 from shared import catalog
 from shared.records import documents
 from shared.records.where import Where
@@ -53,20 +53,13 @@ def _one_default(body: Body, old: Body | None, call: Call) -> None:
 
 
 def _show_view(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api.engine.declarations import KINDS
-
-    mine = catalog.table("fov-location").select([Where("field_of_view", "exact", row["id"])])
-    resource = KINDS["fov-location"]
-    shown["location"] = [show_values.show(resource, each, call) for each in mine.all()]
-    return {"id": row["id"], **shown}
+    mine = related(call, "fov-location", [Where("field_of_view", "exact", row["id"])])
+    return {"id": row["id"], **shown, "location": nested(call, "fov-location", mine.all())}
 
 
 def _show_stack(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api.engine.declarations import KINDS
-
-    mine = catalog.table("field-of-view").select([Where("stack", "exact", row["id"])])
-    resource = KINDS["field-of-view"]
-    return {**shown, "slices": [show_values.show(resource, each, call) for each in mine.all()]}
+    mine = related(call, "field-of-view", [Where("stack", "exact", row["id"])])
+    return {**shown, "slices": nested(call, "field-of-view", mine.all())}
 
 
 def _few_floats(value: Sequence[float]) -> None:

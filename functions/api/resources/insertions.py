@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions.api.engine import read_values, show_values
+from functions.api.engine import read_values
 from functions.api.engine.declarations import (
     Body,
     Resource,
@@ -16,6 +16,7 @@ from functions.api.engine.declarations import (
     text,
 )
 from functions.api.engine.filters import Select
+from functions.api.engine.visible import nested, related
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.catalog.versions import Selection
@@ -64,7 +65,7 @@ def _show_insertion(shown: Body, row: Row, call: Call) -> Body:
         "serial": shown["serial"],
         "auto_datetime": shown["auto_datetime"],
         "chronic_insertion": shown["chronic_insertion"],
-        "datasets": [row_id(each) for each in insertion_datasets(row)],
+        "datasets": [row_id(each) for each in insertion_datasets(row, call)],
     }
 
 
@@ -136,12 +137,8 @@ def delete_tracks(body: Body, call: Call) -> None:
 
 
 def _show_chronic(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api.engine.declarations import KINDS
-
-    mine = catalog.table("insertion").select([Where("chronic_insertion", "exact", row["id"])])
-    resource = KINDS["insertion"]
-    rows = [show_values.show(resource, each, call) for each in mine.all()]
-    return {"id": row["id"], **shown, "probe_insertion": rows}
+    mine = related(call, "insertion", [Where("chronic_insertion", "exact", row["id"])])
+    return {"id": row["id"], **shown, "probe_insertion": nested(call, "insertion", mine.all())}
 
 
 declare(

@@ -22,6 +22,7 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
+from functions.api.engine.visible import related
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.access import policy
@@ -104,7 +105,7 @@ def _show_user(shown: Body, row: Row, call: Call) -> Body:
 def _subjects_of(shown: Body, row: Row, call: Call) -> Body:
     mine = Where("responsible_user", "exact", row["username"])
     shown["subjects_responsible"] = sorted(
-        catalog.table("subject").select([mine]).values("nickname") - {None}
+        related(call, "subject", [mine]).values("nickname") - {None}
     )
     return shown
 

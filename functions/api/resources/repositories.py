@@ -133,7 +133,7 @@ declare(
             "globus_is_personal": flag(default=None),
             "hostname": text(maximum=200, check=_address),
             "data_url": text(null=True, maximum=1000, check=_data_url),
-            "json": json(),
+            "json": json(indexed=False),  # credentials may be in it
         },
         filters={
             "globus_is_personal": "globus_is_personal",

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
-from functions.api.engine import read_values, show_values
+from functions.api.engine import read_values
 from functions.api.engine.declarations import (
-    KINDS,
     Access,
     Body,
     Resource,
@@ -25,7 +24,7 @@ from functions.api.engine.declarations import (
     text,
 )
 from functions.api.engine.stores import Store
-from functions.api.engine.visible import shown_briefly
+from functions.api.engine.visible import listable, nested, shown_briefly
 from functions.api.errors import ApiError, Invalid, not_found
 from shared import catalog
 from shared.access import policy
@@ -221,6 +220,7 @@ def _show_detail(shown: Body, row: Row, call: Call) -> Body:
             "water_administered": each.body.get("water_administered"),
         }
         for each in inside.get("watering", ())
+        if listable(call, "watering", [each.body])
     ]
     shown["data_dataset_session_related"] = [
         session_dataset(session, item, known, call)
@@ -249,8 +249,7 @@ def _brief(shown: Body, datasets: Sequence[Dataset], call: Call) -> Body:
 
 
 def _inner(kind: str, inside: Mapping[str, Sequence[Document]], call: Call) -> list[Body]:
-    resource = KINDS[kind]
-    return [show_values.show(resource, each.body, call) for each in inside.get(kind, ())]
+    return nested(call, kind, [each.body for each in inside.get(kind, ())])
 
 
 SESSION = Resource(

@@ -24,6 +24,7 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.filter_grammar import flag_of
 from functions.api.engine.filters import Select
+from functions.api.engine.visible import related
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.model import moment
@@ -119,7 +120,7 @@ def _show_subject(shown: Body, row: Row, call: Call) -> Body:
         "alive": row.get("death_date") is None,
         "session_projects": _projects_of_sessions(row, call),
         "genotype": [each.get("allele") for each in row.get("zygosities") or []],
-        **water.summary(row),
+        **(water.EMPTY if call.who.is_public else water.summary(row)),
     }
     shown.pop("zygosities", None)
     return shown
@@ -130,7 +131,7 @@ def _projects_of_sessions(row: Row, call: Call) -> list[str]:
 
     def read() -> dict[str, set[str]]:
         names = [each["nickname"] for each in call.rows or [row]]
-        theirs = catalog.table("session").select([Where("subject", "in", names)])
+        theirs = related(call, "session", [Where("subject", "in", names)])
         found: dict[str, set[str]] = {}
         for each in theirs.all(("subject", "projects")):
             found.setdefault(each["subject"], set()).update(each.get("projects") or ())
@@ -144,7 +145,7 @@ def _show_subject_detail(shown: Body, row: Row, call: Call) -> Body:
 
     mine = [Where("subject", "exact", row["nickname"])]
     for name, kind in (("weighings", "weighing"), ("water_administrations", "watering")):
-        rows = catalog.table(kind).select(mine, order=("date_time",)).all()
+        rows = sorted(related(call, kind, mine).all(), key=lambda each: str(each["date_time"]))
         shown[name] = [show_values.show(KINDS[kind], each, call) for each in rows]
     shown["genotype"] = row.get("zygosities") or []
     return shown

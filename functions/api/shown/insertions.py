@@ -8,11 +8,14 @@ from functions.api.engine.declarations import (
     Body,
     Row,
 )
-from shared import catalog
+from functions.api.engine.visible import related
 from shared.records.where import Where
 
 if TYPE_CHECKING:
-    pass
+    from functions.api.call import Call
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
 
 
 def probe_of(collection: str) -> str:
@@ -21,10 +24,10 @@ def probe_of(collection: str) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
-def insertion_datasets(row: Row) -> list[Body]:
+def insertion_datasets(row: Row, call: Call) -> list[Body]:
     """Return the datasets of an insertion: those of its session in a folder of its name."""
     mine = [
         Where("session", "exact", row["session"]),
         Where("collection", "test", lambda c: probe_of(c or "") == row["name"]),
     ]
-    return catalog.table("dataset").select(mine).all()
+    return related(call, "dataset", mine).all()
