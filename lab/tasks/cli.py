@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
+from shared.model.task import RunResult
 from shared.tasks.states import SATISFIED, Status
 
 
@@ -76,19 +77,19 @@ def run(name: str, session: Path, out: Path, arguments: tuple[str, ...], as_json
 
     No server is needed. Exit code 0 if every run ended Complete or Incomplete, else 1.
     """
-    from lab.tasks.run import InputsMissing, Outcome, UnknownTask, orders
+    from lab.tasks.run import InputsMissing, UnknownTask, orders
     from lab.tasks.run import run as run_task
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     given = dict(text.partition("=")[::2] for text in arguments)
-    outcomes: list[Outcome] = []
+    outcomes: list[RunResult] = []
     try:
         for order in orders(name, session, given):
             outcomes.append(run_task(order, session.resolve(), out.resolve()))
     except (UnknownTask, InputsMissing) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        click.echo(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+        click.echo(json.dumps(msgspec.to_builtins(outcomes), indent=1))
     else:
         for outcome in outcomes:
             click.echo(f"{name}: {outcome.status} in {outcome.elapsed:.1f} s")

@@ -1,13 +1,13 @@
 """Run one task in a session folder, and keep a record with which it can be run again.
 
-As a program (``python -m lab.tasks.run ORDER RESULT``) it reads an order and writes a result, both
-JSON files: that is how the worker runs tasks, each in a process of its own (``lab.tasks.warm``).
+As a program (``python -m lab.tasks.run ORDER RESULT PARENT``) it reads a `RunOrder` and writes a
+`RunResult`, both JSON files: that is how the worker runs tasks, each in a process of its own
+(``lab.tasks.warm``) that is kept to its folder (``lab.tasks.sandbox``).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import platform
@@ -16,13 +16,18 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from lab.tasks.sandbox import confine
+from lab.tasks.trouble import WITHOUT_A_RESULT, available_memory, trouble_of
+from shared.model.task import RunFile, RunOrder, RunRecord, RunResult, Trouble
 from shared.tasks.description import DESCRIPTION_NAME
 from shared.tasks.planning import plan
 from shared.tasks.registry import BUILT_IN
@@ -45,17 +50,6 @@ class UnknownTask(ValueError):
 
 class InputsMissing(ValueError):
     """Required inputs are not there; the task would be held."""
-
-
-@dataclass
-class Outcome:
-    """How a run ended: one of the result statuses, outputs relative to ``out``, its record."""
-
-    status: str
-    outputs: list[str] = field(default_factory=list)
-    error: str | None = None
-    record: dict[str, Any] = field(default_factory=dict)
-    elapsed: float = 0.0
 
 
 @cache
@@ -119,8 +113,8 @@ def _description(session: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def run(task: Task, session: Path, out: Path) -> Outcome:
-    """Run a task; whatever goes wrong in it becomes an Errored outcome.
+def run(task: Task, session: Path, out: Path) -> RunResult:
+    """Run a task; whatever goes wrong in it becomes an Errored result.
 
     Parameters
     ----------
@@ -140,52 +134,61 @@ def run(task: Task, session: Path, out: Path) -> Outcome:
     here = relative_paths(session)
     lacking = missing(task.inputs, here)
     if lacking:
-        names = ", ".join(map(str, lacking))
-        raise InputsMissing(f"{task.name} needs {names}, which {session} does not have")
-    inputs = selected(task.inputs, here)
-    record = {
-        "task": task.name,
-        "parameters": dict(task.arguments),
-        "command": " ".join(
+        absent = ", ".join(map(str, lacking))
+        raise InputsMissing(f"{task.name} needs {absent}, which {session} does not have")
+    version, libraries = environment()
+    record = RunRecord(
+        task=task.name,
+        parameters=dict(task.arguments),
+        command=" ".join(
             ["fornix task run", task.name, "SESSION --out OUT"]
             + [f"-a {name}={value}" for name, value in task.arguments]
         ),
-        "inputs": [{"path": path, **_fingerprint(session / path)} for path in inputs],
-        **environment(),
-        "started": datetime.now(UTC).isoformat(),
-    }
+        inputs=_fingerprints(session, selected(task.inputs, here)),
+        version=version,
+        environment=libraries,
+        started=datetime.now(UTC).isoformat(),
+    )
     began = time.monotonic()
-    outcome = Outcome(Status.COMPLETE.label, record=record)
+    status, error, trouble = Status.COMPLETE.label, None, None
+    written: list[Path] | None = []
+    outputs: tuple[RunFile, ...] = ()
     try:
         written = run_it(session, out, dict(task.arguments))
-    except Exception as error:
-        log.error("%s", "".join(traceback.format_exception(error)))
-        outcome.status, outcome.error = Status.ERRORED.label, f"{type(error).__name__}: {error}"
-        written = []
-    outcome.elapsed = round(time.monotonic() - began, 3)
+        names = [path.relative_to(out).as_posix() for path in written or ()]
+        outputs = _fingerprints(out, names)
+    except Exception as raised:
+        log.error("%s", "".join(traceback.format_exception(raised)))
+        status, error = Status.ERRORED.label, f"{type(raised).__name__}: {raised}"
+        trouble = _fault_of_the_computer(raised, task)
+    elapsed = round(time.monotonic() - began, 3)
     if written is None:
-        outcome.status = Status.EMPTY.label
-    outcome.outputs = [path.relative_to(out).as_posix() for path in written or ()]
-    if outcome.status == Status.COMPLETE.label and (
-        short := missing(task.outputs, outcome.outputs)
-    ):
-        outcome.status = Status.INCOMPLETE.label
-        outcome.error = f"outputs are missing: {', '.join(map(str, short))}"
-    record["outputs"] = [{"path": path, **_fingerprint(out / path)} for path in outcome.outputs]
-    record["elapsed"], record["status"] = outcome.elapsed, outcome.status
-    return outcome
+        status = Status.EMPTY.label
+    paths = tuple(each.path for each in outputs)
+    if status == Status.COMPLETE.label and (short := missing(task.outputs, paths)):
+        status = Status.INCOMPLETE.label
+        error = f"outputs are missing: {', '.join(map(str, short))}"
+    record = msgspec.structs.replace(record, outputs=outputs, elapsed=elapsed, status=status)
+    return RunResult(status, paths, error, trouble, record, elapsed)
+
+
+def _fault_of_the_computer(error: Exception, task: Task) -> Trouble | None:
+    """Return what the computer lacked; memory beyond what a task declares is the task's fault."""
+    trouble = trouble_of(error)
+    left = available_memory()
+    if trouble == "memory" and left is not None and left > task.ram * 2**30:
+        log.error("%s used more than the %d GB that it declares", task.name, task.ram)
+        return None
+    return trouble
 
 
 @cache
-def environment() -> dict[str, Any]:
-    """Return what a result depends on beside its inputs: code, libraries, machine."""
-    return {
-        "version": version("fornix"),
-        "environment": {
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            **{name: _version(name) for name in LIBRARIES},
-        },
+def environment() -> tuple[str, dict[str, str | None]]:
+    """Return what a result depends on beside its inputs: code; libraries and machine."""
+    return version("fornix"), {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: _version(name) for name in LIBRARIES},
     }
 
 
@@ -196,13 +199,14 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _fingerprint(path: Path) -> dict[str, Any]:
-    """Return size in bytes and SHA-256 of a file."""
-    with path.open("rb") as file:
-        return {
-            "size": path.stat().st_size,
-            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-        }
+def _fingerprints(folder: Path, paths: Iterable[str]) -> tuple[RunFile, ...]:
+    """Return size in bytes and SHA-256 of files of a folder."""
+    found = []
+    for path in paths:
+        with (folder / path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found.append(RunFile(path, (folder / path).stat().st_size, digest))
+    return tuple(found)
 
 
 def _die_with(parent: int) -> None:
@@ -216,26 +220,50 @@ def _die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main(order_file: str, result_file: str, parent: str = "") -> None:
-    """Carry out an order: ``{"task", "arguments", "session", "out"}``; write the outcome.
+def main(order_file: str, result_file: str, parent: str = "") -> int:
+    """Carry out a `RunOrder`; write the `RunResult`. The process is kept to the result's folder.
 
     With the id of the parent process, this process ends when that one does.
+
+    Returns
+    -------
+    int
+        Exit code: `WITHOUT_A_RESULT` if the result could not be written.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    order = json.loads(Path(order_file).read_text())
+    order = msgspec.json.decode(Path(order_file).read_bytes(), type=RunOrder)
+    target = Path(result_file)
     if parent:
         _die_with(int(parent))
-    session, out = Path(order["session"]), Path(order["out"])
-    (task,) = orders(order["task"], session, order["arguments"])
     try:
-        outcome = run(task, session, out)
-    except (UnknownTask, InputsMissing) as error:
-        outcome = Outcome(Status.ERRORED.label, error=str(error))
-    if outcome.error:
-        log.error("%s", outcome.error)
-    partial = Path(result_file).with_suffix(".tmp")
-    partial.write_text(json.dumps(asdict(outcome)))
-    os.replace(partial, result_file)
+        if parent:
+            computing = (order.time_out_secs or 0) * (os.cpu_count() or 1)
+            confine(target.parent, ram=order.ram, cpu_seconds=computing or None)
+        result = _carry_out(order)
+        if result.error:
+            log.error("%s", result.error)
+        partial = target.with_suffix(".tmp")
+        partial.write_bytes(msgspec.json.encode(result))
+        os.replace(partial, target)
+    except OSError as error:
+        if trouble_of(error) is None:
+            raise
+        with suppress(OSError):
+            log.error("%s", error)
+        return WITHOUT_A_RESULT
+    return 0
+
+
+def _carry_out(order: RunOrder) -> RunResult:
+    """Run what an order says; what cannot be run is a result, too."""
+    session, out = Path(order.session), Path(order.out)
+    try:
+        (task,) = orders(order.task, session, order.arguments)
+        return run(task, session, out)
+    except InputsMissing as error:
+        return RunResult(Status.ERRORED.label, error=str(error))
+    except (UnknownTask, ImportError) as error:
+        return RunResult(Status.ERRORED.label, error=str(error), trouble="environment")
 
 
 def names() -> Iterable[str]:
@@ -244,4 +272,4 @@ def names() -> Iterable[str]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))

@@ -3,7 +3,8 @@
 Loading numpy, pandas and scipy takes longer than most tasks of a behaviour session do. As a
 program (``python -m lab.tasks.warm``) it reads orders from its standard input, one JSON object
 ``{"order", "result", "log", "folder"}`` of paths per line, and answers each with the line of the
-exit code once the task's process and all that it has started are gone. The line ``stop`` ends the
+exit code once the task's process and all that it has started are gone. Before the first order it
+says ``ready``. The line ``stop`` ends the
 running task at once. When the input ends, because its worker has ended in whatever way, the
 running task and this program end too.
 """
@@ -20,6 +21,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 
 from lab.tasks import run
 from shared.tasks.registry import BUILT_IN
@@ -34,7 +36,9 @@ MODULES = (
 )
 """What the built-in tasks import when they run."""
 
-STOP = b"stop"
+STOP, READY = b"stop", b"ready\n"
+
+_CHILD_SUBREAPER = 36  # Linux, prctl(2)
 
 
 def warm() -> None:
@@ -112,8 +116,7 @@ class Server:
             os.dup2(nothing, 0)
             os.dup2(log, 1)
             os.dup2(log, 2)
-            run.main(order["order"], order["result"], self.pid)
-            code = 0
+            code = run.main(order["order"], order["result"], self.pid)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -132,6 +135,7 @@ class Server:
         self._kill()  # not yet reaped, so the number is still its group's
         _, status = os.waitpid(self.child, 0)
         self.child = None
+        _end_children()
         os.write(self.answers, b"%d\n" % os.waitstatus_to_exitcode(status))
 
     def _kill(self) -> None:
@@ -141,6 +145,31 @@ class Server:
                 os.killpg(self.child, signal.SIGKILL)
 
 
+def _adopt() -> None:
+    """Become the parent of what tasks leave behind, even in groups of its own (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_children() -> None:
+    """End every process that the task has left, down to the last."""
+    listed = Path(f"/proc/self/task/{os.getpid()}/children")
+    while True:
+        try:
+            left = [int(pid) for pid in listed.read_text().split()]
+        except OSError:  # not Linux
+            return
+        if not left:
+            return
+        for pid in left:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
 def main() -> None:
     """Serve on standard input and output; what loading prints goes to standard error."""
     orders, answers = os.dup(0), os.dup(1)
@@ -148,6 +177,8 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     warm()
+    _adopt()
+    os.write(answers, READY)
     Server(orders, answers).serve()
 
 

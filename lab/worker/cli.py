@@ -61,7 +61,9 @@ def worker(
     nothing to do: with --tasks 2 it works on another task meanwhile.
     """
     from lab.client import Client, settings
-    from lab.worker.agent import POLL_SECONDS, Crew, Worker, tidy
+    from lab.worker.pool import WorkerPool, remove_leftovers
+    from lab.worker.queue import POLL_SECONDS
+    from lab.worker.run import Worker
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for noisy in ("botocore", "urllib3"):
@@ -75,16 +77,16 @@ def worker(
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
-    tidy(folder)
+    remove_leftovers(folder)
     poll = POLL_SECONDS if until_idle is None else max(1, min(POLL_SECONDS, int(until_idle)))
     client = Client(settings())
-    crew = Crew(
+    pool = WorkerPool(
         [
-            Worker(client, name=name, lease=lease, folder=folder, tell=tell, poll=poll)
+            Worker(client, name=name, lease=lease, folder=folder, on_result=tell, poll=poll)
             for _ in range(1 if once else tasks)
         ]
     )
     try:
-        crew.forever(idle=until_idle, most=1 if once else None)
+        pool.run(idle=until_idle, most=1 if once else None)
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-SECRETS = ("FORNIX_PASSWORD", "FORNIX_TOKEN", "FORNIX_USER", "AWS_")
-"""Variables that a task's process does not inherit."""
+from lab.tasks.trouble import MachineTrouble
+
+SECRETS = re.compile(
+    r"(FORNIX_(PASSWORD|TOKEN|USER|API_URL)|AWS_)|.*(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_KEY)",
+    re.IGNORECASE,
+)
+"""Variables that a task's process does not inherit: ours, and what looks like another's."""
+
+READY_SECONDS = 180
+"""How long loading the libraries may take."""
 
 STOP_SECONDS = 5
 """How long the warm process may take to end a task, or itself; then it is killed."""
@@ -23,11 +34,14 @@ STOP_SECONDS = 5
 
 def environment() -> dict[str, str]:
     """Return this process's environment without its secrets."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
+    return {name: value for name, value in os.environ.items() if not SECRETS.match(name)}
 
 
 class Process(Protocol):
     """A task's process."""
+
+    parent_died: bool
+    """Whether what it was forked from has ended, so that tasks cannot be started."""
 
     def wait(self, seconds: float) -> int | None:
         """Wait for the end; return the exit code, None if it still runs after so long."""
@@ -65,8 +79,30 @@ class Starter:
                 env=environment(),
                 start_new_session=True,
             )
+            self._await_ready(self._warm)
         paths = {"order": order, "result": result, "log": log, "folder": folder}
         return Forked(self._warm, {name: str(path) for name, path in paths.items()})
+
+    def _await_ready(self, warm: subprocess.Popen[bytes]) -> None:
+        """Wait until the libraries are loaded: that is no part of a task's time.
+
+        Raises
+        ------
+        MachineTrouble
+            They cannot be.
+        """
+        assert warm.stdout is not None  # noqa: S101 - it has pipes
+        if not select.select([warm.stdout], [], [], READY_SECONDS)[0]:
+            self.close()
+            raise MachineTrouble(
+                "environment", f"the libraries are not loaded after {READY_SECONDS} s"
+            )
+        if not os.read(warm.stdout.fileno(), 64):
+            code = warm.wait()
+            self.close()
+            raise MachineTrouble(
+                "environment", f"tasks cannot be started: Python ends with {code}"
+            )
 
     def close(self) -> None:
         """End the process from which others are forked."""
@@ -100,6 +136,7 @@ class Forked:
         self._warm = warm
         self._orders, self._answers = warm.stdin.fileno(), warm.stdout.fileno()
         self._code: int | None = None
+        self.parent_died = False
         self._tell(json.dumps(order).encode())
 
     def wait(self, seconds: float) -> int | None:
@@ -107,6 +144,7 @@ class Forked:
         if self._code is None and select.select([self._answers], [], [], seconds)[0]:
             answer = os.read(self._answers, 64)
             # Without an answer the warm process has died, and the task with it.
+            self.parent_died = not answer
             self._code = int(answer) if answer else self._warm.wait()
         return self._code
 
@@ -122,16 +160,22 @@ class Forked:
         try:
             os.write(self._orders, line + b"\n")
         except BrokenPipeError:  # it has died
+            self.parent_died = True
             self._code = self._warm.wait()
 
 
 class Started:
     """A task's process that was started anew."""
 
+    parent_died = False
+
     def __init__(self, order: Path, result: Path, log: Path, folder: Path) -> None:
         with log.open("wb") as output:
+            # On Windows a group of its own, so that Ctrl-C does not reach it before the worker.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "lab.tasks.run", str(order), str(result), str(os.getpid())],
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+                start_new_session=os.name == "posix",
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -148,6 +192,11 @@ class Started:
 
     def stop(self) -> None:
         """End it; nothing happens if it has ended."""
-        if self._process.poll() is None:
+        if os.name == "posix":
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        elif self._process.poll() is None:
+            tree = ["taskkill", "/F", "/T", "/PID", str(self._process.pid)]
+            subprocess.run(tree, capture_output=True, check=False)
             self._process.kill()
         self._process.wait()

@@ -101,6 +101,7 @@ ROUTES: Mapping[str, Rule] = {
     "POST /tasks/{}/complete": LAB_WORKER,
     "POST /tasks/{}/release": LAB_WORKER,
     "POST /workers/credentials": LAB_WORKER,
+    "POST /workers/report": LAB_WORKER,
     "GET /data/{}": READ_PUBLIC,
     "HEAD /data/{}": READ_PUBLIC,
     "GET /uploaded/{}": READ_PUBLIC,
@@ -169,6 +170,7 @@ FIELDS: Mapping[tuple[str, str], FieldRule] = {
     ("task", "executable"): FieldRule(MEMBERS | WORKERS, MEMBERS),
     ("task", "session"): FieldRule(MEMBERS | WORKERS, MEMBERS),
     ("task", "data_repository"): FieldRule(MEMBERS | WORKERS, MEMBERS),
+    ("task", "hold"): FieldRule(MEMBERS, MEMBERS),
 }
 """Fields that take more than their route, by kind of record and name."""
 

@@ -95,6 +95,7 @@ POST   /tasks/{id}/log                    W
 POST   /tasks/{id}/release                W
 POST   /tasks/{id}/complete               W
 POST   /workers/credentials               W
+POST   /workers/report                    W
 GET    /training-prediction/{nickname}    MGD
 GET    /uploads                           VMGDRW
 POST   /uploads                           MGDRW

@@ -5,80 +5,28 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from lab.worker.agent import Crew, Worker, tidy
+from lab.worker.pool import WorkerPool, remove_leftovers
+from lab.worker.run import Worker
 from shared.datasets.read import datasets_of
-from shared.sessions import store as sessions
-from shared.work import lease, patch, read
-from tests.flow import DATE, LAB, SUBJECT
+from shared.work import lease, patch
+from tests.lab.worker_fixtures import RAW, the
 from tests.processes import runs, until
 
 pytestmark = pytest.mark.integration
-
-RAW = {
-    "raw_behavior_data/_iblrig_taskData.raw.jsonable": b"{}\n",
-    "raw_behavior_data/_iblrig_taskSettings.raw.json": b"{}",
-}
-
-
-@pytest.fixture
-def trials(system):
-    """A session with one waiting task."""
-    system.flow.upload(RAW)
-    (task,) = read.of_session(sessions.find(SUBJECT, DATE, 1).id)
-    return task
-
-
-@pytest.fixture
-def another(system, trials):
-    """A task of another session that waits beside it."""
-    files = {path: content + b"\n" for path, content in RAW.items()}
-    body = {"session": {"lab": LAB, "subject": SUBJECT, "date": DATE, "number": 2}}
-    answer = system.flow.open(files, **body)
-    system.flow.send(answer, files)
-    system.flow.deliver("ingest", {"kind": "finalise", "upload": answer["id"]})
-    system.flow.pump()
-    (task,) = read.of_session(sessions.find(SUBJECT, DATE, 2).id)
-    return task
-
-
-@pytest.fixture
-def worker(system, tmp_path):
-    reports = []
-    agent = Worker(system.client("worker"), lease=5, folder=tmp_path, poll=2, tell=reports.append)
-    agent.reports = reports
-    return agent
-
-
-@pytest.fixture
-def instead(tmp_path, monkeypatch):
-    """Have a task's process do something else, without touching the worker."""
-
-    def do(code):
-        place = tmp_path / "site"
-        place.mkdir()
-        (place / "sitecustomize.py").write_text(
-            f"import os, time\nfrom pathlib import Path\nimport lab.tasks.behaviour as behaviour\n"
-            f"def trials(session, out, arguments):\n    {code}\nbehaviour.trials = trials\n"
-        )
-        monkeypatch.setenv("PYTHONPATH", str(place))
-
-    return do
-
-
-def the(trials):
-    return read.get_task(trials.id)
 
 
 def test_a_task_that_takes_too_long_is_stopped(worker, trials, instead):
     instead("print('working', flush=True); time.sleep(60)")
     patch.patch_task(trials.id, {"time_out_secs": 4}, "test")
-    worker.forever(most=1)
+    worker.run(most=1)
     assert the(trials).status == "Errored"
     assert "Stopped after its time-out of 4 s." in the(trials).log
     assert "working" in the(trials).log
@@ -87,7 +35,7 @@ def test_a_task_that_takes_too_long_is_stopped(worker, trials, instead):
 
 def test_a_worker_that_lost_its_task_stops_it_and_says_nothing(worker, trials, instead):
     instead("time.sleep(60)")
-    thread = threading.Thread(target=worker.forever, kwargs={"most": 1})
+    thread = threading.Thread(target=worker.run, kwargs={"most": 1})
     thread.start()
     while the(trials).status != "Started":
         pass
@@ -114,7 +62,7 @@ def test_a_worker_stopped_while_its_claim_is_answered_gives_the_task_back(
 
     monkeypatch.setattr(worker.client, "post", slow)
     with pytest.raises(KeyboardInterrupt):
-        Crew([worker]).forever()
+        WorkerPool([worker]).run()
     assert the(trials).status == "Waiting"
     assert worker.reports == []
 
@@ -130,7 +78,7 @@ def test_a_worker_stopped_while_its_claim_is_answered_gives_the_task_back(
 )
 def test_a_run_ends_as_the_task_ends(worker, trials, instead, code, status, words):
     instead(code)
-    worker.forever(most=1)
+    worker.run(most=1)
     assert the(trials).status == status
     assert words in (the(trials).log or "")
 
@@ -140,7 +88,7 @@ def test_refused_outputs_are_an_error_and_the_reasons_are_in_the_log(worker, tri
         "p = out / 'alf' / '_ibl_trials.table.pqt'; p.parent.mkdir(); p.write_text('no table');"
         " return [p]"
     )
-    worker.forever(most=1)
+    worker.run(most=1)
     assert the(trials).status == "Errored"
     assert "Outputs were refused:\nalf/_ibl_trials.table.pqt: " in the(trials).log
     assert set(RAW) == {item.path for item in datasets_of(trials.session)}
@@ -150,7 +98,7 @@ def test_an_input_that_is_spoilt_is_found_out(system, worker, trials):
     item = next(i for i in datasets_of(trials.session) if i.path.endswith(".jsonable"))
     key = item.stored_key
     system.flow.s3.put_object(Bucket=system.flow.bucket, Key=key, Body=b"[]\n")
-    worker.forever(most=1)
+    worker.run(most=1)
     assert the(trials).status == "Errored"
     assert "came with SHA-256" in the(trials).log
 
@@ -158,7 +106,7 @@ def test_an_input_that_is_spoilt_is_found_out(system, worker, trials):
 def test_a_task_s_process_has_no_secrets(worker, trials, instead, monkeypatch):
     monkeypatch.setenv("FORNIX_TOKEN", "secret")
     instead("raise ValueError(sorted(n for n in os.environ if n.startswith(('AWS', 'FORNIX_T'))))")
-    worker.forever(most=1)
+    worker.run(most=1)
     assert "ValueError: ['FORNIX_TABLE']" in the(trials).log
 
 
@@ -166,7 +114,7 @@ def test_each_task_has_a_process_of_its_own_and_both_come_from_one_that_is_warm(
     worker, trials, another, instead
 ):
     instead("raise ValueError(f'process {os.getpid()} of {os.getppid()}')")
-    worker.forever(most=2)
+    worker.run(most=2)
     said = [re.search(r"process (\d+) of (\d+)", the(one).log) for one in (trials, another)]
     assert said[0][1] != said[1][1]
     assert said[0][2] == said[1][2] != str(os.getpid())
@@ -176,7 +124,7 @@ def test_what_a_task_has_started_ends_with_it(worker, trials, instead):
     instead(
         "import subprocess; raise ValueError(f\"pid {subprocess.Popen(['sleep', '600']).pid}\")"
     )
-    worker.forever(most=1)
+    worker.run(most=1)
     left = int(re.search(r"pid (\d+)", the(trials).log)[1])
     assert until(lambda: not runs(left))
 
@@ -185,29 +133,31 @@ def test_a_crew_works_on_several_tasks_at_a_time(
     system, worker, trials, another, instead, tmp_path
 ):
     # Given tasks that each end only when both have begun
-    (tmp_path / "begun").mkdir()
+    begun = Path("/dev/shm") / f"fornix-{os.getpid()}-begun"
+    begun.mkdir()
     instead(
-        f"here = Path({str(tmp_path / 'begun')!r}); (here / str(os.getpid())).touch()\n"
+        f"here = Path({str(begun)!r}); (here / str(os.getpid())).touch()\n"
         "    while len(list(here.iterdir())) < 2: time.sleep(0.05)\n"
         "    return None"
     )
     second = Worker(system.client("worker"), lease=5, folder=tmp_path, poll=2)
-    Crew([worker, second]).forever(most=1)
+    WorkerPool([worker, second]).run(most=1)
     assert {the(trials).status, the(another).status} == {"Empty"}
+    shutil.rmtree(begun)
 
 
 def test_an_idle_worker_reads_nothing_of_the_table(system, worker):
     from shared.records.table import metered
 
-    worker.once()  # has its credentials now
+    worker.poll_once()  # has its credentials now
     with metered() as meter:
-        assert worker.once() is None
+        assert worker.poll_once() is None
     assert meter.requests == 0
 
 
 def test_the_run_record_allows_the_run_to_be_repeated(system, worker, trials, instead):
     instead("return []")
-    worker.forever(most=1)
+    worker.run(most=1)
     record = json.loads(the(trials).run_record)
     assert record["task"] == "task.trials"
     assert record["command"].startswith("fornix task run task.trials")
@@ -222,5 +172,5 @@ def test_what_killed_workers_left_is_cleared_away(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "pid").write_text(pid)
     (tmp_path / "fornix-worker-odd").mkdir()
-    assert tidy(tmp_path) == 1
+    assert remove_leftovers(tmp_path) == 1
     assert not (tmp_path / "fornix-worker-dead").exists()

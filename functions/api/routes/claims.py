@@ -32,6 +32,7 @@ from shared.model.task import (
     LogText,
     Release,
     TaskInput,
+    WorkerReport,
 )
 from shared.records import aws, queues
 from shared.records.items import Dataset, Session
@@ -42,7 +43,7 @@ from shared.tasks.signature import digest, selected
 from shared.tasks.states import Status
 from shared.uploads.state import FINAL, get_upload
 from shared.uploads.transport import URL_SECONDS
-from shared.work import item, lease, read, write
+from shared.work import board, item, lease, read, write
 from shared.work.item import Task
 
 routes = Blueprint(__name__)
@@ -231,13 +232,26 @@ def release(id: str) -> dict[str, Any]:
     return item.task_row(back)
 
 
+@routes.route("/workers/report", methods=["POST"])
+def report() -> dict[str, Any]:
+    """Keep how a worker says it is, for the board."""
+    call = Call(routes.current_request)
+    board.save_report(_lab_of(call), _read(call, WorkerReport))
+    return {}
+
+
+def _lab_of(call: Call) -> str:
+    """Return the lab of a worker's account."""
+    if len(call.who.labs) != 1:
+        raise ApiError(403, "A worker's account belongs to exactly one lab.")
+    return call.who.labs[0]
+
+
 @routes.route("/workers/credentials", methods=["POST"])
 def credentials() -> Response:
     """Lend a worker credentials that can read its lab's work queue and nothing else."""
-    who = Call(routes.current_request).who
-    if len(who.labs) != 1:
-        raise ApiError(403, "A worker's account belongs to exactly one lab.")
-    lab = who.labs[0]
+    call = Call(routes.current_request)
+    who, lab = call.who, _lab_of(call)
     lent = aws.client("sts").assume_role(
         RoleArn=os.environ["FORNIX_WORKER_ROLE_PREFIX"] + lab,
         RoleSessionName="".join(c if c.isalnum() else "-" for c in who.username)[:64],

@@ -1,0 +1,93 @@
+"""Inputs of a task: fetched to their places in a session's folder, and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+
+from lab.client import Unreachable
+from lab.worker.inside import create, inside
+from shared.model.task import Claim, TaskInput
+
+BLOCK = 2**20
+
+
+class BadInput(Exception):
+    """An input is not what the table says."""
+
+
+class Expired(Exception):
+    """The address of an input is good no longer."""
+
+
+def fetch(
+    claim: Claim, session: Path, *, again: Callable[[], Claim], check: Callable[[], None]
+) -> None:
+    """Download the inputs of a task.
+
+    Parameters
+    ----------
+    claim
+        The claim with the inputs' addresses.
+    session
+        The session's folder, which is made.
+    again
+        Claims anew: that renews the addresses.
+    check
+        Called before each file; raises if the task should not go on.
+
+    Raises
+    ------
+    BadInput
+        A file does not come, or not with the checksum it is registered with.
+    Outside
+        A path does not stay inside the folder.
+    """
+    session.mkdir(parents=True)
+    for one in claim.inputs:
+        check()
+        target = inside(session, one.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            download(one, target)
+        except Expired:
+            fresh = {each.path: each for each in again().inputs}
+            if one.path not in fresh:
+                raise BadInput(f"input {one.path} is no longer there") from None
+            target.unlink(missing_ok=True)
+            download(fresh[one.path], target)
+
+
+def download(one: TaskInput, target: Path) -> None:
+    """Download one file, and check size and checksum.
+
+    Raises
+    ------
+    BadInput, Expired, Unreachable
+        It is another file; its address is too old; S3 does not answer.
+    """
+    sha256, size = hashlib.sha256(), 0
+    try:
+        with requests.get(one.url, stream=True, timeout=(10, 120)) as answer:
+            if answer.status_code == 403:
+                raise Expired(one.path)
+            if answer.status_code >= 500:
+                raise Unreachable(f"S3 answered {answer.status_code}")
+            if answer.status_code >= 400:
+                raise BadInput(f"input {one.path} does not come: S3 answers {answer.status_code}")
+            with os.fdopen(create(target), "wb") as file:
+                for block in answer.iter_content(BLOCK):
+                    file.write(block)
+                    sha256.update(block)
+                    size += len(block)
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise Unreachable(f"S3 did not answer ({type(error).__name__})") from None
+    if one.sha256 and sha256.hexdigest() != one.sha256:
+        raise BadInput(
+            f"input {one.path} came with SHA-256 {sha256.hexdigest()} and {size} bytes; "
+            f"it is registered with {one.sha256} and {one.size} bytes"
+        )
