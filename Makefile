@@ -96,12 +96,14 @@ bench-codec: setup .venv/.wavpack  ## the codec beside mtscomp, WavPack, zstd; F
 	$(BIN)/python benchmarks/codec.py $(FILES)
 
 .venv/.wavpack: .venv/.installed
-	@# Built here: its wheels are for newer systems than Debian 12.
-	{ test -e /usr/include/wavpack/wavpack.h || { apt-get update -qq \
-	    && apt-get install -y -qq libwavpack-dev gcc libc6-dev python3-dev; }; } \
+	@# Built here: its wheels are for newer systems than Debian 12. It asks the program `wavpack`
+	@# for its version. Without it the benchmark leaves WavPack out, and the next run tries again.
+	@if { command -v wavpack && test -e /usr/include/wavpack/wavpack.h; } >/dev/null \
+	    || { apt-get update -qq && apt-get install -y -qq \
+	        wavpack libwavpack-dev gcc libc6-dev python3-dev; } \
 	    && $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps wavpack-numcodecs==0.3.0 \
-	    || echo "WavPack could not be installed: it is not measured"
-	touch $@
+	    && $(BIN)/python -c "import wavpack_numcodecs"; \
+	then touch $@; else echo "WavPack could not be built: it is not measured"; fi
 
 spikeinterface: setup  ## the codec's reader in SpikeInterface, which is installed apart
 	test -x .venv/spikeinterface/bin/python || python3 -m venv .venv/spikeinterface

@@ -37,7 +37,9 @@ def refuse_existing(*targets: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def replacing(target: Path, overwrite: bool = True, precious: bool = False) -> Iterator[BinaryIO]:
+def replacing(
+    target: Path, overwrite: bool = True, precious: bool = False, durable: bool = True
+) -> Iterator[BinaryIO]:
     """Write a file under another name, and give it its own only when it is safely on disk.
 
     Parameters
@@ -48,6 +50,8 @@ def replacing(target: Path, overwrite: bool = True, precious: bool = False) -> I
     precious : bool
         Whether to refuse where a writer that died left its unfinished file: it may hold the only
         copy of a stream.
+    durable : bool
+        Whether to have the new name written to disk, too: once is enough for a folder.
 
     Raises
     ------
@@ -70,7 +74,8 @@ def replacing(target: Path, overwrite: bool = True, precious: bool = False) -> I
                 with suppress(OSError):  # what is still to be flushed may not fit
                     file.close()
                 raise
-        sync_directory(target.parent)
+        if durable:
+            sync_directory(target.parent)
     except OSError as error:
         raise CodecError(
             f"cannot write {target}: {error.strerror or error}; nothing was left there. Free some "

@@ -35,6 +35,8 @@ LONG_EXCERPT = 40
 PIECES_OF_ALL = 160
 #: Samples by which the scale of each of many channels is chosen.
 SAMPLES_TO_SCALE = 2048
+#: Recordings of fewer values are fitted as quickly as it goes: there is little to save.
+SMALL = 1 << 15
 #: Bits per sample that a further neighbour must save where there are few: they take little time.
 FEW_GAIN = 0.006
 
@@ -85,8 +87,10 @@ def fit(samples: NDArray[Any], level: Level) -> Model:
     rows = rows.copy()
     baseline = choose_baseline(rows, kind == Kind.SHIFTED)
     rows -= baseline[:, None]
-    many = channels >= MANY_CHANNELS
-    ways = [_fit_both(rows, each, level, length) for each in (level.many if many else level.few)]
+    families = level.many if channels >= MANY_CHANNELS else level.few
+    if samples.size < SMALL:
+        families = (tuple(each for each in families[0] if not each.wide),)
+    ways = [_fit_both(rows, each, level, length) for each in families]
     time, space, left = min(ways, key=lambda way: _mean_bits(way[2])) if ways[1:] else ways[0]
     return Model(kind == Kind.RANKED, base, baseline, time, space, _scales(left, length))
 
@@ -104,6 +108,8 @@ def _fit_both(
     terms, gain = level.terms, level.gain if many else min(level.gain, FEW_GAIN)
     time = fit_time(_excerpt(seen, seen, length), candidates)
     space, left = _fit_neighbours(seen, time, terms, gain, length)
+    if len(rows) * length < SMALL:
+        return time, space, left
     if len(space.weights):
         wider = half.astype(np.dtype(f"i{2 * half.itemsize}"))  # with room for sums of any size
         own = np.stack([row.copy() for row in less_neighbours(wider, space)])

@@ -71,23 +71,26 @@ def residual_bits(left: NDArray[Any]) -> NDArray[np.float64]:
     """
     sizes = log_sizes(left)
     bits = sizes + LAPLACE_BITS
-    for channel in np.flatnonzero(sizes < COUNTED) if left.size else ():
-        counted = _entropy(np.ceil(left[channel]).reshape(-1))
-        small = sizes[channel] < SMALL
-        bits[channel] = counted if small else min(counted, bits[channel])
+    quiet = np.flatnonzero(sizes < COUNTED) if left.size else np.zeros(0, np.int64)
+    if len(quiet):
+        counted = _entropies(np.ceil(left[quiet]).reshape(len(quiet), -1))
+        bits[quiet] = np.where(sizes[quiet] < SMALL, counted, np.minimum(counted, bits[quiet]))
     return bits
 
 
-def _entropy(values: NDArray[Any]) -> float:
-    """Return the entropy of small whole numbers, in bits, as of many more than these.
+def _entropies(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the entropy of each row of small whole numbers, in bits, as of many more than these.
 
     An estimate by a sample is too low by a share that Miller and Madow gave.
     """
-    near = np.clip(values, -MOST_COUNTED, MOST_COUNTED).astype(np.int16)
-    near += np.int16(MOST_COUNTED)
-    counts = np.bincount(near)
-    shares = counts[counts > 0] / len(near)
-    return 0.72 * (len(shares) - 1) / len(near) - float((shares * np.log2(shares)).sum())
+    rows, size = values.shape
+    near = np.clip(values, -MOST_COUNTED, MOST_COUNTED - 1).astype(np.int64) + MOST_COUNTED
+    near += 2 * MOST_COUNTED * np.arange(rows)[:, None]
+    counts = np.bincount(near.reshape(-1), minlength=2 * MOST_COUNTED * rows).reshape(rows, -1)
+    shares = counts / size
+    logs = np.log2(shares, out=np.zeros_like(shares), where=counts > 0)
+    hidden = 0.72 * (np.count_nonzero(counts, axis=1) - 1) / size
+    return hidden - (shares * logs).sum(axis=1)
 
 
 def choose_scale(piece: NDArray[Any], length: int) -> Scale:

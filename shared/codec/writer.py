@@ -141,7 +141,7 @@ class Writer:
         self._n_held = 0
         self._model: fit.Model | None = None
         self._files = ExitStack()
-        part = replacing(self.target, overwrite, precious and not overwrite)
+        part = replacing(self.target, overwrite, precious and not overwrite, durable=False)
         self.file = self._files.enter_context(part)
         try:
             self.file.write(self.header.pack())
@@ -220,9 +220,7 @@ class Writer:
                     np.save(beside, self.overview.levels())
             with replacing(sidecar_path(self.target)) as sidecar:
                 sidecar.write(self.index.to_json(size).encode())
-                sidecar.flush()
-                os.fsync(sidecar.fileno())
-                self._files.close()  # both names change at once, as far as that can be
+                self._files.close()  # both names change together, and become durable together
         except BaseException as error:
             self.discard(error)
             raise

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
+import lab.codec
 from lab.codec import codec as command
 from shared import codec
 from tests.codec.arrays import recording
@@ -58,6 +61,63 @@ def test_following_a_file(raw: Path) -> None:
     arguments = ["compress", raw, "-c", 6, "-r", 1000, "--follow", "--idle", 0]
     assert run(*arguments).exit_code == 0
     assert codec.verify(raw.with_suffix(".ebin"), recording(3000, 6)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dry-run"], "--dry-run has no meaning with --follow"),
+        (["--trim"], "--trim has no meaning with --follow"),
+        (["-j", 2], "works by one process"),
+        (["m.cbin"], "writes .ebin only"),
+    ],
+)
+def test_following_refuses_what_it_would_ignore(
+    raw: Path, options: list[object], message: str
+) -> None:
+    result = run("compress", raw, *options, "-c", 6, "-r", 1000, "--follow", "--idle", 0)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert list(raw.parent.iterdir()) == [raw]
+
+
+def test_following_does_what_it_is_told(raw: Path) -> None:
+    options = ["-c", 6, "-r", 1000, "--idle", 0, "--sha1", "--chunk", 0.5]
+    assert run("compress", raw, "--follow", *options).exit_code == 0
+    with codec.open(raw.with_suffix(".ebin")) as reader:
+        assert reader.sha1 == hashlib.sha1(raw.read_bytes()).hexdigest()
+        assert reader.index.chunk_length == 500
+
+
+def test_for_the_web(raw: Path) -> None:
+    assert run("compress", raw, "-c", 6, "-r", 1000, "--published").exit_code == 0
+    with codec.open(raw.with_suffix(".ebin")) as reader:
+        assert reader.index.chunk_length == 100
+    assert np.load(raw.with_suffix(".rms.npy")).shape == (3, 6)
+
+
+def test_progress_is_shown_on_a_terminal_only(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("compress", raw, "-c", 6, "-r", 1000, "--json")
+    assert result.stderr == ""
+    monkeypatch.setattr(
+        lab.codec, "Console", lambda **options: Console(force_terminal=True, **options)
+    )
+    assert "verifying" in run("verify", raw.with_suffix(".ebin")).stderr
+
+
+def test_torn_files_say_how_to_go_on(raw: Path) -> None:
+    """Given a raw and a compressed file that were cut short, the message names what does it."""
+    raw.write_bytes(raw.read_bytes()[:-5])
+    options = ["-c", 6, "-r", 1000, "--chunk", 1]
+    assert "--trim" in run("compress", raw, *options).output
+    assert run("compress", raw, *options, "--trim").exit_code == 0
+    target = raw.with_suffix(".ebin")
+    target.write_bytes(target.read_bytes()[:-300])
+    output = run("decompress", target, raw.with_name("b.bin")).output
+    assert "decompress --salvage" in output
+    assert run("decompress", target, raw.with_name("b.bin"), "--salvage").exit_code == 1
+    restored = np.fromfile(raw.with_name("b.bin"), "int16").reshape(-1, 6)
+    np.testing.assert_array_equal(restored[:2000], recording(3000, 6)[:2000])
 
 
 def test_mistakes_are_explained(raw: Path) -> None:
