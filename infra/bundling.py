@@ -31,11 +31,15 @@ ZIP_REQUIREMENTS = (
     "pynamodb",
     "botocore",
     "aws-lambda-powertools",
+    "msgspec",
     "numpy",
     "pillow",
     "pyarrow",
+    "pyjwt",
+    "cryptography",
     "pyyaml",
     "zstandard",
+    "zxcvbn",
 )
 """Run-time requirements of the zip functions; versions come from ``requirements.lock``."""
 

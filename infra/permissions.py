@@ -40,7 +40,7 @@ TOKENS = ("TOK#*", "TOKENS#*", "TRY#*")
 SPECIFIC = "SPECIFIC_ATTRIBUTES"
 """What ``dynamodb:Select`` is when a request names the attributes that it wants."""
 
-PASSWORD = ("hashed", "salt", "sealed")
+PASSWORD = ("generation", "hashed", "salt", "sealed")
 """Attributes that nothing but a password's hash has; a scan knows no partitions to keep from."""
 
 

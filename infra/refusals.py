@@ -37,6 +37,13 @@ STATUS = {
 """Statuses by kind of refusal: API Gateway's own where nothing is said. It does not tell a
 template the status, so each kind has a template that knows it."""
 
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "Cache-Control": "no-store",
+}
+"""Headers of every refusal, as of the API's own answers (``functions.api.app.SAFE``)."""
+
 NOT_SIGNED_IN = '"Authentication credentials were not provided."'
 
 
@@ -52,7 +59,7 @@ def gateway_responses(site_url: str) -> dict[str, dict[str, Any]]:
 
 
 def _response(kind: str, status: int, site_url: str) -> dict[str, Any]:
-    headers = {"Access-Control-Allow-Origin": site_url}
+    headers = {"Access-Control-Allow-Origin": site_url, **SAFE}
     detail = "$context.error.messageString"  # with its quotation marks
     if kind == "ACCESS_DENIED":
         headers["WWW-Authenticate"] = CHALLENGE

@@ -30,3 +30,17 @@ def login(url: str, user: str, password: str) -> None:
     who = client.get("/me")
     about = f"{who.get('role', '')} of {', '.join(who.get('labs') or ['no lab'])}"
     click.echo(f"Logged in as {who['username']} ({about}); the token is in {path}.")
+
+
+@click.command()
+@click.option("--current", prompt="Current password", hide_input=True, help="Asked for.")
+@click.password_option("--new", prompt="New password", help="Asked for; not stored.")
+def password(current: str, new: str) -> None:
+    """Change your own password; other computers have to log in again."""
+    from lab.client import Client, save_settings, settings
+
+    known = settings()
+    body = {"current_password": current, "password": new}
+    token = Client(known).post("/me/password", body)["token"]
+    save_settings(known.url, known.user or "", token)
+    click.echo("The password is changed. Log in again on your other computers.")

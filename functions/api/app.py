@@ -90,6 +90,15 @@ def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+"""Headers of every answer: it is data of an account, for its caller alone, and no page."""
+
 EXPOSED = "ETag,Location,Retry-After,X-Request-ID"
 """Headers of answers that pages of the site may read."""
 
@@ -104,6 +113,15 @@ def _for_the_site(event: Any, get_response: Callable[[Any], Response]) -> Respon
         response.headers["Access-Control-Expose-Headers"] = EXPOSED
     if site:
         response.headers["Vary"] = "Origin"
+    return response
+
+
+@app.middleware("http")
+def _safe(event: Any, get_response: Callable[[Any], Response]) -> Response:
+    """Say that an answer is neither to be kept nor to be taken for something else."""
+    response = get_response(event)
+    for name, value in SAFE.items():
+        response.headers.setdefault(name, value)
     return response
 
 

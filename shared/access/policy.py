@@ -89,6 +89,7 @@ ROUTES: Mapping[str, Rule] = {
     "POST /auth-token": READ_PUBLIC,
     "DELETE /auth-token": READ,
     "GET /me": READ,
+    "POST /me/password": Rule(MEMBERS),
     "POST /uploads": LAB,
     "GET /uploads": LAB_READ,
     "GET /uploads/{}": LAB_READ,

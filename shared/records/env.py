@@ -36,6 +36,25 @@ def has_data_bucket() -> bool:
     return bool(os.environ.get("FORNIX_DATA_BUCKET"))
 
 
+def oidc() -> tuple[str, str, str]:
+    """Return issuer and audience of sign-in by a provider, and the claim that names a user.
+
+    The first two are empty where there is no such sign-in.
+    """
+    read = os.environ.get
+    return (
+        read("FORNIX_OIDC_ISSUER", ""),
+        read("FORNIX_OIDC_AUDIENCE", ""),
+        read("FORNIX_OIDC_CLAIM") or "email",
+    )
+
+
+def public_account() -> tuple[str, str] | None:
+    """Return user name and password of the account that is published for everybody, if any."""
+    username, _, password = os.environ.get("FORNIX_PUBLIC_ACCOUNT", "").partition(":")
+    return (username, password) if username and password else None
+
+
 def site_bucket() -> str:
     """Return the name of the bucket of the results site."""
     return _needed("FORNIX_SITE_BUCKET")

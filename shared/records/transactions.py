@@ -27,6 +27,7 @@ ORDERED_BY: Mapping[str, str] = {
     "Book": "version",
     "Dataset": "e",
     "Doc": "version",
+    "Password": "generation",
     "Session": "version",
     "Task": "edition",
 }
@@ -37,6 +38,7 @@ SECRET = frozenset({"Password"})
 
 NOT_JOURNALED: Mapping[str, str] = {
     "Change": "the feed itself",
+    "KnownSource": "where accounts have logged in from; it is learnt again",
     "Lock": "held for minutes; after a restore nothing runs that holds one",
     "Restore": "says that a restore is under way",
     "SigningKey": "made anew; addresses signed before are good for an hour",

@@ -78,6 +78,7 @@ GET    /health                            AVMGDRW
 POST   /auth-token                        AVMGDRW
 DELETE /auth-token                        VMGDRW
 GET    /me                                VMGDRW
+POST   /me/password                       MGD
 GET    /cache/info                        AVMGDRW
 GET    /cache/info/{tag}                  AVMGDRW
 GET    /cache.zip                         AVMGDRW

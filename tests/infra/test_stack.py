@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from functions.api.auth.passwords import Password
+from functions.api.auth.credentials import Password
 from infra.local.template import template
 from infra.settings import Settings
 from infra.sources import application, routes

@@ -23,6 +23,14 @@ def address_of(request: Any) -> str:
     return (request.context.get("identity") or {}).get("sourceIp") or ""
 
 
+def source_of(request: Any, username: str) -> str:
+    """Return where a login comes from, for the throttle: a token of the account, or an address."""
+    token = token_of(request)
+    if token and caller(request).username == username:
+        return tokens.key_of(token)
+    return address_of(request)
+
+
 def caller(request: Any) -> Caller:
     """Return who makes a request; worked out once per request.
 
@@ -64,11 +72,8 @@ def _basic(request: Any) -> tuple[str, str]:
 def _identify(request: Any) -> Caller:
     username, password = _basic(request)
     if password and not _TOKEN.fullmatch(password):
-        user = (
-            tokens.user_of(username)
-            if passwords.knows(username, password, address_of(request))
-            else None
-        )
+        right = passwords.checked(username, password, address_of(request)) is not None
+        user = tokens.user_of(username) if right else None
         if user is None:
             raise ApiError(403, "Invalid username/password.")
         return as_caller(user)

@@ -4,69 +4,117 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
+from collections.abc import Iterable
 
-from pynamodb.attributes import BinaryAttribute
-
-from functions.api.auth import throttle, tokens
-from functions.api.errors import Invalid
-from shared.records import optimistic
-from shared.records.table import Record
+from functions.api.auth import credentials, throttle, tokens
+from functions.api.errors import ApiError, Invalid
 
 SCRYPT = {"n": 2**14, "r": 8, "p": 5}
 """Cost of a password hash: 16 MB, as OWASP's password storage advice allows for this n and p."""
 
+SHORTEST = 8
+LONGEST = 128
+"""Characters of a password (NIST SP 800-63B asks for 8 and at least 64); zxcvbn reads 100."""
 
-class Password(Record, discriminator="Password"):
-    """The hash of a user's password: ``CRED#username`` / A; apart from the user's record."""
-
-    salt = BinaryAttribute(legacy_encoding=False)
-    hashed = BinaryAttribute(legacy_encoding=False)
+WEAKEST = 2
+"""Least score of zxcvbn: more than a million guesses, which logins are throttled far below."""
 
 
 def set_password(username: str, password: str) -> None:
-    """Set a user's password and revoke the user's tokens."""
+    """Set a user's password and end the user's tokens, those in flight too."""
     salt = secrets.token_bytes(16)
-    stored = Password(pk=f"CRED#{username}", sk="A", salt=salt, hashed=_hash(password, salt))
-    optimistic.save_all([stored])
-    tokens.revoke_all(username)
+    credentials.replace(username, salt, _hash(password, salt))
+    tokens.clear(username)
 
 
-def _hash(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, maxmem=2**26, **SCRYPT)
+def forget(username: str) -> None:
+    """Remove a user's password and tokens, so that nobody after has them."""
+    credentials.replace(username, b"\0" * 16, b"")
+    tokens.clear(username)
 
 
-def login(username: str, password: str, address: str = "") -> str:
+def weakness(password: str, about: Iterable[str] = ()) -> str | None:
+    """Say why a password is too weak; None if it is not.
+
+    Parameters
+    ----------
+    password : str
+    about : iterable of str
+        What others know of the user: the name, the lab, the address.
+    """
+    from zxcvbn import zxcvbn  # its lists take 50 ms to read, and logins do not need them
+
+    if len(password) < SHORTEST:
+        return f"A password has at least {SHORTEST} characters."
+    if len(password) > LONGEST:
+        return f"A password has at most {LONGEST} characters."
+    known = [part for text in about for part in (text, *re.split(r"[\W_]+", text)) if part]
+    found = zxcvbn(password[:100], user_inputs=[*known, "fornix", "alyx"])
+    if found["score"] >= WEAKEST:
+        return None
+    said = [found["feedback"]["warning"], *found["feedback"]["suggestions"]]
+    return " ".join(["This password is easily guessed.", *(each for each in said if each)])
+
+
+def login(username: str, password: str, source: str = "") -> str:
     """Return a new token.
 
     Parameters
     ----------
     username, password : str
         Credentials.
-    address : str
-        Caller's network address, for throttling.
+    source : str
+        Where the login comes from, for the throttle.
 
     Raises
     ------
     ApiError
         400 if the credentials are wrong, 429 after too many failures.
     """
-    if not knows(username, password, address):
+    generation = checked(username, password, source)
+    if generation is None:
         raise Invalid({"non_field_errors": ["Unable to log in with provided credentials."]})
+    return tokens.issue(username, generation=generation)
+
+
+def change(username: str, present: str, new: str, source: str, about: Iterable[str]) -> str:
+    """Change a user's own password; return a new token, as the former ones end.
+
+    Raises
+    ------
+    ApiError
+        400 if the present one is wrong or the new one weak, 429 after too many failures.
+    """
+    if checked(username, present, source) is None:
+        raise Invalid({"current_password": ["This is not your password."]})
+    if weak := weakness(new, about):
+        raise Invalid({"password": [weak]})
+    set_password(username, new)
     return tokens.issue(username)
 
 
-def knows(username: str, password: str, address: str) -> bool:
-    """Return whether a user's password is right; too many wrong ones are a 429."""
-    throttle.check(username, address)
+def checked(username: str, password: str, source: str) -> int | None:
+    """Return the generation of an account whose password is right; None if it is not.
+
+    Raises
+    ------
+    ApiError
+        429 after too many wrong ones.
+    """
+    with throttle.attempt(username, source) as attempt:
+        known = credentials.of_user(username)
+        # Without a hash it takes as long as with one, so that names cannot be probed
+        right = hmac.compare_digest(_hash(password, known.salt), known.hashed)
+        if not right or tokens.user_of(username) is None:
+            return None
+        attempt.succeeded()
+        return int(known.generation or 0)
+
+
+def _hash(password: str, salt: bytes) -> bytes:
     try:
-        known = Password.get(f"CRED#{username}", "A", consistent_read=True)
-        salt, hashed = known.salt, known.hashed
-    except Password.DoesNotExist:
-        salt, hashed = b"\0" * 16, b""  # takes as long as a real one, so names cannot be probed
-    right = (
-        hmac.compare_digest(_hash(password, salt), hashed) and tokens.user_of(username) is not None
-    )
-    if not right:
-        throttle.count_failure(username, address)
-    return right
+        return hashlib.scrypt(password.encode(), salt=salt, maxmem=2**26, **SCRYPT)
+    except UnicodeEncodeError:
+        raise ApiError(400, "The password is no text.") from None

@@ -1,19 +1,49 @@
-"""Failed logins are counted, and too many of them are refused for a while."""
+"""Failed logins are counted before they are tried, so that none slips through side by side.
+
+A try takes a place in three counts of a window, each by one atomic conditional write; a right
+password gives its places back:
+
+- of this account from this source (10),
+- of this source (100), against one machine that tries many accounts,
+- of this account from sources it has never logged in from (100), against many machines.
+
+A source is a network address, or a token of the account that comes with the request. An account
+that is tried from everywhere stays open to whom it belongs: the last count does not hold for a
+source it has logged in from before (in the last 90 days) nor with such a token, and strangers
+cannot take the places of the first.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pynamodb.attributes import NumberAttribute
+from pynamodb.exceptions import UpdateError
 
 from functions.api.errors import ApiError
 from shared.records.table import Record
 
 TRIES = 10
-"""Failed logins per user name, and ten times that per address, in `WINDOW`."""
+"""Failed logins of an account from one source in `WINDOW`."""
+
+TRIES_OF_SOURCE = 100
+"""Failed logins from one source, whatever the account."""
+
+TRIES_OF_STRANGERS = 100
+"""Failed logins of an account from sources it has never logged in from."""
 
 WINDOW = 300
 """Seconds over which failed logins are counted."""
+
+PATIENCE = 8
+"""Times a place is asked for at a source that is known."""
+
+REMEMBERED = 90 * 24 * 3600
+"""Seconds for which an account's sources are remembered."""
 
 
 class Tries(Record, discriminator="Tries"):
@@ -23,33 +53,111 @@ class Tries(Record, discriminator="Tries"):
     expires = NumberAttribute()
 
 
-def _windows(username: str, address: str) -> list[tuple[str, int]]:
-    window = int(time.time() // WINDOW)
-    return [(f"TRY#user#{username}#{window}", TRIES), (f"TRY#at#{address}#{window}", TRIES * 10)]
+class KnownSource(Record, discriminator="KnownSource"):
+    """A source that an account has logged in from: ``TRY#known#account#source`` / A."""
+
+    expires = NumberAttribute()
 
 
-def check(username: str, address: str) -> None:
-    """Refuse a login after too many failures.
+class Attempt:
+    """A try at a login that may go on; `succeeded` gives its places back."""
+
+    def __init__(self, username: str, source: str) -> None:
+        self.username, self.source = _short(username), _short(source)
+        self.is_token = source.startswith("TOK#")  # who holds one of the account is no stranger
+        self.taken: list[str] = []
+
+    def succeeded(self) -> None:
+        """Give the places back, and remember the source."""
+        self.give_back()
+        if self.is_token:
+            return
+        expires = int(time.time()) + REMEMBERED
+        KnownSource(pk=self._known, sk="A", expires=expires).save()
+
+    def take(self) -> None:
+        """Take a place in every count.
+
+        Raises
+        ------
+        ApiError
+            429 that says when to try again.
+        """
+        known = self._is_known()
+        window = int(time.time() // WINDOW)
+        counts = [
+            (f"TRY#pair#{self.username}#{self.source}#{window}", TRIES),
+            (f"TRY#at#{self.source}#{window}", TRIES_OF_SOURCE),
+        ]
+        if not known:
+            counts.append((f"TRY#strangers#{self.username}#{window}", TRIES_OF_STRANGERS))
+        for key, most in counts:
+            # At a known source a full count may be logins that are on their way, all of them right
+            if not any(_take(key, most, i) for i in range(PATIENCE if known else 1)):
+                self.give_back()
+                wait = str(int(WINDOW - time.time() % WINDOW) + 1)
+                raise ApiError(
+                    429,
+                    f"Too many failed logins. Try again in {wait} s.",
+                    headers={"Retry-After": wait},
+                )
+            self.taken.append(key)
+
+    def give_back(self) -> None:
+        """Give the places back that were taken."""
+        for key in self.taken:
+            Tries(pk=key, sk="A").update([Tries.n.add(-1)])
+        self.taken.clear()
+
+    @property
+    def _known(self) -> str:
+        return f"TRY#known#{self.username}#{self.source}"
+
+    def _is_known(self) -> bool:
+        if self.is_token:
+            return True
+        try:
+            return KnownSource.get(self._known, "A").expires > time.time()
+        except KnownSource.DoesNotExist:
+            return False
+
+
+def _take(key: str, most: int, again: int) -> bool:
+    """Take a place of a count, after a little while if it is not the first time."""
+    if again:
+        time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - no secret
+    try:
+        Tries(pk=key, sk="A").update(
+            [Tries.n.add(1), Tries.expires.set(int(time.time()) + 2 * WINDOW)],
+            condition=Tries.n.does_not_exist() | (Tries.n < most),
+        )
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def attempt(username: str, source: str) -> Iterator[Attempt]:
+    """Let a login be tried; it counts as failed unless `Attempt.succeeded` is called.
+
+    Parameters
+    ----------
+    username : str
+    source : str
+        Where it comes from: a network address, or the key of a token of the account.
 
     Raises
     ------
     ApiError
-        429 that says when to try again.
+        429 after too many failures.
     """
-    for key, most in _windows(username, address):
-        try:
-            if Tries.get(key, "A").n < most:
-                continue
-        except Tries.DoesNotExist:
-            continue
-        wait = str(int(WINDOW - time.time() % WINDOW) + 1)
-        raise ApiError(
-            429, f"Too many failed logins. Try again in {wait} s.", headers={"Retry-After": wait}
-        )
+    tried = Attempt(username, source)
+    tried.take()
+    yield tried
 
 
-def count_failure(username: str, address: str) -> None:
-    """Count a failed login of a user name and of an address."""
-    for key, _ in _windows(username, address):
-        expires = Tries.expires.set(int(time.time()) + 2 * WINDOW)
-        Tries(pk=key, sk="A").update([Tries.n.add(1), expires])
+def _short(text: str) -> str:
+    """Return a text as part of a key, however long it is."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]

@@ -1,4 +1,8 @@
-"""Tokens: random, stored only as SHA-256; they expire and can be revoked."""
+"""Tokens: random, stored only as SHA-256; they expire and can be revoked.
+
+A token carries the generation of its account, which a new password or a revocation of all tokens
+raises: so a login that was on its way with the former password gets a token that is no good.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
+from functions.api.auth import credentials
 from shared import catalog
 from shared.model import moment
 from shared.records import documents
@@ -24,9 +29,10 @@ class Token(Record, discriminator="Token"):
 
     username = UnicodeAttribute()
     expires = NumberAttribute()
+    generation = NumberAttribute(default=0)
 
 
-def issue(username: str, life: float = TOKEN_LIFE) -> str:
+def issue(username: str, life: float = TOKEN_LIFE, generation: int | None = None) -> str:
     """Return a new token of a user, 40 hexadecimal digits.
 
     Parameters
@@ -34,9 +40,17 @@ def issue(username: str, life: float = TOKEN_LIFE) -> str:
     username : str
     life : float
         Seconds until it expires.
+    generation : int, optional
+        That of the account when its credentials were checked; the present one by default.
     """
     token = secrets.token_hex(20)
-    item = Token(pk=key_of(token), sk="A", username=username, expires=int(time.time() + life))
+    item = Token(
+        pk=key_of(token),
+        sk="A",
+        username=username,
+        expires=int(time.time() + life),
+        generation=_generation(username) if generation is None else generation,
+    )
     item.g1pk, item.g1sk = f"TOKENS#{username}", item.pk
     item.save()
     return token
@@ -53,7 +67,13 @@ def revoke(token: str) -> None:
 
 
 def revoke_all(username: str) -> None:
-    """Make all tokens of a user invalid at once."""
+    """Make all tokens of a user invalid at once, those too that are being issued."""
+    credentials.replace(username)
+    clear(username)
+
+
+def clear(username: str) -> None:
+    """Remove the tokens of a former generation; whoever knows them reads them again."""
     for item in list(Record.gsi1.query(f"TOKENS#{username}")):
         item.delete()
     _recheck_tokens(username)
@@ -101,6 +121,8 @@ def user_of_token(key: str) -> dict[str, Any] | None:
     user = user_of(item.username)
     if user is None or item.expires < time.time():
         return None
+    if int(item.generation or 0) != _generation(item.username):
+        return None
     if len(_known) >= KNOWN:
         _known.clear()
     until = min(float(item.expires), time.time() + TRUSTED)
@@ -112,6 +134,10 @@ def user_of(username: str) -> dict[str, Any] | None:
     """Return the record of an active user; None without."""
     user = catalog.table("user").get(username)
     return user if user and user.get("is_active", True) else None
+
+
+def _generation(username: str) -> int:
+    return int(credentials.of_user(username).generation or 0)
 
 
 def key_of(token: str) -> str:

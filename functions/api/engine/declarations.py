@@ -213,6 +213,8 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         its field a function of what was found of the kind, that returns values of the own field.
     unique : sequence of tuples
         Sets of fields no two records may share.
+    look : callable, optional
+        Key → what it looks like; no two records may look the same.
     parent : callable, optional
         Body → (partition, sort key) under which gsi1 files it.
     place : callable, optional
@@ -260,6 +262,7 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     filters: Mapping[str, Any] = msgspec.field(default_factory=dict)
     reverse: Mapping[str, tuple[str, Any, str]] = msgspec.field(default_factory=dict)
     unique: Sequence[tuple[str, ...]] = ()
+    look: Callable[[str], str] | None = None
     parent: Callable[[Body], tuple[str, str] | None] | None = None
     place: Callable[[Body], tuple[str, str] | None] | None = None
     prepare: Callable[[Body, Body | None, Call], Body] | None = None

@@ -182,6 +182,10 @@ class Documents(Store):
             raise not_found(resource.name) from None
 
 
+LOOK = "look"
+"""Stands for what a key looks like among the values that no two records share."""
+
+
 def unique_values(resource: Resource, body: Row) -> list[tuple[str, str]]:
     """Return the (fields, values) that no other record of the kind may have."""
     found = []
@@ -189,11 +193,16 @@ def unique_values(resource: Resource, body: Row) -> list[tuple[str, str]]:
         parts = [body.get(name) for name in names]
         if all(part not in (None, "") for part in parts):
             found.append(("+".join(names), "\x1f".join(str(part) for part in parts)))
+    if resource.look:
+        found.append((LOOK, resource.look(str(body[resource.key]))))
     return found
 
 
 def taken(resource: Resource, error: Exists) -> Invalid:
     """Return the answer to a record whose identity is taken."""
+    if f"with this {LOOK} " in str(error):
+        message = f"There is a {resource.kind} with a name that looks the same; choose another."
+        return Invalid({resource.key: [message]})
     if resource.key != "id" and "already exists" in str(error) and "with this" not in str(error):
         message = f"{resource.kind} with this {resource.key} already exists."
         return Invalid({resource.key: [message]})

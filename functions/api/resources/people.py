@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import zoneinfo
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from functions.api import permissions
 from functions.api.auth import passwords, tokens
@@ -26,6 +26,7 @@ from functions.api.engine.visible import related
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.access import policy
+from shared.alf import names
 from shared.model.copies import OWN
 from shared.model.people import MACHINES, Role
 from shared.records.where import Where
@@ -36,21 +37,7 @@ if TYPE_CHECKING:
 ROLES = tuple(role.value for role in Role if role is not Role.ANONYMOUS)
 
 
-def alf_name(value: str) -> None:
-    """Refuse a name that cannot be a folder of the ONE convention."""
-    if not re.fullmatch(r"[a-zA-Z]\w*", value, re.ASCII):
-        raise ValueError("Only letters, digits and underscores, beginning with a letter.")
-
-
-def plain_name(value: str) -> None:
-    """Refuse a name that does not fit into an address."""
-    if "/" in value or not value.isprintable():
-        raise ValueError("A name has no slashes and no control characters.")
-
-
-def _username(value: str) -> None:
-    if not re.fullmatch(r"[\w.@+-]+", value):
-        raise ValueError("Letters, digits and @/./+/-/_ only.")
+plain_name = partial(names.check, "label")
 
 
 def _role(value: str) -> None:
@@ -82,6 +69,9 @@ def _delete_lab(body: Body, call: Call) -> None:
 def _prepare_user(body: Body, old: Body | None, call: Call) -> Body:
     """Keep managers to their own lab and to roles below administrator."""
     permissions.require(policy.may_manage_user(call.who, old, body))
+    about = (body["username"], *(body.get("lab") or ()), body.get("email") or "")
+    if (password := body.get("password")) and (weak := passwords.weakness(password, about)):
+        raise Invalid({"password": [weak]})
     if body.get("role") in MACHINES and len(body.get("lab") or ()) != 1:
         raise Invalid({"lab": [f"A {body['role']} belongs to exactly one lab."]})
     return body
@@ -91,9 +81,14 @@ def _after_user(body: Body, old: Body | None, call: Call) -> None:
     """Set the password if one was sent; a changed account must log in again."""
     password = call.body.get("password")
     if password is not None:
-        passwords.set_password(body["username"], str(password))
+        passwords.set_password(body["username"], password)
     elif old and not body.get("is_active", True):
         tokens.revoke_all(body["username"])
+
+
+def _delete_user(body: Body, call: Call) -> None:
+    """End what the account could log in with: another one may get its name."""
+    passwords.forget(body["username"])
 
 
 def _show_user(shown: Body, row: Row, call: Call) -> Body:
@@ -114,11 +109,6 @@ def _show_user_row(shown: Body, row: Row, call: Call) -> Body:
     return _subjects_of(_show_user(shown, row, call), row, call)
 
 
-def _password_field(value: Any) -> None:
-    if len(str(value)) < 8:
-        raise ValueError("A password has at least 8 characters.")
-
-
 declare(
     Resource(
         path="labs",
@@ -130,7 +120,7 @@ declare(
         ),
         lab="name",
         fields={
-            "name": text(required=True, maximum=255, check=alf_name),
+            "name": text(required=True, maximum=255, check=partial(names.check, "lab")),
             "institution": text(maximum=255),
             "address": text(maximum=255),
             "timezone": text(maximum=64, default="UTC", check=_zone),
@@ -150,7 +140,7 @@ declare(
         key="username",
         access=Access(create="manager", change="manager", delete="administrator"),
         fields={
-            "username": text(required=True, maximum=150, check=_username),
+            "username": text(required=True, maximum=150, check=partial(names.check, "user")),
             "email": text(maximum=254),
             "lab": refs("lab"),
             "allowed_users": refs("user"),
@@ -158,7 +148,7 @@ declare(
             "is_public_user": flag(),
             "is_active": flag(default=True),
             "role": text(default="member", check=_role),
-            "password": text(null=True, hidden=True, maximum=1000, check=_password_field),
+            "password": text(null=True, hidden=True, maximum=1000),
         },
         prepare=lambda body, old, call: {
             name: value
@@ -166,6 +156,8 @@ declare(
             if name != "password"
         },
         after=_after_user,
+        allow_delete=_delete_user,
+        look=names.look_of_user,
         show=_show_user_row,
         example={"username": "anna", "lab": ["fimbrialab"], "role": "member"},
     ),

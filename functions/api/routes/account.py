@@ -6,7 +6,7 @@ from typing import Any
 
 from chalice.app import Blueprint, Response
 
-from functions.api.auth import identify, passwords, tokens
+from functions.api.auth import identify, oidc, passwords, tokens
 from functions.api.call import Call
 from functions.api.errors import Invalid
 
@@ -21,8 +21,10 @@ def health() -> dict[str, Any]:
 
 @routes.route("/auth-token", methods=["POST"])
 def login() -> dict[str, Any]:
-    """Exchange a user name and password for a token."""
+    """Exchange a user name and password, or a provider's ID token, for a token."""
     call = Call(routes.current_request)
+    if isinstance(id_token := call.body.get("id_token"), str):
+        return {"token": oidc.login(id_token, identify.address_of(call.request))}
     missing = {
         name: ["This field is required."]
         for name in ("username", "password")
@@ -30,8 +32,8 @@ def login() -> dict[str, Any]:
     }
     if missing:
         raise Invalid(missing)
-    address = identify.address_of(call.request)
-    return {"token": passwords.login(call.body["username"], call.body["password"], address)}
+    source = identify.source_of(call.request, call.body["username"])
+    return {"token": passwords.login(call.body["username"], call.body["password"], source)}
 
 
 @routes.route("/auth-token", methods=["DELETE"])
@@ -41,6 +43,28 @@ def logout() -> Response:
     identify.require_account(call.who)
     tokens.revoke(identify.token_of(call.request) or "")
     return Response("", status_code=204)
+
+
+@routes.route("/me/password", methods=["POST"])
+def change_password() -> dict[str, Any]:
+    """Change the caller's own password; the answer has a new token, the former ones end."""
+    call = Call(routes.current_request)
+    wanted = {
+        name: ["This field is required."]
+        for name in ("current_password", "password")
+        if not isinstance(call.body.get(name), str) or not call.body[name]
+    }
+    if wanted:
+        raise Invalid(wanted)
+    who = call.who
+    token = passwords.change(
+        who.username,
+        call.body["current_password"],
+        call.body["password"],
+        identify.source_of(call.request, who.username),
+        (who.username, *who.labs),
+    )
+    return {"token": token}
 
 
 @routes.route("/me", methods=["GET"])

@@ -1,0 +1,61 @@
+"""What an account can log in with: its password's hash, and the generation of its tokens."""
+
+from __future__ import annotations
+
+from pynamodb.attributes import BinaryAttribute, NumberAttribute
+
+from shared.records.errors import Conflict
+from shared.records.table import Record
+from shared.records.transactions import Refused, transaction
+
+ATTEMPTS = 8
+"""Times a change is tried again when others change the same account."""
+
+
+class Password(Record, discriminator="Password"):
+    """The hash of a user's password: ``CRED#username`` / A; apart from the user's record.
+
+    ``generation`` counts how often all tokens of the account were ended. Without a password the
+    hash is empty, which none is equal to.
+    """
+
+    salt = BinaryAttribute(legacy_encoding=False)
+    hashed = BinaryAttribute(legacy_encoding=False)
+    generation = NumberAttribute(default=0)
+
+
+def of_user(username: str) -> Password:
+    """Return the credentials of an account; without a hash if it has none."""
+    none = Password(pk=f"CRED#{username}", sk="A", salt=b"\0" * 16, hashed=b"", generation=0)
+    if not 0 < len(username.encode("utf-8", "replace")) <= 1000:
+        return none
+    try:
+        return Password.get(none.pk, "A", consistent_read=True)
+    except Password.DoesNotExist:
+        return none
+
+
+def replace(username: str, salt: bytes | None = None, hashed: bytes | None = None) -> None:
+    """Begin a new generation of an account's tokens, with another password if one is given.
+
+    Raises
+    ------
+    Conflict
+        If others keep changing them.
+    """
+    for _ in range(ATTEMPTS):
+        item = of_user(username)
+        before = int(item.generation or 0)
+        item.generation = before + 1
+        if salt is not None and hashed is not None:
+            item.salt, item.hashed = salt, hashed
+        unchanged = Record.pk.does_not_exist() | (Password.generation == before)
+        if before == 0:
+            unchanged |= Password.generation.does_not_exist()
+        try:
+            with transaction() as writes:
+                writes.save(item, condition=unchanged)
+            return
+        except Refused:
+            continue
+    raise Conflict(f"The credentials of {username} are being changed by others; try again.")

@@ -1,0 +1,191 @@
+"""Sign-in through an OpenID Connect provider (Cognito, Keycloak, an institute's), as a setting.
+
+The client signs in there and sends the ID token it got; here it is checked against the provider's
+published keys (OpenID Connect Core 1.0, section 3.1.3.7) and exchanged for a token of Fornix. The
+account has to exist: the provider says who somebody is, not what they may do.
+
+``FORNIX_OIDC_ISSUER`` and ``FORNIX_OIDC_AUDIENCE`` (the client's id) turn it on;
+``FORNIX_OIDC_CLAIM`` names the claim that holds the user's name here (``email`` is compared with
+the account's address instead, and has to be verified).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from functions.api.auth import throttle, tokens
+from functions.api.errors import ApiError, Invalid
+from shared import catalog
+from shared.model.people import PEOPLE
+from shared.records import env
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from jwt import PyJWKClient
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
+"""Signatures that are taken: with public keys only."""
+
+LEEWAY = 60
+"""Seconds that clocks may differ."""
+
+LIFE = 12 * 3600
+"""Seconds until a token expires that was got this way: the provider is to be asked daily."""
+
+KEYS_LIFE = 3600
+"""Seconds for which the provider's keys are kept."""
+
+PAUSE = 30
+"""Seconds before the keys are asked for again because one is not known."""
+
+TIMEOUT = 5
+"""Seconds that the provider has to answer."""
+
+_REFUSED = "The sign-in could not be verified; sign in again."
+
+
+def login(id_token: str, source: str) -> str:
+    """Return a token of the account that an ID token is for.
+
+    Parameters
+    ----------
+    id_token : str
+        A JSON Web Token.
+    source : str
+        Where the login comes from, for the throttle.
+
+    Raises
+    ------
+    ApiError
+        400 if it is not on here, is not valid or is for no account; 429 after too many such;
+        503 if the provider does not answer.
+    """
+    issuer, audience, claim = env.oidc()
+    if not issuer or not audience:
+        raise Invalid({"id_token": ["This server has no sign-in by a provider."]})
+    with throttle.attempt(f"an id_token from {source}", source) as attempt:
+        claims = verified(id_token, issuer, audience)
+        username = _account(claims, claim)
+        attempt.succeeded()
+    return tokens.issue(username, life=LIFE)
+
+
+def verified(id_token: str, issuer: str, audience: str) -> dict[str, Any]:
+    """Return the claims of a valid ID token.
+
+    Raises
+    ------
+    ApiError
+        400 if it is not valid, 503 if the provider's keys cannot be had.
+    """
+    import jwt
+
+    keys = _keys(issuer.rstrip("/"))
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            id_token,
+            keys.key(id_token),
+            algorithms=list(ALGORITHMS),
+            audience=audience,
+            issuer=issuer,
+            leeway=LEEWAY,
+            options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+        )
+    except jwt.PyJWKClientConnectionError:
+        raise ApiError(503, "The provider of sign-in does not answer; try again.") from None
+    except (jwt.PyJWTError, ValueError, TypeError):
+        raise Invalid({"id_token": [_REFUSED]}) from None
+    # Of several audiences the one it was made for; Cognito's other tokens look alike
+    if claims.get("azp", audience) != audience or claims.get("token_use", "id") != "id":
+        raise Invalid({"id_token": [_REFUSED]})
+    return claims
+
+
+class _Keys:
+    """A provider's keys, read when first needed and again when a new one is used."""
+
+    def __init__(self, client: PyJWKClient) -> None:
+        self.client = client
+        self.read_at = 0.0
+
+    def key(self, id_token: str) -> Any:
+        """Return the key that a token says it is signed with."""
+        import jwt
+
+        wanted = jwt.get_unverified_header(id_token).get("kid")
+        if not isinstance(wanted, str):
+            raise jwt.InvalidTokenError("no key is named")
+        fresh = time.monotonic() - self.read_at
+        # An unknown key is asked for once in a while only: anybody can make one up
+        refresh = not self.read_at or fresh > KEYS_LIFE
+        found = None if refresh else self._find(wanted)
+        if found is None and (refresh or fresh > PAUSE):
+            self.client.get_jwk_set(refresh=True)
+            self.read_at = time.monotonic()
+            found = self._find(wanted)
+        if found is None:
+            raise jwt.InvalidTokenError("the key is not the provider's")
+        return found
+
+    def _find(self, wanted: str) -> Any:
+        keys = self.client.get_jwk_set().keys
+        return next((key for key in keys if key.key_id == wanted), None)
+
+
+@lru_cache(maxsize=4)
+def _keys(issuer: str) -> _Keys:
+    """Return a provider's keys, whose address its configuration says (OIDC Discovery 1.0)."""
+    import jwt
+
+    try:
+        with urlopen(  # noqa: S310 - the setting's address, checked
+            f"{_checked(issuer)}/.well-known/openid-configuration", timeout=TIMEOUT
+        ) as answer:
+            address = json.load(answer)["jwks_uri"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ApiError(503, "The provider of sign-in does not answer; try again.") from None
+    client = jwt.PyJWKClient(_checked(address), lifespan=10 * KEYS_LIFE, timeout=TIMEOUT)
+    return _Keys(client)
+
+
+def _checked(address: str) -> str:
+    """Return an address that nobody on the way can change: https, or of this computer.
+
+    Raises
+    ------
+    ValueError
+        If it is another one.
+    """
+    parts = urlsplit(address)
+    local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if parts.scheme != "https" and not (parts.scheme == "http" and local):
+        raise ValueError("A provider's address begins with https.")
+    return address
+
+
+def _account(claims: dict[str, Any], claim: str) -> str:
+    """Return the name of the account that claims are about.
+
+    Raises
+    ------
+    Invalid
+        400 if there is none, or it is a machine's.
+    """
+    value = claims.get(claim)
+    names: set[str] = set()
+    if isinstance(value, str) and value:
+        if claim != "email":
+            names = {value}
+        elif claims.get("email_verified") in (True, "true"):
+            mine = Where("email", "iexact", value)
+            names = catalog.table("user").select([mine]).values("username")
+    users = [user for name in names if (user := tokens.user_of(name))]
+    if len(users) != 1 or users[0].get("role", "member") not in PEOPLE:
+        raise Invalid({"id_token": ["You have no account here; ask a manager of your lab."]})
+    username: str = users[0]["username"]
+    return username
