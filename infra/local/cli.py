@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import signal
 import sys
 import time
@@ -72,6 +73,7 @@ def up(
     from infra.local.cloud import CloudError
     from infra.local.demo import DemoError, Workers, describe, process
     from infra.local.logs import NewErrors
+    from infra.local.showcase import Figure2, colony
     from infra.local.system import System
     from lab.client import ClientError
 
@@ -91,18 +93,23 @@ def up(
         sys.exit(130)
     failed = False
     workers = Workers(system.home)
+    figure = Figure2(system)
     try:
         workers.start()
         if not no_job:
             try:
                 process(system, console, data, timeout)
+                colony(system.home, datetime.date.today())
             except (DemoError, ClientError, CloudError) as error:
                 failed = True
                 console.print(f"[red]failed:[/red] {escape(str(error))}", soft_wrap=True)
         errors.tell(console)
         if not once:
             describe(system.home, console)
+            figure.start()
             while True:
+                if figure.publish():
+                    console.print("the training-time page (Fig. 2 of the paper) is on the site")
                 system.cloud.check()
                 workers.check()
                 errors.tell(console)
@@ -114,6 +121,7 @@ def up(
         console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
     finally:
         errors.tell(console)  # before the stop, which cuts off functions at work
+        figure.stop()
         workers.stop()
         system.stop()
     console.print(f"stopped; everything is kept in {system.home.path}", soft_wrap=True)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from infra.local.cloud import CloudError, spawn
@@ -34,6 +35,11 @@ DAYS = 4
 """Simulated days of training of the first mouse of each lab."""
 
 FIRST_DAY = datetime.date(2026, 1, 12)
+
+SORTED = "alf/probe00"
+"""Collection of a simulated probe's spikes."""
+
+UNITS = 20
 
 SETTINGS = "_iblrig_taskSettings.raw.json"
 """Where a rig says which session it recorded."""
@@ -204,6 +210,7 @@ def process(system: System, console: Console, data: Sequence[Path], timeout: flo
 def simulated(home: Home, console: Console) -> list[Job]:
     """Return sessions of one made-up mouse per lab, written once per state folder."""
     from lab.simulate.plan import PlannedSession, plan_cohort, simulate_mouse
+    from lab.simulate.spikes import simulate_sorting, write_sorting
 
     out = home.path / "rig"
     done = out / "simulated.json"
@@ -216,10 +223,13 @@ def simulated(home: Home, console: Console) -> list[Job]:
                 PlannedSession(**{**vars(session), "subject": subjects(lab)[0]})
                 for session in planned
             ]
-            for session, _ in zip(
+            for session, truth in zip(
                 mouse, simulate_mouse(out, mouse, seed=seed, rig_version=5), strict=True
             ):
                 folder = out / lab / "Subjects" / session.subject / str(session.date) / "001"
+                if session is mouse[-1]:  # the last day has a probe, with sorted spikes
+                    sorting = simulate_sorting(truth.table, seed=seed, n_units=UNITS)
+                    write_sorting(sorting, folder / SORTED)
                 sessions.append(
                     {
                         "folder": str(folder),
@@ -284,7 +294,7 @@ def upload(home: Home, console: Console, job: Job) -> None:
     """
     console.print(f"[bold]fornix rig upload[/bold] {job.folder}")
     done = subprocess.run(
-        [*FORNIX, "rig", "upload", str(job.folder), "--lab", job.lab],
+        [*FORNIX, "rig", "upload", str(job.folder), "--lab", job.lab, "--include", f"{SORTED}/*"],
         env=environment(home, f"{job.lab}_rig"),
         check=False,
     )
@@ -391,22 +401,33 @@ def report(home: Home, console: Console, jobs: list[Job]) -> None:
         console.print(f"  {page_of(home, job)}", soft_wrap=True)
 
 
+def hints(home: Home) -> list[str]:
+    """Return the shell commands with which a scientist connects; a test runs them."""
+    user = home.read_credentials()["users"][f"{LABS[0]}_member"]
+    login = f"login --url {home.api_url} --user {user['username']} --password {user['password']}"
+    search = f'from one.api import ONE; print(ONE().search(lab="{LABS[0]}"))'
+    return [
+        f".venv/bin/fornix {login}",
+        ".venv/bin/fornix one-setup --default",
+        f".venv/bin/python -c '{search}'",
+    ]
+
+
 def describe(home: Home, console: Console) -> None:
     """Print where everything is and how to connect."""
-    user = f"{LABS[0]}_member"
+    commands = "\n  ".join(hints(home))
     console.print(
         f"""
 [bold]Fornix is running[/bold]
   results site   {home.site_url}
   API            {home.api_url}   ({home.api_url}/api/schema lists its routes)
-  users          {home.credentials_file}  ({user} and others, with their passwords)
+  users          {home.credentials_file}  (accounts of each role, with their passwords)
   worker logs    {home.logs}
 
-[bold]Connect with ONE[/bold]
-  from one.api import ONE
-  one = ONE(base_url="{home.api_url}", username="{user}", password="…", silent=True)
-  one.search(lab="{LABS[0]}")
+[bold]Connect with ONE[/bold] (in another terminal, in this folder)
+  {escape(commands)}
 
 Ctrl-C stops; everything is kept in {home.path}.
-"""
+""",
+        soft_wrap=True,
     )

@@ -121,7 +121,7 @@ def _wanted(users: dict[str, Any]) -> Iterator[Wanted]:
                     "lab": lab,
                     "species": "Mus musculus",
                     "sex": "F",
-                    "birth_date": "2026-01-15",
+                    "birth_date": "2025-10-06",
                     "responsible_user": f"{lab}_manager",
                     "projects": [PROJECT],
                     "description": "synthetic",

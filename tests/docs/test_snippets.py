@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.demo import hints
 from tests.docs.snippets import LANGUAGES, ROOT, SILENT, Block, account, blocks, pages
 from tests.system import Cloud
 
@@ -53,6 +54,22 @@ def test_a_reader_may_copy_it(page: Path, processed: Cloud, tmp_path: Path) -> N
             done = run(block, env, tmp_path)
 
             assert done.returncode == 0, f"{block.name}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.integration
+def test_the_hints_of_make_run_may_be_copied(processed: Cloud, tmp_path: Path) -> None:
+    env = {
+        "HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "PATH": os.environ["PATH"],
+    }
+    for command in hints(processed.system.home):
+        done = subprocess.run(
+            ["bash", "-c", command], env=env, cwd=ROOT, capture_output=True, text=True
+        )
+
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert "UUID" in done.stdout, "the lab's sessions are found"
 
 
 def run(block: Block, env: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
