@@ -26,14 +26,19 @@ class _Docstring(str):
         return super().__new__(cls)
 
 
-def _without_init(name: str) -> ModuleType:
-    """Register a package whose modules can be imported, but whose own code does not run."""
+def _without_init(name: str) -> None:
+    """Register a package whose own code runs only when somebody asks for a name of it."""
     parent, _, child = name.partition(".")
     found = importlib.util.find_spec(parent)
     places = (found.submodule_search_locations if found else None) or ()
     package = ModuleType(name)
     package.__path__ = [os.path.join(place, child) for place in places]
-    return sys.modules.setdefault(name, package)
+
+    def ask(wanted: str) -> Any:
+        return _of_code(package, os.path.join(package.__path__[0], "__init__.py"), wanted)
+
+    package.__getattr__ = ask  # type: ignore[method-assign]
+    sys.modules.setdefault(name, package)
 
 
 def _docstrings() -> ModuleType:
@@ -42,15 +47,23 @@ def _docstrings() -> ModuleType:
     for name in ("ClientMethodDocstring", "PaginatorDocstring", "WaiterDocstring"):
         setattr(module, name, _Docstring)
 
-    def real(name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        place = os.path.join(sys.modules["botocore.docs"].__path__[0], "docstring.py")
-        loader = SourceFileLoader("botocore.docs._docstring", place)
-        return getattr(loader.load_module(), name)
+    def ask(wanted: str) -> Any:
+        places = sys.modules["botocore.docs"].__path__
+        return _of_code(module, os.path.join(places[0], "docstring.py"), wanted)
 
-    module.__getattr__ = real  # type: ignore[method-assign]
+    module.__getattr__ = ask  # type: ignore[method-assign]
     return module
+
+
+def _of_code(module: ModuleType, path: str, wanted: str) -> Any:
+    """Run the code that a module has in truth, what stands in for it kept; return a name of it."""
+    if wanted.startswith("__") or "_ran" in vars(module):
+        raise AttributeError(wanted)
+    vars(module)["_ran"] = True
+    kept = dict(vars(module))
+    SourceFileLoader(module.__name__, path).exec_module(module)
+    vars(module).update(kept)
+    return getattr(module, wanted)
 
 
 if "botocore.client" not in sys.modules:

@@ -1,0 +1,15 @@
+
+
+def test_boto3_may_come_after_the_function():
+    """What stands in for the documentation of botocore hands over to it when somebody asks."""
+    code = (
+        "import functions.api.app, boto3, urllib3.http2;"
+        "boto3.resource('s3', region_name='us-east-1').Bucket('x');"
+        "from botocore.docs import generate_docs;"
+        "from botocore.docs.docstring import LazyLoadedDocstring"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
