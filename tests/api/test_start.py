@@ -1,3 +1,7 @@
+"""The start of the API function leaves out what it does not need, and breaks nothing by that."""
+
+import subprocess
+import sys
 
 
 def test_boto3_may_come_after_the_function():
