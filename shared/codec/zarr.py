@@ -6,11 +6,12 @@ zarr.create_array(store, shape=…, chunks=(30_000, 385), dtype="int16",
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from zarr.abc.codec import ArrayBytesCodec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
+from zarr.registry import register_codec
 
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS
 from shared.codec.numcodec import decode_block, encode_block
@@ -25,7 +26,7 @@ class FornixArrayCodec(ArrayBytesCodec):
     level : {'default', 'fast', 'high'}
     """
 
-    is_fixed_size: ClassVar[bool] = False
+    is_fixed_size = False
     level: str = DEFAULT_LEVEL
 
     def __post_init__(self) -> None:
@@ -53,3 +54,6 @@ class FornixArrayCodec(ArrayBytesCodec):
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
         """Tell that it is not known before."""
         raise NotImplementedError
+
+
+register_codec("fornix", FornixArrayCodec)
