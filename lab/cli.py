@@ -6,6 +6,7 @@ computer (the embedded cloud on a rig, say) takes nothing else away.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import EntryPoint, entry_points, version
 
@@ -49,7 +50,8 @@ def _unavailable(name: str, error: Exception) -> click.Command:
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("fornix"), prog_name="fornix")
-def fornix() -> None:
+@click.option("--profile", metavar="NAME", help="Login to use, of several (FORNIX_PROFILE).")
+def fornix(profile: str | None) -> None:
     """Fornix: a serverless home for neurophysiology.
 
     Settings of the commands that talk to a server: FORNIX_API_URL, and FORNIX_TOKEN or
@@ -57,7 +59,11 @@ def fornix() -> None:
 
     Exit codes: 0 done, 1 something was refused or failed, 2 wrong use, 3 the server could not be
     reached (try again later), 4 not logged in, 130 interrupted.
+
+    Completion in bash: eval "$(_FORNIX_COMPLETE=bash_source fornix)"; zsh and fish likewise.
     """
+    if profile:
+        os.environ["FORNIX_PROFILE"] = profile
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,32 @@ class Settings:
 
 
 def config_path() -> Path:
-    """Return the file that ``fornix login`` writes, readable by its owner only."""
+    """Return the file that ``fornix login`` writes, readable by its owner only.
+
+    Each profile (``fornix --profile NAME``, ``FORNIX_PROFILE``) has a file of its own.
+    """
     base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base) / "fornix" / "config.json"
+    profile = os.environ.get("FORNIX_PROFILE") or ""
+    if profile and not re.fullmatch(r"[\w-]+", profile):
+        raise NotConfigured(f"profile {profile!r}: use letters, digits, _ and - only")
+    return Path(base) / "fornix" / (f"config-{profile}.json" if profile else "config.json")
+
+
+def address(url: str) -> str:
+    """Return an address as it is asked: with a scheme, without a slash at its end.
+
+    Addresses of this computer get http, all others https.
+
+    Examples
+    --------
+    >>> address("api.example.org/v1/"), address("localhost:8000")
+    ('https://api.example.org/v1', 'http://localhost:8000')
+    """
+    url = url.strip().rstrip("/")
+    if "://" in url:
+        return url
+    here = re.match(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(?=[:/]|$)", url)
+    return f"http://{url}" if here else f"https://{url}"
 
 
 def settings(url: str | None = None, user: str | None = None) -> Settings:
@@ -42,16 +66,20 @@ def settings(url: str | None = None, user: str | None = None) -> Settings:
     env = os.environ.get
     saved: dict[str, str] = {}
     if config_path().exists():
-        saved = json.loads(config_path().read_text())
+        try:
+            saved = dict(json.loads(config_path().read_text()))
+        except (ValueError, TypeError):
+            raise NotConfigured(f"{config_path()} is broken: run `fornix login` again") from None
     url = url or env("FORNIX_API_URL") or saved.get("url")
     if not url:
         raise NotConfigured("no server is known: run `fornix login` or set FORNIX_API_URL")
-    same = url.rstrip("/") == saved.get("url")
+    url = address(url)
+    same = url == saved.get("url")
     user = user or env("FORNIX_USER")
     token = env("FORNIX_TOKEN")
     if not token and same and (not user or user == saved.get("user")):
         token, user = saved.get("token"), user or saved.get("user")
-    return Settings(url.rstrip("/"), user, env("FORNIX_PASSWORD"), token)
+    return Settings(url, user, env("FORNIX_PASSWORD"), token)
 
 
 def save_settings(url: str, user: str, token: str) -> Path:
@@ -61,6 +89,6 @@ def save_settings(url: str, user: str, token: str) -> Path:
     partial = path.with_suffix(".tmp")
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump({"url": url.rstrip("/"), "user": user, "token": token}, file, indent=1)
+        json.dump({"url": address(url), "user": user, "token": token}, file, indent=1)
     os.replace(partial, path)
     return path

@@ -8,11 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import requests
 
-from lab.client.configuration import Settings
+from lab.client.configuration import Settings, address
 from lab.client.errors import Conflict, LoginFailed, NotConfigured, NotFound, Refused, Unreachable
 from lab.client.retries import TRANSIENT, TRIES, Patience, patient_session
 
@@ -39,7 +40,7 @@ class Client:
         sleep: Callable[[float], object] = time.sleep,
         transient: frozenset[int] = TRANSIENT,
     ) -> None:
-        self.settings = settings
+        self.settings = replace(settings, url=address(settings.url))
         self.sleep = sleep
         self.transient = transient
         self._token = settings.token
@@ -132,10 +133,16 @@ class Client:
             )
         except (requests.ConnectionError, requests.Timeout) as error:
             trouble = f"did not answer ({type(error).__name__})"
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
+            raise NotConfigured(
+                f"{self.settings.url!r} is no address of a server: give one like "
+                "https://api.example.org/v1 (`fornix login`, or FORNIX_API_URL)"
+            ) from None
         except requests.exceptions.ChunkedEncodingError:
             raise Unreachable(f"{self.settings.url} broke off its answer") from None
         else:
             if answer.status_code not in self.transient:
+                _refuse_page(answer)
                 return answer
             trouble = f"answered {answer.status_code}"
         raise Unreachable(f"{self.settings.url} {trouble}, {TRIES} times in a row")
@@ -154,4 +161,20 @@ class Client:
         kind = {404: NotFound, 409: Conflict}.get(answer.status_code, Refused)
         raise kind(
             answer.status_code, body if isinstance(body, dict) else {"detail": body}, request
+        )
+
+
+def _refuse_page(answer: requests.Response) -> None:
+    """Say so where a web page is answered: the address is that of a site.
+
+    Raises
+    ------
+    NotConfigured
+        It is a page; other than for 404, which an API's framework may answer in HTML.
+    """
+    start = answer.content[:100].lstrip().lower()
+    if answer.status_code != 404 and start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        raise NotConfigured(
+            f"{answer.url} answers a web page: is it the address of the results site? "
+            "Give that of the API, which often ends in /v1: `fornix login`, or FORNIX_API_URL"
         )

@@ -43,15 +43,25 @@ def _client() -> Any:
     return Client(settings())
 
 
+def _trust(command: Any) -> Any:
+    return click.option(
+        "--trust",
+        type=click.Choice(["path", "settings", "description"]),
+        help="Which is right where they name different mice.",
+    )(command)
+
+
 @rig.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--lab", help="Lab of the sessions, where neither path nor account say it.")
+@click.option("--lab", help="Lab of the sessions; by default the account's, or the path's.")
 @click.option("--subject", help="Subject, where neither path nor settings say it.")
 @click.option("--date", metavar="YYYY-MM-DD", help="Day of the session, likewise.")
 @click.option("--number", type=click.IntRange(0, 999), help="Number of the session, likewise.")
+@_trust
+@click.option("--create-subject", is_flag=True, help="Add subjects the server does not know.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Also files like this, as 'alf/*'.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files like this.")
-@click.option("--dry-run", is_flag=True, help="Check all files as the server would; send nothing.")
+@click.option("--dry-run", is_flag=True, help="Check all files, lab and subject; send nothing.")
 @click.option("--again", is_flag=True, help="Try files once more that were refused before.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per session.")
 @click.option("--verbose", "-v", is_flag=True, help="List all files, not only refused ones.")
@@ -61,6 +71,8 @@ def upload(
     subject: str | None,
     date: str | None,
     number: int | None,
+    trust: str | None,
+    create_subject: bool,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     dry_run: bool,
@@ -81,9 +93,10 @@ def upload(
     from rich.console import Console
 
     from lab.rig import show
+    from lab.rig.preflight import Account
     from lab.rig.queue import default_path
     from lab.rig.session import NoSession, find
-    from lab.rig.upload import check, chosen
+    from lab.rig.upload import Options, Report, check, chosen
     from lab.rig.upload import upload as send
     from lab.transfer import HashCache
 
@@ -92,24 +105,24 @@ def upload(
         sessions = find(folder, subject=subject, date=date, number=number)
     except NoSession as error:
         raise click.ClickException(str(error)) from None
-    client, hashes = (None, None) if dry_run else (_client(), HashCache(default_path()))
+    trust = trust or ("path" if subject else None)
+    options = Options(lab, trust, create_subject, again)
+    account = _account_to_ask() if dry_run else Account(_client())
+    hashes = None if dry_run else HashCache(default_path())
     worst = 0
     for found in sessions:
-        paths = chosen(found, include, exclude)
-        if client is None:
-            report = check(found, paths)
-        else:
-            size = sum((found.folder / path).stat().st_size for path in paths)
-            with show.bars(console, found.name, size, hidden=as_json) as notice:
-                report = send(
-                    client,
-                    found,
-                    lab=lab,
-                    again=again,
-                    notice=notice,
-                    hashes=hashes,
-                    choose=lambda _, paths=paths: paths,  # type: ignore[misc]
-                )
+        try:
+            paths = chosen(found, include, exclude)
+            if dry_run or account is None:
+                report = check(found, paths, account, options)
+            else:
+                size = sum((found.folder / path).stat().st_size for path in paths)
+                with show.bars(console, found.name, size, hidden=as_json) as notice:
+                    report = send(account, found, paths, options, notice=notice, hashes=hashes)
+        except (OSError, ValueError) as error:
+            # One bad session never stops the others.
+            report = Report(found.name, str(found.folder), "refused", error=str(error))
+            report.exit_code = 1
         if as_json:
             click.echo(json.dumps(report.as_dict()))
         else:
@@ -118,9 +131,25 @@ def upload(
     raise click.exceptions.Exit(worst)
 
 
+def _account_to_ask() -> Any:
+    """Return the account if the server can be asked, else None."""
+    from lab.client import Client, ClientError, settings
+    from lab.rig.preflight import Account
+
+    try:
+        account = Account(Client(settings(), sleep=lambda seconds: None))
+        account.me()
+    except ClientError as error:
+        click.echo(f"The server is not asked: {error}", err=True)
+        return None
+    return account
+
+
 @rig.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--lab", help="Lab of the sessions, where neither path nor account say it.")
+@click.option("--lab", help="Lab of the sessions; by default the account's, or the path's.")
+@_trust
+@click.option("--create-subject", is_flag=True, help="Add subjects the server does not know.")
 @click.option(
     "--quiet",
     type=click.FloatRange(0),
@@ -132,10 +161,12 @@ def upload(
 @click.option("--include", multiple=True, metavar="GLOB", help="Also files like this, as 'alf/*'.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files like this.")
 @click.option("--once", is_flag=True, help="Look once, upload what is due, and stop.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per session.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines while it runs.")
 def watch(
     folder: Path,
     lab: str | None,
+    trust: str | None,
+    create_subject: bool,
     quiet: float,
     flags_only: bool,
     include: tuple[str, ...],
@@ -148,7 +179,8 @@ def watch(
     A session is finished when it has a file transfer_me.flag, raw_session.flag or upload_me.flag
     (which is removed after the upload), or when nothing in it has changed for a while. As with
     upload, only raw data are sent, and what --include adds. What cannot be sent now is kept in a
-    queue on disk and tried again, also after a restart.
+    queue on disk and tried again, also after a restart. It tells what it waits for whenever that
+    changes; `fornix rig queue` shows it at any time.
     """
     import logging
 
@@ -156,8 +188,8 @@ def watch(
 
     from lab.rig import show
     from lab.rig.queue import Queue
-    from lab.rig.upload import Report, chosen
-    from lab.rig.watch import Watch
+    from lab.rig.upload import Options, Report, chosen
+    from lab.rig.watch import EVERY_SECONDS, Watch
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.WARNING)
@@ -169,13 +201,20 @@ def watch(
         else:
             show.print_report(console, report)
 
+    def say(lines: list[str]) -> None:
+        if as_json:
+            click.echo(json.dumps({"waiting": lines}))
+            return
+        for line in lines or ["all finished sessions are uploaded; waiting for the next"]:
+            click.echo(line)
+
     agent = Watch(
         folder,
         _client(),
         Queue(),
         quiet=quiet,
         flags_only=flags_only,
-        lab=lab,
+        options=Options(lab, trust, create_subject),
         tell=tell,
         choose=lambda found: chosen(found, include, exclude),
     )
@@ -183,23 +222,76 @@ def watch(
         agent.once()
         left = [entry for entry in agent.queue.entries() if entry.state != "done"]
         raise click.exceptions.Exit(1 if left else 0)
+    if not as_json:
+        click.echo(f"Looking through {folder} every {EVERY_SECONDS:.0f} s, until Ctrl-C.")
     signal.signal(signal.SIGTERM, lambda *_: agent.stopped.set())
     try:
-        agent.forever()
+        agent.forever(say=say)
     except KeyboardInterrupt:
         click.echo("Stopped; the queue is kept.", err=True)
 
 
 @rig.command()
+@click.option("--retry", "action", flag_value="retry", help="Try at once what is not done.")
+@click.option("--forget", "action", flag_value="forget", help="Forget what is done or refused.")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def queue(as_json: bool) -> None:
-    """Show the sessions that the watch has queued, uploaded or failed to upload."""
-    from lab.rig.queue import Queue
+def queue(action: str | None, folder: Path | None, as_json: bool) -> None:
+    """Show the sessions that the watch has queued, uploaded or failed to upload.
 
-    rows = Queue().entries()
+    With --retry or --forget: those of all sessions, or of the session FOLDER only.
+    """
+    import datetime
+    import time
+
+    from lab.rig.queue import Queue
+    from lab.rig.watch import span
+
+    known = Queue()
+    if action:
+        place = str(folder.resolve()) if folder else None
+        count = known.retry(place) if action == "retry" else known.forget(place)
+        if place and not count:
+            raise click.ClickException(f"{place} is not in the queue")
+        if not as_json:
+            done = "tried at the next look" if action == "retry" else "forgotten"
+            click.echo(f"{count} sessions are {done}.")
+    rows = known.entries()
     if as_json:
-        fields = ("folder", "state", "tries", "next_try", "message")
+        fields = ("folder", "state", "tries", "next_try", "message", "changed")
         click.echo(json.dumps([{name: getattr(row, name) for name in fields} for row in rows]))
         return
     for row in rows:
-        click.echo(f"{row.state:8} {row.folder}" + (f"  {row.message}" if row.message else ""))
+        at = datetime.datetime.fromtimestamp(row.changed).strftime("%Y-%m-%d %H:%M")
+        next_ = ""
+        if row.state == "waiting":
+            when = row.next_try - time.time()
+            tries = f", tried {row.tries} times" if row.tries else ""
+            next_ = f"  next try {'now' if when <= 0 else f'in {span(when)}'}{tries}"
+        message = f"  {row.message}" if row.message else ""
+        click.echo(f"{row.state:8} {at}  {row.folder}{next_}{message}")
+    if not rows and not action:
+        click.echo("The queue is empty: `fornix rig watch FOLDER` fills it.")
+
+
+@rig.command()
+@click.argument("folder", type=FOLDER, required=False)
+@click.option("--lab", help="Lab of the sessions, as for upload.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
+def doctor(folder: Path | None, lab: str | None, as_json: bool) -> None:
+    """Look for what keeps this computer from uploading the sessions below FOLDER."""
+    from dataclasses import asdict
+
+    from lab.rig.doctor import examine
+
+    bad = 0
+    for finding in examine(folder, lab):
+        bad += not finding.ok
+        if as_json:
+            click.echo(json.dumps(asdict(finding) | {"ok": finding.ok}))
+            continue
+        mark = click.style("✓", fg="green") if finding.ok else click.style("✗", fg="red")
+        click.echo(f"{mark} {finding.what}: {finding.found}")
+        if finding.fix:
+            click.echo(f"  {finding.fix}")
+    raise click.exceptions.Exit(1 if bad else 0)

@@ -40,6 +40,7 @@ class Entry:
     tries: int
     next_try: float
     message: str
+    changed: float
 
 
 class Queue:
@@ -51,8 +52,8 @@ class Queue:
         with self._db() as db:
             db.execute("pragma journal_mode = wal")
             db.execute(
-                "create table if not exists queue (folder text primary key, fingerprint text,"
-                " state text, tries integer, next_try real, message text)"
+                "create table if not exists sessions (folder text primary key, fingerprint text,"
+                " state text, tries integer, next_try real, message text, changed real)"
             )
 
     @contextmanager
@@ -64,15 +65,23 @@ class Queue:
         """Queue a session, unless these very files are queued, uploaded or refused already."""
         with self._db() as db:
             row = db.execute(
-                "select fingerprint from queue where folder = ?", (str(folder),)
+                "select fingerprint from sessions where folder = ?", (str(folder),)
             ).fetchone()
             if row and row[0] == fingerprint:
                 return False
             db.execute(
-                "insert or replace into queue values (?, ?, 'waiting', 0, 0, '')",
-                (str(folder), fingerprint),
+                "insert or replace into sessions values (?, ?, 'waiting', 0, 0, '', ?)",
+                (str(folder), fingerprint, time.time()),
             )
         return True
+
+    def mark_of(self, folder: Path) -> str | None:
+        """Return the fingerprint with which a session is in the queue."""
+        with self._db() as db:
+            row = db.execute(
+                "select fingerprint from sessions where folder = ?", (str(folder),)
+            ).fetchone()
+        return row[0] if row else None
 
     def due(self, now: float | None = None) -> list[Entry]:
         """Return the sessions to upload now."""
@@ -86,17 +95,18 @@ class Queue:
         return self._select("1 order by folder", ())
 
     def _select(self, where: str, values: tuple[float, ...]) -> list[Entry]:
-        columns = "folder, fingerprint, state, tries, next_try, message"
+        columns = "folder, fingerprint, state, tries, next_try, message, changed"
         with self._db() as db:
-            rows = db.execute(f"select {columns} from queue where {where}", values)  # noqa: S608
+            rows = db.execute(f"select {columns} from sessions where {where}", values)  # noqa: S608
             return [Entry(*row) for row in rows]
 
     def settle(self, entry: Entry, state: str, message: str) -> None:
         """Note that a session is ``done`` or ``refused``; unless its files changed meanwhile."""
         with self._db() as db:
             db.execute(
-                "update queue set state = ?, message = ? where folder = ? and fingerprint = ?",
-                (state, message, entry.folder, entry.fingerprint),
+                "update sessions set state = ?, message = ?, changed = ? where folder = ? and"
+                " fingerprint = ?",
+                (state, message, time.time(), entry.folder, entry.fingerprint),
             )
 
     def postpone(self, entry: Entry, message: str, now: float | None = None) -> float:
@@ -105,15 +115,43 @@ class Queue:
         due = (now if now is not None else time.time()) + wait
         with self._db() as db:
             db.execute(
-                "update queue set tries = tries + 1, next_try = ?, message = ? where folder = ?",
+                "update sessions set tries = tries + 1, next_try = ?, message = ?"
+                " where folder = ?",
                 (due, message, entry.folder),
             )
         return wait
 
-    def hurry(self) -> None:
-        """Make all waiting sessions due: the server is there again."""
+    def retry(self, folder: str | None = None) -> int:
+        """Make sessions due now, refused ones too; return how many.
+
+        Parameters
+        ----------
+        folder : str, optional
+            Of one session; by default all that are not done.
+        """
+        return self._change(
+            "update sessions set state = 'waiting', next_try = 0, tries = 0 where ",
+            folder,
+            "state <> 'done'",
+        )
+
+    def forget(self, folder: str | None = None) -> int:
+        """Take sessions out of the queue; return how many.
+
+        A session that is still on disk is queued again when its files change.
+
+        Parameters
+        ----------
+        folder : str, optional
+            Of one session; by default all that are done or refused.
+        """
+        return self._change("delete from sessions where ", folder, "state <> 'waiting'")
+
+    def _change(self, statement: str, folder: str | None, otherwise: str) -> int:
         with self._db() as db:
-            db.execute("update queue set next_try = 0, tries = 0 where state = 'waiting'")
+            if folder is None:
+                return db.execute(statement + otherwise).rowcount
+            return db.execute(statement + "folder = ?", (folder,)).rowcount
 
 
 def fingerprint(folder: Path, files: list[str]) -> tuple[str, float]:

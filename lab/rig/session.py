@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lab.rig.settings import day_in, metadata, settings_of
 from shared.alf import ALFError, SessionPath, parse_session_path
 from shared.alf.acceptance import check_contents, check_names
-
-SETTINGS = "_iblrig_taskSettings.raw.json"
+from shared.science.behaviour.raw_settings import SETTINGS
 
 FLAGS = ("transfer_me.flag", "raw_session.flag", "upload_me.flag")
 """Files by which acquisition software says that a session is finished."""
@@ -38,74 +38,76 @@ class Found:
 
     def files(self) -> list[str]:
         """Return what belongs to the session, relative to it: no flags, no hidden files."""
-        return sorted(
-            path.relative_to(self.folder).as_posix()
-            for path in self.folder.rglob("*")
-            if path.is_file()
-            and path.suffix != ".flag"
-            and path.name not in IGNORED
-            and not any(part.startswith(".") for part in path.relative_to(self.folder).parts)
-        )
+        return sorted(name for name in self._names() if is_text(name))
+
+    def unreadable(self) -> list[str]:
+        """Return the files whose names are not UTF-8, written so that they can be shown."""
+        return sorted(shown(name) for name in self._names() if not is_text(name))
+
+    def _names(self) -> Iterator[str]:
+        for path in self.folder.rglob("*"):
+            relative = path.relative_to(self.folder)
+            if (
+                path.is_file()
+                and path.suffix != ".flag"
+                and path.name not in IGNORED
+                and not any(part.startswith(".") for part in relative.parts)
+            ):
+                yield relative.as_posix()
 
     def flags(self) -> list[Path]:
         """Return the files that say that the session is finished."""
         return [self.folder / name for name in FLAGS if (self.folder / name).exists()]
 
-    def announced(self, lab: str) -> dict[str, Any]:
+    def announced(self, lab: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return the session as ``POST /uploads`` takes it."""
         return {
             "lab": lab,
             "subject": self.path.subject,
             "date": self.path.date.isoformat(),
             "number": self.path.number,
-            **metadata(settings(self.folder), self.path),
+            **facts,
         }
 
-    def problems(self) -> dict[str, ALFError]:
-        """Check all files as the server will; return what is wrong with which."""
-        files = self.files()
+    def facts(self) -> dict[str, Any]:
+        """Return the fields of the session that the rig's settings fill."""
+        return metadata(settings_of(self.folder), self.path)
+
+    def problems(self, paths: Iterable[str]) -> tuple[dict[str, ALFError], dict[str, str]]:
+        """Check files as the server will; return what is wrong with which, and what is told."""
+        files = list(paths)
         bad = check_names(files)
 
         def opener(path: Path) -> Any:
             return lambda: path.open("rb")
 
-        _, more = check_contents(
+        headers, more = check_contents(
             {
                 path: (opener(self.folder / path), (self.folder / path).stat().st_size)
                 for path in files
                 if path not in bad
             }
         )
-        return {**bad, **more}
+        notes = {path: "; ".join(header.notes) for path, header in headers.items() if header.notes}
+        return {**bad, **more}, notes
 
 
-def settings(folder: Path) -> dict[str, Any]:
-    """Return the rig's settings of a session, empty if there are none that can be read."""
-    for path in sorted(folder.glob(f"raw_*/{SETTINGS}")):
-        try:
-            content = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            continue
-        if isinstance(content, dict):
-            return content
-    return {}
+def is_text(name: str) -> bool:
+    """Tell whether a file's name is UTF-8, so that it can be sent."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def metadata(found: Mapping[str, Any], path: SessionPath) -> dict[str, Any]:
-    """Return what a rig's settings say of a session, as fields of the session."""
-    start = found.get("SESSION_START_TIME") or found.get("SESSION_DATETIME")
-    about = {
-        "task_protocol": found.get("PYBPOD_PROTOCOL"),
-        "start_time": start if str(start or "").startswith(path.date.isoformat()) else None,
-        "end_time": found.get("SESSION_END_TIME"),
-        "synthetic": True if found.get("SYNTHETIC") is True else None,
-    }
-    version = found.get("IBLRIG_VERSION") or found.get("IBLRIG_VERSION_TAG")
-    if about["task_protocol"] and version:
-        about["task_protocol"] = f"{about['task_protocol']}{version}"
-    if not about["start_time"]:
-        about["end_time"] = None
-    return {name: value for name, value in about.items() if value}
+def shown(name: str) -> str:
+    """Return a name with what is not UTF-8 in it written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+GENERIC = re.compile(r"(?i:ibl(?:rig)?(?:v?\d+)?_?data|(?:local_?)?data|subjects|sessions)")
+"""Folders of rigs that stand where a lab's name could: ``iblrigv8_data/Subjects``."""
 
 
 def find(
@@ -164,7 +166,8 @@ def session_path(folder: Path) -> SessionPath | None:
         except ALFError:
             continue
         if (path.lab is None) == (depth == 3):
-            return path
+            generic = path.lab is not None and GENERIC.fullmatch(path.lab)
+            return replace(path, lab=None) if generic else path
     return None
 
 
@@ -172,9 +175,9 @@ def _identity(
     folder: Path, subject: str | None, date: str | None, number: int | None
 ) -> SessionPath:
     """Return whose session a folder is, from what is given and the rig's settings."""
-    said = settings(folder)
+    said = settings_of(folder)
     subject = subject or said.get("SUBJECT_NAME")
-    date = date or said.get("SESSION_DATE") or str(said.get("SESSION_START_TIME") or "")[:10]
+    date = date or day_in(said)
     given = number if number is not None else said.get("SESSION_NUMBER")
     if not subject or not date or given is None:
         raise NoSession(

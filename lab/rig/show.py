@@ -72,6 +72,8 @@ def print_report(console: Console, report: Report, *, verbose: bool = False) -> 
     )
     if report.error:
         console.print(f"  [red]{escape(report.error)}[/]", highlight=False, soft_wrap=True)
+    for note in report.notes:
+        console.print(f"  [yellow]{escape(note)}[/]", highlight=False, soft_wrap=True)
     if report.left_out:
         folders = Counter(path.rpartition("/")[0] or "." for path in report.left_out)
         where = ", ".join(f"{n} in {escape(name)}" for name, n in sorted(folders.items()))
@@ -81,9 +83,12 @@ def print_report(console: Console, report: Report, *, verbose: bool = False) -> 
             soft_wrap=True,
         )
     for file in report.files:
-        if verbose or "reason" in file:
+        if verbose or "reason" in file or "note" in file:
             mark = MARKS.get(file["state"], " ")
             console.print(f"  {mark} {escape(file['path'])}", highlight=False, soft_wrap=True)
             if "reason" in file:
                 text = escape(file["reason"])
                 console.print(f"      {text}", highlight=False, soft_wrap=True)
+            if "note" in file:
+                text = escape(file["note"])
+                console.print(f"      [yellow]{text}[/]", highlight=False, soft_wrap=True)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from lab.client import Client, Refused
-from lab.rig.session import Found
+from lab.client import Refused
+from lab.rig.identity import DifferentMice, agreed
+from lab.rig.preflight import Account, NotReady
+from lab.rig.session import Found, shown
 from lab.transfer import HashCache, Notice, Transfer, silent
-from shared.alf import ALFError
 
 
 @dataclass
 class Report:
-    """What became of one session: ``files`` as the server (or the dry run) judged them."""
+    """What became of one session.
+
+    ``files`` are as the server (or the dry run) judged them; ``notes`` tell what is odd about the
+    session, though it is uploaded.
+    """
 
     session: str
     folder: str
@@ -24,6 +29,7 @@ class Report:
     upload: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     error: str | None = None
     sent: int = 0
     exit_code: int = 0
@@ -37,13 +43,14 @@ class Report:
         """Return the report as JSON."""
         return {
             "session": self.session,
-            "folder": self.folder,
+            "folder": shown(self.folder),
             "state": self.state,
             "eid": self.eid,
             "upload": self.upload,
             "sent": self.sent,
             "files": self.files,
             "left_out": self.left_out,
+            "notes": self.notes,
             "error": self.error,
         }
 
@@ -83,56 +90,107 @@ def _nothing(left_out: Sequence[str]) -> str:
     )
 
 
-def check(found: Found, paths: Sequence[str]) -> Report:
-    """Check a session's files as the server will, and send nothing."""
-    wanted = set(paths)
-    problems: dict[str, ALFError] = {
-        path: problem for path, problem in found.problems().items() if path in wanted
-    }
-    files: list[dict[str, Any]] = [
+@dataclass(frozen=True)
+class Options:
+    """How sessions are uploaded.
+
+    Attributes
+    ----------
+    lab : str, optional
+        The lab; by default that of the path, else the account's only one.
+    trust : str, optional
+        Which source is right where they name different mice: 'path', 'settings', 'description'.
+    create_subject : bool
+        Add subjects that the server does not know.
+    again : bool
+        Try files once more that were refused before.
+    """
+
+    lab: str | None = None
+    trust: str | None = None
+    create_subject: bool = False
+    again: bool = False
+
+
+def check(
+    found: Found, paths: Sequence[str], account: Account | None, options: Options = Options()
+) -> Report:
+    """Check a session as an upload would, and send nothing.
+
+    Parameters
+    ----------
+    found, paths
+        The session and the files that would be sent.
+    account : Account or None
+        Who asks the server; None where it cannot be asked.
+    """
+    report = Report(found.name, str(found.folder), "good")
+    _select(report, found, paths)
+    problems, notes = found.problems(paths)
+    report.files += [
         {"path": path, "state": "rejected", "code": bad.code, "reason": str(bad)}
         if (bad := problems.get(path))
-        else {"path": path, "state": "good"}
+        else {"path": path, "state": "good"} | ({"note": notes[path]} if path in notes else {})
         for path in paths
     ]
-    state = "refused" if not paths or len(problems) == len(paths) else "good"
-    state = "partial" if problems and state == "good" else state
-    left_out = sorted(set(found.files()) - wanted)
-    report = Report(found.name, str(found.folder), state, files=files, left_out=left_out)
-    report.error = None if paths else _nothing(left_out)
-    report.exit_code = 1 if problems or not paths else 0
+    if report.refused:
+        report.state = "refused" if len(report.refused) == len(report.files) else "partial"
+    report.exit_code = 1 if report.refused else 0
+    if not paths:
+        return _refuse(report, _nothing(report.left_out))
+    try:
+        path, told = agreed(found.folder, found.path, options.trust)
+        report.session, report.notes = path.short, told
+        if account is None:
+            report.notes.append("lab and subject are not checked: the server could not be asked")
+        else:
+            _prepare(report, replace(found, path=path), account, options, dry=True)
+    except (DifferentMice, NotReady, Refused) as error:
+        return _refuse(report, str(error))
     return report
 
 
-def lab_of(client: Client, found: Found, given: str | None) -> str:
-    """Return the lab a session is of: as given, as its path says, or the account's only one.
+def _select(report: Report, found: Found, paths: Sequence[str]) -> None:
+    """Note what is left out, and which names cannot be sent."""
+    report.left_out = sorted(set(found.files()) - set(paths))
+    report.files = [
+        {
+            "path": name,
+            "state": "rejected",
+            "code": "name_not_utf8",
+            "reason": "the name is not UTF-8: rename the file",
+        }
+        for name in found.unreadable()
+    ]
 
-    Raises
-    ------
-    Refused
-        It is not clear which.
-    """
-    if given or found.path.lab:
-        return given or str(found.path.lab)
-    labs = client.get("/me").get("labs") or []
-    if len(labs) == 1:
-        return labs[0]
-    raise Refused(400, {"detail": "which lab? Give --lab"}, f"session {found.name}")
+
+def _prepare(
+    report: Report, found: Found, account: Account, options: Options, *, dry: bool = False
+) -> dict[str, Any]:
+    """Return the session as it is announced, after asking the server about it."""
+    lab = account.lab_of(found.path, options.lab)
+    create = options.create_subject
+    report.notes += account.check_subject(found.path, lab, create=create, dry=dry)
+    facts, told = account.known_facts(found.facts())
+    report.notes += told
+    return found.announced(lab, facts)
+
+
+def _refuse(report: Report, why: str) -> Report:
+    report.state, report.error, report.exit_code = "refused", why, 1
+    return report
 
 
 def upload(
-    client: Client,
+    account: Account,
     found: Found,
+    paths: Sequence[str],
+    options: Options = Options(),
     *,
-    lab: str | None = None,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    again: bool = False,
     notice: Notice = silent,
     hashes: HashCache | None = None,
-    choose: Callable[[Found], list[str]] | None = None,
 ) -> Report:
-    """Upload a session; what goes wrong with it is in the report.
+    """Upload files of a session; what goes wrong with it is in the report.
 
     Raises
     ------
@@ -140,20 +198,21 @@ def upload(
         The server cannot be used at all: the same for every session.
     """
     report = Report(found.name, str(found.folder), "refused")
-    paths = choose(found) if choose else chosen(found, include, exclude)
-    report.left_out = sorted(set(found.files()) - set(paths))
+    _select(report, found, paths)
     if not paths:
-        report.error, report.exit_code = _nothing(report.left_out), 1
-        return report
-    transfer = Transfer(client, found.folder, notice, hashes or HashCache())
+        return _refuse(report, _nothing(report.left_out))
     try:
-        session = found.announced(lab_of(client, found, lab))
-        result = transfer.upload(session, paths, again=again)
-    except Refused as error:
-        report.error, report.exit_code = str(error), 1
-        return report
+        path, told = agreed(found.folder, found.path, options.trust)
+        report.session, report.notes = path.short, told
+        session = _prepare(report, replace(found, path=path), account, options)
+        transfer = Transfer(account.client, found.folder, notice, hashes or HashCache())
+        result = transfer.upload(session, paths, again=options.again)
+    except (DifferentMice, NotReady, Refused, OSError) as error:
+        return _refuse(report, str(error))
     report.state, report.sent = result.state, result.sent
-    report.files = result.answer["files"]
+    report.files += result.answer["files"]
     report.eid, report.upload = result.answer["session"], result.answer["id"]
+    if report.refused and report.state == "registered":
+        report.state = "partial"
     report.exit_code = 1 if report.refused else 0
     return report

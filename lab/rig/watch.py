@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.client import Client, ClientError
+from lab.rig.preflight import Account
 from lab.rig.queue import Queue, fingerprint
 from lab.rig.session import Found, walk
-from lab.rig.upload import Report, upload
+from lab.rig.upload import Options, Report, upload
 from lab.transfer import HashCache
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,19 @@ QUIET_SECONDS = 600.0
 
 EVERY_SECONDS = 20.0
 """How often the folder is looked through."""
+
+
+def span(seconds: float) -> str:
+    """Return a span of time in words.
+
+    Examples
+    --------
+    >>> span(45), span(600), span(7200)
+    ('45 s', '10 min', '2 h')
+    """
+    if seconds < 90:
+        return f"{max(0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
 
 
 @dataclass
@@ -40,8 +54,8 @@ class Watch:
         Seconds without change after which a session is finished.
     flags_only
         Wait for a flag file, however quiet a session is.
-    lab
-        Lab of sessions whose path does not say it.
+    options
+        How sessions are uploaded.
     tell
         Told of each session that was uploaded or refused.
     """
@@ -51,23 +65,36 @@ class Watch:
     queue: Queue
     quiet: float = QUIET_SECONDS
     flags_only: bool = False
-    lab: str | None = None
+    options: Options = field(default_factory=Options)
     tell: Callable[[Report], object] = lambda report: None
     choose: Callable[[Found], list[str]] = Found.files
     now: Callable[[], float] = time.time
     stopped: threading.Event = field(default_factory=threading.Event)
+    waiting: dict[str, str] = field(default_factory=dict)
 
-    def forever(self, every: float = EVERY_SECONDS) -> None:
-        """Go round until stopped."""
+    def forever(
+        self,
+        every: float = EVERY_SECONDS,
+        say: Callable[[list[str]], object] = lambda lines: None,
+    ) -> None:
+        """Go round until stopped; ``say`` is told the state whenever other sessions wait."""
+        before: set[str] | None = None
         while not self.stopped.is_set():
             self.once()
+            lines = self.state()
+            names = {line.partition(":")[0] for line in lines}
+            if names != before:
+                say(lines)
+                before = names
             self.stopped.wait(every)
 
     def once(self) -> None:
         """Queue what is finished, upload what is due."""
         sessions = {str(found.folder): found for found in walk(self.folder.resolve())}
+        self.waiting = {}
         for found in sessions.values():
             self._look(found)
+        account = Account(self.client)
         for entry in self.queue.due(self.now()):
             if self.stopped.is_set():
                 return
@@ -77,13 +104,13 @@ class Watch:
                 continue
             try:
                 report = upload(
-                    self.client,
+                    account,
                     session,
-                    lab=self.lab,
+                    self.choose(session),
+                    self.options,
                     hashes=HashCache(self.queue.path),
-                    choose=self.choose,
                 )
-            except (ClientError, OSError) as error:
+            except (ClientError, OSError, ValueError) as error:
                 wait = self.queue.postpone(entry, str(error), self.now())
                 log.warning("%s: %s; again in %.0f s", session.name, error, wait)
                 continue
@@ -94,6 +121,17 @@ class Watch:
                 self.queue.settle(entry, "refused" if report.refused else "done", report.state)
             self.tell(report)
 
+    def state(self) -> list[str]:
+        """Return in words what is waited for, and what comes next; times as of now."""
+        now = self.now()
+        lines = [f"{name}: {why}" for name, why in sorted(self.waiting.items())]
+        for entry in self.queue.entries():
+            if entry.state == "waiting":
+                when = max(0.0, entry.next_try - now)
+                why = f" ({entry.message})" if entry.message else ""
+                lines.append(f"{entry.folder}: uploads in {span(when)}{why}")
+        return lines
+
     def _look(self, found: Found) -> None:
         """Queue a session if it is finished."""
         try:
@@ -103,9 +141,13 @@ class Watch:
             return
         if not files:
             return
-        quiet = self.now() - latest >= self.quiet and not self.flags_only
-        if (found.flags() or quiet) and self.queue.put(found.folder, mark):
-            log.info("%s is finished: %d files queued", found.name, len(files))
+        still = self.now() - latest
+        if found.flags() or (still >= self.quiet and not self.flags_only):
+            if self.queue.put(found.folder, mark):
+                log.info("%s is finished: %d files queued", found.name, len(files))
+        elif self.queue.mark_of(found.folder) != mark:
+            until = "" if self.flags_only else f", or in {span(self.quiet - still)} without change"
+            self.waiting[found.name] = f"not finished; it is with a flag file{until}"
 
     def _done(self, found: Found, mark: str) -> None:
         """Take the flags away, as the acquisition software expects, unless the files changed."""

@@ -60,7 +60,9 @@ class HashCache:
             The file is being written while it is read.
         """
         stat = path.stat()
-        key, now = str(path.resolve()), (stat.st_size, stat.st_mtime_ns)
+        # A folder's name may be no UTF-8, which SQLite does not take.
+        key = str(path.resolve()).encode("utf-8", "backslashreplace").decode()
+        now = (stat.st_size, stat.st_mtime_ns)
         if self._path is not None:
             with self._lock, closing(self._connect()) as db:
                 row = db.execute(

@@ -158,9 +158,60 @@ def test_field_errors_are_told_in_one_line():
 
 
 def test_an_answer_that_is_not_json_is_refused(client, server):
-    server.script["/me"] = [(200, "<html>")]
+    server.script["/me"] = [(200, "hello")]
     with pytest.raises(Refused, match="not JSON"):
         client.get("/me")
+
+
+@pytest.mark.parametrize("status", [200, 403, 405])
+@pytest.mark.parametrize(
+    "page", ["<!DOCTYPE html><title>Mice</title>", "<html>", "<?xml ?><Error>"]
+)
+def test_the_address_of_a_site_is_told_with_the_fix(client, server, status, page):
+    server.script["/auth-token"] = [(status, page)]
+    with pytest.raises(NotConfigured, match="address of the results site") as caught:
+        client.get("/me")
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("url", ["http://", "ftp://x", "http://a b", "https://[::1"])
+def test_what_is_no_address_is_told_with_the_fix(url):
+    with pytest.raises((NotConfigured, Unreachable)):
+        Client(Settings(url, token="t"), sleep=lambda s: None).get("/me")
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("api.example.org/v1/", "https://api.example.org/v1"),
+        ("localhost:8000", "http://localhost:8000"),
+        ("127.0.0.1:8000/", "http://127.0.0.1:8000"),
+        ("http://x/", "http://x"),
+        (" https://x ", "https://x"),
+    ],
+)
+def test_an_address_without_scheme_gets_one(given, asked):
+    assert Client(Settings(given)).settings.url == asked
+
+
+def test_each_profile_has_a_login_of_its_own(home, monkeypatch):
+    save_settings("https://a", "ana", "t1")
+    monkeypatch.setenv("FORNIX_PROFILE", "other-lab")
+    with pytest.raises(NotConfigured):
+        settings()
+    save_settings("https://b", "bob", "t2")
+    assert settings() == Settings("https://b", "bob", None, "t2")
+    monkeypatch.delenv("FORNIX_PROFILE")
+    assert settings() == Settings("https://a", "ana", None, "t1")
+    monkeypatch.setenv("FORNIX_PROFILE", "../x")
+    with pytest.raises(NotConfigured, match="letters, digits"):
+        settings()
+
+
+def test_a_broken_file_of_settings_is_told(home):
+    save_settings("https://a", "ana", "t1").write_text("{")
+    with pytest.raises(NotConfigured, match="fornix login"):
+        settings()
 
 
 @pytest.fixture

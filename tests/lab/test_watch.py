@@ -37,10 +37,10 @@ def sent(monkeypatch):
 
     sent = Sent()
 
-    def upload(client, found, **options):
+    def upload(account, found, paths, options, **rest):
         if isinstance(sent.trouble, Exception):
             raise sent.trouble
-        sent.append((found.name, options["choose"](found)))
+        sent.append((found.name, paths))
         return sent.trouble or Report(found.name, str(found.folder), "registered", upload="u")
 
     monkeypatch.setattr(module, "upload", upload)
@@ -219,7 +219,7 @@ def test_a_tree_has_all_its_sessions(tmp_path):
 def test_a_folder_of_any_name_is_known_by_the_rig_s_settings(shared_data):
     (found,) = find(shared_data / "rig_sessions" / "training_rig5.0.0")
     assert found.name == "_iblrig_test_mouse/2019-07-01/001"
-    assert found.announced("x")["start_time"] == "2019-07-01T12:15:18.145140"
+    assert found.facts()["start_time"] == "2019-07-01T12:15:18.145140"
 
 
 def test_a_folder_that_is_no_session_is_refused(tmp_path):
@@ -256,7 +256,7 @@ def test_settings_that_cannot_be_read_tell_nothing(tmp_path):
     folder = record(tmp_path / "M1/2024-07-01/001")
     (folder / "raw_behavior_data" / "_iblrig_taskSettings.raw.json").write_text("{")
     (found,) = find(folder)
-    assert set(found.announced("x")) == {"lab", "subject", "date", "number"}
+    assert set(found.announced("x", found.facts())) == {"lab", "subject", "date", "number"}
 
 
 # -- the queue on disk -------------------------------------------------------------------------

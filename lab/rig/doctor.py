@@ -1,0 +1,103 @@
+"""``fornix rig doctor``: what keeps a rig from uploading, each with its fix."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import requests
+
+from lab.client import Client, ClientError, settings
+from lab.rig.preflight import Account, NotReady
+from lab.rig.queue import Queue, default_path
+from lab.rig.session import walk
+
+CLOCK_SLACK = 300.0
+"""Seconds by which the clock may differ: S3 refuses signed addresses from 15 minutes on."""
+
+FREE_BYTES = 10**9
+"""A disk with less room is told."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at; ``fix`` is empty where all is well."""
+
+    what: str
+    found: str
+    fix: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is to be done."""
+        return not self.fix
+
+
+def examine(folder: Path | None, lab: str | None) -> Iterator[Finding]:
+    """Yield what a rig needs to upload, and what is wrong with it.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Tree of sessions to look through.
+    lab : str, optional
+        As given to ``rig upload``.
+    """
+    yield from _state()
+    try:
+        client = Client(settings(), sleep=lambda seconds: None)
+    except ClientError as error:
+        yield Finding("server", str(error), "run `fornix login`")
+        return
+    try:
+        account = Account(client)
+        me = account.me()
+    except ClientError as error:
+        yield Finding("server", str(error), "check address, network and login: `fornix login`")
+        return
+    labs = ", ".join(me.get("labs") or ()) or "no lab"
+    yield Finding("server", f"{client.settings.url}, as {me['username']} ({me['role']} of {labs})")
+    yield from _clock(client.settings.url)
+    if folder is None:
+        return
+    sessions = list(walk(folder.resolve()))
+    fix = "" if sessions else "give the folder above subject/YYYY-MM-DD/NNN, often …/Subjects"
+    yield Finding("sessions", f"{len(sessions)} below {folder}", fix)
+    for found in sessions[-1:]:
+        try:
+            theirs = account.lab_of(found.path, lab)
+            told = account.check_subject(found.path, theirs, create=False, dry=True)
+            yield Finding("latest session", f"{found.name} of {theirs}", "; ".join(told))
+        except (NotReady, ClientError) as error:
+            yield Finding("latest session", found.name, str(error))
+
+
+def _state() -> Iterator[Finding]:
+    """Look at the place of the queue and at the room on its disk."""
+    path = default_path()
+    try:
+        waiting = [entry for entry in Queue(path).entries() if entry.state == "waiting"]
+    except Exception as error:
+        yield Finding("queue", f"{path}: {error}", "set FORNIX_RIG_STATE to a file you may write")
+        return
+    yield Finding("queue", f"{path}, {len(waiting)} waiting")
+    free = shutil.disk_usage(path.parent).free
+    fix = "" if free > FREE_BYTES else "make room on the disk"
+    yield Finding("disk", f"{free / 1e9:.1f} GB free at {os.fspath(path.parent)}", fix)
+
+
+def _clock(url: str) -> Iterator[Finding]:
+    """Hold the computer's clock against the server's."""
+    try:
+        said = requests.get(f"{url}/health", timeout=10).headers.get("Date", "")
+        off = time.time() - parsedate_to_datetime(said).timestamp()
+    except (requests.RequestException, TypeError, ValueError):
+        return
+    fix = "" if abs(off) < CLOCK_SLACK else "set the clock: S3 would refuse the uploads"
+    side = "ahead of" if off > 0 else "behind"
+    yield Finding("clock", f"{abs(off):.0f} s {side} the server", fix)
