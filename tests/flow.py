@@ -256,7 +256,7 @@ def system(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
     from tests.api import gateway
 
     catalog.reset_for_tests()
-    for role in ("member", "rig", "worker"):
+    for role in ("member", "manager", "rig", "worker"):
         body = {"username": f"{LAB}_{role}", "role": role, "lab": [LAB], "is_active": True}
         body |= {"is_public_user": False, "email": "", "allowed_users": []}
         documents.create("user", f"{LAB}_{role}", body, who="test")
