@@ -30,11 +30,11 @@ WRITE_ITEMS = (
 READ_ALL = "dynamodb:Scan"
 """For who keeps or writes the search index: without a snapshot it is read from the table."""
 
-CREDENTIALS = ("CRED#*", "TOK#*", "TOKENS#*", "TRY#*", "CHGX#*")
+CREDENTIALS = ("CRED#*", "TOK#*", "TOKENS#*", "TRY#*", "KEY#*", "CHGX#*")
 """Partitions of password and token hashes (`functions.api.auth`): the API's alone, but for the
 last one, by which the journal gets the passwords' hashes."""
 
-TOKENS = ("TOK#*", "TOKENS#*", "TRY#*")
+TOKENS = ("TOK#*", "TOKENS#*", "TRY#*", "KEY#*")
 """Partitions that the journal is kept from: a restore must not bring back a token."""
 
 SPECIFIC = "SPECIFIC_ATTRIBUTES"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -74,7 +75,8 @@ def conditions(resource: Resource, call: Call, select: filters.Select) -> list[W
 
 
 def _list(resource: Resource, call: Call) -> dict[str, Any]:
-    as_of = paging.read_token(call.query.get(paging.TOKEN))
+    asked = (call.who.username, f"/{resource.path}", call.query)
+    as_of = paging.read_token(call.query.get(paging.TOKEN), *asked)
     table = catalog.table(resource.kind)
     moment = as_of or catalog.as_of()
     select = selector(call, as_of)
@@ -91,7 +93,7 @@ def _list(resource: Resource, call: Call) -> dict[str, Any]:
         rows = store.fill(resource, page, call)
     call.rows = rows
     results = [show_values.show(resource, row, call) for row in rows]
-    kept = None if resource.live and not as_of else moment
+    kept = None if resource.live and not as_of else partial(paging.token, moment, *asked)
     return paging.envelope(call.url(f"/{resource.path}"), call.query, count, results, kept)
 
 

@@ -1,15 +1,18 @@
 """Pages of a list: exact count, any offset, and a token in ``next`` that keeps the moment.
 
 The ONE client fixes the page size by the first answer, then asks for any page in any order, and
-drops blank or odd values on the way: so the token is digits and letters only.
+drops blank or odd values on the way: so the token is digits and letters only: the moment, and a
+signature for the caller and the query.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from functions.api.auth import signing
+from functions.api.errors import Invalid
 from shared.model import moment
 
 PAGE = 250
@@ -19,6 +22,7 @@ MOST = 1000
 """Rows of a page at most."""
 
 TOKEN = "as_of"  # noqa: S105 - the parameter's name
+_OF_THE_PAGE = ("limit", "offset", TOKEN)
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -35,25 +39,54 @@ def _whole(value: str | None) -> int | None:
     )
 
 
-def token(stamp: str) -> str:
-    """Return the token of a moment."""
-    microseconds = round(moment.of_stamp(stamp).timestamp() * 1e6)
+def token(stamp: str, caller: str, path: str, query: Mapping[str, str]) -> str:
+    """Return the token of a moment: good for a caller's list with a query, at any page.
+
+    Parameters
+    ----------
+    stamp : str
+        The moment.
+    caller : str
+        User name; empty for anybody.
+    path : str
+        The list's.
+    query : mapping
+        Its parameters; which page is asked for does not count.
+    """
+    digits = _base36(round(moment.of_stamp(stamp).timestamp() * 1e6))
+    return digits + signing.sign("page", _bound(digits, caller, path, query))
+
+
+def _base36(number: int) -> str:
     digits = ""
-    while microseconds:
-        microseconds, digit = divmod(microseconds, 36)
+    while number:
+        number, digit = divmod(number, 36)
         digits = _DIGITS[digit] + digits
     return digits
 
 
-def read_token(value: str | None) -> str | None:
-    """Return the moment of a token; None if it has none or it is not one."""
-    if not value or len(value) > 12 or set(value) - set(_DIGITS):
+def _bound(digits: str, caller: str, path: str, query: Mapping[str, str]) -> str:
+    """Return what a token is signed for; blank parameters count as absent."""
+    asked = sorted((k, v) for k, v in query.items() if v and k not in _OF_THE_PAGE)
+    return "\n".join([digits, caller, path, urlencode(asked)])
+
+
+def read_token(value: str | None, caller: str, path: str, query: Mapping[str, str]) -> str | None:
+    """Return the moment of a token; None without one.
+
+    Raises
+    ------
+    Invalid
+        400 if it was not made here for this caller and query.
+    """
+    if not value:
         return None
-    microseconds = int(value, 36)
+    digits, signature = value[:-32], value[-32:]
+    known = 0 < len(digits) <= 12 and not set(digits) - set(_DIGITS)
+    if not known or not signing.is_good("page", _bound(digits, caller, path, query), signature):
+        raise Invalid({TOKEN: ["This is no page token for this list; begin without one."]})
     now = moment.now()
-    if microseconds > now.timestamp() * 1e6:
-        return None
-    return moment.stamp(now.fromtimestamp(microseconds / 1e6, now.tzinfo))
+    return moment.stamp(now.fromtimestamp(int(digits, 36) / 1e6, now.tzinfo))
 
 
 def envelope(
@@ -61,7 +94,7 @@ def envelope(
     query: Mapping[str, str],
     count: int,
     results: list[Any],
-    as_of: str | None,
+    as_of: Callable[[], str] | None = None,
 ) -> dict[str, Any]:
     """Return the answer of a list.
 
@@ -75,15 +108,15 @@ def envelope(
         Rows in all.
     results : list
         Rows of this page.
-    as_of : str, optional
-        The moment the rows are of, which later pages are to show too.
+    as_of : callable, optional
+        Returns the token of the moment the rows are of, which later pages are to show too.
     """
     offset, limit = bounds(query)
-    rest = {k: v for k, v in query.items() if k not in ("limit", "offset", TOKEN)}
+    rest = {k: v for k, v in query.items() if k not in _OF_THE_PAGE}
 
     def page(start: int) -> str:
         shown = {**rest, "limit": limit, **({"offset": start} if start else {})}
-        return f"{url}?{urlencode({**shown, **({TOKEN: token(as_of)} if as_of else {})})}"
+        return f"{url}?{urlencode({**shown, **({TOKEN: as_of()} if as_of else {})})}"
 
     return {
         "count": count,

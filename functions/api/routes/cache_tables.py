@@ -9,20 +9,15 @@ storage.
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
-import secrets
 import time
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 from chalice.app import Blueprint, Response
-from pynamodb.attributes import BinaryAttribute
-from pynamodb.exceptions import PutError
 
+from functions.api.auth import signing
 from functions.api.call import Call
 from functions.api.errors import ApiError, not_found
 from functions.api.routes.downloads import presigned, redirect
@@ -30,7 +25,6 @@ from shared import catalog
 from shared.access import policy
 from shared.catalog import cache_tables
 from shared.model.people import Caller
-from shared.records.table import Record
 
 routes = Blueprint(__name__)
 
@@ -38,30 +32,10 @@ LIFE = 3600
 """Seconds that a grant is good for."""
 
 
-class SigningKey(Record, discriminator="SigningKey"):
-    """The secret that grants are signed with: ``KEY#grants`` / A, made on first use."""
-
-    secret = BinaryAttribute(legacy_encoding=False)
-
-
-@lru_cache(maxsize=1)
-def _signing_key(table: str) -> bytes:
-    item = SigningKey(pk="KEY#grants", sk="A", secret=secrets.token_bytes(32))
-    with suppress(PutError):  # another instance was first
-        item.save(condition=Record.pk.does_not_exist())
-    return bytes(SigningKey.get("KEY#grants", "A", consistent_read=True).secret)
-
-
-def _sign(text: str) -> str:
-    from shared.records.table import table_name
-
-    return hmac.new(_signing_key(table_name()), text.encode(), hashlib.sha256).hexdigest()[:32]
-
-
 def grant(scope: str) -> str:
     """Return a text for an address that lets its holder read a scope's tables for a while."""
     text = f"{scope}|{int(time.time()) + LIFE}"
-    shown = base64.urlsafe_b64encode(f"{text}|{_sign(text)}".encode()).decode()
+    shown = base64.urlsafe_b64encode(f"{text}|{signing.sign('grant', text)}".encode()).decode()
     return shown.rstrip("=")
 
 
@@ -76,7 +50,7 @@ def granted(value: str) -> str:
     try:
         text = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode()
         scope, expires, signature = text.rsplit("|", 2)
-        good = hmac.compare_digest(signature, _sign(f"{scope}|{expires}"))
+        good = signing.is_good("grant", f"{scope}|{expires}", signature)
         if good and int(expires) > time.time():
             return scope
     except ValueError:

@@ -101,4 +101,4 @@ def restricted() -> dict[str, Any]:
             }
         )
     url = call.url("/water-restricted-subjects")
-    return paging.envelope(url, call.query, len(names), rows, as_of=None)
+    return paging.envelope(url, call.query, len(names), rows)
