@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,9 +27,9 @@ from shared.records.items import Dataset, Session
 from shared.sessions import store as sessions
 from shared.sessions.contents import session_and_datasets
 from shared.tasks.description import DESCRIPTION_FIELD, BadDescription
-from shared.tasks.planning import plan
+from shared.tasks.planning import Planned, plan
 from shared.tasks.readiness import obstacles, outdated, settled
-from shared.tasks.registry import BUILT_IN
+from shared.tasks.registry import declared
 from shared.tasks.signature import missing
 from shared.tasks.states import TERMINAL, Status
 from shared.work import read, write
@@ -51,7 +51,7 @@ def labs() -> list[str]:
 
 def announce(task: Task) -> None:
     """Tell the lab's workers of a waiting task; others' tasks (ibllib's) are none of theirs."""
-    if task.executable not in BUILT_IN or task.lab not in labs():
+    if declared(task.executable) is None or task.lab not in labs():
         return
     try:
         queues.send(queues.work_url(task.lab), TaskWaits(task.id))
@@ -68,24 +68,27 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
     session, datasets = session_and_datasets(eid, strong=True)
     paths = content_hashes(datasets)
     try:
-        planned = plan(eid, paths, description_of(session))
+        planned = plan(eid, paths, description_of(session), session.task_protocol)
     except BadDescription as error:
         log.error("session %s: %s", eid, error)
-        planned = plan(eid, paths)
-    waiting, held = Status.WAITING.label, Status.HELD.label
+        planned = plan(eid, paths, None, session.task_protocol)
     new = write.create_planned(
         eid,
         session.lab,
         moment.naive(session.start_time),
-        [
-            (one, held if one.parents or missing(one.declaration.inputs, paths) else waiting)
-            for one in planned
-        ],
+        [(one, _first_status(one, paths)) for one in planned],
     )
+    write.keep_holds(eid, {one.id: one.hold for one in planned})
     for task in new:
         if task.state is Status.WAITING:
             announce(task)
     _advance(eid, datasets, tell_end=tell_end)
+
+
+def _first_status(planned: Planned, paths: Collection[str]) -> str:
+    """Return the status that a new task has."""
+    waits = planned.hold or planned.parents or missing(planned.declaration.inputs, paths)
+    return (Status.HELD if waits else Status.WAITING).label
 
 
 def session_shown(eid: str) -> None:

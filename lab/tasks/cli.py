@@ -24,7 +24,7 @@ def task() -> None:
 def list_tasks(as_json: bool) -> None:
     """Show the tasks that are installed here, with what they read and write."""
     from lab.tasks.run import names
-    from shared.tasks.registry import BUILT_IN
+    from shared.tasks import registry
 
     rows: list[dict[str, Any]] = [
         {
@@ -36,9 +36,8 @@ def list_tasks(as_json: bool) -> None:
             "ram": declared.ram,
             "time_out_secs": declared.time_out_secs,
         }
-        for name, declared in (
-            (name, BUILT_IN[name].filled({})) for name in names() if name in BUILT_IN
-        )
+        for name in names()
+        if (task := registry.declared(name)) and (declared := task.filled({}))
     ]
     if as_json:
         click.echo(json.dumps(rows, indent=1))

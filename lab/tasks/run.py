@@ -28,9 +28,9 @@ import msgspec
 from lab.tasks.sandbox import confine
 from lab.tasks.trouble import WITHOUT_A_RESULT, available_memory, trouble_of
 from shared.model.task import RunFile, RunOrder, RunRecord, RunResult, Trouble
+from shared.tasks import registry
 from shared.tasks.description import DESCRIPTION_NAME
 from shared.tasks.planning import plan
-from shared.tasks.registry import BUILT_IN
 from shared.tasks.signature import Task, missing, selected
 from shared.tasks.states import Status
 
@@ -91,15 +91,14 @@ def orders(name: str, session: Path, given: Mapping[str, str]) -> list[Task]:
     UnknownTask
         The task is not declared.
     """
-    if name not in BUILT_IN:
-        raise UnknownTask(f"there is no task {name!r}; there are {', '.join(BUILT_IN)}")
+    declared = registry.declared(name)
+    if declared is None:
+        raise UnknownTask(f"there is no task {name!r}; there are {', '.join(registry.names())}")
     if "collection" in given:
-        return [BUILT_IN[name].filled(dict(given))]
+        return [declared.filled(dict(given))]
     planned = plan("0" * 32, relative_paths(session), _description(session))
-    found = [
-        BUILT_IN[name].filled({**one.arguments, **given}) for one in planned if one.name == name
-    ]
-    return found or [BUILT_IN[name].filled(dict(given))]
+    found = [declared.filled({**one.arguments, **given}) for one in planned if one.name == name]
+    return found or [declared.filled(dict(given))]
 
 
 def _description(session: Path) -> dict[str, Any] | None:

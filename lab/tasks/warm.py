@@ -24,7 +24,6 @@ from importlib import import_module
 from pathlib import Path
 
 from lab.tasks import run
-from shared.tasks.registry import BUILT_IN
 
 MODULES = (
     "shared.science.behaviour.trials",
@@ -46,7 +45,7 @@ def warm() -> None:
     for module in MODULES:
         with suppress(ImportError):
             import_module(module)
-    for name in BUILT_IN:
+    for name in run.names():
         with suppress(run.UnknownTask, ImportError):
             run.implementation(name)
     run.environment()

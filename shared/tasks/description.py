@@ -1,8 +1,10 @@
-"""The experiment description 1.0.0: what hardware and protocols a session has."""
+"""The experiment description 1.0.0, and what the files say where a session has none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from shared.alf.layout import raw_collections_in
@@ -13,13 +15,63 @@ DESCRIPTION_NAME = "_ibl_experiment.description.yaml"
 DESCRIPTION_FIELD = "experiment_description"
 """Where ingest keeps the parsed description in the session's JSON."""
 
+NAMED = ("cameras", "neuropixel")
+"""Devices of which a session has several, each with a name."""
+
+FILES = (
+    (r"raw_video_data/.*_(left|right|body|belly)Camera\.raw\.", "cameras"),
+    (r"raw_ephys_data/(probe\w+)/.*\.(?:ap|lf)\.(?:c?bin)$", "neuropixel"),
+    (r"raw_behavior_data/.*micData\.raw\.|.*\.raw\.(?:wav|flac)$", "microphone"),
+    (r"raw_widefield_data/", "widefield"),
+    (r"raw_(?:mesoscope|imaging)_data\w*/", "mesoscope"),
+    (r"raw_photometry_data/", "neurophotometrics"),
+)
+"""Files by which a device is known, where nothing describes the session (ibllib's folders)."""
+
+_NIDQ = re.compile(r"raw_ephys_data/(?:[^/]+/)?[^/]*\.nidq\.(?:meta|c?bin)$")
+
 
 class BadDescription(ValueError):
     """An experiment description that cannot be read."""
 
 
-def task_collections(paths: Iterable[str], description: Mapping[str, Any] | None) -> list[str]:
-    """Return the raw collections of the task protocols that a session ran, in protocol order.
+@dataclass(frozen=True)
+class Protocol:
+    """A task protocol that a session ran.
+
+    Attributes
+    ----------
+    name
+        As rig or description call it; None where nothing says.
+    collection
+        Folder of its raw files.
+    extractors
+        Names that the description asks for instead of the usual.
+    """
+
+    name: str | None
+    collection: str
+    extractors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that recorded: its kind, as ``cameras``, and its name if there are several."""
+
+    kind: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Return what people call it: ``camera left``, ``probe00``, ``microphone``."""
+        if self.kind == "cameras":
+            return f"camera {self.name}".strip()
+        return self.name or self.kind
+
+
+def protocols_in(
+    paths: Iterable[str], description: Mapping[str, Any] | None, task_protocol: str | None = None
+) -> list[Protocol]:
+    """Return the task protocols that a session ran, in their order.
 
     The experiment description says so where there is one; otherwise the folders do:
     ``raw_behavior_data`` (one protocol) or ``raw_task_data_NN`` (protocol NN).
@@ -32,13 +84,73 @@ def task_collections(paths: Iterable[str], description: Mapping[str, Any] | None
     if description and description.get("tasks"):
         try:
             return [
-                str(devices["collection"])
+                Protocol(
+                    str(name),
+                    str(devices["collection"]),
+                    tuple(map(str, devices.get("extractors") or ())),
+                )
                 for protocol in description["tasks"]
-                for devices in protocol.values()
+                for name, devices in protocol.items()
                 if devices.get("collection")
             ]
         except (AttributeError, TypeError):
             raise BadDescription(
                 f"{DESCRIPTION_NAME}: tasks must be a list of {{protocol: {{collection: …}}}}"
             ) from None
-    return raw_collections_in(paths)
+    collections = raw_collections_in(paths)
+    names = [name for name in (task_protocol or "").split("/") if name]
+    if len(names) == 1:
+        names *= len(collections)
+    if len(names) != len(collections):
+        return [Protocol(None, collection) for collection in collections]
+    return [Protocol(*pair) for pair in zip(names, collections, strict=True)]
+
+
+def overrides(description: Mapping[str, Any] | None, collection: str) -> tuple[str, ...]:
+    """Return the extractors that a description asks for in a collection."""
+    found = protocols_in((), description) if description and description.get("tasks") else []
+    return next((each.extractors for each in found if each.collection == collection), ())
+
+
+def clock_of(paths: Collection[str], description: Mapping[str, Any] | None) -> str:
+    """Return the clock of a session: ``bpod``, or the device that the others are synchronised to.
+
+    Raises
+    ------
+    BadDescription
+        ``sync`` does not name exactly one device.
+    """
+    sync = (description or {}).get("sync")
+    if sync:
+        if not isinstance(sync, Mapping) or len(sync) != 1:
+            raise BadDescription(f"{DESCRIPTION_NAME}: sync must name exactly one device")
+        return str(next(iter(sync)))
+    return "nidq" if any(_NIDQ.match(path) for path in paths) else "bpod"
+
+
+def devices_in(paths: Collection[str], description: Mapping[str, Any] | None) -> list[Device]:
+    """Return the devices that recorded beside the task's, as the description or the files say.
+
+    Raises
+    ------
+    BadDescription
+        ``devices`` is no object.
+    """
+    devices = (description or {}).get("devices")
+    found: list[Device] = []
+    if devices is not None:
+        if not isinstance(devices, Mapping):
+            raise BadDescription(f"{DESCRIPTION_NAME}: devices must be an object")
+        for kind, about in devices.items():
+            if kind in NAMED and isinstance(about, Mapping):
+                found += [Device(str(kind), str(name)) for name in about]
+            else:
+                found.append(Device(str(kind)))
+    else:
+        for pattern, kind in FILES:
+            matches = [match for path in paths if (match := re.match(pattern, path))]
+            found += sorted(
+                {Device(kind, next((g for g in m.groups() if g), "")) for m in matches}, key=str
+            )
+    clock = clock_of(paths, description)
+    return found if clock == "bpod" else [*found, Device("sync pulses", f"sync of {clock}")]

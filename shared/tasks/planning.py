@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from shared.alf.layout import output_collection
+from shared.model.protocols import is_decision
 from shared.tasks.declared.behaviour import TRIALS, WHEEL
-from shared.tasks.description import task_collections
+from shared.tasks.description import (
+    Device,
+    Protocol,
+    clock_of,
+    devices_in,
+    overrides,
+    protocols_in,
+)
+from shared.tasks.registry import PipelineTask, pipelines
 from shared.tasks.signature import Expected, Task, identifier
 
 GRAPH = "behaviour"
-"""Name of the pipeline (Alyx's ``graph``)."""
+"""Name of the built-in pipeline (Alyx's ``graph``)."""
+
+WRONG_CLOCK = (
+    "The session's clock is {clock}, and no task here reads its pulses yet: on the Bpod's clock "
+    "the times would be wrong."
+)
+
+DECISION = ((TRIALS, "*taskData.raw*"), (WHEEL, "*encoder[EP]*.raw*"))
+"""Tasks of a protocol of the decision task, and the files that only they need."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A task that a session's pipeline has."""
+    """A task that a session's pipeline has.
+
+    Attributes
+    ----------
+    hold
+        Why it must not run yet, whatever its inputs are.
+    """
 
     id: str
     name: str
@@ -27,6 +51,7 @@ class Planned:
     arguments: dict[str, str]
     parents: tuple[str, ...]
     declaration: Task
+    hold: str | None = None
 
 
 def canonical(arguments: Mapping[str, Any]) -> str:
@@ -35,13 +60,17 @@ def canonical(arguments: Mapping[str, Any]) -> str:
 
 
 def plan(
-    session: str, paths: Collection[str], description: Mapping[str, Any] | None = None
+    session: str,
+    paths: Collection[str],
+    description: Mapping[str, Any] | None = None,
+    task_protocol: str | None = None,
 ) -> list[Planned]:
     """Return the tasks that a session's data ask for, parents before children.
 
     A task is planned where the data that only it needs are there: task.trials with task data,
     task.wheel with either of the rotary encoder's files (the other may yet come: until then the
-    task is held).
+    task is held). Protocols that are known not to be of the decision task, or not known at all,
+    have none of its tasks. Where the session's clock is not the Bpod's, they are held.
 
     Parameters
     ----------
@@ -51,34 +80,117 @@ def plan(
         Its visible datasets, relative to the session, without revision folders.
     description
         The parsed experiment description, if the session has one.
+    task_protocol
+        The session's protocol, where no description names it; several are joined by ``/``.
+
+    Raises
+    ------
+    BadDescription
+        The description says what none can.
     """
     planned: list[Planned] = []
-    for collection in task_collections(paths, description):
-        arguments = {"collection": collection, "output_collection": output_collection(collection)}
-        level_of: dict[str, tuple[str, int]] = {}
-        for declared, evidence in (
-            (TRIALS, ("*taskData.raw*",)),
-            (WHEEL, ("*encoder[EP]*.raw*",)),
-        ):
-            if not any(
-                Expected(pattern, collection).matches(path)
-                for pattern in evidence
-                for path in paths
-            ):
-                continue
-            parents = [level_of[name] for name in declared.parents if name in level_of]
-            task_id = identifier(session, GRAPH, declared.name, canonical(arguments))
-            level = max((level + 1 for _, level in parents), default=0)
-            level_of[declared.name] = (task_id, level)
-            planned.append(
-                Planned(
-                    id=task_id,
-                    name=declared.name,
-                    graph=GRAPH,
-                    level=level,
-                    arguments=arguments,
-                    parents=tuple(parent for parent, _ in parents),
-                    declaration=declared.filled(arguments),
-                )
-            )
+    clock = clock_of(paths, description)
+    hold = None if clock == "bpod" else WRONG_CLOCK.format(clock=clock)
+    protocols = protocols_in(paths, description, task_protocol)
+    for protocol in protocols:
+        if _extracted(protocol):
+            for task, evidence in DECISION:
+                if _has(paths, evidence, protocol.collection):
+                    planned.append(_plan(session, GRAPH, task, protocol, planned, hold))
+    for graph, pipeline in pipelines().items():
+        for each in pipeline.task:
+            for where in protocols if each.per == "protocol" else [None]:
+                if _asked(each, where, paths):
+                    planned.append(_plan(session, graph, each.declaration, where, planned))
     return planned
+
+
+def unprocessed(
+    paths: Collection[str],
+    description: Mapping[str, Any] | None = None,
+    task_protocol: str | None = None,
+) -> list[str]:
+    """Say what a session has recorded that no task here is for.
+
+    Parameters
+    ----------
+    paths, description, task_protocol
+        As for `plan`.
+
+    Raises
+    ------
+    BadDescription
+        The description says what none can.
+    """
+    covered = {name for one in pipelines().values() for each in one.task for name in each.covers}
+    told = [
+        _told(str(device), f"no task for {device.kind}")
+        for device in _uncovered(devices_in(paths, description), covered)
+    ]
+    own = [each for one in pipelines().values() for each in one.task if each.per == "protocol"]
+    for protocol in protocols_in(paths, description, task_protocol):
+        if _extracted(protocol) or any(_asked(each, protocol, paths) for each in own):
+            continue
+        name = protocol.name or "a protocol without a name"
+        why = f"no task for {name}"
+        if names := overrides(description, protocol.collection):
+            why = f"the description asks for the extractors {', '.join(names)}"
+        told.append(_told(f"protocol {name} in {protocol.collection}", why))
+    return told
+
+
+def _told(what: str, why: str) -> str:
+    return f"{what}: recorded, not processed here: {why}"
+
+
+def _uncovered(devices: list[Device], covered: set[str]) -> Iterator[Device]:
+    return (device for device in devices if device.kind not in covered)
+
+
+def _extracted(protocol: Protocol) -> bool:
+    """Tell whether the decision task's own tasks are for a protocol: not if nobody knows it."""
+    return not protocol.extractors and (protocol.name is None or is_decision(protocol.name))
+
+
+def _has(paths: Collection[str], pattern: str, collection: str) -> bool:
+    expected = Expected(pattern, collection)
+    return any(expected.matches(path) for path in paths)
+
+
+def _asked(task: PipelineTask, protocol: Protocol | None, paths: Collection[str]) -> bool:
+    """Tell whether a session's data ask for a task of a lab's pipeline."""
+    if protocol is not None and not fnmatchcase(protocol.name or "", task.protocol):
+        return False
+    where = protocol.collection if protocol else "*"
+    return any(_has(paths, pattern, where) for pattern in task.evidence)
+
+
+def _plan(
+    session: str,
+    graph: str,
+    task: Task,
+    protocol: Protocol | None,
+    planned: list[Planned],
+    hold: str | None = None,
+) -> Planned:
+    """Return one task with its arguments, and its parents among those planned before."""
+    arguments = dict(task.arguments)
+    if protocol is not None:
+        arguments["collection"] = protocol.collection
+        arguments["output_collection"] = output_collection(protocol.collection)
+    same = arguments.get("collection")
+    parents = [
+        each
+        for each in planned
+        if each.name in task.parents and (same is None or each.arguments.get("collection") == same)
+    ]
+    return Planned(
+        id=identifier(session, graph, task.name, canonical(arguments)),
+        name=task.name,
+        graph=graph,
+        level=max((each.level + 1 for each in parents), default=0),
+        arguments=arguments,
+        parents=tuple(each.id for each in parents),
+        declaration=task.filled(arguments),
+        hold=hold,
+    )

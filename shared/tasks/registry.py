@@ -1,16 +1,143 @@
-"""The tasks there are, by name."""
+"""The tasks there are, by name: built-in ones, and those of pipelines that labs have installed.
+
+A lab's package offers a pipeline by an entry point of group ``fornix.pipelines`` that names the
+path of a TOML file, and what runs its tasks by entry points of group ``fornix.tasks``::
+
+    [[task]]
+    name = "lick.rate"            # its entry point of group fornix.tasks
+    per = "protocol"              # or "session"
+    protocol = "*ChoiceWorld*"    # which protocols it is for; all by default
+    evidence = ["*lickPiezo.raw*"]  # files without which there is nothing to do
+    inputs = [{ name = "_lab_lickPiezo.raw.npy", collection = "{collection}" }]
+    outputs = [{ name = "licks.times.npy", collection = "{output_collection}" }]
+    parents = ["task.trials"]
+    covers = ["microphone"]       # devices of the description that it sees to
+
+Both sides need the package: the workers to run its tasks, the deployment to plan them.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
 
 from shared.tasks.declared import behaviour
-from shared.tasks.signature import Task
+from shared.tasks.signature import Expected, Task
+
+log = logging.getLogger(__name__)
+
+GROUP = "fornix.pipelines"
 
 BUILT_IN = {task.name: task for task in behaviour.TASKS}
 
 
+class BadPipeline(ValueError):
+    """A pipeline's file that cannot be used; the message names the file and the fault."""
+
+
+class PipelineTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A task of a lab's pipeline: when a session has it, and what it declares."""
+
+    name: str
+    inputs: tuple[Expected, ...]
+    outputs: tuple[Expected, ...]
+    per: Literal["protocol", "session"] = "session"
+    protocol: str = "*"
+    evidence: tuple[str, ...] = ("*",)
+    arguments: dict[str, str] = {}
+    parents: tuple[str, ...] = ()
+    covers: tuple[str, ...] = ()
+    cpu: int = 1
+    gpu: int = 0
+    ram: int = 4
+    priority: int = 30
+    time_out_secs: int = 7200
+
+    @property
+    def declaration(self) -> Task:
+        """What it declares."""
+        defaults = dict(behaviour.ARGUMENTS) if self.per == "protocol" else {}
+        return Task(
+            name=self.name,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            arguments=tuple(sorted((defaults | self.arguments).items())),
+            parents=self.parents,
+            cpu=self.cpu,
+            gpu=self.gpu,
+            ram=self.ram,
+            priority=self.priority,
+            time_out_secs=self.time_out_secs,
+        )
+
+
+class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A lab's pipeline."""
+
+    task: tuple[PipelineTask, ...]
+    name: str = ""
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """Return the pipeline of a file.
+
+    Raises
+    ------
+    BadPipeline
+        It cannot be read, or says what no pipeline can.
+    """
+    try:
+        pipeline = msgspec.convert(tomllib.loads(path.read_text()), Pipeline)
+    except (OSError, ValueError) as error:
+        raise BadPipeline(f"{path}: {error}") from None
+    names = [each.name for each in pipeline.task]
+    if taken := sorted({name for name in names if name in BUILT_IN or names.count(name) > 1}):
+        raise BadPipeline(f"{path}: there is a task of that name already: {', '.join(taken)}")
+    return pipeline
+
+
+@cache
+def pipelines() -> dict[str, Pipeline]:
+    """Return the installed pipelines by name; a faulty one is logged and left out."""
+    from importlib.metadata import entry_points  # only where somebody asks: it takes its time
+
+    found: dict[str, Pipeline] = {}
+    for entry in entry_points(group=GROUP):
+        try:
+            found[entry.name] = read_pipeline(Path(entry.load()))
+        except (BadPipeline, ImportError, AttributeError, TypeError) as error:
+            log.error("the pipeline %s is left out: %s", entry.name, error)
+    return found
+
+
+def declared(name: str) -> Task | None:
+    """Return the declaration of a task, None where nobody has declared it."""
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    for pipeline in pipelines().values():
+        for each in pipeline.task:
+            if each.name == name:
+                return each.declaration
+    return None
+
+
+def names() -> list[str]:
+    """Return the names of all declared tasks."""
+    return [*BUILT_IN, *(each.name for one in pipelines().values() for each in one.task)]
+
+
 def declaration(executable: str, arguments: str) -> Task | None:
-    """Return the filled declaration of a stored task, or None where it is not a built-in one."""
-    declared = BUILT_IN.get(executable)
-    return declared.filled(json.loads(arguments or "{}")) if declared else None
+    """Return the filled declaration of a stored task, None where nobody has declared it."""
+    found = declared(executable)
+    return found.filled(_texts(json.loads(arguments or "{}"))) if found else None
+
+
+def _texts(arguments: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in arguments.items()}

@@ -16,6 +16,7 @@ from shared.tasks.planning import Planned, canonical
 from shared.tasks.signature import identifier
 from shared.tasks.states import Status, step
 from shared.work.item import (
+    HELD_BY_PLAN,
     RERUN,
     RETRIES,
     SYSTEM,
@@ -78,6 +79,9 @@ def create_planned(
                 arguments=canonical(plan.arguments),
                 parents=list(plan.parents),
                 datetime=stamp(),
+                hold=plan.hold,
+                hold_by=HELD_BY_PLAN if plan.hold else None,
+                log=f"Held: {plan.hold}" if plan.hold else None,
             )
             for plan, status in planned
             if plan.id not in known
@@ -176,6 +180,29 @@ def create(
             continue
         return task
     raise Conflict(f"session {session} is being changed by others; try again")
+
+
+def keep_holds(session: str, holds: Mapping[str, str | None]) -> None:
+    """Hold a session's unfinished tasks as its pipeline says; let go what it no longer holds.
+
+    Parameters
+    ----------
+    session
+        Its id.
+    holds
+        Why a task must not run, None if it may, by id.
+    """
+    for task in of_session(session):
+        hold = holds.get(task.id)
+        if task.id not in holds or task.state not in (Status.WAITING, Status.HELD):
+            continue
+        if hold and task.hold != hold:
+            with suppress(Refused):
+                held = Status.HELD.label
+                store(task, status=held, hold=hold, hold_by=HELD_BY_PLAN, log=f"Held: {hold}")
+        elif not hold and task.hold_by == HELD_BY_PLAN:
+            with suppress(Refused):
+                store(task, hold=None, hold_by=None, log=None)
 
 
 def update_session_start(session: str, start: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared.science.behaviour.protocols import protocol_of
+from shared.model.protocols import protocol_of
 from shared.science.behaviour.psychometric import curve
 from shared.science.status.history import training_history
 from shared.science.status.sessions import Session

@@ -1,5 +1,6 @@
 """Which tasks a session has, and which may run."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.alf.layout import output_collection
-from shared.tasks.description import BadDescription, task_collections
-from shared.tasks.planning import canonical, plan
+from shared.tasks.description import BadDescription, protocols_in
+from shared.tasks.planning import canonical, plan, unprocessed
 from shared.tasks.readiness import obstacles, settled
 from shared.tasks.signature import Expected, identifier, missing, selected
 
@@ -83,7 +84,8 @@ def test_each_protocol_has_its_own_tasks():
 def test_the_experiment_description_names_the_protocols():
     paths = [path.replace("behavior_data", f"task_data_{n:02}") for n in (0, 1) for path in RAW]
     description = {"tasks": [{"choiceWorld": {"collection": "raw_task_data_01"}}]}
-    assert task_collections(paths, description) == ["raw_task_data_01"]
+    (protocol,) = protocols_in(paths, description)
+    assert (protocol.name, protocol.collection) == ("choiceWorld", "raw_task_data_01")
     assert {t.arguments["collection"] for t in plan(EID, paths, description)} == {
         "raw_task_data_01"
     }
@@ -155,3 +157,134 @@ def test_task_ids_are_uuid4_of_their_session(session, graph, name, arguments):
     assert one.replace("-", "")[:12] == session.hex[:12]
     assert one == identifier(str(session), graph, name, arguments)
     assert one != identifier(str(uuid4()), graph, name, arguments)
+
+
+def names(planned):
+    return [task.name for task in planned]
+
+
+EPHYS = ["raw_ephys_data/_spikeglx_ephysData_g0_t0.nidq.cbin"]
+CAMERA = ["raw_video_data/_iblrig_leftCamera.raw.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "decided"),
+    [
+        (None, True),
+        ("_iblrig_tasks_trainingChoiceWorld6.4.2", True),
+        ("_iblrig_tasks_biasedChoiceWorld5.0.0", True),
+        ("_iblrig_tasks_ephysChoiceWorld7.1.2", True),
+        ("_iblrig_tasks_advancedChoiceWorld", True),
+        ("_iblrig_tasks_neuromodulatorChoiceWorld", True),
+        ("_iblrig_tasks_habituationChoiceWorld6.4.2", False),
+        ("_iblrig_tasks_ephysPassiveStimulation", False),
+        ("_iblrig_tasks_spontaneous", False),
+        ("my_own_task", False),
+    ],
+)
+def test_only_protocols_of_the_decision_task_have_its_tasks(protocol, decided):
+    planned = plan(EID, RAW, task_protocol=protocol)
+    assert names(planned) == (["task.trials", "task.wheel"] if decided else [])
+    told = unprocessed(RAW, task_protocol=protocol)
+    if decided:
+        assert told == []
+    else:
+        assert told == [
+            f"protocol {protocol} in raw_behavior_data: recorded, not processed here: "
+            f"no task for {protocol}"
+        ]
+
+
+def test_what_the_description_asks_for_goes_before_the_session_s_protocol():
+    description = {"tasks": [{"my_own_task": {"collection": "raw_behavior_data"}}]}
+    assert plan(EID, RAW, description, "trainingChoiceWorld") == []
+
+
+def test_extractors_of_the_description_s_own_are_not_replaced_by_ours():
+    about = {"collection": "raw_behavior_data", "extractors": ["MyTrials"]}
+    description = {"tasks": [{"trainingChoiceWorld": about}]}
+    assert plan(EID, RAW, description) == []
+    (told,) = unprocessed(RAW, description)
+    assert "the description asks for the extractors MyTrials" in told
+
+
+@pytest.mark.parametrize(
+    ("paths", "description"),
+    [(RAW, {"sync": {"nidq": {"collection": "raw_ephys_data"}}}), (RAW + EPHYS, None)],
+)
+def test_trials_are_not_extracted_on_the_wrong_clock(paths, description):
+    planned = plan(EID, paths, description)
+    assert names(planned) == ["task.trials", "task.wheel"]
+    assert all("The session's clock is nidq" in task.hold for task in planned)
+    assert "sync of nidq" in " ".join(unprocessed(paths, description))
+
+
+def test_a_description_that_says_bpod_is_believed():
+    planned = plan(EID, RAW + EPHYS, {"sync": {"bpod": {"collection": "raw_behavior_data"}}})
+    assert [task.hold for task in planned] == [None, None]
+
+
+@pytest.mark.parametrize("sync", ["nidq", [], {"nidq": {}, "bpod": {}}, 3])
+def test_a_sync_that_names_no_one_device_is_refused(sync):
+    if sync == []:
+        assert plan(EID, RAW, {"sync": sync})
+        return
+    with pytest.raises(BadDescription, match="sync must name exactly one device"):
+        plan(EID, RAW, {"sync": sync})
+
+
+def test_every_section_of_a_description_has_its_tasks_or_is_told():
+    description = {
+        "devices": {
+            "cameras": {"left": {}, "body": {}},
+            "neuropixel": {"probe00": {}, "probe01": {}},
+            "microphone": {"microphone": {}},
+            "widefield": {},
+            "mesoscope": {},
+            "neurophotometrics": {},
+            "laser_of_our_own": {},
+        },
+        "sync": {"nidq": {}},
+        "tasks": [
+            {"trainingChoiceWorld": {"collection": "raw_behavior_data"}},
+            {"passiveChoiceWorld": {"collection": "raw_task_data_01"}},
+        ],
+    }
+    told = unprocessed(RAW, description)
+    assert [text.partition(":")[0] for text in told] == [
+        *("camera left", "camera body", "probe00", "probe01", "microphone", "widefield"),
+        *("mesoscope", "neurophotometrics", "laser_of_our_own", "sync of nidq"),
+        "protocol passiveChoiceWorld in raw_task_data_01",
+    ]
+    assert all(": recorded, not processed here: " in text for text in told)
+
+
+def test_without_a_description_devices_are_known_by_their_files():
+    paths = [
+        *(*RAW, *CAMERA),
+        "raw_ephys_data/probe00/_spikeglx_ephysData_g0_t0.imec0.ap.cbin",
+        "raw_widefield_data/imaging.frames.mov",
+        "raw_behavior_data/_iblrig_micData.raw.wav",
+    ]
+    assert [text.partition(":")[0] for text in unprocessed(paths)] == [
+        *("camera left", "probe00", "microphone", "widefield"),
+    ]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["tasks", "devices", "sync", "x"]), inner, max_size=4
+            )
+        ),
+        max_leaves=8,
+    )
+)
+def test_any_description_is_planned_or_refused_in_words(value):
+    description = value if isinstance(value, dict) else {"tasks": value}
+    for reader in (lambda: plan(EID, RAW, description), lambda: unprocessed(RAW, description)):
+        with suppress(BadDescription):  # any other exception is a fault
+            reader()

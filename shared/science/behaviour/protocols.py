@@ -1,31 +1,17 @@
-"""What kind of session a task protocol names, and which kinds have trials that can be extracted.
-
-Names are those of the IBL rigs of all versions: ``_iblrig_tasks_trainingChoiceWorld4.3.0``,
-``ephysChoiceWorld``, ``_iblrig_tasks_ephysPassiveStimulation``; what stands around them is free.
-"""
+"""Which protocols have trials that can be extracted, and which repeat trials."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from shared.model.protocols import protocol_of
 from shared.science.errors import TaskUnsupported
 
 _UNSUPPORTED = {
     "habituation": "habituation has no choices, so it has no trials of the decision task",
     "passive": "a passive protocol replays stimuli and has no trials of the decision task",
 }
-
-
-def protocol_of(task_protocol: str) -> str:
-    """Return 'training', 'biased', 'ephys', 'habituation' or 'passive' of a protocol, else ''."""
-    name = (task_protocol or "").casefold()
-    for kind in _UNSUPPORTED:
-        if kind in name:
-            return kind
-    found = re.search(r"training|biased|ephys", name)
-    return found.group() if found else ""
 
 
 def protocol_in(settings: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from shared.model.protocols import protocol_of
 from shared.science.behaviour.curves import (
     EASY_CONTRAST,
     Trials,
@@ -23,7 +24,6 @@ from shared.science.behaviour.curves import (
     median,
     reaction_times,
 )
-from shared.science.behaviour.protocols import protocol_of
 from shared.science.behaviour.psychometric import Floats
 from shared.science.status.history import training_history
 from shared.science.status.sessions import Session
@@ -105,7 +105,7 @@ class CohortSession:
     date : str
         ISO date.
     protocol : str
-        Task protocol, see :func:`shared.science.behaviour.protocols.protocol_of`.
+        Task protocol, see :func:`shared.model.protocols.protocol_of`.
     trials : mapping of columns
         As for the training status, and `intervals` (n_trials, 2) or `intervals_0` (s) for the
         time of the last trial.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.model.protocols import protocol_of
 from shared.science.behaviour.curves import (
     EASY_CONTRAST,
     Trials,
@@ -17,7 +18,6 @@ from shared.science.behaviour.curves import (
     in_block,
     reaction_times,
 )
-from shared.science.behaviour.protocols import protocol_of
 from shared.science.behaviour.psychometric import Counts, Floats
 from shared.science.status.stages import DELAY_SECONDS
 
