@@ -442,6 +442,9 @@ def goals(
         if one is not None and other is not None:
             rows.append((text, least, one / other))
 
+    # The same but for a ten-thousandth: so much chance there is in what a fit looks at.
+    goal("default's ratio vs fast", 0.9999, ours.ratio, fast.ratio)
+    goal("high's ratio vs default", 0.9999, results.get("fornix high", ours).ratio, ours.ratio)
     goal(".cbin compress vs mtscomp", 5, results["fornix .cbin"].compress, peer.compress)
     if name == "np1_ap":
         goal("ratio vs mtscomp", 1.38, ours.ratio, peer.ratio)

@@ -1,10 +1,13 @@
-"""Files that appear whole or not at all, whoever else writes them, and whatever the disk does."""
+"""Local files: written whole or not at all, whoever else writes them, and read by any thread."""
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 from shared.codec.errors import CodecError
 
@@ -137,3 +140,50 @@ def write_at(handle: int, position: int, pieces: Iterable[bytes | memoryview]) -
                 os.lseek(handle, position, os.SEEK_SET)
                 written = os.write(handle, data)
             data, position = data[written:], position + written
+
+
+class LocalFile:
+    """Bytes of a local file, safe to read from several threads and forked processes."""
+
+    ahead = 1 << 16
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, path.name
+        try:
+            self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except OSError as error:
+            raise CodecError(f"cannot open {path}: {error.strerror}") from error
+        self._lock = threading.Lock()
+
+    def size(self) -> int:
+        """Return the number of bytes."""
+        return os.fstat(self._handle).st_size
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """Return the bytes from `start` to `stop`, fewer only at the end."""
+        # An array of numpy comes in large pages, where there are any: no fault per 4 kB.
+        buffer = memoryview(np.empty(max(0, stop - start), np.uint8))  # type: ignore[arg-type]
+        done = 0
+        while done < len(buffer):
+            count = self._read_into(buffer[done:], start + done)
+            if not count:
+                break
+            done += count
+        return buffer[:done]
+
+    def _read_into(self, buffer: memoryview, start: int) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self._handle, [buffer], start)
+        with self._lock:  # pragma: no cover - Windows, macOS
+            os.lseek(self._handle, start, os.SEEK_SET)
+            piece = os.read(self._handle, len(buffer))
+            buffer[: len(piece)] = piece
+            return len(piece)
+
+    def start_again(self) -> None:
+        """Let go of what a forked process must not use: a lock that may be held."""
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._handle)

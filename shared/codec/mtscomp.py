@@ -24,11 +24,11 @@ from shared.codec import remote
 from shared.codec.chunk import MAX_CHANNELS, MAX_CHUNK_BYTES, Sealed, raw_bytes
 from shared.codec.decoder import Window
 from shared.codec.errors import CodecError, CorruptionError, FormatError, TruncationError
-from shared.codec.files import Progress, refuse_existing, replacing
+from shared.codec.files import LocalFile, Progress, refuse_existing, replacing
 from shared.codec.index import Index, chunk_bounds
 from shared.codec.parallel import run_jobs
 from shared.codec.predict import transpose_into
-from shared.codec.reader import LocalFile, Reader
+from shared.codec.reader import Reader
 from shared.codec.source import Samples, Source
 
 try:  # faster than zlib, and the same format

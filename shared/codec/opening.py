@@ -9,10 +9,10 @@ import numpy as np
 
 from shared.codec import mtscomp, remote
 from shared.codec.errors import CodecError
-from shared.codec.files import sidecar_path
+from shared.codec.files import LocalFile, sidecar_path
 from shared.codec.header import HEADER, read_header
 from shared.codec.index import Index, read_footer
-from shared.codec.reader import CACHE_BYTES, LocalFile, Reader
+from shared.codec.reader import CACHE_BYTES, Reader
 from shared.codec.source import ArraySource, FileSource, Samples, Source
 
 

@@ -6,7 +6,6 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.codec.decoder import Window
-from shared.codec.errors import CodecError, TruncationError
+from shared.codec.errors import TruncationError
 from shared.codec.index import Index, Readable
 from shared.codec.opened import open_chunk
 from shared.codec.slicing import inside, positions, two_axes
@@ -27,53 +26,6 @@ WORTH_THREADS = 1 << 20
 #: Numbers of chunks remembered that were decoded in part, and chunks kept as stored since what
 #: follows the part is likely to be read.
 MEMORY, KEPT_STORED = 256, 2
-
-
-class LocalFile:
-    """Bytes of a local file, safe to read from several threads and forked processes."""
-
-    ahead = 1 << 16
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.name = path, path.name
-        try:
-            self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except OSError as error:
-            raise CodecError(f"cannot open {path}: {error.strerror}") from error
-        self._lock = threading.Lock()
-
-    def size(self) -> int:
-        """Return the number of bytes."""
-        return os.fstat(self._handle).st_size
-
-    def read(self, start: int, stop: int) -> memoryview:
-        """Return the bytes from `start` to `stop`, fewer only at the end."""
-        # An array of numpy comes in large pages, where there are any: no fault per 4 kB.
-        buffer = memoryview(np.empty(max(0, stop - start), np.uint8))  # type: ignore[arg-type]
-        done = 0
-        while done < len(buffer):
-            count = self._read_into(buffer[done:], start + done)
-            if not count:
-                break
-            done += count
-        return buffer[:done]
-
-    def _read_into(self, buffer: memoryview, start: int) -> int:
-        if hasattr(os, "preadv"):
-            return os.preadv(self._handle, [buffer], start)
-        with self._lock:  # pragma: no cover - Windows, macOS
-            os.lseek(self._handle, start, os.SEEK_SET)
-            piece = os.read(self._handle, len(buffer))
-            buffer[: len(piece)] = piece
-            return len(piece)
-
-    def start_again(self) -> None:
-        """Let go of what a forked process must not use: a lock that may be held."""
-        self._lock = threading.Lock()
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._handle)
 
 
 class Restorable(Protocol):

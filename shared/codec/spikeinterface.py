@@ -28,7 +28,7 @@ class FornixRecordingExtractor(BaseRecording):
     sidecar : str or path, optional
         The `.eh` or `.ch`, where it is not beside the file.
     gain_to_uv, offset_to_uv : float or list of float, optional
-        Microvolts per step, and at zero, of each channel.
+        Microvolts per step, and at zero, of each channel; by default as the recording tells.
     """
 
     mode = "file"
@@ -48,8 +48,9 @@ class FornixRecordingExtractor(BaseRecording):
             dtype=opened.dtype,
         )
         self.add_recording_segment(FornixRecordingSegment(opened))
-        if gain_to_uv is not None:
-            self.set_channel_gains(gain_to_uv)
+        gains = gain_to_uv if gain_to_uv is not None else opened.index.facts.get("microvolts")
+        if gains is not None:
+            self.set_channel_gains(gains)
             self.set_channel_offsets(0 if offset_to_uv is None else offset_to_uv)
         distant = str(file_path).startswith(("http://", "https://"))
         self._kwargs = {

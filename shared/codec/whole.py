@@ -12,9 +12,9 @@ import numpy as np
 from shared.codec import mtscomp, opening, salvage
 from shared.codec.chunk import raw_bytes
 from shared.codec.errors import CodecError, CorruptionError
-from shared.codec.files import Progress, refuse_existing, replacing, write_at
+from shared.codec.files import LocalFile, Progress, refuse_existing, replacing, write_at
 from shared.codec.parallel import run_jobs
-from shared.codec.reader import LocalFile, Reader
+from shared.codec.reader import Reader
 
 
 class Decoding:

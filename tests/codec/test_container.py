@@ -21,6 +21,7 @@ from shared.codec import chunk, header, mtscomp, parallel, writer
 from shared.codec import index as chunk_index
 from shared.codec import reader as reader_module
 from shared.codec.decoder import Window
+from shared.codec.files import LocalFile
 from tests.codec.arrays import recording
 
 RATE = 1000
@@ -635,7 +636,7 @@ def test_damage_in_one_of_two_chunks_read_together_is_named(tmp_path: Path) -> N
     data[start:stop] = stored
     target.write_bytes(data)
     index.crcs[1] = chunk.crc32(bytes(stored))
-    with codec.Reader(reader_module.LocalFile(target), index) as reader:
+    with codec.Reader(LocalFile(target), index) as reader:
         np.testing.assert_array_equal(reader[:9000], samples[:9000])
         with pytest.raises(codec.CorruptionError, match="chunk 1: a frame does not") as caught:
             reader[5000:13_000]
