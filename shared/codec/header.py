@@ -20,9 +20,9 @@ HEADER = struct.Struct("<8sHHIB7xdQII12xI")
 UNKNOWN_SAMPLES, UNKNOWN_CHUNKS = (1 << 64) - 1, (1 << 32) - 1
 #: Chunks last a second, or as many whole seconds as it takes to hold this many raw bytes.
 MIN_CHUNK_BYTES = 1 << 21
-#: Seconds of a chunk of a recording to be shown on the web: one picture needs a tenth of the
-#: bytes, and all take 1 % more.
-PUBLISHED_SECONDS = 0.1
+#: Samples of a chunk of a recording to be shown on the web, or as many as hold so many bytes where
+#: channels are few: a picture of an AP band needs a tenth of the bytes, and all take 1 % more.
+PUBLISHED_SAMPLES, PUBLISHED_BYTES = 3000, 1 << 18
 
 
 class RecordingHeader(NamedTuple):
@@ -98,6 +98,13 @@ def read_header(data: bytes | memoryview, name: str) -> RecordingHeader:
         None if samples == UNKNOWN_SAMPLES else samples,
         None if count == UNKNOWN_CHUNKS else count,
     )
+
+
+def published_chunk_length(n_channels: int, dtype: np.dtype[Any]) -> int:
+    """Return samples per chunk of a recording to be shown on the web."""
+    per_sample = n_channels * dtype.itemsize
+    least = max(PUBLISHED_SAMPLES, PUBLISHED_BYTES // per_sample)
+    return min(least, MAX_CHUNK_BYTES // per_sample)
 
 
 def default_chunk_length(

@@ -14,7 +14,7 @@ from shared.codec import decoder, encoder, fit, index
 from shared.codec.chunk import MAX_CHUNK_BYTES, Sealed, raw_bytes, seal
 from shared.codec.errors import CodecError, CorruptionError, VerificationError
 from shared.codec.files import SUFFIX, Progress, refuse_existing, replacing, sidecar_path
-from shared.codec.header import PUBLISHED_SECONDS, RecordingHeader, default_chunk_length
+from shared.codec.header import RecordingHeader, default_chunk_length, published_chunk_length
 from shared.codec.index import Index
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
 from shared.codec.opening import open_source
@@ -84,7 +84,7 @@ class Writer:
     n_samples : int, optional
         How many will come, if that is known: chunks of several seconds are about even then.
     published : bool
-        Whether the recording is to be shown on the web: chunks then last a tenth of a second.
+        Whether the recording is to be shown on the web: chunks then have some 3,000 samples.
     overview : bool, optional
         Whether to write how loud each channel is in each second, as `.rms.npy`; by default
         where it is published.
@@ -127,7 +127,7 @@ class Writer:
         self.coder = Coder(LEVELS[level], check, sample_rate if overview else None)
         self.overview = Overview(n_channels) if overview else None
         if chunk_length is None and published:
-            chunk_length = max(1, round(PUBLISHED_SECONDS * sample_rate))
+            chunk_length = published_chunk_length(n_channels, self.dtype)
         if chunk_length is None:
             chunk_length = default_chunk_length(sample_rate, n_channels, self.dtype, n_samples)
         if not 0 < chunk_length * n_channels * self.dtype.itemsize <= MAX_CHUNK_BYTES:

@@ -92,7 +92,7 @@ def test_following_does_what_it_is_told(raw: Path) -> None:
 def test_for_the_web(raw: Path) -> None:
     assert run("compress", raw, "-c", 6, "-r", 1000, "--published").exit_code == 0
     with codec.open(raw.with_suffix(".ebin")) as reader:
-        assert reader.index.chunk_length == 100
+        assert reader.index.chunk_length == 21_845
     assert np.load(raw.with_suffix(".rms.npy")).shape == (3, 6)
 
 

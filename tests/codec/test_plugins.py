@@ -65,11 +65,11 @@ def test_numcodecs_reads_any_chunk_of_a_file(tmp_path: Path) -> None:
 
 def test_other_programs_find_it_by_its_name() -> None:
     """Given Fornix is installed, numcodecs and Zarr 3 learn of it without importing it."""
-    groups = {
-        each.group: each.value
-        for each in metadata.distribution("fornix").entry_points
-        if each.name == "fornix"
-    }
+    try:
+        declared = metadata.distribution("fornix").entry_points
+    except metadata.PackageNotFoundError:
+        pytest.skip("Fornix itself is not installed here")
+    groups = {each.group: each.value for each in declared if each.name == "fornix"}
     assert groups["numcodecs.codecs"] == "shared.codec.numcodec:FornixCodec"
     assert groups["zarr.codecs"] == "shared.codec.zarr:FornixArrayCodec"
 

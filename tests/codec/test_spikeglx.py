@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shared import codec
-from shared.codec import overview, spikeglx
+from shared.codec import header, overview, spikeglx
 from tests.codec.arrays import recording
 
 REPORTED = Path(__file__).resolve().parents[3] / "shared/data/reported/codec-meta-bad-rate"
@@ -158,8 +158,8 @@ def test_published_recordings_have_short_chunks_and_an_overview(tmp_path: Path) 
     size = np.repeat([1, 100, 10, 1000], 1000)[:3700, None] * np.array([1, 2])
     samples = np.rint(rng.normal(300, 1, size.shape) * size).clip(-32768, 32767).astype("int16")
     target = tmp_path / "a.ebin"
-    index = codec.compress(samples, target, sample_rate=1000, published=True, workers=2)
-    assert index.chunk_length == 100
+    options = {"sample_rate": 1000, "published": True, "workers": 2}
+    codec.compress(samples, target, chunk_length=130, **options)
     levels = np.load(overview.overview_path(target))
     assert (levels.shape, levels.dtype) == ((4, 2), np.uint8)
     for second in range(4):
@@ -183,3 +183,10 @@ def test_short_chunks_cost_little(tmp_path: Path, level: str) -> None:
         for kind in ({}, {"published": True})
     ]
     assert sizes[1] < 1.04 * sizes[0]
+
+
+def test_chunks_of_published_recordings_suit_a_picture() -> None:
+    int16 = np.dtype("int16")
+    assert header.published_chunk_length(385, int16) == 3000
+    assert header.published_chunk_length(9, int16) == 14_563
+    assert header.published_chunk_length(65_536, int16) == 2048
