@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from typing import get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,14 @@ from shared.results.views.rows import (
     ListedSubject,
 )
 from shared.results.views.subject import Published
+
+ARROW = {
+    str: pa.string(),
+    int: pa.int64(),
+    int | None: pa.int64(),
+    float | None: pa.float64(),
+}
+"""Types of the columns that the tables of all sessions and subjects have; others are left out."""
 
 _PRINTS = b"fornix_sessions"
 _ABOUT = ("session", "session_date", "session_number", "task_protocol")
@@ -88,14 +97,17 @@ def catalogue(
         Rows of the lists.
     """
     files = {}
-    tables = (
-        ("sessions", sessions, SESSION_COLUMNS),
-        ("subjects", subjects, [*SUBJECT_COLUMNS, "last_session"]),
-    )
-    for name, rows, columns in tables:
+    for name, kind, rows, columns in (
+        ("sessions", ListedSession, sessions, SESSION_COLUMNS),
+        ("subjects", ListedSubject, subjects, (*SUBJECT_COLUMNS, "last_session")),
+    ):
+        # The types are declared, not guessed: a table without rows has all its columns, too.
+        types = get_type_hints(kind)
+        schema = pa.schema(
+            [(column, ARROW[types[column]]) for column in columns if types[column] in ARROW]
+        )
+        values = [[getattr(row, column) for row in rows] for column in schema.names]
         out = io.BytesIO()
-        shown = [column for column in columns if column != "recent"]
-        frame = pd.DataFrame({column: [getattr(row, column) for row in rows] for column in shown})
-        frame.to_parquet(out, index=False, compression="zstd")
+        pq.write_table(pa.table(values, schema=schema), out, compression="zstd")
         files[f"data/{name}.pqt"] = out.getvalue()
     return files

@@ -377,6 +377,33 @@ class TestIncremental:
         assert listed["columns"]["id"] == [one.id]
 
 
+class TestTables:
+    def test_of_all_sessions_and_subjects_follow_each_session(self, site, shelf, store) -> None:
+        first = shelf.put("FX_001", "2026-01-31", trials_of(50, 1))
+        site.refresh(["FX_001"])
+        assert list(pd.read_parquet(store.folder / "data/sessions.pqt")["id"]) == [first.id]
+        second = shelf.put("FX_002", "2026-02-01", trials_of(60, 2))
+        site.refresh(["FX_002"])
+        sessions = pd.read_parquet(store.folder / "data/sessions.pqt")
+        assert list(sessions["id"]) == [first.id, second.id]
+        assert list(sessions["n_trials"]) == [50, 60]
+        subjects = pd.read_parquet(store.folder / "data/subjects.pqt")
+        assert list(subjects["subject"]) == ["FX_001", "FX_002"]
+
+    def test_without_rows_have_all_their_columns(self, site, shelf, store) -> None:
+        site.refresh()
+        empty = {
+            name: pd.read_parquet(store.folder / f"data/{name}.pqt")
+            for name in ("sessions", "subjects")
+        }
+        shelf.put("FX_001", "2026-01-31", trials_of(50, 1))
+        site.refresh()
+        for name, table in empty.items():
+            assert len(table) == 0
+            full = pd.read_parquet(store.folder / f"data/{name}.pqt")
+            assert list(table.columns) == list(full.columns)
+
+
 class TestConcurrency:
     def test_many_builders_at_once_end_like_one(self, shelf, store, tmp_path) -> None:
         for mouse in range(3):

@@ -75,6 +75,9 @@ class ListBuilder:
             Index,
             lambda index: self._pages(index.subjects if index else {}, known),
         )
+        write_derived(
+            self.store, INDEX, Index, lambda index: self._tables(index.subjects if index else {})
+        )
         for view in (about.data_view(self.settings), about.about_view(), about.missing_view()):
             write_if_changed(self.store, view.page.address, render(view, self.settings))
         training_time.refresh(self.store, self.settings)
@@ -84,14 +87,12 @@ class ListBuilder:
             found = list(self.store.names(folder))
             self.store.delete(key for key in found if key not in kept)
 
-    def write_tables(self) -> None:
-        """Write one Parquet table of all sessions and one of all subjects, for reuse."""
-        subjects = index_of(self.store).subjects.values()
-        months = sorted({month for row in subjects for month in row.months})
+    def _tables(self, subjects: Mapping[str, ListedSubject]) -> dict[str, bytes]:
+        """Return one Parquet table of all sessions and one of all subjects, for reuse."""
+        months = sorted({month for row in subjects.values() for month in row.months})
         states = (load(self.store, month_state(month), MonthState)[0] for month in months)
         rows = [row for state in states if state for row in state.rows.values()]
-        for key, body in tables.catalogue(rows, list(subjects)).items():
-            write_if_changed(self.store, key, body)
+        return tables.catalogue(rows, list(subjects.values()))
 
     def _refresh_months(self, names: list[str]) -> None:
         listed = index_of(self.store).subjects

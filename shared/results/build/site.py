@@ -121,8 +121,6 @@ class Site:
                     pass
                 removed = any(changes.removed for changes in done.values())
                 self.pictures.draw_labs(seldom=not everything and not removed)
-        if everything or any(changes.removed for changes in done.values()):
-            self.lists.write_tables()
         return Report(
             changed=sum(changes.written + changes.removed for changes in done.values()),
             problems=[problem for changes in done.values() for problem in changes.problems],
