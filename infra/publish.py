@@ -27,7 +27,10 @@ from shared.science.cohort.features import FEATURES
 def main(folder: Path, name: str, label: str, synthetic: bool) -> None:
     """Publish the training-time analysis in FOLDER, of public mice only."""
     store = Bucket(os.environ["FORNIX_SITE_BUCKET"])
-    settings = SiteSettings(api_url=os.environ.get("FORNIX_API_URL", ""))
+    settings = SiteSettings(
+        api_url=os.environ.get("FORNIX_API_URL", ""),
+        site_url=os.environ.get("FORNIX_SITE_URL", ""),
+    )
     if (folder / RESULT_FILE).is_file():
         result = json.loads((folder / RESULT_FILE).read_text())
         result["synthetic"] = result["synthetic"] or synthetic

@@ -33,6 +33,13 @@ PROBE_DAYS = 1
 """At its end, days with a (simulated) recording."""
 
 
+LICENCES = {
+    "CC BY 4.0": "https://creativecommons.org/licenses/by/4.0/",
+    "CC0 1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
+}
+"""Addresses of the licences that data usually have."""
+
+
 @click.group()
 def site() -> None:
     """Results site: build it from a folder of sessions, look at it, make a demonstration."""
@@ -43,6 +50,10 @@ def site() -> None:
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--title", default="Fornix", show_default=True, help="Name of the site.")
 @click.option("--api-url", default="", help="Public address of the API, for the code to load.")
+@click.option("--site-url", default="", help="Public address of the site, for links to it.")
+@click.option("--licence", default="CC BY 4.0", show_default=True, help="Licence of the data.")
+@click.option("--citation", default="", help="How the data are to be cited.")
+@click.option("--doi", default="", help="DOI of the data.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--training-time", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Result of `fornix analyse training-time` to show.")  # fmt: skip
@@ -53,6 +64,10 @@ def build(
     out: Path,
     title: str,
     api_url: str,
+    site_url: str,
+    licence: str,
+    citation: str,
+    doi: str,
     jobs: int,
     training_time: Path | None,
     images: bool,

@@ -18,6 +18,8 @@ TYPES = {
     ".json": "application/json",
     ".pqt": "application/vnd.apache.parquet",
     ".woff2": "font/woff2",
+    ".ico": "image/vnd.microsoft.icon",
+    ".xml": "application/xml",
 }
 
 FRESH = "public, max-age=60"

@@ -169,5 +169,14 @@ def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any
     return Site(
         Records(os.environ["FORNIX_DATA_BUCKET"], expected),
         Bucket(os.environ["FORNIX_SITE_BUCKET"]),
-        SiteSettings(api_url=os.environ.get("FORNIX_API_URL", "")),
+        SiteSettings(**_about_site()),
     )
+
+
+def _about_site() -> dict[str, str]:
+    """Return what the deployment says of the site: addresses, licence, how to cite it."""
+    known = {
+        name: os.environ.get(f"FORNIX_{name.upper()}", "")
+        for name in ("api_url", "site_url", "licence", "licence_url", "citation", "doi")
+    }
+    return {name: value for name, value in known.items() if value}

@@ -41,6 +41,7 @@ def assets(root: Path = ROOT) -> Iterator[tuple[str, bytes]]:
     FileNotFoundError
         A package is missing, with the command that installs it.
     """
+    yield "favicon.ico", (root / "site" / "results" / "favicon.ico").read_bytes()
     for pattern in OWN:
         for path in sorted((root / "site" / "results").glob(pattern)):
             yield f"assets/{path.name}", path.read_bytes()

@@ -158,7 +158,14 @@ def _table(session: Session, path: str, read: Read) -> pd.DataFrame:
     with _explained(path, "Parquet table"):
         # One thread: builders run side by side already, and the table is small.
         file = pq.ParquetFile(read(session.dataset(path)))
-        return _numeric(file.read(use_threads=False).to_pandas(use_threads=False))
+        table = file.read(use_threads=False)
+        # Decided by the file's own types: asking pandas takes longer than reading.
+        kept = [one.name for one in table.schema if _is_number(one.type)]
+        if len(kept) < table.num_columns or len(set(kept)) < len(kept):
+            names = [one.name for one in table.schema]
+            first = [i for i in range(len(names)) if names.index(names[i]) == i]
+            table = table.select([i for i in first if _is_number(table.schema.field(i).type)])
+        return table.to_pandas(use_threads=False)
 
 
 def _numeric(table: pd.DataFrame) -> pd.DataFrame:
@@ -166,6 +173,10 @@ def _numeric(table: pd.DataFrame) -> pd.DataFrame:
     kept = table.loc[:, ~table.columns.duplicated()].select_dtypes(["number", "bool"])
     kept.columns = kept.columns.map(str)
     return kept.copy()
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
 
 
 def _shape(values: NDArray[Any]) -> str:

@@ -42,10 +42,28 @@ STATUS_NAMES = {
 
 
 class SiteSettings(msgspec.Struct, frozen=True):
-    """Facts that distinguish one site from another."""
+    """Facts that distinguish one site from another.
+
+    Attributes
+    ----------
+    title : str
+    api_url, site_url : str
+        Addresses of the API and of the site itself, where they are known.
+    licence, licence_url : str
+        Under which the data may be used.
+    citation : str
+        How the data are to be cited; by default by the site's title.
+    doi : str
+        Of the data as a whole, ``10.…/…``.
+    """
 
     title: str = "Fornix"
     api_url: str = ""
+    site_url: str = ""
+    licence: str = "CC BY 4.0"
+    licence_url: str = "https://creativecommons.org/licenses/by/4.0/"
+    citation: str = ""
+    doi: str = ""
 
 
 def content_security_policy(api_url: str = "") -> str:

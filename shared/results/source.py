@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
 from shared.access.visibility import is_public
+from shared.alf import ALFInvalid, with_uuid
 from shared.alf.layout import ObjectFiles, sortings_in, trials_in
 from shared.model.visibility import Visibility
 from shared.results.store import encode
@@ -212,6 +214,16 @@ def is_visible(session: Session, at: dt.datetime) -> bool:
 def public_datasets(session: Session) -> tuple[Dataset, ...]:
     """Return the datasets of a visible session that are themselves public."""
     return tuple(dataset for dataset in session.datasets if dataset.public)
+
+
+def file_address(session: Session, dataset: Dataset) -> str:
+    """Return the address of a file below the API's, empty if its name has no place for an id."""
+    try:
+        name = with_uuid(dataset.path, dataset.id)
+    except ALFInvalid:
+        return ""
+    folder = f"{session.lab}/Subjects/{session.reference}"
+    return "/data/" + quote(f"{folder}/{name}")
 
 
 def fingerprint(*parts: Any) -> str:

@@ -18,6 +18,7 @@ from shared.science.behaviour.psychometric import (
     bounds,
     choice_interval,
     curve,
+    doubt_of,
     neg_log_likelihood,
     signed_contrast,
 )
@@ -190,3 +191,37 @@ def test_choice_interval_is_the_normal_one_cut_to_fractions():
 def test_an_unknown_use_is_named():
     with pytest.raises(ValueError, match="'status' or 'plot', not 'web'"):
         fit(simulated([0, 20, 0, 0], 5, 0), "web")
+
+
+class TestDoubt:
+    """A fit that tells nothing of the mouse says so."""
+
+    levels = np.array([-100, -50, -25, -12.5, -6.25, 0, 6.25, 12.5, 25, 50, 100])
+
+    def doubt(self, p_right, n=60, use="status") -> str:
+        n_trials = np.full(self.levels.size, n)
+        counts = Counts(self.levels, n_trials, np.round(n * np.asarray(p_right)).astype(int))
+        return doubt_of(counts, fit(counts, use), use)
+
+    def test_a_mouse_that_sees_is_not_doubted(self):
+        seen = curve([5, 20, 0.1, 0.05], self.levels)
+        assert self.doubt(seen) == ""
+
+    def test_nor_is_one_that_never_lapses(self):
+        assert self.doubt(curve([0, 20, 0, 0], self.levels)) == ""
+
+    def test_a_mouse_that_guesses_is(self):
+        rng = np.random.default_rng(1)
+        assert self.doubt(rng.binomial(60, 0.5, self.levels.size) / 60) != ""
+
+    def test_a_step_between_two_contrasts_has_no_threshold(self):
+        assert "threshold" in self.doubt((self.levels > 0).astype(float))
+
+    def test_the_narrow_bounds_of_plots_cut_off_what_free_ones_measure(self):
+        sharp = curve([0, 7, 0.05, 0.05], self.levels)
+        assert "threshold" in self.doubt(sharp, use="plot")
+        assert self.doubt(sharp) == ""
+
+    def test_without_trials_there_is_nothing_to_fit(self):
+        empty = Counts.empty()
+        assert doubt_of(empty, fit(empty), "status") == "there are no trials to fit"

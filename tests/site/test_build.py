@@ -96,7 +96,13 @@ class TestSessionPage:
         assert block["psychometric"]["p_right"] == [0, 0, 0, 1]
         assert block["chronometric"]["median"] == [0.25, 60, 1, 0.5]
         assert data["made_from"]["inputs"] == [
-            {"id": one.datasets[0].id, "path": f"alf/{TRIALS}", "hash": one.datasets[0].hash}
+            {
+                "id": one.datasets[0].id,
+                "path": f"alf/{TRIALS}",
+                "hash": one.datasets[0].hash,
+                "address": "/data/fimbrialab/Subjects/FX_001/2026-02-01/001/alf/"
+                f"_ibl_trials.table.{one.datasets[0].id}.pqt",
+            }
         ]
 
     def test_draws_the_three_blocks_of_a_biased_session_apart(self, site, shelf, store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from shared.results import addresses, tables, training_time
+from shared.results import addresses, sitemap, tables, training_time
 from shared.results.build.state import (
     INDEX,
     Index,
@@ -76,9 +76,18 @@ class ListBuilder:
             lambda index: self._pages(index.subjects if index else {}, known),
         )
         write_derived(
+            self.store, INDEX, Index, lambda index: self._sitemaps(index.subjects if index else {})
+        )
+        write_derived(
             self.store, INDEX, Index, lambda index: self._tables(index.subjects if index else {})
         )
-        for view in (about.data_view(self.settings), about.about_view(), about.missing_view()):
+        version = self.store.etag(INDEX)
+        texts: list[View] = [
+            about.data_view(self.settings, version),
+            about.about_view(),
+            about.missing_view(),
+        ]
+        for view in texts:
             write_if_changed(self.store, view.page.address, render(view, self.settings))
         training_time.refresh(self.store, self.settings)
         shown = {row.lab for row in index_of(self.store).subjects.values()}
@@ -93,6 +102,13 @@ class ListBuilder:
         states = (load(self.store, month_state(month), MonthState)[0] for month in months)
         rows = [row for state in states if state for row in state.rows.values()]
         return tables.catalogue(rows, list(subjects.values()))
+
+    def _sitemaps(self, subjects: Mapping[str, ListedSubject]) -> dict[str, bytes]:
+        """Return the site's pages for search engines, where the site's address is known."""
+        if not self.settings.site_url:
+            return {}
+        months = sorted({month for row in subjects.values() for month in row.months})
+        return sitemap.files(self.settings.site_url, list(subjects.values()), months)
 
     def _refresh_months(self, names: list[str]) -> None:
         listed = index_of(self.store).subjects
@@ -119,7 +135,10 @@ class ListBuilder:
 
         def make(state: MonthState | None) -> dict[str, bytes]:
             rows = list(state.rows.values()) if state else []
-            return {addresses.month_list(month): encode(lists.month_columns(rows))}
+            files = {addresses.month_list(month): encode(lists.month_columns(rows))}
+            if self.settings.site_url:
+                files |= sitemap.month_file(self.settings.site_url, month, rows)
+            return files
 
         update(self.store, month_state(month), MonthState, change)
         write_derived(self.store, month_state(month), MonthState, make)

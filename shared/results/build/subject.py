@@ -24,6 +24,7 @@ from shared.results.source import (
     Source,
     Subject,
     Unreadable,
+    file_address,
     fingerprint,
     is_visible,
     public_datasets,
@@ -152,7 +153,7 @@ class SubjectBuilder:
                 if announced != known:
                     etag = self._write_state(key, nickname, announced, etag)
                 removed |= gone
-                written = self._write_sessions(changed, prints, read)
+                written = self._write_sessions(changed, prints, read, known)
                 touched |= {eid for eid, entry in written.items() if entry != known.get(eid)}
                 self._delete_sessions(gone)
                 sessions = {eid: written.get(eid) or known[eid] for eid in visible}
@@ -201,9 +202,26 @@ class SubjectBuilder:
         return fingerprint(inputs, known, code_version(), self.settings)
 
     def _write_sessions(
-        self, sessions: list[Session], prints: Mapping[str, str], read: _Read
+        self,
+        sessions: list[Session],
+        prints: Mapping[str, str],
+        read: _Read,
+        known: Mapping[str, Published],
     ) -> dict[str, Published]:
-        """Write the pages of sessions; return their entries in the subject's state."""
+        """Write the pages of sessions; return their entries in the subject's state.
+
+        Parameters
+        ----------
+        sessions : list of Session
+        prints : mapping of str
+            Fingerprints, by session id.
+        read : _Read
+            Gets the trials that are read.
+        known : mapping of Published
+            The state so far.
+        """
+        # An entry without a day was being written when its builder was stopped.
+        had_probes = {eid for eid, one in known.items() if not one.day or one.day.probes}
         said = {one.id: _Said() for one in sessions}
         for one in sessions:
             self._read_trials(one, read, said[one.id])
@@ -212,7 +230,9 @@ class SubjectBuilder:
         for one in sessions:
             heard, shown = said[one.id], seen.get(one.id)
             made_from = _made_from(one, prints[one.id])
-            probes = self._write_probes(one, read.arrays.get(one.id), made_from, heard)
+            probes = self._write_probes(
+                one, read.arrays.get(one.id), made_from, heard, one.id in had_probes
+            )
             view = session_view(self.settings, one, shown, probes, made_from, heard.problems)
             self._put(addresses.session_data(one.id), encode(view.data))
             self._put(view.page.address, render(view, self.settings))
@@ -233,15 +253,13 @@ class SubjectBuilder:
         trials: TrialArrays | None,
         made_from: MadeFrom,
         said: _Said,
+        had_probes: bool,
     ) -> list[ListedProbe]:
         """Write the pages of a session's probes and units; return the rows of the probe list."""
         rows: list[ListedProbe] = []
         # Without both there is nothing to align spikes to.
         if trials is not None and not {"stimOn_times", "feedback_times"} <= trials.keys():
             trials = None
-        before = {
-            name for prefix in addresses.probe_prefixes(one.id) for name in self._names(prefix)
-        }
         written: dict[str, bytes] = {}
         for collection in one.sortings:
             with said.of(one, f"The spikes in {collection}"):
@@ -253,7 +271,13 @@ class SubjectBuilder:
                 written |= files
         for key, body in written.items():
             self._put(key, body)
-        self.store.delete(before - written.keys())
+        if one.sortings or had_probes:
+            there = [
+                name
+                for prefix in addresses.probe_prefixes(one.id)
+                for name in self.store.names(prefix)
+            ]
+            self.store.delete(name for name in there if name not in written)
         return rows
 
     def _probe(
@@ -278,9 +302,6 @@ class SubjectBuilder:
         for cluster, unit in units_data(sorting, trials, quality).items():
             files[f"{addresses.units_folder(name)}{cluster}.json"] = encode(unit)
         return view.row, files
-
-    def _names(self, prefix: str) -> list[str]:
-        return list(self.store.names(prefix))
 
     def _put(self, key: str, body: bytes) -> None:
         write_if_changed(self.store, key, body)
@@ -440,5 +461,5 @@ def _kind(error: Exception) -> str:
 
 
 def _made_from(one: Session, print_: str) -> MadeFrom:
-    inputs = [Input(d.id, d.path, d.hash) for d in public_datasets(one)]
+    inputs = [Input(d.id, d.path, d.hash, file_address(one, d)) for d in public_datasets(one)]
     return MadeFrom(inputs, code_version(), print_)

@@ -11,7 +11,7 @@ from shared.results.views.page import PageFrame
 
 
 class GetDataView(Struct, frozen=True):
-    """How to get the data: code to connect, to search and to read files."""
+    """How to get the data: code to connect, to search and to read files; `version` of the data."""
 
     template: ClassVar[str] = "data"
 
@@ -19,6 +19,7 @@ class GetDataView(Struct, frozen=True):
     connect: str
     search: str
     read: str
+    version: str
 
 
 class AboutView(Struct, frozen=True):
@@ -37,9 +38,11 @@ class MissingView(Struct, frozen=True):
     page: PageFrame
 
 
-def data_view(settings: SiteSettings) -> GetDataView:
-    """Return the page on how to get the data."""
+def data_view(settings: SiteSettings, version: str) -> GetDataView:
+    """Return the page on how to get the data of a version."""
     server = settings.api_url or "https://…"
+    site = settings.site_url.rstrip("/") or "https://…"
+    where = "" if settings.site_url else "  # the address of this page, without data.html"
     return GetDataView(
         PageFrame(address="data.html", title="Get the data"),
         connect="from one.api import ONE\n\n"
@@ -49,9 +52,10 @@ def data_view(settings: SiteSettings) -> GetDataView:
         'wheel = one.load_object(eids[0], "wheel", collection="alf")\n'
         'spikes = one.load_object(eids[0], "spikes", collection="alf/probe00")',
         read="import pandas as pd\n\n"
-        'site = "https://…"  # the address of this page, without data.html\n'
+        f'site = "{site}"{where}\n'
         'sessions = pd.read_parquet(f"{site}/data/sessions.pqt")\n'
         'trials = pd.read_parquet(f"{site}/data/subjects/NAME.trials.pqt")',
+        version=version,
     )
 
 

@@ -68,12 +68,13 @@ class DataView(View, Protocol):
         """The data."""
 
 
-class Input(Struct, frozen=True):
-    """A dataset that a page was made from."""
+class Input(Struct, frozen=True, omit_defaults=True):
+    """A dataset that a page was made from; `address` is that of the file below the API's."""
 
     id: str
     path: str
     hash: str
+    address: str = ""
 
 
 class Problem(Struct, frozen=True):

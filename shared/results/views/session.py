@@ -51,7 +51,10 @@ class Fit(Struct, frozen=True):
 
 
 class Psychometric(Struct, frozen=True):
-    """Fraction of choices to the right by signed contrast (percent), its interval and fit."""
+    """Fraction of choices to the right by signed contrast (percent), its interval and fit.
+
+    `doubt` says why the fit tells nothing of the mouse; it has no curve then.
+    """
 
     contrasts: Numbers
     p_right: Numbers
@@ -60,6 +63,7 @@ class Psychometric(Struct, frozen=True):
     n: list[int]
     fit: Fit
     curve: Curve
+    doubt: str
 
 
 class Chronometric(Struct, frozen=True):
@@ -249,8 +253,9 @@ def behaviour_of(sessions: Sequence[tuple[Session, TrialArrays]]) -> list[Behavi
     sessions : sequence of (Session, dict of array)
         With the columns of its trials table (ONE convention), at least one trial.
     """
+    # Fitted as freely as for the training status: a session has one threshold on all pages.
     plots = session_plots(
-        (trials, protocol(session.task_protocol)) for session, trials in sessions
+        ((trials, protocol(session.task_protocol)) for session, trials in sessions), use="status"
     )
     return [
         Behaviour(

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 from msgspec import Struct
 from msgspec.structs import astuple
+from numpy.typing import ArrayLike
 
 from shared.results import addresses
 from shared.results.numbers import rounded
 from shared.results.render import SiteSettings
-from shared.results.source import Session, Subject
+from shared.results.source import Session, Subject, fingerprint
 from shared.results.views.page import Crumb, PageFrame, how_synthetic
 from shared.results.views.rows import ListedProbe, ListedSession, ListedSubject
 from shared.results.views.session import Behaviour, Numbers, TrialArrays, code_to_connect
-from shared.science.behaviour.curves import contrast_heat_map
-from shared.science.behaviour.psychometric import PARAMETERS
+from shared.science.behaviour.curves import contrast_heat_map, contrasts
+from shared.science.behaviour.psychometric import PARAMETERS, least_threshold
 from shared.science.status.history import History, training_history
 from shared.science.status.sessions import Session as JudgedSession
 from shared.science.status.stages import RANK, Variant
@@ -107,7 +109,11 @@ class Reached(Struct, frozen=True):
 
 
 class MeasuredCriterion(Struct, frozen=True, rename={"passed": "pass"}):
-    """A criterion with what the last days measured (a number, or one per day)."""
+    """A criterion with what the last days measured (a number, or one per day).
+
+    A parameter of a fit that ended at a bound is no measurement: `value` is None, and the
+    criterion does not count as met.
+    """
 
     name: str
     value: Any
@@ -137,6 +143,7 @@ class MadeFromSessions(Struct, frozen=True):
 
     inputs: dict[str, str]
     code: str
+    fingerprint: str
 
 
 class SubjectData(Struct, frozen=True, kw_only=True):
@@ -227,10 +234,11 @@ def subject_view(
         VARIANT,
     )
     judged = {row["eid"]: row for row in history.sessions}
-    days = [_day(row, day, judged.get(row.id)) for row, day in rows]
+    days = [_day(row, day, judged.get(row.id), trials.get(row.id)) for row, day in rows]
     map_ = contrast_heat_map(
         (row["date"], trials[row["eid"]], row["protocol"]) for row in history.sessions
     )
+    prints = {eid: entry.print for eid, entry in sessions.items()}
     data = SubjectData(
         subject=subject,
         variant=VARIANT,
@@ -244,7 +252,7 @@ def subject_view(
         days=days,
         heatmap=HeatMap(**map_),
         row=_row(subject, days, history, rows),
-        made_from=MadeFromSessions({eid: entry.print for eid, entry in sessions.items()}, code),
+        made_from=MadeFromSessions(prints, code, fingerprint(prints, subject, code)),
     )
     lab = data.row.lab
     page = PageFrame(
@@ -289,15 +297,24 @@ def code_to_load(
     return "\n".join([*code_to_connect(settings), *load])
 
 
-def _day(row: ListedSession, day: SessionOfSubject, judged: Mapping[str, Any] | None) -> Day:
+def _day(
+    row: ListedSession,
+    day: SessionOfSubject,
+    judged: Mapping[str, Any] | None,
+    trials: TrialArrays | None,
+) -> Day:
     shown = {name: getattr(row, name) for name in Day.__struct_fields__ if name in SESSION_FIELDS}
-    if judged is None:
+    if judged is None or trials is None:
         return Day(**shown, location=day.location)
     return Day(
         **shown,
         location=day.location,
         status=judged["status"],
-        fit=DayFit(**{name: rounded(judged["fit"][name]) for name in PARAMETERS}),
+        fit=DayFit(**{name: rounded(judged["fit"][name]) for name in PARAMETERS})
+        if _is_determined(
+            judged["fit"]["threshold"], judged["fit"]["bias"], np.unique(contrasts(trials))
+        )
+        else None,
         ephys_rig=judged["ephys_rig"],
         good_enough=judged["good_enough_for_brainwide_map"],
         bias_shift=rounded(judged["bias_shift"]),
@@ -323,12 +340,37 @@ def _next(history: History) -> NextStatus | None:
         status,
         window["info"]["session_dates"],
         [
-            MeasuredCriterion(
+            MeasuredCriterion(one["name"], None, one["rule"], None, False)
+            if _is_from_a_bound(one, window["criteria"][status])
+            else MeasuredCriterion(
                 one["name"], _plain(one["value"]), one["rule"], rounded(one["margin"]), one["pass"]
             )
             for one in window["criteria"][status]
         ],
     )
+
+
+FITTED = ("Threshold", "Bias", "LapseLow_50", "LapseHigh_50")
+"""Criteria on parameters of one and the same curve."""
+
+MOST = 99.9
+"""Percent contrast: beyond, a fit ended at its bounds (threshold 100 %, bias ±100 %)."""
+
+
+def _is_from_a_bound(one: Mapping[str, Any], criteria: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a criterion is on a curve that the choices do not determine."""
+    known = {criterion["name"]: criterion["value"] for criterion in criteria}
+    if one["name"] not in FITTED or "Threshold" not in known:
+        return False
+    shown = known.get("Zero_contrast") or []
+    return not _is_determined(known["Threshold"], known.get("Bias", 0.0), shown)
+
+
+def _is_determined(threshold: float | None, bias: float | None, levels: ArrayLike) -> bool:
+    """Tell whether parameters (percent) are estimates, by the contrasts (percent) shown."""
+    if threshold is None or bias is None:
+        return False
+    return least_threshold(levels) < threshold < MOST and abs(bias) < MOST
 
 
 def _plain(value: Any) -> Any:

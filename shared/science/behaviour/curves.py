@@ -18,8 +18,10 @@ from shared.science.behaviour.psychometric import (
     Counts,
     Floats,
     PsychometricFit,
+    Use,
     choice_interval,
     curve,
+    doubt_of,
     signed_contrast,
 )
 from shared.science.behaviour.psychometric_fit import fit_many
@@ -196,7 +198,9 @@ def blocks_of(trials: Trials, protocol: str) -> list[float | None]:
     return [block for block in BLOCKS if in_block(trials, block).any()]
 
 
-def session_plots(sessions: Iterable[tuple[Trials, str]], seed: int = 0) -> list[dict[str, Any]]:
+def session_plots(
+    sessions: Iterable[tuple[Trials, str]], seed: int = 0, use: Use = "plot"
+) -> list[dict[str, Any]]:
     """Return what the session pages draw, all curves of all sessions fitted in one go.
 
     Parameters
@@ -205,6 +209,8 @@ def session_plots(sessions: Iterable[tuple[Trials, str]], seed: int = 0) -> list
         Protocol 'training', 'biased' or 'ephys'.
     seed : int
         Of the fits.
+    use : {'status', 'plot'}
+        Bounds of the fits, see :func:`shared.science.behaviour.psychometric.bounds`.
 
     Returns
     -------
@@ -220,8 +226,8 @@ def session_plots(sessions: Iterable[tuple[Trials, str]], seed: int = 0) -> list
         for trials, blocks in todo
         for block in blocks
     ]
-    fits = iter(zip(counts, fit_many(counts, "plot", seed), strict=True))
-    return [_session_plots(trials, blocks, fits) for trials, blocks in todo]
+    fits = iter(zip(counts, fit_many(counts, use, seed), strict=True))
+    return [_session_plots(trials, blocks, fits, use) for trials, blocks in todo]
 
 
 def counts_of(trials: Trials, keep: NDArray[np.bool_] | None = None) -> Counts:
@@ -230,8 +236,12 @@ def counts_of(trials: Trials, keep: NDArray[np.bool_] | None = None) -> Counts:
     return Counts.of(contrast, choice) if keep is None else Counts.of(contrast[keep], choice[keep])
 
 
-def psychometric_plot(counts: Counts, found: PsychometricFit) -> dict[str, Any]:
-    """Return points, interval, parameters and fitted curve of one psychometric plot."""
+def psychometric_plot(counts: Counts, found: PsychometricFit, use: Use) -> dict[str, Any]:
+    """Return points, interval, parameters and fitted curve of one psychometric plot.
+
+    `doubt` says why a fit tells nothing of the mouse (empty if it does); it has no curve then.
+    """
+    doubt = doubt_of(counts, found, use)
     low, high = choice_interval(counts.n_right, counts.n_trials)
     return {
         "contrasts": plain(counts.contrasts),
@@ -242,8 +252,9 @@ def psychometric_plot(counts: Counts, found: PsychometricFit) -> dict[str, Any]:
         "fit": found.as_dict(),
         "curve": {
             "x": plain(_CURVE_AT),
-            "y": plain(curve(found.parameters, _CURVE_AT), 5) if found.ok else [],
+            "y": [] if doubt else plain(curve(found.parameters, _CURVE_AT), 5),
         },
+        "doubt": doubt,
     }
 
 
@@ -289,16 +300,19 @@ def number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _session_plots(trials: Trials, blocks: list[float | None], fits: Any) -> dict[str, Any]:
+def _session_plots(
+    trials: Trials, blocks: list[float | None], fits: Any, use: Use
+) -> dict[str, Any]:
     drawn = []
     bias: dict[float, float] = {}
     for block in blocks:
         counts, found = next(fits)
-        bias[0.5 if block is None else block] = found.bias
+        plot = psychometric_plot(counts, found, use)
+        bias[0.5 if block is None else block] = float("nan") if plot["doubt"] else found.bias
         drawn.append(
             {
                 "probability_left": 0.5 if block is None else block,
-                "psychometric": psychometric_plot(counts, found),
+                "psychometric": plot,
                 "chronometric": chronometric(trials, block),
             }
         )

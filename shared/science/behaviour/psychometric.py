@@ -21,6 +21,13 @@ Use = Literal["status", "plot"]
 
 PARAMETERS = ("bias", "threshold", "lapse_low", "lapse_high")
 
+WORDS = {
+    "bias": "bias",
+    "threshold": "threshold",
+    "lapse_low": "lapse rate on the left",
+    "lapse_high": "lapse rate on the right",
+}
+
 # Below this the curve is a step between any two contrasts; the bound 0 itself would divide by 0.
 MIN_THRESHOLD = 1e-6
 EPS = np.finfo(float).eps
@@ -199,6 +206,52 @@ def bounds(counts: Counts, use: Use) -> tuple[Floats, Floats, Floats, int]:
             10,
         )
     raise ValueError(f"use is 'status' or 'plot', not {use!r}")
+
+
+def doubt_of(counts: Counts, found: PsychometricFit, use: Use) -> str:
+    """Return why a fitted curve says nothing of the mouse, empty if it does.
+
+    A parameter at a bound is where the search ended, not an estimate; a lapse rate of 0 alone is
+    one. A curve has to explain the choices better than one rate for all contrasts, by Akaike's
+    criterion: four parameters instead of one must gain more than three nats.
+
+    Parameters
+    ----------
+    counts : Counts
+    found : PsychometricFit
+        Fitted to them.
+    use : {'status', 'plot'}
+        With which bounds, see :func:`bounds`.
+    """
+    if not found.ok:
+        return "there are no trials to fit"
+    shown = counts.n_trials > 0
+    _, low, high, _ = bounds(
+        Counts(counts.contrasts[shown], counts.n_trials[shown], counts.n_right[shown]), use
+    )
+    margin = 1e-3 * (high - low)
+    at_bound = (found.parameters >= high - margin) | (found.parameters <= low + margin)
+    at_bound[2:] = found.parameters[2:] >= (high - margin)[2:]
+    at_bound[1] |= found.threshold < least_threshold(counts.contrasts[shown])
+    if at_bound.any():
+        names = [WORDS[name] for name, at in zip(PARAMETERS, at_bound, strict=True) if at]
+        return f"the choices do not determine the {' and the '.join(names)}"
+    total, right = counts.n_trials.sum(), counts.n_right.sum()
+    p = np.clip(right / total, EPS, 1 - EPS)
+    flat = -(right * np.log(p) + (total - right) * np.log1p(-p))
+    if flat - found.nll <= len(PARAMETERS) - 1:
+        return "the choices follow the contrast no better than chance"
+    return ""
+
+
+def least_threshold(contrasts: ArrayLike) -> float:
+    """Return the finest threshold (percent) that these contrasts (percent) can measure.
+
+    Below a third of the lowest contrast, the curve has reached its lapse rate (erf(3) is 1 to
+    2e-5) before the first contrast on either side: all such curves are the same step.
+    """
+    size = np.abs(np.asarray(contrasts, float))
+    return float(size[size > 0].min() / 3) if np.any(size > 0) else float("inf")
 
 
 def choice_interval(

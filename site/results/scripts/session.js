@@ -53,6 +53,7 @@ function psychometric(width, c, blocks) {
       Plot.line(curves, { x: "x", y: "y", z: "p", stroke: (d) => blockColour(c, d.p), strokeWidth: 1.8 }),
       Plot.ruleX(points, { x: "x", y1: "low", y2: "high", stroke: (d) => blockColour(c, d.p) }),
       Plot.dot(points, { x: "x", y: "y", r: 3.4, fill: (d) => blockColour(c, d.p), stroke: c.paper, strokeWidth: 0.8 }),
+      Plot.text(blocks.some((b) => b.psychometric.doubt) ? [blocks.length > 1 ? "points without a curve: not determined" : "no curve: not determined"] : [], { frameAnchor: "top-left", dx: 4, dy: -14, fill: c.muted, fontSize: 11 }),
       Plot.tip(points, Plot.pointer({ x: "x", y: "y", fill: c.paper, stroke: c.rule, title: (d) =>
         `contrast ${d.x} %\n${percent(d.y)} right (${percent(d.low)} to ${percent(d.high)})\n${d.n} trials` })),
     ],

@@ -195,6 +195,8 @@ const WORDS = {
   LapseLow_20: "Lapse left in 0.2 blocks", LapseHigh_20: "Lapse right in 0.2 blocks", N_ephys: "Days on the ephys rig", N_delay: "Days with a delayed start",
 };
 
+const FITTED = ["Threshold", "Bias", "LapseLow_50", "LapseHigh_50"];
+
 function criteria(next) {
   const holder = document.getElementById("criteria");
   if (!next) return holder.remove();
@@ -207,7 +209,7 @@ function criteria(next) {
         element("caption", {}, `What the days ${next.dates.join(", ")} show, held against each criterion`),
         element("thead", {}, element("tr", {}, ...["Criterion", "Measured", "Rule", "Margin", "Met"].map((t, i) => element("th", { scope: "col", class: i === 3 ? "num" : null }, t)))),
         element("tbody", {}, ...next.criteria.map((one) => element("tr", {},
-          element("th", { scope: "row" }, WORDS[one.name] ?? one.name), element("td", {}, shown(one.value)), element("td", {}, one.rule),
+          element("th", { scope: "row" }, WORDS[one.name] ?? one.name), element("td", {}, one.value == null && FITTED.includes(one.name) ? "not determined" : shown(one.value)), element("td", {}, one.rule),
           element("td", { class: "num" }, one.margin == null ? "–" : number(one.margin)),
           element("td", { class: one.pass ? "pass" : "fail" }, one.pass ? "✓ yes" : "✗ no")))))),
   );
