@@ -35,15 +35,46 @@ class Commands(click.Group):
         try:
             return entry.load()
         except (ImportError, AttributeError) as error:
-            return _unavailable(cmd_name, error)
+            return unavailable(cmd_name, error)
 
 
-def _unavailable(name: str, error: Exception) -> click.Command:
-    """Return a stand-in for a command whose part is not installed here."""
+EXTRAS = {
+    "analyse": "science",
+    "backup": "server",
+    "codec": "ephys",
+    "import": "science",
+    "restore": "server",
+    "rig": "science",
+    "site": "science",
+    "task": "worker",
+    "up": "local",
+    "worker": "worker",
+}
+"""The extra that a command may need beside the base install; `rig` only to simulate."""
 
-    @click.command(name, short_help=f"(not installed here: {error})")
+
+def _needs(name: str, error: Exception) -> str:
+    """Say which extra a command lacks, and how to install it."""
+    extra = EXTRAS.get(name)
+    missing = getattr(error, "name", None)
+    if not extra or not missing or missing.split(".")[0] in ("lab", "shared", "functions"):
+        return f"fornix {name} is not installed here: {error}"
+    return (
+        f"fornix {name} needs {missing.split('.')[0]}, which the extra [{extra}] brings: "
+        f"uv tool install 'fornix[{extra}]' (or pip install 'fornix[{extra}]')"
+    )
+
+
+def unavailable(name: str, error: Exception, part: str | None = None) -> click.Command:
+    """Return a stand-in for a command, or a part of one, that is not installed here."""
+
+    @click.command(
+        part or name,
+        short_help=f"(not installed here: {error})",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
     def command() -> None:
-        raise click.ClickException(f"fornix {name} is not installed here: {error}")
+        raise click.ClickException(_needs(name, error))
 
     return command
 
@@ -81,6 +112,13 @@ def main() -> None:
     except ClientError as error:
         click.echo(f"Error: {error}", err=True)
         code = error.exit_code
+    except ModuleNotFoundError as error:
+        # Commands import what they need when they run.
+        name = next((one for one in sys.argv[1:] if one in EXTRAS), "")
+        if not name:
+            raise
+        click.echo(f"Error: {_needs(name, error)}", err=True)
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -21,14 +21,19 @@ class RigCommands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command."""
-        if cmd_name == "simulate":
-            from lab.commands.simulate import simulate
+        try:
+            if cmd_name == "simulate":
+                from lab.commands.simulate import simulate
 
-            return simulate
-        if cmd_name == "simulate-cohort":
-            from lab.commands.simulate_cohort import simulate_cohort
+                return simulate
+            if cmd_name == "simulate-cohort":
+                from lab.commands.simulate_cohort import simulate_cohort
 
-            return simulate_cohort
+                return simulate_cohort
+        except ImportError as error:
+            from lab.cli import unavailable
+
+            return unavailable("rig", error, cmd_name)
         return super().get_command(ctx, cmd_name)
 
 

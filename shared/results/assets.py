@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.results.static_files import site_files
 from shared.results.store import Store, write_if_changed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +44,7 @@ def assets(root: Path = ROOT) -> Iterator[tuple[str, bytes]]:
     """
     yield "favicon.ico", (root / "site" / "results" / "favicon.ico").read_bytes()
     for pattern in OWN:
-        for path in sorted((root / "site" / "results").glob(pattern)):
+        for path in sorted(site_files(root).glob(pattern)):
             yield f"assets/{path.name}", path.read_bytes()
     for name, origin in VENDORED.items():
         path = root / "node_modules" / origin

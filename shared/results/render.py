@@ -8,15 +8,15 @@ says what it is without its script, to search engines and to screen readers.
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shared.results import addresses
+from shared.results.static_files import site_files
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "site" / "results" / "templates"
+TEMPLATES = site_files() / "templates"
 
 PLOT_STYLE_HASH = "sha256-jSYQUrW7J0b3jPqhZP9C2Xh1PyJKHKXd4s0fpGGKrww="
 """Of the one constant style sheet that Observable Plot puts into each of its SVGs."""

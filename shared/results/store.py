@@ -7,7 +7,6 @@ state is written and then checked to have been made from the current state (:fun
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -20,6 +19,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +142,8 @@ class FolderStore:
         locks = self.folder.parent / f".{self.folder.name}.locks"
         locks.mkdir(exist_ok=True)
         with (locks / tag(key.encode())[:2]).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            if fcntl is not None:  # on Windows one process builds at a time
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
 
