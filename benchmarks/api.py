@@ -158,7 +158,7 @@ def fill(n_sessions: int) -> list[str]:
 
 def measure(name: str, call: Callable[[int], Any], repeats: int) -> Cost:
     """Return the medians of a request."""
-    from shared.records.table import metered
+    from shared.records.meter import metered
 
     call(-1)
     walls, cpus, requests, units = [], [], [], []

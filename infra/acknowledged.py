@@ -73,6 +73,14 @@ def acknowledge(stack: FornixStack) -> None:
         if name in NO_DEAD_LETTERS:
             _accept(function, {"Serverless-LambdaDLQ": NO_DEAD_LETTERS[name]})
         _accept_wildcards(stack, name)
+    if stack.functions.settings.backup_vault:
+        _accept(
+            stack.backup.role,
+            {
+                "AwsSolutions-IAM4": "AWS Backup's own policies, which AWS keeps in step with "
+                "the service; only that service takes the role."
+            },
+        )
     for pair in stack.queues.all.values():
         _accept(
             pair.dead,

@@ -159,14 +159,14 @@ class Permissions:
     def _grant_journal(self) -> None:
         """Read what is committed, add to the journal; change or delete nothing."""
         role = self.roles["journal"]
-        self._table(role, "dynamodb:GetItem", "dynamodb:Query", READ_ALL)
+        self._table(role, *READ_ITEMS, READ_ALL)
         self._objects(role, ["journal/"], "s3:GetObject", "s3:PutObject")
         self._list(role)
         role.add_to_policy(
             iam.PolicyStatement(
                 sid="NoTokens",
                 effect=iam.Effect.DENY,
-                actions=["dynamodb:GetItem", "dynamodb:Query"],
+                actions=list(READ_ITEMS),
                 resources=[self.storage.table.table_arn],
                 conditions={"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": list(TOKENS)}},
             )

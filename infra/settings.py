@@ -41,6 +41,9 @@ class Settings:
         Who is told about alarms; empty for nobody.
     monthly_budget_usd
         AWS Budgets limit that raises a notification.
+    backup_vault
+        ARN of an AWS Backup vault in another region, where table and bucket are copied every
+        night (`infra.backup`); empty for none.
     """
 
     name: str = "fornix"
@@ -49,6 +52,7 @@ class Settings:
     bundle: bool = False
     alarm_email: str = ""
     monthly_budget_usd: int = 100
+    backup_vault: str = ""
 
     @classmethod
     def from_context(cls, node: Node) -> Settings:
@@ -79,6 +83,7 @@ class Settings:
             local=_truth(read("local", False)),
             bundle=_truth(read("bundle", False)),
             alarm_email=read("alarm_email", ""),
+            backup_vault=read("backup_vault", ""),
             monthly_budget_usd=int(read("monthly_budget_usd", cls.monthly_budget_usd)),
         )
 

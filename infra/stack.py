@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_cdk import CfnOutput, CfnParameter, Stack, Tags
 from constructs import Construct
 
+from infra.backup import Backup
 from infra.functions import TIMEOUTS, Functions
 from infra.http_api import HttpApi
 from infra.monitoring import Monitoring
@@ -45,6 +46,8 @@ class FornixStack(Stack):
         self.storage = Storage(self, settings)
         self.queues = Queues(self, settings, TIMEOUTS)
         self.queues.notify_uploads(self.storage)
+        if settings.backup_vault:
+            self.backup = Backup(self, settings, self.storage)
         self.website = Website(self, settings, self.storage)
         site_url = (
             parameters["SiteUrl"].value_as_string

@@ -100,7 +100,7 @@ def _looked_at_again(suspects: State, last: int, same: Counter[str]) -> list[Dif
         found = []
         for (pk, sk), line in suspects.items():
             there = _item(pk, sk)
-            what = difference(line.item, there)
+            what = None if _is_staged(line.item or there) else difference(line.item, there)
             kind = ((there or line.item or {}).get("_k") or {"S": "?"})["S"]
             if what:
                 left[pk, sk] = line
@@ -112,6 +112,14 @@ def _looked_at_again(suspects: State, last: int, same: Counter[str]) -> list[Dif
             return []
         time.sleep(0.2)  # a write that is under way
     return found
+
+
+def _is_staged(item: Item | None) -> bool:
+    """Tell whether an item is a dataset whose registration has not ended: nobody sees it yet."""
+    if item is None or item["_k"]["S"] != "Dataset" or "b" not in item:
+        return False
+    book = _item(item["pk"]["S"], "B") or {}
+    return item["b"]["S"] not in book.get("sets", {}).get("SS", ())
 
 
 def _item(pk: str, sk: str) -> Item | None:

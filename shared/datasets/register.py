@@ -199,8 +199,8 @@ def _write(
                 writes.row("dataset", *row)
             if staged:
                 writes.journal(added)
-            paths = {item.path: item.hash for item in [*edited, *added]}
-            writes.audit(by, "register", "session", there.owner, None, paths)
+            paths = sorted(item.path for item in [*edited, *added])
+            writes.audit(by, "register", "session", there.owner, None, {"datasets": paths})
 
 
 def _compare(new: Sequence[Dataset], there: Partition) -> tuple[list[Dataset], list[Dataset]]:

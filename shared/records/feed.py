@@ -42,6 +42,9 @@ SECRETS = "CHGX"
 """Partitions by day: of what is listed or journaled, and of credentials, which only the journal
 may read."""
 
+IN_TABLE = {"_k": {"S": "@"}}
+"""Stands for an item that is to be read from the table: it never changes, or hardly."""
+
 LARGEST = 300_000
 """Bytes of one item of the feed at most (DynamoDB takes 400 kB)."""
 

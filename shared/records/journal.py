@@ -25,6 +25,7 @@ import msgspec
 
 from shared.model import moment
 from shared.records import feed, objects
+from shared.records.table import connection, table_name
 from shared.records.transactions import ORDERED_BY
 
 LOG = "journal/log/"
@@ -311,4 +312,30 @@ def entries_since(cursor: str) -> Iterator[Entry]:
     plain = feed.packed_since(cursor, "i")
     sealed = feed.packed_since(cursor, "sealed", feed.SECRETS)
     for name, packed in heapq.merge(plain, sealed, key=lambda each: each[0]):
-        yield Entry(name, msgspec.json.decode(zlib.decompress(packed), type=list[Image]))
+        images = msgspec.json.decode(zlib.decompress(packed), type=list[Image])
+        named = [(each.pk, each.sk) for each in images if each.item == feed.IN_TABLE]
+        found = _read_items(named) if named else {}
+        yield Entry(
+            name,
+            [
+                Image(each.pk, each.sk, each.order, found.get((each.pk, each.sk)))
+                if each.item == feed.IN_TABLE
+                else each
+                for each in images
+            ],
+        )
+
+
+def _read_items(keys: list[tuple[str, str]]) -> dict[tuple[str, str], Item]:
+    """Return items of the table by their keys."""
+    client: Any = connection().client
+    found: dict[tuple[str, str], Item] = {}
+    for start in range(0, len(keys), 100):
+        wanted = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys[start : start + 100]]
+        left: Any = {table_name(): {"Keys": wanted, "ConsistentRead": True}}
+        while left:
+            answer = client.batch_get_item(RequestItems=left)
+            for item in answer["Responses"].get(table_name(), ()):
+                found[item["pk"]["S"], item["sk"]["S"]] = item
+            left = answer.get("UnprocessedKeys")
+    return found

@@ -7,23 +7,16 @@ attributes that an item leaves empty keep it out of that index (sparse indexes).
 
 from __future__ import annotations
 
-import base64
-import json
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Self
 
-from botocore.parsers import JSONParser, ResponseParserFactory
 from pynamodb.attributes import Attribute, DiscriminatorAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
 from pynamodb.connection.table import TableConnection
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
 
-from shared.records import env
+from shared.records import env, wire
 
 SUMMARY = ["_k", "summary", "state", "lab"]
 """Attributes that ``gsi2`` carries beside the keys; ``summary`` is a small map for list rows."""
@@ -92,43 +85,6 @@ class ByLab(GlobalSecondaryIndex):
     g2sk = UnicodeAttribute(range_key=True)
 
 
-def _decode(value: dict[str, Any]) -> dict[str, Any]:
-    """Return a JSON object of an answer with its binary value (``{"B": text}``) as bytes."""
-    text = value.get("B")
-    if type(text) is str and len(value) == 1:
-        return {"B": base64.b64decode(text)}
-    return value
-
-
-class _ItemParser(JSONParser):
-    """Reads DynamoDB's answers, which are what callers want but for binary values.
-
-    botocore walks every answer along the service's model; for a query of thirty items that takes
-    longer than the database does.
-    """
-
-    def parse(self, response: Mapping[str, Any], shape: Any) -> dict[str, Any]:
-        """Return the answer with its metadata; errors are read by botocore."""
-        if response["status_code"] >= 300:
-            return dict(super().parse(response, shape))
-        parsed: dict[str, Any] = json.loads(response["body"] or b"{}", object_hook=_decode)
-        headers = {name.lower(): value for name, value in response["headers"].items()}
-        parsed["ResponseMetadata"] = {
-            "RequestId": headers.get("x-amzn-requestid", ""),
-            "HTTPStatusCode": response["status_code"],
-            "HTTPHeaders": headers,
-        }
-        return parsed
-
-
-class _Parsers(ResponseParserFactory):
-    """Gives `_ItemParser` for DynamoDB's protocol; others (of credentials, say) as they were."""
-
-    def create_parser(self, protocol_name: str) -> Any:
-        """Return a parser of answers in a protocol."""
-        return _ItemParser() if protocol_name == "json" else super().create_parser(protocol_name)
-
-
 class Record(Model):
     """Base of every stored item; subclasses add attributes and name themselves with ``cls``.
 
@@ -158,8 +114,7 @@ class Record(Model):
         made = cls._connection
         table: TableConnection = super()._get_connection()
         if table is not made:
-            table.connection.session.register_component("response_parser_factory", _Parsers())
-            table.connection.client  # noqa: B018 - made now, by this thread's session
+            wire.shorten(table.connection.client)  # made now, by this thread's session
         return table
 
     @classmethod
@@ -206,52 +161,3 @@ def _plan(model: type[Record]) -> tuple[list[tuple[str, str, Attribute[Any]]], l
 def connection() -> Connection:
     """Return the low-level connection that transactions and the meter share with the models."""
     return Record._get_connection().connection
-
-
-@dataclass
-class Capacity:
-    """What DynamoDB charged while a meter ran."""
-
-    requests: int = 0
-    units: float = 0.0
-    by_operation: dict[str, float] = field(default_factory=dict)
-
-
-_meters: list[Capacity] = []
-_meters_lock = threading.Lock()
-_hooked: set[int] = set()
-
-
-def _count(parsed: dict[str, Any], model: Any, **_: Any) -> None:
-    """Add one answer's ConsumedCapacity to every running meter (a botocore hook)."""
-    consumed = parsed.get("ConsumedCapacity", [])
-    entries = consumed if isinstance(consumed, list) else [consumed]
-    units = sum(float(entry.get("CapacityUnits", 0)) for entry in entries)
-    with _meters_lock:
-        for meter in _meters:
-            meter.requests += 1
-            meter.units += units
-            meter.by_operation[model.name] = meter.by_operation.get(model.name, 0.0) + units
-
-
-@contextmanager
-def metered() -> Iterator[Capacity]:
-    """Measure requests and capacity units of all table traffic of this process.
-
-    Yields
-    ------
-    Capacity
-        Filled while the block runs.
-    """
-    client = connection().client
-    if id(client) not in _hooked:
-        client.meta.events.register("after-call.dynamodb", _count)
-        _hooked.add(id(client))
-    meter = Capacity()
-    with _meters_lock:
-        _meters.append(meter)
-    try:
-        yield meter
-    finally:
-        with _meters_lock:
-            _meters.remove(meter)

@@ -36,6 +36,10 @@ ORDERED_BY: Mapping[str, str] = {
 SECRET = frozenset({"Password"})
 """Kinds of item that the journal has, but that no reader of the feed may see."""
 
+UNCHANGING = frozenset({"Audit"})
+"""Kinds of item that are written once and never changed: the feed only names them, and the
+journal reads them from the table."""
+
 NOT_JOURNALED: Mapping[str, str] = {
     "Change": "the feed itself",
     "KnownSource": "where accounts have logged in from; it is learnt again",
@@ -44,6 +48,7 @@ NOT_JOURNALED: Mapping[str, str] = {
     "SigningKey": "made anew; addresses signed before are good for an hour",
     "Token": "a restore must not bring back what was revoked; people log in again",
     "Tries": "failed logins of the last minutes",
+    "Worker": "what a worker last said of itself; it says so again in a minute",
 }
 """Kinds of item that are no part of what a restore brings back, and why."""
 
@@ -51,6 +56,10 @@ Row = Mapping[str, Any]
 
 committed: list[Callable[[list[Change]], None]] = []
 """Called with the changed rows of each transaction of this process once it is committed."""
+
+
+Image = tuple[str, str, int | None, dict[str, Any] | None]
+"""``(pk, sk, order, item or None)``, see `shared.records.feed.FeedEntry`."""
 
 
 class Refused(Conflict):
@@ -69,7 +78,7 @@ class Transaction:
     def save(self, item: Record, condition: Condition | None = None) -> None:
         """Write an item, if a condition holds."""
         self._writes.save(item, condition=condition)
-        self.journal([item])
+        self._keep(item, item.serialize())
 
     def delete(self, item: Record, condition: Condition | None = None) -> None:
         """Delete an item, if a condition holds."""
@@ -81,21 +90,17 @@ class Transaction:
         self._writes.condition_check(model, pk, sk, condition=condition)
 
     def journal(self, items: Iterable[Record]) -> None:
-        """Journal items that this transaction makes count, but that were written before it."""
-        for item in items:
-            self._keep(item, item.serialize())
+        """Journal items that this transaction makes count, but that were written before it.
+
+        The journal reads them from the table: a hundred files' checksums would double the cost.
+        """
+        self._images += [image_of(each, each.serialize(), by_name=True) for each in items]
 
     def _keep(self, item: Record, stored: dict[str, Any] | None) -> None:
         kind = type(item).stored_kind()
-        if kind in NOT_JOURNALED:
-            return
-        counter = ORDERED_BY.get(kind)
-        order = None
-        if counter:
-            whole = stored if stored is not None else item.serialize()
-            order = int(whole[counter]["N"]) + (stored is None) if counter in whole else None
-        images = self._sealed if kind in SECRET else self._images
-        images.append((item.pk, item.sk, order, stored))
+        if kind not in NOT_JOURNALED:
+            images = self._sealed if kind in SECRET else self._images
+            images.append(image_of(item, stored))
 
     def record(
         self,
@@ -190,8 +195,26 @@ class Transaction:
             told(changes)
 
 
-Image = tuple[str, str, int | None, dict[str, Any] | None]
-"""``(pk, sk, order, item or None)``, see `shared.records.feed.FeedEntry`."""
+def image_of(item: Record, stored: dict[str, Any] | None, *, by_name: bool = False) -> Image:
+    """Return how the feed tells the journal of an item.
+
+    Parameters
+    ----------
+    item : Record
+        As it is to be; of a deleted one, as it was.
+    stored : dict or None
+        As it is stored; None if it is deleted.
+    by_name : bool
+        Whether the journal is to read it from the table.
+    """
+    kind = type(item).stored_kind()
+    if kind in UNCHANGING and stored is not None:
+        return item.pk, item.sk, None, feed.IN_TABLE
+    order = None
+    if counter := ORDERED_BY.get(kind):
+        whole = stored if stored is not None else item.serialize()
+        order = int(whole[counter]["N"]) + (stored is None) if counter in whole else None
+    return item.pk, item.sk, order, feed.IN_TABLE if by_name else stored
 
 
 @contextmanager

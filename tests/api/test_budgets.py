@@ -11,7 +11,7 @@ import pytest
 from shared import catalog
 from shared.datasets.register import register_datasets
 from shared.records.items import Dataset
-from shared.records.table import metered
+from shared.records.meter import metered
 from shared.sessions.contents import session_and_datasets
 from shared.work import write
 from tests.api.conftest import Api

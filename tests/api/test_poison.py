@@ -12,7 +12,7 @@ import pytest
 
 from functions.api.engine.declarations import RESOURCES, Field, Resource
 from shared.records import queues
-from shared.records.table import metered
+from shared.records.meter import metered
 from tests.api.conftest import Answer, Api
 
 POISON: tuple[Any, ...] = (

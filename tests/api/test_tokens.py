@@ -9,7 +9,8 @@ import time
 import pytest
 
 from functions.api.auth import passwords, throttle, tokens
-from shared.records.table import Record, metered
+from shared.records.meter import metered
+from shared.records.table import Record
 from tests.api.conftest import PASSWORD, Answer, Api
 
 USER = "fimbrialab_member"

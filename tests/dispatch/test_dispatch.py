@@ -17,7 +17,7 @@ from shared.model.messages import SessionFinished, TaskWaits, encode
 from shared.model.task import Completion, RunRecord
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset
-from shared.records.table import metered
+from shared.records.meter import metered
 from shared.sessions import store as sessions
 from shared.sessions.delete import delete_session
 from shared.tasks.registry import declaration

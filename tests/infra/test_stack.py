@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from functions.api.auth.credentials import Password
-from infra.local.template import template
+from infra.local.template import synthesize, template
 from infra.settings import Settings
 from infra.sources import application, routes
 from shared.records.metrics import METRICS
@@ -350,3 +350,31 @@ def test_a_labs_name_that_cannot_be_a_queues_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"'Déjà lab'.*lower-case"):
         Settings.from_context(Node())  # type: ignore[arg-type]
+
+
+def test_a_vault_in_another_region_gets_a_nightly_copy(tmp_path: Path) -> None:
+    vault = "arn:aws:backup:eu-west-1:123456789012:backup-vault:elsewhere"
+    synthesize({"labs": ["fimbrialab"], "backup_vault": vault}, tmp_path)
+    copied = json.loads((tmp_path / "fornix.template.json").read_text())
+    (plan,) = of_type(copied, "AWS::Backup::BackupPlan").values()
+    (rule,) = plan["BackupPlan"]["BackupPlanRule"]
+    assert [each["DestinationBackupVaultArn"] for each in rule["CopyActions"]] == [vault]
+    (chosen,) = of_type(copied, "AWS::Backup::BackupSelection").values()
+    assert len(chosen["BackupSelection"]["Resources"]) == 2
+
+
+def test_the_journal_can_be_added_to_and_nothing_else(stack: Template) -> None:
+    found = statements(stack, "FunctionsJournal")
+    allowed = {
+        action
+        for each in found
+        if each["Effect"] == "Allow"
+        for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+    }
+    changes = {a for a in allowed if a.startswith(("dynamodb:", "s3:"))}
+    assert changes == {
+        *("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan"),
+        *("s3:GetObject", "s3:PutObject", "s3:ListBucket"),
+    }
+    for role in ("FunctionsApi", "FunctionsIngest", "FunctionsDispatch", "FunctionsAnalysis"):
+        assert "journal/" not in json.dumps(statements(stack, role))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.records import objects
-from shared.records.table import metered
+from shared.records.meter import metered
 from tests.flow import npy
 
 

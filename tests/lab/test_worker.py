@@ -147,7 +147,7 @@ def test_a_crew_works_on_several_tasks_at_a_time(
 
 
 def test_an_idle_worker_reads_nothing_of_the_table(system, worker):
-    from shared.records.table import metered
+    from shared.records.meter import metered
 
     worker.poll_once()  # has its credentials now
     with metered() as meter:

@@ -23,7 +23,7 @@ from shared.model import moment
 from shared.model.change import Change
 from shared.records import documents, feed
 from shared.records.items import Dataset
-from shared.records.table import metered
+from shared.records.meter import metered
 from shared.records.where import LOOKUPS, Either, Where
 from shared.sessions import store as sessions
 from shared.sessions.delete import delete_session

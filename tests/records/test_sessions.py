@@ -14,7 +14,8 @@ from shared.model.identity import dataset_id
 from shared.records import audit, documents, feed
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset, Session
-from shared.records.table import Record, metered
+from shared.records.meter import metered
+from shared.records.table import Record
 from shared.sessions import store as sessions
 from shared.sessions.contents import find_dataset, session_and_datasets
 from shared.sessions.delete import delete_session

@@ -1,7 +1,8 @@
 """The table's base item and the capacity meter, on a real DynamoDB server."""
 
+import botocore.session
 import pytest
-from botocore.parsers import JSONParser
+from botocore.exceptions import ConnectionClosedError
 from pynamodb.attributes import (
     BinaryAttribute,
     JSONAttribute,
@@ -12,7 +13,14 @@ from pynamodb.attributes import (
 )
 from pynamodb.models import Model
 
-from shared.records.table import Record, connection, metered
+from shared.records import wire
+from shared.records.meter import metered
+from shared.records.table import Record, connection
+
+
+def botocores_own():
+    """Return a client of DynamoDB that goes botocore's way."""
+    return botocore.session.get_session().create_client("dynamodb", region_name="us-east-1")
 
 
 class Mouse(Record, discriminator="Mouse"):
@@ -53,23 +61,16 @@ def test_items_are_read_as_pynamodb_and_botocore_read_them(table: str, fields: d
     Cage(pk="B", sk="A", **fields).save()
     # When it is read by a query, and by the libraries' own slower ways
     (quick,) = list(Record.query("B"))
-    answers = []
-    client = connection().client
-
-    def keep(response_dict: dict, **_: object) -> None:
-        answers.append(response_dict)
-
-    client.meta.events.register("before-parse.dynamodb.Query", keep)
-    key = {":pk": {"S": "B"}}
-    ours = client.query(
-        TableName=table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues=key
-    )
-    client.meta.events.unregister("before-parse.dynamodb.Query", keep)
-    shape = client.meta.service_model.operation_model("Query").output_shape
+    arguments = {
+        "TableName": table,
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": "B"}},
+    }
+    ours, theirs = connection().client.query(**arguments), botocores_own().query(**arguments)
     # Then all agree
-    theirs = JSONParser().parse(answers[0], shape)
-    assert ours["ResponseMetadata"].items() >= theirs.pop("ResponseMetadata").items()
-    assert {name: ours[name] for name in theirs} == theirs
+    for each in (ours, theirs):
+        assert each.pop("ResponseMetadata")["HTTPStatusCode"] == 200
+    assert ours == theirs
     slow = Model.from_raw_data.__func__(Record, theirs["Items"][0])  # type: ignore[attr-defined]
     assert (type(quick), quick.attribute_values) == (type(slow), slow.attribute_values)
     assert quick.attribute_values["pk"] == "B"
@@ -83,7 +84,65 @@ def test_an_item_of_another_kind_or_without_its_values_is_refused(table: str) ->
     assert Record.get("X", "A").pk == "X"
 
 
-def test_errors_of_the_database_are_botocores_own(table: str) -> None:
+FIRST = {"pk": {"S": "X"}, "sk": {"S": "A"}, "b": {"B": b"\x00\xff"}}
+NOT_THERE = {"ConditionExpression": "attribute_not_exists(pk)"}
+RETURNED = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        ("get_item", {"TableName": "nowhere", "Key": {"pk": {"S": "a"}, "sk": {"S": "A"}}}),
+        ("get_item", {"TableName": "fornix", "Key": {"pk": {"S": "a"}}}),
+        ("put_item", {"TableName": "fornix", "Item": FIRST, **NOT_THERE}),
+        (
+            "transact_write_items",
+            {
+                "TransactItems": [
+                    {"Put": {"TableName": "fornix", "Item": {**FIRST, "sk": {"S": "B"}}}},
+                    {"Put": {"TableName": "fornix", "Item": FIRST, **NOT_THERE, **RETURNED}},
+                ]
+            },
+        ),
+        ("query", {"TableName": "fornix", "KeyConditionExpression": "nonsense"}),
+    ],
+)
+def test_errors_of_the_database_are_botocores_own(
+    table: str, operation: str, arguments: dict
+) -> None:
     client = connection().client
-    with pytest.raises(client.exceptions.ResourceNotFoundException):
-        client.get_item(TableName="nowhere", Key={"pk": {"S": "a"}, "sk": {"S": "A"}})
+    client.put_item(TableName=table, Item=FIRST)
+    told = []
+    for each in (client, botocores_own()):
+        with pytest.raises(each.exceptions.ClientError) as error:
+            getattr(each, operation)(**arguments)
+        answer = dict(error.value.response)
+        status = answer.pop("ResponseMetadata")["HTTPStatusCode"]
+        answer.pop("Message", None)
+        answer.pop("message", None)
+        told.append((type(error.value).__name__, str(error.value), status, answer))
+    assert told[0] == told[1]
+
+
+def test_a_connection_that_was_lost_is_made_again(
+    table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a client whose connection breaks once
+    client = botocores_own()
+    session = client._endpoint.http_session
+    real = session.send
+    lost = iter([ConnectionClosedError(endpoint_url="http://here")])
+
+    def send(request):
+        if error := next(lost, None):
+            raise error
+        return real(request)
+
+    monkeypatch.setattr(session, "send", send)
+    wire.shorten(client)
+    # When it asks, then it gets an answer, counted once
+    with metered() as cost:
+        key = {"pk": {"S": "a"}, "sk": {"S": "A"}}
+        client.get_item(TableName=table, Key=key, ReturnConsumedCapacity="TOTAL")
+    assert (cost.requests, cost.units) == (1, 0.5)
+    assert next(lost, None) is None

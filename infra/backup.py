@@ -1,0 +1,66 @@
+"""Copies of table and bucket in a second region, beside the journal: AWS Backup, as a setting.
+
+The journal brings back every record, but lies in the same account and region as the table. Who
+wants to survive the loss of those gives ``backup_vault``, the ARN of a vault in another region
+(or account): then both are backed up every night, kept for `KEPT` and copied there.
+"""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_backup as backup
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.settings import Settings
+from infra.storage import Storage
+
+KEPT = Duration.days(35)
+"""How long a night's backup is kept, here and there."""
+
+MANAGED = (
+    "service-role/AWSBackupServiceRolePolicyForBackup",
+    "AWSBackupServiceRolePolicyForS3Backup",
+)
+"""What AWS Backup needs; AWS keeps these policies in step with the service."""
+
+
+class Backup(Construct):
+    """A nightly plan for table and data bucket, with a copy in the other vault."""
+
+    def __init__(self, scope: Construct, settings: Settings, storage: Storage) -> None:
+        super().__init__(scope, "Backup")
+        there = backup.BackupVault.from_backup_vault_arn(self, "There", settings.backup_vault)
+        self.plan = backup.BackupPlan(
+            self,
+            "Plan",
+            backup_plan_name=f"{settings.name}-nightly",
+            backup_vault=backup.BackupVault(self, "Here", backup_vault_name=settings.name),
+            backup_plan_rules=[
+                backup.BackupPlanRule(
+                    rule_name="nightly",
+                    schedule_expression=events.Schedule.cron(minute="0", hour="3"),
+                    delete_after=KEPT,
+                    copy_actions=[
+                        backup.BackupPlanCopyActionProps(
+                            destination_backup_vault=there, delete_after=KEPT
+                        )
+                    ],
+                )
+            ],
+        )
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("backup.amazonaws.com"),
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(m) for m in MANAGED],
+        )
+        self.plan.add_selection(
+            "TableAndBucket",
+            role=self.role,
+            resources=[
+                backup.BackupResource.from_dynamo_db_table(storage.table),
+                backup.BackupResource.from_arn(storage.data.bucket_arn),
+            ],
+        )
