@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_cdk import Acknowledgment, CfnElement, Validations
 from constructs import Construct
 
+from infra.backup import MANAGED
 from infra.settings import RUNTIME
 from infra.stack import FornixStack
 from shared.uploads.imports import PREFIX as IMPORTS
@@ -73,12 +74,20 @@ def acknowledge(stack: FornixStack) -> None:
         if name in NO_DEAD_LETTERS:
             _accept(function, {"Serverless-LambdaDLQ": NO_DEAD_LETTERS[name]})
         _accept_wildcards(stack, name)
-    if stack.functions.settings.backup_vault:
+    for kind in ("journal", "late"):
         _accept(
-            stack.backup.role,
+            stack.schedules.rules[kind],
+            {"Serverless-EventBusDLQ": NO_DEAD_LETTERS["journal"]},
+        )
+    if stack.functions.settings.backup_vault:
+        stack.backup.role.node.add_metadata(
+            Validations.ACKNOWLEDGED_RULES_METADATA_KEY,
             {
-                "AwsSolutions-IAM4": "AWS Backup's own policies, which AWS keeps in step with "
-                "the service; only that service takes the role."
+                f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{name}]": (
+                    "AWS Backup's own policies, which AWS keeps in step with the service; only "
+                    "that service takes the role."
+                )
+                for name in MANAGED
             },
         )
     for pair in stack.queues.all.values():

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAST_TRANSACTIONS = {
     "functions/api/auth/throttle.py": "not journaled",
     "functions/api/auth/tokens.py": "not journaled",
-    "functions/api/routes/cache_tables.py": "not journaled",
+    "functions/api/auth/signing.py": "not journaled",
     "functions/dispatch/sweep.py": "an end that was followed up; again is no change",
     "shared/records/transactions.py": "the transaction itself",
     "functions/journal/restore.py": "the mark of a restore, and the sign to read all anew",
