@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # importing it starts the CDK's node process
     from constructs import Node
+
+from shared.alf import names
 
 ROOT = Path(__file__).parents[1]
 """The checkout: what the functions' code is bundled from."""
@@ -18,9 +19,6 @@ RUNTIME = "python3.13"
 
 STAGE = "v1"
 """Name of the REST API's only stage."""
-
-LAB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
-"""Lab names become parts of queue and role names, which limits their characters and length."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,10 @@ class Settings:
         if isinstance(labs, str):  # from the command line: -c labs=a,b
             labs = [lab for lab in labs.split(",") if lab]
         for lab in labs:
-            if not LAB_NAME.fullmatch(lab):
-                raise ValueError(
-                    f"lab name {lab!r} in the context 'labs': use up to 41 lower-case letters, "
-                    "digits, '-' and '_', beginning with a letter or digit"
-                )
+            try:
+                names.check("lab", lab)
+            except ValueError as error:
+                raise ValueError(f"a lab in the context 'labs': {error}") from None
         return cls(
             name=read("name", cls.name),
             labs=tuple(labs),

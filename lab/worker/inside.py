@@ -6,13 +6,10 @@ Whatever the server says, a worker writes and reads only below its own folder, a
 from __future__ import annotations
 
 import os
-import re
 import stat
 from pathlib import Path
 
-_PART = re.compile(r"[^\x00-\x1f\x7f/\\:*?\"<>|]{1,255}")
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
-"""Names that are devices on Windows."""
+from shared.alf import names
 
 
 class Outside(ValueError):
@@ -41,12 +38,7 @@ def inside(folder: Path, relative: str, *, whole: bool = False) -> Path:
         return folder
     path = folder
     for part in relative.split("/"):
-        if (
-            part in ("", ".", "..")
-            or not _PART.fullmatch(part)
-            or _RESERVED.fullmatch(part)
-            or part[-1] in ". "
-        ):
+        if not names.is_name("dataset", part):
             raise Outside(f"the path {relative!r} is refused: {part!r} cannot be a part of it")
         path = path / part
         if path.is_symlink():

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import BinaryIO
 
+from . import names
 from .dataset_types import data_format, dimensions
-from .errors import ALFError, RowsInconsistent
+from .errors import ALFError, ALFInvalid, RowsInconsistent
 from .path import DatasetPath, parse_dataset_path, without_uuid
 from .validate import Header, check_rows, header
 
@@ -25,11 +26,16 @@ def check_name(path: str) -> DatasetPath:
     Raises
     ------
     ALFInvalid
-        The path does not follow the grammar.
+        The path does not follow the grammar, or has a name that some system does not take.
     DataFormatNotFound
         The extension is not one of the data formats.
     """
     parsed = parse_dataset_path(path)
+    try:
+        names.check_path(path)
+    except ValueError as error:
+        fix = "rename it so that every computer takes it"
+        raise ALFInvalid(path, "path", path, str(error), fix) from None
     data_format(parsed.filename)
     return parsed
 

@@ -134,3 +134,55 @@ def look_of_user(username: str) -> str:
     for one, other in _ALIKE:
         shown = shown.replace(one, other)
     return shown
+
+
+def check_path(path: str) -> None:
+    """Refuse a path below a session whose folders or file are no names.
+
+    Parameters
+    ----------
+    path : str
+        With ``/``; the last folder may be a revision between two ``#``.
+
+    Raises
+    ------
+    ValueError
+        That says which part is wrong.
+    """
+    *folders, name = path.split("/")
+    for i, folder in enumerate(folders):
+        last = i == len(folders) - 1
+        if last and len(folder) > 2 and folder[0] == folder[-1] == "#":
+            check("revision", folder[1:-1])
+        else:
+            check("folder", folder)
+    check("dataset", name)
+
+
+def check_arguments(arguments: object) -> None:
+    """Refuse arguments of a task whose folders are no collections: the worker writes there.
+
+    Parameters
+    ----------
+    arguments : object
+        A JSON value; what is below a key that ends in ``collection`` or ``revision`` is checked.
+
+    Raises
+    ------
+    ValueError
+        That names the argument.
+    """
+    if isinstance(arguments, dict):
+        for key, value in arguments.items():
+            kind = next((k for k in ("collection", "revision") if str(key).endswith(k)), None)
+            for each in value if isinstance(value, list) else [value]:
+                if kind and isinstance(each, str) and each:
+                    try:
+                        check(kind, each)
+                    except ValueError as error:
+                        raise ValueError(f"{key}: {error}") from None
+                elif isinstance(each, (dict, list)):
+                    check_arguments(each)
+    elif isinstance(arguments, list):
+        for each in arguments:
+            check_arguments(each)

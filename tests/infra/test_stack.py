@@ -348,7 +348,7 @@ def test_a_labs_name_that_cannot_be_a_queues_is_refused() -> None:
         def try_get_context(key: str) -> Any:
             return ["Déjà lab"] if key == "labs" else None
 
-    with pytest.raises(ValueError, match=r"'Déjà lab'.*lower-case"):
+    with pytest.raises(ValueError, match=r"'Déjà lab'.*ASCII letters"):
         Settings.from_context(Node())  # type: ignore[arg-type]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
@@ -30,11 +31,10 @@ from functions.api.engine.stores import Store
 from functions.api.engine.visible import public_datasets
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.resources.owners import lab_of_owner, owner_of
-from functions.api.resources.people import plain_name
-from functions.api.resources.vocabularies import revision_name
 from functions.api.shown.datasets import brief, dataset_body
 from functions.api.shown.repositories import on_server, repositories
 from shared import catalog
+from shared.alf import names
 from shared.catalog.listings import on_stored
 from shared.datasets.edit import delete_dataset, update_dataset
 from shared.datasets.read import datasets_of, owners_of
@@ -302,9 +302,9 @@ def _quality(value: str, call: Call, select: Select) -> list[Where]:
     return [Where("qc", "exact", quality("qc", value))]
 
 
-def _revision_if_any(value: str) -> None:
+def _if_any(kind: str, value: str) -> None:
     if value:  # datasets show "" where there is none, and it comes back
-        revision_name(value)
+        names.check(kind, value)
 
 
 DATASET = Resource(
@@ -316,17 +316,17 @@ DATASET = Resource(
     public_by="session",
     store=Datasets(),
     fields={
-        "name": text(required=True, maximum=255, check=plain_name),
+        "name": text(required=True, maximum=255, check=partial(names.check, "dataset")),
         "created_by": ref("user"),
         "created_datetime": datetime(read_only=True),
         "dataset_type": ref("dataset-type"),
         "data_format": ref("data-format"),
-        "collection": text(maximum=255, null=True),
+        "collection": text(maximum=255, null=True, check=partial(_if_any, "collection")),
         "session": ref("session", by="url"),
         "file_size": integer(minimum=0),
         "hash": text(null=True, maximum=128, indexed=False),
         "version": text(null=True, maximum=64),
-        "revision": text(null=True, maximum=255, check=_revision_if_any),
+        "revision": text(null=True, maximum=255, check=partial(_if_any, "revision")),
         "default_dataset": flag(default=True),
         "tags": refs("tag"),
         "qc": choice(QC, default=0, null=False),

@@ -115,6 +115,7 @@ declare(
         kind="lab",
         model="misc.lab",
         key="name",
+        look=names.look,
         access=Access(
             read="public", create="administrator", change="manager", delete="administrator"
         ),
@@ -167,6 +168,7 @@ declare(
         kind="project",
         model="subjects.project",
         key="name",
+        look=names.look,
         access=REFERENCE,
         fields={
             "name": text(required=True, maximum=255, check=plain_name),

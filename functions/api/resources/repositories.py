@@ -25,6 +25,7 @@ from functions.api.resources.owners import labs_with
 from functions.api.resources.people import plain_name
 from shared import catalog
 from shared.access import policy
+from shared.alf import names
 from shared.model.copies import OWN, own_repository
 from shared.model.identity import uuid4_from
 from shared.records.where import Where
@@ -116,6 +117,7 @@ declare(
         store=RepositoryStore(),
         model="data.datarepository",
         key="name",
+        look=names.look,
         access=Access(
             read="public",
             create="manager",

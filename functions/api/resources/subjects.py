@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from functions.api.engine import read_values, show_values
@@ -27,6 +27,7 @@ from functions.api.engine.filters import Select
 from functions.api.engine.visible import related
 from functions.api.errors import Invalid
 from shared import catalog
+from shared.alf import names
 from shared.model import moment
 from shared.records.where import Where
 from shared.sessions.delete import delete_session
@@ -36,12 +37,6 @@ if TYPE_CHECKING:
 from functions.api.resources.of_subject import default_user
 
 SEVERITY = {"sub-threshold": 1, "mild": 2, "moderate": 3, "severe": 4, "non-recovery": 5}
-
-
-def nickname(value: str) -> None:
-    """Refuse a nickname that cannot be a folder of the ONE convention."""
-    if not re.fullmatch(r"[\w.-]+", value, re.ASCII):
-        raise ValueError("A nickname has only letters, digits, dots, hyphens and underscores.")
 
 
 def _alive(value: str, call: Call, select: Select) -> list[Where]:
@@ -184,10 +179,11 @@ declare(
         kind="subject",
         model="subjects.subject",
         key="nickname",
+        look=names.look,
         access=LAB_DATA,
         lab="lab",
         fields={
-            "nickname": text(required=True, maximum=64, check=nickname),
+            "nickname": text(required=True, maximum=64, check=partial(names.check, "subject")),
             "responsible_user": ref("user", default=default_user),
             "birth_date": date(earliest="1990-01-01"),
             "death_date": date(earliest="1990-01-01"),

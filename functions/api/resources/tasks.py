@@ -24,6 +24,7 @@ from functions.api.engine.declarations import (
 from functions.api.engine.stores import Store
 from functions.api.errors import Invalid, not_found
 from shared import catalog
+from shared.alf import names
 from shared.records.errors import Exists, NotFound
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ declare(
             "session": ref("session", by="id", required=True, null=False),
             "version": text(null=True, maximum=64),
             "parents": Field("json", shape="texts", default=()),
-            "arguments": json(),
+            "arguments": json(check=names.check_arguments),
             "data_repository": ref("data-repository"),
             "datetime": datetime(read_only=True),
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from functions.api import permissions
@@ -25,6 +25,7 @@ from functions.api.engine.declarations import (
 from functions.api.resources.owners import labs_with
 from functions.api.resources.people import plain_name
 from shared.access import policy
+from shared.alf import names
 from shared.model import moment
 from shared.records.where import Where
 
@@ -40,10 +41,7 @@ def _extension(value: str) -> None:
         raise ValueError("A file extension begins with a dot.")
 
 
-def revision_name(value: str) -> None:
-    """Refuse what is no name of a revision."""
-    if not re.fullmatch(r"[^/#\s]+", value):
-        raise ValueError("A revision has no slashes, spaces or #.")
+revision_name = partial(names.check, "revision")
 
 
 def _prepare_type(body: Body, old: Body | None, call: Call) -> Body:
@@ -116,6 +114,7 @@ declare(
         kind="revision",
         model="data.revision",
         key="name",
+        look=names.look,
         access=Access(read="public", worker="read create", rig="read create", change="manager"),
         fields={
             "name": text(required=True, maximum=255, check=revision_name),
@@ -132,6 +131,7 @@ declare(
         kind="tag",
         model="data.tag",
         key="name",
+        look=names.look,
         access=Access(read="public", change="manager", delete="administrator"),
         prepare=_prepare_tag,
         allow_delete=_delete_tag,

@@ -23,6 +23,7 @@ from functions.api.resources.owners import content_owner, lab_of_owner
 from functions.api.shown.datasets import brief, file_records
 from functions.api.shown.repositories import repositories
 from shared import catalog
+from shared.alf import names
 from shared.datasets.protection import protected_tags
 from shared.datasets.read import datasets_of
 from shared.datasets.register import differs, has_bytes, register_datasets
@@ -145,16 +146,15 @@ def _place(target: Target, filename: str) -> str:
         400 if it is not of the ONE convention.
     """
     path = "/".join(part for part in (target.collection, filename.strip("/")) if part)
-    folders, _, name = path.rpartition("/")
+    folders = path.rpartition("/")[0]
     marked = [part for part in folders.split("/") if part.startswith("#") or part.endswith("#")]
-    collection, revision, _ = split_path(path)
-    bad = [part for part in path.split("/") if part in ("", ".", "..")]
-    if bad or not name or "\\" in path or any(ord(letter) < 32 for letter in path):
-        raise refuse(f"{filename!r} is not a path of a file below its session.")
+    revision = split_path(path)[1]
     if len(marked) > (1 if revision else 0):
         raise refuse(f"{filename!r}: there may be one #revision# folder, the last one.")
-    if collection and not re.fullmatch(r"[\w/.-]+", collection):
-        raise refuse(f"{filename!r}: collection {collection!r} has characters it may not have.")
+    try:
+        names.check_path(path)
+    except ValueError as error:
+        raise refuse(f"{filename!r}: {error}") from None
     return path
 
 
