@@ -25,9 +25,10 @@ from typing import Any
 
 import msgspec
 
+from lab.tasks.outputs import Outputs
 from lab.tasks.sandbox import confine
 from lab.tasks.trouble import WITHOUT_A_RESULT, available_memory, trouble_of
-from shared.model.task import RunFile, RunOrder, RunRecord, RunResult, Trouble
+from shared.model.task import RunFacts, RunFile, RunOrder, RunRecord, RunResult, Trouble
 from shared.tasks import registry
 from shared.tasks.description import DESCRIPTION_NAME
 from shared.tasks.planning import plan
@@ -150,10 +151,13 @@ def run(task: Task, session: Path, out: Path) -> RunResult:
     )
     began = time.monotonic()
     status, error, trouble = Status.COMPLETE.label, None, None
-    written: list[Path] | None = []
+    written: list[Path] | Outputs | None = []
+    facts: RunFacts | None = None
     outputs: tuple[RunFile, ...] = ()
     try:
         written = run_it(session, out, dict(task.arguments))
+        if isinstance(written, Outputs):
+            facts, written = written.facts, written.paths
         names = [path.relative_to(out).as_posix() for path in written or ()]
         outputs = _fingerprints(out, names)
     except Exception as raised:
@@ -168,7 +172,7 @@ def run(task: Task, session: Path, out: Path) -> RunResult:
         status = Status.INCOMPLETE.label
         error = f"outputs are missing: {', '.join(map(str, short))}"
     record = msgspec.structs.replace(record, outputs=outputs, elapsed=elapsed, status=status)
-    return RunResult(status, paths, error, trouble, record, elapsed)
+    return RunResult(status, paths, error, trouble, record, elapsed, facts)
 
 
 def _fault_of_the_computer(error: Exception, task: Task) -> Trouble | None:

@@ -32,6 +32,7 @@ from lab.client import ClientError as ApiError
 from lab.tasks.run import names
 from lab.tasks.trouble import WITHOUT_A_RESULT, MachineTrouble
 from lab.transfer import Transfer
+from lab.worker.facts import fill_facts
 from lab.worker.health import Computer, about, as_trouble
 from lab.worker.inputs import BadInput, fetch
 from lab.worker.inside import Outside, inside, plain_file, read_own
@@ -349,7 +350,12 @@ class Worker:
             return msgspec.structs.replace(
                 ending, status=Status.ERRORED.label, log=f"{text}\n{error}\n"
             )
-        return self._send(claim, out, result.outputs, ending) if result.outputs else ending
+        if not result.outputs:
+            return ending
+        ending = self._send(claim, out, result.outputs, ending)
+        if result.facts is not None and ending.status == Status.COMPLETE.label:
+            fill_facts(self.client, claim, result.facts)
+        return ending
 
     def _send(
         self, claim: Claim, out: Path, outputs: Sequence[str], ending: Completion

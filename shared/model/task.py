@@ -207,6 +207,22 @@ class RunOrder(Struct, frozen=True, forbid_unknown_fields=True):
     time_out_secs: int | None = None
 
 
+class RunFacts(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a run found out about its session, for the session's own fields.
+
+    Attributes
+    ----------
+    n_trials, n_correct_trials
+        Of the protocol that was extracted.
+    end_time
+        End of its last trial; ISO, the lab's wall clock.
+    """
+
+    n_trials: int | None = None
+    n_correct_trials: int | None = None
+    end_time: str | None = None
+
+
 class RunResult(Struct, frozen=True, forbid_unknown_fields=True):
     """How a run ended.
 
@@ -224,6 +240,8 @@ class RunResult(Struct, frozen=True, forbid_unknown_fields=True):
         For repeating it.
     elapsed
         Seconds.
+    facts
+        What it found out about the session.
     """
 
     status: str
@@ -232,6 +250,7 @@ class RunResult(Struct, frozen=True, forbid_unknown_fields=True):
     trouble: Trouble | None = None
     record: RunRecord | None = None
     elapsed: float = 0.0
+    facts: RunFacts | None = None
 
 
 class Completion(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

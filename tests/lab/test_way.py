@@ -83,6 +83,12 @@ def test_a_real_session_goes_the_whole_way(system, fornix, shared_data, tmp_path
     record = json.loads(trials.run_record)
     assert {one["id"] for one in record["inputs"]} <= {item.uuid for item in datasets.values()}
     assert "alf/_ibl_wheel.position.npy" in datasets
+    # And the session's own fields, by which it is found
+    member = system.client("member")
+    session = member.get(f"/sessions/{found().id}")
+    assert (session["n_trials"], session["n_correct_trials"]) == (12, 6)
+    assert member.get("/sessions", django="n_trials,12")["count"] == 1
+    assert member.get("/sessions", django="n_trials,13")["count"] == 0
     assert system.flow.messages("analysis")[-1] == {
         "kind": "session.finished",
         "session": found().id,

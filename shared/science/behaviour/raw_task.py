@@ -183,10 +183,15 @@ def read_task(session: Path | str, collection: str | None = None) -> RawTask:
         for path in sorted(session.glob(f"{collection or '*'}/_iblrig_taskSettings.raw*.json")):
             check_supported(protocol_in(read_settings(path)))
         raise
-    settings = read_settings(find_file(folder, "_iblrig_taskSettings.raw*.json"))
+    settings = settings_in(folder)
     check_supported(protocol_in(settings))
     data = find_file(folder, "_iblrig_taskData.raw*.jsonable")
     return RawTask(read_task_data(data), settings)
+
+
+def settings_in(folder: Path) -> dict[str, Any]:
+    """Return the settings in a folder of raw task data; raises as :func:`read_task`."""
+    return read_settings(find_file(folder, "_iblrig_taskSettings.raw*.json"))
 
 
 def read_task_data(path: Path | str) -> list[dict[str, Any]]:
