@@ -343,7 +343,8 @@ def wavpack(bench: Bench) -> list[Entry]:
     if bench.samples.dtype != np.int16:
         return []
     try:
-        coder = importlib.import_module("wavpack_numcodecs").WavPack
+        # Beside Zarr 3 its package names another class, for arrays.
+        coder = importlib.import_module("wavpack_numcodecs.wavpack").WavPack
     except ImportError:
         print("  WavPack is not measured: wavpack-numcodecs is not installed", file=sys.stderr)
         return []

@@ -54,7 +54,7 @@ class Mode(IntEnum):
     CODED = 1
 
 
-class Kind(IntEnum):
+class ValueKind(IntEnum):
     """How samples became the integers that are coded."""
 
     DIRECT = 0
@@ -93,7 +93,7 @@ class Parameters:
 
     Attributes
     ----------
-    kind : Kind
+    kind : ValueKind
     flags : Flags
     tap_shift, weight_shift : int
         Fraction bits of the taps, and of the weights of neighbours.
@@ -113,7 +113,7 @@ class Parameters:
         What shifted samples count from.
     """
 
-    kind: Kind
+    kind: ValueKind
     flags: Flags
     tap_shift: int
     taps: int
@@ -144,13 +144,13 @@ class Parameters:
         length, channels = shape
         tap_shift, taps, weight_shift, width = few
         sound = (
-            kind in set(Kind)
+            kind in set(ValueKind)
             and flags < 8
             and spare == 0
             and width in (2, 4)
-            and (width == dtype.itemsize if kind == Kind.DIRECT else width == 2)
-            and (kind != Kind.SHIFTED or dtype == np.int32)
-            and (1 <= values <= MAX_TABLE if kind == Kind.RANKED else values == 0)
+            and (width == dtype.itemsize if kind == ValueKind.DIRECT else width == 2)
+            and (kind != ValueKind.SHIFTED or dtype == np.int32)
+            and (1 <= values <= MAX_TABLE if kind == ValueKind.RANKED else values == 0)
             and tap_shift < 8 * width
             and weight_shift < 8 * width
             and taps <= MAX_TAPS
@@ -162,7 +162,7 @@ class Parameters:
         if not sound:
             raise FormatError("the chunk's parameters contradict its header")
         lengths = segment, group, terms, values, base
-        return cls(Kind(kind), Flags(flags), tap_shift, taps, weight_shift, width, *lengths)
+        return cls(ValueKind(kind), Flags(flags), tap_shift, taps, weight_shift, width, *lengths)
 
 
 #: Values a table can hold: their ranks must fit in 16 bits, with half a mind to compress.

@@ -10,8 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.codec import entropy, values
-from shared.codec.chunk import BANK, MAX_CLASSES, MAX_TAPS, PART, Encoded, Flags, Kind, Mode
-from shared.codec.chunk import Parameters as Numbers
+from shared.codec.chunk import (
+    BANK,
+    MAX_CLASSES,
+    MAX_TAPS,
+    PART,
+    Encoded,
+    Flags,
+    Mode,
+    Parameters,
+    ValueKind,
+)
 from shared.codec.errors import FormatError
 from shared.codec.predict import Ints, SpaceModel, TimeModel, neighbour_sums
 from shared.codec.restore import time_restore
@@ -40,7 +49,7 @@ def decode(
 ) -> NDArray[Any]:
     """Decode one chunk, or a window of it.
 
-    Parameters
+    CodedChunk
     ----------
     coded : Encoded
     shape : tuple of int
@@ -67,7 +76,7 @@ def decode(
     window = window or Window(0, shape[0])
     if coded.mode == Mode.STORED:
         return restore_stored(coded, shape, dtype, window, out)
-    return Parameters(coded, shape, dtype).restore(window, out, scratch, threads)
+    return CodedChunk(coded, shape, dtype).restore(window, out, scratch, threads)
 
 
 def restore_stored(
@@ -111,18 +120,20 @@ class MetaReader:
 def meta_limit(shape: Shape) -> int:
     """Return the most bytes the parameters of a chunk can take, before compression."""
     per_channel = 8 + 2 * MAX_TAPS + 2 * BANK + 13 * MAX_CLASSES
-    return Numbers.STRUCT.size + (1 << 18) + shape[1] * (per_channel + 17 * shape[0])
+    return Parameters.STRUCT.size + (1 << 18) + shape[1] * (per_channel + 17 * shape[0])
 
 
-class Parameters:
-    """What a coded chunk says of itself, and its frames (FORMAT.md, sections 2.1 and 2.2)."""
+class CodedChunk:
+    """A coded chunk: its parameters and frames (FORMAT.md, sections 2.1 and 2.2)."""
 
     def __init__(self, coded: Encoded, shape: Shape, dtype: np.dtype[Any]) -> None:
-        if not Numbers.STRUCT.size <= coded.meta_size <= meta_limit(shape):
+        if not Parameters.STRUCT.size <= coded.meta_size <= meta_limit(shape):
             raise FormatError("the chunk's parameters have an impossible size")
         reader = MetaReader(entropy.inflate(coded.meta, coded.meta_size, WORKSPACE.decoder))
         self.shape, self.dtype = shape, dtype
-        self.numbers = numbers = Numbers.unpack(reader.bytes(Numbers.STRUCT.size), shape, dtype)
+        self.numbers = numbers = Parameters.unpack(
+            reader.bytes(Parameters.STRUCT.size), shape, dtype
+        )
         channels, word = shape[1], f"i{numbers.width}"
         self.work, self.unsigned = np.dtype(word), np.dtype(f"u{numbers.width}")
         self.table = values.unpack_table(reader.take(numbers.values, dtype.str[1:]))
@@ -194,7 +205,9 @@ class Parameters:
         shape = stop - start, len(wanted)
         if 0 in shape:
             return np.empty(shape, self.dtype) if out is None else out
-        in_place = self.numbers.kind == Kind.DIRECT and out is not None and out.flags.c_contiguous
+        in_place = (
+            self.numbers.kind == ValueKind.DIRECT and out is not None and out.flags.c_contiguous
+        )
         if out is not None and in_place:
             samples = out.view(self.work)
         elif scratch:
@@ -318,7 +331,7 @@ class Parameters:
         row[:] = parts.reshape(-1)[: len(row)]
 
 
-def _take_neighbours(reader: MetaReader, numbers: Numbers, channels: int) -> SpaceModel:
+def _take_neighbours(reader: MetaReader, numbers: Parameters, channels: int) -> SpaceModel:
     """Read the neighbours; each must be an earlier channel of the same bank."""
     counts = reader.take(channels, "u1")
     distances = reader.take(numbers.terms, "u1")

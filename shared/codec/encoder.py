@@ -13,9 +13,9 @@ from shared.codec.chunk import (
     PART,
     Encoded,
     Flags,
-    Kind,
     Mode,
     Parameters,
+    ValueKind,
     raw_bytes,
     rows_per_frame,
 )
@@ -108,7 +108,7 @@ def _encode(samples: NDArray[Any], model: Model) -> tuple[Encoded, bool]:
     frames = coded.frames
     low = (each.tobytes() for frame in frames for each in frame.low)
     body = b"".join([*(frame.symbols for frame in frames), *low])
-    stale = (model.ranked and kind != Kind.RANKED) or coded.stale * 4 > len(frames)
+    stale = (model.ranked and kind != ValueKind.RANKED) or coded.stale * 4 > len(frames)
     return Encoded(Mode.CODED, WORKSPACE.meta_coder.compress(meta), len(meta), body), stale
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.codec import values
-from shared.codec.chunk import Kind, rows_per_frame
+from shared.codec.chunk import ValueKind, rows_per_frame
 from shared.codec.fit_space import fit_space, no_neighbours
 from shared.codec.fit_time import VOTERS, Excerpt, fit_time
 from shared.codec.levels import Candidate, Level
@@ -36,7 +36,7 @@ PIECES_OF_ALL = 160
 #: Samples by which the scale of each of many channels is chosen.
 SAMPLES_TO_SCALE = 2048
 #: Recordings of fewer values are fitted as quickly as it goes: there is little to save.
-SMALL = 1 << 15
+SMALL = 1 << 14
 #: Bits per sample that a further neighbour must save where there are few: they take little time.
 FEW_GAIN = 0.006
 
@@ -85,14 +85,14 @@ def fit(samples: NDArray[Any], level: Level) -> Model:
     ranked = values.are_sparse(samples, some)
     kind, base, _, rows = values.prepare(some, ranked)
     rows = rows.copy()
-    baseline = choose_baseline(rows, kind == Kind.SHIFTED)
+    baseline = choose_baseline(rows, kind == ValueKind.SHIFTED)
     rows -= baseline[:, None]
     families = level.many if channels >= MANY_CHANNELS else level.few
     if samples.size < SMALL:
         families = (tuple(each for each in families[0] if not each.wide),)
     ways = [_fit_both(rows, each, level, length) for each in families]
     time, space, left = min(ways, key=lambda way: _mean_bits(way[2])) if ways[1:] else ways[0]
-    return Model(kind == Kind.RANKED, base, baseline, time, space, _scales(left, length))
+    return Model(kind == ValueKind.RANKED, base, baseline, time, space, _scales(left, length))
 
 
 def _fit_both(

@@ -29,7 +29,7 @@ from shared.codec.index import Index, chunk_bounds
 from shared.codec.parallel import run_jobs
 from shared.codec.predict import transpose_into
 from shared.codec.reader import Reader
-from shared.codec.source import Samples, Source
+from shared.codec.source import Samples, SampleSource
 
 try:  # faster than zlib, and the same format
     from isal import isal_zlib
@@ -64,7 +64,7 @@ def inflate(data: bytes | memoryview, size: int, name: str, number: int) -> byte
     return content
 
 
-class Layout(NamedTuple):
+class Deflation(NamedTuple):
     """How the samples of a chunk became the bytes that are deflated."""
 
     order: str = "F"
@@ -75,13 +75,13 @@ class Layout(NamedTuple):
 class MtscompReader(Reader):
     """A `.cbin` recording as an array, like `Reader`."""
 
-    def __init__(self, source: Any, index: Index, layout: Layout, **options: Any) -> None:
+    def __init__(self, source: Any, index: Index, deflation: Deflation, **options: Any) -> None:
         super().__init__(source, index, **options)
-        self.layout = layout
+        self.deflation = deflation
 
     def _open_chunk(self, data: bytes | memoryview, number: int) -> "DeflatedChunk":
         shape = self.index.entry(number).length, self.shape[1]
-        return DeflatedChunk(data, shape, self.dtype, self.layout, self.source.name, number)
+        return DeflatedChunk(data, shape, self.dtype, self.deflation, self.source.name, number)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class DeflatedChunk:
     data: bytes | memoryview
     shape: tuple[int, int]
     dtype: np.dtype[Any]
-    layout: Layout
+    deflation: Deflation
     name: str
     number: int
 
@@ -106,7 +106,7 @@ class DeflatedChunk:
         """Return the samples of a window; all are inflated for it."""
         size = math.prod(self.shape) * self.dtype.itemsize
         content = inflate(self.data, size, self.name, self.number)
-        samples = restore(content, self.shape, self.dtype, self.layout)
+        samples = restore(content, self.shape, self.dtype, self.deflation)
         if window is not None:
             samples = samples[window.start : window.stop]
             samples = samples if window.channels is None else samples[:, window.channels]
@@ -117,15 +117,15 @@ class DeflatedChunk:
 
 
 def restore(
-    content: bytes, shape: tuple[int, int], dtype: np.dtype[Any], layout: Layout
+    content: bytes, shape: tuple[int, int], dtype: np.dtype[Any], deflation: Deflation
 ) -> Samples:
     """Undo the differences: along channels first, then along time, in the samples' own type."""
-    fortran = layout.order == "F"
+    fortran = deflation.order == "F"
     stored = np.frombuffer(content, dtype.newbyteorder("<"))
     values = stored.reshape(shape[::-1] if fortran else shape).astype(dtype)
-    if layout.in_space:
+    if deflation.in_space:
         np.cumsum(values, axis=0 if fortran else 1, dtype=dtype, out=values)
-    if layout.in_time:
+    if deflation.in_time:
         np.cumsum(values, axis=1 if fortran else 0, dtype=dtype, out=values)
     if not fortran:
         return values
@@ -134,7 +134,7 @@ def restore(
     return samples
 
 
-def read_header(data: bytes, name: str) -> tuple[Index, Layout]:
+def read_header(data: bytes, name: str) -> tuple[Index, Deflation]:
     """Read a `.ch` file.
 
     Raises
@@ -157,7 +157,7 @@ def read_header(data: bytes, name: str) -> tuple[Index, Layout]:
         # Before it could be chosen, in August 2019, the order was that of the samples in memory.
         order = str(header.get("chunk_order", "C"))
         in_time = bool(header.get("do_time_diff", True))
-        layout = Layout(order, in_time, bool(header.get("do_spatial_diff", False)))
+        deflation = Deflation(order, in_time, bool(header.get("do_spatial_diff", False)))
     except (
         ValueError,
         TypeError,
@@ -176,7 +176,7 @@ def read_header(data: bytes, name: str) -> tuple[Index, Layout]:
         and offsets[0] == 0
         and all(0 < b - a <= MAX_CHUNK_BYTES // row for a, b in pairwise(bounds))
         and all(b > a for a, b in pairwise(offsets))
-        and layout.order in ("F", "C")
+        and deflation.order in ("F", "C")
     )
     if not sound:
         raise FormatError(f"{name} contradicts itself")
@@ -186,7 +186,7 @@ def read_header(data: bytes, name: str) -> tuple[Index, Layout]:
         )
     facts = {key: header[key] for key in ("sha1_uncompressed",) if key in header}
     length = bounds[1] if len(bounds) > 1 else 1
-    return Index(channels, rate, dtype, length, bounds, offsets, [], facts), layout
+    return Index(channels, rate, dtype, length, bounds, offsets, [], facts), deflation
 
 
 def find_header(path: Path) -> Path:
@@ -223,20 +223,20 @@ def open_pair(
             raise CodecError(f"{source.name}: give the address of its .ch header as sidecar")
         sidecar = find_header(source.path)
     name = remote.name_of(sidecar)
-    index, layout = read_header(remote.read_small(sidecar), name)
+    index, deflation = read_header(remote.read_small(sidecar), name)
     if isinstance(source, LocalFile) and source.size() != index.offsets[-1] and not torn:
         raise TruncationError(
             f"{source.name} has {source.size()} bytes, and {name} says {index.offsets[-1]}: "
             "the file is cut short, or the header belongs to another. What is whole of it can be "
             "restored: `fornix codec decompress --salvage`"
         )
-    return MtscompReader(source, index, layout, **options)
+    return MtscompReader(source, index, deflation, **options)
 
 
 class Deflating:
     """Makes any chunk of a `.cbin` file."""
 
-    def __init__(self, source: Source, chunk_length: int, method: str, check: bool) -> None:
+    def __init__(self, source: SampleSource, chunk_length: int, method: str, check: bool) -> None:
         self.source, self.chunk_length = source, chunk_length
         self.method, self.check = method, check
 
@@ -257,7 +257,7 @@ class Deflating:
         data = _deflate(little, self.method)
         if self.check:
             content = inflate(data, samples.nbytes, "the chunk just written", number)
-            again = restore(content, samples.shape, samples.dtype, Layout())
+            again = restore(content, samples.shape, samples.dtype, Deflation())
             if not np.array_equal(again, samples):
                 raise CodecError(f"chunk {number} does not decode to what was given")
         return Sealed((data,), len(data), length, 0)
@@ -281,7 +281,7 @@ def _deflate(data: Any, method: str) -> bytes:
 
 
 def compress(
-    source: Source,
+    source: SampleSource,
     target: str | Path,
     *,
     sample_rate: float | None = None,
@@ -295,7 +295,7 @@ def compress(
 
     Parameters
     ----------
-    source : Source
+    source : SampleSource
         As `shared.codec.open_source` makes it of an array or a path.
     target : path
         The `.cbin` file.

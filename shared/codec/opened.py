@@ -13,7 +13,7 @@ from shared.codec.chunk import (
     raw_bytes,
     read_header,
 )
-from shared.codec.decoder import Parameters, Window, restore_stored
+from shared.codec.decoder import CodedChunk, Window, restore_stored
 from shared.codec.errors import CorruptionError, FormatError
 from shared.codec.index import ChunkEntry, Index
 
@@ -26,7 +26,7 @@ class OpenedChunk:
 
     def __init__(self, name: str, header: ChunkHeader, coded: Encoded) -> None:
         self.name, self.header, self.coded = name, header, coded
-        self._parameters: Parameters | None = None
+        self._parameters: CodedChunk | None = None
 
     def restore(
         self,
@@ -38,7 +38,7 @@ class OpenedChunk:
     ) -> NDArray[Any]:
         """Return the samples of a window; those of the whole are held against their checksum.
 
-        Parameters
+        CodedChunk
         ----------
         window, out, scratch, threads
             As for `decoder.decode`.
@@ -58,7 +58,7 @@ class OpenedChunk:
                 samples = restore_stored(self.coded, header.shape, header.dtype, wanted, out)
             else:
                 if self._parameters is None:
-                    self._parameters = Parameters(self.coded, header.shape, header.dtype)
+                    self._parameters = CodedChunk(self.coded, header.shape, header.dtype)
                 samples = self._parameters.restore(wanted, out, scratch, threads)
         except FormatError as error:
             raise CorruptionError(f"{self.name}: {error}", (header.number,)) from error
@@ -73,7 +73,7 @@ def open_chunk(
 ) -> OpenedChunk:
     """Check a chunk as stored.
 
-    Parameters
+    CodedChunk
     ----------
     data : bytes-like
         The chunk, header included.

@@ -13,7 +13,7 @@ from shared.codec.files import LocalFile, sidecar_path
 from shared.codec.header import HEADER, read_header
 from shared.codec.index import Index, read_footer
 from shared.codec.reader import CACHE_BYTES, Reader
-from shared.codec.source import ArraySource, FileSource, Samples, Source
+from shared.codec.source import ArraySource, FileSource, Samples, SampleSource
 
 
 def open(
@@ -113,7 +113,7 @@ def open_source(
     dtype: np.dtype[Any] | str | None = None,
     sample_rate: float | None = None,
     trim: bool = False,
-) -> Source:
+) -> SampleSource:
     """Return what reads a source: an array, or a path of a kind known by its suffix.
 
     `.npy`, mtscomp's `.cbin`, Fornix's `.ebin`, and anything else as raw samples.

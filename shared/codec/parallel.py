@@ -36,7 +36,7 @@ def starts_run(number: int) -> bool:
     return number % RUN == 0
 
 
-class Job(Protocol):
+class OrderedJob(Protocol):
     """Makes any of the results of a piece of work; the same in whatever process it runs."""
 
     def __call__(self, number: int, shared: Any, /) -> Any:
@@ -48,7 +48,7 @@ class Job(Protocol):
         ...
 
 
-class Places:
+class FilePlaces:
     """Where results go in a file: each behind the one before, whichever worker made it.
 
     Workers write what they made themselves, so that nothing is handed from process to process.
@@ -82,7 +82,7 @@ class Places:
         return sealed._replace(pieces=())
 
 
-class Task(NamedTuple):
+class WorkItem(NamedTuple):
     """What a worker is asked for: what a run shares, or with that a result."""
 
     number: int
@@ -90,7 +90,7 @@ class Task(NamedTuple):
     shared: Any = None
 
 
-def _make(job: Job, places: Places | None, task: Task) -> Any:
+def _make(job: OrderedJob, places: FilePlaces | None, task: WorkItem) -> Any:
     """Make a result, and write it if it has a place."""
     if task.leads:
         return job.lead(task.number)
@@ -99,7 +99,7 @@ def _make(job: Job, places: Places | None, task: Task) -> Any:
 
 
 def _serve(
-    job: Job, places: Places | None, mine: Connection, others: tuple[Connection, ...]
+    job: OrderedJob, places: FilePlaces | None, mine: Connection, others: tuple[Connection, ...]
 ) -> None:
     """Do a worker's work until its parent hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to hear
@@ -110,7 +110,7 @@ def _serve(
     WORKSPACE.arrays.clear()  # a parent's pages would be copied one by one when written to
     with contextlib.suppress(EOFError, OSError):
         while True:
-            task: Task = mine.recv()
+            task: WorkItem = mine.recv()
             try:
                 answer = True, _make(job, places, task)
             except Exception as error:
@@ -128,10 +128,12 @@ def _can_fork() -> bool:
     return sys.platform == "linux" and all(each.daemon for each in others)
 
 
-class Pool:
+class WorkerProcesses:
     """Worker processes, each at the end of a pipe of its own."""
 
-    def __init__(self, job: Job, places: Places | None, workers: int, forks: bool) -> None:
+    def __init__(
+        self, job: OrderedJob, places: FilePlaces | None, workers: int, forks: bool
+    ) -> None:
         context: Any = multiprocessing.get_context("fork" if forks else "spawn")
         self.pipes: list[Connection] = []
         self.processes: list[Any] = []
@@ -156,9 +158,9 @@ class Pool:
         finally:
             if masked:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self.idle, self.busy = list(self.pipes), dict[Connection, Task]()
+        self.idle, self.busy = list(self.pipes), dict[Connection, WorkItem]()
 
-    def ask(self, task: Task) -> None:
+    def ask(self, task: WorkItem) -> None:
         """Give a task to a worker that has none."""
         pipe = self.idle.pop()
         self.busy[pipe] = task
@@ -167,7 +169,7 @@ class Pool:
         except OSError as error:
             raise CodecError("a worker process died; nothing was written") from error
 
-    def answers(self) -> Iterator[tuple[Task, Any]]:
+    def answers(self) -> Iterator[tuple[WorkItem, Any]]:
         """Wait for at least one worker, and yield what was asked with what came of it."""
         for pipe in cast("list[Connection]", wait(list(self.busy))):
             try:
@@ -191,13 +193,17 @@ class Pool:
 
 
 def run_jobs(
-    job: Job, count: int, workers: int, shareable: bool, target: tuple[BinaryIO, int] | None = None
+    job: OrderedJob,
+    count: int,
+    workers: int,
+    shareable: bool,
+    target: tuple[BinaryIO, int] | None = None,
 ) -> Generator[Any, None, None]:
     """Run a job for 0 … count - 1, and yield the results in order.
 
     Parameters
     ----------
-    job : Job
+    job : OrderedJob
         Can be pickled if `shareable`.
     count : int
     workers : int
@@ -217,7 +223,7 @@ def run_jobs(
     if target is not None:
         file, start = target
         file.flush()
-        places = Places(file.fileno(), start, count)
+        places = FilePlaces(file.fileno(), start, count)
     forks = _can_fork()
     workers = min(workers, count)
     alone = multiprocessing.current_process().daemon  # which may have no children
@@ -225,9 +231,9 @@ def run_jobs(
         shared: Any = None
         for number in range(count):
             shared = job.lead(number) if starts_run(number) else shared
-            yield _make(job, places, Task(number, False, shared))
+            yield _make(job, places, WorkItem(number, False, shared))
         return
-    pool = Pool(job, places, workers, forks)
+    pool = WorkerProcesses(job, places, workers, forks)
     try:
         for number, result in enumerate(_in_order(pool, count, 2 * workers + 1)):
             if places is not None and result.pieces:  # made where places are not shared
@@ -237,7 +243,7 @@ def run_jobs(
         pool.stop()
 
 
-def _in_order(pool: Pool, count: int, window: int) -> Iterator[Any]:
+def _in_order(pool: WorkerProcesses, count: int, window: int) -> Iterator[Any]:
     """Have a pool make all results, at most `window` ahead of the one that is yielded next."""
     leads: dict[int, Any] = {}
     done: dict[int, Any] = {}
@@ -246,10 +252,10 @@ def _in_order(pool: Pool, count: int, window: int) -> Iterator[Any]:
         while pool.idle:
             run = next_result // RUN * RUN
             if next_lead < count and next_lead <= run + RUN:  # in time: nobody waits for it
-                pool.ask(Task(next_lead, True))
+                pool.ask(WorkItem(next_lead, True))
                 next_lead += RUN
             elif next_result < min(count, yielded + window) and run in leads:
-                pool.ask(Task(next_result, False, leads[run]))
+                pool.ask(WorkItem(next_result, False, leads[run]))
                 next_result += 1
                 leads.pop(run - RUN, None)
             else:

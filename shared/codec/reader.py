@@ -43,7 +43,7 @@ class Restorable(Protocol):
         ...
 
 
-class Part(NamedTuple):
+class ChunkPart(NamedTuple):
     """Samples of one chunk that are wanted, counted within it, and where they go."""
 
     number: int
@@ -255,7 +255,7 @@ class Reader:
         for number in range(*self._chunks_of(start, stop)) if width else ():
             a, b = max(start, bounds[number]), min(stop, bounds[number + 1])
             wanted = out[a - start : b - start]
-            part = Part(number, a - bounds[number], b - bounds[number], wanted)
+            part = ChunkPart(number, a - bounds[number], b - bounds[number], wanted)
             if channels is None:
                 self._read_part(part)
             else:
@@ -270,7 +270,7 @@ class Reader:
         first = int(np.searchsorted(bounds, start, "right")) - 1
         return first, int(np.searchsorted(bounds, stop, "left"))
 
-    def _read_part(self, part: Part) -> None:
+    def _read_part(self, part: ChunkPart) -> None:
         """Read samples of one chunk, by the cache if that has them or is to keep them.
 
         Who reads a whole chunk seldom wants it twice. Who reads a part may come back for more:
@@ -294,7 +294,7 @@ class Reader:
         else:
             self._restore(number, None if whole else Window(start, stop), out=out)
 
-    def _read_channels(self, part: Part, channels: NDArray[np.int64]) -> None:
+    def _read_channels(self, part: ChunkPart, channels: NDArray[np.int64]) -> None:
         """Read some channels of one chunk: of the chunk decoded before, or by themselves."""
         number, start, stop, out = part
         with self._lock:

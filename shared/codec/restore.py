@@ -21,7 +21,7 @@ LONG_ROW = 1000
 
 
 @dataclass(frozen=True)
-class Layout:
+class LaneLayout:
     """How lanes lie in memory: those of a channel together, or those of a segment."""
 
     channels: int
@@ -59,7 +59,7 @@ def time_restore(residual: Ints, out: Ints, skip: int, model: TimeModel, baselin
     channels, past = len(residual), max(model.taps.shape[1], 1)
     segments = -(-residual.shape[1] // segment)
     # The longer of the two axes makes the rows that are copied.
-    layout = Layout(channels, segments, channels < MANY_CHANNELS and segments > 1)
+    layout = LaneLayout(channels, segments, channels < MANY_CHANNELS and segments > 1)
     lanes_in_all = np.zeros((past + STEPS, segments * channels), sum_type(model, narrow))
     history, level = lanes_in_all[:past].copy(), lanes_in_all[0].copy()
     as_they_are = lanes_in_all.dtype == narrow and not baseline.any()

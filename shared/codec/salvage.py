@@ -17,7 +17,7 @@ from shared.codec.index import (
 from shared.codec.reader import Reader
 
 
-class Found(NamedTuple):
+class FoundChunk(NamedTuple):
     """A chunk that proved itself: where it starts, its header, and its CRC-32."""
 
     offset: int
@@ -63,7 +63,7 @@ def rebuild_index(source: Readable) -> tuple[Index, list[str]]:
     """
     name, total = source.name, source.size()
     header = read_header(source.read(0, HEADER.size), name)
-    found: dict[int, Found] = {}
+    found: dict[int, FoundChunk] = {}
     problems: list[str] = []
     position = HEADER.size
     patience = 4 * total + (1 << 20)  # bytes read in vain before giving up on a hostile file
@@ -87,7 +87,7 @@ def rebuild_index(source: Readable) -> tuple[Index, list[str]]:
         if here.first != here.number * header.chunk_length or here.number in found:
             problems.append(f"{name}, at byte {position}: chunk {here.number} is out of place")
         else:
-            found[here.number] = Found(position, here, crc)
+            found[here.number] = FoundChunk(position, here, crc)
         position += here.size
     index = _index_of(header, found)
     missing = [number for number in range(index.n_chunks) if number not in found]
@@ -116,7 +116,7 @@ def _find_magic(source: Readable, start: int, total: int) -> int | None:
     return None
 
 
-def _index_of(header: RecordingHeader, found: dict[int, Found]) -> Index:
+def _index_of(header: RecordingHeader, found: dict[int, FoundChunk]) -> Index:
     """Make an index of the chunks found; the missing ones get no bytes."""
     last = max(found, default=-1)
     samples = found[last].header.first + found[last].header.length if found else 0

@@ -15,7 +15,7 @@ from shared.codec.errors import CodecError, FormatError
 Samples = NDArray[Any]
 
 
-class Source(Protocol):
+class SampleSource(Protocol):
     """Samples × channels, read piece by piece.
 
     `facts` are carried to the sidecar; `sha1` is what the samples must have, where that is known;

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.codec.chunk import MAX_TABLE, Kind
+from shared.codec.chunk import MAX_TABLE, ValueKind
 from shared.codec.errors import FormatError
 from shared.codec.predict import Ints, transpose_into
 from shared.codec.workspace import WORKSPACE
@@ -23,7 +23,7 @@ BLOCK = 1 << 16
 class Prepared(NamedTuple):
     """Channel-major signed integers, and what tells how they came about."""
 
-    kind: Kind
+    kind: ValueKind
     base: int
     table: NDArray[Any]
     rows: Ints
@@ -47,7 +47,7 @@ def prepare(samples: NDArray[Any], ranked: bool, base: int = 0) -> Prepared:
         if len(table) <= MAX_TABLE:
             rows = WORKSPACE.rows("rows", channels, length, np.dtype(np.int16))
             _rank(samples, table, rows)
-            return Prepared(Kind.RANKED, 0, table, rows)
+            return Prepared(ValueKind.RANKED, 0, table, rows)
     if samples.dtype == np.int32:
         low, high = int(samples.min()), int(samples.max())
         if high - low < 1 << 16:
@@ -55,13 +55,13 @@ def prepare(samples: NDArray[Any], ranked: bool, base: int = 0) -> Prepared:
                 base = (low + high + 1) // 2
             rows = WORKSPACE.rows("rows", channels, length, np.dtype(np.int16))
             transpose_into((samples - np.int64(base)).astype(np.int16), rows)
-            return Prepared(Kind.SHIFTED, base, none, rows)
+            return Prepared(ValueKind.SHIFTED, base, none, rows)
     dtype = np.dtype(f"i{samples.dtype.itemsize}")
     rows = WORKSPACE.rows("rows", channels, length, dtype)
     transpose_into(samples.view(dtype), rows)
     if samples.dtype == np.uint16:
         np.bitwise_xor(rows, np.int16(-32768), out=rows)
-    return Prepared(Kind.DIRECT, 0, none, rows)
+    return Prepared(ValueKind.DIRECT, 0, none, rows)
 
 
 def _rank(samples: NDArray[Any], table: NDArray[Any], rows: Ints) -> None:
@@ -76,12 +76,12 @@ def _rank(samples: NDArray[Any], table: NDArray[Any], rows: Ints) -> None:
 
 
 def restore(
-    samples: Ints, kind: Kind, base: int, table: NDArray[Any], dtype: np.dtype[Any]
+    samples: Ints, kind: ValueKind, base: int, table: NDArray[Any], dtype: np.dtype[Any]
 ) -> NDArray[Any]:
     """Invert `prepare`, but for the transposition."""
-    if kind == Kind.RANKED:
+    if kind == ValueKind.RANKED:
         return _look_up(samples, table)
-    if kind == Kind.SHIFTED:
+    if kind == ValueKind.SHIFTED:
         return (samples.astype(np.int64) + base).astype(dtype)
     if dtype == np.uint16:
         np.bitwise_xor(samples, np.int16(-32768), out=samples)

@@ -20,7 +20,7 @@ from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
 from shared.codec.opening import open_source
 from shared.codec.overview import Overview, overview_path, seconds_of
 from shared.codec.parallel import run_jobs, starts_run
-from shared.codec.source import Samples, Source, as_samples
+from shared.codec.source import Samples, SampleSource, as_samples
 
 
 class Coder:
@@ -315,7 +315,7 @@ def compress(
     with Writer(target, channels, opened.dtype, rate, **options) as writer:
         writer.index.facts.update(opened.facts)
         length = writer.chunk_length
-        job = Job(opened, length, writer.coder)
+        job = ChunkJob(opened, length, writer.coder)
         place = writer.file, writer.index.offsets[-1]
         results = run_jobs(job, -(-total // length), workers, opened.shareable, place)
         with closing(results):
@@ -360,10 +360,10 @@ def _compress_stream(
     return writer.index
 
 
-class Job:
+class ChunkJob:
     """Makes any chunk of a source; the same in whatever process it runs."""
 
-    def __init__(self, source: Source, chunk_length: int, coder: Coder) -> None:
+    def __init__(self, source: SampleSource, chunk_length: int, coder: Coder) -> None:
         self.source, self.chunk_length, self.coder = source, chunk_length, coder
 
     def _read(self, number: int) -> Samples:

@@ -333,7 +333,7 @@ def test_results_find_their_places_whoever_is_first(tmp_path: Path) -> None:
     with (tmp_path / "x").open("w+b") as file, ThreadPoolExecutor(3) as pool:
         file.write(b"head")
         file.flush()
-        places = parallel.Places(file.fileno(), 4, 3)
+        places = parallel.FilePlaces(file.fileno(), 4, 3)
         written = []
         for number in (2, 1, 0):
             stored = chunk.Sealed((pieces[number],), len(pieces[number]), 1, 0)

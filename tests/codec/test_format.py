@@ -68,7 +68,7 @@ def test_every_feature_of_the_format_is_met() -> None:
         met.add(coded.mode.name)
         if coded.mode != chunk.Mode.CODED:
             continue
-        opened = decoder.Parameters(coded, samples.shape, samples.dtype)
+        opened = decoder.CodedChunk(coded, samples.shape, samples.dtype)
         numbers = opened.numbers
         met |= {numbers.kind.name, f"width {numbers.width}"}
         met |= {flag.name for flag in numbers.flags}
