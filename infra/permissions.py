@@ -99,7 +99,18 @@ class Permissions:
         self._objects(role, ["data/", "manifests/", "snapshots/", "cache/"], "s3:GetObject")
         self._objects(role, [IMPORTS], "s3:PutObject")
         self._list(role)
-        self._send(role, self.queues.stages["ingest"].main, self.queues.stages["dispatch"].main)
+        pairs = list(self.queues.all.values())
+        self._send(role, *(pair.main for pair in pairs))  # what was undeliverable is sent again
+        self._allow(
+            role,
+            ["sqs:GetQueueAttributes"],
+            [queue.queue_arn for pair in pairs for queue in (pair.main, pair.dead)],
+        )
+        self._allow(
+            role,
+            ["sqs:ReceiveMessage", "sqs:DeleteMessage"],
+            [pair.dead.queue_arn for pair in pairs],
+        )
         if self.settings.labs:
             self._allow(
                 role,

@@ -22,6 +22,7 @@ from functions.api.errors import JSON, ApiError, response_to
 from functions.api.resources import RESOURCES
 from functions.api.routes import (
     account,
+    board,
     cache_tables,
     claims,
     downloads,
@@ -150,6 +151,7 @@ for blueprint in (
     handlers.blueprint(RESOURCES.values()),
     account.routes,
     cache_tables.routes,
+    board.routes,
     claims.routes,
     downloads.routes,
     imports.routes,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.dispatch.plan import advance, announce, labs
-from shared.records import aws, metrics, queues
+from shared.records import metrics, queues
 from shared.records.errors import NotFound
 from shared.tasks.states import Status
 from shared.work import lease, read, write
@@ -107,7 +107,7 @@ def _send_again(lab: str, waiting: Sequence[Unfinished], *, always: bool) -> int
     Messages of tasks that are done may hide that one is lost, until a worker has cleared them
     away; so after a start, when some are likely to be lost, all are sent.
     """
-    if not waiting or (not always and messages(lab) >= len(waiting)):
+    if not waiting or (not always and (queues.depth(queues.work_url(lab)) or 0) >= len(waiting)):
         return 0
     for one in waiting:
         try:
@@ -115,19 +115,6 @@ def _send_again(lab: str, waiting: Sequence[Unfinished], *, always: bool) -> int
         except NotFound:
             continue
     return len(waiting)
-
-
-def messages(lab: str) -> int:
-    """Return about how many messages a lab's work queue holds, delivered or not."""
-    names = [
-        "ApproximateNumberOfMessages",
-        "ApproximateNumberOfMessagesNotVisible",
-        "ApproximateNumberOfMessagesDelayed",
-    ]
-    answer = aws.client("sqs").get_queue_attributes(
-        QueueUrl=queues.work_url(lab), AttributeNames=names
-    )
-    return sum(int(answer["Attributes"].get(name, 0)) for name in names)
 
 
 def _promote(lab: str, settled: datetime, *, everything: bool) -> int:

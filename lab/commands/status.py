@@ -36,7 +36,27 @@ def collect(client: Any, lab: str | None) -> dict[str, Any]:
             for task in failed
         ],
         "uploads": uploads,
+        "board": client.get("/board", lab=lab) if lab else None,
     }
+
+
+def show_board(board: dict[str, Any]) -> None:
+    """Print how a lab's workers and queue are."""
+    for seen in board["workers"]:
+        about = seen["report"]
+        offers = about.get("capabilities") or {}
+        disk = f", {offers['disk'] / 2**30:.1f} GB free" if offers else ""
+        why = f": {about['reason']}" if about.get("reason") else ""
+        click.echo(
+            f"  worker {about['worker']}  {about['state']}{why}  "
+            f"(Fornix {about['version']}{disk}, seen {seen['at'][:19]})"
+        )
+    if board["oldest_waiting"]:
+        click.echo(f"  the longest wait of a task is {board['oldest_waiting']} s")
+    if board["queue"]["dead"]:
+        click.echo(f"  {board['queue']['dead']} messages could not be handled: fornix queues show")
+    for task in board["held"]:
+        click.echo(f"  held {task['name']} of {task['session']}: {task['reason']}")
 
 
 @click.command()
@@ -56,6 +76,8 @@ def status(lab: str | None, as_json: bool) -> None:
     click.echo(f"tasks{of}: " + (", ".join(f"{n} {name}" for name, n in shown) or "none"))
     if not any(state["tasks"][one.label] for one in ACTIVE - {Status.HELD}) and shown:
         click.echo("nothing is waiting or running")
+    if board := state["board"]:
+        show_board(board)
     for task in state["errored"]:
         click.echo(f"  errored {task['name']}  {task['id']}  session {task['session']}")
     if state["uploads"]:

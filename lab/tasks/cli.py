@@ -1,4 +1,4 @@
-"""``fornix task``: list and run tasks on this computer, without any server."""
+"""``fornix task installed`` and ``run``: tasks on this computer, without any server."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def task() -> None:
     """Tasks that turn raw data into datasets."""
 
 
-@task.command("list")
+@task.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_tasks(as_json: bool) -> None:
+def installed(as_json: bool) -> None:
     """Show the tasks that are installed here, with what they read and write."""
     from lab.tasks.run import names
     from shared.tasks import registry

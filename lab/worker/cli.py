@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--name", default=platform.node, help="Shown as the owner of tasks.")
 @click.option(
     "--lease",
@@ -42,25 +42,41 @@ import click
     metavar="SECONDS",
     help="Stop when no message came for so long.",
 )
+@click.option(
+    "--reserve",
+    type=click.FloatRange(0),
+    metavar="GB",
+    default=0.25,
+    show_default=True,
+    help="Space of the folder's disk that stays free; with less the worker rests.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per task.")
+@click.pass_context
 def worker(
+    context: click.Context,
     name: str,
     lease: int,
     folder: Path,
     tasks: int,
     once: bool,
     until_idle: float | None,
+    reserve: float,
     as_json: bool,
 ) -> None:
     """Run the tasks of this account's lab, until Ctrl-C.
 
     The account must be a worker's. Several workers may run at once, on any computers: each task is
-    run by one of them. On Ctrl-C the running task is given back.
+    run by one of them. On Ctrl-C the running task is given back; after `fornix worker drain` it is
+    done to its end, and no other is begun.
 
     While a task's inputs or outputs are on their way, or the server checks them, the computer has
     nothing to do: with --tasks 2 it works on another task meanwhile.
     """
     from lab.client import Client, settings
+
+    if context.invoked_subcommand:
+        context.obj = folder
+        return
     from lab.worker.pool import WorkerPool, remove_leftovers
     from lab.worker.queue import POLL_SECONDS
     from lab.worker.run import Worker
@@ -82,7 +98,15 @@ def worker(
     client = Client(settings())
     pool = WorkerPool(
         [
-            Worker(client, name=name, lease=lease, folder=folder, on_result=tell, poll=poll)
+            Worker(
+                client,
+                name=name,
+                lease=lease,
+                folder=folder,
+                on_result=tell,
+                poll=poll,
+                reserve=int(reserve * 2**30),
+            )
             for _ in range(1 if once else tasks)
         ]
     )
@@ -90,3 +114,38 @@ def worker(
         pool.run(idle=until_idle, most=1 if once else None)
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
+
+
+@worker.command()
+@click.option("--off", is_flag=True, help="Let workers begin tasks again.")
+@click.pass_obj
+def drain(folder: Path, off: bool) -> None:
+    """Have the workers of this computer's --folder end what they run, begin nothing, and stop."""
+    from lab.worker.run import DRAIN
+
+    mark = folder / DRAIN
+    if off:
+        mark.unlink(missing_ok=True)
+        click.echo("Workers may be started again.")
+    else:
+        mark.touch()
+        click.echo(f"Workers in {folder} stop after their tasks (fornix worker drain --off).")
+
+
+@worker.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def doctor(folder: Path, as_json: bool) -> None:
+    """Look at everything that a worker needs here; exit code 1 if something is wrong."""
+    from lab.client import Client, settings
+    from lab.worker.doctor import examine
+
+    findings = []
+    for finding in examine(lambda: Client(settings()), folder):
+        findings.append(finding._asdict())
+        if not as_json:
+            click.echo(f"{'✓' if finding.well else '✗'} {finding.what}: {finding.found}")
+    if as_json:
+        click.echo(json.dumps(findings, indent=1))
+    if not all(finding["well"] for finding in findings):
+        raise click.exceptions.Exit(1)

@@ -66,6 +66,9 @@ BROKEN_SECONDS = 600.0
 
 PREFIX = "fornix-worker-"
 
+DRAIN = "fornix-worker.drain"
+"""A file of this name in a worker's folder has it stop after its task."""
+
 LOOK_SECONDS = 0.2
 """Between two looks at whether a running task has been lost, or should be given back."""
 
@@ -171,6 +174,9 @@ class Worker:
         return done
 
     def _over(self) -> bool:
+        if (self.folder / DRAIN).exists() and not self.draining.is_set():
+            self.draining.set()
+            self.report("draining")
         return self.stopping.is_set() or self.draining.is_set()
 
     def well(self) -> bool:

@@ -13,6 +13,16 @@ from shared.records import aws, env
 
 log = logging.getLogger(__name__)
 
+COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+"""What SQS counts of a queue."""
+
+SHOWN_BYTES = 1000
+"""Of a message that is looked at no more is shown."""
+
 
 def url(queue: str) -> str:
     """Return the address of a queue: ``ingest``, ``dispatch`` or ``analysis``."""
@@ -22,6 +32,87 @@ def url(queue: str) -> str:
 def work_url(lab: str) -> str:
     """Return the address of a lab's work queue."""
     return env.work_queue_url(lab)
+
+
+def address(queue: str) -> str:
+    """Return the address of any queue: ``ingest``, …, or ``work-<lab>``."""
+    return work_url(queue.removeprefix("work-")) if queue.startswith("work-") else url(queue)
+
+
+def dead(queue_url: str) -> str:
+    """Return the address of the dead-letter queue of a queue."""
+    return f"{queue_url}-dead"
+
+
+def depth(queue_url: str) -> int | None:
+    """Return about how many messages a queue holds, delivered or not; None if it is not there."""
+    try:
+        answer = aws.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=COUNTS)
+    except Exception:
+        log.warning("the queue %s does not tell its depth", queue_url, exc_info=True)
+        return None
+    return sum(int(answer["Attributes"].get(name, 0)) for name in COUNTS)
+
+
+def look(queue_url: str, most: int) -> list[str]:
+    """Return some messages of a queue, which stay in it."""
+    sqs = aws.client("sqs")
+    found: dict[str, str] = {}
+    try:
+        for _ in range(1 + most // 10):
+            batch = sqs.receive_message(
+                QueueUrl=queue_url, MaxNumberOfMessages=min(most, 10), VisibilityTimeout=0
+            ).get("Messages", [])
+            found |= {each["MessageId"]: each["Body"][:SHOWN_BYTES] for each in batch}
+            if not batch or len(found) >= most:
+                break
+    except Exception:
+        log.warning("the queue %s cannot be looked into", queue_url, exc_info=True)
+    return list(found.values())[:most]
+
+
+def redrive(queue: str, *, drop: tuple[type, ...] = (), most: int = 1000) -> tuple[int, int]:
+    """Send the messages of a dead-letter queue to their queue again.
+
+    Each is sent before it is deleted: a kill in between sends one twice, and loses none.
+
+    Parameters
+    ----------
+    queue
+        Name of the queue.
+    drop
+        Types of messages that are deleted instead, because they come again by themselves.
+    most
+        Messages at most.
+
+    Returns
+    -------
+    sent, dropped
+        How many.
+    """
+    sqs, main = aws.client("sqs"), address(queue)
+    sent = dropped = 0
+    while sent + dropped < most:
+        batch = sqs.receive_message(
+            QueueUrl=dead(main), MaxNumberOfMessages=10, VisibilityTimeout=60
+        ).get("Messages", [])
+        if not batch:
+            break
+        for each in batch:
+            if _is_one_of(each["Body"], drop):
+                dropped += 1
+            else:
+                sqs.send_message(QueueUrl=main, MessageBody=each["Body"])
+                sent += 1
+            sqs.delete_message(QueueUrl=dead(main), ReceiptHandle=each["ReceiptHandle"])
+    return sent, dropped
+
+
+def _is_one_of(body: str, kinds: tuple[type, ...]) -> bool:
+    try:
+        return isinstance(messages.decode(body), kinds)
+    except ValueError:  # an event of S3, or nobody's
+        return False
 
 
 def send(queue_url: str, message: messages.Message, delay: int = 0) -> None:

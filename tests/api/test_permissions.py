@@ -97,6 +97,10 @@ POST   /tasks/{id}/release                W
 POST   /tasks/{id}/complete               W
 POST   /workers/credentials               W
 POST   /workers/report                    W
+GET    /board                             MGDRW
+GET    /board/{session}                   MGDRW
+GET    /queues                            D
+POST   /queues/{queue}/redrive            D
 GET    /training-prediction/{nickname}    MGD
 GET    /uploads                           VMGDRW
 POST   /uploads                           MGDRW
@@ -162,7 +166,7 @@ def test_each_role_is_let_in_or_refused_as_the_table_says(api: Api, bucket: str)
     assert wrong == []
 
 
-OF_THE_CLOUD = ("/workers/credentials",)
+OF_THE_CLOUD = ("/workers/credentials", "/board", "/queues", "/queues/{queue}/redrive")
 """Who is let in reaches the token service, which only the whole system has."""
 
 WITH_BODY = ("POST", "PUT", "PATCH")

@@ -108,11 +108,11 @@ def test_an_unknown_task_names_those_there_are(golden, tmp_path):
 
 
 def test_the_list_shows_signatures():
-    rows = json.loads(fornix_task("list", "--json").stdout)
+    rows = json.loads(fornix_task("installed", "--json").stdout)
     assert [(row["name"], row["parents"]) for row in rows] == [
         ("task.trials", []),
         ("task.wheel", ["task.trials"]),
     ]
-    text = fornix_task("list").stdout
+    text = fornix_task("installed").stdout
     assert "task.wheel  (after task.trials)" in text
     assert "input  raw_behavior_data/_iblrig_encoderPositions.raw.ssv" in text

@@ -1,0 +1,224 @@
+"""The board: what a lab's workers and tasks do, and what a session has against what it should.
+
+For people: sessions by name, reasons first. Machines see their own lab's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+from chalice.app import Blueprint
+
+from functions.api import permissions
+from functions.api.call import Call
+from functions.api.errors import not_found
+from shared import catalog
+from shared.datasets.read import content_hashes
+from shared.model.json import plain
+from shared.model.messages import Sweep
+from shared.records import queues
+from shared.records.items import Session
+from shared.records.where import Where
+from shared.sessions.contents import session_and_datasets
+from shared.tasks.description import DESCRIPTION_FIELD, BadDescription
+from shared.tasks.planning import unprocessed
+from shared.tasks.registry import declaration
+from shared.tasks.states import TERMINAL, Status
+from shared.work import board, read
+from shared.work.item import Task, task_row
+
+routes = Blueprint(__name__)
+
+LISTED = (Status.STARTED, Status.WAITING, Status.HELD, Status.ERRORED)
+"""Statuses whose tasks are listed; all are counted."""
+
+SHOWN = 50
+"""Tasks of a status that are listed, the latest first."""
+
+LOOKED_AT = 20
+"""Messages of a dead-letter queue that are shown."""
+
+LAST_LINE = 300
+"""Characters of a log's last line."""
+
+
+@routes.route("/board", methods=["GET"])
+def lab_board() -> dict[str, Any]:
+    """Show a lab's workers, queue and tasks: what runs, waits, is held and has failed."""
+    call = Call(routes.current_request)
+    lab = call.query.get("lab") or (call.who.labs[0] if call.who.labs else "")
+    permissions.check_lab(call.who, lab)
+    now = datetime.now(UTC)
+    found = {status: _tasks_in(lab, status) for status in Status}
+    last = {status: found[status].page(0, SHOWN) for status in LISTED}
+    logs = read.logs(row for rows in last.values() for row in rows)
+    names = _names(row for rows in last.values() for row in rows)
+    waiting = _tasks_in(lab, Status.WAITING, "datetime").page(0, 1)
+    return {
+        "lab": lab,
+        "at": now.isoformat(timespec="seconds"),
+        "workers": [plain(each) for each in board.workers(lab)],
+        "queue": _queue(lab),
+        "counts": {status.label: len(found[status]) for status in Status},
+        "oldest_waiting": _age(waiting[0], now) if waiting else 0,
+        "median_seconds": _median_seconds(found[Status.COMPLETE].page(0, 10 * SHOWN)),
+        **{
+            status.label.lower(): [_entry(row, names, logs, now) for row in rows]
+            for status, rows in last.items()
+        },
+    }
+
+
+@routes.route("/board/{session}", methods=["GET"])
+def session_board(session: str) -> dict[str, Any]:
+    """Show what a session should have against what it has, and what nobody here processes."""
+    call = Call(routes.current_request)
+    found, datasets = session_and_datasets(session.lower(), strong=True)
+    permissions.check_lab(call.who, found.lab)
+    paths = content_hashes(datasets)
+    now = datetime.now(UTC)
+    tasks = read.of_session(found.id)
+    try:
+        described = (found.json or {}).get(DESCRIPTION_FIELD)
+        told = unprocessed(paths, described, found.task_protocol)
+    except BadDescription as error:
+        told = [str(error)]
+    shown = [_task(task, paths, now) for task in tasks]
+    counts = Counter(one["present"] for task in shown for one in task["expected"])
+    return {
+        "session": found.id,
+        "name": _name(found),
+        "protocol": found.task_protocol,
+        "tasks": shown,
+        "expected": sum(counts.values()),
+        "present": counts[True],
+        "not_processed": told,
+        "time_to_result": _time_to_result(found, tasks),
+    }
+
+
+@routes.route("/queues", methods=["GET"])
+def show_queues() -> dict[str, Any]:
+    """Show how many messages each queue holds, and what lies in its dead-letter queue."""
+    call = Call(routes.current_request)
+    shown = {}
+    for name in _queue_names(call.query.get("lab")):
+        url = queues.address(name)
+        dead = queues.look(queues.dead(url), LOOKED_AT)
+        shown[name] = {
+            "messages": queues.depth(url),
+            "dead": queues.depth(queues.dead(url)),
+            "dead_messages": dead,
+        }
+    return shown
+
+
+@routes.route("/queues/{queue}/redrive", methods=["POST"])
+def redrive(queue: str) -> dict[str, Any]:
+    """Send the messages of a dead-letter queue again; events of schedules are dropped."""
+    if queue not in _queue_names(queue.partition("work-")[2] or None):
+        raise not_found("queue")
+    sent, dropped = queues.redrive(queue, drop=(Sweep,))
+    return {"queue": queue, "sent": sent, "dropped": dropped}
+
+
+def _queue_names(lab: str | None) -> list[str]:
+    labs = [lab] if lab else sorted(catalog.table("lab").select().values("name"))
+    return ["ingest", "dispatch", "analysis", *(f"work-{each}" for each in sorted(labs))]
+
+
+def _queue(lab: str) -> dict[str, int | None]:
+    """Return how many messages a lab's queue holds; None where that is not to be known."""
+    url = queues.address(f"work-{lab}")
+    return {"messages": queues.depth(url), "dead": queues.depth(queues.dead(url))}
+
+
+def _tasks_in(lab: str, status: Status, order: str = "-datetime") -> Any:
+    """Return the rows of a lab's tasks in a status, the latest first."""
+    wanted = [Where("lab", "exact", lab), Where("status", "exact", status.label)]
+    return catalog.table("task").select(wanted, order=(order, "id"))
+
+
+def _names(rows: Any) -> dict[str, str]:
+    """Return sessions' names as people say them, by id."""
+    found = {}
+    for eid in {str(row["session"]) for row in rows}:
+        row = catalog.table("session").get(eid)
+        if row:
+            day = str(row["start_time"])[:10]
+            found[eid] = f"{row['lab']}/{row['subject']}/{day}/{int(row['number']):03d}"
+    return found
+
+
+def _name(session: Session) -> str:
+    return f"{session.lab}/{session.subject}/{session.date}/{int(session.number):03d}"
+
+
+def _age(row: Mapping[str, Any], now: datetime) -> int:
+    """Return the seconds since a task was changed last."""
+    changed = datetime.fromisoformat(str(row["datetime"])).replace(tzinfo=UTC)
+    return max(0, round((now - changed).total_seconds()))
+
+
+def _entry(
+    row: Mapping[str, Any], names: Mapping[str, str], logs: Mapping[str, str], now: datetime
+) -> dict[str, Any]:
+    return {
+        "reason": row.get("hold") or _last_line(logs.get(str(row["id"]))),
+        "name": row["name"],
+        "session": names.get(str(row["session"]), row["session"]),
+        "id": row["id"],
+        "age": _age(row, now),
+        "owner": row.get("owner"),
+        "lease_until": row.get("lease_until"),
+        "attempt": row.get("attempt"),
+    }
+
+
+def _last_line(log: str | None) -> str | None:
+    lines = (log or "").strip().splitlines()
+    return lines[-1][:LAST_LINE] if lines else None
+
+
+def _median_seconds(rows: list[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the median seconds that tasks took, by name."""
+    times: dict[str, list[float]] = {}
+    for row in rows:
+        if row.get("time_elapsed_secs") is not None:
+            times.setdefault(str(row["name"]), []).append(float(row["time_elapsed_secs"]))
+    return {name: round(median(each), 3) for name, each in sorted(times.items())}
+
+
+def _task(task: Task, paths: Mapping[str, str], now: datetime) -> dict[str, Any]:
+    """Return a task with its outputs: expected ones, and whether they are there."""
+    row = task_row(task)
+    declared = declaration(task.executable, task.arguments)
+    return {
+        **_entry(row, {}, {task.id: task.log or ""}, now),
+        "session": row["session"],
+        "status": task.status,
+        "arguments": row["arguments"],
+        "upload": task.upload,
+        "expected": [
+            {
+                "path": str(output),
+                "required": output.required,
+                "present": any(map(output.matches, paths)),
+            }
+            for output in (declared.outputs if declared else ())
+        ],
+    }
+
+
+def _time_to_result(session: Session, tasks: list[Task]) -> int | None:
+    """Return the seconds from a session's registration to the end of its last task."""
+    if not tasks or any(task.state not in TERMINAL for task in tasks):
+        return None
+    ends = [datetime.fromisoformat(task.datetime) for task in tasks]
+    created = datetime.fromisoformat(str(session.created))
+    created = created if created.tzinfo else created.replace(tzinfo=UTC)
+    return max(0, round((max(ends) - created).total_seconds()))

@@ -1,0 +1,41 @@
+"""``fornix queues``: messages that could not be handled, and sending them again."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.group()
+def queues() -> None:
+    """Queues between the functions and to the labs' workers (administrators)."""
+
+
+@queues.command()
+@click.option("--lab", help="Only this lab's work queue beside the functions' own.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(lab: str | None, as_json: bool) -> None:
+    """Show how many messages wait, and those that could not be handled."""
+    from lab.client import Client, settings
+
+    found = Client(settings()).get("/queues", **({"lab": lab} if lab else {}))
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for name, queue in found.items():
+        click.echo(f"{name}: {queue['messages']} messages, {queue['dead']} undeliverable")
+        for message in queue["dead_messages"]:
+            click.echo(f"  {message[:200]}")
+
+
+@queues.command()
+@click.argument("names", nargs=-1, required=True)
+def redrive(names: tuple[str, ...]) -> None:
+    """Send the undeliverable messages of the named queues again, once their cause is mended."""
+    from lab.client import Client, settings
+
+    client = Client(settings())
+    for name in names:
+        done = client.post(f"/queues/{name}/redrive")
+        click.echo(f"{name}: {done['sent']} sent again, {done['dropped']} dropped")

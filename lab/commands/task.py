@@ -1,0 +1,179 @@
+"""``fornix task``: the tasks on the server, one or many at a time; and those installed here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from lab.tasks.cli import task
+from shared.tasks.states import LABELS, Status
+
+PAGE = 250
+
+COLUMNS = ("status", "name", "session", "datetime", "id")
+
+
+def _client() -> Any:
+    from lab.client import Client, settings
+
+    return Client(settings())
+
+
+def chosen(many: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options by which tasks are chosen."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        click.option("--log", "log_text", metavar="TEXT", help="Whose log has this text."),
+        click.option("--session", help="Of this session (its id)."),
+        click.option("--lab", help="Of this lab; by default the account's."),
+        click.option("--name", help="Of this name, as task.trials."),
+        click.option(
+            "--status", type=click.Choice(LABELS, case_sensitive=False), help="In this status."
+        ),
+    ):
+        many = option(many)
+    return many
+
+
+def find(
+    client: Any, ids: tuple[str, ...], wanted: dict[str, str | None]
+) -> Iterator[dict[str, Any]]:
+    """Yield the tasks that are named, or else those that fulfil all conditions."""
+    text = wanted.get("log_text")
+    if ids:
+        for each in ids:
+            yield client.get(f"/tasks/{each}")
+        return
+    if not wanted.get("lab") and not wanted.get("session"):
+        wanted = wanted | {"lab": next(iter(client.get("/me").get("labs") or ()), None)}
+    query = {name: value for name, value in wanted.items() if value and name != "log_text"}
+    start = 0
+    while True:
+        page = client.get("/tasks", limit=PAGE, offset=start, **query)
+        for row in page["results"]:
+            if text is None or text in (row.get("log") or ""):
+                yield row
+        start += PAGE
+        if not page.get("next"):
+            return
+
+
+def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print tasks: why, in what status, which."""
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        shown = "  ".join(str(row.get(column) or "") for column in COLUMNS)
+        click.echo(shown)
+        lines = (row.get("hold") or row.get("log") or "").strip().splitlines()
+        if lines and row.get("status") in ("Errored", "Held"):
+            click.echo(f"    {lines[-1][:200]}")
+    if not rows:
+        click.echo("no such tasks", err=True)
+
+
+@task.command("list")
+@chosen
+def list_tasks(as_json: bool, **wanted: str | None) -> None:
+    """List the server's tasks, by status, name, session or a text of their log."""
+    show_rows(list(find(_client(), (), wanted)), as_json)
+
+
+@task.command()
+@click.argument("task_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(task_id: str, as_json: bool) -> None:
+    """Show one task, with what its session should have and has."""
+    client = _client()
+    row = client.get(f"/tasks/{task_id}")
+    board = client.get(f"/board/{str(row['session']).rpartition('/')[2]}")
+    if as_json:
+        click.echo(json.dumps({**row, "board": board}, indent=1))
+        return
+    click.echo(f"{row['name']} of {board['name']}: {row['status']}")
+    if row.get("hold"):
+        click.echo(f"held: {row['hold']}")
+    for each in board["tasks"]:
+        click.echo(f"  {each['name']}: {each['status']}, attempt {each['attempt']}")
+        for output in each["expected"]:
+            mark = "there" if output["present"] else "missing"
+            note = "" if output["required"] else " (optional)"
+            click.echo(f"    {mark:8}{output['path']}{note}")
+    for told in board["not_processed"]:
+        click.echo(f"  {told}")
+
+
+@task.command()
+@click.argument("task_id")
+def log(task_id: str) -> None:
+    """Print the log of a task; of a running one, what it has written so far."""
+    click.echo(_client().get(f"/tasks/{task_id}").get("log") or "", nl=False)
+
+
+def _change(
+    verb: str,
+    body: dict[str, Any],
+    ids: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    wanted: dict[str, str | None],
+) -> None:
+    """Change the chosen tasks; tell of each what became of it."""
+    from lab.client import Refused
+
+    if not ids and not any(wanted.values()):
+        raise click.UsageError("Name tasks, or choose them by --status, --name, --session, --log.")
+    client = _client()
+    rows, failed = [], 0
+    for row in find(client, ids, wanted):
+        said: dict[str, Any] = {"id": row["id"], "name": row["name"], "was": row["status"]}
+        if not dry_run:
+            try:
+                said["status"] = client.patch(f"/tasks/{row['id']}", body)["status"]
+            except Refused as error:
+                said["error"], failed = str(error), failed + 1
+        rows.append(said)
+        if not as_json:
+            what = said.get("error") or (f"would be {verb}" if dry_run else said["status"])
+            click.echo(f"{said['id']}  {said['name']}  {said['was']} → {what}")
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+    elif not rows:
+        click.echo("no such tasks", err=True)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def changes(many: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what the commands that change tasks have in common."""
+    many = click.option("--dry-run", is_flag=True, help="Say what would be done.")(chosen(many))
+    return click.argument("ids", nargs=-1)(many)
+
+
+@task.command()
+@changes
+def retry(ids: tuple[str, ...], dry_run: bool, as_json: bool, **wanted: str | None) -> None:
+    """Let tasks run again: the named ones, or those that the options choose."""
+    _change("retried", {"status": Status.WAITING.label}, ids, dry_run, as_json, wanted)
+
+
+@task.command()
+@changes
+def cancel(ids: tuple[str, ...], dry_run: bool, as_json: bool, **wanted: str | None) -> None:
+    """Give tasks up; one that runs is stopped by its worker at the next heartbeat."""
+    _change("abandoned", {"status": Status.ABANDONED.label}, ids, dry_run, as_json, wanted)
+
+
+@task.command()
+@changes
+@click.option("--reason", required=True, help="Why; it is shown on the board.")
+def hold(
+    ids: tuple[str, ...], dry_run: bool, as_json: bool, reason: str, **wanted: str | None
+) -> None:
+    """Keep tasks from running until they are retried."""
+    body = {"status": Status.HELD.label, "hold": reason}
+    _change("held", body, ids, dry_run, as_json, wanted)

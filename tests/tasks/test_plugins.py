@@ -1,0 +1,103 @@
+"""A lab's own tasks: a package of its own, installed beside Fornix, planned and run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.tasks.registry import BadPipeline, read_pipeline
+
+EXAMPLE = Path(__file__).parent / "example_plugin"
+
+ASK = """
+import json, sys
+from shared.tasks.planning import plan, unprocessed
+from shared.tasks.registry import declaration, names
+paths = ["raw_task_data_00/_lab_lickPiezo.raw.npy", "raw_task_data_00/x.raw.npy"]
+tasks = plan("4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a", paths, None, "our_lickTask2")
+print(json.dumps({
+    "tasks": [[t.name, t.graph, t.arguments["output_collection"]] for t in tasks],
+    "told": unprocessed(paths, None, "our_lickTask2"),
+    "others": [t.name for t in plan("4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a", paths, None, "x")],
+    "names": names(),
+    "inputs": [str(e) for e in declaration("licks.count", '{"collection": "c"}').inputs],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The environment of a Python that has the example installed as a package of its own."""
+    place = tmp_path_factory.mktemp("site")
+    source = tmp_path_factory.mktemp("source") / "plugin"
+    shutil.copytree(EXAMPLE, source)
+    uv = Path(sys.executable).with_name("uv")
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--offline"]
+    subprocess.run(
+        [*command, "--python", sys.executable, "--target", place, source], check=True, timeout=120
+    )
+    return os.environ | {"PYTHONPATH": str(place)}
+
+
+def test_a_lab_s_pipeline_is_planned_where_its_package_is_installed(installed):
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], env=installed, capture_output=True, text=True, check=True
+    )
+    said = json.loads(done.stdout)
+    assert said == {
+        "tasks": [["licks.count", "licks", "alf/task_00"]],
+        "told": [],
+        "others": [],
+        "names": ["task.trials", "task.wheel", "licks.count"],
+        "inputs": ["c/_lab_lickPiezo.raw.npy"],
+    }
+
+
+def test_a_lab_s_task_runs_like_any_other(installed, tmp_path):
+    session = tmp_path / "session" / "raw_task_data_00"
+    session.mkdir(parents=True)
+    np.save(session / "_lab_lickPiezo.raw.npy", np.array([0.0, 1, 1, 0, 1, 0]))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "lab.cli", "task", "run", "licks.count", session.parent),
+            *("--out", tmp_path / "out", "-a", "collection=raw_task_data_00"),
+            *("-a", "output_collection=alf/task_00", "--json"),
+        ],
+        env=installed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (outcome,) = json.loads(done.stdout)
+    assert outcome["status"] == "Complete"
+    assert outcome["outputs"] == ["alf/task_00/licks.times.npy"]
+    times = np.load(tmp_path / "out" / "alf" / "task_00" / "licks.times.npy")
+    np.testing.assert_array_equal(times, [0.0, 0.003])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "missing required field `task`"),
+        ("[[task]]\nname = 'x'\n", "missing required field `inputs`"),
+        ("[[task]]\nname = 'x'\ninputs = []\noutputs = []\nper = 'week'\n", "Invalid enum value"),
+        ("[[task]]\nname = 'task.trials'\ninputs = []\noutputs = []\n", "of that name already"),
+        ("[[task]]\nname = 'x'\ninputs = []\noutputs = []\nnice = 1\n", "unknown field `nice`"),
+        ("no toml", "pipeline.toml: "),
+    ],
+)
+def test_a_faulty_pipeline_is_named_with_its_fault(tmp_path, text, words):
+    path = tmp_path / "pipeline.toml"
+    path.write_text(text)
+    with pytest.raises(BadPipeline) as caught:
+        read_pipeline(path)
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
