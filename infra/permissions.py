@@ -173,6 +173,7 @@ class Permissions:
         self._table(role, *READ_ITEMS, READ_ALL)
         self._objects(role, ["journal/"], "s3:GetObject", "s3:PutObject")
         self._list(role)
+        self._send(role, self.queues.stages["analysis"].main)  # tables are to be made anew
         role.add_to_policy(
             iam.PolicyStatement(
                 sid="NoTokens",

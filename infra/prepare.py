@@ -14,8 +14,12 @@ from pathlib import Path
 
 import click
 
+import shared.datasets.read
+import shared.sessions.store
+import shared.work.item  # noqa: F401 - sessions, datasets and tasks are listed
 from functions.analysis.bucket import Bucket
 from functions.api.auth.passwords import set_password
+from shared.catalog import cache_tables
 from shared.records import documents, reference
 from shared.records.errors import Exists
 from shared.results.assets import publish
@@ -58,6 +62,7 @@ def main(administrator: str, outputs: Path | None) -> None:
     reference.load()
     if regions := reference.allen_regions():
         reference.load_brain_regions(regions)
+    cache_tables.build()  # a client may ask for them before the first session is there
     if documents.find("user", administrator):
         return
     if sys.stdin.isatty():

@@ -74,6 +74,10 @@ def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return nightly(context)
     if kind == "snapshot":
         return snapshot()
+    if kind == "tables":
+        from shared.catalog import cache_tables
+
+        return {"cache": cache_tables.build()}
     raise ValueError(f"no analysis for events of kind {kind!r}")
 
 

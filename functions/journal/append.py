@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.model import moment
 from shared.records import feed, journal
-from shared.records.journal import Chunk, Entry, Snapshot, Source, State
+from shared.records.journal import Chunk, Entry, Image, Snapshot, Source, State
 from shared.records.table import connection, table_name
 from shared.records.transactions import NOT_JOURNALED
 
@@ -31,8 +31,14 @@ PART_BYTES = 8 * 2**20
 """Compressed bytes of a snapshot's part from which parts are halved."""
 
 
-def append() -> int:
-    """Write what the feed has and the journal has not; return how many transactions that were."""
+def append(kinds: set[str] | None = None) -> int:
+    """Write what the feed has and the journal has not; return how many transactions that were.
+
+    Parameters
+    ----------
+    kinds : set of str, optional
+        The kinds of the records that were changed are added.
+    """
     done = 0
     while True:
         last = _last_chunk() or _begin()
@@ -44,8 +50,20 @@ def append() -> int:
             return done
         if journal.write_chunk(chunk):
             done += len(chunk.entries)
+            if kinds is not None:
+                kinds.update(_kind(each) for e in chunk.entries for each in e.images)
             if not more:
                 return done
+
+
+def _kind(image: Image) -> str:
+    """Return what an image is of: the kind of a document (``tag``), else of the item."""
+    first, _, rest = image.pk.partition("#")
+    if first == "DOC":
+        return rest.partition("#")[0]
+    if first in ("SES", "AGG"):
+        return {"A": "session", "B": "dataset", "D": "dataset"}.get(image.sk[:1], "inside")
+    return first
 
 
 def _last_chunk() -> Chunk | None:

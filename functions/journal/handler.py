@@ -13,6 +13,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.journal.append import append, compact, search_late
+from shared.model.messages import TablesChanged
+from shared.records import queues
 
 logger = Logger()
 
@@ -20,17 +22,28 @@ AGAIN_SECONDS = 30
 """Between the two times of an invocation; the schedule is a minute's."""
 
 NIGHTLY_BACK = timedelta(days=3)
+IN_TABLES = frozenset({"session", "dataset", "tag", "lab", "data-repository"})
+"""Kinds of records that the ONE client's cache tables are made of."""
 
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     """Bring the journal up to date; make a snapshot when its log is long."""
     if event.get("kind") == "late":
         return {"late": search_late(NIGHTLY_BACK)}
-    done = append()
+    done = _append()
     if not event.get("once"):
         time.sleep(AGAIN_SECONDS)
-        done += append()
+        done += _append()
     made = compact()
     if done or made:
         logger.info("journal", extra={"transactions": done, "snapshot": made and made.number})
     return {"transactions": done, "snapshot": made.number if made else None}
+
+
+def _append() -> int:
+    """Take in the feed; say so if the cache tables are to be made anew."""
+    kinds: set[str] = set()
+    done = append(kinds)
+    if kinds & IN_TABLES:
+        queues.notify("analysis", TablesChanged())
+    return done

@@ -21,6 +21,9 @@ from shared.model.quality import QC_NAMES
 from shared.records import aws, env
 
 MIN_API_VERSION = "2.7.0"
+BEFORE_QC = "2.6.0"
+"""Last version of the client's convention whose tables have no column ``qc``."""
+
 QC_ORDER = ["NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"]
 
 Row = Mapping[str, Any]
@@ -114,6 +117,9 @@ def _write(scope: str, sessions: list[Row], datasets: list[Row], origin: str) ->
     if scope.startswith("tag/"):
         about["database_tags"] = [scope.removeprefix("tag/")]
     tables = {"sessions": _session_table(ordered), "datasets": _dataset_table(files)}
+    if not files:  # without rows Parquet has no categories; the client gives such a table its own
+        tables["datasets"] = tables["datasets"].drop_columns(["qc"])
+        about["min_api_version"] = BEFORE_QC
     packed = io.BytesIO()
     about["tables"] = {
         name: {"nrecs": table.num_rows, "size": table.nbytes} for name, table in tables.items()

@@ -50,6 +50,10 @@ class TaskWaits(Message, frozen=True, tag="task.waits"):
     task: str
 
 
+class TablesChanged(Message, frozen=True, tag="tables"):
+    """Something that the ONE client's cache tables are made of has changed (to analysis)."""
+
+
 class Finalise(Message, frozen=True, tag="finalise"):
     """The files of an upload are there (to ingest)."""
 
@@ -72,7 +76,14 @@ class Sweep(Message, frozen=True, tag="sweep"):
 
 
 AnyMessage = (
-    SessionRegistered | SessionShown | SessionFinished | TaskChanged | TaskWaits | Finalise | Sweep
+    SessionRegistered
+    | SessionShown
+    | SessionFinished
+    | TaskChanged
+    | TaskWaits
+    | TablesChanged
+    | Finalise
+    | Sweep
 )
 """Every message there is."""
 
