@@ -8,7 +8,6 @@ from constructs import Construct
 from infra.backup import MANAGED
 from infra.settings import RUNTIME
 from infra.stack import FornixStack
-from shared.uploads.imports import PREFIX as IMPORTS
 
 NO_WAF = (
     "No web firewall by default (5 USD a month and more): the stage throttles, every route checks "
@@ -106,7 +105,7 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
         f"log-group:/aws/lambda/{stack.functions.settings.name}-{name}:*"
     )
     prefixes = {
-        "api": ("incoming/", "notes/", "data/", "manifests/", IMPORTS, "snapshots/", "cache/"),
+        "api": ("incoming/", "notes/", "data/", "manifests/", "snapshots/", "cache/"),
         "ingest": ("incoming/", "data/", "quarantine/", "manifests/"),
         "dispatch": (),
         "analysis": ("data/", "manifests/", "snapshots/", "cache/"),

@@ -16,7 +16,6 @@ from constructs import Construct
 from infra.queues import Queues
 from infra.settings import Settings
 from infra.storage import Storage
-from shared.uploads.imports import PREFIX as IMPORTS
 
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 WRITE_ITEMS = (
@@ -97,7 +96,6 @@ class Permissions:
             "s3:ListMultipartUploadParts",
         )
         self._objects(role, ["data/", "manifests/", "snapshots/", "cache/"], "s3:GetObject")
-        self._objects(role, [IMPORTS], "s3:PutObject")
         self._list(role)
         pairs = list(self.queues.all.values())
         self._send(role, *(pair.main for pair in pairs))  # what was undeliverable is sent again

@@ -19,6 +19,7 @@ import requests
 
 from shared.datasets.read import datasets_of, hashes_by_path
 from shared.model.copies import OWN, own_repository
+from shared.model.json import plain
 from shared.records import aws, documents
 from shared.uploads.progress import describe
 from shared.uploads.request import parse
@@ -151,7 +152,7 @@ class Flow:
 
         found = sessions.find(SUBJECT, DATE, 1)
         known = hashes_by_path(datasets_of(found.id)) if found else {}
-        return describe(get_upload(upload), known)
+        return plain(describe(get_upload(upload), known))
 
     def send(self, answer: dict[str, Any], files: dict[str, bytes]) -> list[int]:
         """Put the wanted files where the answer says; return the HTTP statuses."""

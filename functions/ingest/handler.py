@@ -19,7 +19,8 @@ from aws_lambda_powertools.utilities.batch import (
     process_partial_response,
 )
 
-from functions.ingest.finalise import finalise, reconcile
+from functions.ingest.finalise import finalise
+from functions.ingest.reconcile import reconcile
 
 logger = Logger()
 processor = BatchProcessor(

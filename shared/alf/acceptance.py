@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from . import names
 from .dataset_types import data_format, dimensions
-from .errors import ALFError, ALFInvalid, RowsInconsistent
+from .errors import ALFError, ALFInvalid, FileInvalid, RowsInconsistent
 from .path import DatasetPath, parse_dataset_path, without_uuid
 from .validate import Header, check_rows, header
 
@@ -52,7 +52,10 @@ def check_names(paths: Iterable[str]) -> dict[str, ALFError]:
 
 
 def check_contents(
-    files: Mapping[str, tuple[Opener, int]], registered: Mapping[str, Header] | None = None
+    files: Mapping[str, tuple[Opener, int]],
+    registered: Mapping[str, Header] | None = None,
+    *,
+    unreachable: tuple[type[Exception], ...] = (),
 ) -> tuple[dict[str, Header], dict[str, ALFError]]:
     """Check the headers of files and the row counts of their objects.
 
@@ -64,6 +67,9 @@ def check_contents(
     registered
         Headers of what the session already has. A file of the same name is replaced by the new
         one and so does not count.
+    unreachable
+        What is raised when a file cannot be read at all for the moment; this is no fault of the
+        file and is passed on. Any other error in the check of a file is that file's problem.
 
     Returns
     -------
@@ -85,6 +91,16 @@ def check_contents(
             # A rig's install has no libraries of arrays and tables: the server looks into them.
             note = f"not looked into here, as {error.name} is not installed; the server does"
             headers[path] = Header(notes=(note,))
+        except unreachable:
+            raise
+        except Exception as error:  # whatever a parser does: one bad file stops no other
+            problems[path] = FileInvalid(
+                path,
+                "content",
+                type(error).__name__,
+                f"the file cannot be read: {str(error)[:200]}",
+                "open it on the rig; if it is damaged there too, leave it out",
+            )
     for unequal in _unequal_rows(headers, registered or {}):
         problems[unequal.where] = unequal
     return {path: found for path, found in headers.items() if path not in problems}, problems

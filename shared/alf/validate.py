@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
 from .dataset_types import dimensions
 from .errors import FileInvalid, RowsInconsistent
+from .foreign import JSON_BYTES, LINE_BYTES, YAML_BYTES, Refused, read_json, read_yaml
 from .path import parse_dataset_path, without_uuid
 
 
@@ -107,11 +107,11 @@ def header(
     if extension == "jsonable":
         return _json_lines(file, name)
     if extension in ("json", "ch"):
-        _json(file.read(), name)
+        _json(file.read(JSON_BYTES + 1), name)
     if extension in _DELIMITERS:
         return _delimited(file, _DELIMITERS[extension], name)
     if extension in ("yml", "yaml"):
-        _yaml(file.read(), name)
+        _yaml(file.read(YAML_BYTES + 1), name)
     if extension in _MAGIC:
         _magic(file, extension, name)
     return Header()
@@ -243,7 +243,7 @@ def _parquet(file: BinaryIO, name: str) -> Header:
     try:
         metadata = pq.read_metadata(file)
         schema = metadata.schema.to_arrow_schema()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         fix = "copy the file again, or extract it again"
         _refuse(name, "footer", str(error), "not a whole Parquet file", fix)
     columns = tuple(c for c in schema.names if not c.startswith("__index_level_"))
@@ -252,19 +252,17 @@ def _parquet(file: BinaryIO, name: str) -> Header:
 
 def _json(content: bytes | str, name: str) -> None:
     try:
-        json.loads(content)
-    except ValueError as error:
+        read_json(content)
+    except Refused as error:
         _refuse(name, "content", str(error), "not JSON", "copy the file again from the rig")
 
 
 def _yaml(content: bytes, name: str) -> None:
-    import yaml
-
     try:
-        yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        read_yaml(content)
+    except Refused as error:
         fix = "correct the file at the place named"
-        _refuse(name, "content", " ".join(str(error).split()), "not YAML", fix)
+        _refuse(name, "content", str(error), "not YAML", fix)
 
 
 def _json_lines(file: BinaryIO, name: str) -> Header:
@@ -273,14 +271,14 @@ def _json_lines(file: BinaryIO, name: str) -> Header:
     A rig that is killed while it writes leaves a torn last line: the whole ones before it count.
     """
     rows, torn = 0, None
-    for i, line in enumerate(file, start=1):
+    for i, line in enumerate(_lines(file, name), start=1):
         if not line.strip():
             continue
         if torn is not None:
             break
         try:
-            json.loads(line)
-        except ValueError as error:
+            read_json(line)
+        except Refused as error:
             torn = (i, error, line[:60])
         else:
             rows += 1
@@ -293,6 +291,15 @@ def _json_lines(file: BinaryIO, name: str) -> Header:
     rule = f"line {number} is not JSON: {problem}"
     fix = "copy the file again from the rig; if it is so there, remove that line"
     _refuse(name, f"line {number}", repr(text), rule, fix)
+
+
+def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """Yield the lines of a file, none of which is longer than a line may be."""
+    while line := file.readline(LINE_BYTES):
+        if len(line) == LINE_BYTES and not line.endswith(b"\n"):
+            rule = f"a line has more than {LINE_BYTES} bytes"
+            _refuse(name, "line", repr(line[:40]), rule, "split the file into lines")
+        yield line
 
 
 def _delimited(file: BinaryIO, delimiter: str, name: str) -> Header:
@@ -319,8 +326,9 @@ def _delimited(file: BinaryIO, delimiter: str, name: str) -> Header:
 
 def _device_log(file: BinaryIO) -> Header:
     """Count the rows of a text log whose cells are separated by spaces, tabs or commas."""
-    first, rows = next(file, b"").decode("utf-8-sig", errors="replace"), 0
-    for line in file:
+    lines = _lines(file, "")
+    first, rows = next(lines, b"").decode("utf-8-sig", errors="replace"), 0
+    for line in lines:
         rows += bool(line.strip())
     return _table([cell for cell in re.split(r"[\s,;]+", first) if cell], rows)
 

@@ -7,7 +7,7 @@ Uploads, ``/register-file``, ``POST /datasets``, imports and restoring all come 
 - What has no bytes yet gets them, unless they are known to be others.
 - A protected dataset keeps its content.
 - An id that a client chose is nobody else's.
-- Where the bytes lie is written down here, once (`Dataset.stored_key`).
+- Where the bytes lie is written down here, once (`Dataset.stored_in`).
 
 A small registration is one transaction. A large one is staged: its datasets are written in
 batches under the name of their set, and one conditional flip of the session's `Book` makes the
@@ -26,7 +26,6 @@ from shared.datasets.protection import protected_tags
 from shared.datasets.read import datasets_of, mark_defaults, visible
 from shared.model import copies, moment
 from shared.model.copies import OWN
-from shared.model.identity import data_key
 from shared.records.errors import Exists, Kept, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Book, Dataset, Pointer, Session
@@ -227,8 +226,8 @@ def _compare(new: Sequence[Dataset], there: Partition) -> tuple[list[Dataset], l
 
 def write_key(there: Partition, item: Dataset) -> None:
     """Write down where the bytes of a dataset are that is said to be in the own store."""
-    if item.in_own_store and item.stored_key is None:
-        item.stored_key = data_key(there.folder, item.path, item.uuid)
+    if item.in_own_store and item.stored_in is None:
+        item.stored_in = there.folder
 
 
 def merged(old: Dataset, new: Dataset) -> Dataset | None:
@@ -263,10 +262,10 @@ def merged(old: Dataset, new: Dataset) -> Dataset | None:
         new_records = [r for r in new.records if not (has_bytes(old) and r.repository == OWN)]
         item.records = copies.merged(old.records, new_records)
     if not has_bytes(old):
-        for name in ("sha256", "hash", "file_size", "rows", "provenance", "stored_key"):
+        for name in ("sha256", "hash", "file_size", "rows", "provenance", "stored_in"):
             if getattr(new, name) is not None:
                 setattr(item, name, getattr(new, name))
-        if item.stored_key is not None:  # the bytes came to a place that was known already
+        if item.stored_in is not None:  # the bytes came to a place that was known already
             item.data_format = new.data_format or old.data_format
     for name in ("version", "dataset_type"):
         if getattr(new, name) not in (None, "unknown"):

@@ -7,12 +7,33 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def is_uuid(text: Any) -> bool:
     """Return whether a value is a UUID as ids are stored: lower case, with dashes."""
     return isinstance(text, str) and _UUID.fullmatch(text) is not None
+
+
+class SessionKey(msgspec.Struct, frozen=True):
+    """What tells one session from all others; ``date`` is ``YYYY-MM-DD`` on the lab's clock."""
+
+    lab: str
+    subject: str
+    date: str
+    number: int
+
+    @property
+    def folder(self) -> str:
+        """``lab/Subjects/subject/date/NNN``, the folder below a repository."""
+        return f"{self.lab}/Subjects/{self.short}"
+
+    @property
+    def short(self) -> str:
+        """``subject/date/NNN``."""
+        return f"{self.subject}/{self.date}/{int(self.number):03d}"
 
 
 def dataset_path(collection: str | None, revision: str | None, name: str) -> str:
@@ -66,12 +87,13 @@ def row_id(row: Mapping[str, Any]) -> str:
 
 
 def data_key(folder: str, path: str, identity: str) -> str:
-    """Return where the bytes of a new dataset go in the data bucket; it is written down then.
+    """Return where the bytes of a dataset lie in the data bucket.
 
     Parameters
     ----------
     folder : str
-        The session's folder, or that of the record an aggregate belongs to.
+        The session's folder when they were registered, or that of the record an aggregate
+        belongs to.
     path, identity : str
         The dataset's path below it, and its id.
     """

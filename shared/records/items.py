@@ -33,7 +33,7 @@ from pynamodb.constants import BINARY, NUMBER, STRING
 
 from shared.model import copies, json, moment
 from shared.model.dataset import Checksums, FileRecord
-from shared.model.identity import dashed, dataset_id, split_path
+from shared.model.identity import SessionKey, dashed, data_key, dataset_id, split_path
 from shared.records.feed import first_version
 from shared.records.table import Record
 
@@ -129,9 +129,14 @@ class Session(Record, discriminator="Session"):
         return row
 
     @property
+    def key(self) -> SessionKey:
+        """What tells it from all other sessions."""
+        return SessionKey(self.lab, self.subject, self.date, int(self.number))
+
+    @property
     def folder(self) -> str:
         """Path of the session below a repository: ``lab/Subjects/subject/date/NNN``."""
-        return f"{self.lab}/Subjects/{self.subject}/{self.date}/{int(self.number):03d}"
+        return self.key.folder
 
 
 class Book(Record, discriminator="Book"):
@@ -156,8 +161,8 @@ class Dataset(Record, discriminator="Dataset"):
     is never more than one, and a new revision needs no write to the old. `sessions.datasets` sets
     ``default`` accordingly.
 
-    ``records`` says where the file is. ``stored_key`` is where its bytes lie in the own store,
-    written when they are registered: it follows from nothing that may change.
+    ``records`` says where the file is. ``stored_in`` is the folder of the own store that its bytes
+    lie in, written when they are registered: it follows from nothing that may change.
     """
 
     id = HexAttribute(attr_name="i")
@@ -174,7 +179,7 @@ class Dataset(Record, discriminator="Dataset"):
     created = InstantAttribute(attr_name="c", null=True)
     changed = InstantAttribute(attr_name="m", null=True)
     provenance = JSONAttribute(attr_name="p", null=True)
-    stored_key = UnicodeAttribute(attr_name="k", null=True)
+    stored_in = UnicodeAttribute(attr_name="k", null=True)
     tags: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, attr_name="g", null=True)
     records = RecordsAttribute(attr_name="r", default=list)
     json = JSONAttribute(attr_name="j", null=True)
@@ -215,7 +220,7 @@ class Dataset(Record, discriminator="Dataset"):
             Instead of those two.
         **values
             Other attributes: dataset_type, data_format, file_size, hash (MD5), sha256, qc, rows,
-            version, created_by, provenance, stored_key (S3 key if not the usual one), tags, json.
+            version, created_by, provenance, stored_in, tags, json.
         """
         head = "AGG" if "#" in session else "SES"
         now = moment.utc(values.pop("created", None) or moment.now().isoformat())
@@ -272,6 +277,11 @@ class Dataset(Record, discriminator="Dataset"):
     def in_own_store(self) -> bool:
         """Whether this installation's own store has the file."""
         return copies.in_own_store(self.records)
+
+    @property
+    def stored_key(self) -> str | None:
+        """The S3 key of its bytes, None if the own store has none."""
+        return self.stored_in and data_key(self.stored_in, self.path, self.uuid)
 
     @property
     def checksums(self) -> Checksums:

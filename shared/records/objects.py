@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from botocore.exceptions import ClientError
 
+from shared.model import json
 from shared.records import aws
+
+T = TypeVar("T")
 
 MOST_PARTS = 10_000
 """Parts of one object (a limit of S3)."""
@@ -245,29 +247,43 @@ def delete(keys: Iterable[str]) -> None:
         )
 
 
-def read_json(key: str) -> dict[str, Any] | None:
-    """Return a JSON document of the data bucket, None if there is none."""
+def read_object(key: str, kind: type[T]) -> T | None:
+    """Return a typed object that lies in the data bucket as JSON, None if there is none.
+
+    Raises
+    ------
+    Faulty
+        It is not of that type.
+    """
     s3 = aws.client("s3")
     try:
-        return json.loads(s3.get_object(Bucket=bucket(), Key=key)["Body"].read())
+        content = s3.get_object(Bucket=bucket(), Key=key)["Body"].read()
     except s3.exceptions.NoSuchKey:
         return None
+    return json.decode(content, kind)
 
 
-def write_once(key: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Store a JSON document unless there is one; return the one that is stored."""
-    s3 = aws.client("s3")
+def put_json(key: str, value: Any, **conditions: Any) -> None:
+    """Store a typed object as JSON."""
+    aws.client("s3").put_object(
+        Bucket=bucket(),
+        Key=key,
+        Body=json.encode(value),
+        ContentType="application/json",
+        **conditions,
+    )
+
+
+def write_once(key: str, value: T) -> T:
+    """Store a typed object as JSON unless there is one; return the one that is stored."""
     try:
-        s3.put_object(
-            Bucket=bucket(),
-            Key=key,
-            Body=json.dumps(document, indent=1).encode(),
-            ContentType="application/json",
-            IfNoneMatch="*",
-        )
-        return document
+        put_json(key, value, IfNoneMatch="*")
     except ClientError as error:
         # 412: it is there; 409: another is writing it at this moment.
         if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (409, 412):
             raise
-    return json.loads(s3.get_object(Bucket=bucket(), Key=key)["Body"].read())
+        stored = read_object(key, type(value))
+        if stored is None:
+            raise
+        return stored
+    return value

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from shared.alf.acceptance import check_names
 from shared.alf.errors import ALFError
-from shared.uploads.request import File, requested
-from shared.uploads.state import FINAL, Upload, manifest_of, request_of
-from shared.uploads.transport import URLS_AT_ONCE, address, arrived
+from shared.model.limits import URLS_AT_ONCE
+from shared.model.upload import (
+    FINAL,
+    FileRequest,
+    FileState,
+    FileView,
+    Manifest,
+    Refusal,
+    StoredRequest,
+    UploadState,
+    UploadView,
+)
+from shared.uploads.state import Upload, manifest_of, request_of
+from shared.uploads.transport import address, arrived
 
 
-def unchanged(files: Iterable[File], registered: Mapping[str, str | None]) -> set[str]:
+def refuse(path: str, error: ALFError, state: FileState = FileState.QUARANTINED) -> Refusal:
+    """Return the refusal of a file that breaks a rule of the convention."""
+    return Refusal(path, error.code, str(error), state)
+
+
+def unchanged(files: Iterable[FileRequest], registered: Mapping[str, str | None]) -> set[str]:
     """Return the paths whose content the session already has under that name.
 
     Parameters
@@ -25,7 +40,29 @@ def unchanged(files: Iterable[File], registered: Mapping[str, str | None]) -> se
     return {file.path for file in files if registered.get(file.path) == file.sha256}
 
 
-def describe(upload: Upload, registered: Mapping[str, str | None]) -> dict[str, Any]:
+def missing_files(
+    request: StoredRequest,
+    upload: Upload,
+    here: Mapping[str, int],
+    registered: Mapping[str, str | None],
+) -> list[str]:
+    """Return the paths that have still to arrive before an upload is complete.
+
+    Parameters
+    ----------
+    request, upload
+        What was asked.
+    here
+        Sizes of the files that have arrived, by path.
+    registered
+        SHA-256 of the session's datasets, by path.
+    """
+    refused = check_names(file.path for file in request.files)
+    settled = {*refused, *here, *(upload.without or {}), *unchanged(request.files, registered)}
+    return [file.path for file in request.files if file.path not in settled]
+
+
+def describe(upload: Upload, registered: Mapping[str, str | None]) -> UploadView:
     """Return what a client is told of an upload: its state and that of each file.
 
     Parameters
@@ -35,85 +72,61 @@ def describe(upload: Upload, registered: Mapping[str, str | None]) -> dict[str, 
     registered
         SHA-256 of the session's default datasets, by path without revision folder.
     """
-    answer: dict[str, Any] = {
-        "id": upload.id,
-        "state": upload.state,
-        "session": upload.session,
-        "lab": upload.lab,
-        "folder": upload.folder,
-        "created": upload.created,
-        "files": [],
-    }
     if upload.state in FINAL:
-        answer["files"] = _outcomes(manifest_of(upload))
-        return answer
-    document = request_of(upload.id)
-    if document is None:  # just finished; the item will say so in a moment
-        return {**answer, "state": "validating"}
+        manifest = manifest_of(upload)
+        return _view(upload, files=_outcomes(manifest) if manifest else [])
+    request = request_of(upload.id)
+    if request is None:  # just finished; the item will say so in a moment
+        return _view(upload, state=UploadState.VALIDATING)
     here = arrived(upload.id)
-    files = requested(document)
-    refused = check_names(file.path for file in files)
-    same = unchanged(files, registered)
+    refused = check_names(file.path for file in request.files)
+    same = unchanged(request.files, registered)
     given_up = upload.without or {}
     addressed = 0
-    for file in files:
-        entry: dict[str, Any] = {"path": file.path}
-        if file.path in refused:
-            entry |= {"state": "rejected", **problem(refused[file.path])}
-        elif file.path in same:
-            entry["state"] = "present"
-        elif here.get(file.path) == file.size:
-            entry["state"] = "stored"
-        elif file.path in given_up:
-            entry |= {"state": "rejected", "reason": given_up[file.path]}
+    files = []
+    for file in request.files:
+        path = file.path
+        if path in refused:
+            files.append(_refused(refuse(path, refused[path], FileState.REJECTED)))
+        elif path in same:
+            files.append(FileView(path, FileState.PRESENT))
+        elif here.get(path) == file.size:
+            files.append(FileView(path, FileState.STORED))
+        elif path in given_up:
+            files.append(FileView(path, FileState.REJECTED, reason=given_up[path]))
+        elif upload.state == UploadState.OPEN and addressed < URLS_AT_ONCE:
+            files.append(FileView(path, FileState.WANTED, **address(upload.id, file)))
+            addressed += 1
         else:
-            entry["state"] = "wanted"
-            if upload.state == "open" and addressed < URLS_AT_ONCE:
-                entry |= address(upload.id, file)
-                addressed += 1
-        answer["files"].append(entry)
-    return answer
+            files.append(FileView(path, FileState.WANTED))
+    return _view(upload, files=files)
 
 
-def _outcomes(manifest: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _view(
+    upload: Upload, *, state: UploadState | None = None, files: list[FileView] | None = None
+) -> UploadView:
+    return UploadView(
+        upload.id,
+        state or UploadState(upload.state),
+        upload.session,
+        upload.lab,
+        upload.folder,
+        upload.created,
+        files or [],
+        upload.reason,
+    )
+
+
+def _refused(refusal: Refusal) -> FileView:
+    return FileView(refusal.path, refusal.state, code=refusal.code, reason=refusal.reason)
+
+
+def _outcomes(manifest: Manifest) -> list[FileView]:
     """Return the state of each file of a finished upload."""
-    if manifest is None:
-        return []
     files = [
-        {
-            "path": dataset["path"],
-            "state": "registered",
-            "id": dataset["id"],
-            "revision": dataset["revision"],
-        }
-        for dataset in manifest["datasets"]
+        FileView(placed.file.path, FileState.REGISTERED, id=placed.id, revision=placed.revision)
+        for placed in manifest.datasets
     ]
-    files += [{"path": path, "state": "present"} for path in manifest["present"]]
-    files += [
-        {name: entry[name] for name in ("path", "state", "code", "reason") if name in entry}
-        for entry in manifest["refused"]
-    ]
-    return sorted(files, key=lambda file: file["path"])
-
-
-def problem(error: ALFError) -> dict[str, str]:
-    """Return a problem as a client reads it: a code for programs, a sentence for people."""
-    return {"code": error.code, "reason": str(error)}
-
-
-def missing_files(
-    document: Mapping[str, Any], upload: Upload, registered: Mapping[str, str | None]
-) -> list[str]:
-    """Return the paths that have still to arrive before an upload is complete."""
-    files = requested(document)
-    refused = check_names(file.path for file in files)
-    same = unchanged(files, registered)
-    here = arrived(upload.id)
-    return [
-        file.path
-        for file in files
-        if file.path not in refused
-        and file.path not in same
-        and file.path not in here
-        and file.path not in (upload.without or {})
-    ]
+    files += [FileView(path, FileState.PRESENT) for path in manifest.present]
+    files += [_refused(refusal) for refusal in manifest.refused]
+    return sorted(files, key=lambda file: file.path)

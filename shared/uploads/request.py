@@ -1,28 +1,38 @@
-"""What a client asks to upload, and how the body of ``POST /uploads`` is read."""
+"""How the body of ``POST /uploads`` is read: typed, bounded, with every fault told."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 from shared.alf import SessionPath
 from shared.alf.errors import ALFError
+from shared.model import json
+from shared.model.identity import SessionKey
+from shared.model.limits import UPLOAD_FILES
 from shared.model.quality import QC
-from shared.records.errors import NotFound, RecordError
+from shared.model.session import SessionMetadata
+from shared.model.upload import FileRequest, TaskRun, UploadRequest
+from shared.records.errors import RecordError
 
-MAX_FILES = 5000
-"""Files of one upload; the request must pass API Gateway (10 MB)."""
-
-
-METADATA = frozenset(
-    {"task_protocol", "projects", "procedures", "users", "start_time", "end_time", "location"}
-    | {"json", "narrative", "type", "synthetic"}
-)
+METADATA = frozenset(SessionMetadata.__struct_fields__)
 """Optional fields of a new session that an upload may give."""
+
+RUN_RECORD_BYTES = 2**20
+"""Longest record of a run; it goes into the manifest."""
+
+FAULTS = 20
+"""Most files whose faults one answer tells."""
+
+RULES: Mapping[str, str] = {
+    "path": "path must be text of 1 to 700 bytes.",
+    "size": "size must be a number of bytes.",
+    "sha256": "sha256 must be 64 lower-case hexadecimal digits.",
+    "md5": "md5 must be 32 lower-case hexadecimal digits.",
+    "qc": f"qc must be one of {', '.join(QC)}.",
+}
 
 
 class InvalidUpload(RecordError):
@@ -33,60 +43,7 @@ class InvalidUpload(RecordError):
         super().__init__("; ".join(f"{name}: {' '.join(text)}" for name, text in errors.items()))
 
 
-@dataclass(frozen=True)
-class File:
-    """One file of a request; ``path`` is relative to the session."""
-
-    path: str
-    size: int
-    sha256: str
-    md5: str | None = None
-    qc: str = "NOT_SET"
-
-
-@dataclass(frozen=True)
-class TaskRun:
-    """The run of a task that produced the files."""
-
-    id: str
-    attempt: int
-    run_record: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a client asks to upload."""
-
-    session: dict[str, Any]
-    files: tuple[File, ...]
-    task: TaskRun | None = None
-    again: bool = False
-
-
-@dataclass(frozen=True)
-class Target:
-    """The session an upload goes to; ``id`` is None while it does not exist."""
-
-    lab: str
-    subject: str
-    date: str
-    number: int
-    id: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> str:
-        """``lab/Subjects/subject/date/NNN``."""
-        return f"{self.lab}/Subjects/{self.subject}/{self.date}/{self.number:03d}"
-
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-_MD5 = re.compile(r"[0-9a-f]{32}")
-
-
-def parse(body: Any) -> Request:
+def parse(body: Any) -> UploadRequest:
     """Read the body of ``POST /uploads``.
 
     Raises
@@ -101,122 +58,118 @@ def parse(body: Any) -> Request:
     known = {"session", "files", "task", "again"}
     for name in sorted(set(body) - known):
         errors[name] = [f"Unknown field; an upload has {', '.join(sorted(known))}."]
-    session = _session(body.get("session"), errors)
+    session, key, metadata = _session(body.get("session"), errors)
     files = _files(body.get("files"), errors)
     task = _task(body.get("task"), errors)
     if errors:
         raise InvalidUpload(errors)
-    return Request(session, files, task, body.get("again") is True)
+    return UploadRequest(files, key, session, metadata, task, body.get("again") is True)
 
 
-def _session(value: Any, errors: dict[str, list[str]]) -> dict[str, Any]:
-    """Check which session is meant."""
+def _session(
+    value: Any, errors: dict[str, list[str]]
+) -> tuple[str | None, SessionKey | None, SessionMetadata]:
+    """Read which session is meant, by its id or by its key, and what is said of a new one."""
+    nothing = SessionMetadata()
     if not isinstance(value, dict):
         errors["session"] = ["Give the session as {lab, subject, date, number} or {id}."]
-        return {}
+        return None, None, nothing
     if "id" in value:
         try:
-            return {"id": str(UUID(str(value["id"])))}
+            return str(UUID(str(value["id"]))), None, nothing
         except ValueError:
             errors["session"] = [f"“{value['id']}” is not a valid UUID."]
-            return {}
+            return None, None, nothing
     problems = []
-    unknown = set(value) - METADATA - {"lab", "subject", "date", "number"}
-    if unknown:
-        problems.append(f"Unknown field(s) {', '.join(sorted(unknown))}.")
+    if unknown := set(value) - METADATA - {"lab", "subject", "date", "number"}:
+        problems.append(f"Unknown field(s) {', '.join(sorted(map(str, unknown)))}.")
+    key, metadata = None, nothing
     try:
+        number = value["number"]
+        if isinstance(number, bool | float):
+            raise ValueError(f"number: {number!r} is not a whole number.")
         where = SessionPath(
             str(value["lab"]),
             str(value["subject"]),
             date.fromisoformat(str(value["date"])),
-            int(value["number"]),
+            int(number),
         )
-        session = {
-            **{name: value[name] for name in METADATA if value.get(name) not in (None, "")},
-            "lab": where.lab,
-            "subject": where.subject,
-            "date": where.date.isoformat(),
-            "number": where.number,
-        }
+        key = SessionKey(str(where.lab), where.subject, where.date.isoformat(), where.number)
     except KeyError as missing:
         problems.append(f"{missing.args[0]}: This field is required.")
     except (ALFError, ValueError, TypeError) as error:
         problems.append(str(error))
+    said = {name: value[name] for name in METADATA if value.get(name) not in (None, "")}
+    try:
+        metadata = json.read(said, SessionMetadata)
+        json.bounded(said)
+    except json.Faulty as error:
+        problems += [f"{name}: {' '.join(text)}" for name, text in error.fields.items()]
+    except ValueError as error:
+        problems.append(str(error))
     if problems:
         errors["session"] = problems
-        return {}
-    return session
+    return None, key, metadata
 
 
-def _files(value: Any, errors: dict[str, list[str]]) -> tuple[File, ...]:
-    """Check the list of files."""
+def _files(value: Any, errors: dict[str, list[str]]) -> tuple[FileRequest, ...]:
+    """Read the list of files, each by itself, so that all faults are told at once."""
     if not isinstance(value, list) or not value:
         errors["files"] = ["Give a list of {path, size, sha256}."]
         return ()
-    if len(value) > MAX_FILES:
-        errors["files"] = [f"{len(value)} files are too many for one upload (most {MAX_FILES})."]
+    if len(value) > UPLOAD_FILES:
+        errors["files"] = [
+            f"{len(value)} files are too many for one upload (most {UPLOAD_FILES})."
+        ]
         return ()
-    files, problems, seen = [], [], set()
+    files: dict[str, FileRequest] = {}
+    problems = []
     for i, entry in enumerate(value):
         try:
-            file = File(
-                path=entry["path"],
-                size=entry["size"],
-                sha256=entry["sha256"],
-                md5=entry.get("md5") or None,
-                qc=entry.get("qc") or "NOT_SET",
-            )
-        except (KeyError, TypeError, AttributeError):
-            problems.append(f"files[{i}]: path, size and sha256 are required.")
-            continue
-        if not isinstance(file.path, str) or not file.path or len(file.path.encode()) > 700:
-            problems.append(f"files[{i}]: path must be text of 1 to 700 bytes.")
-        elif file.path in seen:
-            problems.append(f"files[{i}]: {file.path} is listed twice.")
-        elif isinstance(file.size, bool) or not isinstance(file.size, int) or file.size < 0:
-            problems.append(f"{file.path}: size must be a number of bytes.")
-        elif not _SHA256.fullmatch(str(file.sha256)):
-            problems.append(f"{file.path}: sha256 must be 64 lower-case hexadecimal digits.")
-        elif file.md5 and not _MD5.fullmatch(str(file.md5)):
-            problems.append(f"{file.path}: md5 must be 32 lower-case hexadecimal digits.")
-        elif file.qc not in QC:
-            problems.append(f"{file.path}: qc must be one of {', '.join(QC)}.")
+            file = json.read(_without_blanks(entry), FileRequest)
+            json.bounded(file.path, size=2 * 700)
+        except json.Faulty as error:
+            problems.append(_fault(i, entry, error))
+        except ValueError as error:
+            problems.append(f"files[{i}]: path: {error}")
         else:
-            seen.add(file.path)
-            files.append(file)
+            if len(file.path.encode()) > 700:
+                problems.append(f"files[{i}]: {RULES['path']}")
+            elif file.path in files:
+                problems.append(f"files[{i}]: {file.path} is listed twice.")
+            files[file.path] = file
     if problems:
-        errors["files"] = problems[:20]
-    return tuple(files)
+        errors["files"] = problems[:FAULTS]
+    return tuple(files.values())
+
+
+def _without_blanks(entry: Any) -> Any:
+    """Return the entry of a file without the optional fields that say nothing."""
+    if not isinstance(entry, dict):
+        return entry
+    return {n: v for n, v in entry.items() if n not in ("md5", "qc") or v not in (None, "")}
+
+
+def _fault(i: int, entry: Any, error: json.Faulty) -> str:
+    """Return what is wrong with the entry of a file."""
+    name, (text, *_) = next(iter(error.fields.items()))
+    if name not in RULES or "required" in text:
+        return f"files[{i}]: path, size and sha256 are required."
+    path = entry.get("path")
+    label = path if name != "path" and isinstance(path, str) else f"files[{i}]"
+    return f"{label[:100]}: {RULES[name]}"
 
 
 def _task(value: Any, errors: dict[str, list[str]]) -> TaskRun | None:
-    """Check which run produced the files."""
+    """Read which run made the files."""
     if value is None:
         return None
     try:
         record = value.get("run_record") or {}
         if not isinstance(record, dict):
             raise TypeError
+        json.bounded(record, size=RUN_RECORD_BYTES)
         return TaskRun(str(UUID(value["id"])), int(value["attempt"]), record)
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
         errors["task"] = ["Give the task as {id, attempt, run_record}."]
         return None
-
-
-def requested(document: Mapping[str, Any]) -> list[File]:
-    """Return the files of a stored request."""
-    return [File(**file) for file in document["files"]]
-
-
-def file_of(document: Mapping[str, Any], path: Any) -> File:
-    """Return one file of a stored request.
-
-    Raises
-    ------
-    NotFound
-        The upload has no such file.
-    """
-    for file in requested(document):
-        if file.path == path:
-            return file
-    raise NotFound(f"the upload has no file {path}")

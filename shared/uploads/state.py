@@ -11,21 +11,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.exceptions import UpdateError
 
 from shared.model.identity import uuid4_from
+from shared.model.upload import FINAL, Manifest, StoredRequest, Target, UploadRequest, UploadState
 from shared.records import aws, optimistic
 from shared.records.errors import Conflict, NotFound
-from shared.records.objects import bucket, read_json
+from shared.records.objects import bucket, put_json, read_object
 from shared.records.table import Record
 from shared.records.transactions import Refused, transaction
 from shared.uploads.keys import request_key
-from shared.uploads.request import Request, Target
 
 OPEN_DAYS = 7
 """An upload that is not complete after so many days ends with what has arrived."""
@@ -43,11 +41,11 @@ WITHOUT_CHARACTERS = 100_000
 """Room for the reasons why files will not come; an item takes 400 KB."""
 
 
-FINAL = frozenset({"registered", "partial", "rejected", "expired"})
-
-
 class Upload(Record, discriminator="Upload"):
-    """One upload; ``without`` says which files the client gave up, and why."""
+    """One upload; ``without`` says which files the client gave up, and why.
+
+    ``tries`` counts the validations that began, ``reason`` says why the last one failed.
+    """
 
     id = UnicodeAttribute()
     state = UnicodeAttribute()
@@ -63,10 +61,17 @@ class Upload(Record, discriminator="Upload"):
     manifest = UnicodeAttribute(null=True)
     files = NumberAttribute(default=0)
     size = NumberAttribute(default=0)
+    tries = NumberAttribute(default=0)
+    reason = UnicodeAttribute(null=True)
     expires = NumberAttribute()
 
+    @property
+    def final(self) -> bool:
+        """Whether the upload has ended."""
+        return self.state in FINAL
 
-def upload_id(target: Target, request: Request, turn: int = 0) -> str:
+
+def upload_id(target: Target, request: UploadRequest, turn: int = 0) -> str:
     """Return the id that this very list of files has, so that a killed client finds it again.
 
     Parameters
@@ -80,7 +85,7 @@ def upload_id(target: Target, request: Request, turn: int = 0) -> str:
     files = sorted(
         [file.path, file.size, file.sha256, file.md5, file.qc] for file in request.files
     )
-    return uuid4_from("", json.dumps([target.folder, files, run, turn], separators=(",", ":")))
+    return uuid4_from("", json.dumps([target.key.folder, files, run, turn], separators=(",", ":")))
 
 
 def get_upload(upload: str) -> Upload:
@@ -97,7 +102,7 @@ def get_upload(upload: str) -> Upload:
         raise NotFound(f"there is no upload {upload}") from None
 
 
-def open_upload(target: Target, request: Request, by: str) -> tuple[Upload, bool]:
+def open_upload(target: Target, request: UploadRequest, by: str) -> tuple[Upload, bool]:
     """Find the upload of these files, or make it.
 
     Returns
@@ -120,34 +125,22 @@ def open_upload(target: Target, request: Request, by: str) -> tuple[Upload, bool
     raise Conflict("these files have been refused a thousand times; ask an administrator")
 
 
-def _create(key: str, target: Target, request: Request, by: str) -> tuple[Upload, bool]:
+def _create(key: str, target: Target, request: UploadRequest, by: str) -> tuple[Upload, bool]:
     """Store the request, then the item: a crash between leaves nothing that shows."""
     now = datetime.now(UTC)
-    document = {
-        "upload": key,
-        "by": by,
-        "created": now.isoformat(),
-        "target": asdict(target),
-        "files": [asdict(file) for file in request.files],
-        "task": asdict(request.task) if request.task else None,
-    }
-    aws.client("s3").put_object(
-        Bucket=bucket(),
-        Key=request_key(key),
-        Body=json.dumps(document).encode(),
-        ContentType="application/json",
-    )
+    stored = StoredRequest(key, by, now.isoformat(), target, request.files, request.task)
+    put_json(request_key(key), stored)
     upload = Upload(
         pk=f"UPL#{key}",
         sk="A",
         id=key,
         state="open",
-        lab=target.lab,
-        folder=target.folder,
+        lab=target.key.lab,
+        folder=target.key.folder,
         session=target.id,
         by=by,
         created=now.isoformat(),
-        g1pk=f"UPLOADS#{target.lab}",
+        g1pk=f"UPLOADS#{target.key.lab}",
         g1sk=now.isoformat(),
         task=request.task.id if request.task else None,
         attempt=request.task.attempt if request.task else None,
@@ -163,14 +156,14 @@ def _create(key: str, target: Target, request: Request, by: str) -> tuple[Upload
     return upload, True
 
 
-def request_of(upload: str) -> dict[str, Any] | None:
+def request_of(upload: str) -> StoredRequest | None:
     """Return the stored request of an unfinished upload, None once it is finished."""
-    return read_json(request_key(upload))
+    return read_object(request_key(upload), StoredRequest)
 
 
-def manifest_of(upload: Upload) -> dict[str, Any] | None:
+def manifest_of(upload: Upload) -> Manifest | None:
     """Return the manifest of a finished upload."""
-    return read_json(upload.manifest) if upload.manifest else None
+    return read_object(upload.manifest, Manifest) if upload.manifest else None
 
 
 def uploads_of_lab(lab: str, most: int) -> list[Upload]:
@@ -198,7 +191,11 @@ def start_validation(
     moment = now or datetime.now(UTC)
     try:
         upload.update(
-            actions=[Upload.state.set("validating"), Upload.since.set(moment.isoformat())],
+            actions=[
+                Upload.state.set("validating"),
+                Upload.since.set(moment.isoformat()),
+                Upload.tries.set(int(upload.tries) + 1),
+            ],
             condition=(Upload.state == "open")
             | ((Upload.state == "validating") & (Upload.since <= (moment - busy).isoformat())),
         )
@@ -211,11 +208,22 @@ def start_validation(
 
 def reset_validation(upload: Upload) -> None:
     """Let the validation of an upload begin anew, without waiting until it counts as dead."""
+    tries = max(0, int(upload.tries) - 1)  # it was another upload's turn: that was no try
     with suppress(UpdateError):
-        upload.update(actions=[Upload.since.set("")], condition=Upload.state == "validating")
+        upload.update(
+            actions=[Upload.since.set(""), Upload.tries.set(tries)],
+            condition=Upload.state == "validating",
+        )
 
 
-def finish_upload(upload: Upload, state: str, session: str | None, manifest: str) -> None:
+def finish_upload(
+    upload: Upload,
+    state: UploadState,
+    session: str | None,
+    manifest: str | None,
+    *,
+    reason: str | None = None,
+) -> None:
     """Set the final state; nothing happens if it is set already."""
     if upload.state == state and upload.manifest == manifest:
         return
@@ -223,7 +231,7 @@ def finish_upload(upload: Upload, state: str, session: str | None, manifest: str
     def finish() -> Upload:
         present = get_upload(upload.id)
         before = present.state
-        present.state, present.manifest = state, manifest
+        present.state, present.manifest, present.reason = str(state), manifest, reason
         present.session = session or present.session
         with transaction() as writes:
             writes.save(present, Upload.state == before)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+import msgspec
+
 from shared.model import moment
+from shared.model.identity import SessionKey
+from shared.model.session import SessionMetadata
+from shared.model.upload import Target, UploadRequest
 from shared.records import documents
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Session
 from shared.sessions import store as sessions
-from shared.uploads.request import METADATA, InvalidUpload, Request, Target
+from shared.uploads.request import InvalidUpload
+
+FIRST_YEAR, LAST_YEAR = 1980, 2100
+"""Sessions of other years are mistakes of a clock."""
 
 
-def resolve_target(request: Request) -> Target:
+def resolve_target(request: UploadRequest) -> Target:
     """Return the session that a request goes to, with what is needed to make it.
 
     Raises
@@ -18,53 +28,74 @@ def resolve_target(request: Request) -> Target:
     InvalidUpload
         There is no such session, lab, subject, project or user, or they do not belong together.
     """
-    wanted = request.session
-    if "id" in wanted:
+    if request.session is not None:
         try:
-            return _target(sessions.get(wanted["id"]))
+            return _target(sessions.get(request.session))
         except NotFound as error:
             raise InvalidUpload({"session": [str(error)]}) from None
-    subject, lab = wanted["subject"], wanted["lab"]
+    key = request.key
+    assert key is not None  # noqa: S101 - a request has the one or the other
     problems = []
-    lab_record = documents.find("lab", lab)
-    if lab_record is None:
-        problems.append(f"There is no lab {lab!r}; check the folder above Subjects, or --lab.")
-    animal = documents.find("subject", subject)
+    lab = documents.find("lab", key.lab)
+    if lab is None:
+        problems.append(f"There is no lab {key.lab!r}; check the folder above Subjects, or --lab.")
+    animal = documents.find("subject", key.subject)
     if animal is None:
         problems.append(
-            f"There is no subject {subject!r}; check the folder's name or add the subject first."
+            f"There is no subject {key.subject!r}; check the folder's name or add the subject "
+            "first."
         )
-    elif animal.body.get("lab") != lab:
-        problems.append(f"Subject {subject!r} belongs to lab {animal.body.get('lab')!r}.")
+    elif animal.body.get("lab") != key.lab:
+        problems.append(f"Subject {key.subject!r} belongs to lab {animal.body.get('lab')!r}.")
+    if not FIRST_YEAR <= date.fromisoformat(key.date).year <= LAST_YEAR:
+        problems.append(f"date: {key.date} is not between {FIRST_YEAR} and {LAST_YEAR}.")
     if problems:
         raise InvalidUpload({"session": problems})
-    existing = sessions.find(subject, wanted["date"], wanted["number"])
+    existing = sessions.find(key.subject, key.date, key.number)
     if existing is not None:
         return _target(existing)
-    for field_name, kind in (("projects", "project"), ("users", "user")):
-        problems += [
-            f"There is no {kind} {name!r}."
-            for name in wanted.get(field_name, ())
-            if documents.find(kind, str(name)) is None
-        ]
-    metadata = {name: wanted[name] for name in METADATA if name in wanted}
-    zone = lab_record.body.get("timezone") if lab_record else None
-    metadata.setdefault("start_time", f"{wanted['date']}T00:00:00")
-    try:
-        start = moment.instant(metadata["start_time"], zone)
-        if start[:10] != wanted["date"]:
-            problems.append(f"start_time {start} is not on the session's day {wanted['date']}.")
-        if metadata.get("end_time"):
-            moment.instant(metadata["end_time"], zone)
-    except (ValueError, TypeError, AttributeError):
-        problems.append("start_time and end_time must be ISO times.")
+    zone = lab.body.get("timezone") if lab else None
+    metadata, problems = _complete(key, request.metadata, zone)
     if problems:
         raise InvalidUpload({"session": problems})
-    return Target(lab, subject, wanted["date"], wanted["number"], None, metadata)
+    return Target(key, None, metadata)
+
+
+def _complete(
+    key: SessionKey, metadata: SessionMetadata, zone: str | None
+) -> tuple[SessionMetadata, list[str]]:
+    """Return what is said of a new session with its start, and what is wrong with it."""
+    problems = [
+        f"There is no {kind} {name!r}."
+        for kind, names in (("project", metadata.projects), ("user", metadata.users))
+        for name in names or ()
+        if documents.find(kind, name) is None
+    ]
+    start = metadata.start_time or f"{key.date}T00:00:00"
+    try:
+        begins = moment.instant(start, zone)
+        if begins[:10] != key.date:
+            problems.append(f"start_time {begins} is not on the session's day {key.date}.")
+        if metadata.end_time and moment.instant(metadata.end_time, zone) < begins:
+            problems.append("end_time is before start_time.")
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        problems.append("start_time and end_time must be ISO times.")
+    return msgspec.structs.replace(metadata, start_time=start), problems
 
 
 def _target(session: Session) -> Target:
-    return Target(session.lab, session.subject, session.date, int(session.number), session.id)
+    return Target(session.key, session.id)
+
+
+def find_session(target: Target) -> Session | None:
+    """Return the session of a target, None while there is none."""
+    key = target.key
+    try:
+        if target.id is not None:
+            return sessions.get(target.id)
+        return sessions.find(key.subject, key.date, key.number)
+    except NotFound:
+        return None
 
 
 def find_or_create_session(target: Target, by: str) -> Session:
@@ -73,17 +104,17 @@ def find_or_create_session(target: Target, by: str) -> Session:
     Raises
     ------
     NotFound
-        The subject or lab has gone since the upload was opened.
+        The session, subject or lab has gone since the upload was opened.
     """
     if target.id is not None:
         return sessions.get(target.id)
-    existing = sessions.find(target.subject, target.date, target.number)
-    if existing is not None:
+    if (existing := find_session(target)) is not None:
         return existing
-    values = {"users": [by], "type": "Experiment", **target.metadata}
+    key = target.key
+    values = {"users": [by], "type": "Experiment", **target.metadata.given()}
     try:
         return sessions.create(
-            subject=target.subject, lab=target.lab, number=target.number, who=by, **values
+            subject=key.subject, lab=key.lab, number=key.number, who=by, **values
         )
     except Exists as exists:
         return sessions.get(str(exists.key))

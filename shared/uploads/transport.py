@@ -7,15 +7,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from shared.model.upload import FileRequest
 from shared.records import aws
 from shared.records.errors import Stale
 from shared.records.objects import MOST_PARTS, bucket
 from shared.uploads.keys import incoming_key
-from shared.uploads.request import File, InvalidUpload
-
-URLS_AT_ONCE = 400
-"""Addresses in one answer, so that it stays below Lambda's 6 MB; for the rest ask again."""
-
+from shared.uploads.request import InvalidUpload
 
 URL_SECONDS = 900
 """Life of a presigned address."""
@@ -60,7 +57,7 @@ def parts_of(size: int) -> tuple[int, int]:
     return part, max(1, -(-size // part))
 
 
-def address(upload: str, file: File) -> dict[str, Any]:
+def address(upload: str, file: FileRequest) -> dict[str, Any]:
     """Return how a file is to be sent: one PUT, or parts."""
     if file.size >= MULTIPART_FROM:
         part_size, n_parts = parts_of(file.size)
@@ -80,7 +77,9 @@ def address(upload: str, file: File) -> dict[str, Any]:
     return {"method": "put", "url": url, "headers": headers}
 
 
-def sign_parts(upload: str, file: File, wanted: Iterable[tuple[int, str]]) -> list[dict[str, Any]]:
+def sign_parts(
+    upload: str, file: FileRequest, wanted: Iterable[tuple[int, str]]
+) -> list[dict[str, Any]]:
     """Return an address for each part of a large file, or that it is already stored.
 
     Parameters
@@ -127,7 +126,7 @@ def sign_parts(upload: str, file: File, wanted: Iterable[tuple[int, str]]) -> li
     return answer
 
 
-def assemble(upload: str, file: File) -> None:
+def assemble(upload: str, file: FileRequest) -> None:
     """Join the parts of a large file; does nothing if that is already done.
 
     Raises

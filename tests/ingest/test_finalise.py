@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from functions.ingest import finalise as module
-from functions.ingest.finalise import finalise, reconcile
+from functions.ingest.finalise import finalise
+from functions.ingest.reconcile import reconcile
 from shared.datasets.read import datasets_of
 from shared.sessions import store as sessions
 from shared.uploads import transport
 from shared.uploads.keys import incoming_key
 from shared.uploads.lock import Lock, only_writer
-from shared.uploads.request import file_of
 from shared.uploads.state import BUSY, get_upload, mark_not_coming, request_of, start_validation
 from shared.uploads.transport import Incomplete, assemble, sign_parts
 from tests.flow import DATE, FOLDER, LAB, SUBJECT, npy, reasons, states
@@ -217,13 +217,13 @@ def test_refused_files_can_be_tried_again(flow):
 
 
 STEPS = [
-    ("functions.ingest.checks", "check"),
+    ("functions.ingest.finalise", "judge"),
     ("functions.ingest.finalise", "find_or_create_session"),
     ("shared.records.objects", "copy"),
-    ("functions.ingest.finalise", "write_once"),
+    ("shared.records.objects", "write_once"),
     ("functions.ingest.finalise", "register"),
-    ("functions.ingest.finalise", "register_datasets"),
-    ("functions.ingest.finalise", "finish_upload"),
+    ("shared.uploads.register", "register_datasets"),
+    ("shared.uploads.state", "finish_upload"),
     ("shared.records.queues", "notify"),
     ("shared.records.objects", "delete"),
 ]
@@ -336,7 +336,7 @@ def test_large_files_come_in_parts_and_are_checked_whole(flow, monkeypatch):
     answer = flow.open(files)
     (file,) = answer["files"]
     assert (file["method"], file["part_size"], file["n_parts"]) == ("multipart", 2**20, 3)
-    entry = file_of(request_of(answer["id"]), path)
+    entry = request_of(answer["id"]).file(path)
     pieces = [content[i * 2**20 : (i + 1) * 2**20] for i in range(3)]
     wanted = [(n, hashlib.sha256(piece).hexdigest()) for n, piece in enumerate(pieces, start=1)]
     # Given two of three parts, then the whole is not assembled
@@ -388,17 +388,17 @@ def test_the_experiment_description_is_kept_with_the_session(flow):
 def test_one_broken_upload_does_not_keep_the_reconciler_from_others(flow, monkeypatch):
     for path in ("alf/spikes.times.npy", "alf/spikes.amps.npy"):
         flow.send(flow.open({path: GOOD[path]}), {path: GOOD[path]})
-    real, broken = module._end, []
+    real, broken = module.complete, []
 
-    def sometimes(upload, document, **kwargs):
+    def sometimes(waiting, **kwargs):
         if not broken:
-            broken.append(upload.id)
+            broken.append(waiting.upload.id)
             raise RuntimeError
-        return real(upload, document, **kwargs)
+        return real(waiting, **kwargs)
 
-    monkeypatch.setattr(module, "_end", sometimes)
+    monkeypatch.setattr(module, "complete", sometimes)
     assert reconcile(now=datetime.now(UTC) + timedelta(minutes=5)) == {
-        "failed": 1,
+        "error": 1,
         "registered": 1,
     }
 

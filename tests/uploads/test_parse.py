@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.model.identity import SessionKey
+from shared.model.upload import Target
 from shared.records.objects import MOST_PARTS
-from shared.uploads.request import InvalidUpload, Target, parse
+from shared.uploads.request import InvalidUpload, parse
 from shared.uploads.state import upload_id
 from shared.uploads.transport import PART_SIZE, parts_of
 from tests.flow import announced
@@ -32,7 +34,7 @@ files = st.lists(
     max_size=6,
     unique_by=lambda file: file["path"],
 )
-TARGET = Target("lab", "M1", "2024-07-01", 1)
+TARGET = Target(SessionKey("lab", "M1", "2024-07-01", 1))
 SESSION = {"lab": "lab", "subject": "M1", "date": "2024-07-01", "number": 1}
 
 

@@ -34,6 +34,7 @@ from shared.model.task import (
     TaskInput,
     WorkerReport,
 )
+from shared.model.upload import FINAL
 from shared.records import aws, queues
 from shared.records.items import Dataset, Session
 from shared.records.objects import bucket
@@ -41,7 +42,7 @@ from shared.sessions.contents import session_and_datasets
 from shared.tasks.registry import declaration
 from shared.tasks.signature import digest, selected
 from shared.tasks.states import Status
-from shared.uploads.state import FINAL, get_upload
+from shared.uploads.state import get_upload
 from shared.uploads.transport import URL_SECONDS
 from shared.work import board, item, lease, read, write
 from shared.work.item import Task

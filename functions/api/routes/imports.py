@@ -3,9 +3,6 @@
 Each row goes through the declaration of its resource, as if it were posted alone. What is there
 already is compared with what the row says: the same is ``unchanged``, other content is refused
 with 409 and stays as it is. So a request may be repeated, and an import be killed and resumed.
-
-What was taken over is written to a manifest (`shared.uploads.imports`), after it was stored: what
-is refused is not in it. Should the function be cut off in between, the repeated request does it.
 """
 
 from __future__ import annotations
@@ -19,8 +16,8 @@ from chalice.app import Blueprint
 
 from functions.api.call import Call
 from functions.api.engine import read_values
-from functions.api.engine.declarations import KINDS, RESOURCES, Body, Resource
-from functions.api.engine.stores import Documents, store_of, unique_values
+from functions.api.engine.declarations import RESOURCES, Body, Resource
+from functions.api.engine.stores import store_of
 from functions.api.errors import ApiError, Invalid, response_to
 from functions.api.resources.datasets import checked_hash
 from functions.api.resources.owners import owner_of
@@ -30,15 +27,15 @@ from shared.alf.dataset_types import data_format, match_dataset_type
 from shared.alf.errors import ALFError
 from shared.alf.path import parse_dataset_path
 from shared.datasets.read import datasets_of
+from shared.datasets.register import register_datasets
 from shared.model import moment
 from shared.model.copies import OWN
 from shared.model.dataset import FileRecord
 from shared.model.identity import dataset_path
-from shared.records import documents, env
+from shared.records import documents
 from shared.records.errors import Exists
 from shared.records.items import Dataset, Pointer
 from shared.sessions import store as sessions
-from shared.uploads import imports
 
 routes = Blueprint(__name__)
 T = TypeVar("T")
@@ -101,57 +98,7 @@ def take_over() -> dict[str, Any]:
         # A row may refer to one behind it: what is invalid is tried again while others get in.
         catalog.start_request()
         waiting = [row for row, _ in invalid]
-    if taken and env.has_data_bucket():
-        _write_manifest(resource, taken, call)
     return answer
-
-
-def _write_manifest(resource: Resource, taken: list[tuple[Body, Any]], call: Call) -> None:
-    """Write what of a batch is in Fornix now, with what it cannot be rebuilt without."""
-    stored = [each for _, each in taken]
-    needed: set[tuple[str, str]] = set()
-    entries: dict[str, list[imports.Entry]] = {"documents": []}
-    if resource.kind == "dataset":
-        entries["datasets"] = [imports.dataset_entry(item) for item in stored]
-        needed = {("data-repository", r.repository) for item in stored for r in item.records}
-    elif resource.kind == "session":
-        entries["sessions"] = [imports.session_entry(item) for item in stored]
-        needed = {("lab", item.lab) for item in stored}
-        needed |= {("subject", item.subject) for item in stored}
-    elif isinstance(store_of(resource), Documents):
-        entries["documents"] = [_document(resource, body) for body in stored]
-    else:
-        return
-    entries["documents"] += _found(needed)
-    own = {
-        ("data-repository", name)
-        for entry in entries["documents"]
-        if entry["kind"] == "lab"
-        for name in entry["body"]["repositories"]
-    }
-    entries["documents"] += _found(own)
-    imports.write(resource.path, [row for row, _ in taken], entries, who=call.who.username)
-
-
-def _found(wanted: set[tuple[str, str]]) -> list[imports.Entry]:
-    """Return the entries of those documents, by kind and key, that there are."""
-    return [
-        _document(KINDS[kind], found.body)
-        for kind, key in sorted(wanted)
-        if (found := documents.find(kind, key))
-    ]
-
-
-def _document(resource: Resource, body: Body) -> imports.Entry:
-    """Return the entry of a document."""
-    return imports.document_entry(
-        resource.kind,
-        str(body[resource.key]),
-        body,
-        unique=unique_values(resource, body),
-        parent=resource.parent(body) if resource.parent else None,
-        place=resource.place(body) if resource.place else None,
-    )
 
 
 def _request(call: Call) -> tuple[Resource, list[Body]]:
@@ -424,7 +371,7 @@ def _register(owner: str, new: list[_Incoming], call: Call) -> None:
     """Store new datasets of one owner."""
     items = [each.item for each in new]
     manifest = "import " + " ".join(sorted(item.uuid for item in items))
-    imports.register(owner, items, manifest=manifest, who=call.who.username)
+    register_datasets(owner, items, manifest=manifest, who=call.who.username)
 
 
 def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call) -> None:

@@ -16,14 +16,16 @@ from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
 from shared.datasets.read import datasets_of, hashes_by_path
+from shared.model import json
+from shared.model.limits import URLS_AT_ONCE
 from shared.model.messages import Finalise
+from shared.model.upload import FINAL, FileRequest, StoredRequest, UploadState
 from shared.records import queues
 from shared.sessions import store as sessions
 from shared.uploads import transport
-from shared.uploads.progress import describe
-from shared.uploads.request import InvalidUpload, file_of, parse
+from shared.uploads.progress import describe, missing_files
+from shared.uploads.request import InvalidUpload, parse
 from shared.uploads.state import (
-    FINAL,
     Upload,
     get_upload,
     mark_not_coming,
@@ -32,7 +34,7 @@ from shared.uploads.state import (
     uploads_of_lab,
 )
 from shared.uploads.target import resolve_target
-from shared.uploads.transport import URLS_AT_ONCE, sign_parts
+from shared.uploads.transport import sign_parts
 from shared.work import lease, read
 
 routes = Blueprint(__name__)
@@ -64,12 +66,19 @@ def _of_lab(upload_id: str) -> tuple[Call, Upload]:
 
 def _described(upload: Upload) -> dict[str, Any]:
     """Return what a client is told of an upload."""
+    return dict(json.plain(describe(upload, _registered(upload))))
+
+
+def _registered(upload: Upload) -> dict[str, str | None]:
+    """Return the SHA-256 of what the session of an unfinished upload has, by path."""
     if upload.state in FINAL:
-        return describe(upload, {})
-    subject, day, number = upload.folder.split("/")[2:]
-    session = sessions.find(subject, day, int(number))
-    registered = hashes_by_path(datasets_of(session.id)) if session else {}
-    return describe(upload, registered)
+        return {}
+    eid = upload.session
+    if eid is None:
+        _, _, subject, day, number = upload.folder.split("/")
+        session = sessions.find(subject, day, int(number))
+        eid = session.id if session else None
+    return hashes_by_path(datasets_of(eid)) if eid else {}
 
 
 @routes.route("/uploads", methods=["POST"])
@@ -78,10 +87,10 @@ def create() -> Response:
     """Announce the files of a session; answer how each is to be sent, or why it is not wanted."""
     call = Call(routes.current_request)
     request = parse(call.body)
-    if "lab" in request.session:
-        permissions.check_lab(call.who, request.session["lab"])
+    if request.key:
+        permissions.check_lab(call.who, request.key.lab)
     target = resolve_target(request)
-    permissions.check_lab(call.who, target.lab)
+    permissions.check_lab(call.who, target.key.lab)
     if request.task:
         lease.check_attempt(read.get_task(request.task.id), request.task.attempt)
     upload, created = open_upload(target, request, call.who.username)
@@ -126,11 +135,11 @@ def detail(upload: str) -> dict[str, Any]:
 def parts(upload: str) -> dict[str, Any]:
     """Sign addresses for parts of a large file; parts that are there already are marked."""
     call, found = _of_lab(upload)
-    file = file_of(_open_request(found), call.body.get("path"))
+    file = _file(_open_request(found), call.body.get("path"))
     wanted = call.body.get("parts")
     try:
         numbered = [(int(part["number"]), str(part["sha256"])) for part in wanted or ()]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise Invalid({"parts": ["Give a list of {number, sha256}."]}) from None
     if not 1 <= len(numbered) <= URLS_AT_ONCE:
         raise Invalid({"parts": [f"Ask for 1 to {URLS_AT_ONCE} parts at once."]})
@@ -141,7 +150,7 @@ def parts(upload: str) -> dict[str, Any]:
 def assemble(upload: str) -> dict[str, Any]:
     """Join the parts of a large file."""
     call, found = _of_lab(upload)
-    file = file_of(_open_request(found), call.body.get("path"))
+    file = _file(_open_request(found), call.body.get("path"))
     transport.assemble(found.id, file)
     return {"path": file.path, "state": "stored"}
 
@@ -150,27 +159,33 @@ def assemble(upload: str) -> dict[str, Any]:
 def complete(upload: str) -> Response:
     """Say that all has been sent; ``without`` names files that will not come, and why."""
     call, found = _of_lab(upload)
-    document = request_of(found.id)
-    if found.state in FINAL or document is None:
+    request = request_of(found.id)
+    if found.state in FINAL or request is None:
         return Response({"id": found.id, "state": found.state}, status_code=202)
     without = call.body.get("without") or {}
     if not isinstance(without, dict):
         raise Invalid({"without": ["Give an object of path: reason."]})
     for path in without:
-        file_of(document, path)
+        _file(request, path)
     mark_not_coming(found, without)
-    registered = _described(found)
-    lacking = [file["path"] for file in registered["files"] if file["state"] == "wanted"]
+    lacking = missing_files(request, found, transport.arrived(found.id), _registered(found))
     if lacking:
         text = f"{len(lacking)} of {int(found.files)} files have not arrived."
         raise ApiError(409, text, missing=lacking[:100])
     queues.notify("ingest", Finalise(found.id))
-    return Response({"id": found.id, "state": "validating"}, status_code=202)
+    return Response({"id": found.id, "state": UploadState.VALIDATING}, status_code=202)
 
 
-def _open_request(upload: Upload) -> dict[str, Any]:
+def _open_request(upload: Upload) -> StoredRequest:
     """Return the request of an upload that still takes files."""
-    document = request_of(upload.id) if upload.state == "open" else None
-    if document is None:
+    request = request_of(upload.id) if upload.state == UploadState.OPEN else None
+    if request is None:
         raise ApiError(409, f"The upload is {upload.state}; it takes no more files.")
-    return document
+    return request
+
+
+def _file(request: StoredRequest, path: Any) -> FileRequest:
+    """Return one file of an upload."""
+    if (file := request.file(path)) is None:
+        raise ApiError(404, f"The upload has no file {str(path)[:700]}.")
+    return file

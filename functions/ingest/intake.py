@@ -1,0 +1,146 @@
+"""Gather once what the end of an upload is decided from: request, arrivals, session, datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO
+
+from shared.datasets.read import datasets_of, hashes_by_path
+from shared.model.upload import FileRequest, StoredRequest
+from shared.records import objects
+from shared.records.errors import NotFound, Stale
+from shared.records.items import Dataset, Session
+from shared.uploads.keys import incoming_key
+from shared.uploads.progress import missing_files, unchanged
+from shared.uploads.state import Upload, get_upload, request_of
+from shared.uploads.target import find_session
+from shared.uploads.transport import arrived
+from shared.work import lease, read
+
+THREADS = 16
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A file that has arrived: what S3 says of it, its SHA-256, and how to read it.
+
+    ``sha256`` is None where S3 does not know it and the file is too large to find out.
+    """
+
+    stored: objects.Stored
+    sha256: str | None
+    upload: str
+    path: str
+
+    def open(self) -> BinaryIO:
+        """Open the file for reading."""
+        return objects.opened(incoming_key(self.upload, self.path), self.stored.size)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An upload that has not ended: its record, its request, the sizes of what has arrived."""
+
+    upload: Upload
+    request: StoredRequest
+    here: Mapping[str, int]
+
+    def missing(self, *, by_event: bool) -> list[str]:
+        """Return the paths that have still to arrive.
+
+        Parameters
+        ----------
+        by_event
+            Whether one of many events of single files asks: while files are missing, the table
+            is not asked then whether some need not come.
+        """
+        lacking = missing_files(self.request, self.upload, self.here, {})
+        if not lacking or by_event:
+            return lacking
+        session = find_session(self.request.target)
+        registered = hashes_by_path(datasets_of(session.id)) if session else {}
+        return missing_files(self.request, self.upload, self.here, registered)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """All that the verdict on an upload depends on.
+
+    Attributes
+    ----------
+    without
+        Files that the client has given up, and why.
+    arrivals
+        The files that have arrived and are not registered already, by path.
+    session, datasets
+        Where they go, and what is there; None and nothing while there is no such session.
+    stale
+        Why the outputs of a run are not wanted any more, None if they are.
+    """
+
+    upload: Upload
+    request: StoredRequest
+    without: Mapping[str, str]
+    arrivals: Mapping[str, Arrival]
+    session: Session | None
+    datasets: list[Dataset]
+    stale: str | None
+
+
+def look(upload_id: str) -> Waiting | Upload | None:
+    """Return an upload that has not ended, the record of one that has, None if it is not known."""
+    request = request_of(upload_id)
+    if request is None:
+        return None
+    try:
+        upload = get_upload(upload_id)
+    except NotFound:  # the API was stopped between storing the request and the record
+        return None
+    if upload.final:
+        return upload
+    return Waiting(upload, request, arrived(upload_id))
+
+
+def gather(waiting: Waiting) -> Intake:
+    """Return what the verdict on an upload depends on."""
+    upload, request = waiting.upload, waiting.request
+    session = find_session(request.target)
+    datasets = datasets_of(session.id) if session else []
+    same = unchanged(request.files, hashes_by_path(datasets))
+    files = [each for each in request.files if each.path in waiting.here and each.path not in same]
+    with ThreadPoolExecutor(THREADS) as pool:
+        arrivals = list(pool.map(partial(_arrival, upload.id), files))
+    return Intake(
+        upload,
+        request,
+        upload.without or {},
+        {arrival.path: arrival for arrival in arrivals},
+        session,
+        datasets,
+        _stale(request),
+    )
+
+
+def _arrival(upload: str, file: FileRequest) -> Arrival:
+    """Return what S3 knows of a file."""
+    key = incoming_key(upload, file.path)
+    stored = objects.head(key)
+    if stored is None:
+        raise FileNotFoundError(key)  # deleted meanwhile: another run has finished this upload
+    sha256 = objects.digest(key, stored) if stored.size == file.size else None
+    return Arrival(stored, sha256, upload, file.path)
+
+
+def _stale(request: StoredRequest) -> str | None:
+    """Say why the outputs of a run are not wanted any more, if so."""
+    run = request.task
+    if run is None:
+        return None
+    try:
+        lease.check_attempt(read.get_task(run.id), run.attempt)
+    except (NotFound, Stale) as error:
+        return str(error)
+    return None

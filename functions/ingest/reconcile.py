@@ -1,0 +1,93 @@
+"""Take up what lost events or crashes have left: objects without a record, half deletions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from functions.ingest.finalise import OPEN, finalise
+from shared.model.messages import SessionRegistered
+from shared.model.upload import FINAL, UploadState
+from shared.records import objects, queues
+from shared.records.errors import NotFound
+from shared.sessions.delete import finish, unfinished_deletions
+from shared.uploads.keys import incoming_key, request_key
+from shared.uploads.state import BUSY, get_upload, unfinished_uploads
+from shared.uploads.transport import arrived
+
+log = logging.getLogger(__name__)
+
+SETTLE = timedelta(seconds=60)
+"""The reconciler leaves alone what is younger: its own events are on the way."""
+
+MARGIN = timedelta(seconds=60)
+"""Time that the reconciler needs to end an upload, and begins no other with less."""
+
+
+def reconcile(
+    *,
+    at_start: bool = False,
+    now: datetime | None = None,
+    remaining: Callable[[], timedelta] = lambda: timedelta.max,
+) -> dict[str, Any]:
+    """End the uploads whose events were lost, and the deletions that a crash cut off.
+
+    A finished upload is announced to dispatch once more before its request is deleted, so that
+    the first announcement may be lost.
+
+    Parameters
+    ----------
+    at_start
+        The system has just been started: nothing is on the way, and no other run is at work.
+    now
+        The present moment.
+    remaining
+        Tells how much time there is; with less than :data:`MARGIN` the rest is left to the next.
+
+    Returns
+    -------
+    dict
+        How many uploads were found in which state.
+    """
+    moment = now or datetime.now(UTC)
+    settle, busy = (timedelta(0), timedelta(0)) if at_start else (SETTLE, BUSY)
+    for eid in list(unfinished_deletions()):
+        try:
+            finish(eid)
+        except Exception:  # one that is refused must not keep the others
+            log.exception("session %s could not be deleted whole", eid)
+    counts: dict[str, int] = {}
+    for upload_id, since in unfinished_uploads():
+        if remaining() < MARGIN:
+            log.warning("out of time: the rest is left to the next run")
+            break
+        if moment - since < settle:
+            continue
+        try:
+            state = finalise(upload_id, busy=busy, now=moment)
+            if state in FINAL or (state == "gone" and moment - since > OPEN):
+                _clean_up(upload_id, moment - settle)
+        except Exception:  # one broken upload must not keep the others
+            log.exception("upload %s could not be finalised", upload_id)
+            state = "error"
+        counts[str(state)] = counts.get(str(state), 0) + 1
+    return counts
+
+
+def _clean_up(upload_id: str, settled: datetime) -> None:
+    """Announce a finished upload again, and delete what is left of it in ``incoming/``.
+
+    One that was validated only after ``settled`` is left for the next time.
+    """
+    try:
+        upload = get_upload(upload_id)
+        if (upload.since or "") > settled.isoformat():
+            return
+        if upload.session and upload.state in (UploadState.REGISTERED, UploadState.PARTIAL):
+            queues.send(queues.url("dispatch"), SessionRegistered(upload.session, again=True))
+    except NotFound:
+        pass
+    objects.delete(incoming_key(upload_id, path) for path in arrived(upload_id))
+    objects.delete([request_key(upload_id)])

@@ -1,0 +1,92 @@
+"""Parsers of files from elsewhere: whatever is in a file, they end, and say why they refuse it.
+
+A file is data of somebody's program. Parsers have limits on size, depth and what they make, and
+hand on plain JSON values alone: a date is text, keys are text.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+YAML_BYTES = 262_144
+"""Longest YAML file: its parser takes a second for so much; descriptions have some kilobytes."""
+
+JSON_BYTES = 256 * 2**20
+"""Longest JSON file; it is held in memory."""
+
+LINE_BYTES = 16 * 2**20
+"""Longest line of a text file with one value a line."""
+
+VALUES = 100_000
+"""Most values of a YAML file, counted where aliases repeat them."""
+
+DEPTH = 64
+"""Deepest nesting of a YAML file's values."""
+
+
+class Refused(ValueError):
+    """The content of a file is not what its format says, or beyond a limit; says why."""
+
+
+def read_json(content: bytes | str) -> Any:
+    """Return the value of JSON text.
+
+    Raises
+    ------
+    Refused
+        It is no JSON, too long, or nested too deep.
+    """
+    if len(content) > JSON_BYTES:
+        raise Refused(f"{len(content)} bytes of JSON are more than {JSON_BYTES}")
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise Refused("it is nested too deep") from None
+    except (ValueError, MemoryError) as error:
+        raise Refused(str(error)) from None
+
+
+def read_yaml(content: bytes) -> Any:
+    """Return the value of a YAML file as JSON has values.
+
+    Raises
+    ------
+    Refused
+        It is no YAML, too long, nested too deep, or too much once aliases are written out.
+    """
+    import yaml
+
+    if len(content) > YAML_BYTES:
+        raise Refused(f"{len(content)} bytes of YAML are more than {YAML_BYTES}")
+    try:
+        value = yaml.safe_load(content)
+    except RecursionError:
+        raise Refused("it is nested too deep") from None
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, AttributeError) as error:
+        raise Refused(" ".join(str(error).split()) or type(error).__name__) from None
+    return _plain(value, DEPTH, [VALUES])
+
+
+def _plain(value: Any, depth: int, left: list[int]) -> Any:
+    left[0] -= 1
+    if left[0] < 0:
+        raise Refused(f"it has more than {VALUES} values")
+    if depth < 0:
+        raise Refused("it is nested too deep")
+    if isinstance(value, dict):
+        return {_key(name): _plain(each, depth - 1, left) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(each, depth - 1, left) for each in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dt.date | dt.datetime):
+        return value.isoformat()
+    return str(value)
+
+
+def _key(name: Any) -> str:
+    if isinstance(name, str):
+        return name
+    return name.isoformat() if isinstance(name, dt.date) else str(name)
