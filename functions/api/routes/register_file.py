@@ -246,7 +246,6 @@ def _datasets(
     versions, outcomes = _each(body, "versions", n), _each(body, "qc", n)
     default = _flag(body, "default", True)
     records = _records(body, target)
-    types, formats = _types(), catalog.table("data-format").rows()
     new = []
     for i, path in enumerate(paths):
         name = path.rpartition("/")[2]
@@ -255,8 +254,8 @@ def _datasets(
                 target.owner,
                 path,
                 default=default,
-                dataset_type=_type_of(name, types),
-                data_format=_format_of(name, formats),
+                dataset_type=_type_of(name),
+                data_format=_format_of(name),
                 file_size=_size(sizes[i]),
                 hash=_hash(hashes[i]),
                 version=None if versions[i] is None else str(versions[i])[:64],
@@ -314,35 +313,43 @@ def _records(body: Mapping[str, Any], target: Target) -> list[tuple[str, bool | 
     return [(name, there and exists) for name, there in wanted.items()]
 
 
-def _types() -> list[Any]:
-    from shared.alf.dataset_types import DatasetType
-
-    return [
-        DatasetType(row["name"], row.get("filename_pattern") or "", "", "", "")
-        for row in catalog.table("dataset-type").rows()
-    ]
-
-
-def _type_of(name: str, types: Sequence[Any]) -> str:
-    from shared.alf.dataset_types import match_dataset_type
+def _type_of(name: str) -> str:
+    """Return the dataset type of a file: the convention's, else one that was added here."""
+    from shared.alf.dataset_types import DatasetType, match_dataset_type
     from shared.alf.errors import ALFError
 
     try:
-        return match_dataset_type(name, types).name
+        return match_dataset_type(name).name
+    except ALFError:
+        pass
+    added = [
+        DatasetType(row["name"], row.get("filename_pattern") or "", "", "", "")
+        for row in catalog.table("dataset-type").rows()
+    ]
+    try:
+        return match_dataset_type(name, added).name
     except ALFError as error:
         raise refuse(f"{name}: {error}") from None
 
 
-def _format_of(name: str, formats: Sequence[Mapping[str, Any]]) -> str:
+def _format_of(name: str) -> str:
+    """Return the data format of a file: the convention's, else one that was added here."""
+    from shared.alf.dataset_types import data_format
+    from shared.alf.errors import ALFError
+
+    try:
+        return data_format(name).name
+    except ALFError:
+        pass
     fitting = [
         row
-        for row in formats
+        for row in catalog.table("data-format").rows()
         if row.get("file_extension") and name.lower().endswith(row["file_extension"].lower())
     ]
     if not fitting:
         extension = name.rpartition(".")[2]
         raise refuse(f"{name}: .{extension} is not the extension of a known data format.")
-    return max(fitting, key=lambda row: len(row["file_extension"]))["name"]
+    return str(max(fitting, key=lambda row: len(row["file_extension"]))["name"])
 
 
 def _size(value: Any) -> int | None:
