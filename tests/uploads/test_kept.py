@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from uuid import uuid4
 
 import pytest
 import requests
 
 from functions.api.auth import tokens
-from lab.client import Client, NotFound, Refused, Settings
+from lab.client import Client, Refused, Settings
 from shared import catalog
-from shared.datasets.read import datasets_of
 from shared.model.identity import dataset_id
 from tests.flow import DATE, LAB, SUBJECT, npy
 
@@ -183,88 +179,3 @@ def test_a_dataset_s_id_is_never_that_of_another_record(uploaded, member):
     mine = member.post("/datasets", {"session": uploaded, "name": "x.y.npy", "collection": "alf"})
     assert mine["id"] == future
     assert member.get(f"/datasets/{future}")["session"].endswith(uploaded)
-
-
-def test_sixteen_writers_of_one_session_all_get_through(uploaded, system, member):
-    client = system.client("rig")
-    barrier = threading.Barrier(16)
-
-    def write(n):
-        barrier.wait()
-        folder = f"alf/probe{n:02}"
-        names = [f"{folder}/spikes.{what}.npy" for what in ("times", "amps", "depths")]
-        body = registration(filenames=names)
-        headers = {"Authorization": f"Token {client.settings.token}"}
-        return requests.post(f"{system.url}/register-file", json=body, headers=headers, timeout=60)
-
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(write, range(16)))
-    assert {answer.status_code for answer in answers} == {201}
-    assert len({row["id"] for answer in answers for row in answer.json()}) == 48
-    assert member.get(f"/datasets?session={uploaded}")["count"] == len(FILES) + 48
-
-
-def test_concurrent_first_downloads_are_all_counted(uploaded, system, member):
-    row = dataset(member, uploaded)
-    barrier = threading.Barrier(8)
-
-    def count(_):
-        barrier.wait()
-        return member.post("/new-download", {"datasets": [row["id"]]})["count"][0]
-
-    with ThreadPoolExecutor(8) as pool:
-        counts = list(pool.map(count, range(8)))
-    assert sorted(counts) == list(range(1, 9))
-
-
-def test_what_is_deleted_is_gone_from_all_lists_whoever_changed_it_meanwhile(uploaded, member):
-    """Deletions against changes, some rounds of them, both at the same moment."""
-    for n in range(5):
-        body = {"session": uploaded, "name": f"thing.part{n}.npy", "collection": "alf"}
-        row = member.post("/datasets", body)
-        barrier = threading.Barrier(2)
-
-        def change(row=row, barrier=barrier):
-            barrier.wait()
-            with suppress(NotFound):
-                member.patch(f"/datasets/{row['id']}", {"qc": "PASS"})
-
-        def remove(row=row, barrier=barrier):
-            barrier.wait()
-            delete(member, f"/datasets/{row['id']}")
-
-        threads = [threading.Thread(target=step) for step in (change, remove)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert member.get(f"/datasets?session={uploaded}")["count"] == len(FILES)
-
-
-def test_nothing_is_registered_in_a_session_that_is_deleted_meanwhile(uploaded, system):
-    rig, member = system.client("rig"), system.client("member")
-    barrier = threading.Barrier(2)
-    refused = []
-
-    def register():
-        barrier.wait()
-        for n in range(6):
-            name = f"alf/probe{n:02}/spikes.times.npy"
-            try:
-                rig.post("/register-file", registration(filenames=[name]))
-            except Refused as error:
-                refused.append(error.status)
-
-    def remove():
-        barrier.wait()
-        delete(member, f"/sessions/{uploaded}")
-
-    threads = [threading.Thread(target=step) for step in (register, remove)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(refused) <= {400, 404}
-    assert member.get(f"/datasets?session={uploaded}")["count"] == 0
-    assert member.get("/datasets")["count"] == 0
-    assert datasets_of(uploaded) == []

@@ -1,0 +1,144 @@
+"""Two writers of one session, the second one between the first one's reading and writing."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid5
+
+import pytest
+
+from lab.client import NotFound, Refused
+from shared.datasets import edit, register
+from shared.datasets.read import datasets_of
+from shared.records import documents
+from shared.records.items import Dataset
+from shared.sessions import delete as deletion
+from shared.sessions.delete import delete_session
+from tests.flow import DATE, LAB, SUBJECT, npy
+
+PATH = "alf/spikes.times.npy"
+BODY = {"path": f"{SUBJECT}/{DATE}/001", "labs": LAB, "created_by": f"{LAB}_rig"}
+
+
+@pytest.fixture
+def eid(system):
+    """A session with one file that came in by upload."""
+    system.rest()
+    return system.flow.upload({PATH: npy(1, 2)})["session"]
+
+
+@pytest.fixture
+def member(system):
+    return system.client("member")
+
+
+@pytest.fixture
+def between(monkeypatch):
+    """Have something done once, right after a function has read."""
+
+    def between(module, name, other):
+        real, done = getattr(module, name), []
+
+        def read(*args, **kwargs):
+            found = real(*args, **kwargs)
+            if not done:
+                done.append(True)
+                other()
+            return found
+
+        monkeypatch.setattr(module, name, read)
+
+    return between
+
+
+def add(eid, path):
+    """Register a file by name, as another process does."""
+    return register.register_datasets(eid, [Dataset.of(eid, path)], manifest=path, who="ana")
+
+
+def listed(member, eid):
+    rows = member.get(f"/datasets?session={eid}")["results"]
+    return {row["name"]: row for row in rows}
+
+
+def test_deleting_a_session_while_files_are_registered(eid, system, member, between):
+    rig = system.client("rig")
+    between(register, "read_partition", lambda: delete_session(eid, who="admin"))
+    with pytest.raises(Refused) as caught:
+        rig.post("/register-file", {**BODY, "filenames": ["alf/spikes.amps.npy"]})
+    assert caught.value.status in (400, 404)
+    assert datasets_of(eid) == []
+    assert member.get("/datasets")["count"] == 0
+
+
+def test_registering_while_a_session_is_deleted(eid, system, member, between):
+    """What got in before the session went goes with it."""
+    between(deletion, "get", lambda: add(eid, "alf/spikes.amps.npy"))
+    member.request("DELETE", f"/sessions/{eid}")
+    assert datasets_of(eid) == []
+    assert member.get("/datasets")["count"] == 0
+    with pytest.raises(NotFound):
+        member.get(f"/sessions/{eid}")
+
+
+def test_a_deletion_that_is_cut_off_is_finished_later(eid, member, monkeypatch):
+    from functions.ingest.reconcile import reconcile
+
+    with monkeypatch.context() as killed:
+        killed.setattr(deletion, "finish", lambda eid: None)
+        member.request("DELETE", f"/sessions/{eid}")
+    assert len(datasets_of(eid)) == 1
+    reconcile()
+    assert datasets_of(eid) == []
+    assert member.get("/datasets")["count"] == 0
+    assert list(deletion.unfinished_deletions()) == []
+
+
+def test_changing_a_dataset_that_is_deleted_meanwhile(eid, member, between):
+    row = listed(member, eid)["spikes.times.npy"]
+    between(edit, "read_partition", lambda: edit.delete_dataset(eid, PATH, who="admin"))
+    with pytest.raises(NotFound):
+        member.patch(f"/datasets/{row['id']}", {"qc": "PASS"})
+    assert listed(member, eid) == {}
+
+
+def test_deleting_a_dataset_that_is_changed_meanwhile(eid, member, between):
+    row = listed(member, eid)["spikes.times.npy"]
+
+    def change():
+        edit.update_dataset(eid, PATH, lambda item: setattr(item, "qc", 10), who="ana")
+
+    between(edit, "read_partition", change)
+    member.request("DELETE", f"/datasets/{row['id']}")
+    assert listed(member, eid) == {}
+
+
+def test_changing_a_dataset_while_it_stops_being_the_default(eid, system, member, between):
+    row = listed(member, eid)["spikes.times.npy"]
+    between(edit, "read_partition", lambda: add(eid, "alf/#2030-01-01#/spikes.times.npy"))
+    member.patch(f"/datasets/{row['id']}", {"qc": "PASS"})
+    rows = member.get(f"/datasets?session={eid}")["results"]
+    assert [each["default_dataset"] for each in rows].count(True) == 1
+    shown = {each["id"]: each for each in rows}[row["id"]]
+    assert (shown["qc"], shown["default_dataset"]) == ("PASS", False)
+
+
+def test_two_first_downloads_at_once_count_as_two(eid, member, between):
+    row = listed(member, eid)["spikes.times.npy"]
+    name, key = f"{LAB}_member", str(uuid5(UUID(row["id"]), f"{LAB}_member"))
+    first = {"id": key, "user": name, "dataset": row["id"], "count": 1, "projects": []}
+    between(documents, "find", lambda: documents.create("download", key, first, who=name))
+    assert member.post("/new-download", {"datasets": [row["id"]]})["count"] == [2]
+
+
+def test_sixteen_writers_of_one_session_all_get_through(eid, member):
+    start = threading.Barrier(16)
+
+    def write(n):
+        start.wait()
+        return [add(eid, f"alf/probe{n:02}/spikes.{what}.npy") for what in ("amps", "depths")]
+
+    with ThreadPoolExecutor(16) as pool:
+        assert len(list(pool.map(write, range(16)))) == 16
+    assert member.get(f"/datasets?session={eid}")["count"] == 33
