@@ -216,10 +216,10 @@ def test_the_bytes_do_not_depend_on_workers_or_on_the_way_in(
     assert target.with_suffix(".eh").read_bytes() == path.with_suffix(".eh").read_bytes()
 
 
-def test_threads_are_used_where_processes_cannot_be(
+def test_an_array_is_compressed_alone_where_forking_is_not_safe(
     path: Path, samples: np.ndarray, tmp_path: Path
 ) -> None:
-    """Given other threads run, forking is not safe; the result is the same all the same."""
+    """Given threads, and memory that fresh processes do not see, the result is the same."""
     stop = threading.Event()
     other = threading.Thread(target=stop.wait)
     other.start()
@@ -230,6 +230,24 @@ def test_threads_are_used_where_processes_cannot_be(
         stop.set()
         other.join()
     assert target.read_bytes() == path.read_bytes()
+
+
+def test_fresh_processes_work_where_forking_is_not_safe(
+    path: Path, samples: np.ndarray, tmp_path: Path
+) -> None:
+    """Given other threads run and a file is the source, workers open it for themselves."""
+    source, target, stop = tmp_path / "a.npy", tmp_path / "again.ebin", threading.Event()
+    np.save(source, samples)
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    try:
+        codec.compress(source, target, sample_rate=RATE, chunk_length=1000, workers=2)
+        codec.decompress(target, tmp_path / "a.bin", workers=2)
+    finally:
+        stop.set()
+        other.join()
+    assert target.read_bytes() == path.read_bytes()
+    assert (tmp_path / "a.bin").read_bytes() == samples.tobytes()
 
 
 WATCHED = """
