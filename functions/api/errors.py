@@ -88,7 +88,7 @@ def response_to(error: Exception) -> Response:
         return error.response()
     if isinstance(error, records.NotFound):
         return ApiError(404, str(error)).response()
-    if isinstance(error, records.Exists):
+    if isinstance(error, (records.Exists, records.Missing)):
         return ApiError(400, str(error)).response()
     if isinstance(error, records.TooLarge):
         return ApiError(413, str(error)).response()

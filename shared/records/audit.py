@@ -79,3 +79,11 @@ def entry(
 def history(kind: str, key: str) -> Iterator[Audit]:
     """Yield the writes of a record, oldest first."""
     return iter(Audit.query(f"AUD#{kind}#{key}"))
+
+
+def recent(kind: str, key: str, since: str) -> list[Audit]:
+    """Return the writes of a record since a moment (`shared.model.moment.stamp`), latest first."""
+    written = Audit.query(
+        f"AUD#{kind}#{key}", Audit.sk >= since, consistent_read=True, scan_index_forward=False
+    )
+    return list(written)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from shared.records import listed
-from shared.records.errors import Conflict, Exists, NotFound
+from shared.records.errors import Conflict, Exists, Missing, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Document, Pointer
 from shared.records.table import Record
@@ -23,6 +24,9 @@ Extra = Callable[[Any], None]
 
 ATTEMPTS = 8
 """Times an update is tried again when others write the same record."""
+
+MOST_WRITES = 80
+"""Writes of documents in one transaction; with the feed's there are less than 100."""
 
 
 def get(kind: str, key: str, *, strong: bool = True) -> Document:
@@ -75,6 +79,7 @@ def create(
     unique: Sequence[tuple[str, str]] = (),
     parent: tuple[str, str] | None = None,
     place: tuple[str, str] | None = None,
+    needs: Sequence[tuple[str, str]] = (),
     extra: Extra | None = None,
 ) -> Document:
     """Write a new document.
@@ -93,42 +98,155 @@ def create(
         Index entry under a parent: (``"SUBJ#KS001"``, ``"weighing#2024-…"``).
     place : (str, str), optional
         Primary key within another record's partition: (``"SES#<eid>"``, ``"E#<id>"``).
+    needs : sequence of (kind, key)
+        Records that must be there when it is written.
     extra : callable, optional
         Adds further writes to the transaction.
 
     Raises
     ------
-    Exists
-        If the key or a unique value is taken.
+    Exists, Missing
+        If the key or a unique value is taken; if one of what it needs is not there.
     """
-    body = {"id": str(uuid.uuid4()), **body}
-    item = Document(what=kind, id=str(body["id"]), body=body, version=first_version())
-    item.pk, item.sk = place or (f"DOC#{kind}#{key}", "A")
-    if parent:
-        item.g1pk, item.g1sk = parent
+    new = New(kind, key, body, unique, parent, place, needs)
+    return create_all([new], who=who, extra=extra)[0]
+
+
+class New(NamedTuple):
+    """A document to be written; see `create`."""
+
+    kind: str
+    key: str
+    body: Mapping[str, Any]
+    unique: Sequence[tuple[str, str]] = ()
+    parent: tuple[str, str] | None = None
+    place: tuple[str, str] | None = None
+    needs: Sequence[tuple[str, str]] = ()
+
+    def item(self) -> Document:
+        """Return the item that is stored."""
+        body = {"id": str(uuid.uuid4()), **self.body}
+        made = Document(what=self.kind, id=str(body["id"]), body=body, version=first_version())
+        made.pk, made.sk = self.place or (f"DOC#{self.kind}#{self.key}", "A")
+        if self.parent:
+            made.g1pk, made.g1sk = self.parent
+        return made
+
+    @property
+    def guards(self) -> list[Pointer]:
+        """The items beside it."""
+        return _guards(self.kind, self.key, self.place, self.unique)
+
+
+def create_all(news: Sequence[New], *, who: str, extra: Extra | None = None) -> list[Document]:
+    """Write new documents, all or none.
+
+    What does not fit into one transaction is written by several; if one of them is refused, what
+    the former wrote is deleted again.
+
+    Raises
+    ------
+    Exists, Missing
+        As `create`.
+    """
+    _check_apart(news)
+    made: list[tuple[New, Document]] = []
+    try:
+        for batch in _batches(news):
+            items = _create_batch(batch, who, extra)
+            made += zip(batch, items, strict=True)
+    except Exception:
+        for new, item in reversed(made):
+            _undo(new, item, who)
+        raise
+    return [item for _, item in made]
+
+
+def _check_apart(news: Sequence[New]) -> None:
+    """Refuse a list of which two have the same key or the same unique value."""
+    seen: set[tuple[str, str]] = set()
+    for new in news:
+        for field, value in [("key", new.key), *new.unique]:
+            if (field, value) in seen:
+                raise Exists(f"Two {new.kind}s of the list have the same {field}.", new.key)
+            seen.add((field, value))
+
+
+def _batches(news: Sequence[New]) -> Iterator[list[New]]:
+    batch: list[New] = []
+    writes = 0
+    for new in news:
+        own = 2 + len(new.guards) + len(new.needs)
+        if batch and writes + own > MOST_WRITES:
+            yield batch
+            batch, writes = [], 0
+        batch.append(new)
+        writes += own
+    if batch:
+        yield batch
+
+
+def _create_batch(batch: Sequence[New], who: str, extra: Extra | None) -> list[Document]:
+    items = [new.item() for new in batch]
+    needs = {need for new in batch for need in new.needs}
     for attempt in range(ATTEMPTS):
         try:
             with transaction() as writes:
-                writes.record(
-                    kind,
-                    key,
-                    None,
-                    body,
-                    who,
-                    item=item,
-                    version=int(item.version),
-                    condition=Record.pk.does_not_exist(),
-                )
-                for guard in _guards(kind, key, place, unique):
-                    writes.save(guard, condition=Record.pk.does_not_exist())
+                for new, item in zip(batch, items, strict=True):
+                    writes.record(
+                        new.kind,
+                        new.key,
+                        None,
+                        item.body,
+                        who,
+                        item=item,
+                        version=int(item.version),
+                        condition=Record.pk.does_not_exist(),
+                    )
+                    for guard in new.guards:
+                        writes.save(guard, condition=Record.pk.does_not_exist())
+                for kind, key in sorted(needs):
+                    writes.check(Record, *_place_of(kind, key), Record.pk.exists())
                 if extra:
                     extra(writes)
-            return item
+            return items
         except Refused:
-            taken = _taken(kind, key, place, unique)
+            for kind, key in sorted(needs):
+                _check_there(kind, key)
+            found = (_taken(new.kind, new.key, new.place, new.unique) for new in batch)
+            taken = next((each for each in found if each), None)
             if taken or attempt == ATTEMPTS - 1:
-                raise Exists(taken or f"{kind} {key!r} already exists.", key) from None
-    raise Conflict(f"{kind} {key!r} could not be written.")
+                key = batch[0].key
+                raise Exists(taken or f"{batch[0].kind} {key!r} already exists.", key) from None
+    raise Conflict(f"{batch[0].kind} {batch[0].key!r} could not be written.")
+
+
+def _undo(new: New, item: Document, who: str) -> None:
+    with suppress(Refused), transaction() as writes:
+        writes.record(
+            new.kind,
+            new.key,
+            item.body,
+            None,
+            who,
+            item=item,
+            version=int(item.version) + 1,
+            condition=Document.version == int(item.version),
+        )
+        for guard in new.guards:
+            writes.delete(guard)
+
+
+def _place_of(kind: str, key: str) -> tuple[str, str]:
+    """Return the key of the item that says that a record is there."""
+    return (f"SES#{key}", "A") if kind == "session" else (f"DOC#{kind}#{key}", "A")
+
+
+def _check_there(kind: str, key: str) -> None:
+    try:
+        Record.get(*_place_of(kind, key), consistent_read=True)
+    except Record.DoesNotExist:
+        raise Missing(f"There is no {kind} {key!r} any more.", kind) from None
 
 
 def update(
@@ -210,9 +328,10 @@ def delete(
     *,
     who: str,
     unique: Callable[[Body], Sequence[tuple[str, str]]] | None = None,
+    check: Callable[[Body], None] | None = None,
     extra: Extra | None = None,
 ) -> None:
-    """Delete a document, leaving its audit trail.
+    """Delete a document, leaving its audit trail; ``check`` may raise to keep it as it is.
 
     Raises
     ------
@@ -222,6 +341,8 @@ def delete(
     for _ in range(ATTEMPTS):
         item = get(kind, key)
         version = int(item.version)
+        if check:
+            check(item.body)
         placed = not item.pk.startswith("DOC#")
         try:
             with transaction() as writes:

@@ -11,6 +11,22 @@ class NotFound(RecordError):
     """There is no such record."""
 
 
+class Missing(RecordError):
+    """A record that another one needs is not there any more.
+
+    Parameters
+    ----------
+    message : str
+        What is missing.
+    kind : str
+        Its kind.
+    """
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 class Exists(RecordError):
     """A record with this identity is already there.
 

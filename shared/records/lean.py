@@ -8,12 +8,20 @@ take at the start of a function.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
-from importlib.machinery import SourceFileLoader
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import ModuleType
 from typing import Any
+
+PACKAGES = ("botocore.docs", "urllib3.http2")
+"""Packages whose own code does not run; their modules are imported as ever."""
+
+DOCSTRINGS = "botocore.docs.docstring"
+CLASSES = ("ClientMethodDocstring", "PaginatorDocstring", "WaiterDocstring")
+"""The module that botocore's clients want docstrings from, and what they want."""
 
 
 class _Docstring(str):
@@ -26,47 +34,63 @@ class _Docstring(str):
         return super().__new__(cls)
 
 
-def _without_init(name: str) -> None:
-    """Register a package whose own code runs only when somebody asks for a name of it."""
-    parent, _, child = name.partition(".")
-    found = importlib.util.find_spec(parent)
-    places = (found.submodule_search_locations if found else None) or ()
-    package = ModuleType(name)
-    package.__path__ = [os.path.join(place, child) for place in places]
+class _StandIn(Loader):
+    """Loads a module with almost nothing in it; whoever asks for more (boto3) gets the real one.
 
-    def ask(wanted: str) -> Any:
-        return _of_code(package, os.path.join(package.__path__[0], "__init__.py"), wanted)
+    Parameters
+    ----------
+    place : str
+        File of the real module.
+    names : sequence of str
+        Classes of docstrings that it has.
+    """
 
-    package.__getattr__ = ask  # type: ignore[method-assign]
-    sys.modules.setdefault(name, package)
+    def __init__(self, place: str, names: Sequence[str] = ()) -> None:
+        self.place = place
+        self.names = names
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Let the import system make the module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Put in the classes, and the way to the real module."""
+        for name in self.names:
+            setattr(module, name, _Docstring)
+        real: list[ModuleType] = []
+
+        def look_up(name: str) -> Any:
+            beside = os.path.join(os.path.dirname(self.place), f"{name}.py")
+            if name.startswith("__") or (
+                self.place.endswith("__init__.py") and os.path.exists(beside)
+            ):
+                raise AttributeError(name)  # a module of the package: it is imported by itself
+            if not real:
+                loader = SourceFileLoader(f"{module.__name__}_in_full", self.place)
+                real.append(ModuleType(loader.name))
+                loader.exec_module(real[0])
+            return getattr(real[0], name)
+
+        module.__getattr__ = look_up  # type: ignore[method-assign]
 
 
-def _docstrings() -> ModuleType:
-    """Return what stands for ``botocore.docs.docstring``; boto3 gets the rest of the real one."""
-    module = ModuleType("botocore.docs.docstring")
-    for name in ("ClientMethodDocstring", "PaginatorDocstring", "WaiterDocstring"):
-        setattr(module, name, _Docstring)
+class _Lean(MetaPathFinder):
+    """Finds empty modules in place of what is not needed."""
 
-    def ask(wanted: str) -> Any:
-        places = sys.modules["botocore.docs"].__path__
-        return _of_code(module, os.path.join(places[0], "docstring.py"), wanted)
-
-    module.__getattr__ = ask  # type: ignore[method-assign]
-    return module
-
-
-def _of_code(module: ModuleType, path: str, wanted: str) -> Any:
-    """Run the code that a module has in truth, what stands in for it kept; return a name of it."""
-    if wanted.startswith("__") or "_ran" in vars(module):
-        raise AttributeError(wanted)
-    vars(module)["_ran"] = True
-    kept = dict(vars(module))
-    SourceFileLoader(module.__name__, path).exec_module(module)
-    vars(module).update(kept)
-    return getattr(module, wanted)
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return how to load one of the modules above; None for all others."""
+        if name not in PACKAGES and name != DOCSTRINGS:
+            return None
+        own = name.rpartition(".")[2]
+        places = [os.path.join(place, own) for place in path or ()]
+        if name == DOCSTRINGS:
+            return ModuleSpec(name, _StandIn(f"{places[0]}.py", CLASSES))
+        loader = _StandIn(os.path.join(places[0], "__init__.py"))
+        spec = ModuleSpec(name, loader, is_package=True)
+        spec.submodule_search_locations = places
+        return spec
 
 
-if "botocore.client" not in sys.modules:
-    _without_init("urllib3.http2")
-    _without_init("botocore.docs")
-    sys.modules.setdefault("botocore.docs.docstring", _docstrings())
+if not any(isinstance(each, _Lean) for each in sys.meta_path):
+    sys.meta_path.insert(0, _Lean())

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.model import moment
 from shared.records import documents, listed
-from shared.records.errors import Conflict, Exists, NotFound
+from shared.records.errors import Conflict, Exists, Missing, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Pointer, Session
 from shared.records.optimistic import retried
@@ -130,10 +130,13 @@ def create(
                 )
                 writes.save(guard, condition=Record.pk.does_not_exist())
                 writes.save(prefix, condition=Record.pk.does_not_exist())
+                writes.check(Record, f"DOC#subject#{subject}", "A", Record.pk.exists())
                 if id is not None:  # what was in a session of this id may be still going
                     writes.check(Pointer, GONE, eid, Pointer.pk.does_not_exist())
             return item
         except Refused:
+            if not _exists(f"DOC#subject#{subject}"):
+                raise Missing(f"There is no subject {subject!r} any more.", "subject") from None
             if (there := find(subject, day, chosen)) and number is not None:
                 name = f"{subject}/{day}/{chosen:03d}"
                 raise Exists(f"Session {name} already exists.", there.id) from None

@@ -64,6 +64,9 @@ class Field(msgspec.Struct, frozen=True, eq=False):
         Days that a date or a time may lie ahead of the present.
     shape : str
         Of JSON: ``object``, ``objects`` or ``texts`` (lists of them), or ``any``.
+    on_delete : str
+        What becomes of this record when the one that a ``ref`` names is deleted: ``refuse`` (that
+        one is kept), ``cascade`` (this one goes too) or ``keep`` (the name stays as history).
     check : callable, optional
         Takes the value, raises ValueError with a message.
     indexed : bool
@@ -89,6 +92,7 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     latest: str = "2199-12-31"
     ahead: int | None = None
     shape: str = "object"
+    on_delete: str = "refuse"
     check: Callable[[Any], Any] | None = None
     indexed: bool = True
     param: bool = True
@@ -223,6 +227,9 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         (body, former body or None, call) → body; checks and fills in before it is stored.
     after : callable, optional
         (body, former body or None, call); further effects after it was stored.
+    owners : callable, optional
+        Body → (kind, key)s of the records it belongs to, which must be there when it is written;
+        by default those with which it is deleted.
     allow_delete : callable, optional
         (body, call); raises to keep a record.
     show, show_detail : callable, optional
@@ -267,6 +274,7 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     place: Callable[[Body], tuple[str, str] | None] | None = None
     prepare: Callable[[Body, Body | None, Call], Body] | None = None
     after: Callable[[Body, Body | None, Call], None] | None = None
+    owners: Callable[[Body], Sequence[tuple[str, str]]] | None = None
     allow_delete: Callable[[Body, Call], None] | None = None
     show: Callable[[Body, Row, Call], Body] | None = None
     show_detail: Callable[[Body, Row, Call], Body] | None = None

@@ -97,10 +97,17 @@ def _list(resource: Resource, call: Call) -> dict[str, Any]:
     return paging.envelope(call.url(f"/{resource.path}"), call.query, count, results, kept)
 
 
-def _read(resource: Resource, call: Call, key: str) -> dict[str, Any]:
+def _read(resource: Resource, call: Call, key: str) -> Response:
     row = store_of(resource).get(resource, key, call)
     _check_visible(resource, row, call)
-    return show_values.show(resource, row, call, detail=True)
+    return _detail(resource, row, call, 200)
+
+
+def _detail(resource: Resource, row: Mapping[str, Any], call: Call, status: int) -> Response:
+    """Answer with one record and the ETag of its version."""
+    answer = _json(show_values.show(resource, row, call, detail=True), status)
+    answer.headers["ETag"] = store_of(resource).etag(resource, row)
+    return answer
 
 
 def _check_visible(resource: Resource, row: Mapping[str, Any], call: Call) -> None:
@@ -112,16 +119,14 @@ def _create(resource: Resource, call: Call) -> Response:
     data = call.data
     if isinstance(data, list) and resource.many:
         rows = store_of(resource).create_many(resource, data, call)
-        body: Any = [show_values.show(resource, row, call, detail=True) for row in rows]
-    else:
-        row = store_of(resource).create(resource, call.body, call)
-        body = show_values.show(resource, row, call, detail=True)
-    return _json(body, 201)
+        return _json([show_values.show(resource, row, call, detail=True) for row in rows], 201)
+    row = store_of(resource).create(resource, call.body, call)
+    return _detail(resource, row, call, 201)
 
 
-def _update(resource: Resource, call: Call, key: str) -> dict[str, Any]:
+def _update(resource: Resource, call: Call, key: str) -> Response:
     row = store_of(resource).update(resource, key, call.body, call)
-    return show_values.show(resource, row, call, detail=True)
+    return _detail(resource, row, call, 200)
 
 
 def _delete(resource: Resource, call: Call, key: str) -> Response:

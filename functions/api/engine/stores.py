@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
-from functions.api.engine import read_values
+from functions.api.engine import concurrency, read_values, references
 from functions.api.engine.declarations import Body, Resource, Row
 from functions.api.errors import ApiError, Invalid, not_found
 from shared import catalog
@@ -34,6 +34,10 @@ class Store:
     def narrow(self, resource: Resource, wheres: Sequence[Where], call: Call) -> list[Body] | None:
         """Return all rows if the conditions name their keys, else None."""
         return None
+
+    def etag(self, resource: Resource, row: Row) -> str:
+        """Return the ETag of a stored record."""
+        return concurrency.content_tag(resource, row)
 
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
         """Create a record."""
@@ -69,8 +73,7 @@ class Documents(Store):
         """
         if not all(isinstance(each, dict) for each in data):
             raise ApiError(400, "Every item of the list must be a JSON object.")
-        bodies = [self._valid(resource, each, call) for each in data]
-        return [self._write(resource, body, call) for body in bodies]
+        return self._write(resource, [self._valid(resource, each, call) for each in data], call)
 
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
         """Create a record from what a client sent.
@@ -80,7 +83,7 @@ class Documents(Store):
         Invalid
             400 with messages per field, also if the record exists.
         """
-        return self._write(resource, self._valid(resource, data, call), call)
+        return self._write(resource, [self._valid(resource, data, call)], call)[0]
 
     def _valid(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
         """Return the body of a new record of the caller's lab."""
@@ -95,23 +98,28 @@ class Documents(Store):
         permissions.check_fields(call, resource, None, body)
         return read_values.localise(resource, body, lab)
 
-    def _write(self, resource: Resource, body: Body, call: Call) -> Body:
-        key = str(body[resource.key])
-        try:
-            documents.create(
+    def _write(self, resource: Resource, bodies: list[Body], call: Call) -> list[Body]:
+        """Write new records, all or none."""
+        news = [
+            documents.New(
                 resource.kind,
-                key,
+                str(body[resource.key]),
                 body,
-                who=call.who.username,
-                unique=unique_values(resource, body),
-                parent=resource.parent(body) if resource.parent else None,
-                place=resource.place(body) if resource.place else None,
+                unique_values(resource, body),
+                resource.parent(body) if resource.parent else None,
+                resource.place(body) if resource.place else None,
+                owners(resource, body),
             )
+            for body in bodies
+        ]
+        try:
+            documents.create_all(news, who=call.who.username)
         except Exists as error:
             raise taken(resource, error) from None
-        if resource.after:
-            resource.after(body, None, call)
-        return body
+        for body in bodies:
+            if resource.after:
+                resource.after(body, None, call)
+        return bodies
 
     def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
         """Change a record; absent fields stay as they are.
@@ -129,8 +137,9 @@ class Documents(Store):
         before: Body = {}
 
         def edit(body: Body) -> Body:
+            concurrency.check_match(call, self.etag(resource, body))
             before.update(body)
-            changed = {**body, **new}
+            changed = {**body, **concurrency.merge_json(resource, key, body, new, call)}
             if resource.prepare:
                 changed = resource.prepare(changed, body, call)
             if call.rule.own_lab:
@@ -171,15 +180,40 @@ class Documents(Store):
             permissions.check_lab(call.who, read_values.lab_of(resource, body))
         if resource.allow_delete:
             resource.allow_delete(body, call)
+        references.refuse_if_referred(resource, body)
+        references.delete_belonging(resource, body, call, delete_if_there)
         try:
             documents.delete(
                 resource.kind,
                 str(body[resource.key]),
                 who=call.who.username,
                 unique=lambda old: unique_values(resource, old),
+                check=lambda old: concurrency.check_match(call, self.etag(resource, old)),
             )
         except NotFound:
             raise not_found(resource.name) from None
+        # What came meanwhile; from now on nothing can.
+        references.delete_belonging(resource, body, call, delete_if_there)
+
+
+def owners(resource: Resource, body: Row) -> list[tuple[str, str]]:
+    """Return the (kind, key) of the records that one belongs to."""
+    if resource.owners:
+        return list(resource.owners(dict(body)))
+    return [
+        (spec.to, str(body[name]))
+        for name, spec in resource.fields.items()
+        if spec.type == "ref" and spec.on_delete == "cascade" and body.get(name)
+    ]
+
+
+def delete_if_there(resource: Resource, key: str, call: Call) -> None:
+    """Delete a record that belongs to one that is deleted; others may have been faster."""
+    try:
+        store_of(resource).delete(resource, key, call)
+    except ApiError as error:
+        if error.status != 404:
+            raise
 
 
 LOOK = "look"

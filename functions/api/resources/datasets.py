@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
 from functions.api.engine import read_values
+from functions.api.engine.concurrency import check_match
 from functions.api.engine.declarations import (
     Access,
     Body,
@@ -69,6 +70,10 @@ class Datasets(Store):
         except NotFound:
             raise not_found("Dataset") from None
         return {**item.row(), "_item": item, "_session": session}
+
+    def etag(self, resource: Resource, row: Row) -> str:
+        """Return the ETag of a dataset: its edition."""
+        return f'"{int(row["_item"].edition)}"'
 
     def narrow(self, resource: Resource, wheres: Sequence[Where], call: Call) -> list[Body] | None:
         """Return the datasets that conditions name by id or by session, from the table."""
@@ -169,6 +174,7 @@ class Datasets(Store):
         _keep_place(found, new)
 
         def edit(item: Dataset) -> None:
+            check_match(call, self.etag(resource, {"_item": item}))
             permissions.check_fields(call, resource, {"tags": item.tags}, new)
             if not new.keys().isdisjoint({"hash", "file_size"}):
                 keep_content(item, checked_hash(new.get("hash")), new.get("file_size"))
@@ -322,7 +328,7 @@ DATASET = Resource(
         "dataset_type": ref("dataset-type"),
         "data_format": ref("data-format"),
         "collection": text(maximum=255, null=True, check=partial(_if_any, "collection")),
-        "session": ref("session", by="url"),
+        "session": ref("session", by="url", on_delete="cascade"),
         "file_size": integer(minimum=0),
         "hash": text(null=True, maximum=128, indexed=False),
         "version": text(null=True, maximum=64),

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
 from functions.api.engine import read_values
+from functions.api.engine.concurrency import check_match
 from functions.api.engine.declarations import (
+    KINDS,
     Access,
     Body,
     Resource,
@@ -58,6 +60,10 @@ class Files(Store):
             }
             for place, record in enumerate(item.records)
         ]
+
+    def etag(self, resource: Resource, row: Row) -> str:
+        """Return the ETag of a file record: the edition of its dataset, which holds it."""
+        return f'"{int(row["_item"].edition)}"'
 
     def narrow(self, resource: Resource, wheres: Sequence[Where], call: Call) -> list[Body]:
         """Return all file records that fulfil the conditions."""
@@ -192,6 +198,7 @@ class Files(Store):
         permissions.check_lab(call.who, lab_of_owner(found.owner))
 
         def edit(item: Dataset) -> None:
+            check_match(call, self.etag(KINDS["file"], {"_item": item}))
             records = []
             for record in item.records:
                 if record_id(item, record) != row["id"]:
@@ -239,7 +246,7 @@ declare(
         public_by="session",
         store=Files(),
         fields={
-            "dataset": ref("dataset", by="url", required=True, null=False),
+            "dataset": ref("dataset", by="url", required=True, null=False, on_delete="cascade"),
             "data_repository": ref("data-repository", required=True, null=False),
             "relative_path": text(maximum=1000),
             "exists": flag(),

@@ -83,7 +83,7 @@ declare(
         lab="session",
         public_by="session",
         fields={
-            "session": ref("session", by="id", required=True, null=False),
+            "session": ref("session", by="id", required=True, null=False, on_delete="cascade"),
             "imaging_type": ref("imaging-type"),
             "name": text(maximum=255),
             "stack": ref("imaging-stack", by="id"),
@@ -104,7 +104,9 @@ declare(
         access=WORK,
         lab="field_of_view",
         fields={
-            "field_of_view": ref("field-of-view", by="id", required=True, null=False),
+            "field_of_view": ref(
+                "field-of-view", by="id", required=True, null=False, on_delete="cascade"
+            ),
             "provenance": choice({"E": "E", "F": "F", "L": "L", "H": "H"}, required=True),
             "default_provenance": flag(),
             "x": _floats(),

@@ -21,7 +21,6 @@ from functions.api.errors import Invalid
 from shared import catalog
 from shared.catalog.versions import Selection
 from shared.model.identity import split_path
-from shared.records import documents
 from shared.records.where import Where
 from shared.sessions.contents import session_and_datasets
 
@@ -31,7 +30,6 @@ from functions.api.engine.filters import good_enough, quality
 from functions.api.resources.inside import (
     SESSION_FILTERS,
     WORK,
-    delete_below,
     named_list,
     prepare_inside,
 )
@@ -128,14 +126,6 @@ def _atlas(lookup: str) -> Any:
     return condition
 
 
-def delete_tracks(body: Body, call: Call) -> None:
-    """Delete the trajectories of an insertion, with their channels."""
-    mine = [Where("probe_insertion", "exact", body["id"])]
-    for row in catalog.table("trajectory").select(mine).all():
-        delete_below("channel", "trajectory_estimate")(row, call)
-        documents.delete("trajectory", row["id"], who=call.who.username)
-
-
 def _show_chronic(shown: Body, row: Row, call: Call) -> Body:
     mine = related(call, "insertion", [Where("chronic_insertion", "exact", row["id"])])
     return {"id": row["id"], **shown, "probe_insertion": nested(call, "insertion", mine.all())}
@@ -151,7 +141,7 @@ declare(
         lab="session",
         public_by="session",
         fields={
-            "session": ref("session", by="id", required=True, null=False),
+            "session": ref("session", by="id", required=True, null=False, on_delete="cascade"),
             "name": text(required=True, maximum=255),
             "model": ref("probe-model"),
             "serial": text(maximum=255),
@@ -182,7 +172,6 @@ declare(
             "place": f"{body['session']}/{body['name']}",
         },
         place=lambda body: (f"SES#{body['session']}", f"E#{body['id']}"),
-        allow_delete=delete_tracks,
         show=_show_insertion,
         show_detail=_show_insertion_detail,
         example={"session": "<session id>", "name": "probe00", "model": "3B2"},
@@ -194,7 +183,7 @@ declare(
         lab="subject",
         fields={
             "name": text(maximum=255),
-            "subject": ref("subject", required=True, null=False),
+            "subject": ref("subject", required=True, null=False, on_delete="cascade"),
             "lab": ref("lab"),
             "model": ref("probe-model"),
             "start_time": datetime(),

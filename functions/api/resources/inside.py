@@ -16,7 +16,6 @@ from functions.api.engine.filter_grammar import days
 from functions.api.engine.filters import Select
 from shared import catalog
 from shared.model import moment
-from shared.records import documents
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -43,16 +42,6 @@ def session_from(kind: str, field: str) -> Any:
         return touch({**body, "session": row.get("session")})
 
     return prepare
-
-
-def delete_below(kind: str, field: str) -> Any:
-    """Return what deletes the records that belong to one that is deleted."""
-
-    def cascade(body: Body, call: Call) -> None:
-        for row in catalog.table(kind).select([Where(field, "exact", body["id"])]).all(("id",)):
-            documents.delete(kind, str(row["id"]), who=call.who.username)
-
-    return cascade
 
 
 def on_day(value: str, call: Call, select: Select) -> list[Where]:

@@ -56,7 +56,7 @@ def _prepare_note(body: Body, old: Body | None, call: Call) -> Body:
         # ibllib looks for these words.
         message = f"{resource.name} matching query does not exist: {target}."
         raise Invalid({"object_id": [message]})
-    body = {**body, "content_type": resource.model}
+    body = {**body, "content_type": resource.model, "about": key}
     row = catalog.table(resource.kind).get(key) or {}
     body["lab"] = read_values.lab_of(resource, row)
     body["session"] = target if resource.kind == "session" else row.get("session")
@@ -135,6 +135,12 @@ def _place_note(body: Body) -> tuple[str, str] | None:
     return f"SES#{body['object_id']}", f"G#{body['id']}"
 
 
+def _owners_of_note(body: Body) -> list[tuple[str, str]]:
+    """Return what the note is about, if it is one of the records that are looked up by name."""
+    kind = MODELS[str(body["content_type"])].kind
+    return [] if kind in ("dataset", "file", "task") else [(kind, str(body["about"]))]
+
+
 def _show_note(shown: Body, row: Row, call: Call) -> Body:
     image = row.get("image")
     return {
@@ -179,6 +185,7 @@ declare(
         },
         prepare=_prepare_note,
         place=_place_note,
+        owners=_owners_of_note,
         show=_show_note,
         example={"content_type": "session", "object_id": "<session id>", "text": "Looks good"},
     ),

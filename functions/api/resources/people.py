@@ -24,7 +24,6 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.visible import related
 from functions.api.errors import Invalid
-from shared import catalog
 from shared.access import policy
 from shared.alf import names
 from shared.model.copies import OWN
@@ -57,13 +56,6 @@ def _prepare_lab(body: Body, old: Body | None, call: Call) -> Body:
     if old is None and OWN not in body["repositories"]:
         body = {**body, "repositories": [*body["repositories"], OWN]}
     return body
-
-
-def _delete_lab(body: Body, call: Call) -> None:
-    """Keep a lab that has animals."""
-    mine = [Where("lab", "exact", body["name"])]
-    if n := len(catalog.table("subject").select(mine)):
-        raise Invalid({"non_field_errors": [f"{body['name']} has {n} subjects."]})
 
 
 def _prepare_user(body: Body, old: Body | None, call: Call) -> Body:
@@ -131,7 +123,6 @@ declare(
             "json": json(),
         },
         prepare=_prepare_lab,
-        allow_delete=_delete_lab,
         example={"name": "fimbrialab", "timezone": "Europe/Lisbon"},
     ),
     Resource(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
 from functions.api.engine import read_values
+from functions.api.engine.concurrency import check_match, merge_json
 from functions.api.engine.declarations import (
+    KINDS,
     Access,
     Body,
     Resource,
@@ -23,9 +25,10 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
-from functions.api.engine.stores import Store
+from functions.api.engine.references import refuse_if_referred
+from functions.api.engine.stores import Store, delete_if_there
 from functions.api.engine.visible import listable, nested, shown_briefly
-from functions.api.errors import ApiError, Invalid, not_found
+from functions.api.errors import Invalid, not_found
 from shared import catalog
 from shared.access import policy
 from shared.catalog import visible
@@ -35,6 +38,7 @@ from shared.model.quality import QC
 from shared.records import queues
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset, Document, Session
+from shared.records.where import Where
 from shared.sessions import store as sessions
 from shared.sessions.contents import session_contents
 from shared.sessions.delete import delete_session
@@ -128,9 +132,9 @@ class Sessions(Store):
             404, 403 if it is not of the caller's lab, 400 with messages per field.
         """
         new = read_values.read_body(resource, data, call, partial=True)
-        _check_match(data, key, call)
 
         def edit(old: dict[str, Any]) -> dict[str, Any]:
+            check_match(call, _tag(old["version"]))
             permissions.check_lab(call.who, old["lab"])
             permissions.check_fields(call, resource, old, new)
             for name in ("subject", "lab"):
@@ -139,7 +143,8 @@ class Sessions(Store):
             if "start_time" in new and new["start_time"] is None:
                 raise Invalid({"start_time": ["This field may not be null."]})
             kept = {"subject", "lab"} | ({"number"} if new.get("number") is None else set())
-            return {name: value for name, value in new.items() if name not in kept}
+            merged = merge_json(resource, key.lower(), old, new, call)
+            return {name: value for name, value in merged.items() if name not in kept}
 
         try:
             sessions.update(key.lower(), edit, who=call.who.username)
@@ -168,11 +173,30 @@ class Sessions(Store):
         protected = permissions.protecting()
         if any(set(item.tags or ()) & protected for item in datasets):
             permissions.require(policy.may_delete_protected(call.who))
-        from functions.api.resources.insertions import delete_tracks
-
+        check_match(call, _tag(session.version))
+        row = session.row()
+        refuse_if_referred(resource, row)
         for insertion in inside.get("insertion", ()):
-            delete_tracks(insertion.body, call)
+            delete_if_there(KINDS["insertion"], insertion.id, call)
+        for view in inside.get("field-of-view", ()):
+            delete_if_there(KINDS["field-of-view"], view.id, call)
         delete_session(session.id, who=call.who.username)
+        for kind in TRACKS:  # of probes and images that came meanwhile; from now on none can
+            left = catalog.table(kind).select([Where("session", "exact", session.id)])
+            for each in left.all():
+                delete_if_there(KINDS[kind], str(each["id"]), call)
+
+    def etag(self, resource: Resource, row: Row) -> str:
+        """Return the ETag of a session: its version."""
+        return _tag(row["_session"].version)
+
+
+TRACKS = ("channel", "trajectory", "fov-location")
+"""What is not in a session's partition, but goes with it; deepest first."""
+
+
+def _tag(version: Any) -> str:
+    return f'"{int(version)}"'
 
 
 def _behind(
@@ -188,16 +212,6 @@ def _behind(
         for kind, versions in read.items()
         for key, (version, row) in catalog.table(kind).newest(session.id).items()
     )
-
-
-def _check_match(data: Mapping[str, Any], key: str, call: Call) -> None:
-    """Refuse a change of a session that was changed since the client read it (If-Match)."""
-    wanted = call.request.headers.get("if-match")
-    if not wanted:
-        return
-    row = catalog.table("session").get(key.lower())
-    if row and wanted.strip('" ') != str(row.get("version")):
-        raise ApiError(412, "The session was changed since you read it; read it again.")
 
 
 def _show(shown: Body, row: Row, call: Call) -> Body:
@@ -261,7 +275,7 @@ SESSION = Resource(
     public_by="id",
     store=Sessions(),
     fields={
-        "subject": ref("subject", required=True, null=False),
+        "subject": ref("subject", required=True, null=False, on_delete="cascade"),
         "users": refs("user"),
         "location": ref("location"),
         "procedures": refs("procedure"),

@@ -25,12 +25,11 @@ from functions.api.engine.declarations import (
 from functions.api.engine.filter_grammar import flag_of
 from functions.api.engine.filters import Select
 from functions.api.engine.visible import related
-from functions.api.errors import Invalid
+from functions.api.errors import ApiError, Invalid
 from shared import catalog
 from shared.alf import names
 from shared.model import moment
 from shared.records.where import Where
-from shared.sessions.delete import delete_session
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -83,21 +82,12 @@ def _after_subject(body: Body, old: Body | None, call: Call) -> None:
         )
 
 
-def _delete_subject(body: Body, call: Call) -> None:
-    """Keep an animal that has sessions with data; else delete what was noted of it too."""
-    from shared.records import documents
-
+def _keep_with_data(body: Body, call: Call) -> None:
+    """Keep an animal that has sessions with data."""
     mine = [Where("subject", "exact", body["nickname"])]
-    its_sessions = catalog.table("session").select(mine).values("id")
-    inside = [Where("session", "in", its_sessions)]
+    inside = [Where("session", "in", catalog.table("session").select(mine).values("id"))]
     if any(len(catalog.table(kind).select(inside)) for kind in ("dataset", "insertion", "task")):
-        message = f"{body['nickname']} has sessions with data; delete them first."
-        raise Invalid({"non_field_errors": [message]})
-    for eid in sorted(its_sessions):
-        delete_session(eid, who=call.who.username)
-    for kind in ("weighing", "watering", "water-restriction", "surgery"):
-        for row in catalog.table(kind).select(mine).all():
-            documents.delete(kind, row["id"], who=call.who.username)
+        raise ApiError(409, f"{body['nickname']} has sessions with data; delete them first.")
 
 
 def _show_subject(shown: Body, row: Row, call: Call) -> Body:
@@ -222,7 +212,7 @@ declare(
         },
         prepare=_prepare_subject,
         after=_after_subject,
-        allow_delete=_delete_subject,
+        allow_delete=_keep_with_data,
         show=_show_subject,
         show_detail=_show_subject_detail,
         example={"nickname": "FI_001", "lab": "fimbrialab", "sex": "M"},

@@ -27,7 +27,7 @@ declare(
         model="actions.surgery",
         fields={
             "name": text(maximum=255),
-            "subject": ref("subject", required=True, null=False),
+            "subject": ref("subject", required=True, null=False, on_delete="cascade"),
             "lab": ref("lab"),
             "location": ref("location"),
             "users": refs("user"),

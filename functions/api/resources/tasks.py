@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
 from functions.api.engine import read_values
+from functions.api.engine.concurrency import check_match
 from functions.api.engine.declarations import (
     Access,
     Body,
@@ -92,6 +93,7 @@ class Tasks(Store):
         from shared.work import patch
 
         present = self.get(resource, key, call)
+        check_match(call, self.etag(resource, present))
         permissions.check_lab(call.who, present["lab"])
         new = read_values.read_body(resource, data, call, partial=True)
         permissions.check_fields(call, resource, present, new)
@@ -108,6 +110,7 @@ class Tasks(Store):
         from shared.work import write
 
         present = self.get(resource, key, call)
+        check_match(call, self.etag(resource, present))
         permissions.check_lab(call.who, present["lab"])
         write.delete(present["id"], call.who.username)
 
@@ -165,7 +168,7 @@ declare(
             "time_elapsed_secs": number(),
             "log": text(null=True, indexed=False),
             "hold": text(null=True, maximum=1000),
-            "session": ref("session", by="id", required=True, null=False),
+            "session": ref("session", by="id", required=True, null=False, on_delete="cascade"),
             "version": text(null=True, maximum=64),
             "parents": Field("json", shape="texts", default=()),
             "arguments": json(check=names.check_arguments),

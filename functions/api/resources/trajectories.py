@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from functions.api.call import Call
 from functions.api.resources.inside import (
     WORK,
-    delete_below,
     named_list,
     on_day,
     session_from,
@@ -79,8 +78,8 @@ declare(
         lab="probe_insertion",
         public_by="session",
         fields={
-            "probe_insertion": ref("insertion", by="id"),
-            "chronic_insertion": ref("chronic-insertion", by="id"),
+            "probe_insertion": ref("insertion", by="id", on_delete="cascade"),
+            "chronic_insertion": ref("chronic-insertion", by="id", on_delete="cascade"),
             "x": number(required=True),
             "y": number(required=True),
             "z": number(),
@@ -104,7 +103,6 @@ declare(
         },
         unique=(("provenance", "probe_insertion"), ("provenance", "chronic_insertion")),
         prepare=_prepare_trajectory,
-        allow_delete=delete_below("channel", "trajectory_estimate"),
         show=_show_trajectory,
         example={
             "probe_insertion": "<insertion id>",
@@ -130,7 +128,9 @@ declare(
             "y": number(),
             "z": number(),
             "brain_region": integer(check=check_region),
-            "trajectory_estimate": ref("trajectory", by="id", required=True, null=False),
+            "trajectory_estimate": ref(
+                "trajectory", by="id", required=True, null=False, on_delete="cascade"
+            ),
             "json": json(),
         },
         filters={

@@ -82,7 +82,7 @@ declare(
         actions="list create read update partial_update delete",
         access=RIG,
         fields={
-            "subject": ref("subject", required=True, null=False),
+            "subject": ref("subject", required=True, null=False, on_delete="cascade"),
             "date_time": datetime(default=now, null=False, **RECORDED),
             "weight": number(required=True, null=False, minimum=0, maximum=MAX_GRAMS),
             "user": ref("user", default=default_user),
@@ -113,12 +113,12 @@ declare(
         model="actions.wateradministration",
         access=RIG,
         fields={
-            "subject": ref("subject", required=True, null=False),
+            "subject": ref("subject", required=True, null=False, on_delete="cascade"),
             "date_time": datetime(default=now, null=False, **RECORDED),
             "water_administered": number(minimum=0, maximum=MAX_GRAMS),
             "water_type": ref("water-type"),
             "user": ref("user", default=default_user),
-            "session": ref("session", by="id"),
+            "session": ref("session", by="id", on_delete="cascade"),
             "adlib": flag(),
             "json": json(),
         },
@@ -134,7 +134,7 @@ declare(
         kind="water-restriction",
         model="actions.waterrestriction",
         fields={
-            "subject": ref("subject", required=True, null=False),
+            "subject": ref("subject", required=True, null=False, on_delete="cascade"),
             "start_time": datetime(default=now, null=False, **RECORDED),
             "end_time": datetime(earliest="1990-01-01"),
             "water_type": ref("water-type"),

@@ -1,0 +1,88 @@
+"""What refers to a record: it keeps the record from being deleted, or goes with it.
+
+One rule per relation, declared with the field (`Field.on_delete`): a record that others name is
+kept and the refusal says by what (``refuse``), what belongs to it is deleted with it
+(``cascade``), or the name stays as history (``keep``). Notes belong to what they are about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from functions.api.engine.declarations import KINDS, Field, Resource, Row
+from functions.api.errors import ApiError
+from shared import catalog
+from shared.catalog.versions import Selection
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+INDEXED = {"file": ("dataset", "repositories")}
+"""Kinds that have no rows of their own in the index: the kind and the field that tell."""
+
+
+def relations_to(resource: Resource) -> Iterator[tuple[Resource, str, Field]]:
+    """Yield the (resource, field name, field) of the relations to a resource."""
+    for other in KINDS.values():
+        for name, spec in other.fields.items():
+            if spec.type == "ref" and spec.to == resource.kind:
+                yield other, name, spec
+
+
+def referring(resource: Resource, name: str, key: str) -> Selection:
+    """Return the records of a resource that name a record in a field."""
+    kind, field = INDEXED.get(resource.kind, (resource.kind, name))
+    return catalog.table(kind).select([Where(field, "exact", key)])
+
+
+def refuse_if_referred(resource: Resource, row: Row) -> None:
+    """Refuse to delete a record that others name.
+
+    Raises
+    ------
+    ApiError
+        409 that says by what, and how many.
+    """
+    key = str(row[resource.key])
+    found = []
+    for other, name, spec in relations_to(resource):
+        if spec.on_delete == "refuse" and (count := len(referring(other, name, key))):
+            found.append(f"{count} of /{other.path} ({name})")
+    if found:
+        raise ApiError(
+            409,
+            f"{resource.name} {key} is named by {', '.join(sorted(found))}; change these first.",
+        )
+
+
+def belonging(resource: Resource, row: Row) -> Iterator[tuple[Resource, dict[str, Any]]]:
+    """Yield the records that are deleted with a record: its own, and the notes about it."""
+    key = str(row[resource.key])
+    for other, name, spec in relations_to(resource):
+        if spec.on_delete == "cascade":
+            for each in referring(other, name, key).all():
+                yield other, each
+    about = [
+        Where("content_type", "exact", resource.model),
+        Where("object_id", "in", {key, str(row.get("id") or key)}),
+    ]
+    if resource.kind != "note":
+        for each in catalog.table("note").select(about).all():
+            yield KINDS["note"], each
+
+
+def delete_belonging(resource: Resource, row: Row, call: Call, delete: Any) -> None:
+    """Delete what belongs to a record, deepest first.
+
+    Parameters
+    ----------
+    resource, row
+        The record.
+    call : Call
+    delete : callable
+        Takes resource, key and call; deletes one record.
+    """
+    for other, each in list(belonging(resource, row)):
+        delete(other, str(each[other.key]), call)

@@ -1,0 +1,124 @@
+"""Deleting: what others name is kept, what belongs to a record goes with it, by declared rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from functions.api.engine.declarations import KINDS, RESOURCES
+from shared.records import queues
+from tests.api.conftest import Api
+
+RULES = {"refuse", "cascade", "keep"}
+
+
+@pytest.fixture
+def eid(api: Api, bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A session in a project, with what belongs to it."""
+    monkeypatch.setattr(queues, "send", lambda *_, **__: None)
+    monkeypatch.setattr(queues, "notify", lambda *_, **__: None)
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "projects": ["demo"]}
+    return str(api.ok("POST", "/sessions", body)["id"])
+
+
+def test_each_relation_has_a_rule_and_what_belongs_to_nothing_else_is_required() -> None:
+    for resource in RESOURCES.values():
+        for name, spec in resource.fields.items():
+            if spec.type == "ref":
+                assert spec.to in KINDS
+                assert spec.on_delete in RULES, (resource.path, name)
+            else:
+                assert spec.on_delete == "refuse", "only relations have such a rule"
+
+
+@pytest.mark.parametrize(
+    ("path", "named_by"),
+    [
+        ("/projects/demo", "/sessions (projects)"),
+        ("/users/fimbrialab_member", "/sessions (users)"),
+        ("/users/fimbrialab_member", "/subjects (responsible_user)"),
+        ("/tags/release", "/datasets (tags)"),
+        ("/dataset-types/trials.table", "/datasets (dataset_type)"),
+        ("/data-formats/pqt", "/datasets (data_format)"),
+        ("/species/Mus%20musculus", "/subjects (species)"),
+        ("/water-type/Water", "/water-administrations (water_type)"),
+        ("/data-repository/elsewhere", "/labs (repositories)"),
+        ("/labs/fimbrialab", "/users (lab)"),
+    ],
+)
+def test_what_is_named_is_kept_and_the_refusal_says_by_what(
+    api: Api, eid: str, path: str, named_by: str
+) -> None:
+    api.ok("PATCH", "/subjects/FI_001", {"species": "Mus musculus"})
+    api.ok("POST", "/tags", {"name": "release"}, user="admin")
+    api.ok("POST", "/data-repository", {"name": "elsewhere"}, user="admin")
+    api.ok("PATCH", "/labs/fimbrialab", {"repositories": ["elsewhere"]}, user="admin")
+    dataset = {"session": eid, "name": "_ibl_trials.table.pqt", "collection": "alf"}
+    more = {"tags": ["release"], "dataset_type": "trials.table", "data_format": "pqt"}
+    api.ok("POST", "/datasets", {**dataset, **more}, user="admin")
+    api.ok("POST", "/water-administrations", {"subject": "FI_001", "water_type": "Water"})
+
+    answer = api("DELETE", path, user="admin")
+
+    assert answer.status == 409
+    assert named_by in answer.body["detail"]
+    assert api("GET", path, user="admin").status == 200
+
+
+def test_what_belongs_to_an_insertion_a_session_and_a_mouse_goes_with_it(
+    api: Api, eid: str
+) -> None:
+    counted = ("insertions", "trajectories", "channels", "fields-of-view", "fov-location")
+    counted += ("notes", "water-administrations", "chronic-insertions", "weighings", "surgeries")
+
+    def counts() -> dict[str, int]:
+        return {path: api.ok("GET", f"/{path}")["count"] for path in counted}
+
+    def add(path: str, **body: Any) -> str:
+        return str(api.ok("POST", f"/{path}", body)["id"])
+
+    def probe(name: str) -> str:
+        insertion = add("insertions", session=eid, name=name)
+        place = {"x": 1, "y": 2, "depth": 3, "theta": 4, "phi": 5, "provenance": "Planned"}
+        track = add("trajectories", probe_insertion=insertion, **place)
+        add("channels", trajectory_estimate=track, axial=20, lateral=43)
+        add("notes", content_type="probeinsertion", object_id=insertion, text="deep")
+        return insertion
+
+    before = counts()
+    first = probe("probe00")
+    api.ok("DELETE", f"/insertions/{first}")
+    assert counts() == before
+
+    probe("probe01")
+    view = add("fields-of-view", session=eid, name="FOV_00")
+    add("fov-location", field_of_view=view, provenance="E")
+    add("notes", content_type="session", object_id=eid, text="good")
+    api.ok("POST", "/water-administrations", {"subject": "FI_001", "session": eid})
+    api.ok("DELETE", f"/sessions/{eid}")
+    assert counts() == before
+
+    add("weighings", subject="FI_001", weight=20)
+    add("surgeries", subject="FI_001", implant_weight=1)
+    add("chronic-insertions", subject="FI_001", name="c")
+    add("notes", content_type="subject", object_id="FI_001", text="calm")
+    api.ok("DELETE", "/subjects/FI_001")
+    assert counts() == before
+
+
+def test_a_list_is_written_whole_or_not_at_all(api: Api, eid: str) -> None:
+    insertion = api.ok("POST", "/insertions", {"session": eid, "name": "probe00"})["id"]
+    place = {"x": 1, "y": 2, "depth": 3, "theta": 4, "phi": 5, "provenance": "Planned"}
+    track = api.ok("POST", "/trajectories", {"probe_insertion": insertion, **place})["id"]
+    rows = [{"trajectory_estimate": track, "axial": i, "lateral": 0} for i in range(150)]
+    # One that is taken, in the second transaction: nothing is there
+    refused = api("POST", "/channels", [*rows, {**rows[0], "axial": 149}])
+    assert refused.status == 400
+    assert api.ok("GET", "/channels")["count"] == 0
+    assert len(api.ok("POST", "/channels", rows)) == 150
+    assert api.ok("GET", "/channels")["count"] == 150
+    # One of them that is there already
+    more = [{**rows[0], "axial": 1000 + i} for i in range(100)]
+    assert api("POST", "/channels", [*more, rows[7]]).status == 400
+    assert api.ok("GET", "/channels")["count"] == 150
