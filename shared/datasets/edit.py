@@ -60,8 +60,12 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
     return item
 
 
-def delete_dataset(owner: str, path: str, *, who: str) -> None:
+def delete_dataset(
+    owner: str, path: str, *, who: str, check: Callable[[Dataset], None] | None = None
+) -> None:
     """Delete the record of a dataset (its bytes are kept); an older default shows again.
+
+    ``check`` may raise to keep it, as it is when it is deleted.
 
     Raises
     ------
@@ -74,6 +78,8 @@ def delete_dataset(owner: str, path: str, *, who: str) -> None:
         item = there.datasets.pop(path, None)
         if item is None:
             raise NotFound(f"There is no dataset {path}.")
+        if check:
+            check(item)
         rest = _revisions(there.datasets, item)
         mark_defaults(rest)
         with transaction() as writes:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from infra.refusals import gateway_responses
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 BINARY = ("multipart/", "image/", "application/octet-stream", "application/zip")
 
 

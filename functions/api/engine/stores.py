@@ -8,7 +8,7 @@ from the table.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
@@ -178,6 +178,26 @@ class Documents(Store):
         body = self.get(resource, key, call)
         if call.rule.own_lab:
             permissions.check_lab(call.who, read_values.lab_of(resource, body))
+        self.remove(
+            resource,
+            body,
+            call,
+            lambda old: concurrency.check_match(call, self.etag(resource, old)),
+        )
+
+    def remove(
+        self, resource: Resource, body: Body, call: Call, check: Callable[[Body], None] | None
+    ) -> None:
+        """Delete a record with what belongs to it.
+
+        Parameters
+        ----------
+        resource, body
+            The record.
+        call : Call
+        check : callable, optional
+            Takes the record as it is when it is deleted; raises to keep it.
+        """
         if resource.allow_delete:
             resource.allow_delete(body, call)
         references.refuse_if_referred(resource, body)
@@ -188,11 +208,11 @@ class Documents(Store):
                 str(body[resource.key]),
                 who=call.who.username,
                 unique=lambda old: unique_values(resource, old),
-                check=lambda old: concurrency.check_match(call, self.etag(resource, old)),
+                check=check,
             )
         except NotFound:
             raise not_found(resource.name) from None
-        # What came meanwhile; from now on nothing can.
+        catalog.start_request()  # to see what came meanwhile; from now on nothing can
         references.delete_belonging(resource, body, call, delete_if_there)
 
 
@@ -209,8 +229,12 @@ def owners(resource: Resource, body: Row) -> list[tuple[str, str]]:
 
 def delete_if_there(resource: Resource, key: str, call: Call) -> None:
     """Delete a record that belongs to one that is deleted; others may have been faster."""
+    store = store_of(resource)
     try:
-        store_of(resource).delete(resource, key, call)
+        if isinstance(store, Documents):  # whose lab is known by what may be gone already
+            store.remove(resource, store.get(resource, key, call), call, None)
+        else:
+            store.delete(resource, key, call)
     except ApiError as error:
         if error.status != 404:
             raise

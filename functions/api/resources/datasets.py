@@ -201,9 +201,13 @@ class Datasets(Store):
         """
         item: Dataset = self.get(resource, key, call)["_item"]
         permissions.check_lab(call.who, lab_of_owner(item.owner))
-        if set(item.tags or ()) & permissions.protecting():
-            raise ApiError(403, "The dataset is protected and cannot be deleted.")
-        delete_dataset(item.owner, item.path, who=call.who.username)
+
+        def check(present: Dataset) -> None:
+            check_match(call, self.etag(resource, {"_item": present}))
+            if set(present.tags or ()) & permissions.protecting():
+                raise ApiError(403, "The dataset is protected and cannot be deleted.")
+
+        delete_dataset(item.owner, item.path, who=call.who.username, check=check)
 
 
 def checked_hash(value: str | None) -> str | None:

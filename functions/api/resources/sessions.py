@@ -181,6 +181,7 @@ class Sessions(Store):
         for view in inside.get("field-of-view", ()):
             delete_if_there(KINDS["field-of-view"], view.id, call)
         delete_session(session.id, who=call.who.username)
+        catalog.start_request()
         for kind in TRACKS:  # of probes and images that came meanwhile; from now on none can
             left = catalog.table(kind).select([Where("session", "exact", session.id)])
             for each in left.all():

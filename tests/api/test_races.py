@@ -1,0 +1,253 @@
+"""Two clients at the same time: one acts between another's reading and its writing.
+
+A client's request is stopped at its first commit, the other client's request runs, then the first
+goes on: the interleavings in which updates are lost, lists show what is gone, or something belongs
+to nothing. Requests come in drawn orders; after each the lists and the table must agree.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from shared import catalog
+from shared.records import queues
+from shared.records.transactions import Transaction
+from tests.api.conftest import Answer, Api
+
+Step = Callable[[], Answer]
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "send", lambda *_, **__: None)
+    monkeypatch.setattr(queues, "notify", lambda *_, **__: None)
+
+
+def interleaved(first: Step, second: Step) -> tuple[Answer, Answer | None]:
+    """Run a request, and another one just before the first one's first commit."""
+    commit, answers = Transaction.commit, []
+
+    def stopped(self: Transaction) -> None:
+        Transaction.commit = commit  # type: ignore[method-assign]
+        answers.append(second())
+        commit(self)
+
+    Transaction.commit = stopped  # type: ignore[method-assign]
+    try:
+        answer = first()
+    finally:
+        Transaction.commit = commit  # type: ignore[method-assign]
+    return answer, answers[0] if answers else None
+
+
+KINDS = ("notes", "insertions", "trajectories", "weighings", "water-administrations")
+BELONGS = {
+    "notes": ("object_id", "sessions"),
+    "insertions": ("session", "sessions"),
+    "trajectories": ("probe_insertion", "insertions"),
+    "weighings": ("subject", "subjects"),
+    "water-administrations": ("session", "sessions"),
+    "sessions": ("subject", "subjects"),
+}
+"""What a record of a list belongs to: its field, and the list that this one is in."""
+
+_numbers = itertools.count()
+
+
+class Clients(RuleBasedStateMachine):
+    """Two clients that create, change and delete records of a few animals."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__()
+        self.api = api
+        self.mouse = f"M_{next(_numbers)}"
+        self.api.ok("POST", "/subjects", {"nickname": self.mouse, "lab": "fimbrialab"})
+        self.number = itertools.count(1)
+        self.kept: dict[str, dict[str, int]] = {}  # session → keys of its json that were accepted
+
+    def listed(self, path: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.api.ok("GET", f"/{path}?limit=1000")["results"]
+        return rows
+
+    def step(self, action: str, draw: int) -> Step:
+        """Return a request of a kind; what it is about is drawn from what is there."""
+        api, number = self.api, next(self.number)
+        found = self.api.ok("GET", f"/sessions?subject={self.mouse}")["results"]
+        eid = found[draw % len(found)]["id"] if found else None
+        if action == "session" or eid is None:
+            body = {"subject": self.mouse, "start_time": "2024-07-01T10:00:00", "number": number}
+            return lambda: api("POST", "/sessions", body)
+        probes = api.ok("GET", f"/insertions?session={eid}")["results"]
+        if action == "json":
+            return lambda: self.change_key(eid, f"key{number}", number)
+        place = {"x": 1, "y": 2, "depth": 3, "theta": 4, "phi": 5, "provenance": "Planned"}
+        writes: dict[str, tuple[str, str, Any]] = {
+            "note": (
+                *("POST", "/notes"),
+                {"content_type": "session", "object_id": eid, "text": "x"},
+            ),
+            "water": ("POST", "/water-administrations", {"subject": self.mouse, "session": eid}),
+            "weighing": ("POST", "/weighings", {"subject": self.mouse, "weight": 20}),
+            "insertion": ("POST", "/insertions", {"session": eid, "name": f"probe{number}"}),
+            "narrative": ("PATCH", f"/sessions/{eid}", {"narrative": f"text {number}"}),
+            "delete session": ("DELETE", f"/sessions/{eid}", None),
+            "cage": ("PATCH", f"/subjects/{self.mouse}", {"cage": f"c{number}"}),
+            "delete subject": ("DELETE", f"/subjects/{self.mouse}", None),
+        }
+        if probes:
+            probe = probes[draw % len(probes)]["id"]
+            writes["trajectory"] = ("POST", "/trajectories", {"probe_insertion": probe, **place})
+            writes["delete insertion"] = ("DELETE", f"/insertions/{probe}", None)
+        method, path, body = writes.get(action, writes["insertion"])
+        return lambda: api(method, path, body)
+
+    def change_key(self, eid: str, key: str, value: int) -> Answer:
+        """Change one key as ONE's ``json_field_update`` does: read all, write all."""
+        read = self.api("GET", f"/sessions/{eid}")
+        if read.status != 200:
+            return read
+        whole = {**(read.body["json"] or {}), key: value}
+        answer = self.api("PATCH", f"/sessions/{eid}", {"json": whole})
+        if answer.status == 200:
+            self.kept.setdefault(eid, {})[key] = value
+        return answer
+
+    actions = st.sampled_from(
+        [
+            *("session", "note", "water", "weighing", "insertion", "insertion", "trajectory"),
+            *("narrative", "json", "json", "cage"),
+            *("delete session", "delete insertion", "delete subject"),
+        ]
+    )
+
+    @rule(first=actions, second=actions, draw=st.integers(0, 3))
+    def both(self, first: str, second: str, draw: int) -> None:
+        """Run two requests, one within the other."""
+        if self.api("GET", f"/subjects/{self.mouse}").status == 404:
+            self.mouse = f"M_{next(_numbers)}"
+            self.api.ok("POST", "/subjects", {"nickname": self.mouse, "lab": "fimbrialab"})
+        one, other = self.step(first, draw), self.step(second, draw)
+        for answer in interleaved(one, other):
+            assert answer is None or answer.status < 500, (first, second, answer.raw)
+
+    @invariant()
+    def nothing_belongs_to_nothing(self) -> None:
+        """What is listed is there, and so is what it belongs to."""
+        keys = {"subjects": "nickname"}
+        paths = [*KINDS, "sessions", "subjects", "insertions"]
+        there = {p: {str(r[keys.get(p, "id")]) for r in self.listed(p)} for p in paths}
+        for path, (field, owner) in BELONGS.items():
+            for row in self.listed(path):
+                if row.get(field) is not None:
+                    assert str(row[field]) in there[owner], (path, row)
+
+    @invariant()
+    def keys_that_were_accepted_are_there(self) -> None:
+        """No client's key of a JSON object is lost to another's."""
+        for eid, keys in self.kept.items():
+            answer = self.api("GET", f"/sessions/{eid}")
+            if answer.status == 200:
+                assert keys.items() <= (answer.body["json"] or {}).items()
+
+    def teardown(self) -> None:
+        """Compare the lists with lists made anew from the table."""
+        paths = (*KINDS, "sessions", "subjects")
+
+        def all_rows() -> dict[str, list[str]]:
+            return {path: sorted(map(repr, self.listed(path))) for path in paths}
+
+        caught_up = all_rows()
+        catalog.reset_for_tests()
+        assert all_rows() == caught_up
+
+
+def race(api: Api, examples: int, steps: int) -> None:
+    """Run the machine on an API."""
+    run_state_machine_as_test(
+        lambda: Clients(api),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_two_clients_at_once_lose_nothing_and_leave_nothing(api: Api, bucket: str) -> None:
+    race(api, examples=6, steps=8)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(3000)
+def test_two_clients_at_once_in_hundreds_of_orders(api: Api, bucket: str) -> None:
+    race(api, examples=150, steps=25)
+
+
+def test_twelve_clients_changing_keys_of_one_field_are_all_kept(api: Api, bucket: str) -> None:
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00"}
+    eid = api.ok("POST", "/sessions", body)["id"]
+    read = [api.ok("GET", f"/sessions/{eid}")["json"] or {} for _ in range(12)]  # all before any
+    for n, whole in enumerate(read):
+        api.ok("PATCH", f"/sessions/{eid}", {"json": {**whole, f"key{n}": n}})
+    kept = api.ok("GET", f"/sessions/{eid}")["json"]
+    assert kept == {f"key{n}": n for n in range(12)}
+    # A key that is left out by who knows them all is removed, as json_field_remove_key does it
+    del kept["key11"]
+    assert api.ok("PATCH", f"/sessions/{eid}", {"json": kept})["json"] == kept
+    assert api.ok("PATCH", f"/sessions/{eid}", {"json": None})["json"] is None
+
+
+DETAILS = {
+    "/sessions/{eid}": {"narrative": "new"},
+    "/subjects/FI_001": {"cage": "c"},
+    "/labs/fimbrialab": {"institution": "i"},
+    "/insertions/{insertion}": {"serial": "1"},
+    "/datasets/{dataset}": {"version": "2"},
+    "/tasks/{task}": {"version": "2"},
+    "/projects/demo": {"description": "d"},
+    "/water-type/Water": {"json": {"a": 1}},
+}
+
+
+@pytest.mark.parametrize("path", DETAILS)
+def test_a_change_of_a_version_that_is_no_more_is_refused(
+    api: Api, bucket: str, path: str
+) -> None:
+    session = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00"}
+    eid = api.ok("POST", "/sessions", session)["id"]
+    ids = {
+        "eid": eid,
+        "insertion": api.ok("POST", "/insertions", {"session": eid, "name": "probe00"})["id"],
+        "dataset": api.ok("POST", "/datasets", {"session": eid, "name": "a.b.npy"})["id"],
+        "task": api.ok("POST", "/tasks", {"session": eid, "name": "a", "executable": "a"})["id"],
+    }
+    change, path = DETAILS[path], path.format(**ids)
+    tag = api("GET", path, user="admin").headers["ETag"]
+    assert tag == api("GET", path, user="admin").headers["ETag"]
+
+    answer = api("PATCH", path, change, user="admin", headers={"If-Match": tag})
+    assert answer.status == 200
+    new = answer.headers["ETag"]
+    assert new != tag
+    assert api("GET", path, user="admin").headers["ETag"] == new
+    # The former version is refused, for changing as for deleting
+    stale = {"If-Match": tag}
+    assert api("PATCH", path, change, user="admin", headers=stale).status == 412
+    deleted = api("DELETE", path, user="admin", headers=stale)
+    assert deleted.status in (412, 409)
+    # Whoever changes it between the question and the write is noticed
+    if path.startswith(("/sessions", "/subjects")):
+        other = lambda: api("PATCH", path, {"json": {"b": 2}})  # noqa: E731
+        mine = lambda: api("PATCH", path, {"json": {"a": 1}}, headers={"If-Match": new})  # noqa: E731
+        one, two = interleaved(mine, other)
+        assert two is not None
+        assert [one.status, two.status] == [412, 200]
