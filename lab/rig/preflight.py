@@ -99,6 +99,12 @@ class Account:
                     f"`fornix subject add {path.subject} --lab {lab}` adds it, or repeat the "
                     "command with --create-subject"
                 )
+            if self.me().get("role") in ("rig", "worker"):
+                raise NotReady(
+                    f"there is no subject {path.subject!r} in {lab}, and an account of a "
+                    f"{self.me()['role']} adds none: a member of the lab does, by "
+                    f"`fornix subject add {path.subject} --lab {lab}`"
+                )
             if dry:
                 return [f"subject {path.subject} would be added to {lab}"]
             self._known[address] = add_subject(self.client, path.subject, lab)

@@ -77,6 +77,14 @@ def test_create_subject_adds_it_and_a_dry_run_only_says_so(fornix, tmp_path):
     assert f"subject NEW_2 is new in {LAB}" in real.output
 
 
+def test_a_rig_s_account_adds_no_subject_and_says_who_does(fornix, tmp_path):
+    folder = record(tmp_path / "NEW_5" / DATE / "001")
+    for options in ((), ("--dry-run",)):
+        refused = fornix(rig, "upload", folder, "--create-subject", *options, role="rig")
+        assert refused.exit_code == 1
+        assert "a member of the lab does" in " ".join(refused.output.split())
+
+
 def test_a_dry_run_says_what_an_upload_would_meet(fornix, tmp_path, monkeypatch):
     folder = record(tmp_path / "NEW_3" / DATE / "001")
     dry = fornix(rig, "upload", folder, "--dry-run")
