@@ -1,3 +1,3 @@
 """The small working Fornix of tests/flow.py."""
 
-from tests.flow import aws_url, flow  # noqa: F401
+from tests.flow import aws_url, flow, system  # noqa: F401
