@@ -41,6 +41,17 @@ LOCAL_CONCURRENCY = {"ingest": 4, "dispatch": 2, "analysis": 2}
 """Invocations that a queue sets off at a time in the embedded cloud; SQS takes no fewer than 2."""
 
 
+def _sign_in(settings: Settings) -> dict[str, str]:
+    """Return what the API is told about signing in; nothing of what is not set."""
+    told = {
+        "FORNIX_OIDC_ISSUER": settings.oidc_issuer,
+        "FORNIX_OIDC_AUDIENCE": settings.oidc_audience,
+        "FORNIX_OIDC_CLAIM": settings.oidc_claim if settings.oidc_issuer else "",
+        "FORNIX_PUBLIC_ACCOUNT": settings.public_account,
+    }
+    return {name: value for name, value in told.items() if value}
+
+
 class Functions(Construct):
     """Functions, their log groups and event sources."""
 
@@ -78,7 +89,11 @@ class Functions(Construct):
         if settings.local:
             environment["FORNIX_API_URL"] = local_parameters["ApiUrl"].value_as_string
 
-        self.api = self._zip_function("api", API_HANDLER, environment)
+        self.api = self._zip_function("api", API_HANDLER, environment | _sign_in(settings))
+        if settings.api_concurrency:
+            resource = self.api.node.default_child
+            assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101
+            resource.reserved_concurrent_executions = settings.api_concurrency
         # SnapStart works for published versions only; the embedded cloud has neither.
         self.api_entry: lambda_.IFunction = (
             self.api

@@ -14,6 +14,7 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_wafv2 as waf
 from constructs import Construct
 
 from infra.cors import preflight
@@ -52,14 +53,16 @@ class HttpApi(Construct):
             fail_on_warnings=True,
             deploy_options=apigateway.StageOptions(
                 stage_name=STAGE,
-                throttling_rate_limit=200,
-                throttling_burst_limit=400,
+                throttling_rate_limit=settings.throttle_rate,
+                throttling_burst_limit=settings.throttle_burst,
                 tracing_enabled=True,
                 metrics_enabled=True,
                 access_log_destination=apigateway.LogGroupLogDestination(access_log),
                 access_log_format=apigateway.AccessLogFormat.custom(ACCESS_LOG_FORMAT),
             ),
         )
+        if settings.waf:
+            self._firewall(settings)
         # The definition says so too, but the embedded cloud reads only the property.
         resource = cast(apigateway.CfnRestApi, self.api.node.default_child)
         resource.binary_media_types = binary_types(app)
@@ -76,6 +79,50 @@ class HttpApi(Construct):
                 f"{self.api.rest_api_id}/authorizers/*"
             ),
         )
+
+    def _firewall(self, settings: Settings) -> None:
+        """Put a web firewall before the API's stage."""
+        limited = {"limit": settings.waf_rate, "aggregateKeyType": "IP"}
+        common = {"vendorName": "AWS", "name": "AWSManagedRulesCommonRuleSet"}
+        # Bodies of uploads and imports are longer than the rule set thinks right
+        counted = [{"name": "SizeRestrictions_BODY", "actionToUse": {"count": {}}}]
+        wall = waf.CfnWebACL(
+            self,
+            "Firewall",
+            name=settings.name,
+            scope="REGIONAL",
+            default_action={"allow": {}},
+            visibility_config=_counted("firewall"),
+            rules=[
+                {
+                    "name": "rate",
+                    "priority": 0,
+                    "statement": {"rateBasedStatement": limited},
+                    "action": {"block": {"customResponse": {"responseCode": 429}}},
+                    "visibilityConfig": _counted("rate"),
+                },
+                {
+                    "name": "common",
+                    "priority": 1,
+                    "statement": {
+                        "managedRuleGroupStatement": {**common, "ruleActionOverrides": counted}
+                    },
+                    "overrideAction": {"none": {}},
+                    "visibilityConfig": _counted("common"),
+                },
+            ],
+        )
+        waf.CfnWebACLAssociation(
+            self,
+            "FirewallBeforeTheApi",
+            resource_arn=self.api.deployment_stage.stage_arn,
+            web_acl_arn=wall.attr_arn,
+        )
+
+
+def _counted(name: str) -> dict[str, Any]:
+    """Return under which name a rule of the firewall is counted."""
+    return {"cloudWatchMetricsEnabled": True, "metricName": name, "sampledRequestsEnabled": False}
 
 
 ACCESS_LOG_FORMAT = (

@@ -32,7 +32,7 @@ WORK = {
     "Tasks created and claimed": ("TasksCreated", "TasksRerun", "TasksClaimed"),
     "Tasks ended": (
         *("TasksComplete", "TasksIncomplete", "TasksEmpty", "TasksErrored"),
-        "LeasesExpired",
+        *("LeasesExpired", "TasksReturned"),
     ),
     "Longest wait of a task, s": ("OldestWaiting",),
     "Analysis": ("SessionsPublished", "BuildsUnchanged"),

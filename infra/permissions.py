@@ -36,6 +36,18 @@ last one, by which the journal gets the passwords' hashes."""
 TOKENS = ("TOK#*", "TOKENS#*", "TRY#*", "KEY#*")
 """Partitions that the journal is kept from: a restore must not bring back a token."""
 
+ACCOUNTS = tuple(
+    f"{prefix}#{kind}#*"
+    for prefix in ("DOC", "UNIQ")
+    for kind in ("user", "lab", "tag", "data-repository")
+)
+"""Partitions of accounts and of what is granted: labs, releases, where files are."""
+
+AUDIT = ("AUD#*",)
+"""Partitions of the audit trail (`shared.records.audit`)."""
+
+CHANGE_ITEMS = ("dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
+
 SPECIFIC = "SPECIFIC_ATTRIBUTES"
 """What ``dynamodb:Select`` is when a request names the attributes that it wants."""
 
@@ -79,6 +91,10 @@ class Permissions:
         for name in self.roles:
             if name not in ("api", "journal"):
                 self._keep_from_credentials(self.roles[name])
+        for name in ("ingest", "dispatch"):
+            self._keep_from_accounts(self.roles[name])
+        for name in ("api", "ingest", "dispatch"):
+            self._only_add_to_the_audit(self.roles[name])
         return worker_roles
 
     # -- what each function may do -------------------------------------------------------------
@@ -170,7 +186,7 @@ class Permissions:
         role = self.roles["journal"]
         self._table(role, *READ_ITEMS, READ_ALL)
         self._objects(role, ["journal/"], "s3:GetObject", "s3:PutObject")
-        self._list(role)
+        self._allow(role, ["s3:ListBucket"], [self.storage.data.bucket_arn])
         self._send(role, self.queues.stages["analysis"].main)  # tables are to be made anew
         role.add_to_policy(
             iam.PolicyStatement(
@@ -229,6 +245,33 @@ class Permissions:
                     conditions=conditions,
                 )
             )
+
+    def _keep_from_accounts(self, role: iam.Role) -> None:
+        """Deny a role to write who somebody is, whose something is and who may see it.
+
+        Its own records (sessions, datasets, tasks) are other partitions of the same table.
+        """
+        self._deny_writes(role, "NotTheAccounts", WRITE_ITEMS, ACCOUNTS)
+
+    def _only_add_to_the_audit(self, role: iam.Role) -> None:
+        """Deny a role to change or delete what the audit trail says.
+
+        Every write adds its entry in the same transaction, so adding is allowed to who writes.
+        """
+        self._deny_writes(role, "AuditIsOnlyAddedTo", CHANGE_ITEMS, AUDIT)
+
+    def _deny_writes(
+        self, role: iam.Role, sid: str, actions: Sequence[str], partitions: Sequence[str]
+    ) -> None:
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid=sid,
+                effect=iam.Effect.DENY,
+                actions=list(actions),
+                resources=[self.storage.table.table_arn],
+                conditions={"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": list(partitions)}},
+            )
+        )
 
     def _objects(self, role: iam.Role, prefixes: Sequence[str], *actions: str) -> None:
         """Allow actions on the objects under prefixes of the data bucket."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -18,9 +19,10 @@ import shared.datasets.read
 import shared.sessions.store
 import shared.work.item  # noqa: F401 - sessions, datasets and tasks are listed
 from functions.analysis.bucket import Bucket
-from functions.api.auth.passwords import set_password
+from functions.api.auth import passwords
+from shared import catalog
 from shared.catalog import cache_tables
-from shared.records import documents, reference
+from shared.records import documents, env, reference
 from shared.records.errors import Exists
 from shared.results.assets import publish
 
@@ -35,13 +37,28 @@ def bootstrap_administrator(username: str, password: str) -> bool:
     """
     if documents.find("user", username):
         return False
-    set_password(username, password)
+    passwords.set_password(username, password)
     body = {"username": username, "role": "administrator", "lab": [], "is_active": True}
     try:
         documents.create("user", username, body, who="bootstrap")
     except Exists:  # another start of the same folder was faster, with the same password
         return False
     return True
+
+
+def publish_account(username: str, password: str) -> None:
+    """Make the account that is published for everybody, or give it its password again.
+
+    It reads what is public, as nobody does, for clients that cannot do without a login.
+    """
+    body = {"username": username, "role": "member", "lab": [], "is_active": True}
+    with suppress(Exists):
+        documents.create("user", username, {**body, "is_public_user": True}, who="bootstrap")
+    if not documents.get("user", username).body.get("is_public_user"):
+        raise click.ClickException(f"{username} is an account of its own; publish another one.")
+    catalog.start_request()
+    if passwords.checked(username, password, "") is None:
+        passwords.set_password(username, password)
 
 
 @click.command()
@@ -58,11 +75,14 @@ def main(administrator: str, outputs: Path | None) -> None:
         os.environ["FORNIX_TABLE"] = stack["TableName"]
         os.environ["FORNIX_SITE_BUCKET"] = stack["SiteBucket"]
         os.environ["FORNIX_DATA_BUCKET"] = stack["DataBucket"]
+        os.environ["FORNIX_PUBLIC_ACCOUNT"] = stack.get("PublicAccount", "")
     publish(Bucket(os.environ["FORNIX_SITE_BUCKET"]))
     reference.load()
     if regions := reference.allen_regions():
         reference.load_brain_regions(regions)
     cache_tables.build()  # a client may ask for them before the first session is there
+    if public := env.public_account():
+        publish_account(*public)
     if documents.find("user", administrator):
         return
     if sys.stdin.isatty():
@@ -71,6 +91,8 @@ def main(administrator: str, outputs: Path | None) -> None:
         )
     else:
         password = sys.stdin.read().strip()
+    if weak := passwords.weakness(password, (administrator,)):
+        raise click.ClickException(weak)
     bootstrap_administrator(administrator, password)
 
 

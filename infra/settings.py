@@ -42,6 +42,25 @@ class Settings:
     backup_vault
         ARN of an AWS Backup vault in another region, where table and bucket are copied every
         night (`infra.backup`); empty for none.
+    throttle_rate, throttle_burst
+        Requests per second that the API takes from all callers together, on average and at once;
+        more are answered 429.
+    api_concurrency
+        Most instances of the API's function at a time, kept for it (Lambda's reserved
+        concurrency); 0 leaves it to the account's limit, of which a new account has only ten.
+    waf
+        Whether a web firewall (AWS WAF, some 10 USD a month) is before the API: AWS's common
+        rules, and at most ``waf_rate`` requests from one address in five minutes.
+    keeper
+        ARN of a role that may delete objects of the data bucket; empty for nobody.
+    lock_days
+        Days for which S3 keeps every version of an object whoever deletes it (Object Lock); 0
+        for none. Can be turned on for a new bucket only.
+    oidc_issuer, oidc_audience, oidc_claim
+        Sign-in by an OpenID Connect provider, Cognito say (`functions.api.auth.oidc`).
+    public_account
+        ``user:password`` of an account that is published for everybody, to read what is public
+        with clients that log in; empty for none.
     """
 
     name: str = "fornix"
@@ -51,6 +70,17 @@ class Settings:
     alarm_email: str = ""
     monthly_budget_usd: int = 100
     backup_vault: str = ""
+    throttle_rate: int = 200
+    throttle_burst: int = 400
+    api_concurrency: int = 0
+    waf: bool = False
+    waf_rate: int = 2_000
+    keeper: str = ""
+    lock_days: int = 0
+    oidc_issuer: str = ""
+    oidc_audience: str = ""
+    oidc_claim: str = "email"
+    public_account: str = ""
 
     @classmethod
     def from_context(cls, node: Node) -> Settings:
@@ -74,15 +104,20 @@ class Settings:
                 names.check("lab", lab)
             except ValueError as error:
                 raise ValueError(f"a lab in the context 'labs': {error}") from None
-        return cls(
-            name=read("name", cls.name),
-            labs=tuple(labs),
-            local=_truth(read("local", False)),
-            bundle=_truth(read("bundle", False)),
-            alarm_email=read("alarm_email", ""),
-            backup_vault=read("backup_vault", ""),
-            monthly_budget_usd=int(read("monthly_budget_usd", cls.monthly_budget_usd)),
+        numbers = (
+            *("monthly_budget_usd", "throttle_rate", "throttle_burst"),
+            *("api_concurrency", "waf_rate", "lock_days"),
         )
+        texts = (
+            *("name", "alarm_email", "backup_vault", "keeper"),
+            *("oidc_issuer", "oidc_audience", "oidc_claim", "public_account"),
+        )
+        found: dict[str, Any] = {
+            **{each: _truth(read(each, False)) for each in ("local", "bundle", "waf")},
+            **{each: int(read(each, getattr(cls, each))) for each in numbers},
+            **{each: str(read(each, getattr(cls, each))) for each in texts},
+        }
+        return cls(labs=tuple(labs), **found)
 
 
 def _truth(value: object) -> bool:

@@ -76,5 +76,7 @@ class FornixStack(Stack):
             "SiteBucket": self.storage.site.bucket_name,
             "TableName": self.storage.table.table_name,
         }
+        if settings.public_account:
+            outputs["PublicAccount"] = settings.public_account
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)

@@ -6,6 +6,7 @@ from typing import Any
 
 from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -14,6 +15,9 @@ from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE
 
 UPLOADS = "incoming/"
 """Prefix under which rigs and workers put new files; only its events reach ingest."""
+
+KEPT = ("data/", "manifests/", "journal/")
+"""Prefixes of the data bucket from which nothing is deleted."""
 
 THROUGHPUT = {"MaxReadRequestUnits": 3_000, "MaxWriteRequestUnits": 1_500}
 """Units per second at which the table and each index throttle: a runaway loop then costs some
@@ -38,6 +42,7 @@ class Storage(Construct):
             "Data",
             "data",
             versioned=True,
+            **_lock(settings),
             server_access_logs_bucket=self.logs,
             server_access_logs_prefix="s3/data/",
             lifecycle_rules=[
@@ -47,7 +52,7 @@ class Storage(Construct):
                 ),
                 s3.LifecycleRule(
                     id="forget-old-versions",
-                    noncurrent_version_expiration=Duration.days(30),
+                    noncurrent_version_expiration=Duration.days(max(30, settings.lock_days)),
                     expired_object_delete_marker=True,
                 ),
                 s3.LifecycleRule(
@@ -78,6 +83,37 @@ class Storage(Construct):
             ],
         )
         self.table = self._table()
+        if not settings.local:  # where a folder is thrown away as a whole
+            self._keep_forever()
+
+    def _keep_forever(self) -> None:
+        """Have the bucket itself refuse to lose what is valid, whoever asks.
+
+        Deleting is for the role of the setting ``keeper``, if there is one: no function has it.
+        A manifest is written once. Bytes under ``data/`` are copied there by ingest; what a later
+        copy hides stays as a former version, which nobody but the keeper can delete.
+        """
+        keeper = self.settings.keeper
+        self.data.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="ValidIsKept",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                resources=[self.data.arn_for_objects(f"{prefix}*") for prefix in KEPT],
+                conditions={"ArnNotEquals": {"aws:PrincipalArn": keeper}} if keeper else None,
+            )
+        )
+        self.data.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="ManifestsAreWrittenOnce",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:PutObject"],
+                resources=[self.data.arn_for_objects("manifests/*")],
+                conditions={"Null": {"s3:if-none-match": "true"}},
+            )
+        )
 
     @property
     def data_name(self) -> str:
@@ -146,6 +182,14 @@ class Storage(Construct):
                 f"GlobalSecondaryIndexes.{number}.OnDemandThroughput", THROUGHPUT
             )
         return table
+
+
+def _lock(settings: Settings) -> dict[str, Any]:
+    """Return how long S3 itself keeps each version (Object Lock, governance mode), if at all."""
+    if not settings.lock_days:
+        return {}
+    kept = Duration.days(settings.lock_days)
+    return {"object_lock_default_retention": s3.ObjectLockRetention.governance(kept)}
 
 
 def _keys(schema: list[dict[str, str]]) -> dict[str, Any]:

@@ -14,17 +14,21 @@ import click
     default=lambda: os.environ.get("FORNIX_API_URL"),
     help="Address of the API, as https://api.example.org/v1.",
 )
-@click.option("--user", prompt="User name", help="User name.")
-@click.password_option(
-    "--password", confirmation_prompt=False, help="Asked for if not given; not stored."
-)
-def login(url: str, user: str, password: str) -> None:
+@click.option("--user", help="User name; asked for if not given.")
+@click.option("--password", help="Asked for if not given; not stored.")
+@click.option("--public", is_flag=True, help="With the account that the server publishes.")
+def login(url: str, user: str | None, password: str | None, public: bool) -> None:
     """Log in once; later commands find address and token.
 
     The token is stored in your configuration folder, readable by you only; the password is not.
     """
     from lab.client import Client, Settings, save_settings
 
+    if public:
+        account = Client(Settings(url.rstrip("/"))).get("/public-account")
+        user, password = account["username"], account["password"]
+    user = user or click.prompt("User name")
+    password = password or click.prompt("Password", hide_input=True)
     client = Client(Settings(url.rstrip("/"), user, password))
     path = save_settings(url, user, client.login())
     who = client.get("/me")

@@ -87,6 +87,7 @@ ROUTES: Mapping[str, Rule] = {
     "GET /health": READ_PUBLIC,
     "GET /api/schema": READ_PUBLIC,
     "POST /auth-token": READ_PUBLIC,
+    "GET /public-account": READ_PUBLIC,
     "DELETE /auth-token": READ,
     "GET /me": READ,
     "POST /me/password": Rule(MEMBERS),

@@ -78,6 +78,7 @@ GET    /health                            AVMGDRW
 POST   /auth-token                        AVMGDRW
 DELETE /auth-token                        VMGDRW
 GET    /me                                VMGDRW
+GET    /public-account                    AVMGDRW
 POST   /me/password                       MGD
 GET    /cache/info                        AVMGDRW
 GET    /cache/info/{tag}                  AVMGDRW

@@ -8,7 +8,8 @@ from chalice.app import Blueprint, Response
 
 from functions.api.auth import identify, oidc, passwords, tokens
 from functions.api.call import Call
-from functions.api.errors import Invalid
+from functions.api.errors import Invalid, not_found
+from shared.records import env
 
 routes = Blueprint(__name__)
 
@@ -43,6 +44,15 @@ def logout() -> Response:
     identify.require_account(call.who)
     tokens.revoke(identify.token_of(call.request) or "")
     return Response("", status_code=204)
+
+
+@routes.route("/public-account", methods=["GET"])
+def public_account() -> dict[str, Any]:
+    """Say the user name and password of the account that is published for everybody."""
+    known = env.public_account()
+    if known is None:
+        raise not_found("Account")
+    return {"username": known[0], "password": known[1]}
 
 
 @routes.route("/me/password", methods=["POST"])

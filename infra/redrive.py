@@ -1,0 +1,101 @@
+"""``fornix redrive``: messages that could not be handled are sent to their queue once more.
+
+After their last try messages wait for two weeks in the queue's dead-letter queue, and an alarm
+says so. Once the reason is gone they are sent again: every handler is idempotent, so that a
+message handled before does no harm. Works with the deployment's AWS credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+BATCH = 10
+"""Messages that SQS hands out and takes at once, at most."""
+
+HIDDEN = 300
+"""Seconds for which a message is not handed out again while it is on its way."""
+
+
+def redrive(client: Any, dead: str, main: str) -> int:
+    """Send the messages of a dead-letter queue to the queue they came from.
+
+    A message is deleted only after it was sent: killed in between, it is there twice.
+
+    Parameters
+    ----------
+    client
+        Of SQS.
+    dead, main : str
+        Addresses of the queues.
+
+    Returns
+    -------
+    int
+        How many.
+    """
+    moved = 0
+    for batch in _batches(client, dead):
+        sent = client.send_message_batch(
+            QueueUrl=main,
+            Entries=[{"Id": str(i), "MessageBody": each["Body"]} for i, each in enumerate(batch)],
+        )
+        done = [batch[int(each["Id"])] for each in sent.get("Successful", ())]
+        if done:
+            client.delete_message_batch(
+                QueueUrl=dead,
+                Entries=[
+                    {"Id": str(i), "ReceiptHandle": each["ReceiptHandle"]}
+                    for i, each in enumerate(done)
+                ],
+            )
+        moved += len(done)
+        if failed := sent.get("Failed"):
+            raise click.ClickException(f"{moved} sent; SQS refused {len(failed)}: {failed[0]}")
+    return moved
+
+
+def _batches(client: Any, queue: str) -> Iterator[list[dict[str, Any]]]:
+    """Yield the messages of a queue until there are none."""
+    while True:
+        answer = client.receive_message(
+            QueueUrl=queue,
+            MaxNumberOfMessages=BATCH,
+            VisibilityTimeout=HIDDEN,
+            WaitTimeSeconds=1,
+        )
+        if not answer.get("Messages"):
+            return
+        yield answer["Messages"]
+
+
+@click.command("redrive")
+@click.argument("queue", required=False)
+@click.option("--name", default="fornix", show_default=True, help="Name of the deployment.")
+@click.option("--dry-run", is_flag=True, help="Say how many wait where; send none.")
+def command(queue: str | None, name: str, dry_run: bool) -> None:
+    """Send what could not be handled to its queue again: QUEUE (ingest, work-LAB, …) or all."""
+    import boto3
+
+    client: Any = boto3.client("sqs")
+    found = client.get_paginator("list_queues").paginate(QueueNamePrefix=f"{name}-")
+    urls = {url.rpartition("/")[2]: url for page in found for url in page.get("QueueUrls", ())}
+    pairs = {
+        each.removesuffix("-dead").removeprefix(f"{name}-"): (urls[each], urls[main])
+        for each in sorted(urls)
+        if each.endswith("-dead") and (main := each.removesuffix("-dead")) in urls
+    }
+    if queue is not None and queue not in pairs:
+        raise click.UsageError(
+            f"There is no queue {queue!r}; one of {', '.join(pairs) or 'none'}."
+        )
+    for each in [queue] if queue else pairs:
+        dead, main = pairs[each]
+        if dry_run:
+            wanted = "ApproximateNumberOfMessages"
+            waiting = client.get_queue_attributes(QueueUrl=dead, AttributeNames=[wanted])
+            click.echo(f"{each}: about {waiting['Attributes'][wanted]} messages wait")
+        else:
+            click.echo(f"{each}: {redrive(client, dead, main)} messages sent again")
