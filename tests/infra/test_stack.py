@@ -518,4 +518,5 @@ print(",".join(sorted({owners[top][0].lower() for top in tops if top in owners})
             with suppress(PackageNotFoundError):  # of other platforms
                 waiting += [r for r in requires(name) or () if "extra ==" not in r]
     wanted = {name.replace("_", "-") for name in done.stdout.strip().split(",")}
-    assert wanted - packed - {"fornix"} == set()
+    # botocore takes certifi where it is there
+    assert wanted - packed - {"fornix", "certifi"} == set()
