@@ -23,8 +23,8 @@ TAP_BITS = 10.0
 LANES = 12_288
 WIDE_PRODUCTS = 24_576
 #: The least samples of a segment, by how many values there are: few would take as many steps as
-#: many do, and so longer for each; more so where many taps make each slow. Twice as many of one
-#: channel, where heads weigh most.
+#: many do, and so longer for each; more so where many taps make each slow. Five times as many of
+#: one channel, where heads weigh most.
 MIN_SEGMENT = 224, 512
 VALUES_PER_STEP = 384
 MANY_TAPS, VALUES_PER_SLOW_STEP = 16, 1024
@@ -230,7 +230,7 @@ def segment_length(channels: int, length: int, time: TimeModel) -> int:
     short, long = MIN_SEGMENT
     per_step = VALUES_PER_STEP if width < MANY_TAPS else VALUES_PER_SLOW_STEP
     least = short if length < 4 * long else channels * length // per_step
-    least = min(max(least, short), long) * (4 if channels == 1 else 1)
+    least = min(max(least, short), long) * (5 if channels == 1 else 1)
     segments = max(1, min(lanes // channels, length // least))
     return -(-length // segments)
 

@@ -333,7 +333,7 @@ def compress(
     offsets, summed = [0], 0
     job = Deflating(source, length, method, check)
     with (
-        replacing(target, overwrite) as file,
+        replacing(target, overwrite, durable=False) as file,
         closing(run_jobs(job, len(bounds) - 1, workers, source.shareable, (file, 0))) as results,
     ):
         for sealed in results:
