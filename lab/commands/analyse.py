@@ -273,15 +273,20 @@ def _ambient(path: Path) -> dict[str, list[float]]:
 
 @contextmanager
 def _progress(hidden: bool) -> Iterator[Progress]:
+    """Show each step as a bar, or, where standard error is no terminal, as a line."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _no_progress if hidden else _lines()
+        return
     with Progress(
         "{task.description}",
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         disable=hidden,
     ) as bars:
         tasks: dict[str, Any] = {}
@@ -292,6 +297,23 @@ def _progress(hidden: bool) -> Iterator[Progress]:
             bars.update(tasks[step], completed=done)
 
         yield show
+
+
+def _no_progress(step: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def _lines() -> Progress:
+    """Return what prints a line for each tenth of a step."""
+    told: dict[str, int] = {}
+
+    def show(step: str, done: int, total: int) -> None:
+        tenth = 10 * done // total if total else 10
+        if told.get(step) != tenth:
+            told[step] = tenth
+            click.echo(f"{step}: {done} of {total}", err=True)
+
+    return show
 
 
 def _write(out: Path, result: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from shared.results.images import INK, MUTED, PAPER, RULE
 
@@ -23,9 +24,11 @@ def draw(result: dict[str, Any], kind: str = "png") -> bytes:
         From :func:`shared.science.cohort.analysis.analyse`.
     kind : {'png', 'svg', 'pdf'}
     """
-    figure = Figure(figsize=(9, 7), dpi=110, facecolor=PAPER)
+    figure = Figure(figsize=(9.6, 8), dpi=110, facecolor=PAPER)
     FigureCanvasAgg(figure)
-    panels = figure.subplots(2, 2, gridspec_kw={"hspace": 0.42, "wspace": 0.42, "left": 0.1})
+    panels = figure.subplots(
+        2, 2, gridspec_kw={"hspace": 0.42, "wspace": 0.42, "left": 0.09, "right": 0.98}
+    )
     for axes, panel, letter in zip(
         panels.flat, (_histogram, _confusion, _scores, _importance), "abcd", strict=True
     ):
@@ -85,25 +88,47 @@ def _confusion(axes: Any, result: dict[str, Any]) -> None:
 
 
 def _scores(axes: Any, result: dict[str, Any]) -> None:
-    groups = [("All features", FULL, result["full"]["f1"], result["repeated"]["full"])]
-    change = result["performance_change_only"]
-    if change:
-        repeated = result["repeated"]["performance_change_only"]
-        groups.append(("Performance\nchange only", CHANGE, change["f1"], repeated))
-    for at, (_, colour, score, repeated) in enumerate(groups):
-        axes.bar(at, score, color=colour, width=0.6)
-        axes.plot([at, at], [repeated["low"], repeated["high"]], color=INK, lw=1.2)
-    values = np.array(result["shuffled"]["values"])
-    spread = np.random.default_rng(0).uniform(-0.2, 0.2, values.size)
-    axes.plot(len(groups) + spread, values, "o", color=SHUFFLED, ms=2.5)
+    """Draw each classifier's repeated scores beside those of shuffled labels, as boxes."""
+    groups = [("All features", FULL, result["repeated"]["full"], result["shuffled"])]
+    if result["performance_change_only"]:
+        groups.append(
+            (
+                "Performance\nchange only",
+                CHANGE,
+                result["repeated"]["performance_change_only"],
+                result["shuffled_performance_change"],
+            )
+        )
+    for at, (_, colour, repeated, shuffled) in enumerate(groups):
+        for place, fill, spread in ((at - 0.2, colour, repeated), (at + 0.2, SHUFFLED, shuffled)):
+            axes.boxplot(
+                spread["values"],
+                positions=[place],
+                widths=0.32,
+                patch_artist=True,
+                boxprops={"facecolor": fill, "lw": 0.6},
+                medianprops={"color": PAPER},
+                flierprops={"markersize": 2},
+            )
     axes.axhline(0.25, color=RULE, lw=0.8)
-    names = [name for name, *_ in groups]
-    axes.set_xticks(range(len(groups) + 1), [*names, "Shuffled\nlabels"])
-    axes.set(ylabel="F1", ylim=(0, max(0.6, result["full"]["f1"] + 0.1)))
+    axes.set_xticks(range(len(groups)), [name for name, *_ in groups])
+    axes.set(
+        ylabel="F1",
+        xlim=(-0.6, len(groups) - 0.4),
+        ylim=(0, max(0.6, result["full"]["f1"] + 0.1)),
+    )
+    axes.legend(
+        handles=[Patch(color=FULL), Patch(color=SHUFFLED)],
+        labels=["labels as they are", "shuffled"],
+        fontsize=7,
+        frameon=False,
+        loc="upper right",
+    )
 
 
 def _importance(axes: Any, result: dict[str, Any]) -> None:
-    shown = result["importance"][:10][::-1]
+    labels = {one["name"]: one["label"] for one in result["features"]}
+    shown = result["importance"][::-1]
     axes.boxplot(
         [one["values"] for one in shown],
         orientation="horizontal",
@@ -113,6 +138,6 @@ def _importance(axes: Any, result: dict[str, Any]) -> None:
         medianprops={"color": PAPER},
         flierprops={"markersize": 2},
     )
-    axes.set_yticklabels([one["feature"] for one in shown])
+    axes.set_yticklabels([labels[one["feature"]] for one in shown], fontsize=7)
     axes.axvline(0, color=RULE, lw=0.8)
     axes.set(xlabel="Drop of F1 when permuted")

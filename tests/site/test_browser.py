@@ -6,6 +6,7 @@ test. Screenshots stay in ``.fornix/screenshots`` to be looked at.
 
 from __future__ import annotations
 
+import csv
 import http.server
 import json
 import re
@@ -295,6 +296,74 @@ class TestLists:
             ]
             assert values == sorted(values, reverse=expected == "descending")
 
+    def test_back_undoes_what_was_chosen(self, visit: Opened) -> None:
+        page = visit("sessions.html")
+        page.get_by_label("Lab").select_option("septumlab")
+        page.click("th button:has-text('Trials')")
+        assert page.url.endswith("#lab=septumlab&sort=n_trials")
+        page.go_back()
+        page.wait_for_function("!document.querySelector('th[aria-sort]:nth-child(5)')")
+        assert page.inner_text("#found") == "14 of 42 sessions"
+        page.go_back()
+        page.wait_for_function("document.querySelector('#found').textContent === '42 sessions'")
+        assert page.get_by_label("Lab").input_value() == ""
+        page.go_forward()
+        page.wait_for_function("document.querySelector('#found').textContent.startsWith('14')")
+
+    def test_typing_is_one_step_back(self, visit: Opened) -> None:
+        page = visit("sessions.html")
+        page.get_by_label("Search").press_sequentially("SP_001")
+        assert page.url.endswith("#q=SP_001")
+        page.go_back()
+        page.wait_for_function("document.querySelector('#found').textContent === '42 sessions'")
+
+    def test_dates_and_numbers_have_ranges(self, visit: Opened) -> None:
+        page = visit("sessions.html")
+        page.click("summary:has-text('Ranges')")
+        page.get_by_label("Date, from").fill("2026-01-06")
+        page.get_by_label("Date, to").fill("2026-01-07")
+        page.get_by_label("Date, to").blur()
+        assert page.inner_text("#found") == "6 of 42 sessions"
+        page.get_by_label("Trials, from").fill("330")
+        page.get_by_label("Trials, from").blur()
+        assert page.inner_text("#found") == "3 of 42 sessions"
+        again = visit("sessions.html" + page.url[page.url.index("#") :])
+        assert again.inner_text("#found") == "3 of 42 sessions"
+        assert again.get_by_label("Date, from").input_value() == "2026-01-06"
+
+    def test_nothing_found_can_be_cleared(self, visit: Opened) -> None:
+        page = visit("sessions.html#q=nobody&lab=septumlab")
+        assert "No sessions match." in page.inner_text("tbody")
+        page.click("button:has-text('Clear filters')")
+        assert page.inner_text("#found") == "42 sessions"
+        assert "#" not in page.url
+
+    def test_what_is_shown_can_be_saved(self, visit: Opened) -> None:
+        page = visit("sessions.html#lab=septumlab&sort=n_trials")
+        with page.expect_download() as saving:
+            page.click("#csv")
+        rows = list(csv.DictReader(Path(saving.value.path()).read_text().splitlines()))
+        assert saving.value.suggested_filename == "sessions.csv"
+        assert {row["lab"] for row in rows} == {"septumlab"}
+        assert [int(row["n_trials"]) for row in rows] == [300 + 20 * day for day in range(14)]
+        assert page.get_attribute("a:has-text('as Parquet')", "href") == "data/sessions.pqt"
+
+    def test_on_a_phone_the_menu_shows_all_and_rows_are_cards(self, visit: Opened) -> None:
+        page = visit("sessions.html", **LOOKS["phone"])
+        width = page.evaluate("innerWidth")
+        for entry in page.query_selector_all("nav a"):
+            box = entry.bounding_box()
+            assert 0 <= box["x"] < box["x"] + box["width"] <= width
+        card = page.query_selector("tbody tr")
+        for cell in card.query_selector_all("td"):
+            box = cell.bounding_box()
+            assert box["x"] + box["width"] <= width
+        assert "Trials" in card.evaluate(
+            "row => [...row.cells].map((c) => getComputedStyle(c, '::before').content).join()"
+        )
+        page.get_by_label("Sort by").select_option("n_trials")
+        assert "300" in page.inner_text("tbody tr")
+
     def test_list_to_page_and_back_by_keyboard(self, visit: Opened) -> None:
         page = visit("subjects.html")
         page.get_by_label("Search").focus()
@@ -415,6 +484,7 @@ class _Api(http.server.BaseHTTPRequestHandler):
         elif "water-requirement" in self.path:
             record = {
                 "weight": 21.5,
+                "weighing_at": 21.5,
                 "expected_weight": 24.0,
                 "percentage_weight": 89.6,
                 "implant_weight": 0,

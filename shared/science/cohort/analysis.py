@@ -18,7 +18,7 @@ import sklearn
 
 from shared.science.behaviour.psychometric import Floats
 from shared.science.cohort.comparison import PAPER, caveats, rows_beside_the_paper, statement
-from shared.science.cohort.features import FEATURE_SET, FEATURES, NOTES
+from shared.science.cohort.features import FEATURE_SET, FEATURES, LABELS, NOTES
 from shared.science.cohort.importance import held_out_importance, importance_of
 from shared.science.cohort.model import (
     CHANGE,
@@ -81,9 +81,10 @@ def analyse(
     -------
     dict
         Plain values for JSON: `feature_set`, `features` (name, definition, used), `notes`,
-        `cohort`, `quartiles`, `full`, `performance_change_only`, `shuffled`, `importance` (all
-        as the paper), `repeated`, `held_out_importance`, `leave_one_lab_out`, `models`,
-        `calibration`, `paper`, `side_by_side`, `not_comparable`, `statement`, `seed`,
+        `cohort`, `quartiles`, `full`, `performance_change_only`, `shuffled`,
+        `shuffled_performance_change`, `importance` (all as the paper), `repeated`,
+        `held_out_importance`, `leave_one_lab_out`, `models`, `calibration`, `paper`,
+        `side_by_side`, `not_comparable`, `statement`, `seed`,
         `versions`.
 
     Raises
@@ -100,7 +101,12 @@ def analyse(
         "seed": seed,
         "versions": {"numpy": np.__version__, "scikit-learn": sklearn.__version__},
         "features": [
-            {"name": name, "definition": text, "used": name in mice.features}
+            {
+                "name": name,
+                "label": LABELS[name],
+                "definition": text,
+                "used": name in mice.features,
+            }
             for name, text in FEATURES.items()
         ],
         "notes": list(NOTES),
@@ -118,7 +124,12 @@ def analyse(
         result["performance_change_only"] = scores_of(y, change)
     else:
         result["performance_change_only"] = None
-    result["shuffled"] = shuffled_labels(run, x, y, seed, n_shuffles)
+    result["shuffled"] = shuffled_labels(run, "full set", x, y, seed, n_shuffles)
+    result["shuffled_performance_change"] = (
+        shuffled_labels(run, "performance change", change_x, y, seed, n_shuffles)
+        if has_change
+        else None
+    )
     result["importance"] = importance_of(mice, seed, n_permutations)
     result["repeated"] = repeated_validation(
         run, x, change_x if has_change else None, y, seed, n_repeats

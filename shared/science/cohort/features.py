@@ -58,6 +58,30 @@ FEATURES: dict[str, str] = {
 }
 """Name and definition of each feature, alphabetical as the classifier gets them."""
 
+LABELS: dict[str, str] = {
+    "age_start": "age at start",
+    "air_pressure_mb": "air pressure",
+    "delta_variance": "steadiness of change",
+    "disp_norm": "wheel displacement",
+    "food": "protein in food",
+    "light": "light cycle",
+    "moves_time": "wheel movement",
+    "perf_delta1": "performance change",
+    "perf_init": "first performance",
+    "relative_humidity": "humidity",
+    "RT_delta1": "change of reaction time",
+    "RT_init": "first reaction time",
+    "sex": "sex",
+    "temperature_c": "temperature",
+    "trials_delta1": "change of trials",
+    "trials_init": "first trials",
+    "trials_sum": "trials, days 1–5",
+    "weekend_water": "weekend water",
+    "weight_loss": "weight loss",
+    "weight_start": "weight at start",
+}
+"""Name of each feature as people read it."""
+
 NOTES = (
     "Performance is that on easy trials (contrast ≥ 50 %), not on all; in the first days only "
     "100 % and 50 % are shown, so the two coincide.",
@@ -72,6 +96,8 @@ NOTES = (
     "in fewer than five days has no day 5 and drops out.",
     "Light and food are known per laboratory (light at the SWC per mouse), so they carry what "
     "else differs between laboratories.",
+    "Weekend water by this definition agrees with the rows that the paper's notebook prints in "
+    "6 of 10 mice; where the others come from is not known.",
 )
 """Where the code behind the figure differs from, or sharpens, the text of the paper."""
 

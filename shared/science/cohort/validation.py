@@ -123,11 +123,13 @@ def scores_of(y: Labels, p: Floats) -> dict[str, Any]:
     }
 
 
-def shuffled_labels(run: Runner, x: Floats, y: Labels, seed: int, n: int) -> dict[str, Any]:
+def shuffled_labels(
+    run: Runner, what: str, x: Floats, y: Labels, seed: int, n: int
+) -> dict[str, Any]:
     """Return the spread of F1 where quartiles are permuted among the mice."""
     rng = np.random.default_rng(seed)
     calls = [(forest(seed), x, rng.permutation(y), seed) for _ in range(n)]
-    return spread_of(run.all("shuffled labels", cross_validated_f1, calls))
+    return spread_of(run.all(f"shuffled labels, {what}", cross_validated_f1, calls))
 
 
 def repeated_validation(

@@ -66,6 +66,20 @@ export function plot(width, options) {
   return drawn;
 }
 
+// A bar of colours with the values at its ends; `paint` gives the colour of a fraction.
+export function colourBar(label, from, to, paint) {
+  const steps = globalThis.d3.range(32);
+  return plot(300, {
+    height: 40, margin: 0, marginLeft: 58, marginRight: 40, marginTop: 2, marginBottom: 26, axis: null, x: { domain: [0, 1] },
+    ariaLabel: `Colours: ${label}, from ${from} to ${to}`,
+    marks: [
+      Plot.rect(steps, { x1: (i) => i / 32, x2: (i) => (i + 1) / 32, y1: 0, y2: 1, fill: (i) => paint((i + 0.5) / 32) }),
+      Plot.text([[0, from], [1, to]], { x: (d) => d[0], y: 0, text: (d) => d[1], textAnchor: "middle", dy: 10 }),
+      Plot.text([[0.5, label]], { x: (d) => d[0], y: 0, text: (d) => d[1], textAnchor: "middle", dy: 10 }),
+    ],
+  });
+}
+
 // Fill the figure with that id.
 //   make(width, colours) → an SVG, or several to be stacked
 //   rows() → { columns, rows }: the same numbers as a table, for reading and copying

@@ -37,8 +37,8 @@ function learning(width, c, names, recent) {
   const rows = shown.flatMap((name, i) => recent(i).map((y, k) => ({ name, i, k, y }))).filter((d) => d.y != null);
   const cell = (i) => ({ fx: i % per, fy: Math.floor(i / per) });
   const made = plot(width, {
-    height: 96 * Math.ceil(shown.length / per) + 16, marginLeft: 40, marginTop: 22, marginBottom: 8, fx: { axis: null, padding: 0.14, domain: Array.from({ length: per }, (_, i) => i) }, fy: { axis: null, padding: 0.24 },
-    x: { axis: null, domain: [0, 29] }, y: { domain: [0.4, 1], ticks: [0.5, 1], tickFormat: percent, label: null, tickSize: 3 },
+    height: 104 * Math.ceil(shown.length / per) + 28, marginLeft: 40, marginTop: 22, marginBottom: 24, fx: { axis: null, padding: 0.14, domain: Array.from({ length: per }, (_, i) => i) }, fy: { axis: null, padding: 0.24 },
+    x: { domain: [0, 29], ticks: [0, 29], tickFormat: (k) => (k ? "latest" : "−29"), label: null, tickSize: 3 }, y: { domain: [0.4, 1], ticks: [0.5, 1], tickFormat: percent, label: null, tickSize: 3 },
     ariaLabel: `Correct on easy trials in the last sessions of ${shown.length} subjects`,
     marks: [
       Plot.ruleY(shown.flatMap((name, i) => [{ ...cell(i), y: 0.8 }]), { fx: "fx", fy: "fy", y: "y", stroke: c.rule }),

@@ -63,7 +63,7 @@ async function show(holder, subject, token) {
   } }, "Sign out");
   holder.replaceChildren(element("h2", {}, "Water, weight and prediction"), out);
   if (prediction) holder.append(chances(prediction));
-  const records = (water?.records ?? []).filter((r) => r.weight || r.given_water_total);
+  const records = (water?.records ?? []).filter((r) => r.weighing_at || r.given_water_total);
   if (!records.length) {
     holder.append(element("p", {}, "There are no weights and no water on record."));
     return;
@@ -71,21 +71,25 @@ async function show(holder, subject, token) {
   for (const [id, title] of [["weight", "Weight"], ["water", "Water"]])
     holder.append(element("figure", { id, class: "wide", "aria-labelledby": `${id}-title` }, element("figcaption", {}, element("h2", { id: `${id}-title` }, title)), element("div", { class: "plot" })));
   const days = records.map((r) => ({ ...r, at: new Date(`${String(r.date).slice(0, 10)}T00:00:00Z`) }));
-  draw("weight", (width, c) => weight(width, c, days), () => ({ columns: ["Date", "Weight (g)", "Expected (g)", "%"], rows: days.map((d) => [d.date, fixed(d.weight, 1), fixed(d.expected_weight, 1), fixed(d.percentage_weight, 0)]) }));
+  draw("weight", (width, c) => weight(width, c, days), () => ({ columns: ["Date", "Weight (g)", "Expected (g)", "%"], rows: days.map((d) => [d.date, fixed(d.weighing_at, 1), fixed(d.expected_weight, 1), d.weighing_at ? fixed(d.percentage_weight, 0) : "–"]) }));
   draw("water", (width, c) => waters(width, c, days), () => ({ columns: ["Date", "Reward (ml)", "Supplement (ml)", "Expected (ml)"], rows: days.map((d) => [d.date, fixed(d.given_water_reward, 2), fixed(d.given_water_supplement, 2), fixed(d.expected_water, 2)]) }));
 }
 
 const base = { marginLeft: 66, x: { type: "utc", label: null } };
 
+// A weight stands on the day it was measured; between, and after the last, nothing is known.
 function weight(width, c, days) {
-  const weighed = days.filter((d) => d.weight);
+  const weighed = days.filter((d) => d.weighing_at);
   const expected = days.filter((d) => d.expected_weight);
-  const line = (share) => Plot.line(expected, { x: "at", y: (d) => (d.expected_weight - d.implant_weight) * share + d.implant_weight, stroke: share > 0.75 ? c.right : c.error, strokeDasharray: "4,3" });
+  const at = (share) => (d) => (d.expected_weight - d.implant_weight) * share + d.implant_weight;
+  const kinds = [[1, "expected", c.muted], [0.8, "80 %", c.right], [0.7, "70 %", c.error]];
   return plot(width, {
-    ...base, height: 240, y: { label: "Weight (g)", labelAnchor: "center", labelArrow: "none", nice: true },
+    ...base, height: 240, marginRight: 64, y: { label: "Weight (g)", labelAnchor: "center", labelArrow: "none", nice: true },
     marks: [
-      line(0.8), line(0.7), Plot.line(expected, { x: "at", y: "expected_weight", stroke: c.rule }), Plot.line(weighed, { x: "at", y: "weight", stroke: c.ink, strokeWidth: 1.5 }), Plot.dot(weighed, { x: "at", y: "weight", r: 2.6, fill: c.ink }),
-      Plot.tip(weighed, Plot.pointerX({ x: "at", y: "weight", fill: c.paper, stroke: c.rule, title: (d) => `${String(d.date).slice(0, 10)}\n${fixed(d.weight, 1)} g, ${fixed(d.percentage_weight, 0)} % of expected` })),
+      ...kinds.map(([share, , colour]) => Plot.line(expected, { x: "at", y: at(share), stroke: colour, strokeDasharray: share < 1 ? "4,3" : null })),
+      ...kinds.map(([share, name, colour]) => Plot.text(expected.slice(-1), { x: "at", y: at(share), text: () => name, textAnchor: "start", dx: 6, fill: colour, fontSize: 11 })),
+      Plot.line(weighed, { x: "at", y: "weighing_at", stroke: c.faint, strokeWidth: 1 }), Plot.dot(weighed, { x: "at", y: "weighing_at", r: 3, fill: c.ink }),
+      Plot.tip(weighed, Plot.pointerX({ x: "at", y: "weighing_at", fill: c.paper, stroke: c.rule, title: (d) => `${String(d.date).slice(0, 10)}\n${fixed(d.weighing_at, 1)} g, ${fixed(d.percentage_weight, 0)} % of expected` })),
     ],
   });
 }

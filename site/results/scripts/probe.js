@@ -1,7 +1,7 @@
 // One probe: drift, all spikes around a trial, responses by depth, quality of the units.
 
 import { count, element, fixed, pageData, root, start } from "./common.js";
-import { draw, plot } from "./figure.js";
+import { colourBar, draw, plot } from "./figure.js";
 
 const { Plot } = globalThis;
 const middle = { labelAnchor: "center", labelArrow: "none" };
@@ -31,14 +31,16 @@ function drift(width, c, axes, image) {
   for (const [key, value] of Object.entries(box)) picture.setAttribute(key, value);
   picture.classList.add("ink");
   made.append(picture);
-  return made;
+  const shade = globalThis.d3.interpolateRgb(c.paper, c.ink);
+  return [colourBar(`spikes in ${fixed(axes.time_bin, 0)} s × 20 µm`, "0", count(Math.round(axes.most)), (f) => shade(Math.log1p(f * axes.most) / Math.log1p(axes.most))), made];
 }
 
 function example(width, c, spikes, depth) {
   const dots = spikes.time.map((t, i) => ({ t: t - spikes.start - 1.5, d: spikes.depth[i], a: spikes.amplitude[i] }));
   const events = Object.entries(spikes.events).filter(([, t]) => t != null).map(([name, t]) => ({ name, t: t - spikes.start - 1.5 }));
   const span = [-1.5, spikes.end - spikes.start - 1.5];
-  return plot(width, {
+  const shade = globalThis.d3.interpolateRgb(c.rule, c.ink);
+  return [colourBar("amplitude (µV)", "0", "250", shade), plot(width, {
     height: 400, marginLeft: 58, marginTop: 34, x: { domain: span, label: "Time from the stimulus (s)", ...middle }, y: { domain: depth, label: "Depth (µm)", ...middle },
     color: { type: "linear", domain: [0, 250], range: [c.rule, c.ink], clamp: true },
     marks: [
@@ -46,7 +48,7 @@ function example(width, c, spikes, depth) {
       Plot.dot(dots, { x: "t", y: "d", r: 1, fill: "a" }),
       ...events.map((e, i) => Plot.text([e], { x: "t", y: depth[1], dy: -6 - 11 * (events.length - 1 - i), dx: 3, text: "name", textAnchor: "start", fill: c.accent, fontSize: 11 })),
     ],
-  });
+  })];
 }
 
 function peth(width, c, map, depth) {
@@ -55,14 +57,13 @@ function peth(width, c, map, depth) {
   const most = Math.max(3, globalThis.d3.quantile(map.z.flat().filter((z) => z != null).map(Math.abs).sort(globalThis.d3.ascending), 0.98) ?? 3);
   const paint = globalThis.d3.piecewise(globalThis.d3.interpolateRgb, [c.left, c.faint, c.right]);
   const cells = map.depth.flatMap((d, i) => map.time.map((t, j) => ({ t, d, z: map.z[i][j] }))).filter((x) => x.z != null);
-  return plot(width, {
+  return [colourBar("standard deviations", `−${fixed(most, 0)}`, fixed(most, 0), paint), plot(width, {
     height: 400, marginLeft: 58, marginTop: 34, x: { domain: [map.time[0] - step / 2, map.time.at(-1) + step / 2], label: "Time from the stimulus (s)", ...middle }, y: { domain: depth, label: "Depth (µm)", ...middle },
     marks: [
       Plot.rect(cells, { x1: (x) => x.t - step / 2, x2: (x) => x.t + step / 2, y1: "d", y2: (x) => x.d + high, fill: (x) => paint((Math.max(-most, Math.min(most, x.z)) + most) / (2 * most)), shapeRendering: "crispEdges" }),
       Plot.ruleX([0], { stroke: c.ink }),
-      Plot.text([`colours from −${fixed(most, 0)} to ${fixed(most, 0)} standard deviations`], { frameAnchor: "top-right", dy: -14, fill: c.muted, fontSize: 11 }),
     ],
-  });
+  })];
 }
 
 function scatter(width, c, units) {
@@ -92,9 +93,10 @@ function quality(units) {
     ["median_amplitude_uv", "Amplitude (µV)", (u) => fixed(u.median_amplitude_uv, 0)],
     ["sliding_rp_confidence", "Refractory confidence", (u) => fixed(u.sliding_rp_confidence, 2)],
     ["noise_cutoff", "Noise cut-off", (u) => fixed(u.noise_cutoff, 1)],
-    ["contamination", "Contamination", (u) => fixed(u.contamination, 3)],
-    ["presence_ratio", "Presence", (u) => fixed(u.presence_ratio, 2)],
-    ["drift", "Drift (µm/h)", (u) => fixed(u.drift, 0)],
+    ["contamination", "Contamination (Hill)", (u) => fixed(u.contamination, 3)],
+    ["missed_spikes_est", "Below threshold", (u) => fixed(u.missed_spikes_est, 3)],
+    ["presence_ratio", "Presence, 10 s", (u) => fixed(u.presence_ratio, 2)],
+    ["drift", "Depth travelled (µm/h)", (u) => fixed(u.drift, 0)],
   ];
   let [by, direction] = ["label", -1];
   const heads = columns.map(([name, label], i) => element("th", { scope: "col", class: i ? "num" : null }, element("button", { type: "button", onclick: () => sort(name) }, label)));

@@ -85,14 +85,20 @@ const readable = (background) => (d3.lab(background).l > 62 ? "#14191d" : "#ffff
 function training(width, c, days, span, marks) {
   const known = days.filter((d) => d.n_trials != null);
   const tip = (d) => `${d.date} · ${d.protocol}\n${count(d.n_trials)} trials in ${fixed(d.duration, 0)} min`;
+  // Training days, counted from the first, stand above their dates.
+  const dates = [...new Set(known.map((d) => d.date))];
+  const numbered = dates.map((date, i) => ({ at: new Date(+utc(date) + DAY / 2), n: i + 1 })).filter((d) => d.n === 1 || d.n % (dates.length > 40 ? 10 : 5) === 0);
   return [
+    key([["even", "training"], ["accent", "biased or ephys"]]),
     plot(width, {
-      height: 170, marginBottom: 6, x: calendar(span, false), y: { label: "Trials", labelAnchor: "center", labelArrow: "none", ticks: 4, nice: true, zero: true },
+      height: 186, marginTop: 30, marginBottom: 6, x: calendar(span, false), y: { label: "Trials", labelAnchor: "center", labelArrow: "none", ticks: 4, nice: true, zero: true },
       ariaLabel: "Trials of each session",
       marks: [
         mondays(span, c), Plot.gridY({ stroke: c.faint, strokeOpacity: 1, ticks: 4 }),
         Plot.rectY(known, { x1: "at", x2: (d) => new Date(+d.at + DAY), y: "n_trials", fill: (d) => (d.protocol === "training" ? c.even : c.accent), insetLeft: 0.5, insetRight: 0.5 }),
         milestoneRules(marks, c), Plot.ruleY([0], { stroke: c.muted }),
+        Plot.text(numbered, { x: "at", text: "n", frameAnchor: "top", dy: -18, fill: c.muted, fontSize: 11 }),
+        Plot.text(["training day"], { frameAnchor: "top-left", dx: -62, dy: -18, textAnchor: "start", fill: c.muted, fontSize: 11 }),
         Plot.tip(known, Plot.pointerX({ x: (d) => new Date(+d.at + DAY / 2), y: "n_trials", fill: c.paper, stroke: c.rule, title: tip })),
       ].filter(Boolean),
     }),
@@ -107,6 +113,8 @@ function training(width, c, days, span, marks) {
     }),
   ];
 }
+
+const key = (items) => element("div", { class: "legend" }, ...items.map(([kind, text]) => element("label", {}, element("span", { class: `swatch dot ${kind}` }), text)));
 
 function performance(width, c, days, span, marks) {
   const at = (d) => new Date(+d.at + DAY / 2);

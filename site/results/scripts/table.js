@@ -1,5 +1,6 @@
-// Lists with text search, facets and sorting, quick at 100,000 rows: columns in memory, the
-// repeated texts as small numbers, one page of rows in the document.
+// Lists with text search, facets, ranges and sorting, quick at 100,000 rows: columns in memory,
+// the repeated texts as small numbers, one page of rows in the document. What is chosen is in the
+// address, so that Back undoes it and a link shows the same.
 
 import { count, element, fixed, labPage, link, percent, safeName, sessionPage, statusName, subjectPage, svg } from "./common.js";
 
@@ -10,6 +11,8 @@ export const KINDS = {
     what: "sessions",
     search: "Subject, lab, date, protocol or session id",
     facets: [["lab", "Lab"], ["protocol", "Protocol"], ["project", "Project"], ["year", "Year"]],
+    ranges: [["date", "Date", "date"], ["n_trials", "Trials", "number"], ["performance_easy", "Easy correct (%)", "percent"], ["median_rt", "Reaction time (s)", "number"], ["duration", "Duration (min)", "number"]],
+    parquet: "data/sessions.pqt",
     order: ["date", -1],
     columns: [
       ["date", "Session", (r) => link(sessionPage(r("id")), `${r("date")} · ${String(r("number")).padStart(3, "0")}`)],
@@ -27,6 +30,8 @@ export const KINDS = {
     what: "subjects",
     search: "Nickname, lab, line or date of birth",
     facets: [["lab", "Lab"], ["status", "Status"], ["sex", "Sex"], ["line", "Line"]],
+    ranges: [["last", "Latest session", "date"], ["birth_date", "Born", "date"], ["n_sessions", "Sessions", "number"], ["n_trials", "Trials", "number"], ["days_to_trained", "Days to trained", "number"]],
+    parquet: "data/subjects.pqt",
     order: ["last", -1],
     columns: [
       ["subject", "Subject", (r) => link(subjectPage(r("subject")), r("subject"))],
@@ -45,6 +50,7 @@ export const KINDS = {
     what: "probes",
     search: "Subject, lab, probe name, date or id",
     facets: [["lab", "Lab"], ["subject", "Subject"]],
+    ranges: [["date", "Date", "date"], ["n_units", "Units", "number"], ["n_good", "Good units", "number"], ["n_spikes", "Spikes", "number"]],
     order: ["date", -1],
     columns: [
       ["date", "Probe", (r) => link(`probes/${safeName(r("id"))}.html`, `${r("date")} · ${r("name")}`)],
@@ -59,6 +65,7 @@ export const KINDS = {
     what: "subjects",
     search: "Nickname or lab",
     facets: [["lab", "Lab"], ["last_protocol", "Latest protocol"], ["status", "Status"]],
+    ranges: [["last", "Latest session", "date"], ["n_sessions", "Sessions", "number"], ["performance_easy", "Easy correct (%)", "percent"]],
     order: ["last", -1],
     columns: [
       ["last", "Latest session", (r) => link(sessionPage(r("last_session")), r("last"))],
@@ -121,9 +128,17 @@ export class Table {
     return column.codes ? column.texts[column.codes[row]] : column.values[row];
   }
 
-  // For each row, whether it passes every facet but `except`, and matches every word.
-  passing(words, facets, except) {
+  // For each row, whether it passes every facet but `except`, lies in every range, and matches
+  // every word. A range is [from, to], either may be missing; rows without a value lie in none.
+  passing(words, facets, ranges, except) {
     const pass = new Uint8Array(this.n).fill(1);
+    for (const [name, [from, to]] of ranges) {
+      const { values } = this.columns.get(name);
+      for (let i = 0; i < this.n; i++) {
+        const value = values[i];
+        if (value == null || value === "" || (from != null && value < from) || (to != null && value > to)) pass[i] = 0;
+      }
+    }
     for (const [name, wanted] of facets) {
       if (name === except || wanted === "") continue;
       const { texts, codes } = this.columns.get(name);
@@ -189,66 +204,145 @@ export function sparkline(values) {
   return picture;
 }
 
+// Text of an input → the value that rows are compared with, null if there is none.
+const read = { date: (text) => text || null, number: (text) => (text === "" ? null : Number(text)), percent: (text) => (text === "" ? null : Number(text) / 100) };
+
+function csv(table, columns, rows) {
+  const cell = (value) => {
+    if (value == null) return "";
+    const text = Array.isArray(value) ? value.map((v) => v ?? "").join(" ") : String(value);
+    // A text that a spreadsheet would take for a formula stays a text.
+    const safe = typeof value === "string" && /^[=+@\t\r-]/.test(text) ? `'${text}` : text;
+    return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  const lines = rows.map((row) => columns.map((name) => cell(table.value(name, row))).join(","));
+  return [columns.join(","), ...lines, ""].join("\r\n");
+}
+
+function download(body, type, name) {
+  const anchor = element("a", { href: URL.createObjectURL(new Blob([body], { type })), download: name });
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(anchor.href), 1000);
+}
+
 // Draw a list into its place and return a function that tells it of new rows.
 export function list(holder, table, kind, total) {
-  const { what, search, facets, columns, order } = KINDS[kind];
-  const state = { words: [], facets: new Map(facets.map(([name]) => [name, ""])), sort: [...order], page: 0 };
-  const query = new URLSearchParams(location.hash.slice(1));
-  const input = element("input", { type: "search", placeholder: search, value: query.get("q") ?? "", oninput: () => change() });
+  const { what, search, facets, columns, order, ranges, parquet } = KINDS[kind];
+  const state = { words: [], facets: new Map(), ranges: new Map(), sort: [...order], page: 0 };
+  const input = element("input", { type: "search", placeholder: search, oninput: () => change(true) });
   const selects = facets.map(([name, label]) => [name, label, element("select", { onchange: () => change() })]);
+  const limits = ranges.map(([name, label, type]) => {
+    const end = (side) => element("input", { type: type === "date" ? "date" : "number", step: "any", "aria-label": `${label}, ${side}`, placeholder: side, onchange: () => change() });
+    return [name, label, type, end("from"), end("to")];
+  });
+  const sorter = element("select", { id: "sort", onchange: () => sort(...order_of(sorter.value)) },
+    ...columns.flatMap(([name, label]) => [[`${name}`, `${label} ↑`], [`-${name}`, `${label} ↓`]]).map(([value, text]) => element("option", { value }, text)));
   const head = columns.map(([name, label, , style]) =>
-    element("th", { scope: "col", class: style }, element("button", { type: "button", onclick: () => sort(name) }, label)));
-  const body = element("tbody");
+    element("th", { scope: "col", class: style, role: "columnheader" }, element("button", { type: "button", onclick: () => sort(name, state.sort[0] === name ? -state.sort[1] : 1) }, label)));
+  const body = element("tbody", { role: "rowgroup" });
   const said = element("p", { role: "status", "aria-live": "polite", id: "found" });
   const previous = element("button", { type: "button", onclick: () => turn(-1) }, "Previous");
   const next = element("button", { type: "button", onclick: () => turn(1) }, "Next");
   const where = element("span");
-  for (const [name] of facets) if (query.get(name)) state.facets.set(name, query.get(name));
+  const more = element("details", { class: "ranges" }, element("summary", {}, "Ranges"),
+    element("div", {}, ...limits.map(([, label, , from, to]) => element("fieldset", {}, element("legend", {}, label), from, element("span", { "aria-hidden": "true" }, "to"), to))));
+  const clear = () => element("button", { type: "button", class: "button clear", onclick: () => clearAll() }, "Clear filters");
+  const out = element("p", { class: "exports" },
+    element("button", { type: "button", class: "button", id: "csv", onclick: () => download(csv(table, [...table.columns.keys()], rows), "text/csv;charset=utf-8", `${kind}.csv`) }, "Save these rows as CSV"),
+    parquet ? link(parquet, `All ${what} as Parquet`) : null);
   holder.append(
     element("div", { class: "filters", role: "search" },
       element("label", {}, "Search", input),
-      ...selects.map(([, label, select]) => element("label", {}, label, select))),
+      ...selects.map(([, label, select]) => element("label", {}, label, select)),
+      element("div", { class: "sorter" }, element("label", { for: "sort" }, "Sort by"), sorter)),
+    more,
     element("div", { class: "found" }, said, element("div", { class: "pager" }, previous, where, next)),
-    element("div", { class: "table", tabindex: 0, role: "region", "aria-label": `List of ${what}` },
-      element("table", {}, element("thead", {}, element("tr", {}, ...head)), body)),
+    element("div", { class: "table cards", tabindex: 0, role: "region", "aria-label": `List of ${what}` },
+      element("table", { role: "table" }, element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...head)), body)),
+    out,
   );
   let rows = [];
+  let shown = location.hash;
   const noun = (n) => (n === 1 ? what.slice(0, -1) : what);
+  const order_of = (text) => (text.startsWith("-") ? [text.slice(1), -1] : [text, 1]);
 
-  function change() {
+  // The address says what is chosen: read it at the start, and when Back or Forward changes it.
+  function restore() {
+    const query = new URLSearchParams(location.hash.slice(1));
+    input.value = query.get("q") ?? "";
+    for (const [name] of facets) state.facets.set(name, query.get(name) ?? "");
+    for (const [name, , , from, to] of limits) {
+      const [low, high] = (query.get(name) ?? "").split("..");
+      from.value = low ?? "";
+      to.value = high ?? "";
+    }
+    const [name, direction] = order_of(query.get("sort") ?? "");
+    state.sort = columns.some(([column]) => column === name) ? [name, direction] : [...order];
+    state.page = Math.max(0, (Number.parseInt(query.get("page"), 10) || 1) - 1);
+    shown = location.hash;
+    refresh();
+  }
+
+  // Put what is chosen into the address; typing changes the entry that is there already.
+  function store(typing = false) {
+    const query = new URLSearchParams();
+    if (input.value) query.set("q", input.value);
+    for (const [name, value] of state.facets) if (value) query.set(name, value);
+    for (const [name, , , from, to] of limits) if (from.value || to.value) query.set(name, `${from.value}..${to.value}`);
+    if (state.sort[0] !== order[0] || state.sort[1] !== order[1]) query.set("sort", (state.sort[1] < 0 ? "-" : "") + state.sort[0]);
+    if (state.page) query.set("page", String(state.page + 1));
+    const hash = query.size ? `#${query}` : "";
+    if (hash === shown) return;
+    const address = location.pathname + location.search + hash;
+    if (typing && history.state?.typing) history.replaceState({ typing }, "", address);
+    else history.pushState({ typing }, "", address);
+    shown = hash;
+  }
+
+  function change(typing = false) {
     for (const [name, , select] of selects) state.facets.set(name, select.value);
     state.page = 0;
     refresh();
-    const kept = new URLSearchParams();
-    if (input.value) kept.set("q", input.value);
-    for (const [name, value] of state.facets) if (value) kept.set(name, value);
-    history.replaceState(null, "", kept.size ? `#${kept}` : location.pathname + location.search);
+    store(typing);
   }
 
-  function sort(name) {
-    state.sort = [name, state.sort[0] === name ? -state.sort[1] : 1];
+  function clearAll() {
+    input.value = "";
+    for (const [, , select] of selects) select.value = "";
+    for (const [, , , from, to] of limits) from.value = to.value = "";
+    change();
+    input.focus();
+  }
+
+  function sort(name, direction) {
+    state.sort = [name, direction];
     state.page = 0;
     refresh();
+    store();
   }
 
   function turn(step) {
     state.page += step;
     show();
+    store();
   }
 
   function refresh() {
     state.words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const pass = table.passing(state.words, state.facets);
+    state.ranges = new Map(limits.map(([name, , type, from, to]) => [name, [read[type](from.value), read[type](to.value)]]).filter(([name, [low, high]]) => (low != null || high != null) && table.columns.has(name)));
+    if (state.ranges.size) more.open = true;
+    const pass = table.passing(state.words, state.facets, state.ranges);
     rows = table.ordered(pass, ...state.sort);
     for (const [name, , select] of selects) {
       // Without a choice in this facet, what passes the others is what passes all.
-      const others = state.facets.get(name) ? table.passing(state.words, state.facets, name) : pass;
+      const others = state.facets.get(name) ? table.passing(state.words, state.facets, state.ranges, name) : pass;
       choices(select, name, others);
     }
     columns.forEach(([name], i) => {
       if (name === state.sort[0]) head[i].setAttribute("aria-sort", state.sort[1] > 0 ? "ascending" : "descending");
       else head[i].removeAttribute("aria-sort");
     });
+    sorter.value = (state.sort[1] < 0 ? "-" : "") + state.sort[0];
     show();
   }
 
@@ -273,11 +367,14 @@ export function list(holder, table, kind, total) {
     state.page = Math.min(Math.max(0, state.page), pages - 1);
     const part = rows.slice(state.page * PAGE, (state.page + 1) * PAGE);
     body.replaceChildren(...part.map((row) => {
-      const read = (name) => table.value(name, row);
-      const cells = columns.map(([, , cell, style], i) => element(i ? "td" : "th", i ? { class: style } : { scope: "row", class: style }, cell(read)));
-      if (read("synthetic")) cells[0].append(" ", element("span", { class: "badge synthetic-row" }, "synthetic"));
-      return element("tr", {}, ...cells);
+      const value = (name) => table.value(name, row);
+      const cells = columns.map(([, label, cell, style], i) => element(i ? "td" : "th",
+        i ? { class: style, role: "cell", "data-label": label } : { scope: "row", class: style, role: "rowheader" }, cell(value)));
+      if (value("synthetic")) cells[0].append(" ", element("span", { class: "badge synthetic-row" }, "synthetic"));
+      if (value("problem")) cells[0].append(" ", element("span", { class: "badge problem-row", title: value("problem") }, "incomplete"));
+      return element("tr", { role: "row" }, ...cells);
     }));
+    if (!rows.length && table.n) body.replaceChildren(element("tr", { role: "row" }, element("td", { colspan: columns.length, class: "nothing", role: "cell" }, `No ${what} match. `, clear())));
     const all = total() > table.n ? `, ${count(table.n)} of ${count(total())} loaded` : "";
     said.textContent = rows.length === table.n ? `${count(table.n)} ${noun(table.n)}${all}` : `${count(rows.length)} of ${count(table.n)} ${noun(table.n)}${all}`;
     where.textContent = `Page ${count(state.page + 1)} of ${count(pages)}`;
@@ -285,6 +382,12 @@ export function list(holder, table, kind, total) {
     next.disabled = state.page >= pages - 1;
   }
 
-  refresh();
-  return refresh;
+  addEventListener("popstate", restore);
+  restore();
+  // More rows have come; what is chosen, and the page, stay.
+  return () => {
+    const { page } = state;
+    refresh();
+    if (page !== state.page) restore();
+  };
 }

@@ -4,8 +4,7 @@ import { count, element, fixed, json, root, start } from "./common.js";
 import { draw, plot } from "./figure.js";
 
 const { Plot, d3 } = globalThis;
-const SHORT = { perf_delta1: "performance change", age_start: "age at start", perf_init: "first performance", delta_variance: "steadiness of change", trials_sum: "trials, days 1–5", trials_delta1: "change of trials", trials_init: "first trials", weight_start: "weight at start", weight_loss: "weight loss", weekend_water: "weekend water", RT_init: "first reaction time", RT_delta1: "change of reaction time", disp_norm: "wheel displacement", moves_time: "wheel movement", temperature_c: "temperature", air_pressure_mb: "air pressure", relative_humidity: "humidity" };
-const short = (feature) => SHORT[feature] ?? feature;
+const short = (feature) => shown.features.find((f) => f.name === feature)?.label ?? feature;
 let shown;
 let redraw = [];
 
@@ -101,32 +100,39 @@ function confusion(width, c) {
   });
 }
 
+// Each classifier with labels as they are, and beside it with shuffled ones.
 function groups() {
   const r = shown;
-  const found = [{ name: "All features", f1: r.full.f1, spread: r.repeated.full, paper: r.paper.f1, values: null }];
-  if (r.performance_change_only) found.push({ name: "Performance change only", f1: r.performance_change_only.f1, spread: r.repeated.performance_change_only, paper: r.paper.f1_performance_change, values: null });
-  found.push({ name: "Shuffled labels", f1: r.shuffled.mean, spread: r.shuffled, paper: d3.mean(r.paper.f1_shuffled), values: r.shuffled.values });
+  const found = [
+    { name: "All features", f1: r.full.f1, spread: r.repeated.full, paper: r.paper.f1 },
+    { name: "All, shuffled", f1: r.shuffled.mean, spread: r.shuffled, paper: d3.mean(r.paper.f1_shuffled), shuffled: true },
+  ];
+  if (r.performance_change_only) found.push(
+    { name: "Change only", f1: r.performance_change_only.f1, spread: r.repeated.performance_change_only, paper: r.paper.f1_performance_change },
+    { name: "Change, shuffled", f1: r.shuffled_performance_change.mean, spread: r.shuffled_performance_change, paper: null, shuffled: true });
   return found;
 }
 
 function scores(width, c) {
   const all = groups();
-  const dots = all.filter((g) => g.values).flatMap((g) => g.values.map((v) => ({ name: g.name, v })));
+  const box = (g) => ({ ...g, q: [0.25, 0.5, 0.75].map((p) => d3.quantile([...g.spread.values].sort(d3.ascending), p)), min: d3.min(g.spread.values), max: d3.max(g.spread.values) });
+  const boxes = all.map(box);
+  const tint_ = (g) => (g.shuffled ? c.even : c.accent);
   return plot(width, {
-    height: 210, marginLeft: 156, x: { domain: [0, 0.7], label: "F1", ...middle, ticks: 7 }, y: { domain: all.map((g) => g.name), label: null, tickSize: 0, padding: 0.35 },
+    height: 280, marginBottom: 46, x: { type: "band", domain: all.map((g) => g.name), label: null, tickSize: 0, padding: 0.3, tickFormat: (name) => name.replace(", ", "\n") }, y: { domain: [0, 0.65], label: "F1", ...middle, ticks: 5 },
     marks: [
-      Plot.gridX({ stroke: c.faint, strokeOpacity: 1, ticks: 7 }), Plot.ruleX([0.25], { stroke: c.muted, strokeDasharray: "3,3" }),
-      Plot.barX(all.filter((g) => !g.values), { x: "f1", y: "name", fill: (g, i) => (i ? c.left : c.accent) }),
-      Plot.dot(dots, { x: "v", y: "name", r: 2.4, fill: c.even, fillOpacity: 0.55 }),
-      Plot.ruleY(all.filter((g) => !g.values), { x1: (g) => g.spread.low, x2: (g) => g.spread.high, y: "name", stroke: c.ink, strokeWidth: 1.6 }),
-      Plot.dot(all, { x: "paper", y: "name", symbol: "diamond", r: 5, fill: c.paper, stroke: c.ink, strokeWidth: 1.4 }),
-      Plot.text(all, { x: (g) => Math.max(g.values ? g.spread.max : g.spread.high, g.f1, g.paper), y: "name", text: (g) => fixed(g.f1, 3), textAnchor: "start", dx: 10, fontWeight: 560 }),
+      Plot.gridY({ stroke: c.faint, strokeOpacity: 1, ticks: 5 }), Plot.ruleY([0.25], { stroke: c.muted, strokeDasharray: "3,3" }),
+      Plot.ruleX(boxes, { x: "name", y1: "min", y2: "max", stroke: tint_ }),
+      Plot.barY(boxes, { x: "name", y1: (g) => g.q[0], y2: (g) => g.q[2], fill: tint_ }),
+      Plot.tickY(boxes, { x: "name", y: (g) => g.q[1], stroke: c.paper, strokeWidth: 2 }),
+      Plot.dot(boxes.filter((g) => g.paper != null), { x: "name", y: "paper", symbol: "diamond", r: 5, fill: c.paper, stroke: c.ink, strokeWidth: 1.4 }),
+      Plot.tip(boxes, Plot.pointerX({ x: "name", y: (g) => g.q[1], fill: c.paper, stroke: c.rule, title: (g) => `${g.name}\nmean ${fixed(g.spread.mean, 3)} (${fixed(g.min, 3)} to ${fixed(g.max, 3)})${g.paper == null ? "" : `\npaper ${fixed(g.paper, 3)}`}` })),
     ],
   });
 }
 
 function boxes(width, c, features, paper) {
-  const top = features.slice(0, 13);
+  const top = features;
   const stats = top.map((f) => ({ feature: f.feature, q: [0.25, 0.5, 0.75].map((p) => d3.quantile([...f.values].sort(d3.ascending), p)), min: f.min, max: f.max, mean: f.mean }));
   const marks = paper ? top.filter((f) => paper[f.feature]).map((f) => ({ feature: f.feature, v: paper[f.feature][1] })) : [];
   return plot(width, {
