@@ -32,7 +32,7 @@ from shared.model.task import RunFacts, RunFile, RunOrder, RunRecord, RunResult,
 from shared.tasks import registry
 from shared.tasks.description import DESCRIPTION_NAME
 from shared.tasks.planning import plan
-from shared.tasks.signature import Task, missing, selected
+from shared.tasks.signature import TaskDeclaration, missing, selected
 from shared.tasks.states import Status
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def relative_paths(folder: Path) -> list[str]:
     )
 
 
-def orders(name: str, session: Path, given: Mapping[str, str]) -> list[Task]:
+def orders(name: str, session: Path, given: Mapping[str, str]) -> list[TaskDeclaration]:
     """Return the task as a session folder asks for it: once per protocol that was run.
 
     Parameters
@@ -113,7 +113,7 @@ def _description(session: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def run(task: Task, session: Path, out: Path) -> RunResult:
+def run(task: TaskDeclaration, session: Path, out: Path) -> RunResult:
     """Run a task; whatever goes wrong in it becomes an Errored result.
 
     Parameters
@@ -175,7 +175,7 @@ def run(task: Task, session: Path, out: Path) -> RunResult:
     return RunResult(status, paths, error, trouble, record, elapsed, facts)
 
 
-def _fault_of_the_computer(error: Exception, task: Task) -> Trouble | None:
+def _fault_of_the_computer(error: Exception, task: TaskDeclaration) -> Trouble | None:
     """Return what the computer lacked; memory beyond what a task declares is the task's fault."""
     trouble = trouble_of(error)
     left = available_memory()

@@ -20,7 +20,7 @@ from shared.tasks.description import (
     protocols_in,
 )
 from shared.tasks.registry import PipelineTask, pipelines
-from shared.tasks.signature import Expected, Task, identifier
+from shared.tasks.signature import Expected, TaskDeclaration, identifier
 
 GRAPH = "behaviour"
 """Name of the built-in pipeline (Alyx's ``graph``)."""
@@ -50,7 +50,7 @@ class Planned:
     level: int
     arguments: dict[str, str]
     parents: tuple[str, ...]
-    declaration: Task
+    declaration: TaskDeclaration
     hold: str | None = None
 
 
@@ -168,7 +168,7 @@ def _asked(task: PipelineTask, protocol: Protocol | None, paths: Collection[str]
 def _plan(
     session: str,
     graph: str,
-    task: Task,
+    task: TaskDeclaration,
     protocol: Protocol | None,
     planned: list[Planned],
     hold: str | None = None,

@@ -29,7 +29,7 @@ from typing import Any, Literal
 import msgspec
 
 from shared.tasks.declared import behaviour
-from shared.tasks.signature import Expected, Task
+from shared.tasks.signature import Expected, TaskDeclaration
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ class PipelineTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_out_secs: int = 7200
 
     @property
-    def declaration(self) -> Task:
+    def declaration(self) -> TaskDeclaration:
         """What it declares."""
         defaults = dict(behaviour.ARGUMENTS) if self.per == "protocol" else {}
-        return Task(
+        return TaskDeclaration(
             name=self.name,
             inputs=self.inputs,
             outputs=self.outputs,
@@ -117,7 +117,7 @@ def pipelines() -> dict[str, Pipeline]:
     return found
 
 
-def declared(name: str) -> Task | None:
+def declared(name: str) -> TaskDeclaration | None:
     """Return the declaration of a task, None where nobody has declared it."""
     if name in BUILT_IN:
         return BUILT_IN[name]
@@ -133,7 +133,7 @@ def names() -> list[str]:
     return [*BUILT_IN, *(each.name for one in pipelines().values() for each in one.task)]
 
 
-def declaration(executable: str, arguments: str) -> Task | None:
+def declaration(executable: str, arguments: str) -> TaskDeclaration | None:
     """Return the filled declaration of a stored task, None where nobody has declared it."""
     found = declared(executable)
     return found.filled(_texts(json.loads(arguments or "{}"))) if found else None

@@ -42,7 +42,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskDeclaration:
     """Declaration of a task; what runs it is registered by the same name (see ``lab.tasks``).
 
     Parameters
@@ -75,10 +75,10 @@ class Task:
     priority: int = 30
     time_out_secs: int = 7200
 
-    def filled(self, arguments: dict[str, str]) -> Task:
+    def filled(self, arguments: dict[str, str]) -> TaskDeclaration:
         """Return the declaration with its signatures filled in from arguments."""
         values = dict(self.arguments) | arguments
-        return Task(
+        return TaskDeclaration(
             **{
                 **self.__dict__,
                 "inputs": tuple(expected.fill(values) for expected in self.inputs),

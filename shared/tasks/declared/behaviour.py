@@ -6,13 +6,13 @@ that trials come out where the wheel's files are damaged.
 
 from __future__ import annotations
 
-from shared.tasks.signature import Expected, Task
+from shared.tasks.signature import Expected, TaskDeclaration
 
 RAW = "{collection}"
 OUT = "{output_collection}"
 ARGUMENTS = (("collection", "raw_behavior_data"), ("output_collection", "alf"))
 
-TRIALS = Task(
+TRIALS = TaskDeclaration(
     name="task.trials",
     arguments=ARGUMENTS,
     inputs=(
@@ -29,7 +29,7 @@ TRIALS = Task(
     time_out_secs=1800,
 )
 
-WHEEL = Task(
+WHEEL = TaskDeclaration(
     name="task.wheel",
     arguments=ARGUMENTS,
     inputs=(
