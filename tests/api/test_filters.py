@@ -254,3 +254,27 @@ def test_no_query_of_a_list_is_an_internal_error(
     if answer.status == 400:
         (part,) = [key for key in answer.body if key not in ("status_code", "detail")] or [name]
         assert part in (*QUERIES, "json", "atlas_id")
+
+
+def test_records_of_an_animal_and_of_probes_are_found_by_days_subject_and_lab(api: Api) -> None:
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00"}
+    eid = api.ok("POST", "/sessions", body)["id"]
+    insertion = api.ok("POST", "/insertions", {"session": eid, "name": "probe00"})["id"]
+    place = {"x": 1, "y": 2, "depth": 3, "theta": 4, "phi": 5, "provenance": "Planned"}
+    track = api.ok("POST", "/trajectories", {"probe_insertion": insertion, **place})["id"]
+    api.ok("POST", "/channels", {"trajectory_estimate": track, "axial": 20, "lateral": 43})
+    surgery = {"subject": "FI_001", "implant_weight": 1, "start_time": "2024-06-01T10:00:00"}
+    api.ok("POST", "/surgeries", surgery)
+    api.ok("POST", "/weighings", {"subject": "FI_001", "weight": 20, "date_time": "2024-06-01"})
+    for path, count in (
+        ("/channels?subject=FI_001", 1),
+        ("/channels?subject=SE_001", 0),
+        ("/channels?lab=septumlab", 0),
+        ("/surgeries?date_range=2024-06-01,2024-06-01", 1),
+        ("/surgeries?date_range=2024-06-02,2024-06-30", 0),
+        ("/weighings?date_range=2024-05-01,2024-06-01", 1),
+        ("/weighings?date_range=2024-06-02,2024-06-30", 0),
+        ("/files?lab=septumlab", 0),
+    ):
+        assert api.ok("GET", path)["count"] == count, path
+    assert api("GET", "/surgeries?date_range=yesterday").status == 400

@@ -253,6 +253,10 @@ declare(
             "json": json(),
             "name": text(null=True, maximum=255),
         },
+        filters={
+            "lab": "dataset__session__lab__iexact",
+            "subject": "dataset__session__subject__iexact",
+        },
         show=_show_file,
         example={"dataset": "<dataset id>", "data_repository": "fornix"},
     ),

@@ -9,6 +9,8 @@ from functions.api.engine.declarations import (
     Body,
     Row,
 )
+from functions.api.engine.filter_grammar import days
+from functions.api.engine.filters import Select
 from shared import catalog
 from shared.model import moment
 from shared.records.where import Where
@@ -33,6 +35,16 @@ def by_subject(kind: str, time_field: str) -> dict[str, object]:
             f"{kind}#{body.get(time_field) or ''}",
         ),
     }
+
+
+def in_days(field: str) -> Any:
+    """Return the filter of what was done within days, ``date_range=first,last``."""
+
+    def condition(value: str, call: Call, select: Select) -> list[Where]:
+        first, after = days("date_range", value)
+        return [Where(field, "gte", first), Where(field, "lt", after)]
+
+    return condition
 
 
 def with_url(path: str) -> object:

@@ -18,7 +18,14 @@ from functions.api.engine.declarations import (
 
 if TYPE_CHECKING:
     pass
-from functions.api.resources.of_subject import MAX_GRAMS, RECORDED, after_protocol, by_subject, now
+from functions.api.resources.of_subject import (
+    MAX_GRAMS,
+    RECORDED,
+    after_protocol,
+    by_subject,
+    in_days,
+    now,
+)
 
 declare(
     Resource(
@@ -39,7 +46,11 @@ declare(
             "implant_weight": number(required=True, null=False, minimum=0, maximum=MAX_GRAMS),
             "json": json(),
         },
-        filters={"procedure": "procedures__iexact", "nickname": "subject"},
+        filters={
+            "procedure": "procedures__iexact",
+            "nickname": "subject",
+            "date_range": in_days("start_time"),
+        },
         after=after_protocol,
         example={"subject": "FI_001", "implant_weight": 1.4},
         **by_subject("surgery", "start_time"),  # type: ignore[arg-type]

@@ -136,6 +136,8 @@ declare(
         filters={
             "session": _trajectory_session,
             "probe_insertion": "trajectory_estimate__probe_insertion",
+            "subject": "trajectory_estimate__probe_insertion__session__subject__iexact",
+            "lab": "trajectory_estimate__probe_insertion__session__lab__iexact",
         },
         public_by="session",
         prepare=session_from("trajectory", "trajectory_estimate"),

@@ -30,6 +30,7 @@ from functions.api.resources.of_subject import (
     after_protocol,
     by_subject,
     default_user,
+    in_days,
     now,
     with_url,
 )
@@ -88,7 +89,7 @@ declare(
             "user": ref("user", default=default_user),
             "json": json(),
         },
-        filters={"nickname": "subject"},
+        filters={"nickname": "subject", "date_range": in_days("date_time")},
         show=with_url("weighings"),  # type: ignore[arg-type]
         example={"subject": "FI_001", "weight": 24.3},
         **by_subject("weighing", "date_time"),  # type: ignore[arg-type]
@@ -122,7 +123,7 @@ declare(
             "adlib": flag(),
             "json": json(),
         },
-        filters={"nickname": "subject"},
+        filters={"nickname": "subject", "date_range": in_days("date_time")},
         prepare=_prepare_water,
         place=_place_water,
         show=with_url("water-administrations"),  # type: ignore[arg-type]

@@ -14,9 +14,6 @@ from shared.records.where import Where
 if TYPE_CHECKING:
     from functions.api.call import Call
 
-if TYPE_CHECKING:
-    from functions.api.call import Call
-
 
 def probe_of(collection: str) -> str:
     """Return the probe that a collection belongs to: its second part."""
