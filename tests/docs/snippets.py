@@ -14,6 +14,9 @@ LANGUAGES = frozenset({"bash", "python"})
 SILENT = frozenset({"", "text", "json", "yaml", "toml", "mermaid", "ini", "{toctree}"})
 """Blocks of these show something; nobody runs them."""
 
+MEMBER = "fimbrialab_member"
+"""Whose account a reader has where the page does not say."""
+
 _FENCE = re.compile(r"^```(?P<info>.*?)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 _ACCOUNT = re.compile(r"<!-- account: (\w+) -->")
 
@@ -34,6 +37,9 @@ class Block:
         Why it is not run; empty if it is.
     code
         What a reader would copy.
+    account
+        Account of the demonstration that the reader has here: the last one that the page names
+        in a comment above.
     """
 
     page: Path
@@ -41,6 +47,7 @@ class Block:
     language: str
     skip: str
     code: str
+    account: str
 
     @property
     def name(self) -> str:
@@ -61,11 +68,8 @@ def blocks(page: Path) -> list[Block]:
         language, _, marks = match["info"].strip().partition(" ")
         reason = re.fullmatch(r'skip="(.+)"', marks.strip())
         line = text.count("\n", 0, match.start()) + 1
-        found.append(Block(page, line, language, reason[1] if reason else "", match["code"]))
+        named = _ACCOUNT.findall(text, 0, match.start())
+        skip = reason[1] if reason else ""
+        account = named[-1] if named else MEMBER
+        found.append(Block(page, line, language, skip, match["code"], account))
     return found
-
-
-def account(page: Path) -> str:
-    """Return the account of the demonstration that a page's reader has."""
-    named = _ACCOUNT.search(page.read_text())
-    return named[1] if named else "fimbrialab_member"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.demo import hints
-from tests.docs.snippets import LANGUAGES, ROOT, SILENT, Block, account, blocks, pages
+from tests.docs.snippets import LANGUAGES, ROOT, SILENT, Block, blocks, pages
 from tests.system import Cloud
 
 RUN = [
@@ -43,7 +43,7 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", RUN, ids=named)
 def test_a_reader_may_copy_it(page: Path, processed: Cloud, tmp_path: Path) -> None:
     """Given a running system with sessions that a rig uploaded, every block ends well."""
-    env = processed.user_env(account(page)) | {
+    own = {
         "HOME": str(tmp_path),
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -51,7 +51,7 @@ def test_a_reader_may_copy_it(page: Path, processed: Cloud, tmp_path: Path) -> N
     }
     for block in blocks(page):
         if block.language in LANGUAGES and not block.skip:
-            done = run(block, env, tmp_path)
+            done = run(block, processed.user_env(block.account) | own, tmp_path)
 
             assert done.returncode == 0, f"{block.name}\n{done.stdout}\n{done.stderr}"
 
