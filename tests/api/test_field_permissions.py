@@ -90,7 +90,9 @@ def records(api: Api) -> dict[str, str]:
     both = {"name": "both", "data_url": "https://example.com/", "globus_is_personal": False}
     api.ok("POST", "/data-repository", both, **admin)
     for lab in ("fimbrialab", "septumlab"):
-        api.ok("PATCH", f"/labs/{lab}", {"repositories": ["both", f"aws_{lab}"]}, **admin)
+        own = {**both, "name": f"server_{lab}"}
+        api.ok("POST", "/data-repository", own, **admin)
+        api.ok("PATCH", f"/labs/{lab}", {"repositories": ["both", own["name"]]}, **admin)
     api.ok("POST", "/locations", {"name": "rig_0", "lab": "fimbrialab"}, **admin)
     body = {"session": mine, "executable": "task.trials", "graph": "local"}
     task = api.ok("POST", "/tasks", body, **admin)["id"]
@@ -111,7 +113,7 @@ def records(api: Api) -> dict[str, str]:
         "tag of both labs": "/tags/shared",
         "protecting tag": "/tags/kept",
         "used": dataset(mine, "wheel.position.npy", "used", "shared"),
-        "repository": "/data-repository/aws_fimbrialab",
+        "repository": "/data-repository/server_fimbrialab",
         "repository of both labs": "/data-repository/both",
         "task": f"/tasks/{task}",
         "member": "/users/new",
@@ -246,7 +248,9 @@ def test_a_machine_sees_its_own_lab_only(
     ],
 )
 def test_a_repositorys_address_goes_into_headers_and_is_checked(api: Api, url: str) -> None:
-    answer = api("PATCH", "/data-repository/aws_fimbrialab", {"data_url": url}, user="admin")
+    server = {"name": "server", "data_url": "https://example.org/"}
+    api.ok("POST", "/data-repository", server, user="admin")
+    answer = api("PATCH", "/data-repository/server", {"data_url": url}, user="admin")
     assert answer.status == 400
     assert "address" in answer.body["data_url"][0]
 
