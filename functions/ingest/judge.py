@@ -12,6 +12,7 @@ from shared.alf.foreign import YAML_BYTES, Refused, read_yaml
 from shared.alf.validate import Header
 from shared.datasets.read import default_datasets, hashes_by_path
 from shared.model import json
+from shared.model.limits import DESCRIPTION_BYTES
 from shared.model.upload import AcceptedFile, FileRequest, FileState, Refusal, Verdict
 from shared.tasks.description import DESCRIPTION_NAME
 from shared.uploads.progress import refuse, unchanged
@@ -107,7 +108,7 @@ def _description(arrival: Arrival) -> dict[str, object] | None:
         return None
     if not isinstance(content, dict):
         raise Refused("it is no mapping of names to values")
-    return dict(json.bounded(content))
+    return dict(json.bounded(content, size=DESCRIPTION_BYTES))
 
 
 def _accepted(file: FileRequest, arrival: Arrival, found: Header) -> AcceptedFile:

@@ -17,11 +17,14 @@ IMPORT_ROWS = 200
 REGISTER_FILES = 1000
 """Files of one ``/register-file``."""
 
-JSON_BYTES = 65_536
+JSON_BYTES = 300_000
 """Longest JSON value of one field; a whole item of the table takes 400 KB."""
+
+DESCRIPTION_BYTES = 65_536
+"""Longest experiment description; it is kept within the session's JSON."""
 
 JSON_DEPTH = 32
 """Deepest nesting of a JSON value."""
 
-TEXT_CHARACTERS = 20_000
+TEXT_CHARACTERS = 200_000
 """Longest free text of one field (a narrative, a description)."""

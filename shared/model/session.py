@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from shared.model.limits import TEXT_CHARACTERS
+
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=100)]
 Instant = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -30,7 +32,7 @@ class SessionMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     end_time: Instant | None = None
     location: Name | None = None
     json: dict[str, Any] | None = None
-    narrative: Annotated[str, msgspec.Meta(max_length=20_000)] | None = None
+    narrative: Annotated[str, msgspec.Meta(max_length=TEXT_CHARACTERS)] | None = None
     type: Annotated[str, msgspec.Meta(max_length=255)] | None = None
     synthetic: bool | None = None
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from shared.datasets.register import register_datasets
 from shared.model.quality import QC
 from shared.model.upload import Manifest, PlacedFile
+from shared.records.errors import TooLarge
 from shared.records.items import Dataset
 from shared.sessions import store as sessions
 from shared.tasks.description import DESCRIPTION_FIELD
@@ -29,7 +31,8 @@ def register(manifest: Manifest, key: str) -> None:
         def edit(now: dict[str, Any]) -> dict[str, Any]:
             return {"json": {**(now.get("json") or {}), **field}}
 
-        sessions.update(session, edit, who=manifest.by)
+        with suppress(TooLarge):  # the session notes too much already; the file itself is kept
+            sessions.update(session, edit, who=manifest.by)
     new = [_dataset(session, manifest, placed) for placed in manifest.datasets]
     register_datasets(session, new, manifest=key, who=manifest.by)
 

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.identity import SessionKey
+from shared.model.limits import JSON_BYTES, TEXT_CHARACTERS
+from shared.model.session import SessionMetadata
 from shared.model.upload import Target
 from shared.records.objects import MOST_PARTS
 from shared.uploads.request import InvalidUpload, parse
@@ -101,3 +103,17 @@ def test_files_that_cannot_be_understood_are_named(files, words):
     with pytest.raises(InvalidUpload) as caught:
         parse({"session": SESSION, "files": files})
     assert words in caught.value.errors["files"][0]
+
+
+def test_metadata_have_the_bounds_of_the_session_s_resource():
+    from functions.api.engine import read_values
+    from functions.api.resources.sessions import SESSION as resource
+
+    assert set(SessionMetadata.__struct_fields__) <= set(resource.fields)
+    assert (TEXT_CHARACTERS, JSON_BYTES) == (read_values.MAX_TEXT, read_values.MAX_JSON)
+    for name in ("task_protocol", "type", "narrative"):
+        most = int(resource.fields[name].maximum or read_values.MAX_TEXT)
+        session = {**SESSION, name: "x" * most}
+        assert refused({"session": session, "files": [announced("a.b.npy", b"")]}) == set()
+        session = {**SESSION, name: "x" * (most + 1)}
+        assert refused({"session": session, "files": [announced("a.b.npy", b"")]}) == {"session"}
