@@ -346,7 +346,7 @@ def may_change_repository(
         return may_manage(caller, labs, "The repository") if labs else ALLOWED
     reason = "You may report in json of your lab's repository, not change where files are."
     refused = Decision(False, reason, _who(MANAGERS, "do"))
-    if not set(labs) <= set(caller.labs) or not labs:
+    if not set(labs) <= set(caller.labs):
         return refused
     same = all(_same(before.get(name), after.get(name)) for name in after if name != "json")
     return ALLOWED if same and _places(before) == _places(after) else refused
