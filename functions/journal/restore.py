@@ -23,9 +23,6 @@ WRITERS = 8
 BATCH = 25
 """Items of one request (DynamoDB)."""
 
-RESET = "*"
-"""Kind of a change that says: read the index anew, the table was replaced."""
-
 
 class NotEmpty(Exception):
     """The table has records, and nobody said that they may be replaced."""
@@ -201,7 +198,7 @@ def _finish(mark: Mark, source: Source) -> None:
         journal.write_chunk(Chunk(number, now, undone, []))
     if env.has_data_bucket():
         objects.delete(["snapshots/latest.json"])
-    for entry in feed.entries([(RESET, RESET, 0, None)], []):
+    for entry in feed.entries([(feed.RESET, feed.RESET, 0, None)], []):
         entry.save()
     mark.delete()
 

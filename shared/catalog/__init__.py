@@ -6,10 +6,19 @@
 from shared.catalog.index import (
     Index,
     as_of,
+    current,
     reset_for_tests,
     start_request,
     table,
     write_snapshot,
 )
 
-__all__ = ["Index", "as_of", "reset_for_tests", "start_request", "table", "write_snapshot"]
+__all__ = [
+    "Index",
+    "as_of",
+    "current",
+    "reset_for_tests",
+    "start_request",
+    "table",
+    "write_snapshot",
+]

@@ -9,10 +9,13 @@ table itself is scanned.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared.catalog import snapshot
 from shared.catalog.listings import ORDER, Row
@@ -20,7 +23,8 @@ from shared.catalog.rows import Rows
 from shared.catalog.scan import scan
 from shared.catalog.versions import Base, Table, base_of
 from shared.model import moment
-from shared.records import aws, feed
+from shared.model.change import Change
+from shared.records import aws, feed, transactions
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ class Index:
         self._seen: set[str] = set()
         self._at: str | None = None
         self._cursor = ""
+        self._valid_from = ""
         self._far_again = datetime.min.replace(tzinfo=UTC)
         self._files: dict[str, Any] = {}
         self._scanned: dict[str, list[Row]] | None = None
@@ -66,12 +71,32 @@ class Index:
                 self._far_again = moment.of_stamp(now) + feed.FAR_EVERY
             back = feed.OVERLAP if far else min(feed.NEAR, feed.OVERLAP)
             start = moment.stamp(moment.of_stamp(self._cursor) - back)
-            for change in feed.since(start, self._seen):
-                self.table(change.kind).apply(change)
+            new = list(feed.since(start, self._seen))
+            self._reset(max((each.at for each in new if each.kind == feed.RESET), default=""))
+            for change in new:
+                if change.kind != feed.RESET and change.at > self._valid_from:
+                    self.table(change.kind).apply(change)
             self._cursor = max(self._cursor, now)
             if far:
                 self._seen = {each for each in self._seen if each >= start}
             return now
+
+    def take_own(self, changes: list[Change]) -> None:
+        """Apply what this process has just committed: it reads its own writes whatever happens."""
+        with self._lock:
+            if self._at is not None:
+                for change in changes:
+                    self.table(change.kind).apply(change)
+
+    def _reset(self, at: str) -> None:
+        """Forget what was read of a table that has been replaced at a moment."""
+        if at <= self._valid_from:
+            return
+        self._valid_from = at
+        if at > (self._at or ""):
+            seen = self._seen.copy()
+            self._open(moment.stamp())
+            self._seen = seen
 
     def kinds(self) -> list[str]:
         """Return the kinds that there are any rows of."""
@@ -124,6 +149,18 @@ def current() -> Index:
         if _index is None:
             _index = Index()
         return _index
+
+
+def _take_own(changes: list[Change]) -> None:
+    """Let this process's index know of what it has just committed."""
+    if _index is not None:
+        rows = json.dumps([each.row for each in changes])  # nobody changes them afterwards
+        _index.take_own(
+            [replace(old, row=row) for old, row in zip(changes, json.loads(rows), strict=True)]
+        )
+
+
+transactions.committed.append(_take_own)
 
 
 def start_request() -> None:

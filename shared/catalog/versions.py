@@ -38,6 +38,8 @@ class _Generation:
     overlay: dict[str, list[_Version]] = field(default_factory=dict)
     replaced: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Place and version of what the base has of a key; -1 for nothing."""
+    young: tuple[Rows, list[int]] | None = None
+    """What came after the base as of now, found as fast as what is in it; made on first use."""
 
     def current(self, as_of: str | None) -> tuple[dict[str, Row | None], list[int]]:
         """Return the rows that replace base rows at a moment, and the base rows replaced."""
@@ -155,6 +157,7 @@ class Table:
         if row is not None and self.kind != "dataset":
             row = {**row, "key": change.key, "_version": change.version}
         versions.append(_Version(change.at, change.version, row))
+        self._now.young = None
 
     def get(self, key: str) -> Row | None:
         """Return the row of a key as of now, or None."""
@@ -198,17 +201,18 @@ class Table:
         if as_of is not None and as_of < generation.at:
             generation = self._before if self._before else generation
         base = generation.base
-        shown, hidden = generation.current(as_of)
+        if as_of is None:
+            young, hidden = self._young(generation)
+        else:
+            shown, hidden = generation.current(as_of)
+            young = self._rows(shown)
         found = base.matching(wheres)
         if hidden:
             found = _without(found, hidden)
         if order and order != self.order:
             found = base.sort(found, order)
         order = order or self.order
-        tests = [where.on_rows() for where in wheres]
-        fresh = [
-            row for row in shown.values() if row is not None and all(test(row) for test in tests)
-        ]
+        fresh = young.pick(young.matching(wheres))
         extra = []
         if fresh:
             names = [name.lstrip("-") for name in order]
@@ -216,6 +220,16 @@ class Table:
             fresh.sort(key=lambda row: sort_key(row, order))
             extra = [(bisect.bisect_left(ranked, sort_key(row, order)), row) for row in fresh]
         return Selection(base, found, extra)
+
+    def _young(self, generation: _Generation) -> tuple[Rows, list[int]]:
+        """Return the rows that came after the base, and the base rows that they replace."""
+        if generation.young is None:
+            shown, hidden = generation.current(None)
+            generation.young = self._rows(shown), hidden
+        return generation.young
+
+    def _rows(self, shown: dict[str, Row | None]) -> Rows:
+        return Rows(self.kind, (row for row in shown.values() if row is not None), self.order)
 
     @property
     def changed(self) -> bool:

@@ -45,6 +45,9 @@ may read."""
 IN_TABLE = {"_k": {"S": "@"}}
 """Stands for an item that is to be read from the table: it never changes, or hardly."""
 
+RESET = "*"
+"""Kind of a change that says: the table was replaced, what was read before does not count."""
+
 LARGEST = 300_000
 """Bytes of one item of the feed at most (DynamoDB takes 400 kB)."""
 

@@ -280,3 +280,47 @@ def test_lookups_never_fail_on_values_of_another_type() -> None:
             }.get(name, wanted)
             test = make(argument)
             assert {type(test(value)) for value in odd} == {bool}, (name, json.dumps(wanted))
+
+
+def test_rows_that_are_young_are_found_by_their_texts_like_old_ones() -> None:
+    # Given a kind of which all rows came after the snapshot
+    table = Table("weighing", lambda: Rows("weighing", [], ("key", "id")), "2024-01-01T00:00:00.0")
+    for i in range(300):
+        row = {"id": str(i), "subject": f"mouse{i % 100}", "weight": i}
+        table.apply(Change(f"2024-01-02T00:00:00.{i:06d}", "weighing", str(i), 1, row))
+    looked_at = []
+
+    def any_weight(value: object) -> bool:
+        looked_at.append(value)
+        return True
+
+    wanted = [Where("weight", "test", any_weight), Where("subject", "exact", "mouse7")]
+    # When those of each of a page's mice are selected
+    for _ in range(10):
+        assert [row["weight"] for row in table.select(wanted).all()] == [107, 207, 7]
+    # Then only those were looked at
+    assert len(looked_at) == 30
+
+
+def test_a_process_reads_its_own_write_however_long_the_commit_took(
+    lab: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog.start_request()
+    catalog.table("session")
+    # Given a writer whose request to the database took longer than readers go back
+    monkeypatch.setattr(feed, "NEAR", dt.timedelta(0))
+    monkeypatch.setattr(feed, "OVERLAP", dt.timedelta(0))
+    real = feed.entries
+
+    def early(*arguments, **options):
+        entries = real(*arguments, **options)
+        for entry in entries:
+            at, _, tail = entry.sk.partition("#")
+            entry.sk = f"{moment.stamp(moment.of_stamp(at) - dt.timedelta(minutes=5))}#{tail}"
+        return entries
+
+    monkeypatch.setattr(feed, "entries", early)
+    eid = new_session(1)
+    # When it looks, then its own write is there
+    catalog.start_request()
+    assert catalog.table("session").get(eid)["number"] == 1

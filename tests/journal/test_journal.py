@@ -300,3 +300,25 @@ def test_bytes_that_are_gone_are_told(flow: Flow, wipe: Callable[[], None]) -> N
     append()
     wipe()
     assert restore().missing == ["data/gone.npy"]
+
+
+def test_processes_that_run_on_see_what_was_restored(flow: Flow) -> None:
+    # Given a process that has read what is now, and an older state
+    append()
+    documents.create("tag", "kept", {"name": "kept"}, who="a")
+    then = moment.stamp()
+    documents.update("tag", "kept", lambda body: {**body, "public": True}, who="a")
+    documents.create("tag", "undone", {"name": "undone"}, who="a")
+    catalog.start_request()
+    assert catalog.table("tag").get("kept")["public"]
+    # When the table is made what it was
+    restore(then, replace=True)
+    # Then the process shows that, and so does a new one
+    for index in (catalog.current(), catalog.Index()):
+        index.catch_up()
+        assert "public" not in index.table("tag").get("kept")
+        assert index.table("tag").get("undone") is None
+    # and what is written from then on
+    documents.update("tag", "kept", lambda body: {**body, "description": "x"}, who="a")
+    catalog.start_request()
+    assert catalog.table("tag").get("kept")["description"] == "x"
