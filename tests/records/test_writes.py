@@ -74,6 +74,7 @@ def test_items_are_written_in_transactions_but_where_there_is_a_reason() -> None
 
 OTHER_CALLS = {
     "functions/api/engine/handlers.py:_delete",  # a store's, which writes in a transaction
+    "functions/api/engine/stores.py:delete_if_there",  # likewise
     "functions/ingest/finalise.py:_close",  # objects of the bucket
 }
 """Calls of the same names that are no item's."""
