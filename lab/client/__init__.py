@@ -15,6 +15,7 @@ from lab.client.errors import (
     NotFound,
     Refused,
     Unreachable,
+    WrongAddress,
     plain,
 )
 from lab.client.http import Client
@@ -33,6 +34,7 @@ __all__ = [
     "Refused",
     "Settings",
     "Unreachable",
+    "WrongAddress",
     "config_path",
     "patient_session",
     "plain",

@@ -37,6 +37,19 @@ class Refused(ClientError):
         super().__init__(f"{plain(body)} ({request} answered {status})")
 
 
+class WrongAddress(Refused):
+    """A web page was answered: the address is that of a site, not of the API."""
+
+    exit_code = 4
+
+    def __init__(self, status: int, url: str) -> None:
+        why = (
+            f"{url} answers a web page: is it the address of the results site? Give that of the "
+            "API, which often ends in /v1: `fornix login`, or FORNIX_API_URL"
+        )
+        super().__init__(status, {"detail": why}, f"GET {url}")
+
+
 class NotFound(Refused):
     """404: there is no such thing."""
 

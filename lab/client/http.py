@@ -14,7 +14,15 @@ from typing import Any
 import requests
 
 from lab.client.configuration import Settings, address
-from lab.client.errors import Conflict, LoginFailed, NotConfigured, NotFound, Refused, Unreachable
+from lab.client.errors import (
+    Conflict,
+    LoginFailed,
+    NotConfigured,
+    NotFound,
+    Refused,
+    Unreachable,
+    WrongAddress,
+)
 from lab.client.retries import TRANSIENT, TRIES, Patience, patient_session
 
 TIMEOUT = (10, 60)
@@ -169,12 +177,9 @@ def _refuse_page(answer: requests.Response) -> None:
 
     Raises
     ------
-    NotConfigured
+    WrongAddress
         It is a page; other than for 404, which an API's framework may answer in HTML.
     """
     start = answer.content[:100].lstrip().lower()
     if answer.status_code != 404 and start.startswith((b"<!doctype html", b"<html", b"<?xml")):
-        raise NotConfigured(
-            f"{answer.url} answers a web page: is it the address of the results site? "
-            "Give that of the API, which often ends in /v1: `fornix login`, or FORNIX_API_URL"
-        )
+        raise WrongAddress(answer.status_code, answer.url)

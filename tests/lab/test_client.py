@@ -16,6 +16,7 @@ from lab.client import (
     Refused,
     Settings,
     Unreachable,
+    WrongAddress,
     config_path,
     patient_session,
     plain,
@@ -169,7 +170,7 @@ def test_an_answer_that_is_not_json_is_refused(client, server):
 )
 def test_the_address_of_a_site_is_told_with_the_fix(client, server, status, page):
     server.script["/auth-token"] = [(status, page)]
-    with pytest.raises(NotConfigured, match="address of the results site") as caught:
+    with pytest.raises(WrongAddress, match="address of the results site") as caught:
         client.get("/me")
     assert caught.value.exit_code == 4
 
