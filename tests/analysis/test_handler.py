@@ -136,7 +136,7 @@ def session(buckets, table) -> Any:
     )
     body = io.BytesIO()
     trials.to_parquet(body)
-    item = Dataset.of(one.id, "alf/_ibl_trials.table.pqt", hash="ab" * 16)
+    item = Dataset.of(one.id, "alf/_ibl_trials.table.pqt", hash="ab" * 16, stored_in=one.folder)
     buckets.put_object(Bucket="data", Key=item.stored_key, Body=body.getvalue())
     register_datasets(one.id, [item], manifest="m1")
     yield one
@@ -294,7 +294,9 @@ class TestWhatCannotBeShown:
     def test_trials_whose_object_is_lost(self, session, broken) -> None:
         from shared.records.items import Dataset
 
-        item = Dataset.of(broken.id, "alf/_ibl_trials.table.pqt", hash="cd" * 16)
+        item = Dataset.of(
+            broken.id, "alf/_ibl_trials.table.pqt", hash="cd" * 16, stored_in=broken.folder
+        )
         register_datasets(broken.id, [item], manifest="m2")
         self.check(
             session,
@@ -309,10 +311,12 @@ class TestWhatCannotBeShown:
         from functions.analysis.records import Records
         from shared.records.items import Dataset
 
-        item = Dataset.of(broken.id, "alf/_ibl_trials.table.pqt", hash="ef" * 16)
-        of_session = Dataset.of(session.id, "alf/_ibl_trials.table.pqt")
-        source = {"Bucket": "data", "Key": of_session.key(session.folder)}
-        buckets.copy_object(Bucket="data", Key=item.key(broken.folder), CopySource=source)
+        item = Dataset.of(
+            broken.id, "alf/_ibl_trials.table.pqt", hash="ef" * 16, stored_in=broken.folder
+        )
+        whole = Dataset.of(session.id, "alf/_ibl_trials.table.pqt", stored_in=session.folder)
+        source = {"Bucket": "data", "Key": whole.stored_key}
+        buckets.copy_object(Bucket="data", Key=item.stored_key, CopySource=source)
         register_datasets(broken.id, [item], manifest="m2")
         read = Records._bytes
 
