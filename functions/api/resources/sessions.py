@@ -297,7 +297,7 @@ SESSION = Resource(
         "auto_datetime": datetime(read_only=True),
         "name": text(null=True, read_only=True, hidden=False),
         "public": flag(param=False),
-        "embargo_until": date(param=False),
+        "embargo_until": date(param=False, latest="9999-12-31"),
         "synthetic": flag(param=False),
     },
     filters=session_filters.FILTERS,
