@@ -173,7 +173,7 @@ def items_of_table() -> Iterator[dict[str, Any]]:
     arguments: dict[str, Any] = {
         "TableName": table_name(),
         "ConsistentRead": True,
-        "FilterExpression": f"NOT #k IN ({','.join(others)})",
+        "FilterExpression": f"attribute_exists(#k) AND NOT #k IN ({','.join(others)})",
         "ExpressionAttributeNames": {"#k": "_k"},
         "ExpressionAttributeValues": others,
     }
