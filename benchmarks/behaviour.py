@@ -20,7 +20,7 @@ from shared.science.behaviour.curves import median_interval, session_plots
 from shared.science.behaviour.psychometric import Counts, bounds, curve, neg_log_likelihood
 from shared.science.behaviour.psychometric_fit import fit_many
 from shared.science.status.history import training_history
-from shared.science.status.sessions import Session
+from shared.science.status.sessions import JudgedSession
 from shared.science.water.control import WaterControl
 from shared.science.water.records import Restriction, Water, Weighing
 
@@ -53,7 +53,7 @@ def trials(day: int, n: int, blocks: tuple[float, ...]) -> dict[str, np.ndarray]
     }
 
 
-def mouse(n_days: int = 60) -> list[Session]:
+def mouse(n_days: int = 60) -> list[JudgedSession]:
     """Return the sessions of a mouse, the last third biased."""
     out = []
     for day in range(n_days):
@@ -61,7 +61,7 @@ def mouse(n_days: int = 60) -> list[Session]:
         blocks = (0.5, 0.2, 0.8) if biased else (0.5,)
         date = str(np.datetime64("2024-01-01") + day)
         protocol = "biased" if biased else "training"
-        out.append(Session(date, protocol, trials(day, 700, blocks)))
+        out.append(JudgedSession(date, protocol, trials(day, 700, blocks)))
     return out
 
 

@@ -27,7 +27,7 @@ import pandas as pd
 
 from lab.tasks import behaviour
 from shared.science.errors import ExtractionError
-from shared.science.status.sessions import Session
+from shared.science.status.sessions import JudgedSession
 from shared.science.status.windows import window_status
 
 MOUSE = Path(__file__).parents[2] / "shared/data/training_status/SWC_054_11_sessions_trials.csv"
@@ -132,7 +132,9 @@ def judged(python: str, trials: Path, folder: Path) -> str:
     ours = [
         window_status(
             [
-                Session(date, protocol, {name: np.array(c, float) for name, c in day.items()})
+                JudgedSession(
+                    date, protocol, {name: np.array(c, float) for name, c in day.items()}
+                )
                 for date, protocol, day in zip(
                     window["dates"], window["protocols"], window["trials"], strict=True
                 )

@@ -11,7 +11,7 @@ from aws_cdk import App, DefaultStackSynthesizer, Validations
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
 from infra.acknowledged import acknowledge
-from infra.settings import ROOT, Settings
+from infra.settings import ROOT, Deployment
 from infra.stack import FornixStack
 
 
@@ -33,7 +33,7 @@ def build(context: dict[str, Any] | None = None, outdir: str | Path | None = Non
         analytics_reporting=False,
         tree_metadata=False,
     )
-    settings = Settings.from_context(app.node)
+    settings = Deployment.from_context(app.node)
     stack = FornixStack(
         app,
         settings,

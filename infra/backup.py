@@ -13,7 +13,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.settings import Settings
+from infra.settings import Deployment
 from infra.storage import Storage
 
 KEPT = Duration.days(35)
@@ -29,7 +29,7 @@ MANAGED = (
 class Backup(Construct):
     """A nightly plan for table and data bucket, with a copy in the other vault."""
 
-    def __init__(self, scope: Construct, settings: Settings, storage: Storage) -> None:
+    def __init__(self, scope: Construct, settings: Deployment, storage: Storage) -> None:
         super().__init__(scope, "Backup")
         there = backup.BackupVault.from_backup_vault_arn(self, "There", settings.backup_vault)
         self.plan = backup.BackupPlan(

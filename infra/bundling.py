@@ -24,7 +24,7 @@ from aws_cdk import (
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_lambda as lambda_
 
-from infra.settings import ROOT, RUNTIME, Settings
+from infra.settings import ROOT, RUNTIME, Deployment
 from infra.sources import FOLDERS, code_hash
 
 ZIP_REQUIREMENTS = (
@@ -49,7 +49,7 @@ WITHOUT_DEPENDENCIES = ("chalice",)
 PYTHON_VERSION = RUNTIME.removeprefix("python")
 
 
-def code(settings: Settings, local_parameters: dict[str, CfnParameter]) -> lambda_.Code:
+def code(settings: Deployment, local_parameters: dict[str, CfnParameter]) -> lambda_.Code:
     """Return the code of a zip function.
 
     In the embedded cloud the archive's key is a parameter, so that the template does not change

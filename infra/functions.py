@@ -15,7 +15,7 @@ from constructs import Construct
 from infra.bundling import code, image
 from infra.permissions import Permissions
 from infra.queues import Queues
-from infra.settings import RUNTIME, Settings
+from infra.settings import RUNTIME, Deployment
 from infra.storage import Storage
 
 API_HANDLER = "functions.api.app.handler"
@@ -41,7 +41,7 @@ LOCAL_CONCURRENCY = {"ingest": 4, "dispatch": 2, "analysis": 2}
 """Invocations that a queue sets off at a time in the embedded cloud; SQS takes no fewer than 2."""
 
 
-def _sign_in(settings: Settings) -> dict[str, str]:
+def _sign_in(settings: Deployment) -> dict[str, str]:
     """Return what the API is told about signing in; nothing of what is not set."""
     told = {
         "FORNIX_OIDC_ISSUER": settings.oidc_issuer,
@@ -58,7 +58,7 @@ class Functions(Construct):
     def __init__(
         self,
         scope: Construct,
-        settings: Settings,
+        settings: Deployment,
         storage: Storage,
         queues: Queues,
         site_url: str,

@@ -19,7 +19,7 @@ from constructs import Construct
 
 from infra.cors import preflight
 from infra.refusals import gateway_responses
-from infra.settings import STAGE, Settings
+from infra.settings import STAGE, Deployment
 from infra.sources import application, binary_types, challenged, routes
 
 
@@ -27,7 +27,7 @@ class HttpApi(Construct):
     """Regional REST API with access logs, throttling and tracing."""
 
     def __init__(
-        self, scope: Construct, settings: Settings, function: lambda_.IFunction, site_url: str
+        self, scope: Construct, settings: Deployment, function: lambda_.IFunction, site_url: str
     ) -> None:
         super().__init__(scope, "HttpApi")
         app = application()
@@ -80,7 +80,7 @@ class HttpApi(Construct):
             ),
         )
 
-    def _firewall(self, settings: Settings) -> None:
+    def _firewall(self, settings: Deployment) -> None:
         """Put a web firewall before the API's stage."""
         limited = {"limit": settings.waf_rate, "aggregateKeyType": "IP"}
         common = {"vendorName": "AWS", "name": "AWSManagedRulesCommonRuleSet"}

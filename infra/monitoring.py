@@ -18,7 +18,7 @@ from infra.functions import TIMEOUTS, Functions
 from infra.http_api import HttpApi
 from infra.queues import Queues
 from infra.schedules import SCHEDULES, Schedule, Schedules
-from infra.settings import Settings
+from infra.settings import Deployment
 from infra.storage import Storage
 from shared.records.metrics import COUNT, METRICS
 
@@ -46,7 +46,7 @@ class Monitoring(Construct):
     def __init__(
         self,
         scope: Construct,
-        settings: Settings,
+        settings: Deployment,
         storage: Storage,
         queues: Queues,
         functions: Functions,

@@ -14,7 +14,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.queues import Queues
-from infra.settings import Settings
+from infra.settings import Deployment
 from infra.storage import Storage
 
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
@@ -69,7 +69,7 @@ class Permissions:
     def __init__(
         self,
         scope: Construct,
-        settings: Settings,
+        settings: Deployment,
         storage: Storage,
         queues: Queues,
         names: Sequence[str],

@@ -10,7 +10,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.settings import Settings
+from infra.settings import Deployment
 from infra.storage import UPLOADS, Storage
 
 DEFAULT_RECEIVES = 5
@@ -33,7 +33,7 @@ class Queues(Construct):
     """
 
     def __init__(
-        self, scope: Construct, settings: Settings, timeouts: dict[str, Duration]
+        self, scope: Construct, settings: Deployment, timeouts: dict[str, Duration]
     ) -> None:
         super().__init__(scope, "Queues")
         self.settings = settings

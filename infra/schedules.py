@@ -12,7 +12,7 @@ from constructs import Construct
 
 from infra.functions import Functions
 from infra.queues import Queues
-from infra.settings import Settings
+from infra.settings import Deployment
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Schedules(Construct):
     """One EventBridge rule per schedule."""
 
     def __init__(
-        self, scope: Construct, settings: Settings, functions: Functions, queues: Queues
+        self, scope: Construct, settings: Deployment, functions: Functions, queues: Queues
     ) -> None:
         super().__init__(scope, "Schedules")
         self.rules = {

@@ -22,7 +22,7 @@ STAGE = "v1"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Deployment:
     """One deployment.
 
     Attributes
@@ -83,7 +83,7 @@ class Settings:
     public_account: str = ""
 
     @classmethod
-    def from_context(cls, node: Node) -> Settings:
+    def from_context(cls, node: Node) -> Deployment:
         """Read the settings from the context of a construct.
 
         Raises

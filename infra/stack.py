@@ -11,7 +11,7 @@ from infra.http_api import HttpApi
 from infra.monitoring import Monitoring
 from infra.queues import Queues
 from infra.schedules import Schedules
-from infra.settings import Settings
+from infra.settings import Deployment
 from infra.storage import Storage
 from infra.website import Website
 
@@ -27,7 +27,7 @@ LOCAL_PARAMETERS = {
 class FornixStack(Stack):
     """Storage, queues, functions, API, schedules, site and monitoring of one deployment."""
 
-    def __init__(self, scope: Construct, settings: Settings, **stack: object) -> None:
+    def __init__(self, scope: Construct, settings: Deployment, **stack: object) -> None:
         super().__init__(
             scope,
             settings.name,

@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.settings import Settings
+from infra.settings import Deployment
 from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE
 
 UPLOADS = "incoming/"
@@ -27,7 +27,7 @@ hundred USD a day at most (on-demand prices of us-east-1), and the alarms tell o
 class Storage(Construct):
     """Buckets and table. Outside the embedded cloud everything outlives the stack."""
 
-    def __init__(self, scope: Construct, settings: Settings) -> None:
+    def __init__(self, scope: Construct, settings: Deployment) -> None:
         super().__init__(scope, "Storage")
         self.settings = settings
         self.logs = self._bucket(
@@ -184,7 +184,7 @@ class Storage(Construct):
         return table
 
 
-def _lock(settings: Settings) -> dict[str, Any]:
+def _lock(settings: Deployment) -> dict[str, Any]:
     """Return how long S3 itself keeps each version (Object Lock, governance mode), if at all."""
     if not settings.lock_days:
         return {}

@@ -8,7 +8,7 @@ from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.settings import Settings
+from infra.settings import Deployment
 from infra.storage import Storage
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -31,7 +31,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 class Website(Construct):
     """Distribution with security headers; objects say themselves how long they may be cached."""
 
-    def __init__(self, scope: Construct, settings: Settings, storage: Storage) -> None:
+    def __init__(self, scope: Construct, settings: Deployment, storage: Storage) -> None:
         super().__init__(scope, "Website")
         headers = cloudfront.ResponseHeadersPolicy(
             self,

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from shared.records import aws
-from shared.results.store import ABSENT, Conflict
+from shared.results.store import ABSENT, ChangedMeanwhile
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -71,9 +71,9 @@ class Bucket:
         except ClientError as error:
             # 409: another conditional write of the same key is under way; 404: it was deleted.
             if _code(error) in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
-                raise Conflict(key) from error
+                raise ChangedMeanwhile(key) from error
             if condition and _code(error) in ("NoSuchKey", "404"):
-                raise Conflict(key) from error
+                raise ChangedMeanwhile(key) from error
             raise
         return answer["ETag"].strip('"')
 

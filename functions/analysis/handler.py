@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 if TYPE_CHECKING:
-    from shared.results.build import Report
+    from shared.results.build import BuildReport
 
 logger = Logger(service="analysis")
 
@@ -143,7 +143,7 @@ def nightly(context: Any) -> dict[str, Any]:
     return {"changed": report.changed, "problems": problems[:MOST_TOLD]}
 
 
-def _tell(report: Report, **about: Any) -> None:
+def _tell(report: BuildReport, **about: Any) -> None:
     """Log what a build did and could not show, and count what it changed."""
     from shared.records import metrics
 

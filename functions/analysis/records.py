@@ -20,7 +20,7 @@ from shared.records.errors import NotFound
 from shared.records.items import Dataset as DatasetItem
 from shared.records.items import Session as SessionItem
 from shared.results.reading import load_array, load_sorting, load_trials
-from shared.results.source import Dataset, Lab, Session, Sorting, Subject, Unreadable
+from shared.results.source import Lab, SiteSession, Sorting, SourceFile, Subject, Unreadable
 from shared.sessions import store as sessions
 from shared.sessions.contents import session_and_datasets
 
@@ -64,7 +64,7 @@ class Records:
             projects=tuple(body.get("projects") or ()),
         )
 
-    def sessions(self, subject: str) -> list[Session]:
+    def sessions(self, subject: str) -> list[SiteSession]:
         """Return all sessions of a subject with their visible datasets.
 
         Each is read with strong consistency: what was just made private is private here.
@@ -80,19 +80,19 @@ class Records:
         catalog.start_request()
         return [_lab(row) for row in catalog.table("lab").rows()]
 
-    def trials(self, session: Session) -> pd.DataFrame | None:
+    def trials(self, session: SiteSession) -> pd.DataFrame | None:
         """Return the session's trials table."""
         return load_trials(session, self._bytes)
 
-    def sorting(self, session: Session, collection: str) -> Sorting | None:
+    def sorting(self, session: SiteSession, collection: str) -> Sorting | None:
         """Return the sorted spikes in a collection."""
         return load_sorting(session, collection, self._bytes)
 
-    def array(self, session: Session, path: str) -> NDArray[Any]:
+    def array(self, session: SiteSession, path: str) -> NDArray[Any]:
         """Return an array of a session, by its path."""
         return load_array(session, path, self._bytes)
 
-    def _bytes(self, dataset: Dataset) -> io.BytesIO:
+    def _bytes(self, dataset: SourceFile) -> io.BytesIO:
         try:
             answer = aws.client("s3").get_object(Bucket=self.bucket, Key=dataset.location)
         except ClientError as error:
@@ -102,7 +102,7 @@ class Records:
         return io.BytesIO(answer["Body"].read())
 
 
-def _read(eid: str, subject: str) -> Session | None:
+def _read(eid: str, subject: str) -> SiteSession | None:
     """Return a session; one whose record makes no sense is refused, and keeps no other."""
     try:
         item, datasets = session_and_datasets(eid, strong=True)
@@ -112,7 +112,7 @@ def _read(eid: str, subject: str) -> Session | None:
         return _session(item, datasets)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         refused = f"Its record cannot be read, so the session is left out: {error}"
-        return Session(eid, item.lab, subject, "", 0, refused=refused)
+        return SiteSession(eid, item.lab, subject, "", 0, refused=refused)
 
 
 def _elsewhere(item: DatasetItem) -> str:
@@ -127,9 +127,9 @@ def _zone(lab: str) -> str:
     return (row or {}).get("timezone") or "UTC"
 
 
-def _session(item: SessionItem, datasets: list[DatasetItem]) -> Session:
+def _session(item: SessionItem, datasets: list[DatasetItem]) -> SiteSession:
     about = item.json if isinstance(item.json, dict) else {}
-    return Session(
+    return SiteSession(
         id=item.id,
         lab=item.lab,
         subject=item.subject,
@@ -146,7 +146,7 @@ def _session(item: SessionItem, datasets: list[DatasetItem]) -> Session:
         embargo_until=date.fromisoformat(item.embargo_until[:10]) if item.embargo_until else None,
         synthetic=bool(item.synthetic),
         datasets=tuple(
-            Dataset(
+            SourceFile(
                 id=d.uuid,
                 name=d.name,
                 collection=d.collection,

@@ -21,8 +21,8 @@ from shared.results.addresses import subject_data, subject_trials
 from shared.results.build.state import code_version, index_of
 from shared.results.reading import gaps
 from shared.results.render import SiteSettings
-from shared.results.source import Session, Unreadable, fingerprint, is_visible
-from shared.results.store import Store, encode
+from shared.results.source import SiteSession, Unreadable, fingerprint, is_visible
+from shared.results.store import SiteStore, encode
 from shared.results.views.session import columns_of
 from shared.science.cohort.analysis import analyse
 from shared.science.cohort.features import CohortSession, CohortSubject, from_sessions
@@ -41,7 +41,7 @@ WHEEL_SESSIONS = 10
 REPEATS = 10
 
 
-def update(records: Records, store: Store, settings: SiteSettings, at: datetime) -> str:
+def update(records: Records, store: SiteStore, settings: SiteSettings, at: datetime) -> str:
     """Analyse the mice again if any of their published sessions changed.
 
     Returns
@@ -85,7 +85,7 @@ def update(records: Records, store: Store, settings: SiteSettings, at: datetime)
 
 def _mice(
     records: Records,
-    store: Store,
+    store: SiteStore,
     names: Iterable[str],
     at: datetime,
     public: set[str],
@@ -124,7 +124,7 @@ def _dated(kind: str, subject: str, when: str, what: str, convert: Any) -> list[
 
 
 def _sessions(
-    records: Records, store: Store, name: str, sessions: list[Session]
+    records: Records, store: SiteStore, name: str, sessions: list[SiteSession]
 ) -> Iterator[CohortSession]:
     """Yield the sessions that have trials; published ones come from the subject's one table."""
     packed = store.read(subject_trials(name))
@@ -148,7 +148,7 @@ def _sessions(
         )
 
 
-def _wheel(records: Records, one: Session) -> dict[str, Any] | None:
+def _wheel(records: Records, one: SiteSession) -> dict[str, Any] | None:
     found = wheel_in(one.paths, one.preferred)
     if not found:
         return None

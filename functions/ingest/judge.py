@@ -8,7 +8,7 @@ from functions.ingest.intake import Arrival, Intake
 from shared.alf import data_format, match_dataset_type, parse_dataset_path
 from shared.alf.acceptance import check_contents, check_names
 from shared.alf.errors import ALFError
-from shared.alf.foreign import YAML_BYTES, Refused, read_yaml
+from shared.alf.foreign import YAML_BYTES, ContentRefused, read_yaml
 from shared.alf.validate import Header
 from shared.datasets.read import default_datasets, hashes_by_path
 from shared.model import json
@@ -107,7 +107,7 @@ def _description(arrival: Arrival) -> dict[str, object] | None:
     if content is None:
         return None
     if not isinstance(content, dict):
-        raise Refused("it is no mapping of names to values")
+        raise ContentRefused("it is no mapping of names to values")
     return dict(json.bounded(content, size=DESCRIPTION_BYTES))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.model import moment
 from shared.records import feed, journal
-from shared.records.journal import Chunk, Entry, Image, Snapshot, Source, State
+from shared.records.journal import Chunk, Image, JournalEntry, Snapshot, State, StateSource
 from shared.records.table import connection, table_name
 from shared.records.transactions import NOT_JOURNALED
 
@@ -87,7 +87,7 @@ def _next(last: Chunk) -> tuple[Chunk, bool]:
     cursor, more = moment.stamp(), False
     start = moment.stamp(moment.of_stamp(last.cursor) - feed.OVERLAP)
     seen = set(last.seen)
-    entries: list[Entry] = []
+    entries: list[JournalEntry] = []
     size = 0
     for entry in journal.entries_since(start):
         if entry.name in seen:
@@ -138,7 +138,7 @@ def _known_since(since: str) -> set[str]:
 def compact(*, always: bool = False) -> Snapshot | None:
     """Make a snapshot if the log since the last one is long; again is no change."""
     try:
-        source = Source.find()
+        source = StateSource.find()
     except LookupError:
         return None
     size, before = sum(source.chunks.values()), source.snapshot

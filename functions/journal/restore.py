@@ -14,7 +14,7 @@ from functions.journal.append import append, items_of_table
 from functions.journal.verify import comparable
 from shared.model import moment
 from shared.records import env, feed, journal, objects
-from shared.records.journal import Chunk, Item, Line, Source
+from shared.records.journal import Chunk, Item, Line, StateSource
 from shared.records.table import Record, connection, table_name
 
 WRITERS = 8
@@ -40,7 +40,7 @@ class Mark(Record, discriminator="Restore"):
     undoes = NumberAttribute(default=0)
 
 
-class Report(msgspec.Struct, frozen=True):
+class RestoreReport(msgspec.Struct, frozen=True):
     """Outcome of a restore.
 
     Attributes
@@ -67,7 +67,7 @@ def restore(
     replace: bool = False,
     dry_run: bool = False,
     say: Callable[[str], None] = lambda text: None,
-) -> Report:
+) -> RestoreReport:
     """Make the table what it was.
 
     A restore that was killed goes on when it is begun again; one that has ended changes nothing
@@ -101,7 +101,7 @@ def restore(
                     "it what it was: what was written later is then deleted from it."
                 )
             append()  # so that what is there now is not forgotten
-        source = Source.find(to)
+        source = StateSource.find(to)
         mark = Mark(
             pk="RESTORE", sk="A", to=to or moment.stamp(), last=source.last,
             undoes=int(not empty or to is not None),
@@ -112,7 +112,7 @@ def restore(
         raise OtherRestore(
             f"A restore to {mark.to} has not ended; say --to {mark.to} to go on with it."
         )
-    source = Source.find(mark.to, int(mark.last))
+    source = StateSource.find(mark.to, int(mark.last))
     kinds: Counter[str] = Counter()
     kept: set[int] = set()
     wanted: dict[str, None] = {}
@@ -128,7 +128,7 @@ def restore(
     missing = sorted(wanted.keys() - objects.keys("data/")) if wanted else []
     if not dry_run:
         _finish(mark, source)
-    return Report(mark.to, dict(sorted(kinds.items())), deleted, missing)
+    return RestoreReport(mark.to, dict(sorted(kinds.items())), deleted, missing)
 
 
 def _mark() -> Mark | None:
@@ -187,7 +187,7 @@ def _objects_of(lines: Iterable[Line]) -> Iterator[str]:
             yield line.item["k"]["S"]
 
 
-def _finish(mark: Mark, source: Source) -> None:
+def _finish(mark: Mark, source: StateSource) -> None:
     """Let journal, index and running processes start from what is there now."""
     if mark.undoes:  # what the log says of later moments is not so any more
         now = moment.stamp()

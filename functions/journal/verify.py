@@ -12,7 +12,7 @@ import msgspec
 
 from functions.journal.append import append, items_of_table
 from shared.records import journal
-from shared.records.journal import Item, Line, Source, State
+from shared.records.journal import Item, Line, State, StateSource
 from shared.records.table import connection, table_name
 from shared.records.transactions import NOT_JOURNALED
 
@@ -37,7 +37,7 @@ class Difference(msgspec.Struct, frozen=True):
     what: str
 
 
-class Report(msgspec.Struct, frozen=True):
+class Comparison(msgspec.Struct, frozen=True):
     """Outcome of a comparison.
 
     Attributes
@@ -59,10 +59,10 @@ class Report(msgspec.Struct, frozen=True):
         return not self.differences
 
 
-def verify() -> Report:
+def verify() -> Comparison:
     """Compare every item of the table with the journal, which is brought up to date before."""
     append()
-    source = Source.find()
+    source = StateSource.find()
     same: Counter[str] = Counter()
     suspects: dict[tuple[str, str], Line] = {}
     for part, state in source.states():
@@ -76,7 +76,7 @@ def verify() -> Report:
                 same[item["_k"]["S"]] += 1
         suspects.update(expected)
     differences = _looked_at_again(suspects, source.last, same) if suspects else []
-    return Report(dict(sorted(same.items())), differences, source.last)
+    return Comparison(dict(sorted(same.items())), differences, source.last)
 
 
 def _part_of_table(part: int, parts: int) -> Iterator[Item]:

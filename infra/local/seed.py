@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra.local.home import Home
-from lab.client import Client, Refused, Settings
+from lab.client import Client, RequestRefused, Settings
 from lab.site import DEMO_LABS
 
 LABS = ("fimbrialab", "septumlab")
@@ -80,7 +80,7 @@ def ensure(client: Client, resource: str, key: str, body: dict[str, Any]) -> Any
     """Return the record with a key, made if there is none."""
     try:
         return client.get(f"/{resource}/{key}")
-    except Refused as error:
+    except RequestRefused as error:
         if error.status != 404:
             raise
     return client.post(f"/{resource}", body)

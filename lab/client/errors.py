@@ -29,7 +29,7 @@ class Unreachable(ClientError):
     exit_code = 3
 
 
-class Refused(ClientError):
+class RequestRefused(ClientError):
     """The server refused the request; ``status`` and ``body`` are its answer."""
 
     def __init__(self, status: int, body: dict[str, Any], request: str) -> None:
@@ -37,7 +37,7 @@ class Refused(ClientError):
         super().__init__(f"{plain(body)} ({request} answered {status})")
 
 
-class WrongAddress(Refused):
+class WrongAddress(RequestRefused):
     """A web page was answered: the address is that of a site, not of the API."""
 
     exit_code = 4
@@ -50,11 +50,11 @@ class WrongAddress(Refused):
         super().__init__(status, {"detail": why}, f"GET {url}")
 
 
-class NotFound(Refused):
+class RecordMissing(RequestRefused):
     """404: there is no such thing."""
 
 
-class Conflict(Refused):
+class Conflicting(RequestRefused):
     """409: the thing has changed, or belongs to another."""
 
 

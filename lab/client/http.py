@@ -15,11 +15,11 @@ import requests
 
 from lab.client.configuration import Settings, address
 from lab.client.errors import (
-    Conflict,
+    Conflicting,
     LoginFailed,
     NotConfigured,
-    NotFound,
-    Refused,
+    RecordMissing,
+    RequestRefused,
     Unreachable,
     WrongAddress,
 )
@@ -80,8 +80,8 @@ class Client:
 
         Raises
         ------
-        Refused
-            The server said no (:class:`NotFound` and :class:`Conflict` among them).
+        RequestRefused
+            The server said no (:class:`RecordMissing` and :class:`Conflicting` among them).
         LoginFailed, NotConfigured
             There is no valid account.
         Unreachable
@@ -163,10 +163,10 @@ class Client:
         except ValueError:
             body = {"detail": f"the answer is not JSON: {answer.text[:200]!r}"}
             if answer.ok:
-                raise Refused(answer.status_code, body, request) from None
+                raise RequestRefused(answer.status_code, body, request) from None
         if answer.ok:
             return body
-        kind = {404: NotFound, 409: Conflict}.get(answer.status_code, Refused)
+        kind = {404: RecordMissing, 409: Conflicting}.get(answer.status_code, RequestRefused)
         raise kind(
             answer.status_code, body if isinstance(body, dict) else {"detail": body}, request
         )

@@ -17,10 +17,10 @@ from typing import Any
 
 import click
 
-from lab.client import Client, LoginFailed, NotFound, Refused, settings
+from lab.client import Client, LoginFailed, RecordMissing, RequestRefused, settings
 
 
-class Taken(click.ClickException):
+class WouldOverwrite(click.ClickException):
     """Something of the user's own would be overwritten."""
 
 
@@ -82,7 +82,7 @@ def write_parameters(
 
     Raises
     ------
-    Taken
+    WouldOverwrite
         The server is known with other parameters, or its downloads would mix with another's.
     """
     key = server_key(wanted["ALYX_URL"])
@@ -90,13 +90,13 @@ def write_parameters(
     file = folder / f".{key}"
     known = _read(file)
     if known is not None and not force and known | wanted != known:
-        raise Taken(f"{file} exists with other parameters; --force replaces it")
+        raise WouldOverwrite(f"{file} exists with other parameters; --force replaces it")
     map_ = caches.setdefault("CLIENT_MAP", {})
     place = str(cache_dir or map_.get(key) or Path.home() / "Downloads" / "ONE" / key)
     if map_.get(key, place) != place and not force:
-        raise Taken(f"downloads of this server go to {map_[key]}; --force changes that")
+        raise WouldOverwrite(f"downloads of this server go to {map_[key]}; --force changes that")
     if other := next((k for k, v in map_.items() if v == place and k != key), None):
-        raise Taken(f"{place} holds the downloads of {other}: choose another --cache-dir")
+        raise WouldOverwrite(f"{place} holds the downloads of {other}: choose another --cache-dir")
     map_[key] = place
     if default or not caches.get("DEFAULT"):
         caches["DEFAULT"] = key
@@ -116,9 +116,9 @@ def _read(file: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise Taken(f"{file} is not JSON: repair it or move it away ({error})") from error
+        raise WouldOverwrite(f"{file} is not JSON: repair it or move it away ({error})") from error
     if not isinstance(content, dict):
-        raise Taken(f"{file} holds no parameters: move it away")
+        raise WouldOverwrite(f"{file} holds no parameters: move it away")
     return content
 
 
@@ -141,9 +141,9 @@ def owner(client: Client, user: str | None) -> str:
     """
     try:
         name = client.get("/me")["username"]
-    except NotFound:
+    except RecordMissing:
         name = user
-    except Refused as error:
+    except RequestRefused as error:
         raise LoginFailed(f"the server does not accept the token: {error}") from error
     if not name:
         raise LoginFailed("the server does not say whose token it is: give --user")

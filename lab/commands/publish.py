@@ -35,13 +35,13 @@ def find_sessions(client: Any, what: str) -> list[dict[str, Any]]:
     click.ClickException
         If there is nothing of that name, or a subject and a project are called so.
     """
-    from lab.client import NotFound
+    from lab.client import RecordMissing
 
     try:
         return [client.get(f"/sessions/{UUID(what)}")]
     except ValueError:
         pass
-    except NotFound:
+    except RecordMissing:
         raise click.ClickException(f"There is no session {what}.") from None
     if named := _NAME.fullmatch(what):
         query = {"subject": named["subject"], "date_range": f"{named['date']},{named['date']}"}
@@ -83,7 +83,7 @@ def set_visibility(client: Any, what: str, change: dict[str, Any], how: _How) ->
     click.exceptions.Exit
         With 1 if a session was refused; the others are changed.
     """
-    from lab.client import Refused
+    from lab.client import RequestRefused
 
     refused = 0
     for session in find_sessions(client, what):
@@ -95,7 +95,7 @@ def set_visibility(client: Any, what: str, change: dict[str, Any], how: _How) ->
         if not how.dry_run:
             try:
                 client.patch(f"/sessions/{session['id']}", change)
-            except Refused as error:
+            except RequestRefused as error:
                 refused += 1
                 line |= {"done": False, "reason": str(error)}
         how.tell(line)

@@ -123,7 +123,7 @@ def _change(
     wanted: dict[str, str | None],
 ) -> None:
     """Change the chosen tasks; tell of each what became of it."""
-    from lab.client import Refused
+    from lab.client import RequestRefused
 
     if not ids and not any(wanted.values()):
         raise click.UsageError("Name tasks, or choose them by --status, --name, --session, --log.")
@@ -134,7 +134,7 @@ def _change(
         if not dry_run:
             try:
                 said["status"] = client.patch(f"/tasks/{row['id']}", body)["status"]
-            except Refused as error:
+            except RequestRefused as error:
                 said["error"], failed = str(error), failed + 1
         rows.append(said)
         if not as_json:

@@ -16,8 +16,8 @@ from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from lab.client import ClientError, NotFound, Refused
-from lab.importers.alyx_rows import Unfit
+from lab.client import ClientError, RecordMissing, RequestRefused
+from lab.importers.alyx_rows import RowUnfit
 from lab.importers.alyx_source import AlyxSource
 from lab.importers.alyx_steps import (
     AFTER_SESSIONS,
@@ -105,7 +105,7 @@ class AlyxImport:
         while True:
             try:
                 count, rows = self.source.page("/" + step.resource, offset, **dict(step.filters))
-            except NotFound:
+            except RecordMissing:
                 if offset:
                     raise
                 self.journal.note(f"the source has no {step.resource}")
@@ -123,13 +123,13 @@ class AlyxImport:
         for row in rows:
             try:
                 if not isinstance(row, dict):
-                    raise Unfit("the source shows something that is no row")
+                    raise RowUnfit("the source shows something that is no row")
                 key = str(_identifier(row) or "" if step.key == "id" else row.get(step.key) or "")
                 fit = self.fit(step, row)
                 key = key or str(fit.get("id") or "")
                 if not key:
-                    raise Unfit("the row has no identifier")
-            except Unfit as problem:
+                    raise RowUnfit("the row has no identifier")
+            except RowUnfit as problem:
                 shown = str(row)[:200]
                 if self.journal.add(name, ["unfit " + shown], "unfit"):
                     self.carrier.refuse(step.resource, shown, str(problem))
@@ -161,7 +161,7 @@ class AlyxImport:
                 if not self.carrier.dry_run:
                     path = f"/users/{quote(username, safe='')}"
                     self.carrier.api.patch(path, {"allowed_users": json.loads(delegates)})
-            except Refused as error:
+            except RequestRefused as error:
                 reason = "the server refuses the users who may act for this one"
                 self.carrier.refuse("users", username, reason, f"{username}: {error}")
 
@@ -262,13 +262,13 @@ class AlyxImport:
         try:
             row = self.source.get(f"/sessions/{eid}")
             if not isinstance(row, dict) or _identifier(row) != eid:
-                raise Unfit("the source shows another row under the session's address")
+                raise RowUnfit("the source shows another row under the session's address")
             return self.fit(SESSIONS, row)
-        except Unfit as problem:
+        except RowUnfit as problem:
             self.carrier.refuse("sessions", eid, str(problem))
-        except NotFound as error:
+        except RecordMissing as error:
             self.carrier.refuse("sessions", eid, "deleted from the source meanwhile", str(error))
-        except Refused as error:
+        except RequestRefused as error:
             if error.status != 500:
                 raise
             self.carrier.refuse("sessions", eid, "the source fails to show it", str(error))
@@ -311,14 +311,14 @@ class AlyxImport:
         """Yield what is sent of a dataset, or account for why it is not."""
         try:
             if not isinstance(row, dict) or not _identifier(row):
-                raise Unfit("the row has no identifier")
+                raise RowUnfit("the row has no identifier")
             fit = self.fit(DATASETS, row)
             if fit.get("session") != eid:
-                raise Unfit("the source shows a dataset of another session")
+                raise RowUnfit("the source shows a dataset of another session")
             if self.mover:
                 self._remotes.setdefault(eid, []).append(_remote(row, fit))
             yield fit
-        except Unfit as problem:
+        except RowUnfit as problem:
             self.carrier.refuse("datasets", str(row)[:200], str(problem))
 
     def _mention_the_rest(self) -> None:
@@ -336,7 +336,7 @@ class AlyxImport:
 
         Raises
         ------
-        Unfit
+        RowUnfit
             The text is no time.
         """
         lab = self.journal.state("lab of subject", str(subject))
@@ -346,7 +346,7 @@ class AlyxImport:
         try:
             time = datetime.fromisoformat(text)
         except (TypeError, ValueError):
-            raise Unfit(f"{str(text)[:50]!r} is no time") from None
+            raise RowUnfit(f"{str(text)[:50]!r} is no time") from None
         time = time if time.tzinfo else time.replace(tzinfo=self.server_zone)
         return time.astimezone(ZoneInfo(zone)).replace(tzinfo=None).isoformat()
 
@@ -355,12 +355,12 @@ class AlyxImport:
 
         Raises
         ------
-        Unfit
+        RowUnfit
             No such row was seen.
         """
         name = self.journal.state(f"name of {resource}", str(reference))
         if name is None and self.journal.state(resource, str(reference)) is None:
-            raise Unfit(f"refers to a row of {resource} that the source does not list")
+            raise RowUnfit(f"refers to a row of {resource} that the source does not list")
         return name or str(reference)
 
 

@@ -35,7 +35,7 @@ SECRET_KEYS = ("Access key ID", "Secret access key")
 """Credentials that Alyx keeps in the ``json`` of data repositories; never copied."""
 
 
-class Unfit(Exception):
+class RowUnfit(Exception):
     """A row of the source cannot be carried; the message says why."""
 
 
@@ -59,7 +59,9 @@ def _bare(reference: Any) -> str | None:
     try:
         return str(UUID(str(reference)[-36:]))
     except ValueError:
-        raise Unfit(f"refers to {str(reference)[:100]!r}, which is no address of a row") from None
+        raise RowUnfit(
+            f"refers to {str(reference)[:100]!r}, which is no address of a row"
+        ) from None
 
 
 def session_row(_: RowContext, row: Row) -> None:
@@ -73,7 +75,7 @@ def dataset_row(_: RowContext, row: Row) -> None:
     row["hash"], row["revision"] = row.get("hash") or None, row.get("revision") or None
     records = row.get("file_records") or []
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-        raise Unfit("its file records are not a list of rows")
+        raise RowUnfit("its file records are not a list of rows")
     kept = ("id", "data_repository", "relative_path", "exists", "json")
     row["file_records"] = [{k: r[k] for k in kept if k in r} for r in records]
 
@@ -93,7 +95,7 @@ def aggregate_row(job: RowContext, row: Row) -> None:
                 row["content_type"] = model
                 row["object_id"] = job.journal.state(f"id of {resource}", name) or name
                 return
-    raise Unfit("a dataset of no session, and no path that says what it belongs to")
+    raise RowUnfit("a dataset of no session, and no path that says what it belongs to")
 
 
 def repository_row(job: RowContext, row: Row) -> None:
@@ -134,7 +136,7 @@ def user_row(job: RowContext, row: Row) -> None:
 def restriction_row(_: RowContext, row: Row) -> None:
     """Give a restriction an identifier, which Alyx does not show."""
     if not row.get("subject") or not row.get("start_time"):
-        raise Unfit("the restriction has no subject or no start")
+        raise RowUnfit("the restriction has no subject or no start")
     if "id" not in row:  # Alyx does not show it
         key = ("water-restriction", str(row["subject"]), str(row["start_time"]))
         row["id"] = str(derived(*key))

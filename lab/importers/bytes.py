@@ -22,7 +22,7 @@ import requests
 from urllib3 import Retry
 from urllib3.exceptions import MaxRetryError, ProtocolError
 
-from lab.client import TRIES, Client, Patience, Refused, Unreachable, patient_session
+from lab.client import TRIES, Client, Patience, RequestRefused, Unreachable, patient_session
 from lab.transfer import BLOCK, HashCache, Transfer
 
 from .carrier import Carrier
@@ -112,7 +112,7 @@ class Uploader:
             with _staged(files) as folder:
                 transfer = Transfer(self.client, folder, self._notice, self.hashes)
                 answer = transfer.upload({"id": eid}, list(files)).answer
-        except Refused as error:
+        except RequestRefused as error:
             for path in files:
                 self._refuse(eid, path, "the server refuses the upload", str(error))
             return

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from lab.client import Refused, plain
+from lab.client import RequestRefused, plain
 
 from .journal import Journal
 
@@ -104,7 +104,7 @@ class Carrier:
         """Send a batch; one that is refused as a whole is cut until the row at fault is alone."""
         try:
             return self.api.post("/import", {"resource": resource, "rows": batch})
-        except Refused as error:
+        except RequestRefused as error:
             if error.status not in UNUSABLE:
                 raise
             if len(batch) == 1:
@@ -132,7 +132,7 @@ class Carrier:
         if known is None:
             try:
                 known = self.api.get(f"/{resource}/{quote(name, safe='')}")
-            except Refused:  # not there, or a name that fits into no address
+            except RequestRefused:  # not there, or a name that fits into no address
                 self.carry(resource, [row])
                 known = row
             self.journal.set(f"{resource} {name}", known)

@@ -25,7 +25,7 @@ FREE_BYTES = 10**9
 
 
 @dataclass(frozen=True)
-class Finding:
+class RigFinding:
     """What was looked at; ``fix`` is empty where all is well."""
 
     what: str
@@ -38,7 +38,7 @@ class Finding:
         return not self.fix
 
 
-def examine(folder: Path | None, lab: str | None) -> Iterator[Finding]:
+def examine(folder: Path | None, lab: str | None) -> Iterator[RigFinding]:
     """Yield what a rig needs to upload, and what is wrong with it.
 
     Parameters
@@ -52,46 +52,50 @@ def examine(folder: Path | None, lab: str | None) -> Iterator[Finding]:
     try:
         client = Client(settings(), sleep=lambda seconds: None)
     except ClientError as error:
-        yield Finding("server", str(error), "run `fornix login`")
+        yield RigFinding("server", str(error), "run `fornix login`")
         return
     try:
         account = Account(client)
         me = account.me()
     except ClientError as error:
-        yield Finding("server", str(error), "check address, network and login: `fornix login`")
+        yield RigFinding("server", str(error), "check address, network and login: `fornix login`")
         return
     labs = ", ".join(me.get("labs") or ()) or "no lab"
-    yield Finding("server", f"{client.settings.url}, as {me['username']} ({me['role']} of {labs})")
+    yield RigFinding(
+        "server", f"{client.settings.url}, as {me['username']} ({me['role']} of {labs})"
+    )
     yield from _clock(client.settings.url)
     if folder is None:
         return
     sessions = list(walk(folder.resolve()))
     fix = "" if sessions else "give the folder above subject/YYYY-MM-DD/NNN, often …/Subjects"
-    yield Finding("sessions", f"{len(sessions)} below {folder}", fix)
+    yield RigFinding("sessions", f"{len(sessions)} below {folder}", fix)
     for found in sessions[-1:]:
         try:
             theirs = account.lab_of(found.path, lab)
             told = account.check_subject(found.path, theirs, create=False, dry=True)
-            yield Finding("latest session", f"{found.name} of {theirs}", "; ".join(told))
+            yield RigFinding("latest session", f"{found.name} of {theirs}", "; ".join(told))
         except (NotReady, ClientError) as error:
-            yield Finding("latest session", found.name, str(error))
+            yield RigFinding("latest session", found.name, str(error))
 
 
-def _state() -> Iterator[Finding]:
+def _state() -> Iterator[RigFinding]:
     """Look at the place of the queue and at the room on its disk."""
     path = default_path()
     try:
         waiting = [entry for entry in Queue(path).entries() if entry.state == "waiting"]
     except Exception as error:
-        yield Finding("queue", f"{path}: {error}", "set FORNIX_RIG_STATE to a file you may write")
+        yield RigFinding(
+            "queue", f"{path}: {error}", "set FORNIX_RIG_STATE to a file you may write"
+        )
         return
-    yield Finding("queue", f"{path}, {len(waiting)} waiting")
+    yield RigFinding("queue", f"{path}, {len(waiting)} waiting")
     free = shutil.disk_usage(path.parent).free
     fix = "" if free > FREE_BYTES else "make room on the disk"
-    yield Finding("disk", f"{free / 1e9:.1f} GB free at {os.fspath(path.parent)}", fix)
+    yield RigFinding("disk", f"{free / 1e9:.1f} GB free at {os.fspath(path.parent)}", fix)
 
 
-def _clock(url: str) -> Iterator[Finding]:
+def _clock(url: str) -> Iterator[RigFinding]:
     """Hold the computer's clock against the server's."""
     try:
         said = requests.get(f"{url}/health", timeout=10).headers.get("Date", "")
@@ -100,4 +104,4 @@ def _clock(url: str) -> Iterator[Finding]:
         return
     fix = "" if abs(off) < CLOCK_SLACK else "set the clock: S3 would refuse the uploads"
     side = "ahead of" if off > 0 else "behind"
-    yield Finding("clock", f"{abs(off):.0f} s {side} the server", fix)
+    yield RigFinding("clock", f"{abs(off):.0f} s {side} the server", fix)

@@ -31,7 +31,7 @@ class DifferentMice(ValueError):
 
 
 @dataclass(frozen=True)
-class Claim:
+class Naming:
     """What one source says of a session.
 
     Attributes
@@ -50,12 +50,12 @@ class Claim:
     number: str | None = None
 
 
-def claims(folder: Path, path: SessionPath) -> Iterator[Claim]:
+def claims(folder: Path, path: SessionPath) -> Iterator[Naming]:
     """Yield what each source says of a session that lies in a folder."""
-    yield Claim("path", "the folder", path.subject, path.date.isoformat(), str(path.number))
+    yield Naming("path", "the folder", path.subject, path.date.isoformat(), str(path.number))
     for where, settings in all_settings(folder).items():
         number = settings.get("SESSION_NUMBER")
-        yield Claim(
+        yield Naming(
             "settings",
             where,
             _text(settings.get("SUBJECT_NAME")),
@@ -70,7 +70,7 @@ def claims(folder: Path, path: SessionPath) -> Iterator[Claim]:
             if (match := _SAID.match(line))
         }
         if said:
-            yield Claim(
+            yield Naming(
                 "description", file.name, said.get("subject"), said.get("date"), said.get("number")
             )
 
@@ -95,7 +95,7 @@ def agreed(
     """
     all_claims = list(claims(folder, path))
     notes = []
-    mice: dict[str, Claim] = {}
+    mice: dict[str, Naming] = {}
     for claim in all_claims:
         if claim.subject is None:
             continue
@@ -121,7 +121,7 @@ def agreed(
     return path, [*notes, *_differences(path, all_claims)]
 
 
-def _differences(path: SessionPath, all_claims: list[Claim]) -> Iterator[str]:
+def _differences(path: SessionPath, all_claims: list[Naming]) -> Iterator[str]:
     """Yield where the sources differ in day or number, and days that cannot be."""
     for claim in all_claims:
         if claim.date and claim.date != path.date.isoformat():

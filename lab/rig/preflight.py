@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from lab.client import Client, NotFound, Refused
+from lab.client import Client, RecordMissing, RequestRefused
 from shared.alf import SessionPath
 
 CHECKED = {"projects": "project", "procedures": "procedure", "users": "user"}
@@ -37,7 +37,7 @@ class Account:
         if path not in self._known:
             try:
                 self._known[path] = self.client.get(path)
-            except NotFound:
+            except RecordMissing:
                 self._known[path] = None
         return self._known[path]
 
@@ -138,7 +138,7 @@ class Account:
     def _there(self, resource: str, name: str) -> bool:
         try:
             return self.find(f"/{resource}/{quote(name, safe='')}") is not None
-        except Refused:
+        except RequestRefused:
             return False
 
 
@@ -153,6 +153,6 @@ def add_subject(client: Client, nickname: str, lab: str, **fields: Any) -> dict[
     body = {"nickname": nickname, "lab": lab} | {k: v for k, v in fields.items() if v is not None}
     try:
         return client.post("/subjects", body)
-    except Refused as error:
+    except RequestRefused as error:
         who = " Members and managers of the lab may." if error.status == 403 else ""
         raise NotReady(f"subject {nickname} could not be added: {error}.{who}") from None

@@ -31,7 +31,7 @@ def default_path() -> Path:
 
 
 @dataclass(frozen=True)
-class Entry:
+class QueuedSession:
     """A session in the queue; ``fingerprint`` tells whether its files have changed since."""
 
     folder: str
@@ -83,24 +83,24 @@ class Queue:
             ).fetchone()
         return row[0] if row else None
 
-    def due(self, now: float | None = None) -> list[Entry]:
+    def due(self, now: float | None = None) -> list[QueuedSession]:
         """Return the sessions to upload now."""
         return self._select(
             "state = 'waiting' and next_try <= ? order by next_try, folder",
             (now if now is not None else time.time(),),
         )
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[QueuedSession]:
         """Return all sessions."""
         return self._select("1 order by folder", ())
 
-    def _select(self, where: str, values: tuple[float, ...]) -> list[Entry]:
+    def _select(self, where: str, values: tuple[float, ...]) -> list[QueuedSession]:
         columns = "folder, fingerprint, state, tries, next_try, message, changed"
         with self._db() as db:
             rows = db.execute(f"select {columns} from sessions where {where}", values)  # noqa: S608
-            return [Entry(*row) for row in rows]
+            return [QueuedSession(*row) for row in rows]
 
-    def settle(self, entry: Entry, state: str, message: str) -> None:
+    def settle(self, entry: QueuedSession, state: str, message: str) -> None:
         """Note that a session is ``done`` or ``refused``; unless its files changed meanwhile."""
         with self._db() as db:
             db.execute(
@@ -109,7 +109,7 @@ class Queue:
                 (state, message, time.time(), entry.folder, entry.fingerprint),
             )
 
-    def postpone(self, entry: Entry, message: str, now: float | None = None) -> float:
+    def postpone(self, entry: QueuedSession, message: str, now: float | None = None) -> float:
         """Try a session again later; return in how many seconds."""
         wait = min(LONGEST_RETRY, FIRST_RETRY * 2**entry.tries)
         due = (now if now is not None else time.time()) + wait

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from lab.client import Refused
+from lab.client import RequestRefused
 from lab.rig.identity import DifferentMice, agreed
 from lab.rig.preflight import Account, NotReady
 from lab.rig.session import Found, shown
@@ -145,7 +145,7 @@ def check(
             report.notes.append("lab and subject are not checked: the server could not be asked")
         else:
             _prepare(report, replace(found, path=path), account, options, dry=True)
-    except (DifferentMice, NotReady, Refused) as error:
+    except (DifferentMice, NotReady, RequestRefused) as error:
         return _refuse(report, str(error))
     return report
 
@@ -207,7 +207,7 @@ def upload(
         session = _prepare(report, replace(found, path=path), account, options)
         transfer = Transfer(account.client, found.folder, notice, hashes or HashCache())
         result = transfer.upload(session, paths, again=options.again)
-    except (DifferentMice, NotReady, Refused, OSError) as error:
+    except (DifferentMice, NotReady, RequestRefused, OSError) as error:
         return _refuse(report, str(error))
     report.state, report.sent = result.state, result.sent
     report.files += result.answer["files"]

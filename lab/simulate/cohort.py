@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lab.simulate.truth import Truth
-from lab.simulate.cohort_plan import CohortError, Day, Mouse
+from lab.simulate.cohort_plan import CohortError, Mouse, PlannedDay
 
 PLAN = "cohort.json"
 FACTS = "subjects.json"
@@ -50,13 +50,13 @@ def simulate(out: Path, seed: int, mouse: Mouse) -> list[dict[str, Any]]:
     return rows
 
 
-def row_of(mouse: Mouse, day: Day) -> dict[str, Any]:
+def row_of(mouse: Mouse, day: PlannedDay) -> dict[str, Any]:
     """Return what is told of a session."""
     about = {"lab": mouse.lab, "subject": mouse.subject, "date": day.date}
     return about | {"n_trials": day.n_trials, "synthetic": True}
 
 
-def sessions(out: Path, seed: int, mouse: Mouse) -> Iterator[tuple[Day, Truth]]:
+def sessions(out: Path, seed: int, mouse: Mouse) -> Iterator[tuple[PlannedDay, Truth]]:
     """Write the sessions of a mouse in order, and yield the truth of each."""
     from lab.simulate.mouse import Progress
     from lab.simulate.session import simulate_session

@@ -67,7 +67,7 @@ class CohortError(ValueError):
 
 
 @dataclass(frozen=True)
-class Day:
+class PlannedDay:
     """One session of a synthetic mouse, as planned.
 
     Attributes
@@ -108,7 +108,7 @@ class Mouse:
     facts : dict
         What ``subjects.json`` says of it: ``synthetic``, ``sex``, ``birth_date``, ``weighings``,
         ``restrictions``, ``waters``, ``light``, ``food``.
-    days : tuple of Day
+    days : tuple of PlannedDay
     """
 
     subject: str
@@ -116,9 +116,9 @@ class Mouse:
     trained: str
     training_time: int
     facts: dict[str, Any]
-    days: tuple[Day, ...]
+    days: tuple[PlannedDay, ...]
 
-    def folder(self, out: Path, day: Day) -> Path:
+    def folder(self, out: Path, day: PlannedDay) -> Path:
         """Return the session's folder of a day."""
         return out / self.lab / "Subjects" / self.subject / day.date / "001"
 
@@ -252,7 +252,9 @@ def _mouse(
     )
 
 
-def _day(row: dict[Any, Any], since_trained: int, weight: float, trials_scale: float) -> Day:
+def _day(
+    row: dict[Any, Any], since_trained: int, weight: float, trials_scale: float
+) -> PlannedDay:
     """Plan a day; the day on which the real mouse was trained is number 0."""
     performance, easy = float(row["performance"]), float(row["performance_easy"]) / 100
     # Equal numbers say that only easy contrasts were shown: the first phase.
@@ -267,7 +269,7 @@ def _day(row: dict[Any, Any], since_trained: int, weight: float, trials_scale: f
     first, last = (0, 0) if only_easy else (1, NO_ZERO)
     if since_trained >= 0:
         first, last = NO_ZERO + 1, NO_ZERO + 2
-    return Day(
+    return PlannedDay(
         _moved(row["session_date"]),
         round(easy, 4),
         n_trials if trials_scale == 1 else max(round(n_trials * trials_scale), fewest),

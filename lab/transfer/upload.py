@@ -22,7 +22,7 @@ from lab.client import (
     TRANSIENT,
     TRIES,
     Client,
-    Conflict,
+    Conflicting,
     Patience,
     Unreachable,
     patient_session,
@@ -232,7 +232,7 @@ class Transfer:
         """Say that all has been sent; False if the server misses something."""
         try:
             self.client.post(f"/uploads/{upload}/complete", {"without": dict(without)})
-        except Conflict:
+        except Conflicting:
             return False
         return True
 

@@ -19,7 +19,7 @@ MOST_SKEW = 60
 """Seconds that the clock may be off: signed addresses are refused by more than a few minutes."""
 
 
-class Finding(NamedTuple):
+class WorkerFinding(NamedTuple):
     """One thing that was looked at: whether it is well, and what was found."""
 
     what: str
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
     found: str
 
 
-def examine(client: Callable[[], Any], folder: Path) -> Iterator[Finding]:
+def examine(client: Callable[[], Any], folder: Path) -> Iterator[WorkerFinding]:
     """Yield what is found, one thing at a time; nothing is changed.
 
     Parameters
@@ -38,28 +38,30 @@ def examine(client: Callable[[], Any], folder: Path) -> Iterator[Finding]:
         Where tasks would run.
     """
     host, version = about()
-    yield Finding("computer", True, f"{host}, Fornix {version}, Python {sys.version.split()[0]}")
+    yield WorkerFinding(
+        "computer", True, f"{host}, Fornix {version}, Python {sys.version.split()[0]}"
+    )
     yield _folder(folder)
     yield from _tasks(folder)
     yield _sandbox()
     yield from _server(client)
 
 
-def _folder(folder: Path) -> Finding:
+def _folder(folder: Path) -> WorkerFinding:
     computer = Computer(folder)
     try:
         computer.check()
     except MachineTrouble as trouble:
-        return Finding("disk and memory", False, str(trouble))
+        return WorkerFinding("disk and memory", False, str(trouble))
     offers = computer.capabilities(())
     text = (
         f"{folder}: {offers.disk / 2**30:.1f} GB; {offers.ram} GB of memory, "
         f"{offers.cpu} cores, {offers.gpu} graphics cards"
     )
-    return Finding("disk and memory", True, text)
+    return WorkerFinding("disk and memory", True, text)
 
 
-def _tasks(folder: Path) -> Iterator[Finding]:
+def _tasks(folder: Path) -> Iterator[WorkerFinding]:
     """Look whether each installed task can be loaded."""
     from lab.tasks.run import implementation, names
     from shared.tasks import registry
@@ -68,60 +70,60 @@ def _tasks(folder: Path) -> Iterator[Finding]:
         try:
             implementation(name)
         except Exception as error:
-            yield Finding(name, False, f"{type(error).__name__}: {error}")
+            yield WorkerFinding(name, False, f"{type(error).__name__}: {error}")
             continue
         declared = registry.declared(name)
         if declared is None:
-            yield Finding(name, False, "is installed, but no pipeline declares it")
+            yield WorkerFinding(name, False, "is installed, but no pipeline declares it")
             continue
         lacks = declared.ram > max(4.0, Computer(folder).capabilities(()).ram)
         text = "can be loaded" + (f"; needs {declared.ram} GB of memory" if lacks else "")
-        yield Finding(name, not lacks, text)
+        yield WorkerFinding(name, not lacks, text)
 
 
-def _sandbox() -> Finding:
+def _sandbox() -> WorkerFinding:
     if sys.platform != "linux":
         text = (
             f"{platform.system()} does not keep tasks to their folder: use an account of its own"
         )
-        return Finding("sandbox", True, text)
+        return WorkerFinding("sandbox", True, text)
     listed = Path("/sys/kernel/security/lsm")
     known = listed.read_text() if os.access(listed, os.R_OK) else ""
     text = "tasks are kept to their folder by Landlock"
     if known and "landlock" not in known:
         text = "the kernel is without Landlock: run the worker by an account of its own"
-    return Finding("sandbox", True, text)
+    return WorkerFinding("sandbox", True, text)
 
 
-def _server(client: Callable[[], Any]) -> Iterator[Finding]:
+def _server(client: Callable[[], Any]) -> Iterator[WorkerFinding]:
     try:
         api = client()
         who = api.get("/me")
     except ClientError as error:
-        yield Finding("server", False, str(error))
+        yield WorkerFinding("server", False, str(error))
         return
     role, labs = who.get("role"), who.get("labs") or []
     well = role == "worker" and len(labs) == 1
     text = f"{api.settings.url} as {who['username']} ({role} of {', '.join(labs) or 'no lab'})"
-    yield Finding("server", well, text if well else f"{text}: a worker of one lab is needed")
+    yield WorkerFinding("server", well, text if well else f"{text}: a worker of one lab is needed")
     try:
         lent = api.post("/workers/credentials")
     except ClientError as error:
-        yield Finding("work queue", False, str(error))
+        yield WorkerFinding("work queue", False, str(error))
         return
-    yield Finding("work queue", True, lent["queue_url"])
+    yield WorkerFinding("work queue", True, lent["queue_url"])
     yield _clock(lent["queue_url"])
 
 
-def _clock(url: str) -> Finding:
+def _clock(url: str) -> WorkerFinding:
     """Compare this computer's clock with that of AWS."""
     import requests
 
     try:
         told = requests.head(url, timeout=10).headers.get("Date")
     except requests.RequestException as error:
-        return Finding("clock", False, f"{url} does not answer ({type(error).__name__})")
+        return WorkerFinding("clock", False, f"{url} does not answer ({type(error).__name__})")
     if not told:
-        return Finding("clock", True, "the server tells no time")
+        return WorkerFinding("clock", True, "the server tells no time")
     off = abs((datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds())
-    return Finding("clock", off <= MOST_SKEW, f"{off:.0f} s off")
+    return WorkerFinding("clock", off <= MOST_SKEW, f"{off:.0f} s off")

@@ -27,7 +27,7 @@ import msgspec
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lab.client import Client, Conflict, NotFound, Refused, Unreachable
+from lab.client import Client, Conflicting, RecordMissing, RequestRefused, Unreachable
 from lab.client import ClientError as ApiError
 from lab.tasks.run import names
 from lab.tasks.trouble import WITHOUT_A_RESULT, MachineTrouble
@@ -254,9 +254,9 @@ class Worker:
         try:
             answer = self.client.post(f"/tasks/{task}/claim", msgspec.to_builtins(request))
             return msgspec.convert(answer, Claim)
-        except (Conflict, NotFound) as error:
+        except (Conflicting, RecordMissing) as error:
             log.info("%s", error)
-        except Refused as error:  # not a task of this lab: none of ours
+        except RequestRefused as error:  # not a task of this lab: none of ours
             log.error("%s", error)
         return None
 
@@ -279,7 +279,7 @@ class Worker:
                     ending, elapsed=round(time.monotonic() - began, 3)
                 )
                 self.client.post(f"/tasks/{task.id}/complete", msgspec.to_builtins(ending))
-        except (LeaseLost, Conflict) as error:
+        except (LeaseLost, Conflicting) as error:
             log.warning("%s was taken over by another: %s", task.name, error)
             return None
         except Stopping:
@@ -502,7 +502,7 @@ class Worker:
                         more = msgspec.to_builtins(LogText(claim.attempt, text[told:]))
                         self.client.post(f"/tasks/{claim.task.id}/log", more)
                         told = len(text)
-                except (Conflict, NotFound):
+                except (Conflicting, RecordMissing):
                     lost.set()
                     return
                 except ApiError as error:

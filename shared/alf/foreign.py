@@ -26,7 +26,7 @@ DEPTH = 64
 """Deepest nesting of a YAML file's values."""
 
 
-class Refused(ValueError):
+class ContentRefused(ValueError):
     """The content of a file is not what its format says, or beyond a limit; says why."""
 
 
@@ -35,17 +35,17 @@ def read_json(content: bytes | str) -> Any:
 
     Raises
     ------
-    Refused
+    ContentRefused
         It is no JSON, too long, or nested too deep.
     """
     if len(content) > JSON_BYTES:
-        raise Refused(f"{len(content)} bytes of JSON are more than {JSON_BYTES}")
+        raise ContentRefused(f"{len(content)} bytes of JSON are more than {JSON_BYTES}")
     try:
         return json.loads(content)
     except RecursionError:
-        raise Refused("it is nested too deep") from None
+        raise ContentRefused("it is nested too deep") from None
     except (ValueError, MemoryError) as error:
-        raise Refused(str(error)) from None
+        raise ContentRefused(str(error)) from None
 
 
 def read_yaml(content: bytes) -> Any:
@@ -53,28 +53,28 @@ def read_yaml(content: bytes) -> Any:
 
     Raises
     ------
-    Refused
+    ContentRefused
         It is no YAML, too long, nested too deep, or too much once aliases are written out.
     """
     import yaml
 
     if len(content) > YAML_BYTES:
-        raise Refused(f"{len(content)} bytes of YAML are more than {YAML_BYTES}")
+        raise ContentRefused(f"{len(content)} bytes of YAML are more than {YAML_BYTES}")
     try:
         value = yaml.safe_load(content)
     except RecursionError:
-        raise Refused("it is nested too deep") from None
+        raise ContentRefused("it is nested too deep") from None
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, AttributeError) as error:
-        raise Refused(" ".join(str(error).split()) or type(error).__name__) from None
+        raise ContentRefused(" ".join(str(error).split()) or type(error).__name__) from None
     return _plain(value, DEPTH, [VALUES])
 
 
 def _plain(value: Any, depth: int, left: list[int]) -> Any:
     left[0] -= 1
     if left[0] < 0:
-        raise Refused(f"it has more than {VALUES} values")
+        raise ContentRefused(f"it has more than {VALUES} values")
     if depth < 0:
-        raise Refused("it is nested too deep")
+        raise ContentRefused("it is nested too deep")
     if isinstance(value, dict):
         return {_key(name): _plain(each, depth - 1, left) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -16,7 +16,7 @@ from typing import BinaryIO, NoReturn
 
 from .dataset_types import dimensions
 from .errors import FileInvalid, RowsInconsistent
-from .foreign import JSON_BYTES, LINE_BYTES, YAML_BYTES, Refused, read_json, read_yaml
+from .foreign import JSON_BYTES, LINE_BYTES, YAML_BYTES, ContentRefused, read_json, read_yaml
 from .path import parse_dataset_path, without_uuid
 
 
@@ -253,14 +253,14 @@ def _parquet(file: BinaryIO, name: str) -> Header:
 def _json(content: bytes | str, name: str) -> None:
     try:
         read_json(content)
-    except Refused as error:
+    except ContentRefused as error:
         _refuse(name, "content", str(error), "not JSON", "copy the file again from the rig")
 
 
 def _yaml(content: bytes, name: str) -> None:
     try:
         read_yaml(content)
-    except Refused as error:
+    except ContentRefused as error:
         fix = "correct the file at the place named"
         _refuse(name, "content", str(error), "not YAML", fix)
 
@@ -278,7 +278,7 @@ def _json_lines(file: BinaryIO, name: str) -> Header:
             break
         try:
             read_json(line)
-        except Refused as error:
+        except ContentRefused as error:
             torn = (i, error, line[:60])
         else:
             rows += 1

@@ -17,7 +17,7 @@ from shared.codec.errors import (
     UnsupportedVersionError,
     VerificationError,
 )
-from shared.codec.index import Index
+from shared.codec.index import RecordingIndex
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS
 from shared.codec.opening import open, open_source
 from shared.codec.reader import Reader
@@ -31,8 +31,8 @@ __all__ = [
     "CodecError",
     "CorruptionError",
     "FormatError",
-    "Index",
     "Reader",
+    "RecordingIndex",
     "TruncationError",
     "UnsupportedVersionError",
     "VerificationError",

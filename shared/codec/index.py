@@ -48,7 +48,7 @@ class ChunkEntry(NamedTuple):
 
 
 @dataclass
-class Index:
+class RecordingIndex:
     """What the sidecar and the footer say of a recording.
 
     Attributes
@@ -119,7 +119,7 @@ class Index:
         return json.dumps(named | size | self.facts, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str | bytes, name: str) -> "Index":
+    def from_json(cls, text: str | bytes, name: str) -> "RecordingIndex":
         """Read a sidecar, refusing whatever contradicts itself.
 
         Parameters
@@ -149,7 +149,7 @@ class Index:
             raise FormatError(f"{name} lacks or garbles a field: {error}") from error
 
     @classmethod
-    def _from_fields(cls, data: dict[str, Any]) -> "Index":
+    def _from_fields(cls, data: dict[str, Any]) -> "RecordingIndex":
         """Take the fields off a sidecar; what is left are facts."""
         channels = _whole(data.pop("n_channels"), 1, MAX_CHANNELS)
         rate, dtype = _rate(data.pop("sample_rate")), _dtype(data.pop("dtype"))
@@ -204,7 +204,7 @@ def _dtype(value: object) -> np.dtype[Any]:
 # ---- footer -----------------------------------------------------------------------------------
 
 
-def pack_footer(index: Index) -> bytes:
+def pack_footer(index: RecordingIndex) -> bytes:
     """Return the compressed index and the trailer that ends the file."""
     text = index.to_json().encode()
     packed = zstandard.ZstdCompressor(level=9).compress(text)
@@ -256,7 +256,7 @@ def read_trailer(data: bytes | memoryview, file_size: int, name: str) -> Trailer
     return trailer
 
 
-def read_footer(source: Readable, sidecar: bytes | None = None) -> Index:
+def read_footer(source: Readable, sidecar: bytes | None = None) -> RecordingIndex:
     """Read the index at the end of a file, in one request where it is short.
 
     Parameters
@@ -279,10 +279,13 @@ def read_footer(source: Readable, sidecar: bytes | None = None) -> Index:
         packed = source.read(trailer.offset, trailer.offset + trailer.packed)
     else:
         packed = tail[trailer.offset - start : -TRAILER.size]
-    index = Index.from_json(_inflate_index(packed, trailer, name), f"{name} (footer)")
+    index = RecordingIndex.from_json(_inflate_index(packed, trailer, name), f"{name} (footer)")
     if index.offsets[-1] != trailer.offset:
         raise CorruptionError(f"{name}: the index in the footer belongs to another file")
-    if sidecar is not None and Index.from_json(sidecar, f"the sidecar of {name}") != index:
+    if (
+        sidecar is not None
+        and RecordingIndex.from_json(sidecar, f"the sidecar of {name}") != index
+    ):
         raise CorruptionError(
             f"the sidecar is not the index of {name}: it is another file's, or one of the two "
             "was changed. Remove the sidecar to use the index in the file's footer"

@@ -25,7 +25,7 @@ from shared.codec.chunk import MAX_CHANNELS, MAX_CHUNK_BYTES, Sealed, raw_bytes
 from shared.codec.decoder import Window
 from shared.codec.errors import CodecError, CorruptionError, FormatError, TruncationError
 from shared.codec.files import LocalFile, Progress, refuse_existing, replacing
-from shared.codec.index import Index, chunk_bounds
+from shared.codec.index import RecordingIndex, chunk_bounds
 from shared.codec.parallel import run_jobs
 from shared.codec.predict import transpose_into
 from shared.codec.reader import Reader
@@ -75,7 +75,9 @@ class Deflation(NamedTuple):
 class MtscompReader(Reader):
     """A `.cbin` recording as an array, like `Reader`."""
 
-    def __init__(self, source: Any, index: Index, deflation: Deflation, **options: Any) -> None:
+    def __init__(
+        self, source: Any, index: RecordingIndex, deflation: Deflation, **options: Any
+    ) -> None:
         super().__init__(source, index, **options)
         self.deflation = deflation
 
@@ -134,7 +136,7 @@ def restore(
     return samples
 
 
-def read_header(data: bytes, name: str) -> tuple[Index, Deflation]:
+def read_header(data: bytes, name: str) -> tuple[RecordingIndex, Deflation]:
     """Read a `.ch` file.
 
     Raises
@@ -186,7 +188,7 @@ def read_header(data: bytes, name: str) -> tuple[Index, Deflation]:
         )
     facts = {key: header[key] for key in ("sha1_uncompressed",) if key in header}
     length = bounds[1] if len(bounds) > 1 else 1
-    return Index(channels, rate, dtype, length, bounds, offsets, [], facts), deflation
+    return RecordingIndex(channels, rate, dtype, length, bounds, offsets, [], facts), deflation
 
 
 def find_header(path: Path) -> Path:

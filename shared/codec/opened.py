@@ -15,7 +15,7 @@ from shared.codec.chunk import (
 )
 from shared.codec.decoder import CodedChunk, Window, restore_stored
 from shared.codec.errors import CorruptionError, FormatError
-from shared.codec.index import ChunkEntry, Index
+from shared.codec.index import ChunkEntry, RecordingIndex
 
 
 class OpenedChunk:
@@ -69,7 +69,7 @@ class OpenedChunk:
 
 
 def open_chunk(
-    data: bytes | memoryview, entry: ChunkEntry, index: Index, name: str
+    data: bytes | memoryview, entry: ChunkEntry, index: RecordingIndex, name: str
 ) -> OpenedChunk:
     """Check a chunk as stored.
 
@@ -79,7 +79,7 @@ def open_chunk(
         The chunk, header included.
     entry : ChunkEntry
         What it should be.
-    index : Index
+    index : RecordingIndex
         Of the recording it should belong to.
     name : str
         What to call the recording in messages.

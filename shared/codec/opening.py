@@ -11,7 +11,7 @@ from shared.codec import mtscomp, remote
 from shared.codec.errors import CodecError
 from shared.codec.files import LocalFile, sidecar_path
 from shared.codec.header import HEADER, read_header
-from shared.codec.index import Index, read_footer
+from shared.codec.index import RecordingIndex, read_footer
 from shared.codec.reader import CACHE_BYTES, Reader
 from shared.codec.source import ArraySource, FileSource, Samples, SampleSource
 
@@ -70,7 +70,7 @@ def open(
     return reader
 
 
-def _find_index(source: Any, sidecar: str | Path | None) -> Index:
+def _find_index(source: Any, sidecar: str | Path | None) -> RecordingIndex:
     """Read the index from the footer, and hold the sidecar against it."""
     local = isinstance(source, LocalFile)
     if local:
@@ -80,7 +80,7 @@ def _find_index(source: Any, sidecar: str | Path | None) -> Index:
     data = None if sidecar is None else remote.read_small(sidecar)
     if data is None or local:
         return read_footer(source, data)
-    return Index.from_json(data, remote.name_of(sidecar))
+    return RecordingIndex.from_json(data, remote.name_of(sidecar))
 
 
 class ReaderSource:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shared.codec.decoder import Window
 from shared.codec.errors import TruncationError
-from shared.codec.index import Index, Readable
+from shared.codec.index import Readable, RecordingIndex
 from shared.codec.opened import open_chunk
 from shared.codec.slicing import inside, positions, two_axes
 from shared.codec.source import Samples
@@ -66,7 +66,7 @@ class Reader:
     dtype : numpy.dtype
     sample_rate : float
         In Hz.
-    index : Index
+    index : RecordingIndex
     """
 
     ndim = 2
@@ -74,7 +74,7 @@ class Reader:
     def __init__(
         self,
         source: Readable,
-        index: Index,
+        index: RecordingIndex,
         *,
         threads: int = 1,
         read_ahead: int = 0,

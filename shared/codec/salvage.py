@@ -9,8 +9,8 @@ from shared.codec.header import HEADER, RecordingHeader, read_header
 from shared.codec.index import (
     MAX_CHUNKS,
     TRAILER_MAGIC,
-    Index,
     Readable,
+    RecordingIndex,
     chunk_bounds,
     read_footer,
 )
@@ -42,7 +42,7 @@ def open_salvaged(source: Readable) -> tuple[Reader, list[str]]:
         return Reader(source, index, cache_bytes=0), [str(error), *problems]
 
 
-def rebuild_index(source: Readable) -> tuple[Index, list[str]]:
+def rebuild_index(source: Readable) -> tuple[RecordingIndex, list[str]]:
     """Rebuild the index from the chunks alone, stepping over what is damaged.
 
     Every chunk but the last has the length the file's header gives, so a chunk's number tells
@@ -50,7 +50,7 @@ def rebuild_index(source: Readable) -> tuple[Index, list[str]]:
 
     Returns
     -------
-    Index
+    RecordingIndex
         With an entry for every chunk up to the last one found (or announced by the header);
         reading one that is missing raises `CorruptionError`.
     list of str
@@ -116,13 +116,15 @@ def _find_magic(source: Readable, start: int, total: int) -> int | None:
     return None
 
 
-def _index_of(header: RecordingHeader, found: dict[int, FoundChunk]) -> Index:
+def _index_of(header: RecordingHeader, found: dict[int, FoundChunk]) -> RecordingIndex:
     """Make an index of the chunks found; the missing ones get no bytes."""
     last = max(found, default=-1)
     samples = found[last].header.first + found[last].header.length if found else 0
     if header.samples is not None and header.samples <= MAX_CHUNKS * header.chunk_length:
         samples = max(samples, header.samples)
-    index = Index(header.n_channels, header.sample_rate, header.dtype, header.chunk_length)
+    index = RecordingIndex(
+        header.n_channels, header.sample_rate, header.dtype, header.chunk_length
+    )
     index.bounds = chunk_bounds(samples, header.chunk_length)
     position, index.offsets = HEADER.size, []
     for number in range(index.n_chunks):

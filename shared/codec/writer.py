@@ -15,7 +15,7 @@ from shared.codec.chunk import MAX_CHUNK_BYTES, Sealed, raw_bytes, seal
 from shared.codec.errors import CodecError, CorruptionError, VerificationError
 from shared.codec.files import SUFFIX, Progress, refuse_existing, replacing, sidecar_path
 from shared.codec.header import RecordingHeader, default_chunk_length, published_chunk_length
-from shared.codec.index import Index
+from shared.codec.index import RecordingIndex
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
 from shared.codec.opening import open_source
 from shared.codec.overview import Overview, overview_path, seconds_of
@@ -135,7 +135,7 @@ class Writer:
         self.header = RecordingHeader(
             n_channels, float(sample_rate), self.dtype, int(chunk_length)
         )
-        self.index = Index(*self.header[:4], facts={"level": level})
+        self.index = RecordingIndex(*self.header[:4], facts={"level": level})
         self._sha1 = hashlib.sha1(usedforsecurity=False) if sha1 else None
         self._held: list[Samples] = []
         self._n_held = 0
@@ -263,7 +263,7 @@ def compress(
     trim: bool = False,
     progress: Progress | None = None,
     **options: Any,
-) -> Index:
+) -> RecordingIndex:
     """Compress a recording losslessly.
 
     Parameters
@@ -291,7 +291,7 @@ def compress(
 
     Returns
     -------
-    Index
+    RecordingIndex
         As written to the sidecar.
 
     Raises
@@ -340,7 +340,7 @@ def _compress_stream(
     sample_rate: float | None,
     options: dict[str, Any],
     progress: Progress | None,
-) -> Index:
+) -> RecordingIndex:
     """Compress blocks as they come."""
     if sample_rate is None:
         raise CodecError("give the sample rate: an iterator does not tell")

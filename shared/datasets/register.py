@@ -31,7 +31,7 @@ from shared.records.feed import first_version
 from shared.records.items import Book, Dataset, Pointer, Session
 from shared.records.optimistic import retried
 from shared.records.table import Record
-from shared.records.transactions import Refused, Transaction, transaction
+from shared.records.transactions import ConditionFailed, Transaction, transaction
 
 AT_ONCE = 40
 """Datasets that go into one transaction (which costs double); more are staged."""
@@ -160,7 +160,7 @@ def _write(
 
     Raises
     ------
-    Refused
+    ConditionFailed
         Somebody has.
     """
     staged = len(added) + len(edited) > AT_ONCE
@@ -389,7 +389,7 @@ def claim_record_id(owner: str, identity: str) -> None:
     try:
         with transaction() as writes:
             writes.save(pointer, Record.pk.does_not_exist() | (Pointer.to == owner))
-    except Refused:
+    except ConditionFailed:
         raise Exists(f"{identity} is the id of another file record.", identity) from None
 
 

@@ -16,7 +16,7 @@ from shared.records.errors import Conflict, Exists, Missing, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Document, Pointer
 from shared.records.table import Record
-from shared.records.transactions import Refused, transaction
+from shared.records.transactions import ConditionFailed, transaction
 
 Body = dict[str, Any]
 Extra = Callable[[Any], None]
@@ -210,7 +210,7 @@ def _create_batch(batch: Sequence[New], who: str, extra: Extra | None) -> list[D
                 if extra:
                     extra(writes)
             return items
-        except Refused:
+        except ConditionFailed:
             for kind, key in sorted(needs):
                 _check_there(kind, key)
             found = (_taken(new.kind, new.key, new.place, new.unique) for new in batch)
@@ -222,7 +222,7 @@ def _create_batch(batch: Sequence[New], who: str, extra: Extra | None) -> list[D
 
 
 def _undo(new: New, item: Document, who: str) -> None:
-    with suppress(Refused), transaction() as writes:
+    with suppress(ConditionFailed), transaction() as writes:
         writes.record(
             new.kind,
             new.key,
@@ -316,7 +316,7 @@ def update(
                 if extra:
                     extra(writes)
             return item
-        except Refused:
+        except ConditionFailed:
             if taken := _taken(kind, None, None, sorted(after - before)):
                 raise Exists(taken, key) from None
     raise Conflict(f"{kind} {key!r} is being changed by others; try again.")
@@ -363,7 +363,7 @@ def delete(
                 if extra:
                     extra(writes)
             return
-        except Refused:
+        except ConditionFailed:
             continue
     raise Conflict(f"{kind} {key!r} is being changed by others; try again.")
 

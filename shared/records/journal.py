@@ -52,7 +52,7 @@ class Image(msgspec.Struct, array_like=True, frozen=True):
     item: Item | None
 
 
-class Entry(msgspec.Struct, array_like=True, frozen=True):
+class JournalEntry(msgspec.Struct, array_like=True, frozen=True):
     """What one transaction wrote; ``name`` is a `shared.model.moment.stamp` and a random tail."""
 
     name: str
@@ -70,13 +70,13 @@ class Chunk(msgspec.Struct, frozen=True):
         A `stamp`: the feed was read up to here.
     seen : list of str
         Names of entries near the cursor that are journaled; late ones are told apart by them.
-    entries : list of Entry
+    entries : list of JournalEntry
     """
 
     number: int
     cursor: str
     seen: list[str]
-    entries: list[Entry]
+    entries: list[JournalEntry]
 
 
 class Line(msgspec.Struct, array_like=True, frozen=True):
@@ -208,7 +208,7 @@ def take_in(state: State, line: Line) -> None:
         state[line.pk, line.sk] = line
 
 
-class Source(msgspec.Struct, frozen=True):
+class StateSource(msgspec.Struct, frozen=True):
     """What a state is made of: a snapshot, the chunks after it, and up to which moment."""
 
     snapshot: Snapshot
@@ -216,7 +216,7 @@ class Source(msgspec.Struct, frozen=True):
     to: str | None = None
 
     @classmethod
-    def find(cls, to: str | None = None, last: int | None = None) -> Source:
+    def find(cls, to: str | None = None, last: int | None = None) -> StateSource:
         """Return what the state at a moment (by default now) is made of.
 
         Parameters
@@ -307,7 +307,7 @@ def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def entries_since(cursor: str) -> Iterator[Entry]:
+def entries_since(cursor: str) -> Iterator[JournalEntry]:
     """Yield the feed's entries since a moment that the journal is to have, oldest first."""
     plain = feed.packed_since(cursor, "i")
     sealed = feed.packed_since(cursor, "sealed", feed.SECRETS)
@@ -315,7 +315,7 @@ def entries_since(cursor: str) -> Iterator[Entry]:
         images = msgspec.json.decode(zlib.decompress(packed), type=list[Image])
         named = [(each.pk, each.sk) for each in images if each.item == feed.IN_TABLE]
         found = _read_items(named) if named else {}
-        yield Entry(
+        yield JournalEntry(
             name,
             [
                 Image(each.pk, each.sk, each.order, found.get((each.pk, each.sk)))

@@ -19,23 +19,23 @@ LISTED = ("Book", "Dataset", "Doc", "Session", "Task")
 """Discriminators of the items whose rows the index has; each must be registered."""
 
 
-class Reader(NamedTuple):
+class RowReader(NamedTuple):
     """How the items of some kinds become rows."""
 
     models: tuple[type[Record], ...]
     to_rows: ToRows
 
 
-_readers: list[Reader] = []
+_readers: list[RowReader] = []
 _find_places: list[Callable[[Iterable[str]], set[tuple[str, str]]]] = []
 
 
 def register(*models: type[Record], to_rows: ToRows) -> None:
     """Say what the rows of some items are; those of one partition come together."""
-    _readers.append(Reader(models, to_rows))
+    _readers.append(RowReader(models, to_rows))
 
 
-def readers() -> list[Reader]:
+def readers() -> list[RowReader]:
     """Return what was registered.
 
     Raises

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from shared.records.errors import Conflict
 from shared.records.table import Record
-from shared.records.transactions import Refused, transaction
+from shared.records.transactions import ConditionFailed, transaction
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def retried(step: Callable[[], T], message: str, *, tries: int = TRIES) -> T:
     for done in range(tries):
         try:
             return step()
-        except Refused:
+        except ConditionFailed:
             if done < tries - 1:
                 longest = min(LONGEST_WAIT, FIRST_WAIT * 2**done)
                 time.sleep(random.uniform(0, longest))  # noqa: S311 - no secret

@@ -19,7 +19,7 @@ from shared.records.errors import Exists
 from shared.records.feed import first_version
 from shared.records.items import Document
 from shared.records.table import Record
-from shared.records.transactions import Refused, transaction
+from shared.records.transactions import ConditionFailed, transaction
 
 WATER_TYPES = (
     "Water",
@@ -130,7 +130,7 @@ def _create_missing(records: Sequence[tuple[str, str, dict[str, Any]]], who: str
         try:
             _create_together(group, who)
             made += len(group)
-        except Refused:  # somebody else was faster with one of them
+        except ConditionFailed:  # somebody else was faster with one of them
             for kind, key, body in group:
                 with suppress(Exists):
                     documents.create(kind, key, body, who=who)

@@ -62,7 +62,7 @@ Image = tuple[str, str, int | None, dict[str, Any] | None]
 """``(pk, sk, order, item or None)``, see `shared.records.feed.FeedEntry`."""
 
 
-class Refused(Conflict):
+class ConditionFailed(Conflict):
     """A condition of a transaction did not hold, or others were writing the same items."""
 
 
@@ -163,7 +163,7 @@ class Transaction:
 
         Raises
         ------
-        Refused
+        ConditionFailed
             If a condition did not hold, or others were writing the same items.
         TooLarge
             If an item is larger than 400 KB, or all together are larger than 4 MB.
@@ -181,7 +181,7 @@ class Transaction:
             codes = {reason.code for reason in reasons if reason}
             if codes & {"ConditionalCheckFailed", "TransactionConflict"} or _busy(error):
                 text = "The record was changed by somebody else at the same time."
-                raise Refused(text) from error
+                raise ConditionFailed(text) from error
             said = [error.cause_response_message, *(each and each.message for each in reasons)]
             if any("size" in str(each).lower() for each in said):
                 text = "The record is too large for the table; keep large texts in files."
@@ -223,7 +223,7 @@ def transaction() -> Iterator[Transaction]:
 
     Raises
     ------
-    Refused
+    ConditionFailed
         If a condition did not hold, or another transaction was writing the same items.
     """
     writes = Transaction()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.results.static_files import site_files
-from shared.results.store import Store, write_if_changed
+from shared.results.store import SiteStore, write_if_changed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +53,7 @@ def assets(root: Path = ROOT) -> Iterator[tuple[str, bytes]]:
         yield name, path.read_bytes()
 
 
-def publish(store: Store, root: Path = ROOT) -> list[str]:
+def publish(store: SiteStore, root: Path = ROOT) -> list[str]:
     """Write the static files that are new or changed, and return their names."""
     return [name for name, body in assets(root) if write_if_changed(store, name, body)]
 

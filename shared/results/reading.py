@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shared.alf.layout import SPIKE_ARRAYS, TRIAL_COLUMNS, objects
-from shared.results.source import Dataset, Session, Sorting, Unreadable
+from shared.results.source import SiteSession, Sorting, SourceFile, Unreadable
 
 GO_CUE = "goCueTrigger_times"
 
@@ -29,11 +29,11 @@ CLUSTER_ARRAYS = ("channels", "depths", "waveforms", "waveformsChannels")
 class Read(Protocol):
     """Opens a dataset's bytes."""
 
-    def __call__(self, dataset: Dataset) -> BinaryIO:
+    def __call__(self, dataset: SourceFile) -> BinaryIO:
         """Return the bytes as a file."""
 
 
-def load_trials(session: Session, read: Read) -> pd.DataFrame | None:
+def load_trials(session: SiteSession, read: Read) -> pd.DataFrame | None:
     """Return a session's trials, None if it has none; of several protocols the first.
 
     Only columns of numbers are kept. Where a stimulus onset was not seen, reaction times count
@@ -41,7 +41,7 @@ def load_trials(session: Session, read: Read) -> pd.DataFrame | None:
 
     Parameters
     ----------
-    session : Session
+    session : SiteSession
     read : callable
         Opens a dataset's bytes.
 
@@ -90,7 +90,7 @@ def gaps(trials: pd.DataFrame) -> list[str]:
     return [f"The trials have no {' and no '.join(missing)}: there are no reaction times."]
 
 
-def load_sorting(session: Session, collection: str, read: Read) -> Sorting | None:
+def load_sorting(session: SiteSession, collection: str, read: Read) -> Sorting | None:
     """Load sorted spikes, None if times, clusters, amplitudes or depths are missing.
 
     Raises
@@ -122,7 +122,7 @@ def load_sorting(session: Session, collection: str, read: Read) -> Sorting | Non
     return Sorting(collection, spikes, clusters, channels)
 
 
-def load_array(session: Session, path: str, read: Read) -> NDArray[Any]:
+def load_array(session: SiteSession, path: str, read: Read) -> NDArray[Any]:
     """Return an array of a session.
 
     Raises
@@ -134,7 +134,7 @@ def load_array(session: Session, path: str, read: Read) -> NDArray[Any]:
         return np.asarray(np.load(read(session.dataset(path)), allow_pickle=False))
 
 
-def _files(session: Session, kind: str, collection: str) -> dict[str, str]:
+def _files(session: SiteSession, kind: str, collection: str) -> dict[str, str]:
     """Return the arrays of an object in a collection by attribute."""
     found = objects(session.paths, kind, session.preferred)
     return next((one.columns() for one in found if one.collection == collection), {})
@@ -154,7 +154,7 @@ def _joined(columns: dict[str, NDArray[Any]]) -> pd.DataFrame:
     return _numeric(pd.DataFrame(flat))
 
 
-def _table(session: Session, path: str, read: Read) -> pd.DataFrame:
+def _table(session: SiteSession, path: str, read: Read) -> pd.DataFrame:
     with _explained(path, "Parquet table"):
         # One thread: builders run side by side already, and the table is small.
         file = pq.ParquetFile(read(session.dataset(path)))

@@ -25,7 +25,7 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True)
-class Dataset:
+class SourceFile:
     """One file behind a page.
 
     Attributes
@@ -54,7 +54,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Session:
+class SiteSession:
     """A session as the site knows it; times are naive and local to the lab.
 
     Attributes
@@ -80,7 +80,7 @@ class Session:
     embargo_until: dt.date | None = None
     timezone: str = "UTC"
     synthetic: bool = False
-    datasets: tuple[Dataset, ...] = ()
+    datasets: tuple[SourceFile, ...] = ()
     refused: str = ""
     remarks: tuple[str, ...] = ()
 
@@ -90,7 +90,7 @@ class Session:
         return f"{self.subject}/{self.date}/{self.number:03d}"
 
     @cached_property
-    def by_path(self) -> dict[str, Dataset]:
+    def by_path(self) -> dict[str, SourceFile]:
         """The public datasets by their paths."""
         return {dataset.path: dataset for dataset in public_datasets(self)}
 
@@ -114,7 +114,7 @@ class Session:
         """The collections with sorted spikes."""
         return [one.collection for one in sortings_in(self.paths, self.preferred)]
 
-    def dataset(self, path: str) -> Dataset:
+    def dataset(self, path: str) -> SourceFile:
         """Return the dataset of that path, if the source has its bytes.
 
         Raises
@@ -175,13 +175,13 @@ class Source(Protocol):
     def subject(self, nickname: str) -> Subject:
         """Return what is known of a subject."""
 
-    def sessions(self, subject: str) -> list[Session]:
+    def sessions(self, subject: str) -> list[SiteSession]:
         """Return all its sessions with their visible datasets, private ones too."""
 
     def labs(self) -> list[Lab]:
         """Return all labs."""
 
-    def trials(self, session: Session) -> pd.DataFrame | None:
+    def trials(self, session: SiteSession) -> pd.DataFrame | None:
         """Return the trials table (ONE convention), None if the session has none.
 
         Raises
@@ -190,7 +190,7 @@ class Source(Protocol):
             A file is damaged or elsewhere.
         """
 
-    def sorting(self, session: Session, collection: str) -> Sorting | None:
+    def sorting(self, session: SiteSession, collection: str) -> Sorting | None:
         """Return the sorted spikes in a collection, None if they are not complete.
 
         Raises
@@ -200,7 +200,7 @@ class Source(Protocol):
         """
 
 
-def is_visible(session: Session, at: dt.datetime) -> bool:
+def is_visible(session: SiteSession, at: dt.datetime) -> bool:
     """Tell whether the public may see a session at a moment (`shared.access.visibility`).
 
     The one gate before anything is computed for the site.
@@ -211,12 +211,12 @@ def is_visible(session: Session, at: dt.datetime) -> bool:
     )
 
 
-def public_datasets(session: Session) -> tuple[Dataset, ...]:
+def public_datasets(session: SiteSession) -> tuple[SourceFile, ...]:
     """Return the datasets of a visible session that are themselves public."""
     return tuple(dataset for dataset in session.datasets if dataset.public)
 
 
-def file_address(session: Session, dataset: Dataset) -> str:
+def file_address(session: SiteSession, dataset: SourceFile) -> str:
     """Return the address of a file below the API's, empty if its name has no place for an id."""
     try:
         name = with_uuid(dataset.path, dataset.id)

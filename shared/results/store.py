@@ -35,11 +35,11 @@ ABSENT = ""
 ATTEMPTS = 60
 
 
-class Conflict(Exception):
+class ChangedMeanwhile(Exception):
     """Somebody else changed the object since it was read."""
 
 
-class Store(Protocol):
+class SiteStore(Protocol):
     """A flat set of named byte strings with entity tags (MD5 of the content)."""
 
     def read(self, key: str) -> tuple[bytes, str] | None:
@@ -53,7 +53,7 @@ class Store(Protocol):
 
         Raises
         ------
-        Conflict
+        ChangedMeanwhile
             The object no longer has the tag.
         """
 
@@ -102,7 +102,7 @@ class FolderStore:
         else:
             with self._locked(key):
                 if self.etag(key) != if_match:
-                    raise Conflict(key)
+                    raise ChangedMeanwhile(key)
                 self._replace(key, body)
         return tag(body)
 
@@ -152,7 +152,7 @@ def encode(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-def write_if_changed(store: Store, key: str, body: bytes) -> bool:
+def write_if_changed(store: SiteStore, key: str, body: bytes) -> bool:
     """Write the object unless it has this very content; tell whether it was written."""
     if store.etag(key) == tag(body):
         return False
@@ -160,7 +160,7 @@ def write_if_changed(store: Store, key: str, body: bytes) -> bool:
     return True
 
 
-def load(store: Store, key: str, kind: type[Kind]) -> tuple[Kind | None, str]:
+def load(store: SiteStore, key: str, kind: type[Kind]) -> tuple[Kind | None, str]:
     """Return a JSON object and its tag, None and :data:`ABSENT` where there is none.
 
     An object that is not of the kind, as an older builder may have left, counts as empty, so
@@ -177,13 +177,13 @@ def load(store: Store, key: str, kind: type[Kind]) -> tuple[Kind | None, str]:
 
 
 def update(
-    store: Store, key: str, kind: type[Kind], change: Callable[[Kind | None], Kind]
+    store: SiteStore, key: str, kind: type[Kind], change: Callable[[Kind | None], Kind]
 ) -> Kind:
     """Change a JSON object by read, change and write-if-unchanged until that succeeds.
 
     Parameters
     ----------
-    store : Store
+    store : SiteStore
     key : str
     kind : type
         What the object is.
@@ -204,15 +204,18 @@ def update(
             return after
         try:
             store.write(key, body, if_match=etag)
-        except Conflict:
+        except ChangedMeanwhile:
             pause(attempt)
         else:
             return after
-    raise Conflict(f"{key} kept changing while it was being updated")
+    raise ChangedMeanwhile(f"{key} kept changing while it was being updated")
 
 
 def write_derived(
-    store: Store, key: str, kind: type[Kind], make: Callable[[Kind | None], Mapping[str, bytes]]
+    store: SiteStore,
+    key: str,
+    kind: type[Kind],
+    make: Callable[[Kind | None], Mapping[str, bytes]],
 ) -> dict[str, bool]:
     """Write what follows from an object, and again if that changed meanwhile.
 
@@ -221,7 +224,7 @@ def write_derived(
 
     Parameters
     ----------
-    store : Store
+    store : SiteStore
     key : str
         The object.
     kind : type
@@ -240,7 +243,7 @@ def write_derived(
         if store.etag(key) == etag:
             return written
         pause(attempt)
-    raise Conflict(f"{key} kept changing while its pages were being written")
+    raise ChangedMeanwhile(f"{key} kept changing while its pages were being written")
 
 
 def pause(attempt: int) -> None:

@@ -11,7 +11,7 @@ from shared.results import figure2
 from shared.results.addresses import training_time_file
 from shared.results.numbers import rounded
 from shared.results.render import SiteSettings, render
-from shared.results.store import Store, encode, update, write_derived, write_if_changed
+from shared.results.store import SiteStore, encode, update, write_derived, write_if_changed
 from shared.results.views.training_time import (
     AnalysedCohort,
     TrainingTimeState,
@@ -23,13 +23,13 @@ STATE = "_state/training-time.json"
 
 
 def publish(
-    store: Store, settings: SiteSettings, name: str, label: str, result: dict[str, Any]
+    store: SiteStore, settings: SiteSettings, name: str, label: str, result: dict[str, Any]
 ) -> None:
     """Put the result of a cohort on the site.
 
     Parameters
     ----------
-    store : Store
+    store : SiteStore
     settings : SiteSettings
     name : str
         Of the cohort in addresses.
@@ -65,7 +65,7 @@ def publish(
 
 
 def announce(
-    store: Store,
+    store: SiteStore,
     settings: SiteSettings,
     name: str,
     label: str,
@@ -78,7 +78,7 @@ def announce(
 
     Parameters
     ----------
-    store : Store
+    store : SiteStore
     settings : SiteSettings
     name, label : str
         As for :func:`publish`.
@@ -99,7 +99,7 @@ def announce(
     refresh(store, settings)
 
 
-def refresh(store: Store, settings: SiteSettings) -> None:
+def refresh(store: SiteStore, settings: SiteSettings) -> None:
     """Write the page of the cohorts there are."""
     write_derived(
         store,

@@ -21,7 +21,7 @@ from uuid import NAMESPACE_URL, uuid5
 import pandas as pd
 
 from shared.results.reading import load_sorting, load_trials
-from shared.results.source import Dataset, Lab, Session, Sorting, Subject
+from shared.results.source import Lab, SiteSession, Sorting, SourceFile, Subject
 from shared.results.store import tag
 
 NUMBER = re.compile(r"[0-9]{1,3}")
@@ -62,7 +62,7 @@ class Tree:
         known["projects"] = tuple(known.get("projects", ()))
         return Subject(**{"nickname": nickname, "lab": lab, **known})
 
-    def sessions(self, subject: str) -> list[Session]:
+    def sessions(self, subject: str) -> list[SiteSession]:
         """Return the subject's sessions."""
         return [self._session(path) for path in self._folders(subject)]
 
@@ -72,15 +72,15 @@ class Tree:
         about = {n: _json(self.folder / n / "lab.json") for n in names}
         return [Lab(**{"name": name, **about[name]}) for name in names]
 
-    def trials(self, session: Session) -> pd.DataFrame | None:
+    def trials(self, session: SiteSession) -> pd.DataFrame | None:
         """Return the session's trials table."""
         return load_trials(session, _open)
 
-    def sorting(self, session: Session, collection: str) -> Sorting | None:
+    def sorting(self, session: SiteSession, collection: str) -> Sorting | None:
         """Return the sorted spikes in a collection."""
         return load_sorting(session, collection, _open)
 
-    def _session(self, path: Path) -> Session:
+    def _session(self, path: Path) -> SiteSession:
         *_, lab_name, _, subject, day, folder = path.parts
         number = f"{int(folder):03d}"
         # Its id is that of the name that every session has in the end.
@@ -93,14 +93,16 @@ class Tree:
             "number": int(folder),
         }
         if folder != number and path.with_name(number).is_dir():
-            return Session(**known, refused=f"Folder {folder} is left out: {number} is there too.")
+            return SiteSession(
+                **known, refused=f"Folder {folder} is left out: {number} is there too."
+            )
         remarks = [] if folder == number else [f"Folder {folder} is read as {number}."]
         try:
-            return Session(**known | self._described(path), remarks=tuple(remarks))
+            return SiteSession(**known | self._described(path), remarks=tuple(remarks))
         except (ValueError, TypeError, AttributeError) as error:
             # Whether it is public is not known then.
             said = f"session.json cannot be read, so the session is left out: {error}"
-            return Session(**known, refused=said)
+            return SiteSession(**known, refused=said)
 
     def _described(self, path: Path) -> dict[str, Any]:
         """Return what the session's file, its lab's and its datasets say of a session."""
@@ -116,7 +118,7 @@ class Tree:
             "datasets": tuple(self._datasets(path)),
         }
 
-    def _datasets(self, session: Path) -> Iterable[Dataset]:
+    def _datasets(self, session: Path) -> Iterable[SourceFile]:
         for path in sorted((session / "alf").rglob("*.*")):
             if path.is_file():
                 relative = path.relative_to(session)
@@ -124,7 +126,7 @@ class Tree:
                 revision = next((p.strip("#") for p in parts if p.startswith("#")), "")
                 collection = "/".join(p for p in parts if not p.startswith("#"))
                 body = path.read_bytes()
-                yield Dataset(
+                yield SourceFile(
                     str(uuid5(NAMESPACE_URL, path.relative_to(session.parents[3]).as_posix())),
                     path.name,
                     collection,
@@ -134,7 +136,7 @@ class Tree:
                 )
 
 
-def _open(dataset: Dataset) -> BytesIO:
+def _open(dataset: SourceFile) -> BytesIO:
     return BytesIO(Path(dataset.location).read_bytes())
 
 

@@ -13,7 +13,7 @@ from shared.records.feed import first_version
 from shared.records.items import Pointer, Session
 from shared.records.optimistic import retried
 from shared.records.table import Record
-from shared.records.transactions import Refused, transaction
+from shared.records.transactions import ConditionFailed, transaction
 from shared.sessions.contents import session_contents
 from shared.work import write
 
@@ -134,7 +134,7 @@ def create(
                 if id is not None:  # what was in a session of this id may be still going
                     writes.check(Pointer, GONE, eid, Pointer.pk.does_not_exist())
             return item
-        except Refused:
+        except ConditionFailed:
             if not _exists(f"DOC#subject#{subject}"):
                 raise Missing(f"There is no subject {subject!r} any more.", "subject") from None
             if (there := find(subject, day, chosen)) and number is not None:
@@ -208,7 +208,7 @@ def update(
                     guard = Pointer(pk=key, sk="A", to=eid)
                     writes.save(guard, condition=Record.pk.does_not_exist())
                     writes.delete(Pointer(pk=old_key, sk="A"))
-        except Refused:
+        except ConditionFailed:
             if key != old_key and _exists(key):
                 raise Exists("Another session has this subject, day and number.") from None
             raise

@@ -22,7 +22,7 @@ from shared.records import aws, optimistic
 from shared.records.errors import Conflict, NotFound
 from shared.records.objects import bucket, put_json, read_object
 from shared.records.table import Record
-from shared.records.transactions import Refused, transaction
+from shared.records.transactions import ConditionFailed, transaction
 from shared.uploads.keys import request_key
 
 OPEN_DAYS = 7
@@ -151,7 +151,7 @@ def _create(key: str, target: Target, request: UploadRequest, by: str) -> tuple[
     try:
         with transaction() as writes:
             writes.save(upload, Upload.pk.does_not_exist())
-    except Refused:
+    except ConditionFailed:
         return get_upload(key), False
     return upload, True
 

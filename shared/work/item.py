@@ -111,7 +111,7 @@ class TaskUnavailable(Stale):
     """The task is not to be had: another has it, or it is held or done."""
 
 
-class Unfit(TaskUnavailable):
+class ComputerUnfit(TaskUnavailable):
     """The task waits, but for a computer that has what it needs."""
 
 
@@ -119,7 +119,7 @@ class AttemptOver(Stale):
     """The task is no longer this attempt's: its lease ended, or it was claimed by another."""
 
 
-class Invalid(RecordError):
+class TaskInvalid(RecordError):
     """A request about a task that cannot be fulfilled; the message says why."""
 
 
@@ -225,11 +225,11 @@ def due_item(task: Task) -> Due:
 
 
 def read_status(value: Any) -> Status:
-    """Return the status that a client names; another value is `Invalid`."""
+    """Return the status that a client names; another value is `TaskInvalid`."""
     try:
         return Status.parse(value)
     except UnknownStatus as error:
-        raise Invalid(f"status: {error}") from None
+        raise TaskInvalid(f"status: {error}") from None
 
 
 def _rows(items: Iterable[Task]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -18,17 +18,17 @@ from shared.model.task import (
 )
 from shared.records import metrics
 from shared.records.errors import Conflict
-from shared.records.transactions import Refused
+from shared.records.transactions import ConditionFailed
 from shared.tasks.states import RESULTS, Status
 from shared.work.item import (
     HELD_BY_RUNS,
     RETRIES,
     SYSTEM,
     AttemptOver,
-    Invalid,
+    ComputerUnfit,
     Task,
+    TaskInvalid,
     TaskUnavailable,
-    Unfit,
     read_status,
     shortened,
     stamp,
@@ -90,7 +90,7 @@ def claim(
             by = f" by {found.owner} until {found.lease_until}" if live else ""
             raise TaskUnavailable(f"task {task} is {found.status}{by}")
         if unfit:
-            raise Unfit(f"task {found.name} {unfit}")
+            raise ComputerUnfit(f"task {found.name} {unfit}")
         try:
             taken = store(
                 found,
@@ -102,7 +102,7 @@ def claim(
                 inputs=inputs,
                 lease_until=stamp(now + timedelta(seconds=_lease(lease))),
             )
-        except Refused:
+        except ConditionFailed:
             continue
         metrics.put({"TasksClaimed": 1}, lab=taken.lab, task=task)
         return taken
@@ -221,13 +221,13 @@ def complete(task: str, ending: Completion, *, who: str | None = None) -> tuple[
 
     Raises
     ------
-    NotFound, AttemptOver, Invalid
+    NotFound, AttemptOver, TaskInvalid
         There is no such task; it is no longer this attempt's; a run cannot end so.
     """
     result = read_status(ending.status)
     if result not in RESULTS:
         ends = ", ".join(sorted(one.label for one in RESULTS))
-        raise Invalid(f"status: A run ends in one of {ends}, not {result.label}.")
+        raise TaskInvalid(f"status: A run ends in one of {ends}, not {result.label}.")
     for _ in range(RETRIES):
         found = get_task(task)
         if found.state is result and int(found.attempt) == ending.attempt:
@@ -249,7 +249,7 @@ def complete(task: str, ending: Completion, *, who: str | None = None) -> tuple[
                 expiries=0,
                 returns=0,
             )
-        except Refused:
+        except ConditionFailed:
             continue
         metrics.put({f"Tasks{result.label}": 1}, lab=done.lab, task=task)
         return done, True
@@ -306,7 +306,7 @@ def release(
         try:
             by = who or found.owner or SYSTEM
             back = store(found, who=by, owner=None, lease_until=None, returns=returns, **values)
-        except Refused:
+        except ConditionFailed:
             continue
         metrics.put({"TasksReturned": int(bool(trouble))}, lab=back.lab, task=task)
         return back, True
@@ -350,7 +350,7 @@ def expire(task: Task, *, now: datetime | None = None) -> bool:
             owner=None,
             lease_until=None,
         )
-    except (Refused, UpdateError):
+    except (ConditionFailed, UpdateError):
         return False
     given_up = int(expiries >= MOST_EXPIRIES)
     metrics.put({"LeasesExpired": 1, "TasksErrored": given_up}, lab=task.lab, task=task.id)

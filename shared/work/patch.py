@@ -11,15 +11,15 @@ from shared.model.messages import TaskChanged
 from shared.model.task import LONGEST_LEASE
 from shared.records import queues
 from shared.records.errors import Conflict
-from shared.records.transactions import Refused
+from shared.records.transactions import ConditionFailed
 from shared.tasks.planning import canonical
 from shared.tasks.states import ACTIVE, IllegalStep, Status, step
 from shared.work.item import (
     RERUN,
     RETRIES,
     WHOLE_NUMBERS,
-    Invalid,
     Task,
+    TaskInvalid,
     read_status,
     shortened,
     stamp,
@@ -46,7 +46,7 @@ def patch_task(task: str, fields: Mapping[str, Any], by: str) -> Task:
     ------
     NotFound
         There is no such task.
-    Invalid
+    TaskInvalid
         A field cannot be understood, or the state machine has no such step.
     """
     given = checked(fields)
@@ -65,7 +65,7 @@ def patch_task(task: str, fields: Mapping[str, Any], by: str) -> Task:
             return found
         try:
             store(found, who=by, **values)
-        except Refused:
+        except ConditionFailed:
             continue
         if "status" in values:
             queues.notify("dispatch", TaskChanged(task))
@@ -79,7 +79,7 @@ def _step_values(task: Task, status: Status, by: str) -> dict[str, Any]:
         if not step(task.state, status):
             return {}
     except IllegalStep as error:
-        raise Invalid(f"status: {error}") from None
+        raise TaskInvalid(f"status: {error}") from None
     values: dict[str, Any] = {"status": status.label, "lease_until": None}
     if status is Status.STARTED:
         seconds = int(task.time_out_secs or LONGEST_LEASE)
@@ -107,17 +107,17 @@ def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
             try:
                 given[name] = int(value)
             except (TypeError, ValueError):
-                raise Invalid(f"{name}: A valid integer is required.") from None
+                raise TaskInvalid(f"{name}: A valid integer is required.") from None
         elif name == "time_elapsed_secs":
             try:
                 given[name] = None if value is None else float(value)
             except (TypeError, ValueError):
-                raise Invalid(f"{name}: A valid number is required.") from None
+                raise TaskInvalid(f"{name}: A valid number is required.") from None
         elif name == "arguments":
             given[name] = canonical(_arguments(value))
         elif name == "parents":
             if not isinstance(value, list):
-                raise Invalid("parents: Expected a list of task ids.")
+                raise TaskInvalid("parents: Expected a list of task ids.")
             given[name] = [str(parent).rpartition("/")[2] for parent in value]
         else:
             given[name] = None if value is None else str(value)
@@ -133,5 +133,5 @@ def _arguments(value: Any) -> dict[str, Any]:
     except ValueError:
         parsed = None
     if not isinstance(parsed, dict):
-        raise Invalid("arguments: Expected a JSON object.")
+        raise TaskInvalid("arguments: Expected a JSON object.")
     return parsed

@@ -11,7 +11,7 @@ from shared.records.errors import Conflict, Exists, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Session
 from shared.records.table import Record
-from shared.records.transactions import Refused, transaction
+from shared.records.transactions import ConditionFailed, transaction
 from shared.tasks.planning import Planned, canonical
 from shared.tasks.signature import identifier
 from shared.tasks.states import Status, step
@@ -20,8 +20,8 @@ from shared.work.item import (
     RERUN,
     RETRIES,
     SYSTEM,
-    Invalid,
     Task,
+    TaskInvalid,
     due_item,
     read_status,
     set_index,
@@ -91,7 +91,7 @@ def create_planned(
         try:
             for first in range(0, len(new), AT_ONCE):
                 _create(new[first : first + AT_ONCE], start)
-        except Refused:
+        except ConditionFailed:
             _check_session(session)
             continue
         return new
@@ -144,19 +144,19 @@ def create(
         The session is not there any more.
     Exists
         The session has a task of this graph, name and arguments; ``key`` is its id.
-    Invalid
+    TaskInvalid
         A field cannot be understood.
     """
     given = checked(fields)
     arguments = given.pop("arguments", "{}")
     name = given.pop("name", None) or fields.get("executable")
     if not name:
-        raise Invalid("name: This field is required.")
+        raise TaskInvalid("name: This field is required.")
     graph = given.pop("graph", None) or ""
     key = identifier(session, graph, name, arguments)
     status = read_status(fields.get("status") or Status.WAITING.label)
     if status is Status.STARTED:
-        raise Invalid("status: A task cannot be created Started; create it, then start it.")
+        raise TaskInvalid("status: A task cannot be created Started; create it, then start it.")
     task = Task(
         pk=f"SES#{session}",
         sk=f"J#{key}",
@@ -172,7 +172,7 @@ def create(
     for _ in range(RETRIES):
         try:
             _create([task], start, who)
-        except Refused:
+        except ConditionFailed:
             _check_session(session)
             if any(each.id == key for each in of_session(session)):
                 text = f"The session already has the task {name} of graph {graph!r}."
@@ -197,11 +197,11 @@ def keep_holds(session: str, holds: Mapping[str, str | None]) -> None:
         if task.id not in holds or task.state not in (Status.WAITING, Status.HELD):
             continue
         if hold and task.hold != hold:
-            with suppress(Refused):
+            with suppress(ConditionFailed):
                 held = Status.HELD.label
                 store(task, status=held, hold=hold, hold_by=HELD_BY_PLAN, log=f"Held: {hold}")
         elif not hold and task.hold_by == HELD_BY_PLAN:
-            with suppress(Refused):
+            with suppress(ConditionFailed):
                 store(task, hold=None, hold_by=None, log=None)
 
 
@@ -219,7 +219,7 @@ def update_session_start(session: str, start: str) -> None:
         for _ in range(RETRIES):
             was, former = int(task.edition), {"session_start": task.session_start}
             task.session_start, task.edition = start, was + 1
-            with suppress(Refused), transaction() as writes:
+            with suppress(ConditionFailed), transaction() as writes:
                 writes.save(task, condition=Task.edition == was)
                 writes.row("task", task.id, was + 1, task_row(task))
                 new = {"session_start": start}
@@ -231,7 +231,7 @@ def update_session_start(session: str, start: str) -> None:
 def note(task: Task, text: str) -> None:
     """Say in the log of a task that does not run why that is so; the same again is no change."""
     if task.log != text and not int(task.attempt):  # the log of a run is kept
-        with suppress(Refused):
+        with suppress(ConditionFailed):
             store(task, log=text)
 
 
@@ -247,7 +247,7 @@ def set_status(task: Task, status: Status, *, log: str | None = None) -> bool:
         return False
     try:
         store(task, status=status.label, **({} if log is None else {"log": log}))
-    except Refused:
+    except ConditionFailed:
         return False
     return True
 
@@ -273,7 +273,7 @@ def rerun(task: Task, *, held: bool = False) -> bool:
     log = shortened((task.log or "") + RERUN + why)
     try:
         store(task, status=status.label, owner=None, expiries=0, log=log)
-    except Refused:
+    except ConditionFailed:
         return False
     metrics.put({"TasksRerun": 1}, lab=task.lab, task=task.id)
     return True
@@ -294,7 +294,7 @@ def delete(task: str, who: str = SYSTEM) -> None:
     """
     for _ in range(RETRIES):
         found = get_task(task)
-        with suppress(Refused), transaction() as writes:
+        with suppress(ConditionFailed), transaction() as writes:
             writes.record(
                 "task",
                 task,

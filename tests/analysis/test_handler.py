@@ -17,7 +17,7 @@ from functions.analysis.bucket import Bucket
 from shared import catalog
 from shared.datasets.register import register_datasets
 from shared.records import aws
-from shared.results.store import ABSENT, Conflict, update
+from shared.results.store import ABSENT, ChangedMeanwhile, update
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ class TestBucket:
     def test_conditional_writes(self, buckets) -> None:
         bucket = Bucket("site")
         first = bucket.write("state", b"1", if_match=ABSENT)
-        with pytest.raises(Conflict):
+        with pytest.raises(ChangedMeanwhile):
             bucket.write("state", b"2", if_match=ABSENT)
         bucket.write("state", b"2", if_match=first)
-        with pytest.raises(Conflict):
+        with pytest.raises(ChangedMeanwhile):
             bucket.write("state", b"3", if_match=first)
         assert bucket.read("state")[0] == b"2"  # type: ignore[index]
 

@@ -70,7 +70,7 @@ class Fuzzer:
             stretched(recording(900, 6) // 4),
             faint(900, 3),
         ]
-        self.files: list[tuple[np.ndarray, bytes, chunk_index.Index]] = []
+        self.files: list[tuple[np.ndarray, bytes, chunk_index.RecordingIndex]] = []
         self.pairs: list[tuple[np.ndarray, bytes, dict[str, object]]] = []
         with tempfile.TemporaryDirectory() as folder:
             for samples in self.recordings:
@@ -238,7 +238,7 @@ class Fuzzer:
         """Damage a sidecar."""
         samples, data, index = self.pick(self.files)
         text = self.damage(index.to_json().encode())
-        broken = chunk_index.Index.from_json(text, "fuzzed")
+        broken = chunk_index.RecordingIndex.from_json(text, "fuzzed")
         with codec.Reader(Bytes(data), broken) as reader:
             return self.same(reader[:], samples[: reader.shape[0]])
 

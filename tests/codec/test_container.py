@@ -128,7 +128,7 @@ def test_reordered_chunks_are_detected(path: Path) -> None:
     assert "chunk 3" in problems[1]
     # Even an index forged to fit cannot pass off one second as another.
     middle = offsets[2] + len(two)
-    forged = chunk_index.Index.from_json(json.dumps(index), "forged")
+    forged = chunk_index.RecordingIndex.from_json(json.dumps(index), "forged")
     forged.offsets[3] = middle
     forged.crcs[2:4] = forged.crcs[2:4][::-1]
     body = path.read_bytes()[: offsets[-1]]
@@ -148,7 +148,7 @@ def test_an_unknown_version_is_refused(path: Path) -> None:
     sidecar = path.with_suffix(".eh")
     index = json.loads(sidecar.read_text()) | {"version": 7}
     with pytest.raises(codec.UnsupportedVersionError, match="version 7"):
-        chunk_index.Index.from_json(json.dumps(index), "x")
+        chunk_index.RecordingIndex.from_json(json.dumps(index), "x")
 
 
 def test_salvage_recovers_all_undamaged_chunks(

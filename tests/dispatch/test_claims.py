@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from lab.client import Conflict, NotFound, Refused
+from lab.client import Conflicting, RecordMissing, RequestRefused
 from shared.datasets.read import datasets_of
 from shared.sessions import store as sessions
 from shared.work import read
@@ -44,7 +44,7 @@ def test_a_task_s_life_over_http(system, worker, task):
         assert one["sha256"] == datasets[one["path"]].sha256
         assert requests.get(one["url"], timeout=20).content == RAW[one["path"]]
     # Another is refused, the same gets the same
-    with pytest.raises(Conflict, match="is Started by w1 until"):
+    with pytest.raises(Conflicting, match="is Started by w1 until"):
         worker.post(f"{here}/claim", {"worker": "w2"})
     assert worker.post(f"{here}/claim", {"worker": "w1"})["lease_until"] == claim["lease_until"]
     # It lives, tells, and gives back
@@ -54,7 +54,7 @@ def test_a_task_s_life_over_http(system, worker, task):
     assert worker.post(f"{here}/release", {"attempt": 1})["status"] == "Waiting"
     # The next one completes, and may say so twice
     assert worker.post(f"{here}/claim", {"worker": "w2"})["attempt"] == 2
-    with pytest.raises(Conflict, match=r"attempt 1 of task .* is over"):
+    with pytest.raises(Conflicting, match=r"attempt 1 of task .* is over"):
         worker.post(f"{here}/complete", {"attempt": 1, "status": "Complete"})
     end = {"attempt": 2, "status": "Errored", "log": "no trials", "elapsed": 2.5, "version": "1"}
     answers = [worker.post(f"{here}/complete", end) for _ in range(2)]
@@ -79,14 +79,14 @@ def test_bad_bodies_are_named(worker, task):
         ("complete", {"attempt": 1, "status": "Waiting"}, "status"),
         ("complete", {"attempt": 1}, "status"),
     ):
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(RequestRefused) as caught:
             worker.post(f"{here}/{path}", body)
         assert caught.value.status == 400
         assert list(caught.value.body) == [field, "status_code"]
 
 
 def test_a_task_that_is_not_there_is_not_found(worker):
-    with pytest.raises(NotFound):
+    with pytest.raises(RecordMissing):
         worker.post("/tasks/4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a/claim", {"worker": "w"})
 
 
@@ -101,7 +101,7 @@ def test_outputs_must_be_in_before_a_task_is_complete(system, worker, task):
     }
     answer = worker.post("/uploads", body)
     end = {"attempt": 1, "status": "Complete", "upload": answer["id"]}
-    with pytest.raises(Conflict, match="is still open"):
+    with pytest.raises(Conflicting, match="is still open"):
         worker.post(f"{here}/complete", end)
     system.flow.send(answer, files)
     system.flow.pump()
@@ -129,16 +129,16 @@ def test_a_late_worker_s_outputs_are_not_taken(system, worker, task):
     assert worker.get(f"/uploads/{answer['id']}")["state"] == "rejected"
     assert {item.path for item in datasets_of(task.session)} == set(RAW)
     assert system.flow.keys("quarantine/") == [f"{answer['id']}/alf/_ibl_trials.repNum.npy"]
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflicting):
         worker.post("/uploads", body)
 
 
 def test_only_a_lab_s_workers_may_claim(system, worker, task):
     for role in ("rig", "member"):
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(RequestRefused) as caught:
             system.client(role).post(f"/tasks/{task.id}/claim", {"worker": "w"})
         assert caught.value.status == 403
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefused):
             system.client(role).post("/workers/credentials")
     lent = worker.post("/workers/credentials")
     assert lent["queue_url"] == system.flow.queues[f"work-{LAB}"]
@@ -153,7 +153,7 @@ def test_ibllib_patches_over_http(system, task):
         here, {"status": "Complete", "time_elapsed_secs": 3, "log": "ok", "version": "3.4"}
     )
     assert (ended["status"], ended["log"], ended["version"]) == ("Complete", "ok", "3.4")
-    with pytest.raises(Refused, match="cannot go from Complete to Errored"):
+    with pytest.raises(RequestRefused, match="cannot go from Complete to Errored"):
         client.patch(here, {"status": "Errored"})
     assert {"kind": "task.changed", "task": task.id} in system.flow.messages("dispatch")
 

@@ -312,7 +312,7 @@ def test_completing_twice_gives_the_same_answer_and_changes_nothing(trials):
 @pytest.mark.parametrize("status", ["Waiting", "Held", "Abandoned", "Nonsense", ""])
 def test_a_run_cannot_end_in_what_is_no_result(trials, status):
     lease.claim(trials, "w1")
-    with pytest.raises(item.Invalid, match="status: "):
+    with pytest.raises(item.TaskInvalid, match="status: "):
         lease.complete(trials, Completion(1, status))
 
 
@@ -663,7 +663,7 @@ def test_ibllib_s_tasks_go_through_the_same_states(flow, eid):
         "3.3",
     )
     assert done.lease_until is None
-    with pytest.raises(item.Invalid, match="cannot go from Complete to Empty"):
+    with pytest.raises(item.TaskInvalid, match="cannot go from Complete to Empty"):
         patch.patch_task(task.id, {"status": "Empty"}, "s")
 
 
@@ -705,7 +705,7 @@ def test_held_children_of_ibllib_s_tasks_are_promoted_on_the_server(flow, eid):
 )
 def test_bad_fields_are_named(flow, eid, trials, fields, text):
     before = read.get_task(trials).attribute_values
-    with pytest.raises(item.Invalid, match=text):
+    with pytest.raises(item.TaskInvalid, match=text):
         patch.patch_task(trials, fields, "ana")
     assert read.get_task(trials).attribute_values == before
 

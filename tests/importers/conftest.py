@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from lab.client import NotFound, Settings
+from lab.client import RecordMissing, Settings
 from lab.importers.alyx_source import AlyxSource
 from tests.flow import aws_url, flow  # noqa: F401
 
@@ -239,7 +239,7 @@ class FakeFornix:
         _, resource, key = path.split("/", 2)
         row = self.rows.get(resource, {}).get(unquote(key))
         if row is None:
-            raise NotFound(404, {"detail": "Not found."}, f"GET {path}")
+            raise RecordMissing(404, {"detail": "Not found."}, f"GET {path}")
         return row
 
     def patch(self, path: str, body: Any) -> Any:
@@ -290,7 +290,7 @@ def serve(fornix: FakeFornix) -> ThreadingHTTPServer:
         def do_GET(self) -> None:
             try:
                 self.answer(200, fornix.get(self.path))
-            except NotFound as error:
+            except RecordMissing as error:
                 self.answer(404, error.body)
 
         def do_POST(self) -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lab.client import LoginFailed, Refused, Settings
+from lab.client import LoginFailed, RequestRefused, Settings
 from lab.importers.alyx import AlyxImport
 from lab.importers.alyx_source import AlyxSource, NoAlyx
 from lab.importers.carrier import Carrier
@@ -293,7 +293,7 @@ def test_a_server_that_is_no_alyx(alyx, fornix):
     with pytest.raises(NoAlyx):
         run(alyx, fornix)
     alyx.lists["labs"] = lambda: (200, b"<html>")
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         run(alyx, fornix)
 
 

@@ -14,7 +14,7 @@ import botocore.session
 import pytest
 import requests
 
-from lab.client import Client, Refused, Settings
+from lab.client import Client, RequestRefused, Settings
 from lab.importers.alyx import AlyxImport
 from lab.importers.alyx_source import AlyxSource
 from lab.importers.carrier import Carrier
@@ -317,7 +317,7 @@ def test_a_folder(api, tmp_path):
     ],
 )
 def test_what_is_no_import(api, body, field):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         api.post("/import", body)
     assert refused.value.status == 400
     assert field in refused.value.body
@@ -410,7 +410,7 @@ def test_only_administrators_import(api):
     row = {"username": "ada", "lab": ["cortexlab"], "password": "a long password"}
     api.post("/users", row)
     member = Client(Settings(api.settings.url, "ada", "a long password"))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         member.post("/import", {"resource": "labs", "rows": [{"name": "x"}]})
     assert refused.value.status == 403
     assert api.get("/labs")["count"] == 1

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from iblutil.io import parquet
 
-from lab.client import NotFound, Refused
+from lab.client import RecordMissing, RequestRefused
 from lab.importers.alyx import AlyxImport
-from lab.importers.alyx_rows import Unfit
+from lab.importers.alyx_rows import RowUnfit
 from lab.importers.alyx_steps import AFTER_SESSIONS, BEFORE_SESSIONS, SESSIONS
 from lab.importers.carrier import MAX_BYTES, Carrier
 from lab.importers.identifiers import derived, from_int_pairs
@@ -31,13 +31,13 @@ class Api:
         self.sent: list[list[str]] = []
 
     def get(self, path: str, **query: Any) -> Any:
-        raise NotFound(404, {"detail": "not found"}, path)
+        raise RecordMissing(404, {"detail": "not found"}, path)
 
     def post(self, path: str, body: Any = None) -> Any:
         names = [row["name"] for row in body["rows"]]
         self.sent.append(names)
         if self.bad & set(names):
-            raise Refused(self.status, {"detail": "too odd"}, path)
+            raise RequestRefused(self.status, {"detail": "too odd"}, path)
         return {"created": len(names), "unchanged": 0, "refused": []}
 
     def patch(self, path: str, body: Any) -> Any:
@@ -54,7 +54,7 @@ def test_one_row_that_spoils_its_request_is_found_and_the_others_are_sent():
 
 
 def test_a_refusal_of_the_account_stops_the_import():
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         Carrier(Api(bad=("1",), status=403), Journal()).carry("labs", [{"name": "1"}])
 
 
@@ -113,7 +113,7 @@ def test_whatever_a_source_shows_is_a_row_that_can_be_sent_or_is_refused(step, d
     job = AlyxImport(Source(), Carrier(Api(), Journal()))  # type: ignore[arg-type]
     try:
         fit = job.fit(step, row)
-    except Unfit:
+    except RowUnfit:
         return
     json.dumps(fit)
     assert set(fit) <= {"id", *step.carried.split(), "file_records", "content_type", "object_id"}

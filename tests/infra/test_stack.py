@@ -13,7 +13,7 @@ import pytest
 
 from functions.api.auth.credentials import Password
 from infra.local.template import synthesize, template
-from infra.settings import Settings
+from infra.settings import Deployment
 from infra.sources import application, routes
 from shared.records.metrics import METRICS
 from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE, Record
@@ -349,7 +349,7 @@ def test_a_labs_name_that_cannot_be_a_queues_is_refused() -> None:
             return ["Déjà lab"] if key == "labs" else None
 
     with pytest.raises(ValueError, match=r"'Déjà lab'.*ASCII letters"):
-        Settings.from_context(Node())  # type: ignore[arg-type]
+        Deployment.from_context(Node())  # type: ignore[arg-type]
 
 
 def test_a_vault_in_another_region_gets_a_nightly_copy(tmp_path: Path) -> None:

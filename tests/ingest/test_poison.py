@@ -14,7 +14,7 @@ import pytest
 
 from functions.ingest import finalise as module
 from functions.ingest.finalise import TRIES, finalise
-from lab.client import Refused
+from lab.client import RequestRefused
 from shared.model.upload import FINAL
 from shared.sessions import store as sessions
 from tests.flow import DATE, SESSION, SUBJECT, announced, npy, states
@@ -169,7 +169,7 @@ def test_metadata_of_the_wrong_type_or_size_is_refused_at_once(system, poison):
     system.rest()
     rig = system.client("rig")
     body = {"session": SESSION | poison, "files": [announced(*item) for item in GOOD.items()]}
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         rig.post("/uploads", body)
     assert caught.value.status in (400, 403)
     assert sessions.find(SUBJECT, DATE, 1) is None

@@ -16,7 +16,7 @@ import pytest
 
 from infra.local.demo import exists
 from infra.local.seed import LABS, connect, subjects
-from lab.client import Refused
+from lab.client import RequestRefused
 from tests.processes import run, until
 
 pytestmark = pytest.mark.timeout(900)
@@ -245,7 +245,7 @@ def test_bad_files_are_refused_each_with_its_own_message(cloud, fornix, api, fol
 def test_a_session_of_an_unknown_subject(cloud, fornix, folder):
     rig = connect(cloud._home, f"{LAB}_rig")
     session = {"lab": LAB, "subject": "nobody", "date": "2026-03-02", "number": 1}
-    with pytest.raises(Refused, match="There is no subject 'nobody'"):
+    with pytest.raises(RequestRefused, match="There is no subject 'nobody'"):
         rig.post(
             "/uploads",
             {"session": session, "files": [{"path": "a.b.npy", "size": 1, "sha256": "0" * 64}]},

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from lab.client import Client, NotFound, Refused, Settings
+from lab.client import Client, RecordMissing, RequestRefused, Settings
 from shared.model.messages import SessionRegistered, Sweep, encode
 from shared.model.task import Completion
 from shared.records import audit
@@ -61,7 +61,7 @@ def test_the_board_names_what_failed_reason_first(system, trials, another):
     assert running["owner"] == "w2"
     assert running["lease_until"]
     # Another lab's is not shown
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         system.client("member").get("/board", lab="septumlab")
     assert caught.value.status == 403
 
@@ -74,7 +74,7 @@ def test_a_session_is_shown_with_what_it_should_have(system, trials):
     wanted = {one["path"]: (one["required"], one["present"]) for one in task["expected"]}
     assert wanted["alf/_ibl_trials.table.pqt"] == (True, False)
     assert (shown["expected"], shown["present"], shown["time_to_result"]) == (2, 0, None)
-    with pytest.raises(NotFound):
+    with pytest.raises(RecordMissing):
         system.client("member").get("/board/00000000-0000-4000-8000-000000000000")
 
 
@@ -141,9 +141,9 @@ def test_undeliverable_messages_are_seen_and_sent_again(system, trials, admin):
     assert admin.post("/queues/dispatch/redrive") == {"queue": "dispatch", "sent": 1, "dropped": 1}
     assert flow.messages("dispatch") == [json.loads(lost)]
     assert admin.get("/queues")["dispatch"]["dead"] == 0
-    with pytest.raises(NotFound):
+    with pytest.raises(RecordMissing):
         admin.post("/queues/nonsense/redrive")
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         system.client("member").get("/queues")
 
 

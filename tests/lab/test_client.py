@@ -8,12 +8,12 @@ import pytest
 
 from lab.client import (
     Client,
-    Conflict,
+    Conflicting,
     LoginFailed,
     NotConfigured,
-    NotFound,
     Patience,
-    Refused,
+    RecordMissing,
+    RequestRefused,
     Settings,
     Unreachable,
     WrongAddress,
@@ -144,7 +144,8 @@ def test_nobody_listening_is_unreachable(pauses):
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(400, Refused), (403, Refused), (404, NotFound), (409, Conflict)]
+    ("status", "error"),
+    [(400, RequestRefused), (403, RequestRefused), (404, RecordMissing), (409, Conflicting)],
 )
 def test_a_refusal_carries_the_servers_words(client, server, status, error):
     server.script["/uploads"] = [(status, {"detail": "No such subject.", "status_code": status})]
@@ -160,7 +161,7 @@ def test_field_errors_are_told_in_one_line():
 
 def test_an_answer_that_is_not_json_is_refused(client, server):
     server.script["/me"] = [(200, "hello")]
-    with pytest.raises(Refused, match="not JSON"):
+    with pytest.raises(RequestRefused, match="not JSON"):
         client.get("/me")
 
 

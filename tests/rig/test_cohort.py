@@ -18,7 +18,7 @@ from lab.simulate.cohort import sessions, write
 from lab.simulate.cohort_plan import CohortError, plan
 from shared.science.cohort.features import FEATURES, as_table, subject_features
 from shared.science.status.history import training_history
-from shared.science.status.sessions import Session
+from shared.science.status.sessions import JudgedSession
 from shared.science.status.stages import RANK
 
 N_DAYS = 9
@@ -123,7 +123,7 @@ def test_a_simulated_mouse_performs_as_its_table_and_is_trained_on_its_day(
         assert len(truth.table) == day.n_trials
     judged = training_history(
         [
-            Session(
+            JudgedSession(
                 day.date,
                 "training",
                 dict(truth.table) | {"goCueTrigger_times": truth.triggers["goCueTrigger_times"]},

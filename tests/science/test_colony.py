@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.science.colony.genotype import (
-    Finding,
-    Rule,
+    GenotypeFinding,
     Zygosity,
+    ZygosityRule,
     from_parents,
     from_tests,
     is_negative,
@@ -49,7 +49,7 @@ def test_a_hyphen_and_nothing_ask_for_a_name(name, automatic):
 
 
 def rule(id, seq1=None, res1=None, zygosity=HET, res0=True):
-    return Rule(id, "Cre", "tg", res0, seq1, res1, zygosity)
+    return ZygosityRule(id, "Cre", "tg", res0, seq1, res1, zygosity)
 
 
 RULES = [
@@ -62,11 +62,11 @@ RULES = [
 @pytest.mark.parametrize(
     ("results", "finding"),
     [
-        ({"tg": True, "wt": True}, Finding("Cre", HET, "both")),
-        ({"tg": True, "wt": False}, Finding("Cre", HOMO, "only")),
-        ({"tg": False}, Finding("Cre", ABSENT, "none")),
-        ({"tg": True}, Finding("Cre", None, None, ("wt",))),
-        ({}, Finding("Cre", None, None, ("tg", "wt"))),
+        ({"tg": True, "wt": True}, GenotypeFinding("Cre", HET, "both")),
+        ({"tg": True, "wt": False}, GenotypeFinding("Cre", HOMO, "only")),
+        ({"tg": False}, GenotypeFinding("Cre", ABSENT, "none")),
+        ({"tg": True}, GenotypeFinding("Cre", None, None, ("wt",))),
+        ({}, GenotypeFinding("Cre", None, None, ("tg", "wt"))),
     ],
 )
 def test_a_zygosity_names_its_rule_or_the_tests_that_are_missing(results, finding):

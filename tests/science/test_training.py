@@ -12,7 +12,7 @@ import pytest
 from shared.model.protocols import protocol_of
 from shared.science.behaviour.psychometric import curve
 from shared.science.status.history import training_history
-from shared.science.status.sessions import Session
+from shared.science.status.sessions import JudgedSession
 from shared.science.status.stages import (
     IN_TRAINING,
     READY4DELAY,
@@ -64,13 +64,13 @@ def make_trials(
     }
 
 
-def training(day: int, **kwargs) -> Session:
-    return Session(date_of(day), "training", make_trials(seed=day, **kwargs))
+def training(day: int, **kwargs) -> JudgedSession:
+    return JudgedSession(date_of(day), "training", make_trials(seed=day, **kwargs))
 
 
-def biased(day: int, *, ephys_rig=False, delay=0.0, protocol="biased", **kwargs) -> Session:
+def biased(day: int, *, ephys_rig=False, delay=0.0, protocol="biased", **kwargs) -> JudgedSession:
     kwargs = {"n": 900, "bias_shift": 24.0, "blocks": (0.5, 0.2, 0.8)} | kwargs
-    return Session(
+    return JudgedSession(
         date_of(day), protocol, make_trials(seed=day, **kwargs), ephys_rig=ephys_rig, delay=delay
     )
 
@@ -84,7 +84,7 @@ def golden(shared_data: Path):
     folder = shared_data / "training_status"
     trials = pd.read_csv(folder / "SWC_054_11_sessions_trials.csv")
     sessions = {
-        date: Session(str(date), one.task_protocol.iloc[0], one)
+        date: JudgedSession(str(date), one.task_protocol.iloc[0], one)
         for date, one in trials.groupby("session_date")
     }
     return (
@@ -291,11 +291,13 @@ def test_datajoint_goes_through_ready4ephysrig_before_ready4delay():
 
 def test_same_day_sessions_are_pooled_and_habituation_ignored():
     half = [
-        Session(date_of(day), "training", make_trials(n=220, seed=10 * day + k), number=k)
+        JudgedSession(date_of(day), "training", make_trials(n=220, seed=10 * day + k), number=k)
         for day in range(3)
         for k in (1, 2)
     ]
-    habituation = Session(date_of(1), "_iblrig_tasks_habituationChoiceWorld6.4.2", {}, number=3)
+    habituation = JudgedSession(
+        date_of(1), "_iblrig_tasks_habituationChoiceWorld6.4.2", {}, number=3
+    )
     found = training_history([*half[::-1], habituation])
     assert found.status == TRAINED_1B
     assert len(found.sessions) == 6
@@ -337,7 +339,7 @@ def test_short_and_broken_sessions_do_not_break_the_history():
     none = {key: np.zeros(0) for key in nan}
     hard = make_trials(300, contrasts=np.array([-6.25, 0, 6.25]))
     sessions = [
-        Session(date_of(i), "training", trials) for i, trials in enumerate([nan, none, hard])
+        JudgedSession(date_of(i), "training", trials) for i, trials in enumerate([nan, none, hard])
     ]
     found = training_history([*sessions, training(3, n=1)])
     assert found.status == IN_TRAINING
@@ -347,11 +349,11 @@ def test_short_and_broken_sessions_do_not_break_the_history():
 
 
 def test_reaction_time_falls_back_to_the_go_cue_trigger():
-    def without_onset(session: Session) -> Session:
+    def without_onset(session: JudgedSession) -> JudgedSession:
         trials = dict(session.trials)
         trials["goCueTrigger_times"] = trials["stimOn_times"] + 0.1
         trials["stimOn_times"] = np.full_like(trials["stimOn_times"], np.nan)
-        return Session(session.date, session.protocol, trials)
+        return JudgedSession(session.date, session.protocol, trials)
 
     found = window_status([without_onset(training(i)) for i in range(3)])
     assert found.info["rt"] == pytest.approx(0.4)
@@ -360,11 +362,11 @@ def test_reaction_time_falls_back_to_the_go_cue_trigger():
 
 def test_clear_errors():
     with pytest.raises(ValueError, match="no training, biased or ephys session"):
-        window_status([Session("2024-01-01", "habituation", {})])
+        window_status([JudgedSession("2024-01-01", "habituation", {})])
     trials = make_trials()
     del trials["feedbackType"]
     with pytest.raises(ValueError, match="no column 'feedbackType'"):
-        training_history([Session("2024-01-01", "training", trials)])
+        training_history([JudgedSession("2024-01-01", "training", trials)])
     with pytest.raises(ValueError, match="not 'alyx'"):
         training_history([], "alyx")
 

@@ -18,7 +18,7 @@ from lab.simulate.spikes import simulate_sorting
 from shared.results.build import Site
 from shared.results.reading import load_sorting
 from shared.results.render import SiteSettings
-from shared.results.source import Dataset, Lab, Session, Sorting, Subject
+from shared.results.source import Lab, SiteSession, Sorting, SourceFile, Subject
 from shared.results.store import FolderStore, tag
 
 TRIALS = "_ibl_trials.table.pqt"
@@ -59,7 +59,7 @@ def trials_of(n: int, seed: int, skill: float = 0.9, biased: bool = False) -> pd
 class Shelf:
     """Sessions in memory; a test puts them in, changes them and takes them out."""
 
-    all: dict[str, tuple[Session, pd.DataFrame | None]] = field(default_factory=dict)
+    all: dict[str, tuple[SiteSession, pd.DataFrame | None]] = field(default_factory=dict)
     about: dict[str, Subject] = field(default_factory=dict)
     places: list[Lab] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
@@ -75,13 +75,13 @@ class Shelf:
         number: int = 1,
         protocol: str = "_iblrig_tasks_trainingChoiceWorld7.0",
         **values: object,
-    ) -> Session:
+    ) -> SiteSession:
         """Put a session on the shelf, public unless said otherwise."""
         eid = str(uuid5(NAMESPACE_URL, f"{subject}/{day}/{number}"))
-        datasets: tuple[Dataset, ...] = ()
+        datasets: tuple[SourceFile, ...] = ()
         if trials is not None:
             content = tag(trials.to_csv().encode())
-            datasets = (Dataset(str(uuid5(NAMESPACE_URL, eid)), TRIALS, hash=content),)
+            datasets = (SourceFile(str(uuid5(NAMESPACE_URL, eid)), TRIALS, hash=content),)
         known = {
             "start_time": f"{day}T10:00:00",
             "projects": ("ibl_neuropixel_brainwide_01",),
@@ -89,7 +89,7 @@ class Shelf:
             "datasets": datasets,
             **values,
         }
-        one = Session(eid, lab, subject, day, number, task_protocol=protocol, **known)  # type: ignore[arg-type]
+        one = SiteSession(eid, lab, subject, day, number, task_protocol=protocol, **known)  # type: ignore[arg-type]
         self.all[eid] = (one, trials)
         return one
 
@@ -104,13 +104,13 @@ class Shelf:
     def subject(self, nickname: str) -> Subject:
         return self.about.get(nickname, Subject(nickname, "fimbrialab"))
 
-    def sessions(self, subject: str) -> list[Session]:
+    def sessions(self, subject: str) -> list[SiteSession]:
         return [one for one, _ in self.all.values() if one.subject == subject]
 
     def labs(self) -> list[Lab]:
         return self.places
 
-    def trials(self, session: Session) -> pd.DataFrame | None:
+    def trials(self, session: SiteSession) -> pd.DataFrame | None:
         self.reads.append(session.id)
         return self.all[session.id][1]
 
@@ -122,13 +122,13 @@ class Shelf:
         for name, content in files.items():
             self.bytes[eid, collection, name] = content
         added = tuple(
-            Dataset(str(uuid5(NAMESPACE_URL, eid + collection + name)), name, collection)
+            SourceFile(str(uuid5(NAMESPACE_URL, eid + collection + name)), name, collection)
             for name in files
         )
         self.all[eid] = (replace(one, datasets=one.datasets + added), trials)
 
-    def sorting(self, session: Session, collection: str) -> Sorting | None:
-        def read(dataset: Dataset) -> BinaryIO:
+    def sorting(self, session: SiteSession, collection: str) -> Sorting | None:
+        def read(dataset: SourceFile) -> BinaryIO:
             out = BytesIO()
             np.save(out, self.bytes[session.id, dataset.collection, dataset.name])
             out.seek(0)

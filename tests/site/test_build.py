@@ -14,7 +14,7 @@ import pytest
 
 from shared.results.build import Site
 from shared.results.build.state import index_of, subject_state
-from shared.results.source import Dataset
+from shared.results.source import SourceFile
 from shared.results.store import FolderStore
 
 from .conftest import TRIALS, Shelf, trials_of
@@ -131,7 +131,7 @@ class TestSessionPage:
         self, site, shelf, store
     ) -> None:
         one = shelf.put("FX_001", "2026-02-01", trials_of(50, 1))
-        newer = Dataset("11111111-0000-4000-8000-000000000001", TRIALS, revision="2026-02-03")
+        newer = SourceFile("11111111-0000-4000-8000-000000000001", TRIALS, revision="2026-02-03")
         shelf.change(one.id, datasets=(*one.datasets, newer))
         site.refresh()
         html = unescape(store.read(f"sessions/{one.id}.html")[0].decode())  # type: ignore[index]
@@ -458,11 +458,11 @@ class TestConcurrency:
         store.write("state", b"{}")
         _, etag = store.read("state")  # type: ignore[misc]
         store.write("state", b'{"a":1}')
-        from shared.results.store import Conflict
+        from shared.results.store import ChangedMeanwhile
 
-        with pytest.raises(Conflict):
+        with pytest.raises(ChangedMeanwhile):
             store.write("state", b'{"b":1}', if_match=etag)
-        with pytest.raises(Conflict):
+        with pytest.raises(ChangedMeanwhile):
             store.write("state", b'{"b":1}', if_match="")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.results.source import Dataset
+from shared.results.source import SourceFile
 
 from .conftest import trials_of
 
@@ -85,7 +85,7 @@ def test_private_datasets_of_a_public_session_are_not_used(site, shelf, store) -
     one = shelf.put("FX_001", "2026-02-01", trials_of(60, 1))
     shelf.put_probe(one.id)
     kept, *spikes = shelf.all[one.id][0].datasets
-    hidden = [Dataset(d.id, d.name, d.collection, public=False) for d in spikes]
+    hidden = [SourceFile(d.id, d.name, d.collection, public=False) for d in spikes]
     shelf.change(one.id, datasets=(kept, *hidden))
     site.refresh()
     assert not list(store.names("data/probes/"))

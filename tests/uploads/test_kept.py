@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from functions.api.auth import tokens
-from lab.client import Client, Refused, Settings
+from lab.client import Client, RequestRefused, Settings
 from shared import catalog
 from shared.model.identity import dataset_id
 from tests.flow import DATE, LAB, SUBJECT, npy
@@ -137,7 +137,7 @@ def test_the_same_content_may_be_registered_elsewhere_too(uploaded, system, rig,
 @pytest.mark.parametrize("change", [{"hash": OTHER["hash"]}, {"file_size": OTHER["size"]}])
 def test_the_content_of_what_was_uploaded_is_not_changed_by_hand(uploaded, member, change):
     row = dataset(member, uploaded)
-    with pytest.raises(Refused, match="never overwritten"):
+    with pytest.raises(RequestRefused, match="never overwritten"):
         member.patch(f"/datasets/{row['id']}", change)
     assert dataset(member, uploaded) == row
 
@@ -145,9 +145,9 @@ def test_the_content_of_what_was_uploaded_is_not_changed_by_hand(uploaded, membe
 def test_that_the_own_store_has_the_bytes_is_not_changed_by_hand(uploaded, member):
     row = dataset(member, uploaded)
     file = f"/files/{row['file_records'][0]['id']}"
-    with pytest.raises(Refused, match="the record that says so stays"):
+    with pytest.raises(RequestRefused, match="the record that says so stays"):
         member.patch(file, {"exists": False})
-    with pytest.raises(Refused, match="the record that says so stays"):
+    with pytest.raises(RequestRefused, match="the record that says so stays"):
         delete(member, file)
     assert dataset(member, uploaded) == row
 
@@ -155,7 +155,7 @@ def test_that_the_own_store_has_the_bytes_is_not_changed_by_hand(uploaded, membe
 def test_the_own_store_is_nobody_s_to_change(system):
     system.rest()
     admin = administrator(system)
-    with pytest.raises(Refused, match="own store"):
+    with pytest.raises(RequestRefused, match="own store"):
         admin.patch("/data-repository/fornix", {"data_url": "https://example.org/"})
 
 
@@ -164,13 +164,13 @@ def test_a_dataset_s_id_is_never_that_of_another_record(uploaded, member):
     taken = dataset(member, uploaded)["id"]
     other = member.post("/sessions", {"subject": SUBJECT, "start_time": f"{DATE}T12:00:00"})["id"]
     body = {"session": other, "name": "a.b.npy", "collection": "alf"}
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         member.post("/datasets", {**body, "id": taken})
     assert caught.value.status == 400
     # An id of one's own is taken by the first, and says so to the second
     own = str(uuid4())
     assert member.post("/datasets", {**body, "id": own})["id"] == own
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         member.post("/datasets", {**body, "name": "c.d.npy", "id": own})
     assert caught.value.status == 400
     # Whoever takes the id of a dataset to come does not keep it from coming

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from lab.client import NotFound, Refused
+from lab.client import RecordMissing, RequestRefused
 from shared.datasets import edit, register
 from shared.datasets.read import datasets_of
 from shared.records import documents
@@ -65,7 +65,7 @@ def listed(member, eid):
 def test_deleting_a_session_while_files_are_registered(eid, system, member, between):
     rig = system.client("rig")
     between(register, "read_partition", lambda: delete_session(eid, who="admin"))
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         rig.post("/register-file", {**BODY, "filenames": ["alf/spikes.amps.npy"]})
     assert caught.value.status in (400, 404)
     assert datasets_of(eid) == []
@@ -78,7 +78,7 @@ def test_registering_while_a_session_is_deleted(eid, system, member, between):
     member.request("DELETE", f"/sessions/{eid}")
     assert datasets_of(eid) == []
     assert member.get("/datasets")["count"] == 0
-    with pytest.raises(NotFound):
+    with pytest.raises(RecordMissing):
         member.get(f"/sessions/{eid}")
 
 
@@ -98,7 +98,7 @@ def test_a_deletion_that_is_cut_off_is_finished_later(eid, member, monkeypatch):
 def test_changing_a_dataset_that_is_deleted_meanwhile(eid, member, between):
     row = listed(member, eid)["spikes.times.npy"]
     between(edit, "read_partition", lambda: edit.delete_dataset(eid, PATH, who="admin"))
-    with pytest.raises(NotFound):
+    with pytest.raises(RecordMissing):
         member.patch(f"/datasets/{row['id']}", {"qc": "PASS"})
     assert listed(member, eid) == {}
 

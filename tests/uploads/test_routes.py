@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 import requests
 
-from lab.client import Conflict, NotFound, Refused
+from lab.client import Conflicting, RecordMissing, RequestRefused
 from shared.sessions import store as sessions
 from shared.uploads import progress, transport
 from tests.flow import DATE, FOLDER, LAB, SESSION, SUBJECT, announced, npy, states
@@ -24,7 +24,7 @@ def rig(system):
 
 
 def refusal(client, path, body, status=400):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         client.post(path, body)
     assert caught.value.status == status
     assert caught.value.body["status_code"] == status
@@ -173,15 +173,15 @@ def test_only_the_lab_s_own_accounts_may(system, rig):
     assert "own lab" in refusal(other, "/uploads", BODY, 403)["detail"]
     for path in ("complete", "parts", "assemble"):
         refusal(other, f"/uploads/{answer['id']}/{path}", {}, 403)
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         other.get(f"/uploads/{answer['id']}")
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         other.get("/uploads", lab=LAB)
     assert requests.post(f"{system.url}/uploads", json=BODY, timeout=20).status_code == 403
 
 
 def test_an_unknown_upload_is_not_found(rig):
-    with pytest.raises(NotFound, match="there is no upload"):
+    with pytest.raises(RecordMissing, match="there is no upload"):
         rig.get("/uploads/4ecb5d24-f5cc-402c-be28-9d0f7cb14b3a")
 
 
@@ -204,7 +204,7 @@ def test_parts_are_signed_and_joined_over_http(system, rig, monkeypatch):
     wanted = [
         {"number": n, "sha256": hashlib.sha256(piece).hexdigest()} for n, piece in pieces.items()
     ]
-    with pytest.raises(Conflict, match=r"2 of 2 parts are missing \(1, 2\)"):
+    with pytest.raises(Conflicting, match=r"2 of 2 parts are missing \(1, 2\)"):
         rig.post(f"{here}/assemble", {"path": path})
     for part in rig.post(f"{here}/parts", {"path": path, "parts": wanted})["parts"]:
         sent = requests.put(
@@ -221,7 +221,7 @@ def test_parts_are_signed_and_joined_over_http(system, rig, monkeypatch):
         ({"path": path, "parts": [{"number": "x"}]}, "Give a list"),
     ):
         assert words in str(refusal(rig, f"{here}/parts", body)["parts"])
-    with pytest.raises(NotFound):
+    with pytest.raises(RecordMissing):
         rig.post(f"{here}/parts", {"path": "other.a.bin", "parts": wanted})
 
 

@@ -6,7 +6,7 @@ from pynamodb.attributes import BinaryAttribute, NumberAttribute
 
 from shared.records.errors import Conflict
 from shared.records.table import Record
-from shared.records.transactions import Refused, transaction
+from shared.records.transactions import ConditionFailed, transaction
 
 ATTEMPTS = 8
 """Times a change is tried again when others change the same account."""
@@ -56,6 +56,6 @@ def replace(username: str, salt: bytes | None = None, hashed: bytes | None = Non
             with transaction() as writes:
                 writes.save(item, condition=unchanged)
             return
-        except Refused:
+        except ConditionFailed:
             continue
     raise Conflict(f"The credentials of {username} are being changed by others; try again.")

@@ -125,7 +125,7 @@ class Tasks(Store):
             raise Invalid(
                 {"non_field_errors": [str(error)], "existing": [str(error.key)]}
             ) from None
-        except item.Invalid as error:
+        except item.TaskInvalid as error:
             name, _, message = str(error).partition(": ")
             raise Invalid({name: [message]}) from None
 

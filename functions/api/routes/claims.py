@@ -69,7 +69,7 @@ def _worded(view: Callable[..., Any]) -> Callable[..., Any]:
     def worded(**arguments: Any) -> Any:
         try:
             return view(**arguments)
-        except item.Invalid as error:
+        except item.TaskInvalid as error:
             name, _, text = str(error).partition(": ")
             raise Invalid({name: [text]}) from None
 
@@ -113,7 +113,7 @@ def claim(id: str) -> dict[str, Any]:
             unfit=unfit,
             who=call.who.username,
         )
-    except item.Unfit:
+    except item.ComputerUnfit:
         write.note(task, f"Waits for a fitting computer: it {unfit} ({wanted.worker}).")
         queues.notify("dispatch", TaskChanged(id), UNFIT_SECONDS)
         raise

@@ -59,7 +59,7 @@ class Different(ApiError):
         self.existing = existing
 
 
-class Taken(NamedTuple):
+class CarriedRow(NamedTuple):
     """A row that is in Fornix now.
 
     Attributes
@@ -85,7 +85,7 @@ def take_over() -> dict[str, Any]:
     while waiting:
         before, invalid = answer["created"], []
         for row, outcome in _take(resource, waiting, call):
-            if isinstance(outcome, Taken):
+            if isinstance(outcome, CarriedRow):
                 answer[outcome.outcome] += 1
                 taken.append((row, outcome.stored))
             elif outcome.body["status_code"] == 400:
@@ -122,7 +122,7 @@ def _request(call: Call) -> tuple[Resource, list[Body]]:
 
 def _take(
     resource: Resource, rows: list[Body], call: Call
-) -> Iterator[tuple[Body, Taken | ApiError]]:
+) -> Iterator[tuple[Body, CarriedRow | ApiError]]:
     """Yield each row with what became of it, or the error that refuses it."""
     if resource.kind == "dataset":
         yield from _datasets(resource, rows, call)
@@ -163,27 +163,27 @@ def _refusal(resource: Resource, row: Body, error: ApiError) -> Body:
     return found
 
 
-def _record(resource: Resource, row: Body, call: Call) -> Taken:
+def _record(resource: Resource, row: Body, call: Call) -> CarriedRow:
     """Take over a record that is a document."""
     key = row.get(resource.key)
     there = catalog.table(resource.kind).get(str(key)) if key is not None else None
     if there is not None:
         _compare(resource, row, there, call)
         found = documents.find(resource.kind, str(key))
-        return Taken("unchanged", found.body if found else row)
+        return CarriedRow("unchanged", found.body if found else row)
     if resource.kind == "water-restriction":
         # Of old ones an empty reference weight is kept: the rules then take the last weighing.
         resource = resource.with_(prepare=None)
-    return Taken("created", store_of(resource).create(resource, row, call))
+    return CarriedRow("created", store_of(resource).create(resource, row, call))
 
 
-def _session(resource: Resource, row: Body, call: Call) -> Taken:
+def _session(resource: Resource, row: Body, call: Call) -> CarriedRow:
     """Take over a session; whose users are not known has none."""
     eid = check_uuid4(row.get("id"))
     there = catalog.table("session").get(eid)
     if there is not None:
         _compare(resource, row, there, call)
-        return Taken("unchanged", sessions.get(eid))
+        return CarriedRow("unchanged", sessions.get(eid))
     body = read_values.read_body(resource, row, call, partial=False)
     if not body["start_time"]:
         raise Invalid({"start_time": ["This field is required."]})
@@ -195,7 +195,7 @@ def _session(resource: Resource, row: Body, call: Call) -> Taken:
         )
     except Exists as error:
         raise Different(str(error), error.key) from None
-    return Taken("created", item)
+    return CarriedRow("created", item)
 
 
 @dataclass
@@ -209,7 +209,7 @@ class _Incoming:
 
 def _datasets(
     resource: Resource, rows: list[Body], call: Call
-) -> Iterator[tuple[Body, Taken | ApiError]]:
+) -> Iterator[tuple[Body, CarriedRow | ApiError]]:
     """Take over datasets, those of a session in one transaction."""
     by_owner: dict[str, list[_Incoming]] = defaultdict(list)
     for row in rows:
@@ -233,12 +233,12 @@ def _datasets(
                 if _is_new(incoming, there[owner], owners):
                     new.append(incoming)
                 else:
-                    yield incoming.row, Taken("unchanged", there[owner][incoming.item.path])
+                    yield incoming.row, CarriedRow("unchanged", there[owner][incoming.item.path])
             except Different as error:
                 yield incoming.row, error
         if new:
             refused = _outcome(lambda owner=owner, new=new: _register(owner, new, call))  # type: ignore[misc]
-            yield from ((each.row, refused or Taken("created", each.item)) for each in new)
+            yield from ((each.row, refused or CarriedRow("created", each.item)) for each in new)
 
 
 def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:

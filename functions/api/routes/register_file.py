@@ -47,7 +47,7 @@ PROTECTED = "One or more datasets is protected"
 
 
 @dataclass(frozen=True)
-class Target:
+class FileOwner:
     """What files belong to.
 
     Attributes
@@ -102,7 +102,7 @@ def _each(body: Mapping[str, Any], name: str, n: int) -> list[Any]:
     return [None if each in ("", "None") else each for each in found] or [None] * n
 
 
-def target_of(body: Mapping[str, Any]) -> Target:
+def target_of(body: Mapping[str, Any]) -> FileOwner:
     """Return what the files of a body belong to.
 
     Raises
@@ -113,7 +113,7 @@ def target_of(body: Mapping[str, Any]) -> Target:
     path = str(body.get("path") or "").strip("/")
     if body.get("content_type"):
         owner = content_owner(str(body["content_type"]), str(body.get("object_id") or ""))
-        return Target(owner, "", path, lab_of_owner(owner))
+        return FileOwner(owner, "", path, lab_of_owner(owner))
     path = path.partition("/Subjects/")[2] or path
     parts = path.split("/")
     try:
@@ -134,10 +134,10 @@ def target_of(body: Mapping[str, Any]) -> Target:
         raise refuse(f"There is no session {subject}/{day}/{int(number):03d}.")
     lab = found[0]["lab"]
     folder = f"{lab}/Subjects/{subject}/{day}/{int(number):03d}"
-    return Target(found[0]["id"], "/".join(parts[3:]), None, lab, folder)
+    return FileOwner(found[0]["id"], "/".join(parts[3:]), None, lab, folder)
 
 
-def _place(target: Target, filename: str) -> str:
+def _place(target: FileOwner, filename: str) -> str:
     """Return a file's path below its session.
 
     Raises
@@ -170,7 +170,7 @@ def _age(item: Dataset) -> tuple[bool, str, str]:
 
 
 def protection(
-    target: Target, paths: Sequence[str], present: Sequence[Dataset]
+    target: FileOwner, paths: Sequence[str], present: Sequence[Dataset]
 ) -> tuple[bool, list[dict[str, Any]]]:
     """Return whether any file is protected, and for each its revisions, newest first."""
     tags = protected_tags()
@@ -239,7 +239,7 @@ def _author(body: Mapping[str, Any], call: Call) -> str:
 
 
 def _datasets(
-    body: Mapping[str, Any], target: Target, paths: Sequence[str], author: str
+    body: Mapping[str, Any], target: FileOwner, paths: Sequence[str], author: str
 ) -> list[Dataset]:
     n = len(paths)
     hashes, sizes = _each(body, "hashes", n), _each(body, "filesizes", n)
@@ -274,7 +274,7 @@ def _datasets(
     return new
 
 
-def _records(body: Mapping[str, Any], target: Target) -> list[tuple[str, bool | None]]:
+def _records(body: Mapping[str, Any], target: FileOwner) -> list[tuple[str, bool | None]]:
     """Return the repositories that files are on or will be, each with whether they are there.
 
     Raises
@@ -374,7 +374,7 @@ def _hash(value: Any) -> str | None:
 
 
 def _new_revisions(
-    new: Sequence[Dataset], present: Sequence[Dataset], target: Target
+    new: Sequence[Dataset], present: Sequence[Dataset], target: FileOwner
 ) -> list[Dataset]:
     """Return the datasets with those as new revisions that are other content than is there.
 
@@ -398,7 +398,7 @@ def _new_revisions(
     return found
 
 
-def _moved(item: Dataset, path: str, target: Target) -> Dataset:
+def _moved(item: Dataset, path: str, target: FileOwner) -> Dataset:
     """Return a dataset under another path; its file is where the client has said."""
     below = (target.folder or target.session_folder.partition("/Subjects/")[2]).strip("/")
     records = [
@@ -422,7 +422,7 @@ def _make_revisions(names: set[str], call: Call) -> None:
                 continue
 
 
-def _join(target: Target, author: str, call: Call) -> None:
+def _join(target: FileOwner, author: str, call: Call) -> None:
     """Add the author to the session's users; name the day's base session as its parent."""
     row = catalog.table("session").get(target.owner)
     if row is None:
@@ -446,7 +446,7 @@ def _join(target: Target, author: str, call: Call) -> None:
         sessions.update(target.owner, edit, who=call.who.username)
 
 
-def _answers(target: Target, kept: Sequence[Dataset], author: str, call: Call) -> list[Any]:
+def _answers(target: FileOwner, kept: Sequence[Dataset], author: str, call: Call) -> list[Any]:
     known = repositories()
     row = catalog.table("session").get(target.owner)
     session = brief(target.owner) if row else None

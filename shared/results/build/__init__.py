@@ -7,6 +7,6 @@ A session's page is announced in the subject's state before it is written and co
 that whatever stops a builder, the next one knows every file that may be there.
 """
 
-from shared.results.build.site import Report, Site
+from shared.results.build.site import BuildReport, Site
 
-__all__ = ["Report", "Site"]
+__all__ = ["BuildReport", "Site"]

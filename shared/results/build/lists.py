@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from shared.results import addresses, sitemap, tables, training_time
 from shared.results.build.state import (
     INDEX,
-    Index,
     MonthState,
+    SubjectIndex,
     confirmed,
     index_of,
     month_state,
@@ -16,7 +16,7 @@ from shared.results.build.state import (
 from shared.results.render import SiteSettings, render
 from shared.results.source import Lab
 from shared.results.store import (
-    Store,
+    SiteStore,
     encode,
     load,
     update,
@@ -40,7 +40,7 @@ class ListBuilder:
         As for :class:`shared.results.build.Site`.
     """
 
-    def __init__(self, store: Store, settings: SiteSettings) -> None:
+    def __init__(self, store: SiteStore, settings: SiteSettings) -> None:
         self.store = store
         self.settings = settings
 
@@ -57,7 +57,7 @@ class ListBuilder:
         names = sorted(set(subjects))
         self._refresh_months(names)
 
-        def change(index: Index | None) -> Index:
+        def change(index: SubjectIndex | None) -> SubjectIndex:
             rows = dict(index.subjects) if index else {}
             for name in names:
                 data, _ = load(self.store, addresses.subject_data(name), SubjectData)
@@ -65,21 +65,27 @@ class ListBuilder:
                     rows[name] = data.row
                 else:
                     rows.pop(name, None)
-            return Index(dict(sorted(rows.items())))
+            return SubjectIndex(dict(sorted(rows.items())))
 
-        update(self.store, INDEX, Index, change)
+        update(self.store, INDEX, SubjectIndex, change)
         known = {lab.name: lab for lab in labs}
         write_derived(
             self.store,
             INDEX,
-            Index,
+            SubjectIndex,
             lambda index: self._pages(index.subjects if index else {}, known),
         )
         write_derived(
-            self.store, INDEX, Index, lambda index: self._sitemaps(index.subjects if index else {})
+            self.store,
+            INDEX,
+            SubjectIndex,
+            lambda index: self._sitemaps(index.subjects if index else {}),
         )
         write_derived(
-            self.store, INDEX, Index, lambda index: self._tables(index.subjects if index else {})
+            self.store,
+            INDEX,
+            SubjectIndex,
+            lambda index: self._tables(index.subjects if index else {}),
         )
         version = self.store.etag(INDEX)
         texts: list[View] = [

@@ -11,7 +11,7 @@ from msgspec import Struct
 from shared.results import addresses
 from shared.results.addresses import safe_name
 from shared.results.build.state import code_version, confirmed, index_of
-from shared.results.store import Store, encode, load, write_derived, write_if_changed
+from shared.results.store import SiteStore, encode, load, write_derived, write_if_changed
 from shared.results.views.lab import LabData
 from shared.results.views.overview import OverviewData
 from shared.results.views.session import SessionData
@@ -47,7 +47,7 @@ class PictureBuilder:
         As for :class:`shared.results.build.Site`.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: SiteStore) -> None:
         self.store = store
 
     def draw_subject(self, nickname: str) -> int:

@@ -16,7 +16,7 @@ from shared.results.build.state import index_of
 from shared.results.build.subject import Changes, SubjectBuilder
 from shared.results.render import SiteSettings
 from shared.results.source import Source
-from shared.results.store import Store
+from shared.results.store import SiteStore
 from shared.results.views.page import Problem
 
 
@@ -28,7 +28,7 @@ def utc_now() -> datetime:
 log = logging.getLogger(__name__)
 
 
-class Report(Struct, frozen=True):
+class BuildReport(Struct, frozen=True):
     """What a build did, and what it could not show.
 
     Attributes
@@ -54,7 +54,7 @@ class Site:
     source : Source
         Where sessions come from; may yield private ones, they never pass
         :func:`shared.results.source.is_visible`.
-    store : Store
+    store : SiteStore
         Where the site is kept.
     settings : SiteSettings
     now : callable
@@ -66,7 +66,7 @@ class Site:
     def __init__(
         self,
         source: Source,
-        store: Store,
+        store: SiteStore,
         settings: SiteSettings | None = None,
         now: Callable[[], datetime] = utc_now,
         images: bool = True,
@@ -86,7 +86,7 @@ class Site:
         progress: Callable[[str], None] = lambda nickname: None,
         workers: int = 1,
         pace: Callable[[Iterable[str]], Iterable[str]] = lambda names: names,
-    ) -> Report:
+    ) -> BuildReport:
         """Bring the pages of all subjects, or of those given, up to date.
 
         Parameters
@@ -102,7 +102,7 @@ class Site:
 
         Returns
         -------
-        Report
+        BuildReport
         """
         everything = subjects is None
         names = set(subjects if subjects is not None else self.source.subjects())
@@ -121,7 +121,7 @@ class Site:
                     pass
                 removed = any(changes.removed for changes in done.values())
                 self.pictures.draw_labs(seldom=not everything and not removed)
-        return Report(
+        return BuildReport(
             changed=sum(changes.written + changes.removed for changes in done.values()),
             problems=[problem for changes in done.values() for problem in changes.problems],
             failed=sorted(name for name, changes in done.items() if changes.failed),

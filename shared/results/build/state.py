@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from shared.results.addresses import safe_name
 from shared.results.render import TEMPLATES
-from shared.results.store import Store, load
+from shared.results.store import SiteStore, load
 from shared.results.views.rows import ListedSession, ListedSubject
 from shared.results.views.subject import Published
 
@@ -39,7 +39,7 @@ class MonthState(Struct, frozen=True):
     rows: dict[str, ListedSession] = {}
 
 
-class Index(Struct, frozen=True):
+class SubjectIndex(Struct, frozen=True):
     """A row for each published subject, by nickname."""
 
     subjects: dict[str, ListedSubject] = {}
@@ -55,15 +55,15 @@ def month_state(month: str) -> str:
     return f"_state/months/{month}.json"
 
 
-def confirmed(store: Store, nickname: str) -> dict[str, Published]:
+def confirmed(store: SiteStore, nickname: str) -> dict[str, Published]:
     """Return the published sessions of a subject whose pages are whole, by id."""
     state, _ = load(store, subject_state(nickname), SubjectState)
     return state.confirmed if state else {}
 
 
-def index_of(store: Store) -> Index:
+def index_of(store: SiteStore) -> SubjectIndex:
     """Return the rows of all published subjects."""
-    return load(store, INDEX, Index)[0] or Index()
+    return load(store, INDEX, SubjectIndex)[0] or SubjectIndex()
 
 
 @cache

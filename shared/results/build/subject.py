@@ -19,7 +19,7 @@ from shared.results.build.state import SubjectState, code_version, confirmed, su
 from shared.results.reading import gaps
 from shared.results.render import SiteSettings, render
 from shared.results.source import (
-    Session,
+    SiteSession,
     Sorting,
     Source,
     Subject,
@@ -31,8 +31,8 @@ from shared.results.source import (
 )
 from shared.results.store import (
     ATTEMPTS,
-    Conflict,
-    Store,
+    ChangedMeanwhile,
+    SiteStore,
     encode,
     load,
     pause,
@@ -92,7 +92,7 @@ class _Said:
     failed: bool = False
 
     @contextmanager
-    def of(self, session: Session, what: str) -> Iterator[None]:
+    def of(self, session: SiteSession, what: str) -> Iterator[None]:
         """Turn whatever is raised into a sentence; the rest of the session is shown."""
         try:
             yield
@@ -121,7 +121,7 @@ class SubjectBuilder:
     """
 
     def __init__(
-        self, source: Source, store: Store, settings: SiteSettings, now: Callable[[], datetime]
+        self, source: Source, store: SiteStore, settings: SiteSettings, now: Callable[[], datetime]
     ) -> None:
         self.source = source
         self.store = store
@@ -158,12 +158,12 @@ class SubjectBuilder:
                 self._delete_sessions(gone)
                 sessions = {eid: written.get(eid) or known[eid] for eid in visible}
                 self._write_state(key, nickname, sessions, etag)
-            except Conflict:
+            except ChangedMeanwhile:
                 pause(attempt)
             else:
                 break
         else:
-            raise Conflict(f"the sessions of {nickname} kept changing")
+            raise ChangedMeanwhile(f"the sessions of {nickname} kept changing")
         problems += self._write_subject(nickname, read)
         entries = confirmed(self.store, nickname)
         problems += [
@@ -174,9 +174,9 @@ class SubjectBuilder:
         ]
         return Changes(len(touched - removed), len(removed), tuple(problems))
 
-    def _visible(self, nickname: str) -> tuple[dict[str, Session], list[Problem]]:
+    def _visible(self, nickname: str) -> tuple[dict[str, SiteSession], list[Problem]]:
         """Return the sessions that the public may see, and what is wrong with any session."""
-        visible: dict[str, Session] = {}
+        visible: dict[str, SiteSession] = {}
         problems: list[Problem] = []
         for session in self.source.sessions(nickname):
             refused = session.refused or _problem_of_day(session.date)
@@ -192,7 +192,7 @@ class SubjectBuilder:
         body = encode(SubjectState(nickname, dict(sorted(sessions.items()))))
         return self.store.write(key, body, if_match=etag)
 
-    def _fingerprint(self, one: Session) -> str:
+    def _fingerprint(self, one: SiteSession) -> str:
         inputs = [(d.id, d.path, d.hash) for d in sorted(public_datasets(one), key=lambda d: d.id)]
         known = {
             one_field.name: str(getattr(one, one_field.name))
@@ -203,7 +203,7 @@ class SubjectBuilder:
 
     def _write_sessions(
         self,
-        sessions: list[Session],
+        sessions: list[SiteSession],
         prints: Mapping[str, str],
         read: _Read,
         known: Mapping[str, Published],
@@ -212,7 +212,7 @@ class SubjectBuilder:
 
         Parameters
         ----------
-        sessions : list of Session
+        sessions : list of SiteSession
         prints : mapping of str
             Fingerprints, by session id.
         read : _Read
@@ -249,7 +249,7 @@ class SubjectBuilder:
 
     def _write_probes(
         self,
-        one: Session,
+        one: SiteSession,
         trials: TrialArrays | None,
         made_from: MadeFrom,
         said: _Said,
@@ -282,7 +282,7 @@ class SubjectBuilder:
 
     def _probe(
         self,
-        one: Session,
+        one: SiteSession,
         sorting: Sorting,
         trials: TrialArrays | None,
         made_from: MadeFrom,
@@ -314,7 +314,7 @@ class SubjectBuilder:
                 names += self.store.names(prefix)
             self.store.delete(names)
 
-    def _read_trials(self, one: Session, read: _Read, said: _Said) -> None:
+    def _read_trials(self, one: SiteSession, read: _Read, said: _Said) -> None:
         """Keep a session's trials, if it has any that can be read."""
         if not one.trials:
             return
@@ -424,7 +424,7 @@ class SubjectBuilder:
 
 
 def _behaviour(
-    sessions: Iterable[Session], read: _Read, said: Mapping[str, _Said]
+    sessions: Iterable[SiteSession], read: _Read, said: Mapping[str, _Said]
 ) -> dict[str, Behaviour]:
     """Return what sessions' trials show, by id; those that fail are taken out of `read`."""
     ready = [(one, read.arrays[one.id]) for one in sessions if one.id in read.arrays]
@@ -460,6 +460,6 @@ def _kind(error: Exception) -> str:
     return str(error) if isinstance(error, Unreadable) else type(error).__name__
 
 
-def _made_from(one: Session, print_: str) -> MadeFrom:
+def _made_from(one: SiteSession, print_: str) -> MadeFrom:
     inputs = [Input(d.id, d.path, d.hash, file_address(one, d)) for d in public_datasets(one)]
     return MadeFrom(inputs, code_version(), print_)

@@ -12,7 +12,13 @@ from shared.results import addresses
 from shared.results.numbers import rounded
 from shared.results.source import Lab
 from shared.results.views.page import Crumb, PageFrame, Synthetic, how_synthetic
-from shared.results.views.rows import SUBJECT_COLUMNS, Columns, ListedLab, ListedSubject, columns
+from shared.results.views.rows import (
+    SUBJECT_COLUMNS,
+    ListedLab,
+    ListedSubject,
+    RowsAsColumns,
+    columns,
+)
 
 COORDINATE_DIGITS = 8
 """Significant digits of a lab's place: a metre."""
@@ -27,7 +33,7 @@ class LabData(Struct, frozen=True):
     n_trials: list[int]
     statuses: dict[str, int]
     synthetic: Synthetic
-    subjects: Columns
+    subjects: RowsAsColumns
 
 
 class LabView(Struct, frozen=True):

@@ -14,10 +14,10 @@ from shared.results.views.rows import (
     PROBE_COLUMNS,
     SESSION_COLUMNS,
     SUBJECT_COLUMNS,
-    Columns,
     ListedLab,
     ListedSession,
     ListedSubject,
+    RowsAsColumns,
     columns,
 )
 
@@ -37,7 +37,7 @@ class ListView(Struct, frozen=True):
     template: ClassVar[str] = "list"
 
     page: PageFrame
-    data: Columns | SessionParts
+    data: RowsAsColumns | SessionParts
     kind: str
 
 
@@ -47,7 +47,7 @@ class DailyView(Struct, frozen=True):
     template: ClassVar[str] = "daily"
 
     page: PageFrame
-    data: Columns
+    data: RowsAsColumns
 
 
 class LabsView(Struct, frozen=True):
@@ -59,7 +59,7 @@ class LabsView(Struct, frozen=True):
     labs: list[ListedLab]
 
 
-def month_columns(rows: Sequence[ListedSession]) -> Columns:
+def month_columns(rows: Sequence[ListedSession]) -> RowsAsColumns:
     """Return a month's part of the session list, newest first."""
     ordered = sorted(rows, key=lambda r: (r.date, r.subject, r.number), reverse=True)
     return columns(ordered, SESSION_COLUMNS)

@@ -14,7 +14,7 @@ from PIL import Image
 from shared.results import addresses
 from shared.results.numbers import rounded
 from shared.results.render import SiteSettings
-from shared.results.source import Session, Sorting
+from shared.results.source import SiteSession, Sorting
 from shared.results.views.page import Crumb, MadeFrom, PageFrame
 from shared.results.views.rows import ListedProbe
 from shared.results.views.session import Numbers, TrialArrays, code_to_connect
@@ -121,14 +121,14 @@ class ProbeView(Struct, frozen=True):
         return ListedProbe(**{name: getattr(self.data.probe, name) for name in fields})
 
 
-def probe_id(session: Session, collection: str) -> str:
+def probe_id(session: SiteSession, collection: str) -> str:
     """Return the name of a probe's page: the session's id, the probe, the sorter if named."""
     return "-".join([session.id, *collection.split("/")[1:]])
 
 
 def probe_view(
     settings: SiteSettings,
-    session: Session,
+    session: SiteSession,
     sorting: Sorting,
     trials: TrialArrays | None,
     quality: dict[int, dict[str, Any]],
@@ -139,7 +139,7 @@ def probe_view(
     Parameters
     ----------
     settings : SiteSettings
-    session : Session
+    session : SiteSession
     sorting : Sorting
     trials : dict of array, optional
         The session's trials; without them there is nothing to align to.
@@ -208,7 +208,7 @@ def probe_view(
     return ProbeView(page, data, code_to_load(settings, session, sorting.collection)), picture
 
 
-def crumbs_to(session: Session) -> tuple[Crumb, ...]:
+def crumbs_to(session: SiteSession) -> tuple[Crumb, ...]:
     """Return the pages above those of a session's probes."""
     return (
         Crumb("probes.html", "Probes"),
@@ -217,7 +217,7 @@ def crumbs_to(session: Session) -> tuple[Crumb, ...]:
     )
 
 
-def code_to_load(settings: SiteSettings, session: Session, collection: str) -> str:
+def code_to_load(settings: SiteSettings, session: SiteSession, collection: str) -> str:
     """Return Python code that loads a probe's sorted spikes with the ONE client."""
     return "\n".join(
         [

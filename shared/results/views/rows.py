@@ -10,7 +10,7 @@ from msgspec import Struct
 DICTIONARY = frozenset(
     {"lab", "subject", "protocol", "last_protocol", "project", "sex", "status", "line", "problem"}
 )
-"""Columns whose few different values are stored once and referred to by number."""
+"""RowsAsColumns whose few different values are stored once and referred to by number."""
 
 
 class ListedSession(Struct, frozen=True, kw_only=True):
@@ -98,7 +98,7 @@ class ListedLab(Struct, frozen=True, kw_only=True):
     last: str
 
 
-class Columns(Struct, frozen=True):
+class RowsAsColumns(Struct, frozen=True):
     """Rows as columns: for each a list, or ``{"values", "codes"}`` where few texts repeat."""
 
     n: int
@@ -116,7 +116,7 @@ SUBJECT_COLUMNS = tuple(
 )
 
 
-def columns(rows: Sequence[Struct], names: Sequence[str]) -> Columns:
+def columns(rows: Sequence[Struct], names: Sequence[str]) -> RowsAsColumns:
     """Return some fields of rows as columns."""
     out: dict[str, Any] = {}
     for name in names:
@@ -127,7 +127,7 @@ def columns(rows: Sequence[Struct], names: Sequence[str]) -> Columns:
             out[name] = {"values": different, "codes": [code[value] for value in values]}
         else:
             out[name] = values
-    return Columns(len(rows), out)
+    return RowsAsColumns(len(rows), out)
 
 
 def protocol(task_protocol: str) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shared.results import addresses
 from shared.results.numbers import column, rounded
 from shared.results.render import SiteSettings
-from shared.results.source import Session
+from shared.results.source import SiteSession
 from shared.results.views.page import Crumb, MadeFrom, PageFrame
 from shared.results.views.rows import ListedProbe, ListedSession, protocol
 from shared.science.behaviour.curves import (
@@ -162,7 +162,7 @@ class SessionView(Struct, frozen=True):
 
 def session_view(
     settings: SiteSettings,
-    session: Session,
+    session: SiteSession,
     seen: Behaviour | None,
     probes: list[ListedProbe],
     made_from: MadeFrom,
@@ -173,7 +173,7 @@ def session_view(
     Parameters
     ----------
     settings : SiteSettings
-    session : Session
+    session : SiteSession
     seen : Behaviour or None
     probes : list of ListedProbe
     made_from : MadeFrom
@@ -203,7 +203,7 @@ def session_view(
 
 
 def session_row(
-    session: Session, seen: Behaviour | None, problems: Sequence[str] = ()
+    session: SiteSession, seen: Behaviour | None, problems: Sequence[str] = ()
 ) -> ListedSession:
     """Return a session's row of the session list."""
     figures = ("n_trials", "performance", "performance_easy", "median_rt", "duration")
@@ -222,7 +222,7 @@ def session_row(
     )
 
 
-def code_to_load(settings: SiteSettings, session: Session) -> str:
+def code_to_load(settings: SiteSettings, session: SiteSession) -> str:
     """Return Python code that loads the very trials a page shows, with the ONE client."""
     lines = [*code_to_connect(settings), f'eid = "{session.id}"  # {session.reference}']
     if session.trials:
@@ -245,12 +245,12 @@ def code_to_connect(settings: SiteSettings) -> list[str]:
     return ["from one.api import ONE", "", f"one = {known}"]
 
 
-def behaviour_of(sessions: Sequence[tuple[Session, TrialArrays]]) -> list[Behaviour]:
+def behaviour_of(sessions: Sequence[tuple[SiteSession, TrialArrays]]) -> list[Behaviour]:
     """Return what each session's trials show, all curves of all sessions fitted in one go.
 
     Parameters
     ----------
-    sessions : sequence of (Session, dict of array)
+    sessions : sequence of (SiteSession, dict of array)
         With the columns of its trials table (ONE convention), at least one trial.
     """
     # Fitted as freely as for the training status: a session has one threshold on all pages.

@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike
 from shared.results import addresses
 from shared.results.numbers import rounded
 from shared.results.render import SiteSettings
-from shared.results.source import Session, Subject, fingerprint
+from shared.results.source import SiteSession, Subject, fingerprint
 from shared.results.views.page import Crumb, PageFrame, how_synthetic
 from shared.results.views.rows import ListedProbe, ListedSession, ListedSubject
 from shared.results.views.session import Behaviour, Numbers, TrialArrays, code_to_connect
 from shared.science.behaviour.curves import contrast_heat_map, contrasts
 from shared.science.behaviour.psychometric import PARAMETERS, least_threshold
 from shared.science.status.history import History, training_history
-from shared.science.status.sessions import Session as JudgedSession
+from shared.science.status.sessions import JudgedSession
 from shared.science.status.stages import RANK, Variant
 
 VARIANT: Variant = "brainbox"
@@ -78,7 +78,7 @@ class DayFit(Struct, frozen=True):
     lapse_high: float | None
 
 
-class Day(Struct, frozen=True, kw_only=True):
+class CalendarDay(Struct, frozen=True, kw_only=True):
     """A session on the subject's calendar; the last fields only where it could be judged."""
 
     id: str
@@ -156,7 +156,7 @@ class SubjectData(Struct, frozen=True, kw_only=True):
     sessions_to_trained: int | None
     first: list[Reached]
     next: NextStatus | None
-    days: list[Day]
+    days: list[CalendarDay]
     heatmap: HeatMap
     row: ListedSubject
     made_from: MadeFromSessions
@@ -173,7 +173,7 @@ class SubjectView(Struct, frozen=True):
 
 
 def session_of_subject(
-    session: Session, seen: Behaviour | None, probes: list[ListedProbe]
+    session: SiteSession, seen: Behaviour | None, probes: list[ListedProbe]
 ) -> SessionOfSubject:
     """Return what the subject's page needs of one session."""
     return SessionOfSubject(
@@ -187,7 +187,7 @@ def session_of_subject(
     )
 
 
-def _place_of(session: Session) -> TrialsPlace:
+def _place_of(session: SiteSession) -> TrialsPlace:
     found = session.trials[0]
     path = found.table or found.files["choice"]
     return TrialsPlace(found.collection, session.by_path[path].name)
@@ -302,11 +302,15 @@ def _day(
     day: SessionOfSubject,
     judged: Mapping[str, Any] | None,
     trials: TrialArrays | None,
-) -> Day:
-    shown = {name: getattr(row, name) for name in Day.__struct_fields__ if name in SESSION_FIELDS}
+) -> CalendarDay:
+    shown = {
+        name: getattr(row, name)
+        for name in CalendarDay.__struct_fields__
+        if name in SESSION_FIELDS
+    }
     if judged is None or trials is None:
-        return Day(**shown, location=day.location)
-    return Day(
+        return CalendarDay(**shown, location=day.location)
+    return CalendarDay(
         **shown,
         location=day.location,
         status=judged["status"],
@@ -381,7 +385,7 @@ def _plain(value: Any) -> Any:
 
 def _row(
     subject: Subject,
-    days: list[Day],
+    days: list[CalendarDay],
     history: History,
     rows: list[tuple[ListedSession, SessionOfSubject]],
 ) -> ListedSubject:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shared.results import addresses
 from shared.results.numbers import column, rounded
-from shared.results.source import Session, Sorting
+from shared.results.source import SiteSession, Sorting
 from shared.results.views.page import Crumb, PageFrame
 from shared.results.views.probe import (
     QUALITY,
@@ -74,7 +74,7 @@ class UnitView(Struct, frozen=True):
     load: str
 
 
-def unit_view(session: Session, probe: ProbeView) -> UnitView:
+def unit_view(session: SiteSession, probe: ProbeView) -> UnitView:
     """Return the page of a probe's units."""
     facts = probe.data.probe
     page = PageFrame(

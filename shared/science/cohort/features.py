@@ -26,7 +26,7 @@ from shared.science.behaviour.curves import (
 )
 from shared.science.behaviour.psychometric import Floats
 from shared.science.status.history import training_history
-from shared.science.status.sessions import Session
+from shared.science.status.sessions import JudgedSession
 from shared.science.status.stages import RANK, Variant
 
 FEATURE_SET = "fig2-2023"
@@ -251,7 +251,7 @@ def subject_features(
         key=lambda session: (session.date, session.number),
     )
     judged = training_history(
-        [Session(s.date, s.protocol, s.trials, s.number) for s in sessions], variant, seed
+        [JudgedSession(s.date, s.protocol, s.trials, s.number) for s in sessions], variant, seed
     )
     trained = min(
         (place["date"] for status, place in judged.first.items() if RANK[status] > 0),

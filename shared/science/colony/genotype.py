@@ -33,7 +33,7 @@ class Zygosity(IntEnum):
 
 
 @dataclass(frozen=True)
-class Rule:
+class ZygosityRule:
     """One line of a table that turns test results into a zygosity.
 
     Attributes
@@ -70,7 +70,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Finding:
+class GenotypeFinding:
     """What the rules say of one allele of an animal.
 
     Attributes
@@ -91,7 +91,9 @@ class Finding:
     missing: tuple[str, ...] = ()
 
 
-def from_tests(results: Mapping[str, bool], rules: Sequence[Rule]) -> list[Finding]:
+def from_tests(
+    results: Mapping[str, bool], rules: Sequence[ZygosityRule]
+) -> list[GenotypeFinding]:
     """Return what a line's rules say of an animal, for each allele that has rules.
 
     Parameters
@@ -106,7 +108,7 @@ def from_tests(results: Mapping[str, bool], rules: Sequence[Rule]) -> list[Findi
         own = [rule for rule in rules if rule.allele == allele]
         matching = next((rule for rule in own if rule.matches(results)), None)
         if matching is not None:
-            findings.append(Finding(allele, matching.zygosity, matching.id))
+            findings.append(GenotypeFinding(allele, matching.zygosity, matching.id))
             continue
         open_tests = (
             name
@@ -114,7 +116,7 @@ def from_tests(results: Mapping[str, bool], rules: Sequence[Rule]) -> list[Findi
             for name in (rule.sequence0, rule.sequence1)
             if name is not None and name not in results
         )
-        findings.append(Finding(allele, None, None, tuple(dict.fromkeys(open_tests))))
+        findings.append(GenotypeFinding(allele, None, None, tuple(dict.fromkeys(open_tests))))
     return findings
 
 

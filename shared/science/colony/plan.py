@@ -43,7 +43,7 @@ class Animal:
 
 
 @dataclass(frozen=True)
-class Pair:
+class RankedPair:
     """A ranked pair.
 
     Attributes
@@ -111,7 +111,7 @@ def ranked(
     pedigree: Pedigree | None = None,
     x_linked: Iterable[str] = (),
     litter_size: float = LITTER_SIZE,
-) -> list[Pair]:
+) -> list[RankedPair]:
     """Return the pairs that give the wanted genotype: most pups first, then less related, younger.
 
     Parameters
@@ -134,7 +134,7 @@ def ranked(
     """
     if count < 1:
         raise ValueError("Say how many animals are needed: at least one.")
-    found: list[tuple[tuple[Fraction, float, float], Pair]] = []
+    found: list[tuple[tuple[Fraction, float, float], RankedPair]] = []
     x_linked = tuple(x_linked)
     for mother in (each for each in animals if each.sex == "F"):
         for father in (each for each in animals if each.sex == "M"):
@@ -144,6 +144,6 @@ def ranked(
             related = inbreeding(mother.name, father.name, pedigree or {})
             litters = math.ceil(count / (float(fraction) * litter_size))
             weeks = GESTATION_WEEKS + (litters - 1) * INTERVAL_WEEKS
-            pair = Pair(mother.name, father.name, fraction, related, litters, weeks)
+            pair = RankedPair(mother.name, father.name, fraction, related, litters, weeks)
             found.append(((-fraction, related, mother.age_weeks + father.age_weeks), pair))
     return [pair for _, pair in sorted(found, key=lambda each: each[0])]

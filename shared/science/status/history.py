@@ -26,7 +26,13 @@ from shared.science.behaviour.curves import (
     median,
     number,
 )
-from shared.science.status.sessions import Measures, Session, in_time, measured, pooled_by_day
+from shared.science.status.sessions import (
+    JudgedSession,
+    Measures,
+    in_time,
+    measured,
+    pooled_by_day,
+)
 from shared.science.status.stages import (
     GIVE_UP_AFTER,
     IN_TRAINING,
@@ -38,7 +44,7 @@ from shared.science.status.stages import (
 )
 from shared.science.status.windows import (
     Fits,
-    Window,
+    SessionWindow,
     datajoint_windows,
     day_windows,
     paper_window,
@@ -54,7 +60,7 @@ class History:
     variant : str
     sessions : list of dict
         In time; habituation and unknown protocols left out. Each has `date`, `number`, `eid`,
-        `protocol`, `status` (never falling), `window` (see :meth:`Window.as_dict`), `fit` of
+        `protocol`, `status` (never falling), `window` (see `SessionWindow.as_dict`), `fit` of
         the day's own trials, `n_trials`, `performance_easy`, `performance`, `median_rt`,
         `good_enough_for_brainwide_map`.
     first : dict of status to dict
@@ -87,7 +93,7 @@ class History:
 
 
 def training_history(
-    sessions: Sequence[Session], variant: Variant = "brainbox", seed: int = 0
+    sessions: Sequence[JudgedSession], variant: Variant = "brainbox", seed: int = 0
 ) -> History:
     """Judge a mouse after each of its sessions.
 
@@ -95,7 +101,7 @@ def training_history(
 
     Parameters
     ----------
-    sessions : sequence of Session
+    sessions : sequence of JudgedSession
         All sessions of one mouse, in any order.
     variant : {'brainbox', 'datajoint', 'paper'}
         Whose rules, see the module.
@@ -145,7 +151,7 @@ def training_history(
     )
 
 
-def _never_falling(units: Sequence[Measures], windows: Sequence[Window]) -> list[str]:
+def _never_falling(units: Sequence[Measures], windows: Sequence[SessionWindow]) -> list[str]:
     statuses = []
     reached, in_training, biased = IN_TRAINING, 0, 0
     for unit, window in zip(units, windows, strict=True):
@@ -162,7 +168,12 @@ def _never_falling(units: Sequence[Measures], windows: Sequence[Window]) -> list
 
 
 def _row(
-    session: Session, single: Measures, unit: Measures, window: Window, status: str, fits: Fits
+    session: JudgedSession,
+    single: Measures,
+    unit: Measures,
+    window: SessionWindow,
+    status: str,
+    fits: Fits,
 ) -> dict[str, Any]:
     blocks: dict[str, Any] = {"fit_20": None, "fit_80": None, "bias_shift": None}
     if unit.protocol != "training":

@@ -23,7 +23,7 @@ from shared.science.status.stages import DELAY_SECONDS
 
 
 @dataclass(frozen=True)
-class Session:
+class JudgedSession:
     """One session as the rules see it.
 
     Attributes
@@ -59,7 +59,7 @@ class Session:
 class Measures:
     """Sufficient numbers of one session, or of the sessions of one day."""
 
-    sessions: list[Session]
+    sessions: list[JudgedSession]
     singles: list[Measures]
     protocols: list[str]
     n_trials: int
@@ -103,13 +103,13 @@ class Measures:
         return self.protocol == "ephys" and self.n_trials > 400 and self.perf_easy > 0.9
 
 
-def in_time(sessions: Sequence[Session]) -> list[Session]:
+def in_time(sessions: Sequence[JudgedSession]) -> list[JudgedSession]:
     """Return the sessions that the rules judge, in order of time."""
     judged = [s for s in sessions if protocol_of(s.protocol) in ("training", "biased", "ephys")]
     return sorted(judged, key=lambda session: (session.date, session.number))
 
 
-def measured(session: Session) -> Measures:
+def measured(session: JudgedSession) -> Measures:
     """Return the numbers of one session."""
     trials = session.trials
     contrast = contrasts(trials)

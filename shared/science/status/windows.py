@@ -27,8 +27,8 @@ from shared.science.status.criteria import (
     yes_or_no,
 )
 from shared.science.status.sessions import (
+    JudgedSession,
     Measures,
-    Session,
     in_time,
     measured,
     pool_sessions,
@@ -48,7 +48,7 @@ from shared.science.status.stages import (
 
 
 @dataclass(frozen=True)
-class Window:
+class SessionWindow:
     """What a window of sessions shows.
 
     Attributes
@@ -92,19 +92,19 @@ class Window:
         }
 
 
-def window_status(sessions: Sequence[Session], seed: int = 0) -> Window:
+def window_status(sessions: Sequence[JudgedSession], seed: int = 0) -> SessionWindow:
     """Judge the last three days of some sessions by the brainbox rules.
 
     Parameters
     ----------
-    sessions : sequence of Session
+    sessions : sequence of JudgedSession
         In any order; days are pooled, habituation left out.
     seed : int
         Of the fits.
 
     Returns
     -------
-    Window
+    SessionWindow
 
     Raises
     ------
@@ -132,7 +132,7 @@ def fits_of(counts: Sequence[Counts], seed: int) -> Fits:
     return dict(zip(map(id, counts), fit_many(counts, "status", seed), strict=True))
 
 
-def day_windows(days: Sequence[Measures], seed: int) -> tuple[list[Window], Fits]:
+def day_windows(days: Sequence[Measures], seed: int) -> tuple[list[SessionWindow], Fits]:
     """Judge each day with up to two before it; return the fits as well."""
     parts = [days[max(0, i + 1 - N_SESSIONS) : i + 1] for i in range(len(days))]
     pooled = [pool_sessions(part) for part in parts]
@@ -153,7 +153,7 @@ def own_counts(units: Sequence[Measures]) -> list[Counts]:
     ]
 
 
-def _judge(days: Sequence[Measures], pooled: Measures, fits: Fits) -> Window:
+def _judge(days: Sequence[Measures], pooled: Measures, fits: Fits) -> SessionWindow:
     """Apply the brainbox rules to up to three days."""
     protocols = [day.protocol for day in days]
     info = _info(days, pooled)
@@ -167,8 +167,8 @@ def _judge(days: Sequence[Measures], pooled: Measures, fits: Fits) -> Window:
         }
         if len(set(protocols)) > 1 or all_passed(criteria[TRAINED_1B]):
             # A mouse is put on the biased task once it is trained 1b: the labs' rule.
-            return Window(TRAINED_1B, info, criteria)
-        return Window(
+            return SessionWindow(TRAINED_1B, info, criteria)
+        return SessionWindow(
             TRAINED_1A if all_passed(criteria[TRAINED_1A]) else IN_TRAINING, info, criteria
         )
 
@@ -196,11 +196,11 @@ def _judge(days: Sequence[Measures], pooled: Measures, fits: Fits) -> Window:
     }
     for status in (READY4RECORDING, READY4DELAY, READY4EPHYSRIG):
         if all_passed(criteria[status]):
-            return Window(status, info, criteria)
-    return Window(TRAINED_1B, info, criteria)
+            return SessionWindow(status, info, criteria)
+    return SessionWindow(TRAINED_1B, info, criteria)
 
 
-def paper_window(window: Window) -> Window:
+def paper_window(window: SessionWindow) -> SessionWindow:
     """Reduce a window to the behaviour paper's one status: 1a or 1b over three days."""
     criteria = {
         status: [at_least("N_sessions", len(window.info["session_dates"]), N_SESSIONS), *found]
@@ -210,10 +210,10 @@ def paper_window(window: Window) -> Window:
     trained = set(window.info["protocols"]) == {"training"} and any(
         map(all_passed, criteria.values())
     )
-    return Window(TRAINED if trained else IN_TRAINING, window.info, criteria)
+    return SessionWindow(TRAINED if trained else IN_TRAINING, window.info, criteria)
 
 
-def datajoint_windows(units: Sequence[Measures], seed: int) -> tuple[list[Window], Fits]:
+def datajoint_windows(units: Sequence[Measures], seed: int) -> tuple[list[SessionWindow], Fits]:
     """Judge session by session as the pipeline behind the papers did."""
     parts = []
     for i, unit in enumerate(units):
@@ -233,7 +233,7 @@ def datajoint_windows(units: Sequence[Measures], seed: int) -> tuple[list[Window
         )
     ]
     fits = fits_of([c for group in counts for c in group] + own_counts(units), seed)
-    windows: list[Window] = []
+    windows: list[SessionWindow] = []
     reached = IN_TRAINING
     for unit, three, together in zip(units, parts, pooled, strict=True):
         window = _judge_datajoint(unit, three, together, reached, fits)
@@ -248,7 +248,7 @@ def _judge_datajoint(
     pooled: Sequence[Measures | None],
     reached: str,
     fits: Fits,
-) -> Window:
+) -> SessionWindow:
     (last, biased, rig_like), (last_all, biased_all, rig_all) = parts, pooled
     if last_all is None:
         raise ValueError("a session always belongs to its own window")
@@ -289,8 +289,8 @@ def _judge_datajoint(
     ]
     for status in (READY4RECORDING, READY4DELAY, READY4EPHYSRIG, TRAINED_1B, TRAINED_1A):
         if status in criteria and all_passed(criteria[status]):
-            return Window(status, info, criteria)
-    return Window(IN_TRAINING, info, criteria)
+            return SessionWindow(status, info, criteria)
+    return SessionWindow(IN_TRAINING, info, criteria)
 
 
 def _info(days: Sequence[Measures], pooled: Measures) -> dict[str, Any]:
