@@ -52,6 +52,17 @@ def _sign_in(settings: Deployment) -> dict[str, str]:
     return {name: value for name, value in told.items() if value}
 
 
+def _about_data(settings: Deployment) -> dict[str, str]:
+    """Return what the analyses are told to say of the site's data; nothing of what is not set."""
+    told = {
+        "FORNIX_LICENCE": settings.licence,
+        "FORNIX_LICENCE_URL": settings.licence_url,
+        "FORNIX_CITATION": settings.citation,
+        "FORNIX_DOI": settings.doi,
+    }
+    return {name: value for name, value in told.items() if value}
+
+
 class Functions(Construct):
     """Functions, their log groups and event sources."""
 
@@ -104,7 +115,7 @@ class Functions(Construct):
         )
         self.ingest = self._zip_function("ingest", HANDLERS["ingest"], environment)
         self.dispatch = self._zip_function("dispatch", HANDLERS["dispatch"], environment)
-        self.analysis = self._analysis_function(environment)
+        self.analysis = self._analysis_function(environment | _about_data(settings))
         self.journal = self._zip_function("journal", HANDLERS["journal"], environment)
         self.all: dict[str, lambda_.Function] = {
             "api": self.api,

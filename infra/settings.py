@@ -61,6 +61,9 @@ class Deployment:
     public_account
         ``user:password`` of an account that is published for everybody, to read what is public
         with clients that log in; empty for none.
+    licence, licence_url, citation, doi
+        What the results site says of its data: the licence's name and address, how to cite them,
+        and their DOI; empty for what is not to be said.
     """
 
     name: str = "fornix"
@@ -81,6 +84,10 @@ class Deployment:
     oidc_audience: str = ""
     oidc_claim: str = "email"
     public_account: str = ""
+    licence: str = ""
+    licence_url: str = ""
+    citation: str = ""
+    doi: str = ""
 
     @classmethod
     def from_context(cls, node: Node) -> Deployment:
@@ -111,6 +118,7 @@ class Deployment:
         texts = (
             *("name", "alarm_email", "backup_vault", "keeper"),
             *("oidc_issuer", "oidc_audience", "oidc_claim", "public_account"),
+            *("licence", "licence_url", "citation", "doi"),
         )
         found: dict[str, Any] = {
             **{each: _truth(read(each, False)) for each in ("local", "bundle", "waf")},

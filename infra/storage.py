@@ -19,6 +19,9 @@ UPLOADS = "incoming/"
 KEPT = ("data/", "manifests/", "journal/")
 """Prefixes of the data bucket from which nothing is deleted."""
 
+WRITTEN_ONCE = ("data/", "manifests/")
+"""Prefixes of the data bucket at which nothing is overwritten."""
+
 THROUGHPUT = {"MaxReadRequestUnits": 3_000, "MaxWriteRequestUnits": 1_500}
 """Units per second at which the table and each index throttle: a runaway loop then costs some
 hundred USD a day at most (on-demand prices of us-east-1), and the alarms tell of it."""
@@ -90,8 +93,9 @@ class Storage(Construct):
         """Have the bucket itself refuse to lose what is valid, whoever asks.
 
         Deleting is for the role of the setting ``keeper``, if there is one: no function has it.
-        A manifest is written once. Bytes under ``data/`` are copied there by ingest; what a later
-        copy hides stays as a former version, which nobody but the keeper can delete.
+        What is under ``data/`` and ``manifests/`` is written once: whatever makes an object there
+        has to say that there is none yet (``If-None-Match``). Parts of an object that is yet to be
+        made cannot say so; what joins them does.
         """
         keeper = self.settings.keeper
         self.data.add_to_resource_policy(
@@ -106,12 +110,15 @@ class Storage(Construct):
         )
         self.data.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="ManifestsAreWrittenOnce",
+                sid="ValidIsWrittenOnce",
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
                 actions=["s3:PutObject"],
-                resources=[self.data.arn_for_objects("manifests/*")],
-                conditions={"Null": {"s3:if-none-match": "true"}},
+                resources=[self.data.arn_for_objects(f"{each}*") for each in WRITTEN_ONCE],
+                conditions={
+                    "Null": {"s3:if-none-match": "true"},
+                    "Bool": {"s3:ObjectCreationOperation": "true"},
+                },
             )
         )
 

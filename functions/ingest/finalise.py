@@ -173,12 +173,16 @@ def copy(
 
 def _copy(upload: str, occupied: set[str], placed: PlacedFile) -> Refusal | None:
     file = placed.file
-    there = objects.head(placed.key) if placed.key in occupied else None
-    if there is None:
-        objects.copy(incoming_key(upload, file.path), placed.key, file.size)
+    if placed.key not in occupied and objects.copy_new(
+        incoming_key(upload, file.path), placed.key, file.size
+    ):
         return None
-    same = there.size == file.size
-    if same and objects.digest(placed.key, there) in (None, file.sha256):
+    there = objects.head(placed.key)
+    if (
+        there
+        and there.size == file.size
+        and objects.digest(placed.key, there) in (None, file.sha256)
+    ):
         return None  # copied before a crash
     text = (
         f"{file.path}: the bytes of a dataset that was deleted are kept at this place. "

@@ -196,16 +196,34 @@ def digest(key: str, stored: Stored) -> str | None:
 
 def copy(source: str, target: str, size: int) -> None:
     """Copy an object within the bucket; S3 computes the copy's SHA-256, or that of each part."""
+    _copy(source, target, size, {})
+
+
+def copy_new(source: str, target: str, size: int) -> bool:
+    """Copy an object within the bucket unless there is one; return whether it was copied.
+
+    S3 itself asks, at the moment at which the copy begins to exist.
+    """
+    try:
+        _copy(source, target, size, {"IfNoneMatch": "*"})
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
+            return False
+        raise
+    return True
+
+
+def _copy(source: str, target: str, size: int, conditions: dict[str, str]) -> None:
     if size > COPY_AT_ONCE:
-        _copy_in_parts(source, target, size)
+        _copy_in_parts(source, target, size, conditions)
         return
     origin = {"Bucket": bucket(), "Key": source}
     aws.client("s3").copy_object(
-        Bucket=bucket(), Key=target, CopySource=origin, ChecksumAlgorithm="SHA256"
+        Bucket=bucket(), Key=target, CopySource=origin, ChecksumAlgorithm="SHA256", **conditions
     )
 
 
-def _copy_in_parts(source: str, target: str, size: int) -> None:
+def _copy_in_parts(source: str, target: str, size: int, conditions: dict[str, str]) -> None:
     """Copy a large object; nothing is left of a copy that fails."""
     s3 = aws.client("s3")
     new = s3.create_multipart_upload(Bucket=bucket(), Key=target, ChecksumAlgorithm="SHA256")
@@ -227,7 +245,7 @@ def _copy_in_parts(source: str, target: str, size: int) -> None:
     try:
         with ThreadPoolExecutor(COPY_THREADS) as pool:
             parts = list(pool.map(one, range(1, -(-size // length) + 1)))
-        s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+        s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **conditions)
     except BaseException:
         with suppress(ClientError):  # what the bucket's lifecycle forgets after a week
             s3.abort_multipart_upload(**upload)

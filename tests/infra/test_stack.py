@@ -239,7 +239,8 @@ def test_only_the_api_reads_credentials(stack: Template) -> None:
         }
         keys = denied["NotTheCredentials"]["ForAnyValue:StringLike"]["dynamodb:LeadingKeys"]
         assert {"CRED#*", "TOK#*"} <= set(keys)
-        assert set(denied) >= {"NotTheCredentials", "ScansNameAttributes", "NoPasswords"}
+        own = {"NotTheAccounts", "AuditIsOnlyAddedTo"} if name != "Analysis" else set()
+        assert set(denied) == {"NotTheCredentials", "ScansNameAttributes", "NoPasswords"} | own
         hidden = denied["NoPasswords"]["ForAnyValue:StringEquals"]["dynamodb:Attributes"]
         secret = set(Password.get_attributes()) - set(Record.get_attributes())
         assert set(hidden) == secret | {"sealed"}  # the feed's, for the journal
@@ -290,7 +291,8 @@ def test_site_is_read_through_cloudfront_only_with_security_headers(stack: Templ
 
 def test_missed_schedules_raise_alarms(stack: Template) -> None:
     rules = {rule["Name"] for rule in of_type(stack, "AWS::Events::Rule").values()}
-    assert rules >= {"fornix-reconcile", "fornix-sweep", "fornix-snapshot", "fornix-nightly"}
+    kinds = ("reconcile", "sweep", "snapshot", "nightly", "journal", "late")
+    assert rules == {f"fornix-{kind}" for kind in kinds}
     alarms = {a["AlarmName"]: a for a in of_type(stack, "AWS::CloudWatch::Alarm").values()}
     for rule in rules:
         assert alarms[f"{rule}-missed"]["TreatMissingData"] == "breaching"
@@ -425,9 +427,15 @@ def test_the_bucket_itself_keeps_what_is_valid(stack: Template) -> None:
     assert "Condition" not in kept
     text = json.dumps(kept["Resource"])
     assert all(f"/{prefix}*" in text for prefix in ("data/", "manifests/", "journal/"))
-    once = denied["ManifestsAreWrittenOnce"]
+    once = denied["ValidIsWrittenOnce"]
     assert once["Action"] == "s3:PutObject"
-    assert once["Condition"] == {"Null": {"s3:if-none-match": "true"}}
+    assert once["Principal"] == {"AWS": "*"}
+    written = json.dumps(once["Resource"])
+    assert all(f"/{prefix}*" in written for prefix in ("data/", "manifests/"))
+    assert once["Condition"] == {
+        "Null": {"s3:if-none-match": "true"},
+        "Bool": {"s3:ObjectCreationOperation": "true"},  # parts cannot have the header
+    }
     # No function may delete there, whatever the bucket says
     for name in ("Api", "Ingest", "Dispatch", "Analysis", "Journal"):
         for statement in statements(stack, f"Functions{name}Role"):
@@ -450,6 +458,10 @@ def hardened(tmp_path_factory: pytest.TempPathFactory) -> Template:
         "oidc_issuer": "https://idp.example.org",
         "oidc_audience": "client",
         "public_account": "openlab:international",
+        "licence": "CC BY 4.0",
+        "licence_url": "https://creativecommons.org/licenses/by/4.0/",
+        "citation": "A, B (2024). Data.",
+        "doi": "10.1234/abc",
     }
     synthesize(settings, out)
     loaded: Template = json.loads((out / "fornix.template.json").read_text())
@@ -476,6 +488,35 @@ def test_throttles_firewall_and_concurrency_are_settings(
     assert told["FORNIX_OIDC_ISSUER"] == "https://idp.example.org"
     assert told["FORNIX_PUBLIC_ACCOUNT"] == "openlab:international"
     assert "FORNIX_OIDC_ISSUER" not in functions["fornix-ingest"]["Environment"]["Variables"]
+
+
+def test_what_the_site_says_of_its_data_is_a_setting(
+    stack: Template, hardened: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functions.analysis.handler import _about_site
+
+    def told(template_: Template, name: str) -> dict[str, Any]:
+        for each in of_type(template_, "AWS::Lambda::Function").values():
+            if each["FunctionName"] == name:
+                found: dict[str, Any] = each["Environment"]["Variables"]
+                return found
+        raise KeyError(name)
+
+    about = ("licence", "licence_url", "citation", "doi")
+    for name in about:
+        monkeypatch.delenv(f"FORNIX_{name.upper()}", raising=False)
+        assert f"FORNIX_{name.upper()}" not in told(stack, "fornix-analysis")
+        assert f"FORNIX_{name.upper()}" not in told(hardened, "fornix-api")
+    for name, value in told(hardened, "fornix-analysis").items():
+        if isinstance(value, str) and name.startswith("FORNIX_"):
+            monkeypatch.setenv(name, value)
+    said = _about_site()
+    assert {name: said[name] for name in about} == {
+        "licence": "CC BY 4.0",
+        "licence_url": "https://creativecommons.org/licenses/by/4.0/",
+        "citation": "A, B (2024). Data.",
+        "doi": "10.1234/abc",
+    }
 
 
 def test_a_keeper_and_a_lock_are_settings(hardened: Template) -> None:

@@ -133,3 +133,36 @@ def test_an_upload_of_such_a_file_is_registered_with_its_bytes(flow, small_limit
     stored = flow.s3.get_object(Bucket=flow.bucket, Key=item.stored_key)
     assert stored["Body"].read() == CONTENT
     assert under_way(flow) == []
+
+
+def test_what_has_its_place_is_not_overwritten_though_it_was_not_listed(flow, monkeypatch):
+    # Given a place that was taken after it was looked for: S3 itself refuses the second copy
+    for name in ("a", "b"):
+        flow.s3.put_object(Bucket=flow.bucket, Key=f"incoming/u/{name}", Body=name.encode() * 9)
+    monkeypatch.setattr(objects, "COPY_AT_ONCE", 8)
+    assert objects.copy_new("incoming/u/a", "data/x.bin", 9)
+    assert not objects.copy_new("incoming/u/b", "data/x.bin", 9)
+    assert objects.read("data/x.bin") == b"a" * 9
+    assert under_way(flow) == []
+
+
+def test_a_copy_in_one_piece_says_that_there_is_none_yet(flow, monkeypatch):
+    # The embedded cloud does not know the header of this request; S3 does (and its policy asks)
+    flow.s3.put_object(Bucket=flow.bucket, Key="incoming/u/a", Body=b"a")
+    sent = []
+    s3 = aws.client("s3")
+
+    def keep(request, **_):
+        sent.append(request.headers)
+
+    s3.meta.events.register_first("before-send.s3.CopyObject", keep)
+    assert objects.copy_new("incoming/u/a", "data/x.bin", 1)
+    assert [headers["If-None-Match"] for headers in sent] == [b"*"]
+    # And what it answers then is no copy
+    refusal = ClientError({"ResponseMetadata": {"HTTPStatusCode": 412}}, "CopyObject")
+
+    def refuse(**arguments):
+        raise refusal
+
+    monkeypatch.setattr(s3, "copy_object", refuse)
+    assert not objects.copy_new("incoming/u/a", "data/x.bin", 1)
