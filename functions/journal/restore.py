@@ -14,6 +14,7 @@ from functions.journal.append import append, items_of_table
 from functions.journal.verify import comparable
 from shared.model import moment
 from shared.records import env, feed, journal, objects
+from shared.records.items import Dataset
 from shared.records.journal import Chunk, Item, Line, StateSource
 from shared.records.table import Record, connection, table_name
 
@@ -183,8 +184,10 @@ def _delete_others(kept: set[int]) -> int:
 def _objects_of(lines: Iterable[Line]) -> Iterator[str]:
     """Yield the keys of the objects that datasets say they have in the own bucket."""
     for line in lines:
-        if line.item and line.item["_k"]["S"] == "Dataset" and "k" in line.item:
-            yield line.item["k"]["S"]
+        if line.item and line.item["_k"]["S"] == Dataset.stored_kind():
+            key = Dataset.from_raw_data(journal.stored(line.item)).stored_key
+            if key:
+                yield key
 
 
 def _finish(mark: Mark, source: StateSource) -> None:

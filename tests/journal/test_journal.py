@@ -291,15 +291,16 @@ def test_a_dry_run_writes_nothing(flow: Flow, wipe: Callable[[], None]) -> None:
 def test_bytes_that_are_gone_are_told(flow: Flow, wipe: Callable[[], None]) -> None:
     steps()[0]()
     eid = "11111111-0000-4000-8000-000000000001"
-    objects.write("data/there.npy", b"1")
     kept = [
-        Dataset.of(eid, f"alf/{name}.times.npy", stored_key=f"data/{name}.npy")
+        Dataset.of(eid, f"alf/{name}.times.npy", stored_in="lab/Subjects/mouse/2024-07-01/001")
         for name in ("there", "gone")
     ]
+    there, gone = (str(item.stored_key) for item in kept)
+    objects.write(there, b"1")
     register_datasets(eid, kept, manifest="m")
     append()
     wipe()
-    assert restore().missing == ["data/gone.npy"]
+    assert restore().missing == [gone]
 
 
 def test_processes_that_run_on_see_what_was_restored(flow: Flow) -> None:
