@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shared.datasets.read import mark_defaults
-from shared.datasets.register import check_unflipped, flip, read_partition, write_key
+from shared.datasets.register import (
+    NoBytes,
+    check_unflipped,
+    flip,
+    has_bytes,
+    read_partition,
+    write_key,
+)
 from shared.model import moment
 from shared.model.messages import SessionRegistered
 from shared.records import queues
@@ -24,8 +31,9 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
 
     Raises
     ------
-    NotFound, Conflict
-        If it is not there; if others kept writing it.
+    NotFound, NoBytes, Conflict
+        If it is not there; if it would say that bytes are there which never came in; if others
+        kept writing it.
     """
 
     def step() -> tuple[Dataset, bool]:
@@ -34,7 +42,10 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
         if item is None:
             raise NotFound(f"There is no dataset {path}.")
         before, was, edition = item.row(), item.default, int(item.edition)
+        claimed = item.in_own_store
         edit(item)
+        if item.in_own_store and not claimed and not has_bytes(item):
+            raise NoBytes(item.path)
         write_key(there, item)
         moved = item.default != was
         if moved:

@@ -26,7 +26,7 @@ from shared.datasets.protection import protected_tags
 from shared.datasets.read import datasets_of, mark_defaults, visible
 from shared.model import copies, moment
 from shared.model.copies import OWN
-from shared.records.errors import Exists, Kept, NotFound
+from shared.records.errors import Exists, Kept, Missing, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Book, Dataset, Pointer, Session
 from shared.records.optimistic import retried
@@ -56,6 +56,17 @@ class Protected(Kept):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} is protected; register it as a new revision.")
+
+
+class NoBytes(Missing):
+    """The own store is said to have bytes that never came in; only an upload brings them."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path}: {OWN} has no bytes of it. Upload the file (POST /uploads), name the "
+            "repository that has it, or say that it does not exist yet.",
+            "dataset",
+        )
 
 
 @dataclass

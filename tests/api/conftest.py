@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from functions.api.app import app
 from functions.api.auth import tokens
 from shared import catalog
+from shared.datasets.read import datasets_of
+from shared.datasets.register import register_datasets
 from shared.model.copies import OWN, own_repository
-from shared.records import aws
-from shared.records.items import Document
+from shared.records import aws, env
+from shared.records.items import Dataset, Document
 from shared.records.table import Record
 from tests.api import gateway
 from tests.flow import aws_url as aws_url
@@ -131,6 +134,30 @@ def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     plant()
     yield Api()
     catalog.reset_for_tests()
+
+
+def bring(owner: str, bytes_of: Callable[[str], bytes] | None = None) -> None:
+    """Note of each dataset that was registered by name that its bytes came, as ingest does.
+
+    ``bytes_of`` gives the bytes of a path; they are put where they belong.
+    """
+    came = []
+    for item in datasets_of(owner):
+        content = bytes_of(item.path) if bytes_of else item.path.encode()
+        new = Dataset.of(
+            owner,
+            item.path,
+            sha256=hashlib.sha256(content).hexdigest(),
+            hash=item.hash,
+            file_size=item.file_size,
+            default=item.default,
+        )
+        came.append(new)
+    for item in register_datasets(owner, came, manifest=f"upload {owner}"):
+        if bytes_of:
+            aws.client("s3").put_object(
+                Bucket=env.data_bucket(), Key=item.stored_key, Body=bytes_of(item.path)
+            )
 
 
 @pytest.fixture

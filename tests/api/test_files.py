@@ -15,8 +15,7 @@ from PIL import Image
 
 from shared.datasets.read import datasets_of
 from shared.records import aws, documents
-from shared.records.items import Dataset
-from tests.api.conftest import Api
+from tests.api.conftest import Api, bring
 
 MEMBER = "fimbrialab_member"
 HASH = "0123456789abcdef0123456789abcdef"
@@ -54,6 +53,10 @@ def test_registering_answers_in_file_order_and_shows_in_the_session(api: Api, ei
     assert [row["collection"] for row in rows] == ["alf/probe00", "alf"]
     first = rows[0]
     assert first["session"] == eid
+    # That the own store has a file is what it says itself, not what a client says
+    assert first["file_records"][0]["exists"] is False
+    bring(eid)
+    first = api.ok(**register(api, *names))[0]
     assert (first["qc"], first["default"], first["revision"]) == (0, True, "")
     assert first["file_records"] == [
         {
@@ -70,7 +73,7 @@ def test_registering_answers_in_file_order_and_shows_in_the_session(api: Api, ei
         f"{PATH}/alf/probe00/spikes.times.{first['id']}.npy"
     )
     # And again is no change
-    assert api.ok(**register(api, *names)) == rows
+    assert api.ok(**register(api, *names))[0] == first
 
 
 def test_one_bad_name_registers_nothing(api: Api, eid: str) -> None:
@@ -123,10 +126,10 @@ def test_protected_files_answer_with_the_details_that_clients_act_on(api: Api, e
     (new,) = api.ok(**register(api, "alf/#2024-08-01#/spikes.times.npy", check_protected=False))
     assert (new["revision"], new["default"]) == ("2024-08-01", True)
     assert api.ok("GET", "/revisions/2024-08-01")["name"] == "2024-08-01"
-    shown = api.ok("GET", f"/sessions/{eid}")["data_dataset_session_related"]
-    assert {each["revision"]: each["default_revision"] for each in shown} == {
-        "": "False",
-        "2024-08-01": "True",
+    shown = api.ok("GET", f"/datasets?session={eid}")["results"]
+    assert {each["revision"]: each["default_dataset"] for each in shown} == {
+        "": False,
+        "2024-08-01": True,
     }
     # Other content over a protected dataset is refused even without the check, and so is deletion
     answer = api(
@@ -151,6 +154,8 @@ def test_other_content_resets_what_is_known_of_the_file(api: Api, eid: str) -> N
 
 def test_datasets_are_listed_with_file_records(api: Api, eid: str) -> None:
     (row,) = api.ok(**register(api, "alf/probe00/spikes.times.npy"))
+    assert api.ok("GET", f"/datasets?session={eid}&exists=True")["count"] == 0
+    bring(eid)
     for query in (
         f"id={row['id']}",
         f"session={eid}",
@@ -227,9 +232,7 @@ def test_downloads_redirect_ask_for_basic_and_refuse_others(
 ) -> None:
     names = ["alf/#2024-08-01#/spikes.times.npy"]
     (row,) = api.ok(**register(api, *names))
-    item: Dataset = datasets_of(eid)[0]
-    key = item.stored_key
-    aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"0123456789")
+    bring(eid, lambda path: b"0123456789")
     url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
     assert "#2024-08-01#" in url
     url = url.replace("#", "%23")
@@ -269,8 +272,7 @@ def test_a_private_file_is_refused_by_the_gateway_and_answered_by_the_function(
     api: Api, eid: str, bucket: str, address: str
 ) -> None:
     (row,) = api.ok(**register(api, "alf/spikes.times.npy"))
-    key = datasets_of(eid)[0].stored_key
-    aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"0123456789")
+    bring(eid, lambda path: b"0123456789")
     data_url = api.ok("GET", f"/datasets/{row['id']}")["file_records"][0]["data_url"]
     # Given no credentials, then the refusal says how to send them, in the API's one shape
     bare = requests.get(data_url)
@@ -410,3 +412,27 @@ def test_a_bad_image_is_refused(
     answer = api("POST", "/notes", body, headers=headers)
     assert (answer.status, list(answer.body)) == (400, [field, "status_code"])
     assert api.ok("GET", "/notes")["count"] == 0
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
+def test_only_an_upload_says_that_the_own_store_has_a_file(
+    api: Api, eid: str, method: str
+) -> None:
+    (row,) = api.ok(**register(api, "alf/spikes.times.npy", server_only=True, exists=True))
+    (record,) = row["file_records"]
+    assert (record["data_repository"], record["exists"]) == ("fornix", False)
+    claim = {"dataset": row["id"], "data_repository": "fornix", "exists": True}
+    path = f"/files/{record['id']}"
+    if method == "POST":
+        api.ok("DELETE", path, user="admin")
+        path = "/files"
+    answer = api(method, path, claim, user="admin")
+    assert answer.status == 400
+    assert "Upload the file" in answer.body["detail"]
+    shown = api.ok("GET", f"/datasets/{row['id']}")["file_records"]
+    assert [each["exists"] for each in shown] == ([] if method == "POST" else [False])
+    # Once its bytes have come in, the store says so itself, and no client takes it back
+    bring(eid)
+    (kept,) = api.ok("GET", f"/datasets/{row['id']}")["file_records"]
+    assert kept["exists"] is True
+    assert api("PATCH", f"/files/{kept['id']}", {"exists": False}, user="admin").status == 400

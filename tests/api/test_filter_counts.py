@@ -166,7 +166,7 @@ def world(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
             dataset = {"session": eid, "name": name, "collection": ("alf", "", "alf/probe00")[n]}
             dataset |= {"file_size": 10 * i + n, "tags": ["2022_Q2_release"] if n == i % 2 else []}
             url = api.ok("POST", "/datasets", dataset, user="admin")["url"]
-            record = {"dataset": url, "data_repository": "fornix", "exists": True}
+            record = {"dataset": url, "data_repository": "fimbria_server", "exists": True}
             api.ok("POST", "/files", record, user="admin")
             task = {"session": eid, "name": f"Task_{n}", "executable": "a", "priority": 10 * n}
             task |= {"graph": "Pipeline"} | ({"data_repository": "fimbria_server"} if n else {})

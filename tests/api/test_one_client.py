@@ -20,7 +20,7 @@ from shared.datasets.read import datasets_of
 from shared.datasets.register import register_datasets
 from shared.records import aws, documents
 from shared.records.items import Dataset
-from tests.api.conftest import PASSWORD, Api
+from tests.api.conftest import PASSWORD, Api, bring
 
 LAB, SUBJECT = "fimbrialab", "FI_001"
 
@@ -225,7 +225,8 @@ def test_aggregates(one: Any, api: Api, bucket: str, tmp_path: Path) -> None:
         "hashes": [hashlib.md5(content).hexdigest()],
         "name": "fornix",
     }
-    api.ok("POST", "/register-file", body)
+    (row,) = api.ok("POST", "/register-file", body)
+    bring(f"{row['content_type']}#{row['object_id']}", lambda path: content)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = one.list_aggregates("subjects")

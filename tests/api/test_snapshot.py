@@ -7,7 +7,7 @@ import pytest
 from shared import catalog
 from shared.catalog import index, versions
 from shared.records import aws
-from tests.api.conftest import Api
+from tests.api.conftest import Api, bring
 
 
 def make(api: Api, number: int) -> str:
@@ -18,7 +18,8 @@ def make(api: Api, number: int) -> str:
 def register(api: Api, n: int) -> None:
     names = [f"alf/probe{i:02d}/spikes.times.npy" for i in range(n)]
     body = {"path": "FI_001/2024-07-01/001", "filenames": names, "name": "fornix"}
-    api.ok("POST", "/register-file", {**body, "hashes": ["ab" * 16] * n})
+    rows = api.ok("POST", "/register-file", {**body, "hashes": ["ab" * 16] * n})
+    bring(rows[0]["session"])
 
 
 @pytest.mark.parametrize("small", [1000, 1])

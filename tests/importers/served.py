@@ -16,9 +16,12 @@ def empty_fornix() -> Iterator[tuple[str, str]]:
     from functions.api.app import app
     from functions.api.auth import tokens
     from shared import catalog
+    from shared.model.copies import OWN, own_repository
     from shared.records import documents
 
     catalog.reset_for_tests()
+    if documents.find("data-repository", OWN) is None:
+        documents.create("data-repository", OWN, own_repository(), who="installation")
     user = {"username": "root", "role": "administrator", "lab": [], "is_active": True}
     documents.create("user", "root", user, who="tests")
     token = tokens.issue("root")

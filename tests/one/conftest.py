@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from functions.api.auth import passwords
-from shared.datasets.read import datasets_of
-from shared.records import aws
-from tests.api.conftest import PASSWORD, Api
+from tests.api.conftest import PASSWORD, Api, bring
 from tests.api.conftest import address as address
 from tests.api.conftest import api as api
 from tests.api.conftest import aws_url as aws_url
@@ -61,10 +59,9 @@ def eid(api: Api) -> str:
     return str(api.ok("POST", "/sessions", body)["id"])
 
 
-def store(bucket: str, eid: str) -> None:
-    """Put bytes into the bucket for each dataset of a session that was registered by name."""
-    for item in datasets_of(eid):
-        aws.client("s3").put_object(Bucket=bucket, Key=item.stored_key, Body=content(item.path))
+def store(eid: str) -> None:
+    """Give each dataset of a session that was registered by name its bytes, as ingest does."""
+    bring(eid, content)
 
 
 def content(path: str) -> bytes:

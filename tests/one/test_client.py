@@ -83,7 +83,7 @@ def test_a_public_bucket_is_read_without_the_server(
     paths = ["alf/wheel.position.npy", "alf/#2024-08-01#/spikes.times.npy"]
     body = {"created_by": MEMBER, "path": f"{SUBJECT}/2024-07-01/001", **described(paths)}
     api.ok("POST", "/register-file", body)
-    store(bucket, eid)
+    store(eid)
     api.ok("POST", "/register-file", {**body, "name": "aws_cortexlab"})  # they are there, too
     client = aws.client("s3")
     client.create_bucket(Bucket="a-public-bucket")
@@ -107,7 +107,7 @@ def test_private_and_public_sessions_by_account(
     paths = ["alf/wheel.position.npy"]
     body = {"created_by": MEMBER, "path": f"{SUBJECT}/2024-07-01/001", **described(paths)}
     api.ok("POST", "/register-file", body)
-    store(bucket, eid)
+    store(eid)
 
     def load(user: str) -> Any:
         one = connect(user)

@@ -26,7 +26,7 @@ def registered(one: Any, eid: str, bucket: str) -> list[dict[str, Any]]:
     """Two files, registered and stored."""
     body = {"created_by": WORKER, "path": f"{SUBJECT}/2024-07-01/001", **described(EPHYS)}
     rows = one.alyx.post("/register-file", data=body)
-    store(bucket, eid)
+    store(eid)
     return list(rows)
 
 
@@ -224,12 +224,14 @@ def test_snapshots_are_replaced_by_name(one: Any, eid: str) -> None:
         register(other)
 
 
-def test_files_are_found_moved_and_forgotten(
-    one: Any, eid: str, registered: list[dict[str, Any]], api: Api
-) -> None:
-    """As the patchers and the data handlers do."""
-    records = one.alyx.rest("files", "list", django=f"dataset__session,{eid}", no_cache=True)
-    assert len(records) == 2
+def test_files_are_found_moved_and_forgotten(one: Any, eid: str, bucket: str, api: Api) -> None:
+    """As the patchers and the data handlers do, with the files on a server of the lab."""
+    api.ok("POST", "/data-repository", {"name": f"{LAB}_server"}, user="admin")
+    body = {"created_by": WORKER, "path": f"{SUBJECT}/2024-07-01/001", **described(EPHYS)}
+    registered = one.alyx.post("/register-file", data={**body, "name": f"{LAB}_server"})
+    query = f"dataset__session,{eid},data_repository__name,{LAB}_server"
+    records = one.alyx.rest("files", "list", django=query, no_cache=True)
+    assert [record["exists"] for record in records] == [True, True]
     one.alyx.rest("files", "partial_update", id=records[0]["url"][-36:], data={"exists": False})
     listed = one.alyx.rest("datasets", "list", session=eid, exists=True, no_cache=True)
     assert len(listed) == 1
@@ -241,7 +243,7 @@ def test_files_are_found_moved_and_forgotten(
     assert len(one.alyx.rest("datasets", "list", django=f"pk__in,{ids}", no_cache=True)) == 2
     # What a public release holds cannot be deleted
     documents.create("tag", "paper", {"name": "paper", "protected": True}, who="admin")
-    with pytest.raises(Exception, match="Managers and administrators"):
+    with pytest.raises(Exception, match="managers and administrators"):
         one.alyx.rest("datasets", "partial_update", id=ids[0], data={"tags": ["paper"]})
     api.ok("PATCH", f"/datasets/{ids[0]}", {"tags": ["paper"]}, user=f"{LAB}_manager")
     with pytest.raises(Exception, match="protected"):

@@ -277,6 +277,8 @@ def _datasets(
 def _records(body: Mapping[str, Any], target: FileOwner) -> list[tuple[str, bool | None]]:
     """Return the repositories that files are on or will be, each with whether they are there.
 
+    Nobody is believed that the own store has a file: it says so itself once an upload has come.
+
     Raises
     ------
     ApiError
@@ -306,7 +308,7 @@ def _records(body: Mapping[str, Any], target: FileOwner) -> list[tuple[str, bool
     if named:
         if named not in known:
             raise refuse(f"name: There is no data repository {named!r}.")
-        wanted[str(named)] = True
+        wanted[str(named)] = named != OWN
     if not named and exists and not server_only:
         # Nobody said where the files are: not known to be there, nor known to be absent.
         return [(name, None) for name in wanted]

@@ -26,4 +26,8 @@ def personal_repositories() -> set[str]:
 def on_server() -> Where:
     """Return the condition on datasets that a repository for everybody has the file."""
     personal = personal_repositories()
-    return Where("repositories", "test", lambda name: copies.for_everybody([name], personal))
+
+    def has_it(name: str | None) -> bool:  # None stands for a list without names
+        return name is not None and copies.for_everybody([name], personal)
+
+    return Where("repositories", "test", has_it)
