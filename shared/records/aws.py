@@ -10,12 +10,15 @@ import threading
 from functools import lru_cache
 from typing import Any
 
+from shared.records import lean
+
 _lock = threading.Lock()
 
 
 @lru_cache
 def _session() -> Any:
-    import botocore.session
+    with lean.without("botocore.docs.docstring", "urllib3.http2"):  # it documents each method
+        import botocore.session
 
     return botocore.session.get_session()
 

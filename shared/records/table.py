@@ -10,13 +10,23 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Self
 
-from pynamodb.attributes import Attribute, DiscriminatorAttribute, UnicodeAttribute
-from pynamodb.connection import Connection
-from pynamodb.connection.table import TableConnection
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
-from pynamodb.models import Model
+from shared.records import env, lean, wire
 
-from shared.records import env, wire
+with lean.without(
+    "botocore.client",
+    "botocore.config",
+    "botocore.credentials",
+    "botocore.endpoint",
+    "botocore.hooks",
+    "botocore.model",
+    "botocore.session",
+    "botocore.signers",
+):  # what PynamoDB makes its own client of; `Record` gives it another
+    from pynamodb.attributes import Attribute, DiscriminatorAttribute, UnicodeAttribute
+    from pynamodb.connection import Connection
+    from pynamodb.connection.table import TableConnection
+    from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
+    from pynamodb.models import Model
 
 SUMMARY = ["_k", "summary", "state", "lab"]
 """Attributes that ``gsi2`` carries beside the keys; ``summary`` is a small map for list rows."""
@@ -114,7 +124,7 @@ class Record(Model):
         made = cls._connection
         table: TableConnection = super()._get_connection()
         if table is not made:
-            wire.shorten(table.connection.client)  # made now, by this thread's session
+            table.connection._client = wire.Client()  # type: ignore[assignment]
         return table
 
     @classmethod

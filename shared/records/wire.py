@@ -1,26 +1,45 @@
-"""Requests to DynamoDB without the walk along its model that botocore makes for each.
+"""Requests to DynamoDB without botocore's client, which takes long to start and long for each.
 
-A request is its arguments as JSON, signed; an answer is its JSON. botocore's client takes about
-ten times as long for a small one as DynamoDB does. What is unusual is left to it: a request that
-fails for a passing reason (no connection, throttled, an error of the service) is made again by
-botocore, with its waits and tries.
+A request is its arguments as JSON, signed; an answer is its JSON. What is unusual is left to
+botocore: an environment other than that of a function on AWS, and a request that fails for a
+passing reason (no connection, throttled, an error of the service), which botocore makes again
+with its waits and tries.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
+import os
+import threading
 import zlib
-from typing import Any
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import ClientError
 
-from shared.records import meter
+from shared.records import aws, lean, meter
 
 VERSION = "DynamoDB_20120810"
+CONTENT_TYPE = "application/x-amz-json-1.0"
+
+OPERATIONS = {
+    "batch_get_item": "BatchGetItem",
+    "batch_write_item": "BatchWriteItem",
+    "delete_item": "DeleteItem",
+    "get_item": "GetItem",
+    "put_item": "PutItem",
+    "query": "Query",
+    "scan": "Scan",
+    "transact_write_items": "TransactWriteItems",
+    "update_item": "UpdateItem",
+}
+"""Methods of botocore's client that go the short way; all others are botocore's."""
 
 PASSING = frozenset(
     {
@@ -39,54 +58,144 @@ PASSING = frozenset(
 )
 """Errors that another try may not meet; botocore decides."""
 
+ELSEWHERE = ("cn-", "us-iso", "eu-iso", "eusc-")
+"""Beginnings of regions whose addresses do not end in ``amazonaws.com``."""
 
-def shorten(client: Any) -> Any:
-    """Let a botocore client of DynamoDB make its requests by the short way; return it."""
-    usual = client._make_api_call
-    send = client._endpoint.http_session.send
-    region = client.meta.region_name
-    url = client.meta.endpoint_url
+UNUSUAL = ("AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "HTTPS_PROXY")
+"""Settings of the environment that botocore alone heeds."""
 
-    def call(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        request = AWSRequest(
-            "POST",
-            url,
-            headers={
-                "X-Amz-Target": f"{VERSION}.{operation}",
-                "Content-Type": "application/x-amz-json-1.0",
-            },
-            data=msgspec.json.encode(arguments),
+CONNECT_SECONDS, READ_SECONDS = 15, 30
+"""Longest waits, as PynamoDB's."""
+
+
+class Place(NamedTuple):
+    """Where requests go, and in whose name."""
+
+    url: str
+    region: str
+    key_id: str
+    secret: str
+    token: str | None
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Place | None:
+        """Return what the environment of a function on AWS says; None if it is another's."""
+        region = environment.get("AWS_DEFAULT_REGION", "")
+        key_id = environment.get("AWS_ACCESS_KEY_ID")
+        secret = environment.get("AWS_SECRET_ACCESS_KEY")
+        url = environment.get("AWS_ENDPOINT_URL_DYNAMODB") or environment.get("AWS_ENDPOINT_URL")
+        if not url and region and not region.startswith(ELSEWHERE):
+            url = f"https://dynamodb.{region}.amazonaws.com"
+        unusual = any(environment.get(name) for name in UNUSUAL)
+        if unusual or not (url and region and key_id and secret):
+            return None
+        return cls(
+            url.rstrip("/") + "/", region, key_id, secret, environment.get("AWS_SESSION_TOKEN")
         )
-        signer = client._request_signer
-        credentials = signer._credentials.get_frozen_credentials()
-        SigV4Auth(credentials, "dynamodb", region).add_auth(request)
-        try:
-            response = send(request.prepare())
-            content = response.content
-        except BotoCoreError:
+
+    def headers(self, operation: str, body: bytes, at: datetime) -> dict[str, str]:
+        """Return the headers of a request, with its signature (AWS Signature Version 4)."""
+        stamp = at.strftime("%Y%m%dT%H%M%SZ")
+        headers = {
+            "content-type": CONTENT_TYPE,
+            "host": urlsplit(self.url).netloc,
+            "x-amz-date": stamp,
+            "x-amz-target": f"{VERSION}.{operation}",
+        }
+        if self.token:
+            headers["x-amz-security-token"] = self.token
+        names = sorted(headers)
+        lines = [f"{name}:{headers[name]}" for name in names]
+        signed = ";".join(names)
+        asked = "\n".join(["POST", "/", "", *lines, "", signed, hashlib.sha256(body).hexdigest()])
+        scope = [stamp[:8], self.region, "dynamodb", "aws4_request"]
+        digest = hashlib.sha256(asked.encode()).hexdigest()
+        text = "\n".join(["AWS4-HMAC-SHA256", stamp, "/".join(scope), digest])
+        key = f"AWS4{self.secret}".encode()
+        for part in (*scope, text):
+            key = hmac.digest(key, part.encode(), "sha256")
+        headers["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={self.key_id}/{'/'.join(scope)}, "
+            f"SignedHeaders={signed}, Signature={key.hex()}"
+        )
+        return headers
+
+
+class Client:
+    """A client of DynamoDB with the methods of botocore's, for PynamoDB and for own requests."""
+
+    _request_signer = None  # PynamoDB looks whether botocore's has credentials
+
+    def __init__(self) -> None:
+        self._place = Place.of(os.environ)
+        self._pool: Any = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a method of botocore's client, or whatever else it has."""
+        operation = OPERATIONS.get(name)
+        if operation is None:
+            return getattr(aws.client("dynamodb"), name)
+        return lambda **arguments: self._make_api_call(operation, arguments)
+
+    def _make_api_call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Make a request and return its answer, as botocore's client does."""
+        response = self._send(operation, msgspec.json.encode(arguments))
+        if response is None:
             return _usual(operation, arguments)
+        content = response.data
         headers = {name.lower(): value for name, value in response.headers.items()}
         checksum = headers.get("x-amz-crc32")
-        if response.status_code >= 500 or (checksum and int(checksum) != zlib.crc32(content)):
+        if response.status >= 500 or (checksum and int(checksum) != zlib.crc32(content)):
             return _usual(operation, arguments)
-        if response.status_code >= 300:
+        if response.status >= 300:
             code, answer = _error(content)
             if code in PASSING:
                 return _usual(operation, arguments)
-            answer["ResponseMetadata"] = _metadata(response.status_code, headers)
-            raise client.exceptions.from_code(code)(answer, operation)
+            answer["ResponseMetadata"] = _metadata(response.status, headers)
+            raise ClientError(answer, operation)  # type: ignore[arg-type]
         answer = json.loads(content or b"{}", object_hook=_with_bytes)
-        answer["ResponseMetadata"] = _metadata(response.status_code, headers)
+        answer["ResponseMetadata"] = _metadata(response.status, headers)
         meter.count(operation, answer)
         return answer
 
-    def _usual(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = usual(operation, arguments)
-        meter.count(operation, answer)
-        return answer
+    def _send(self, operation: str, body: bytes) -> Any:
+        """Return the response to a request; None if botocore is to make it."""
+        if self._place is None:
+            return None
+        with self._lock:
+            if self._pool is None:
+                self._pool = _connections()
+        from urllib3.exceptions import HTTPError
 
-    client._make_api_call = call
-    return client
+        headers = self._place.headers(operation, body, datetime.now(UTC))
+        try:
+            return self._pool.request("POST", self._place.url, body=body, headers=headers)
+        except HTTPError:
+            return None
+
+
+def _connections() -> Any:
+    """Return connections that are kept open, and trust whom botocore trusts."""
+    import botocore
+
+    with lean.without("urllib3.http2"):
+        import urllib3
+
+    trusted = os.path.join(os.path.dirname(botocore.__file__), "cacert.pem")
+    return urllib3.PoolManager(
+        ca_certs=os.environ.get("AWS_CA_BUNDLE") or trusted,
+        maxsize=10,
+        retries=False,
+        timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+    )
+
+
+def _usual(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer that botocore gets."""
+    answer: dict[str, Any] = aws.client("dynamodb")._make_api_call(operation, arguments)
+    meter.count(operation, answer)
+    return answer
 
 
 def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:

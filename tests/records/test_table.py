@@ -1,8 +1,12 @@
 """The table's base item and the capacity meter, on a real DynamoDB server."""
 
+from datetime import UTC, datetime
+
 import botocore.session
 import pytest
-from botocore.exceptions import ConnectionClosedError
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from pynamodb.attributes import (
     BinaryAttribute,
     JSONAttribute,
@@ -12,6 +16,7 @@ from pynamodb.attributes import (
     UnicodeSetAttribute,
 )
 from pynamodb.models import Model
+from urllib3.exceptions import ProtocolError
 
 from shared.records import wire
 from shared.records.meter import metered
@@ -120,7 +125,7 @@ def test_errors_of_the_database_are_botocores_own(
         status = answer.pop("ResponseMetadata")["HTTPStatusCode"]
         answer.pop("Message", None)
         answer.pop("message", None)
-        told.append((type(error.value).__name__, str(error.value), status, answer))
+        told.append((str(error.value), status, answer))
     assert told[0] == told[1]
 
 
@@ -128,21 +133,71 @@ def test_a_connection_that_was_lost_is_made_again(
     table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a client whose connection breaks once
-    client = botocores_own()
-    session = client._endpoint.http_session
-    real = session.send
-    lost = iter([ConnectionClosedError(endpoint_url="http://here")])
+    client = wire.Client()
+    key = {"pk": {"S": "a"}, "sk": {"S": "A"}}
+    client.get_item(TableName=table, Key=key)
+    real = client._pool.request
+    lost = iter([ProtocolError("Connection aborted.")])
 
-    def send(request):
+    def request(*arguments, **named):
         if error := next(lost, None):
             raise error
-        return real(request)
+        return real(*arguments, **named)
 
-    monkeypatch.setattr(session, "send", send)
-    wire.shorten(client)
+    monkeypatch.setattr(client._pool, "request", request)
     # When it asks, then it gets an answer, counted once
     with metered() as cost:
-        key = {"pk": {"S": "a"}, "sk": {"S": "A"}}
         client.get_item(TableName=table, Key=key, ReturnConsumedCapacity="TOTAL")
     assert (cost.requests, cost.units) == (1, 0.5)
     assert next(lost, None) is None
+
+
+@pytest.mark.parametrize(
+    "unusual",
+    [
+        {"AWS_PROFILE": "lab"},
+        {"AWS_DEFAULT_REGION": "cn-north-1"},
+        {"AWS_SECRET_ACCESS_KEY": ""},
+        {"HTTPS_PROXY": "http://proxy.lab:3128"},
+    ],
+)
+def test_what_the_environment_of_a_function_does_not_say_is_left_to_botocore(
+    unusual: dict[str, str],
+) -> None:
+    assert wire.Place.of(USUAL) is not None
+    assert wire.Place.of(USUAL | unusual) is None
+
+
+USUAL = {
+    "AWS_DEFAULT_REGION": "eu-west-2",
+    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+}
+
+
+@pytest.mark.parametrize("token", ["", "IQoJb3JpZ2luX2Vj//8="])
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:8000", "https://db.lab.org/"])
+@pytest.mark.parametrize("body", [b"", b'{"TableName":"fornix"}', "ä".encode()])
+def test_requests_are_signed_as_botocore_signs_them(
+    monkeypatch: pytest.MonkeyPatch, token: str, url: str, body: bytes
+) -> None:
+    # Given where a function sends its requests
+    named = {"AWS_SESSION_TOKEN": token, "AWS_ENDPOINT_URL_DYNAMODB": url}
+    place = wire.Place.of(USUAL | {name: value for name, value in named.items() if value})
+    assert place is not None
+    assert place.url == (
+        f"{url.rstrip('/')}/" if url else "https://dynamodb.eu-west-2.amazonaws.com/"
+    )
+    # When a request is signed, by us and by botocore at the same time
+    at = datetime.now(UTC)
+    ours = place.headers("Query", body, at)
+    signer = SigV4Auth(
+        Credentials(place.key_id, place.secret, place.token), "dynamodb", place.region
+    )
+    kept = {name: ours[name] for name in ("content-type", "x-amz-target")}
+    request = AWSRequest("POST", place.url, headers=kept, data=body)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: at)
+    signer.add_auth(request)
+    # Then both send the same
+    theirs = {name.lower(): value for name, value in request.headers.items()}
+    assert {**theirs, "host": ours["host"]} == ours
