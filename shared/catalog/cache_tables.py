@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -120,6 +119,8 @@ def _write(scope: str, sessions: list[Row], datasets: list[Row], origin: str) ->
     if not files:  # without rows Parquet has no categories; the client gives such a table its own
         tables["datasets"] = tables["datasets"].drop_columns(["qc"])
         about["min_api_version"] = BEFORE_QC
+    import zipfile  # the API takes but names from here
+
     packed = io.BytesIO()
     about["tables"] = {
         name: {"nrecs": table.num_rows, "size": table.nbytes} for name, table in tables.items()

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -93,6 +92,8 @@ def read_pipeline(path: Path) -> Pipeline:
     BadPipeline
         It cannot be read, or says what no pipeline can.
     """
+    import tomllib  # as below: the API plans the built-in tasks without it
+
     try:
         pipeline = msgspec.convert(tomllib.loads(path.read_text()), Pipeline)
     except (OSError, ValueError) as error:

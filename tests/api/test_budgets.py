@@ -19,7 +19,9 @@ from tests.api.conftest import Api
 HASH = "0123456789abcdef0123456789abcdef"
 HEAVY = {"boto3", "numpy", "pandas", "pyarrow", "scipy", "aws_lambda_powertools", "requests"}
 NEEDLESS = {
-    *("botocore.docs.bcdoc", "html.parser", "importlib.metadata"),  # see `shared.records.lean`
+    *("botocore.auth", "botocore.client", "botocore.session"),  # see `shared.records.wire`
+    *("urllib3", "http.client", "ssl", "email", "dateutil", "jmespath", "importlib.metadata"),
+    *("fractions", "tomllib", "urllib.request", "zipfile"),  # imported where they are used
     *("functions.api.engine.openapi", "shared.science", "PIL", "yaml"),
 }
 
@@ -40,9 +42,8 @@ def test_the_api_imports_nothing_heavy() -> None:
         if not name.startswith("_") and not name.startswith("__editable__")
     }
     assert third <= {
-        *("functions", "shared", "chalice", "pynamodb", "botocore", "urllib3", "jmespath"),
-        *("certifi", "msgspec"),
-        *("dateutil", "six", "typing_extensions", "sitecustomize", "distutils-precedence"),
+        *("functions", "shared", "chalice", "pynamodb", "botocore", "msgspec"),
+        *("typing_extensions", "sitecustomize", "distutils-precedence"),
     }
 
 

@@ -5,9 +5,10 @@ import sys
 
 
 def test_boto3_may_come_after_the_function():
-    """What stands in for the documentation of botocore hands over to it when somebody asks."""
+    """What was left out of botocore is there when somebody asks."""
     code = (
         "import functions.api.app, boto3, urllib3.http2;"
+        "from shared.records import aws; aws.client('s3'); aws.client('dynamodb');"
         "boto3.resource('s3', region_name='us-east-1').Bucket('x');"
         "from botocore.docs import generate_docs;"
         "from botocore.docs.docstring import LazyLoadedDocstring"

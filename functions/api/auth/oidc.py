@@ -16,7 +16,6 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from functions.api.auth import throttle, tokens
 from functions.api.errors import ApiError, Invalid
@@ -140,6 +139,8 @@ class _Keys:
 @lru_cache(maxsize=4)
 def _keys(issuer: str) -> _Keys:
     """Return a provider's keys, whose address its configuration says (OIDC Discovery 1.0)."""
+    from urllib.request import urlopen  # with http, email and ssl, for this alone
+
     import jwt
 
     try:

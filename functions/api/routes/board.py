@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from statistics import median
 from typing import Any
 
 from chalice.app import Blueprint
@@ -186,6 +185,8 @@ def _last_line(log: str | None) -> str | None:
 
 def _median_seconds(rows: list[Mapping[str, Any]]) -> dict[str, float]:
     """Return the median seconds that tasks took, by name."""
+    from statistics import median  # with fractions and their kin, for this alone
+
     times: dict[str, list[float]] = {}
     for row in rows:
         if row.get("time_elapsed_secs") is not None:
