@@ -124,7 +124,7 @@ class Record(Model):
         made = cls._connection
         table: TableConnection = super()._get_connection()
         if table is not made:
-            table.connection._client = wire.Client()  # type: ignore[assignment]
+            table.connection._client = wire.DynamoClient()  # type: ignore[assignment]
         return table
 
     @classmethod

@@ -121,7 +121,7 @@ class Place(NamedTuple):
         return headers
 
 
-class Client:
+class DynamoClient:
     """A client of DynamoDB with the methods of botocore's, for PynamoDB and for own requests."""
 
     _request_signer = None  # PynamoDB looks whether botocore's has credentials

@@ -133,7 +133,7 @@ def test_a_connection_that_was_lost_is_made_again(
     table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a client whose connection breaks once
-    client = wire.Client()
+    client = wire.DynamoClient()
     key = {"pk": {"S": "a"}, "sk": {"S": "A"}}
     client.get_item(TableName=table, Key=key)
     real = client._pool.request
