@@ -180,7 +180,7 @@ def _body() -> dict:
         "django=lab__name__in,[fimbrialab]",
         "django=~parent_session__isnull,False",
         "limit=10&offset=0",
-        "unknown=1",
+        "clobber=True",
     ],
 )
 def test_every_session_filter_finds_the_one_and_not_the_other(api: Api, query: str) -> None:
@@ -239,6 +239,7 @@ def test_filters_that_do_not_match_find_nothing(api: Api, query: str) -> None:
         ("qc=splendid", "qc"),
         ("performance_gte=high", "performance_gte"),
         ("number=first", "number"),
+        ("unknown=1", "unknown"),
         ("django=password__startswith,a", "django"),
         ("django=subject", "django"),
         ("django=subject__nickname__regex,a", "django"),

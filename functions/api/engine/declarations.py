@@ -297,8 +297,14 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         """Return whether the resource has an action."""
         return action in self.actions.split()
 
+    def takes(self) -> list[str]:
+        """Return the names of all query parameters that filter the list, documented or not."""
+        own = [name for name, each in self.fields.items() if each.indexed and not each.hidden]
+        names = ["id", *own, *self.filters, *(["django"] if self.django else [])]
+        return list(dict.fromkeys(names))
+
     def all_filters(self) -> list[str]:
-        """Return the names of the list's query parameters, without duplicates."""
+        """Return the names of the list's documented query parameters, without duplicates."""
         own = [
             name
             for name, each in self.fields.items()

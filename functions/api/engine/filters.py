@@ -179,6 +179,8 @@ def _plain(
     lookup = rest[0] if rest else "exact"
     if len(rest) > 1 or lookup not in PUBLIC_LOOKUPS:
         raise _bad_lookup(whole, lookup)
+    if spec.type in _SCALARS and isinstance(value, str) and lookup in _MOMENTS:
+        value = _typed(spec, value, whole)
     if spec.choices and not isinstance(value, (bool, list)):
         value = _choice(spec, value)
     elif spec.choices and isinstance(value, list):
@@ -198,6 +200,18 @@ _DATES = ("date", "datetime")
 
 
 _MOMENTS = frozenset({"exact", "in", "lt", "lte", "gt", "gte", "range"})
+
+
+_SCALARS = ("bool", "int", "float")
+
+
+def _typed(spec: Field, value: str, whole: str) -> Any:
+    """Return the yes or no, or the number, that a text stands for; ``001`` is one, too."""
+    read = flag_of if spec.type == "bool" else number_of
+    try:
+        return read("django", value)
+    except BadFilter as error:
+        raise BadFilter(f"{whole!r}: {error.body['django'][0]}") from None
 
 
 def _moment(value: Any) -> Any:
@@ -242,9 +256,21 @@ def _bad_lookup(whole: str, lookup: str) -> BadFilter:
     return BadFilter(f"{whole!r}: {lookup!r} is not one of {known}.")
 
 
-def conditions_of(resource: Resource, path: str, value: str, select: Select) -> list[Where]:
-    """Return the condition of a declared filter, e.g. ``session__lab__iexact``."""
-    return [_condition(resource, path.split("__"), value, False, select, path, 0)]
+def conditions_of(
+    resource: Resource, name: str, path: str, value: str, select: Select
+) -> list[Where]:
+    """Return the condition of a declared filter, e.g. ``session__lab__iexact``.
+
+    Raises
+    ------
+    BadFilter
+        400 with the parameter's name if the value is not of its type.
+    """
+    try:
+        return [_condition(resource, path.split("__"), value, False, select, path, 0)]
+    except BadFilter as error:
+        (message,) = error.body["django"]
+        raise BadFilter(message, name) from None
 
 
 def by_field(resource: Resource, name: str, value: str, select: Select) -> list[Where]:
@@ -262,7 +288,7 @@ def by_field(resource: Resource, name: str, value: str, select: Select) -> list[
         return pairs(resource, name, value)
     if spec.type == "bool":
         return [Where(name, "exact", flag_of(name, value))]
-    if spec.type in ("int", "float"):
+    if spec.type in ("int", "float", "floats"):
         return [Where(name, "exact", number_of(name, value))]
     if spec.type == "choice":
         stored = _choice(spec, scalar(value.strip()))

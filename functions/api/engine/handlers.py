@@ -16,9 +16,15 @@ from functions.api.engine.declarations import Resource
 from functions.api.engine.rules import METHODS, ON_ITEM, item_path, rule_of
 from functions.api.engine.stores import store_of
 from functions.api.engine.visible import asks_briefly, selector, visible_to
-from functions.api.errors import not_found
+from functions.api.errors import Invalid, not_found
 from shared import catalog
 from shared.records.where import Where
+
+CLIENTS_OWN = frozenset({"clobber", "format"})
+"""What ibllib means for the client's own cache, and what chooses Alyx's renderer: no filters."""
+
+NO_FILTERS = frozenset({"limit", "offset", paging.TOKEN}) | CLIENTS_OWN
+"""Query parameters of every list that filter nothing."""
 
 
 def blueprint(resources: Iterable[Resource]) -> Blueprint:
@@ -49,29 +55,43 @@ def _view(routes: Blueprint, resource: Resource, action: str) -> Callable[..., A
 
 
 def conditions(resource: Resource, call: Call, select: filters.Select) -> list[Where]:
-    """Return the conditions of a list's query; unknown parameters are ignored.
+    """Return the conditions of a list's query.
 
     Raises
     ------
     Invalid
-        400 that names the parameter.
+        400 that names the parameter, also if the list has no such filter.
     """
     wheres: list[Where] = []
+    known = resource.takes()
     for name, value in call.query.items():
-        if name in ("limit", "offset", paging.TOKEN) or value == "":
+        if name in NO_FILTERS:
+            continue
+        if name not in known:
+            raise _no_filter(resource, name)
+        if value == "":
             continue
         if name == "django":
-            if resource.django:
-                wheres += filters.conditions(resource, value, select)
+            wheres += filters.conditions(resource, value, select)
             continue
         special = resource.filters.get(name)
         if callable(special):
             wheres += special(value, call, select)
         elif special and special != name:
-            wheres += filters.conditions_of(resource, special, value, select)
-        elif name in resource.fields or name == "id":
+            wheres += filters.conditions_of(resource, name, special, value, select)
+        else:
             wheres += filters.by_field(resource, name, value, select)
     return wheres
+
+
+def _no_filter(resource: Resource, name: str) -> Invalid:
+    """Return the answer to a parameter that filters nothing: 400 that names the nearest ones."""
+    from difflib import get_close_matches
+
+    known = resource.takes()
+    near = get_close_matches(name[:60].lower(), known, 3, 0.5) or sorted(known)
+    text = f"/{resource.path} has no such filter; it has {', '.join(near)}."
+    return Invalid({name: [text]})
 
 
 def _list(resource: Resource, call: Call) -> dict[str, Any]:

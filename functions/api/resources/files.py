@@ -256,6 +256,7 @@ declare(
         filters={
             "lab": "dataset__session__lab__iexact",
             "subject": "dataset__session__subject__iexact",
+            "globus_is_personal": "data_repository__globus_is_personal",
         },
         show=_show_file,
         example={"dataset": "<dataset id>", "data_repository": "fornix"},

@@ -25,13 +25,15 @@ from shared.records.where import Where
 if TYPE_CHECKING:
     from functions.api.call import Call
 from functions.api.resources.inside import (
+    DATASET_FILTERS,
     SESSION_FILTERS,
     WORK,
     named_list,
-    prepare_inside,
+    places,
+    prepare_part,
     session_from,
 )
-from functions.api.resources.regions import check_regions
+from functions.api.resources.regions import atlas_filters, check_regions, views_in
 
 
 def _one_default(body: Body, old: Body | None, call: Call) -> None:
@@ -62,6 +64,13 @@ def _show_stack(shown: Body, row: Row, call: Call) -> Body:
     return {**shown, "slices": nested(call, "field-of-view", mine.all())}
 
 
+def _stacks_in(lookup: str, value: str) -> set[str]:
+    """Return the stacks of which a slice is in a region."""
+    views = [Where("id", "in", views_in(lookup, value))]
+    found: set[str] = catalog.table("field-of-view").select(views).values("stack") - {None}
+    return found
+
+
 def _few_floats(value: Sequence[float]) -> None:
     if len(value) > 8:
         raise ValueError("Ensure this field has no more than 8 elements.")
@@ -70,7 +79,7 @@ def _few_floats(value: Sequence[float]) -> None:
 def _floats(**options: Any) -> Any:
     from functions.api.engine.declarations import Field
 
-    return Field("floats", default=(), check=_few_floats, indexed=False, **options)
+    return Field("floats", default=(), check=_few_floats, param=False, **options)
 
 
 declare(
@@ -90,9 +99,19 @@ declare(
             "json": json(),
             "auto_datetime": datetime(read_only=True),
         },
-        filters=SESSION_FILTERS,
+        filters={
+            **SESSION_FILTERS,
+            "imaging_type": "imaging_type__icontains",
+            **DATASET_FILTERS,
+            **atlas_filters(views_in),
+        },
+        reverse={
+            "datasets": ("dataset", places, "place"),
+            "location": ("fov-location", "field_of_view", "id"),
+            "notes": ("note", "object_id", "id"),
+        },
         unique=(("session", "name"),),
-        prepare=prepare_inside,
+        prepare=prepare_part,
         place=lambda body: (f"SES#{body['session']}", f"F#{body['id']}"),
         show=_show_view,
         example={"session": "<session id>", "name": "FOV_00"},
@@ -131,6 +150,8 @@ declare(
         actions="list create read",
         access=WORK,
         fields={"name": text(maximum=255), "json": json()},
+        filters=atlas_filters(_stacks_in),
+        reverse={"slices": ("field-of-view", "stack", "id")},
         show=_show_stack,
         example={"name": "stack 1"},
     ),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from functions.api.engine import read_values
 from functions.api.engine.declarations import (
     Body,
     Resource,
@@ -15,25 +14,23 @@ from functions.api.engine.declarations import (
     ref,
     text,
 )
-from functions.api.engine.filters import Select
 from functions.api.engine.visible import nested, related
 from functions.api.errors import Invalid
 from shared import catalog
-from shared.catalog.versions import Selection
-from shared.model.identity import split_path
 from shared.records.where import Where
 from shared.sessions.contents import session_and_datasets
 
 if TYPE_CHECKING:
     from functions.api.call import Call
-from functions.api.engine.filters import good_enough, quality
 from functions.api.resources.inside import (
+    DATASET_FILTERS,
     SESSION_FILTERS,
     WORK,
     named_list,
-    prepare_inside,
+    places,
+    prepare_part,
 )
-from functions.api.resources.regions import insertions_in
+from functions.api.resources.regions import atlas_filters, insertions_in, tracked_in
 from functions.api.shown.insertions import insertion_datasets, probe_of
 from functions.api.shown.sessions import session_info
 
@@ -46,7 +43,7 @@ def _prepare_insertion(body: Body, old: Body | None, call: Call) -> Body:
             raise Invalid({"serial": ["It differs from the serial of the chronic insertion."]})
     if old and old["session"] != body["session"]:
         raise Invalid({"session": ["The session of an insertion cannot be changed."]})
-    return prepare_inside(body, old, call)
+    return prepare_part(body, old, call)
 
 
 def _show_insertion(shown: Body, row: Row, call: Call) -> Body:
@@ -80,50 +77,11 @@ def _show_insertion_detail(shown: Body, row: Row, call: Call) -> Body:
     return shown
 
 
-def _places(found: Selection) -> set[str]:
-    """Return ``session/probe`` of some datasets, which is where their insertions are."""
-    return {
-        f"{row['session']}/{probe_of(split_path(row['path'])[0])}"
-        for row in found.all(("session", "path"))
-    }
-
-
-def _insertions_with(wheres: list[Where], select: Select) -> Where:
-    """Return the condition that an insertion has a dataset of a kind."""
-    return Where("place", "in", _places(select("dataset", wheres)))
-
-
-def _datasets(value: str, call: Call, select: Select) -> list[Where]:
-    """Return the conditions that there are datasets of these names, good enough; not where."""
-    good = good_enough(call)
-    return [
-        _insertions_with([Where("name", "exact", name), good], select)
-        for name in read_values.listed(value)
-    ]
-
-
-def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
-    if call.query.get("datasets"):
-        return []  # says so itself
-    return [_insertions_with([Where("qc", "lte", quality("dataset_qc_lte", value))], select)]
-
-
-def _dataset_types(value: str, call: Call, select: Select) -> list[Where]:
-    return [
-        _insertions_with([Where("dataset_type", "exact", name)], select)
-        for name in read_values.listed(value)
-    ]
-
-
-def _tag(value: str, call: Call, select: Select) -> list[Where]:
-    return [_insertions_with([Where("tags", "icontains", value)], select)]
-
-
-def _atlas(lookup: str) -> Any:
-    def condition(value: str, call: Call, select: Select) -> list[Where]:
-        return [Where("id", "in", insertions_in(lookup, value))]
-
-    return condition
+def _chronic_in(lookup: str, value: str) -> set[str]:
+    """Return the chronic insertions with a channel in a region, over all their sessions."""
+    probes = [Where("id", "in", insertions_in(lookup, value))]
+    found: set[str] = catalog.table("insertion").select(probes).values("chronic_insertion")
+    return (found | tracked_in("chronic_insertion", lookup, value)) - {None}
 
 
 def _show_chronic(shown: Body, row: Row, call: Call) -> Body:
@@ -154,23 +112,16 @@ declare(
             "name": "name__iexact",
             "model": "model__iexact",
             **SESSION_FILTERS,
-            "datasets": _datasets,
-            "dataset_qc_lte": _dataset_qc,
-            "dataset_types": _dataset_types,
-            "tag": _tag,
-            "atlas_acronym": _atlas("acronym"),
-            "atlas_id": _atlas("id"),
-            "atlas_name": _atlas("name"),
+            **DATASET_FILTERS,
+            **atlas_filters(insertions_in),
         },
         reverse={
-            "datasets": ("dataset", _places, "place"),
+            "datasets": ("dataset", places, "place"),
             "trajectory_estimate": ("trajectory", "probe_insertion", "id"),
+            "notes": ("note", "object_id", "id"),
         },
         unique=(("session", "name"),),
-        prepare=lambda body, old, call: {
-            **_prepare_insertion(body, old, call),
-            "place": f"{body['session']}/{body['name']}",
-        },
+        prepare=_prepare_insertion,
         place=lambda body: (f"SES#{body['session']}", f"E#{body['id']}"),
         show=_show_insertion,
         show_detail=_show_insertion_detail,
@@ -189,6 +140,16 @@ declare(
             "start_time": datetime(),
             "serial": text(maximum=255),
             "json": json(),
+        },
+        filters={
+            "probe": "probe_insertion__id",
+            "session": "probe_insertion__session",
+            **atlas_filters(_chronic_in),
+        },
+        reverse={
+            "probe_insertion": ("insertion", "chronic_insertion", "id"),
+            "trajectory_estimate": ("trajectory", "chronic_insertion", "id"),
+            "notes": ("note", "object_id", "id"),
         },
         show=_show_chronic,
         example={"subject": "FI_001", "name": "probe00"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from functions.api.engine import read_values
 from functions.api.engine.declarations import (
     REFERENCE,
     Access,
@@ -13,9 +14,12 @@ from functions.api.engine.declarations import (
     text,
 )
 from functions.api.engine.filter_grammar import days
-from functions.api.engine.filters import Select
+from functions.api.engine.filters import Select, good_enough, quality
+from functions.api.shown.insertions import probe_of
 from shared import catalog
+from shared.catalog.versions import Selection
 from shared.model import moment
+from shared.model.identity import split_path
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -32,6 +36,60 @@ def prepare_inside(body: Body, old: Body | None, call: Call) -> Body:
     """Note when the session began, which lists sort by."""
     row = catalog.table("session").get(body["session"]) or {}
     return touch({**body, "session_start": row.get("start_time")})
+
+
+def prepare_part(body: Body, old: Body | None, call: Call) -> Body:
+    """Note where the datasets of a probe or a field of view are: in a folder of its name."""
+    body = prepare_inside(body, old, call)
+    return {**body, "place": f"{body['session']}/{body['name']}"}
+
+
+def places(found: Selection) -> set[str]:
+    """Return ``session/part`` of some datasets, which is where their probe or image is."""
+    return {
+        f"{row['session']}/{probe_of(split_path(row['path'])[0])}"
+        for row in found.all(("session", "path"))
+    }
+
+
+def with_dataset(wheres: list[Where], select: Select) -> Where:
+    """Return the condition that a probe or a field of view has a dataset of a kind."""
+    return Where("place", "in", places(select("dataset", wheres)))
+
+
+def _datasets(value: str, call: Call, select: Select) -> list[Where]:
+    """Return the conditions that there are datasets of these names, good enough; not where."""
+    good = good_enough(call)
+    return [
+        with_dataset([Where("name", "exact", name), good], select)
+        for name in read_values.listed(value)
+    ]
+
+
+def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
+    if call.query.get("datasets"):
+        return []  # says so itself
+    return [with_dataset([Where("qc", "lte", quality("dataset_qc_lte", value))], select)]
+
+
+def _dataset_types(value: str, call: Call, select: Select) -> list[Where]:
+    return [
+        with_dataset([Where("dataset_type", "exact", name)], select)
+        for name in read_values.listed(value)
+    ]
+
+
+def _tag(value: str, call: Call, select: Select) -> list[Where]:
+    return [with_dataset([Where("tags", "icontains", value)], select)]
+
+
+DATASET_FILTERS = {
+    "datasets": _datasets,
+    "dataset_qc_lte": _dataset_qc,
+    "dataset_types": _dataset_types,
+    "tag": _tag,
+}
+"""Filters of probes and fields of view by their datasets."""
 
 
 def session_from(kind: str, field: str) -> Any:

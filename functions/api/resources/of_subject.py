@@ -47,6 +47,14 @@ def in_days(field: str) -> Any:
     return condition
 
 
+BY_SUBJECT = {
+    "subject": "subject__iexact",
+    "nickname": "subject__iexact",
+    "lab": "subject__lab__iexact",
+}
+"""Filters of every list of what was done with animals."""
+
+
 def with_url(path: str) -> object:
     """Return what adds a record's address to what is shown of it."""
 

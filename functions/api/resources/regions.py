@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from functions.api.engine.declarations import (
@@ -57,10 +58,16 @@ def descendants(ids: set[int]) -> set[int]:
 
 def insertions_in(lookup: str, value: str) -> set[str]:
     """Return the insertions with a channel in a region, by the histology with ephys alignment."""
+    return tracked_in("probe_insertion", lookup, value)
+
+
+def tracked_in(field: str, lookup: str, value: str) -> set[str]:
+    """Return the probes with a channel in a region, as a field of trajectories names them."""
     wanted = [Where("brain_region", "in", regions(lookup, value))]
     with_channel = catalog.table("channel").select(wanted).values("trajectory_estimate")
     aligned = [Where("id", "in", with_channel), Where("provenance", "gte", 70)]
-    return catalog.table("trajectory").select(aligned).values("probe_insertion") - {None}
+    found: set[str] = catalog.table("trajectory").select(aligned).values(field) - {None}
+    return found
 
 
 def views_in(lookup: str, value: str) -> set[str]:
@@ -70,6 +77,18 @@ def views_in(lookup: str, value: str) -> set[str]:
         Where("default_provenance", "exact", True),
     ]
     return catalog.table("fov-location").select(wanted).values("field_of_view")
+
+
+def atlas_filters(found: Callable[[str, str], set[str]]) -> dict[str, Any]:
+    """Return the filters of a list by brain region; the function gives the ids there."""
+
+    def by(lookup: str) -> Any:
+        def condition(value: str, call: Call, select: Select) -> list[Where]:
+            return [Where("id", "in", found(lookup, value))]
+
+        return condition
+
+    return {f"atlas_{lookup}": by(lookup) for lookup in ("acronym", "id", "name")}
 
 
 def _region_lookup(which: str) -> Any:
@@ -140,6 +159,9 @@ declare(
             "ontology": integer(),
         },
         filters={
+            "acronym": "acronym__iexact",
+            "name": "name__icontains",
+            "description": "description__icontains",
             "ancestors": _region_lookup("ancestors"),
             "descendants": _region_lookup("descendants"),
         },

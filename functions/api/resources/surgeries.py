@@ -19,6 +19,7 @@ from functions.api.engine.declarations import (
 if TYPE_CHECKING:
     pass
 from functions.api.resources.of_subject import (
+    BY_SUBJECT,
     MAX_GRAMS,
     RECORDED,
     after_protocol,
@@ -48,7 +49,8 @@ declare(
         },
         filters={
             "procedure": "procedures__iexact",
-            "nickname": "subject",
+            **BY_SUBJECT,
+            "location": "location__icontains",
             "date_range": in_days("start_time"),
         },
         after=after_protocol,

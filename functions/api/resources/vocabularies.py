@@ -161,6 +161,7 @@ declare(
             "end_datetime": datetime(),
             "json": json(),
         },
+        filters={"dataset_tag": "datasets__tags"},
         show=_show_notice,
         example={"name": "Camera times shifted", "importance": "HIGH"},
     ),
@@ -178,6 +179,7 @@ declare(
             "projects": refs("project"),
             "json": json(),
         },
+        filters={"dataset_type": "dataset__dataset_type__icontains"},
         show=lambda shown, row, call: {"id": row["id"], **shown},
     ),
 )

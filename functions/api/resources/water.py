@@ -24,6 +24,7 @@ from shared.records.where import Where
 if TYPE_CHECKING:
     from functions.api.call import Call
 from functions.api.resources.of_subject import (
+    BY_SUBJECT,
     MAX_GRAMS,
     RECORDED,
     RIG,
@@ -89,7 +90,7 @@ declare(
             "user": ref("user", default=default_user),
             "json": json(),
         },
-        filters={"nickname": "subject", "date_range": in_days("date_time")},
+        filters={**BY_SUBJECT, "users": "user", "date_range": in_days("date_time")},
         show=with_url("weighings"),  # type: ignore[arg-type]
         example={"subject": "FI_001", "weight": 24.3},
         **by_subject("weighing", "date_time"),  # type: ignore[arg-type]
@@ -123,7 +124,7 @@ declare(
             "adlib": flag(),
             "json": json(),
         },
-        filters={"nickname": "subject", "date_range": in_days("date_time")},
+        filters={**BY_SUBJECT, "users": "user", "date_range": in_days("date_time")},
         prepare=_prepare_water,
         place=_place_water,
         show=with_url("water-administrations"),  # type: ignore[arg-type]
@@ -142,7 +143,7 @@ declare(
             "reference_weight": number(minimum=0, maximum=MAX_GRAMS),
             "json": json(),
         },
-        filters={"nickname": "subject"},
+        filters={**BY_SUBJECT, "date_range": in_days("start_time")},
         shown=("subject", "start_time", "end_time", "water_type", "reference_weight"),
         prepare=_prepare_restriction,
         after=after_protocol,
