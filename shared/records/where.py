@@ -235,6 +235,30 @@ class Places(Where, frozen=True):
         return lambda row: ((row["session"], row["path"]) in places) != negate
 
 
+class OnStored(Where, frozen=True):
+    """A condition on what a record has only where it is stored, not in the index.
+
+    Attributes
+    ----------
+    value : Where
+        The condition; ``rows`` gives the rows of a stored record that it is tried on.
+    """
+
+    field: str = ""
+    lookup: str = "stored"
+    rows: Callable[[Any], list[dict[str, Any]]] = list
+
+    @property
+    def cost(self) -> int:
+        """Rough cost; see `Where.cost`."""
+        return 2
+
+    def on_rows(self) -> Test:
+        """Return the test of a whole row, negation included."""
+        test, rows, negate = self.value.on_rows(), self.rows, self.negate
+        return lambda row: any(test(each) for each in rows(row)) != negate
+
+
 def _dig(value: Any, path: tuple[str, ...]) -> Any:
     """Return what is at some keys below a JSON value, None if it is not there."""
     for key in path:

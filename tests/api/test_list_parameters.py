@@ -73,9 +73,30 @@ VALUES = {
     "number": "001",
     "atlas_id": "997",
 }
-FLAGS = "alive stock water_restricted exists public protected histology globus_is_personal".split()
-DAYS = "date created_date created_date_gte created_date_lte".split()
-KEYS = "id probe probe_insertion chronic_insertion session trajectory_estimate".split()
+FLAGS = (
+    "alive",
+    "stock",
+    "water_restricted",
+    "exists",
+    "public",
+    "protected",
+    "histology",
+    "globus_is_personal",
+)
+DAYS = (
+    "date",
+    "created_date",
+    "created_date_gte",
+    "created_date_lte",
+)
+KEYS = (
+    "id",
+    "probe",
+    "probe_insertion",
+    "chronic_insertion",
+    "session",
+    "trajectory_estimate",
+)
 
 
 def a_value(resource: Resource, name: str) -> str:

@@ -50,7 +50,7 @@ def private(api: Api, bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def relations(resource: Resource) -> Iterator[tuple[str, Resource]]:
     """Yield the relations of a resource that filters may follow, and where they lead."""
     for name, spec in resource.fields.items():
-        if spec.type == "ref" and spec.indexed and not spec.hidden:
+        if spec.to and spec.indexed and not spec.hidden:
             yield name, KINDS[spec.to]
     for name, (kind, _, _) in resource.reverse.items():
         yield name, KINDS[kind]

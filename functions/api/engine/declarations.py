@@ -41,7 +41,10 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     type : str
         text, int, float, bool, date, datetime, uuid, json, choice, floats or ref.
     to : str
-        Kind of the record that a ``ref`` points to.
+        Kind of the record that a ``ref`` points to; filters follow it also where a text, a number
+        or JSON holds the key, or a list of keys.
+    stands_for : tuple of str
+        Fields of a record of Alyx, of which we keep this text alone; filters may name them.
     by : str
         How a reference is written: ``name`` (its key), ``id`` or ``url``.
     many : bool
@@ -79,6 +82,7 @@ class Field(msgspec.Struct, frozen=True, eq=False):
 
     type: str
     to: str = ""
+    stands_for: tuple[str, ...] = ()
     by: str = "name"
     many: bool = False
     required: bool = False
@@ -215,6 +219,10 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     reverse : mapping
         Relations from other records: name in lookups → (kind, its field, own field); instead of
         its field a function of what was found of the kind, that returns values of the own field.
+        With no own field the values are places of datasets.
+    stored : mapping
+        Relations and fields that the index does not hold: name in lookups → (kind or empty,
+        function that returns the rows there of a stored record).
     unique : sequence of tuples
         Sets of fields no two records may share.
     look : callable, optional
@@ -268,6 +276,9 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     public_by: str = ""
     filters: Mapping[str, Any] = msgspec.field(default_factory=dict)
     reverse: Mapping[str, tuple[str, Any, str]] = msgspec.field(default_factory=dict)
+    stored: Mapping[str, tuple[str, Callable[[Row], list[Body]]]] = msgspec.field(
+        default_factory=dict
+    )
     unique: Sequence[tuple[str, ...]] = ()
     look: Callable[[str], str] | None = None
     parent: Callable[[Body], tuple[str, str] | None] | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from functions.api.call import Call
@@ -17,7 +17,7 @@ from functions.api.engine.filter_grammar import BadFilter, flag_of, number_of, p
 from shared.catalog.versions import Selection
 from shared.datasets.read import datasets_of
 from shared.model.quality import QC
-from shared.records.where import LOOKUPS, Where
+from shared.records.where import LOOKUPS, OnStored, Places, Where
 
 Select = Callable[[str, list[Where]], Selection]
 """(kind, conditions) → what the caller may see of them."""
@@ -26,13 +26,28 @@ MAX_SESSIONS = 100
 PUBLIC_LOOKUPS = frozenset(LOOKUPS) - {"test"}
 NEVER = frozenset({"password", "token", "tokens"})
 _ID = re.compile(r"(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|-?[0-9]{1,12})\Z")
-_DATE_PARTS = {
+
+
+def _day_of(value: str) -> date:
+    return date.fromisoformat(value[:10])
+
+
+_DATE_PARTS: dict[str, Callable[[str], Any]] = {
     "date": lambda x: x[:10],
     "year": lambda x: int(x[:4]),
     "month": lambda x: int(x[5:7]),
     "day": lambda x: int(x[8:10]),
     "hour": lambda x: int(x[11:13] or 0),
+    "minute": lambda x: int(x[14:16] or 0),
+    "second": lambda x: int(x[17:19] or 0),
+    "time": lambda x: x[11:] or "00:00:00",
+    "quarter": lambda x: (int(x[5:7]) + 2) // 3,
+    "week": lambda x: _day_of(x).isocalendar().week,
+    "iso_year": lambda x: _day_of(x).isocalendar().year,
+    "iso_week_day": lambda x: _day_of(x).isoweekday(),
+    "week_day": lambda x: _day_of(x).isoweekday() % 7 + 1,
 }
+"""Parts of a date or a time that Django's lookups know; its weeks begin on Sunday, day 1."""
 
 
 def conditions(resource: Resource, query: str, select: Select) -> list[Where]:
@@ -98,19 +113,68 @@ def _condition(
         chosen = select(kind, inner)
         keys = theirs(chosen) if callable(theirs) else chosen.values(theirs) - {None}
         wanted = not value if rest == ["isnull"] else True
+        if not ours:
+            return Places(value=frozenset(keys), negate=negated == wanted)
         return Where(ours, "in", keys, negated == wanted)
+    if head in resource.stored:
+        return _stored(resource, head, rest, value, negated, select, whole, depth)
     spec = resource.fields.get(head)
     if spec is None and head == "id":
         spec = Field("uuid")
         _check_ids(value, rest, whole)
     if spec is None or not spec.indexed or spec.hidden:
         raise _unknown(whole, resource)
-    if spec.type == "ref":
-        return _reference(resource, spec, head, rest, value, negated, select, whole, depth)
+    if rest and rest[0] in spec.stands_for:
+        rest = rest[1:]
+    if spec.type == "ref" or (spec.to and rest and rest[0] not in PUBLIC_LOOKUPS):
+        found = _reference(resource, spec, head, rest, value, negated, select, whole, depth)
+        return _on_any(found) if spec.type == "json" else found
+    if spec.type == "json" and rest and rest[-1] == "has_key":
+        key = str(value)
+        return Where(head, "test", lambda x: _has_key(x, key), negated, tuple(rest[:-1]))
     if spec.type == "json":
         lookup = rest.pop() if rest and rest[-1] in PUBLIC_LOOKUPS else "exact"
         return Where(head, lookup, _fit(lookup, value, whole), negated, tuple(rest))
     return _plain(spec, head, rest, value, negated, whole)
+
+
+def _on_any(where: Where) -> Where:
+    """Return a condition on a value as one on any item of a JSON list."""
+    test = where.positive().test()
+    any_of = lambda x: any(map(test, x)) if isinstance(x, list) else test(x)  # noqa: E731
+    return Where(where.field, "test", any_of, where.negate)
+
+
+def _has_key(value: Any, key: str) -> bool:
+    return key in value if isinstance(value, (dict, list)) else False
+
+
+def _stored(
+    resource: Resource,
+    head: str,
+    rest: list[str],
+    value: Any,
+    negated: bool,
+    select: Select,
+    whole: str,
+    depth: int,
+) -> Where:
+    """Return the condition on what the index does not hold; tried on stored records."""
+    kind, rows = resource.stored[head]
+    if depth:
+        raise BadFilter(f"{whole!r}: filter /{resource.path} by this, not what names them.")
+    if kind:
+        select(kind, [])  # refuses who may not list them
+    if rest == ["isnull"]:
+        inner = Where("id", "isnull", False)
+        negated = negated != bool(_fit("isnull", value, whole))
+    elif not kind:
+        inner = _plain(Field("datetime"), head, rest, value, False, whole)
+    elif not rest:
+        inner = Where("id", "exact", value)
+    else:
+        inner = _condition(KINDS[kind], rest, value, False, select, whole, depth + 1)
+    return OnStored(value=inner, negate=negated, rows=rows)
 
 
 def _reference(
@@ -253,7 +317,8 @@ def _unknown(whole: str, resource: Resource) -> BadFilter:
 
 def _bad_lookup(whole: str, lookup: str) -> BadFilter:
     known = ", ".join(sorted(PUBLIC_LOOKUPS))
-    return BadFilter(f"{whole!r}: {lookup!r} is not one of {known}.")
+    more = " Patterns are not taken; ask for parts of the text." if "regex" in lookup else ""
+    return BadFilter(f"{whole!r}: {lookup!r} is not one of {known}.{more}")
 
 
 def conditions_of(
@@ -284,8 +349,10 @@ def by_field(resource: Resource, name: str, value: str, select: Select) -> list[
     spec = resource.fields.get(name) or Field("uuid")
     if not spec.indexed or spec.hidden:
         return []
-    if spec.type == "json":
+    if spec.type == "json" and not spec.to:
         return pairs(resource, name, value)
+    if spec.type == "json":
+        return [_on_any(Where(name, "exact", scalar(value.strip())))]
     if spec.type == "bool":
         return [Where(name, "exact", flag_of(name, value))]
     if spec.type in ("int", "float", "floats"):

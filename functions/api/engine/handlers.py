@@ -104,7 +104,7 @@ def _list(resource: Resource, call: Call) -> dict[str, Any]:
     wheres = [*conditions(resource, call, select), *seen]
     offset, limit = paging.bounds(call.query)
     store = store_of(resource)
-    if found := store.narrow(resource, wheres, call):
+    if (found := store.narrow(resource, wheres, call)) is not None:
         count, rows = len(found), found[offset : offset + limit]
     else:
         selection = table.select(wheres, order=resource.order, as_of=as_of)

@@ -8,6 +8,7 @@ under a path. Version 3.1 because it lets responses go without saying.
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -36,8 +37,8 @@ def _property(spec: Field) -> dict[str, Any]:
     if spec.many:
         shape = {"type": "array", "items": shape}
     if spec.choices and spec.type == "choice":
-        shape = {**shape, "enum": list(spec.choices)}
-    return {**shape, "readOnly": True} if spec.read_only else shape
+        shape = {"enum": list(spec.choices)}
+    return shape
 
 
 def component(resource: Resource) -> str:
@@ -46,7 +47,12 @@ def component(resource: Resource) -> str:
 
 
 def _schema(resource: Resource) -> dict[str, Any]:
-    shown = {n: f for n, f in resource.fields.items() if not f.hidden or n == "password"}
+    """Return what a body may have: what only the service writes is not in it."""
+    shown = {
+        name: spec
+        for name, spec in resource.fields.items()
+        if not spec.read_only and (not spec.hidden or name == "password")
+    }
     schema: dict[str, Any] = {
         "type": "object",
         "properties": {name: _property(spec) for name, spec in shown.items()},
@@ -93,7 +99,8 @@ def document(app: Chalice) -> dict[str, Any]:
         for method, entry in entries.items():
             known = paths.setdefault(path.replace("+}", "}"), {})
             if method.lower() not in known:
-                summary = (entry.view_function.__doc__ or "").strip().split("\n")[0]
+                words = (entry.view_function.__doc__ or "").strip().split("\n")[0]
+                summary = re.split(r"[.,;:]", words)[0]  # the document is to be small
                 known[method.lower()] = _other(path, summary)
     return {
         "openapi": "3.1.0",

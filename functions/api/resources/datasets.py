@@ -26,25 +26,27 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
-from functions.api.engine.filter_grammar import flag_of
-from functions.api.engine.filters import Select
+from functions.api.engine.filter_grammar import BadFilter, flag_of
+from functions.api.engine.filters import MAX_SESSIONS, Select
 from functions.api.engine.stores import Store
 from functions.api.engine.visible import public_datasets
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.resources.owners import lab_of_owner, owner_of
 from functions.api.shown.datasets import brief, dataset_body
+from functions.api.shown.insertions import probe_of
 from functions.api.shown.repositories import on_server, repositories
 from shared import catalog
 from shared.alf import names
 from shared.catalog.listings import on_stored
+from shared.catalog.versions import Selection
 from shared.datasets.edit import delete_dataset, update_dataset
 from shared.datasets.read import datasets_of, owners_of
 from shared.datasets.register import has_bytes, keep_content, register_datasets
-from shared.model.identity import dataset_path
+from shared.model.identity import dataset_path, split_path
 from shared.model.quality import QC
 from shared.records.errors import NotFound
 from shared.records.items import Dataset
-from shared.records.where import Where
+from shared.records.where import OnStored, Where
 from shared.sessions import store as sessions
 from shared.sessions.contents import find_dataset
 
@@ -77,6 +79,7 @@ class Datasets(Store):
 
     def narrow(self, resource: Resource, wheres: Sequence[Where], call: Call) -> list[Body] | None:
         """Return the datasets that conditions name by id or by session, from the table."""
+        stored = [where for where in wheres if isinstance(where, OnStored)]
         for where in wheres:
             if where.negate or where.lookup not in ("exact", "in"):
                 continue
@@ -88,7 +91,14 @@ class Datasets(Store):
             else:
                 continue
             return _matching(owners, wheres)
-        return None
+        if not stored:
+            return None
+        told = [where for where in wheres if not isinstance(where, OnStored)]
+        among = catalog.table("dataset").select(told).values("session")
+        if len(among) > MAX_SESSIONS:
+            text = f"This looks into the datasets of {len(among)} sessions, more than "
+            raise BadFilter(f"{text}{MAX_SESSIONS}; name the sessions, the animal or days too.")
+        return _matching(sorted(among), wheres)
 
     def fill(self, resource: Resource, rows: list[Body], call: Call) -> list[Body]:
         """Return rows of the index with the datasets they stand for."""
@@ -228,15 +238,16 @@ def _keep_place(item: Dataset, new: Mapping[str, Any]) -> None:
 
 def _matching(owners: Iterable[str], wheres: Sequence[Where]) -> list[Body]:
     """Return the datasets of some sessions that fulfil all conditions."""
-    stored = on_stored("dataset", [where for where in wheres if where.field != "id"])
-    tests = [where.on_rows() for where in [*stored, *(w for w in wheres if w.field == "id")]]
+    held = [where for where in wheres if where.field != "id" and not isinstance(where, OnStored)]
+    rest = [where for where in wheres if where.field == "id" or isinstance(where, OnStored)]
+    tests = [where.on_rows() for where in [*on_stored("dataset", held), *rest]]
     found = []
     for owner in owners:
         session = brief(owner if "#" not in owner else None)
         for item in datasets_of(owner):
-            row: Body = {**item.row(), "id": item.uuid}
+            row: Body = {**item.row(), "id": item.uuid, "_item": item, "_session": session}
             if all(test(row) for test in tests):
-                found.append({**row, "_item": item, "_session": session})
+                found.append(row)
     return found
 
 
@@ -317,6 +328,29 @@ def _if_any(kind: str, value: str) -> None:
         names.check(kind, value)
 
 
+def _files_of(row: Row) -> list[Body]:
+    """Return the file records of a stored dataset, as /files has them."""
+    from functions.api.resources.files import file_rows
+
+    return file_rows(row["_item"], row["_session"])
+
+
+def _changed(row: Row) -> list[Body]:
+    item: Dataset = row["_item"]
+    return [{"auto_datetime": item.changed or item.created}]
+
+
+def _in_parts(found: Selection) -> set[tuple[str, str]]:
+    """Return the places of the datasets that belong to some probes or fields of view."""
+    parts = {(row["session"], row["name"]) for row in found.all(("session", "name"))}
+    theirs = [Where("session", "in", {session for session, _ in parts})]
+    return {
+        (row["session"], row["path"])
+        for row in catalog.table("dataset").select(theirs).all(("session", "path"))
+        if (row["session"], probe_of(split_path(row["path"])[0])) in parts
+    }
+
+
 DATASET = Resource(
     path="datasets",
     kind="dataset",
@@ -336,7 +370,9 @@ DATASET = Resource(
         "file_size": integer(minimum=0),
         "hash": text(null=True, maximum=128, indexed=False),
         "version": text(null=True, maximum=64),
-        "revision": text(null=True, maximum=255, check=partial(_if_any, "revision")),
+        "revision": text(
+            to="revision", null=True, maximum=255, check=partial(_if_any, "revision")
+        ),
         "default_dataset": flag(default=True),
         "tags": refs("tag"),
         "qc": choice(QC, default=0, null=False),
@@ -360,6 +396,13 @@ DATASET = Resource(
         "tag": "tags",
         "qc": _quality,
     },
+    reverse={
+        "probe_insertion": ("insertion", _in_parts, ""),
+        "field_of_view": ("field-of-view", _in_parts, ""),
+        "data_notices": ("data-notice", "datasets", "id"),
+        "download": ("download", "dataset", "id"),
+    },
+    stored={"file_records": ("file", _files_of), "auto_datetime": ("", _changed)},
     columns=("session", "path", "default_dataset"),
     show=_show_dataset,
     example={"session": "<session id>", "name": "trials.table.pqt", "collection": "alf"},

@@ -40,26 +40,28 @@ if TYPE_CHECKING:
     from functions.api.call import Call
 
 
+def file_rows(item: Dataset, session: Any) -> list[Body]:
+    """Return the file records of a dataset of a session (or of none)."""
+    folder = session.folder if session else ""
+    return [
+        {
+            "id": record_id(item, record),
+            "dataset": item.uuid,
+            "data_repository": record.repository,
+            "relative_path": relative_path(folder, item, record),
+            "exists": bool(record.exists),
+            "json": record.json,
+            "name": None,
+            "session": item.owner,
+            "_item": item,
+            "_place": place,
+        }
+        for place, record in enumerate(item.records)
+    ]
+
+
 class Files(Store):
     """File records: where a dataset's file is; kept within the dataset."""
-
-    def _of(self, item: Dataset, session: Any) -> list[Body]:
-        folder = session.folder if session else ""
-        return [
-            {
-                "id": record_id(item, record),
-                "dataset": item.uuid,
-                "data_repository": record.repository,
-                "relative_path": relative_path(folder, item, record),
-                "exists": bool(record.exists),
-                "json": record.json,
-                "name": None,
-                "session": item.owner,
-                "_item": item,
-                "_place": place,
-            }
-            for place, record in enumerate(item.records)
-        ]
 
     def etag(self, resource: Resource, row: Row) -> str:
         """Return the ETag of a file record: the edition of its dataset, which holds it."""
@@ -82,7 +84,7 @@ class Files(Store):
             for item in datasets_of(owner):
                 rows += [
                     row
-                    for row in self._of(item, session)
+                    for row in file_rows(item, session)
                     if all(test(row.get(name)) for name, test in tests)
                 ]
         return rows
@@ -117,7 +119,7 @@ class Files(Store):
             row
             for owner in sorted(owners)
             for item in datasets_of(owner)
-            for row in self._of(item, brief(owner if "#" not in owner else None))
+            for row in file_rows(item, brief(owner if "#" not in owner else None))
             if row["id"] == key.lower()
         ]
 
@@ -149,7 +151,7 @@ class Files(Store):
         if identity:
             claim_record_id(found.owner, identity)
         item = update_dataset(found.owner, found.path, edit, who=call.who.username)
-        return self._of(item, brief(item.session))[-1]
+        return file_rows(item, brief(item.session))[-1]
 
     def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
         """Change a file record.
@@ -174,7 +176,7 @@ class Files(Store):
             )
 
         item = self._edit(row, call, change)
-        shown = self._of(item, brief(item.session))
+        shown = file_rows(item, brief(item.session))
         return next((each for each in shown if each["id"] == row["id"]), shown[row["_place"]])
 
     def delete(self, resource: Resource, key: str, call: Call) -> None:

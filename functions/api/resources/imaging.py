@@ -132,7 +132,7 @@ declare(
             "y": _floats(),
             "z": _floats(),
             "n_xyz": _floats(),
-            "brain_region": json(shape="any", check=check_regions),
+            "brain_region": json(to="brain-region", shape="any", check=check_regions),
             "coordinate_system": ref("coordinate-system"),
             "auto_datetime": datetime(read_only=True),
         },

@@ -18,6 +18,7 @@ from functions.api.engine.declarations import (
 from functions.api.engine.filters import Select
 from functions.api.errors import Invalid
 from shared import catalog
+from shared.catalog.versions import Selection
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -129,6 +130,12 @@ def _show_region_detail(shown: Body, row: Row, call: Call) -> Body:
     return shown
 
 
+def _regions_of(found: Selection) -> set[int]:
+    """Return the regions that locations of fields of view lie in."""
+    rows = found.all(("brain_region",))
+    return {int(each) for row in rows for each in row.get("brain_region") or ()}
+
+
 def check_region(value: int) -> None:
     """Refuse a number that is no region's id."""
     if catalog.table("brain-region").get(str(value)) is None:
@@ -155,7 +162,7 @@ declare(
             "acronym": text(maximum=64),
             "name": text(maximum=255),
             "description": text(),
-            "parent": integer(),
+            "parent": integer(to="brain-region"),
             "ontology": integer(),
         },
         filters={
@@ -164,6 +171,11 @@ declare(
             "description": "description__icontains",
             "ancestors": _region_lookup("ancestors"),
             "descendants": _region_lookup("descendants"),
+        },
+        reverse={
+            "channels": ("channel", "brain_region", "id"),
+            "brain_region": ("fov-location", _regions_of, "id"),
+            "children": ("brain-region", "parent", "id"),
         },
         show=_show_region,
         show_detail=_show_region_detail,

@@ -141,6 +141,7 @@ declare(
             "globus_is_personal": "globus_is_personal",
             "globus_endpoint_id": "globus_endpoint_id",
         },
+        reverse={"lab": ("lab", "repositories", "name")},
         prepare=_prepare_repository,
         show=_show_repository,
         example={"name": "flatiron", "data_url": "https://ibl.flatironinstitute.org/"},

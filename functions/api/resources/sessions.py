@@ -308,6 +308,8 @@ SESSION = Resource(
         "field_of_view": ("field-of-view", "session", "id"),
         "tasks": ("task", "session", "id"),
         "wateradmin_session_related": ("watering", "session", "id"),
+        "session": ("session", "parent_session", "id"),
+        "notes": ("note", "object_id", "id"),
     },
     columns=("id", "subject", "start_time", "number", "lab", "projects", "task_protocol"),
     show=_show,

@@ -26,6 +26,7 @@ from functions.api.engine.stores import Store
 from functions.api.errors import Invalid, not_found
 from shared import catalog
 from shared.alf import names
+from shared.catalog.versions import Selection
 from shared.records.errors import Exists, NotFound
 
 if TYPE_CHECKING:
@@ -135,6 +136,11 @@ def _status(value: Any) -> None:
         raise ValueError(f'"{value}" is not a valid choice.')
 
 
+def _parents_of(found: Selection) -> set[str]:
+    """Return the tasks that some tasks wait for."""
+    return {str(each) for row in found.all(("parents",)) for each in row.get("parents") or ()}
+
+
 def _show(shown: Body, row: Row, call: Call) -> Body:
     return {
         "id": row["id"],
@@ -170,12 +176,13 @@ declare(
             "hold": text(null=True, maximum=1000),
             "session": ref("session", by="id", required=True, null=False, on_delete="cascade"),
             "version": text(null=True, maximum=64),
-            "parents": Field("json", shape="texts", default=()),
+            "parents": Field("json", to="task", shape="texts", default=()),
             "arguments": json(check=names.check_arguments),
             "data_repository": ref("data-repository"),
             "datetime": datetime(read_only=True),
         },
         filters={"lab": "session__lab"},
+        reverse={"children": ("task", _parents_of, "id")},
         order=("level", "-priority", "-session_start", "id"),
         show=_show,
         example={"session": "<session id>", "executable": "task.trials", "graph": "local"},

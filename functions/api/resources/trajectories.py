@@ -101,6 +101,7 @@ declare(
             "project": "probe_insertion__session__projects__icontains",
             "experiment_number": "probe_insertion__session__number",
         },
+        reverse={"channels": ("channel", "trajectory_estimate", "id")},
         unique=(("provenance", "probe_insertion"), ("provenance", "chronic_insertion")),
         prepare=_prepare_trajectory,
         show=_show_trajectory,
@@ -127,7 +128,7 @@ declare(
             "x": number(),
             "y": number(),
             "z": number(),
-            "brain_region": integer(check=check_region),
+            "brain_region": integer(to="brain-region", check=check_region),
             "trajectory_estimate": ref(
                 "trajectory", by="id", required=True, null=False, on_delete="cascade"
             ),

@@ -133,6 +133,7 @@ declare(
         key="name",
         look=names.look,
         access=Access(read="public", change="manager", delete="administrator"),
+        reverse={"datasets": ("dataset", "tags", "name")},
         prepare=_prepare_tag,
         allow_delete=_delete_tag,
         fields={
