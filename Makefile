@@ -71,8 +71,10 @@ integration: setup .venv/.browser  ## tests against real servers and a real brow
 
 test: lint types unit integration  ## what CI runs
 
-proof: setup  ## kills at any moment, whole imports, the whole system, the cohort's chain
+proof: setup  ## kills, races, poison (SEED=…, ROUNDS=…), imports, restore, the whole system
 	$(BIN)/pytest -m proof
+	FORNIX_POISON_SEED=$(or $(SEED),1) FORNIX_POISON_ROUNDS=$(or $(ROUNDS),20) \
+	    $(BIN)/pytest tests/ingest/test_poison.py --timeout 3000
 
 COHORT ?= ../shared/data/training_cohort
 

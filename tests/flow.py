@@ -8,8 +8,9 @@ import io
 import json
 import sys
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,14 @@ class Flow:
         with self._alone:
             while self._round(times):
                 pass
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Deliver what comes until something is so: events of S3 may come late."""
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, "what was waited for did not happen"
+            self.pump()
+            time.sleep(0.02)
 
     def _round(self, times: int) -> bool:
         """Deliver what lies in the queues now; tell whether there was anything."""

@@ -102,6 +102,42 @@ def test_downloads_of_nothing_that_is_there_are_refused(api: Api, given: Any) ->
     assert answer.body["status_code"] == 400
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        *({"path": {"a": 1}}, {"path": ["x"]}, {"path": "x" * 2000}, {"filenames": [{"a": 1}]}),
+        *({"filenames": ["alf/a.b.npy"] * 1001}, {"filenames": [["a"]]}, {"filenames": {}}),
+        *({"hashes": {"a": 1}}, {"filesizes": [[1]]}, {"filesizes": [10**18]}, {"labs": [{}]}),
+        *({"filesizes": [1e308]}, {"name": 5}, {"hostname": []}, {"exists": {}}, {"qc": [{}]}),
+        *({"created_by": ["x"]}, {"created_by": 5}, {"content_type": 5}, {"versions": [{}]}),
+    ],
+    ids=lambda spoilt: repr(spoilt)[:40],
+)
+def test_fields_of_a_registration_have_types_and_sizes(
+    api: Api, task: str, spoilt: dict[str, Any]
+) -> None:
+    good = {"path": "FI_001/2024-07-01/001", "filenames": ["alf/a.b.npy"]}
+    answer = api("POST", "/register-file", {**good, **spoilt})
+    assert answer.status == 400, answer.raw[:300]
+    assert len(answer.raw) < 5000
+    assert api.ok("GET", "/datasets")["count"] == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *([1], {"resource": 5, "rows": []}, {"resource": ["sessions"], "rows": []}),
+        *({"resource": "x" * 2000, "rows": []}, {"resource": "sessions", "rows": {}}),
+        *({"resource": "sessions", "rows": [[]]}, {"resource": "sessions", "rows": [None]}),
+        *({"resource": "sessions", "rows": [{}] * 201}, {"resource": "sessions"}, {"rows": []}),
+    ],
+    ids=lambda body: repr(body)[:40],
+)
+def test_an_import_has_a_type_and_a_size(api: Api, body: Any) -> None:
+    answer = api("POST", "/import", body, user="admin")
+    assert answer.status == 400, answer.raw[:300]
+
+
 @pytest.mark.parametrize("path", ["/sessions", "/tasks", "/uploads", "/import", "/notes"])
 @settings(
     max_examples=15,

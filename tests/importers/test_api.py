@@ -312,7 +312,7 @@ def test_a_folder(api, tmp_path):
         ({"resource": "passwords", "rows": []}, "resource"),
         ({"resource": ["labs"], "rows": []}, "resource"),
         ({"resource": "labs", "rows": {}}, "rows"),
-        ({"resource": "labs", "rows": ["cortexlab"]}, "rows"),
+        ({"resource": "labs", "rows": ["cortexlab"]}, "rows[0]"),
         ({"resource": "labs", "rows": [{}] * 201}, "rows"),
     ],
 )

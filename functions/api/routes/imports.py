@@ -32,6 +32,8 @@ from shared.model import moment
 from shared.model.copies import OWN
 from shared.model.dataset import FileRecord
 from shared.model.identity import dataset_path
+from shared.model.json import Faulty, read
+from shared.model.registration import ImportRequest
 from shared.records import documents
 from shared.records.errors import Exists
 from shared.records.items import Dataset, Pointer
@@ -40,8 +42,8 @@ from shared.sessions import store as sessions
 routes = Blueprint(__name__)
 T = TypeVar("T")
 
-MOST = 200
-"""Rows of one request: a Lambda function takes some milliseconds for each."""
+PLACES = 50
+"""File records of one dataset."""
 
 
 class Different(ApiError):
@@ -109,15 +111,14 @@ def _request(call: Call) -> tuple[Resource, list[Body]]:
     Invalid
         400 if it is no such request.
     """
-    name, rows = call.body.get("resource"), call.body.get("rows")
-    resource = RESOURCES.get(name) if isinstance(name, str) else None
+    try:
+        asked = read(call.body, ImportRequest)
+    except Faulty as error:
+        raise Invalid(error.fields) from None
+    resource = RESOURCES.get(asked.resource)
     if resource is None:
         raise Invalid({"resource": [f"One of {', '.join(sorted(RESOURCES))}."]})
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Invalid({"rows": ["A list of JSON objects."]})
-    if len(rows) > MOST:
-        raise Invalid({"rows": [f"At most {MOST} rows at once."]})
-    return resource, rows
+    return resource, asked.rows
 
 
 def _take(
@@ -287,6 +288,8 @@ def _records(row: Body, call: Call) -> list[FileRecord]:
     resource = RESOURCES["files"]
     if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
         raise Invalid({"file_records": ["A list of JSON objects."]})
+    if len(records) > PLACES:
+        raise Invalid({"file_records": [f"At most {PLACES} for one dataset."]})
     found = []
     for each in records:
         body = read_values.read_body(resource, each, call, partial=True)

@@ -18,7 +18,8 @@ from chalice.app import Blueprint, Response
 from functions.api import permissions
 from functions.api.call import Call
 from functions.api.engine.filters import quality
-from functions.api.errors import JSON, ApiError
+from functions.api.engine.read_values import MAX_INTEGER
+from functions.api.errors import JSON, ApiError, Invalid
 from functions.api.resources.owners import content_owner, lab_of_owner
 from functions.api.shown.datasets import brief, file_records
 from functions.api.shown.repositories import repositories
@@ -31,6 +32,9 @@ from shared.model import moment
 from shared.model.copies import OWN
 from shared.model.dataset import FileRecord
 from shared.model.identity import dataset_path, split_path
+from shared.model.json import Faulty, plain, read
+from shared.model.limits import REGISTER_FILES
+from shared.model.registration import RegisterRequest
 from shared.model.revisions import next_revision
 from shared.records import documents
 from shared.records.errors import Exists
@@ -39,9 +43,6 @@ from shared.records.where import Where
 from shared.sessions import store as sessions
 
 routes = Blueprint(__name__)
-
-MOST = 1000
-"""Files of one call."""
 
 PROTECTED = "One or more datasets is protected"
 
@@ -73,6 +74,20 @@ class FileOwner:
 def refuse(detail: str) -> ApiError:
     """Return a 400 with a message."""
     return ApiError(400, detail, error=detail)
+
+
+def _request(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request, each of its type and size.
+
+    Raises
+    ------
+    Invalid
+        400 with a message per field.
+    """
+    try:
+        return dict(plain(read(given, RegisterRequest)))
+    except Faulty as error:
+        raise Invalid(error.fields) from None
 
 
 def _items(body: Mapping[str, Any], name: str) -> list[Any]:
@@ -192,7 +207,7 @@ def protection(
 def check_protected() -> dict[str, Any]:
     """Say which files of a session are protected; the body may come with the GET."""
     call = Call(routes.current_request)
-    body = {**call.query, **call.body}
+    body = _request({**call.query, **call.body})
     target = target_of(body)
     names = [str(each) for each in _items(body, "filenames")]
     paths = [_place(target, name) for name in names]
@@ -206,10 +221,10 @@ def check_protected() -> dict[str, Any]:
 def register_file() -> Response:
     """Register files of a session, or of another record; all or none."""
     call = Call(routes.current_request)
-    body = call.body
+    body = _request(call.body)
     names = [str(each) for each in _items(body, "filenames")]
-    if not 1 <= len(names) <= MOST:
-        raise refuse(f"filenames: give 1 to {MOST} names.")
+    if not 1 <= len(names) <= REGISTER_FILES:
+        raise refuse(f"filenames: give 1 to {REGISTER_FILES} names.")
     target = target_of(body)
     permissions.check_lab(call.who, target.lab)
     author = _author(body, call)
@@ -359,10 +374,10 @@ def _size(value: Any) -> int | None:
         return None
     try:
         found = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise refuse(f"filesizes: {value!r} is not a number of bytes.") from None
-    if found < 0:
-        raise refuse("filesizes: A size cannot be negative.")
+    if not 0 <= found <= MAX_INTEGER:
+        raise refuse(f"filesizes: A size is between 0 and {MAX_INTEGER}.")
     return found
 
 
