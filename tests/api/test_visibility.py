@@ -164,6 +164,32 @@ def test_what_is_withdrawn_is_withdrawn_for_page_tokens_too(api: Api) -> None:
         assert api.ok("GET", following, user=None)["count"] == 0
 
 
+def test_a_page_token_shows_nothing_of_the_time_before_something_was_published(api: Api) -> None:
+    # Given a token of a moment at which sessions and datasets are private, with what they say then
+    for number in (8, 9):
+        publish(api, private_session(api, number=number))
+    hidden = [private_session(api, number=number) for number in (1, 2)]
+    datasets = [dataset_of(api, each) for each in hidden]
+    for each in hidden:
+        api.ok("PATCH", f"/sessions/{each}", {"task_protocol": "a secret"}, user=MANAGER)
+    first = api.ok("GET", "/sessions?limit=1", user=None)
+    assert first["count"] == 2
+    # When they are made fit to be seen and published, one by itself, one by a release
+    for each in hidden:
+        api.ok("PATCH", f"/sessions/{each}", {"task_protocol": "plain"}, user=MANAGER)
+    publish(api, hidden[0])
+    release(api, datasets[1])
+    assert len(ids(api, "/sessions", None)) == 4
+    # Then the pages of that moment show neither, and go on counting what they counted
+    for limit in (1, 10):
+        page = (
+            first["next"].removeprefix("http://fornix.test").replace("limit=1", f"limit={limit}")
+        )
+        shown = api.ok("GET", page, user=None)
+        assert shown["count"] == 2
+        assert b"a secret" not in api("GET", page, user=None).raw
+
+
 def test_the_embargo_of_another_zone_does_not_open_a_session_early(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

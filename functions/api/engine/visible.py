@@ -19,15 +19,30 @@ from shared.records.where import Either, Places, Where
 NOTHING = Where("id", "in", frozenset())
 
 
-def public_datasets() -> Where:
+def public_datasets(tables: visible.Tables = catalog.table) -> Where:
     """Return the condition on datasets that anybody may see: by their session, or released."""
-    sessions = catalog.table("session").select(visible.public_sessions(catalog.table))
+    sessions = tables("session").select(visible.public_sessions(tables))
     return Either(
         value=[
             Where("session", "in", sessions.values("id")),
-            Where("tags", "in", visible.released_tags(catalog.table)),
+            Where("tags", "in", visible.released_tags(tables)),
         ]
     )
+
+
+class _Then:
+    """The rows of a kind at a moment."""
+
+    def __init__(self, kind: str, as_of: str) -> None:
+        self._table, self._as_of = catalog.table(kind), as_of
+
+    def select(self, wheres: Sequence[Where] = ()) -> Selection:
+        """Return the rows that fulfil some conditions."""
+        return self._table.select(wheres, as_of=self._as_of)
+
+    def rows(self) -> list[Body]:
+        """Return all rows."""
+        return self.select().all()
 
 
 def visible_to(
@@ -40,8 +55,8 @@ def visible_to(
     who : Caller
     resource : Resource
     as_of : str, optional
-        The moment of which the rows are; what is public is decided now, so that what was
-        withdrawn since is not shown.
+        The moment of which the rows are. The public sees what was public then and is now: neither
+        what was withdrawn since, nor how something was before it was published.
     brief : bool
         Whether sessions known from a public release alone are among them; of these only what
         `shown_briefly` asks about is shown, so they are not found by anything else.
@@ -50,26 +65,34 @@ def visible_to(
         return of_labs(resource, who)
     if not who.is_public:
         return []
+    now = _public(resource, catalog.table, brief)
+    if not as_of:
+        return now
+    if resource.kind == "session":
+        now = [Where("id", "in", catalog.table("session").select(now).values("id"))]
+    elif resource.kind == "dataset":
+        rows = catalog.table("dataset").select(now).all(("session", "path"))
+        now = [Places(value=frozenset((row["session"], row["path"]) for row in rows))]
+    return [*now, *_public(resource, lambda kind: _Then(kind, as_of), brief)]
+
+
+def _public(resource: Resource, tables: visible.Tables, brief: bool) -> list[Where]:
+    """Return the conditions on what anybody may see, by the tables of one moment."""
     if resource.access.read == "public" and not resource.public_by:
         return []
-    shown = visible.public_sessions(catalog.table)
-    table = catalog.table("session")
-    if resource.kind == "session":
-        released = visible.released_sessions(catalog.table) if brief else set()
-        if not as_of and not released:
-            return shown
-        return [Where("id", "in", table.select(shown).values("id") | released)]
-    if resource.kind == "subject":
-        return [Where("nickname", "in", table.select(shown).values("subject"))]
-    if not resource.public_by:
+    if not resource.public_by and resource.kind not in ("session", "subject"):
         return [NOTHING]
     if resource.kind == "dataset":
-        now = public_datasets()
-        if not as_of:
-            return [now]
-        rows = catalog.table("dataset").select([now]).all(("session", "path"))
-        return [Places(value=frozenset((row["session"], row["path"]) for row in rows))]
-    return [Where(resource.public_by, "in", table.select(shown).values("id"))]
+        return [public_datasets(tables)]
+    shown = visible.public_sessions(tables)
+    if resource.kind == "session":
+        released = visible.released_sessions(tables) if brief else set()
+        if not released:
+            return shown
+        return [Where("id", "in", tables("session").select(shown).values("id") | released)]
+    if resource.kind == "subject":
+        return [Where("nickname", "in", tables("session").select(shown).values("subject"))]
+    return [Where(resource.public_by, "in", tables("session").select(shown).values("id"))]
 
 
 def of_labs(resource: Resource, who: Caller) -> list[Where]:
