@@ -80,7 +80,6 @@ class Rule(msgspec.Struct, frozen=True):
 READ = Rule(ACCOUNTS, reads=True)
 READ_PUBLIC = Rule(EVERYONE, reads=True)
 LAB = Rule(ACCOUNTS, own_lab=True)
-LAB_READ = Rule(ACCOUNTS, own_lab=True, reads=True)
 LAB_WORKER = Rule(WORKERS, own_lab=True)
 
 ROUTES: Mapping[str, Rule] = {
@@ -92,8 +91,8 @@ ROUTES: Mapping[str, Rule] = {
     "GET /me": READ,
     "POST /me/password": Rule(MEMBERS),
     "POST /uploads": LAB,
-    "GET /uploads": LAB_READ,
-    "GET /uploads/{}": LAB_READ,
+    "GET /uploads": LAB,
+    "GET /uploads/{}": LAB,  # shows where files may be put
     "POST /uploads/{}/parts": LAB,
     "POST /uploads/{}/assemble": LAB,
     "POST /uploads/{}/complete": LAB,

@@ -43,6 +43,8 @@ class Caller(msgspec.Struct, frozen=True):
 
     def of_lab(self, lab: str | None) -> bool:
         """Return whether the caller may write records of a lab."""
+        if self.is_public:
+            return False
         return self.role == Role.ADMINISTRATOR or (lab is not None and lab in self.labs)
 
 

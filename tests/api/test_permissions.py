@@ -103,9 +103,9 @@ GET    /board/{session}                   MGDRW
 GET    /queues                            D
 POST   /queues/{queue}/redrive            D
 GET    /training-prediction/{nickname}    MGD
-GET    /uploads                           VMGDRW
+GET    /uploads                           MGDRW
 POST   /uploads                           MGDRW
-GET    /uploads/{upload}                  VMGDRW
+GET    /uploads/{upload}                  MGDRW
 POST   /uploads/{upload}/parts            MGDRW
 POST   /uploads/{upload}/assemble         MGDRW
 POST   /uploads/{upload}/complete         MGDRW

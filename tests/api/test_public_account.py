@@ -52,3 +52,18 @@ def test_without_the_setting_there_is_none(api: Api) -> None:
 def test_an_account_of_somebody_is_not_published(api: Api) -> None:
     with pytest.raises(click.ClickException, match="account of its own"):
         publish_account("admin", "international")
+
+
+def test_though_it_belongs_to_a_lab_it_learns_nothing_of_uploads_and_work(
+    api: Api, bucket: str
+) -> None:
+    # Given a published account that somebody has put into a lab, and an upload under way there
+    api.ok("PATCH", "/users/visitor", {"lab": ["fimbrialab"]}, user="admin")
+    session = {"lab": "fimbrialab", "subject": "FI_001", "date": "2024-07-01", "number": 1}
+    files = [{"path": "alf/_ibl_trials.choice.npy", "size": 9, "sha256": "0" * 64}]
+    announced = {"session": session, "files": files}
+    upload = api.ok("POST", "/uploads", announced, user="fimbrialab_rig")["id"]
+    for path in ("/uploads", f"/uploads/{upload}", "/uploads?lab=fimbrialab", "/board"):
+        answer = api("GET", path, user="visitor")
+        # Then it gets no address to put a file at
+        assert (answer.status, b"http" in answer.raw) == (403, False), path
