@@ -25,8 +25,7 @@ def login(url: str, user: str | None, password: str | None, public: bool) -> Non
     from lab.client import Client, Settings, save_settings
 
     if public:
-        account = Client(Settings(url.rstrip("/"))).get("/public-account")
-        user, password = account["username"], account["password"]
+        user, password = Client(Settings(url.rstrip("/"))).public_account()
     user = user or click.prompt("User name")
     password = password or click.prompt("Password", hide_input=True)
     client = Client(Settings(url.rstrip("/"), user, password))

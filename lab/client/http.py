@@ -95,6 +95,18 @@ class Client:
             answer = self._send(method, path, body, query, self.login(stale=token))
         return self._read(answer, f"{method} {path}")
 
+    def public_account(self) -> tuple[str, str]:
+        """Return user name and password of the account that the server publishes for everybody.
+
+        Raises
+        ------
+        RecordMissing
+            It publishes none.
+        """
+        answer = self._send("GET", "/public-account", None, None, None)
+        account = self._read(answer, "GET /public-account")
+        return account["username"], account["password"]
+
     def login(self, stale: str | None = None) -> str:
         """Return a token, from the server unless another thread has just got one.
 
