@@ -19,7 +19,14 @@ from shared.datasets.read import datasets_of, hashes_by_path
 from shared.model import json
 from shared.model.limits import URLS_AT_ONCE
 from shared.model.messages import Finalise
-from shared.model.upload import FINAL, FileRequest, StoredRequest, UploadState
+from shared.model.upload import (
+    FINAL,
+    FileRequest,
+    StoredRequest,
+    Target,
+    TaskRun,
+    UploadState,
+)
 from shared.records import queues
 from shared.sessions import store as sessions
 from shared.uploads import transport
@@ -92,9 +99,17 @@ def create() -> Response:
     target = resolve_target(request)
     permissions.check_lab(call.who, target.key.lab)
     if request.task:
-        lease.check_attempt(read.get_task(request.task.id), request.task.attempt)
+        _check_run(request.task, target)
     upload, created = open_upload(target, request, call.who.username)
     return Response(_described(upload), status_code=201 if created else 200)
+
+
+def _check_run(run: TaskRun, target: Target) -> None:
+    """Refuse outputs of a run for another session than its task's, and of a run that is over."""
+    task = read.get_task(run.id)
+    if target.id is None or task.session != target.id:
+        raise Invalid({"task": ["That task is of another session."]})
+    lease.check_attempt(task, run.attempt)
 
 
 @routes.route("/uploads", methods=["GET"])
