@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,11 +36,14 @@ PATCHABLE = frozenset({*WHOLE_NUMBERS, *_TEXT, "time_elapsed_secs", "arguments",
 """Fields that ``PATCH /tasks/{id}`` sets beside ``status`` (Alyx REST contract)."""
 
 
-def patch_task(task: str, fields: Mapping[str, Any], by: str) -> Task:
+def patch_task(
+    task: str, fields: Mapping[str, Any], by: str, check: Callable[[Task], None] | None = None
+) -> Task:
     """Change a task as ibllib does (``PATCH /tasks/{id}``), through the same state machine.
 
     Started so, a task has a lease as long as its time-out, for such a client sends no heartbeat.
-    With ``hold``, a reason, it is held until somebody lets it wait again.
+    With ``hold``, a reason, it is held until somebody lets it wait again. ``check`` takes the task
+    that is changed, as it is then, and may raise to keep it.
 
     Raises
     ------
@@ -52,6 +55,8 @@ def patch_task(task: str, fields: Mapping[str, Any], by: str) -> Task:
     given = checked(fields)
     for _ in range(RETRIES):
         found = get_task(task)
+        if check:
+            check(found)
         values: dict[str, Any] = dict(given)
         if fields.get("status") is not None:
             values |= _step_values(found, read_status(fields["status"]), by)

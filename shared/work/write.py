@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -284,8 +284,8 @@ def followed_up(task: Task) -> None:
     due_item(task).delete()
 
 
-def delete(task: str, who: str = SYSTEM) -> None:
-    """Delete a task; its datasets stay.
+def delete(task: str, who: str = SYSTEM, check: Callable[[Task], None] | None = None) -> None:
+    """Delete a task, as it is then if ``check`` does not raise; its datasets stay.
 
     Raises
     ------
@@ -294,6 +294,8 @@ def delete(task: str, who: str = SYSTEM) -> None:
     """
     for _ in range(RETRIES):
         found = get_task(task)
+        if check:
+            check(found)
         with suppress(ConditionFailed), transaction() as writes:
             writes.record(
                 "task",

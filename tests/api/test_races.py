@@ -245,9 +245,12 @@ def test_a_change_of_a_version_that_is_no_more_is_refused(
     deleted = api("DELETE", path, user="admin", headers=stale)
     assert deleted.status in (412, 409)
     # Whoever changes it between the question and the write is noticed
-    if path.startswith(("/sessions", "/subjects")):
-        other = lambda: api("PATCH", path, {"json": {"b": 2}})  # noqa: E731
-        mine = lambda: api("PATCH", path, {"json": {"a": 1}}, headers={"If-Match": new})  # noqa: E731
+    if path.startswith(("/sessions", "/subjects", "/tasks")):
+        theirs, ours = {"json": {"b": 2}}, {"json": {"a": 1}}
+        if path.startswith("/tasks"):
+            theirs, ours = {"priority": 2}, {"io_charge": 1}
+        other = lambda: api("PATCH", path, theirs)  # noqa: E731
+        mine = lambda: api("PATCH", path, ours, headers={"If-Match": new})  # noqa: E731
         one, two = interleaved(mine, other)
         assert two is not None
         assert [one.status, two.status] == [412, 200]

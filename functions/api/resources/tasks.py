@@ -31,6 +31,7 @@ from shared.records.errors import Exists, NotFound
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from shared.work.item import Task
 
 STATUSES = (
     *("Waiting", "Held", "Started", "Errored"),
@@ -91,14 +92,17 @@ class Tasks(Store):
         ApiError
             404, 403, 400.
         """
-        from shared.work import patch
+        from shared.work import item, patch
 
-        present = self.get(resource, key, call)
-        check_match(call, self.etag(resource, present))
-        permissions.check_lab(call.who, present["lab"])
         new = read_values.read_body(resource, data, call, partial=True)
-        permissions.check_fields(call, resource, present, new)
-        return self._worded(lambda: patch.patch_task(present["id"], new, call.who.username))
+
+        def check(task: Task) -> None:
+            present = item.task_row(task, full=True)
+            permissions.check_lab(call.who, present["lab"])
+            check_match(call, self.etag(resource, present))
+            permissions.check_fields(call, resource, present, new)
+
+        return self._worded(lambda: patch.patch_task(key.lower(), new, call.who.username, check))
 
     def delete(self, resource: Resource, key: str, call: Call) -> None:
         """Delete a task.
@@ -108,12 +112,16 @@ class Tasks(Store):
         ApiError
             404, 403.
         """
-        from shared.work import write
+        from shared.work import item, write
 
-        present = self.get(resource, key, call)
-        check_match(call, self.etag(resource, present))
-        permissions.check_lab(call.who, present["lab"])
-        write.delete(present["id"], call.who.username)
+        def check(task: Task) -> None:
+            permissions.check_lab(call.who, task.lab)
+            check_match(call, self.etag(resource, item.task_row(task, full=True)))
+
+        try:
+            write.delete(key.lower(), call.who.username, check)
+        except NotFound:
+            raise not_found("Task") from None
 
     def _worded(self, change: Any) -> Body:
         from shared.work import item
