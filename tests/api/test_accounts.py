@@ -231,3 +231,39 @@ def test_answers_are_neither_kept_nor_taken_for_something_else(api: Api, bucket:
         assert headers["x-content-type-options"] == "nosniff", path
         assert headers["cache-control"] == "no-store", path
         assert "max-age=" in headers["strict-transport-security"], path
+
+
+def test_an_account_that_cannot_be_deleted_keeps_its_password(api: Api) -> None:
+    # Given somebody who is responsible for an animal
+    account = {"username": "jane", "lab": ["fimbrialab"], "password": "correct horse battery"}
+    api.ok("POST", "/users", account, user="admin")
+    animal = {"nickname": "FI_009", "lab": "fimbrialab", "responsible_user": "jane"}
+    api.ok("POST", "/subjects", animal, user="admin")
+    given = {"username": "jane", "password": "correct horse battery"}
+    token = api.ok("POST", "/auth-token", given, user=None)["token"]
+    # When deleting the account is refused, by what names it or by a version that is not the last
+    assert api("DELETE", "/users/jane", user="admin").status == 409
+    api.ok("PATCH", "/subjects/FI_009", {"responsible_user": "admin"}, user="admin")
+    stale = {"If-Match": '"0"'}
+    assert api("DELETE", "/users/jane", user="admin", headers=stale).status == 412
+    # Then nothing of it has ended
+    mine = {"Authorization": f"Token {token}"}
+    assert api("GET", "/me", user=None, headers=mine).status == 200
+    api.ok("POST", "/auth-token", given, user=None)
+    # And once it is deleted, all has, for another account of that name too
+    api.ok("DELETE", "/users/jane", user="admin")
+    assert api("GET", "/me", user=None, headers=mine).status == 403
+    api.ok("POST", "/users", {"username": "jane", "lab": ["fimbrialab"]}, user="admin")
+    assert api("GET", "/me", user=None, headers=mine).status == 403
+    assert api("POST", "/auth-token", given, user=None).status == 400
+
+
+def test_a_new_account_has_nothing_of_a_former_one_of_its_name(api: Api) -> None:
+    # Given a password that was left behind, as by a deletion that was cut short
+    passwords.set_password("mary", "correct horse battery")
+    token = tokens.issue("mary")
+    api.ok("POST", "/users", {"username": "mary", "lab": ["fimbrialab"]}, user="admin")
+    given = {"username": "mary", "password": "correct horse battery"}
+    assert api("POST", "/auth-token", given, user=None).status == 400
+    mine = {"Authorization": f"Token {token}"}
+    assert api("GET", "/me", user=None, headers=mine).status == 403

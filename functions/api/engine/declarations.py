@@ -240,6 +240,8 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         by default those with which it is deleted.
     allow_delete : callable, optional
         (body, call); raises to keep a record.
+    deleted : callable, optional
+        (body, call); further effects after it was deleted.
     show, show_detail : callable, optional
         (shown row, stored row, call) → shown row; adds what is worked out.
     order : tuple of str, optional
@@ -287,6 +289,7 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     after: Callable[[Body, Body | None, Call], None] | None = None
     owners: Callable[[Body], Sequence[tuple[str, str]]] | None = None
     allow_delete: Callable[[Body, Call], None] | None = None
+    deleted: Callable[[Body, Call], None] | None = None
     show: Callable[[Body, Row, Call], Body] | None = None
     show_detail: Callable[[Body, Row, Call], Body] | None = None
     order: tuple[str, ...] | None = None

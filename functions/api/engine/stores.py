@@ -212,6 +212,8 @@ class Documents(Store):
             )
         except NotFound:
             raise not_found(resource.name) from None
+        if resource.deleted:
+            resource.deleted(body, call)
         catalog.start_request()  # to see what came meanwhile; from now on nothing can
         references.delete_belonging(resource, body, call, delete_if_there)
 

@@ -70,16 +70,21 @@ def _prepare_user(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _after_user(body: Body, old: Body | None, call: Call) -> None:
-    """Set the password if one was sent; a changed account must log in again."""
+    """Set the password if one was sent; a changed account must log in again.
+
+    A new account has nothing of a former one of its name.
+    """
     password = call.body.get("password")
     if password is not None:
         passwords.set_password(body["username"], password)
+    elif old is None:
+        passwords.forget(body["username"])
     elif old and not body.get("is_active", True):
         tokens.revoke_all(body["username"])
 
 
-def _delete_user(body: Body, call: Call) -> None:
-    """End what the account could log in with: another one may get its name."""
+def _end_account(body: Body, call: Call) -> None:
+    """End what a deleted account could log in with: another one may get its name."""
     passwords.forget(body["username"])
 
 
@@ -153,7 +158,7 @@ declare(
             if name != "password"
         },
         after=_after_user,
-        allow_delete=_delete_user,
+        deleted=_end_account,
         reverse={
             "subjects_responsible": ("subject", "responsible_user", "username"),
             "session": ("session", "users", "username"),
