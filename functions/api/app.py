@@ -18,7 +18,7 @@ from chalice.app import Chalice, Response
 from functions.api import permissions
 from functions.api.auth import identify
 from functions.api.engine import handlers
-from functions.api.errors import JSON, ApiError, response_to
+from functions.api.errors import JSON, ApiError, not_found, response_to
 from functions.api.resources import RESOURCES
 from functions.api.routes import (
     account,
@@ -39,6 +39,9 @@ BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/fo
 
 CHALLENGED = ("/data/{path+}", "/uploaded/{path+}")
 """Paths of files; API Gateway asks before them whether an account is needed (`handler`)."""
+
+LONGEST_NAME = 1800
+"""Characters of a name in a path; keys of the table have at most 2,048 bytes."""
 
 app = Chalice("fornix", configure_logs=False)
 
@@ -79,6 +82,8 @@ def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
         request: Any = app.current_request
         try:
             catalog.start_request()
+            if any(len(value) > LONGEST_NAME for value in arguments.values()):
+                raise not_found("Record")
             permissions.check(path, request.method, identify.caller(request))
             answer = view(**arguments)
         except Exception as error:  # every error becomes an answer

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from functions.api.app import app
 from shared.records import queues
 from tests.api.conftest import Api
 
@@ -154,3 +157,20 @@ def test_no_bytes_are_an_internal_error(
 ) -> None:
     answer = api("POST", path, raw, user="admin")
     assert answer.status < 500, (path, raw, answer.raw[:300])
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 1799, "x" * 3000, "\U0001f42d" * 900, "%00", "%0D%0AA%3A%20b"]
+)
+def test_a_name_in_a_path_is_there_or_not_however_long(api: Api, bucket: str, name: str) -> None:
+    for user in ("admin", "fimbrialab_rig", "fimbrialab_worker"):
+        for entry, methods in app.routes.items():
+            if "{" not in entry or entry.startswith("/queues"):
+                continue
+            path = re.sub(r"{[^}]*}", quote(name, safe="%"), entry)
+            for method in methods:
+                answer = api(
+                    method, path, {} if method in ("POST", "PUT", "PATCH") else None, user=user
+                )
+                assert 400 <= answer.status < 500, (method, path[:80], answer.raw[:200])
+                assert not any("\n" in each for each in answer.headers.values())
