@@ -184,6 +184,43 @@ def test_a_new_record_has_only_what_its_maker_may_give(
     assert wrong == []
 
 
+@pytest.mark.parametrize("role", ["member", "manager", "rig", "worker"])
+def test_nothing_is_put_into_a_session_or_lab_of_others(
+    api: Api, records: dict[str, str], role: str
+) -> None:
+    # Given a session of another lab, and every kind of record that may name one or a lab
+    user = f"fimbrialab_{role}"
+    theirs = api.ok("GET", "/sessions?lab=septumlab", user="admin")["results"][0]["id"]
+    mine = records["session"].rpartition("/")[2]
+    other = {"session": theirs, "lab": "septumlab"}
+    own = {"session": mine, "lab": "fimbrialab"}
+    tried = 0
+    for path, resource in RESOURCES.items():
+        named = [
+            (name, spec)
+            for name, spec in resource.fields.items()
+            if spec.type == "ref" and spec.to in other and not spec.many
+        ]
+        if not named or not resource.has("create"):
+            continue
+        example = {k: mine if v == "<session id>" else v for k, v in resource.example.items()}
+        for name, spec in named:
+            answer = api("POST", f"/{path}", {**example, name: other[spec.to]}, user=user)
+            # Then it is refused, whatever else of the record is the caller's
+            assert answer.status in (400, 403, 404), (path, name, answer.raw[:200])
+            made = api("POST", f"/{path}", {**example, name: own[spec.to]}, user="admin")
+            if made.status != 201 or not resource.has("partial_update"):
+                continue
+            where = f"/{path}/{made.body[resource.key]}"
+            api("PATCH", where, {name: other[spec.to]}, user=user)
+            after = api("GET", where, user="admin").body
+            assert after.get(name) == made.body.get(name), (path, name)
+            api("DELETE", where, user="admin")
+            tried += 1
+    assert tried >= 6
+    assert api.ok("GET", f"/sessions/{theirs}", user="admin")["wateradmin_session_related"] == []
+
+
 def test_what_is_sent_back_as_it_was_takes_no_permission(
     api: Api, records: dict[str, str]
 ) -> None:

@@ -95,6 +95,7 @@ class Documents(Store):
         lab = read_values.lab_of(resource, body)
         if call.rule.own_lab:
             permissions.check_lab(call.who, lab)
+        permissions.check_holders(call, resource, None, body)
         permissions.check_fields(call, resource, None, body)
         return read_values.localise(resource, body, lab)
 
@@ -147,6 +148,7 @@ class Documents(Store):
             lab = read_values.lab_of(resource, changed)
             if call.rule.own_lab:
                 permissions.check_lab(call.who, lab)
+            permissions.check_holders(call, resource, body, new)
             permissions.check_fields(call, resource, body, new)
             return read_values.localise(resource, changed, lab)
 
