@@ -8,6 +8,7 @@ from constructs import Construct
 from infra.backup import MANAGED
 from infra.settings import RUNTIME
 from infra.stack import FornixStack
+from shared.results.addresses import LAB_PAGES
 
 NO_WAF = (
     "No web firewall by default (5 USD a month and more): the stage throttles, every route checks "
@@ -105,10 +106,10 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
         f"log-group:/aws/lambda/{stack.functions.settings.name}-{name}:*"
     )
     prefixes = {
-        "api": ("incoming/", "notes/", "data/", "manifests/", "snapshots/", "cache/"),
+        "api": ("incoming/", "notes/", "data/", "manifests/", "snapshots/", "cache/", LAB_PAGES),
         "ingest": ("incoming/", "data/", "quarantine/", "manifests/"),
         "dispatch": (),
-        "analysis": ("data/", "manifests/", "snapshots/", "cache/"),
+        "analysis": ("data/", "manifests/", "snapshots/", "cache/", LAB_PAGES),
         "journal": ("journal/",),
     }[name]
     reasons = {"*": XRAY, log: OWN_LOG}

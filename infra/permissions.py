@@ -16,6 +16,7 @@ from constructs import Construct
 from infra.queues import Queues
 from infra.settings import Deployment
 from infra.storage import Storage
+from shared.results.addresses import LAB_PAGES
 
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 WRITE_ITEMS = (
@@ -111,7 +112,8 @@ class Permissions:
             "s3:AbortMultipartUpload",
             "s3:ListMultipartUploadParts",
         )
-        self._objects(role, ["data/", "manifests/", "snapshots/", "cache/"], "s3:GetObject")
+        kept = ["data/", "manifests/", "snapshots/", "cache/", LAB_PAGES]
+        self._objects(role, kept, "s3:GetObject")
         self._list(role)
         pairs = list(self.queues.all.values())
         self._send(role, *(pair.main for pair in pairs))  # what was undeliverable is sent again
@@ -170,12 +172,13 @@ class Permissions:
         )
 
     def _grant_analysis(self) -> None:
-        """Read records and data; write the site, the search snapshot and the cache tables."""
+        """Read records and data; write site, lab pages, search snapshot and cache tables."""
         role = self.roles["analysis"]
         self._table(role, *READ_ITEMS, READ_ALL)
         self._objects(role, ["data/", "manifests/"], "s3:GetObject")
-        self._objects(role, ["snapshots/", "cache/"], "s3:GetObject", "s3:PutObject")
-        self._objects(role, ["snapshots/"], "s3:DeleteObject")
+        written = ["snapshots/", "cache/", LAB_PAGES]
+        self._objects(role, written, "s3:GetObject", "s3:PutObject")
+        self._objects(role, ["snapshots/", LAB_PAGES], "s3:DeleteObject")
         self._list(role)
         site = self.storage.site.bucket_arn
         self._allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{site}/*"])

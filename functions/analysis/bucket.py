@@ -1,4 +1,4 @@
-"""The site bucket as a store of the results site."""
+"""A bucket, or a folder in one, as a store of a results site."""
 
 from __future__ import annotations
 
@@ -27,15 +27,24 @@ FRESH = "public, max-age=60"
 
 
 class Bucket:
-    """A site in an S3 bucket; conditional writes by entity tag."""
+    """A site in an S3 bucket; conditional writes by entity tag.
 
-    def __init__(self, name: str) -> None:
+    Parameters
+    ----------
+    name : str
+        The bucket.
+    folder : str
+        What its keys start with there, with a slash at its end; the bucket as a whole by default.
+    """
+
+    def __init__(self, name: str, folder: str = "") -> None:
         self.name = name
+        self.folder = folder
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """Return content and entity tag, None where there is no such object."""
         try:
-            answer = aws.client("s3").get_object(Bucket=self.name, Key=key)
+            answer = aws.client("s3").get_object(Bucket=self.name, Key=self.folder + key)
         except ClientError as error:
             if _code(error) in ("NoSuchKey", "404"):
                 return None
@@ -45,7 +54,7 @@ class Bucket:
     def etag(self, key: str) -> str:
         """Return the entity tag, empty where there is no such object."""
         try:
-            answer = aws.client("s3").head_object(Bucket=self.name, Key=key)
+            answer = aws.client("s3").head_object(Bucket=self.name, Key=self.folder + key)
         except ClientError as error:
             if _code(error) in ("NoSuchKey", "404", "NotFound"):
                 return ABSENT
@@ -62,7 +71,7 @@ class Bucket:
         try:
             answer = aws.client("s3").put_object(
                 Bucket=self.name,
-                Key=key,
+                Key=self.folder + key,
                 Body=body,
                 ContentType=kind,
                 CacheControl=FRESH,
@@ -83,15 +92,15 @@ class Bucket:
         while some := list(islice(rest, 1000)):
             aws.client("s3").delete_objects(
                 Bucket=self.name,
-                Delete={"Objects": [{"Key": key} for key in some], "Quiet": True},
+                Delete={"Objects": [{"Key": self.folder + key} for key in some], "Quiet": True},
             )
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Yield all names that start with the prefix."""
         pages = aws.client("s3").get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self.name, Prefix=prefix):
+        for page in pages.paginate(Bucket=self.name, Prefix=self.folder + prefix):
             for item in page.get("Contents", []):
-                yield item["Key"]
+                yield item["Key"].removeprefix(self.folder)
 
 
 def _code(error: ClientError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 if TYPE_CHECKING:
-    from shared.results.build import BuildReport
+    from shared.results.build import BuildReport, Site
+    from shared.results.views.page import Problem
+
+    Pace = Callable[[Iterable[str]], Iterable[str]]
 
 logger = Logger(service="analysis")
 
@@ -97,17 +100,26 @@ def sessions_finished(eids: Iterable[str]) -> tuple[int, list[str]]:
     from shared.sessions import store as sessions
 
     by_subject: dict[str, set[str]] = {}
+    by_lab: dict[str, set[str]] = {}
     for eid in eids:
         try:
-            by_subject.setdefault(sessions.get(eid).subject, set()).add(eid)
+            session = sessions.get(eid)
+            by_subject.setdefault(session.subject, set()).add(eid)
+            by_lab.setdefault(session.lab, set()).add(session.subject)
         except NotFound:
             logger.info("session is gone; the nightly build removes its pages", extra={"eid": eid})
     if not by_subject:
         return 0, []
-    report = _site(by_subject).refresh(by_subject)
+    site = _site(by_subject)
+    report = site.refresh(by_subject)
     finished = sorted(set().union(*by_subject.values()))
     _tell(report, sessions=finished)
-    return report.changed, [eid for subject in report.failed for eid in by_subject[subject]]
+    failed = set(report.failed)
+    for lab, subjects in by_lab.items():
+        own = _lab_site(site, lab).refresh(subjects)
+        logger.info("lab pages are up to date", extra={"lab": lab, "changed": own.changed})
+        failed |= set(own.failed)
+    return report.changed, [eid for subject in sorted(failed) for eid in by_subject[subject]]
 
 
 def nightly(context: Any) -> dict[str, Any]:
@@ -129,6 +141,9 @@ def nightly(context: Any) -> dict[str, Any]:
     site = _site()
     report = site.refresh(pace=in_time)
     _tell(report)
+    problems = [*report.problems]
+    for lab in site.source.labs():
+        problems += _nightly_of_lab(site, lab.name, in_time)
     if context is None or context.get_remaining_time_in_millis() > COHORT_MS:
         from functions.analysis import training_time
 
@@ -139,8 +154,19 @@ def nightly(context: Any) -> dict[str, Any]:
             logger.exception("training time could not be analysed")
         else:
             logger.info("training time", extra={"done": done})
-    problems = [f"{one.where}: {one.reason}" for one in report.problems]
-    return {"changed": report.changed, "problems": problems[:MOST_TOLD]}
+    said = list(dict.fromkeys(f"{one.where}: {one.reason}" for one in problems))
+    return {"changed": report.changed, "problems": said[:MOST_TOLD]}
+
+
+def _nightly_of_lab(site: Site, lab: str, pace: Pace) -> list[Problem]:
+    """Bring a lab's own pages up to date; whatever is wrong with them must not stop the others."""
+    try:
+        report = _lab_site(site, lab).refresh(pace=pace)
+    except Exception:
+        logger.exception("the lab's pages could not be brought up to date", extra={"lab": lab})
+        return []
+    logger.info("lab pages are up to date", extra={"lab": lab, "changed": report.changed})
+    return report.problems
 
 
 def _tell(report: BuildReport, **about: Any) -> None:
@@ -174,6 +200,23 @@ def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any
         Records(os.environ["FORNIX_DATA_BUCKET"], expected),
         Bucket(os.environ["FORNIX_SITE_BUCKET"]),
         SiteSettings(**_about_site()),
+    )
+
+
+def _lab_site(site: Site, lab: str) -> Site:
+    """Return the site of a lab's own pages, in the data bucket, from the same records."""
+    from functions.analysis.bucket import Bucket
+    from functions.analysis.records import Records
+    from shared.results import addresses
+    from shared.results.build import Site
+    from shared.results.lab_pages import LabSource, lab_settings
+
+    records = site.source
+    assert isinstance(records, Records)  # noqa: S101 - as `_site` makes it
+    return Site(
+        LabSource(records, lab, lambda: records.hidden(lab), site.now),
+        Bucket(os.environ["FORNIX_DATA_BUCKET"], addresses.lab_pages(lab)),
+        lab_settings(site.settings, lab),
     )
 
 

@@ -19,6 +19,7 @@ from shared.records import aws, documents
 from shared.records.errors import NotFound
 from shared.records.items import Dataset as DatasetItem
 from shared.records.items import Session as SessionItem
+from shared.records.where import Where
 from shared.results.reading import load_array, load_sorting, load_trials
 from shared.results.source import Lab, SiteSession, Sorting, SourceFile, Subject, Unreadable
 from shared.sessions import store as sessions
@@ -79,6 +80,14 @@ class Records:
         """Return all labs; their coordinates are in the lab's ``json``."""
         catalog.start_request()
         return [_lab(row) for row in catalog.table("lab").rows()]
+
+    def hidden(self, lab: str) -> set[str]:
+        """Return the nicknames of a lab's mice that may have a session that is not public."""
+        catalog.start_request()
+        table, of_lab = catalog.table("session"), Where("lab", "exact", lab)
+        private = table.select([of_lab, Where("public", "test", lambda public: not public)])
+        delayed = table.select([of_lab, Where("embargo_until", "test", bool)])
+        return {str(name) for rows in (private, delayed) for name in rows.values("subject")}
 
     def trials(self, session: SiteSession) -> pd.DataFrame | None:
         """Return the session's trials table."""

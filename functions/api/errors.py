@@ -67,9 +67,9 @@ class Invalid(ApiError):
         self.body = {**fields, "status_code": 400}
 
 
-def not_signed_in() -> ApiError:
+def not_signed_in(status: int = 403) -> ApiError:
     """Return the answer to a request without credentials (403 as the ONE client expects)."""
-    return ApiError(403, "Authentication credentials were not provided.")
+    return ApiError(status, "Authentication credentials were not provided.")
 
 
 def forbidden(detail: str = "You do not have permission to perform this action.") -> ApiError:

@@ -41,13 +41,13 @@ def check(path: str, method: str, who: Caller) -> Rule:
     Raises
     ------
     ApiError
-        403.
+        403, or 401 from a route that asks anonymous callers to sign in.
     """
     rule = RESOURCE_RULES.get((path, method)) or policy.rule_of(path, method)
     decision = policy.may_use(rule, who)
     if rule is None or not decision:
         if rule is not None:
-            require_account(who)
+            require_account(who, asks=rule.asks)
         raise forbidden(decision.message)
     return rule
 

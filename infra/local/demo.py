@@ -28,7 +28,8 @@ from infra.local.cloud import CloudError, spawn
 from infra.local.home import Home
 from infra.local.seed import ADMINISTRATOR, LABS, PROJECT, connect, ensure, subjects
 from infra.local.system import System
-from lab.client import Client
+from lab.client import Client, RecordMissing
+from shared.results import addresses
 from shared.tasks.states import TERMINAL, Status
 
 DAYS = 4
@@ -70,6 +71,8 @@ class Job:
         Status by task name.
     processed_at
         When all tasks were seen to have ended (monotonic clock); 0 before.
+    public
+        Whether it is published; if not, its page is for members of the lab.
     page
         Whether the site shows it.
     """
@@ -82,6 +85,7 @@ class Job:
     eid: str = ""
     tasks: dict[str, str] = field(default_factory=dict)
     processed_at: float = 0.0
+    public: bool = True
     page: bool = False
 
     @property
@@ -237,6 +241,7 @@ def simulated(home: Home, console: Console) -> list[Job]:
                         "subject": session.subject,
                         "date": str(session.date),
                         "number": 1,
+                        "public": session is not mouse[0],
                     }
                 )
         done.write_text(json.dumps(sessions))
@@ -355,10 +360,10 @@ def follow(system: System, client: Client, job: Job) -> None:
         found = rows(client.get("/sessions", **query, number=job.number))
         if not found:
             return
-        # The site shows public sessions only; someone of the lab has to say so.
-        connect(system.home, f"{job.lab}_manager").patch(
-            f"/sessions/{found[0]['id']}", {"public": True}
-        )
+        if job.public:  # the site shows public sessions only; someone of the lab has to say so
+            connect(system.home, f"{job.lab}_manager").patch(
+                f"/sessions/{found[0]['id']}", {"public": True}
+            )
         job.eid = found[0]["id"]
     if not job.processed:
         job.tasks = {
@@ -366,7 +371,7 @@ def follow(system: System, client: Client, job: Job) -> None:
         }
         job.processed_at = time.monotonic() if job.processed else 0.0
     elif not job.page:
-        job.page = exists(page_of(system.home, job))
+        job.page = is_shown(system.home, client, job)
         if not job.page and time.monotonic() > job.processed_at + PAGE_SECONDS:
             # It was made public after its analysis had run; the nightly build would see to it.
             system.invoke("analysis", {"kind": "session.finished", "session": job.eid})
@@ -380,8 +385,21 @@ def rows(answer: Any) -> list[dict[str, Any]]:
 
 
 def page_of(home: Home, job: Job) -> str:
-    """Return the address of a session's page."""
-    return f"{home.site_url}/sessions/{job.eid}.html"
+    """Return the address of a session's page, for visitors or for members of the lab."""
+    page = addresses.session_page(job.eid)
+    return f"{home.site_url}/{page if job.public else addresses.member_page(job.lab, page)}"
+
+
+def is_shown(home: Home, client: Client, job: Job) -> bool:
+    """Tell whether a session has its page."""
+    if job.public:
+        return exists(page_of(home, job))
+    data = addresses.session_data(job.eid)
+    try:
+        client.get(f"/lab-pages/{job.lab}/{data}")
+    except RecordMissing:
+        return False
+    return True
 
 
 def exists(url: str) -> bool:
@@ -398,7 +416,8 @@ def report(home: Home, console: Console, jobs: list[Job]) -> None:
     for job in jobs:
         tasks = ", ".join(f"{name} {status}" for name, status in sorted(job.tasks.items()))
         console.print(f"[bold]{job.name}[/bold]  {tasks}", soft_wrap=True)
-        console.print(f"  {page_of(home, job)}", soft_wrap=True)
+        whose = "" if job.public else f"  (not public: sign in as {job.lab}_member)"
+        console.print(f"  {page_of(home, job)}{whose}", soft_wrap=True)
 
 
 def hints(home: Home) -> list[str]:
@@ -416,6 +435,7 @@ def hints(home: Home) -> list[str]:
 def describe(home: Home, console: Console) -> None:
     """Print where everything is and how to connect."""
     commands = "\n  ".join(hints(home))
+    user = home.read_credentials()["users"][f"{LABS[0]}_member"]
     console.print(
         f"""
 [bold]Fornix is running[/bold]
@@ -423,6 +443,9 @@ def describe(home: Home, console: Console) -> None:
   API            {home.api_url}   ({home.api_url}/api/schema lists its routes)
   users          {home.credentials_file}  (accounts of each role, with their passwords)
   worker logs    {home.logs}
+
+[bold]See what a lab keeps to itself[/bold] (one session of each lab is not public)
+  {home.site_url}/{addresses.MY_LAB}   sign in as {user["username"]}, password {user["password"]}
 
 [bold]Connect with ONE[/bold] (in another terminal, in this folder)
   {escape(commands)}

@@ -72,6 +72,12 @@ def print_report(console: Console, report: Report, *, verbose: bool = False) -> 
     )
     if report.error:
         console.print(f"  [red]{escape(report.error)}[/]", highlight=False, soft_wrap=True)
+    if report.page:
+        console.print(
+            f"  its page, for members of the lab: {escape(report.page)}",
+            highlight=False,
+            soft_wrap=True,
+        )
     for note in report.notes:
         console.print(f"  [yellow]{escape(note)}[/]", highlight=False, soft_wrap=True)
     if report.left_out:

@@ -19,7 +19,7 @@ class Report:
     """What became of one session.
 
     ``files`` are as the server (or the dry run) judged them; ``notes`` tell what is odd about the
-    session, though it is uploaded.
+    session, though it is uploaded; ``page`` is where members of the lab see it.
     """
 
     session: str
@@ -27,6 +27,7 @@ class Report:
     state: str
     eid: str | None = None
     upload: str | None = None
+    page: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Report:
             "state": self.state,
             "eid": self.eid,
             "upload": self.upload,
+            "page": self.page,
             "sent": self.sent,
             "files": self.files,
             "left_out": self.left_out,
@@ -212,6 +214,7 @@ def upload(
     report.state, report.sent = result.state, result.sent
     report.files += result.answer["files"]
     report.eid, report.upload = result.answer["session"], result.answer["id"]
+    report.page = result.answer.get("page")
     if report.refused and report.state == "registered":
         report.state = "partial"
     report.exit_code = 1 if report.refused else 0

@@ -70,11 +70,15 @@ class Rule(msgspec.Struct, frozen=True):
         handler knows the record's.
     reads : bool
         Whether accounts for the public may use it: it changes nothing and shows what is public.
+    asks : bool
+        Whether anonymous callers are asked to sign in (401), as pages are used to, instead of
+        refused (403), as the ONE client is.
     """
 
     roles: frozenset[Role]
     own_lab: bool = False
     reads: bool = False
+    asks: bool = False
 
 
 READ = Rule(ACCOUNTS, reads=True)
@@ -105,6 +109,7 @@ ROUTES: Mapping[str, Rule] = {
     "POST /workers/report": LAB_WORKER,
     "GET /board": Rule(ACCOUNTS, own_lab=True),
     "GET /board/{}": Rule(ACCOUNTS, own_lab=True),
+    "GET /lab-pages/{}/{}": Rule(MEMBERS, own_lab=True, asks=True),
     "GET /queues": Rule(ADMINISTRATORS),
     "POST /queues/{}/redrive": Rule(ADMINISTRATORS),
     "GET /data/{}": READ_PUBLIC,
@@ -211,6 +216,14 @@ def may_write(caller: Caller, lab: str | None) -> Decision:
     return Decision(
         False, f"You may write only records of your own lab, not of {lab}.", _of_lab(lab)
     )
+
+
+def may_see_pages(caller: Caller, lab: str) -> Decision:
+    """Decide whether a caller may see the pages that a lab keeps to itself."""
+    if caller.role in MEMBERS and not caller.is_public and caller.of_lab(lab):
+        return ALLOWED
+    reason = f"You may see the pages of your own lab, not those of {lab}."
+    return Decision(False, reason, f"Members of {lab} and administrators may.")
 
 
 def may_set(

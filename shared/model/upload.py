@@ -212,7 +212,7 @@ class FileView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class UploadView(msgspec.Struct, frozen=True):
-    """An upload as a client is told of it."""
+    """An upload as a client is told of it; `page` is where members see its session."""
 
     id: str
     state: UploadState
@@ -222,3 +222,4 @@ class UploadView(msgspec.Struct, frozen=True):
     created: str
     files: list[FileView] = []
     reason: str | None = None
+    page: str | None = None

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 OVERVIEW_DATA, OVERVIEW_IMAGE = "data/overview.json", "data/overview.png"
 
 TRAINING_TIME = "training-time.html"
+
+MY_LAB = "my-lab.html"
+"""The page that shows members the pages of their own lab."""
+
+LAB_PAGES = "lab-pages/"
+"""Prefix in the data bucket of the pages for members, a folder for each lab."""
 
 
 def safe_name(name: str) -> str:
@@ -123,3 +130,13 @@ def month_list(month: str) -> str:
 def training_time_file(cohort: str, kind: str) -> str:
     """Return the key of a cohort's result (``json``) or figure (``png``, ``svg``)."""
     return f"data/training-time/{safe_name(cohort)}.{kind}"
+
+
+def lab_pages(lab: str) -> str:
+    """Return the folder in the data bucket of a lab's pages for its members."""
+    return f"{LAB_PAGES}{safe_name(lab)}/"
+
+
+def member_page(lab: str, page: str) -> str:
+    """Return the address at which members see a page of their lab; the script splits it again."""
+    return f"{MY_LAB}?at={quote(lab, safe='')}/{page}"

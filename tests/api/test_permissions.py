@@ -100,6 +100,7 @@ POST   /workers/credentials               W
 POST   /workers/report                    W
 GET    /board                             MGDRW
 GET    /board/{session}                   MGDRW
+GET    /lab-pages/{lab}/{path+}           MGD
 GET    /queues                            D
 POST   /queues/{queue}/redrive            D
 GET    /training-prediction/{nickname}    MGD
@@ -160,7 +161,8 @@ def test_each_role_is_let_in_or_refused_as_the_table_says(api: Api, bucket: str)
             if (method, path) == ("DELETE", "/auth-token"):
                 api.tokens.clear()
             # Who is let in finds nothing there, or is told what is missing in the body
-            refused = answer.status == 403 and answer.body["detail"].startswith(REFUSALS)
+            status = 401 if user is None and path == PAGES else 403
+            refused = answer.status == status and answer.body["detail"].startswith(REFUSALS)
             broken = answer.status >= 500 and path not in OF_THE_CLOUD
             if refused != (role not in roles) or broken:
                 wrong.append((method, path, role, answer.status, answer.raw[:80]))
@@ -169,6 +171,9 @@ def test_each_role_is_let_in_or_refused_as_the_table_says(api: Api, bucket: str)
 
 OF_THE_CLOUD = ("/workers/credentials", "/board", "/queues", "/queues/{queue}/redrive")
 """Who is let in reaches the token service, which only the whole system has."""
+
+PAGES = "/lab-pages/{lab}/{path+}"
+"""Its callers are browsers, which are asked to sign in."""
 
 WITH_BODY = ("POST", "PUT", "PATCH")
 REFUSALS = (

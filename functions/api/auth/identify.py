@@ -96,7 +96,7 @@ def as_caller(user: dict[str, Any]) -> Caller:
     )
 
 
-def require_account(who: Caller) -> None:
-    """Refuse anonymous callers, as the Alyx REST contract words it."""
+def require_account(who: Caller, *, asks: bool = False) -> None:
+    """Refuse anonymous callers, as the Alyx REST contract words it; with 401 if told to ask."""
     if who.role == "anonymous":
-        raise not_signed_in()
+        raise not_signed_in(401 if asks else 403)

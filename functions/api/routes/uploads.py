@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import msgspec
 from chalice.app import Blueprint, Response
 
 from functions.api import permissions
@@ -27,7 +28,8 @@ from shared.model.upload import (
     TaskRun,
     UploadState,
 )
-from shared.records import queues
+from shared.records import env, queues
+from shared.results import addresses
 from shared.sessions import store as sessions
 from shared.uploads import transport
 from shared.uploads.progress import describe, missing_files
@@ -73,7 +75,11 @@ def _of_lab(upload_id: str) -> tuple[Call, Upload]:
 
 def _described(upload: Upload) -> dict[str, Any]:
     """Return what a client is told of an upload."""
-    return dict(json.plain(describe(upload, _registered(upload))))
+    shown = describe(upload, _registered(upload))
+    if shown.session and (site := env.site_url()):
+        page = addresses.member_page(shown.lab, addresses.session_page(shown.session))
+        shown = msgspec.structs.replace(shown, page=f"{site}/{page}")
+    return dict(json.plain(shown))
 
 
 def _registered(upload: Upload) -> dict[str, str | None]:

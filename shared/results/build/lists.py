@@ -93,6 +93,8 @@ class ListBuilder:
             about.about_view(),
             about.missing_view(),
         ]
+        if self.settings.api_url:  # without a server nobody can sign in
+            texts.append(about.my_lab_view())
         for view in texts:
             write_if_changed(self.store, view.page.address, render(view, self.settings))
         training_time.refresh(self.store, self.settings)

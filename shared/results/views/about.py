@@ -1,4 +1,4 @@
-"""The pages that are text: how to get the data, about the site, and the page that is missing."""
+"""Pages without data: how to get them, about the site, what is missing, members' pages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from shared.results import addresses
 from shared.results.render import SiteSettings
 from shared.results.views.page import PageFrame
 
@@ -34,6 +35,14 @@ class MissingView(Struct, frozen=True):
     """The page that is shown at any address where there is none."""
 
     template: ClassVar[str] = "missing"
+
+    page: PageFrame
+
+
+class MyLabView(Struct, frozen=True):
+    """Where members of a lab see its own pages; its script fetches them from the API."""
+
+    template: ClassVar[str] = "my_lab"
 
     page: PageFrame
 
@@ -67,3 +76,8 @@ def about_view() -> AboutView:
 def missing_view() -> MissingView:
     """Return the page that is shown where there is none."""
     return MissingView(PageFrame(address="404.html", title="There is no such page", absolute=True))
+
+
+def my_lab_view() -> MyLabView:
+    """Return the page on which members see what their lab keeps to itself."""
+    return MyLabView(PageFrame(address=addresses.MY_LAB, title="My lab"))

@@ -1,11 +1,27 @@
 // What every page shares: its data, small DOM helpers, number formats, theme, copy buttons.
 
-export const root = document.body.dataset.root;
+export let root = document.body.dataset.root;
+let file = (key) => fetch(root + key);
+
+// Pages of a lab's own have other addresses, and their files come from the API (my-lab.js).
+export function readFrom(address, fetcher) {
+  root = address;
+  file = fetcher;
+}
+
+async function found(key) {
+  const answer = await file(key);
+  if (!answer.ok) throw new Error(`${key}: ${answer.status} ${answer.statusText}`);
+  return answer;
+}
 
 export async function json(key) {
-  const answer = await fetch(root + key);
-  if (!answer.ok) throw new Error(`${key}: ${answer.status} ${answer.statusText}`);
-  return answer.json();
+  return (await found(key)).json();
+}
+
+// The address of a picture, which may be one that only this page knows.
+export async function picture(key) {
+  return URL.createObjectURL(await (await found(key)).blob());
 }
 
 export async function pageData() {

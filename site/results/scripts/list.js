@@ -30,5 +30,5 @@ start(async () => {
     table.add(data);
     list(holder, table, holder.dataset.kind, () => table.n);
   }
-  if (!(data.n > 0)) say("Nothing is public yet.");
+  if (!(data.n > 0)) say(document.body.dataset.empty ?? "Nothing is public yet.");
 });

@@ -1,67 +1,53 @@
 // What only members of a lab see on a subject's page: water, weight and the predicted training
 // time. It is fetched from the API with the member's own token; nothing of it is on the site.
 
+import { ask, api, signedIn, signInForm, signOut } from "./account.js";
 import { element, fixed } from "./common.js";
 import { draw, plot } from "./figure.js";
 
 const { Plot } = globalThis;
-const api = document.body.dataset.api.replace(/\/$/, "");
-const KEY = "token";
+const title = () => element("h2", {}, "Water, weight and prediction");
 
 export function member(holder, subject) {
   if (!api) return holder.remove();
   holder.classList.add("panel");
-  const token = sessionStorage.getItem(KEY);
-  if (token) show(holder, subject, token);
+  if (signedIn()) show(holder, subject);
   else signIn(holder, subject);
 }
 
-async function ask(path, token) {
-  const answer = await fetch(api + path, { headers: { Authorization: `Token ${token}` } });
-  if (answer.status === 404) return null;
-  if (!answer.ok) throw Object.assign(new Error((await answer.json().catch(() => ({}))).detail ?? answer.statusText), { status: answer.status });
-  return answer.json();
-}
-
 function signIn(holder, subject, problem = "") {
-  const user = element("input", { name: "username", autocomplete: "username", required: true });
-  const password = element("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
-  const said = element("p", { role: "alert", class: "fail" }, problem);
-  const form = element("form", { onsubmit: async (event) => {
-    event.preventDefault();
-    said.textContent = "";
-    try {
-      const answer = await fetch(`${api}/auth-token`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ username: user.value, password: password.value }) });
-      if (!answer.ok) throw new Error("User name or password are not right.");
-      const { token } = await answer.json();
-      sessionStorage.setItem(KEY, token);
-      await show(holder, subject, token);
-    } catch (error) {
-      said.textContent = error instanceof TypeError ? `The server at ${api} does not answer.` : error.message;
-    }
-  } }, element("label", {}, "User name", user), element("label", {}, "Password", password), element("button", { class: "button" }, "Sign in"));
-  holder.replaceChildren(element("h2", {}, "Water, weight and prediction"), element("p", {}, "For members of the lab. They come from the API and are not part of this site."), form, said);
+  holder.replaceChildren(title(), element("p", {}, "For members of the lab. They come from the API and are not part of this site."), ...signInForm(() => show(holder, subject), problem));
 }
 
-async function show(holder, subject, token) {
+// The answer of a route; null where there is nothing.
+async function about(route, subject) {
+  try {
+    return await (await ask(`/${route}/${encodeURIComponent(subject.nickname)}`)).json();
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
+}
+
+async function show(holder, subject) {
   let water, prediction;
   try {
     [water, prediction] = await Promise.all([
-      ask(`/water-requirement/${encodeURIComponent(subject.nickname)}`, token),
-      ask(`/training-prediction/${encodeURIComponent(subject.nickname)}`, token).catch((error) => {
+      about("water-requirement", subject),
+      about("training-prediction", subject).catch((error) => {
         if (error.status === 401 || error.status === 403) throw error;
         return null;
       }),
     ]);
   } catch (error) {
-    sessionStorage.removeItem(KEY);
-    return signIn(holder, subject, error.status ? error.message : `The server at ${api} does not answer.`);
+    signOut();
+    return signIn(holder, subject, error.message);
   }
   const out = element("button", { type: "button", class: "button", onclick: () => {
-    sessionStorage.removeItem(KEY);
+    signOut();
     signIn(holder, subject);
   } }, "Sign out");
-  holder.replaceChildren(element("h2", {}, "Water, weight and prediction"), out);
+  holder.replaceChildren(title(), out);
   if (prediction) holder.append(chances(prediction));
   const records = (water?.records ?? []).filter((r) => r.weighing_at || r.given_water_total);
   if (!records.length) {

@@ -1,6 +1,6 @@
 // One probe: drift, all spikes around a trial, responses by depth, quality of the units.
 
-import { count, element, fixed, pageData, root, start } from "./common.js";
+import { count, element, fixed, pageData, picture, root, start } from "./common.js";
 import { colourBar, draw, plot } from "./figure.js";
 
 const { Plot } = globalThis;
@@ -9,7 +9,7 @@ const middle = { labelAnchor: "center", labelArrow: "none" };
 start(async () => {
   const data = await pageData();
   const units = data.units.cluster.map((cluster, i) => Object.fromEntries([["cluster", cluster], ...Object.entries(data.units).map(([k, v]) => [k, v[i]])]));
-  const image = root + document.body.dataset.image;
+  const image = await picture(document.body.dataset.image);
   draw("drift", (width, c) => drift(width, c, data.drift, image));
   draw("example", (width, c) => example(width, c, data.example, data.drift.depth));
   if (data.peth) draw("peth", (width, c) => peth(width, c, data.peth, data.drift.depth));

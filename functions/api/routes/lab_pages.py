@@ -1,0 +1,56 @@
+"""The pages that a lab keeps to itself, for its members: the site's page "My lab" shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+from botocore.exceptions import ClientError
+from chalice.app import Blueprint, Response
+
+from functions.api import permissions
+from functions.api.auth import identify
+from functions.api.errors import ApiError, not_found
+from shared.access import policy
+from shared.records import aws, env
+from shared.results import addresses
+
+routes = Blueprint(__name__)
+
+TYPES = {
+    "html": "text/html; charset=utf-8",
+    "json": "application/json",
+    "png": "image/png",
+    "pqt": "application/octet-stream",
+}
+"""Content types by suffix; the last two are bytes, which have to be asked for (``Accept``)."""
+
+MOST_BYTES = 4_400_000
+"""What an answer can hold: Lambda's 6 MB, less what base64 adds."""
+
+
+@routes.route("/lab-pages/{lab}/{path+}", methods=["GET"])
+def page(lab: str) -> Response:
+    """Return a page of a lab, or a file behind it."""
+    request: Any = routes.current_request
+    lab, path = unquote(lab), unquote((request.uri_params or {}).get("path", ""))
+    permissions.require(policy.may_see_pages(identify.caller(request), lab))
+    kind = TYPES.get(path.rpartition(".")[2])
+    if kind is None or path.startswith("_"):  # the builders' state is nobody's business
+        raise not_found("page")
+    body = _read(addresses.lab_pages(lab) + path)
+    binary = kind in (TYPES["png"], TYPES["pqt"])
+    return Response(body if binary else body.decode(), headers={"Content-Type": kind})
+
+
+def _read(key: str) -> bytes:
+    try:
+        answer = aws.client("s3").get_object(Bucket=env.data_bucket(), Key=key)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+            raise not_found("page") from None
+        raise
+    if answer["ContentLength"] > MOST_BYTES:
+        raise ApiError(413, "The file is too large to be shown; load the data with ONE instead.")
+    body: bytes = answer["Body"].read()
+    return body
