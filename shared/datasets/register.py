@@ -22,16 +22,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.datasets.identities import claims
 from shared.datasets.protection import protected_tags
-from shared.datasets.read import datasets_of, mark_defaults, visible
+from shared.datasets.read import mark_defaults, visible
 from shared.model import copies, moment
 from shared.model.copies import OWN
-from shared.records.errors import Exists, Kept, Missing, NotFound
+from shared.records.errors import Kept, Missing, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Book, Dataset, Pointer, Session
 from shared.records.optimistic import retried
 from shared.records.table import Record
-from shared.records.transactions import ConditionFailed, Transaction, transaction
+from shared.records.transactions import Transaction, transaction
 
 AT_ONCE = 40
 """Datasets that go into one transaction (which costs double); more are staged."""
@@ -150,7 +151,7 @@ def register_datasets(
         added, edited = _compare(new, there)
         final = {**there.datasets, **{item.path: item for item in [*edited, *added]}}
         if added or edited:
-            pointers = _pointers(there, added)
+            pointers = claims(owner, there.datasets, added)
             _write(there, added, edited, final, pointers, token=token, by=by)
         return [final[item.path] for item in new]
 
@@ -333,75 +334,6 @@ def keep_content(item: Dataset, hash: str | None, size: int | None) -> None:
 
 def _protected(item: Dataset) -> bool:
     return bool(item.tags) and not protected_tags().isdisjoint(item.tags)
-
-
-def _pointers(there: Partition, added: Sequence[Dataset]) -> dict[str, tuple[Pointer, Any]]:
-    """Return what finds datasets, and their file records, by ids that came from elsewhere.
-
-    Each with the condition that nobody else has the id.
-
-    Raises
-    ------
-    Exists
-        An id is another dataset's.
-    """
-    owner = there.owner
-    ids = {item.id: item.path for item in there.datasets.values()}
-    claimed: dict[str, str] = {}
-    for item in added:
-        if ids.setdefault(item.id, item.path) != item.path:
-            raise Exists(f"{item.uuid} is the id of {ids[item.id]}.", item.uuid)
-        if item.has_external_id:
-            claimed[f"DSID#{item.uuid}"] = item.id
-        claimed |= {f"FRID#{record.id}": "" for record in item.records or () if record.id}
-    if not claimed:
-        return {}
-    prefixes = {f"EID#{digits[:12]}" for digits in claimed.values() if digits}
-    keys = sorted({*claimed, *prefixes})
-    found = {
-        pointer.pk: pointer.to
-        for pointer in Pointer.batch_get([(key, "A") for key in keys], consistent_read=True)
-    }
-    pointers = {}
-    for key, digits in claimed.items():
-        holders = {found.get(key), found.get(f"EID#{digits[:12]}") if digits else None}
-        for holder in holders - {None, owner}:
-            if _holds(str(holder), key, digits):
-                raise Exists(
-                    f"{key.partition('#')[2]} is the id of another record; leave it out, "
-                    "or send it with the record it belongs to.",
-                    key.partition("#")[2],
-                )
-        condition = Record.pk.does_not_exist() | (Pointer.to == owner)
-        if (stale := found.get(key)) not in (None, owner):
-            condition |= Pointer.to == stale
-        pointers[key] = (Pointer(pk=key, sk="A", to=owner), condition)
-    return pointers
-
-
-def _holds(owner: str, key: str, digits: str) -> bool:
-    """Return whether a record has a dataset of an id, or a file record of one."""
-    name = key.partition("#")[2]
-    items = datasets_of(owner)
-    if digits:
-        return any(item.id == digits for item in items)
-    return any(record.id == name for item in items for record in item.records or ())
-
-
-def claim_record_id(owner: str, identity: str) -> None:
-    """Note that a file record of this id, chosen by a client, is one of an owner's.
-
-    Raises
-    ------
-    Exists
-        It is another's.
-    """
-    pointer = Pointer(pk=f"FRID#{identity}", sk="A", to=owner)
-    try:
-        with transaction() as writes:
-            writes.save(pointer, Record.pk.does_not_exist() | (Pointer.to == owner))
-    except ConditionFailed:
-        raise Exists(f"{identity} is the id of another file record.", identity) from None
 
 
 def stage(added: Sequence[Dataset], token: str) -> None:

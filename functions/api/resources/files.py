@@ -26,8 +26,9 @@ from functions.api.resources.owners import lab_of_owner
 from functions.api.shown.datasets import brief, record_id, relative_path
 from shared import catalog
 from shared.datasets.edit import update_dataset
+from shared.datasets.identities import claim_record_id
 from shared.datasets.read import datasets_of, owners_of
-from shared.datasets.register import claim_record_id, has_bytes
+from shared.datasets.register import has_bytes
 from shared.model import copies
 from shared.model.copies import OWN
 from shared.model.dataset import FileRecord

@@ -1,0 +1,82 @@
+"""Ids of datasets and file records that clients chose: each is one record's alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.datasets.read import datasets_of
+from shared.records.errors import Exists
+from shared.records.items import Dataset, Pointer
+from shared.records.table import Record
+from shared.records.transactions import ConditionFailed, transaction
+
+
+def claims(
+    owner: str, present: Mapping[str, Dataset], added: Sequence[Dataset]
+) -> dict[str, tuple[Pointer, Any]]:
+    """Return what finds new datasets, and their file records, by ids that came from elsewhere.
+
+    Each with the condition that nobody else has the id.
+
+    Raises
+    ------
+    Exists
+        An id is another dataset's.
+    """
+    ids = {item.id: item.path for item in present.values()}
+    claimed: dict[str, str] = {}
+    for item in added:
+        if ids.setdefault(item.id, item.path) != item.path:
+            raise Exists(f"{item.uuid} is the id of {ids[item.id]}.", item.uuid)
+        if item.has_external_id:
+            claimed[f"DSID#{item.uuid}"] = item.id
+        claimed |= {f"FRID#{record.id}": "" for record in item.records or () if record.id}
+    if not claimed:
+        return {}
+    prefixes = {f"EID#{digits[:12]}" for digits in claimed.values() if digits}
+    keys = sorted({*claimed, *prefixes})
+    found = {
+        pointer.pk: pointer.to
+        for pointer in Pointer.batch_get([(key, "A") for key in keys], consistent_read=True)
+    }
+    pointers = {}
+    for key, digits in claimed.items():
+        holders = {found.get(key), found.get(f"EID#{digits[:12]}") if digits else None}
+        for holder in holders - {None, owner}:
+            if _holds(str(holder), key, digits):
+                raise Exists(
+                    f"{key.partition('#')[2]} is the id of another record; leave it out, "
+                    "or send it with the record it belongs to.",
+                    key.partition("#")[2],
+                )
+        condition = Record.pk.does_not_exist() | (Pointer.to == owner)
+        if (stale := found.get(key)) not in (None, owner):
+            condition |= Pointer.to == stale
+        pointers[key] = (Pointer(pk=key, sk="A", to=owner), condition)
+    return pointers
+
+
+def _holds(owner: str, key: str, digits: str) -> bool:
+    """Return whether a record has a dataset of an id, or a file record of one."""
+    name = key.partition("#")[2]
+    items = datasets_of(owner)
+    if digits:
+        return any(item.id == digits for item in items)
+    return any(record.id == name for item in items for record in item.records or ())
+
+
+def claim_record_id(owner: str, identity: str) -> None:
+    """Note that a file record of this id, chosen by a client, is one of an owner's.
+
+    Raises
+    ------
+    Exists
+        It is another's.
+    """
+    pointer = Pointer(pk=f"FRID#{identity}", sk="A", to=owner)
+    try:
+        with transaction() as writes:
+            writes.save(pointer, Record.pk.does_not_exist() | (Pointer.to == owner))
+    except ConditionFailed:
+        raise Exists(f"{identity} is the id of another file record.", identity) from None
