@@ -83,6 +83,8 @@ def _session(
     problems = []
     if unknown := set(value) - METADATA - {"lab", "subject", "date", "number"}:
         problems.append(f"Unknown field(s) {', '.join(sorted(map(str, unknown)))}.")
+    missing = [name for name in ("lab", "subject", "date", "number") if name not in value]
+    problems += [f"{name}: This field is required." for name in missing]
     key, metadata = None, nothing
     try:
         number = value["number"]
@@ -95,8 +97,8 @@ def _session(
             int(number),
         )
         key = SessionKey(str(where.lab), where.subject, where.date.isoformat(), where.number)
-    except KeyError as missing:
-        problems.append(f"{missing.args[0]}: This field is required.")
+    except KeyError:
+        pass  # named above
     except (ALFError, ValueError, TypeError) as error:
         problems.append(str(error))
     said = {name: value[name] for name in METADATA if value.get(name) not in (None, "")}

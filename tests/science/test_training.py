@@ -384,7 +384,7 @@ def test_no_session_is_an_empty_history():
         ("_iblrig_tasks_biasedChoiceWorld", "biased"),
         ("_iblrig_tasks_ephysChoiceWorld7", "ephys"),
         ("_iblrig_tasks_habituationChoiceWorld", "habituation"),
-        ("_iblrig_tasks_passiveVideo", ""),
+        ("_iblrig_tasks_passiveVideo", "passive"),
         ("", ""),
     ],
 )
