@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,7 @@ def subject(one: Any) -> str:
 def test_from_registration_to_loading(cloud: Any, one: Any, subject: str, tmp_path: Path) -> None:
     from one.registration import RegistrationClient
 
-    # Given a session registered by the client, whose files are on the server
+    # Given a session registered by the client, whose files the lab's rig uploads
     client = RegistrationClient(one)
     folder, eid = client.create_new_session(subject, date="2024-07-01")
     for i, name in enumerate(NAMES):
@@ -58,15 +60,18 @@ def test_from_registration_to_loading(cloud: Any, one: Any, subject: str, tmp_pa
     files = [folder / name for name in NAMES]
     # (asked with a body in a GET, which not every gateway lets through)
     assert client.check_protected_files(files)[0]["status_code"] == 200
-    rows = client.register_files(files, exists=True, repository="fornix", server_only=True)
-    bucket = cloud.env["FORNIX_DATA_BUCKET"]
-    for name, row in zip(NAMES, rows, strict=True):
-        stem, _, extension = name.rpartition(".")
-        key = f"data/{LAB}/Subjects/{subject}/2024-07-01/001/{stem}.{row['id']}.{extension}"
-        content = (folder / name).read_bytes()
-        cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
-        assert row["file_size"] == len(content)
-        (folder / name).unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "lab.cli", "rig", "upload", folder, "--include", "alf/*"],
+        env=cloud.user_env(f"{LAB}_rig"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = one.alyx.rest("datasets", "list", session=str(eid), no_cache=True)
+    by_name = {(row["collection"], row["revision"], row["name"]): row for row in listed}
+    first = by_name["alf", "", "spikes.times.npy"]
+    for file in files:
+        file.unlink()
     # When another, who knows the base URL, searches and loads
     assert [str(each) for each in one.search(subject=subject, query_type="remote")] == [str(eid)]
     wheel = one.load_object(eid, "wheel", collection="alf", query_type="remote")
@@ -77,7 +82,7 @@ def test_from_registration_to_loading(cloud: Any, one: Any, subject: str, tmp_pa
     np.testing.assert_array_equal(times, np.arange(3.0))
     loaded = one.eid2path(eid) / NAMES[0]
     digest = hashlib.md5(loaded.read_bytes(), usedforsecurity=False).hexdigest()
-    assert digest == one.alyx.rest("datasets", "read", rows[0]["id"])["hash"]
+    assert digest == one.alyx.rest("datasets", "read", first["url"][-36:])["hash"]
     # Then it looks at it and says so, with a picture that arrives as it is
     picture = tmp_path / "drift.png"
     noise = np.random.default_rng(1).integers(0, 256, (300, 300, 3), dtype=np.uint8)
