@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+
+import msgspec
 
 from shared.catalog.listings import KEYS, ORDER, SMALL, Row, on_stored, row_key
 from shared.catalog.rows import Rows, sort_key
@@ -22,21 +23,19 @@ from shared.records.where import Where
 Base = Any  # Rows | Columns; numpy is imported only when there is something to hold in columns
 
 
-@dataclass
-class _Version:
+class _Version(msgspec.Struct):
     at: str
     version: int
     row: Row | None
 
 
-@dataclass
-class _Generation:
+class _Generation(msgspec.Struct):
     """A base and the versions that came after it."""
 
     base: Base
     at: str
-    overlay: dict[str, list[_Version]] = field(default_factory=dict)
-    replaced: dict[str, tuple[int, int]] = field(default_factory=dict)
+    overlay: dict[str, list[_Version]] = msgspec.field(default_factory=dict)
+    replaced: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     """Place and version of what the base has of a key; -1 for nothing."""
     young: tuple[Rows, list[int]] | None = None
     """What came after the base as of now, found as fast as what is in it; made on first use."""
@@ -72,8 +71,7 @@ class _Generation:
         return known
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """The rows that fulfil some conditions, in order; taken page by page."""
 
     base: Base

@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from shared.datasets.identities import claims
 from shared.datasets.protection import protected_tags
@@ -70,8 +71,7 @@ class NoBytes(Missing):
         )
 
 
-@dataclass
-class Partition:
+class Partition(msgspec.Struct):
     """What is registered for a session, or for another record that has datasets."""
 
     owner: str

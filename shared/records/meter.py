@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 
-@dataclass
-class Capacity:
+
+class Capacity(msgspec.Struct):
     """What DynamoDB charged while a meter ran."""
 
     requests: int = 0
     units: float = 0.0
-    by_operation: dict[str, float] = field(default_factory=dict)
+    by_operation: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 _meters: list[Capacity] = []

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
 
+import msgspec
 from botocore.exceptions import ClientError
 
 from shared.model import json
@@ -46,8 +46,7 @@ def bucket() -> str:
     return os.environ["FORNIX_DATA_BUCKET"]
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """What S3 says of an object; ``sha256`` and ``md5`` in hexadecimal where it knows them."""
 
     size: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from shared.alf.layout import raw_collections_in
 
@@ -35,8 +36,7 @@ class BadDescription(ValueError):
     """An experiment description that cannot be read."""
 
 
-@dataclass(frozen=True)
-class Protocol:
+class Protocol(msgspec.Struct, frozen=True):
     """A task protocol that a session ran.
 
     Attributes
@@ -54,8 +54,7 @@ class Protocol:
     extractors: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(msgspec.Struct, frozen=True):
     """A device that recorded: its kind, as ``cameras``, and its name if there are several."""
 
     kind: str

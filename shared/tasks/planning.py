@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+
+import msgspec
 
 from shared.alf.layout import output_collection
 from shared.model.protocols import is_decision
@@ -34,8 +35,7 @@ DECISION = ((TRIALS, "*taskData.raw*"), (WHEEL, "*encoder[EP]*.raw*"))
 """Tasks of a protocol of the decision task, and the files that only they need."""
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(msgspec.Struct, frozen=True):
     """A task that a session's pipeline has.
 
     Attributes

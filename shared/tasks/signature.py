@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from uuid import UUID, uuid5
 
+import msgspec
 
-@dataclass(frozen=True)
-class Expected:
+
+class Expected(msgspec.Struct, frozen=True):
     """One expected dataset, or family of datasets, of a signature.
 
     Parameters
@@ -41,8 +41,7 @@ class Expected:
         return f"{self.collection}/{self.name}" if self.collection else self.name
 
 
-@dataclass(frozen=True)
-class TaskDeclaration:
+class TaskDeclaration(msgspec.Struct, frozen=True):
     """Declaration of a task; what runs it is registered by the same name (see ``lab.tasks``).
 
     Parameters

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 from chalice.app import Blueprint
 
 from functions.api.call import Call
@@ -199,8 +199,7 @@ def _session(resource: Resource, row: Body, call: Call) -> CarriedRow:
     return CarriedRow("created", item)
 
 
-@dataclass
-class _Incoming:
+class _Incoming(msgspec.Struct):
     """A dataset of a request, with the row it was made of and what that row says."""
 
     row: Body

@@ -9,10 +9,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import msgspec
 from chalice.app import Blueprint, Response
 
 from functions.api import permissions
@@ -47,8 +47,7 @@ routes = Blueprint(__name__)
 PROTECTED = "One or more datasets is protected"
 
 
-@dataclass(frozen=True)
-class FileOwner:
+class FileOwner(msgspec.Struct, frozen=True):
     """What files belong to.
 
     Attributes
