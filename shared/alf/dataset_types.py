@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import cache, lru_cache
 from pathlib import Path
+
+import msgspec
 
 from .errors import ALFInvalid, DataFormatNotFound, DatasetTypeAmbiguous, DatasetTypeNotFound
 from .path import parse_dataset_path, without_uuid
 
 
-@dataclass(frozen=True)
-class DatasetType:
+class DatasetType(msgspec.Struct, frozen=True):
     """What a file holds.
 
     Attributes
@@ -51,8 +51,7 @@ class DatasetType:
         return _names(filename)[-1] == self.name
 
 
-@dataclass(frozen=True)
-class DataFormat:
+class DataFormat(msgspec.Struct, frozen=True):
     """A file format.
 
     Attributes

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from .errors import ALFInvalid
 from .path import DatasetPath, parse_dataset_path, without_uuid
@@ -33,8 +34,7 @@ _TASK = re.compile(r"alf(?:/task_(\d{2}))?")
 _RAW_TASK = re.compile(r"raw_behavior_data|raw_task_data_(\d{2})")
 
 
-@dataclass(frozen=True)
-class ObjectFiles:
+class ObjectFiles(msgspec.Struct, frozen=True):
     """The files of an object in one collection, of each attribute the revision that counts.
 
     Attributes
@@ -47,7 +47,7 @@ class ObjectFiles:
     """
 
     collection: str
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def table(self) -> str | None:

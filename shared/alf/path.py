@@ -7,9 +7,10 @@ Parsing a valid path and building it again gives the same text; a path with anyt
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, replace
 from typing import NoReturn
 from uuid import UUID
+
+import msgspec
 
 from .errors import ALFInvalid
 from .spec import PARTS, part_regex, regex
@@ -18,8 +19,7 @@ MAX_NAME_BYTES = 255
 """Longest file or folder name that common file systems store, in bytes of UTF-8."""
 
 
-@dataclass(frozen=True, order=True)
-class SessionPath:
+class SessionPath(msgspec.Struct, frozen=True, order=True):
     """A session: one subject, one day, one number.
 
     Attributes
@@ -62,11 +62,10 @@ class SessionPath:
     @property
     def short(self) -> str:
         """The path without the laboratory: ``subject/date/number``."""
-        return replace(self, lab=None).build()
+        return msgspec.structs.replace(self, lab=None).build()
 
 
-@dataclass(frozen=True)
-class DatasetPath:
+class DatasetPath(msgspec.Struct, frozen=True):
     """A dataset's path within its session, in parts.
 
     Attributes
@@ -142,7 +141,7 @@ class DatasetPath:
     @property
     def without_revision(self) -> str:
         """The path without its revision folder: what all revisions of a dataset share."""
-        return replace(self, revision="").build()
+        return msgspec.structs.replace(self, revision="").build()
 
 
 def parse_session_path(path: str) -> SessionPath:

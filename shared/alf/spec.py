@@ -13,12 +13,12 @@ would leave the session.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 
+import msgspec
 
-@dataclass(frozen=True)
-class Part:
+
+class Part(msgspec.Struct, frozen=True):
     r"""One part of a path: what it may contain and how to say so.
 
     Attributes

@@ -11,8 +11,9 @@ import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
+
+import msgspec
 
 from .dataset_types import dimensions
 from .errors import FileInvalid, RowsInconsistent
@@ -20,8 +21,7 @@ from .foreign import JSON_BYTES, LINE_BYTES, YAML_BYTES, ContentRefused, read_js
 from .path import parse_dataset_path, without_uuid
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     """What a file says of itself.
 
     Attributes
