@@ -77,13 +77,11 @@ class TaskDeclaration(msgspec.Struct, frozen=True):
     def filled(self, arguments: dict[str, str]) -> TaskDeclaration:
         """Return the declaration with its signatures filled in from arguments."""
         values = dict(self.arguments) | arguments
-        return TaskDeclaration(
-            **{
-                **self.__dict__,
-                "inputs": tuple(expected.fill(values) for expected in self.inputs),
-                "outputs": tuple(expected.fill(values) for expected in self.outputs),
-                "arguments": tuple(sorted(values.items())),
-            }
+        return msgspec.structs.replace(
+            self,
+            inputs=tuple(expected.fill(values) for expected in self.inputs),
+            outputs=tuple(expected.fill(values) for expected in self.outputs),
+            arguments=tuple(sorted(values.items())),
         )
 
 
