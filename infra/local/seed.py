@@ -24,7 +24,8 @@ ROLES = ("member", "manager", "rig", "worker")
 
 ADMINISTRATOR = "admin"
 
-PROJECT = "demonstration"
+PROJECT = "synthetic"
+"""What the settings of simulated sessions name."""
 
 SUBJECTS_PER_LAB = 3
 

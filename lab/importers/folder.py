@@ -11,9 +11,11 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
+
+import msgspec
 
 from lab.transfer import Changed
 from shared.alf.errors import ALFError, ALFInvalid
@@ -253,7 +255,7 @@ class FolderImport:
 
     def _carry(self, found: FoundSession) -> None:
         """Send one session and its datasets."""
-        session = replace(found.session, lab=found.session.lab or self.lab)
+        session = msgspec.structs.replace(found.session, lab=found.session.lab or self.lab)
         folder = found.folder.relative_to(self.root.parent).as_posix()
         for path, reason, detail in found.problems:
             self.carrier.refuse("files", f"{folder}/{path}", reason, detail)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from lab.rig.settings import all_settings, day_in
 from shared.alf import SessionPath
@@ -115,7 +117,7 @@ def agreed(
             f"different mice: {listed}; {right.subject} is taken, as --trust {trust} says"
         )
         try:
-            path = replace(path, subject=right.subject)
+            path = msgspec.structs.replace(path, subject=right.subject)
         except ALFInvalid as error:
             raise DifferentMice(str(error)) from None
     return path, [*notes, *_differences(path, all_claims)]

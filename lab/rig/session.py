@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from lab.rig.settings import day_in, metadata, settings_of
 from shared.alf import ALFError, SessionPath, parse_session_path
@@ -167,7 +169,7 @@ def session_path(folder: Path) -> SessionPath | None:
             continue
         if (path.lab is None) == (depth == 3):
             generic = path.lab is not None and GENERIC.fullmatch(path.lab)
-            return replace(path, lab=None) if generic else path
+            return msgspec.structs.replace(path, lab=None) if generic else path
     return None
 
 
