@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+PROCESSED_SECONDS = 600
+"""After so long the sessions of ``make run`` count as stuck."""
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # boto and PynamoDB read these once, when first used; tests never reach a real account.
@@ -80,3 +83,24 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def processed(cloud: Cloud) -> Cloud:
+    """The system after the job of ``make run``: sessions uploaded and processed, workers at rest.
+
+    One session of each lab is not public.
+    """
+    import io
+
+    from rich.console import Console
+
+    from infra.local.demo import Workers, process
+
+    workers = Workers(cloud.system.home)
+    workers.start()
+    try:
+        process(cloud.system, Console(file=io.StringIO()), [], PROCESSED_SECONDS)
+    finally:
+        workers.stop()
+    return cloud

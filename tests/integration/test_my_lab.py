@@ -1,0 +1,81 @@
+"""A lab sees its own sessions: signed in, in a real browser, on the results site."""
+
+from __future__ import annotations
+
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from infra.local.demo import rows
+from infra.local.seed import connect
+from tests.system import Cloud
+
+pytestmark = [pytest.mark.integration, pytest.mark.browser]
+
+LAB = "fimbrialab"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def private(processed: Cloud) -> str:
+    """Id of the lab's session that is not public."""
+    listed = rows(connect(processed.system.home, f"{LAB}_member").get("/sessions", lab=LAB))
+    open_ones = rows(_anonymous(processed, "/sessions"))
+    (eid,) = {row["id"] for row in listed} - {row["id"] for row in open_ones}
+    return str(eid)
+
+
+def _anonymous(cloud: Cloud, path: str) -> Any:
+    import requests
+
+    return requests.get(f"{cloud.api_url}{path}", timeout=60).json()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_member_sees_what_is_not_public(
+    processed: Cloud, browser: Any, private: str, width: int
+) -> None:
+    # Given a visitor, who is shown no page of the session
+    with pytest.raises(urllib.error.HTTPError, match="40[34]"):
+        urllib.request.urlopen(f"{processed.site_url}/sessions/{private}.html")
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    faults: list[str] = []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    # When a member of the lab signs in at the address that the upload told
+    page.goto(f"{processed.site_url}/my-lab.html?at={LAB}/sessions/{private}.html")
+    account = processed.credentials[f"{LAB}_member"]
+    page.locator("input[name=username]").fill(account["username"])
+    page.locator("input[name=password]").fill(account["password"])
+    page.locator("input[name=password]").press("Enter")
+    # Then the session's page is there, with its figures, and nothing was blocked or broken
+    page.get_by_text(f"Only members of {LAB} see this page.").wait_for()
+    page.locator("main svg").first.wait_for()
+    assert "SYN_101" in page.locator("h1").inner_text()
+    assert faults == []
+    page.close()
+
+
+def test_nobody_else_gets_the_page(processed: Cloud, private: str) -> None:
+    path = f"/lab-pages/{LAB}/sessions/{private}.html"
+    assert "detail" in _anonymous(processed, path)
+    stranger = connect(processed.system.home, "septumlab_member")
+    with pytest.raises(Exception, match=f"Members of {LAB}"):
+        stranger.get(path)
