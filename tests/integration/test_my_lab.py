@@ -53,7 +53,7 @@ def test_a_member_sees_what_is_not_public(
     processed: Cloud, browser: Any, private: str, width: int
 ) -> None:
     # Given a visitor, who is shown no page of the session
-    with pytest.raises(urllib.error.HTTPError, match="40[34]"):
+    with pytest.raises(urllib.error.HTTPError, match=r"40[34]"):
         urllib.request.urlopen(f"{processed.site_url}/sessions/{private}.html")
     page = browser.new_page(viewport={"width": width, "height": 900})
     faults: list[str] = []
