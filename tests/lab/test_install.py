@@ -105,7 +105,6 @@ def test_the_first_upload_of_a_client(client, system, tmp_path):
     ("command", "extra"),
     [
         (("worker", "--once"), "worker"),
-        (("task", "run", "task.trials", "/tmp", "--out", "/tmp/x"), "worker"),
         (("codec", "info", "x"), "ephys"),
         (("rig", "simulate", "x"), "science"),
         (("analyse", "training-time", "--sessions", "/tmp"), "science"),
