@@ -36,7 +36,7 @@ def _writes_alone(call: ast.Call) -> bool:
     if not isinstance(call.func, ast.Attribute):
         return False
     name, receiver = call.func.attr, call.func.value
-    if isinstance(receiver, ast.Name) and receiver.id in ("writes", "self", "batch"):
+    if isinstance(receiver, ast.Name) and receiver.id in ("writes", "self", "batch", "write"):
         return False
     keywords = {each.arg for each in call.keywords}
     if name == "batch_write":

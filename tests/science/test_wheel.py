@@ -277,6 +277,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keep=st.floats(0, 1),
 )
 @example(file="Positions", damage=[(0.0, "1 2 3 4 5")], keep=0.0)
+@example(file="Positions", damage=[(0.0, "4294967295 9 "), (1.0, "-1 0 ")], keep=0.0)
 @settings(deadline=None, max_examples=60)
 def test_a_damaged_encoder_file_gives_a_wheel_or_a_reason(
     simulated: Path, file: str, damage: list[tuple[float, str]], keep: float

@@ -136,7 +136,9 @@ def _add_jumps_outside(jumps: Floats, times: Floats, angle: Floats, outside: np.
     before, after = angle[zeros] - angle[zeros - 1], angle[zeros + 1] - angle[zeros]
     # As the reference has it: signs that differ by two are opposite directions.
     opposite = np.abs(np.sign(after) - np.sign(before)) == 2
-    slow = np.abs(before / (np.finfo(float).eps + times[zeros] - times[zeros - 1])) < RESET_SPEED
+    # Two samples of one moment have no speed: infinitely fast.
+    elapsed = np.maximum(times[zeros] - times[zeros - 1], np.finfo(float).eps)
+    slow = np.abs(before / elapsed) < RESET_SPEED
     zeros = zeros[~(opposite & slow)]
     jumps[zeros] = angle[zeros - 1]
 
