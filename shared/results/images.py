@@ -58,17 +58,11 @@ def session(content: SessionData) -> bytes:
         colour = COLOURS[block.probability_left]
         points = block.psychometric
         curve = points.curve
-        artists += [
-            (choices, choices.plot(curve.x, curve.y, color=colour, lw=1.8)[0]),
-            *_points(
-                choices,
-                points.contrasts,
-                points.p_right,
-                points.low,
-                points.high,
-                colour,
-            ),
-        ]
+        if curve.y:  # of a fit that tells nothing there is no curve
+            artists.append((choices, choices.plot(curve.x, curve.y, color=colour, lw=1.8)[0]))
+        artists += _points(
+            choices, points.contrasts, points.p_right, points.low, points.high, colour
+        )
         speed = block.chronometric
         # Slower than the axis reaches is drawn at its edge.
         middle, low, high = (

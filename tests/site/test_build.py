@@ -290,6 +290,15 @@ class TestPictures:
         site.refresh()
         assert store.writes == []
 
+    def test_choices_that_determine_no_curve_are_drawn_without_one(
+        self, site, shelf, store
+    ) -> None:
+        # Given a mouse that chooses by chance
+        one = shelf.put("FX_001", "2026-02-01", trials_of(200, 1, skill=0.5))
+        # When the site is built, then the session has its picture, and nothing failed
+        assert site.refresh().failed == []
+        assert store.read(f"data/sessions/{one.id}.png")[0][:4] == b"\x89PNG"
+
     def test_those_of_labs_are_not_drawn_with_each_session_of_a_burst(
         self, site, shelf, store, monkeypatch
     ) -> None:
