@@ -67,7 +67,7 @@ unit: setup  ## tests that need no running system
 	$(BIN)/pytest -n 2 -m "not integration and not browser and not proof"
 
 integration: setup .venv/.browser  ## tests against real servers and a real browser
-	$(BIN)/pytest -m "integration or browser"
+	$(BIN)/pytest -m "(integration or browser) and not proof"
 
 test: lint types unit integration  ## what CI runs
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infra.local.demo import rows
-from infra.local.seed import connect
+from infra.local.seed import connect, subjects
 from tests.system import Cloud
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser]
@@ -35,8 +35,9 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def private(processed: Cloud) -> str:
-    """Id of the lab's session that is not public."""
-    listed = rows(connect(processed.system.home, f"{LAB}_member").get("/sessions", lab=LAB))
+    """Id of the mouse's session that is not public."""
+    member = connect(processed.system.home, f"{LAB}_member")
+    listed = rows(member.get("/sessions", subject=subjects(LAB)[0]))
     open_ones = rows(_anonymous(processed, "/sessions"))
     (eid,) = {row["id"] for row in listed} - {row["id"] for row in open_ones}
     return str(eid)
@@ -68,7 +69,7 @@ def test_a_member_sees_what_is_not_public(
     # Then the session's page is there, with its figures, and nothing was blocked or broken
     page.get_by_text(f"Only members of {LAB} see this page.").wait_for()
     page.locator("main svg").first.wait_for()
-    assert "SYN_101" in page.locator("h1").inner_text()
+    assert subjects(LAB)[0] in page.locator("h1").inner_text()
     assert faults == []
     page.close()
 

@@ -162,17 +162,18 @@ EVERYWHERE_DENIED = [
     ("iam", "list_roles", {}),
     ("lambda", "list_functions", {}),
     ("sqs", "list_queues", {}),
-    receive("fornix-ingest-dead"),
     put(DATA, "elsewhere/x"),
 ]
+DEAD = receive("fornix-ingest-dead")
+"""Messages that could not be delivered: the API shows them and sends them again, nobody else."""
 
 ALLOWED = {
     "api": [
         *(read_item(), delete_item(), transact(), query("gsi1"), query("gsi2"), *PASSWORDS),
         *(put(DATA, "incoming/probe/x"), get(DATA, "incoming/probe/x")),
-        put(DATA, "manifests/-imports/probe"),
         *(get(DATA, f"{prefix}/x") for prefix in ("data", "manifests", "snapshots", "cache")),
         *(listing(DATA, "incoming/probe/"), send("fornix-ingest"), send("fornix-dispatch")),
+        *(DEAD, send("fornix-analysis"), *(send(f"fornix-work-{lab}") for lab in LABS)),
         *(assume(f"fornix-worker-{lab}") for lab in LABS),
     ],
     "ingest": [
@@ -199,12 +200,12 @@ DENIED = {
     "api": [
         *(put(DATA, "data/x"), put(DATA, "manifests/x"), put(DATA, "snapshots/x")),
         *(delete(DATA, "data/x"), delete(DATA, "incoming/x"), delete(DATA, "manifests/x")),
-        *(put(SITE, "x"), get(SITE, "_state/x")),
-        *(send("fornix-analysis"), send(f"fornix-work-{LABS[0]}")),
+        *(put(SITE, "x"), get(SITE, "_state/x"), put(DATA, "manifests/-imports/x")),
         *(receive("fornix-ingest"), receive(f"fornix-work-{LABS[0]}")),
         assume("fornix-ingest-us-east-1"),
     ],
     "ingest": [
+        DEAD,
         *(put(DATA, "incoming/x"), put(DATA, "snapshots/x"), put(DATA, "cache/x")),
         *(delete(DATA, "data/x"), delete(DATA, "manifests/x"), delete(DATA, "quarantine/x")),
         *(put(SITE, "x"), get(SITE, "x"), get(DATA, "notes/x")),
@@ -212,11 +213,13 @@ DENIED = {
         *(scan("pk"), *PASSWORDS, assume(WORKER)),
     ],
     "dispatch": [
+        DEAD,
         *(get(DATA, "data/x"), get(DATA, "incoming/x"), put(DATA, "data/x"), get(SITE, "x")),
         *(listing(DATA, "data/"), send("fornix-ingest"), receive("fornix-ingest")),
         *(scan("pk"), *PASSWORDS, assume(WORKER)),
     ],
     "analysis": [
+        DEAD,
         *(delete_item(), transact(), put(DATA, "data/x"), delete(DATA, "data/x")),
         *(put(DATA, "incoming/x"), put(DATA, "manifests/x"), get(DATA, "incoming/x")),
         *(get(DATA, "quarantine/x"), send("fornix-ingest"), send("fornix-dispatch")),

@@ -71,7 +71,7 @@ DESCRIPTION = b"version: 1.0.0\ntasks: [{chaosTask: {collection: raw_behavior_da
 
 
 @pytest.fixture
-def pipeline(tmp_path, monkeypatch):
+def pipeline(tmp_path):
     """A lab's pipeline of five tasks, installed for the functions and the workers alike."""
     place = tmp_path / "site"
     package, about = place / "fornix_chaos", place / "fornix_chaos-1.0.dist-info"
@@ -85,10 +85,13 @@ def pipeline(tmp_path, monkeypatch):
     (about / "entry_points.txt").write_text(
         f"[fornix.pipelines]\nchaos = fornix_chaos:PIPELINE\n[fornix.tasks]\n{steps}"
     )
-    monkeypatch.syspath_prepend(str(place))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(place))
+        importlib.invalidate_caches()
+        registry.pipelines.cache_clear()
+        yield str(place)
+    # Only now that nobody finds the package any more: functions go on in the background.
     importlib.invalidate_caches()
-    registry.pipelines.cache_clear()
-    yield str(place)
     registry.pipelines.cache_clear()
 
 
@@ -198,6 +201,7 @@ def test_every_task_ends_exactly_once(
         answer = system.flow.open(files, **body)
         system.flow.send(answer, files)
         system.flow.deliver("ingest", {"kind": "finalise", "upload": answer["id"]})
+        system.flow.until(lambda n=n: sessions.find(SUBJECT, DATE, n) is not None)
         eids.append(sessions.find(SUBJECT, DATE, n).id)
         if n % 4 == 0:
             faulty.add(eids[-1])

@@ -238,7 +238,7 @@ def test_an_unknown_subject_is_refused_before_a_byte_is_sent(
 ):
     folder = session_folder(shared_data, tmp_path)
     text = run(fornix("rig", "rig", "upload", folder, "--subject", "nobody", "--lab", LAB), 1)
-    assert "There is no subject 'nobody'" in text
+    assert "there is no subject 'nobody'" in text
     assert system.flow.keys("incoming/") == []
 
 
