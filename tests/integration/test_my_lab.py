@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import urllib.error
 import urllib.request
@@ -35,12 +36,14 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def private(processed: Cloud) -> str:
-    """Id of the mouse's session that is not public."""
+    """Id of the demonstration's session that is not public."""
+    planned = json.loads((processed.home / "rig" / "simulated.json").read_text())
+    (one,) = (each for each in planned if each["lab"] == LAB and not each["public"])
+    query = {"subject": one["subject"], "date_range": f"{one['date']},{one['date']}"}
     member = connect(processed.system.home, f"{LAB}_member")
-    listed = rows(member.get("/sessions", subject=subjects(LAB)[0]))
-    open_ones = rows(_anonymous(processed, "/sessions"))
-    (eid,) = {row["id"] for row in listed} - {row["id"] for row in open_ones}
-    return str(eid)
+    (found,) = rows(member.get("/sessions", number=one["number"], **query))
+    assert found["id"] not in {row["id"] for row in rows(_anonymous(processed, "/sessions"))}
+    return str(found["id"])
 
 
 def _anonymous(cloud: Cloud, path: str) -> Any:
