@@ -191,14 +191,15 @@ def snapshot() -> dict[str, Any]:
 def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any:
     from functions.analysis.bucket import Bucket
     from functions.analysis.records import Records
+    from shared.records import env
     from shared.results.build import Site
     from shared.results.render import SiteSettings
 
     # A function's home can not be written to; without a place matplotlib would warn each time.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "matplotlib"))
     return Site(
-        Records(os.environ["FORNIX_DATA_BUCKET"], expected),
-        Bucket(os.environ["FORNIX_SITE_BUCKET"]),
+        Records(env.data_bucket(), expected),
+        Bucket(env.site_bucket()),
         SiteSettings(**_about_site()),
     )
 
@@ -207,6 +208,7 @@ def _lab_site(site: Site, lab: str) -> Site:
     """Return the site of a lab's own pages, in the data bucket, from the same records."""
     from functions.analysis.bucket import Bucket
     from functions.analysis.records import Records
+    from shared.records import env
     from shared.results import addresses
     from shared.results.build import Site
     from shared.results.lab_pages import LabSource, lab_settings
@@ -215,7 +217,7 @@ def _lab_site(site: Site, lab: str) -> Site:
     assert isinstance(records, Records)  # noqa: S101 - as `_site` makes it
     return Site(
         LabSource(records, lab, lambda: records.hidden(lab), site.now),
-        Bucket(os.environ["FORNIX_DATA_BUCKET"], addresses.lab_pages(lab)),
+        Bucket(env.data_bucket(), addresses.lab_pages(lab)),
         lab_settings(site.settings, lab),
     )
 

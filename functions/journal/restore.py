@@ -11,11 +11,10 @@ import msgspec
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from functions.journal.append import append, items_of_table
-from functions.journal.verify import comparable
 from shared.model import moment
 from shared.records import env, feed, journal, objects
 from shared.records.items import Dataset
-from shared.records.journal import Chunk, Item, Line, StateSource
+from shared.records.journal import Chunk, Line, StateSource
 from shared.records.table import Record, connection, table_name
 
 WRITERS = 8
@@ -204,12 +203,3 @@ def _finish(mark: Mark, source: StateSource) -> None:
     for entry in feed.entries([(feed.RESET, feed.RESET, 0, None)], []):
         entry.save()
     mark.delete()
-
-
-def same_items(first: Iterable[Item], second: Iterable[Item]) -> bool:
-    """Return whether two tables hold the same, item by item."""
-
-    def known(items: Iterable[Item]) -> dict[tuple[str, str], Any]:
-        return {(each["pk"]["S"], each["sk"]["S"]): comparable(each) for each in items}
-
-    return known(first) == known(second)

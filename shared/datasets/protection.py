@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from shared import catalog
-from shared.records.items import Dataset
 from shared.records.where import Where
 
 
@@ -11,8 +10,3 @@ def protected_tags() -> set[str]:
     """Return the tags that keep their datasets from being overwritten or deleted."""
     protected = Where("protected", "exact", True)
     return catalog.table("tag").select([protected]).values("name")
-
-
-def is_protected(item: Dataset) -> bool:
-    """Return whether a dataset is protected."""
-    return bool(item.tags) and not protected_tags().isdisjoint(item.tags)

@@ -7,7 +7,6 @@ that was taken for dead cannot interfere with the one that took over.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -35,7 +34,7 @@ from shared.model.task import (
     WorkerReport,
 )
 from shared.model.upload import FINAL
-from shared.records import aws, queues
+from shared.records import aws, env, queues
 from shared.records.items import Dataset, Session
 from shared.records.objects import bucket
 from shared.sessions.contents import session_and_datasets
@@ -254,7 +253,7 @@ def credentials() -> Response:
     call = Call(routes.current_request)
     who, lab = call.who, _lab_of(call)
     lent = aws.client("sts").assume_role(
-        RoleArn=os.environ["FORNIX_WORKER_ROLE_PREFIX"] + lab,
+        RoleArn=env.worker_role(lab),
         RoleSessionName="".join(c if c.isalnum() else "-" for c in who.username)[:64],
         DurationSeconds=CREDENTIALS_SECONDS,
     )["Credentials"]
