@@ -105,6 +105,12 @@ class Call:
         return f"{self.base_url}{path}"
 
 
+def matches(request: Any, tag: str) -> bool:
+    """Return whether a client has what a tag names already (``If-None-Match``)."""
+    known = (request.headers.get("if-none-match") or "").split(",")
+    return tag in {each.strip().removeprefix("W/").strip('"') for each in known}
+
+
 def base_url(request: Any) -> str:
     """Return the API's public address: the configured one, or host and stage of the request."""
     if configured := os.environ.get("FORNIX_API_URL"):

@@ -92,6 +92,7 @@ ROUTES: Mapping[str, Rule] = {
     "POST /auth-token": READ_PUBLIC,
     "GET /public-account": READ_PUBLIC,
     "DELETE /auth-token": READ,
+    "GET /forms": READ_PUBLIC,
     "GET /me": READ,
     "POST /me/password": Rule(MEMBERS),
     "POST /uploads": LAB,

@@ -75,6 +75,7 @@ weighings             VMGDRW   MGDRW  MGD    MGD
 OTHERS = """
 GET    /api/schema                        AVMGDRW
 GET    /health                            AVMGDRW
+GET    /forms                             AVMGDRW
 POST   /auth-token                        AVMGDRW
 DELETE /auth-token                        VMGDRW
 GET    /me                                VMGDRW

@@ -78,6 +78,12 @@ class Field(msgspec.Struct, frozen=True, eq=False):
         Whether it is a filter of the list.
     hidden : bool
         Whether it is never shown.
+    label, help, group : str
+        What forms call it, say beside it, and put it under; the label is its name unless said.
+    unit : str
+        Of a number, as forms show it.
+    pattern : str
+        Regular expression of a text, for forms; `check` decides.
     """
 
     type: str
@@ -101,6 +107,21 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     indexed: bool = True
     param: bool = True
     hidden: bool = False
+    label: str = ""
+    help: str = ""
+    group: str = ""
+    unit: str = ""
+    pattern: str = ""
+
+
+def fills_in(word: str) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
+    """Say what forms call a default that is worked out: ``me``, ``now`` or ``lab``."""
+
+    def named(make: Callable[[Call], Any]) -> Callable[[Call], Any]:
+        make.word = word  # type: ignore[attr-defined]
+        return make
+
+    return named
 
 
 def text(**options: Any) -> Field:

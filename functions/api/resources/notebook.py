@@ -22,6 +22,7 @@ from functions.api.engine.declarations import (
     text,
 )
 from functions.api.errors import Invalid
+from functions.api.resources.of_subject import default_user, now
 from shared import catalog
 from shared.model import moment
 
@@ -174,8 +175,8 @@ declare(
         access=Access(worker="read create change delete", rig="read create"),
         lab="lab",
         fields={
-            "user": ref("user", default=lambda call: call.who.username),
-            "date_time": datetime(default=lambda call: moment.now().isoformat()),
+            "user": ref("user", default=default_user),
+            "date_time": datetime(default=now),
             "content_type": text(required=True, check=_model),
             "object_id": text(required=True, maximum=64),
             "text": text(),

@@ -8,6 +8,7 @@ from functions.api.engine.declarations import (
     Access,
     Body,
     Row,
+    fills_in,
 )
 from functions.api.engine.filter_grammar import days
 from functions.api.engine.filters import Select
@@ -64,11 +65,13 @@ def with_url(path: str) -> object:
     return show
 
 
+@fills_in("me")
 def default_user(call: Call) -> str:
     """Return the caller's name."""
     return call.who.username
 
 
+@fills_in("now")
 def now(call: Call) -> str:
     """Return the time of the request."""
     return moment.now().isoformat(timespec="seconds")

@@ -44,7 +44,9 @@ declare(
             "start_time": datetime(default=now, **RECORDED),
             "end_time": datetime(**RECORDED),
             "outcome_type": choice({"a": "a", "r": "r", "n": "n"}),
-            "implant_weight": number(required=True, null=False, minimum=0, maximum=MAX_GRAMS),
+            "implant_weight": number(
+                unit="g", required=True, null=False, minimum=0, maximum=MAX_GRAMS
+            ),
             "json": json(),
         },
         filters={

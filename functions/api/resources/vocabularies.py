@@ -22,11 +22,11 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
+from functions.api.resources.of_subject import now
 from functions.api.resources.owners import labs_with
 from functions.api.resources.people import plain_name
 from shared.access import policy
 from shared.alf import names
-from shared.model import moment
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ declare(
         fields={
             "name": text(required=True, maximum=255, check=revision_name),
             "description": text(maximum=1023),
-            "created_datetime": datetime(default=lambda call: moment.now().isoformat()),
+            "created_datetime": datetime(default=now),
             "json": json(),
         },
         show=lambda shown, row, call: {"id": row["id"], **shown},

@@ -86,7 +86,7 @@ declare(
         fields={
             "subject": ref("subject", required=True, null=False, on_delete="cascade"),
             "date_time": datetime(default=now, null=False, **RECORDED),
-            "weight": number(required=True, null=False, minimum=0, maximum=MAX_GRAMS),
+            "weight": number(unit="g", required=True, null=False, minimum=0, maximum=MAX_GRAMS),
             "user": ref("user", default=default_user),
             "json": json(),
         },
@@ -117,7 +117,7 @@ declare(
         fields={
             "subject": ref("subject", required=True, null=False, on_delete="cascade"),
             "date_time": datetime(default=now, null=False, **RECORDED),
-            "water_administered": number(minimum=0, maximum=MAX_GRAMS),
+            "water_administered": number(unit="mL", minimum=0, maximum=MAX_GRAMS),
             "water_type": ref("water-type"),
             "user": ref("user", default=default_user),
             "session": ref("session", by="id", on_delete="cascade"),
@@ -140,7 +140,7 @@ declare(
             "start_time": datetime(default=now, null=False, **RECORDED),
             "end_time": datetime(earliest="1990-01-01"),
             "water_type": ref("water-type"),
-            "reference_weight": number(minimum=0, maximum=MAX_GRAMS),
+            "reference_weight": number(unit="g", minimum=0, maximum=MAX_GRAMS),
             "json": json(),
         },
         filters={**BY_SUBJECT, "date_range": in_days("start_time")},

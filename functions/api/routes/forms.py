@@ -1,0 +1,25 @@
+"""What forms need to know of every resource, as the notebook app has it from its own origin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from functions.api.call import matches
+from functions.api.errors import JSON
+
+routes = Blueprint(__name__)
+
+
+@routes.route("/forms", methods=["GET"])
+def declared() -> Response:
+    """Describe the resources' fields for forms and grids; 304 if the client has them."""
+    from functions.api import forms  # asked for once a session of a client
+
+    request: Any = routes.current_request
+    found = forms.forms()
+    headers: dict[str, Any] = {**JSON, "ETag": f'"{found.hash}"', "Cache-Control": "no-cache"}
+    if matches(request, found.hash):
+        return Response("", status_code=304, headers=headers)
+    return Response(forms.text(found).decode(), headers=headers)
