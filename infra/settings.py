@@ -20,6 +20,9 @@ RUNTIME = "python3.13"
 STAGE = "v1"
 """Name of the REST API's only stage."""
 
+API_PREFIX = "/rest"
+"""Path of the site below which the API is, for the site's own pages and their cookie."""
+
 
 @dataclass(frozen=True)
 class Deployment:

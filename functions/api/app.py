@@ -16,7 +16,7 @@ from typing import Any
 from chalice.app import Chalice, Response
 
 from functions.api import permissions
-from functions.api.auth import identify
+from functions.api.auth import cookies, identify
 from functions.api.engine import handlers
 from functions.api.errors import JSON, ApiError, not_found, response_to
 from functions.api.resources import RESOURCES
@@ -31,6 +31,7 @@ from functions.api.routes import (
     lab_pages,
     predictions,
     register_file,
+    session,
     uploads,
     water,
 )
@@ -86,7 +87,8 @@ def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
             catalog.start_request()
             if any(len(value) > LONGEST_NAME for value in arguments.values()):
                 raise not_found("Record")
-            permissions.check(path, request.method, identify.caller(request))
+            asks = cookies.is_from_a_page(request)
+            permissions.check(path, request.method, identify.caller(request), asks=asks)
             answer = view(**arguments)
         except Exception as error:  # every error becomes an answer
             return response_to(error)
@@ -166,6 +168,7 @@ for blueprint in (
     lab_pages.routes,
     predictions.routes,
     register_file.routes,
+    session.routes,
     uploads.routes,
     water.routes,
 ):

@@ -30,8 +30,8 @@ def add(path: str, method: str, rule: Rule) -> None:
     RESOURCE_RULES[path, method] = rule
 
 
-def check(path: str, method: str, who: Caller) -> Rule:
-    """Refuse a caller who may not use a route at all.
+def check(path: str, method: str, who: Caller, *, asks: bool = False) -> Rule:
+    """Refuse a caller who may not use a route at all; anonymous ones are asked (401) if told to.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def check(path: str, method: str, who: Caller) -> Rule:
     decision = policy.may_use(rule, who)
     if rule is None or not decision:
         if rule is not None:
-            require_account(who, asks=rule.asks)
+            require_account(who, asks=asks or rule.asks)
         raise forbidden(decision.message)
     return rule
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.cors import preflight
 from infra.local.ministack import Asgi, Receive, Scope, Send, answer, api_scope, site_scope
-from infra.settings import STAGE
+from infra.settings import API_PREFIX, STAGE
 
 ALL_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
@@ -89,16 +89,29 @@ class ApiFront(Front):
 
 
 class SiteFront(Front):
-    """``http://127.0.0.1:8001/x`` is the distribution's ``/x``; compresses as CloudFront does."""
+    """``http://127.0.0.1:8001/x`` is the distribution's ``/x``; compresses as CloudFront does.
+
+    What is below ``/rest`` is the API's, which the emulated distribution has no way to.
+    """
 
     async def serve(
         self, scope: Scope, receive: Receive, send: Send, outputs: dict[str, Any]
     ) -> None:
-        """Pass the request to the distribution, and its answer through a compressor."""
+        """Pass the request to the distribution or the API, its answer through a compressor."""
         accepted = next((v for k, v in scope["headers"] if k == b"accept-encoding"), b"")
         ranged = any(k == b"range" for k, _ in scope["headers"])
         target = Compressor(send) if b"gzip" in accepted and not ranged else send
-        await self.cloud(site_scope(scope, outputs["SiteDomain"]), receive, target)
+        if scope["path"].startswith(f"{API_PREFIX}/"):
+            inner = api_scope(without_prefix(scope, API_PREFIX), outputs["ApiId"], STAGE)
+        else:
+            inner = site_scope(scope, outputs["SiteDomain"])
+        await self.cloud(inner, receive, target)
+
+
+def without_prefix(scope: Scope, prefix: str) -> Scope:
+    """Return a request's scope without what its path begins with."""
+    raw = (scope.get("raw_path") or scope["path"].encode()).removeprefix(prefix.encode())
+    return {**scope, "path": scope["path"].removeprefix(prefix), "raw_path": raw}
 
 
 class Compressor:

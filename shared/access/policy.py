@@ -92,6 +92,8 @@ ROUTES: Mapping[str, Rule] = {
     "POST /auth-token": READ_PUBLIC,
     "GET /public-account": READ_PUBLIC,
     "DELETE /auth-token": READ,
+    "POST /session": READ_PUBLIC,
+    "DELETE /session": READ_PUBLIC,
     "GET /forms": READ_PUBLIC,
     "GET /me": READ,
     "POST /me/password": Rule(MEMBERS),

@@ -76,6 +76,8 @@ OTHERS = """
 GET    /api/schema                        AVMGDRW
 GET    /health                            AVMGDRW
 GET    /forms                             AVMGDRW
+POST   /session                           AVMGDRW
+DELETE /session                           AVMGDRW
 POST   /auth-token                        AVMGDRW
 DELETE /auth-token                        VMGDRW
 GET    /me                                VMGDRW

@@ -1,4 +1,4 @@
-"""Who makes a request: worked out from its Authorization header, once.
+"""Who makes a request: worked out from its Authorization header, or its cookie, once.
 
 Answers are exactly those of the Alyx REST contract, because the ONE client logs in again only on
 a 403 that says ``"Invalid token."``.
@@ -11,7 +11,7 @@ import binascii
 import re
 from typing import Any
 
-from functions.api.auth import passwords, tokens
+from functions.api.auth import cookies, passwords, tokens
 from functions.api.errors import ApiError, not_signed_in
 from shared.model.people import ANONYMOUS, Caller
 
@@ -50,11 +50,12 @@ def caller(request: Any) -> Caller:
 
 
 def token_of(request: Any) -> str | None:
-    """Return the token of a request, from a Token header or a Basic password; None without."""
-    scheme, _, value = (request.headers.get("authorization") or "").partition(" ")
+    """Return the token of a request: a Token header's, a Basic password, a cookie's; or None."""
+    given = request.headers.get("authorization") or ""
+    scheme, _, value = given.partition(" ")
     if scheme.lower() in ("token", "bearer"):
         return value.strip()
-    return _basic(request)[1]
+    return _basic(request)[1] if given else cookies.token_in(request)
 
 
 def _basic(request: Any) -> tuple[str, str]:
@@ -81,6 +82,11 @@ def _identify(request: Any) -> Caller:
     if not token:
         return ANONYMOUS
     user = tokens.user_of_token(tokens.key_of(token))
+    if not request.headers.get("authorization"):
+        if user is None:  # browsers keep a cookie that has ended; its owner signs in again
+            return ANONYMOUS
+        cookies.check_from_the_site(request)
+        return as_caller(user)
     if user is None:
         raise ApiError(403, "Invalid token.")
     return as_caller(user)

@@ -6,10 +6,16 @@ from typing import Any
 
 from chalice.app import Blueprint, Response
 
-from functions.api.auth import identify, oidc, passwords, tokens
+from functions.api.auth import cookies, identify, oidc, passwords, tokens
 from functions.api.call import Call
+from functions.api.engine.declarations import KINDS, RESOURCES
+from functions.api.engine.rules import METHODS, rule_of
 from functions.api.errors import Invalid, not_found
+from shared import catalog
+from shared.access import policy
+from shared.model.people import Caller
 from shared.records import env
+from shared.records.where import Where
 
 routes = Blueprint(__name__)
 
@@ -20,21 +26,35 @@ def health() -> dict[str, Any]:
     return {"status": "ok"}
 
 
-@routes.route("/auth-token", methods=["POST"])
-def login() -> dict[str, Any]:
-    """Exchange a user name and password, or a provider's ID token, for a token."""
-    call = Call(routes.current_request)
+def sign_in(call: Call) -> str:
+    """Return a token for the credentials of a body: name and password, or a provider's ID token.
+
+    Raises
+    ------
+    ApiError
+        400 if they are wrong, 429 after too many failures.
+    """
     if isinstance(id_token := call.body.get("id_token"), str):
-        return {"token": oidc.login(id_token, identify.address_of(call.request))}
+        return oidc.login(id_token, identify.address_of(call.request))
+    _require(call, "username", "password")
+    source = identify.source_of(call.request, call.body["username"])
+    return passwords.login(call.body["username"], call.body["password"], source)
+
+
+def _require(call: Call, *names: str) -> None:
     missing = {
         name: ["This field is required."]
-        for name in ("username", "password")
+        for name in names
         if not isinstance(call.body.get(name), str) or not call.body[name]
     }
     if missing:
         raise Invalid(missing)
-    source = identify.source_of(call.request, call.body["username"])
-    return {"token": passwords.login(call.body["username"], call.body["password"], source)}
+
+
+@routes.route("/auth-token", methods=["POST"])
+def login() -> dict[str, Any]:
+    """Exchange a user name and password, or a provider's ID token, for a token."""
+    return {"token": sign_in(Call(routes.current_request))}
 
 
 @routes.route("/auth-token", methods=["DELETE"])
@@ -56,16 +76,13 @@ def public_account() -> dict[str, Any]:
 
 
 @routes.route("/me/password", methods=["POST"])
-def change_password() -> dict[str, Any]:
-    """Change the caller's own password; the answer has a new token, the former ones end."""
+def change_password() -> Response:
+    """Change the caller's own password; the answer has a new token, the former ones end.
+
+    A session of the site's pages gets it by its cookie, where scripts cannot read it.
+    """
     call = Call(routes.current_request)
-    wanted = {
-        name: ["This field is required."]
-        for name in ("current_password", "password")
-        if not isinstance(call.body.get(name), str) or not call.body[name]
-    }
-    if wanted:
-        raise Invalid(wanted)
+    _require(call, "current_password", "password")
     who = call.who
     token = passwords.change(
         who.username,
@@ -74,11 +91,67 @@ def change_password() -> dict[str, Any]:
         identify.source_of(call.request, who.username),
         (who.username, *who.labs),
     )
-    return {"token": token}
+    if cookies.token_in(call.request):
+        return Response({}, headers={"Set-Cookie": cookies.holding(token)})
+    return Response({"token": token})
 
 
 @routes.route("/me", methods=["GET"])
 def me() -> dict[str, Any]:
-    """Say whose token it is."""
-    who = Call(routes.current_request).who
-    return {"username": who.username, "role": who.role, "labs": list(who.labs)}
+    """Say whose token it is, what its account may do, and what its labs have set."""
+    return describe(Call(routes.current_request).who)
+
+
+def describe(who: Caller) -> dict[str, Any]:
+    """Return what an account is, and what it may do."""
+    user = catalog.table("user").get(who.username) or {}
+    names = user.keys() & {"first_name", "last_name", "is_stock_manager", "is_husbandry"}
+    return {
+        "username": who.username,
+        "role": who.role,
+        "labs": list(who.labs),
+        **{name: user[name] for name in sorted(names)},
+        "lab_settings": {lab: _settings(lab) for lab in who.labs},
+        "permissions": _permissions(who),
+        "delegates": sorted(user.get("allowed_users") or ()),
+        "delegating": _delegating(who),
+        "notification_rules": _rules(who),
+        "preferences": user.get("preferences") or {},
+    }
+
+
+def _settings(lab: str) -> dict[str, Any]:
+    """Return what a lab has set: its zone, its ratios, its housing defaults."""
+    row = catalog.table("lab").get(lab) or {}
+    spec = KINDS["lab"].fields
+    shown = [n for n in spec if n not in ("name", "json", "repositories", "address")]
+    return {name: row.get(name, spec[name].default) for name in shown}
+
+
+def _permissions(who: Caller) -> dict[str, list[str]]:
+    """Return the actions of each resource that the account may use, by path; with some data."""
+    found = {}
+    for path, resource in sorted(RESOURCES.items()):
+        actions = [each for each in METHODS if resource.has(each)]
+        if may := [each for each in actions if policy.may_use(rule_of(resource, each), who)]:
+            found[path] = may
+    return found
+
+
+def _delegating(who: Caller) -> list[str]:
+    """Return the users who let the caller change what they are responsible for."""
+    mine = Where("allowed_users", "exact", who.username)
+    names: set[str] = catalog.table("user").select([mine]).values("username")
+    return sorted(names)
+
+
+def _rules(who: Caller) -> list[dict[str, Any]]:
+    """Return what the caller wants to be told."""
+    if "notification-rule" not in KINDS:
+        return []
+    mine = catalog.table("notification-rule").select([Where("user", "exact", who.username)])
+    fields = KINDS["notification-rule"].fields
+    return [
+        {"id": row["id"], **{name: row.get(name) for name in fields if name != "user"}}
+        for row in mine.all()
+    ]
