@@ -81,6 +81,8 @@ def finalise(
         return upload.state
     if not state.start_validation(upload, busy=busy, now=moment):
         return "busy"
+    if int(upload.tries) > TRIES:  # the former ones were cut off: out of time, or of memory
+        return give_up(waiting, TimeoutError("it was cut off"))
     try:
         with only_writer(upload.folder, upload.id):
             return complete(waiting, late=late)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.ingest.confined import confined
 from functions.ingest.intake import Arrival, Intake
 from shared.alf import data_format, match_dataset_type, parse_dataset_path
 from shared.alf.acceptance import check_contents, check_names
 from shared.alf.errors import ALFError
-from shared.alf.foreign import YAML_BYTES, ContentRefused, read_yaml
 from shared.alf.validate import Header
 from shared.datasets.read import default_datasets, hashes_by_path
-from shared.model import json
-from shared.model.limits import DESCRIPTION_BYTES
 from shared.model.upload import AcceptedFile, FileRequest, FileState, Refusal, Verdict
 from shared.tasks.description import DESCRIPTION_NAME
 from shared.uploads.progress import refuse, unchanged
@@ -42,19 +40,23 @@ def judge(intake: Intake) -> Verdict:
             refused[file.path] = problem
         elif arrival is not None:
             good[file.path] = arrival
-    headers, problems = check_contents(
-        {path: (arrival.open, arrival.stored.size) for path, arrival in good.items()},
-        _registered(intake),
-        unreachable=UNREACHABLE,
-    )
+    with confined() as looking:
+        headers, problems = check_contents(
+            {path: (arrival.open, arrival.stored.size) for path, arrival in good.items()},
+            _registered(intake),
+            look=looking.header,
+            unreachable=UNREACHABLE,
+        )
+        description = None
+        if DESCRIPTION_NAME in headers:
+            arrival = good[DESCRIPTION_NAME]
+            try:
+                description = looking.description(
+                    DESCRIPTION_NAME, arrival.open, arrival.stored.size
+                )
+            except ALFError as error:
+                problems[DESCRIPTION_NAME] = error
     refused |= {path: refuse(path, error) for path, error in problems.items()}
-    description = None
-    if DESCRIPTION_NAME in headers:
-        try:
-            description = _description(good[DESCRIPTION_NAME])
-        except ValueError as error:
-            reason = f"{DESCRIPTION_NAME}: the description cannot be kept: {error}."
-            refused[DESCRIPTION_NAME] = Refusal(DESCRIPTION_NAME, "file_invalid", reason)
     accepted = tuple(
         _accepted(files[path], arrival, headers[path])
         for path, arrival in good.items()
@@ -92,23 +94,6 @@ def _registered(intake: Intake) -> dict[str, Header]:
         for path, item in default_datasets(intake.datasets).items()
         if item.rows is not None
     }
-
-
-def _description(arrival: Arrival) -> dict[str, object] | None:
-    """Return the content of an experiment description.
-
-    Raises
-    ------
-    ValueError
-        It is too large, or no description.
-    """
-    with arrival.open() as file:
-        content = read_yaml(file.read(YAML_BYTES + 1))
-    if content is None:
-        return None
-    if not isinstance(content, dict):
-        raise ContentRefused("it is no mapping of names to values")
-    return dict(json.bounded(content, size=DESCRIPTION_BYTES))
 
 
 def _accepted(file: FileRequest, arrival: Arrival, found: Header) -> AcceptedFile:

@@ -19,6 +19,21 @@ from .validate import Header, check_rows, header
 Opener = Callable[[], BinaryIO]
 """Opens a file for reading; a seekable binary stream."""
 
+Look = Callable[[str, Opener, int], Header]
+"""Returns what a file says of itself, by its path, how to open it, and its size in bytes."""
+
+
+def look_here(path: str, opened: Opener, size: int) -> Header:
+    """Return what a file says of itself, read in this process.
+
+    Raises
+    ------
+    FileInvalid
+        It is no whole file of its kind.
+    """
+    with opened() as file:
+        return header(file, parse_dataset_path(path).extension, size=size, name=path)
+
 
 def check_name(path: str) -> DatasetPath:
     """Check a path relative to its session: the grammar, and a known data format.
@@ -55,6 +70,7 @@ def check_contents(
     files: Mapping[str, tuple[Opener, int]],
     registered: Mapping[str, Header] | None = None,
     *,
+    look: Look = look_here,
     unreachable: tuple[type[Exception], ...] = (),
 ) -> tuple[dict[str, Header], dict[str, ALFError]]:
     """Check the headers of files and the row counts of their objects.
@@ -67,6 +83,8 @@ def check_contents(
     registered
         Headers of what the session already has. A file of the same name is replaced by the new
         one and so does not count.
+    look
+        Looks into a file: the server does so in a process apart.
     unreachable
         What is raised when a file cannot be read at all for the moment; this is no fault of the
         file and is passed on. Any other error in the check of a file is that file's problem.
@@ -82,9 +100,7 @@ def check_contents(
     problems: dict[str, ALFError] = {}
     for path, (opened, size) in files.items():
         try:
-            with opened() as file:
-                extension = parse_dataset_path(path).extension
-                headers[path] = header(file, extension, size=size, name=path)
+            headers[path] = look(path, opened, size)
         except ALFError as error:
             problems[path] = error
         except ModuleNotFoundError as error:

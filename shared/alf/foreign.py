@@ -25,6 +25,8 @@ VALUES = 100_000
 DEPTH = 64
 """Deepest nesting of a YAML file's values."""
 
+TOO_MUCH = "it takes more memory than there is for it"
+
 
 class ContentRefused(ValueError):
     """The content of a file is not what its format says, or beyond a limit; says why."""
@@ -44,7 +46,9 @@ def read_json(content: bytes | str) -> Any:
         return json.loads(content)
     except RecursionError:
         raise ContentRefused("it is nested too deep") from None
-    except (ValueError, MemoryError) as error:
+    except MemoryError:
+        raise ContentRefused(TOO_MUCH) from None
+    except ValueError as error:
         raise ContentRefused(str(error)) from None
 
 
@@ -64,6 +68,8 @@ def read_yaml(content: bytes) -> Any:
         value = yaml.safe_load(content)
     except RecursionError:
         raise ContentRefused("it is nested too deep") from None
+    except MemoryError:
+        raise ContentRefused(TOO_MUCH) from None
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, AttributeError) as error:
         raise ContentRefused(" ".join(str(error).split()) or type(error).__name__) from None
     return _plain(value, DEPTH, [VALUES])

@@ -45,6 +45,16 @@ class Header(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+MOST_ROWS = 2**40
+"""Most rows of a file; an empty array may claim any number."""
+
+MOST_DIMENSIONS = 32
+"""Most dimensions of an array that every NumPy reads."""
+
+TABLE_VALUES, VALUES_A_BYTE = 10**7, 100
+"""Values that a table may have, and those for each of its bytes: repeated values take no bytes in
+Parquet, and a hundred bytes could fill the memory of whoever reads them."""
+
 # First bytes of formats that are not read further: extension -> (offset, accepted bytes).
 _MAGIC: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "avi": (0, (b"RIFF",)),
@@ -103,7 +113,7 @@ def header(
     if extension == "npy":
         return _npy(file, size, name)
     if extension == "pqt":
-        return _parquet(file, name)
+        return _parquet(file, size, name)
     if extension == "jsonable":
         return _json_lines(file, name)
     if extension in ("json", "ch"):
@@ -223,6 +233,9 @@ def _npy(file: BinaryIO, size: int, name: str) -> Header:
             "an array of Python objects can run foreign code when loaded",
             "save an array of numbers or fixed-length text, or a table",
         )
+    if len(shape) > MOST_DIMENSIONS or not all(_is_length(n) for n in shape):
+        fix = "write the array again with numpy.save"
+        _refuse(name, "shape", str(shape), "not the dimensions of an array", fix)
     expected = file.tell() + dtype.itemsize * int(np.prod(shape, dtype=object))
     if size != expected:
         _refuse(
@@ -236,7 +249,7 @@ def _npy(file: BinaryIO, size: int, name: str) -> Header:
     return Header(shape[0] if shape else 1, shape, dtype.str, columns)
 
 
-def _parquet(file: BinaryIO, name: str) -> Header:
+def _parquet(file: BinaryIO, size: int, name: str) -> Header:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -247,7 +260,17 @@ def _parquet(file: BinaryIO, name: str) -> Header:
         fix = "copy the file again, or extract it again"
         _refuse(name, "footer", str(error), "not a whole Parquet file", fix)
     columns = tuple(c for c in schema.names if not c.startswith("__index_level_"))
+    values = metadata.num_rows * max(len(schema.names), 1)
+    if not _is_length(metadata.num_rows) or values > TABLE_VALUES + VALUES_A_BYTE * size:
+        rule = f"a file of {size} bytes is no table of {metadata.num_rows} rows"
+        fix = "write the table again, without what repeats"
+        _refuse(name, "rows", str(metadata.num_rows), rule, fix)
     return Header(metadata.num_rows, (metadata.num_rows, len(columns)), None, columns)
+
+
+def _is_length(n: object) -> bool:
+    """Tell whether a number is one of rows that can be kept, and read again by everybody."""
+    return type(n) is int and 0 <= n <= MOST_ROWS
 
 
 def _json(content: bytes | str, name: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, TypeVar
 import msgspec
 from botocore.exceptions import ClientError
 
+from shared.alf.blocks import LARGE_BLOCK, BlockReader, block_of
 from shared.model import json
 from shared.records import aws
 
@@ -34,11 +35,6 @@ COPY_THREADS = 8
 HASH_UP_TO = 2 * 2**30
 """Objects sent in parts whose whole checksum S3 does not give are read and hashed up to here;
 beyond, the checksums of the parts, which S3 has verified, must do."""
-
-SMALL_BLOCK, LARGE_BLOCK = 2**16, 2**23
-"""Bytes fetched at a time: of files of which the header is read, and of text read through."""
-
-HEADER_ONLY = frozenset({"npy", "npz", "pqt", "mp4", "avi", "cbin", "bin", "flac", "wav", "tif"})
 
 
 def bucket() -> str:
@@ -92,23 +88,9 @@ class RangeReader(io.RawIOBase):
         return len(data)
 
 
-class BlockReader(io.BufferedReader):
-    """A reader that always fetches a whole block.
-
-    Text is read through by ``read1``, which alone would fetch no more than it is asked for: 8 kB.
-    """
-
-    def read1(self, size: int = -1, /) -> bytes:
-        """Return what is at hand, up to a size in bytes; fetch a block if that is nothing."""
-        self.peek(1)
-        return super().read1(size)
-
-
 def opened(key: str, size: int) -> BinaryIO:
     """Open an object for reading."""
-    whole_text = key.rpartition(".")[2] not in HEADER_ONLY
-    block = min(max(size, 1), LARGE_BLOCK if whole_text else SMALL_BLOCK)
-    return BlockReader(RangeReader(key, size), block)
+    return BlockReader(RangeReader(key, size), block_of(key, size))
 
 
 def head(key: str) -> Stored | None:

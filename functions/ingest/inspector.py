@@ -1,0 +1,212 @@
+"""The process that looks into files: no credentials, little memory, little time for each.
+
+It reads through its parent, which alone can reach the bucket. It ends with its parent, and by the
+system's hand where a parser takes more than it may: `functions.ingest.confined` starts another.
+"""
+
+from __future__ import annotations
+
+import io
+import resource
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing.connection import Connection
+from typing import Any
+
+import msgspec
+
+from shared.alf.blocks import BlockReader, block_of
+from shared.alf.errors import FileInvalid
+from shared.alf.foreign import YAML_BYTES, ContentRefused, read_yaml
+from shared.alf.path import parse_dataset_path
+from shared.alf.validate import Header, header
+from shared.model import json
+from shared.model.limits import DESCRIPTION_BYTES
+
+FRAME_BYTES = 64 * 2**20
+"""Longest message between the two processes."""
+
+
+LIBRARIES = {
+    "npy": ("numpy", "numpy.lib.format"),
+    "pqt": ("pyarrow.parquet",),
+    "yaml": ("yaml",),
+    "yml": ("yaml",),
+}
+"""What takes a while to load, by extension."""
+
+
+class Inspection(msgspec.Struct, frozen=True, tag="look"):
+    """Asked of this process: what a file says of itself, or what a description holds."""
+
+    path: str
+    size: int
+    seconds: int
+    description: bool = False
+
+
+class ReadRange(msgspec.Struct, frozen=True, tag="read"):
+    """Asked of the parent: bytes of the file."""
+
+    at: int
+    count: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """What is needed to look into the file is loaded; from now on its time counts."""
+
+
+class Inspected(msgspec.Struct, frozen=True, tag="found"):
+    """The file is good."""
+
+    header: Header
+    description: dict[str, Any] | None = None
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The file is not good: the parts of its `FileInvalid`."""
+
+    part: str
+    text: str
+    rule: str
+    fix: str
+
+
+Answer = Ready | ReadRange | Inspected | Refused
+"""What this process sends."""
+
+
+class ParentFile(io.RawIOBase):
+    """The file that the parent holds, as a seekable stream."""
+
+    def __init__(self, line: Connection, size: int) -> None:
+        self._line, self._size, self._at = line, size, 0
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it has positions."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer from the position on."""
+        count = min(len(buffer), self._size - self._at, FRAME_BYTES)
+        if count <= 0:
+            return 0
+        self._line.send_bytes(msgspec.msgpack.encode(ReadRange(self._at, count)))
+        data = self._line.recv_bytes(FRAME_BYTES)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def serve(descriptor: int, memory: int) -> None:
+    """Inspection into one file after the other until the parent goes away.
+
+    Parameters
+    ----------
+    descriptor
+        Of the socket to the parent.
+    memory
+        Bytes of memory that this process may have.
+    """
+    confine(memory)
+    line = Connection(descriptor)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            asked = msgspec.msgpack.decode(line.recv_bytes(FRAME_BYTES), type=Inspection)
+            for library in LIBRARIES.get(asked.path.rpartition(".")[2], ()):
+                import_module(library)
+            allow(asked.seconds)
+            line.send_bytes(msgspec.msgpack.encode(Ready()))
+            line.send_bytes(answer(asked, line))
+
+
+def answer(asked: Inspection, line: Connection) -> bytes:
+    """Return the message about a file; whatever a parser raises is the file's fault."""
+    try:
+        return msgspec.msgpack.encode(look(asked, line))
+    except FileInvalid as error:
+        refused = Refused(error.part, error.text, error.rule, error.fix)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise  # the parent is gone
+    except MemoryError:
+        rule = "looking into it takes more memory than there is for it"
+        refused = Refused("content", "", rule, "split it into several files")
+    except Exception as error:  # whatever a parser does: one bad file stops no other
+        rule = f"the file cannot be read: {str(error)[:200]}"
+        fix = "open it on the rig; if it is damaged there too, leave it out"
+        refused = Refused("content", type(error).__name__, rule, fix)
+    parts = (refused.part, refused.text, refused.rule, refused.fix)
+    return msgspec.msgpack.encode(Refused(*map(encodable, parts)))
+
+
+def look(asked: Inspection, line: Connection) -> Inspected:
+    """Return what a file says of itself.
+
+    Raises
+    ------
+    FileInvalid
+        It is no whole file of its kind.
+    """
+    file = BlockReader(ParentFile(line, asked.size), block_of(asked.path, asked.size))
+    if asked.description:
+        return Inspected(Header(), description(file))
+    extension = parse_dataset_path(asked.path).extension
+    return Inspected(header(file, extension, size=asked.size, name=asked.path))
+
+
+def encodable(text: str) -> str:
+    """Return a text that JSON can hold, with what it cannot hold written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def description(file: io.BufferedReader) -> dict[str, Any] | None:
+    """Return the content of an experiment description.
+
+    Raises
+    ------
+    FileInvalid
+        It is too large, or no description.
+    """
+    try:
+        content = read_yaml(file.read(YAML_BYTES + 1))
+        if content is not None and not isinstance(content, dict):
+            raise ContentRefused("it is no mapping of names to values")
+        return content and dict(json.bounded(content, size=DESCRIPTION_BYTES))
+    except ValueError as error:
+        rule = f"the description cannot be kept: {str(error)[:200]}"
+        raise FileInvalid("", "content", "", rule, "correct the description") from None
+
+
+def confine(memory: int) -> None:
+    """Take from this process what no parser needs: memory, files to write, core dumps."""
+    limit(resource.RLIMIT_DATA, memory)
+    limit(resource.RLIMIT_FSIZE, 0)
+    limit(resource.RLIMIT_CORE, 0)
+
+
+def allow(seconds: int) -> None:
+    """Give this process so many more seconds of computing before the system ends it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    until = int(used.ru_utime + used.ru_stime) + seconds + 2
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (until, most))
+
+
+def limit(what: int, most: int) -> None:
+    """Set a limit where the system knows it and has no lower one."""
+    with suppress(ValueError, OSError):
+        resource.setrlimit(what, (most, most))
