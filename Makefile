@@ -113,7 +113,7 @@ spikeinterface: setup  ## the codec's reader in SpikeInterface, which is install
 	    scipy hypothesis pytest pytest-timeout
 	.venv/spikeinterface/bin/python -m pytest -p no:cacheprovider tests/codec/test_plugins.py
 
-reference: setup  ## trials, wheel and training status beside ibllib; SESSIONS=… for your own
+reference: setup  ## trials, wheel, quality and training status beside ibllib; SESSIONS=… your own
 	test -x .venv/ibllib/bin/python || python3 -m venv .venv/ibllib
 	.venv/ibllib/bin/pip install --quiet ibllib==4.1.0
 	$(BIN)/python benchmarks/reference.py --ibllib .venv/ibllib/bin/python $(SESSIONS)

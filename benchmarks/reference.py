@@ -1,11 +1,12 @@
-"""Trials, wheel and training status beside the reference, ibllib, on the same sessions.
+"""Trials, wheel, quality and training status beside the reference, ibllib, on the same sessions.
 
     make reference                                       all of it, ibllib installed apart
     python benchmarks/reference.py --ibllib PYTHON [SESSION ...]
 
 ibllib wants other versions of libraries than Fornix, so it runs in a Python of its own. Without
-sessions, simulated ones of rigs 5 and 8 are compared, and the training status of all windows of
-three days of a real mouse, where its trials are at hand.
+sessions, these are compared: the real ones that ibllib's own tests have; simulated ones of rigs 5
+and 8, as they are, as ephysChoiceWorld and with a laser; habituation of all rigs; and the training
+status of all windows of three days of a real mouse, where its trials are at hand.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lab.simulate.habituation import simulate_habituation
 from lab.tasks import behaviour
+from shared.model.quality import QC_NAMES
 from shared.science.errors import ExtractionError
 from shared.science.status.sessions import JudgedSession
 from shared.science.status.windows import window_status
@@ -40,6 +44,7 @@ COLUMNS = [
     "response_times",
     "stimOn_times",
 ]
+SETTINGS = "raw_behavior_data/_iblrig_taskSettings.raw.json"
 ARGUMENTS = {"collection": "raw_behavior_data", "output_collection": "alf"}
 
 
@@ -50,6 +55,53 @@ def peer(python: str, *arguments: object) -> float:
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
     return float(done.stdout.split()[-1])
+
+
+def sessions(python: str, folder: Path) -> list[Path]:
+    """Write the sessions that are compared, and return their folders."""
+    real = folder / "real"
+    peer(python, "fixtures", real)
+    plain = simulated(folder / "simulated")
+    changed = [
+        altered(plain[-1], folder / "ephys", ephys), altered(plain[-1], folder / "laser", laser)
+    ]  # fmt: skip
+    return [*sorted(real.iterdir()), *plain, *changed, *habituations(folder / "habituation")]
+
+
+def altered(session: Path, folder: Path, change: Callable[[Path], None]) -> Path:
+    """Return a copy of a session with something changed."""
+    shutil.copytree(session, folder)
+    change(folder / "raw_behavior_data")
+    return folder
+
+
+def ephys(raw: Path) -> None:
+    """Have a session be of ephysChoiceWorld, on a rig that played a sequence made in advance."""
+    path = raw / "_iblrig_taskSettings.raw.json"
+    settings = json.loads(path.read_text()) | {"PREGENERATED_SESSION_NUM": "3"}
+    settings |= {"PYBPOD_PROTOCOL": "_iblrig_tasks_ephysChoiceWorld", "IBLRIG_VERSION": "7.1.2"}
+    path.write_text(json.dumps(settings))
+
+
+def laser(raw: Path) -> None:
+    """Add what a rig with a laser writes."""
+    path = raw / "_iblrig_taskData.raw.jsonable"
+    trials = [json.loads(line) for line in path.read_text().splitlines()]
+    for i, trial in enumerate(trials):
+        trial |= {"laser_stimulation": i % 4 == 0, "laser_probability": 0.25}
+    path.write_text("".join(json.dumps(trial) + "\n" for trial in trials))
+
+
+def habituations(folder: Path) -> list[Path]:
+    """Write sessions of habituation of three generations of rigs, one with missed flips each."""
+    found = []
+    for day, rig in enumerate(("5.0.0", "8.10.0", "8.27.0"), start=1):
+        for number, missed in enumerate((0.0, 0.1), start=1):
+            about = {"subject": "SYN_001", "date": date(2024, 1, day), "number": number}
+            found.append(
+                simulate_habituation(folder, seed=day, rig=rig, missed=missed, **about)  # type: ignore[arg-type]
+            )
+    return found
 
 
 def simulated(folder: Path) -> list[Path]:
@@ -85,6 +137,17 @@ def same(one: np.ndarray, other: np.ndarray) -> bool:
     return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
+def qualities(ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[str]:
+    """Yield the checks whose shares are not the same, and the outcome if it is another."""
+    if ours.get("task") != QC_NAMES[theirs["outcome"]]:
+        yield f"outcome ({ours.get('task')}, theirs {QC_NAMES[theirs['outcome']]})"
+    for name in sorted({*ours, *theirs["shares"]} - {"task", "_task_habituation_time"}):
+        mine, other = ours.get(name, "not there"), theirs["shares"].get(name, "not there")
+        numbers = isinstance(mine, float) and isinstance(other, float)
+        if not (mine == other or (numbers and abs(mine - other) < 1e-12)):
+            yield f"{name} ({mine}, theirs {other})"
+
+
 def extraction(python: str, session: Path, folder: Path) -> str:
     """Extract a session on both sides; return a line of the report."""
     theirs = folder / "lab/Subjects/mouse/2020-01-01/001"
@@ -92,9 +155,11 @@ def extraction(python: str, session: Path, folder: Path) -> str:
     shutil.copytree(session / "raw_behavior_data", theirs / "raw_behavior_data")
     ours = Path(tempfile.mkdtemp(dir=folder))
     began = time.perf_counter()
+    rests = "habituation" in (session / SETTINGS).read_text()
     try:
-        behaviour.trials(theirs, ours, ARGUMENTS)
-        behaviour.wheel(theirs, ours, ARGUMENTS)
+        made = (behaviour.habituation if rests else behaviour.trials)(theirs, ours, ARGUMENTS)
+        if not rests:
+            behaviour.wheel(theirs, ours, ARGUMENTS)
     except ExtractionError as error:
         return f"refused: {error}"
     seconds = time.perf_counter() - began
@@ -103,6 +168,8 @@ def extraction(python: str, session: Path, folder: Path) -> str:
     except RuntimeError as error:
         return f"the reference fails: {error}"
     found = list(differences(ours / "alf", theirs / "alf"))
+    judged = made.facts.extended_qc if made.facts else {}
+    found += qualities(judged, json.loads((theirs / "quality.json").read_text()))
     said = "differs in " + ", ".join(found) if found else "equal"
     return f"{said}; {seconds:.2f} s, ibllib {theirs_seconds:.2f} s"
 
@@ -122,7 +189,7 @@ def windows(sessions: Sequence[tuple[str, pd.DataFrame]]) -> list[dict[str, Any]
 def judged(python: str, trials: Path, folder: Path) -> str:
     """Judge all windows of a mouse on both sides; return a line of the report."""
     asked = windows(
-        [(str(date), day) for date, day in pd.read_csv(trials).groupby("session_date")]
+        [(str(day), trial) for day, trial in pd.read_csv(trials).groupby("session_date")]
     )
     path = folder / "windows.json"
     path.write_text(json.dumps(asked))
@@ -160,7 +227,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for session in arguments.sessions or simulated(folder / "simulated"):
+        for session in arguments.sessions or sessions(arguments.ibllib, folder):
             print(f"{session}: {extraction(arguments.ibllib, session, folder)}", flush=True)
         if not arguments.sessions and MOUSE.exists():
             print(f"training status: {judged(arguments.ibllib, MOUSE, folder)}")

@@ -1,13 +1,15 @@
 """The reference's side of `benchmarks/reference.py`: run by a Python that has ibllib, not Fornix.
 
-python reference_peer.py extract SESSION       writes SESSION/alf
+python reference_peer.py extract SESSION       writes SESSION/alf and SESSION/quality.json
 python reference_peer.py judge WINDOWS.json    writes WINDOWS.status.json
+python reference_peer.py fixtures FOLDER       copies ibllib's own raw sessions there
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -17,12 +19,51 @@ import numpy as np
 
 
 def extract(session: Path) -> None:
-    """Extract trials and wheel as ibllib does, and print the seconds that it took."""
+    """Extract trials and wheel, and judge them, as ibllib does; print the seconds that it took.
+
+    The extraction counts; the quality is computed beside it, as the pipeline would.
+    """
     from ibllib.io.extractors.bpod_trials import get_bpod_extractor
+    from ibllib.io.extractors.opto_trials import LaserBool
 
     began = time.perf_counter()
-    get_bpod_extractor(session).extract(save=True, path_out=session / "alf")
+    extractor = get_bpod_extractor(session)
+    found, _ = extractor.extract(save=True, path_out=session / "alf")
     print(time.perf_counter() - began)
+    if "laser_stimulation" in extractor.bpod_trials[0]:
+        LaserBool(session).extract(
+            bpod_trials=extractor.bpod_trials,
+            settings=extractor.settings,
+            save=True,
+            path_out=session / "alf",
+        )
+    (session / "quality.json").write_text(json.dumps(quality(session, extractor, found)))
+
+
+def quality(session: Path, extractor: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """Return outcome, and the share that passes each check."""
+    from ibllib.io.raw_data_loaders import load_bpod_fronts
+    from ibllib.qc.task_extractors import TaskQCExtractor
+    from ibllib.qc.task_metrics import HabituationQC, TaskQC
+    from one.api import One
+
+    habituation = type(extractor).__name__ == "HabituationTrials"
+    offline = One(cache_dir=session, mode="local")
+    judge = (HabituationQC if habituation else TaskQC)(session, one=offline)
+    judge.one = None  # what needs a server (habituation_time) is left out
+    data = TaskQCExtractor(session)
+    data.data = data.rename_data(dict(found))
+    data.wheel_encoding = "X1"
+    data.settings = extractor.settings
+    data.frame_ttls, data.audio_ttls = load_bpod_fronts(session)
+    judge.extractor = data
+    judge.compute()
+    outcome, shares, outcomes = judge.compute_session_status()
+    return {
+        "outcome": int(outcome),
+        "shares": {name: None if x is None else float(x) for name, x in shares.items()},
+        "outcomes": {name: int(x) for name, x in outcomes.items()},
+    }
 
 
 def judge(windows: Path) -> None:
@@ -43,10 +84,19 @@ def judge(windows: Path) -> None:
     windows.with_suffix(".status.json").write_text(json.dumps(found, default=_plain))
 
 
+def fixtures(folder: Path) -> None:
+    """Copy the raw sessions that ibllib's own tests have, of real rigs, and print a zero."""
+    import ibllib
+
+    for path in sorted(Path(ibllib.__file__).parent.glob("tests/extractors/data/session_*")):
+        shutil.copytree(path, folder / path.name)
+    print(0.0)
+
+
 def _plain(value: Any) -> Any:
     return value.tolist()
 
 
 if __name__ == "__main__":
     logging.disable(logging.ERROR)
-    {"extract": extract, "judge": judge}[sys.argv[1]](Path(sys.argv[2]))
+    {"extract": extract, "judge": judge, "fixtures": fixtures}[sys.argv[1]](Path(sys.argv[2]))

@@ -2,25 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.tasks.outputs import Outputs
 from shared.model.task import RunFacts
 
+if TYPE_CHECKING:
+    from shared.science.behaviour.quality import Quality
+
+log = logging.getLogger(__name__)
+
 
 def trials(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
-    """Extract the trials; without a readable wheel they come out all the same."""
+    """Extract the trials and judge them; without a readable wheel they come out all the same."""
     from shared.science.behaviour.facts import session_facts
-    from shared.science.behaviour.raw_task import find_collection, settings_in
-    from shared.science.behaviour.trials import extract_trials, save
+    from shared.science.behaviour.quality import quality_of
+    from shared.science.behaviour.trials import extract, save
 
-    outputs = extract_trials(session, arguments["collection"])
-    settings = settings_in(find_collection(session, arguments["collection"]))
-    table: Any = outputs["_ibl_trials.table.pqt"]
-    facts = RunFacts(**session_facts(table, settings))
-    return Outputs(save(outputs, out / arguments["output_collection"]), facts)
+    found = extract(session, arguments["collection"])
+    files = found.files()
+    table: Any = files["_ibl_trials.table.pqt"]
+    quality = _judged(
+        lambda: quality_of(found.task, found.trials, found.wheel, found.first_movements), arguments
+    )
+    facts = RunFacts(**session_facts(table, found.task.settings), extended_qc=quality)
+    return Outputs(save(files, out / arguments["output_collection"]), facts)
+
+
+def habituation(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
+    """Extract the trials of habituation and judge them."""
+    from shared.science.behaviour.habituation import compute_habituation, saved
+    from shared.science.behaviour.quality import quality_of_habituation
+    from shared.science.behaviour.raw_task import read_task
+    from shared.science.behaviour.trials import save
+
+    task = read_task(session, arguments["collection"])
+    found = compute_habituation(task)
+    quality = _judged(lambda: quality_of_habituation(task, found), arguments)
+    facts = RunFacts(n_trials=len(found["feedbackType"]), extended_qc=quality)
+    return Outputs(save(saved(found), out / arguments["output_collection"]), facts)
+
+
+def _judged(judge: Callable[[], Quality], arguments: Mapping[str, str]) -> dict[str, Any]:
+    """Return the quality as the session keeps it; that it cannot be judged fails no task."""
+    try:
+        quality = judge()
+    except Exception:
+        log.warning("the quality of the trials was not judged", exc_info=True)
+        return {}
+    namespace = namespace_of(arguments["output_collection"])
+    worst = sorted(name for name, one in quality.outcomes.items() if one == quality.outcome)
+    log.info("quality: %s, by %s", quality.extended(namespace)[namespace], ", ".join(worst))
+    return quality.extended(namespace)
+
+
+def namespace_of(output_collection: str) -> str:
+    """Return under which name Alyx keeps the quality of a protocol: ``task``, or ``task_01``."""
+    name = output_collection.rpartition("/")[2]
+    return name if name.startswith("task_") else "task"
 
 
 def wheel(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path]:

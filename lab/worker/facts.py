@@ -8,6 +8,7 @@ from typing import Any
 import requests
 
 from lab.client import Client, ClientError
+from shared.model.quality import QC
 from shared.model.task import Claim, RunFacts
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ def fill_facts(client: Client, claim: Claim, facts: RunFacts) -> None:
     """Fill the fields of a session; that it fails is told, and no reason to fail the task.
 
     A session of several protocols has the sum of their trials; the numbers of each are kept in
-    its ``json``. An end that somebody has given stays.
+    its ``json``. An end that somebody has given stays, and so does a worse quality.
     """
     address = f"/sessions/{claim.session.id}"
     try:
@@ -43,8 +44,30 @@ def _change(session: dict[str, Any], collection: str, facts: RunFacts) -> dict[s
         wanted["json"] = {**(about or {}), BY_TASK: by_task}
     if facts.end_time and not session.get("end_time"):
         wanted["end_time"] = facts.end_time
+    if facts.extended_qc:
+        wanted |= _quality(session, facts.extended_qc)
     return {
         name: value
         for name, value in wanted.items()
         if value is not None and session.get(name) != value
     }
+
+
+def _quality(session: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return the quality of a session of which one protocol's has been judged (anew).
+
+    The session is as good as the worst that is told of it. What somebody has set it to, beyond
+    what is told, only gets worse.
+    """
+    before = session.get("extended_qc") or {}
+    after = {**before, **new}
+    now, said = str(session.get("qc") or "NOT_SET"), _worst(before)
+    worst = _worst(after) if now == said else max(now, _worst(after), key=lambda qc: QC[qc])
+    return {"extended_qc": after, "qc": worst}
+
+
+def _worst(extended: dict[str, Any]) -> str:
+    """Return the worst outcome that is told; names that begin with ``_`` are single checks."""
+    told = (value for name, value in extended.items() if not name.startswith("_"))
+    outcomes = [value for value in told if isinstance(value, str) and value in QC]
+    return max(outcomes, key=lambda qc: QC[qc], default="NOT_SET")

@@ -216,11 +216,15 @@ class RunFacts(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         Of the protocol that was extracted.
     end_time
         End of its last trial; ISO, the lab's wall clock.
+    extended_qc
+        Quality of the protocol as Alyx keeps it: the name of the outcome under the protocol's
+        name, the share that passes under each check's, which begin with ``_``.
     """
 
     n_trials: int | None = None
     n_correct_trials: int | None = None
     end_time: str | None = None
+    extended_qc: dict[str, float | str | None] = {}
 
 
 class RunResult(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from shared.alf.layout import output_collection
-from shared.model.protocols import is_decision
-from shared.tasks.declared.behaviour import TRIALS, WHEEL
+from shared.model.protocols import is_decision, protocol_of
+from shared.tasks.declared.behaviour import HABITUATION, TRIALS, WHEEL
 from shared.tasks.description import (
     Device,
     Protocol,
@@ -33,6 +33,9 @@ WRONG_CLOCK = (
 
 DECISION = ((TRIALS, "*taskData.raw*"), (WHEEL, "*encoder[EP]*.raw*"))
 """Tasks of a protocol of the decision task, and the files that only they need."""
+
+WITHOUT_CHOICES = {"habituation": ((HABITUATION, "*taskData.raw*"),)}
+"""The same, by the kind of a protocol in which no decisions are made."""
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -69,8 +72,9 @@ def plan(
 
     A task is planned where the data that only it needs are there: task.trials with task data,
     task.wheel with either of the rotary encoder's files (the other may yet come: until then the
-    task is held). Protocols that are known not to be of the decision task, or not known at all,
-    have none of its tasks. Where the session's clock is not the Bpod's, they are held.
+    task is held). Habituation has a task of its own; protocols that are known not to be of the
+    decision task, or not known at all, have none. Where the session's clock is not the Bpod's,
+    its tasks are held.
 
     Parameters
     ----------
@@ -93,10 +97,9 @@ def plan(
     hold = None if clock == "bpod" else WRONG_CLOCK.format(clock=clock)
     protocols = protocols_in(paths, description, task_protocol)
     for protocol in protocols:
-        if _extracted(protocol):
-            for task, evidence in DECISION:
-                if _has(paths, evidence, protocol.collection):
-                    planned.append(_plan(session, GRAPH, task, protocol, planned, hold))
+        for task, evidence in _built_in(protocol):
+            if _has(paths, evidence, protocol.collection):
+                planned.append(_plan(session, GRAPH, task, protocol, planned, hold))
     for graph, pipeline in pipelines().items():
         for each in pipeline.task:
             for where in protocols if each.per == "protocol" else [None]:
@@ -129,7 +132,7 @@ def unprocessed(
     ]
     own = [each for one in pipelines().values() for each in one.task if each.per == "protocol"]
     for protocol in protocols_in(paths, description, task_protocol):
-        if _extracted(protocol) or any(_asked(each, protocol, paths) for each in own):
+        if _built_in(protocol) or any(_asked(each, protocol, paths) for each in own):
             continue
         name = protocol.name or "a protocol without a name"
         why = f"no task for {name}"
@@ -147,9 +150,16 @@ def _uncovered(devices: list[Device], covered: set[str]) -> Iterator[Device]:
     return (device for device in devices if device.kind not in covered)
 
 
-def _extracted(protocol: Protocol) -> bool:
-    """Tell whether the decision task's own tasks are for a protocol: not if nobody knows it."""
-    return not protocol.extractors and (protocol.name is None or is_decision(protocol.name))
+def _built_in(protocol: Protocol) -> tuple[tuple[TaskDeclaration, str], ...]:
+    """Return the built-in tasks that a protocol has, and their evidence; none if nobody knows it.
+
+    One without a name is taken for the decision task: its settings say if it is not.
+    """
+    if protocol.extractors:
+        return ()
+    if protocol.name is None or is_decision(protocol.name):
+        return DECISION
+    return WITHOUT_CHOICES.get(protocol_of(protocol.name), ())
 
 
 def _has(paths: Collection[str], pattern: str, collection: str) -> bool:

@@ -61,6 +61,28 @@ def test_a_server_that_refuses_fails_no_task(caplog):
 
 
 @pytest.mark.parametrize(
+    ("before", "qc", "new", "expected"),
+    [
+        (None, "NOT_SET", {"task": "WARNING"}, "WARNING"),
+        # judged anew, it is better: nobody has said otherwise
+        ({"task": "FAIL"}, "FAIL", {"task": "PASS"}, "PASS"),
+        # the worst that is told counts; single checks do not
+        ({"task_00": "FAIL", "_task_00_x": 0.1}, "FAIL", {"task_01": "PASS"}, "FAIL"),
+        ({"experimenter": "CRITICAL"}, "CRITICAL", {"task": "PASS"}, "CRITICAL"),
+        # what somebody set by hand only gets worse
+        ({}, "CRITICAL", {"task": "PASS"}, "CRITICAL"),
+        ({}, "PASS", {"task": "WARNING"}, "WARNING"),
+        ({"behavior": 1, "odd": ["x"]}, "NOT_SET", {"task": "PASS"}, "PASS"),
+    ],
+)
+def test_a_session_is_as_good_as_the_worst_that_is_told_of_it(before, qc, new, expected):
+    server = Server(extended_qc=before, qc=qc)
+    fill_facts(server, claim(), RunFacts(extended_qc={**new, "_task_goCue_delays": 1.0}))
+    assert server.session["qc"] == expected
+    assert server.session["extended_qc"] == {**(before or {}), **new, "_task_goCue_delays": 1.0}
+
+
+@pytest.mark.parametrize(
     ("settings", "end"),
     [
         ({"SESSION_DATETIME": "2019-07-01T12:15:18"}, "2019-07-01T12:15:38.500000"),

@@ -8,10 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from lab.simulate.habituation import simulate_habituation
 from shared.datasets.read import datasets_of
 from shared.sessions import store as sessions
 from shared.work import read
@@ -89,6 +91,12 @@ def test_a_real_session_goes_the_whole_way(system, fornix, shared_data, tmp_path
     assert (session["n_trials"], session["n_correct_trials"]) == (12, 6)
     assert member.get("/sessions", django="n_trials,12")["count"] == 1
     assert member.get("/sessions", django="n_trials,13")["count"] == 0
+    # And how good its trials are, check by check, as Alyx keeps it
+    assert (session["qc"], session["extended_qc"]["task"]) == ("FAIL", "FAIL")
+    assert session["extended_qc"]["_task_goCue_delays"] == 1
+    assert len(session["extended_qc"]) == 28
+    assert member.get("/sessions", qc="FAIL")["count"] == 1
+    assert member.get("/sessions", extended_qc="_task_goCue_delays__gte,0.9")["count"] == 1
     assert system.flow.messages("analysis")[-1] == {
         "kind": "session.finished",
         "session": found().id,
@@ -96,6 +104,45 @@ def test_a_real_session_goes_the_whole_way(system, fornix, shared_data, tmp_path
     # And the same again is no change
     again = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))
     assert (again["state"], again["sent"], again["upload"]) == ("registered", 0, report["upload"])
+
+
+def test_habituation_goes_the_whole_way(system, fornix, tmp_path):
+    # Given a session of habituation on a rig
+    folder = simulate_habituation(
+        tmp_path / "rig" / LAB / "Subjects",
+        seed=1, subject=SUBJECT, date=date.fromisoformat(DATE), n_trials=9, lab=LAB,
+    )  # fmt: skip
+    # When it is uploaded and a worker is started
+    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    until(lambda: status_of(eid))
+    run(fornix("worker", "worker", "--until-idle", "3"))
+    # Then its trials and their quality are there
+    assert status_of(eid) == {"task.habituation": "Complete"}
+    paths = {item.path for item in datasets_of(eid)}
+    assert len([path for path in paths if path.startswith("alf/_ibl_trials.")]) == 12
+    session = system.client("member").get(f"/sessions/{eid}")
+    assert (session["n_trials"], session["extended_qc"]["_task_reward_volumes"]) == (8, 1)
+    assert session["extended_qc"]["task"] == session["qc"] != "NOT_SET"
+
+
+def test_a_session_on_another_clock_is_held_with_the_reason(system, fornix, shared_data, tmp_path):
+    # Given a session whose description says that its clock is the nidq's
+    folder = session_folder(shared_data, tmp_path)
+    (folder / "_ibl_experiment.description.yaml").write_text(
+        "version: 1.0.0\nsync: {nidq: {collection: raw_ephys_data, extension: bin, "
+        "acquisition_software: spikeglx}}\n"
+        "tasks: [{_iblrig_tasks_ephysChoiceWorld: {collection: raw_behavior_data}}]\n"
+    )
+    # When it is uploaded, and a worker looks for work
+    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    until(lambda: status_of(eid))
+    run(fornix("worker", "worker", "--until-idle", "1"))
+    # Then nothing is extracted on the Bpod's clock, and the board says why
+    assert status_of(eid) == {"task.trials": "Held", "task.wheel": "Held"}
+    assert not [item.path for item in datasets_of(eid) if item.path.startswith("alf/")]
+    for task in read.of_session(eid):
+        told = system.client("member").get(f"/tasks/{task.id}")
+        assert "The session's clock is nidq" in told["log"]
 
 
 def test_a_truncated_wheel_ends_errored_and_trials_complete(system, fornix, shared_data, tmp_path):

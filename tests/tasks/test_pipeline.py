@@ -176,7 +176,6 @@ CAMERA = ["raw_video_data/_iblrig_leftCamera.raw.mp4"]
         ("_iblrig_tasks_ephysChoiceWorld7.1.2", True),
         ("_iblrig_tasks_advancedChoiceWorld", True),
         ("_iblrig_tasks_neuromodulatorChoiceWorld", True),
-        ("_iblrig_tasks_habituationChoiceWorld6.4.2", False),
         ("_iblrig_tasks_ephysPassiveStimulation", False),
         ("_iblrig_tasks_spontaneous", False),
         ("my_own_task", False),
@@ -193,6 +192,14 @@ def test_only_protocols_of_the_decision_task_have_its_tasks(protocol, decided):
             f"protocol {protocol} in raw_behavior_data: recorded, not processed here: "
             f"no task for {protocol}"
         ]
+
+
+@pytest.mark.parametrize("protocol", ["_iblrig_tasks_habituationChoiceWorld6.4.2", "habituation"])
+def test_habituation_has_a_task_of_its_own(protocol):
+    assert names(plan(EID, RAW, task_protocol=protocol)) == ["task.habituation"]
+    assert unprocessed(RAW, task_protocol=protocol) == []
+    # without the task's data there is nothing to extract yet
+    assert plan(EID, ["raw_behavior_data/_iblrig_taskSettings.raw.json"], None, protocol) == []
 
 
 def test_what_the_description_asks_for_goes_before_the_session_s_protocol():

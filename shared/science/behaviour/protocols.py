@@ -8,9 +8,15 @@ from typing import Any
 from shared.model.protocols import protocol_of
 from shared.science.errors import TaskUnsupported
 
-_UNSUPPORTED = {
-    "habituation": "habituation has no choices, so it has no trials of the decision task",
-    "passive": "a passive protocol replays stimuli and has no trials of the decision task",
+_OTHERS = {
+    "habituation": (
+        "habituation has no choices, so it has no trials of the decision task",
+        "task.habituation extracts it",
+    ),
+    "passive": (
+        "a passive protocol replays stimuli and has no trials of the decision task",
+        "nothing is missing: the raw files are kept, and this task can be left out",
+    ),
 }
 
 
@@ -25,17 +31,14 @@ def is_training(protocol: str) -> bool:
     return any(name in protocol for name in (*names, "neuromodulatorChoiceWorld"))
 
 
-def check_supported(protocol: str) -> None:
-    """Refuse the protocols without trials of the decision task.
+def check_decision(protocol: str) -> None:
+    """Refuse the protocols that are known not to be the decision task.
 
     Raises
     ------
     TaskUnsupported
         Habituation, or a passive protocol.
     """
-    if why := _UNSUPPORTED.get(protocol_of(protocol)):
-        raise TaskUnsupported(
-            protocol,
-            f"not supported: {why}",
-            "nothing is missing: the raw files are kept, and this task can be left out",
-        )
+    if found := _OTHERS.get(protocol_of(protocol)):
+        why, fix = found
+        raise TaskUnsupported(protocol, f"not supported: {why}", fix)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.science.behaviour.protocols import check_supported, protocol_in
+from shared.science.behaviour.protocols import check_decision, protocol_in
 from shared.science.behaviour.raw_settings import read_settings, rig_version
 from shared.science.behaviour.trial_order import in_order
 from shared.science.errors import RawFileInvalid, RawFileMissing, TaskUnsupported
@@ -80,8 +80,8 @@ class RawTask:
         relative = np.asarray(times, dtype=float)
         return relative + raw["Trial start timestamp"] - raw["Bpod start timestamp"]
 
-    def state(self, name: str) -> Floats:
-        """Return when each trial first entered and left a state.
+    def state(self, name: str, visit: int = 0) -> Floats:
+        """Return when each trial first entered and left a state, or at another visit to it.
 
         Returns
         -------
@@ -92,7 +92,7 @@ class RawTask:
         visits = (t["behavior_data"]["States timestamps"].get(name) for t in self.trials)
         return np.array(
             [
-                self._absolute(t, (v or missing)[0])
+                self._absolute(t, (v or missing)[visit])
                 for t, v in zip(self.trials, visits, strict=True)
             ]
         ).reshape(-1, 2)
@@ -173,18 +173,32 @@ def read_task(session: Path | str, collection: str | None = None) -> RawTask:
     RawFileInvalid
         A file is not what a rig writes; the line is named.
     TaskUnsupported
-        The protocol has no trials of the decision task.
+        The protocol has no trials at all, or the files are those of rigs of 2018.
     """
-    session = Path(session)
+    return _read(Path(session), collection, lambda protocol: None)
+
+
+def read_decisions(session: Path | str, collection: str | None = None) -> RawTask:
+    """Read trials and settings of a run of the decision task; raises as :func:`read_task`.
+
+    Raises
+    ------
+    TaskUnsupported
+        The protocol is known to be another.
+    """
+    return _read(Path(session), collection, check_decision)
+
+
+def _read(session: Path, collection: str | None, check: Callable[[str], None]) -> RawTask:
     try:
         folder = find_collection(session, collection)
     except RawFileMissing:
         # Passive protocols have settings but no trials: that is the reason then.
         for path in sorted(session.glob(f"{collection or '*'}/_iblrig_taskSettings.raw*.json")):
-            check_supported(protocol_in(read_settings(path)))
+            check_decision(protocol_in(read_settings(path)))
         raise
     settings = settings_in(folder)
-    check_supported(protocol_in(settings))
+    check(protocol_in(settings))
     data = find_file(folder, "_iblrig_taskData.raw*.jsonable")
     return RawTask(read_task_data(data), settings)
 

@@ -8,19 +8,30 @@ report "right" (wheel turned anticlockwise), +1 "left", 0 none.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shared.science.behaviour import pregenerated
+from shared.science.behaviour.laser import laser
 from shared.science.behaviour.protocols import is_training
-from shared.science.behaviour.raw_task import Floats, RawTask, read_task
+from shared.science.behaviour.raw_task import Floats, RawTask, read_decisions
+from shared.science.behaviour.trial_events import (
+    PLAY_TONE,
+    feedback_times,
+    first,
+    first_sounds,
+    numbers,
+)
 from shared.science.errors import ExtractionError, TrialInvalid
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from shared.science.behaviour.wheel_position import Wheel
 
 log = logging.getLogger(__name__)
 
@@ -41,15 +52,14 @@ TABLE_COLUMNS = (
 )
 """Columns of ``trials.table`` in their order."""
 
-PLAY_TONE = (5, 0, 0)
-"""First rig version with a state that plays the go tone and sound pulses in the data."""
+SAVED = (
+    *("goCueTrigger_times", "stimOnTrigger_times", "stimOffTrigger_times", "stimOff_times"),
+    "quiescencePeriod",
+)
+"""Attributes of all trials that are files beside the table."""
+
 FREEZE = (6, 2, 5)
 """First rig version with states that freeze and hide the stimulus."""
-SOUND_LENGTH = 0.1
-"""Length of the go tone in s; its end minus this stands for a start that was missed."""
-SAME_SOUND = 0.020
-"""Sound pulses closer than this (s) are one: some sound cards send each twice."""
-
 _OUTCOMES = {
     "correct": 1,
     "error": -1,
@@ -76,7 +86,8 @@ def compute_trials(task: RawTask) -> dict[str, np.ndarray]:
         where an event did not occur: goCueTrigger, goCue, stimOnTrigger, stimOn,
         stimFreezeTrigger, stimOffTrigger, stimOff, response, feedback (``_times``); choice,
         feedbackType (int); contrastLeft, contrastRight, probabilityLeft (0 to 1); rewardVolume
-        (ul); quiescencePeriod (s); repNum (int, training); included (bool, other protocols).
+        (ul); quiescencePeriod (s); repNum (int, training); included (bool, other protocols);
+        laserStimulation, laserProbability (where there was a laser).
 
     Raises
     ------
@@ -84,18 +95,18 @@ def compute_trials(task: RawTask) -> dict[str, np.ndarray]:
         A trial has no outcome or several, or lacks a value that the task always writes.
     """
     trials = task.trials
-    sides = np.sign(_values(task, "position"))
+    sides = np.sign(numbers(task, "position"))
     correct = np.array([bool(t.get("trial_correct")) for t in trials])
     no_go = ~np.isnan(task.state("no_go")[:, 0])
-    contrast = _values(task, "contrast", _contrast)
-    reward = _values(task, "reward_amount")
+    contrast = numbers(task, "contrast", _contrast)
+    reward = numbers(task, "reward_amount")
     stim_on, freeze, stim_off = _stimulus_triggers(task)
     out = {
         "intervals": np.stack([task.starts, task.ends], axis=1),
         "goCueTrigger_times": task.state(
             "play_tone" if _since(task, PLAY_TONE) else "closed_loop"
         )[:, 0],
-        "goCue_times": _go_cue(task),
+        "goCue_times": first_sounds(task),
         "response_times": task.state("closed_loop")[:, 1],
         "choice": np.where(no_go, 0, np.where(correct, -sides, sides)).astype(np.int64),
         "stimOnTrigger_times": stim_on,
@@ -104,13 +115,14 @@ def compute_trials(task: RawTask) -> dict[str, np.ndarray]:
         **_stimulus(task, stim_on, freeze, stim_off),
         "contrastLeft": np.where(sides < 0, contrast, np.nan),
         "contrastRight": np.where(sides > 0, contrast, np.nan),
-        "feedback_times": _feedback_times(task),
+        "feedback_times": feedback_times(task),
         "feedbackType": _feedback_type(task),
         "rewardVolume": np.where(correct, reward, 0.0),
-        "probabilityLeft": _values(task, "stim_probability_left"),
-        "quiescencePeriod": _values(task, "quiescent_period"),
+        "probabilityLeft": numbers(task, "stim_probability_left"),
+        "quiescencePeriod": numbers(task, "quiescent_period"),
     }
     out |= _repeats(task) if is_training(task.protocol) else _included(task)
+    out |= laser(task)
     return out | (pregenerated.correct(task, out) if pregenerated.played_a_sequence(task) else {})
 
 
@@ -142,13 +154,42 @@ def trials_table(
     return pd.DataFrame({name: columns[name] for name in TABLE_COLUMNS})
 
 
-def extract_trials(
-    session: Path | str, collection: str | None = None
-) -> dict[str, np.ndarray | pd.DataFrame]:
-    """Extract the trials of a session folder.
+@dataclass(frozen=True)
+class Extraction:
+    """What the raw data of a session say of its decisions.
 
-    The table's ``firstMovement_times`` come from the wheel. Where the wheel can not be extracted
-    the trials come out all the same, with NaN there and a warning that says why.
+    Attributes
+    ----------
+    task : RawTask
+        As read.
+    trials : dict of array
+        Result of :func:`compute_trials`.
+    wheel : Wheel, optional
+        None where it can not be extracted.
+    first_movements : array, optional
+        ``firstMovement_times``; shape (n,), s.
+    """
+
+    task: RawTask
+    trials: dict[str, np.ndarray]
+    wheel: Wheel | None = None
+    first_movements: Floats | None = None
+
+    def files(self) -> dict[str, np.ndarray | pd.DataFrame]:
+        """Return array or data frame by file name."""
+        optional = ("repNum", "included", "laserStimulation", "laserProbability")
+        kept = (*SAVED, *(name for name in optional if name in self.trials))
+        return {
+            "_ibl_trials.table.pqt": trials_table(self.trials, self.first_movements),
+            **{f"_ibl_trials.{name}.npy": self.trials[name] for name in kept},
+        }
+
+
+def extract(session: Path | str, collection: str | None = None) -> Extraction:
+    """Extract the trials of a session folder, and the wheel as far as they need it.
+
+    Where the wheel can not be extracted the trials come out all the same, with NaN as
+    ``firstMovement_times`` and a warning that says why.
 
     Parameters
     ----------
@@ -157,31 +198,28 @@ def extract_trials(
     collection : str, optional
         Which of them, where there are several.
 
-    Returns
-    -------
-    dict
-        Array or data frame by file name: ``_ibl_trials.table.pqt``, ``_ibl_trials.*.npy``.
-
     Raises
     ------
     RawFileMissing, RawFileInvalid, TrialInvalid, TaskUnsupported
         Task data or settings are absent, broken or not those of the decision task.
     """
-    from shared.science.behaviour.wheel import first_movements_of
+    from shared.science.behaviour.wheel import first_movements_of, wheel_of
 
-    task = read_task(session, collection)
+    task = read_decisions(session, collection)
     trials = compute_trials(task)
     try:
-        first_movements = first_movements_of(session, task, trials, collection)
+        wheel = wheel_of(session, task, collection)
+        return Extraction(task, trials, wheel, first_movements_of(task, trials, wheel))
     except ExtractionError as error:
         log.warning("firstMovement_times are NaN, as the wheel can not be extracted: %s", error)
-        first_movements = None
-    saved = ["goCueTrigger_times", "stimOnTrigger_times", "stimOffTrigger_times", "stimOff_times"]
-    saved += ["quiescencePeriod", *(name for name in ("repNum", "included") if name in trials)]
-    return {
-        "_ibl_trials.table.pqt": trials_table(trials, first_movements),
-        **{f"_ibl_trials.{name}.npy": trials[name] for name in saved},
-    }
+        return Extraction(task, trials)
+
+
+def extract_trials(
+    session: Path | str, collection: str | None = None
+) -> dict[str, np.ndarray | pd.DataFrame]:
+    """Return the files of a session's trials, by name; see :func:`extract`."""
+    return extract(session, collection).files()
 
 
 def save(outputs: Mapping[str, Any], folder: Path | str) -> list[Path]:
@@ -203,39 +241,6 @@ def _contrast(value: Any) -> Any:
     return value["value"] if isinstance(value, dict) else value
 
 
-def _values(task: RawTask, name: str, convert: Callable[[Any], Any] = lambda v: v) -> Floats:
-    """Return a value that every trial has as numbers."""
-    fault = ""
-    try:
-        values = np.array([convert(t[name]) for t in task.trials], dtype=float)
-        if values.ndim != 1 or not np.isfinite(values).all():
-            fault = "a value is not finite"
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        fault = f"{type(error).__name__}: {error}"
-    if fault:
-        raise TrialInvalid(
-            f"_iblrig_taskData.raw.jsonable: {name}",
-            f"not a number in every trial ({fault})",
-            "check that the session is of the decision task",
-        )
-    return values
-
-
-def _first(times: Floats) -> float:
-    return float(times[0]) if times.size else np.nan
-
-
-def _go_cue(task: RawTask) -> Floats:
-    """Return the first sound of each trial; from its end where the start was missed."""
-    high, low = task.events("BNC2High"), task.events("BNC2Low")
-    return np.array(
-        [
-            _first(h) if h.size else _first(lo) - SOUND_LENGTH
-            for h, lo in zip(high, low, strict=True)
-        ]
-    )
-
-
 def _stimulus_triggers(task: RawTask) -> tuple[Floats, Floats, Floats]:
     """Return when the state machine asked for stimulus on, freeze and off."""
     no_go = task.state("no_go")[:, 0]
@@ -255,23 +260,9 @@ def _stimulus(task: RawTask, on: Floats, freeze: Floats, off: Floats) -> dict[st
     """Return when the screen changed: the first flip of the sync square after each trigger."""
     until = freeze if _since(task, FREEZE) else off
     flips = task.events("BNC1")
-    shown = [_first(f[(a < f) & (f < b)]) for f, a, b in zip(flips, on, until, strict=True)]
-    gone = [_first(f[a < f]) for f, a in zip(flips, off, strict=True)]
+    shown = [first(f[(a < f) & (f < b)]) for f, a, b in zip(flips, on, until, strict=True)]
+    gone = [first(f[a < f]) for f, a in zip(flips, off, strict=True)]
     return {"stimOn_times": np.array(shown), "stimOff_times": np.array(gone)}
-
-
-def _feedback_times(task: RawTask) -> Floats:
-    """Return when water or noise was given."""
-    reward = task.state("reward")[:, 0]
-    if not _since(task, PLAY_TONE):
-        error, no_go = task.state("error")[:, 0], task.state("no_go")[:, 0]
-        return np.where(~np.isnan(reward), reward, np.where(~np.isnan(error), error, no_go))
-    noise = []
-    for sounds in task.events("BNC2High"):
-        distinct = np.delete(sounds, np.flatnonzero(np.diff(sounds) < SAME_SOUND) + 1)
-        # The first sound is the go tone.
-        noise.append(distinct[-1] if distinct.size >= 2 else np.nan)
-    return np.where(~np.isnan(reward), reward, noise)
 
 
 def _feedback_type(task: RawTask) -> np.ndarray:

@@ -12,13 +12,13 @@ from shared.science.behaviour.raw_encoder import (
     read_encoder_events,
     read_encoder_positions,
 )
-from shared.science.behaviour.raw_task import Floats, RawTask, find_collection, read_task
+from shared.science.behaviour.raw_task import Floats, RawTask, find_collection, read_decisions
 from shared.science.behaviour.wheel_movements import (
     QUIESCENT_PERIOD,
     find_movements,
     first_movement_times,
 )
-from shared.science.behaviour.wheel_position import wheel_position
+from shared.science.behaviour.wheel_position import Wheel, wheel_position
 
 
 def extract_wheel(session: Path | str, collection: str | None = None) -> dict[str, np.ndarray]:
@@ -46,36 +46,31 @@ def extract_wheel(session: Path | str, collection: str | None = None) -> dict[st
         The encoder's events do not match those of the state machine, for example because the
         encoder files are truncated or of another session.
     """
-    times, position = _wheel(session, read_task(session, collection), collection)
-    moves = find_movements(times, position)
+    wheel = wheel_of(session, read_decisions(session, collection), collection)
+    moves = find_movements(wheel.times, wheel.position)
     return {
-        "_ibl_wheel.timestamps.npy": times,
-        "_ibl_wheel.position.npy": position,
+        "_ibl_wheel.timestamps.npy": wheel.times,
+        "_ibl_wheel.position.npy": wheel.position,
         "_ibl_wheelMoves.intervals.npy": moves.intervals,
         "_ibl_wheelMoves.peakAmplitude.npy": moves.peak_amplitude,
     }
 
 
-def first_movements_of(
-    session: Path | str,
-    task: RawTask,
-    trials: Mapping[str, np.ndarray],
-    collection: str | None = None,
-) -> Floats:
-    """Return ``trials.firstMovement_times`` of a session folder; raises as `extract_wheel`."""
-    times, position = _wheel(session, task, collection)
-    quiescent = task.settings.get("QUIESCENT_PERIOD")
-    return first_movement_times(
-        find_movements(times, position),
-        trials["goCue_times"],
-        trials["feedback_times"],
-        QUIESCENT_PERIOD if quiescent is None else quiescent,
-    )
-
-
-def _wheel(session: Path | str, task: RawTask, collection: str | None) -> tuple[Floats, Floats]:
+def wheel_of(session: Path | str, task: RawTask, collection: str | None = None) -> Wheel:
+    """Return the wheel's position of a session folder; raises as `extract_wheel`."""
     folder = find_collection(session, collection)
     duration = float(task.ends[-1] - task.starts[0])
     positions = read_encoder_positions(folder, duration)
     events = in_one_range(positions, read_encoder_events(folder, duration))
-    return wheel_position(positions, events, task)
+    return Wheel(*wheel_position(positions, events, task))
+
+
+def first_movements_of(task: RawTask, trials: Mapping[str, np.ndarray], wheel: Wheel) -> Floats:
+    """Return ``trials.firstMovement_times``; shape (trials,), s."""
+    quiescent = task.settings.get("QUIESCENT_PERIOD")
+    return first_movement_times(
+        find_movements(wheel.times, wheel.position),
+        trials["goCue_times"],
+        trials["feedback_times"],
+        QUIESCENT_PERIOD if quiescent is None else quiescent,
+    )

@@ -8,6 +8,7 @@ start of the state machine.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,6 +29,21 @@ LONGEST = 86_400.0
 """A recording of the wheel is shorter than this (s)."""
 RESET_SPEED = 10.0
 """Passing zero slower than this (rad/s) without changing direction is not a reset."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """The wheel's position: ``times`` in s, ``position`` in rad; shape (samples,)."""
+
+    times: Floats
+    position: Floats
+
+    def between(self, start: float, end: float) -> slice:
+        """Return the samples strictly between two times; none if one is not known."""
+        if np.isnan(start) or np.isnan(end):
+            return slice(0, 0)
+        first = int(np.searchsorted(self.times, start, side="right"))
+        return slice(first, max(first, int(np.searchsorted(self.times, end, side="left"))))
 
 
 def wheel_position(

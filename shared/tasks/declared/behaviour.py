@@ -49,4 +49,23 @@ WHEEL = TaskDeclaration(
     time_out_secs=1800,
 )
 
-TASKS = (TRIALS, WHEEL)
+HABITUATION = TaskDeclaration(
+    name="task.habituation",
+    arguments=ARGUMENTS,
+    inputs=(
+        Expected("_iblrig_taskData.raw.jsonable", RAW),
+        Expected("_iblrig_taskSettings.raw.json", RAW),
+    ),
+    outputs=tuple(
+        Expected(f"_ibl_trials.{name}.npy", OUT)
+        for name in (
+            *("contrastLeft", "contrastRight", "feedback_times", "feedbackType", "goCue_times"),
+            *("goCueTrigger_times", "intervals", "rewardVolume", "stimOff_times"),
+            *("stimOffTrigger_times", "stimOn_times", "stimOnTrigger_times"),
+        )
+    ),
+    priority=90,
+    time_out_secs=1800,
+)
+
+TASKS = (TRIALS, WHEEL, HABITUATION)
