@@ -70,7 +70,7 @@ def compute_habituation(task: RawTask) -> dict[str, np.ndarray]:
     flips = task.events("BNC1")
     # Of fewer flips nobody can tell which is missing.
     off = np.array([flip[0] if flip.size == FLIPS else np.nan for flip in flips[1:]] + [np.nan])
-    out = {
+    out: dict[str, np.ndarray] = {
         "feedbackType": np.ones(len(task.trials), np.int8),
         "rewardVolume": numbers(task, "reward_amount"),
         "stimOff_times": off,
