@@ -22,7 +22,7 @@ from shared.science.behaviour.raw_task import Floats, RawTask
 from shared.science.behaviour.trial_checks import Checked
 from shared.science.behaviour.trial_events import PLAY_TONE, first, numbers
 from shared.science.behaviour.wheel_movements import QUIESCENT_PERIOD
-from shared.science.behaviour.wheel_position import Wheel
+from shared.science.behaviour.wheel_position import WheelTrace
 
 PASS, WARNING = 0.99, 0.90
 """Shares of trials from which on a check passes, or warns."""
@@ -74,7 +74,7 @@ class Quality(msgspec.Struct, frozen=True):
 def quality_of(
     task: RawTask,
     trials: Mapping[str, np.ndarray],
-    wheel: Wheel | None,
+    wheel: WheelTrace | None,
     first_movements: Floats | None,
 ) -> Quality:
     """Judge the trials of the decision task.
@@ -85,7 +85,7 @@ def quality_of(
         n trials and the task's settings.
     trials : mapping of array
         As `shared.science.behaviour.trials.compute_trials` returns them.
-    wheel : Wheel, optional
+    wheel : WheelTrace, optional
         Without it the checks of the wheel say nothing.
     first_movements : array, optional
         ``trials.firstMovement_times``; shape (n,), s.
@@ -194,7 +194,7 @@ def _outcome(name: str, share: float | None, rig: tuple[int, int, int]) -> int:
 def _checked(
     task: RawTask,
     trials: Mapping[str, np.ndarray],
-    wheel: Wheel | None,
+    wheel: WheelTrace | None,
     first_movements: Floats | None,
 ) -> Checked:
     n = len(task.trials)

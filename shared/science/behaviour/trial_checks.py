@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from shared.science.behaviour.raw_task import Floats
-from shared.science.behaviour.wheel_position import Wheel
+from shared.science.behaviour.wheel_position import WheelTrace
 
 HARP = "harp"
 """Sound card that plays at once; others take their time (99.5th percentile of 500 sessions)."""
@@ -68,7 +68,7 @@ class Checked:
     sound_card: str
     gain: float | None
     quiescent_period: Floats | float
-    wheel: Wheel | None = field(repr=False)
+    wheel: WheelTrace | None = field(repr=False)
 
     @property
     def harp(self) -> bool:
@@ -191,7 +191,7 @@ def movements(trials: Checked) -> Iterator[tuple[str, np.ndarray | None]]:
     yield "wheel_freeze_during_quiescence", still
 
 
-def _moved(wheel: Wheel, trials: Checked) -> np.ndarray:
+def _moved(wheel: WheelTrace, trials: Checked) -> np.ndarray:
     """Tell where the wheel moved within 50 ms of the feedback."""
     found = np.zeros(trials.choice.size, bool)
     for i, at in enumerate(trials.at["feedback"]):
@@ -200,7 +200,7 @@ def _moved(wheel: Wheel, trials: Checked) -> np.ndarray:
     return found
 
 
-def _off_threshold(wheel: Wheel, trials: Checked, gain: float) -> tuple[Floats, float]:
+def _off_threshold(wheel: WheelTrace, trials: Checked, gain: float) -> tuple[Floats, float]:
     """Return by how much the wheel missed the threshold (trials,), and a visual degree; rad."""
     turned = np.zeros(trials.choice.size)
     spans = zip(trials.at["goCueTrigger"], trials.at["response"], strict=True)
@@ -213,7 +213,7 @@ def _off_threshold(wheel: Wheel, trials: Checked, gain: float) -> tuple[Floats, 
     return np.abs(turned - wanted), 1 / gain * 0.1 * (2 / WHEEL_DIAMETER)
 
 
-def _still(wheel: Wheel, trials: Checked) -> np.ndarray:
+def _still(wheel: WheelTrace, trials: Checked) -> np.ndarray:
     """Tell where the wheel moved less than 2 degrees either way before the stimulus."""
     most = np.zeros(trials.choice.size)
     shown = trials.at["stimOnTrigger"]
@@ -224,7 +224,7 @@ def _still(wheel: Wheel, trials: Checked) -> np.ndarray:
     return 180 * most / np.pi < 2
 
 
-def _from_before(wheel: Wheel, span: slice, *, first: int) -> Floats:
+def _from_before(wheel: WheelTrace, span: slice, *, first: int) -> Floats:
     """Return positions from that of the sample before them; of the first sample from another."""
     if span.start == span.stop:
         return np.empty(0)
@@ -233,7 +233,7 @@ def _from_before(wheel: Wheel, span: slice, *, first: int) -> Floats:
     return wheel.position[span] - wheel.position[at if at >= 0 else first]
 
 
-def integrity(wheel: Wheel) -> np.ndarray:
+def integrity(wheel: WheelTrace) -> np.ndarray:
     """Check each step of the wheel: at most one tick, and later than the one before."""
     step = 2 * np.pi / TICKS
     skipped = np.abs(np.diff(wheel.position)) + (np.diff(wheel.times) <= 0)

@@ -31,7 +31,7 @@ from shared.science.errors import ExtractionError, TrialInvalid
 if TYPE_CHECKING:
     import pandas as pd
 
-    from shared.science.behaviour.wheel_position import Wheel
+    from shared.science.behaviour.wheel_position import WheelTrace
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ class Extraction:
         As read.
     trials : dict of array
         Result of :func:`compute_trials`.
-    wheel : Wheel, optional
+    wheel : WheelTrace, optional
         None where it can not be extracted.
     first_movements : array, optional
         ``firstMovement_times``; shape (n,), s.
@@ -172,7 +172,7 @@ class Extraction:
 
     task: RawTask
     trials: dict[str, np.ndarray]
-    wheel: Wheel | None = None
+    wheel: WheelTrace | None = None
     first_movements: Floats | None = None
 
     def files(self) -> dict[str, np.ndarray | pd.DataFrame]:

@@ -18,7 +18,7 @@ from shared.science.behaviour.wheel_movements import (
     find_movements,
     first_movement_times,
 )
-from shared.science.behaviour.wheel_position import Wheel, wheel_position
+from shared.science.behaviour.wheel_position import WheelTrace, wheel_position
 
 
 def extract_wheel(session: Path | str, collection: str | None = None) -> dict[str, np.ndarray]:
@@ -56,16 +56,18 @@ def extract_wheel(session: Path | str, collection: str | None = None) -> dict[st
     }
 
 
-def wheel_of(session: Path | str, task: RawTask, collection: str | None = None) -> Wheel:
+def wheel_of(session: Path | str, task: RawTask, collection: str | None = None) -> WheelTrace:
     """Return the wheel's position of a session folder; raises as `extract_wheel`."""
     folder = find_collection(session, collection)
     duration = float(task.ends[-1] - task.starts[0])
     positions = read_encoder_positions(folder, duration)
     events = in_one_range(positions, read_encoder_events(folder, duration))
-    return Wheel(*wheel_position(positions, events, task))
+    return WheelTrace(*wheel_position(positions, events, task))
 
 
-def first_movements_of(task: RawTask, trials: Mapping[str, np.ndarray], wheel: Wheel) -> Floats:
+def first_movements_of(
+    task: RawTask, trials: Mapping[str, np.ndarray], wheel: WheelTrace
+) -> Floats:
     """Return ``trials.firstMovement_times``; shape (trials,), s."""
     quiescent = task.settings.get("QUIESCENT_PERIOD")
     return first_movement_times(

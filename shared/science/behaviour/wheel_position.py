@@ -1,4 +1,4 @@
-"""Wheel position from raw rotary encoder data.
+"""WheelTrace position from raw rotary encoder data.
 
 The rules are those of the IBL behaviour pipeline; results equal it to the last digit (times to
 1e-9 s). Positions are radians of the wheel, anticlockwise positive; times are seconds from the
@@ -32,7 +32,7 @@ RESET_SPEED = 10.0
 
 
 @dataclass(frozen=True)
-class Wheel:
+class WheelTrace:
     """The wheel's position: ``times`` in s, ``position`` in rad; shape (samples,)."""
 
     times: Floats
