@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any, Protocol
@@ -11,6 +12,10 @@ from zoneinfo import available_timezones
 from lab.importers.carrier import Carrier, Row
 from lab.importers.identifiers import derived
 from lab.importers.journal import Journal
+from shared.alf.names import is_name
+
+MAX_NICKNAME = 56
+"""Characters of a line's nickname; a number follows in the names of its animals."""
 
 AGGREGATE = re.compile(
     r"(?:^|/)aggregates/(?:Subjects/[^/]+/(?P<subject>[^/]+)|Tags/(?P<tag>[^/]+))/"
@@ -114,9 +119,35 @@ def lab_row(job: RowContext, row: Row) -> None:
         job.journal.mark("zone of lab", [str(row.get("name"))], zone)
 
 
+def _nickname(line: str) -> str:
+    """Return a short name of a line, of which animals' names can be made; Alyx does not show its.
+
+    Names that are none get a tail of their own, so that no two become the same.
+    """
+    if len(line) <= MAX_NICKNAME and is_name("subject", line):
+        return line
+    tail = hashlib.sha256(line.encode()).hexdigest()[:6]
+    return re.sub(r"[^\w-]", "_", line)[: MAX_NICKNAME - 7] + f"_{tail}"
+
+
 def subject_row(job: RowContext, row: Row) -> None:
-    """Remember the subject's lab."""
+    """Remember the subject's lab; make the line, the litter and the alleles that it names.
+
+    Alyx shows none of these but by their names.
+    """
     named_row(job, row)
+    line, litter = row.get("line") or None, row.get("litter") or None
+    if isinstance(line, str):
+        made = {"name": line, "nickname": _nickname(line), "lab": row.get("lab")}
+        job.carrier.ensure("lines", line, made)
+    if isinstance(litter, str) and line:
+        job.carrier.ensure("litters", litter, {"name": litter, "line": line})
+    elif litter:
+        row["litter"] = None
+        job.journal.note("litters of animals without a line are not copied: a litter has one")
+    for each in row.get("zygosities") or ():
+        if isinstance(each, dict) and isinstance(each.get("allele"), str):
+            job.carrier.ensure("alleles", each["allele"], {"nickname": each["allele"]})
     job.journal.mark("lab of subject", [str(row.get("nickname"))], str(row.get("lab")))
 
 

@@ -73,12 +73,15 @@ class Rule(msgspec.Struct, frozen=True):
     asks : bool
         Whether anonymous callers are asked to sign in (401), as pages are used to, instead of
         refused (403), as the ONE client is.
+    stock : bool
+        Whether of members only stock managers may use it.
     """
 
     roles: frozenset[Role]
     own_lab: bool = False
     reads: bool = False
     asks: bool = False
+    stock: bool = False
 
 
 READ = Rule(ACCOUNTS, reads=True)
@@ -161,6 +164,16 @@ FIELDS: Mapping[tuple[str, str], FieldRule] = {
     ("location", "lab"): MANAGED,
     ("surgery", "lab"): FREE_AT_FIRST,
     ("chronic-insertion", "lab"): FREE_AT_FIRST,
+    **{
+        (kind, "lab"): FREE_AT_FIRST
+        for kind in ("cage", "line", "other-action", "subject-tag", "view", "virus-injection")
+    },
+    **{(kind, "lab"): MANAGED for kind in ("lab-membership", "licence", "own-field", "template")},
+    ("line", "is_active"): FieldRule(MEMBERS, MEMBERS),
+    ("lab-membership", "role"): MANAGED,
+    ("signature", "password"): FieldRule(MEMBERS, NOBODY),  # see whether it is the signer's own
+    ("signature", "lab"): SEALED,
+    ("notification", "lab"): SEALED,
     ("note", "lab"): SEALED,  # the engine fills it in
     ("file", "data_repository"): FieldRule(ACCOUNTS, MEMBERS | WORKERS),
     ("lab", "repositories"): MANAGED,
@@ -207,6 +220,8 @@ def may_use(rule: Rule | None, caller: Caller) -> Decision:
         return Decision(False, REFUSED, "No rule says who may use this route.")
     if caller.role not in rule.roles:
         return Decision(False, REFUSED, _who(rule.roles, "use it"))
+    if rule.stock and caller.role == Role.MEMBER and not caller.is_stock_manager:
+        return Decision(False, REFUSED, "Stock managers, managers and administrators may use it.")
     if caller.is_public and not rule.reads:
         return Decision(False, REFUSED, "Accounts for the public only read.")
     return ALLOWED

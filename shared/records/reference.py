@@ -67,6 +67,28 @@ PROCEDURES = (
 )
 """Procedures that Alyx's installations begin with, and two more that rigs name."""
 SPECIES = (("Mus musculus", "mouse"), ("Rattus norvegicus", "rat"))
+CULL_REASONS = (
+    "acute injury",
+    "benign experimental impediments",
+    "infection or illness",
+    "issue during surgery",
+    "regular experiment end",
+    "time limit reached",
+    "underweight",
+)
+CULL_METHODS = (
+    "CO2",
+    "Cervical Dislocation",
+    "Concussion of the Brain",
+    "Cooling",
+    "Decapitation",
+    "Overdose",
+)
+CAGE_TYPES = ("Allentown", "GM500", "IVC", "Micro-Isolator")
+ENRICHMENTS = ("Cardboard tunnel", "Geometric object <5cm", "House", "Nesting", "Wheel")
+FOODS = ("Envigo 2018", "Envigo 2914", "Envigo 2919", "Picolab Rodent Diet 20 5053")
+SOURCES = ("Allen Institute", "Charles River", "Cruciform BSU", "Jax")
+"""What Alyx's installations begin with."""
 STRAINS = ("C57BL/6J",)
 PROBE_MODELS = ("3A", "3B1", "3B2", "NP2.1", "NP2.4")
 COORDINATE_SYSTEMS = ("Allen CCF v3", "IBL-Allen")
@@ -100,6 +122,12 @@ def rows() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for kind, names in (
         ("water-type", WATER_TYPES),
         ("procedure", PROCEDURES),
+        ("cull-reason", CULL_REASONS),
+        ("cull-method", CULL_METHODS),
+        ("cage-type", CAGE_TYPES),
+        ("enrichment", ENRICHMENTS),
+        ("food", FOODS),
+        ("source", SOURCES),
         ("strain", STRAINS),
         ("probe-model", PROBE_MODELS),
         ("coordinate-system", COORDINATE_SYSTEMS),

@@ -269,3 +269,14 @@ def _dig(value: Any, path: tuple[str, ...]) -> Any:
         else:
             return None
     return value
+
+
+def items_where(field: str, where: Where) -> Where:
+    """Return the condition that any object of a list fulfils one; those left out have none."""
+    test = where.positive().on_rows()
+
+    def any_of(value: Any) -> bool:
+        items = value if isinstance(value, list) else [value]
+        return any(isinstance(each, dict) and test(each) for each in items)
+
+    return Where(field, "test", any_of, where.negate)

@@ -32,10 +32,17 @@ is tried by `test_nobody_but_administrators_writes_records_of_another_lab`."""
 
 RESOURCES = """
 path                  read     create change delete
+alleles               VMGDRW   GD     GD     GD
 brain-regions         AVMGDRW  D      D      -
+breeding-pairs        VMGDRW   MGD    MGD    MGD
+cage-types            VMGDRW   GD     GD     GD
+cages                 VMGDRW   MGD    MGD    MGD
 channels              AVMGDRW  MGDW   MGDW   MGDW
 chronic-insertions    VMGDRW   MGD    MGD    MGD
 coordinate-systems    AVMGDRW  MGD    GD     D
+cull-methods          VMGDRW   GD     GD     GD
+cull-reasons          VMGDRW   GD     GD     GD
+culls                 VMGDRW   MGD    MGD    MGD
 data-formats          AVMGDRW  MGD    GD     D
 data-notices          AVMGDRW  MGD    MGD    MGD
 data-repository       AVMGDRW  GD     GDW    D
@@ -43,33 +50,53 @@ data-repository-type  AVMGDRW  MGD    GD     D
 dataset-types         AVMGDRW  MGD    GD     D
 datasets              AVMGDRW  MGDRW  MGDRW  MGDW
 downloads             VMGDRW   -      MGD    -
+enrichments           VMGDRW   GD     GD     GD
 fields-of-view        AVMGDRW  MGDW   MGDW   MGDW
 files                 VMGDRW   MGDRW  MGDW   MGDW
+foods                 VMGDRW   GD     GD     GD
 fov-location          AVMGDRW  MGDW   MGDW   MGDW
+genotype-tests        VMGDRW   MGD    MGD    MGD
 imaging-stack         AVMGDRW  MGDW   -      -
 imaging-types         AVMGDRW  MGD    GD     D
 insertions            AVMGDRW  MGDW   MGDW   MGDW
+lab-memberships       VMGDRW   GD     GD     GD
 labs                  AVMGDRW  D      GD     D
+licences              VMGDRW   GD     GD     GD
+lines                 VMGDRW   GD     GD     GD
+litters               VMGDRW   MGD    MGD    MGD
 locations             VMGDRW   GD     MGDR   -
 notes                 VMGDRW   MGDRW  MGDW   MGDW
+notification-rules    VMGDRW   MGD    MGD    MGD
+notifications         VMGDRW   -      MGD    MGD
+other-actions         VMGDRW   MGD    MGD    MGD
+own-fields            VMGDRW   GD     GD     GD
 probe-models          AVMGDRW  MGD    GD     D
 procedures            AVMGDRW  MGD    -      -
 projects              AVMGDRW  MGD    GD     D
 revisions             AVMGDRW  MGDRW  GD     MGD
+sequences             VMGDRW   GD     GD     GD
 sessions              AVMGDRW  MGDR   MGDRW  MGD
+signatures            VMGDRW   MGD    -      -
 sources               AVMGDRW  MGD    GD     D
 species               AVMGDRW  MGD    GD     D
+stays                 VMGDRW   MGD    MGD    MGD
 strains               AVMGDRW  MGD    GD     D
+subject-requests      VMGDRW   MGD    MGD    MGD
+subject-tags          VMGDRW   MGD    MGD    MGD
 subjects              VMGDRW   MGD    MGD    MGD
 surgeries             VMGDRW   MGD    MGD    MGD
 tags                  AVMGDRW  MGD    GD     D
 tasks                 VMGDRW   MGDW   MGDW   MGD
+templates             VMGDRW   GD     GD     GD
 trajectories          AVMGDRW  MGDW   MGDW   MGDW
 users                 VMGDRW   GD     GD     D
+views                 VMGDRW   MGD    MGD    MGD
+virus-injections      VMGDRW   MGD    MGD    MGD
 water-administrations VMGDRW   MGDRW  MGD    MGD
 water-restriction     VMGDRW   MGD    MGD    MGD
 water-type            AVMGDRW  MGD    GD     D
 weighings             VMGDRW   MGDRW  MGD    MGD
+zygosity-rules        VMGDRW   GD     GD     GD
 """
 
 OTHERS = """

@@ -55,6 +55,10 @@ def world(api: Api, bucket: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
     add("<insertion id>", "insertions")
     add("<trajectory id>", "trajectories")
     add("<field of view id>", "fields-of-view")
+    add("", "sequences")
+    add("", "alleles")
+    add("", "lines", alleles=["Pvalb-Cre"])
+    add("<cage id>", "cages")
     return made
 
 

@@ -99,6 +99,7 @@ def as_caller(user: dict[str, Any]) -> Caller:
         role=user.get("role") or "member",
         labs=tuple(user.get("lab") or ()),
         is_public=bool(user.get("is_public_user")),
+        is_stock_manager=bool(user.get("is_stock_manager")),
     )
 
 

@@ -67,6 +67,8 @@ class Field(msgspec.Struct, frozen=True, eq=False):
         Days that a date or a time may lie ahead of the present.
     shape : str
         Of JSON: ``object``, ``objects`` or ``texts`` (lists of them), or ``any``.
+    items : mapping of str to Field, optional
+        Fields of each object of a list; references among them are followed like any others.
     on_delete : str
         What becomes of this record when the one that a ``ref`` names is deleted: ``refuse`` (that
         one is kept), ``cascade`` (this one goes too) or ``keep`` (the name stays as history).
@@ -102,6 +104,7 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     latest: str = "2199-12-31"
     ahead: int | None = None
     shape: str = "object"
+    items: Mapping[str, Field] | None = None
     on_delete: str = "refuse"
     check: Callable[[Any], Any] | None = None
     indexed: bool = True
@@ -162,6 +165,12 @@ def json(**options: Any) -> Field:
     return Field("json", **options)
 
 
+def listing(items: Mapping[str, Field], **options: Any) -> Field:
+    """Return a list of objects that have these fields."""
+    options.setdefault("default", ())
+    return Field("json", shape="objects", items=items, null=False, **options)
+
+
 def choice(choices: Mapping[str, Any], **options: Any) -> Field:
     """Return a choice among names, stored as the values."""
     return Field("choice", choices=choices, **options)
@@ -186,7 +195,8 @@ class Access(msgspec.Struct, frozen=True, eq=False):
     read : str
         ``public`` (anonymous callers see public records) or ``account``.
     create, change, delete : str
-        The least role: ``member``, ``manager``, ``administrator``, or ``none``.
+        The least role: ``member``, ``stock`` (members who are stock managers), ``manager``,
+        ``administrator``, or ``none``.
     rig, worker : str
         What these machines may do: any of ``read create change delete``.
     """
@@ -201,6 +211,12 @@ class Access(msgspec.Struct, frozen=True, eq=False):
 
 LAB_DATA = Access()
 """Records of a lab, written by its members."""
+
+COLONY = Access(create="stock", change="stock", delete="manager")
+"""What a colony is bred by: lines, alleles, rules; stock managers keep it."""
+
+LISTS = Access(create="manager", change="manager", delete="manager")
+"""Lists that managers keep."""
 
 REFERENCE = Access(read="public", change="manager", delete="administrator")
 """Lists that all labs share: members add, managers edit."""
@@ -225,12 +241,17 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     fields : mapping of str to Field
     key : str
         Field whose value is the key of a record: a name, or ``id``.
+    also : str
+        Another field, unique too, by which references may name a record.
     actions : str
         Which of `CRUD` it has.
     access : Access
     lab : str
         Where a record's lab is: ``lab``, or a reference through which it is found (``subject``,
         ``session``, …); empty if it belongs to all labs.
+    own : str
+        Field with the user whose record it is: others neither see nor change it, administrators
+        excepted; empty of a record, it is its lab's.
     public_by : str
         Reference to the session that decides whether the public sees a record; empty if it is
         public like the whole list.
@@ -245,7 +266,7 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         Relations and fields that the index does not hold: name in lookups → (kind or empty,
         function that returns the rows there of a stored record).
     unique : sequence of tuples
-        Sets of fields no two records may share.
+        Sets of fields no two records may share; a name that ends in ``?`` may be empty in them.
     look : callable, optional
         Key → what it looks like; no two records may look the same.
     parent : callable, optional
@@ -293,9 +314,11 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     model: str
     fields: Mapping[str, Field]
     key: str = "id"
+    also: str = ""
     actions: str = CRUD
     access: Access = LAB_DATA
     lab: str = ""
+    own: str = ""
     public_by: str = ""
     filters: Mapping[str, Any] = msgspec.field(default_factory=dict)
     reverse: Mapping[str, tuple[str, Any, str]] = msgspec.field(default_factory=dict)

@@ -17,7 +17,7 @@ from functions.api.engine.filter_grammar import BadFilter, flag_of, number_of, p
 from shared.catalog.versions import Selection
 from shared.datasets.read import datasets_of
 from shared.model.quality import QC
-from shared.records.where import LOOKUPS, OnStored, Places, Where
+from shared.records.where import LOOKUPS, OnStored, Places, Where, items_where
 
 Select = Callable[[str, list[Where]], Selection]
 """(kind, conditions) → what the caller may see of them."""
@@ -126,6 +126,10 @@ def _condition(
         raise _unknown(whole, resource)
     if rest and rest[0] in spec.stands_for:
         rest = rest[1:]
+    if spec.items and rest and rest[0] in spec.items:
+        inside = resource.with_(fields=spec.items, reverse={}, stored={})
+        found_in = _condition(inside, rest, value, negated, select, whole, depth + 1)
+        return items_where(head, found_in)
     if spec.type == "ref" or (spec.to and rest and rest[0] not in PUBLIC_LOOKUPS):
         found = _reference(resource, spec, head, rest, value, negated, select, whole, depth)
         return _on_any(found) if spec.type == "json" else found

@@ -85,6 +85,8 @@ def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partia
                 problems[name] = ["This field is required."]
                 continue
             default = spec.default(call) if callable(spec.default) else spec.default
+            if default is None and spec.type == "ref" and not spec.null:
+                problems[name] = ["This field is required."]
             body[name] = list(default) if isinstance(default, tuple) else default
             continue
         try:
@@ -250,9 +252,29 @@ def _json(spec: Field, value: Any, call: Call) -> Any:
             raise ValueError("Value must be valid JSON.") from None
     if not _SHAPES[spec.shape](value):
         raise ValueError(f"Expected {_SHAPE_NAMES[spec.shape]}.")
+    if spec.items:
+        _count(value)
+        value = [_item(spec.items, each, i, call) for i, each in enumerate(value)]
     if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_JSON:
         raise ValueError(f"Ensure this field has no more than {MAX_JSON} bytes.")
     return value
+
+
+def _item(fields: Mapping[str, Field], item: Body, number: int, call: Call) -> Body:
+    """Return the valid fields of an object of a list; unknown ones are ignored."""
+    found: Body = {}
+    for name, spec in fields.items():
+        try:
+            if name in item:
+                found[name] = read(spec, item[name], call)
+            elif spec.required:
+                raise ValueError("This field is required.")
+            else:
+                default = spec.default(call) if callable(spec.default) else spec.default
+                found[name] = list(default) if isinstance(default, tuple) else default
+        except ValueError as error:
+            raise ValueError(f"Item {number + 1}, {name}: {error}") from None
+    return found
 
 
 def _list_of(kind: type) -> Callable[[Any], bool]:
@@ -326,6 +348,10 @@ def key_of(kind: str, value: str) -> str | None:
     table = catalog.table(kind)
     if table.get(value) is not None:
         return value
+    if resource.also:
+        named = table.select([Where(resource.also, "exact", value)])
+        if len(named):
+            return named.page(0, 1)[0][resource.key]
     if resource.key != "id" and is_uuid(value):
         found = table.select([Where("id", "exact", value)])
         if len(found):

@@ -14,7 +14,7 @@ from functions.api.engine.declarations import KINDS, Field, Resource, Row
 from functions.api.errors import ApiError
 from shared import catalog
 from shared.catalog.versions import Selection
-from shared.records.where import Where
+from shared.records.where import Where, items_where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -24,16 +24,26 @@ INDEXED = {"file": ("dataset", "repositories")}
 
 
 def relations_to(resource: Resource) -> Iterator[tuple[Resource, str, Field]]:
-    """Yield the (resource, field name, field) of the relations to a resource."""
+    """Yield the (resource, field name, field) of the relations to a resource.
+
+    Those within the objects of a list are named ``list.field``.
+    """
     for other in KINDS.values():
         for name, spec in other.fields.items():
             if spec.type == "ref" and spec.to == resource.kind:
                 yield other, name, spec
+            for inner, each in (spec.items or {}).items():
+                if each.type == "ref" and each.to == resource.kind:
+                    yield other, f"{name}.{inner}", each
 
 
 def referring(resource: Resource, name: str, key: str) -> Selection:
     """Return the records of a resource that name a record in a field."""
     kind, field = INDEXED.get(resource.kind, (resource.kind, name))
+    if "." in field:
+        field, _, inner = field.partition(".")
+        named = items_where(field, Where(inner, "exact", key))
+        return catalog.table(kind).select([named])
     return catalog.table(kind).select([Where(field, "exact", key)])
 
 

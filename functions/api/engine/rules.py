@@ -33,12 +33,14 @@ def rule_of(resource: Resource, action: str) -> Rule:
         roles |= policy.WORKERS if "read" in access.worker.split() else frozenset()
         return Rule(roles, reads=True)
     word = {"create": "create", "delete": "delete"}.get(action, "change")
+    least = getattr(access, word)
     roles = {
         "member": policy.MEMBERS,
+        "stock": policy.MEMBERS,
         "manager": policy.MANAGERS,
         "administrator": policy.ADMINISTRATORS,
         "none": frozenset(),
-    }[getattr(access, word)]
+    }[least]
     roles |= policy.RIGS if word in access.rig.split() else frozenset()
     roles |= policy.WORKERS if word in access.worker.split() else frozenset()
-    return Rule(roles, own_lab=bool(resource.lab))
+    return Rule(roles, own_lab=bool(resource.lab), stock=least == "stock")

@@ -252,9 +252,11 @@ def unique_values(resource: Resource, body: Row) -> list[tuple[str, str]]:
     """Return the (fields, values) that no other record of the kind may have."""
     found = []
     for names in resource.unique:
-        parts = [body.get(name) for name in names]
-        if all(part not in (None, "") for part in parts):
-            found.append(("+".join(names), "\x1f".join(str(part) for part in parts)))
+        parts = [body.get(name.rstrip("?")) for name in names]
+        needed = (part for name, part in zip(names, parts, strict=True) if name[-1] != "?")
+        if all(part not in (None, "") for part in needed):
+            values = "\x1f".join("" if part is None else str(part) for part in parts)
+            found.append(("+".join(name.rstrip("?") for name in names), values))
     if resource.look:
         found.append((LOOK, resource.look(str(body[resource.key]))))
     return found

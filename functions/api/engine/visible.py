@@ -62,9 +62,9 @@ def visible_to(
         `shown_briefly` asks about is shown, so they are not found by anything else.
     """
     if policy.sees_own_lab_only(who):
-        return of_labs(resource, who)
+        return [*of_labs(resource, who), *_of_user(resource, who)]
     if not who.is_public:
-        return []
+        return _of_user(resource, who)
     now = _public(resource, catalog.table, brief)
     if not as_of:
         return now
@@ -74,6 +74,16 @@ def visible_to(
         rows = catalog.table("dataset").select(now).all(("session", "path"))
         now = [Places(value=frozenset((row["session"], row["path"]) for row in rows))]
     return [*now, *_public(resource, lambda kind: _Then(kind, as_of), brief)]
+
+
+def _of_user(resource: Resource, who: Caller) -> list[Where]:
+    """Return the conditions on records that are one user's: the caller's, and the labs' own."""
+    if not resource.own or who.role in policy.ADMINISTRATORS:
+        return []
+    of_lab = Where("lab", "in", who.labs)
+    shared = catalog.table(resource.kind).select([Where(resource.own, "isnull", True), of_lab])
+    mine = Where(resource.own, "exact", who.username)
+    return [Either(value=[mine, Where("id", "in", shared.values("id"))])]
 
 
 def _public(resource: Resource, tables: visible.Tables, brief: bool) -> list[Where]:

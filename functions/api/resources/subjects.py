@@ -11,12 +11,15 @@ from functions.api.engine.declarations import (
     LAB_DATA,
     REFERENCE,
     Body,
+    Field,
     Resource,
     Row,
     choice,
     date,
+    datetime,
     declare,
     flag,
+    integer,
     json,
     ref,
     refs,
@@ -33,9 +36,17 @@ from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
-from functions.api.resources.of_subject import default_user
+from functions.api.resources.culls import SEVERITY
+from functions.api.resources.of_subject import default_user, now
 
-SEVERITY = {"sub-threshold": 1, "mild": 2, "moderate": 3, "severe": 4, "non-recovery": 5}
+ZYGOSITY: dict[str, Field] = {
+    "allele": ref("allele", required=True, null=False),
+    "zygosity": integer(required=True, null=False, minimum=0, maximum=3),
+    "by": choice({by: by for by in ("manual", "rule", "parents")}, default="manual", null=False),
+    "rule": ref("zygosity-rule", by="id", on_delete="keep"),
+    "at": datetime(default=now),
+}
+"""How many copies of an allele an animal has (`shared.science.colony.genotype.Zygosity`)."""
 
 
 def _alive(value: str, call: Call, select: Select) -> list[Where]:
@@ -52,6 +63,11 @@ def _restricted(value: str, call: Call, select: Select) -> list[Where]:
     wanted = flag_of("water_restricted", value)
     found = [Where("nickname", "in", open_ones, not wanted)]
     return [*found, Where("death_date", "isnull", True)] if wanted else found
+
+
+def _tags(value: str, call: Call, select: Select) -> list[Where]:
+    tagged = select("subject-tag", [Where("name", "in", read_values.listed(value))])
+    return [Where("nickname", "in", tagged.values("subjects"))]
 
 
 def _prepare_subject(body: Body, old: Body | None, call: Call) -> Body:
@@ -182,10 +198,10 @@ declare(
             "reduced_date": date(),
             "species": ref("species"),
             "sex": choice({"M": "M", "F": "F", "U": "U"}, default="U", null=False),
-            "litter": text(stands_for=("name",), null=True, maximum=255),
+            "litter": ref("litter"),
             "strain": ref("strain"),
             "source": ref("source"),
-            "line": text(stands_for=("nickname", "name"), null=True, maximum=255),
+            "line": ref("line"),
             "projects": refs("project"),
             "lab": ref("lab", required=True, null=False),
             "cage": text(null=True, maximum=64),
@@ -196,10 +212,13 @@ declare(
             "actual_severity": choice(SEVERITY),
             "to_be_genotyped": flag(),
             "to_be_culled": flag(),
-            "zygosities": json(shape="objects"),
+            "zygosities": json(shape="objects", items=ZYGOSITY),
+            "request": ref("subject-request", by="id"),
+            "licence": ref("licence"),
             "json": json(),
         },
         filters={
+            "tags": _tags,
             "alive": _alive,
             "stock": _stock,
             "water_restricted": _restricted,

@@ -1,0 +1,96 @@
+"""Licences: which animals a project may use, for what, and how many of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.api.engine.declarations import (
+    LISTS,
+    Body,
+    Resource,
+    Row,
+    choice,
+    date,
+    declare,
+    integer,
+    json,
+    listing,
+    ref,
+    refs,
+    text,
+)
+from functions.api.resources.culls import SEVERITY
+from functions.api.resources.parts import in_order, own_lab, with_id
+from shared import catalog
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+NEARLY = 0.9
+"""Share of an allowance from which on the licence says so."""
+
+EXCESS = {"warn": "warn", "refuse": "refuse"}
+
+
+def _in_order(body: Body, old: Body | None, call: Call) -> Body:
+    in_order(body, "valid_from", "valid_until", "A licence cannot end before it begins.")
+    return body
+
+
+def used(licence: Row, allowance: Row) -> int:
+    """Return how many animals of a species and severity are counted against a licence."""
+    wheres = [Where("licence", "exact", licence["number"])]
+    if allowance.get("species"):
+        wheres.append(Where("species", "exact", allowance["species"]))
+    if allowance.get("severity"):
+        wheres.append(Where("actual_severity", "exact", allowance["severity"]))
+    return len(catalog.table("subject").select(wheres))
+
+
+def _show(shown: Body, row: Row, call: Call) -> Body:
+    counted = [{**each, "used": used(row, each)} for each in row.get("allowance") or ()]
+    named = {number: name for name, number in SEVERITY.items()}
+    warnings = [
+        f"{each['used']} of {each['count']} animals are used"
+        + (f" ({each['species']})" if each.get("species") else "")
+        for each in counted
+        if each["used"] >= NEARLY * each["count"]
+    ]
+    allowance = [{**each, "severity": named.get(each.get("severity") or 0)} for each in counted]
+    return {**with_id(shown, row, call), "allowance": allowance, "warnings": warnings}
+
+
+declare(
+    Resource(
+        path="licences",
+        kind="licence",
+        model="misc.licence",
+        key="number",
+        access=LISTS,
+        lab="lab",
+        fields={
+            "number": text(required=True, maximum=64),
+            "title": text(maximum=255),
+            "holder": ref("user"),
+            "lab": ref("lab", null=False, default=own_lab),
+            "valid_from": date(),
+            "valid_until": date(),
+            "allowance": listing(
+                {
+                    "species": ref("species"),
+                    "severity": choice(SEVERITY),
+                    "count": integer(required=True, null=False, minimum=0, maximum=10**6),
+                }
+            ),
+            "procedures": refs("procedure"),
+            "excess": choice(EXCESS, default="warn", null=False),
+            "protocols": json(shape="texts"),
+            "description": text(),
+            "json": json(),
+        },
+        prepare=_in_order,
+        show=_show,
+        example={"number": "PP1234567", "title": "Decisions of mice", "lab": "fimbrialab"},
+    ),
+)

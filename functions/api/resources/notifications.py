@@ -1,0 +1,80 @@
+"""Notices to people, and who wants which of them."""
+
+from __future__ import annotations
+
+import re
+
+from functions.api.engine.declarations import (
+    Access,
+    Resource,
+    choice,
+    datetime,
+    declare,
+    json,
+    ref,
+    text,
+)
+from functions.api.resources.of_subject import default_user
+from functions.api.resources.parts import keep_own
+
+TYPES = {
+    name: name
+    for name in (
+        *("responsible_user_change", "mouse_weight", "mouse_water", "mouse_not_weighed"),
+        *("birth_expected", "data_missing", "task_failed", "queue_old", "request", "licence"),
+    )
+}
+"""What a notice may be about; the first three are Alyx's."""
+
+SCOPES = {"nobody": "none", "mine": "mine", "lab": "lab", "all": "all"}
+"""Whose animals, with the words Alyx stores; a filter takes ``none`` for no value."""
+STATUS = {"to-send": "to-send", "sent": "sent", "not-sent": "no", "read": "read"}
+CHANNELS = {"app": "app", "email": "email", "both": "both"}
+_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
+
+
+def _hours(value: str) -> None:
+    if value and not _HOURS.fullmatch(value):
+        raise ValueError("Write hours like 22:00-07:00.")
+
+
+declare(
+    Resource(
+        path="notifications",
+        kind="notification",
+        model="actions.notification",
+        actions="list read update partial_update delete",
+        access=Access(create="none"),
+        own="user",
+        fields={
+            "user": ref("user", read_only=True, on_delete="cascade"),
+            "lab": ref("lab", read_only=True),
+            "notification_type": choice(TYPES, read_only=True),
+            "title": text(read_only=True, maximum=255),
+            "message": text(read_only=True),
+            "subject": ref("subject", read_only=True, on_delete="cascade"),
+            "send_at": datetime(read_only=True),
+            "sent_at": datetime(read_only=True),
+            "status": choice(STATUS),
+            "json": json(),
+        },
+        order=("-send_at", "id"),
+    ),
+    Resource(
+        path="notification-rules",
+        kind="notification-rule",
+        model="actions.notificationrule",
+        own="user",
+        fields={
+            "user": ref("user", default=default_user, null=False, on_delete="cascade"),
+            "notification_type": choice(TYPES, required=True, null=False),
+            "subjects_scope": choice(SCOPES, default="mine", null=False),
+            "channel": choice(CHANNELS, default="both", null=False),
+            "quiet_hours": text(maximum=11, check=_hours),
+            "json": json(),
+        },
+        unique=(("user", "notification_type"),),
+        prepare=keep_own,
+        example={"notification_type": "mouse_weight", "quiet_hours": "22:00-07:00"},
+    ),
+)
