@@ -6,6 +6,7 @@ import datetime
 import gzip
 import json
 import math
+import re
 import shutil
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -245,6 +246,10 @@ def server_of(folder: Path, port: int = 0) -> ThreadingHTTPServer:
     return ThreadingHTTPServer(("127.0.0.1", port), partial(_Pages, directory=str(folder)))
 
 
+RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+"""One range from a first byte on; other kinds are answered with the whole file, as HTTP allows."""
+
+
 class _Pages(SimpleHTTPRequestHandler):
     """Files of a site; its build state is nobody's business."""
 
@@ -253,10 +258,11 @@ class _Pages(SimpleHTTPRequestHandler):
         **SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript; charset=utf-8",
         ".json": "application/json",
+        ".eh": "application/json",
         ".woff2": "font/woff2",
         ".html": "text/html; charset=utf-8",
     }
-    compressed = (".html", ".js", ".json", ".css", ".svg")
+    compressed = (".html", ".js", ".json", ".css", ".svg", ".eh")
 
     def do_GET(self) -> None:
         """Send a file, compressed where that pays."""
@@ -272,11 +278,31 @@ class _Pages(SimpleHTTPRequestHandler):
             body = missing.read_bytes() if missing.is_file() else b"There is no such page."
             self._send(404, "text/html; charset=utf-8", body)
             return
+        if asked := RANGE.fullmatch(self.headers.get("Range", "")):
+            self._send_part(path, int(asked[1]), int(asked[2]) if asked[2] else None)
+            return
         body = path.read_bytes()
         self._send(200, self.guess_type(path), body, path.suffix in self.compressed)
 
-    def _send(self, status: int, kind: str, body: bytes, compress: bool = False) -> None:
+    def _send_part(self, path: Path, first: int, last: int | None) -> None:
+        """Send some bytes of a file, which may be larger than the memory."""
+        size = path.stat().st_size
+        if first >= size or (last is not None and last < first):
+            self._send(416, "text/plain", b"", part=f"*/{size}")
+            return
+        end = size if last is None else min(size, last + 1)
+        with path.open("rb") as file:
+            file.seek(first)
+            body = file.read(end - first)
+        self._send(206, self.guess_type(path), body, part=f"{first}-{end - 1}/{size}")
+
+    def _send(
+        self, status: int, kind: str, body: bytes, compress: bool = False, part: str = ""
+    ) -> None:
         self.send_response(status)
+        self.send_header("Accept-Ranges", "bytes")
+        if part:
+            self.send_header("Content-Range", f"bytes {part}")
         self.send_header("Content-Type", kind)
         self.send_header("Cache-Control", "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")

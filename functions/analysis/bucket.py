@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from shared.records import aws
+from shared.results.source import Unreadable
 from shared.results.store import ABSENT, ChangedMeanwhile
 
 TYPES = {
@@ -18,12 +19,17 @@ TYPES = {
     ".json": "application/json",
     ".pqt": "application/vnd.apache.parquet",
     ".woff2": "font/woff2",
+    ".eh": "application/json",
     ".ico": "image/vnd.microsoft.icon",
     ".xml": "application/xml",
 }
 
 FRESH = "public, max-age=60"
 """Pages follow the data within a minute; browsers then ask by entity tag."""
+
+
+MADE_OF = "made-of"
+"""Metadata of a copy: the key of its source, whose bytes never change."""
 
 
 class Bucket:
@@ -35,11 +41,14 @@ class Bucket:
         The bucket.
     folder : str
         What its keys start with there, with a slash at its end; the bucket as a whole by default.
+    source : str
+        The bucket from which `copy` takes its files.
     """
 
-    def __init__(self, name: str, folder: str = "") -> None:
+    def __init__(self, name: str, folder: str = "", source: str = "") -> None:
         self.name = name
         self.folder = folder
+        self.source = source
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """Return content and entity tag, None where there is no such object."""
@@ -66,14 +75,12 @@ class Bucket:
         condition: dict[str, Any] = {}
         if if_match is not None:
             condition = {"IfNoneMatch": "*"} if if_match == ABSENT else {"IfMatch": if_match}
-        suffix = key[key.rfind(".") :]
-        kind = TYPES.get(suffix) or mimetypes.guess_type(key)[0] or "application/octet-stream"
         try:
             answer = aws.client("s3").put_object(
                 Bucket=self.name,
                 Key=self.folder + key,
                 Body=body,
-                ContentType=kind,
+                ContentType=_type(key),
                 CacheControl=FRESH,
                 **condition,
             )
@@ -85,6 +92,34 @@ class Bucket:
                 raise ChangedMeanwhile(key) from error
             raise
         return answer["ETag"].strip('"')
+
+    def copy(self, location: str, key: str) -> None:
+        """Copy an object of the source's bucket within S3, large ones in parts.
+
+        Raises
+        ------
+        Unreadable
+            The source has no such object.
+        """
+        s3 = aws.client("s3")
+        try:
+            if _made_of(self.name, self.folder + key) == location:
+                return
+            s3.copy(
+                {"Bucket": self.source, "Key": location},
+                self.name,
+                self.folder + key,
+                ExtraArgs={
+                    "Metadata": {MADE_OF: location},
+                    "MetadataDirective": "REPLACE",
+                    "ContentType": _type(key),
+                    "CacheControl": FRESH,
+                },
+            )
+        except ClientError as error:
+            if _code(error) in ("NoSuchKey", "404", "NotFound"):
+                raise Unreadable(f"{location} is not in this store") from error
+            raise
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects; those that do not exist are no error."""
@@ -101,6 +136,22 @@ class Bucket:
         for page in pages.paginate(Bucket=self.name, Prefix=self.folder + prefix):
             for item in page.get("Contents", []):
                 yield item["Key"].removeprefix(self.folder)
+
+
+def _type(key: str) -> str:
+    """Return the content type of an object by its name."""
+    suffix = key[key.rfind(".") :]
+    return TYPES.get(suffix) or mimetypes.guess_type(key)[0] or "application/octet-stream"
+
+
+def _made_of(bucket: str, key: str) -> str | None:
+    """Return which object a copy was made of, None where there is no copy."""
+    try:
+        return aws.client("s3").head_object(Bucket=bucket, Key=key)["Metadata"].get(MADE_OF)
+    except ClientError as error:
+        if _code(error) in ("NoSuchKey", "404", "NotFound"):
+            return None
+        raise
 
 
 def _code(error: ClientError) -> str:

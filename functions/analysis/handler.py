@@ -199,7 +199,7 @@ def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any
     os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "matplotlib"))
     return Site(
         Records(env.data_bucket(), expected),
-        Bucket(env.site_bucket()),
+        Bucket(env.site_bucket(), source=env.data_bucket()),
         SiteSettings(**_about_site()),
     )
 
@@ -222,10 +222,11 @@ def _lab_site(site: Site, lab: str) -> Site:
     )
 
 
-def _about_site() -> dict[str, str]:
+def _about_site() -> dict[str, Any]:
     """Return what the deployment says of the site: addresses, licence, how to cite it."""
-    known = {
+    known: dict[str, Any] = {
         name: os.environ.get(f"FORNIX_{name.upper()}", "")
         for name in ("api_url", "site_url", "licence", "licence_url", "citation", "doi")
     }
-    return {name: value for name, value in known.items() if value}
+    told = {name: value for name, value in known.items() if value}
+    return told | {"recordings": os.environ.get("FORNIX_RECORDINGS", "yes") == "yes"}

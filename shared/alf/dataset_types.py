@@ -235,6 +235,8 @@ DATA_FORMATS: dict[str, DataFormat] = {
         DataFormat("bin", "bin", "binary without a header"),
         DataFormat("cbin", "cbin", "compressed multichannel recording"),
         DataFormat("ch", "ch", "chunk table of a compressed recording (JSON)"),
+        DataFormat("ebin", "ebin", "recording compressed by Fornix"),
+        DataFormat("eh", "eh", "index of a recording compressed by Fornix (JSON)"),
         DataFormat("meta", "meta", "acquisition metadata of SpikeGLX"),
         DataFormat("tdms", "tdms", "National Instruments data stream"),
         DataFormat("mat", "mat", "MATLAB data"),

@@ -6,6 +6,7 @@ The layouts, as the public data and the rigs of all versions have them:
 - ``alf/_ibl_trials.choice.npy`` and its like, a file for each column (public data of 2019);
 - ``alf/task_00/…``, ``alf/task_01/…``: several protocols in a session (rigs since version 8);
 - ``alf/probe00/…``, ``alf/probe00/pykilosort/…``: sorted spikes by probe, and by sorter if named;
+- ``raw_ephys_data/probe00/….ap.ebin`` with ``….ap.eh``: what a probe recorded, compressed here;
 - any of them below a revision, ``alf/#2024-05-06#/…``.
 
 Files are judged by their names alone; nothing is opened here.
@@ -29,6 +30,9 @@ TRIAL_COLUMNS = ("choice", "contrastLeft", "contrastRight", "feedbackType")
 
 SPIKE_ARRAYS = ("times", "clusters", "amps", "depths")
 """Arrays without which sorted spikes cannot be shown (ONE convention, object `spikes`)."""
+
+RAW_EPHYS = "raw_ephys_data/"
+"""Folder of what probes recorded, with a folder for each probe (ONE convention)."""
 
 _TASK = re.compile(r"alf(?:/task_(\d{2}))?")
 _RAW_TASK = re.compile(r"raw_behavior_data|raw_task_data_(\d{2})")
@@ -84,6 +88,57 @@ def sortings_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[O
     """Return the sorted spikes of a session, one entry per probe and sorter."""
     found = objects(paths, "spikes", preferred)
     return [one for one in found if one.collection.startswith("alf/") and "times" in one.files]
+
+
+class RecordingFiles(msgspec.Struct, frozen=True):
+    """A compressed raw recording of a probe, of the revision that counts.
+
+    Attributes
+    ----------
+    probe : str
+        Its folder's name, ``probe00``.
+    band : str
+        ``ap``, ``lf``, or ``wide`` where the name tells none.
+    data, index : str
+        Paths within the session of samples (``.ebin``) and index (``.eh``).
+    overview : str, optional
+        Path of the loudness by channel and second (``.rms.npy``).
+    """
+
+    probe: str
+    band: str
+    data: str
+    index: str
+    overview: str | None = None
+
+
+def recordings_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[RecordingFiles]:
+    """Return the compressed recordings of a session's probes, sorted by probe and band.
+
+    Parameters
+    ----------
+    paths, preferred
+        As for :func:`trials_in`. A recording without its index is passed over.
+    """
+    chosen: dict[tuple[str, str], tuple[tuple[bool, str], str]] = {}
+    raw = (path for path in paths if path.startswith(RAW_EPHYS))
+    for path, parsed in _parsed(raw):
+        key = (parsed.collection, parsed.filename)
+        rank = (path in preferred, parsed.revision or "")
+        if key not in chosen or chosen[key][0] < rank:
+            chosen[key] = (rank, path)
+    files = {key: path for key, (_, path) in chosen.items()}
+    found = []
+    for (collection, name), data in sorted(files.items()):
+        stem = name.removesuffix(".ebin")
+        index = files.get((collection, f"{stem}.eh"))
+        if stem == name or index is None:
+            continue
+        probe = collection.removeprefix(RAW_EPHYS).partition("/")[0]
+        band = next((part for part in stem.split(".") if part in ("ap", "lf")), "wide")
+        overview = files.get((collection, f"{stem}.rms.npy"))
+        found.append(RecordingFiles(probe, band, data, index, overview))
+    return sorted(found, key=lambda one: (one.probe, one.band))
 
 
 def objects(paths: Iterable[str], name: str, preferred: Collection[str] = ()) -> list[ObjectFiles]:

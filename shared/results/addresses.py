@@ -44,7 +44,8 @@ def session_files(session_id: str) -> list[str]:
 def probe_prefixes(session_id: str) -> list[str]:
     """Return what the names of all files of a session's probes and units start with."""
     name = safe_name(session_id)
-    return [f"{folder}/{name}-" for folder in ("probes", "data/probes", "units", "data/units")]
+    folders = ("probes", "data/probes", "units", "data/units", "recordings")
+    return [f"{folder}/{name}-" for folder in folders]
 
 
 def probe_page(probe_id: str) -> str:
@@ -60,6 +61,11 @@ def probe_data(probe_id: str) -> str:
 def drift_image(probe_id: str) -> str:
     """Return the key of a probe's drift map."""
     return f"data/probes/{safe_name(probe_id)}.drift.png"
+
+
+def recordings_folder(probe_id: str) -> str:
+    """Return what the keys of a probe's raw recordings, and what is drawn on them, start with."""
+    return f"recordings/{safe_name(probe_id)}/"
 
 
 def units_page(probe_id: str) -> str:

@@ -17,11 +17,13 @@ OWN = ("*.svg", "scripts/*.js", "styles/*.css")
 VENDORED = {
     "assets/vendor/d3.min.js": "d3/dist/d3.min.js",
     "assets/vendor/plot.umd.min.js": "@observablehq/plot/dist/plot.umd.min.js",
+    "assets/vendor/fzstd.js": "fzstd/esm/index.mjs",
     "assets/vendor/topojson.min.js": "topojson-client/dist/topojson-client.min.js",
     "assets/vendor/inter.woff2": "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2",
     "assets/land.json": "world-atlas/land-110m.json",
     "assets/vendor/LICENSE.d3.txt": "d3/LICENSE",
     "assets/vendor/LICENSE.plot.txt": "@observablehq/plot/LICENSE",
+    "assets/vendor/LICENSE.fzstd.txt": "fzstd/LICENSE",
     "assets/vendor/LICENSE.topojson.txt": "topojson-client/LICENSE",
     "assets/vendor/LICENSE.inter.txt": "@fontsource-variable/inter/LICENSE",
     "assets/vendor/LICENSE.land.txt": "world-atlas/LICENSE",

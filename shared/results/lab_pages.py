@@ -75,5 +75,10 @@ class LabSource:
 def lab_settings(settings: SiteSettings, lab: str) -> SiteSettings:
     """Return what a lab's own pages say of themselves: no address, licence or DOI is theirs."""
     return msgspec.structs.replace(
-        settings, site_url="", licence=f"Not public: for {lab} alone", licence_url="", doi=""
+        settings,
+        site_url="",
+        licence=f"Not public: for {lab} alone",
+        licence_url="",
+        doi="",
+        recordings=False,  # a lab has its own: a second copy would cost more than it is looked at
     )

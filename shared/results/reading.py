@@ -109,6 +109,8 @@ def load_sorting(session: SiteSession, collection: str, read: Read) -> Sorting |
         raise Unreadable(f"the spikes in {collection} differ in length: {sizes}")
     if not all(np.issubdtype(values.dtype, np.number) for values in spikes.values()):
         raise Unreadable(f"the spikes in {collection} are not all numbers")
+    if "samples" in found["spikes"]:
+        spikes["samples"] = load_array(session, found["spikes"]["samples"], read)
     clusters = {
         name: load_array(session, path, read)
         for name, path in found["clusters"].items()

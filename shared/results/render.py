@@ -55,6 +55,8 @@ class SiteSettings(msgspec.Struct, frozen=True):
         How the data are to be cited; by default by the site's title.
     doi : str
         Of the data as a whole, ``10.…/…``.
+    recordings : bool
+        Whether raw recordings are copied to the site, for anyone to look at.
     """
 
     title: str = "Fornix"
@@ -64,6 +66,7 @@ class SiteSettings(msgspec.Struct, frozen=True):
     licence_url: str = "https://creativecommons.org/licenses/by/4.0/"
     citation: str = ""
     doi: str = ""
+    recordings: bool = True
 
 
 def content_security_policy(api_url: str = "") -> str:

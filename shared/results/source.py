@@ -15,7 +15,7 @@ import pandas as pd
 
 from shared.access.visibility import is_public
 from shared.alf import ALFInvalid, with_uuid
-from shared.alf.layout import ObjectFiles, sortings_in, trials_in
+from shared.alf.layout import ObjectFiles, RecordingFiles, recordings_in, sortings_in, trials_in
 from shared.model.visibility import Visibility
 from shared.results.store import encode
 
@@ -113,6 +113,11 @@ class SiteSession:
     def sortings(self) -> list[str]:
         """The collections with sorted spikes."""
         return [one.collection for one in sortings_in(self.paths, self.preferred)]
+
+    def recordings(self, probe: str) -> list[RecordingFiles]:
+        """Return the compressed raw recordings of a probe, one for each band."""
+        found = recordings_in(self.paths, self.preferred)
+        return [one for one in found if one.probe == probe]
 
     def dataset(self, path: str) -> SourceFile:
         """Return the dataset of that path, if the source has its bytes.

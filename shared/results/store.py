@@ -11,10 +11,11 @@ import hashlib
 import logging
 import os
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -55,6 +56,12 @@ class SiteStore(Protocol):
         ------
         ChangedMeanwhile
             The object no longer has the tag.
+        """
+
+    def copy(self, location: str, key: str) -> None:
+        """Bring a file of the source to the site as it is, without holding it in memory.
+
+        What is stored at a location never changes: a copy of the same location is left alone.
         """
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -105,6 +112,26 @@ class FolderStore:
                     raise ChangedMeanwhile(key)
                 self._replace(key, body)
         return tag(body)
+
+    def copy(self, location: str, key: str) -> None:
+        """Bring a file here: as a link, or as a copy where the file system has none."""
+        path, source = self._path(key), Path(location)
+        with suppress(FileNotFoundError):
+            here, there = path.stat(), source.stat()
+            if here.st_ino == there.st_ino or (here.st_size, here.st_mtime_ns) == (
+                there.st_size,
+                there.st_mtime_ns,
+            ):
+                return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".tmp-{path.name}")
+        partial.unlink(missing_ok=True)
+        try:
+            partial.hardlink_to(source)
+        except OSError:
+            shutil.copy2(source, partial)
+        os.replace(partial, path)
+        self.writes.append(key)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the files; those that do not exist are no error."""

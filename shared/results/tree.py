@@ -20,9 +20,13 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pandas as pd
 
+from shared.alf.layout import RAW_EPHYS
 from shared.results.reading import load_sorting, load_trials
 from shared.results.source import Lab, SiteSession, Sorting, SourceFile, Subject
 from shared.results.store import tag
+
+RECORDED = (".ebin", ".eh", ".rms.npy")
+"""Files of compressed raw recordings; the rest of the raw files is no matter of the site's."""
 
 NUMBER = re.compile(r"[0-9]{1,3}")
 """Names of session folders; those with fewer than three digits are read, and told of."""
@@ -119,19 +123,23 @@ class Tree:
         }
 
     def _datasets(self, session: Path) -> Iterable[SourceFile]:
-        for path in sorted((session / "alf").rglob("*.*")):
+        raw = [path for end in RECORDED for path in (session / RAW_EPHYS).rglob(f"*{end}")]
+        for path in sorted([*(session / "alf").rglob("*.*"), *raw]):
             if path.is_file():
                 relative = path.relative_to(session)
                 parts = relative.parent.parts
                 revision = next((p.strip("#") for p in parts if p.startswith("#")), "")
                 collection = "/".join(p for p in parts if not p.startswith("#"))
-                body = path.read_bytes()
+                # A recording is not read to see whether it has changed.
+                about = path.stat()
+                large = path.suffix == ".ebin"
+                state = f"{about.st_size} {about.st_mtime_ns}".encode()
                 yield SourceFile(
                     str(uuid5(NAMESPACE_URL, path.relative_to(session.parents[3]).as_posix())),
                     path.name,
                     collection,
                     revision,
-                    tag(body),
+                    tag(state if large else path.read_bytes()),
                     location=str(path),
                 )
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from datetime import date, datetime
 from typing import NamedTuple
 
 import msgspec
 import pandas as pd
 
-from shared.alf.layout import SPIKE_ARRAYS
 from shared.results import addresses, tables
 from shared.results.addresses import safe_name
+from shared.results.build.probes import ProbesBuilder
+from shared.results.build.said import Said, kind_of
 from shared.results.build.state import SubjectState, code_version, confirmed, subject_state
 from shared.results.reading import gaps
 from shared.results.render import SiteSettings, render
 from shared.results.source import (
     SiteSession,
-    Sorting,
     Source,
     Subject,
     Unreadable,
@@ -40,8 +39,6 @@ from shared.results.store import (
     write_if_changed,
 )
 from shared.results.views.page import Input, MadeFrom, Problem
-from shared.results.views.probe import probe_view
-from shared.results.views.rows import ListedProbe
 from shared.results.views.session import (
     Behaviour,
     TrialArrays,
@@ -56,8 +53,6 @@ from shared.results.views.subject import (
     session_of_subject,
     subject_view,
 )
-from shared.results.views.unit import unit_view, units_data
-from shared.science.ephys.quality import units_quality
 
 log = logging.getLogger(__name__)
 
@@ -84,26 +79,6 @@ class Changes(NamedTuple):
     failed: bool = False
 
 
-@dataclass
-class _Said:
-    """What is said of a session on its page: sentences, and whether to try again."""
-
-    problems: list[str] = field(default_factory=list)
-    failed: bool = False
-
-    @contextmanager
-    def of(self, session: SiteSession, what: str) -> Iterator[None]:
-        """Turn whatever is raised into a sentence; the rest of the session is shown."""
-        try:
-            yield
-        except Unreadable as error:
-            self.problems.append(f"{what} cannot be shown: {error}.")
-        except Exception as error:
-            log.exception("%s of %s", what, session.reference)
-            self.problems.append(f"{what} cannot be shown: {_kind(error)}.")
-            self.failed = True
-
-
 class _Read(NamedTuple):
     """Trials read during a build, by session id: as tables and as arrays."""
 
@@ -127,6 +102,7 @@ class SubjectBuilder:
         self.store = store
         self.settings = settings
         self.now = now
+        self.probes = ProbesBuilder(source, store, settings)
 
     def refresh(self, nickname: str) -> Changes:
         """Bring a subject's page and those of its sessions up to date."""
@@ -222,7 +198,7 @@ class SubjectBuilder:
         """
         # An entry without a day was being written when its builder was stopped.
         had_probes = {eid for eid, one in known.items() if not one.day or one.day.probes}
-        said = {one.id: _Said() for one in sessions}
+        said = {one.id: Said() for one in sessions}
         for one in sessions:
             self._read_trials(one, read, said[one.id])
         seen = _behaviour(sessions, read, said)
@@ -230,7 +206,7 @@ class SubjectBuilder:
         for one in sessions:
             heard, shown = said[one.id], seen.get(one.id)
             made_from = _made_from(one, prints[one.id])
-            probes = self._write_probes(
+            probes = self.probes.write(
                 one, read.arrays.get(one.id), made_from, heard, one.id in had_probes
             )
             view = session_view(self.settings, one, shown, probes, made_from, heard.problems)
@@ -247,62 +223,6 @@ class SubjectBuilder:
             )
         return entries
 
-    def _write_probes(
-        self,
-        one: SiteSession,
-        trials: TrialArrays | None,
-        made_from: MadeFrom,
-        said: _Said,
-        had_probes: bool,
-    ) -> list[ListedProbe]:
-        """Write the pages of a session's probes and units; return the rows of the probe list."""
-        rows: list[ListedProbe] = []
-        # Without both there is nothing to align spikes to.
-        if trials is not None and not {"stimOn_times", "feedback_times"} <= trials.keys():
-            trials = None
-        written: dict[str, bytes] = {}
-        for collection in one.sortings:
-            with said.of(one, f"The spikes in {collection}"):
-                sorting = self.source.sorting(one, collection)
-                if sorting is None:
-                    raise Unreadable(f"{collection} has no whole set of {', '.join(SPIKE_ARRAYS)}")
-                row, files = self._probe(one, sorting, trials, made_from)
-                rows.append(row)
-                written |= files
-        for key, body in written.items():
-            self._put(key, body)
-        if one.sortings or had_probes:
-            there = [
-                name
-                for prefix in addresses.probe_prefixes(one.id)
-                for name in self.store.names(prefix)
-            ]
-            self.store.delete(name for name in there if name not in written)
-        return rows
-
-    def _probe(
-        self,
-        one: SiteSession,
-        sorting: Sorting,
-        trials: TrialArrays | None,
-        made_from: MadeFrom,
-    ) -> tuple[ListedProbe, dict[str, bytes]]:
-        """Return a probe's row of the probe list, and the files of its and its units' pages."""
-        quality = units_quality(sorting.spikes) if sorting.spikes["times"].size else {}
-        view, drift = probe_view(self.settings, one, sorting, trials, quality, made_from)
-        name = view.data.probe.id
-        files = {
-            addresses.probe_data(name): encode(view.data),
-            view.page.address: render(view, self.settings),
-        }
-        if quality:
-            files[addresses.drift_image(name)] = drift
-            units = unit_view(one, view)
-            files[units.page.address] = render(units, self.settings)
-        for cluster, unit in units_data(sorting, trials, quality).items():
-            files[f"{addresses.units_folder(name)}{cluster}.json"] = encode(unit)
-        return view.row, files
-
     def _put(self, key: str, body: bytes) -> None:
         write_if_changed(self.store, key, body)
 
@@ -314,7 +234,7 @@ class SubjectBuilder:
                 names += self.store.names(prefix)
             self.store.delete(names)
 
-    def _read_trials(self, one: SiteSession, read: _Read, said: _Said) -> None:
+    def _read_trials(self, one: SiteSession, read: _Read, said: Said) -> None:
         """Keep a session's trials, if it has any that can be read."""
         if not one.trials:
             return
@@ -395,7 +315,7 @@ class SubjectBuilder:
             except Exception as error:
                 row = sessions[eid].row
                 where = f"{animal.nickname}/{row.date}/{row.number:03d}" if row else eid
-                problems.append(Problem(where, f"Training status without it: {_kind(error)}."))
+                problems.append(Problem(where, f"Training status without it: {kind_of(error)}."))
             else:
                 kept[eid] = columns
         return problems, view(kept)
@@ -419,12 +339,12 @@ class SubjectBuilder:
             for one in self._visible(nickname)[0].values():
                 if one.id in missing:
                     found = _Read({}, {})
-                    self._read_trials(one, found, _Said())
+                    self._read_trials(one, found, Said())
                     trials |= found.tables
 
 
 def _behaviour(
-    sessions: Iterable[SiteSession], read: _Read, said: Mapping[str, _Said]
+    sessions: Iterable[SiteSession], read: _Read, said: Mapping[str, Said]
 ) -> dict[str, Behaviour]:
     """Return what sessions' trials show, by id; those that fail are taken out of `read`."""
     ready = [(one, read.arrays[one.id]) for one in sessions if one.id in read.arrays]
@@ -453,11 +373,6 @@ def _problem_of_day(day: str) -> str:
     except ValueError:
         return f"{day} is no day of the calendar: the session is left out."
     return ""
-
-
-def _kind(error: Exception) -> str:
-    """Return what kind of failure it was; its text may name places that are nobody's business."""
-    return str(error) if isinstance(error, Unreadable) else type(error).__name__
 
 
 def _made_from(one: SiteSession, print_: str) -> MadeFrom:

@@ -94,7 +94,15 @@ class DepthResponse(Struct, frozen=True):
 
 
 class ProbeData(Struct, frozen=True):
-    """The data of a probe's page; `units` has a column per measure."""
+    """The data of a probe's page.
+
+    Attributes
+    ----------
+    units : dict
+        A column per measure.
+    recording : str
+        Key of what its raw recordings are read by; empty if it has none.
+    """
 
     probe: ProbeFacts
     units: dict[str, Sequence[float | None]]
@@ -103,6 +111,7 @@ class ProbeData(Struct, frozen=True):
     example: Example | None
     peth: DepthResponse | None
     made_from: MadeFrom
+    recording: str = ""
 
 
 class ProbeView(Struct, frozen=True):
@@ -133,6 +142,7 @@ def probe_view(
     trials: TrialArrays | None,
     quality: dict[int, dict[str, Any]],
     made_from: MadeFrom,
+    recording: str = "",
 ) -> tuple[ProbeView, bytes]:
     """Return the page of a probe and its drift map.
 
@@ -146,6 +156,8 @@ def probe_view(
     quality : dict
         By cluster, see :func:`shared.science.ephys.quality.units_quality`.
     made_from : MadeFrom
+    recording : str
+        Key of what its raw recordings are read by.
 
     Returns
     -------
@@ -191,6 +203,7 @@ def probe_view(
         _example(sorting, trials) if times.size else None,
         _depth_response(sorting, trials) if times.size and trials is not None else None,
         made_from,
+        recording,
     )
     title = f"{session.subject} · {session.date} · {facts.name}"
     page = PageFrame(

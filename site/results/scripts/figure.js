@@ -4,7 +4,7 @@ import { element, isDark } from "./common.js";
 
 const { Plot } = globalThis;
 
-const TOKENS = ["ink", "muted", "rule", "faint", "paper", "accent", "right", "even", "left", "correct", "error"];
+const TOKENS = ["ink", "muted", "rule", "faint", "paper", "accent", "right", "even", "left", "correct", "error", "focus"];
 
 // The theme's colours, read from the style sheet: one declaration for text and plots.
 export function colours() {

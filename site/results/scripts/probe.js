@@ -15,6 +15,10 @@ start(async () => {
   if (data.peth) draw("peth", (width, c) => peth(width, c, data.peth, data.drift.depth));
   draw("units", (width, c) => scatter(width, c, units), () => ({ columns: ["Unit", "Depth (µm)", "Amplitude (µV)", "Rate (Hz)"], rows: units.map((u) => [u.cluster, fixed(u.depth, 0), fixed(u.median_amplitude_uv, 0), fixed(u.firing_rate, 1)]) }));
   quality(units);
+  if (data.recording) {
+    const { showRecording } = await import("./recording.js");
+    await showRecording(data.recording, data.units);
+  }
 });
 
 const address = (cluster) => `${root}${document.body.dataset.units}#${cluster}`;

@@ -1,0 +1,37 @@
+"""What is said of a session on its page, where something of it cannot be shown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from shared.results.source import SiteSession, Unreadable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Said:
+    """What is said of a session on its page: sentences, and whether to try again."""
+
+    problems: list[str] = field(default_factory=list)
+    failed: bool = False
+
+    @contextmanager
+    def of(self, session: SiteSession, what: str) -> Iterator[None]:
+        """Turn whatever is raised into a sentence; the rest of the session is shown."""
+        try:
+            yield
+        except Unreadable as error:
+            self.problems.append(f"{what} cannot be shown: {error}.")
+        except Exception as error:
+            log.exception("%s of %s", what, session.reference)
+            self.problems.append(f"{what} cannot be shown: {kind_of(error)}.")
+            self.failed = True
+
+
+def kind_of(error: Exception) -> str:
+    """Return what kind of failure it was; its text may name places that are nobody's business."""
+    return str(error) if isinstance(error, Unreadable) else type(error).__name__
