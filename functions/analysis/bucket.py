@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from shared.records import aws
+from shared.records import aws, objects
 from shared.results.source import Unreadable
 from shared.results.store import ABSENT, ChangedMeanwhile
 
@@ -41,14 +41,11 @@ class Bucket:
         The bucket.
     folder : str
         What its keys start with there, with a slash at its end; the bucket as a whole by default.
-    source : str
-        The bucket from which `copy` takes its files.
     """
 
-    def __init__(self, name: str, folder: str = "", source: str = "") -> None:
+    def __init__(self, name: str, folder: str = "") -> None:
         self.name = name
         self.folder = folder
-        self.source = source
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """Return content and entity tag, None where there is no such object."""
@@ -94,32 +91,24 @@ class Bucket:
         return answer["ETag"].strip('"')
 
     def copy(self, location: str, key: str) -> None:
-        """Copy an object of the source's bucket within S3, large ones in parts.
+        """Copy an object of the data bucket within S3, large ones in parts.
 
         Raises
         ------
         Unreadable
             The source has no such object.
         """
-        s3 = aws.client("s3")
-        try:
-            if _made_of(self.name, self.folder + key) == location:
-                return
-            s3.copy(
-                {"Bucket": self.source, "Key": location},
-                self.name,
-                self.folder + key,
-                ExtraArgs={
-                    "Metadata": {MADE_OF: location},
-                    "MetadataDirective": "REPLACE",
-                    "ContentType": _type(key),
-                    "CacheControl": FRESH,
-                },
-            )
-        except ClientError as error:
-            if _code(error) in ("NoSuchKey", "404", "NotFound"):
-                raise Unreadable(f"{location} is not in this store") from error
-            raise
+        if _made_of(self.name, self.folder + key) == location:
+            return
+        found = objects.head(location)
+        if found is None:
+            raise Unreadable(f"{location} is not in this store")
+        about = {
+            "Metadata": {MADE_OF: location},
+            "ContentType": _type(key),
+            "CacheControl": FRESH,
+        }
+        objects.copy_out(location, self.name, self.folder + key, found.size, about)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects; those that do not exist are no error."""

@@ -199,7 +199,7 @@ def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any
     os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "matplotlib"))
     return Site(
         Records(env.data_bucket(), expected),
-        Bucket(env.site_bucket(), source=env.data_bucket()),
+        Bucket(env.site_bucket()),
         SiteSettings(**_about_site()),
     )
 

@@ -6,9 +6,10 @@ import base64
 import hashlib
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, BinaryIO, TypeVar
 
 import msgspec
@@ -194,21 +195,57 @@ def copy_new(source: str, target: str, size: int) -> bool:
     return True
 
 
-def _copy(source: str, target: str, size: int, conditions: dict[str, str]) -> None:
+def copy_out(source: str, to: str, target: str, size: int, about: Mapping[str, Any]) -> None:
+    """Copy an object into another bucket, within S3.
+
+    Parameters
+    ----------
+    source, size
+        Key in the data bucket, and bytes.
+    to, target
+        The other bucket, and the key there.
+    about : mapping
+        What S3 is to keep of the copy (``Metadata``, ``ContentType``, …).
+    """
+    _copy(source, target, size, {}, to, about)
+
+
+def _copy(
+    source: str,
+    target: str,
+    size: int,
+    conditions: dict[str, str],
+    to: str = "",
+    about: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    to = to or bucket()
     if size > COPY_AT_ONCE:
-        _copy_in_parts(source, target, size, conditions)
+        _copy_in_parts(source, target, size, conditions, to, about)
         return
-    origin = {"Bucket": bucket(), "Key": source}
+    replaced = {"MetadataDirective": "REPLACE"} if about else {}
     aws.client("s3").copy_object(
-        Bucket=bucket(), Key=target, CopySource=origin, ChecksumAlgorithm="SHA256", **conditions
+        Bucket=to,
+        Key=target,
+        CopySource={"Bucket": bucket(), "Key": source},
+        ChecksumAlgorithm="SHA256",
+        **conditions,
+        **about,
+        **replaced,
     )
 
 
-def _copy_in_parts(source: str, target: str, size: int, conditions: dict[str, str]) -> None:
+def _copy_in_parts(
+    source: str,
+    target: str,
+    size: int,
+    conditions: dict[str, str],
+    to: str,
+    about: Mapping[str, Any],
+) -> None:
     """Copy a large object; nothing is left of a copy that fails."""
     s3 = aws.client("s3")
-    new = s3.create_multipart_upload(Bucket=bucket(), Key=target, ChecksumAlgorithm="SHA256")
-    upload = {"Bucket": bucket(), "Key": target, "UploadId": new["UploadId"]}
+    new = s3.create_multipart_upload(Bucket=to, Key=target, ChecksumAlgorithm="SHA256", **about)
+    upload = {"Bucket": to, "Key": target, "UploadId": new["UploadId"]}
     length = max(COPY_PART, -(-size // MOST_PARTS))
 
     def one(number: int) -> dict[str, Any]:

@@ -209,6 +209,20 @@ def test_the_next_spike_of_a_unit_is_found(visit: Any, recorded: Recorded) -> No
         middle = wanted
 
 
+def test_a_units_page_leads_to_its_spikes(visit: Any, address: str, recorded: Recorded) -> None:
+    """Given a unit's page, when its link is followed, then its first spike is shown."""
+    clusters = recorded.spikes["spikes.clusters.npy"]
+    times = recorded.spikes["spikes.times.npy"]
+    depths = recorded.spikes["clusters.depths.npy"]
+    unit = int(np.flatnonzero(depths < 20 * SITES / 2)[0])
+    one = visit()
+    one.page.goto(address + recorded.page.replace("probes/", "units/") + f"#{unit}")
+    one.page.get_by_role("link", name="Its spikes in the raw voltage").click()
+    wanted = times[clusters == unit][0]
+    expected = min(max(0, wanted - 0.05), SECONDS - 0.1)
+    assert abs(float(one.ready().split()[0]) - expected) < 1e-3
+
+
 def test_on_a_phone_by_touch_and_on_both_papers(visit: Any) -> None:
     """Given a phone, when the page is opened, then nothing is too wide, and dragging moves."""
     for scheme in ("light", "dark"):
@@ -255,8 +269,7 @@ def test_a_damaged_recording_says_so_and_the_rest_of_the_page_stays(
     path.unlink()  # a link to the session's own file, which is not to be changed
     path.write_bytes(broken)
     try:
-        one = Visit.__new__(Visit)
-        one.__init__(browser, address + recorded.page + "#t=3.5")  # another chunk: it is shown
+        one = Visit(browser, address + recorded.page + "#t=3.5")  # another chunk: it is shown
         one.page.locator("#recording-t").fill("0.01")
         one.page.locator("#recording-t").press("Enter")
         one.page.get_by_text("The recording cannot be read: a damaged chunk.").wait_for()

@@ -85,6 +85,7 @@ def unit_view(session: SiteSession, probe: ProbeView) -> UnitView:
         attributes={
             "src": addresses.probe_data(facts.id),
             "folder": addresses.units_folder(facts.id),
+            "probe": probe.page.address,
         },
     )
     return UnitView(page, probe.load + "\nunit = spikes.clusters == CLUSTER")

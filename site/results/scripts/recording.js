@@ -18,7 +18,7 @@ let info; // what the worker read of the index
 let spikes;
 let units;
 let drawn; // the last view: what it shows, and its values
-const state = { t: null, w: 0.1, f: "high", g: 150, u: null, b: null, row: null, spikes: true };
+const state = { t: null, w: 0.1, f: "high", g: 75, u: null, b: null, row: null, spikes: true };
 const part = (name) => document.getElementById(`recording-${name}`);
 
 // ---------------------------------------------------------------- the worker
@@ -82,7 +82,7 @@ function readAddress() {
   if (given.get("f") in FILTERS) state.f = given.get("f");
   if (about.bands.some((band) => band.band === given.get("b"))) state.b = given.get("b");
   state.u = units.cluster.includes(number("u")) ? number("u") : null;
-  return given.has("t");
+  return given.has("t") || state.u != null;
 }
 
 function address() {
@@ -120,15 +120,20 @@ async function openBand() {
   const band = about.bands.find((each) => each.band === state.b);
   const absolute = (name) => new URL(root + name, document.baseURI).href;
   info = await ask({ open: { data: absolute(band.data), index: absolute(band.index) } });
-  if (state.t == null) state.t = start();
+  if (state.t == null) state.t = await start();
   state.row ??= Math.floor(info.sites.length / 2);
   await overview(band);
   show();
 }
 
-// The first stimulus that was recorded, or the beginning.
-function start() {
+// The chosen unit's first spike, else the first stimulus that was recorded, or the beginning.
+async function start() {
   const [first, last] = limits();
+  const spike = state.u == null ? null : await spikes.beside(state.u, first, 1);
+  if (spike) {
+    state.row = rowOf(spike.depth);
+    return spike.time - state.w / 2;
+  }
   const event = (about.events.stimulus ?? []).find((t) => t >= first && t < last - state.w);
   return (event ?? first) - (event == null ? 0 : state.w / 4);
 }
@@ -146,7 +151,7 @@ function controls() {
     element("label", {}, "Time (s)", element("input", { id: "recording-t", type: "number", step: "any", inputmode: "decimal", onchange: change("t", Number) })),
     select("Window", "w", WINDOWS.map((w) => [w, w < 1 ? `${Math.round(w * 1000)} ms` : "1 s"]), Number),
     select("Filter", "f", Object.entries(FILTERS)),
-    select("Full colour at", "g", [25, 50, 100, 150, 300, 600, 1200].map((g) => [g, `± ${g} µV`]), Number),
+    select("Full colour at", "g", [25, 50, 75, 100, 150, 300, 600, 1200].map((g) => [g, `± ${g} µV`]), Number),
     ...(about.bands.length > 1 ? [select("Band", "b", about.bands.map((b) => [b.band, b.band.toUpperCase()]))] : []),
     select("Unit", "u", [["", "All"], ...units.cluster.map((u) => [u, `Unit ${u}`])], (u) => (u === "" ? null : Number(u))),
   );
@@ -305,7 +310,7 @@ async function show() {
       spikes.between(now.t, now.t + now.w, MOST_SPIKES),
     ]);
     if (!seen) return; // overtaken
-    drawn = { ...seen, ...now, spikes: near };
+    drawn = { ...seen, ...now, spikes: near.filter(isSeen) };
     paint();
     image.removeAttribute("aria-busy");
     document.getElementById("recording").setAttribute("data-state", `${state.t.toFixed(4)} ${state.w} ${state.f} ${state.b}`);
@@ -328,7 +333,7 @@ function fresh(canvas) {
 
 // A table of 513 colours, from the lowest voltage to the highest.
 function palette(c) {
-  const shade = d3.piecewise(d3.interpolateRgb, [c.left, c.paper, c.right]);
+  const shade = d3.piecewise(d3.interpolateLab, [c.ink, c.left, c.paper, c.right, c.error]);
   return Uint32Array.from({ length: 513 }, (_, i) => {
     const { r, g, b } = d3.rgb(shade(i / 512));
     return (255 << 24) | (Math.round(b) << 16) | (Math.round(g) << 8) | Math.round(r);
@@ -339,6 +344,12 @@ function palette(c) {
 function rowOf(depth) {
   if (!info.depths) return Math.round(depth / 20) * 2;
   return d3.minIndex(info.depths, (each) => Math.abs(each - depth));
+}
+
+// Whether a spike lies where the recording has sites.
+function isSeen(spike) {
+  const [low, high] = info.depths ? d3.extent(info.depths) : [-Infinity, Infinity];
+  return spike.depth >= low - NEAR && spike.depth <= high + NEAR;
 }
 
 function paint() {

@@ -1,6 +1,6 @@
 // One unit at a time: raster in nine ways, firing rate, autocorrelogram, waveform, amplitudes.
 
-import { count, element, fixed, json, pageData, start } from "./common.js";
+import { count, element, fixed, json, pageData, root, start } from "./common.js";
 import { draw, plot } from "./figure.js";
 
 const { Plot, d3 } = globalThis;
@@ -12,13 +12,14 @@ let pair = ["stimulus", "trial"];
 let redraw = [];
 
 start(async () => {
-  const { units } = await pageData();
+  const { units, recording } = await pageData();
   const all = units.cluster;
   const best = all[d3.maxIndex(all, (_, i) => (units.label[i] ?? 0) * 1e9 + (units.n_spikes[i] ?? 0))];
   const wanted = () => (all.includes(Number(location.hash.slice(1))) && location.hash.length > 1 ? Number(location.hash.slice(1)) : best);
   const show = async () => {
     unit = await json(`${document.body.dataset.folder}${wanted()}.json`);
     texts(all);
+    if (recording) document.getElementById("raw").replaceChildren(element("a", { href: `${root}${document.body.dataset.probe}#u=${unit.cluster}` }, "Its spikes in the raw voltage"));
     if (redraw.length) redraw.forEach((again) => again());
     else figures();
   };
