@@ -97,6 +97,7 @@ ROUTES: Mapping[str, Rule] = {
     "DELETE /auth-token": READ,
     "POST /session": READ_PUBLIC,
     "DELETE /session": READ_PUBLIC,
+    "GET /changes": Rule(MEMBERS),
     "GET /forms": READ_PUBLIC,
     "GET /me": READ,
     "POST /me/password": Rule(MEMBERS),

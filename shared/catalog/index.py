@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,6 +98,23 @@ class Index:
             seen = self._seen.copy()
             self._open(moment.stamp())
             self._seen = seen
+
+    def changed_since(self, at: str, kinds: Collection[str]) -> list[Change] | None:
+        """Return what changed at or after a moment, last versions alone, in order of time.
+
+        None if it is longer ago than this index remembers: then the feed has it.
+        """
+        with self._lock:
+            tables = [table for kind, table in self.tables.items() if kind in kinds]
+            if self._at is None or at < self._at or any(at < each.told_from for each in tables):
+                return None
+            found = [change for each in tables for change in each.changed_since(at)]
+            return sorted(found, key=lambda change: change.at)
+
+    @property
+    def valid_from(self) -> str:
+        """When the table was replaced as a whole the last time; empty if never."""
+        return self._valid_from
 
     def kinds(self) -> list[str]:
         """Return the kinds that there are any rows of."""

@@ -133,6 +133,7 @@ class Table:
         self._now = _Generation(None, at)
         self._before: _Generation | None = None
         self._compacted_until = ""
+        self.told_from = ""
         self._of_session: dict[str, set[str]] = {}
 
     @property
@@ -165,6 +166,27 @@ class Table:
             return max(versions, key=lambda each: each.version).row
         place = base.find(key)
         return base.pick(_one(base, place))[0] if place >= 0 else None
+
+    def changed_since(self, at: str) -> list[Change]:
+        """Return the last version of each record that was changed at or after a moment.
+
+        It is all of them if the moment is not before `told_from`, nor the index's beginning.
+        """
+        found = []
+        for key, versions in self._now.overlay.items():
+            last = max(versions, key=lambda each: each.version)
+            when = max(each.at for each in versions)
+            if when >= at:
+                found.append(Change(when, self.kind, key, last.version, last.row))
+        return found
+
+    def was(self, key: str, at: str) -> Row | None:
+        """Return the row that a key had before a moment, as far as `changed_since` reaches."""
+        before = [each for each in self._now.overlay.get(key, ()) if each.at < at]
+        if before:
+            return max(before, key=lambda each: each.version).row
+        place = self.base.find(key)
+        return self.base.pick(_one(self.base, place))[0] if place >= 0 else None
 
     def newest(self, session: str) -> dict[str, tuple[int, Row | None]]:
         """Return the last version and row of what the feed lately said of a session's records."""
@@ -266,6 +288,7 @@ class Table:
         if at < self._compacted_until:
             return
         self._compacted_until = moment.stamp(moment.now() + timedelta(seconds=10))
+        self.told_from = moment.stamp()
         recent = moment.stamp(moment.now() - 2 * feed.OVERLAP)
         old = {
             key: versions

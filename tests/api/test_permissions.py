@@ -102,6 +102,7 @@ zygosity-rules        VMGDRW   GD     GD     GD
 OTHERS = """
 GET    /api/schema                        AVMGDRW
 GET    /health                            AVMGDRW
+GET    /changes                           MGD
 GET    /forms                             AVMGDRW
 POST   /session                           AVMGDRW
 DELETE /session                           AVMGDRW

@@ -1,0 +1,236 @@
+"""What of the labs' records a device keeps a copy of, and how it is told of them.
+
+A device holds the living colony of its user's labs and the lists that all labs share. What data
+consist of (datasets, tasks, insertions, …) is looked up when it is shown. Who may see a row is
+decided where lists decide it (`visible_to`); the rest is a choice of what is worth holding.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from functions.api.call import Call
+from functions.api.engine import show_values
+from functions.api.engine.declarations import KINDS, Body, Field, Resource, Row
+from functions.api.engine.visible import may_list, visible_to
+from shared import catalog
+from shared.model import moment
+from shared.model.people import Role
+from shared.records.where import Either, Test, Where
+
+NOT_HELD = frozenset(
+    {
+        *("dataset", "file", "download", "task", "data-notice", "data-repository"),
+        *("data-repository-type", "dataset-type", "data-format", "revision", "tag"),
+        *("insertion", "chronic-insertion", "trajectory", "channel", "brain-region"),
+        *("coordinate-system", "field-of-view", "fov-location", "imaging-stack", "imaging-type"),
+        *("probe-model", "signature"),
+    }
+)
+"""Kinds of record that are about data rather than about the colony and its notebook."""
+
+
+class HeldFor(msgspec.Struct, frozen=True):
+    """How far back records are held, by a date or time of theirs; without one they are held."""
+
+    field: str
+    days: int
+
+
+WINDOWS = {
+    "subject": HeldFor("death_date", 90),
+    "weighing": HeldFor("date_time", 60),
+    "watering": HeldFor("date_time", 60),
+    "session": HeldFor("start_time", 60),
+    "litter": HeldFor("birth_date", 365),
+    "breeding-pair": HeldFor("end_date", 90),
+    "note": HeldFor("date_time", 365),
+    "notification": HeldFor("send_at", 60),
+}
+
+
+class HeldRow(msgspec.Struct, frozen=True):
+    """A record as it is now; without a row it is not in the replica any more."""
+
+    kind: str
+    key: str
+    version: int
+    row: Body | None
+
+
+class HeldBlock(msgspec.Struct, frozen=True):
+    """Rows of a kind, by columns; fields that none of them has are left out.
+
+    Attributes
+    ----------
+    kind : str
+    key : str
+        Field whose values are the keys; it is no column.
+    keys, versions : list
+        One for each row.
+    fields : list of str
+    columns : list of list
+        Values of each field, one for each row.
+    """
+
+    kind: str
+    key: str
+    keys: list[str]
+    versions: list[int]
+    fields: list[str]
+    columns: list[list[Any]]
+
+
+class Scope:
+    """What one caller's replica holds.
+
+    Parameters
+    ----------
+    call : Call
+    kinds : sequence of str, optional
+        Only these.
+    """
+
+    def __init__(self, call: Call, kinds: Sequence[str] = ()) -> None:
+        self.call = call
+        self.kinds = [
+            kind
+            for kind in sorted(KINDS)
+            if kind not in NOT_HELD and may_list(call.who, KINDS[kind])
+            if not kinds or kind in kinds
+        ]
+        self.every_lab = call.who.role == Role.ADMINISTRATOR and not call.who.labs
+        self._wheres: dict[str, list[Where]] = {}
+        self._tests: dict[str, list[Test]] = {}
+
+    @cached_property
+    def today(self) -> dt.date:
+        """The day of the request, from which windows are counted."""
+        return moment.now().date()
+
+    @cached_property
+    def _parts(self) -> dict[str, list[str]]:
+        """Kinds whose records are found through a record of another kind, by that kind."""
+        found: dict[str, list[str]] = {}
+        for kind in self.kinds:
+            resource = KINDS[kind]
+            if resource.lab not in ("", "lab") and kind != "lab":
+                found.setdefault(resource.fields[resource.lab].to, []).append(kind)
+        return found
+
+    def wheres(self, kind: str) -> list[Where]:
+        """Return the conditions on what the replica holds of a kind."""
+        if kind not in self._wheres:
+            resource = KINDS[kind]
+            self._wheres[kind] = [
+                *visible_to(self.call.who, resource),
+                *self._of_labs(resource),
+                *self._recent(kind),
+            ]
+        return self._wheres[kind]
+
+    def _of_labs(self, resource: Resource) -> list[Where]:
+        if not resource.lab or resource.kind == "lab" or self.every_lab:
+            return []
+        if resource.lab == "lab":
+            mine = Where("lab", "in", self.call.who.labs)
+            return [Either(value=[mine, Where("lab", "isnull", True)])]
+        other = KINDS[resource.fields[resource.lab].to]
+        found = catalog.table(other.kind).select(self.wheres(other.kind))
+        return [Where(resource.lab, "in", found.values(other.key))]
+
+    def _recent(self, kind: str) -> list[Where]:
+        window = WINDOWS.get(kind)
+        if window is None or window.field not in KINDS[kind].fields:
+            return []
+        first = (self.today - dt.timedelta(days=window.days)).isoformat()
+        lasting = Where(window.field, "isnull", True)
+        return [Either(value=[lasting, Where(window.field, "gte", first)])]
+
+    def page(self, kind: str, after: str, limit: int) -> tuple[list[Row], bool]:
+        """Return rows of a kind whose keys come after one, and whether there are more.
+
+        By key, so that what is deleted between two pages does not move the others. They come in
+        the order of their times, which makes them small when compressed.
+        """
+        key = KINDS[kind].key
+        wheres = [*self.wheres(kind), *([Where(key, "gt", after)] if after else [])]
+        found = catalog.table(kind).select(wheres, order=(key,))
+        rows: list[Row] = list(found.page(0, limit))
+        return rows, len(found) > limit
+
+    def has(self, kind: str, row: Row) -> bool:
+        """Return whether the replica holds a row."""
+        if kind not in self._tests:
+            self._tests[kind] = [where.on_rows() for where in self.wheres(kind)]
+        return all(test(row) for test in self._tests[kind])
+
+    def now(self, kind: str, key: str, version: int) -> HeldRow:
+        """Return how the replica is to have a record that was changed."""
+        row = catalog.table(kind).get(key)
+        if row is not None:
+            version = int(row["_version"])
+        held = row is not None and self.has(kind, row)
+        return HeldRow(kind, key, version, self.shown(kind, row) if held and row else None)
+
+    def shown(self, kind: str, row: Row) -> Body:
+        """Return a row as the replica has it: its declared fields, as lists show them."""
+        resource = KINDS[kind]
+        fields = {name: spec for name, spec in resource.fields.items() if not spec.hidden}
+        shown = {
+            name: show_values.show_value(spec, row.get(name), self.call)
+            for name, spec in fields.items()
+        }
+        return {"id": row.get("id"), **shown}
+
+    def block(self, kind: str, rows: Sequence[Row]) -> HeldBlock:
+        """Return rows as columns, oldest first where they have a time."""
+        resource, window = KINDS[kind], WINDOWS.get(kind)
+        if window:
+            rows = sorted(rows, key=lambda row: str(row.get(window.field) or ""))
+        names = {"id": Field("uuid"), **resource.fields}
+        columns = {}
+        for name, spec in names.items():
+            if name == resource.key or spec.hidden:
+                continue
+            values = [row.get(name) for row in rows]
+            if spec.many or spec.type in ("datetime", "choice", "ref"):
+                values = [show_values.show_value(spec, each, self.call) for each in values]
+            if any(each is not None for each in values):
+                columns[name] = values
+        return HeldBlock(
+            kind,
+            resource.key,
+            [str(row[resource.key]) for row in rows],
+            [int(row["_version"]) for row in rows],
+            list(columns),
+            list(columns.values()),
+        )
+
+    def following(self, kind: str, key: str, before: Row | None) -> Iterator[HeldRow]:
+        """Yield what comes or goes with a record whose lab, or place in the replica, changes.
+
+        Parameters
+        ----------
+        kind, key : str
+            Which record.
+        before : mapping, optional
+            The row that the device may have; None if that is not known.
+        """
+        parts = self._parts.get(kind)
+        now = catalog.table(kind).get(key) if parts else None
+        if not parts or now is None:  # of a deleted record, they were deleted themselves
+            return
+        if before is not None and self.has(kind, before) == self.has(kind, now):
+            return
+        for other in parts:
+            resource = KINDS[other]
+            mine = catalog.table(other).select([Where(resource.lab, "exact", key)])
+            for row in mine.all():
+                yield self.now(other, str(row[resource.key]), int(row["_version"]))
+                yield from self.following(other, str(row[resource.key]), None)

@@ -1,0 +1,214 @@
+"""The replica feed: a device loads what its user's labs hold, then asks what changed since.
+
+Without ``since`` the first page of a load comes, by columns (`HeldBlock`). ``next`` is where to go
+on: within the load while there is ``more``, then at what changed meanwhile, row by row. A
+place is good for an account's present labs and role; when these change, or the feed does not reach
+back so far, the answer is 410 and the device loads again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from chalice.app import Blueprint, Response
+
+from functions.api.call import Call, matches
+from functions.api.engine.declarations import KINDS
+from functions.api.errors import JSON, ApiError, Invalid
+from functions.api.replica import NOT_HELD, HeldBlock, HeldRow, Scope
+from shared import catalog
+from shared.model import change, moment
+from shared.records import feed
+
+routes = Blueprint(__name__)
+
+MOST = 10_000
+"""Rows of an answer at most: a few megabytes, of which Lambda's answers hold six."""
+
+USUAL = 5_000
+"""Rows of an answer unless asked otherwise."""
+
+MARGIN = timedelta(hours=1)
+"""The feed's items may be deleted a while after they expire, and clocks differ."""
+
+LASTING = timedelta(hours=1)
+"""While nothing changes, a place stays as it is for this long, so that answers are the same."""
+
+
+class Bookmark(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where a device is.
+
+    Attributes
+    ----------
+    at : str
+        Of a load, when it began; else until when the device knows what changed.
+    scope : str
+        What tells this account's replica from others.
+    kind, after : str
+        Within a load: the kind that comes next, and the key of it that came last.
+    settled : bool
+        Whether nothing before ``at`` can still come.
+    """
+
+    at: str
+    scope: str
+    kind: str = ""
+    after: str = ""
+    settled: bool = False
+
+    def text(self) -> str:
+        """Return it as clients send it back."""
+        return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")
+
+
+class Page(msgspec.Struct, frozen=True):
+    """An answer."""
+
+    rows: list[HeldRow]
+    blocks: list[HeldBlock]
+    next: str
+    more: bool
+    forms: str
+
+
+def bookmark_of(text: str) -> Bookmark:
+    """Return the place that a client sends back.
+
+    Raises
+    ------
+    Invalid
+        400 if it was not made here.
+    """
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        place = msgspec.json.decode(raw, type=Bookmark)
+        moment.of_stamp(place.at)
+    except (ValueError, msgspec.MsgspecError):
+        place = None
+    if place is None or (place.kind and place.kind not in KINDS):
+        raise Invalid({"since": ["This is no place in the feed; load again without it."]})
+    return place
+
+
+@routes.route("/changes", methods=["GET"])
+def changes() -> Response:
+    """Say what the caller's replica is to hold: a page of all of it, or what changed since."""
+    from functions.api import forms  # asked for once a session of a client
+
+    call = Call(routes.current_request)
+    scope = Scope(call, _kinds(call))
+    limit = _limit(call)
+    name = _name_of(scope)
+    since = call.query.get("since")
+    place = bookmark_of(since) if since else Bookmark(catalog.as_of(), name, scope.kinds[0])
+    _check_reached(place, name)
+    if place.kind:
+        page = _load(scope, place, limit, forms.forms().hash)
+    else:
+        page = _follow(scope, place, limit, forms.forms().hash)
+    body = msgspec.json.encode(page)
+    tag = hashlib.sha256(body).hexdigest()[:20]
+    headers: dict[str, Any] = {**JSON, "ETag": f'"{tag}"', "Cache-Control": "no-cache"}
+    if matches(call.request, tag):
+        return Response("", status_code=304, headers=headers)
+    return Response(body.decode(), headers=headers)
+
+
+def _kinds(call: Call) -> list[str]:
+    wanted = [each for each in call.query.get("kinds", "").split(",") if each]
+    if unknown := sorted(each for each in wanted if each not in KINDS or each in NOT_HELD):
+        raise Invalid({"kinds": [f"No replica has {', '.join(unknown)[:200]}."]})
+    return wanted
+
+
+def _limit(call: Call) -> int:
+    given = call.query.get("limit") or str(USUAL)
+    if not given.isascii() or not given.isdigit() or not 0 < int(given[:9]) <= MOST:
+        raise Invalid({"limit": [f"A whole number from 1 to {MOST}."]})
+    return int(given)
+
+
+def _name_of(scope: Scope) -> str:
+    """Return what tells a replica from another account's, or from what it was with other labs."""
+    who = scope.call.who
+    told = "\n".join([who.username, who.role, *sorted(who.labs), "", *scope.kinds])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _check_reached(place: Bookmark, name: str) -> None:
+    """Refuse a place from which a device cannot be told what it has to forget.
+
+    Raises
+    ------
+    ApiError
+        410.
+    """
+    oldest = moment.stamp(moment.now() - feed.KEPT + MARGIN)
+    if place.scope != name:
+        raise ApiError(410, "Your labs, your role or the kinds have changed; load again.")
+    if place.at < max(oldest, catalog.current().valid_from):
+        raise ApiError(410, "The change feed does not reach back so far; load again.")
+
+
+def _load(scope: Scope, place: Bookmark, limit: int, forms: str) -> Page:
+    """Return the next page of a first load."""
+    blocks: list[HeldBlock] = []
+    left = limit
+    for kind in [each for each in scope.kinds if each >= place.kind]:
+        after = place.after if kind == place.kind else ""
+        rows, more = scope.page(kind, after, left)
+        if rows:
+            blocks.append(scope.block(kind, rows))
+            after = str(rows[-1][KINDS[kind].key])
+        left -= len(rows)
+        if more:
+            rest = Bookmark(place.at, place.scope, kind, after)
+            return Page([], blocks, rest.text(), True, forms)
+    return Page([], blocks, Bookmark(place.at, place.scope).text(), False, forms)
+
+
+def _follow(scope: Scope, place: Bookmark, limit: int, forms: str) -> Page:
+    """Return what changed since a place."""
+    now = catalog.as_of()
+    # A write's entry may come up to a while after the moment it names
+    start = place.at if place.settled else _earlier(place.at)
+    settled = _earlier(now)
+    index = catalog.current()
+    known = index.changed_since(start, scope.kinds)
+    told = known if known is not None else feed.since(start)
+    found: dict[tuple[str, str], change.Change] = {}
+    end = ""
+    for each in told:
+        if len(found) >= limit and start < each.at < settled and each.at > end:
+            end = each.at
+            break
+        if each.kind == feed.RESET:
+            raise ApiError(410, "The table was replaced; load again.")
+        if each.kind in scope.kinds:
+            found[each.kind, each.key] = each
+        end = each.at
+    else:
+        end = ""
+    rows: dict[tuple[str, str], HeldRow] = {}
+    for (kind, key), each in found.items():
+        rows[kind, key] = scope.now(kind, key, each.version)
+    for kind, key in found:
+        before = catalog.table(kind).was(key, place.at) if known is not None else None
+        for other in scope.following(kind, key, before):
+            rows.setdefault((other.kind, other.key), other)
+    if end:
+        return Page(
+            list(rows.values()), [], Bookmark(end, place.scope, settled=True).text(), True, forms
+        )
+    news = any(each.at >= place.at for each in found.values())
+    lasts = place.at > moment.stamp(moment.of_stamp(now) - LASTING) and not place.settled
+    at = place.at if lasts and not news else now
+    return Page(list(rows.values()), [], Bookmark(at, place.scope).text(), False, forms)
+
+
+def _earlier(at: str) -> str:
+    return moment.stamp(moment.of_stamp(at) - feed.OVERLAP)
