@@ -15,7 +15,6 @@ import logging
 import os
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from shared.access.visibility import is_public
 from shared.catalog import visible
@@ -23,10 +22,10 @@ from shared.datasets.read import content_hashes, datasets_of
 from shared.model import moment
 from shared.model.messages import SessionFinished, TaskWaits
 from shared.records import documents, queues
-from shared.records.items import Dataset, Session
+from shared.records.items import Dataset
 from shared.sessions import store as sessions
 from shared.sessions.contents import session_and_datasets
-from shared.tasks.description import DESCRIPTION_FIELD, BadDescription
+from shared.tasks.description import BadDescription, description_in
 from shared.tasks.planning import Planned, plan
 from shared.tasks.readiness import obstacles, outdated, settled
 from shared.tasks.registry import declared
@@ -68,7 +67,7 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
     session, datasets = session_and_datasets(eid, strong=True)
     paths = content_hashes(datasets)
     try:
-        planned = plan(eid, paths, description_of(session), session.task_protocol)
+        planned = plan(eid, paths, description_in(session.json), session.task_protocol)
     except BadDescription as error:
         log.error("session %s: %s", eid, error)
         planned = plan(eid, paths, None, session.task_protocol)
@@ -103,11 +102,6 @@ def session_shown(eid: str) -> None:
     shown = is_public(visible.of_item(session, zones), moment.now())
     if not shown or not read.of_session(eid):
         queues.notify("analysis", SessionFinished(eid))
-
-
-def description_of(session: Session) -> dict[str, Any] | None:
-    """Return the experiment description that ingest found in a session."""
-    return (session.json or {}).get(DESCRIPTION_FIELD)
 
 
 def task_changed(task_id: str) -> None:

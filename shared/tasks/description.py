@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from shared.alf import names
 from shared.alf.layout import raw_collections_in
 
 DESCRIPTION_NAME = "_ibl_experiment.description.yaml"
@@ -32,8 +33,26 @@ FILES = (
 _NIDQ = re.compile(r"raw_ephys_data/(?:[^/]+/)?[^/]*\.nidq\.(?:meta|c?bin)$")
 
 
+MOST_PROTOCOLS, MOST_DEVICES = 50, 500
+"""Protocols and devices of one session; a session has had nine protocols and eight probes."""
+
+
 class BadDescription(ValueError):
     """An experiment description that cannot be read."""
+
+
+def description_in(json: Any) -> Mapping[str, Any] | None:
+    """Return the experiment description in the JSON of a session, which anybody may have written.
+
+    Raises
+    ------
+    BadDescription
+        It is no object.
+    """
+    found = json.get(DESCRIPTION_FIELD) if isinstance(json, Mapping) else None
+    if found is None or isinstance(found, Mapping):
+        return found
+    raise BadDescription(f"{DESCRIPTION_NAME}: it must be an object")
 
 
 class Protocol(msgspec.Struct, frozen=True):
@@ -81,28 +100,41 @@ def protocols_in(
         The description's ``tasks`` are not a list of {protocol: {collection: …}}.
     """
     if description and description.get("tasks"):
-        try:
-            return [
-                Protocol(
-                    str(name),
-                    str(devices["collection"]),
-                    tuple(map(str, devices.get("extractors") or ())),
-                )
-                for protocol in description["tasks"]
-                for name, devices in protocol.items()
-                if devices.get("collection")
-            ]
-        except (AttributeError, TypeError):
-            raise BadDescription(
-                f"{DESCRIPTION_NAME}: tasks must be a list of {{protocol: {{collection: …}}}}"
-            ) from None
+        return _described(description["tasks"])
     collections = raw_collections_in(paths)
-    names = [name for name in (task_protocol or "").split("/") if name]
-    if len(names) == 1:
-        names *= len(collections)
-    if len(names) != len(collections):
+    told = [name for name in (task_protocol or "").split("/") if name]
+    if len(told) == 1:
+        told *= len(collections)
+    if len(told) != len(collections):
         return [Protocol(None, collection) for collection in collections]
-    return [Protocol(*pair) for pair in zip(names, collections, strict=True)]
+    return [Protocol(*pair) for pair in zip(told, collections, strict=True)]
+
+
+def _described(tasks: Any) -> list[Protocol]:
+    """Return the protocols that a description names, each in a folder of its own."""
+    try:
+        found = [
+            Protocol(
+                str(name),
+                str(devices["collection"]),
+                tuple(map(str, devices.get("extractors") or ())),
+            )
+            for protocol in tasks
+            for name, devices in protocol.items()
+            if devices.get("collection")
+        ]
+        for each in found:
+            names.check("collection", each.collection)
+    except (AttributeError, TypeError):
+        raise BadDescription(
+            f"{DESCRIPTION_NAME}: tasks must be a list of {{protocol: {{collection: …}}}}"
+        ) from None
+    except ValueError as error:
+        raise BadDescription(f"{DESCRIPTION_NAME}: collection: {error}") from None
+    if len(found) > MOST_PROTOCOLS:
+        text = f"{len(found)} protocols are more than {MOST_PROTOCOLS}"
+        raise BadDescription(f"{DESCRIPTION_NAME}: {text}")
+    return found
 
 
 def overrides(description: Mapping[str, Any] | None, collection: str) -> tuple[str, ...]:
@@ -133,7 +165,7 @@ def devices_in(paths: Collection[str], description: Mapping[str, Any] | None) ->
     Raises
     ------
     BadDescription
-        ``devices`` is no object.
+        ``devices`` is no object, or has more than anybody records with.
     """
     devices = (description or {}).get("devices")
     found: list[Device] = []
@@ -145,6 +177,9 @@ def devices_in(paths: Collection[str], description: Mapping[str, Any] | None) ->
                 found += [Device(str(kind), str(name)) for name in about]
             else:
                 found.append(Device(str(kind)))
+        if len(found) > MOST_DEVICES:
+            text = f"{len(found)} devices are more than {MOST_DEVICES}"
+            raise BadDescription(f"{DESCRIPTION_NAME}: {text}")
     else:
         for pattern, kind in FILES:
             matches = [match for path in paths if (match := re.match(pattern, path))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -88,7 +89,8 @@ def _session(
     key, metadata = None, nothing
     try:
         number = value["number"]
-        if isinstance(number, bool | float):
+        digits = not isinstance(number, str) or re.fullmatch(r"[0-9]{1,3}", number)
+        if isinstance(number, bool | float) or not digits:
             raise ValueError(f"number: {number!r} is not a whole number.")
         where = SessionPath(
             str(value["lab"]),
@@ -171,7 +173,10 @@ def _task(value: Any, errors: dict[str, list[str]]) -> TaskRun | None:
         if not isinstance(record, dict):
             raise TypeError
         json.bounded(record, size=RUN_RECORD_BYTES)
-        return TaskRun(str(UUID(value["id"])), int(value["attempt"]), record)
+        attempt = int(value["attempt"])
+        if not 0 < attempt < 2**31:
+            raise ValueError
+        return TaskRun(str(UUID(value["id"])), attempt, record)
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
         errors["task"] = ["Give the task as {id, attempt, run_record}."]
         return None

@@ -174,3 +174,38 @@ def test_a_name_in_a_path_is_there_or_not_however_long(api: Api, bucket: str, na
                 )
                 assert 400 <= answer.status < 500, (method, path[:80], answer.raw[:200])
                 assert not any("\n" in each for each in answer.headers.values())
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *({"number": [1]}, {"number": {"a": 1}}, {"number": "9" * 400}, {"subject": "a" * 3000}),
+        *({"subject": {"a": 1}}, {"subject": "\0"}, {"date": "x" * 3000}, {"date": [1]}),
+    ],
+    ids=lambda where: repr(where)[:40],
+)
+def test_a_dataset_of_no_session_that_can_be_is_refused(
+    api: Api, task: str, where: dict[str, Any]
+) -> None:
+    named = {"subject": "FI_001", "date": "2024-07-01", "number": 1, "name": "a.b.npy"}
+    answer = api("POST", "/datasets", {**named, **where})
+    assert answer.status == 400, answer.raw[:300]
+    assert api.ok("GET", "/datasets")["count"] == 0
+
+
+@pytest.mark.parametrize("number", ["1_0", "\uff10\uff11", " 1", "+1", "1e2", "0001", "-1"])
+def test_a_session_is_named_by_plain_digits(api: Api, bucket: str, number: str) -> None:
+    session = {"lab": "fimbrialab", "subject": "FI_001", "date": "2024-07-01", "number": number}
+    file = {"path": "alf/a.b.npy", "size": 1, "sha256": "f" * 64}
+    body = {"session": session, "files": [file]}
+    assert api("POST", "/uploads", body, user="fimbrialab_rig").status == 400
+
+
+@pytest.mark.parametrize("attempt", [0, -1, 2**31, "9" * 100, "9" * 5000, [1], None, {}])
+def test_a_run_is_named_by_a_number_that_can_be_stored(
+    api: Api, bucket: str, task: str, attempt: Any
+) -> None:
+    eid = api.ok("GET", "/sessions")["results"][0]["id"]
+    file = {"path": "alf/a.b.npy", "size": 1, "sha256": "f" * 64}
+    body = {"session": {"id": eid}, "files": [file], "task": {"id": task, "attempt": attempt}}
+    assert api("POST", "/uploads", body, user="fimbrialab_worker").status == 400

@@ -162,9 +162,11 @@ class Datasets(Store):
             return None
         try:
             number = int(data.get("number") or 1)
-            found = sessions.find(str(data["subject"]), str(data.get("date"))[:10], number)
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             raise Invalid({"number": ["A valid integer is required."]}) from None
+        subject, day = str(data["subject"]), str(data.get("date"))[:10]
+        known = names.is_name("subject", subject)  # else it may be longer than a key
+        found = sessions.find(subject, day, number) if known else None
         if found is None:
             raise Invalid({"session": ["There is no session of this subject, date and number."]})
         return found.id

@@ -23,7 +23,7 @@ from shared.records import queues
 from shared.records.items import Session
 from shared.records.where import Where
 from shared.sessions.contents import session_and_datasets
-from shared.tasks.description import DESCRIPTION_FIELD, BadDescription
+from shared.tasks.description import BadDescription, description_in
 from shared.tasks.planning import unprocessed
 from shared.tasks.registry import declaration
 from shared.tasks.states import TERMINAL, Status
@@ -82,8 +82,7 @@ def session_board(session: str) -> dict[str, Any]:
     now = datetime.now(UTC)
     tasks = read.of_session(found.id)
     try:
-        described = (found.json or {}).get(DESCRIPTION_FIELD)
-        told = unprocessed(paths, described, found.task_protocol)
+        told = unprocessed(paths, description_in(found.json), found.task_protocol)
     except BadDescription as error:
         told = [str(error)]
     shown = [_task(task, paths, now) for task in tasks]

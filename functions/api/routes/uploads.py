@@ -186,7 +186,8 @@ def complete(upload: str) -> Response:
     without = call.body.get("without") or {}
     if not isinstance(without, dict):
         raise Invalid({"without": ["Give an object of path: reason."]})
-    for path in without:
+    known = {file.path for file in request.files}
+    for path in without.keys() - known:
         _file(request, path)
     mark_not_coming(found, without)
     lacking = missing_files(request, found, transport.arrived(found.id), _registered(found))
