@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,14 @@ def _mine(kind: str, subject: str) -> list[dict[str, Any]]:
     return catalog.table(kind).select([Where("subject", "exact", subject)]).all()
 
 
+def _clock(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(str(moment.naive(value))) if value else None
+
+
+def _wall(value: str) -> datetime:
+    return datetime.fromisoformat(str(moment.naive(value)))
+
+
 def control(subject: Row) -> WaterControl:
     """Return the water control of a subject, in its lab's wall clock.
 
@@ -35,45 +44,61 @@ def control(subject: Row) -> WaterControl:
     subject : mapping
         Its row in the index.
     """
+    return controls([subject])[subject["nickname"]]
+
+
+def controls(subjects: Sequence[Row]) -> dict[str, WaterControl]:
+    """Return the water control of several subjects by nickname; each kind is looked at once."""
+    names = {row["nickname"] for row in subjects}
+    if len(names) == 1:
+        condition = Where("subject", "exact", next(iter(names)))
+    else:
+        condition = Where("subject", "in", names)
+    found: dict[str, dict[str, list[Row]]] = {}
+    for kind in ("surgery", "water-restriction", "weighing", "watering"):
+        found[kind] = defaultdict(list)
+        for row in catalog.table(kind).select([condition]).all():
+            found[kind][row["subject"]].append(row)
+    return {
+        row["nickname"]: _control(
+            row, {kind: rows[row["nickname"]] for kind, rows in found.items()}
+        )
+        for row in subjects
+    }
+
+
+def _control(subject: Row, mine: Mapping[str, Sequence[Row]]) -> WaterControl:
+    """Return the water control of a subject and its records by kind."""
     from shared.science.water.control import WaterControl
     from shared.science.water.records import Restriction, Surgery, Water, Weighing
 
     lab = catalog.table("lab").get(subject["lab"]) or {}
-    nickname = subject["nickname"]
-
-    def clock(value: str | None) -> datetime | None:
-        return datetime.fromisoformat(str(moment.naive(value))) if value else None
-
-    def wall(value: str) -> datetime:
-        return datetime.fromisoformat(str(moment.naive(value)))
-
     birth = subject.get("birth_date")
     return WaterControl(
         reference_weight_pct=float(lab.get("reference_weight_pct") or 0),
         zscore_weight_pct=float(lab.get("zscore_weight_pct") or 0),
         sex=subject.get("sex") or "U",
         birth_date=date.fromisoformat(birth) if birth else None,
-        nickname=nickname,
+        nickname=subject["nickname"],
         surgeries=[
-            Surgery(wall(row["start_time"]), float(row.get("implant_weight") or 0))
-            for row in _mine("surgery", nickname)
+            Surgery(_wall(row["start_time"]), float(row.get("implant_weight") or 0))
+            for row in mine["surgery"]
             if row.get("start_time")
         ],
         restrictions=[
             Restriction(
-                wall(row["start_time"]),
-                clock(row.get("end_time")),
+                _wall(row["start_time"]),
+                _clock(row.get("end_time")),
                 float(row.get("reference_weight") or 0),
             )
-            for row in _mine("water-restriction", nickname)
+            for row in mine["water-restriction"]
         ],
         weighings=[
-            Weighing(wall(row["date_time"]), float(row["weight"]))
-            for row in _mine("weighing", nickname)
+            Weighing(_wall(row["date_time"]), float(row["weight"])) for row in mine["weighing"]
         ],
         waters=[
-            Water(wall(row["date_time"]), row.get("water_administered"), bool(row.get("session")))
-            for row in _mine("watering", nickname)
+            Water(_wall(row["date_time"]), row.get("water_administered"), bool(row.get("session")))
+            for row in mine["watering"]
         ],
     )
 
@@ -99,4 +124,47 @@ def summary(subject: Row) -> dict[str, Any]:
         "last_water_restriction": restriction.start.isoformat() if restriction else None,
         "expected_water": expected,
         "remaining_water": expected - found.given_water(now),
+    }
+
+
+def status(found: WaterControl, now: datetime) -> dict[str, Any]:
+    """Return where a restricted animal stands at a moment of its lab's wall clock.
+
+    Grams and millilitres. ``status`` is ``ok``, ``attention`` (less than 2 % above the least
+    share of the expected weight), ``warning`` (not above it) or ``not weighed`` (that day).
+    ``water_factors`` are what is due per gram from ``threshold`` grams on (``low``) and below it
+    (``high``), so that a device can work out what is due while a weight is typed.
+    """
+    from shared.science.water.alerts import weighing_alert
+    from shared.science.water.control import WATER_FRACTION, WATER_FRACTION_LIGHT
+    from shared.science.water.thresholds import min_percentage
+
+    last = found.last_weighing(now)
+    implant, expected = found.implant_weight(now), found.expected_weight(now)
+    given = found.given_water(now)
+    drunk = found.last_water(now)
+    alert = weighing_alert(found, now)
+    word = "ok" if alert is None else alert.title.partition(":")[0].lower()
+    return {
+        "nickname": found.nickname,
+        "implant_weight": implant,
+        "weight": found.weight(now),
+        "weighed_at": last[0].isoformat() if last else None,
+        "weighed_today": found.weighing_at(now) is not None,
+        "percentage_weight": found.percentage_weight(now),
+        "expected_weight": expected,
+        "min_weight": found.min_weight(now),
+        "min_percentage": min_percentage(found),
+        "reference_weight": found.reference_weight(now),
+        "expected_water": found.expected_water(now),
+        "given_water": given,
+        "remaining_water": max(0.0, found.expected_water(now) - given),
+        "last_water": drunk.isoformat() if drunk else None,
+        "hours_since_water": round((now - drunk).total_seconds() / 3600, 2) if drunk else None,
+        "status": word if found.weighing_at(now) is not None or alert else "not weighed",
+        "water_factors": {
+            "low": WATER_FRACTION,
+            "high": WATER_FRACTION_LIGHT,
+            "threshold": found.fraction * (expected - implant) + implant,
+        },
     }

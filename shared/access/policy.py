@@ -131,6 +131,9 @@ ROUTES: Mapping[str, Rule] = {
     "GET /cache-files/{}/cache.zip": READ_PUBLIC,
     "GET /water-requirement/{}": Rule(ACCOUNTS),
     "GET /water-restricted-subjects": Rule(ACCOUNTS),
+    "GET /water-status": Rule(ACCOUNTS),
+    "GET /water-explanation/{}": Rule(ACCOUNTS),
+    "GET /reports/{}": Rule(MEMBERS),
     "GET /training-prediction/{}": Rule(MEMBERS),
     "POST /import": Rule(ADMINISTRATORS),
 }

@@ -126,7 +126,7 @@ PLAIN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     (
         "notification-rules",
-        {"notification_type": "mouse_weight", "quiet_hours": "22:00-07:00"},
+        {"notification_type": "mouse_underweight", "quiet_hours": "22:00-07:00"},
         {"user": "fimbrialab_manager", "subjects_scope": "mine", "channel": "both"},
     ),
     (
@@ -276,7 +276,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("notification-rules", {"notification_type": "x"}, "notification_type", "valid choice"),
     (
         "notification-rules",
-        {"notification_type": "mouse_weight", "quiet_hours": "25:00-07:00"},
+        {"notification_type": "mouse_underweight", "quiet_hours": "25:00-07:00"},
         "quiet_hours",
         "22:00-07:00",
     ),
@@ -403,7 +403,7 @@ def test_tags_find_animals(colony: Api) -> None:
 
 
 def test_what_is_ones_own_is_nobody_elses(colony: Api) -> None:
-    rule = colony.ok("POST", "/notification-rules", {"notification_type": "mouse_weight"})
+    rule = colony.ok("POST", "/notification-rules", {"notification_type": "mouse_underweight"})
     view = colony.ok("POST", "/views", {"screen": "mice", "name": "mine"})
     of_lab = colony.ok("POST", "/views", {"screen": "mice", "name": "lab's", "user": None})
     other: dict[str, Any] = {"user": "fimbrialab_manager"}

@@ -144,6 +144,9 @@ POST   /uploads/{upload}/complete         MGDRW
 GET    /water-requirement/{nickname}      MGDRW
 GET    /training-prediction/{nickname}    MGD
 GET    /water-restricted-subjects         MGDRW
+GET    /water-status                      MGDRW
+GET    /water-explanation/{nickname}      MGDRW
+GET    /reports/{name}                    MGD
 """
 
 

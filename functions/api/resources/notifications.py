@@ -20,11 +20,11 @@ from functions.api.resources.parts import keep_own
 TYPES = {
     name: name
     for name in (
-        *("responsible_user_change", "mouse_weight", "mouse_water", "mouse_not_weighed"),
+        *("responsible_user_change", "mouse_underweight", "mouse_water", "mouse_not_weighed"),
         *("birth_expected", "data_missing", "task_failed", "queue_old", "request", "licence"),
     )
 }
-"""What a notice may be about; the first three are Alyx's."""
+"""What a notice may be about; the first four are Alyx's."""
 
 SCOPES = {"nobody": "none", "mine": "mine", "lab": "lab", "all": "all"}
 """Whose animals, with the words Alyx stores; a filter takes ``none`` for no value."""
@@ -75,6 +75,6 @@ declare(
         },
         unique=(("user", "notification_type"),),
         prepare=keep_own,
-        example={"notification_type": "mouse_weight", "quiet_hours": "22:00-07:00"},
+        example={"notification_type": "mouse_underweight", "quiet_hours": "22:00-07:00"},
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -11,7 +11,7 @@ from chalice.app import Blueprint
 from functions.api import water
 from functions.api.call import Call
 from functions.api.engine import paging
-from functions.api.engine.declarations import KINDS
+from functions.api.engine.declarations import KINDS, Body
 from functions.api.engine.visible import visible_to
 from functions.api.errors import Invalid, not_found
 from shared import catalog
@@ -54,11 +54,7 @@ def _range(call: Call, control: WaterControl, today: date) -> tuple[date | None,
 def requirement(nickname: str) -> dict[str, Any]:
     """Return weights and water of a subject for every day of a range."""
     call = Call(routes.current_request)
-    named = [Where("nickname", "exact", unquote(nickname))]
-    seen = catalog.table("subject").select([*named, *visible_to(call.who, KINDS["subject"])])
-    if not len(seen):
-        raise not_found("Subject")
-    (subject,) = seen.all()
+    subject = _subject(call, nickname)
     control = water.control(subject)
     now = water.now_in(subject["lab"])
     lab = catalog.table("lab").get(subject["lab"]) or {}
@@ -70,6 +66,75 @@ def requirement(nickname: str) -> dict[str, Any]:
         "zscore_weight_pct": lab.get("zscore_weight_pct") or 0,
         "records": control.records(start=start, end=end, now=now),
     }
+
+
+def _subject(call: Call, nickname: str) -> Body:
+    """Return a subject that the caller may see.
+
+    Raises
+    ------
+    ApiError
+        404.
+    """
+    named = [Where("nickname", "exact", unquote(nickname))]
+    seen = catalog.table("subject").select([*named, *visible_to(call.who, KINDS["subject"])])
+    if not len(seen):
+        raise not_found("Subject")
+    (subject,) = seen.all()
+    return subject
+
+
+def _moment(call: Call, lab: str | None) -> datetime:
+    """Return the moment that is asked about: now, or the noon of another day."""
+    now, day = water.now_in(lab), _day(call, "date")
+    return now if day is None or day == now.date() else datetime.combine(day, time(12))
+
+
+@routes.route("/water-explanation/{nickname}", methods=["GET"])
+def explanation(nickname: str) -> dict[str, Any]:
+    """Say how each number of a subject's water came about on a day."""
+    from shared.science.water.explanation import explain
+
+    call = Call(routes.current_request)
+    subject = _subject(call, nickname)
+    when = _moment(call, subject["lab"])
+    return {
+        "subject": subject["nickname"],
+        "date": when.date().isoformat(),
+        "steps": explain(water.control(subject), when),
+    }
+
+
+@routes.route("/water-status", methods=["GET"])
+def of_lab() -> dict[str, Any]:
+    """Say where each restricted animal of a lab stands: weight, water given and still due."""
+    call = Call(routes.current_request)
+    lab = call.query.get("lab") or (call.who.labs[0] if len(call.who.labs) == 1 else None)
+    if not lab or catalog.table("lab").get(lab) is None:
+        raise Invalid({"lab": ["Say which lab, by its name."]})
+    when = _moment(call, lab)
+    mine = [Where("lab", "exact", lab), *visible_to(call.who, KINDS["subject"])]
+    alive = [row for row in catalog.table("subject").select(mine).all() if _lives(row, when)]
+    found = water.controls(alive) if alive else {}
+    restricted = [each for each in found.values() if each.is_water_restricted(when)]
+    rows = {row["nickname"]: row for row in alive}
+    return {
+        "lab": lab,
+        "date": when.date().isoformat(),
+        "results": [
+            {
+                **water.status(each, when),
+                "responsible_user": rows[each.nickname].get("responsible_user"),
+                "cage": rows[each.nickname].get("cage"),
+            }
+            for each in sorted(restricted, key=lambda each: each.nickname)
+        ],
+    }
+
+
+def _lives(subject: Body, when: datetime) -> bool:
+    died = subject.get("death_date")
+    return not died or died > when.date().isoformat()
 
 
 @routes.route("/water-restricted-subjects", methods=["GET"])

@@ -273,6 +273,11 @@ class WaterControl:
             and (in_session is None or in_session == water.in_session)
         )
 
+    def last_water(self, d: datetime) -> datetime | None:
+        """Return when water was given last, up to a moment."""
+        given = [when for when, water in self._waters if when <= d and water.volume is not None]
+        return given[-1] if given else None
+
     def excess_water(self, d: Moment) -> float:
         """Return the water (ml) given beyond what was due; negative: still to be given."""
         return -(self.expected_water(d) - self.given_water(d))

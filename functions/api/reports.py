@@ -1,0 +1,314 @@
+"""Reports of a colony, from its records as the caller may list them."""
+
+from __future__ import annotations
+
+import calendar
+import csv
+import datetime as dt
+import io
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from functions.api import water
+from functions.api.engine.visible import related
+from functions.api.resources.colony import wean_age
+from functions.api.resources.culls import SEVERITY
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+Row = Mapping[str, Any]
+
+LONGEST = 3_660
+"""Days of one report."""
+
+TRAINED = 5
+"""Days a week that a restricted animal is to be trained (Alyx's training view marks fewer)."""
+
+WILD = "C57"
+"""Lines whose names have it are not transgenic, as in Alyx's annual return."""
+
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings of texts that spreadsheets take for formulas (OWASP, CSV injection)."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a report is about: a lab, from a first to a last day, seen from today."""
+
+    lab: str
+    first: dt.date
+    last: dt.date
+    today: dt.date
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The rows of a report, its columns in their order, and what is said beside them."""
+
+    columns: tuple[str, ...]
+    rows: list[dict[str, Any]]
+    summary: dict[str, Any] = {}
+
+
+def usual(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
+    """Return the days that a report covers unless others are asked for."""
+    if name == "week":
+        first = today - dt.timedelta(days=today.weekday())
+        return first, first + dt.timedelta(days=6)
+    if name == "year":
+        return dt.date(today.year, 1, 1), dt.date(today.year, 12, 31)
+    return today, today
+
+
+def as_csv(report: Report) -> str:
+    """Return the rows as CSV; no cell is taken for a formula by a spreadsheet."""
+    made = io.StringIO()
+    lines = csv.writer(made, lineterminator="\r\n")
+    lines.writerow(report.columns)
+    for row in report.rows:
+        lines.writerow([_cell(row.get(name)) for name in report.columns])
+    return made.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        value = ", ".join(map(str, value))
+    if isinstance(value, str) and value.lstrip().startswith(FORMULAS):
+        return f"'{value}"
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "yes", False: "no"}[value]
+    return value
+
+
+def _subjects(call: Call, asked: Asked, *wheres: Where) -> list[Row]:
+    found = related(call, "subject", [Where("lab", "exact", asked.lab), *wheres]).all()
+    return sorted(found, key=lambda row: str(row["nickname"]))
+
+
+def _alive(row: Row, day: dt.date) -> bool:
+    died = row.get("death_date")
+    return not died or died > day.isoformat()
+
+
+def _names(rows: Iterable[Row]) -> set[str]:
+    return {str(row["nickname"]) for row in rows}
+
+
+def restrictions(call: Call, asked: Asked) -> Report:
+    """Return the animals under water restriction now: weight, share of the expected, water due."""
+    alive = [row for row in _subjects(call, asked) if _alive(row, asked.today)]
+    now = water.now_in(asked.lab)
+    controls = water.controls(alive) if alive else {}
+    rows = []
+    for row in alive:
+        found = controls[row["nickname"]]
+        restriction = found.restriction_at(now)
+        if restriction is None:
+            continue
+        state = water.status(found, now)
+        rows.append(
+            {
+                "responsible_user": row.get("responsible_user"),
+                "nickname": row["nickname"],
+                "since": restriction.start.date().isoformat(),
+                **{name: state[name] for name in _OF_STATUS},
+            }
+        )
+    rows.sort(key=lambda row: (row["responsible_user"] or "", row["nickname"]))
+    return Report(("responsible_user", "nickname", "since", *_OF_STATUS), rows)
+
+
+_OF_STATUS = (
+    *("weight", "weighed_at", "expected_weight", "percentage_weight", "status"),
+    *("given_water", "expected_water", "remaining_water", "last_water"),
+)
+
+
+def week(call: Call, asked: Asked) -> Report:
+    """Return on which days of a week each restricted animal was trained.
+
+    The week is that of the first day; an animal trained on fewer than `TRAINED` days is ``few``.
+    """
+    monday = asked.first - dt.timedelta(days=asked.first.weekday())
+    days = [monday + dt.timedelta(days=n) for n in range(7)]
+    words = [calendar.day_name[n] for n in range(7)]
+    subjects = _subjects(call, asked)
+    names = _names(subjects)
+    begin, end = days[0].isoformat(), (days[-1] + dt.timedelta(days=1)).isoformat()
+    within = [Where("subject", "in", names), Where("start_time", "gte", begin)]
+    held = related(call, "session", [*within, Where("start_time", "lt", end)])
+    trained: dict[str, set[str]] = {}
+    for each in held.all(("subject", "start_time")):
+        trained.setdefault(each["subject"], set()).add(str(each["start_time"])[:10])
+    restricted = {
+        row["subject"]
+        for row in related(call, "water-restriction", [Where("subject", "in", names)]).all()
+        if str(row["start_time"])[:10] < end
+        and (not row.get("end_time") or str(row["end_time"])[:10] >= begin)
+    }
+    rows = []
+    for row in subjects:
+        mine = trained.get(row["nickname"], set())
+        if row["nickname"] not in restricted and not mine:
+            continue
+        ticks = {word: day.isoformat() in mine for word, day in zip(words, days, strict=True)}
+        rows.append(
+            {
+                "nickname": row["nickname"],
+                "responsible_user": row.get("responsible_user"),
+                **ticks,
+                "days": len(mine),
+                "few": len(mine) < TRAINED,
+            }
+        )
+    columns = ("nickname", "responsible_user", *words, "days", "few")
+    return Report(columns, rows, {"monday": monday.isoformat()})
+
+
+def todo(call: Call, asked: Asked) -> Report:
+    """Return what is to be done with animals: wean, genotype, cull, reduce."""
+    rows: list[dict[str, Any]] = []
+
+    def add(task: str, row: Row, since: str | None) -> None:
+        rows.append(
+            {
+                "task": task,
+                "nickname": row["nickname"],
+                "since": since,
+                **{name: row.get(name) for name in ("responsible_user", "cage", "line", "litter")},
+            }
+        )
+
+    for row in _subjects(call, asked):
+        alive, born = _alive(row, asked.today), row.get("birth_date")
+        if alive and row.get("litter") and born and not row.get("wean_date"):
+            due = dt.date.fromisoformat(born) + dt.timedelta(days=wean_age(row.get("line")))
+            if due <= asked.last:
+                add("wean", row, due.isoformat())
+        if alive and row.get("to_be_genotyped"):
+            add("genotype", row, row.get("birth_date"))
+        if alive and row.get("to_be_culled"):
+            add("cull", row, None)
+        if not alive and not row.get("reduced_date"):
+            add("reduce", row, row["death_date"])
+    order = {"wean": 0, "genotype": 1, "cull": 2, "reduce": 3}
+    rows.sort(key=lambda row: (order[row["task"]], row["since"] or "", row["nickname"]))
+    columns = ("task", "nickname", "since", "responsible_user", "cage", "line", "litter")
+    return Report(columns, rows)
+
+
+def year(call: Call, asked: Asked) -> Report:
+    """Return the lists of the annual return, each with its count and its share of males.
+
+    An animal counts if it lived on one of the days. *Used* is any surgery of the period;
+    *killed*, *genotyped* and the severities are of the period, too. What is missing for the
+    return is named: animals without a sex, dead ones without a severity or without a cull.
+    """
+    first, last = asked.first.isoformat(), asked.last.isoformat()
+    rows = [
+        row
+        for row in _subjects(call, asked)
+        if (not row.get("birth_date") or row["birth_date"] <= last)
+        and (not row.get("death_date") or row["death_date"] >= first)
+    ]
+    names = _names(rows)
+    killed = [row for row in rows if row.get("death_date") and row["death_date"] <= last]
+    mine = [Where("subject", "in", names)]
+    used = _in_period(related(call, "surgery", mine).all(), "start_time", first, last)
+    restricted = _in_period(
+        related(call, "water-restriction", mine).all(), "start_time", first, last
+    )
+    culled = {row["subject"] for row in related(call, "cull", mine).all()}
+    lists = _year_lists(rows, killed, used, restricted, first, last)
+    missing = {
+        "sex": sorted(_names(row for row in rows if row.get("sex") not in ("M", "F"))),
+        "severity": sorted(_names(row for row in killed if not row.get("actual_severity"))),
+        "cull": sorted(_names(killed) - culled),
+    }
+    counted = [
+        {"list": name, "count": len(each), "percent_male": _percent_male(each)}
+        for name, each in lists.items()
+    ]
+    lines = [_return_row(name, n, row) for name, each in lists.items() for n, row in _number(each)]
+    return Report(_RETURN, lines, {"lists": counted, "missing": missing})
+
+
+_RETURN = (
+    *("list", "number", "responsible_user", "protocol_number", "birth_date", "genotype_date"),
+    *("death_date", "ear_mark", "nickname", "sex"),
+)
+
+
+def _number(rows: Sequence[Row]) -> Iterable[tuple[int, Row]]:
+    return enumerate(rows, start=1)
+
+
+def _return_row(name: str, number: int, row: Row) -> dict[str, Any]:
+    return {"list": name, "number": number, **{each: row.get(each) for each in _RETURN[2:]}}
+
+
+def _in_period(rows: Iterable[Row], field: str, first: str, last: str) -> set[str]:
+    return {
+        str(row["subject"]) for row in rows if row.get(field) and first <= row[field][:10] <= last
+    }
+
+
+def _percent_male(rows: Sequence[Row]) -> float | None:
+    known = [row["sex"] for row in rows if row.get("sex") in ("M", "F")]
+    return round(100 * known.count("M") / len(known), 1) if known else None
+
+
+def _year_lists(
+    rows: Sequence[Row],
+    killed: Sequence[Row],
+    used: Collection[str],
+    restricted: Collection[str],
+    first: str,
+    last: str,
+) -> dict[str, list[Row]]:
+    """Return the sixteen lists of the return by their names."""
+
+    def among(test: Callable[[Row], bool]) -> list[Row]:
+        return [row for row in rows if test(row)]
+
+    def genotyped(row: Row) -> bool:
+        return bool(row.get("genotype_date")) and first <= row["genotype_date"] <= last
+
+    def negative(row: Row) -> bool:
+        return all(each.get("zygosity") == 0 for each in row.get("zygosities") or ())
+
+    def is_used(row: Row) -> bool:
+        return row["nickname"] in used
+
+    def worked_with(row: Row) -> bool:
+        protocol = row.get("protocol_number") in ("2", "3")
+        return protocol or is_used(row) or row["nickname"] in restricted
+
+    return {
+        "all": list(rows),
+        "killed": list(killed),
+        "transgenic": among(lambda row: bool(row.get("line")) and WILD not in str(row["line"])),
+        "used": among(is_used),
+        "protocol 4": among(lambda row: row.get("protocol_number") == "4"),
+        "genotyped": among(genotyped),
+        "negative": among(negative),
+        "not used": among(lambda row: not is_used(row)),
+        "genotyped and used": among(lambda row: genotyped(row) and is_used(row)),
+        "not genotyped": among(lambda row: not genotyped(row)),
+        **{
+            f"severity {n}": [row for row in killed if row.get("actual_severity") == n]
+            for n in SEVERITY.values()
+        },
+        "sex bias": among(lambda row: (row.get("birth_date") or "") >= first and worked_with(row)),
+    }
+
+
+REPORTS: Mapping[str, Callable[[Call, Asked], Report]] = {
+    "week": week,
+    "year": year,
+    "restrictions": restrictions,
+    "todo": todo,
+}
+"""Reports by their names in addresses."""

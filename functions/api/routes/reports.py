@@ -1,0 +1,76 @@
+"""Reports of a colony: the week, the year's return, restrictions, what is to be done."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from functions.api import reports, water
+from functions.api.call import Call
+from functions.api.errors import Invalid, not_found
+from shared import catalog
+
+routes = Blueprint(__name__)
+
+
+def _asked(call: Call, name: str) -> reports.Asked:
+    """Return what a request asks for.
+
+    Raises
+    ------
+    Invalid
+        400 that names the parameter.
+    """
+    lab = call.query.get("lab") or (call.who.labs[0] if len(call.who.labs) == 1 else None)
+    if not lab or catalog.table("lab").get(lab) is None:
+        raise Invalid({"lab": ["Say which lab, by its name."]})
+    today = water.now_in(lab).date()
+    first, last = reports.usual(name, today)
+    asked = reports.Asked(lab, _day(call, "from") or first, _day(call, "to") or last, today)
+    if not asked.first <= asked.last:
+        raise Invalid({"to": ["It is before the first day."]})
+    if (asked.last - asked.first).days > reports.LONGEST:
+        raise Invalid({"to": [f"Ask for at most {reports.LONGEST} days."]})
+    return asked
+
+
+def _day(call: Call, name: str) -> date | None:
+    value = call.query.get(name)
+    try:
+        found = date.fromisoformat(value) if value else None
+    except ValueError:
+        found = date.min
+    if found is not None and not 1900 <= found.year < 2200:
+        raise Invalid({name: ["Write a day as YYYY-MM-DD, between 1900 and 2199."]})
+    return found
+
+
+@routes.route("/reports/{name}", methods=["GET"])
+def report(name: str) -> Any:
+    """Return a report of a lab as JSON, or its rows as CSV."""
+    call = Call(routes.current_request)
+    make = reports.REPORTS.get(name)
+    if make is None:
+        raise not_found("Report")
+    form = call.query.get("format") or "json"
+    if form not in ("json", "csv"):
+        raise Invalid({"format": ["Ask for json or csv."]})
+    asked = _asked(call, name)
+    found = make(call, asked)
+    if form == "csv":
+        file = f"{name}_{asked.lab}_{asked.first}_{asked.last}.csv"
+        headers: dict[str, str | list[str]] = {
+            "Content-Type": "text/csv; charset=utf-8",
+            "Content-Disposition": f'attachment; filename="{file}"',
+        }
+        return Response(reports.as_csv(found), headers=headers)
+    return {
+        "report": name,
+        "lab": asked.lab,
+        "from": asked.first.isoformat(),
+        "to": asked.last.isoformat(),
+        **found.summary,
+        "rows": found.rows,
+    }
