@@ -44,7 +44,7 @@ class Asked(msgspec.Struct, frozen=True):
     today: dt.date
 
 
-class Report(msgspec.Struct, frozen=True):
+class ReportTable(msgspec.Struct, frozen=True):
     """The rows of a report, its columns in their order, and what is said beside them."""
 
     columns: tuple[str, ...]
@@ -62,7 +62,7 @@ def usual(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
     return today, today
 
 
-def as_csv(report: Report) -> str:
+def as_csv(report: ReportTable) -> str:
     """Return the rows as CSV; no cell is taken for a formula by a spreadsheet."""
     made = io.StringIO()
     lines = csv.writer(made, lineterminator="\r\n")
@@ -96,7 +96,7 @@ def _names(rows: Iterable[Row]) -> set[str]:
     return {str(row["nickname"]) for row in rows}
 
 
-def restrictions(call: Call, asked: Asked) -> Report:
+def restrictions(call: Call, asked: Asked) -> ReportTable:
     """Return the animals under water restriction now: weight, share of the expected, water due."""
     alive = [row for row in _subjects(call, asked) if _alive(row, asked.today)]
     now = water.now_in(asked.lab)
@@ -117,7 +117,7 @@ def restrictions(call: Call, asked: Asked) -> Report:
             }
         )
     rows.sort(key=lambda row: (row["responsible_user"] or "", row["nickname"]))
-    return Report(("responsible_user", "nickname", "since", *_OF_STATUS), rows)
+    return ReportTable(("responsible_user", "nickname", "since", *_OF_STATUS), rows)
 
 
 _OF_STATUS = (
@@ -126,7 +126,7 @@ _OF_STATUS = (
 )
 
 
-def week(call: Call, asked: Asked) -> Report:
+def week(call: Call, asked: Asked) -> ReportTable:
     """Return on which days of a week each restricted animal was trained.
 
     The week is that of the first day; an animal trained on fewer than `TRAINED` days is ``few``.
@@ -164,10 +164,10 @@ def week(call: Call, asked: Asked) -> Report:
             }
         )
     columns = ("nickname", "responsible_user", *words, "days", "few")
-    return Report(columns, rows, {"monday": monday.isoformat()})
+    return ReportTable(columns, rows, {"monday": monday.isoformat()})
 
 
-def todo(call: Call, asked: Asked) -> Report:
+def todo(call: Call, asked: Asked) -> ReportTable:
     """Return what is to be done with animals: wean, genotype, cull, reduce."""
     rows: list[dict[str, Any]] = []
 
@@ -196,10 +196,10 @@ def todo(call: Call, asked: Asked) -> Report:
     order = {"wean": 0, "genotype": 1, "cull": 2, "reduce": 3}
     rows.sort(key=lambda row: (order[row["task"]], row["since"] or "", row["nickname"]))
     columns = ("task", "nickname", "since", "responsible_user", "cage", "line", "litter")
-    return Report(columns, rows)
+    return ReportTable(columns, rows)
 
 
-def year(call: Call, asked: Asked) -> Report:
+def year(call: Call, asked: Asked) -> ReportTable:
     """Return the lists of the annual return, each with its count and its share of males.
 
     An animal counts if it lived on one of the days. *Used* is any surgery of the period;
@@ -232,7 +232,7 @@ def year(call: Call, asked: Asked) -> Report:
         for name, each in lists.items()
     ]
     lines = [_return_row(name, n, row) for name, each in lists.items() for n, row in _number(each)]
-    return Report(_RETURN, lines, {"lists": counted, "missing": missing})
+    return ReportTable(_RETURN, lines, {"lists": counted, "missing": missing})
 
 
 _RETURN = (
@@ -305,7 +305,7 @@ def _year_lists(
     }
 
 
-REPORTS: Mapping[str, Callable[[Call, Asked], Report]] = {
+REPORTS: Mapping[str, Callable[[Call, Asked], ReportTable]] = {
     "week": week,
     "year": year,
     "restrictions": restrictions,
