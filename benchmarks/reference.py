@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ import pandas as pd
 from lab.simulate.habituation import simulate_habituation
 from lab.tasks import behaviour
 from shared.model.quality import QC_NAMES
+from shared.science.behaviour.pregenerated import SEQUENCES
 from shared.science.errors import ExtractionError
 from shared.science.status.sessions import JudgedSession
 from shared.science.status.windows import window_status
@@ -60,11 +62,14 @@ def peer(python: str, *arguments: object) -> float:
 def sessions(python: str, folder: Path) -> list[Path]:
     """Write the sessions that are compared, and return their folders."""
     real = folder / "real"
-    peer(python, "fixtures", real)
+    peer(python, "fixtures", real, folder / "sequences")
     plain = simulated(folder / "simulated")
+    os.environ[SEQUENCES] = str(folder / "sequences")
+    biased = plain[len(plain) // 2 - 1]  # the last of rig 5
     changed = [
-        altered(plain[-1], folder / "ephys", ephys), altered(plain[-1], folder / "laser", laser)
-    ]  # fmt: skip
+        altered(biased, folder / "ephys", ephys),
+        altered(plain[-1], folder / "laser", laser),
+    ]
     return [*sorted(real.iterdir()), *plain, *changed, *habituations(folder / "habituation")]
 
 
@@ -79,7 +84,8 @@ def ephys(raw: Path) -> None:
     """Have a session be of ephysChoiceWorld, on a rig that played a sequence made in advance."""
     path = raw / "_iblrig_taskSettings.raw.json"
     settings = json.loads(path.read_text()) | {"PREGENERATED_SESSION_NUM": "3"}
-    settings |= {"PYBPOD_PROTOCOL": "_iblrig_tasks_ephysChoiceWorld", "IBLRIG_VERSION": "7.1.2"}
+    settings |= {"PYBPOD_PROTOCOL": "_iblrig_tasks_ephysChoiceWorld"}
+    settings |= {"IBLRIG_VERSION": "5.0.0", "IBLRIG_VERSION_TAG": "5.0.0"}
     path.write_text(json.dumps(settings))
 
 

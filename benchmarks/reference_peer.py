@@ -2,7 +2,7 @@
 
 python reference_peer.py extract SESSION       writes SESSION/alf and SESSION/quality.json
 python reference_peer.py judge WINDOWS.json    writes WINDOWS.status.json
-python reference_peer.py fixtures FOLDER       copies ibllib's own raw sessions there
+python reference_peer.py fixtures FOLDER SEQUENCES    copies what ibllib's own tests have
 """
 
 from __future__ import annotations
@@ -84,12 +84,14 @@ def judge(windows: Path) -> None:
     windows.with_suffix(".status.json").write_text(json.dumps(found, default=_plain))
 
 
-def fixtures(folder: Path) -> None:
-    """Copy the raw sessions that ibllib's own tests have, of real rigs, and print a zero."""
+def fixtures(folder: Path, sequences: Path) -> None:
+    """Copy the raw sessions of ibllib's own tests, and its sequences of ephysChoiceWorld."""
     import ibllib
 
-    for path in sorted(Path(ibllib.__file__).parent.glob("tests/extractors/data/session_*")):
+    home = Path(ibllib.__file__).parent
+    for path in sorted(home.glob("tests/extractors/data/session_*")):
         shutil.copytree(path, folder / path.name)
+    shutil.copytree(home / "io/extractors/ephys_sessions", sequences)
     print(0.0)
 
 
@@ -99,4 +101,6 @@ def _plain(value: Any) -> Any:
 
 if __name__ == "__main__":
     logging.disable(logging.ERROR)
-    {"extract": extract, "judge": judge, "fixtures": fixtures}[sys.argv[1]](Path(sys.argv[2]))
+    {"extract": extract, "judge": judge, "fixtures": fixtures}[sys.argv[1]](
+        *map(Path, sys.argv[2:])
+    )

@@ -69,6 +69,7 @@ def simulate_habituation(
         "PYBPOD_PROTOCOL": PROTOCOL,
         "IBLRIG_VERSION": rig,
         "RIG_NAME": f"_iblrig_{lab or 'synthetic'}_behavior_0",
+        "ALYX_USER": "synthetic",
         "SUBJECT_NAME": subject,
         "SESSION_NUMBER": f"{number:03d}",
         "SESSION_DATE": date.isoformat(),

@@ -478,7 +478,7 @@ def ephys_session(n: int = 260, seed: int = 3) -> tuple[list[dict[str, Any]], np
                 trial_num=i + 1,
                 position=int(position[i]),
                 contrast=contrast[i],
-                quiescent_period=sequence[i, 2],
+                quiescent_period=0.4,
                 block_num=int(block[i]),
                 stim_probability_left=0.5 if block[i] == 1 else round(1 - left[i], 1),
             ),
@@ -510,7 +510,7 @@ def test_blocks_of_ephys_sessions_before_rig_8_are_those_that_were_run(
     np.testing.assert_array_equal(
         found["contrastLeft"], np.where(sequence[:, 0] < 0, sequence[:, 1], np.nan)
     )
-    np.testing.assert_array_equal(found["quiescencePeriod"], sequence[:, 2])
+    assert (found["quiescencePeriod"] == 0.4).all()  # as the rig wrote it, as in the reference
     assert ("sides of each block" in caplog.text) == (not at_hand)
 
 

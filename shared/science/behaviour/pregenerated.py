@@ -56,16 +56,17 @@ def correct(task: RawTask, trials: Mapping[str, np.ndarray]) -> dict[str, np.nda
     task : RawTask
         n trials of ephysChoiceWorld.
     trials : mapping of array
-        ``contrastLeft``, ``contrastRight``, ``probabilityLeft``, ``quiescencePeriod`` as read.
+        ``contrastLeft``, ``contrastRight``, ``probabilityLeft`` as read.
 
     Returns
     -------
     dict of array
-        Shape (n,): all four where the sequence is at hand, else ``probabilityLeft`` only.
+        Shape (n,): all three where the sequence is at hand, else ``probabilityLeft`` only. The
+        quiescent periods stay those that the rig wrote, as in the reference.
     """
     sequence = _sequence(task)
     if sequence is not None:
-        position, contrast, quiescence, _, left = sequence.T[:5]
+        position, contrast, _, _, left = sequence.T[:5]
         shown = np.sign([float(trial["position"]) for trial in task.trials])
         if (shown != np.sign(position)).any():
             log.warning(
@@ -75,7 +76,6 @@ def correct(task: RawTask, trials: Mapping[str, np.ndarray]) -> dict[str, np.nda
             "contrastLeft": np.where(position < 0, contrast, np.nan),
             "contrastRight": np.where(position > 0, contrast, np.nan),
             "probabilityLeft": left,
-            "quiescencePeriod": quiescence,
         }
     blocks = _blocks(task)
     if blocks is None:

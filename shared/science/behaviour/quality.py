@@ -149,7 +149,8 @@ def quality_of_habituation(task: RawTask, trials: Mapping[str, np.ndarray]) -> Q
         "trial_event_sequence": in_order,
         "stimCenter_delays": (centred <= 0.15) & (centred > 0),
         "phase": (trials["phase"] <= 2 * np.pi) & (trials["phase"] >= 0),
-        "iti_delays": np.append((np.abs(grey) <= 0.1).astype(float), np.nan),
+        # The last trial, which none follows, counts as passed, as in the reference.
+        "iti_delays": np.append(np.abs(grey) <= 0.1, True),
         "stimOn_goCue_delays": sound < (0.01 if checked.harp else 0.053),
         "phase_distribution": _even(trials["phase"]),
     }

@@ -1,4 +1,4 @@
-"""WheelTrace position from raw rotary encoder data.
+"""Wheel position from raw rotary encoder data.
 
 The rules are those of the IBL behaviour pipeline; results equal it to the last digit (times to
 1e-9 s). Positions are radians of the wheel, anticlockwise positive; times are seconds from the

@@ -91,7 +91,7 @@ NOTES = (
     "says the first five.",
     "The number of trials of a day is its highest trial number: of several sessions on a day "
     "the longest counts.",
-    "WheelTrace measures are averaged over trials, so a longer session weighs more.",
+    "Wheel measures are averaged over trials, so a longer session weighs more.",
     "Training time counts the dates before the first session trained 1a or 1b; a mouse trained "
     "in fewer than five days has no day 5 and drops out.",
     "Light and food are known per laboratory (light at the SWC per mouse), so they carry what "
