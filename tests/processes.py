@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -68,6 +69,12 @@ def until(true: Callable[[], Any], seconds: float = 120, every: float = 0.1) -> 
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(every)
     return found
+
+
+def ended(out: str) -> list[dict[str, Any]]:
+    """Return what became of each session, of the events that an upload with --json tells."""
+    events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    return [event for event in events if event["event"] == "ended"]
 
 
 def run(process: subprocess.Popen[str], code: int = 0) -> str:

@@ -233,6 +233,8 @@ class Rig(Thread):
         with process:
             for line in process.stdout:
                 report = json.loads(line)
+                if report["event"] != "ended":
+                    continue
                 if report["state"] != "registered":
                     raise DemoError(f"{report['folder']} is {report['state']}: {report}")
                 _, date, number = report["session"].split("/")[-3:]

@@ -68,7 +68,8 @@ def _trust(command: Any) -> Any:
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files like this.")
 @click.option("--dry-run", is_flag=True, help="Check all files, lab and subject; send nothing.")
 @click.option("--again", is_flag=True, help="Try files once more that were refused before.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per session.")
+@click.option("--follow", is_flag=True, help="Wait for the sessions' tasks, and tell of each.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event.")
 @click.option("--verbose", "-v", is_flag=True, help="List all files, not only refused ones.")
 def upload(
     folder: Path,
@@ -82,16 +83,24 @@ def upload(
     exclude: tuple[str, ...],
     dry_run: bool,
     again: bool,
+    follow: bool,
     as_json: bool,
     verbose: bool,
 ) -> None:
-    """Upload the session FOLDER, or all sessions below it.
+    r"""Upload the session FOLDER, or all sessions below it.
 
     What the rig recorded is uploaded: the folders raw_*, and the experiment description. Anything
     else in the folder is left out, and said so; --include adds it.
 
     Whatever stops it, run the same command again: only what is missing is sent. Refused files are
     shown with the reason; the others of their session are registered all the same.
+
+    \b
+    Example: fornix rig upload D:\iblrigv8_data --follow
+
+    With --json each line is an object with an "event": progress (bytes hashed, sent, and skipped
+    since the server has them), server (what it does), ended (what became of the session), task
+    (with --follow: a task's new status).
 
     Exit codes: 0 all is registered, 1 something was refused, 3 server not reached, 4 no login.
     """
@@ -114,15 +123,16 @@ def upload(
     options = Options(lab, trust, create_subject, again)
     account = _account_to_ask() if dry_run else Account(_client())
     hashes = None if dry_run else HashCache(default_path())
-    worst = 0
+    worst, ids = 0, {}
     for found in sessions:
         try:
             paths = chosen(found, include, exclude)
             if dry_run or account is None:
                 report = check(found, paths, account, options)
             else:
-                size = sum((found.folder / path).stat().st_size for path in paths)
-                with show.bars(console, found.name, size, hidden=as_json) as notice:
+                size = found.size(paths)
+                bars = show.lines(found.name, size, click.echo) if as_json else None
+                with bars or show.bars(console, found.name, size) as notice:
                     report = send(account, found, paths, options, notice=notice, hashes=hashes)
         except (OSError, ValueError) as error:
             # One bad session never stops the others.
@@ -133,7 +143,30 @@ def upload(
         else:
             show.print_report(console, report, verbose=verbose)
         worst = max(worst, report.exit_code)
+        if report.eid and not dry_run:
+            ids[report.eid] = report.session
+    if follow:
+        _follow(ids, as_json=as_json)
     raise click.exceptions.Exit(worst)
+
+
+def _follow(sessions: dict[str, str], *, as_json: bool) -> None:
+    """Tell of the tasks of sessions, by id, until they have ended."""
+    from lab.rig.follow import follow
+
+    client = _client()
+    for eid, name in sessions.items():
+        told = False
+        for seen in follow(client, eid):
+            told = True
+            if as_json:
+                about = {"task": seen.task, "status": seen.status, "reason": seen.reason}
+                click.echo(json.dumps({"event": "task", "session": name, **about}))
+            else:
+                reason = f": {seen.reason}" if seen.reason else ""
+                click.echo(f"{name}  {seen.task}  {seen.status}{reason}")
+        if not told and not as_json:
+            click.echo(f"{name}  has no tasks: nothing here processes what it recorded")
 
 
 def _account_to_ask() -> Any:
@@ -208,7 +241,7 @@ def watch(
 
     def say(lines: list[str]) -> None:
         if as_json:
-            click.echo(json.dumps({"waiting": lines}))
+            click.echo(json.dumps({"event": "waiting", "waiting": lines}))
             return
         for line in lines or ["all finished sessions are uploaded; waiting for the next"]:
             click.echo(line)
@@ -221,6 +254,9 @@ def watch(
         flags_only=flags_only,
         options=Options(lab, trust, create_subject),
         tell=tell,
+        show=lambda name, size: (
+            show.lines(name, size, click.echo) if as_json else show.bars(console, name, size)
+        ),
         choose=lambda found: chosen(found, include, exclude),
     )
     if once:

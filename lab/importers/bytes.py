@@ -23,7 +23,7 @@ from urllib3 import Retry
 from urllib3.exceptions import MaxRetryError, ProtocolError
 
 from lab.client import TRIES, Client, Patience, RequestRefused, Unreachable, patient_session
-from lab.transfer import BLOCK, HashCache, Transfer
+from lab.transfer import BLOCK, HashCache, Step, Transfer
 
 from .carrier import Carrier
 
@@ -125,10 +125,10 @@ class Uploader:
                 reason = f"the upload was refused: {file.get('code', file['state'])}"
                 self._refuse(eid, file["path"], reason, file.get("reason", ""))
 
-    def _notice(self, event: str, path: str, size: int) -> None:
-        if event == "sent":
-            self._sent.add(path)
-            self.carrier.count_bytes(size)
+    def _notice(self, step: Step) -> None:
+        if step.event == "sent":
+            self._sent.add(step.path)
+            self.carrier.count_bytes(step.bytes)
 
     def _refuse(self, eid: str, path: str, reason: str, detail: str) -> None:
         self.carrier.refuse("bytes", f"{eid}/{path}", reason, detail)

@@ -61,6 +61,11 @@ class Found:
         """Return the files that say that the session is finished."""
         return [self.folder / name for name in FLAGS if (self.folder / name).exists()]
 
+    def size(self, paths: Iterable[str]) -> int:
+        """Return the bytes of some files; those that are gone count nothing."""
+        found = (self.folder / path for path in paths)
+        return sum(path.stat().st_size for path in found if path.is_file())
+
     def announced(self, lab: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return the session as ``POST /uploads`` takes it."""
         return {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -19,7 +21,7 @@ from rich.progress import (
 )
 
 from lab.rig.upload import Report
-from lab.transfer import Notice, silent
+from lab.transfer import Notice, Step, silent
 
 MARKS = {
     "registered": "[green]✓[/]",
@@ -30,10 +32,24 @@ MARKS = {
 }
 
 
+AT_MOST_EVERY = 1.0
+"""Seconds between two lines of progress."""
+
+SERVER = {
+    "open": "waits for the files",
+    "validating": "checks what has arrived",
+    "registered": "has registered all files",
+    "partial": "has registered the good files",
+    "rejected": "has refused all files",
+    "failed": "has given up",
+}
+"""What the server does, in words, by the state of an upload."""
+
+
 @contextmanager
-def bars(console: Console, title: str, size: int, *, hidden: bool = False) -> Iterator[Notice]:
-    """Show two bars, of hashing and of sending; yield what to tell of progress."""
-    if hidden or not console.is_terminal:
+def bars(console: Console, title: str, size: int) -> Iterator[Notice]:
+    """Show two bars, of hashing and of sending, and what the server does; yield whom to tell."""
+    if not console.is_terminal:
         yield silent
         return
     columns = (
@@ -50,11 +66,50 @@ def bars(console: Console, title: str, size: int, *, hidden: bool = False) -> It
             "sent": progress.add_task(f"{escape(title)} upload", total=size),
         }
 
-        def notice(event: str, path: str, count: int) -> None:
+        def notice(step: Step) -> None:
             with lock:
-                progress.advance(tasks["sent" if event == "skipped" else event], count)
+                if step.event == "server":
+                    told = SERVER.get(step.state, step.state)
+                    progress.console.print(f"[dim]{escape(title)}: the server {told}[/]")
+                else:
+                    done = "sent" if step.event == "skipped" else step.event
+                    progress.advance(tasks[done], step.bytes)
 
         yield notice
+
+
+@contextmanager
+def lines(
+    session: str,
+    size: int,
+    write: Callable[[str], object],
+    now: Callable[[], float] = time.monotonic,
+) -> Iterator[Notice]:
+    """Write a line of JSON for what happens; yield whom to tell.
+
+    ``progress`` counts bytes, at most once in :data:`AT_MOST_EVERY` and whenever all are hashed,
+    or all are sent; ``server`` says what the server does with the upload.
+    """
+    lock = threading.Lock()
+    done = {"hashed": 0, "sent": 0, "skipped": 0}
+    written = -AT_MOST_EVERY
+
+    def line(event: str, **about: object) -> None:
+        write(json.dumps({"event": event, "session": session, **about}))
+
+    def notice(step: Step) -> None:
+        nonlocal written
+        with lock:
+            if step.event == "server":
+                line("server", state=step.state)
+                return
+            done[step.event] += step.bytes
+            whole = size in (done["hashed"], done["sent"] + done["skipped"])
+            if whole or now() - written >= AT_MOST_EVERY:
+                written = now()
+                line("progress", **done, bytes=size)
+
+    yield notice
 
 
 def print_report(console: Console, report: Report, *, verbose: bool = False) -> None:

@@ -41,8 +41,9 @@ class Report:
         return [file for file in self.files if file["state"] in ("rejected", "quarantined")]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON."""
+        """Return the report as JSON: the event with which an upload ends."""
         return {
+            "event": "ended",
             "session": self.session,
             "folder": shown(self.folder),
             "state": self.state,

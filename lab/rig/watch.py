@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from lab.rig.preflight import Account
 from lab.rig.queue import Queue, fingerprint
 from lab.rig.session import Found, walk
 from lab.rig.upload import Options, Report, upload
-from lab.transfer import HashCache
+from lab.transfer import HashCache, Notice, silent
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ class Watch:
         How sessions are uploaded.
     tell
         Told of each session that was uploaded or refused.
+    show
+        Gives whom to tell of an upload's steps, by the session's name and its bytes.
     """
 
     folder: Path
@@ -67,6 +70,9 @@ class Watch:
     flags_only: bool = False
     options: Options = field(default_factory=Options)
     tell: Callable[[Report], object] = lambda report: None
+    show: Callable[[str, int], AbstractContextManager[Notice]] = lambda name, size: nullcontext(
+        silent
+    )
     choose: Callable[[Found], list[str]] = Found.files
     now: Callable[[], float] = time.time
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -103,13 +109,7 @@ class Watch:
                 self.queue.settle(entry, "refused", "the folder is gone")
                 continue
             try:
-                report = upload(
-                    account,
-                    session,
-                    self.choose(session),
-                    self.options,
-                    hashes=HashCache(self.queue.path),
-                )
+                report = self._upload(account, session)
             except (ClientError, OSError, ValueError) as error:
                 wait = self.queue.postpone(entry, str(error), self.now())
                 log.warning("%s: %s; again in %.0f s", session.name, error, wait)
@@ -120,6 +120,12 @@ class Watch:
                 self._done(session, entry.fingerprint)
                 self.queue.settle(entry, "refused" if report.refused else "done", report.state)
             self.tell(report)
+
+    def _upload(self, account: Account, session: Found) -> Report:
+        paths, cache = self.choose(session), HashCache(self.queue.path)
+        size = session.size(paths)
+        with self.show(session.name, size) as notice:
+            return upload(account, session, paths, self.options, notice=notice, hashes=cache)
 
     def state(self) -> list[str]:
         """Return in words what is waited for, and what comes next; times as of now."""

@@ -4,15 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from msgspec import Struct
 
 FINAL = frozenset({"registered", "partial", "rejected", "expired"})
 
-Notice = Callable[[str, str, int], None]
-"""Told of progress: ``("hashed" | "sent" | "skipped", path, bytes)``."""
+
+class Step(Struct, frozen=True):
+    """A step of an upload.
+
+    Attributes
+    ----------
+    event
+        ``hashed``, ``sent`` or ``skipped`` (the server has it): so many bytes of a file.
+        ``server``: what the server does with the upload now.
+    path, bytes
+        The file; how much of it.
+    state
+        The upload's, where the server is at it: ``open``, ``validating``, ``registered``, …
+    """
+
+    event: Literal["hashed", "sent", "skipped", "server"]
+    path: str = ""
+    bytes: int = 0
+    state: str = ""
 
 
-def silent(event: str, path: str, size: int) -> None:
+Notice = Callable[[Step], None]
+"""Told of each step, from several threads."""
+
+
+def silent(step: Step) -> None:
     """Tell nobody."""
 
 

@@ -17,7 +17,7 @@ import pytest
 from infra.local.demo import exists
 from infra.local.seed import LABS, connect, subjects
 from lab.client import RequestRefused
-from tests.processes import run, until
+from tests.processes import ended, run, until
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -68,7 +68,7 @@ def folder(shared_data, tmp_path):
 
 
 def upload(fornix, folder, *options, code=0):
-    return json.loads(run(fornix("rig", "rig", "upload", folder, "--json", *options), code))
+    return ended(run(fornix("rig", "rig", "upload", folder, "--json", *options), code))[0]
 
 
 def tasks_of(api, eid):

@@ -13,6 +13,7 @@ import pytest
 
 from shared.sessions import store as sessions
 from tests.flow import DATE, LAB
+from tests.processes import ended
 
 pytestmark = pytest.mark.integration
 
@@ -93,7 +94,7 @@ def test_the_first_upload_of_a_client(client, system, tmp_path):
     # When that is done, then the upload works, and the server refuses what is no array
     assert run(client, "subject", "add", "NEW_7", env=env).returncode == 0
     sent = run(client, "rig", "upload", data, "--json", env=env)
-    report = json.loads(sent.stdout)
+    (report,) = ended(sent.stdout)
     assert (sent.returncode, report["state"]) == (1, "partial"), sent.stderr
     assert sessions.find("NEW_7", DATE, 1) is not None
     assert run(client, "rig", "doctor", data, env=env).returncode == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from shared.datasets.read import datasets_of
 from shared.sessions import store as sessions
 from shared.work import read
 from tests.flow import SUBJECT
-from tests.processes import run, until
+from tests.processes import ended, run, until
 
 pytestmark = pytest.mark.integration
 
@@ -49,7 +48,7 @@ def test_what_was_reported_has_the_right_values(system, shared_data, tmp_path):
 
     # When a rig uploads them and a worker runs what follows
     out = run(fornix("rig", "rig", "upload", tmp_path / "data", "--json"))
-    assert [json.loads(line)["state"] for line in out.splitlines()] == ["registered"] * 6
+    assert [report["state"] for report in ended(out)] == ["registered"] * 6
     found = [sessions.find(SUBJECT, day, number) for number in range(1, 7)]
     until(lambda: all(read.of_session(session.id) for session in found))
     run(fornix("worker", "worker", "--until-idle", "4"))

@@ -18,7 +18,7 @@ from shared.datasets.read import datasets_of
 from shared.sessions import store as sessions
 from shared.work import read
 from tests.flow import DATE, FOLDER, LAB, SUBJECT, npy
-from tests.processes import run, until
+from tests.processes import ended, run, until
 
 pytestmark = pytest.mark.integration
 
@@ -63,7 +63,7 @@ def test_a_real_session_goes_the_whole_way(system, fornix, shared_data, tmp_path
     # Given a session on a rig
     folder = session_folder(shared_data, tmp_path)
     # When it is uploaded
-    report = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))
+    report = ended(run(fornix("rig", "rig", "upload", folder, "--json")))[0]
     assert report["state"] == "registered"
     assert report["eid"] == found().id
     assert len(report["files"]) == 6
@@ -102,7 +102,7 @@ def test_a_real_session_goes_the_whole_way(system, fornix, shared_data, tmp_path
         "session": found().id,
     }
     # And the same again is no change
-    again = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))
+    again = ended(run(fornix("rig", "rig", "upload", folder, "--json")))[0]
     assert (again["state"], again["sent"], again["upload"]) == ("registered", 0, report["upload"])
 
 
@@ -113,7 +113,7 @@ def test_habituation_goes_the_whole_way(system, fornix, tmp_path):
         seed=1, subject=SUBJECT, date=date.fromisoformat(DATE), n_trials=9, lab=LAB,
     )  # fmt: skip
     # When it is uploaded and a worker is started
-    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    eid = ended(run(fornix("rig", "rig", "upload", folder, "--json")))[0]["eid"]
     until(lambda: status_of(eid))
     run(fornix("worker", "worker", "--until-idle", "3"))
     # Then its trials and their quality are there
@@ -134,7 +134,7 @@ def test_a_session_on_another_clock_is_held_with_the_reason(system, fornix, shar
         "tasks: [{_iblrig_tasks_ephysChoiceWorld: {collection: raw_behavior_data}}]\n"
     )
     # When it is uploaded, and a worker looks for work
-    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    eid = ended(run(fornix("rig", "rig", "upload", folder, "--json")))[0]["eid"]
     until(lambda: status_of(eid))
     run(fornix("worker", "worker", "--until-idle", "1"))
     # Then nothing is extracted on the Bpod's clock, and the board says why
@@ -147,7 +147,7 @@ def test_a_session_on_another_clock_is_held_with_the_reason(system, fornix, shar
 
 def test_a_truncated_wheel_ends_errored_and_trials_complete(system, fornix, shared_data, tmp_path):
     folder = session_folder(shared_data, tmp_path, "training_rig4_truncated")
-    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    eid = ended(run(fornix("rig", "rig", "upload", folder, "--json")))[0]["eid"]
     run(fornix("worker", "worker", "--until-idle", "3"))
     assert status_of(eid) == {"task.trials": "Complete", "task.wheel": "Errored"}
     wheel = next(task for task in read.of_session(eid) if task.name == "task.wheel")
@@ -159,7 +159,7 @@ def test_a_truncated_wheel_ends_errored_and_trials_complete(system, fornix, shar
 
 def test_a_killed_worker_s_task_is_done_by_another(system, fornix, shared_data, tmp_path):
     folder = session_folder(shared_data, tmp_path)
-    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    eid = ended(run(fornix("rig", "rig", "upload", folder, "--json")))[0]["eid"]
     # Given a worker that is killed in mid-task
     first = fornix("worker", "worker", "--lease", "5", "--folder", tmp_path)
     until(lambda: status_of(eid).get("task.trials") == "Started")
@@ -180,7 +180,7 @@ def test_a_killed_worker_s_task_is_done_by_another(system, fornix, shared_data, 
 
 def test_a_worker_that_is_interrupted_gives_its_task_back(system, fornix, shared_data, tmp_path):
     folder = session_folder(shared_data, tmp_path)
-    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    eid = ended(run(fornix("rig", "rig", "upload", folder, "--json")))[0]["eid"]
     worker = fornix("worker", "worker", "--folder", tmp_path)
     until(lambda: status_of(eid).get("task.trials") == "Started")
     worker.send_signal(signal.SIGINT)
@@ -191,7 +191,7 @@ def test_a_worker_that_is_interrupted_gives_its_task_back(system, fornix, shared
 
 def test_a_message_delivered_twice_runs_the_task_once(system, fornix, shared_data, tmp_path):
     folder = session_folder(shared_data, tmp_path)
-    eid = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))["eid"]
+    eid = ended(run(fornix("rig", "rig", "upload", folder, "--json")))[0]["eid"]
     until(lambda: status_of(eid))
     trials = next(task.id for task in read.of_session(eid) if task.name == "task.trials")
     for body in (
@@ -216,7 +216,7 @@ def test_an_upload_killed_half_way_goes_on_where_it_stopped(system, fornix, shar
     first.communicate()
     assert found() is None
     stored = len([key for key in system.flow.keys("incoming/") if "/" in key])
-    report = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))
+    report = ended(run(fornix("rig", "rig", "upload", folder, "--json")))[0]
     assert report["state"] == "registered"
     assert report["sent"] <= 46 - stored
     assert len(datasets_of(report["eid"])) == 46
@@ -235,8 +235,8 @@ def test_bad_files_are_shown_with_their_reasons_and_the_good_ones_go_in(
     whole.write_bytes(whole.read_bytes()[:-3])
     # Given the same verdict of a dry run
     upload = ("rig", "rig", "upload", folder, "--include", "alf/*")
-    dry = json.loads(run(fornix(*upload, "--dry-run", "--json"), 1))
-    report = json.loads(run(fornix(*upload, "--json"), 1))
+    dry = ended(run(fornix(*upload, "--dry-run", "--json"), 1))[0]
+    report = ended(run(fornix(*upload, "--json"), 1))[0]
     assert report["state"] == dry["state"] == "partial"
     bad = {
         file["path"]: (file["code"], file["reason"]) for file in dry["files"] if "reason" in file
@@ -263,7 +263,7 @@ def test_only_what_the_rig_recorded_is_uploaded_and_the_rest_is_named(
     (folder / "_ibl_experiment.description.yaml").write_text("version: 1.0.0\n")
     text = run(fornix("rig", "rig", "upload", folder))
     assert "left out, as no raw data: 1 in alf, 2 in alf/probe00 (--include" in text
-    report = json.loads(run(fornix("rig", "rig", "upload", folder, "--json")))
+    report = ended(run(fornix("rig", "rig", "upload", folder, "--json")))[0]
     assert report["left_out"] == [
         "alf/a.times.npy",
         "alf/probe00/b.times.npy",

@@ -1,0 +1,63 @@
+"""Follow the tasks of a session that was uploaded, until they have ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+
+from lab.client import Client
+from shared.tasks.states import TERMINAL, Status
+
+EVERY = 1.0
+"""Seconds between looks."""
+
+STEADY = 5
+"""Looks without news after which a session without work in progress is done: a task that waited
+for another is promoted a moment after that one has ended."""
+
+
+AT_REST = TERMINAL | {Status.HELD}
+
+
+class Seen(Struct, frozen=True):
+    """A task as it is now: its name, its status, and why it is held or has failed."""
+
+    task: str
+    status: str
+    reason: str = ""
+
+
+def follow(
+    client: Client, session: str, sleep: Callable[[float], object] = time.sleep
+) -> Iterator[Seen]:
+    """Yield each task of a session whenever its status changes, until nothing is to be done.
+
+    Parameters
+    ----------
+    client
+        The API.
+    session
+        The session's id.
+    sleep
+        Waits for so many seconds.
+    """
+    known: dict[str, str] = {}
+    steady = 0
+    while steady < STEADY:
+        rows = client.get("/tasks", session=session)["results"]
+        news = [row for row in rows if known.get(row["id"]) != row["status"]]
+        for row in news:
+            known[row["id"]] = row["status"]
+            yield Seen(row["name"], row["status"], _reason(row))
+        at_rest = all(Status.parse(status) in AT_REST for status in known.values())
+        steady = steady + 1 if at_rest and not news else 0
+        sleep(EVERY)
+
+
+def _reason(row: dict[str, str]) -> str:
+    """Return the last line of the log of a task that is held or has failed."""
+    if row["status"] not in (Status.HELD.label, Status.ERRORED.label, Status.INCOMPLETE.label):
+        return ""
+    return next(reversed((row.get("log") or "").strip().splitlines()), "")
