@@ -11,8 +11,8 @@ __all__ = [
     "HashCache",
     "Hashes",
     "Notice",
-    "Step",
     "Result",
+    "Step",
     "Transfer",
     "silent",
 ]

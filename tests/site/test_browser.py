@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import pandas as pd
 import pytest
 
 from lab.site import server_of
@@ -346,6 +347,12 @@ class TestLists:
         assert saving.value.suggested_filename == "sessions.csv"
         assert {row["lab"] for row in rows} == {"septumlab"}
         assert [int(row["n_trials"]) for row in rows] == [300 + 20 * day for day in range(14)]
+        with page.expect_download() as saving:
+            page.click("#parquet")
+        table = pd.read_parquet(saving.value.path())
+        assert saving.value.suggested_filename == "sessions.pqt"
+        assert table["n_trials"].tolist() == [300 + 20 * day for day in range(14)]
+        assert table["id"].tolist() == [row["id"] for row in rows]
         assert page.get_attribute("a:has-text('as Parquet')", "href") == "data/sessions.pqt"
 
     def test_on_a_phone_the_menu_shows_all_and_rows_are_cards(self, visit: Opened) -> None:

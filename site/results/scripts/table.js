@@ -219,6 +219,13 @@ function csv(table, columns, rows) {
   return [columns.join(","), ...lines, ""].join("\r\n");
 }
 
+// The writer is fetched only by those who want such a file.
+async function saveParquet(table, rows, name) {
+  const { parquet } = await import("./parquet.js");
+  const columns = Object.fromEntries([...table.columns].map(([column, held]) => [column, held.codes ? Array.from(held.codes, (code) => held.texts[code]) : held.values]));
+  download(parquet(columns, rows), "application/vnd.apache.parquet", name);
+}
+
 function download(body, type, name) {
   const anchor = element("a", { href: URL.createObjectURL(new Blob([body], { type })), download: name });
   anchor.click();
@@ -249,6 +256,8 @@ export function list(holder, table, kind, total) {
   const clear = () => element("button", { type: "button", class: "button clear", onclick: () => clearAll() }, "Clear filters");
   const out = element("p", { class: "exports" },
     element("button", { type: "button", class: "button", id: "csv", onclick: () => download(csv(table, [...table.columns.keys()], rows), "text/csv;charset=utf-8", `${kind}.csv`) }, "Save these rows as CSV"),
+    " ",
+    element("button", { type: "button", class: "button", id: "parquet", onclick: () => saveParquet(table, rows, `${kind}.pqt`) }, "… as Parquet"),
     parquet ? link(parquet, `All ${what} as Parquet`) : null);
   holder.append(
     element("div", { class: "filters", role: "search" },
