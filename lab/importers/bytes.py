@@ -23,7 +23,7 @@ from urllib3 import Retry
 from urllib3.exceptions import MaxRetryError, ProtocolError
 
 from lab.client import TRIES, Client, Patience, RequestRefused, Unreachable, patient_session
-from lab.transfer import BLOCK, HashCache, Step, Transfer
+from lab.transfer import BLOCK, HashCache, Transfer, TransferStep
 
 from .carrier import Carrier
 
@@ -125,7 +125,7 @@ class Uploader:
                 reason = f"the upload was refused: {file.get('code', file['state'])}"
                 self._refuse(eid, file["path"], reason, file.get("reason", ""))
 
-    def _notice(self, step: Step) -> None:
+    def _notice(self, step: TransferStep) -> None:
         if step.event == "sent":
             self._sent.add(step.path)
             self.carrier.count_bytes(step.bytes)

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 from lab.rig.upload import Report
-from lab.transfer import Notice, Step, silent
+from lab.transfer import Notice, TransferStep, silent
 
 MARKS = {
     "registered": "[green]✓[/]",
@@ -66,7 +66,7 @@ def bars(console: Console, title: str, size: int) -> Iterator[Notice]:
             "sent": progress.add_task(f"{escape(title)} upload", total=size),
         }
 
-        def notice(step: Step) -> None:
+        def notice(step: TransferStep) -> None:
             with lock:
                 if step.event == "server":
                     told = SERVER.get(step.state, step.state)
@@ -97,7 +97,7 @@ def lines(
     def line(event: str, **about: object) -> None:
         write(json.dumps({"event": event, "session": session, **about}))
 
-    def notice(step: Step) -> None:
+    def notice(step: TransferStep) -> None:
         nonlocal written
         with lock:
             if step.event == "server":

@@ -1,7 +1,7 @@
 """Files on their way to a session: hashed, sent, validated."""
 
 from lab.transfer.hashes import BLOCK, Changed, HashCache, Hashes
-from lab.transfer.progress import FINAL, Notice, Result, Step, silent
+from lab.transfer.progress import FINAL, Notice, Result, TransferStep, silent
 from lab.transfer.upload import Transfer
 
 __all__ = [
@@ -12,7 +12,7 @@ __all__ = [
     "Hashes",
     "Notice",
     "Result",
-    "Step",
     "Transfer",
+    "TransferStep",
     "silent",
 ]

@@ -11,7 +11,7 @@ from msgspec import Struct
 FINAL = frozenset({"registered", "partial", "rejected", "expired"})
 
 
-class Step(Struct, frozen=True):
+class TransferStep(Struct, frozen=True):
     """A step of an upload.
 
     Attributes
@@ -31,11 +31,11 @@ class Step(Struct, frozen=True):
     state: str = ""
 
 
-Notice = Callable[[Step], None]
+Notice = Callable[[TransferStep], None]
 """Told of each step, from several threads."""
 
 
-def silent(step: Step) -> None:
+def silent(step: TransferStep) -> None:
     """Tell nobody."""
 
 

@@ -29,7 +29,7 @@ from lab.client import (
 )
 from lab.transfer.hashes import Changed, HashCache, Hashes
 from lab.transfer.parts import WatchedFile
-from lab.transfer.progress import FINAL, Notice, Result, Step, silent
+from lab.transfer.progress import FINAL, Notice, Result, TransferStep, silent
 
 PARALLEL = 6
 """Files, or parts of a large file, that are sent at once."""
@@ -144,7 +144,8 @@ class Transfer:
         def one(path: str) -> Hashes | str:
             try:
                 return self.hashes.of(
-                    self.folder / path, lambda size: self.notice(Step("hashed", path, size))
+                    self.folder / path,
+                    lambda size: self.notice(TransferStep("hashed", path, size)),
                 )
             except (Changed, OSError) as error:
                 return str(error)
@@ -191,7 +192,7 @@ class Transfer:
         """Tell what the server does, if that is news; return it."""
         state = str(answer["state"])
         if state != before:
-            self.notice(Step("server", state=state))
+            self.notice(TransferStep("server", state=state))
         return state
 
     def _pauses(self) -> Iterator[float]:
@@ -236,7 +237,7 @@ class Transfer:
         for file in answer["files"]:
             if file["state"] != "wanted" and file["path"] not in counted:
                 counted.add(file["path"])
-                self.notice(Step("skipped", file["path"], known[file["path"]].size))
+                self.notice(TransferStep("skipped", file["path"], known[file["path"]].size))
 
     def _completed(self, upload: str, without: Mapping[str, str]) -> bool:
         """Say that all has been sent; False if the server misses something."""
@@ -268,7 +269,7 @@ class Transfer:
             # requests would send an empty stream in chunks, which S3 refuses
             self._request(path, url, headers, b"", known)
             return
-        sent = lambda size: self.notice(Step("sent", path, size))  # noqa: E731
+        sent = lambda size: self.notice(TransferStep("sent", path, size))  # noqa: E731
         with WatchedFile(self.folder / path, sent) as content:
             self._request(path, url, headers, content, known)
 
@@ -298,10 +299,10 @@ class Transfer:
     ) -> None:
         piece = pieces[part["number"]]
         if part["state"] == "stored":
-            self.notice(Step("skipped", path, len(piece)))
+            self.notice(TransferStep("skipped", path, len(piece)))
             return
         self._request(path, part["url"], part["headers"], piece, known)
-        self.notice(Step("sent", path, len(piece)))
+        self.notice(TransferStep("sent", path, len(piece)))
 
     def _unchanged(self, path: str, known: Hashes) -> None:
         """Check that a file is still what was announced.

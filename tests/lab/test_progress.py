@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from lab.commands.rig import rig
 from lab.rig.follow import STEADY, follow
 from lab.rig.show import lines
-from lab.transfer import Step
+from lab.transfer import TransferStep
 from tests.flow import FOLDER, npy
 
 FORNIX = Path(sys.executable).with_name("fornix")
@@ -30,9 +30,9 @@ def test_lines_of_progress_are_few_and_the_last_has_all() -> None:
     clock = iter([0.0, 0.0, 0.1, 0.2, 5.0, 5.0, 5.1, 5.1])
     with lines("M/2024-07-01/001", 30, written.append, now=lambda: next(clock)) as notice:
         for event, size in (("hashed", 10), ("hashed", 10), ("hashed", 10), ("skipped", 10)):
-            notice(Step(event, "a", size))  # type: ignore[arg-type]
-        notice(Step("server", state="open"))
-        notice(Step("sent", "b", 20))
+            notice(TransferStep(event, "a", size))  # type: ignore[arg-type]
+        notice(TransferStep("server", state="open"))
+        notice(TransferStep("sent", "b", 20))
     events = [json.loads(line) for line in written]
     assert {event["session"] for event in events} == {"M/2024-07-01/001"}
     told = [(e.get("hashed"), e.get("sent"), e.get("skipped"), e.get("state")) for e in events]
