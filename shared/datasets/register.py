@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -37,6 +38,9 @@ from shared.records.transactions import Transaction, transaction
 
 AT_ONCE = 40
 """Datasets that go into one transaction (which costs double); more are staged."""
+
+NOTED_BYTES = 100_000
+"""Names of one registration in the audit trail; the journal and the manifest have all."""
 
 TRIES = 40
 """Of scores of writers of one session the last one gets through."""
@@ -211,7 +215,15 @@ def _write(
             if staged:
                 writes.journal(added)
             paths = sorted(item.path for item in [*edited, *added])
-            writes.audit(by, "register", "session", there.owner, None, {"datasets": paths})
+            writes.audit(by, "register", "session", there.owner, None, _noted(paths))
+
+
+def _noted(paths: list[str]) -> dict[str, Any]:
+    """Return what the audit trail says of a registration: names, as many as an item holds."""
+    sizes = accumulate(len(path.encode()) for path in paths)
+    few = [path for path, size in zip(paths, sizes, strict=True) if size <= NOTED_BYTES]
+    more = {"more": len(paths) - len(few)} if len(few) < len(paths) else {}
+    return {"datasets": few, **more}
 
 
 def _compare(new: Sequence[Dataset], there: Partition) -> tuple[list[Dataset], list[Dataset]]:

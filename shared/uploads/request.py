@@ -24,6 +24,9 @@ METADATA = frozenset(SessionMetadata.__struct_fields__)
 RUN_RECORD_BYTES = 2**20
 """Longest record of a run; it goes into the manifest."""
 
+PATHS_BYTES = 1_000_000
+"""Paths of one upload together; one transaction (4 MB) names them twice."""
+
 FAULTS = 20
 """Most files whose faults one answer tells."""
 
@@ -127,7 +130,7 @@ def _files(value: Any, errors: dict[str, list[str]]) -> tuple[FileRequest, ...]:
         ]
         return ()
     files: dict[str, FileRequest] = {}
-    problems = []
+    problems: list[str] = []
     for i, entry in enumerate(value):
         try:
             file = json.read(_without_blanks(entry), FileRequest)
@@ -142,6 +145,8 @@ def _files(value: Any, errors: dict[str, list[str]]) -> tuple[FileRequest, ...]:
             elif file.path in files:
                 problems.append(f"files[{i}]: {file.path} is listed twice.")
             files[file.path] = file
+    if not problems and (size := sum(len(path.encode()) for path in files)) > PATHS_BYTES:
+        problems.append(f"The paths have {size} bytes together; send them in several uploads.")
     if problems:
         errors["files"] = problems[:FAULTS]
     return tuple(files.values())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import random
+import string
 import urllib.error
 import urllib.request
 import uuid
@@ -436,3 +438,19 @@ def test_only_an_upload_says_that_the_own_store_has_a_file(
     (kept,) = api.ok("GET", f"/datasets/{row['id']}")["file_records"]
     assert kept["exists"] is True
     assert api("PATCH", f"/files/{kept['id']}", {"exists": False}, user="admin").status == 400
+
+
+def test_a_thousand_files_with_long_names_are_registered_together(api: Api, bucket: str) -> None:
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": 1}
+    eid = api.ok("POST", "/sessions", body)["id"]
+    draw = random.Random(1)
+    letters = string.ascii_letters + string.digits
+    names = [
+        "/".join("".join(draw.choices(letters, k=200)) for _ in range(3)) + f"/spikes.times{n}.npy"
+        for n in range(1000)
+    ]
+    answer = api.ok(
+        "POST", "/register-file", {"path": "FI_001/2024-07-01/001", "filenames": names}
+    )
+    assert len(answer) == 1000
+    assert api.ok("GET", f"/datasets?session={eid}&limit=1")["count"] == 1000
