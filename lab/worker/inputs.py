@@ -84,8 +84,16 @@ def download(one: TaskInput, target: Path) -> None:
                     file.write(block)
                     sha256.update(block)
                     size += len(block)
+                    if one.size and size > one.size:  # it may never end
+                        text = f"more than the {one.size} bytes that are registered"
+                        raise BadInput(f"input {one.path} comes with {text}")
     except (requests.ConnectionError, requests.Timeout) as error:
         raise Unreachable(f"S3 did not answer ({type(error).__name__})") from None
+    except requests.RequestException as error:
+        raise BadInput(f"input {one.path} does not come: {error}") from None
+    if one.size and size != one.size:
+        text = f"with {size} bytes; it is registered with {one.size}"
+        raise BadInput(f"input {one.path} came {text}")
     if one.sha256 and sha256.hexdigest() != one.sha256:
         raise BadInput(
             f"input {one.path} came with SHA-256 {sha256.hexdigest()} and {size} bytes; "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 import msgspec
 import pytest
@@ -184,3 +185,39 @@ def test_what_leaves_the_task_s_group_ends_with_it_too(worker, trials, instead):
     worker.run(most=1)
     left = int(re.search(r"pid (\d+)", the(trials).log)[1])
     assert until(lambda: not runs(left))
+
+
+class Endless(BaseHTTPRequestHandler):
+    """A server that never stops sending."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b"x" * 2**16)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.integration
+def test_an_input_that_never_ends_is_cut_off(worker, trials, tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    claim = worker._claim(trials.id)
+    url = f"http://127.0.0.1:{server.server_port}/x"
+    one = msgspec.structs.replace(claim.inputs[0], url=url)
+    assert worker.execute(msgspec.structs.replace(claim, inputs=(one,))) == "Errored"
+    server.shutdown()
+    server.server_close()
+    assert f"more than the {one.size} bytes that are registered" in the(trials).log
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "http://", "x", ""])
+def test_an_input_comes_over_http_or_not_at_all(worker, trials, tmp_path, url):
+    claim = worker._claim(trials.id)
+    one = msgspec.structs.replace(claim.inputs[0], url=url)
+    assert worker.execute(msgspec.structs.replace(claim, inputs=(one,))) == "Errored"
+    assert "does not come" in the(trials).log
