@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from functions.api.app import app
 from shared.records import queues
+from shared.records.meter import metered
 from tests.api.conftest import Api
 
 FIELDS = {
@@ -96,6 +98,23 @@ def test_no_body_is_an_internal_error(
     assert answer.status < 500, (path, body, answer.raw[:300])
     if answer.status >= 400:
         assert answer.body["status_code"] == answer.status
+
+
+def test_counting_downloads_costs_a_bounded_amount(api: Api, task: str) -> None:
+    eid = api.ok("GET", "/sessions")["results"][0]["id"]
+    ids = [
+        api.ok("POST", "/datasets", {"session": eid, "name": f"a.b{n}.npy"})["id"] for n in "12"
+    ]
+    with metered() as cost:
+        answer = api.ok("POST", "/new-download", {"datasets": ids * 1000, "projects": ["demo"]})
+    assert answer["count"] == [1, 1]
+    assert cost.requests <= 12
+    assert api.ok("POST", "/new-download", {"datasets": ids})["count"] == [2, 2]
+    many = [str(uuid.uuid4()) for _ in range(101)]
+    for body in ({"datasets": many}, {"datasets": ids, "projects": ["no such project"]}):
+        with metered() as cost:
+            assert api("POST", "/new-download", body).status == 400
+        assert cost.requests <= 4
 
 
 @pytest.mark.parametrize("given", [True, {"a": 1}, [1], ["x", None], "x", ["a" * 3000]])

@@ -25,6 +25,7 @@ from shared import catalog
 from shared.access import policy
 from shared.access.visibility import is_public
 from shared.catalog import visible
+from shared.datasets.read import datasets_of, owners_of
 from shared.model import moment
 from shared.model.copies import OWN
 from shared.model.people import Caller
@@ -38,6 +39,9 @@ routes = Blueprint(__name__)
 
 LIFE = 3600
 """Seconds that a presigned address is good for."""
+
+COUNTED = 100
+"""Downloads that one request counts."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -166,39 +170,34 @@ def _texts(call: Call, name: str) -> list[str]:
 def new_download() -> Response:
     """Count downloads of datasets by the caller."""
     call = Call(routes.current_request)
-    ids, projects = _texts(call, "datasets"), _texts(call, "projects")
-    for each in ids:
-        try:
-            find_dataset(str(each).lower())
-        except NotFound:
-            raise ApiError(400, f"There is no dataset {each}.") from None
-    answer: dict[str, list[Any]] = {"download": [], "count": []}
-    for each in ids:
-        key = str(uuid.uuid5(uuid.UUID(str(each)), call.who.username))
-        now = moment.now().isoformat()
-        first = {
-            "id": key,
-            "user": call.who.username,
-            "dataset": str(each).lower(),
-            "count": 0,
-            "first_download": now,
-            "projects": [],
-            "json": None,
-        }
-        if documents.find("download", key) is None:
-            with suppress(Exists):  # somebody else was faster
-                documents.create("download", key, first, who=call.who.username)
-        item = documents.update(
-            "download",
-            key,
-            lambda body, now=now: {  # type: ignore[misc]
-                **body,
-                "count": body["count"] + 1,
-                "last_download": now,
-                "projects": sorted({*body["projects"], *projects}),
-            },
-            who=call.who.username,
-        )
-        answer["download"].append(key)
-        answer["count"].append(item.body["count"])
+    ids = list(dict.fromkeys(each.lower() for each in _texts(call, "datasets")))
+    projects = set(_texts(call, "projects"))
+    if len(ids) > COUNTED:
+        raise Invalid({"datasets": [f"Count at most {COUNTED} datasets at once."]})
+    if unknown := sorted(projects - catalog.table("project").select().values("name")):
+        raise Invalid({"projects": [f"There is no project {unknown[0][:100]!r}."]})
+    there = {item.uuid for owner in owners_of(ids) for item in datasets_of(owner)}
+    if missing := [each for each in ids if each not in there]:
+        raise ApiError(400, f"There is no dataset {missing[0][:100]}.")
+    counted = [_count(each, projects, call.who.username) for each in ids]
+    answer = {"download": [key for key, _ in counted], "count": [n for _, n in counted]}
     return Response(answer, status_code=201)
+
+
+def _count(dataset: str, projects: set[str], who: str) -> tuple[str, int]:
+    """Count one more download of a dataset by a user; return the record's id and the count."""
+    key = str(uuid.uuid5(uuid.UUID(dataset), who))
+    now = moment.now().isoformat()
+
+    def one_more(body: dict[str, Any]) -> dict[str, Any]:
+        known = sorted({*body["projects"], *projects})
+        return {**body, "count": body["count"] + 1, "last_download": now, "projects": known}
+
+    with suppress(NotFound):
+        return key, int(documents.update("download", key, one_more, who=who).body["count"])
+    none = {"id": key, "user": who, "dataset": dataset, "count": 0, "first_download": now}
+    first = one_more({**none, "projects": [], "json": None})
+    with suppress(Exists):  # somebody else was faster
+        documents.create("download", key, first, who=who)
+        return key, 1
+    return key, int(documents.update("download", key, one_more, who=who).body["count"])
