@@ -2,12 +2,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help layers map docs coverage setup run synth deploy test lint types unit integration proof lock clean site-demo cohort
+.PHONY: help app layers map docs coverage setup run synth deploy test lint types unit integration proof lock clean site-demo cohort
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
-setup: .venv/.installed node_modules/.installed  ## everything a fresh machine needs
+setup: .venv/.installed node_modules/.installed .build/app.json  ## everything a fresh machine needs
 
 .venv/.installed: requirements.lock pyproject.toml
 	@# Debian's python3 may lack ensurepip: then the outer pip fills the environment.
@@ -21,6 +21,19 @@ setup: .venv/.installed node_modules/.installed  ## everything a fresh machine n
 node_modules/.installed: package-lock.json
 	npm ci --loglevel=error
 	touch $@
+
+# The notebook app is made from its own files and from the API's declarations.
+APP := $(shell find site/app -type f -not -path '*/generated/*')
+DECLARED := $(wildcard functions/api/forms.py functions/api/engine/declarations.py \
+    functions/api/resources/*.py)
+
+.build/app.json: .venv/.installed node_modules/.installed $(APP) $(DECLARED)
+	$(BIN)/python -m functions.api.forms >/dev/null
+	node_modules/.bin/tsc --project site/app
+	node_modules/.bin/tsc --project site/app/tsconfig.sw.json
+	node site/app/build.mjs
+
+app: .build/app.json  ## the notebook app, types checked, in .build/app
 
 .venv/.browser: .venv/.installed
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } \

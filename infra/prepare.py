@@ -25,6 +25,7 @@ from shared.catalog import cache_tables
 from shared.records import documents, env, reference
 from shared.records.errors import Exists
 from shared.results.assets import publish
+from shared.results.notebook import publish_notebook
 
 
 def bootstrap_administrator(username: str, password: str) -> bool:
@@ -76,7 +77,9 @@ def main(administrator: str, outputs: Path | None) -> None:
         os.environ["FORNIX_SITE_BUCKET"] = stack["SiteBucket"]
         os.environ["FORNIX_DATA_BUCKET"] = stack["DataBucket"]
         os.environ["FORNIX_PUBLIC_ACCOUNT"] = stack.get("PublicAccount", "")
-    publish(Bucket(os.environ["FORNIX_SITE_BUCKET"]))
+    site = Bucket(os.environ["FORNIX_SITE_BUCKET"])
+    publish(site)
+    publish_notebook(site)
     reference.load()
     if regions := reference.allen_regions():
         reference.load_brain_regions(regions)

@@ -22,6 +22,7 @@ TYPES = {
     ".eh": "application/json",
     ".ico": "image/vnd.microsoft.icon",
     ".xml": "application/xml",
+    ".webmanifest": "application/manifest+json",
 }
 
 FRESH = "public, max-age=60"

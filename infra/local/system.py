@@ -103,7 +103,8 @@ class System:
     @staticmethod
     def _site_files() -> list[float]:
         """Return the times at which the site's fixed files changed."""
-        return [path.stat().st_mtime for path in sorted((ROOT / "site").rglob("*.*"))]
+        made = (*(ROOT / "site").rglob("*.*"), *(ROOT / ".build" / "app").rglob("*.*"))
+        return [path.stat().st_mtime for path in sorted(made)]
 
     def reconcile(self) -> None:
         """Send each stage the event with which it finds work that lost its message.

@@ -1,0 +1,38 @@
+"""The notebook app's files on the site: built by ``make app``, served below ``app/``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.results.assets import ROOT
+from shared.results.store import SiteStore, write_if_changed
+
+FOLDER = "app"
+"""Where it is on the site."""
+
+LAST = ("sw.js", "index.html")
+"""Written when all files that they name are there."""
+
+
+def notebook(root: Path = ROOT) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of every file of the app; those that name others come last.
+
+    Files of former versions are not taken away: a page that is open may still want them.
+
+    Raises
+    ------
+    FileNotFoundError
+        The app is not built, with the command that builds it.
+    """
+    built = root / ".build" / "app"
+    if not (built / "index.html").exists():
+        raise FileNotFoundError(f"{built} is missing: run `make app` in {root}")
+    names = sorted(path.name for path in built.iterdir())
+    for name in (*(name for name in names if name not in LAST), *LAST):
+        yield f"{FOLDER}/{name}", (built / name).read_bytes()
+
+
+def publish_notebook(store: SiteStore, root: Path = ROOT) -> list[str]:
+    """Write the app's files that are new or changed, and return their names."""
+    return [name for name, body in notebook(root) if write_if_changed(store, name, body)]

@@ -1,0 +1,71 @@
+// A picture from the camera or a file: turned, scaled and stripped of its place on the device.
+import { useState } from "preact/hooks";
+import { db } from "../data/db.ts";
+import { uuid } from "../data/model.ts";
+
+export const LONGEST = 1600;
+/** Pixels of the longer side. */
+
+/** Scale a picture; the canvas keeps neither position nor camera. */
+export async function scale(file: Blob): Promise<Blob> {
+  const picture = await createImageBitmap(file, { imageOrientation: "from-image" });
+  const factor = Math.min(1, LONGEST / Math.max(picture.width, picture.height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(picture.width * factor));
+  canvas.height = Math.max(1, Math.round(picture.height * factor));
+  canvas.getContext("2d")!.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  picture.close();
+  return new Promise((resolve, reject) =>
+    canvas.toBlob((made) => (made ? resolve(made) : reject(new Error("not a picture"))), "image/jpeg", 0.85),
+  );
+}
+
+/** Keep a picture on the device; returns its id. */
+export async function keepPhoto(file: Blob): Promise<string> {
+  const id = uuid();
+  await (await db()).put("photos", { id, blob: await scale(file) });
+  return id;
+}
+
+interface Props {
+  value: { id: string; url: string }[];
+  onChange: (value: { id: string; url: string }[]) => void;
+  many?: boolean;
+  label?: string;
+}
+
+export function Photos({ value, onChange, many, label = "Picture" }: Props) {
+  const [error, setError] = useState("");
+  const add = async (files: FileList | null): Promise<void> => {
+    setError("");
+    const found = [...value];
+    for (const file of [...(files ?? [])].slice(0, many ? 12 : 1)) {
+      try {
+        const id = await keepPhoto(file);
+        const kept = await (await db()).get("photos", id);
+        found.push({ id, url: URL.createObjectURL(kept!.blob) });
+      } catch {
+        setError(`${file.name} is no picture that can be read here.`);
+      }
+    }
+    onChange(many ? found : found.slice(-1));
+  };
+  return (
+    <div class="field photos">
+      <span class="label">{label}</span>
+      <div class="photo-row">
+        {value.map((each) => (
+          <figure key={each.id} class="photo">
+            <img src={each.url} alt="Chosen picture" />
+            <button type="button" class="chip-x" aria-label="Remove picture" onClick={() => onChange(value.filter((one) => one.id !== each.id))}>×</button>
+          </figure>
+        ))}
+        <label class="photo-add">
+          <input class="visually-hidden" type="file" accept="image/*" multiple={many} aria-label={`Add ${label.toLowerCase()}`} onChange={(event) => void add(event.currentTarget.files)} />
+          <span aria-hidden="true">+</span>
+        </label>
+      </div>
+      {error && <p class="error" role="alert">{error}</p>}
+    </div>
+  );
+}

@@ -1,0 +1,157 @@
+// A list of records: facets, words to look for, sorting, a few pages at a time, choosing many.
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { type Row, text } from "../data/model.ts";
+
+export interface Shown {
+  name: string;
+  label: string;
+  show?: (row: Row) => ComponentChildren;
+  /** What it is sorted and searched by. */
+  value?: (row: Row) => string | number;
+  minor?: boolean;
+}
+
+export interface Facet {
+  name: string;
+  label: string;
+  options: { key: string; label: string }[];
+  keep: (row: Row, key: string) => boolean;
+  initial?: string;
+}
+
+const PAGE = 100;
+/** Rows that are drawn at once; more when the end is seen. */
+
+interface Props {
+  label: string;
+  rows: Row[];
+  keyOf: (row: Row) => string;
+  columns: Shown[];
+  facets?: Facet[];
+  href?: (row: Row) => string;
+  /** What may be done with those chosen. */
+  bulk?: (keys: string[], clear: () => void) => ComponentChildren;
+  empty?: ComponentChildren;
+  order?: string;
+  initial?: Record<string, string>;
+}
+
+const read = (column: Shown, row: Row): string | number => (column.value ? column.value(row) : text(row[column.name]));
+
+export function List(props: Props) {
+  const { columns, facets = [] } = props;
+  const [typed, setTyped] = useState("");
+  const [picked, setPicked] = useState<Record<string, string>>(() => ({
+    ...Object.fromEntries(facets.map((each) => [each.name, each.initial ?? ""])),
+    ...props.initial,
+  }));
+  const [order, setOrder] = useState(props.order ?? columns[0]!.name);
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const [shown, setShown] = useState(PAGE);
+  const end = useRef<HTMLDivElement>(null);
+
+  const found = useMemo(() => {
+    const said = typed.trim().toLowerCase();
+    const kept = props.rows.filter(
+      (row) =>
+        facets.every((each) => !picked[each.name] || each.keep(row, picked[each.name]!)) &&
+        (!said || columns.some((each) => String(read(each, row)).toLowerCase().includes(said))),
+    );
+    const down = order.startsWith("-");
+    const by = columns.find((each) => each.name === order.replace(/^-/, "")) ?? columns[0]!;
+    kept.sort((a, b) => {
+      const [x, y] = [read(by, a), read(by, b)];
+      const sign = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), undefined, { numeric: true });
+      return down ? -sign : sign;
+    });
+    return kept;
+  }, [props.rows, typed, picked, order, columns, facets]);
+
+  useEffect(() => setShown(PAGE), [typed, picked, order]);
+  useEffect(() => {
+    const target = end.current;
+    if (!target) return;
+    const watch = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && setShown((now) => now + PAGE), { rootMargin: "600px" });
+    watch.observe(target);
+    return () => watch.disconnect();
+  }, [found.length > shown]);
+
+  const clear = (): void => setChosen(new Set());
+  const choose = (key: string, on: boolean): void => {
+    const next = new Set(chosen);
+    if (on) next.add(key);
+    else next.delete(key);
+    setChosen(next);
+  };
+  const visible = found.slice(0, shown);
+  return (
+    <div class="list">
+      <div class="list-tools">
+        <input class="input" type="search" aria-label={`Find in ${props.label}`} placeholder="Find" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
+        {facets.map((each) => (
+          <label key={each.name} class="facet">
+            <span class="visually-hidden">{each.label}</span>
+            <select class="input" value={picked[each.name]} onChange={(event) => setPicked({ ...picked, [each.name]: event.currentTarget.value })}>
+              <option value="">{each.label}: all</option>
+              {each.options.map((one) => <option key={one.key} value={one.key}>{one.label}</option>)}
+            </select>
+          </label>
+        ))}
+        <span class="muted small" role="status">{found.length} {found.length === 1 ? "row" : "rows"}</span>
+      </div>
+      {props.bulk && chosen.size > 0 && (
+        <div class="bulk" role="region" aria-label="With those chosen">
+          <strong>{chosen.size} chosen</strong>
+          {props.bulk([...chosen], clear)}
+          <button type="button" class="quiet" onClick={clear}>Clear</button>
+        </div>
+      )}
+      {!found.length && <div class="empty">{props.empty ?? <p>Nothing here yet.</p>}</div>}
+      {found.length > 0 && (
+        <div class="table-box" tabIndex={0} role="region" aria-label={props.label}>
+          <table class="table">
+            <caption class="visually-hidden">{props.label}</caption>
+            <thead>
+              <tr>
+                {props.bulk && (
+                  <th scope="col" class="pick">
+                    <input type="checkbox" aria-label="Choose all found" checked={chosen.size > 0 && chosen.size === found.length} onChange={(event) => setChosen(event.currentTarget.checked ? new Set(found.map(props.keyOf)) : new Set())} />
+                  </th>
+                )}
+                {columns.map((each) => (
+                  <th key={each.name} scope="col" class={each.minor ? "minor" : ""} aria-sort={order.replace(/^-/, "") === each.name ? (order.startsWith("-") ? "descending" : "ascending") : undefined}>
+                    <button type="button" class="sort" onClick={() => setOrder(order === each.name ? `-${each.name}` : each.name)}>{each.label}</button>
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {visible.map((row) => {
+                const key = props.keyOf(row);
+                return (
+                  <tr key={key} class={chosen.has(key) ? "chosen" : ""}>
+                    {props.bulk && (
+                      <td class="pick">
+                        <input type="checkbox" aria-label={`Choose ${key}`} checked={chosen.has(key)} onChange={(event) => choose(key, event.currentTarget.checked)} />
+                      </td>
+                    )}
+                    {columns.map((each, i) => {
+                      const said = each.show ? each.show(row) : text(row[each.name]);
+                      return (
+                        <td key={each.name} class={each.minor ? "minor" : ""}>
+                          {i === 0 && props.href ? <a class="row-link" href={props.href(row)}>{said || key}</a> : said}
+                        </td>
+                      );
+                    })}
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+          {found.length > shown && <div ref={end} class="end" />}
+        </div>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,231 @@
+// One animal: what it is, what happened to it, its weights and why they mean what they mean.
+import { useEffect, useState } from "preact/hooks";
+import { get, Refused } from "../data/api.ts";
+import { type FieldForm, form } from "../data/forms.ts";
+import { list, num, type Row, text } from "../data/model.ts";
+import {
+  cageMates, cageOf, genotype, history, lastWeight, lives, name, of, openRestriction, sessions, waterings, weighings,
+} from "../data/select.ts";
+import { row, rows, waiting } from "../data/store.ts";
+import { addDays, age, day, said, saidTime, today } from "../data/time.ts";
+import { status } from "../data/water.ts";
+import { Form } from "../forms/form.tsx";
+import { readDays, WeightChart } from "../parts/chart.tsx";
+import { Empty } from "../parts/empty.tsx";
+import { Pedigree } from "../parts/pedigree.tsx";
+import { href, place } from "../parts/router.ts";
+import { closeSheet, openSheet } from "../parts/sheet.tsx";
+import { Timeline } from "../parts/timeline.tsx";
+import { ACTIONS, runAction } from "./actions.tsx";
+import { Changes } from "./changes.tsx";
+
+const TABS: [string, string][] = [["", "Timeline"], ["water", "Weight & water"], ["sessions", "Training"], ["family", "Family"], ["details", "Details"], ["changes", "Changes"]];
+
+export function Mouse() {
+  const nickname = place.value.parts[0] ?? "";
+  const mouse = row("subject", nickname);
+  const tab = place.value.query.get("tab") ?? "";
+  if (!mouse)
+    return <Empty title={`${nickname} is not on this device`}>The device keeps living animals and those of the last 90 days. <a href={href("lists", "subjects")}>Lists</a> reads the server.</Empty>;
+  return (
+    <>
+      <Head mouse={mouse} />
+      <nav class="tabbar" aria-label={`About ${nickname}`}>
+        {TABS.map(([key, label]) => (
+          <a key={key} href={href("mouse", nickname) + (key ? `?tab=${key}` : "")} aria-current={tab === key ? "page" : undefined}>{label}</a>
+        ))}
+      </nav>
+      {tab === "" && <Timeline entries={history(nickname)} />}
+      {tab === "water" && <Water mouse={mouse} />}
+      {tab === "sessions" && <Training mouse={mouse} />}
+      {tab === "family" && <Pedigree mouse={mouse} />}
+      {tab === "details" && <Details mouse={mouse} />}
+      {tab === "changes" && <Changes kind="subject" record={nickname} />}
+    </>
+  );
+}
+
+function Head({ mouse }: { mouse: Row }) {
+  const known = status.value.get(name(mouse));
+  const last = lastWeight(name(mouse));
+  const cage = cageOf(mouse);
+  const mates = (cageMates.value.get(cage) ?? []).map(name).filter((each) => each !== name(mouse));
+  const zygosities = genotype(mouse);
+  const [more, setMore] = useState(false);
+  const fitting = ACTIONS.filter((each) => each.fits(mouse));
+  const shown = more ? fitting : fitting.slice(0, 4);
+  const facts: [string, preact.ComponentChildren][] = [
+    ["Sex and age", `${{ M: "♂ male", F: "♀ female" }[text(mouse.sex)] ?? "sex unknown"}, ${age(mouse.birth_date, mouse.death_date) || "age unknown"}`],
+    ["Weight", last ? <>{text(last.weight)} g {known && known.percentage > 0 && <span class={`pct ${known.percentage < known.min_percentage ? "low" : ""}`}>{known.percentage.toFixed(0)} %</span>} <span class="muted small">{saidTime(last.date_time)}</span></> : "not weighed"],
+    ["Cage", <>{cage || "none"}{mates.length > 0 && <span class="muted small"> with {mates.map((each, i) => <span key={each}>{i > 0 && ", "}<a href={href("mouse", each)}>{each}</a></span>)}</span>}</>],
+    ["Line", text(mouse.line) || "–"],
+    ["Genotype", zygosities.length ? zygosities.map((each) => <span key={each.allele} class="name">{each.allele} {each.zygosity} <span class="muted small">{each.by && each.by !== "manual" ? `by ${each.by}` : ""}</span></span>) : mouse.to_be_genotyped ? "to be genotyped" : "–"],
+    ["Responsible", text(mouse.responsible_user) || "–"],
+    ["Protocol", text(mouse.protocol_number) || "–"],
+    ["Severity", text(mouse.actual_severity) || "–"],
+  ];
+  return (
+    <header class="mouse-head">
+      <div class="page-head">
+        <div>
+          <h1>{name(mouse)} {waiting("subject", name(mouse)) && <span class="badge warn">not sent yet</span>}</h1>
+          <p class="badges">
+            {lives(mouse) ? null : <span class="badge">died {said(mouse.death_date)}</span>}
+            {openRestriction(name(mouse)) && <span class="badge accent">restricted since {said(openRestriction(name(mouse))!.start_time)}</span>}
+            {!!mouse.to_be_culled && <span class="badge bad">to be culled</span>}
+            {!!mouse.to_be_genotyped && <span class="badge">to be genotyped</span>}
+            {rows("subject-tag").filter((each) => list(each.subjects).includes(name(mouse))).map((each) => <span key={text(each.name)} class="badge">{text(each.name)}</span>)}
+          </p>
+        </div>
+        {lives(mouse) && <a class="primary" href={href("weigh") + `?which=mouse:${encodeURIComponent(name(mouse))}`}>Weigh</a>}
+      </div>
+      <dl class="facts">
+        {facts.map(([label, said_]) => <div key={label}><dt>{label}</dt><dd>{said_}</dd></div>)}
+      </dl>
+      <div class="actions">
+        {shown.map((each) => <button key={each.name} type="button" class={`button ${each.tone ?? ""}`} onClick={() => runAction(each, [mouse])}>{each.label}</button>)}
+        {fitting.length > 4 && <button type="button" class="quiet" aria-expanded={more} onClick={() => setMore(!more)}>{more ? "Fewer" : "More…"}</button>}
+      </div>
+    </header>
+  );
+}
+
+interface Step {
+  quantity: string;
+  value: unknown;
+  unit: string;
+  how: string;
+}
+
+function Water({ mouse }: { mouse: Row }) {
+  const nickname = name(mouse);
+  const [days, setDays] = useState<ReturnType<typeof readDays>>([]);
+  const [on, setOn] = useState(today());
+  const [steps, setSteps] = useState<Step[] | string>("");
+  const local = of(weighings, nickname);
+  useEffect(() => {
+    const start = addDays(today(), -90);
+    void get<{ records: Row[] }>(`/water-requirement/${encodeURIComponent(nickname)}?start_date=${start}`)
+      .then((found) => setDays(readDays(found.records)))
+      .catch((error: unknown) => {
+        if (!(error instanceof Refused)) throw error;
+        // Without a network: the weights that are here, without their thresholds.
+        setDays(readDays(local.map((each) => ({ date: day(each.date_time), weight: each.weight }))));
+      });
+  }, [nickname, local.length]);
+  const explain = (date: string): void => {
+    setOn(date);
+    setSteps("…");
+    void get<{ steps?: Step[]; explanation?: Step[] } | Step[]>(`/water-explanation/${encodeURIComponent(nickname)}?date=${date}`)
+      .then((found) => setSteps(Array.isArray(found) ? found : (found.steps ?? found.explanation ?? [])))
+      .catch((error: unknown) => setSteps(error instanceof Refused ? error.message : String(error)));
+  };
+  return (
+    <section>
+      <WeightChart days={days} onDay={explain} chosen={on} />
+      <div class="why">
+        <button type="button" class="button" onClick={() => explain(on)}>Why these numbers?</button>
+        <input class="input" type="date" aria-label="Of the day" value={on} onChange={(event) => event.currentTarget.value && explain(event.currentTarget.value)} />
+      </div>
+      {typeof steps === "string" ? (
+        steps && <p class="muted" role="status">{steps}</p>
+      ) : (
+        <table class="table explanation">
+          <caption>How each number of {said(on)} came about</caption>
+          <thead><tr><th scope="col">Quantity</th><th scope="col">Value</th><th scope="col">How</th></tr></thead>
+          <tbody>
+            {steps.map((each) => (
+              <tr key={each.quantity}>
+                <th scope="row">{each.quantity}</th>
+                <td>{typeof each.value === "number" ? Math.round(1000 * each.value) / 1000 : typeof each.value === "boolean" ? (each.value ? "yes" : "no") : text(each.value)} {each.unit}</td>
+                <td class="wraps">{each.how}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      <h2>Given lately</h2>
+      <ul class="plain">
+        {of(waterings, nickname).slice(-10).reverse().map((each) => (
+          <li key={text(each.id)}>{saidTime(each.date_time)}: {each.adlib ? "ad libitum" : `${text(each.water_administered)} ml`} <span class="muted">{text(each.water_type)} {text(each.user)}</span></li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+interface Prediction {
+  chances?: Record<string, number> | number[];
+  statement?: string;
+  days?: unknown;
+}
+
+function Training({ mouse }: { mouse: Row }) {
+  const nickname = name(mouse);
+  const found = of(sessions, nickname).slice().reverse();
+  const [prediction, setPrediction] = useState<Prediction | string>("");
+  useEffect(() => {
+    void get<Prediction>(`/training-prediction/${encodeURIComponent(nickname)}`)
+      .then(setPrediction)
+      .catch((error: unknown) => setPrediction(error instanceof Refused ? (error.status === 404 ? "No prediction yet: it is made from the first sessions, in the night after them." : error.message) : String(error)));
+  }, [nickname]);
+  return (
+    <section>
+      <p><a href={`../subjects/${encodeURIComponent(nickname)}/`}>Figures of {nickname} on the results site</a></p>
+      <h2>Predicted training time</h2>
+      {typeof prediction === "string" ? <p class="muted">{prediction || "…"}</p> : <Predicted found={prediction} />}
+      <h2>Sessions</h2>
+      {found.length ? (
+        <ul class="plain">
+          {found.map((each) => {
+            const trials = num(each.n_trials);
+            const correct = num(each.n_correct_trials);
+            return (
+              <li key={text(each.id)}>
+                <a href={href("session", text(each.id))}>{saidTime(each.start_time)}</a> {text(each.task_protocol)}
+                {trials ? <span class="muted"> {trials} trials{correct ? `, ${Math.round((100 * correct) / trials)} % correct` : ""}</span> : null}
+              </li>
+            );
+          })}
+        </ul>
+      ) : <p class="muted">No sessions on this device.</p>}
+    </section>
+  );
+}
+
+function Predicted({ found }: { found: Prediction }) {
+  const chances = Array.isArray(found.chances) ? found.chances.map((each, i): [string, number] => [`quarter ${i + 1}`, each]) : Object.entries(found.chances ?? {});
+  return (
+    <div class="prediction">
+      {chances.map(([label, chance]) => (
+        <div key={label} class="bar-row">
+          <span>{label}</span>
+          <meter min={0} max={1} value={Number(chance)} aria-label={`${label}: ${Math.round(100 * Number(chance))} percent`} />
+          <span>{Math.round(100 * Number(chance))} %</span>
+        </div>
+      ))}
+      {found.statement && <p class="muted small">{found.statement}</p>}
+    </div>
+  );
+}
+
+function shownValue(each: FieldForm, value: unknown): string {
+  if (value === null || value === undefined || value === "" || (Array.isArray(value) && !value.length)) return "–";
+  if (each.type === "bool") return value ? "yes" : "no";
+  if (each.type === "date") return said(value);
+  if (each.type === "datetime") return saidTime(value);
+  if (each.many) return list(value).join(", ");
+  return text(value);
+}
+
+function Details({ mouse }: { mouse: Row }) {
+  const fields = form("subjects").fields;
+  return (
+    <section>
+      <button type="button" class="button" onClick={() => openSheet(`Change ${name(mouse)}`, () => <Form path="subjects" row={mouse} recordKey={name(mouse)} onCancel={closeSheet} onDone={closeSheet} fields={fields.filter((each) => !each.read_only && each.name !== "nickname" && each.name !== "json").map((each) => each.name)} />)}>Change</button>
+      <dl class="details">
+        {fields.map((each) => <div key={each.name}><dt>{each.label}</dt><dd>{shownValue(each, mouse[each.name])}</dd></div>)}
+      </dl>
+    </section>
+  );
+}

@@ -1,0 +1,110 @@
+"""The first minute: sign in, the lab's animals, every list, the next visit without a network."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.app import colony
+from tests.app.conftest import PASSWORD, Open, shoot, sign_in
+from tests.app.served import Site, forms
+
+pytestmark = pytest.mark.browser
+
+
+def go(page: Any, address: str) -> None:
+    """Go to a screen by its address."""
+    page.evaluate("address => { location.hash = address; }", address)
+
+
+def test_a_member_signs_in_and_sees_what_is_to_be_done(device: Open, site: Site) -> None:
+    page = device()
+
+    expect(page.get_by_role("link", name="To weigh")).to_contain_text("FI_101")
+    loads = [each for each in site.requests if each.path.startswith("/changes")]
+    # 2,000 animals and their weights of 60 days, compressed
+    assert sum(each.received for each in loads) < 150_000
+    assert page.evaluate("document.cookie") == ""
+    shoot(page, "today-phone")
+
+
+def test_a_wrong_password_is_told_and_nothing_is_kept(device: Open, site: Site) -> None:
+    page = device(user=None)
+    page.get_by_label("User name").fill(colony.ME)
+    page.get_by_label("Password").fill(PASSWORD + "!")
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert not [each for each in site.requests if each.path.startswith("/changes")]
+
+
+def test_every_declared_resource_has_a_list_and_a_form(device: Open) -> None:
+    page = device("desk")
+    for resource in forms()["resources"]:
+        go(page, f"#/lists/{resource['path']}")
+        expect(page.get_by_role("heading", level=1)).to_have_text(resource["label"])
+        if resource["actions"].get("create") == "member":
+            page.get_by_role("button", name="New", exact=True).click()
+            sheet = page.get_by_role("dialog")
+            expect(sheet.get_by_role("button", name="Save")).to_be_visible()
+            page.keyboard.press("Escape")
+            page.keyboard.press("Escape")
+            expect(sheet).to_have_count(0)
+
+
+def test_a_field_added_to_a_declaration_is_in_the_form(device: Open, site: Site) -> None:
+    # Given an API whose sources have one more field
+    found = forms()
+    (source,) = (each for each in found["resources"] if each["path"] == "sources")
+    source["fields"].append({"name": "phone", "label": "Telephone", "type": "text", "length": 30})
+    site.forms = json.dumps(found).encode()
+    # When the form is opened
+    page = device("desk")
+    go(page, "#/lists/sources")
+    page.get_by_role("button", name="New", exact=True).click()
+    # Then the field is there, with its bound
+    assert page.get_by_label("Telephone").get_attribute("maxlength") == "30"
+
+
+def test_the_next_visit_needs_no_network(device: Open) -> None:
+    page = device()
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.reload()
+    expect(page.locator(".tile").first).to_be_visible()
+    # Given a room without a network
+    page.context.set_offline(True)
+    # When the app is opened again
+    page.reload()
+    # Then the animals are there, and screens that were not opened before open
+    expect(page.get_by_role("link", name="To weigh")).to_contain_text("FI_101")
+    go(page, "#/mouse/FI_101")
+    expect(page.get_by_role("heading", name="FI_101")).to_be_visible()
+    go(page, "#/lists/lines")
+    expect(page.get_by_role("link", name="Pvalb-Cre")).to_be_visible()
+
+
+def test_signing_out_leaves_nothing_on_the_device(device: Open) -> None:
+    page = device()
+    go(page, "#/account")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+    left = page.evaluate(
+        """async () => {
+          const db = await new Promise((done) => {
+            const asked = indexedDB.open("fornix-notebook");
+            asked.onsuccess = () => done(asked.result);
+          });
+          const counts = [...db.objectStoreNames].map((name) => new Promise((done) => {
+            const asked = db.transaction(name).objectStore(name).count();
+            asked.onsuccess = () => done(asked.result);
+          }));
+          return (await Promise.all(counts)).reduce((sum, each) => sum + each, 0);
+        }"""
+    )
+    assert left == 0
+    # And another person sees that person's animals only
+    sign_in(page, colony.COLLEAGUE)
