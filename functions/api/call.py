@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
 from functions.api.auth import identify
 from functions.api.body import MAX_BODY, MAX_MULTIPART, File, read_form, read_json, read_multipart
 from functions.api.errors import ApiError
 from shared.model.people import Caller
+
+if TYPE_CHECKING:
+    from functions.api.engine.plan import Plan
 
 
 class Call:
@@ -28,6 +31,7 @@ class Call:
         self.method: str = request.method
         self.files: dict[str, File] = {}
         self.rows: Sequence[Mapping[str, Any]] = ()  # of the list's page, while it is shown
+        self.plan: Plan | None = None  # what is being planned for it
         self._made: dict[str, Any] = {}
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
@@ -66,6 +70,11 @@ class Call:
     def content_type(self) -> str:
         """Content type of the body; JSON unless said."""
         return self.request.headers.get("content-type") or "application/json"
+
+    @property
+    def is_import(self) -> bool:
+        """Whether it takes over what happened elsewhere, when other rules held."""
+        return self.path == "/import"
 
     @property
     def is_form(self) -> bool:

@@ -94,7 +94,7 @@ def response_to(error: Exception) -> Response:
         return ApiError(413, str(error)).response()
     if isinstance(error, records.Kept):
         return ApiError(403, str(error), error=str(error)).response()
-    if isinstance(error, records.Stale):
+    if isinstance(error, (records.Stale, records.Leaving)):
         return ApiError(409, str(error)).response()
     if isinstance(error, records.Conflict):
         return ApiError(503, str(error), headers={"Retry-After": "1"}).response()

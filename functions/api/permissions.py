@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from functions.api.auth.identify import require_account
+from functions.api.engine import read_values
 from functions.api.errors import forbidden
 from shared import catalog
 from shared.access import policy
@@ -91,7 +92,7 @@ def check_holders(
     ApiError
         403 that names the lab.
     """
-    if not call.rule.own_lab:
+    if not resource.lab:
         return
     for name, field in resource.fields.items():
         if field.type != "ref" or field.to not in HOLDERS or name not in new:
@@ -123,11 +124,7 @@ def check_fields(
     ApiError
         403 that names the field and who may set it.
     """
-    defaults: dict[str, Any] = {}
-    if old is None:
-        for name, field in resource.fields.items():
-            given = field.default(call) if callable(field.default) else field.default
-            defaults[name] = list(given) if isinstance(given, tuple) else given
+    defaults = read_values.defaults(resource, call) if old is None else {}
     given = {
         name: value
         for name, value in new.items()

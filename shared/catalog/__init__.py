@@ -12,11 +12,13 @@ from shared.catalog.index import (
     table,
     write_snapshot,
 )
+from shared.catalog.planned import planned
 
 __all__ = [
     "Index",
     "as_of",
     "current",
+    "planned",
     "reset_for_tests",
     "start_request",
     "table",

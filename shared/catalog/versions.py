@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from shared.catalog import planned
 from shared.catalog.listings import KEYS, ORDER, SMALL, Row, on_stored, row_key
 from shared.catalog.rows import Rows, sort_key
 from shared.model import moment
@@ -160,6 +161,8 @@ class Table:
 
     def get(self, key: str) -> Row | None:
         """Return the row of a key as of now, or None."""
+        if key in (coming := planned.of_kind(self.kind)):
+            return coming[key]
         base = self.base
         versions = self._now.overlay.get(key)
         if versions:
@@ -243,6 +246,10 @@ class Table:
 
     def _young(self, generation: _Generation) -> tuple[Rows, list[int]]:
         """Return the rows that came after the base, and the base rows that they replace."""
+        if coming := planned.of_kind(self.kind):
+            shown, hidden = generation.current(None)
+            places = {generation.base.find(key) for key in coming} - {-1}
+            return self._rows({**shown, **coming}), list({*hidden, *places})
         if generation.young is None:
             shown, hidden = generation.current(None)
             generation.young = self._rows(shown), hidden

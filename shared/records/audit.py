@@ -1,6 +1,7 @@
 """Who changed what and when: one immutable item per write, in the transaction of the write.
 
-``AUD#kind#key`` / time and a random tail. Entries hold only the fields that changed.
+``AUD#kind#key`` / time and a random tail. Entries hold only the fields that changed. What was
+written together has one ``group``, by which it is undone together.
 """
 
 from __future__ import annotations
@@ -11,18 +12,37 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pynamodb.attributes import BinaryAttribute, UnicodeAttribute
+from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
 
 from shared.model.moment import stamp
 from shared.records.table import Record
 
 
 class Audit(Record, discriminator="Audit"):
-    """One write by one person or machine."""
+    """One write by one person or machine.
+
+    Attributes
+    ----------
+    who, action : str
+    detail : bytes
+        What changed, see `before` and `after`.
+    group : str, optional
+        A UUID; all that was written together has the same.
+    version : int, optional
+        The record's version from then on: while it is the present one, the write can be undone.
+    """
 
     who = UnicodeAttribute()
     action = UnicodeAttribute()
     detail = BinaryAttribute(legacy_encoding=False)
+    group = UnicodeAttribute(null=True)
+    version = NumberAttribute(null=True)
+
+    @property
+    def record(self) -> tuple[str, str]:
+        """Kind and key of the record."""
+        _, kind, key = self.pk.split("#", 2)
+        return kind, key
 
     @property
     def when(self) -> str:
@@ -47,6 +67,9 @@ def entry(
     key: str,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
+    *,
+    group: str | None = None,
+    version: int | None = None,
 ) -> Audit:
     """Return the audit item of a write; save it in the same transaction.
 
@@ -60,6 +83,8 @@ def entry(
         The record.
     before, after : mapping, optional
         Its fields then and now; only what differs is kept.
+    group, version : optional
+        See `Audit`.
     """
     old, new = dict(before or {}), dict(after or {})
     same = {name for name in old if name in new and old[name] == new[name]}
@@ -72,6 +97,8 @@ def entry(
         sk=f"{stamp()}#{secrets.token_hex(4)}",
         who=who,
         action=action,
+        group=group,
+        version=version,
         detail=zlib.compress(json.dumps(detail, default=str, separators=(",", ":")).encode()),
     )
 

@@ -36,11 +36,14 @@ class Exists(RecordError):
         What exists.
     key : str, optional
         Identity of the record that exists, e.g. the session's id.
+    kind : str
+        Its kind, if it is a document.
     """
 
-    def __init__(self, message: str, key: str | None = None) -> None:
+    def __init__(self, message: str, key: str | None = None, kind: str = "") -> None:
         super().__init__(message)
         self.key = key
+        self.kind = kind
 
 
 class Conflict(RecordError):
@@ -57,3 +60,7 @@ class Kept(RecordError):
 
 class Stale(RecordError):
     """A late writer with an old attempt number was refused (fencing)."""
+
+
+class Leaving(Conflict):
+    """A record that another one names is just being deleted; try once more."""

@@ -67,9 +67,16 @@ class ConditionFailed(Conflict):
 
 
 class Transaction:
-    """Writes that are committed together. Made by `transaction`."""
+    """Writes that are committed together. Made by `transaction`.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    group : str, optional
+        A UUID that the audit entries have in common, with those of other transactions too.
+    """
+
+    def __init__(self, group: str | None = None) -> None:
+        self._group = group
         self._writes = TransactWrite(connection=connection())
         self._rows: list[tuple[str, str, int, Row | None]] = []
         self._images: list[Image] = []
@@ -140,7 +147,7 @@ class Transaction:
             self.save(item, condition)
         self.row(kind, key, version, after)
         word = "create" if before is None else "delete" if after is None else "update"
-        self.audit(who, action or word, kind, key, before, after)
+        self.audit(who, action or word, kind, key, before, after, version)
 
     def row(self, kind: str, key: str, version: int, row: Row | None) -> None:
         """Say what a record's row in lists is from now on; None if the record is deleted."""
@@ -154,9 +161,13 @@ class Transaction:
         key: str,
         before: Row | None = None,
         after: Row | None = None,
+        version: int | None = None,
     ) -> None:
         """Note who did what; one note may stand for many items of one record."""
-        self.save(audit.entry(who, action, kind, key, before, after))
+        entry = audit.entry(
+            who, action, kind, key, before, after, group=self._group, version=version
+        )
+        self.save(entry)
 
     def commit(self) -> None:
         """Write everything, or nothing.
@@ -218,15 +229,20 @@ def image_of(item: Record, stored: dict[str, Any] | None, *, by_name: bool = Fal
 
 
 @contextmanager
-def transaction() -> Iterator[Transaction]:
+def transaction(group: str | None = None) -> Iterator[Transaction]:
     """Collect writes and commit them together when the block ends.
+
+    Parameters
+    ----------
+    group : str, optional
+        A UUID that the audit entries have in common.
 
     Raises
     ------
     ConditionFailed
         If a condition did not hold, or another transaction was writing the same items.
     """
-    writes = Transaction()
+    writes = Transaction(group)
     yield writes
     writes.commit()
 

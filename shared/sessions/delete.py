@@ -7,8 +7,9 @@ next; a note says so until that is done, so that a crash in between is made good
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from shared.records import leaving
 from shared.records.items import Dataset, Document, Pointer, Session
 from shared.records.optimistic import retried
 from shared.records.table import Record
@@ -20,18 +21,32 @@ AT_ONCE = 40
 """Items deleted by one transaction."""
 
 
-def delete_session(eid: str, *, who: str) -> None:
+def delete_session(eid: str, *, who: str, check: Callable[[], None] | None = None) -> None:
     """Delete a session with its datasets' records and the documents in it (bytes are kept).
+
+    Parameters
+    ----------
+    eid, who : str
+    check : callable, optional
+        Raises to keep it; asked when nothing can name it any more.
 
     Raises
     ------
-    NotFound, Conflict
-        If there is none; if others kept changing it.
+    NotFound, Leaving, Conflict
+        If there is none; if somebody else is deleting it; if others kept changing it.
     """
 
     def step() -> None:
         item = get(eid)
         was = int(item.version)
+        mark = leaving.new_mark(eid)
+        leaving.mark(("session", eid), mark)
+        try:
+            if check:
+                check()
+        except Exception:
+            leaving.unmark(("session", eid), mark)
+            raise
         with transaction() as writes:
             writes.record(
                 "session",
@@ -41,7 +56,7 @@ def delete_session(eid: str, *, who: str) -> None:
                 who,
                 item=item,
                 version=was + 1,
-                condition=Session.version == was,
+                condition=(Session.version == was) & leaving.marked(mark),
             )
             guard = guard_key(item.subject, item.date, int(item.number))
             writes.delete(Pointer(pk=guard, sk="A"))

@@ -7,17 +7,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.model import moment
-from shared.records import documents, listed
-from shared.records.errors import Conflict, Exists, Missing, NotFound
+from shared.records import documents, leaving, listed
+from shared.records.errors import Conflict, Exists, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Pointer, Session
 from shared.records.optimistic import retried
 from shared.records.table import Record
 from shared.records.transactions import ConditionFailed, transaction
+from shared.records.writing import hold
 from shared.sessions.contents import session_contents
 from shared.work import write
 
 ATTEMPTS = 8
+
+NAMES: Mapping[str, str] = {
+    "subject": "subject",
+    "lab": "lab",
+    "location": "location",
+    "parent_session": "session",
+    "procedures": "procedure",
+    "projects": "project",
+    "users": "user",
+}
+"""Attributes that name other records, and the kinds of these, which must be there."""
 
 GONE = "GONE"
 """Partition of the notes of sessions that are deleted, but not yet all that is in them."""
@@ -83,8 +95,9 @@ def create(
 
     Raises
     ------
-    NotFound
-        If there is no such subject or lab.
+    NotFound, Missing, Leaving
+        If there is no such subject or lab, or something else that it names is not there, or is
+        being deleted.
     Exists
         If the subject has a session of that number on that day; ``key`` is its id.
     ValueError
@@ -130,13 +143,12 @@ def create(
                 )
                 writes.save(guard, condition=Record.pk.does_not_exist())
                 writes.save(prefix, condition=Record.pk.does_not_exist())
-                writes.check(Record, f"DOC#subject#{subject}", "A", Record.pk.exists())
+                hold(writes, names_in(item.row()))
                 if id is not None:  # what was in a session of this id may be still going
                     writes.check(Pointer, GONE, eid, Pointer.pk.does_not_exist())
             return item
         except ConditionFailed:
-            if not _exists(f"DOC#subject#{subject}"):
-                raise Missing(f"There is no subject {subject!r} any more.", "subject") from None
+            leaving.check_there(names_in(item.row()))
             if (there := find(subject, day, chosen)) and number is not None:
                 name = f"{subject}/{day}/{chosen:03d}"
                 raise Exists(f"Session {name} already exists.", there.id) from None
@@ -167,8 +179,9 @@ def update(
 
     Raises
     ------
-    NotFound, Exists, Conflict
-        If it is not there; if another session has the new day and number; if others kept writing.
+    NotFound, Exists, Missing, Leaving, Conflict
+        If it is not there; if another session has the new day and number; if what it names now is
+        not there, or is being deleted; if others kept writing.
     """
 
     def step() -> tuple[Session, bool]:
@@ -192,6 +205,7 @@ def update(
         moved = before["start_time"] != moment.naive(item.start_time)
         _index(item)
         key = guard_key(item.subject, item.date, int(item.number))
+        new_names = names_in(item.row()) - names_in(before)
         try:
             with transaction() as writes:
                 writes.record(
@@ -204,11 +218,13 @@ def update(
                     version=version + 1,
                     condition=Session.version == version,
                 )
+                hold(writes, new_names)
                 if key != old_key:
                     guard = Pointer(pk=key, sk="A", to=eid)
                     writes.save(guard, condition=Record.pk.does_not_exist())
                     writes.delete(Pointer(pk=old_key, sk="A"))
         except ConditionFailed:
+            leaving.check_there(new_names)
             if key != old_key and _exists(key):
                 raise Exists("Another session has this subject, day and number.") from None
             raise
@@ -232,6 +248,16 @@ def _move_inside(session: Session, who: str) -> None:
             if "session_start" in item.body:
                 documents.update(item.what, item.id, move, who=who)
     write.update_session_start(session.id, start)
+
+
+def names_in(row: Mapping[str, Any]) -> set[leaving.Name]:
+    """Return the (kind, key) of the records that a session names."""
+    found: set[leaving.Name] = set()
+    for name, kind in NAMES.items():
+        value = row.get(name)
+        keys = value if isinstance(value, list) else [value]
+        found.update((kind, str(key)) for key in keys if key)
+    return found
 
 
 def guard_key(subject: str, date: str, number: int) -> str:

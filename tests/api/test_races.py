@@ -254,3 +254,46 @@ def test_a_change_of_a_version_that_is_no_more_is_refused(
         one, two = interleaved(mine, other)
         assert two is not None
         assert [one.status, two.status] == [412, 200]
+
+
+NAMED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "/projects/demo": ("PATCH", "/subjects/FI_001", {"projects": ["demo"]}),
+    "/species/Mus%20musculus": ("PATCH", "/subjects/FI_001", {"species": "Mus musculus"}),
+    "/users/septumlab_member": ("POST", "/notes", {"user": "septumlab_member"}),
+    "/water-type/Water": ("POST", "/water-administrations", {"water_type": "Water"}),
+    "/users/fimbrialab_rig": ("POST", "/sessions", {"users": ["fimbrialab_rig"]}),
+    "/projects/demo#session": ("PATCH", "/sessions/{eid}", {"projects": ["demo"]}),
+}
+"""What administrators may delete, and a write that names it."""
+
+
+@pytest.mark.parametrize("named", NAMED)
+@pytest.mark.parametrize("first", ["the deletion", "the write"])
+def test_nothing_names_what_is_deleted_at_the_same_time(
+    api: Api, bucket: str, named: str, first: str
+) -> None:
+    start = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00"}
+    eid = api.ok("POST", "/sessions", start)["id"]
+    api.ok("PATCH", "/subjects/SE_001", {"responsible_user": "admin"}, user="admin")
+    path, (method, target, given) = named.partition("#")[0], NAMED[named]
+    more: dict[str, dict[str, Any]] = {
+        "/notes": {"content_type": "subject", "object_id": "FI_001", "text": "x"},
+        "/water-administrations": {"subject": "FI_001"},
+        "/sessions": {"subject": "FI_001", "start_time": "2024-07-02T10:00:00"},
+    }
+
+    def delete() -> Answer:
+        return api("DELETE", path, user="admin")
+
+    def name() -> Answer:
+        return api(method, target.format(eid=eid), {**more.get(target, {}), **given})
+
+    steps = (delete, name) if first == "the deletion" else (name, delete)
+    one, two = interleaved(*steps)
+
+    assert two is not None
+    deleted, written = (one, two) if first == "the deletion" else (two, one)
+    assert (deleted.status == 204) != (written.status in (200, 201)), (one.raw, two.raw)
+    assert {deleted.status, written.status} <= {204, 400, 409} | {200, 201}
+    there = api("GET", path, user="admin").status == 200
+    assert there == (deleted.status != 204)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from pynamodb.attributes import BinaryAttribute, NumberAttribute
 
-from shared.records.errors import Conflict
+from shared.records.optimistic import retried
 from shared.records.table import Record
-from shared.records.transactions import ConditionFailed, transaction
-
-ATTEMPTS = 8
-"""Times a change is tried again when others change the same account."""
+from shared.records.transactions import Transaction, transaction
 
 
 class Password(Record, discriminator="Password"):
@@ -35,27 +34,38 @@ def of_user(username: str) -> Password:
         return none
 
 
+class Renewal(NamedTuple):
+    """A new generation of an account's tokens, with another password if one is given."""
+
+    username: str
+    salt: bytes | None = None
+    hashed: bytes | None = None
+
+    def add_to(self, writes: Transaction) -> None:
+        """Add it to a transaction, which holds only while the present generation is the last."""
+        item = of_user(self.username)
+        before = int(item.generation or 0)
+        item.generation = before + 1
+        if self.salt is not None and self.hashed is not None:
+            item.salt, item.hashed = self.salt, self.hashed
+        unchanged = Record.pk.does_not_exist() | (Password.generation == before)
+        if before == 0:
+            unchanged |= Password.generation.does_not_exist()
+        writes.save(item, condition=unchanged)
+
+
 def replace(username: str, salt: bytes | None = None, hashed: bytes | None = None) -> None:
-    """Begin a new generation of an account's tokens, with another password if one is given.
+    """Begin a new generation of an account's tokens; see `Renewal`.
 
     Raises
     ------
     Conflict
         If others keep changing them.
     """
-    for _ in range(ATTEMPTS):
-        item = of_user(username)
-        before = int(item.generation or 0)
-        item.generation = before + 1
-        if salt is not None and hashed is not None:
-            item.salt, item.hashed = salt, hashed
-        unchanged = Record.pk.does_not_exist() | (Password.generation == before)
-        if before == 0:
-            unchanged |= Password.generation.does_not_exist()
-        try:
-            with transaction() as writes:
-                writes.save(item, condition=unchanged)
-            return
-        except ConditionFailed:
-            continue
-    raise Conflict(f"The credentials of {username} are being changed by others; try again.")
+
+    def step() -> None:
+        with transaction() as writes:
+            Renewal(username, salt, hashed).add_to(writes)
+
+    message = f"The credentials of {username} are being changed by others; try again."
+    retried(step, message)

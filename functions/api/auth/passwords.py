@@ -22,17 +22,20 @@ WEAKEST = 2
 """Least score of zxcvbn: more than a million guesses, which logins are throttled far below."""
 
 
+NONE = (b"\0" * 16, b"")
+"""Salt and hash of an account without a password."""
+
+
 def set_password(username: str, password: str) -> None:
     """Set a user's password and end the user's tokens, those in flight too."""
+    credentials.replace(username, *hashed(password))
+    tokens.clear(username)
+
+
+def hashed(password: str) -> tuple[bytes, bytes]:
+    """Return salt and hash of a new password."""
     salt = secrets.token_bytes(16)
-    credentials.replace(username, salt, _hash(password, salt))
-    tokens.clear(username)
-
-
-def forget(username: str) -> None:
-    """Remove a user's password and tokens, so that nobody after has them."""
-    credentials.replace(username, b"\0" * 16, b"")
-    tokens.clear(username)
+    return salt, _hash(password, salt)
 
 
 def weakness(password: str, about: Iterable[str] = ()) -> str | None:

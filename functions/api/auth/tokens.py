@@ -74,9 +74,14 @@ def revoke_all(username: str) -> None:
 
 def clear(username: str) -> None:
     """Remove the tokens of a former generation; whoever knows them reads them again."""
+    remove(username)
+    _recheck_tokens(username)
+
+
+def remove(username: str) -> None:
+    """Remove tokens whose generation has ended, and which are of no use already."""
     for item in list(Record.gsi1.query(f"TOKENS#{username}")):
         item.delete()
-    _recheck_tokens(username)
 
 
 def _recheck_tokens(username: str) -> None:

@@ -24,9 +24,11 @@ import msgspec
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 
 Body = dict[str, Any]
 Row = Mapping[str, Any]
+Effect = Callable[["Plan", Body | None, Body | None, "Call"], None]
 
 ACTIONS = ("list", "create", "read", "update", "partial_update", "delete")
 CRUD = " ".join(ACTIONS)
@@ -275,15 +277,14 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         Body → (partition, sort key) where it is stored, if not on its own.
     prepare : callable, optional
         (body, former body or None, call) → body; checks and fills in before it is stored.
-    after : callable, optional
-        (body, former body or None, call); further effects after it was stored.
+    effects : tuple of callables
+        (plan, former body or None, body or None, call); plan what follows from a write, in the
+        same transaction (see `functions.api.engine.plan`).
     owners : callable, optional
-        Body → (kind, key)s of the records it belongs to, which must be there when it is written;
-        by default those with which it is deleted.
+        Body → (kind, key)s of the records that it names otherwise than by a ``ref``; they must be
+        there when it is written.
     allow_delete : callable, optional
         (body, call); raises to keep a record.
-    deleted : callable, optional
-        (body, call); further effects after it was deleted.
     show, show_detail : callable, optional
         (shown row, stored row, call) → shown row; adds what is worked out.
     order : tuple of str, optional
@@ -330,10 +331,9 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     parent: Callable[[Body], tuple[str, str] | None] | None = None
     place: Callable[[Body], tuple[str, str] | None] | None = None
     prepare: Callable[[Body, Body | None, Call], Body] | None = None
-    after: Callable[[Body, Body | None, Call], None] | None = None
+    effects: tuple[Effect, ...] = ()
     owners: Callable[[Body], Sequence[tuple[str, str]]] | None = None
     allow_delete: Callable[[Body, Call], None] | None = None
-    deleted: Callable[[Body, Call], None] | None = None
     show: Callable[[Body, Row, Call], Body] | None = None
     show_detail: Callable[[Body, Row, Call], Body] | None = None
     order: tuple[str, ...] | None = None

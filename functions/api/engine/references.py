@@ -37,6 +37,11 @@ def relations_to(resource: Resource) -> Iterator[tuple[Resource, str, Field]]:
                     yield other, f"{name}.{inner}", each
 
 
+def is_named(resource: Resource) -> bool:
+    """Return whether records of other kinds may name those of a resource."""
+    return next(relations_to(resource), None) is not None
+
+
 def referring(resource: Resource, name: str, key: str) -> Selection:
     """Return the records of a resource that name a record in a field."""
     kind, field = INDEXED.get(resource.kind, (resource.kind, name))
@@ -74,25 +79,25 @@ def belonging(resource: Resource, row: Row) -> Iterator[tuple[Resource, dict[str
         if spec.on_delete == "cascade":
             for each in referring(other, name, key).all():
                 yield other, each
+    for each in notes_about(resource, row):
+        yield KINDS["note"], each
+
+
+def notes_about(resource: Resource, row: Row) -> list[dict[str, Any]]:
+    """Return the notes about a record."""
+    if resource.kind == "note":
+        return []
     about = [
         Where("content_type", "exact", resource.model),
-        Where("object_id", "in", {key, str(row.get("id") or key)}),
+        Where("object_id", "in", {str(row[resource.key]), str(row.get("id") or "")} - {""}),
     ]
-    if resource.kind != "note":
-        for each in catalog.table("note").select(about).all():
-            yield KINDS["note"], each
+    return catalog.table("note").select(about).all()
 
 
-def delete_belonging(resource: Resource, row: Row, call: Call, delete: Any) -> None:
-    """Delete what belongs to a record, deepest first.
-
-    Parameters
-    ----------
-    resource, row
-        The record.
-    call : Call
-    delete : callable
-        Takes resource, key and call; deletes one record.
-    """
-    for other, each in list(belonging(resource, row)):
-        delete(other, str(each[other.key]), call)
+def delete_elsewhere(resource: Resource, key: str, call: Call) -> None:
+    """Delete a record that is no document; others may have been faster."""
+    try:
+        resource.store.delete(resource, key, call)
+    except ApiError as error:
+        if error.status != 404:
+            raise

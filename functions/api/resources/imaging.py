@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from functions.api.engine.declarations import (
+    KINDS,
     Body,
     Resource,
     Row,
@@ -19,11 +20,11 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.visible import nested, related
 from shared import catalog
-from shared.records import documents
 from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 from functions.api.resources.inside import (
     DATASET_FILTERS,
     SESSION_FILTERS,
@@ -36,21 +37,18 @@ from functions.api.resources.inside import (
 from functions.api.resources.regions import atlas_filters, check_regions, views_in
 
 
-def _one_default(body: Body, old: Body | None, call: Call) -> None:
+def _one_default(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Keep one default location per field of view."""
-    if not body.get("default_provenance"):
+    if after is None or not after.get("default_provenance"):
         return
     mine = [
-        Where("field_of_view", "exact", body["field_of_view"]),
+        Where("field_of_view", "exact", after["field_of_view"]),
         Where("default_provenance", "exact", True),
-        Where("id", "exact", body["id"], negate=True),
+        Where("id", "exact", after["id"], negate=True),
     ]
-    for row in catalog.table("fov-location").select(mine).all():
-        documents.update(
-            "fov-location",
-            row["id"],
-            lambda each: {**each, "default_provenance": False},
-            who=call.who.username,
+    for row in plan.select("fov-location", mine):
+        plan.change(
+            KINDS["fov-location"], row["id"], lambda each: {**each, "default_provenance": False}
         )
 
 
@@ -139,7 +137,7 @@ declare(
         unique=(("provenance", "field_of_view"),),
         public_by="session",
         prepare=session_from("field-of-view", "field_of_view"),
-        after=_one_default,
+        effects=(_one_default,),
         show=lambda shown, row, call: {"id": row["id"], **shown},
         example={"field_of_view": "<field of view id>", "provenance": "E"},
     ),

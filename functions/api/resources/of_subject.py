@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from functions.api.engine.declarations import (
+    KINDS,
     Access,
     Body,
     Row,
@@ -12,12 +14,12 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.filter_grammar import days
 from functions.api.engine.filters import Select
-from shared import catalog
 from shared.model import moment
 from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 RIG = Access(rig="read create", worker="read create")
 
 RECORDED: dict[str, Any] = {"earliest": "1990-01-01", "ahead": 366}
@@ -77,22 +79,23 @@ def now(call: Call) -> str:
     return moment.now().isoformat(timespec="seconds")
 
 
-def after_protocol(body: Body, old: Body | None, call: Call) -> None:
+def set_protocol(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Recompute the subject's protocol number: 3 restricted, 2 operated, else 1."""
-    from shared.records import documents
+    for subject in {str(each["subject"]) for each in (before, after) if each}:
+        if plan.get("subject", subject) is None:
+            continue  # it is deleted, and this goes with it
+        mine = [Where("subject", "exact", subject)]
+        restricted = any(is_open(row) for row in plan.select("water-restriction", mine))
+        number = "3" if restricted else "2" if plan.select("surgery", mine) else "1"
+        plan.change(KINDS["subject"], subject, replacing(protocol_number=number))
 
-    catalog.start_request()
-    mine = [Where("subject", "exact", body["subject"])]
-    now = moment.now().isoformat()
-    open_one = any(
-        not row.get("end_time") or row["end_time"] > now
-        for row in catalog.table("water-restriction").select(mine).all()
-    )
-    operated = len(catalog.table("surgery").select(mine))
-    wanted = "3" if open_one else "2" if operated else "1"
-    documents.update(
-        "subject",
-        body["subject"],
-        lambda each: {**each, "protocol_number": wanted},
-        who=call.who.username,
-    )
+
+def replacing(**values: Any) -> Callable[[Body], Body]:
+    """Return the change that gives some fields of a record other values."""
+    return lambda body: {**body, **values}
+
+
+def is_open(restriction: Row) -> bool:
+    """Return whether a water restriction has not ended yet."""
+    end = restriction.get("end_time")
+    return not end or moment.utc(end) > moment.now()

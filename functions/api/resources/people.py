@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from functions.api import permissions
-from functions.api.auth import passwords, tokens
+from functions.api.auth import credentials, passwords, tokens
 from functions.api.engine.declarations import (
+    KINDS,
     REFERENCE,
     Access,
     Body,
@@ -26,12 +27,14 @@ from functions.api.engine.visible import related
 from functions.api.errors import Invalid
 from shared.access import policy
 from shared.alf import names
+from shared.model import moment
 from shared.model.copies import OWN
 from shared.model.people import MACHINES, Role
 from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 
 ROLES = tuple(role.value for role in Role if role is not Role.ANONYMOUS)
 
@@ -66,26 +69,28 @@ def _prepare_user(body: Body, old: Body | None, call: Call) -> Body:
         raise Invalid({"password": [weak]})
     if body.get("role") in MACHINES and len(body.get("lab") or ()) != 1:
         raise Invalid({"lab": [f"A {body['role']} belongs to exactly one lab."]})
-    return body
+    kept = {name: value for name, value in body.items() if name != "password"}
+    return kept | ({"revoked_at": moment.now().isoformat()} if body.get("password") else {})
 
 
-def _after_user(body: Body, old: Body | None, call: Call) -> None:
+def _set_credentials(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Set the password if one was sent; a changed account must log in again.
 
-    A new account has nothing of a former one of its name.
+    A new account has nothing of a former one of its name, and a deleted one leaves nothing: what
+    it could log in with ends in the same transaction.
     """
-    password = call.body.get("password")
-    if password is not None:
-        passwords.set_password(body["username"], password)
-    elif old is None:
-        passwords.forget(body["username"])
-    elif old and not body.get("is_active", True):
-        tokens.revoke_all(body["username"])
-
-
-def _end_account(body: Body, call: Call) -> None:
-    """End what a deleted account could log in with: another one may get its name."""
-    passwords.forget(body["username"])
+    username = str((after or before or {})["username"])
+    password = plan.record(KINDS["user"], username).given.get("password")
+    if after is None or (before is None and password is None):
+        renewal = credentials.Renewal(username, *passwords.NONE)
+    elif password is not None:
+        renewal = credentials.Renewal(username, *passwords.hashed(password))
+    elif not after.get("is_active", True):
+        renewal = credentials.Renewal(username)
+    else:
+        return
+    plan.also(renewal.add_to)
+    plan.then(lambda: tokens.remove(username))
 
 
 def _show_user(shown: Body, row: Row, call: Call) -> Body:
@@ -152,13 +157,8 @@ declare(
             "role": text(default="member", check=_role),
             "password": text(null=True, hidden=True, maximum=1000),
         },
-        prepare=lambda body, old, call: {
-            name: value
-            for name, value in _prepare_user(body, old, call).items()
-            if name != "password"
-        },
-        after=_after_user,
-        deleted=_end_account,
+        prepare=_prepare_user,
+        effects=(_set_credentials,),
         reverse={
             "subjects_responsible": ("subject", "responsible_user", "username"),
             "session": ("session", "users", "username"),

@@ -25,8 +25,9 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
+from functions.api.engine.plan import delete_if_there
 from functions.api.engine.references import refuse_if_referred
-from functions.api.engine.stores import Store, delete_if_there
+from functions.api.engine.stores import Store
 from functions.api.engine.visible import listable, nested, shown_briefly
 from functions.api.errors import Invalid, not_found
 from shared import catalog
@@ -180,7 +181,12 @@ class Sessions(Store):
             delete_if_there(KINDS["insertion"], insertion.id, call)
         for view in inside.get("field-of-view", ()):
             delete_if_there(KINDS["field-of-view"], view.id, call)
-        delete_session(session.id, who=call.who.username)
+
+        def look_again() -> None:
+            catalog.start_request()
+            refuse_if_referred(resource, row)
+
+        delete_session(session.id, who=call.who.username, check=look_again)
         catalog.start_request()
         for kind in TRACKS:  # of probes and images that came meanwhile; from now on none can
             left = catalog.table(kind).select([Where("session", "exact", session.id)])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from functions.api.engine import read_values, show_values
 from functions.api.engine.declarations import (
+    KINDS,
     LAB_DATA,
     REFERENCE,
     Body,
@@ -36,6 +37,7 @@ from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 from functions.api.resources.culls import SEVERITY
 from functions.api.resources.of_subject import default_user, now
 
@@ -79,23 +81,14 @@ def _prepare_subject(body: Body, old: Body | None, call: Call) -> Body:
     return body
 
 
-def _after_subject(body: Body, old: Body | None, call: Call) -> None:
-    """Close open water restrictions when an animal has died."""
-    from shared.records import documents
-
-    died = body.get("death_date")
-    if not died or (old and old.get("death_date")):
+def _end_with_death(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """End open water restrictions when an animal has died."""
+    if after is None or not after.get("death_date") or (before and before.get("death_date")):
         return
-    mine = [Where("subject", "exact", body["nickname"]), Where("end_time", "isnull", True)]
-    zone = read_values.zone_of(body.get("lab"))
-    for row in catalog.table("water-restriction").select(mine).all():
-        end = moment.instant(died, zone)
-        documents.update(
-            "water-restriction",
-            row["id"],
-            lambda each, end=end: {**each, "end_time": end},  # type: ignore[misc]
-            who=call.who.username,
-        )
+    mine = [Where("subject", "exact", after["nickname"]), Where("end_time", "isnull", True)]
+    end = moment.instant(after["death_date"], read_values.zone_of(after.get("lab")))
+    for row in plan.select("water-restriction", mine):
+        plan.change(KINDS["water-restriction"], row["id"], lambda each: {**each, "end_time": end})
 
 
 def _keep_with_data(body: Body, call: Call) -> None:
@@ -142,8 +135,6 @@ def _projects_of_sessions(row: Row, call: Call) -> list[str]:
 
 
 def _show_subject_detail(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api.engine.declarations import KINDS
-
     mine = [Where("subject", "exact", row["nickname"])]
     for name, kind in (("weighings", "weighing"), ("water_administrations", "watering")):
         rows = sorted(related(call, kind, mine).all(), key=lambda each: str(each["date_time"]))
@@ -234,7 +225,7 @@ declare(
             "notes": ("note", "object_id", "id"),
         },
         prepare=_prepare_subject,
-        after=_after_subject,
+        effects=(_end_with_death,),
         allow_delete=_keep_with_data,
         show=_show_subject,
         show_detail=_show_subject_detail,

@@ -22,10 +22,10 @@ from functions.api.resources.of_subject import (
     BY_SUBJECT,
     MAX_GRAMS,
     RECORDED,
-    after_protocol,
     by_subject,
     in_days,
     now,
+    set_protocol,
 )
 
 declare(
@@ -55,7 +55,7 @@ declare(
             "location": "location__icontains",
             "date_range": in_days("start_time"),
         },
-        after=after_protocol,
+        effects=(set_protocol,),
         example={"subject": "FI_001", "implant_weight": 1.4},
         **by_subject("surgery", "start_time"),  # type: ignore[arg-type]
     ),

@@ -28,11 +28,11 @@ from functions.api.resources.of_subject import (
     MAX_GRAMS,
     RECORDED,
     RIG,
-    after_protocol,
     by_subject,
     default_user,
     in_days,
     now,
+    set_protocol,
     with_url,
 )
 
@@ -146,7 +146,7 @@ declare(
         filters={**BY_SUBJECT, "date_range": in_days("start_time")},
         shown=("subject", "start_time", "end_time", "water_type", "reference_weight"),
         prepare=_prepare_restriction,
-        after=after_protocol,
+        effects=(set_protocol,),
         show=lambda shown, row, call: {k: v for k, v in shown.items() if k != "id"},
         show_detail=lambda shown, row, call: {"id": row["id"], **shown},
         example={"subject": "FI_001", "start_time": "2024-07-01T09:00:00"},

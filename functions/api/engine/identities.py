@@ -1,0 +1,80 @@
+"""What a record is known by: its key, its unique values, its look; and what it names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.api.engine.declarations import KINDS, Resource, Row
+from functions.api.errors import Invalid
+from shared.records.errors import Exists
+from shared.records.leaving import Name
+from shared.records.writing import Write
+
+if TYPE_CHECKING:
+    from functions.api.engine.plan import Planned
+
+LOOK = "look"
+"""Stands for what a key looks like among the values that no two records share."""
+
+UNCHECKED = frozenset({"dataset", "file", "task"})
+"""Kinds of record that are not looked up by name: what names them is not held to them."""
+
+
+def write_of(record: Planned) -> Write:
+    """Return how a planned record is written."""
+    resource, body = record.resource, record.body
+    old = record.before.body if record.before is not None else None
+    return Write(
+        kind=resource.kind,
+        key=record.key,
+        before=record.before,
+        body=body,
+        unique=unique_values(resource, body) if body is not None else (),
+        was_unique=unique_values(resource, old) if old is not None else (),
+        parent=resource.parent(body) if resource.parent and body is not None else None,
+        place=resource.place(body) if resource.place and body is not None else None,
+        needs=sorted(names_in(resource, body) - names_in(resource, old)),
+        mark=record.mark,
+    )
+
+
+def names_in(resource: Resource, body: Row | None) -> set[Name]:
+    """Return the (kind, key) of the records that one names, which must be there.
+
+    What is only kept as history (``on_delete="keep"``) need not be.
+    """
+    if body is None:
+        return set()
+    found = set(resource.owners(dict(body))) if resource.owners else set()
+    for name, spec in resource.fields.items():
+        if spec.type != "ref" or spec.on_delete == "keep" or spec.to in UNCHECKED:
+            continue
+        value = body.get(name)
+        keys = value if isinstance(value, (list, tuple)) else [value]
+        found.update((spec.to, str(key)) for key in keys if key)
+    return {(kind, key) for kind, key in found if kind in KINDS}
+
+
+def unique_values(resource: Resource, body: Row) -> list[tuple[str, str]]:
+    """Return the (fields, values) that no other record of the kind may have."""
+    found = []
+    for names in resource.unique:
+        parts = [body.get(name.rstrip("?")) for name in names]
+        needed = (part for name, part in zip(names, parts, strict=True) if name[-1] != "?")
+        if all(part not in (None, "") for part in needed):
+            values = "\x1f".join("" if part is None else str(part) for part in parts)
+            found.append(("+".join(name.rstrip("?") for name in names), values))
+    if resource.look:
+        found.append((LOOK, resource.look(str(body[resource.key]))))
+    return found
+
+
+def taken(resource: Resource, error: Exists) -> Invalid:
+    """Return the answer to a record whose identity is taken."""
+    if f"with this {LOOK} " in str(error):
+        message = f"There is a {resource.kind} with a name that looks the same; choose another."
+        return Invalid({resource.key: [message]})
+    if resource.key != "id" and "already exists" in str(error) and "with this" not in str(error):
+        message = f"{resource.kind} with this {resource.key} already exists."
+        return Invalid({resource.key: [message]})
+    return Invalid({"non_field_errors": [str(error)]})

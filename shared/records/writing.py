@@ -1,0 +1,317 @@
+"""Several documents written together: created, changed and deleted in one transaction.
+
+Each is written with its unique values and its alias, if it is stored within another record; with
+its place in the change feed and its audit entry. All hold only while what was read is as it was,
+and while what they name is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from pynamodb.expressions.condition import Condition
+
+from shared.records import leaving
+from shared.records.errors import Exists, TooLarge
+from shared.records.feed import first_version
+from shared.records.items import Document, Pointer
+from shared.records.leaving import Name
+from shared.records.table import Record
+from shared.records.transactions import ConditionFailed, Transaction, transaction
+
+Extra = Callable[[Transaction], None]
+"""Adds writes to a transaction."""
+
+MOST_WRITES = 86
+"""Items of one transaction beside the feed's; DynamoDB takes 100, and 4 MB, which are 14 entries
+of the feed."""
+
+
+class Write(msgspec.Struct, eq=False, kw_only=True):
+    """What is to become of one document.
+
+    Attributes
+    ----------
+    kind, key : str
+    before : Document or None
+        As it was read; None for a new one.
+    body : dict or None
+        As it is to be; None to delete it. The same as before: it is only checked that nobody
+        changes it meanwhile.
+    unique, was_unique : sequence of (field, value)
+        Values that no other document of the kind may have, from now on and until now.
+    parent : (str, str), optional
+        Index entry under a parent: (``"SUBJ#KS001"``, ``"weighing#2024-…"``).
+    place : (str, str), optional
+        Primary key of a new one within another record's partition: (``"SES#<id>"``, ``"E#<id>"``).
+    needs : sequence of (kind, key)
+        Records that must be there when it is written, and not be on their way out.
+    mark : str
+        Mark of the deletion, see `leaving`; empty if it has none.
+    action : str, optional
+        Word for the audit trail.
+    """
+
+    kind: str
+    key: str
+    before: Document | None = None
+    body: dict[str, Any] | None = None
+    unique: Sequence[Name] = ()
+    was_unique: Sequence[Name] = ()
+    parent: tuple[str, str] | None = None
+    place: tuple[str, str] | None = None
+    needs: Sequence[Name] = ()
+    mark: str = ""
+    action: str | None = None
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        """Give it the number of its version."""
+        if not self.version:
+            known = self.before
+            self.version = first_version() if known is None else int(known.version) + 1
+
+    @property
+    def is_change(self) -> bool:
+        """Whether anything is written at all."""
+        if self.before is None:
+            return self.body is not None
+        return self.body != self.before.body
+
+    @property
+    def name(self) -> Name:
+        """Kind and key."""
+        return self.kind, self.key
+
+    @property
+    def items(self) -> int:
+        """How many items of a transaction it takes, without what it needs."""
+        if not self.is_change:
+            return 1
+        return 2 + len(self._taken()) + len(self._freed())
+
+    def add_to(self, writes: Transaction, who: str) -> Document | None:
+        """Add it to a transaction; return the item as it will be stored."""
+        old = self.before
+        if not self.is_change:
+            if old is not None:
+                unchanged = Document.version == int(old.version)
+                writes.check(Document, old.pk, old.sk, unchanged & leaving.unmarked())
+            return old
+        item = self._item()
+        if old is None:
+            condition: Condition = Record.pk.does_not_exist()
+        else:
+            condition = Document.version == int(old.version)
+            if self.mark and old.pk.startswith("DOC#"):
+                condition &= leaving.marked(self.mark)
+        writes.record(
+            self.kind,
+            self.key,
+            None if old is None else old.body,
+            self.body,
+            who,
+            action=self.action,
+            item=item,
+            version=self.version,
+            condition=condition,
+        )
+        for guard in self._taken():
+            writes.save(guard, condition=Record.pk.does_not_exist())
+        for guard in self._freed():
+            held = self.mark and guard.pk == leaving.place_of(*self.name)[0]
+            writes.delete(guard, condition=leaving.marked(self.mark) if held else None)
+        return None if self.body is None else item
+
+    def undone(self, item: Document | None) -> Write:
+        """Return the write that takes this one back; ``item`` is what it has stored."""
+        old = self.before
+        return Write(
+            kind=self.kind,
+            key=self.key,
+            before=item,
+            body=None if old is None else old.body,
+            unique=self.was_unique,
+            was_unique=self.unique,
+            parent=(old.g1pk, old.g1sk) if old is not None and old.g1pk else None,
+            place=(old.pk, old.sk) if old is not None and not old.pk.startswith("DOC#") else None,
+            version=self.version + 1,
+        )
+
+    def _item(self) -> Document:
+        """Return the item as it is to be; of a deleted one, as it was."""
+        if self.body is None:
+            assert self.before is not None  # noqa: S101 - else there is no change
+            return self.before
+        old = self.before
+        pk, sk = (old.pk, old.sk) if old else self.place or (f"DOC#{self.kind}#{self.key}", "A")
+        made = Document(pk=pk, sk=sk, what=self.kind, body=self.body, version=self.version)
+        made.id = old.id if old else str(self.body["id"])
+        if filed := self.parent or (old and old.g1pk and (old.g1pk, old.g1sk)):
+            made.g1pk, made.g1sk = filed
+        return made
+
+    def _taken(self) -> list[Pointer]:
+        """Return the items beside it that are new."""
+        new = set(self.unique) - set(self.was_unique) if self.body is not None else set()
+        guards = [self._guard(*each) for each in sorted(new)]
+        if self.place and self.before is None:
+            alias = f"DOC#{self.kind}#{self.key}"
+            guards.append(Pointer(pk=alias, sk="A", to=self.place[0], to_sk=self.place[1]))
+        return guards
+
+    def _freed(self) -> list[Pointer]:
+        """Return the items beside it that go."""
+        old = set(self.was_unique) - set(self.unique if self.body is not None else ())
+        guards = [self._guard(*each) for each in sorted(old)]
+        placed = self.before is not None and not self.before.pk.startswith("DOC#")
+        if self.body is None and placed:
+            guards.append(Pointer(pk=f"DOC#{self.kind}#{self.key}", sk="A", to=""))
+        return guards
+
+    def _guard(self, field: str, value: str) -> Pointer:
+        return Pointer(pk=f"UNIQ#{self.kind}#{field}#{value}", sk="A", to=self.key)
+
+    def taken(self) -> str | None:
+        """Say which identity of a refused new one is taken; None if none is."""
+        if self.before is None and _there(f"DOC#{self.kind}#{self.key}"):
+            return f"{self.kind} {self.key!r} already exists."
+        for field, value in sorted(set(self.unique) - set(self.was_unique)):
+            if _there(f"UNIQ#{self.kind}#{field}#{value}"):
+                return f"{self.kind} with this {field} already exists."
+        return None
+
+
+def _there(pk: str) -> bool:
+    try:
+        Record.get(pk, "A", consistent_read=True)
+    except Record.DoesNotExist:
+        return False
+    return True
+
+
+def write_all(
+    writes: Sequence[Write],
+    *,
+    who: str,
+    group: str | None = None,
+    extra: Extra | None = None,
+    whole: bool = True,
+) -> list[Document | None]:
+    """Write documents, all or none.
+
+    Parameters
+    ----------
+    writes : sequence of Write
+        In the order in which they depend on each other; at most one of a document.
+    who : str
+        User name, for the audit trail.
+    group : str, optional
+        What the audit entries have in common.
+    extra : callable, optional
+        Adds further writes, to the last transaction.
+    whole : bool
+        Whether it has to be one transaction. Else what does not fit into one is written by
+        several; if one of them is refused, what the former wrote is taken back.
+
+    Returns
+    -------
+    list of Document or None
+        As they are stored now; None for what is deleted.
+
+    Raises
+    ------
+    Exists, Missing, Leaving
+        If a key or a unique value is taken; if one of what they need is not there, or is being
+        deleted.
+    ConditionFailed
+        If others have changed what was read: read it again, decide again.
+    TooLarge
+        If it has to be one transaction and does not fit.
+    """
+    if not extra and not any(each.is_change for each in writes):
+        return [each.before for each in writes]
+    _check_apart(writes)
+    parts = list(_parts(writes))
+    if whole and len(parts) > 1:
+        items = sum(each.items for each in writes)
+        raise TooLarge(
+            f"These are {items} items and more, of which {MOST_WRITES} are written all or none;"
+            " send fewer at a time."
+        )
+    done: list[tuple[Write, Document | None]] = []
+    try:
+        for part in parts:
+            last = part is parts[-1]
+            items_now = _write_part(part, who, group, extra if last else None)
+            done += zip(part, items_now, strict=True)
+    except Exception:
+        for write, item in reversed(done):
+            if write.is_change:
+                with suppress(ConditionFailed), transaction(group) as back:
+                    write.undone(item).add_to(back, who)
+        raise
+    return [item for _, item in done]
+
+
+def _check_apart(writes: Iterable[Write]) -> None:
+    """Refuse new ones of which two have the same key or the same unique value."""
+    seen: set[tuple[str, str, str]] = set()
+    for each in writes:
+        if each.body is None:
+            continue
+        for field, value in [("key", each.key), *each.unique]:
+            if (name := (each.kind, field, value)) in seen:
+                raise Exists(
+                    f"Two {each.kind}s of the list have the same {field}.", each.key, each.kind
+                )
+            seen.add(name)
+
+
+def _parts(writes: Sequence[Write]) -> Iterator[list[Write]]:
+    part: list[Write] = []
+    needs: set[Name] = set()
+    count = 0
+    for each in writes:
+        more = set(each.needs) - needs
+        if part and count + each.items + len(more) > MOST_WRITES:
+            yield part
+            part, needs, count, more = [], set(), 0, set(each.needs)
+        part.append(each)
+        needs |= more
+        count += each.items + len(more)
+    yield part
+
+
+def _write_part(
+    part: Sequence[Write], who: str, group: str | None, extra: Extra | None
+) -> list[Document | None]:
+    own = {each.name for each in part}
+    needs = sorted({need for each in part for need in each.needs} - own)
+    try:
+        with transaction(group) as writes:
+            items = [each.add_to(writes, who) for each in part]
+            hold(writes, needs)
+            if extra:
+                extra(writes)
+        return items
+    except ConditionFailed:
+        _say_why(part, needs)
+        raise
+
+
+def hold(writes: Transaction, names: Iterable[Name]) -> None:
+    """Let a transaction hold only while some records are there and stay."""
+    for each in sorted(names):
+        writes.check(Record, *leaving.place_of(*each), leaving.there())
+
+
+def _say_why(part: Sequence[Write], needs: Sequence[Name]) -> None:
+    """Say what refused a transaction, if it is nothing that another try may not meet."""
+    leaving.check_there(needs)
+    for each in part:
+        if each.body is not None and (taken := each.taken()):
+            raise Exists(taken, each.key, each.kind) from None
