@@ -1,23 +1,54 @@
-"""What a record is known by: its key, its unique values, its look; and what it names."""
+"""A record of a plan: what it is known by (key, unique values, look), and what it names."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import msgspec
 
-from functions.api.engine.declarations import KINDS, Resource, Row
+from functions.api.engine.declarations import KINDS, Body, Resource, Row
 from functions.api.errors import Invalid
 from shared.records.errors import Exists
+from shared.records.items import Document
 from shared.records.leaving import Name
 from shared.records.writing import Write
-
-if TYPE_CHECKING:
-    from functions.api.engine.plan import Planned
 
 LOOK = "look"
 """Stands for what a key looks like among the values that no two records share."""
 
 UNCHECKED = frozenset({"dataset", "file", "task"})
 """Kinds of record that are not looked up by name: what names them is not held to them."""
+
+
+class Planned(msgspec.Struct, eq=False):
+    """A record of a plan.
+
+    Attributes
+    ----------
+    resource : Resource
+    key : str
+    before : Document or None
+        As it is stored.
+    body : dict or None
+        As it will be; None if it is not there or will be deleted.
+    given : dict
+        What the client sent of it, as read.
+    mark : str
+        That it is being deleted, see `shared.records.leaving`.
+    touched : bool
+        Whether it was planned to be written, not only read.
+    """
+
+    resource: Resource
+    key: str
+    before: Document | None
+    body: Body | None
+    given: Body
+    mark: str = ""
+    touched: bool = False
+
+    @property
+    def version(self) -> int | None:
+        """Version of the record as it is stored; None if it is new."""
+        return None if self.before is None else int(self.before.version)
 
 
 def write_of(record: Planned) -> Write:

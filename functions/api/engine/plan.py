@@ -40,15 +40,13 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
 from functions.api.engine import identities, read_values, references
 from functions.api.engine.declarations import KINDS, Body, Resource
+from functions.api.engine.identities import Planned
 from functions.api.errors import ApiError, not_found
 from shared import catalog
 from shared.records import documents, leaving
 from shared.records.errors import Exists, Leaving, Missing
-from shared.records.items import Document
 from shared.records.leaving import Name
 from shared.records.optimistic import retried
 from shared.records.transactions import ConditionFailed, Transaction
@@ -71,39 +69,6 @@ TRIES_OF_LEAVING = 4
 
 DEEPEST = 20
 """Effects of effects; more go round in circles."""
-
-
-class Planned(msgspec.Struct, eq=False):
-    """A record of a plan.
-
-    Attributes
-    ----------
-    resource : Resource
-    key : str
-    before : Document or None
-        As it is stored.
-    body : dict or None
-        As it will be; None if it is not there or will be deleted.
-    given : dict
-        What the client sent of it, as read.
-    mark : str
-        That it is being deleted, see `shared.records.leaving`.
-    touched : bool
-        Whether it was planned to be written, not only read.
-    """
-
-    resource: Resource
-    key: str
-    before: Document | None
-    body: Body | None
-    given: Body
-    mark: str = ""
-    touched: bool = False
-
-    @property
-    def version(self) -> int | None:
-        """Version of the record as it is stored; None if it is new."""
-        return None if self.before is None else int(self.before.version)
 
 
 class Plan:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from functions.api.engine.declarations import Body, Resource, Row
-from functions.api.engine.plan import Planned, planned
+from functions.api.engine.identities import Planned
+from functions.api.engine.plan import planned
 from functions.api.engine.writes import find, tag_of, write
 from functions.api.errors import ApiError
 from shared.records.where import Where

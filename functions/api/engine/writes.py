@@ -10,7 +10,8 @@ from functions.api import permissions
 from functions.api.auth.identify import require_account
 from functions.api.engine import concurrency, read_values
 from functions.api.engine.declarations import Body, Resource
-from functions.api.engine.plan import Plan, Planned, is_document
+from functions.api.engine.identities import Planned
+from functions.api.engine.plan import Plan, is_document
 from functions.api.engine.rules import rule_of
 from functions.api.errors import ApiError, Invalid, not_found
 from shared import catalog
