@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from functions.api.engine.declarations import KINDS, Body, Resource, Row
+from functions.api.engine.declarations import Body, Field, Resource, Row
 from functions.api.errors import Invalid
 from shared.records.errors import Exists
 from shared.records.items import Document
@@ -78,12 +80,18 @@ def names_in(resource: Resource, body: Row | None) -> set[Name]:
         return set()
     found = set(resource.owners(dict(body))) if resource.owners else set()
     for name, spec in resource.fields.items():
-        if spec.type != "ref" or spec.on_delete == "keep" or spec.to in UNCHECKED:
-            continue
-        value = body.get(name)
-        keys = value if isinstance(value, (list, tuple)) else [value]
-        found.update((spec.to, str(key)) for key in keys if key)
-    return {(kind, key) for kind, key in found if kind in KINDS}
+        found |= _named(spec, body.get(name))
+        for inner, each in (spec.items or {}).items():
+            for item in body.get(name) or ():
+                found |= _named(each, item.get(inner))
+    return found
+
+
+def _named(spec: Field, value: Any) -> set[Name]:
+    if spec.type != "ref" or spec.on_delete == "keep" or spec.to in UNCHECKED:
+        return set()
+    keys = value if isinstance(value, (list, tuple)) else [value]
+    return {(spec.to, str(key)) for key in keys if key}
 
 
 def unique_values(resource: Resource, body: Row) -> list[tuple[str, str]]:

@@ -151,6 +151,8 @@ class Plan:
         whole = {**read_values.defaults(resource, self.call), **body}
         if "id" not in resource.fields:
             whole.setdefault("id", str(uuid.uuid4()))
+        if resource.prepare:  # it may give it a name
+            whole = resource.prepare(whole, None, self.call)
         key = str(whole[resource.key])
         known = self._records.get((resource.kind, key))
         if known and known.body is not None:
@@ -192,7 +194,10 @@ class Plan:
         if record.body is None:
             raise not_found(resource.name)
         record.given = dict(given or record.given)
-        self._put(record, edit(dict(record.body)), check)
+        body = edit(dict(record.body))
+        if body != record.body and resource.prepare:
+            body = resource.prepare(body, dict(record.body), self.call)
+        self._put(record, body, check)
         return record
 
     def delete(self, resource: Resource, key: str, *, check: Check | None = None) -> None:
@@ -244,14 +249,9 @@ class Plan:
         self._then.append(step)
 
     def _put(self, record: Planned, body: Body, check: Check | None) -> None:
-        """Plan what a record is to be: checked, in its lab's time zone, with its effects."""
-        resource, old, call = record.resource, record.body, self.call
-        if body == old:
-            self._set(record, body)
-            return
-        if resource.prepare:
-            body = resource.prepare(body, None if old is None else dict(old), call)
-        if check:
+        """Plan what a record is to be: permitted, in its lab's time zone, with its effects."""
+        resource, old = record.resource, record.body
+        if body != old and check:
             check(old, body)
         body = read_values.localise(resource, body, read_values.lab_of(resource, body))
         self._set(record, body)

@@ -13,6 +13,7 @@ from functions.api.engine.declarations import Body, Resource
 from functions.api.engine.identities import Planned
 from functions.api.engine.plan import Plan, is_document
 from functions.api.engine.rules import rule_of
+from functions.api.engine.visible import visible_to
 from functions.api.errors import ApiError, Invalid, not_found
 from shared import catalog
 from shared.access import policy
@@ -62,6 +63,9 @@ def write(
     if op == "create":
         return _create(plan, resource, data)
     found = find(resource, str(key))
+    seen = visible_to(plan.call.who, resource, brief=True) if resource.own else ()
+    if not all(where.on_rows()(found) for where in seen):
+        raise not_found(resource.name)
     key = str(found[resource.key])
     if version is not None and plan.version(resource.kind, key) != version:
         raise ApiError(412, "The record was changed since you read it; read it again.")
