@@ -22,6 +22,7 @@ PAST_TRANSACTIONS = {
     "shared/records/transactions.py": "the transaction itself",
     "functions/journal/restore.py": "the mark of a restore, and the sign to read all anew",
     "shared/datasets/register.py:stage": "seen, and journaled, with the transaction that follows",
+    "shared/records/leaving.py": "a mark that no version counts and no journal has",
     "shared/uploads/lock.py": "not journaled",
     "shared/uploads/state.py": "what a validation notes in passing",
     "shared/work/board.py": "not journaled",
@@ -36,10 +37,16 @@ def _writes_alone(call: ast.Call) -> bool:
     if not isinstance(call.func, ast.Attribute):
         return False
     name, receiver = call.func.attr, call.func.value
-    if isinstance(receiver, ast.Name) and receiver.id in ("writes", "self", "batch", "write"):
+    if isinstance(receiver, ast.Name) and receiver.id in (
+        "writes",
+        "self",
+        "batch",
+        "write",
+        "plan",
+    ):
         return False
     keywords = {each.arg for each in call.keywords}
-    if name == "batch_write":
+    if name in ("batch_write", "update_item", "put_item", "delete_item"):
         return True
     if name == "update":
         return "actions" in keywords
@@ -73,8 +80,8 @@ def test_items_are_written_in_transactions_but_where_there_is_a_reason() -> None
 
 
 OTHER_CALLS = {
+    "functions/api/engine/references.py:delete_elsewhere",
     "functions/api/engine/handlers.py:_delete",  # a store's, which writes in a transaction
-    "functions/api/engine/stores.py:delete_if_there",  # likewise
     "functions/ingest/finalise.py:_close",  # objects of the bucket
 }
 """Calls of the same names that are no item's."""
