@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from functions.api.auth.identify import require_account
-from functions.api.engine import read_values
 from functions.api.errors import forbidden
 from shared import catalog
 from shared.access import policy
@@ -124,7 +123,8 @@ def check_fields(
     ApiError
         403 that names the field and who may set it.
     """
-    defaults = read_values.defaults(resource, call) if old is None else {}
+    fields = resource.fields.items() if old is None else ()
+    defaults = {name: field.initial(call) for name, field in fields}
     given = {
         name: value
         for name, value in new.items()

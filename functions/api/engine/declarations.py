@@ -118,6 +118,11 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     unit: str = ""
     pattern: str = ""
 
+    def initial(self, call: Call) -> Any:
+        """Return the value of a new record that is given none."""
+        value = self.default(call) if callable(self.default) else self.default
+        return list(value) if isinstance(value, tuple) else value
+
 
 def fills_in(word: str) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
     """Say what forms call a default that is worked out: ``me``, ``now`` or ``lab``."""

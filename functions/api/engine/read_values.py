@@ -84,7 +84,7 @@ def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partia
             if spec.required:
                 problems[name] = ["This field is required."]
                 continue
-            body[name] = _default(spec, call)
+            body[name] = spec.initial(call)
             if body[name] is None and spec.type == "ref" and not spec.null:
                 problems[name] = ["This field is required."]
             continue
@@ -103,14 +103,9 @@ def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partia
 
 def defaults(resource: Resource, call: Call) -> Body:
     """Return what the fields of a new record are if nobody gives them a value."""
-    found = {name: _default(spec, call) for name, spec in resource.fields.items()}
+    found = {name: spec.initial(call) for name, spec in resource.fields.items()}
     read_only = {name for name, spec in resource.fields.items() if spec.read_only}
     return {name: v for name, v in found.items() if v is not None or name not in read_only}
-
-
-def _default(spec: Field, call: Call) -> Any:
-    value = spec.default(call) if callable(spec.default) else spec.default
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _read_key(spec: Field, value: Any, call: Call) -> Any:
@@ -281,7 +276,7 @@ def _item(fields: Mapping[str, Field], item: Body, number: int, call: Call) -> B
             elif spec.required:
                 raise ValueError("This field is required.")
             else:
-                found[name] = _default(spec, call)
+                found[name] = spec.initial(call)
         except ValueError as error:
             raise ValueError(f"Item {number + 1}, {name}: {error}") from None
     return found
