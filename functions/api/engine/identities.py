@@ -20,7 +20,7 @@ UNCHECKED = frozenset({"dataset", "file", "task"})
 """Kinds of record that are not looked up by name: what names them is not held to them."""
 
 
-class Planned(msgspec.Struct, eq=False):
+class PlannedRecord(msgspec.Struct, eq=False):
     """A record of a plan.
 
     Attributes
@@ -53,7 +53,7 @@ class Planned(msgspec.Struct, eq=False):
         return None if self.before is None else int(self.before.version)
 
 
-def write_of(record: Planned) -> Write:
+def write_of(record: PlannedRecord) -> Write:
     """Return how a planned record is written."""
     resource, body = record.resource, record.body
     old = record.before.body if record.before is not None else None

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from functions.api.engine import identities, read_values, references
 from functions.api.engine.declarations import KINDS, Body, Resource
-from functions.api.engine.identities import Planned
+from functions.api.engine.identities import PlannedRecord
 from functions.api.errors import ApiError, not_found
 from shared import catalog
 from shared.records import documents, leaving
@@ -89,7 +89,7 @@ class Plan:
         self.group = group or str(uuid.uuid4())
         self.whole = whole
         self.rows: dict[str, dict[str, Body | None]] = {}
-        self._records: dict[Name, Planned] = {}
+        self._records: dict[Name, PlannedRecord] = {}
         self._order: list[Name] = []
         self._first: list[Callable[[], None]] = []
         self._also: list[Callable[[Transaction], None]] = []
@@ -108,13 +108,13 @@ class Plan:
         """Return the records that will fulfil some conditions."""
         return catalog.table(kind).select(wheres).all()
 
-    def record(self, resource: Resource, key: str) -> Planned:
+    def record(self, resource: Resource, key: str) -> PlannedRecord:
         """Return a record of the plan; it is read strongly when it is asked for first."""
         name = (resource.kind, key)
         if name not in self._records:
             found = documents.find(*name)
             body = dict(found.body) if found else None
-            self._records[name] = Planned(resource, key, found, body, {})
+            self._records[name] = PlannedRecord(resource, key, found, body, {})
         return self._records[name]
 
     def version(self, kind: str, key: str) -> int | None:
@@ -130,7 +130,7 @@ class Plan:
         *,
         given: Body | None = None,
         check: Check | None = None,
-    ) -> Planned:
+    ) -> PlannedRecord:
         """Plan a new record.
 
         Parameters
@@ -158,7 +158,7 @@ class Plan:
         if known and known.body is not None:
             text = f"Two {resource.kind}s of the list have the same key."
             raise identities.taken(resource, Exists(text, key))
-        record = known or Planned(resource, key, None, None, {})
+        record = known or PlannedRecord(resource, key, None, None, {})
         self._records[resource.kind, key] = record
         record.given = dict(given or {})
         self._put(record, whole, check)
@@ -172,7 +172,7 @@ class Plan:
         *,
         given: Body | None = None,
         check: Check | None = None,
-    ) -> Planned:
+    ) -> PlannedRecord:
         """Plan a change of a record.
 
         Parameters
@@ -248,7 +248,7 @@ class Plan:
         """Do something when all is written, such as to tell a queue; it may be lost by a stop."""
         self._then.append(step)
 
-    def _put(self, record: Planned, body: Body, check: Check | None) -> None:
+    def _put(self, record: PlannedRecord, body: Body, check: Check | None) -> None:
         """Plan what a record is to be: permitted, in its lab's time zone, with its effects."""
         resource, old = record.resource, record.body
         if body != old and check:
@@ -258,7 +258,7 @@ class Plan:
         if body != old:
             self._run_effects(resource, old, body)
 
-    def _set(self, record: Planned, body: Body | None) -> None:
+    def _set(self, record: PlannedRecord, body: Body | None) -> None:
         name = (record.resource.kind, record.key)
         record.body = body
         if not record.touched:

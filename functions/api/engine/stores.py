@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from functions.api.engine.declarations import Body, Resource, Row
-from functions.api.engine.identities import Planned
+from functions.api.engine.identities import PlannedRecord
 from functions.api.engine.plan import planned
 from functions.api.engine.writes import find, tag_of, write
 from functions.api.errors import ApiError
@@ -103,7 +103,7 @@ class Documents(Store):
         planned(call, lambda plan: write(plan, "delete", resource, key))
 
 
-def _body(record: Planned | None) -> Body:
+def _body(record: PlannedRecord | None) -> Body:
     """Return what was written."""
     if record is None or record.body is None:
         raise ApiError(409, "The record was deleted by what follows from writing it.")

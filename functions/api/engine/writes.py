@@ -10,7 +10,7 @@ from functions.api import permissions
 from functions.api.auth.identify import require_account
 from functions.api.engine import concurrency, read_values
 from functions.api.engine.declarations import Body, Resource
-from functions.api.engine.identities import Planned
+from functions.api.engine.identities import PlannedRecord
 from functions.api.engine.plan import Plan, is_document
 from functions.api.engine.rules import rule_of
 from functions.api.engine.visible import visible_to
@@ -29,7 +29,7 @@ def write(
     key: str | None = None,
     data: Any = None,
     version: int | None = None,
-) -> Planned | None:
+) -> PlannedRecord | None:
     """Plan what a caller asks for, as its own route would.
 
     Parameters
@@ -48,7 +48,7 @@ def write(
 
     Returns
     -------
-    Planned or None
+    PlannedRecord or None
         The record; None if it is to be deleted.
 
     Raises
@@ -108,7 +108,7 @@ def tag_of(resource: Resource, body: Mapping[str, Any]) -> str:
     return concurrency.content_tag(resource, body)
 
 
-def _create(plan: Plan, resource: Resource, data: Any) -> Planned:
+def _create(plan: Plan, resource: Resource, data: Any) -> PlannedRecord:
     call = plan.call
     if not isinstance(data, dict):
         raise ApiError(400, "Every item of the list must be a JSON object.")
@@ -126,7 +126,7 @@ def _create(plan: Plan, resource: Resource, data: Any) -> Planned:
     return plan.create(resource, new, given=new, check=check)
 
 
-def _update(plan: Plan, resource: Resource, key: str, data: Any) -> Planned:
+def _update(plan: Plan, resource: Resource, key: str, data: Any) -> PlannedRecord:
     call = plan.call
     if not isinstance(data, dict):
         raise ApiError(400, "The body must be a JSON object.")
