@@ -224,9 +224,6 @@ def _lab_site(site: Site, lab: str) -> Site:
 
 def _about_site() -> dict[str, Any]:
     """Return what the deployment says of the site: addresses, licence, how to cite it."""
-    known: dict[str, Any] = {
-        name: os.environ.get(f"FORNIX_{name.upper()}", "")
-        for name in ("api_url", "site_url", "licence", "licence_url", "citation", "doi")
-    }
-    told = {name: value for name, value in known.items() if value}
-    return told | {"recordings": os.environ.get("FORNIX_RECORDINGS", "yes") == "yes"}
+    from shared.records import env
+
+    return {**env.about_site(), "recordings": env.shows_recordings()}

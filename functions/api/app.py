@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +37,7 @@ from functions.api.routes import (
     water,
 )
 from shared import catalog
+from shared.records import env
 
 BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
 """Content types that requests may have; ONE sends its login as a form and images as multipart."""
@@ -119,7 +119,7 @@ EXPOSED = "ETag,Location,Retry-After,X-Request-ID"
 def _for_the_site(event: Any, get_response: Callable[[Any], Response]) -> Response:
     """Let pages of the results site read answers, errors too; API Gateway answers preflights."""
     response = get_response(event)
-    site = os.environ.get("FORNIX_SITE_URL", "").rstrip("/")
+    site = env.site_url()
     if site and event.headers.get("origin") == site:
         response.headers["Access-Control-Allow-Origin"] = site
         response.headers["Access-Control-Expose-Headers"] = EXPOSED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from functions.api.auth import identify
 from functions.api.body import MAX_BODY, MAX_MULTIPART, File, read_form, read_json, read_multipart
 from functions.api.errors import ApiError
 from shared.model.people import Caller
+from shared.records import env
 
 if TYPE_CHECKING:
     from functions.api.engine.plan import Plan
@@ -122,7 +122,7 @@ def matches(request: Any, tag: str) -> bool:
 
 def base_url(request: Any) -> str:
     """Return the API's public address: the configured one, or host and stage of the request."""
-    if configured := os.environ.get("FORNIX_API_URL"):
+    if configured := env.api_url():
         return configured.rstrip("/")
     headers: Mapping[str, str] = request.headers
     host = headers.get("host") or request.context.get("domainName") or "localhost"

@@ -12,7 +12,6 @@ write, what a run has read is known by a digest, and a message sent twice is cla
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
@@ -21,7 +20,7 @@ from shared.catalog import visible
 from shared.datasets.read import content_hashes, datasets_of
 from shared.model import moment
 from shared.model.messages import SessionFinished, TaskWaits
-from shared.records import documents, queues
+from shared.records import documents, env, queues
 from shared.records.items import Dataset
 from shared.sessions import store as sessions
 from shared.sessions.contents import session_and_datasets
@@ -43,14 +42,9 @@ GATHER = 30
 """Seconds in which they are gathered."""
 
 
-def labs() -> list[str]:
-    """Return the labs that have a work queue."""
-    return [lab for lab in os.environ.get("FORNIX_LABS", "").split(",") if lab]
-
-
 def announce(task: Task) -> None:
     """Tell the lab's workers of a waiting task; others' tasks (ibllib's) are none of theirs."""
-    if declared(task.executable) is None or task.lab not in labs():
+    if declared(task.executable) is None or task.lab not in env.labs():
         return
     try:
         queues.send(queues.work_url(task.lab), TaskWaits(task.id))

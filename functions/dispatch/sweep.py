@@ -11,8 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from functions.dispatch.plan import advance, announce, labs
-from shared.records import metrics, queues
+from functions.dispatch.plan import advance, announce
+from shared.records import env, metrics, queues
 from shared.records.errors import NotFound
 from shared.tasks.states import Status
 from shared.work import lease, read, write
@@ -57,7 +57,7 @@ def sweep(
     settled = moment if at_start else moment - SETTLE
     counts = {"expired": 0, "due": 0, "sent": 0, "held": 0}
     oldest = moment
-    for lab in labs():
+    for lab in env.labs():
         try:
             counts["expired"] += _expire(lab, moment)
             counts["due"] += _follow_up(lab, settled)

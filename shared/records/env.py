@@ -90,6 +90,18 @@ def site_url() -> str:
     return os.environ.get("FORNIX_SITE_URL", "").rstrip("/")
 
 
+def about_site() -> dict[str, str]:
+    """Return what is said on the results site of itself and its data; what is set of it."""
+    names = ("api_url", "site_url", "licence", "licence_url", "citation", "doi")
+    known = {name: os.environ.get(f"FORNIX_{name.upper()}", "") for name in names}
+    return {name: value for name, value in known.items() if value}
+
+
+def shows_recordings() -> bool:
+    """Return whether recordings come to the results site with their sessions."""
+    return os.environ.get("FORNIX_RECORDINGS", "yes") == "yes"
+
+
 def metrics_namespace() -> str | None:
     """Return the namespace of the metrics; None outside a deployed function."""
     return os.environ.get("FORNIX_METRICS") or None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from shared.alf.blocks import LARGE_BLOCK, BlockReader, block_of
 from shared.model import json
-from shared.records import aws
+from shared.records import aws, env
 
 T = TypeVar("T")
 
@@ -36,11 +35,6 @@ COPY_THREADS = 8
 HASH_UP_TO = 2 * 2**30
 """Objects sent in parts whose whole checksum S3 does not give are read and hashed up to here;
 beyond, the checksums of the parts, which S3 has verified, must do."""
-
-
-def bucket() -> str:
-    """Return the data bucket's name."""
-    return os.environ["FORNIX_DATA_BUCKET"]
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -81,7 +75,7 @@ class RangeReader(io.RawIOBase):
         if last < self._at:
             return 0
         answer = aws.client("s3").get_object(
-            Bucket=bucket(), Key=self._key, Range=f"bytes={self._at}-{last}"
+            Bucket=env.data_bucket(), Key=self._key, Range=f"bytes={self._at}-{last}"
         )
         data = answer["Body"].read()
         buffer[: len(data)] = data
@@ -97,7 +91,9 @@ def opened(key: str, size: int) -> BinaryIO:
 def head(key: str) -> Stored | None:
     """Return what S3 knows of an object, None if there is none."""
     try:
-        answer = aws.client("s3").head_object(Bucket=bucket(), Key=key, ChecksumMode="ENABLED")
+        answer = aws.client("s3").head_object(
+            Bucket=env.data_bucket(), Key=key, ChecksumMode="ENABLED"
+        )
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             return None
@@ -115,7 +111,7 @@ def head(key: str) -> Stored | None:
 def keys(prefix: str) -> set[str]:
     """Return the keys of all objects whose key begins so."""
     pages = aws.client("s3").get_paginator("list_objects_v2")
-    found = pages.paginate(Bucket=bucket(), Prefix=prefix)
+    found = pages.paginate(Bucket=env.data_bucket(), Prefix=prefix)
     return {item["Key"] for page in found for item in page.get("Contents", ())}
 
 
@@ -133,7 +129,7 @@ def sizes(prefix: str, *, after: str = "", delimiter: str = "") -> dict[str, int
     """
     pages = aws.client("s3").get_paginator("list_objects_v2")
     more = {"StartAfter": after} if after else {}
-    found = pages.paginate(Bucket=bucket(), Prefix=prefix, Delimiter=delimiter, **more)
+    found = pages.paginate(Bucket=env.data_bucket(), Prefix=prefix, Delimiter=delimiter, **more)
     return {item["Key"]: item["Size"] for page in found for item in page.get("Contents", ())}
 
 
@@ -145,18 +141,18 @@ def read(key: str) -> bytes:
     botocore.exceptions.ClientError
         If there is none.
     """
-    return bytes(aws.client("s3").get_object(Bucket=bucket(), Key=key)["Body"].read())
+    return bytes(aws.client("s3").get_object(Bucket=env.data_bucket(), Key=key)["Body"].read())
 
 
 def write(key: str, body: bytes) -> None:
     """Write an object, whatever was there."""
-    aws.client("s3").put_object(Bucket=bucket(), Key=key, Body=body)
+    aws.client("s3").put_object(Bucket=env.data_bucket(), Key=key, Body=body)
 
 
 def write_new(key: str, body: bytes) -> bool:
     """Write an object unless there is one; return whether it was written."""
     try:
-        aws.client("s3").put_object(Bucket=bucket(), Key=key, Body=body, IfNoneMatch="*")
+        aws.client("s3").put_object(Bucket=env.data_bucket(), Key=key, Body=body, IfNoneMatch="*")
     except ClientError as error:
         # 412: it is there; 409: another is writing it at this moment.
         if error.response["ResponseMetadata"]["HTTPStatusCode"] in (409, 412):
@@ -170,7 +166,7 @@ def digest(key: str, stored: Stored) -> str | None:
     if stored.sha256 or stored.size > HASH_UP_TO:
         return stored.sha256
     sha256 = hashlib.sha256()
-    body = aws.client("s3").get_object(Bucket=bucket(), Key=key)["Body"]
+    body = aws.client("s3").get_object(Bucket=env.data_bucket(), Key=key)["Body"]
     for block in body.iter_chunks(LARGE_BLOCK):
         sha256.update(block)
     return sha256.hexdigest()
@@ -218,7 +214,7 @@ def _copy(
     to: str = "",
     about: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    to = to or bucket()
+    to = to or env.data_bucket()
     if size > COPY_AT_ONCE:
         _copy_in_parts(source, target, size, conditions, to, about)
         return
@@ -226,7 +222,7 @@ def _copy(
     aws.client("s3").copy_object(
         Bucket=to,
         Key=target,
-        CopySource={"Bucket": bucket(), "Key": source},
+        CopySource={"Bucket": env.data_bucket(), "Key": source},
         ChecksumAlgorithm="SHA256",
         **conditions,
         **about,
@@ -254,7 +250,7 @@ def _copy_in_parts(
         copied = s3.upload_part_copy(
             **upload,
             PartNumber=number,
-            CopySource={"Bucket": bucket(), "Key": source},
+            CopySource={"Bucket": env.data_bucket(), "Key": source},
             CopySourceRange=f"bytes={start}-{last}",
         )["CopyPartResult"]
         kept = {name: copied[name] for name in ("ETag", "ChecksumSHA256") if name in copied}
@@ -275,7 +271,7 @@ def delete(keys: Iterable[str]) -> None:
     left = list(keys)
     for start in range(0, len(left), 1000):
         aws.client("s3").delete_objects(
-            Bucket=bucket(),
+            Bucket=env.data_bucket(),
             Delete={
                 "Objects": [{"Key": key} for key in left[start : start + 1000]],
                 "Quiet": True,
@@ -293,7 +289,7 @@ def read_object(key: str, kind: type[T]) -> T | None:
     """
     s3 = aws.client("s3")
     try:
-        content = s3.get_object(Bucket=bucket(), Key=key)["Body"].read()
+        content = s3.get_object(Bucket=env.data_bucket(), Key=key)["Body"].read()
     except s3.exceptions.NoSuchKey:
         return None
     return json.decode(content, kind)
@@ -302,7 +298,7 @@ def read_object(key: str, kind: type[T]) -> T | None:
 def put_json(key: str, value: Any, **conditions: Any) -> None:
     """Store a typed object as JSON."""
     aws.client("s3").put_object(
-        Bucket=bucket(),
+        Bucket=env.data_bucket(),
         Key=key,
         Body=json.encode(value),
         ContentType="application/json",

@@ -18,9 +18,9 @@ from pynamodb.exceptions import UpdateError
 
 from shared.model.identity import uuid4_from
 from shared.model.upload import FINAL, Manifest, StoredRequest, Target, UploadRequest, UploadState
-from shared.records import aws, optimistic
+from shared.records import aws, env, optimistic
 from shared.records.errors import Conflict, NotFound
-from shared.records.objects import bucket, put_json, read_object
+from shared.records.objects import put_json, read_object
 from shared.records.table import Record
 from shared.records.transactions import ConditionFailed, transaction
 from shared.uploads.keys import request_key
@@ -244,7 +244,7 @@ def finish_upload(
 def unfinished_uploads() -> Iterator[tuple[str, datetime]]:
     """Yield the uploads whose request still lies in S3, and since when."""
     pages = aws.client("s3").get_paginator("list_objects_v2")
-    for page in pages.paginate(Bucket=bucket(), Prefix="incoming/", Delimiter="/"):
+    for page in pages.paginate(Bucket=env.data_bucket(), Prefix="incoming/", Delimiter="/"):
         for item in page.get("Contents", ()):
             name = item["Key"].removeprefix("incoming/")
             if name.endswith(".json"):

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from shared.model.upload import FileRequest
-from shared.records import aws
+from shared.records import aws, env
 from shared.records.errors import Stale
-from shared.records.objects import MOST_PARTS, bucket
+from shared.records.objects import MOST_PARTS
 from shared.uploads.keys import incoming_key
 from shared.uploads.request import InvalidUpload
 
@@ -39,7 +39,7 @@ def arrived(upload: str) -> dict[str, int]:
     pages = aws.client("s3").get_paginator("list_objects_v2")
     return {
         item["Key"].removeprefix(prefix): item["Size"]
-        for page in pages.paginate(Bucket=bucket(), Prefix=prefix)
+        for page in pages.paginate(Bucket=env.data_bucket(), Prefix=prefix)
         for item in page.get("Contents", ())
     }
 
@@ -66,7 +66,7 @@ def address(upload: str, file: FileRequest) -> dict[str, Any]:
     url = aws.client("s3").generate_presigned_url(
         "put_object",
         Params={
-            "Bucket": bucket(),
+            "Bucket": env.data_bucket(),
             "Key": incoming_key(upload, file.path),
             "ContentLength": file.size,
             "ChecksumSHA256": headers["x-amz-checksum-sha256"],
@@ -112,7 +112,7 @@ def sign_parts(
         url = s3.generate_presigned_url(
             "upload_part",
             Params={
-                "Bucket": bucket(),
+                "Bucket": env.data_bucket(),
                 "Key": incoming_key(upload, file.path),
                 "UploadId": multipart,
                 "PartNumber": number,
@@ -145,7 +145,7 @@ def assemble(upload: str, file: FileRequest) -> None:
         some = ", ".join(map(str, lacking[:10])) + (" …" if len(lacking) > 10 else "")
         raise Incomplete(f"{file.path}: {len(lacking)} of {n_parts} parts are missing ({some})")
     s3.complete_multipart_upload(
-        Bucket=bucket(),
+        Bucket=env.data_bucket(),
         Key=incoming_key(upload, file.path),
         UploadId=multipart,
         MultipartUpload={
@@ -160,21 +160,21 @@ def assemble(upload: str, file: FileRequest) -> None:
 def _multipart(upload: str, path: str, *, create: bool) -> str | None:
     """Return the multipart upload of a file that is under way, or begin one."""
     s3, key = aws.client("s3"), incoming_key(upload, path)
-    listed = s3.list_multipart_uploads(Bucket=bucket(), Prefix=key).get("Uploads", ())
+    listed = s3.list_multipart_uploads(Bucket=env.data_bucket(), Prefix=key).get("Uploads", ())
     mine = sorted((item["Initiated"], item["UploadId"]) for item in listed if item["Key"] == key)
     if mine:
         return mine[0][1]
     if not create:
         return None
-    return s3.create_multipart_upload(Bucket=bucket(), Key=key, ChecksumAlgorithm="SHA256")[
-        "UploadId"
-    ]
+    return s3.create_multipart_upload(
+        Bucket=env.data_bucket(), Key=key, ChecksumAlgorithm="SHA256"
+    )["UploadId"]
 
 
 def _stored_parts(upload: str, path: str, multipart: str | None) -> Iterator[dict[str, Any]]:
     """Yield the parts that S3 already has, in order."""
     pages = aws.client("s3").get_paginator("list_parts")
     for page in pages.paginate(
-        Bucket=bucket(), Key=incoming_key(upload, path), UploadId=multipart
+        Bucket=env.data_bucket(), Key=incoming_key(upload, path), UploadId=multipart
     ):
         yield from page.get("Parts", ())

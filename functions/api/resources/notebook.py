@@ -110,9 +110,7 @@ def _at_width(content: bytes, extension: str, width: Any) -> bytes:
 
 def _keep_image(image: Any, width: Any) -> str:
     """Store an uploaded image; return its key below ``notes/``."""
-    import os
-
-    from shared.records import aws
+    from shared.records import aws, env
 
     extension = image.name.rpartition(".")[2].lower()
     if extension not in IMAGES or len(image.content) > MAX_IMAGE or not image.content:
@@ -121,7 +119,7 @@ def _keep_image(image: Any, width: Any) -> str:
     stem = re.sub(r"[^\w.-]", "_", image.name.rpartition("/")[2].rpartition(".")[0])[:80]
     key = f"{moment.now():%Y/%m/%d}/{stem or 'image'}_{uuid.uuid4().hex[:10]}.{extension}"
     aws.client("s3").put_object(
-        Bucket=os.environ["FORNIX_DATA_BUCKET"],
+        Bucket=env.data_bucket(),
         Key=f"notes/{key}",
         Body=content,
         ContentType=IMAGES[extension],

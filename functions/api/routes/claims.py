@@ -36,7 +36,6 @@ from shared.model.task import (
 from shared.model.upload import FINAL
 from shared.records import aws, env, queues
 from shared.records.items import Dataset, Session
-from shared.records.objects import bucket
 from shared.sessions.contents import session_and_datasets
 from shared.tasks.registry import declaration
 from shared.tasks.signature import digest, selected
@@ -164,7 +163,7 @@ def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[TaskI
             sha256=by_path[path].sha256,
             url=aws.client("s3").generate_presigned_url(
                 "get_object",
-                Params={"Bucket": bucket(), "Key": by_path[path].stored_key},
+                Params={"Bucket": env.data_bucket(), "Key": by_path[path].stored_key},
                 ExpiresIn=URL_SECONDS,
             ),
         )

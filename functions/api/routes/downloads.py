@@ -6,7 +6,6 @@ Basic ones (user name and token) when told to; nothing of them is forwarded to t
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 from contextlib import suppress
@@ -29,7 +28,7 @@ from shared.datasets.read import datasets_of, owners_of
 from shared.model import moment
 from shared.model.copies import OWN
 from shared.model.people import Caller
-from shared.records import aws, documents
+from shared.records import aws, documents, env
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset, Session
 from shared.records.where import Where
@@ -75,7 +74,7 @@ def presigned(key: str, name: str) -> str:
     return aws.client("s3").generate_presigned_url(
         "get_object",
         Params={
-            "Bucket": os.environ["FORNIX_DATA_BUCKET"],
+            "Bucket": env.data_bucket(),
             "Key": key,
             "ResponseContentDisposition": f'attachment; filename="{name}"',
         },

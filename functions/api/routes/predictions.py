@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 from urllib.parse import unquote
 
 from chalice.app import Blueprint
 
 from functions.api.errors import not_found
-from shared.records import aws
+from shared.records import aws, env
 
 routes = Blueprint(__name__)
 
@@ -22,7 +21,7 @@ def prediction(nickname: str) -> dict[str, Any]:
     """Return the chances of each quartile of training time, and how far to trust them."""
     client = aws.client("s3")
     try:
-        answer = client.get_object(Bucket=os.environ["FORNIX_DATA_BUCKET"], Key=KEY)
+        answer = client.get_object(Bucket=env.data_bucket(), Key=KEY)
     except client.exceptions.NoSuchKey:
         raise not_found("Prediction") from None
     found = json.loads(answer["Body"].read())
