@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pynamodb.exceptions import TransactWriteError
+from pynamodb.exceptions import DeleteError, PutError, TransactWriteError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
@@ -245,6 +245,26 @@ def transaction(group: str | None = None) -> Iterator[Transaction]:
     writes = Transaction(group)
     yield writes
     writes.commit()
+
+
+@contextmanager
+def conditional() -> Iterator[None]:
+    """Write one item alone, if a condition holds.
+
+    Raises
+    ------
+    ConditionFailed
+        If the condition did not hold, or a transaction was writing the item.
+    """
+    try:
+        yield
+    except (UpdateError, PutError, DeleteError) as error:
+        if error.cause_response_code not in ALONE_REFUSED:
+            raise
+        raise ConditionFailed("The record was changed by somebody else.") from error
+
+
+ALONE_REFUSED = frozenset({"ConditionalCheckFailedException", "TransactionConflictException"})
 
 
 def _busy(error: Any) -> bool:

@@ -24,7 +24,7 @@ from shared.records.table import Record
 from shared.records.transactions import transaction
 from shared.tasks.states import ACTIVE, TERMINAL, Status, UnknownStatus
 
-RETRIES = 5
+CHANGED = "Task {task} is being changed by others; try again."
 
 HELD_BY_PLAN, HELD_BY_RUNS = "pipeline", "runs"
 """Who holds a task, where no user does: a pipeline without a task for it, runs given back."""

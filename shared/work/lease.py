@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from pynamodb.exceptions import UpdateError
 
 from shared.model.task import (
     LEASE_SECONDS,
@@ -17,12 +16,12 @@ from shared.model.task import (
     Trouble,
 )
 from shared.records import metrics
-from shared.records.errors import Conflict
-from shared.records.transactions import ConditionFailed
+from shared.records.optimistic import retried
+from shared.records.transactions import ConditionFailed, conditional
 from shared.tasks.states import RESULTS, Status
 from shared.work.item import (
+    CHANGED,
     HELD_BY_RUNS,
-    RETRIES,
     SYSTEM,
     AttemptOver,
     ComputerUnfit,
@@ -79,7 +78,8 @@ def claim(
     TaskUnavailable
         It is not to be had: another has it, it is held or done, or the worker is unfit.
     """
-    for _ in range(RETRIES):
+
+    def step() -> Task:
         found = get_task(task)
         now = datetime.now(UTC)
         running = found.state is Status.STARTED
@@ -91,22 +91,20 @@ def claim(
             raise TaskUnavailable(f"task {task} is {found.status}{by}")
         if unfit:
             raise ComputerUnfit(f"task {found.name} {unfit}")
-        try:
-            taken = store(
-                found,
-                Task.lease_until == found.lease_until if running else None,
-                who=who or worker,
-                status=Status.STARTED.label,
-                attempt=int(found.attempt) + 1,
-                owner=worker,
-                inputs=inputs,
-                lease_until=stamp(now + timedelta(seconds=_lease(lease))),
-            )
-        except ConditionFailed:
-            continue
+        taken = store(
+            found,
+            Task.lease_until == found.lease_until if running else None,
+            who=who or worker,
+            status=Status.STARTED.label,
+            attempt=int(found.attempt) + 1,
+            owner=worker,
+            inputs=inputs,
+            lease_until=stamp(now + timedelta(seconds=_lease(lease))),
+        )
         metrics.put({"TasksClaimed": 1}, lab=taken.lab, task=task)
         return taken
-    raise Conflict(f"task {task} is wanted by too many at once")
+
+    return retried(step, f"task {task} is wanted by too many at once")
 
 
 def unfitness(task: Task, offered: Capabilities, size: int) -> str | None:
@@ -165,20 +163,20 @@ def heartbeat(task: str, attempt: int, lease: int = LEASE_SECONDS) -> str:
     """
     found = get_task(task)
     until = stamp(datetime.now(UTC) + timedelta(seconds=_lease(lease)))
-    for _ in range(RETRIES):
+
+    def step() -> str:
         try:
-            found.update(
-                actions=[Task.lease_until.set(until)],
-                condition=(Task.status == Status.STARTED.label) & (Task.attempt == attempt),
-            )
-            return until
-        except UpdateError as error:
-            if error.cause_response_code == "TransactionConflictException":
-                continue
-            if error.cause_response_code != "ConditionalCheckFailedException":
-                raise
+            with conditional():
+                found.update(
+                    actions=[Task.lease_until.set(until)],
+                    condition=(Task.status == Status.STARTED.label) & (Task.attempt == attempt),
+                )
+        except ConditionFailed:
             check_attempt(get_task(task), attempt)
-    raise Conflict(f"task {task} is being changed; try again")
+            raise
+        return until
+
+    return retried(step, CHANGED.format(task=task))
 
 
 def append_log(task: str, attempt: int, text: str) -> None:
@@ -189,9 +187,10 @@ def append_log(task: str, attempt: int, text: str) -> None:
     NotFound, AttemptOver
         There is no such task, or it is no longer this attempt's.
     """
-    for _ in range(RETRIES):
+
+    def step() -> None:
         found = check_attempt(get_task(task), attempt)
-        try:
+        with conditional():
             found.update(
                 actions=[
                     Task.log.set(shortened((found.log or "") + text)),
@@ -199,14 +198,8 @@ def append_log(task: str, attempt: int, text: str) -> None:
                 ],
                 condition=(Task.edition == int(found.edition)) & (Task.attempt == attempt),
             )
-            return
-        except UpdateError as error:
-            if error.cause_response_code not in (
-                "ConditionalCheckFailedException",
-                "TransactionConflictException",
-            ):
-                raise
-    raise Conflict(f"task {task} is being changed; try again")
+
+    retried(step, CHANGED.format(task=task))
 
 
 def complete(task: str, ending: Completion, *, who: str | None = None) -> tuple[Task, bool]:
@@ -228,32 +221,31 @@ def complete(task: str, ending: Completion, *, who: str | None = None) -> tuple[
     if result not in RESULTS:
         ends = ", ".join(sorted(one.label for one in RESULTS))
         raise TaskInvalid(f"status: A run ends in one of {ends}, not {result.label}.")
-    for _ in range(RETRIES):
+
+    def step() -> tuple[Task, bool]:
         found = get_task(task)
         if found.state is result and int(found.attempt) == ending.attempt:
             return found, False
         check_attempt(found, ending.attempt)
         text = ending.log if ending.log is not None else found.log
         record = ending.run_record
-        try:
-            done = store(
-                found,
-                who=who or found.owner or SYSTEM,
-                status=result.label,
-                log=shortened(text) if text else None,
-                time_elapsed_secs=ending.elapsed,
-                version=ending.version or found.version,
-                run_record=msgspec.json.encode(record).decode() if record else None,
-                upload=ending.upload,
-                lease_until=None,
-                expiries=0,
-                returns=0,
-            )
-        except ConditionFailed:
-            continue
+        done = store(
+            found,
+            who=who or found.owner or SYSTEM,
+            status=result.label,
+            log=shortened(text) if text else None,
+            time_elapsed_secs=ending.elapsed,
+            version=ending.version or found.version,
+            run_record=msgspec.json.encode(record).decode() if record else None,
+            upload=ending.upload,
+            lease_until=None,
+            expiries=0,
+            returns=0,
+        )
         metrics.put({f"Tasks{result.label}": 1}, lab=done.lab, task=task)
         return done, True
-    raise Conflict(f"task {task} is being changed; try again")
+
+    return retried(step, CHANGED.format(task=task))
 
 
 def release(
@@ -286,7 +278,8 @@ def release(
     NotFound, AttemptOver
         There is no such task, or another has it.
     """
-    for _ in range(RETRIES):
+
+    def step() -> tuple[Task, bool]:
         found = get_task(task)
         given_back = found.state in (Status.WAITING, Status.HELD)
         if given_back and int(found.attempt) == attempt:
@@ -303,14 +296,12 @@ def release(
                 "hold": f"{returns} runs were given back, the last because: {reason or trouble}",
                 "hold_by": HELD_BY_RUNS,
             }
-        try:
-            by = who or found.owner or SYSTEM
-            back = store(found, who=by, owner=None, lease_until=None, returns=returns, **values)
-        except ConditionFailed:
-            continue
+        by = who or found.owner or SYSTEM
+        back = store(found, who=by, owner=None, lease_until=None, returns=returns, **values)
         metrics.put({"TasksReturned": int(bool(trouble))}, lab=back.lab, task=task)
         return back, True
-    raise Conflict(f"task {task} is being changed; try again")
+
+    return retried(step, CHANGED.format(task=task))
 
 
 def expire(task: Task, *, now: datetime | None = None) -> bool:
@@ -329,10 +320,11 @@ def expire(task: Task, *, now: datetime | None = None) -> bool:
     until = task.lease_until or ""
     try:
         if until > moment:
-            Task(pk=task.pk, sk=task.sk).update(
-                actions=[Task.g2sk.set(f"{until}#{task.id}")],
-                condition=(Task.status == Status.STARTED.label) & (Task.lease_until == until),
-            )
+            with conditional():
+                Task(pk=task.pk, sk=task.sk).update(
+                    actions=[Task.g2sk.set(f"{until}#{task.id}")],
+                    condition=(Task.status == Status.STARTED.label) & (Task.lease_until == until),
+                )
             return False
         expiries = int(task.expiries) + 1
         lost = (
@@ -350,7 +342,7 @@ def expire(task: Task, *, now: datetime | None = None) -> bool:
             owner=None,
             lease_until=None,
         )
-    except (ConditionFailed, UpdateError):
+    except ConditionFailed:
         return False
     given_up = int(expiries >= MOST_EXPIRIES)
     metrics.put({"LeasesExpired": 1, "TasksErrored": given_up}, lab=task.lab, task=task.id)

@@ -10,13 +10,12 @@ from typing import Any
 from shared.model.messages import TaskChanged
 from shared.model.task import LONGEST_LEASE
 from shared.records import queues
-from shared.records.errors import Conflict
-from shared.records.transactions import ConditionFailed
+from shared.records.optimistic import retried
 from shared.tasks.planning import canonical
 from shared.tasks.states import ACTIVE, IllegalStep, Status, step
 from shared.work.item import (
+    CHANGED,
     RERUN,
-    RETRIES,
     WHOLE_NUMBERS,
     Task,
     TaskInvalid,
@@ -53,7 +52,8 @@ def patch_task(
         A field cannot be understood, or the state machine has no such step.
     """
     given = checked(fields)
-    for _ in range(RETRIES):
+
+    def once() -> Task:
         found = get_task(task)
         if check:
             check(found)
@@ -68,14 +68,12 @@ def patch_task(
             values |= {"hold": str(fields["hold"])[:HOLD_TEXT], "hold_by": by}
         if not values:
             return found
-        try:
-            store(found, who=by, **values)
-        except ConditionFailed:
-            continue
+        store(found, who=by, **values)
         if "status" in values:
             queues.notify("dispatch", TaskChanged(task))
         return found
-    raise Conflict(f"task {task} is being changed; try again")
+
+    return retried(once, CHANGED.format(task=task))
 
 
 def _step_values(task: Task, status: Status, by: str) -> dict[str, Any]:

@@ -7,18 +7,19 @@ from contextlib import suppress
 from typing import Any
 
 from shared.records import metrics
-from shared.records.errors import Conflict, Exists, NotFound
+from shared.records.errors import Exists, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Session
+from shared.records.optimistic import retried
 from shared.records.table import Record
 from shared.records.transactions import ConditionFailed, transaction
 from shared.tasks.planning import Planned, canonical
 from shared.tasks.signature import identifier
 from shared.tasks.states import Status, step
 from shared.work.item import (
+    CHANGED,
     HELD_BY_PLAN,
     RERUN,
-    RETRIES,
     SYSTEM,
     Task,
     TaskInvalid,
@@ -57,7 +58,8 @@ def create_planned(
         The new ones.
     """
     planned = list(planned)
-    for _ in range(RETRIES):
+
+    def once() -> list[Task]:
         known = {task.id for task in of_session(session)}
         new = [
             Task(
@@ -93,9 +95,10 @@ def create_planned(
                 _create(new[first : first + AT_ONCE], start)
         except ConditionFailed:
             _check_session(session)
-            continue
+            raise
         return new
-    raise Conflict(f"the tasks of session {session} are being created by others; try again")
+
+    return retried(once, f"The tasks of session {session} are being made by others; try again.")
 
 
 def _check_session(session: str) -> None:
@@ -169,7 +172,8 @@ def create(
         datetime=stamp(),
         **({"executable": name} | given),
     )
-    for _ in range(RETRIES):
+
+    def once() -> Task:
         try:
             _create([task], start, who)
         except ConditionFailed:
@@ -177,9 +181,10 @@ def create(
             if any(each.id == key for each in of_session(session)):
                 text = f"The session already has the task {name} of graph {graph!r}."
                 raise Exists(text, key) from None
-            continue
+            raise
         return task
-    raise Conflict(f"session {session} is being changed by others; try again")
+
+    return retried(once, f"Session {session} is being changed by others; try again.")
 
 
 def keep_holds(session: str, holds: Mapping[str, str | None]) -> None:
@@ -215,17 +220,20 @@ def update_session_start(session: str, start: str) -> None:
     start : str
         The new start, on the lab's clock.
     """
-    for task in of_session(session):
-        for _ in range(RETRIES):
+    for each in of_session(session):
+
+        def once(key: str = each.id) -> None:
+            task = get_task(key)
             was, former = int(task.edition), {"session_start": task.session_start}
             task.session_start, task.edition = start, was + 1
-            with suppress(ConditionFailed), transaction() as writes:
+            with transaction() as writes:
                 writes.save(task, condition=Task.edition == was)
                 writes.row("task", task.id, was + 1, task_row(task))
                 new = {"session_start": start}
                 writes.audit(SYSTEM, "update", "task", task.id, former, new)
-                break
-            task = get_task(task.id)  # somebody else was faster
+
+        with suppress(NotFound):  # deleted meanwhile
+            retried(once, CHANGED.format(task=each.id))
 
 
 def note(task: Task, text: str) -> None:
@@ -292,11 +300,12 @@ def delete(task: str, who: str = SYSTEM, check: Callable[[Task], None] | None = 
     NotFound
         There is no such task.
     """
-    for _ in range(RETRIES):
+
+    def once() -> None:
         found = get_task(task)
         if check:
             check(found)
-        with suppress(ConditionFailed), transaction() as writes:
+        with transaction() as writes:
             writes.record(
                 "task",
                 task,
@@ -307,5 +316,5 @@ def delete(task: str, who: str = SYSTEM, check: Callable[[Task], None] | None = 
                 version=int(found.edition) + 1,
                 condition=Task.edition == int(found.edition),
             )
-            return
-    raise Conflict(f"task {task} is being changed; try again")
+
+    retried(once, CHANGED.format(task=task))
