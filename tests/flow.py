@@ -221,6 +221,8 @@ def flow(table: str, aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     documents.create("data-repository", OWN, own_repository(), who="installation")
     documents.create("lab", LAB, {"name": LAB, "timezone": "Europe/Lisbon"}, who="admin")
     documents.create("subject", SUBJECT, {"nickname": SUBJECT, "lab": LAB}, who="admin")
+    rig = {"username": "rig", "role": "rig", "lab": [LAB], "is_active": True}
+    documents.create("user", "rig", rig, who="admin")
     yield flow
     aws.forget()
 

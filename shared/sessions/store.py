@@ -255,7 +255,7 @@ def names_in(row: Mapping[str, Any]) -> set[leaving.Name]:
     found: set[leaving.Name] = set()
     for name, kind in NAMES.items():
         value = row.get(name)
-        keys = value if isinstance(value, list) else [value]
+        keys = value if isinstance(value, list | tuple) else [value]
         found.update((kind, str(key)) for key in keys if key)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import msgspec
 
@@ -11,10 +12,16 @@ from shared.model.identity import SessionKey
 from shared.model.session import SessionMetadata
 from shared.model.upload import Target, UploadRequest
 from shared.records import documents
-from shared.records.errors import Exists, NotFound
+from shared.records.errors import Conflict, Exists, Missing, NotFound
 from shared.records.items import Session
 from shared.sessions import store as sessions
 from shared.uploads.request import InvalidUpload
+
+FREE = frozenset({"projects", "users", "procedures", "location"})
+"""What a session may name or not: of these one that was deleted meanwhile is left out."""
+
+TRIES = 5
+"""Times a new session is written while what it names is being deleted."""
 
 FIRST_YEAR, LAST_YEAR = 1980, 2100
 """Sessions of other years are mistakes of a clock."""
@@ -65,11 +72,12 @@ def _complete(
     key: SessionKey, metadata: SessionMetadata, zone: str | None
 ) -> tuple[SessionMetadata, list[str]]:
     """Return what is said of a new session with its start, and what is wrong with it."""
+    said = metadata.given()
     problems = [
-        f"There is no {kind} {name!r}."
-        for kind, names in (("project", metadata.projects), ("user", metadata.users))
-        for name in names or ()
-        if documents.find(kind, name) is None
+        f"There is no {sessions.NAMES[field]} {name!r}."
+        for field in FREE
+        for name in _listed(said.get(field))
+        if documents.find(sessions.NAMES[field], name) is None
     ]
     start = metadata.start_time or f"{key.date}T00:00:00"
     try:
@@ -81,6 +89,20 @@ def _complete(
     except (ValueError, TypeError, AttributeError, OverflowError):
         problems.append("start_time and end_time must be ISO times.")
     return msgspec.structs.replace(metadata, start_time=start), problems
+
+
+def _listed(value: Any) -> list[str]:
+    return list(value) if isinstance(value, list | tuple) else [value] if value else []
+
+
+def _still_there(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of a new session without the names of what was deleted meanwhile."""
+    kept = dict(values)
+    for field in FREE & values.keys():
+        kind, value = sessions.NAMES[field], values[field]
+        there = [name for name in _listed(value) if documents.find(kind, name)]
+        kept[field] = there if isinstance(value, list | tuple) else next(iter(there), None)
+    return {name: value for name, value in kept.items() if value is not None}
 
 
 def _target(session: Session) -> Target:
@@ -112,9 +134,15 @@ def find_or_create_session(target: Target, by: str) -> Session:
         return existing
     key = target.key
     values = {"users": [by], "type": "Experiment", **target.metadata.given()}
-    try:
-        return sessions.create(
-            subject=key.subject, lab=key.lab, number=key.number, who=by, **values
-        )
-    except Exists as exists:
-        return sessions.get(str(exists.key))
+    for _ in range(TRIES):
+        try:
+            return sessions.create(
+                subject=key.subject, lab=key.lab, number=key.number, who=by, **values
+            )
+        except Exists as exists:
+            return sessions.get(str(exists.key))
+        except Missing as missing:
+            if missing.kind in ("subject", "lab"):
+                raise
+            values = _still_there(values)
+    raise Conflict(f"What session {key.short} names is being deleted by others; try again.")

@@ -8,14 +8,16 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from lab.client import RecordMissing, RequestRefused
+from functions.api.auth import tokens
+from lab.client import Client, RecordMissing, RequestRefused, Settings
 from shared.datasets import edit, register
 from shared.datasets.read import datasets_of
 from shared.records import documents
 from shared.records.items import Dataset
 from shared.sessions import delete as deletion
+from shared.sessions import store as sessions
 from shared.sessions.delete import delete_session
-from tests.flow import DATE, LAB, SUBJECT, npy
+from tests.flow import DATE, LAB, SESSION, SUBJECT, announced, npy
 
 PATH = "alf/spikes.times.npy"
 BODY = {"path": f"{SUBJECT}/{DATE}/001", "labs": LAB, "created_by": f"{LAB}_rig"}
@@ -143,3 +145,38 @@ def test_sixteen_writers_of_one_session_all_get_through(eid, member):
     with ThreadPoolExecutor(16) as pool:
         assert len(list(pool.map(write, range(16)))) == 16
     assert member.get(f"/datasets?session={eid}")["count"] == 33
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [("projects", "/projects/gone"), ("procedures", ""), ("users", f"/users/{LAB}_leaver")],
+)
+def test_what_an_upload_names_may_be_deleted_before_its_session_is_made(system, field, path):
+    system.rest()
+    rig, flow = system.client("rig"), system.flow
+    admin = Client(Settings(system.url, token=tokens.issue("admin")))
+    name = path.rpartition("/")[2] or "gone"
+    kind = field.removesuffix("s")
+    about = {"username": name, "role": "member", "lab": [LAB], "is_active": True}
+    documents.create(kind, name, about if kind == "user" else {"name": name}, who="admin")
+    files = {"alf/wheel.position.npy": npy(1, 2)}
+    body = {"session": SESSION | {field: [name]}, "files": [announced(*f) for f in files.items()]}
+    answer = rig.post("/uploads", body)
+    flow.send(answer, files)
+    if path:
+        admin.request("DELETE", path)
+    else:  # the list of procedures has no route for it
+        documents.delete(kind, name, who="admin")
+    flow.pump()
+    flow.deliver("ingest", {"kind": "finalise", "upload": answer["id"]})
+    done = rig.get(f"/uploads/{answer['id']}")
+    assert done["state"] == "registered"
+    assert sessions.get(done["session"]).attribute_values.get(field) in (None, [])
+
+
+def test_an_upload_names_what_is_there(system):
+    rig = system.client("rig")
+    file = announced("alf/wheel.position.npy", npy(1, 2))
+    for field, value in (("projects", ["x"]), ("procedures", ["x"]), ("location", "x")):
+        with pytest.raises(RequestRefused, match="There is no"):
+            rig.post("/uploads", {"session": SESSION | {field: value}, "files": [file]})
