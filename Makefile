@@ -102,7 +102,7 @@ site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in
 clean:  ## remove what was installed and built
 	rm -rf .venv node_modules cdk.out .fornix/cache
 
-.PHONY: fuzz-codec bench-codec spikeinterface reference
+.PHONY: fuzz-codec bench-codec spikeinterface reference nwb
 
 fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=… for others
 	$(BIN)/python -m tests.codec.fuzz --cases $(or $(CASES),1000000) --seed $(or $(SEED),1)
@@ -125,6 +125,12 @@ spikeinterface: setup  ## the codec's reader in SpikeInterface, which is install
 	.venv/spikeinterface/bin/pip install --quiet spikeinterface==0.105.3 zstandard isal zlib-ng \
 	    scipy hypothesis pytest pytest-timeout
 	.venv/spikeinterface/bin/python -m pytest -p no:cacheprovider tests/codec/test_plugins.py
+
+nwb: setup  ## NWB as Zarr, by reference and before DANDI's own client, which are installed apart
+	test -x .venv/nwb/bin/python || python3 -m venv .venv/nwb
+	$(BIN)/uv pip install --quiet --python .venv/nwb/bin/python ".[nwb]" hdmf-zarr==0.13.0 \
+	    lindi==0.4.6 dandi==0.81.0 pytest pytest-timeout hypothesis
+	.venv/nwb/bin/python -m pytest -p no:cacheprovider -W default tests/exports/test_nwb_apart.py
 
 reference: setup  ## trials, wheel, quality and training status beside ibllib; SESSIONS=… your own
 	test -x .venv/ibllib/bin/python || python3 -m venv .venv/ibllib

@@ -95,6 +95,24 @@ class Client:
             answer = self._send(method, path, body, query, self.login(stale=token))
         return self._read(answer, f"{method} {path}")
 
+    def location(self, url: str) -> str:
+        """Return where an address of a file leads; one of another server is returned as it is.
+
+        Raises
+        ------
+        RequestRefused
+            The server said no.
+        """
+        if not url.startswith(self.settings.url):
+            return url
+        token = self._token or self.login()
+        path = url[len(self.settings.url) :].replace("#", "%23")
+        answer = self._send("GET", path, None, None, token, follow=False)
+        if answer.is_redirect:
+            return answer.headers["Location"]
+        self._read(answer, f"GET {url}")
+        raise RequestRefused(answer.status_code, {"detail": "no redirect to a file"}, url)
+
     def public_account(self) -> tuple[str, str]:
         """Return user name and password of the account that the server publishes for everybody.
 
@@ -140,6 +158,7 @@ class Client:
         body: Any,
         query: dict[str, Any] | None,
         token: str | None,
+        follow: bool = True,
     ) -> requests.Response:
         """Send one request, as often as it takes while the trouble is transient."""
         try:
@@ -150,6 +169,7 @@ class Client:
                 json=body,
                 headers={"Authorization": f"Token {token}"} if token else {},
                 timeout=TIMEOUT,
+                allow_redirects=follow,
             )
         except (requests.ConnectionError, requests.Timeout) as error:
             trouble = f"did not answer ({type(error).__name__})"

@@ -51,6 +51,9 @@ class FornixCodec(Codec):
     length : int, optional
         Samples of every block. Zarr wants the last one as long as the others, but the last chunk
         of an `.ebin` file is shorter: then it is filled up with zeros.
+    channels : int, optional
+        Channels that are given back of every block, the first ones: those behind them, such as
+        the synchronisation line of a probe, may belong to nothing that an array describes.
 
     Raises
     ------
@@ -60,15 +63,21 @@ class FornixCodec(Codec):
 
     codec_id: ClassVar[str] = "fornix"
 
-    def __init__(self, level: str = DEFAULT_LEVEL, length: int | None = None) -> None:
+    def __init__(
+        self,
+        level: str = DEFAULT_LEVEL,
+        length: int | None = None,
+        channels: int | None = None,
+    ) -> None:
         if level not in LEVELS:
             raise ValueError(f"there is no level {level!r}; choose from {', '.join(LEVELS)}")
-        self.level, self.length = level, length
+        self.level, self.length, self.channels = level, length, channels
 
     def get_config(self) -> dict[str, object]:
         """Return what makes the same codec again."""
         config: dict[str, object] = {"id": self.codec_id, "level": self.level}
-        return config if self.length is None else config | {"length": self.length}
+        options = {"length": self.length, "channels": self.channels}
+        return config | {name: value for name, value in options.items() if value is not None}
 
     def encode(self, buf: Any) -> bytes:
         """Compress one block."""
@@ -80,6 +89,8 @@ class FornixCodec(Codec):
         if not data:
             return b"" if out is None else out
         samples = decode_block(data, self.length)
+        if self.channels is not None:
+            samples = np.ascontiguousarray(samples[:, : self.channels])
         return samples if out is None else ndarray_copy(samples, out)
 
 

@@ -110,6 +110,7 @@ def test_the_first_upload_of_a_client(client, system, tmp_path):
         (("rig", "simulate", "x"), "science"),
         (("analyse", "training-time", "--sessions", "/tmp"), "science"),
         (("site", "build", "/tmp", "--out", "/tmp/x"), "science"),
+        (("export", "nwb", "/tmp"), "nwb"),
         (("up",), "local"),
     ],
 )

@@ -1,0 +1,175 @@
+"""``fornix export``: sessions in the formats of other tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from lab.exports.nwb.export import Written
+    from lab.exports.session import Session
+
+
+@click.group()
+def export() -> None:
+    """Write sessions in the formats of other tools."""
+
+
+@export.command()
+@click.argument("what", metavar="SESSION|FOLDER")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("nwb"),
+    show_default=True,
+    help="Folder below which sub-SUBJECT/sub-…_ses-….nwb is written.",
+)
+@click.option("--raw", is_flag=True, help="The raw recordings and videos, too.")
+@click.option(
+    "--reference",
+    is_flag=True,
+    help="The raw recordings by reference: a JSON that points into the compressed files.",
+)
+@click.option("--backend", type=click.Choice(["hdf5", "zarr"]), default="hdf5", show_default=True)
+@click.option(
+    "--compress/--no-compress", default=True, help="Whether recordings are compressed (gzip)."
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that keeps what is downloaded; by default it is removed at the end.",
+)
+@click.option("--sex", type=click.Choice(["M", "F", "U", "O"]), help="What records do not tell.")
+@click.option("--birth-date", type=click.DateTime(["%Y-%m-%d"]), help="Likewise.")
+@click.option("--species", help="Likewise; a Latin binomial.")
+@click.option("--institution", help="Likewise.")
+@click.option("--timezone", help="Likewise, of the lab: Europe/London.")
+@click.option("--session-id", help="Likewise; a UUID.")
+@click.option("--check/--no-check", default=True, help="Whether files are held against DANDI.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written from what.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a file.")
+def nwb(
+    what: str,
+    out: Path,
+    raw: bool,
+    reference: bool,
+    backend: str,
+    compress: bool,
+    cache: Path | None,
+    sex: str | None,
+    birth_date: datetime | None,
+    species: str | None,
+    institution: str | None,
+    timezone: str | None,
+    session_id: str | None,
+    check: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Write a session as NWB files, ready for DANDI.
+
+    SESSION is an id or SUBJECT/DATE/NUMBER on the server; FOLDER is LAB/Subjects/SUBJECT/DATE/NNN
+    on this computer. Each file is validated by pynwb, and inspected by nwbinspector with DANDI's
+    configuration; one that an archive would refuse is not kept.
+
+    Example: fornix export nwb SWC_054/2020-03-01/001 --raw --out 000409
+    """
+    from lab.exports.nwb.backends import backend as backend_of
+    from lab.exports.nwb.export import export_processed, export_raw
+    from lab.exports.session import ExportError
+    from shared.alf import ALFError
+    from shared.codec import CodecError
+
+    known = {
+        "sex": sex,
+        "birth_date": birth_date.date().isoformat() if birth_date else None,
+        "species": species,
+        "institution": institution,
+        "timezone": timezone,
+        "session_id": session_id,
+    }
+    known = {name: value for name, value in known.items() if value}
+    try:
+        with _session(what, known, cache) as session:
+            if dry_run:
+                _plan(session, as_json)
+                return
+            way = backend_of(backend, compress=compress)
+            _tell(export_processed(session, out, way, checked=check), as_json)
+            if raw:
+                notice = None if as_json else _progress()
+                _tell(export_raw(session, out, way, notice, checked=check), as_json)
+            if reference:
+                from lab.exports.nwb.reference import export_reference
+
+                _tell(export_reference(session, out), as_json)
+    except (ExportError, ALFError, CodecError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _session(what: str, known: dict[str, Any], cache: Path | None) -> Iterator[Session]:
+    """Open a session by its folder, or by its name on the server."""
+    if Path(what).is_dir():
+        from lab.exports.folder import FolderSession
+
+        yield FolderSession(Path(what), known)
+        return
+    from lab.client import Client, settings
+    from lab.commands.publish import find_sessions
+    from lab.exports.served import ServedSession
+
+    client = Client(settings())
+    found = find_sessions(client, what)
+    if len(found) != 1:
+        raise click.ClickException(
+            f"{what} names {len(found)} sessions: give one, as SUBJECT/DATE/NUMBER"
+        )
+    record = client.get(f"/sessions/{found[0]['id']}")
+    with TemporaryDirectory(prefix="fornix-export-") as scratch:
+        yield ServedSession(client, record, cache or Path(scratch), known)
+
+
+def _plan(session: Session, as_json: bool) -> None:
+    facts = session.facts
+    if as_json:
+        click.echo(json.dumps({"session": facts.id, "datasets": list(session.paths)}))
+        return
+    click.echo(f"{facts.reference} ({facts.id}) of {facts.lab}, {facts.protocol or 'no protocol'}")
+    for path in session.paths:
+        click.echo(f"  {path}")
+
+
+def _tell(written: Written, as_json: bool) -> None:
+    if as_json:
+        line = {
+            "path": str(written.path),
+            "kind": written.kind,
+            "holds": list(written.holds),
+            "suggestions": list(written.suggestions),
+        }
+        click.echo(json.dumps(line))
+        return
+    click.echo(f"{written.path}  {', '.join(written.holds)}")
+    for suggestion in written.suggestions:
+        click.echo(f"  suggestion: {suggestion}", err=True)
+
+
+def _progress() -> Any:
+    """Return what tells each tenth of a series."""
+    told: dict[str, int] = {}
+
+    def show(name: str, done: int, total: int) -> None:
+        tenth = 10 * done // total
+        if told.get(name) != tenth:
+            told[name] = tenth
+            click.echo(f"{name}: {tenth * 10} %", err=True)
+
+    return show

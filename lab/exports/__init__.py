@@ -1,0 +1,1 @@
+"""Sessions and tables in the formats of other tools: NWB, DataJoint, SQL."""

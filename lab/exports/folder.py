@@ -1,0 +1,120 @@
+"""A session of a folder ``LAB/Subjects/SUBJECT/DATE/NNN``; no server is asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lab.exports.session import ExportError, Session, SessionFacts, SubjectFacts
+from lab.rig.settings import metadata, settings_of
+from shared.alf import SessionPath, is_valid, parse_session_path
+from shared.alf.errors import ALFInvalid
+from shared.model import moment
+
+SUBJECTS = "subjects.json"
+"""Beside the labs' folders: what is known of animals, by nickname (see `fornix analyse`)."""
+
+
+class FolderSession(Session):
+    """A session in a folder.
+
+    Parameters
+    ----------
+    folder : path
+    known : mapping, optional
+        Facts that the folder does not tell, or tells wrongly: ``session_id``, ``institution``,
+        ``timezone``, and fields of `SubjectFacts`.
+
+    Raises
+    ------
+    ExportError
+        The path is no session's, or a fact is none.
+    """
+
+    def __init__(self, folder: Path, known: Mapping[str, Any] | None = None) -> None:
+        self.folder = folder.resolve()
+        if not self.folder.is_dir():
+            raise ExportError(f"{folder} is not a folder")
+        try:
+            place = parse_session_path("/".join(_session_parts(self.folder)))
+        except ALFInvalid as error:
+            raise ExportError(
+                f"{folder} is no session's folder, LAB/Subjects/SUBJECT/DATE/NNN: {error}"
+            ) from error
+        self.paths = tuple(self._datasets())
+        self.facts = self._facts(place, dict(known or {}))
+
+    def local(self, path: str) -> Path:
+        """Return the file itself."""
+        return self.folder / path
+
+    def address(self, path: str) -> str:
+        """Return the absolute path of the file."""
+        return str(self.folder / path)
+
+    def _datasets(self) -> list[str]:
+        found = (
+            path.relative_to(self.folder).as_posix()
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file()
+        )
+        return [path for path in found if is_valid(path)]
+
+    def _facts(self, place: SessionPath, known: dict[str, Any]) -> SessionFacts:
+        settings = settings_of(self.folder)
+        told = metadata(settings, place)
+        lab = place.lab or str(known.get("lab") or "lab")
+        zone = str(known.get("timezone") or "UTC")
+        start = told.get("start_time") or f"{place.date}T00:00:00"
+        identity = known.get("session_id") or settings.get("SESSION_UUID")
+        whole = SessionPath(lab, place.subject, place.date, place.number).build()
+        return SessionFacts(
+            id=str(identity or uuid.uuid5(uuid.NAMESPACE_URL, whole)),
+            lab=lab,
+            subject=subject_facts(place.subject, self._known_of(place.subject) | known),
+            date=place.date.isoformat(),
+            number=place.number,
+            start=dt.datetime.fromisoformat(moment.instant(start, zone)),
+            protocol=told.get("task_protocol", ""),
+            institution=str(known.get("institution") or ""),
+            projects=tuple(told.get("projects", ())),
+            synthetic=bool(told.get("synthetic")),
+        )
+
+    def _known_of(self, subject: str) -> dict[str, Any]:
+        """Return what subjects.json, above the lab's folder, says of an animal."""
+        for above in list(self.folder.parents)[2:6]:
+            if (above / SUBJECTS).is_file():
+                try:
+                    return dict(json.loads((above / SUBJECTS).read_text()).get(subject, {}))
+                except (ValueError, TypeError, AttributeError) as error:
+                    raise ExportError(f"{above / SUBJECTS} is no object by nickname") from error
+        return {}
+
+
+def _session_parts(folder: Path) -> tuple[str, ...]:
+    """Return the end of a path that tells the session: with its lab, where there is one."""
+    parts = folder.parts
+    return parts[-5:] if parts[-4:-3] == ("Subjects",) else parts[-3:]
+
+
+def subject_facts(nickname: str, known: Mapping[str, Any]) -> SubjectFacts:
+    """Return what is known of an animal, as far as it is in a mapping.
+
+    Raises
+    ------
+    ExportError
+        A value is of another kind.
+    """
+    names = SubjectFacts.__struct_fields__
+    told = {name: known[name] for name in names if known.get(name) not in (None, "")}
+    try:
+        return msgspec.convert(told | {"nickname": nickname}, SubjectFacts, strict=False)
+    except msgspec.ValidationError as error:
+        raise ExportError(f"the facts of subject {nickname}: {error}") from error

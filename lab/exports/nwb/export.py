@@ -1,0 +1,169 @@
+"""A session's two files: what was processed, and the raw recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from pynwb import NWBFile
+
+from lab.exports.nwb import names
+from lab.exports.nwb.backends import Backend, put_in_place, remove
+from lab.exports.nwb.cameras import add_tracking, add_videos
+from lab.exports.nwb.check import check
+from lab.exports.nwb.file import new_file
+from lab.exports.nwb.passive import add_passive
+from lab.exports.nwb.probes import Electrodes, add_probe
+from lab.exports.nwb.recordings import Chunks, Notice, Recording, add_recording, recordings_of
+from lab.exports.nwb.trials import add_trials
+from lab.exports.nwb.units import add_units, chosen_sortings, peak_channels
+from lab.exports.nwb.wheel import add_wheel
+from lab.exports.session import ExportError, Session
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A file that was written.
+
+    Attributes
+    ----------
+    path : Path
+    kind : {'raw', 'processed'}
+    holds : tuple of str
+        What it holds.
+    suggestions : tuple of str
+        What the inspector would have better.
+    """
+
+    path: Path
+    kind: str
+    holds: tuple[str, ...]
+    suggestions: tuple[str, ...] = ()
+
+
+def export_processed(
+    session: Session, out: Path, backend: Backend, *, checked: bool = True
+) -> Written:
+    """Write behaviour, tracking and units of a session.
+
+    Parameters
+    ----------
+    session : Session
+    out : path
+        Folder below which ``sub-X/sub-X_ses-Y_…`` is written.
+    backend : Backend
+    checked : bool
+        Whether a file that an archive would refuse is refused here, see `check`.
+
+    Raises
+    ------
+    ExportError
+        The session has nothing to write, files contradict each other, or an archive would refuse
+        what comes out; nothing is written then.
+    """
+    nwb = new_file(session.facts, names.PROCESSED)
+    add_trials(nwb, session)
+    add_wheel(nwb, session)
+    add_tracking(nwb, session)
+    add_passive(nwb, session)
+    electrodes = {
+        probe: add_probe(nwb, session, probe, None, _named_channels(session, probe))
+        for probe in chosen_sortings(session)
+    }
+    add_units(nwb, session, electrodes)
+    behaviour = bool(nwb.trials is not None or nwb.processing)
+    modalities = ["behavior"] * behaviour + ["ecephys"] * (nwb.units is not None)
+    if not modalities:
+        raise ExportError(
+            f"{session.facts.reference} has no trials, wheel or sorted spikes: let its tasks run "
+            "first (`fornix task run`)"
+        )
+    stem = out / names.stem(
+        session.facts.subject.nickname, session.facts.id, names.PROCESSED, modalities
+    )
+    return _finish(nwb, stem, names.PROCESSED, backend, checked)
+
+
+def export_raw(
+    session: Session,
+    out: Path,
+    backend: Backend,
+    notice: Notice | None = None,
+    *,
+    checked: bool = True,
+) -> Written:
+    """Write the raw recordings of a session, and its videos beside the file.
+
+    A recording is read, and written, a compressed chunk at a time.
+
+    Parameters
+    ----------
+    session, out, backend, checked
+        As for :func:`export_processed`.
+    notice : callable, optional
+        Told of progress.
+
+    Raises
+    ------
+    ExportError
+        As for :func:`export_processed`; or there is no compressed recording.
+    """
+    nwb, recordings, electrodes = raw_file(session)
+    stem = out / raw_stem(session)
+    try:
+        for one in recordings:
+            data = backend.compressed(Chunks(one, notice))
+            add_recording(nwb, session, one, electrodes[one.probe], data)
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        add_videos(nwb, session, stem)
+        return _finish(nwb, stem, names.RAW, backend, checked)
+    finally:
+        for one in recordings:
+            one.reader.close()
+
+
+def raw_stem(session: Session) -> str:
+    """Return the path of a session's raw file without its ending."""
+    return names.stem(session.facts.subject.nickname, session.facts.id, names.RAW, ["ecephys"])
+
+
+def raw_file(session: Session) -> tuple[NWBFile, list[Recording], dict[str, Electrodes]]:
+    """Return a file with probes and electrodes, and the recordings that belong into it."""
+    nwb = new_file(session.facts, names.RAW)
+    recordings = recordings_of(session)
+    electrodes: dict[str, Electrodes] = {}
+    for one in recordings:
+        if one.probe not in electrodes:
+            electrodes[one.probe] = add_probe(nwb, session, one.probe, one.sites, one.channels)
+    return nwb, recordings, electrodes
+
+
+def _named_channels(session: Session, probe: str) -> int:
+    """Return how many channels a probe has at least, by what its units name."""
+    files = session.first("clusters", chosen_sortings(session)[probe].collection)
+    if files is None or "channels" not in files.files:
+        return 1
+    channels = peak_channels(session.load(files, ("channels",)))
+    if session.first("channels", files.collection) is not None:
+        return 0
+    return int(channels.max(initial=0)) + 1
+
+
+def _finish(nwb: NWBFile, stem: Path, kind: str, backend: Backend, checked: bool) -> Written:
+    """Write, check and name a file; nothing stays of one that is refused."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    target = stem.with_name(stem.name + backend.ending)
+    partial = stem.with_name(f".{stem.name}.partial{backend.ending}")
+    remove(partial)
+    holds = _contents(nwb)
+    try:
+        backend.write(nwb, partial)
+        suggestions = check(partial, backend) if checked else []
+        put_in_place(partial, target)
+    finally:
+        remove(partial)
+    return Written(target, kind, holds, tuple(suggestions))
+
+
+def _contents(nwb: NWBFile) -> tuple[str, ...]:
+    tables = [name for name in ("trials", "units") if getattr(nwb, name) is not None]
+    return (*tables, *nwb.processing, *nwb.acquisition)

@@ -1,0 +1,285 @@
+"""Raw recordings: the bands of a probe, copied chunk by chunk from the compressed file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+from hdmf.data_utils import GenericDataChunkIterator
+from numpy.typing import NDArray
+from pynwb import NWBFile
+from pynwb.ecephys import ElectricalSeries
+
+from lab.exports.nwb.probes import Electrodes, title
+from lab.exports.session import ExportError, Session
+from shared import codec
+from shared.codec.spikeglx import Meta, read_meta
+
+BANDS = {"ap": "Action-potential band.", "lf": "Local-field band."}
+
+CHUNK_BYTES = 10_000_000
+"""Bytes of a chunk at most, raw (what NWB recommends for the cloud, and IBL-to-nwb does)."""
+
+OFF = 0.5
+"""Samples by which times may differ from a constant rate before each sample has a time."""
+
+Notice = Callable[[str, int, int], None]
+"""Told of progress: a series, samples done, samples in all."""
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """A band of a probe.
+
+    Attributes
+    ----------
+    path : str
+        Within the session.
+    probe, band : str
+    address : str
+        Absolute path or HTTP address.
+    reader : shared.codec.Reader
+    channels : int
+        Channels that are electrodes; the synchronisation line comes behind them.
+    volts : float or array
+        Of one count, of all channels or of each.
+    sites : array, shape (channels, 2), optional
+        Place of the channels on the probe (µm).
+    """
+
+    path: str
+    probe: str
+    band: str
+    address: str
+    reader: Any
+    channels: int
+    volts: Any
+    sites: Any = None
+
+    @property
+    def name(self) -> str:
+        """The name of its series."""
+        return f"ElectricalSeries{title(self.probe)}{self.band.upper()}"
+
+    @property
+    def chunk_length(self) -> int:
+        """Samples of a compressed chunk."""
+        bounds = self.reader.chunk_bounds
+        return int(bounds[1] - bounds[0])
+
+
+def recordings_of(session: Session) -> list[Recording]:
+    """Open the compressed recordings of a session.
+
+    Raises
+    ------
+    ExportError
+        There is none, or a gain is not known.
+    """
+    found = [_opened(session, *place) for place in _places(session)]
+    if not found:
+        raise ExportError(
+            f"{session.facts.reference} has no compressed recording (.ebin or .cbin): "
+            "`fornix codec compress` makes one of a .bin"
+        )
+    return found
+
+
+def _places(session: Session) -> list[tuple[str, str, str]]:
+    """Return path, probe and band of the recordings; of two compressions Fornix's own."""
+    found: dict[tuple[str, str], str] = {}
+    for path in session.paths:
+        folder, _, name = path.rpartition("/")
+        probe = folder.rpartition("/")[2]
+        if not probe.startswith("probe") or "ephysData" not in name:
+            continue
+        for band in BANDS:
+            known = found.get((probe, band), "").endswith(".ebin")
+            if f".{band}." in name and name.endswith((".ebin", ".cbin")) and not known:
+                found[probe, band] = path
+    return [(path, probe, band) for (probe, band), path in sorted(found.items())]
+
+
+def _opened(session: Session, path: str, probe: str, band: str) -> Recording:
+    address = session.address(path)
+    sidecar = None
+    if path.endswith(".cbin"):
+        beside = path.removesuffix(".cbin") + ".ch"
+        sidecar = session.local(beside) if beside in session.paths else None
+    reader = codec.open(address, sidecar=sidecar)
+    facts, meta = dict(reader.index.facts), _meta(session, path)
+    if meta is not None:
+        facts = meta.facts(reader.n_channels) | facts
+    gains = facts.get("microvolts")
+    if gains is None:
+        raise ExportError(
+            f"how many microvolts a count of {path} is, is not known: put SpikeGLX's .meta "
+            "beside it, or compress it anew with the .meta beside the .bin"
+        )
+    volts = 1e-6 * np.asarray(gains, float)
+    sites = facts.get("probe_map")
+    synchronised = 1 if meta is None or not meta.pairs else _sync_lines(meta)
+    channels = reader.n_channels - synchronised
+    places = np.asarray(sites, float)[:channels, 1:] if sites else None
+    volts = volts[:channels] if volts.ndim else volts
+    return Recording(path, probe, band, address, reader, channels, volts, places)
+
+
+def _meta(session: Session, path: str) -> Meta | None:
+    beside = path.rpartition(".")[0] + ".meta"
+    return read_meta(session.local(beside)) if beside in session.paths else None
+
+
+def _sync_lines(meta: Meta) -> int:
+    """Return how many channels carry no electrode: those behind AP and LF (SpikeGLX)."""
+    told = meta.pairs.get("snsApLfSy", "").split(",")
+    return int(told[2]) if len(told) == 3 and told[2].isdigit() else 1
+
+
+class Chunks(GenericDataChunkIterator):
+    """The samples of a recording, one compressed chunk in memory at a time."""
+
+    def __init__(self, recording: Recording, notice: Notice | None = None) -> None:
+        self.recording, self._notice = recording, notice
+        n, length = recording.reader.n_samples, recording.chunk_length
+        most = max(1, CHUNK_BYTES // (recording.channels * recording.reader.dtype.itemsize))
+        chunk = min(n, next(length // k for k in range(1, length + 1) if _fits(length, k, most)))
+        buffer = min(n, length)
+        super().__init__(
+            buffer_shape=(buffer, recording.channels), chunk_shape=(chunk, recording.channels)
+        )
+
+    def _get_data(self, selection: tuple[slice, ...]) -> NDArray[Any]:
+        rows, columns = selection
+        samples = self.recording.reader.read(rows.start, rows.stop)[:, columns]
+        if self._notice:
+            self._notice(self.recording.name, rows.stop, self.recording.reader.n_samples)
+        return samples
+
+    def _get_maxshape(self) -> tuple[int, int]:
+        return self.recording.reader.n_samples, self.recording.channels
+
+    def _get_dtype(self) -> np.dtype[Any]:
+        return self.recording.reader.dtype
+
+
+def _fits(length: int, parts: int, most: int) -> bool:
+    return length % parts == 0 and length // parts <= most
+
+
+class Times(GenericDataChunkIterator):
+    """The times of a recording's samples, between the knots of its probe's clock."""
+
+    def __init__(self, n: int, knots: NDArray[np.float64]) -> None:
+        self._n, self._knots = n, knots
+        step = min(n, 1_000_000)
+        super().__init__(buffer_shape=(step,), chunk_shape=(step,))
+
+    def _get_data(self, selection: tuple[slice, ...]) -> NDArray[np.float64]:
+        return times_at(np.arange(selection[0].start, selection[0].stop), self._knots)
+
+    def _get_maxshape(self) -> tuple[int]:
+        return (self._n,)
+
+    def _get_dtype(self) -> np.dtype[Any]:
+        return np.dtype(float)
+
+
+def times_at(samples: NDArray[Any], knots: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the session's seconds at samples.
+
+    Parameters
+    ----------
+    samples : array, shape (n,)
+    knots : array, shape (k, 2)
+        Sample and second; in between the clock is linear, and so it is beyond the ends.
+    """
+    at, seconds = knots.T
+    inside = np.interp(samples, at, seconds)
+    before = seconds[0] + (samples - at[0]) * (seconds[1] - seconds[0]) / (at[1] - at[0])
+    after = seconds[-1] + (samples - at[-1]) * (seconds[-1] - seconds[-2]) / (at[-1] - at[-2])
+    return np.where(samples < at[0], before, np.where(samples > at[-1], after, inside))
+
+
+def clock(session: Session, recording: Recording) -> tuple[dict[str, Any], str]:
+    """Return when the samples were taken, as a rate where that is right to half a sample.
+
+    Returns
+    -------
+    dict
+        `starting_time` and `rate`, or `timestamps` that are computed while they are written.
+    str
+        What to say of it.
+
+    Raises
+    ------
+    ExportError
+        The file of the probe's clock is damaged.
+    """
+    n, rate = recording.reader.n_samples, recording.reader.sample_rate
+    found = [
+        path
+        for path in session.paths
+        if path.endswith(".timestamps.npy")
+        and f"/{recording.probe}/" in path
+        and "ephysData" in path
+    ]
+    if not found:
+        return {"starting_time": 0.0, "rate": float(rate)}, "By the probe's own clock."
+    knots = np.load(session.local(found[-1]), allow_pickle=False).astype(float)
+    if knots.ndim != 2 or knots.shape[1] != 2 or len(knots) < 2 or not np.isfinite(knots).all():
+        raise ExportError(f"{found[-1]} does not hold samples and seconds in two columns")
+    if (np.diff(knots, axis=0) <= 0).any():
+        raise ExportError(f"the times in {found[-1]} do not increase")
+    if recording.band == "lf":  # the knots count samples of the action-potential band
+        knots = knots / [_ratio(rate), 1.0]
+    first, last = times_at(np.array([0, n - 1]), knots)
+    step = (last - first) / max(1, n - 1)
+    off = np.abs(first + step * knots[:, 0] - knots[:, 1])
+    told = "By the session's clock."
+    if off[(knots[:, 0] >= 0) & (knots[:, 0] < n)].max(initial=0) <= OFF * step:
+        return {"starting_time": float(first), "rate": 1.0 / step}, told
+    return {"timestamps": Times(n, knots)}, told
+
+
+def _ratio(rate: float) -> float:
+    """Return samples of the action-potential band a sample of the local-field band."""
+    return max(1.0, float(round(30_000 / rate)))
+
+
+def add_recording(
+    nwb: NWBFile,
+    session: Session,
+    recording: Recording,
+    electrodes: Electrodes,
+    data: Any,
+) -> None:
+    """Add a recording's series.
+
+    Parameters
+    ----------
+    data
+        What is written: `Chunks`, with the backend's wish for compression around it.
+    """
+    region = nwb.create_electrode_table_region(
+        list(range(electrodes.first, electrodes.first + recording.channels)),
+        f"Electrodes of {recording.probe}, in the order of the raw file.",
+    )
+    when, told = clock(session, recording)
+    volts = np.asarray(recording.volts, float)
+    one = not volts.ndim or len(set(volts.tolist())) == 1
+    scale = float(volts.flat[0]) if one else 1.0
+    nwb.add_acquisition(
+        ElectricalSeries(
+            name=recording.name,
+            description=f"{BANDS[recording.band]} {told}",
+            data=data,
+            electrodes=region,
+            conversion=scale,
+            channel_conversion=None if one else volts.tolist(),
+            resolution=math.nan if not one else scale,
+            **when,
+        )
+    )

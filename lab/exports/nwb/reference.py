@@ -1,0 +1,129 @@
+"""The raw file by reference: a LINDI JSON whose chunks are byte ranges of the compressed file.
+
+pynwb reads it as it reads any file, and nothing is stored twice. It needs `lindi`, which cannot
+be installed beside zarr 3; so it runs in an environment of its own (`make nwb`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pynwb import NWBHDF5IO, H5DataIO
+
+from lab.exports.nwb import names
+from lab.exports.nwb.export import Written, raw_file, raw_stem
+from lab.exports.nwb.recordings import Recording, add_recording
+from lab.exports.session import ExportError, Session
+
+ENDING = ".nwb.lindi.json"
+
+
+def export_reference(
+    session: Session, out: Path, addresses: dict[str, str] | None = None
+) -> Written:
+    """Write the raw recordings of a session by reference.
+
+    Parameters
+    ----------
+    session : Session
+    out : path
+        As for :func:`lab.exports.nwb.export.export_raw`.
+    addresses : dict, optional
+        Where readers will find the recordings, by path within the session: HTTP addresses that
+        last, or paths. By default the files where they are now.
+
+    Raises
+    ------
+    ExportError
+        `lindi` is missing, or a recording is of another kind than Fornix's.
+    """
+    lindi = _lindi()
+    nwb, recordings, electrodes = raw_file(session)
+    stem = out / raw_stem(session)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    target = stem.with_name(stem.name + ENDING)
+    skeleton = stem.with_name(f".{stem.name}.skeleton.nwb")
+    partial = stem.with_name(f".{target.name}.partial")
+    try:
+        for one in recordings:
+            if not one.path.endswith(".ebin"):
+                raise ExportError(
+                    f"{one.path} is not compressed by Fornix: `fornix codec compress` makes an "
+                    ".ebin of it, whose chunks can be read by reference"
+                )
+            shape = (one.reader.n_samples, one.channels)
+            # Declared, never written: HDF5 stores nothing of chunks that were not written.
+            hollow = H5DataIO(
+                shape=shape, dtype=one.reader.dtype, chunks=_chunk_shape(one), maxshape=shape
+            )
+            add_recording(nwb, session, one, electrodes[one.probe], hollow)
+        with NWBHDF5IO(str(skeleton), "w") as file:
+            file.write(nwb)
+        references = _references(lindi, skeleton)
+        for one in recordings:
+            place = (addresses or {}).get(one.path, one.address)
+            _point(references["refs"], one, place)
+        partial.write_text(json.dumps(references))
+        os.replace(partial, target)
+    finally:
+        skeleton.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+        for one in recordings:
+            one.reader.close()
+    return Written(target, names.RAW, tuple(one.name for one in recordings))
+
+
+def _lindi() -> Any:
+    try:
+        import lindi
+    except ImportError as error:
+        raise ExportError(
+            "reading by reference needs lindi, which cannot be installed beside zarr 3: make an "
+            "environment of its own with `pip install 'fornix[nwb]' lindi`, or `make nwb`"
+        ) from error
+    return lindi
+
+
+def _chunk_shape(recording: Recording) -> tuple[int, int]:
+    return min(recording.chunk_length, recording.reader.n_samples), recording.channels
+
+
+def _references(lindi: Any, skeleton: Path) -> dict[str, Any]:
+    """Return the references of a small file, each resolved to its bytes."""
+    with skeleton.open("rb") as file:
+        with lindi.LindiH5pyFile.from_hdf5_file(str(skeleton), url=str(skeleton)) as store:
+            references: dict[str, Any] = store.to_reference_file_system()
+        for name, value in references["refs"].items():
+            if isinstance(value, list):
+                file.seek(value[1])
+                content = file.read(value[2])
+                references["refs"][name] = "base64:" + base64.b64encode(content).decode()
+    return references
+
+
+def _point(refs: dict[str, Any], recording: Recording, address: str) -> None:
+    """Let the chunks of a series be those of the compressed file."""
+    base = f"acquisition/{recording.name}/data"
+    for name in [one for one in refs if one.startswith(f"{base}/") and one[-1].isdigit()]:
+        del refs[name]
+    rows, columns = _chunk_shape(recording)
+    codec = {"id": "fornix", "length": rows, "channels": columns}
+    array = {
+        "zarr_format": 2,
+        "shape": [recording.reader.n_samples, columns],
+        "chunks": [rows, columns],
+        "dtype": recording.reader.dtype.newbyteorder("<").str,
+        "fill_value": 0,
+        "order": "C",
+        "compressor": None,
+        "filters": [codec],
+    }
+    refs[f"{base}/.zarray"] = array
+    offsets = recording.reader.chunk_offsets
+    for number in range(recording.reader.n_chunks):
+        first, last = int(offsets[number]), int(offsets[number + 1])
+        refs[f"{base}/{number}.0"] = [address, first, last - first]

@@ -1,0 +1,145 @@
+"""A session of the running API: facts from its records, files by download, recordings by range."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import requests
+
+from lab.client import Client, RecordMissing, Unreachable
+from lab.exports.folder import subject_facts
+from lab.exports.session import ExportError, Session, SessionFacts
+from shared.alf import without_uuid
+from shared.model import moment
+from shared.model.identity import dataset_path
+
+BLOCK = 2**20
+TIMEOUT = (10, 120)
+
+
+class ServedFile(msgspec.Struct, frozen=True):
+    """A dataset as the API shows it in its session."""
+
+    name: str
+    data_url: str
+    file_size: int = 0
+    hash: str | None = None
+    collection: str | None = None
+    revision: str | None = None
+    default_revision: str = "True"
+
+    @property
+    def path(self) -> str:
+        """Its path within the session."""
+        return dataset_path(self.collection, self.revision, without_uuid(self.name))
+
+
+class ServedSession(Session):
+    """A session of the API.
+
+    Parameters
+    ----------
+    client : Client
+    record : mapping
+        The session as ``GET /sessions/{id}`` answers.
+    cache : path
+        Folder for what is downloaded; a file that lies there with the right size and hash is not
+        fetched again.
+    known : mapping, optional
+        Facts that the records lack, as for `FolderSession`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        record: Mapping[str, Any],
+        cache: Path,
+        known: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.client, self.cache = client, cache / record["id"]
+        shown = msgspec.convert(record["data_dataset_session_related"], list[ServedFile])
+        self.files = {file.path: file for file in shown}
+        self.paths = tuple(sorted(self.files))
+        defaults = (p for p, file in self.files.items() if file.default_revision == "True")
+        self.preferred = frozenset(defaults)
+        self.facts = self._facts(record, dict(known or {}))
+
+    def local(self, path: str) -> Path:
+        """Return the downloaded file.
+
+        Raises
+        ------
+        ExportError
+            What came is not what is registered.
+        """
+        file, target = self.files[path], self.cache / path
+        if _is_whole(target, file):
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            with requests.get(self.address(path), stream=True, timeout=TIMEOUT) as answer:
+                if answer.status_code >= 400:
+                    raise ExportError(f"{path} does not come: answer {answer.status_code}")
+                with partial.open("wb") as out:
+                    for block in answer.iter_content(BLOCK):
+                        out.write(block)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise Unreachable(f"{path} does not come ({type(error).__name__})") from None
+        if not _is_whole(partial, file):
+            size = partial.stat().st_size
+            partial.unlink()
+            raise ExportError(
+                f"{path} came with {size} bytes that are not the {file.file_size} registered: "
+                "try again; if it stays so, register the file again"
+            )
+        os.replace(partial, target)
+        return target
+
+    def address(self, path: str) -> str:
+        """Return a presigned address of the bytes, good for an hour."""
+        return self.client.location(self.files[path].data_url)
+
+    def _facts(self, record: Mapping[str, Any], known: dict[str, Any]) -> SessionFacts:
+        animal: dict[str, Any] = {}
+        with suppress(RecordMissing):
+            animal = self.client.get(f"/subjects/{record['subject']}")
+        lab = self.client.get(f"/labs/{record['lab']}")
+        genotype = [
+            " ".join(str(part) for part in (each.get("allele"), each.get("zygosity")) if part)
+            for each in animal.get("genotype") or []
+            if isinstance(each, dict)
+        ]
+        told = animal | {"genotype": ", ".join(genotype)} | known
+        zone = str(known.get("timezone") or lab.get("timezone") or "UTC")
+        return SessionFacts(
+            id=record["id"],
+            lab=record["lab"],
+            subject=subject_facts(record["subject"], told),
+            date=record["start_time"][:10],
+            number=int(record["number"]),
+            start=dt.datetime.fromisoformat(moment.instant(record["start_time"], zone)),
+            protocol=record.get("task_protocol") or "",
+            institution=str(known.get("institution") or lab.get("institution") or ""),
+            projects=tuple(record.get("projects") or ()),
+            narrative=record.get("narrative") or "",
+            synthetic=bool(record.get("synthetic")),
+        )
+
+
+def _is_whole(path: Path, file: ServedFile) -> bool:
+    """Return whether a file has the size and the hash that a dataset is registered with."""
+    if not path.is_file() or (file.file_size and path.stat().st_size != file.file_size):
+        return False
+    kind = {32: "md5", 64: "sha256"}.get(len(file.hash or ""))
+    if kind is None:
+        return bool(file.file_size)
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, kind).hexdigest() == file.hash

@@ -1,0 +1,144 @@
+"""A session as exports read it: what is known of it, and its files, wherever they lie."""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared.alf import io
+from shared.alf.layout import ObjectFiles, objects
+
+
+class ExportError(Exception):
+    """A session cannot be exported; the message names what is missing and the next step."""
+
+
+class SubjectFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of an animal.
+
+    Attributes
+    ----------
+    nickname : str
+    species : str
+        Latin binomial.
+    sex : {'M', 'F', 'U', 'O'}
+    birth_date : date, optional
+    strain, genotype, description : str
+        Empty where unknown.
+    """
+
+    nickname: str
+    species: str = "Mus musculus"
+    sex: str = "U"
+    birth_date: dt.date | None = None
+    strain: str = ""
+    genotype: str = ""
+    description: str = ""
+
+
+class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a session beside its files.
+
+    Attributes
+    ----------
+    id : str
+        UUID.
+    start : datetime
+        With the lab's time zone.
+    experimenters : tuple of str
+        As ``Last, First``.
+    """
+
+    id: str
+    lab: str
+    subject: SubjectFacts
+    date: str
+    number: int
+    start: dt.datetime
+    protocol: str = ""
+    institution: str = ""
+    experimenters: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    narrative: str = ""
+    synthetic: bool = False
+
+    @property
+    def reference(self) -> str:
+        """``subject/date/NNN``, as people name a session."""
+        return f"{self.subject.nickname}/{self.date}/{self.number:03d}"
+
+
+class Session(ABC):
+    """A session's facts and files.
+
+    Attributes
+    ----------
+    facts : SessionFacts
+    paths : tuple of str
+        Datasets' paths within the session.
+    preferred : frozenset of str
+        Paths that are the default among their revisions.
+    """
+
+    facts: SessionFacts
+    paths: tuple[str, ...]
+    preferred: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def local(self, path: str) -> Path:
+        """Return a whole file on this computer with the content of a dataset."""
+
+    @abstractmethod
+    def address(self, path: str) -> str:
+        """Return the absolute path or HTTP address that has the bytes of a dataset."""
+
+    def objects(self, name: str) -> list[ObjectFiles]:
+        """Return the files of an object by collection."""
+        return objects(self.paths, name, self.preferred)
+
+    def load(self, files: ObjectFiles, wanted: Iterable[str] | None = None) -> dict[str, Any]:
+        """Return an object's attributes, its table taken apart by columns.
+
+        Parameters
+        ----------
+        files : ObjectFiles
+        wanted : iterable of str, optional
+            Attributes to load; by default all that are arrays or tables.
+
+        Raises
+        ------
+        shared.alf.FileInvalid
+            A file is damaged.
+        """
+        names = files.files.keys() if wanted is None else set(wanted) & files.files.keys()
+        loaded = {
+            name: io.load(self.local(files.files[name]))
+            for name in sorted(names)
+            if files.files[name].endswith((".npy", ".pqt", ".csv"))
+        }
+        table = loaded.pop("table", None)
+        return loaded if table is None else loaded | io.explode(table)
+
+    def first(self, name: str, collection: str | None = None) -> ObjectFiles | None:
+        """Return the files of an object in a collection, or in the first that has it."""
+        found = [
+            one for one in self.objects(name) if collection is None or one.collection == collection
+        ]
+        return found[0] if found else None
+
+    @cached_property
+    def probes(self) -> list[str]:
+        """The names of the probes of which there are raw or sorted data."""
+        found = set()
+        for path in self.paths:
+            for part in path.split("/")[1:-1]:
+                if part.startswith("probe"):
+                    found.add(part)
+                    break
+        return sorted(found)
