@@ -14,7 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from lab.exports.nwb.export import Written
-    from lab.exports.session import Session
+    from lab.exports.session import ExportSession
 
 
 @click.group()
@@ -115,7 +115,7 @@ def nwb(
 
 
 @contextmanager
-def _session(what: str, known: dict[str, Any], cache: Path | None) -> Iterator[Session]:
+def _session(what: str, known: dict[str, Any], cache: Path | None) -> Iterator[ExportSession]:
     """Open a session by its folder, or by its name on the server."""
     if Path(what).is_dir():
         from lab.exports.folder import FolderSession
@@ -137,7 +137,7 @@ def _session(what: str, known: dict[str, Any], cache: Path | None) -> Iterator[S
         yield ServedSession(client, record, cache or Path(scratch), known)
 
 
-def _plan(session: Session, as_json: bool) -> None:
+def _plan(session: ExportSession, as_json: bool) -> None:
     facts = session.facts
     if as_json:
         click.echo(json.dumps({"session": facts.id, "datasets": list(session.paths)}))

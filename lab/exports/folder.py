@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lab.exports.session import ExportError, Session, SessionFacts, SubjectFacts
+from lab.exports.session import ExportError, ExportFacts, ExportSession, SubjectFacts
 from lab.rig.settings import metadata, settings_of
 from shared.alf import SessionPath, is_valid, parse_session_path
 from shared.alf.errors import ALFInvalid
@@ -21,7 +21,7 @@ SUBJECTS = "subjects.json"
 """Beside the labs' folders: what is known of animals, by nickname (see `fornix analyse`)."""
 
 
-class FolderSession(Session):
+class FolderSession(ExportSession):
     """A session in a folder.
 
     Parameters
@@ -66,7 +66,7 @@ class FolderSession(Session):
         )
         return [path for path in found if is_valid(path)]
 
-    def _facts(self, place: SessionPath, known: dict[str, Any]) -> SessionFacts:
+    def _facts(self, place: SessionPath, known: dict[str, Any]) -> ExportFacts:
         settings = settings_of(self.folder)
         told = metadata(settings, place)
         lab = place.lab or str(known.get("lab") or "lab")
@@ -74,7 +74,7 @@ class FolderSession(Session):
         start = told.get("start_time") or f"{place.date}T00:00:00"
         identity = known.get("session_id") or settings.get("SESSION_UUID")
         whole = SessionPath(lab, place.subject, place.date, place.number).build()
-        return SessionFacts(
+        return ExportFacts(
             id=str(identity or uuid.uuid5(uuid.NAMESPACE_URL, whole)),
             lab=lab,
             subject=subject_facts(place.subject, self._known_of(place.subject) | known),

@@ -15,7 +15,7 @@ import requests
 
 from lab.client import Client, RecordMissing, Unreachable
 from lab.exports.folder import subject_facts
-from lab.exports.session import ExportError, Session, SessionFacts
+from lab.exports.session import ExportError, ExportFacts, ExportSession
 from shared.alf import without_uuid
 from shared.model import moment
 from shared.model.identity import dataset_path
@@ -41,7 +41,7 @@ class ServedFile(msgspec.Struct, frozen=True):
         return dataset_path(self.collection, self.revision, without_uuid(self.name))
 
 
-class ServedSession(Session):
+class ServedSession(ExportSession):
     """A session of the API.
 
     Parameters
@@ -107,7 +107,7 @@ class ServedSession(Session):
         """Return a presigned address of the bytes, good for an hour."""
         return self.client.location(self.files[path].data_url)
 
-    def _facts(self, record: Mapping[str, Any], known: dict[str, Any]) -> SessionFacts:
+    def _facts(self, record: Mapping[str, Any], known: dict[str, Any]) -> ExportFacts:
         animal: dict[str, Any] = {}
         with suppress(RecordMissing):
             animal = self.client.get(f"/subjects/{record['subject']}")
@@ -119,7 +119,7 @@ class ServedSession(Session):
         ]
         told = animal | {"genotype": ", ".join(genotype)} | known
         zone = str(known.get("timezone") or lab.get("timezone") or "UTC")
-        return SessionFacts(
+        return ExportFacts(
             id=record["id"],
             lab=record["lab"],
             subject=subject_facts(record["subject"], told),

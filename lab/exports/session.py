@@ -42,7 +42,7 @@ class SubjectFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     description: str = ""
 
 
-class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
+class ExportFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a session beside its files.
 
     Attributes
@@ -74,19 +74,19 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.subject.nickname}/{self.date}/{self.number:03d}"
 
 
-class Session(ABC):
+class ExportSession(ABC):
     """A session's facts and files.
 
     Attributes
     ----------
-    facts : SessionFacts
+    facts : ExportFacts
     paths : tuple of str
         Datasets' paths within the session.
     preferred : frozenset of str
         Paths that are the default among their revisions.
     """
 
-    facts: SessionFacts
+    facts: ExportFacts
     paths: tuple[str, ...]
     preferred: frozenset[str] = frozenset()
 

@@ -16,7 +16,7 @@ from pynwb.image import ImageSeries
 
 from lab.exports.nwb.columns import timing
 from lab.exports.nwb.names import entity
-from lab.exports.session import ExportError, Session
+from lab.exports.session import ExportError, ExportSession
 
 SIDES = ("left", "right", "body")
 VIDEO = (".mp4", ".avi", ".mkv")
@@ -24,7 +24,7 @@ POSES = ("lightningPose", "dlc")
 """Attributes that hold the pose, the better first."""
 
 
-def add_videos(nwb: NWBFile, session: Session, stem: Path) -> int:
+def add_videos(nwb: NWBFile, session: ExportSession, stem: Path) -> int:
     """Add the videos as files beside the NWB file, and put them there; return how many.
 
     Parameters
@@ -81,12 +81,12 @@ def _place(source: Path, target: Path) -> None:
         os.replace(partial, target)
 
 
-def _video(session: Session, side: str) -> str | None:
+def _video(session: ExportSession, side: str) -> str | None:
     names = [p for p in session.paths if f"_{side}Camera.raw." in p and p.endswith(VIDEO)]
     return max(names) if names else None
 
 
-def _times(session: Session, side: str) -> NDArray[np.float64] | None:
+def _times(session: ExportSession, side: str) -> NDArray[np.float64] | None:
     files = session.first(f"{side}Camera")
     for one in session.objects(f"{side}Camera"):
         if "times" in one.files:
@@ -97,7 +97,7 @@ def _times(session: Session, side: str) -> NDArray[np.float64] | None:
     return np.asarray(session.load(files, ("times",))["times"], float)
 
 
-def add_tracking(nwb: NWBFile, session: Session) -> None:
+def add_tracking(nwb: NWBFile, session: ExportSession) -> None:
     """Add pose, pupil and motion energy of each camera, and licks."""
     for side in SIDES:
         times = _times(session, side)

@@ -14,11 +14,11 @@ from lab.exports.nwb.check import check
 from lab.exports.nwb.file import new_file
 from lab.exports.nwb.passive import add_passive
 from lab.exports.nwb.probes import Electrodes, add_probe
-from lab.exports.nwb.recordings import Chunks, Notice, Recording, add_recording, recordings_of
+from lab.exports.nwb.recordings import Chunks, Notice, ProbeRecording, add_recording, recordings_of
 from lab.exports.nwb.trials import add_trials
 from lab.exports.nwb.units import add_units, chosen_sortings, peak_channels
 from lab.exports.nwb.wheel import add_wheel
-from lab.exports.session import ExportError, Session
+from lab.exports.session import ExportError, ExportSession
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -41,13 +41,13 @@ class Written(msgspec.Struct, frozen=True):
 
 
 def export_processed(
-    session: Session, out: Path, backend: Backend, *, checked: bool = True
+    session: ExportSession, out: Path, backend: Backend, *, checked: bool = True
 ) -> Written:
     """Write behaviour, tracking and units of a session.
 
     Parameters
     ----------
-    session : Session
+    session : ExportSession
     out : path
         Folder below which ``sub-X/sub-X_ses-Y_…`` is written.
     backend : Backend
@@ -84,7 +84,7 @@ def export_processed(
 
 
 def export_raw(
-    session: Session,
+    session: ExportSession,
     out: Path,
     backend: Backend,
     notice: Notice | None = None,
@@ -121,12 +121,14 @@ def export_raw(
             one.reader.close()
 
 
-def raw_stem(session: Session) -> str:
+def raw_stem(session: ExportSession) -> str:
     """Return the path of a session's raw file without its ending."""
     return names.stem(session.facts.subject.nickname, session.facts.id, names.RAW, ["ecephys"])
 
 
-def raw_file(session: Session) -> tuple[NWBFile, list[Recording], dict[str, Electrodes]]:
+def raw_file(
+    session: ExportSession,
+) -> tuple[NWBFile, list[ProbeRecording], dict[str, Electrodes]]:
     """Return a file with probes and electrodes, and the recordings that belong into it."""
     nwb = new_file(session.facts, names.RAW)
     recordings = recordings_of(session)
@@ -137,7 +139,7 @@ def raw_file(session: Session) -> tuple[NWBFile, list[Recording], dict[str, Elec
     return nwb, recordings, electrodes
 
 
-def _named_channels(session: Session, probe: str) -> int:
+def _named_channels(session: ExportSession, probe: str) -> int:
     """Return how many channels a probe has at least, by what its units name."""
     files = session.first("clusters", chosen_sortings(session)[probe].collection)
     if files is None or "channels" not in files.files:

@@ -7,7 +7,7 @@ import datetime as dt
 from pynwb import NWBFile
 from pynwb.file import Subject
 
-from lab.exports.session import ExportError, SessionFacts, SubjectFacts
+from lab.exports.session import ExportError, ExportFacts, SubjectFacts
 
 PAPERS = {
     "trainingChoiceWorld": "https://doi.org/10.7554/eLife.63711",
@@ -21,12 +21,12 @@ TASK = (
 )
 
 
-def new_file(facts: SessionFacts, kind: str) -> NWBFile:
+def new_file(facts: ExportFacts, kind: str) -> NWBFile:
     """Return an empty file with its head.
 
     Parameters
     ----------
-    facts : SessionFacts
+    facts : ExportFacts
     kind : {'raw', 'processed'}
 
     Raises

@@ -10,7 +10,7 @@ from pynwb import NWBFile
 from pynwb.epoch import TimeIntervals
 
 from lab.exports.nwb.columns import column
-from lab.exports.session import ExportError, Session
+from lab.exports.session import ExportError, ExportSession
 
 PERIODS = {
     "spontaneousActivity": "Nothing is shown.",
@@ -19,7 +19,7 @@ PERIODS = {
 }
 
 
-def add_passive(nwb: NWBFile, session: Session) -> None:
+def add_passive(nwb: NWBFile, session: ExportSession) -> None:
     """Add the passive protocol, as far as the session has it.
 
     Raises
@@ -43,7 +43,7 @@ def add_passive(nwb: NWBFile, session: Session) -> None:
             module.add(intervals)
 
 
-def _table(session: Session, name: str, attribute: str) -> pd.DataFrame | None:
+def _table(session: ExportSession, name: str, attribute: str) -> pd.DataFrame | None:
     files = session.first(name)
     if files is None or attribute not in files.files:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pynwb import NWBFile
 
-from lab.exports.session import ExportError, Session
+from lab.exports.session import ExportError, ExportSession
 
 UNKNOWN = "root"
 """Location of an electrode of which no histology is known: the whole of the Allen atlas."""
@@ -41,14 +41,14 @@ def title(probe: str) -> str:
 
 
 def add_probe(
-    nwb: NWBFile, session: Session, probe: str, sites: NDArray[np.float64] | None, n: int
+    nwb: NWBFile, session: ExportSession, probe: str, sites: NDArray[np.float64] | None, n: int
 ) -> Electrodes:
     """Add a probe's device, group and electrodes, in the order of its raw file.
 
     Parameters
     ----------
     nwb : NWBFile
-    session : Session
+    session : ExportSession
     probe : str
         Name of the probe's folder.
     sites : array, shape (n, 2), optional
@@ -95,7 +95,7 @@ def add_probe(
     return Electrodes(probe, first, first + raw, raw)
 
 
-def _channels(session: Session, probe: str) -> dict[str, Any]:
+def _channels(session: ExportSession, probe: str) -> dict[str, Any]:
     """Return the channels of a probe, from wherever among its folders they are."""
     for files in session.objects("channels"):
         if probe in files.collection.split("/"):

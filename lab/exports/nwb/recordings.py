@@ -14,7 +14,7 @@ from pynwb import NWBFile
 from pynwb.ecephys import ElectricalSeries
 
 from lab.exports.nwb.probes import Electrodes, title
-from lab.exports.session import ExportError, Session
+from lab.exports.session import ExportError, ExportSession
 from shared import codec
 from shared.codec.spikeglx import Meta, read_meta
 
@@ -30,7 +30,7 @@ Notice = Callable[[str, int, int], None]
 """Told of progress: a series, samples done, samples in all."""
 
 
-class Recording(msgspec.Struct, frozen=True):
+class ProbeRecording(msgspec.Struct, frozen=True):
     """A band of a probe.
 
     Attributes
@@ -70,7 +70,7 @@ class Recording(msgspec.Struct, frozen=True):
         return int(bounds[1] - bounds[0])
 
 
-def recordings_of(session: Session) -> list[Recording]:
+def recordings_of(session: ExportSession) -> list[ProbeRecording]:
     """Open the compressed recordings of a session.
 
     Raises
@@ -87,7 +87,7 @@ def recordings_of(session: Session) -> list[Recording]:
     return found
 
 
-def _places(session: Session) -> list[tuple[str, str, str]]:
+def _places(session: ExportSession) -> list[tuple[str, str, str]]:
     """Return path, probe and band of the recordings; of two compressions Fornix's own."""
     found: dict[tuple[str, str], str] = {}
     for path in session.paths:
@@ -102,7 +102,7 @@ def _places(session: Session) -> list[tuple[str, str, str]]:
     return [(path, probe, band) for (probe, band), path in sorted(found.items())]
 
 
-def _opened(session: Session, path: str, probe: str, band: str) -> Recording:
+def _opened(session: ExportSession, path: str, probe: str, band: str) -> ProbeRecording:
     address = session.address(path)
     sidecar = None
     if path.endswith(".cbin"):
@@ -124,10 +124,10 @@ def _opened(session: Session, path: str, probe: str, band: str) -> Recording:
     channels = reader.n_channels - synchronised
     places = np.asarray(sites, float)[:channels, 1:] if sites else None
     volts = volts[:channels] if volts.ndim else volts
-    return Recording(path, probe, band, address, reader, channels, volts, places)
+    return ProbeRecording(path, probe, band, address, reader, channels, volts, places)
 
 
-def _meta(session: Session, path: str) -> Meta | None:
+def _meta(session: ExportSession, path: str) -> Meta | None:
     beside = path.rpartition(".")[0] + ".meta"
     return read_meta(session.local(beside)) if beside in session.paths else None
 
@@ -141,7 +141,7 @@ def _sync_lines(meta: Meta) -> int:
 class Chunks(GenericDataChunkIterator):
     """The samples of a recording, one compressed chunk in memory at a time."""
 
-    def __init__(self, recording: Recording, notice: Notice | None = None) -> None:
+    def __init__(self, recording: ProbeRecording, notice: Notice | None = None) -> None:
         self.recording, self._notice = recording, notice
         n, length = recording.reader.n_samples, recording.chunk_length
         most = max(1, CHUNK_BYTES // (recording.channels * recording.reader.dtype.itemsize))
@@ -203,7 +203,7 @@ def times_at(samples: NDArray[Any], knots: NDArray[np.float64]) -> NDArray[np.fl
     return np.where(samples < at[0], before, np.where(samples > at[-1], after, inside))
 
 
-def clock(session: Session, recording: Recording) -> tuple[dict[str, Any], str]:
+def clock(session: ExportSession, recording: ProbeRecording) -> tuple[dict[str, Any], str]:
     """Return when the samples were taken, as a rate where that is right to half a sample.
 
     Returns
@@ -251,8 +251,8 @@ def _ratio(rate: float) -> float:
 
 def add_recording(
     nwb: NWBFile,
-    session: Session,
-    recording: Recording,
+    session: ExportSession,
+    recording: ProbeRecording,
     electrodes: Electrodes,
     data: Any,
 ) -> None:

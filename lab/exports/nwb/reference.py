@@ -16,20 +16,20 @@ from pynwb import NWBHDF5IO, H5DataIO
 
 from lab.exports.nwb import names
 from lab.exports.nwb.export import Written, raw_file, raw_stem
-from lab.exports.nwb.recordings import Recording, add_recording
-from lab.exports.session import ExportError, Session
+from lab.exports.nwb.recordings import ProbeRecording, add_recording
+from lab.exports.session import ExportError, ExportSession
 
 ENDING = ".nwb.lindi.json"
 
 
 def export_reference(
-    session: Session, out: Path, addresses: dict[str, str] | None = None
+    session: ExportSession, out: Path, addresses: dict[str, str] | None = None
 ) -> Written:
     """Write the raw recordings of a session by reference.
 
     Parameters
     ----------
-    session : Session
+    session : ExportSession
     out : path
         As for :func:`lab.exports.nwb.export.export_raw`.
     addresses : dict, optional
@@ -88,7 +88,7 @@ def _lindi() -> Any:
     return lindi
 
 
-def _chunk_shape(recording: Recording) -> tuple[int, int]:
+def _chunk_shape(recording: ProbeRecording) -> tuple[int, int]:
     return min(recording.chunk_length, recording.reader.n_samples), recording.channels
 
 
@@ -105,7 +105,7 @@ def _references(lindi: Any, skeleton: Path) -> dict[str, Any]:
     return references
 
 
-def _point(refs: dict[str, Any], recording: Recording, address: str) -> None:
+def _point(refs: dict[str, Any], recording: ProbeRecording, address: str) -> None:
     """Let the chunks of a series be those of the compressed file."""
     base = f"acquisition/{recording.name}/data"
     for name in [one for one in refs if one.startswith(f"{base}/") and one[-1].isdigit()]:

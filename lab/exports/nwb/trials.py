@@ -11,7 +11,7 @@ from pynwb import NWBFile
 from pynwb.epoch import TimeIntervals
 
 from lab.exports.nwb.columns import column, has_values
-from lab.exports.session import ExportError, Session
+from lab.exports.session import ExportError, ExportSession
 from shared.alf.layout import trials_in
 
 TIMES = {
@@ -30,7 +30,7 @@ CHOICES = {-1: "counter_clockwise", 0: "none", 1: "clockwise"}
 WHOLE = ("intervals", "choice", "contrastLeft", "contrastRight", "feedbackType")
 
 
-def add_trials(nwb: NWBFile, session: Session) -> int:
+def add_trials(nwb: NWBFile, session: ExportSession) -> int:
     """Add the trials of a session; return how many.
 
     Raises

@@ -14,7 +14,7 @@ from pynwb.misc import Units
 
 from lab.exports.nwb.columns import column, has_values, ragged
 from lab.exports.nwb.probes import Electrodes, title
-from lab.exports.session import ExportError, Session
+from lab.exports.session import ExportError, ExportSession
 from shared.alf.layout import SPIKE_ARRAYS, ObjectFiles, sortings_in
 
 RESOLUTION = 1 / 30_000
@@ -45,7 +45,7 @@ VOLTS = {
 TEXTS = {"ks2_label": ("ks2_label", "Label of the sorter.")}
 
 
-def chosen_sortings(session: Session) -> dict[str, ObjectFiles]:
+def chosen_sortings(session: ExportSession) -> dict[str, ObjectFiles]:
     """Return the sorted spikes that count by probe: the shortest collection's, as ONE does."""
     found: dict[str, ObjectFiles] = {}
     for files in sorted(
@@ -59,7 +59,7 @@ def chosen_sortings(session: Session) -> dict[str, ObjectFiles]:
     return dict(sorted(found.items(), key=operator.itemgetter(0)))
 
 
-def add_units(nwb: NWBFile, session: Session, electrodes: dict[str, Electrodes]) -> int:
+def add_units(nwb: NWBFile, session: ExportSession, electrodes: dict[str, Electrodes]) -> int:
     """Add the units of all probes; return how many.
 
     Raises
@@ -132,7 +132,7 @@ TOLD = {
 class _Sorting:
     """One probe's units: spikes in the order of units, and a table with a row for each."""
 
-    def __init__(self, session: Session, files: ObjectFiles, electrodes: Electrodes) -> None:
+    def __init__(self, session: ExportSession, files: ObjectFiles, electrodes: Electrodes) -> None:
         where = files.collection
         spikes = session.load(files, SPIKE_ARRAYS)
         sizes = {name: np.shape(values) for name, values in spikes.items()}

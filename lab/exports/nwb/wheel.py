@@ -7,11 +7,11 @@ from pynwb import NWBFile, TimeSeries
 from pynwb.epoch import TimeIntervals
 
 from lab.exports.nwb.columns import column, timing
-from lab.exports.session import ExportError, Session
+from lab.exports.session import ExportError, ExportSession
 from shared.alf.layout import wheel_in
 
 
-def add_wheel(nwb: NWBFile, session: Session) -> None:
+def add_wheel(nwb: NWBFile, session: ExportSession) -> None:
     """Add position and movements of the wheel, of each protocol.
 
     The position is unwrapped, so it is a plain time series: archives take a spatial series in
