@@ -79,7 +79,13 @@ coverage: setup  ## lines that unit tests run, as HTML in .fornix/coverage
 unit: setup  ## tests that need no running system
 	$(BIN)/pytest -n 2 -m "not integration and not browser and not proof"
 
-integration: setup .venv/.browser  ## tests against real servers and a real browser
+.venv/.mariadb: .venv/.installed
+	command -v mariadb-install-db >/dev/null || { apt-get update -qq \
+	    && apt-get install -y -qq --no-install-recommends mariadb-server; } \
+	    || echo "MariaDB could not be installed: the tests of DataJoint's tables will be skipped"
+	touch $@
+
+integration: setup .venv/.browser .venv/.mariadb  ## tests against real servers and a real browser
 	$(BIN)/pytest -m "(integration or browser) and not proof"
 
 test: lint types unit integration  ## what CI runs
@@ -102,7 +108,7 @@ site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in
 clean:  ## remove what was installed and built
 	rm -rf .venv node_modules cdk.out .fornix/cache
 
-.PHONY: fuzz-codec bench-codec spikeinterface reference nwb
+.PHONY: fuzz-codec bench-codec spikeinterface reference nwb datajoint
 
 fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=… for others
 	$(BIN)/python -m tests.codec.fuzz --cases $(or $(CASES),1000000) --seed $(or $(SEED),1)
@@ -131,6 +137,17 @@ nwb: setup  ## NWB as Zarr, by reference and before DANDI's own client, which ar
 	$(BIN)/uv pip install --quiet --python .venv/nwb/bin/python ".[nwb]" hdmf-zarr==0.13.0 \
 	    lindi==0.4.6 dandi==0.81.0 pytest pytest-timeout hypothesis
 	.venv/nwb/bin/python -m pytest -p no:cacheprovider -W default tests/exports/test_nwb_apart.py
+
+datajoint: setup .venv/.mariadb  ## both lines of DataJoint's client, installed apart; NOTEBOOK=… the paper's code
+	for line in 0.14 2; do test -x .venv/datajoint-$$line/bin/python \
+	    || python3 -m venv .venv/datajoint-$$line; done
+	$(BIN)/uv pip install --quiet --python .venv/datajoint-0.14/bin/python \
+	    datajoint==0.14.8 "pandas<2" "numpy<2" scipy setuptools
+	@# It asks for a client of 2020, and runs with this one.
+	$(BIN)/uv pip install --quiet --no-deps --python .venv/datajoint-0.14/bin/python \
+	    ibl-pipeline-light==0.1.2
+	$(BIN)/uv pip install --quiet --python .venv/datajoint-2/bin/python datajoint==2.3.5 pandas numpy
+	NOTEBOOK="$(NOTEBOOK)" $(BIN)/pytest -p no:cacheprovider tests/exports/test_datajoint_clients.py
 
 reference: setup  ## trials, wheel, quality and training status beside ibllib; SESSIONS=… your own
 	test -x .venv/ibllib/bin/python || python3 -m venv .venv/ibllib

@@ -6,9 +6,10 @@ out of date, and an interrupted analysis of many sessions goes on where it stopp
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -91,6 +92,34 @@ def trials(session: Path, kept: Path | None) -> dict[str, Any]:
         place.mkdir(parents=True, exist_ok=True)
         save({name: files[name] for name in (GO_CUE, TABLE)}, place)
     return explode(files[TABLE]) | {"goCueTrigger_times": files[GO_CUE]}
+
+
+AMBIENT = {
+    "temperature_c": "Temperature_C",
+    "air_pressure_mb": "AirPressure_mb",
+    "relative_humidity": "RelativeHumidity",
+}
+"""What a rig's sensor calls its quantities, by our names."""
+
+
+def ambient(logs: Iterable[Path]) -> dict[str, list[float]]:
+    """Return temperature, pressure and humidity of each trial, as far as the sensor gave them.
+
+    Parameters
+    ----------
+    logs : iterable of Path
+        ``_iblrig_ambientSensorData.raw.jsonable``, in the order of the protocols.
+    """
+    out: dict[str, list[float]] = {name: [] for name in AMBIENT}
+    for file in logs:
+        for line in file.read_text().splitlines():
+            try:
+                values = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # the last line of a killed rig
+            for name, key in AMBIENT.items():
+                out[name] += [float(v) for v in values.get(key) or []]
+    return out
 
 
 class Wheel(Mapping[str, Any]):

@@ -222,7 +222,7 @@ def _features_of(
 
 def _load_session(path: Path, kept: Path | None) -> tuple[Any, float | None]:
     """Return a session and the weight (g) the rig's settings give, if any."""
-    from lab.extracted import Wheel
+    from lab.extracted import Wheel, ambient
     from lab.extracted import trials as trials_of
     from shared.science.cohort.features import CohortSession
 
@@ -235,7 +235,7 @@ def _load_session(path: Path, kept: Path | None) -> tuple[Any, float | None]:
         trials=trials,
         number=int(path.name) if path.name.isdigit() else 1,
         wheel=Wheel(path, kept),
-        ambient=_ambient(path),
+        ambient=ambient(sorted(path.glob("raw_*/_iblrig_ambientSensorData.raw*.jsonable"))),
     )
     return session, float(weight) if weight else None
 
@@ -250,25 +250,6 @@ def _settings(path: Path) -> dict[str, Any]:
     for file in sorted(path.glob("raw_*/_iblrig_taskSettings.raw*.json")):
         return json.loads(file.read_text())
     return {}
-
-
-def _ambient(path: Path) -> dict[str, list[float]]:
-    """Return temperature, pressure and humidity of each trial, as far as the sensor gave them."""
-    names = {
-        "temperature_c": "Temperature_C",
-        "air_pressure_mb": "AirPressure_mb",
-        "relative_humidity": "RelativeHumidity",
-    }
-    out: dict[str, list[float]] = {name: [] for name in names}
-    for file in sorted(path.glob("raw_*/_iblrig_ambientSensorData.raw*.jsonable")):
-        for line in file.read_text().splitlines():
-            try:
-                values = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # the last line of a killed rig
-            for name, key in names.items():
-                out[name] += [float(v) for v in values.get(key) or []]
-    return out
 
 
 @contextmanager

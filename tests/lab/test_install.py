@@ -111,6 +111,7 @@ def test_the_first_upload_of_a_client(client, system, tmp_path):
         (("analyse", "training-time", "--sessions", "/tmp"), "science"),
         (("site", "build", "/tmp", "--out", "/tmp/x"), "science"),
         (("export", "nwb", "/tmp"), "nwb"),
+        (("datajoint", "status"), "datajoint"),
         (("up",), "local"),
     ],
 )
