@@ -37,6 +37,7 @@ ZIP_REQUIREMENTS = (
     "pyarrow",
     "pyjwt",
     "cryptography",
+    "google-re2",
     "pyyaml",
     "zstandard",
     "zxcvbn",

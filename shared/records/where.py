@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from shared.records.patterns import found_by
+
 Test = Callable[[Any], bool]
 
 
@@ -81,6 +83,8 @@ LOOKUPS: Mapping[str, Callable[[Any], Test]] = {
     "iendswith": lambda v: lambda x: x is not None and _fold(x).endswith(_fold(v)),
     "in": _in,
     "range": _range,
+    "regex": lambda v: found_by(_text(v)),
+    "iregex": lambda v: found_by(_text(v), fold=True),
     "isnull": lambda v: lambda x: (x is None) == bool(v),
     "lt": lambda v: _compare("lt", v),
     "lte": lambda v: _compare("lte", v),
@@ -121,7 +125,7 @@ class Where(msgspec.Struct, frozen=True):
     @property
     def cost(self) -> int:
         """Rough cost: 1 cheap, 2 needs JSON or a pattern to be read per value."""
-        return 2 if self.path or self.lookup == "test" else 1
+        return 2 if self.path or self.lookup in ("test", "regex", "iregex") else 1
 
     def test(self) -> Test:
         """Return the test of a single value, negation left aside."""

@@ -242,7 +242,7 @@ def test_filters_that_do_not_match_find_nothing(api: Api, query: str) -> None:
         ("unknown=1", "unknown"),
         ("django=password__startswith,a", "django"),
         ("django=subject", "django"),
-        ("django=subject__nickname__regex,a", "django"),
+        ("django=subject__nickname__regex,(", "django"),
         ("django=__class__,a", "django"),
         ("django=id__in,__import__('os').system('x')", "django"),
     ],

@@ -133,6 +133,18 @@ FORMS = [
     ("sessions", "start_time__week,27", 2),
     ("sessions", "start_time__iso_year,2024", 2),
     ("sessions", "start_time__quarter,3", 2),
+    # patterns, as users of ONE write them
+    ("sessions", "subject__nickname__regex,^FI_00[12]$", 2),
+    ("sessions", "subject__nickname__regex,^fi", 0),
+    ("sessions", "subject__nickname__iregex,^fi_(001|999)", 1),
+    ("sessions", "~subject__nickname__regex,1$", 1),
+    ("sessions", r"subject__nickname__regex,^FI_\d{1,3}$,number,1", 2),
+    ("sessions", "subject__nickname__regex,[,2],number,1", 1),
+    ("sessions", "subject__nickname__regex,'^FI_002$'", 1),
+    ("sessions", "task_protocol__regex,.", 0),
+    ("datasets", r"name__regex,spikes\.(times|clusters)\.npy", 3),
+    ("datasets", "collection__iregex,PROBE0[0-9]", 3),
+    ("insertions", "name__regex,[]01]$", 2),
     ("tasks", "parents__name,first1", 1),
     ("tasks", "children__name,second", 1),
     ("labs", "subject__nickname,FI_001", 1),
@@ -157,8 +169,12 @@ def test_each_form_finds_what_is_counted_by_hand(api: Api, world: dict[str, str]
 @pytest.mark.parametrize(
     ("path", "query", "words"),
     [
-        ("sessions", "subject__nickname__regex,^FI", "Patterns are not taken"),
-        ("sessions", "subject__nickname__iregex,^fi", "Patterns are not taken"),
+        ("sessions", "subject__nickname__regex,(", "is no pattern: missing )"),
+        ("sessions", r"subject__nickname__regex,(a)\1", "is no pattern: invalid escape"),
+        ("sessions", "subject__nickname__iregex,(?=a)", "is no pattern: invalid perl operator"),
+        ("sessions", "subject__nickname__regex," + "a" * 301, "longer than 300"),
+        ("sessions", "subject__nickname__regex,x{1001}", "invalid repetition size"),
+        ("sessions", "subject__nickname__regex,((a{999}){999}){999}", "is no pattern"),
         ("sessions", "datasets__file_records__exists,True", "filter /datasets by this"),
         ("datasets", "file_records__exists,maybe", "True or False"),
         ("datasets", "file_records__nothing,1", "no such field"),
@@ -169,6 +185,16 @@ def test_what_is_not_taken_says_so(api: Api, path: str, query: str, words: str) 
     answer = api("GET", f"/{path}?django={quote(query, safe='')}", user="admin")
     assert (answer.status, list(answer.body)) == (400, ["django", "status_code"])
     assert words in answer.body["django"][0]
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "(.*)*b", "(x+x+)+y", "a{0,999}b"])
+def test_no_pattern_takes_for_ever(api: Api, world: dict[str, str], pattern: str) -> None:
+    # Given texts on which a pattern that goes back and forth would take years
+    text = "a" * 20_000 + "x" * 20_000
+    note = {"content_type": "session", "object_id": world["eid0"], "text": text}
+    api.ok("POST", "/notes", note)
+    answer = api.ok("GET", f"/notes?django={quote(f'text__regex,{pattern}', safe='')}")
+    assert answer["count"] == 0
 
 
 def test_files_of_many_sessions_are_looked_into_only_where_these_are_named(

@@ -1,7 +1,9 @@
 """The ``?django=`` language as text: pairs of a field path and a literal; single parameters.
 
 ``?django=field__lookup,value[,field__lookup,value…]``: pairs joined by commas; commas inside
-brackets do not split; ``~`` before a field leaves out what matches. Nothing is evaluated.
+brackets do not split; ``~`` before a field leaves out what matches. Nothing is evaluated. The
+literal of ``__regex`` and ``__iregex`` is a pattern as it stands: commas in its groups, classes
+and counts (``{1,3}``) do not split, another comma is written ``[,]``.
 """
 
 from __future__ import annotations
@@ -56,14 +58,22 @@ def parse(query: str) -> list[tuple[str, Any, bool]]:
         name = name.strip()
         if not _NAME.match(name):
             raise BadFilter(f"{name!r} is not the name of a field.")
-        pairs.append((name.lstrip("~"), literal(value), name.startswith("~")))
+        meant = scalar_text(value) if _is_pattern(name) else literal(value)
+        pairs.append((name.lstrip("~"), meant, name.startswith("~")))
     return pairs
+
+
+def _is_pattern(name: str) -> bool:
+    return name.strip().endswith(("__regex", "__iregex"))
 
 
 def _split(query: str) -> Iterator[str]:
     """Yield the parts between commas that are not inside brackets or quotes."""
     depth, quote, start, escaped = 0, "", 0, False
+    pattern_ends = 0  # letters before this are a pattern's, and split nothing
     for i, letter in enumerate(query):
+        if i < pattern_ends:
+            continue
         if escaped:
             escaped = False
         elif quote:
@@ -81,11 +91,36 @@ def _split(query: str) -> Iterator[str]:
             depth -= 1
         elif letter == "," and not depth:
             yield query[start:i]
+            if _is_pattern(query[start:i]):
+                pattern_ends = _end_of_pattern(query, i + 1)
             start = i + 1
     if depth or quote:
         raise BadFilter(f"A bracket or quote after {query[start : start + 20]!r} is not closed.")
     if query[start:] or query.endswith(","):
         yield query[start:]
+
+
+def _end_of_pattern(query: str, start: int) -> int:
+    """Return where a pattern ends: at the next comma outside its groups, classes and counts."""
+    depth, in_class, i = 0, False, start
+    while i < len(query):
+        letter = query[i]
+        if letter == "\\":
+            i += 1
+        elif in_class:
+            in_class = letter != "]"
+        elif letter == "[":
+            in_class = True
+            i += query[i + 1 : i + 2] == "^"
+            i += query[i + 1 : i + 2] == "]"  # the first of a class is one of its letters
+        elif letter in "({":
+            depth += 1
+        elif letter in ")}":
+            depth -= 1
+        elif letter == "," and depth <= 0:
+            return i
+        i += 1
+    return len(query)
 
 
 def literal(source: str) -> Any:
@@ -121,6 +156,13 @@ def _items(source: str) -> list[Any]:
         if len(items) > MAX_ITEMS:
             raise BadFilter(f"More than {MAX_ITEMS} values in a list.")
     return items
+
+
+def scalar_text(value: str) -> str:
+    """Return a text as it stands, without the quotes around it."""
+    value = value.strip()
+    quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
 
 
 def scalar(value: str) -> Any:

@@ -17,6 +17,7 @@ from functions.api.engine.filter_grammar import BadFilter, flag_of, number_of, p
 from shared.catalog.versions import Selection
 from shared.datasets.read import datasets_of
 from shared.model.quality import QC
+from shared.records.patterns import BadPattern
 from shared.records.where import LOOKUPS, OnStored, Places, Where, items_where
 
 Select = Callable[[str, list[Where]], Selection]
@@ -312,6 +313,11 @@ def _fit(lookup: str, value: Any, whole: str) -> Any:
         raise BadFilter(f"{whole!r} takes one value, not a list.")
     if lookup == "isnull" and not isinstance(value, bool):
         raise BadFilter(f"{whole!r} takes True or False.")
+    if lookup in ("regex", "iregex"):
+        try:
+            LOOKUPS[lookup](value)
+        except BadPattern as error:
+            raise BadFilter(f"{whole!r}: {error}") from None
     return value
 
 
@@ -321,8 +327,7 @@ def _unknown(whole: str, resource: Resource) -> BadFilter:
 
 def _bad_lookup(whole: str, lookup: str) -> BadFilter:
     known = ", ".join(sorted(PUBLIC_LOOKUPS))
-    more = " Patterns are not taken; ask for parts of the text." if "regex" in lookup else ""
-    return BadFilter(f"{whole!r}: {lookup!r} is not one of {known}.{more}")
+    return BadFilter(f"{whole!r}: {lookup!r} is not one of {known}.")
 
 
 def conditions_of(
