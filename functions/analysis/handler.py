@@ -185,7 +185,7 @@ def snapshot() -> dict[str, Any]:
     from shared import catalog
     from shared.catalog import cache_tables
 
-    return {"snapshot": catalog.write_snapshot(), "cache": cache_tables.build()}
+    return {"snapshot": catalog.write_snapshot(), "cache": cache_tables.build(whole=True)}
 
 
 def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.journal.append import append, compact, search_late
+from shared.catalog import cache_tables
 from shared.model.messages import TablesChanged
 from shared.records import queues
 
@@ -22,8 +23,6 @@ AGAIN_SECONDS = 30
 """Between the two times of an invocation; the schedule is a minute's."""
 
 NIGHTLY_BACK = timedelta(days=3)
-IN_TABLES = frozenset({"session", "dataset", "tag", "lab", "data-repository"})
-"""Kinds of records that the ONE client's cache tables are made of."""
 
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
@@ -44,6 +43,6 @@ def _append() -> int:
     """Take in the feed; say so if the cache tables are to be made anew."""
     kinds: set[str] = set()
     done = append(kinds)
-    if kinds & IN_TABLES:
+    if kinds & cache_tables.KINDS:
         queues.notify("analysis", TablesChanged())
     return done

@@ -17,7 +17,8 @@ from shared.catalog.index import Index
 from shared.model import copies, moment
 from shared.model.identity import row_id
 from shared.model.quality import QC_NAMES
-from shared.records import aws, env
+from shared.records import aws, env, feed
+from shared.records.where import Either, Where
 
 MIN_API_VERSION = "2.7.0"
 BEFORE_QC = "2.6.0"
@@ -27,60 +28,138 @@ QC_ORDER = ["NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"]
 
 Row = Mapping[str, Any]
 
+KINDS = frozenset({"session", "dataset", "tag", "lab", "data-repository"})
+"""Kinds of records that the tables are made of."""
 
-def build(origin: str = "fornix") -> dict[str, Any]:
+
+def build(origin: str = "fornix", *, whole: bool = False) -> dict[str, Any]:
     """Write the tables that have changed.
+
+    A process that has built them before reads what has changed since, and looks only at the scopes
+    that this concerns; the first build of a process, and a whole one, look at all.
 
     Parameters
     ----------
     origin : str
         Name of this installation, which clients compare.
+    whole : bool
+        Look at all scopes.
 
     Returns
     -------
     dict
         Scope → ``info``, for each scope written.
     """
-    index = Index(full=True)
-    index.catch_up()
-    sessions = {row["id"]: row for row in index.table("session").rows()}
-    personal = {
-        row["name"]
-        for row in index.table("data-repository").rows()
-        if row.get("globus_is_personal")
-    }
-    datasets: list[Row] = [
-        row
-        for row in index.table("dataset").rows()
-        if row["session"] in sessions and copies.for_everybody(row["repositories"], personal)
-    ]
-    open_sessions = index.table("session").select(visible.public_sessions(index.table))
-    public = open_sessions.values("id")
-    released = visible.released_tags(index.table)
-    public_rows = [
-        row for row in datasets if row["session"] in public or released & set(row["tags"])
-    ]
-    known = public | {row["session"] for row in public_rows}
-    scopes: dict[str, tuple[list[Row], list[Row]]] = {
-        "all": (list(sessions.values()), datasets),
+    place = (env.data_bucket(), env.table())
+    if place not in _builders:
+        _builders.clear()
+        _builders[place] = Builder()
+    return _builders[place].build(origin, whole=whole)
+
+
+class Builder:
+    """An index that is kept from build to build, and what was built from it last."""
+
+    def __init__(self) -> None:
+        self.index = Index(full=True)
+        self.at = ""
+        self.hour = ""
+
+    def build(self, origin: str, *, whole: bool) -> dict[str, Any]:
+        """Write the tables that have changed; see :func:`build`."""
+        at = self.index.catch_up()
+        hour = moment.now().isoformat()[:13]
+        scopes = None if whole else self._concerned(hour)
+        written = {}
+        for scope in self._scopes() if scopes is None else sorted(scopes):
+            if made := _write(scope, *self._rows(scope), origin):
+                written[scope] = made
+        self.at, self.hour = at, hour
+        return written
+
+    def _scopes(self) -> list[str]:
+        labs = self.index.table("lab").select().values("name")
+        tags = self.index.table("tag").select().values("name")
+        return ["all", "public", *(f"lab/{x}" for x in labs), *(f"tag/{x}" for x in tags)]
+
+    def _concerned(self, hour: str) -> set[str] | None:
+        """Return the scopes that what changed since the last build concerns; None for all.
+
+        Releases begin, and embargoes end, at hours of some lab's day.
+        """
+        if not self.at:
+            return None
+        back = moment.stamp(moment.of_stamp(self.at) - feed.OVERLAP)
+        changes = self.index.changed_since(back, KINDS)
+        if changes is None:  # this process began a moment ago
+            changes = self.index.changed_since(self.at, KINDS)
+        if changes is None:
+            return None
+        found = {"public"} if hour != self.hour else set()
+        for change in changes:
+            if change.kind in ("lab", "data-repository"):
+                return None
+            before = self.index.table(change.kind).was(change.key, self.at)
+            rows = [row for row in (before, change.row) if row]
+            if change.kind == "tag":
+                found |= {"public", *(f"tag/{row['name']}" for row in rows if change.row)}
+            elif change.kind == "session":
+                found |= {"all", "public", *(f"lab/{row['lab']}" for row in rows)}
+                own = [Where("session", "exact", change.key)]
+                tags = self.index.table("dataset").select(own).values("tags")
+                found |= {f"tag/{tag}" for tag in tags if tag}
+            else:
+                found |= {"all", "public"} | self._of_dataset(change.key, rows)
+        return found
+
+    def _of_dataset(self, key: str, rows: list[Row]) -> set[str]:
+        owner = key.partition("|")[0]
+        sessions = self.index.table("session")
+        session = sessions.get(owner) or sessions.was(owner, self.at)
+        labs = {f"lab/{session['lab']}"} if session else set()
+        return labs | {f"tag/{tag}" for row in rows for tag in row["tags"]}
+
+    def _rows(self, scope: str) -> tuple[list[Row], list[Row]]:
+        """Return the sessions and datasets of a scope."""
+        kind, _, name = scope.partition("/")
+        datasets, sessions = self.index.table("dataset"), self.index.table("session")
+        if kind == "lab":
+            own = sessions.select([Where("lab", "exact", name)]).all()
+            ids = {row["id"] for row in own}
+            return own, self._kept(datasets.select([Where("session", "in", ids)]), ids)
+        if kind == "tag":
+            chosen = self._kept(datasets.select([Where("tags", "in", {name})]), None)
+            return self._owners(chosen), chosen
+        if kind == "all":
+            every = sessions.rows()
+            return every, self._kept(datasets.select(), {row["id"] for row in every})
+        public = sessions.select(visible.public_sessions(self.index.table)).values("id")
+        released = visible.released_tags(self.index.table)
+        seen = Either(value=[Where("session", "in", public), Where("tags", "in", released)])
+        chosen = self._kept(datasets.select([seen]), None)
         # A session of which anybody may see a dataset is known to everybody, as to the API.
-        "public": ([sessions[eid] for eid in known], public_rows),
-    }
-    for lab in index.table("lab").select().values("name"):  # for its rigs and workers
-        own = {eid for eid, row in sessions.items() if row["lab"] == lab}
-        scopes[f"lab/{lab}"] = (
-            [sessions[eid] for eid in own],
-            [row for row in datasets if row["session"] in own],
-        )
-    for tag in index.table("tag").select().values("name"):
-        chosen = [row for row in datasets if tag in row["tags"]]
-        owners = {row["session"] for row in chosen}
-        scopes[f"tag/{tag}"] = ([sessions[eid] for eid in owners], chosen)
-    written = {}
-    for scope, (some_sessions, some_datasets) in scopes.items():
-        if made := _write(scope, some_sessions, some_datasets, origin):
-            written[scope] = made
-    return written
+        known = public | {row["session"] for row in chosen}
+        return sessions.select([Where("id", "in", known)]).all(), chosen
+
+    def _kept(self, selection: Any, ids: set[str] | None) -> list[Row]:
+        """Return the datasets of known sessions that somebody else than their maker can read."""
+        if ids is None:
+            ids = self.index.table("session").select().values("id")
+        repositories = self.index.table("data-repository").rows()
+        personal = {row["name"] for row in repositories if row.get("globus_is_personal")}
+        return [
+            row
+            for row in selection.all()
+            if row["session"] in ids and copies.for_everybody(row["repositories"], personal)
+        ]
+
+    def _owners(self, datasets: list[Row]) -> list[Row]:
+        owners = {row["session"] for row in datasets}
+        return self.index.table("session").select([Where("id", "in", owners)]).all()
+
+
+_builders: dict[tuple[str, str], Builder] = {}
+"""The one of this process, by bucket and table."""
 
 
 def info(scope: str) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
 """Patterns of the ``__regex`` and ``__iregex`` lookups, matched in time linear in the text.
 
-RE2 has no backtracking, so that no pattern takes for ever; its memory is bounded, too. Its language
-is that of Python and PostgreSQL without back references and look-around. It is imported only where
-somebody asks for a pattern.
+RE2 has no backtracking, so that no pattern takes for ever; its memory is bounded, too. Its
+language is that of Python and PostgreSQL without back references and look-around. It is imported
+only where somebody asks for a pattern.
 """
 
 from __future__ import annotations

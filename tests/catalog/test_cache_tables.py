@@ -15,9 +15,13 @@ import shared.work.item  # noqa: F401 - tasks are among what is listed
 from functions.analysis.handler import handler as analysis
 from functions.journal import handler as journal
 from functions.journal.append import append
-from shared.catalog import cache_tables
-from shared.records import documents, objects
-from tests.flow import DATE, SUBJECT, Flow, aws_url, flow, npy
+from shared import catalog
+from shared.catalog import cache_tables, index
+from shared.datasets.edit import update_dataset
+from shared.records import aws, documents, feed, objects
+from shared.sessions import store as sessions
+from shared.sessions.delete import delete_session
+from tests.flow import DATE, LAB, SESSION, SUBJECT, Flow, aws_url, flow, npy
 
 __all__ = ["aws_url", "flow"]
 
@@ -79,3 +83,94 @@ def test_what_was_uploaded_tagged_or_made_public_is_in_them_by_the_next_journal(
     assert cache_tables.info("tag/2026_Q4") is not None
     # and the same again writes nothing
     assert analysis(message, None) == {"cache": {}}
+
+
+class Reads:
+    """What is read of the store while a block runs: keys in S3, operations on the table."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.keys: list[str] = []
+        self.operations: list[str] = []
+        client = aws.client("s3")
+        client.meta.events.register("provide-client-params.s3.GetObject", self._s3)
+        scan = index.scan
+        monkeypatch.setattr(index, "scan", lambda: self.operations.append("scan") or scan())
+        since = feed.since
+        monkeypatch.setattr(
+            feed, "since", lambda *asked: self.operations.append("feed") or since(*asked)
+        )
+
+    def _s3(self, params: dict[str, Any], **_: Any) -> None:
+        self.keys.append(params["Key"])
+
+    def taken(self) -> tuple[list[str], list[str]]:
+        keys, operations = sorted(self.keys), self.operations
+        self.keys, self.operations = [], []
+        return keys, operations
+
+
+def test_a_build_after_another_reads_what_changed_and_looks_at_what_it_concerns(
+    flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given tables of two labs and two releases, built from a snapshot
+    for name in ("otherlab", "thirdlab"):
+        documents.create("lab", name, {"name": name, "id": name}, who="a")
+    for name in ("2026_Q1", "2026_Q2"):
+        documents.create("tag", name, {"name": name, "public": True}, who="a")
+    flow.upload({"alf/spikes.times.npy": npy(1, 2)})
+    catalog.write_snapshot()
+    reads = Reads(monkeypatch)
+    first = cache_tables.build()
+    assert {"all", "public", f"lab/{LAB}", "lab/otherlab", "tag/2026_Q1"} <= first.keys()
+    keys, operations = reads.taken()
+    assert [key for key in keys if key.startswith("snapshots/")]
+    assert operations == ["feed"]
+    # When a session comes, then the changes alone are read, and of the tables only what is said
+    # of the scopes that it concerns
+    flow.upload({"alf/spikes.times.npy": npy(3, 4)}, session={**SESSION, "number": 2})
+    reads.taken()  # those of the upload
+    assert cache_tables.build().keys() == {"all", f"lab/{LAB}"}
+    assert reads.taken() == (
+        [f"cache/{scope}/cache_info.json" for scope in ("all", f"lab/{LAB}", "public")],
+        ["feed"],
+    )
+    assert len(client(tmp_path).search(subject=SUBJECT)) == 2
+    # When one of its datasets is released, then the release and the public are concerned, too
+    eid = sessions.find(SUBJECT, DATE, 2).id
+
+    def release(tag: str) -> None:
+        update_dataset(eid, "alf/spikes.times.npy", lambda d: setattr(d, "tags", [tag]), who="a")
+
+    release("2026_Q1")
+    assert cache_tables.build().keys() == {"public", "tag/2026_Q1"}
+    assert len(client(tmp_path, "tag/2026_Q1").search(subject=SUBJECT)) == 1
+    assert len(client(tmp_path, "public").search(subject=SUBJECT)) == 1
+    reads.taken()
+    # When it goes to the other release, then both are concerned, and no lab
+    release("2026_Q2")
+    assert cache_tables.build().keys() == {"tag/2026_Q1", "tag/2026_Q2"}
+    # and a whole build, as the schedule makes it, finds nothing else
+    assert cache_tables.build(whole=True) == {}
+
+
+def test_what_is_built_step_by_step_is_what_is_built_at_once(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given changes of every kind, each followed by a build
+    cache_tables.build()
+    documents.create("lab", "otherlab", {"name": "otherlab", "id": "x"}, who="a")
+    cache_tables.build()
+    for number in (1, 2, 3):
+        flow.upload(
+            {"alf/spikes.times.npy": npy(1, number)}, session={**SESSION, "number": number}
+        )
+        cache_tables.build()
+    eid = sessions.find(SUBJECT, DATE, 2).id
+    for public in (True, False):
+        sessions.update(eid, {"public": public}, who="a")
+        assert cache_tables.build().keys() == {"public"}
+    delete_session(sessions.find(SUBJECT, DATE, 3).id, who="a")
+    assert cache_tables.build().keys() == {"all", f"lab/{LAB}"}
+    # Then a process that begins anew finds nothing to write
+    monkeypatch.setattr(cache_tables, "_builders", {})
+    assert cache_tables.build(whole=True) == {}
