@@ -108,7 +108,7 @@ site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in
 clean:  ## remove what was installed and built
 	rm -rf .venv node_modules cdk.out .fornix/cache
 
-.PHONY: fuzz-codec bench-codec spikeinterface reference nwb datajoint
+.PHONY: fuzz-codec bench-codec spikeinterface reference ibllib nwb datajoint
 
 fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=… for others
 	$(BIN)/python -m tests.codec.fuzz --cases $(or $(CASES),1000000) --seed $(or $(SEED),1)
@@ -149,7 +149,15 @@ datajoint: setup .venv/.mariadb  ## both lines of DataJoint's client, installed 
 	$(BIN)/uv pip install --quiet --python .venv/datajoint-2/bin/python datajoint==2.3.5 pandas numpy
 	NOTEBOOK="$(NOTEBOOK)" $(BIN)/pytest -p no:cacheprovider tests/exports/test_datajoint_clients.py
 
-reference: setup  ## trials, wheel, quality and training status beside ibllib; SESSIONS=… your own
+IBLLIB := .venv/ibllib/.installed
+
+$(IBLLIB):
 	test -x .venv/ibllib/bin/python || python3 -m venv .venv/ibllib
 	.venv/ibllib/bin/pip install --quiet ibllib==4.1.0
+	touch $@
+
+ibllib: setup $(IBLLIB)  ## ibllib's own registration and whole pipeline against the running system
+	$(BIN)/pytest -m proof tests/integration/test_ibllib.py
+
+reference: setup $(IBLLIB)  ## trials, wheel, quality and training status beside ibllib; SESSIONS=… your own
 	$(BIN)/python benchmarks/reference.py --ibllib .venv/ibllib/bin/python $(SESSIONS)

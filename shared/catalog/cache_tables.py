@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from shared.catalog import visible
@@ -26,7 +25,7 @@ BEFORE_QC = "2.6.0"
 
 QC_ORDER = ["NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"]
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 
 KINDS = frozenset({"session", "dataset", "tag", "lab", "data-repository"})
 """Kinds of records that the tables are made of."""
