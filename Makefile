@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help app layers map docs coverage setup run synth deploy test lint types unit integration proof lock clean site-demo cohort
+.PHONY: help app layers map docs coverage setup run synth deploy test lint types unit integration proof lock clean site-demo screenshots cohort
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -104,6 +104,9 @@ cohort: setup  ## simulated mice through the whole system to Fig. 2: MICE=140, S
 
 site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in .fornix/demo
 	$(BIN)/fornix site demo .fornix/demo --sessions $(or $(SESSIONS),2000)
+
+screenshots: setup .venv/.browser  ## the README's pictures anew, of a demonstration site
+	$(BIN)/python site/screenshots/take.py
 
 clean:  ## remove what was installed and built
 	rm -rf .venv node_modules cdk.out .fornix/cache

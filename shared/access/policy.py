@@ -386,6 +386,21 @@ def may_change_repository(
     return ALLOWED if same and _places(before) == _places(after) else refused
 
 
+def may_change_subject(
+    caller: Caller, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Decision:
+    """Decide whether a caller may change a subject so: workers report in its ``json`` alone.
+
+    That is where ibllib's pipeline keeps when a mouse has reached which training status.
+    """
+    if caller.role not in WORKERS:
+        return ALLOWED
+    if all(_same(before.get(name), after.get(name)) for name in after if name != "json"):
+        return ALLOWED
+    reason = "You may report in json of your lab's mice, and change nothing else of them."
+    return Decision(False, reason, _who(MEMBERS, "do"))
+
+
 def _places(repository: Mapping[str, Any]) -> dict[str, Any]:
     described = repository.get("json")
     entries = described.items() if isinstance(described, Mapping) else ()

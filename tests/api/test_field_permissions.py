@@ -325,3 +325,25 @@ def test_stripping_protection_by_way_of_the_tag_is_refused(
     kept = [item for item in datasets_of(session) if "kept" in (item.tags or ())]
     assert len(kept) == 1
     assert visible.released_tags(catalog.table) == {"paper"}
+
+
+def test_a_worker_reports_in_a_mouse_s_json_and_changes_nothing_else_of_it(api: Api) -> None:
+    # ibllib's TrainingStatus keeps there when a mouse has reached which status
+    worker = "fimbrialab_worker"
+    report = {"json": {"trained_criteria": {"trained_1a": ["2024-07-01", "x"]}}}
+    assert api("PATCH", "/subjects/FI_001", report, user=worker).status == 200
+    assert api.ok("GET", "/subjects/FI_001")["json"] == report["json"]
+    whole = api.ok("GET", "/subjects/FI_001")
+    for change in (
+        {"sex": "F" if whole["sex"] == "M" else "M"},
+        {"description": "changed"},
+        {"lab": "septumlab"},
+        {"death_date": "2024-07-02"},
+        {**report, "nickname": "FI_999"},
+        {**report, "responsible_user": worker},
+    ):
+        assert api("PATCH", "/subjects/FI_001", change, user=worker).status == 403, change
+    assert api("PUT", "/subjects/FI_001", {"nickname": "FI_001"}, user=worker).status in (400, 403)
+    assert api.ok("GET", "/subjects/FI_001") == whole
+    # nor anything of another lab's
+    assert api("PATCH", "/subjects/SE_001", report, user=worker).status in (403, 404)

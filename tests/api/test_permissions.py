@@ -83,7 +83,7 @@ stays                 VMGDRW   MGD    MGD    MGD
 strains               AVMGDRW  MGD    GD     D
 subject-requests      VMGDRW   MGD    MGD    MGD
 subject-tags          VMGDRW   MGD    MGD    MGD
-subjects              VMGDRW   MGD    MGD    MGD
+subjects              VMGDRW   MGD    MGDW   MGD
 surgeries             VMGDRW   MGD    MGD    MGD
 tags                  AVMGDRW  MGD    GD     D
 tasks                 VMGDRW   MGDW   MGDW   MGD

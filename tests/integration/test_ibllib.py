@@ -29,8 +29,11 @@ pytestmark = [
 ]
 
 
-def server_of_the_lab(client: Client) -> None:
-    """Make the data repository of the lab's server, as an existing lab has it."""
+RIG = "_iblrig_fimbrialab_behavior_0"
+
+
+def lab_as_it_is(client: Client) -> None:
+    """Make the data repository of the lab's server, and its rig, as an existing lab has them."""
     server = {
         "name": f"{LAB}_server", "hostname": "server.example.org", "data_url": "",
         "globus_path": "/mnt/s0/Data/Subjects/", "globus_endpoint_id": ENDPOINT,
@@ -38,6 +41,7 @@ def server_of_the_lab(client: Client) -> None:
     }  # fmt: skip
     client.post("/data-repository", server)
     client.patch(f"/labs/{LAB}", {"repositories": [server["name"]]})
+    client.post("/locations", {"name": RIG, "lab": LAB})
 
 
 def recorded(shared_data: Path, folder: Path) -> Path:
@@ -49,6 +53,7 @@ def recorded(shared_data: Path, folder: Path) -> Path:
     about = {
         "SUBJECT_NAME": SUBJECT, "SESSION_DATE": DATE, "SESSION_DATETIME": f"{DATE}T12:15:18",
         "IS_MOCK": False, "PYBPOD_CREATOR": [f"{LAB}_member", "", ""], "SUBJECT_WEIGHT": 23.4,
+        "PYBPOD_BOARD": RIG,
     }  # fmt: skip
     path.write_text(json.dumps(json.loads(path.read_text()) | about))
     (session / "_ibl_experiment.description.yaml").write_text(
@@ -71,7 +76,7 @@ def test_ibllib_registers_a_real_session_and_its_whole_pipeline_completes(
     globus = home / ".globusonline" / "lta"
     globus.mkdir(parents=True)
     (globus / "client-id.txt").write_text(ENDPOINT)
-    server_of_the_lab(connect(cloud.system.home, "admin"))
+    lab_as_it_is(connect(cloud.system.home, "admin"))
     session = recorded(shared_data, tmp_path)
     # When its rig registers the session, and its server runs the pipeline as a worker
     accounts = {

@@ -6,11 +6,12 @@ import datetime as dt
 from functools import partial
 from typing import TYPE_CHECKING
 
+from functions.api import permissions
 from functions.api.engine import read_values, show_values
 from functions.api.engine.declarations import (
     KINDS,
-    LAB_DATA,
     REFERENCE,
+    Access,
     Body,
     Field,
     Resource,
@@ -31,6 +32,7 @@ from functions.api.engine.filters import Select
 from functions.api.engine.visible import related
 from functions.api.errors import ApiError, Invalid
 from shared import catalog
+from shared.access import policy
 from shared.alf import names
 from shared.model import moment
 from shared.records.where import Where
@@ -73,6 +75,8 @@ def _tags(value: str, call: Call, select: Select) -> list[Where]:
 
 
 def _prepare_subject(body: Body, old: Body | None, call: Call) -> Body:
+    if old is not None:
+        permissions.require(policy.may_change_subject(call.who, old, body))
     if old is None and not body.get("species"):
         body = {**body, "species": None}
     birth, death = body.get("birth_date"), body.get("death_date")
@@ -177,7 +181,7 @@ declare(
         model="subjects.subject",
         key="nickname",
         look=names.look,
-        access=LAB_DATA,
+        access=Access(worker="read change"),
         lab="lab",
         fields={
             "nickname": text(required=True, maximum=64, check=partial(names.check, "subject")),
