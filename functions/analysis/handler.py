@@ -23,6 +23,9 @@ logger = Logger(service="analysis")
 MARGIN_MS = 60_000
 """Time kept back to write the lists before the function is stopped."""
 
+REST = "/rest"
+"""Path of the site's address below which the API is."""
+
 MOST_TOLD = 200
 """Problems in the answer of a nightly build; all of them are in the log."""
 
@@ -223,7 +226,13 @@ def _lab_site(site: Site, lab: str) -> Site:
 
 
 def _about_site() -> dict[str, Any]:
-    """Return what the deployment says of the site: addresses, licence, how to cite it."""
+    """Return what the deployment says of the site: addresses, licence, how to cite it.
+
+    The API is below the site's own address, too: there pages ask it.
+    """
     from shared.records import env
 
-    return {**env.about_site(), "recordings": env.shows_recordings()}
+    known = env.about_site()
+    if site := known.get("site_url", "").rstrip("/"):
+        known = {"api_url": site + REST, **known, "asks": REST}
+    return {**known, "recordings": env.shows_recordings()}

@@ -49,6 +49,8 @@ class SiteSettings(msgspec.Struct, frozen=True):
     title : str
     api_url, site_url : str
         Addresses of the API and of the site itself, where they are known.
+    asks : str
+        Where pages ask the API if not at its address: a path of the site's own, as ``/rest``.
     licence, licence_url : str
         Under which the data may be used.
     citation : str
@@ -62,16 +64,22 @@ class SiteSettings(msgspec.Struct, frozen=True):
     title: str = "Fornix"
     api_url: str = ""
     site_url: str = ""
+    asks: str = ""
     licence: str = "CC BY 4.0"
     licence_url: str = "https://creativecommons.org/licenses/by/4.0/"
     citation: str = ""
     doi: str = ""
     recordings: bool = True
 
+    @property
+    def server(self) -> str:
+        """Where pages ask the API; empty where there is none."""
+        return self.asks or self.api_url
 
-def content_security_policy(api_url: str = "") -> str:
+
+def content_security_policy(server: str = "") -> str:
     """Return the policy under which every page works: own files only, and the API to sign in."""
-    api = f" {api_url}" if api_url else ""
+    api = "" if server.startswith("/") or not server else f" {server}"
     return (
         "default-src 'none'; script-src 'self'; "
         f"style-src 'self' '{PLOT_STYLE_HASH}'; font-src 'self'; img-src 'self' data: blob:; "

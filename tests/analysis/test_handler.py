@@ -415,3 +415,38 @@ class TestTrainingTime:
         sessions.create(subject="FX_001", start_time="2026-02-02T10:00:00", who="test")
         training_time.update(*arguments)
         assert seen["subjects"] == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({}, {}),
+        (
+            {"SITE_URL": "https://d1.cloudfront.net"},
+            {
+                "site_url": "https://d1.cloudfront.net",
+                "api_url": "https://d1.cloudfront.net/rest",
+                "asks": "/rest",
+            },
+        ),
+        (
+            {"SITE_URL": "http://127.0.0.1:8001", "API_URL": "http://127.0.0.1:8000"},
+            {
+                "site_url": "http://127.0.0.1:8001",
+                "api_url": "http://127.0.0.1:8000",
+                "asks": "/rest",
+            },
+        ),
+    ],
+)
+def test_a_deployed_site_has_the_api_below_its_own_address(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: dict[str, str]
+) -> None:
+    from functions.analysis import handler
+
+    for name in ("API_URL", "SITE_URL", "LICENCE", "LICENCE_URL", "CITATION", "DOI"):
+        monkeypatch.delenv(f"FORNIX_{name}", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(f"FORNIX_{name}", value)
+    said = handler._about_site()
+    assert {name: value for name, value in said.items() if name != "recordings"} == told

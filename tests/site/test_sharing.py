@@ -86,3 +86,25 @@ def test_files_behind_a_page_are_links(shared: FolderStore) -> None:
         for link in links
     )
     assert 'href="data/sessions.pqt"' in text(shared, "data.html")
+
+
+def test_pages_ask_the_api_below_their_own_address(shelf: Shelf, store: FolderStore) -> None:
+    # Given a site whose own address has the API, too
+    settings = SiteSettings(
+        site_url="https://results.example.org",
+        api_url="https://results.example.org/rest",
+        asks="/rest",
+    )
+    one = shelf.put("FX_001", "2026-01-31", trials_of(60, 1))
+    Site(shelf, store, settings, now=lambda: NOW, images=False).refresh()
+    # Then its pages sign in there, and their policy names no other host
+    for key in ("index.html", "my-lab.html", f"sessions/{one.id}.html"):
+        page = text(store, key)
+        assert 'data-api="/rest"' in page
+        policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+        assert policy
+        assert "connect-src &#39;self&#39;;" in policy[1] or "connect-src 'self';" in policy[1]
+        assert "://" not in policy[1]
+        assert 'href="my-lab.html"' in page or 'href="../my-lab.html"' in page
+    # and what a scientist copies has the whole address
+    assert "https://results.example.org/rest" in text(store, f"sessions/{one.id}.html")

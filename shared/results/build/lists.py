@@ -93,7 +93,7 @@ class ListBuilder:
             about.about_view(),
             about.missing_view(),
         ]
-        if self.settings.api_url:  # without a server nobody can sign in
+        if self.settings.server:  # without a server nobody can sign in
             texts.append(about.my_lab_view())
         for view in texts:
             write_if_changed(self.store, view.page.address, render(view, self.settings))
