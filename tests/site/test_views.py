@@ -17,7 +17,7 @@ import pytest
 from jinja2 import meta, nodes
 
 from shared.results import views
-from shared.results.build import Site, lists, subject
+from shared.results.build import Site, lists, probes, subject
 from shared.results.render import ADDRESSES, TEMPLATES, SiteSettings, environment
 from shared.results.source import Lab
 
@@ -185,7 +185,7 @@ def test_nan_in_the_data_is_missing_in_every_view(store, monkeypatch) -> None:
         seen.append(value)
         return encode(value)
 
-    for module in (subject, lists):
+    for module in (subject, probes, lists):
         render = module.render
 
         def rendered(view: Any, settings: SiteSettings, render=render) -> bytes:
