@@ -154,6 +154,7 @@ def _session(item: SessionItem, datasets: list[DatasetItem]) -> SiteSession:
         timezone=_zone(item.lab),
         embargo_until=date.fromisoformat(item.embargo_until[:10]) if item.embargo_until else None,
         synthetic=bool(item.synthetic),
+        quality=item.extended_qc if isinstance(item.extended_qc, dict) else {},
         datasets=tuple(
             SourceFile(
                 id=d.uuid,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -63,6 +63,8 @@ class SiteSession:
         Why it cannot be shown at all; empty if it can.
     remarks : tuple of str
         What whoever builds the site should know.
+    quality : mapping
+        How good the tasks' data are, as Alyx keeps it (``extended_qc``).
     """
 
     id: str
@@ -83,6 +85,7 @@ class SiteSession:
     datasets: tuple[SourceFile, ...] = ()
     refused: str = ""
     remarks: tuple[str, ...] = ()
+    quality: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def reference(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -108,3 +109,33 @@ def test_pages_ask_the_api_below_their_own_address(shelf: Shelf, store: FolderSt
         assert 'href="my-lab.html"' in page or 'href="../my-lab.html"' in page
     # and what a scientist copies has the whole address
     assert "https://results.example.org/rest" in text(store, f"sessions/{one.id}.html")
+
+
+def test_a_session_s_page_tells_the_quality_of_its_trials(
+    shelf: Shelf, store: FolderStore
+) -> None:
+    # Given a session of two protocols, judged, and one that nobody has judged
+    told = {
+        "task": "WARNING",
+        "_task_goCue_delays": 0.98,
+        "_task_iti_delays": None,
+        "_task_stimOn_delays": 0.5,
+        "task_01": "PASS",
+        "_task_01_reward_volumes": 1,
+        "behavior": 1,
+    }
+    one = shelf.put("FX_001", "2026-01-31", trials_of(60, 1))
+    shelf.all[one.id] = (replace(shelf.all[one.id][0], quality=told), shelf.all[one.id][1])
+    other = shelf.put("FX_001", "2026-02-01", trials_of(60, 2))
+    Site(shelf, store, SETTINGS, now=lambda: NOW, images=False).refresh()
+    page = text(store, f"sessions/{one.id}.html")
+    assert "Quality of the trials of task: WARNING" in page
+    assert "Quality of the trials of task_01: PASS" in page
+    order = [page.index(name) for name in ("stimOn_delays", "goCue_delays", "reward_volumes")]
+    assert order == sorted(order)
+    assert "iti_delays" not in page
+    assert "Quality of the trials" not in text(store, f"sessions/{other.id}.html")
+    # and follows when it is judged anew
+    shelf.all[one.id] = (replace(shelf.all[one.id][0], quality={"task": "PASS"}), None)
+    Site(shelf, store, SETTINGS, now=lambda: NOW, images=False).refresh()
+    assert "Quality of the trials: PASS" in text(store, f"sessions/{one.id}.html")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -148,6 +149,21 @@ class SessionData(Struct, frozen=True, omit_defaults=True):
     problems: list[str] = []
 
 
+class TaskCheck(Struct, frozen=True):
+    """A check of a task's quality, and the share of trials (or samples) that pass it."""
+
+    name: str
+    share: float
+
+
+class TaskQuality(Struct, frozen=True):
+    """The quality of a task: its outcome, and its checks, the worst first."""
+
+    name: str
+    outcome: str
+    checks: list[TaskCheck]
+
+
 class SessionView(Struct, frozen=True):
     """The page of a session."""
 
@@ -158,6 +174,26 @@ class SessionView(Struct, frozen=True):
     protocol: str
     probes: list[ListedProbe]
     load: str
+    quality: list[TaskQuality]
+
+
+def quality_of_tasks(told: Mapping[str, Any]) -> list[TaskQuality]:
+    """Return the quality of each task of a session, of what Alyx's ``extended_qc`` holds.
+
+    ``task`` (or ``task_01``) has the outcome, ``_task_goCue_delays`` and its like the shares.
+    """
+    found = []
+    for task in sorted(name for name in told if re.fullmatch(r"task(_\d{2})?", name)):
+        named = {name.removeprefix(f"_{task}_"): share for name, share in told.items()
+                 if re.match(rf"_{task}_(?!\d\d_)", name)}  # fmt: skip
+        checks = [
+            TaskCheck(name, float(share))
+            for name, share in named.items()
+            if isinstance(share, (int, float)) and 0 <= share <= 1
+        ]
+        checks.sort(key=lambda check: (check.share, check.name))
+        found.append(TaskQuality(task, str(told[task]), checks))
+    return found
 
 
 def session_view(
@@ -199,7 +235,8 @@ def session_view(
     )
     data = SessionData(session=facts, made_from=made_from, problems=list(problems), **known)
     kind = protocol(session.task_protocol)
-    return SessionView(page, data, kind, probes, code_to_load(settings, session))
+    load, quality = code_to_load(settings, session), quality_of_tasks(session.quality)
+    return SessionView(page, data, kind, probes, load, quality)
 
 
 def session_row(
