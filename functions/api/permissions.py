@@ -75,35 +75,6 @@ def check_lab(who: Caller, lab: str | None) -> None:
     require(policy.may_write(who, lab))
 
 
-HOLDERS = frozenset({"session", "lab"})
-"""Kinds of record in which what names them is shown and kept."""
-
-
-def check_holders(
-    call: Call, resource: Resource, old: Mapping[str, Any] | None, new: Mapping[str, Any]
-) -> None:
-    """Refuse to put a record into a session or a lab that the caller may not write.
-
-    A record's own lab may be that of its subject, and say nothing of the session it names.
-
-    Raises
-    ------
-    ApiError
-        403 that names the lab.
-    """
-    if not resource.lab:
-        return
-    for name, field in resource.fields.items():
-        if field.type != "ref" or field.to not in HOLDERS or name not in new:
-            continue
-        given = new[name] if field.many else [new[name]]
-        before = (old or {}).get(name)
-        known = before if isinstance(before, (list, tuple)) else [before]
-        for key in set(given or ()) - {None, "", *(known or ())}:
-            row = catalog.table(field.to).get(key) or {}
-            check_lab(call.who, row.get("name" if field.to == "lab" else "lab"))
-
-
 def check_fields(
     call: Call, resource: Resource, old: Mapping[str, Any] | None, new: Mapping[str, Any]
 ) -> None:

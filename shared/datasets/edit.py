@@ -19,9 +19,9 @@ from shared.datasets.register import (
 )
 from shared.model import moment
 from shared.model.messages import SessionRegistered
-from shared.records import queues
+from shared.records import leaving, queues
 from shared.records.errors import NotFound
-from shared.records.items import Dataset, Pointer
+from shared.records.items import Dataset, Pointer, Session
 from shared.records.optimistic import retried
 from shared.records.transactions import transaction
 
@@ -56,6 +56,9 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
             mark_defaults(group)
         with transaction() as writes:
             writes.save(item, condition=Dataset.edition == edition)
+            if there.session is not None and item.tags != before["tags"]:
+                # A tag may protect it: then whoever deletes the session has to see it in time.
+                writes.check(Session, there.pk, "A", leaving.there())
             if moved:
                 flip(writes, there)
             elif len(group) > 1:

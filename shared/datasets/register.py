@@ -29,12 +29,13 @@ from shared.datasets.protection import protected_tags
 from shared.datasets.read import mark_defaults, visible
 from shared.model import copies, moment
 from shared.model.copies import OWN
+from shared.records import leaving
 from shared.records.errors import Kept, Missing, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Book, Dataset, Pointer, Session
 from shared.records.optimistic import retried
 from shared.records.table import Record
-from shared.records.transactions import Transaction, transaction
+from shared.records.transactions import ConditionFailed, Transaction, transaction
 
 AT_ONCE = 40
 """Datasets that go into one transaction (which costs double); more are staged."""
@@ -156,7 +157,12 @@ def register_datasets(
         final = {**there.datasets, **{item.path: item for item in [*edited, *added]}}
         if added or edited:
             pointers = claims(owner, there.datasets, added)
-            _write(there, added, edited, final, pointers, token=token, by=by)
+            try:
+                _write(there, added, edited, final, pointers, token=token, by=by)
+            except ConditionFailed:
+                if there.session is not None:
+                    leaving.check_there([("session", owner)])
+                raise
         return [final[item.path] for item in new]
 
     return retried(step, f"Others keep registering datasets to {owner}; try again.", tries=TRIES)
@@ -208,7 +214,7 @@ def _write(
             if not last:
                 continue
             if there.session is not None:
-                writes.check(Session, there.pk, "A", Session.pk.exists())
+                writes.check(Session, there.pk, "A", leaving.there())
             flip(writes, there, token if staged else None)
             for row in rows:
                 writes.row("dataset", *row)

@@ -22,6 +22,7 @@ from pynamodb.expressions.operand import Path
 from shared.model import moment
 from shared.records.errors import Leaving, Missing
 from shared.records.table import Record, connection, table_name
+from shared.records.transactions import ConditionFailed
 
 ATTRIBUTE = "leaving"
 
@@ -66,13 +67,21 @@ def new_mark(owner: str) -> str:
     return f"{moment.stamp()}#{owner}"
 
 
-def mark(name: Name, mark: str) -> None:
+def mark(name: Name, mark: str, *, version: int | None = None) -> None:
     """Mark a record as being deleted.
+
+    Parameters
+    ----------
+    name : (kind, key)
+    mark : str
+        See `new_mark`.
+    version : int, optional
+        That it must have.
 
     Raises
     ------
-    Missing, Leaving
-        If it is not there; if somebody else is deleting it.
+    Missing, Leaving, ConditionFailed
+        If it is not there; if somebody else is deleting it; if it has another version.
     """
     void = moment.stamp(moment.now() - LASTS)
     arguments: dict[str, Any] = {
@@ -83,12 +92,17 @@ def mark(name: Name, mark: str) -> None:
         ),
         "ExpressionAttributeValues": {":mark": {"S": mark}, ":void": {"S": void}},
     }
+    if version is not None:
+        arguments["ConditionExpression"] += " AND version = :version"
+        arguments["ExpressionAttributeValues"][":version"] = {"N": str(version)}
     try:
         _update(name, arguments)
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
         check_there([name])
+        if version is not None:
+            raise ConditionFailed(f"{name[0]} {name[1]!r} was changed meanwhile.") from None
         raise Leaving(f"{name[0]} {name[1]!r} is being deleted.") from None
 
 

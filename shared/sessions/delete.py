@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from shared.records import leaving
+from shared.records.errors import Conflict
 from shared.records.items import Dataset, Document, Pointer, Session
 from shared.records.optimistic import retried
 from shared.records.table import Record
@@ -21,50 +22,72 @@ AT_ONCE = 40
 """Items deleted by one transaction."""
 
 
-def delete_session(eid: str, *, who: str, check: Callable[[], None] | None = None) -> None:
+def delete_session(
+    eid: str,
+    *,
+    who: str,
+    check: Callable[[Session], None] | None = None,
+    first: Callable[[], None] | None = None,
+) -> None:
     """Delete a session with its datasets' records and the documents in it (bytes are kept).
+
+    It is marked as it was when ``check`` took it: from then on nobody can change it, add to it or
+    name it.
 
     Parameters
     ----------
     eid, who : str
     check : callable, optional
-        Raises to keep it; asked when nothing can name it any more.
+        Takes the session; raises to keep it.
+    first : callable, optional
+        Deletes what goes before it, once it is marked; raises to keep it.
 
     Raises
     ------
     NotFound, Leaving, Conflict
         If there is none; if somebody else is deleting it; if others kept changing it.
     """
-
-    def step() -> None:
-        item = get(eid)
-        was = int(item.version)
-        mark = leaving.new_mark(eid)
-        leaving.mark(("session", eid), mark)
-        try:
-            if check:
-                check()
-        except Exception:
-            leaving.unmark(("session", eid), mark)
-            raise
-        with transaction() as writes:
-            writes.record(
-                "session",
-                eid,
-                item.row(),
-                None,
-                who,
-                item=item,
-                version=was + 1,
-                condition=(Session.version == was) & leaving.marked(mark),
-            )
-            guard = guard_key(item.subject, item.date, int(item.number))
-            writes.delete(Pointer(pk=guard, sk="A"))
-            writes.delete(Pointer(pk=f"EID#{eid.replace('-', '')[:12]}", sk="A"))
-            writes.save(Pointer(pk=GONE, sk=eid, to=eid))
-
-    retried(step, f"Session {eid} is being changed by others; try again.")
+    message = f"Session {eid} is being changed by others; try again."
+    item, mark = retried(lambda: _mark(eid, check), message)
+    try:
+        if first:
+            first()
+        if not leaving.in_time(mark):
+            raise Conflict(f"Deleting session {eid} took too long; try again.")
+        retried(lambda: _delete(item, mark, who), message)
+    except BaseException:
+        leaving.unmark(("session", eid), mark)
+        raise
     finish(eid)
+
+
+def _mark(eid: str, check: Callable[[Session], None] | None) -> tuple[Session, str]:
+    """Mark a session that may be deleted as it is; return it with its mark."""
+    item = get(eid)
+    if check:
+        check(item)
+    mark = leaving.new_mark(eid)
+    leaving.mark(("session", eid), mark, version=int(item.version))
+    return item, mark
+
+
+def _delete(item: Session, mark: str, who: str) -> None:
+    """Delete a marked session with what its id and its name lead to."""
+    with transaction() as writes:
+        writes.record(
+            "session",
+            item.id,
+            item.row(),
+            None,
+            who,
+            item=item,
+            version=int(item.version) + 1,
+            condition=(Session.version == int(item.version)) & leaving.marked(mark),
+        )
+        guard = guard_key(item.subject, item.date, int(item.number))
+        writes.delete(Pointer(pk=guard, sk="A"))
+        writes.delete(Pointer(pk=f"EID#{item.id.replace('-', '')[:12]}", sk="A"))
+        writes.save(Pointer(pk=GONE, sk=item.id, to=item.id))
 
 
 def unfinished_deletions() -> Iterator[str]:

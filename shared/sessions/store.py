@@ -216,7 +216,7 @@ def update(
                     who,
                     item=item,
                     version=version + 1,
-                    condition=Session.version == version,
+                    condition=(Session.version == version) & leaving.unmarked(),
                 )
                 hold(writes, new_names)
                 if key != old_key:
@@ -224,7 +224,7 @@ def update(
                     writes.save(guard, condition=Record.pk.does_not_exist())
                     writes.delete(Pointer(pk=old_key, sk="A"))
         except ConditionFailed:
-            leaving.check_there(new_names)
+            leaving.check_there({("session", eid), *new_names})
             if key != old_key and _exists(key):
                 raise Exists("Another session has this subject, day and number.") from None
             raise

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from shared.records import metrics
-from shared.records.errors import Exists, NotFound
+from shared.records import leaving, metrics
+from shared.records.errors import Exists, Missing, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Session
 from shared.records.optimistic import retried
@@ -102,17 +102,17 @@ def create_planned(
 
 
 def _check_session(session: str) -> None:
-    """Raise `NotFound` if a session is not there any more."""
+    """Raise `NotFound` or `Leaving` if a session is not there any more, or is being deleted."""
     try:
-        Session.get(f"SES#{session}", "A", consistent_read=True, attributes_to_get=["pk", "_k"])
-    except Session.DoesNotExist:
+        leaving.check_there([("session", session)])
+    except Missing:
         raise NotFound(f"There is no session {session}.") from None
 
 
 def _create(new: list[Task], start: str | None, who: str = SYSTEM) -> None:
     with transaction() as writes:
         # A session that is deleted meanwhile gets no tasks.
-        writes.check(Session, new[0].pk, "A", Record.pk.exists())
+        writes.check(Session, new[0].pk, "A", leaving.there())
         for task in new:
             task.session_start = start
             set_index(task)

@@ -122,3 +122,45 @@ def test_a_list_is_written_whole_or_not_at_all(api: Api, eid: str) -> None:
     more = [{**rows[0], "axial": 1000 + i} for i in range(100)]
     assert api("POST", "/channels", [*more, rows[7]]).status == 400
     assert api.ok("GET", "/channels")["count"] == 150
+
+
+def test_notes_and_aggregates_go_with_what_they_are_about(api: Api, eid: str) -> None:
+    task = api.ok("POST", "/tasks", {"session": eid, "name": "a", "executable": "a"})["id"]
+    other = api.ok("POST", "/tasks", {"session": eid, "name": "b", "executable": "b"})["id"]
+    dataset = api.ok("POST", "/datasets", {"session": eid, "name": "a.b.npy"})["id"]
+    mouse = {"content_type": "subject", "object_id": "FI_001"}
+    api.ok("POST", "/datasets", {**mouse, "name": "c.d.npy"})
+    about = [("task", task), ("task", other), ("dataset", dataset), ("session", eid)]
+    for kind, key in [*about, ("subject", "FI_001")]:
+        api.ok("POST", "/notes", {"content_type": kind, "object_id": key, "text": kind})
+    kinds = lambda: sorted(row["text"] for row in api.ok("GET", "/notes")["results"])  # noqa: E731
+    assert kinds() == ["dataset", "session", "subject", "task", "task"]
+    api.ok("DELETE", f"/tasks/{task}")
+    assert kinds() == ["dataset", "session", "subject", "task"]
+    api.ok("DELETE", f"/datasets/{dataset}")
+    assert kinds() == ["session", "subject", "task"]
+    api.ok("DELETE", f"/sessions/{eid}")
+    assert kinds() == ["subject"]
+    assert api.ok("GET", "/datasets")["count"] == 1
+    api.ok("DELETE", "/subjects/FI_001")
+    assert kinds() == []
+    assert api.ok("GET", "/datasets")["count"] == 0
+    # What is deleted piece by piece has no datasets of its own
+    body = {"content_type": "task", "object_id": task, "name": "a.b.npy"}
+    assert api("POST", "/datasets", body).status == 400
+
+
+def test_datasets_named_as_a_session_s_aggregate_are_the_session_s(api: Api, eid: str) -> None:
+    body = {"content_type": "session", "object_id": eid, "name": "a.b.npy"}
+    api.ok("POST", "/datasets", body)
+    assert api.ok("GET", f"/datasets?session={eid}")["count"] == 1
+    api.ok("DELETE", f"/sessions/{eid}")
+    assert api.ok("GET", "/datasets")["count"] == 0
+
+
+def test_a_mouse_of_a_known_version_is_deleted_with_its_sessions(api: Api, eid: str) -> None:
+    tag = api("GET", "/subjects/FI_001").headers["ETag"]
+    assert api("DELETE", "/subjects/FI_001", headers={"If-Match": '"old"'}).status == 412
+    assert api("GET", f"/sessions/{eid}").status == 200
+    assert api("DELETE", "/subjects/FI_001", headers={"If-Match": tag}).status == 204
+    assert api("GET", f"/sessions/{eid}").status == 404

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from shared import catalog
-from shared.records import queues
+from shared.records import leaving, queues
 from shared.records.transactions import Transaction
+from shared.sessions import delete as deletion
 from tests.api.conftest import Answer, Api
 
 Step = Callable[[], Answer]
@@ -297,3 +298,60 @@ def test_nothing_names_what_is_deleted_at_the_same_time(
     assert {deleted.status, written.status} <= {204, 400, 409} | {200, 201}
     there = api("GET", path, user="admin").status == 200
     assert there == (deleted.status != 204)
+
+
+def test_a_session_that_changes_while_a_known_version_is_deleted_is_kept_whole(
+    api: Api, bucket: str
+) -> None:
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00"}
+    eid = api.ok("POST", "/sessions", body)["id"]
+    probe = api.ok("POST", "/insertions", {"session": eid, "name": "probe00"})["id"]
+    tag = api("GET", f"/sessions/{eid}").headers["ETag"]
+    mark, answers = leaving.mark, []
+
+    def changed_first(*args: Any, **options: Any) -> None:
+        leaving.mark = mark
+        answers.append(api("PATCH", f"/sessions/{eid}", {"narrative": "new"}))
+        mark(*args, **options)
+
+    leaving.mark = changed_first  # between the question and the first write
+    try:
+        deleted = api("DELETE", f"/sessions/{eid}", headers={"If-Match": tag})
+    finally:
+        leaving.mark = mark
+    assert [answers[0].status, deleted.status] == [200, 412]
+    assert api.ok("GET", f"/sessions/{eid}")["narrative"] == "new"
+    assert api("GET", f"/insertions/{probe}").status == 200
+    # It can be changed, and deleted, as before
+    assert api("PATCH", f"/sessions/{eid}", {"narrative": "newer"}).status == 200
+    tag = api("GET", f"/sessions/{eid}").headers["ETag"]
+    assert api("DELETE", f"/sessions/{eid}", headers={"If-Match": tag}).status == 204
+    assert api("GET", f"/insertions/{probe}").status == 404
+
+
+def test_a_session_that_is_being_deleted_takes_nothing_more(api: Api, bucket: str) -> None:
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": 1}
+    eid = api.ok("POST", "/sessions", body)["id"]
+    api.ok("POST", "/datasets", {"session": eid, "name": "a.b.npy"})
+    delete, answers = deletion._delete, []
+    writes: list[tuple[str, str, dict[str, Any]]] = [
+        ("PATCH", f"/sessions/{eid}", {"narrative": "new"}),
+        ("POST", "/insertions", {"session": eid, "name": "probe00"}),
+        ("POST", "/tasks", {"session": eid, "name": "a", "executable": "a"}),
+        ("POST", "/notes", {"content_type": "session", "object_id": eid, "text": "x"}),
+        ("POST", "/datasets", {"session": eid, "name": "c.d.npy"}),
+    ]
+
+    def written_first(*args: Any) -> None:
+        answers.extend(api(*each) for each in writes)
+        delete(*args)
+
+    deletion._delete = written_first
+    try:
+        assert api("DELETE", f"/sessions/{eid}").status == 204
+    finally:
+        deletion._delete = delete
+    assert {answer.status for answer in answers} <= {409, 404}, [a.raw for a in answers]
+    for path in ("/sessions", "/insertions", "/notes", "/datasets"):
+        assert api.ok("GET", path)["count"] == 0, path
+    assert api.ok("GET", f"/tasks?session={eid}")["count"] == 0

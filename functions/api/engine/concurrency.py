@@ -44,7 +44,7 @@ def check_match(call: Call, tag: str) -> None:
         412 if the request has an ``If-Match`` that does not name the present version.
     """
     wanted = call.request.headers.get("if-match")
-    if not wanted or wanted.strip() == "*":
+    if not wanted or wanted.strip() == "*" or call.deletes_parts:
         return
     known = {each.strip().removeprefix("W/").strip('"') for each in wanted.split(",")}
     if tag.strip('"') not in known:

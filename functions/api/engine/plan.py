@@ -41,7 +41,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from functions.api.engine import identities, read_values, references
-from functions.api.engine.declarations import KINDS, Body, Resource
+from functions.api.engine.declarations import KINDS, Body, Resource, Row
 from functions.api.engine.identities import PlannedRecord
 from functions.api.errors import ApiError, not_found
 from shared import catalog
@@ -360,6 +360,13 @@ def delete_if_there(resource: Resource, key: str, call: Call) -> None:
             plan.delete(resource, key)
 
     planned(call, part)
+
+
+def delete_notes(resource: Resource, row: Row, call: Call) -> None:
+    """Delete the notes about a record that is no document and was deleted just now."""
+    catalog.start_request()
+    for note in references.notes_about(resource, row):
+        delete_if_there(KINDS["note"], str(note["id"]), call)
 
 
 def planned(

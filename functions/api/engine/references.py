@@ -14,6 +14,8 @@ from functions.api.engine.declarations import KINDS, Field, Resource, Row
 from functions.api.errors import ApiError
 from shared import catalog
 from shared.catalog.versions import Selection
+from shared.datasets.read import datasets_of
+from shared.records.items import Dataset
 from shared.records.where import Where, items_where
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ def belonging(resource: Resource, row: Row) -> Iterator[tuple[Resource, dict[str
                 yield other, each
     for each in notes_about(resource, row):
         yield KINDS["note"], each
+    for item in aggregates_of(resource, row):
+        yield KINDS["dataset"], {"id": item.uuid}
 
 
 def notes_about(resource: Resource, row: Row) -> list[dict[str, Any]]:
@@ -94,10 +98,21 @@ def notes_about(resource: Resource, row: Row) -> list[dict[str, Any]]:
     return catalog.table("note").select(about).all()
 
 
+def aggregates_of(resource: Resource, row: Row) -> list[Dataset]:
+    """Return the datasets that belong to a record other than a session."""
+    names = {str(row[resource.key]), str(row.get("id") or "")} - {""}
+    owners = [f"{resource.model}#{name}" for name in sorted(names)]
+    listed = catalog.table("dataset").select([Where("session", "in", set(owners))])
+    return [item for owner in owners if len(listed) for item in datasets_of(owner)]
+
+
 def delete_elsewhere(resource: Resource, key: str, call: Call) -> None:
-    """Delete a record that is no document; others may have been faster."""
+    """Delete what belongs to a record and is no document; others may have been faster."""
+    outer, call.deletes_parts = call.deletes_parts, True
     try:
         resource.store.delete(resource, key, call)
     except ApiError as error:
         if error.status != 404:
             raise
+    finally:
+        call.deletes_parts = outer

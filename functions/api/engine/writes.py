@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
 from functions.api.auth.identify import require_account
-from functions.api.engine import concurrency, read_values
+from functions.api.engine import concurrency, read_values, relations
 from functions.api.engine.declarations import Body, Resource
 from functions.api.engine.identities import PlannedRecord
 from functions.api.engine.plan import Plan, is_document
@@ -120,7 +120,7 @@ def _create(plan: Plan, resource: Resource, data: Any) -> PlannedRecord:
         assert body is not None  # noqa: S101 - it is created
         if resource.lab:
             permissions.check_lab(call.who, read_values.lab_of(resource, body))
-        permissions.check_holders(call, resource, None, body)
+        relations.check_references(call, resource, None, body)
         permissions.check_fields(call, resource, None, body)
 
     return plan.create(resource, new, given=new, check=check)
@@ -144,7 +144,7 @@ def _update(plan: Plan, resource: Resource, key: str, data: Any) -> PlannedRecor
         if resource.lab:
             permissions.check_lab(call.who, read_values.lab_of(resource, old))
             permissions.check_lab(call.who, read_values.lab_of(resource, body))
-        permissions.check_holders(call, resource, old, new)
+        relations.check_references(call, resource, old, new)
         permissions.check_fields(call, resource, old, new)
 
     return plan.change(resource, key, edit, given=new, check=check)
@@ -157,6 +157,8 @@ def _delete(plan: Plan, resource: Resource, key: str) -> None:
         assert old is not None  # noqa: S101 - it is deleted
         if resource.lab:
             permissions.check_lab(call.who, read_values.lab_of(resource, old))
+        else:
+            relations.check_named(call, resource, old)
         concurrency.check_match(call, tag_of(resource, old))
 
     plan.delete(resource, key, check=check)

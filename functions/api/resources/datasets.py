@@ -28,10 +28,12 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.filter_grammar import BadFilter, flag_of
 from functions.api.engine.filters import MAX_SESSIONS, Select
+from functions.api.engine.plan import delete_notes
+from functions.api.engine.relations import lab_of_owner
 from functions.api.engine.stores import Store
 from functions.api.engine.visible import public_datasets
 from functions.api.errors import ApiError, Invalid, not_found
-from functions.api.resources.owners import lab_of_owner, owner_of
+from functions.api.resources.owners import owner_of
 from functions.api.shown.datasets import brief, dataset_body
 from functions.api.shown.insertions import probe_of
 from functions.api.shown.repositories import on_server, repositories
@@ -220,6 +222,7 @@ class Datasets(Store):
                 raise ApiError(403, "The dataset is protected and cannot be deleted.")
 
         delete_dataset(item.owner, item.path, who=call.who.username, check=check)
+        delete_notes(resource, {"id": item.uuid}, call)
 
 
 def checked_hash(value: str | None) -> str | None:

@@ -20,9 +20,9 @@ from functions.api.engine.declarations import (
     ref,
     text,
 )
+from functions.api.engine.relations import lab_of_owner
 from functions.api.engine.stores import Store
 from functions.api.errors import Invalid, not_found
-from functions.api.resources.owners import lab_of_owner
 from functions.api.shown.datasets import brief, record_id, relative_path
 from shared import catalog
 from shared.datasets.edit import update_dataset

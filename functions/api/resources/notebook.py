@@ -21,9 +21,11 @@ from functions.api.engine.declarations import (
     ref,
     text,
 )
+from functions.api.engine.relations import labs_of
 from functions.api.errors import Invalid
 from functions.api.resources.of_subject import default_user, now
 from shared import catalog
+from shared.datasets.read import owners_of
 from shared.model import moment
 
 if TYPE_CHECKING:
@@ -58,12 +60,18 @@ def _prepare_note(body: Body, old: Body | None, call: Call) -> Body:
         message = f"{resource.name} matching query does not exist: {target}."
         raise Invalid({"object_id": [message]})
     body = {**body, "content_type": resource.model, "about": key}
-    row = catalog.table(resource.kind).get(key) or {}
-    body["lab"] = read_values.lab_of(resource, row)
-    body["session"] = target if resource.kind == "session" else row.get("session")
+    body["lab"] = next(iter(labs_of(resource.kind, [key])), None)
+    body["session"] = target if resource.kind == "session" else _session_of(resource, key)
     if image := call.files.get("image"):
         body["image"] = _keep_image(image, call.body.get("width"))
     return body
+
+
+def _session_of(resource: Resource, key: str) -> str | None:
+    """Return the session that a record is in, with which the note about it goes."""
+    if resource.kind == "dataset":
+        return next((owner for owner in owners_of([key]) if "#" not in owner), None)
+    return (catalog.table(resource.kind).get(key) or {}).get("session")
 
 
 def scaled(content: bytes, width: int) -> bytes:

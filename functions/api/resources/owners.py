@@ -27,29 +27,19 @@ def content_owner(content_type: str, object_id: str) -> str:
         400 if there is no such record.
     """
     from functions.api.engine.declarations import MODELS
+    from functions.api.engine.plan import is_document
 
     resource = MODELS.get(content_type.lower())
     if resource is None:
         raise Invalid({"content_type": [f"{content_type!r} is not a kind of record."]})
+    if resource.kind != "session" and not is_document(resource):
+        raise Invalid({"content_type": [f"A {resource.kind} has no datasets of its own."]})
     if not object_id:
         raise Invalid({"object_id": ["This field is required."]})
     key = read_values.key_of(resource.kind, object_id)
     if key is None:
         raise Invalid({"object_id": [f'Invalid pk "{object_id}" - object does not exist.']})
-    return f"{resource.model}#{object_id}"
-
-
-def lab_of_owner(owner: str) -> str | None:
-    """Return the lab of a dataset's session or other record."""
-    from functions.api.engine.declarations import MODELS
-
-    if "#" not in owner:
-        return (catalog.table("session").get(owner) or {}).get("lab")
-    model, _, identity = owner.partition("#")
-    resource = MODELS.get(model)
-    key = read_values.key_of(resource.kind, identity) if resource else None
-    row = catalog.table(resource.kind).get(key) if resource and key else None
-    return read_values.lab_of(resource, row) if resource and row else None
+    return key if resource.kind == "session" else f"{resource.model}#{object_id}"
 
 
 def labs_with(datasets: Where) -> set[str]:

@@ -27,6 +27,7 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.plan import delete_if_there
 from functions.api.engine.references import refuse_if_referred
+from functions.api.engine.relations import check_references
 from functions.api.engine.stores import Store
 from functions.api.engine.visible import listable, nested, shown_briefly
 from functions.api.errors import Invalid, not_found
@@ -102,6 +103,7 @@ class Sessions(Store):
         """
         body = read_values.read_body(resource, data, call, partial=False)
         permissions.check_fields(call, resource, None, body)
+        check_references(call, resource, None, body)
         eid = check_uuid4(data["id"]) if data.get("id") else None
         subject = catalog.table("subject").get(body.pop("subject")) or {}
         lab = body.pop("lab") or subject["lab"]
@@ -138,6 +140,7 @@ class Sessions(Store):
             check_match(call, _tag(old["version"]))
             permissions.check_lab(call.who, old["lab"])
             permissions.check_fields(call, resource, old, new)
+            check_references(call, resource, old, new)
             for name in ("subject", "lab"):
                 if new.get(name) not in (None, old[name]):
                     raise Invalid({name: [f"The {name} of a session cannot be changed."]})
@@ -166,39 +169,41 @@ class Sessions(Store):
         ApiError
             404, 403.
         """
+        eid = key.lower()
+
+        def check(session: Session) -> None:
+            permissions.check_lab(call.who, session.lab)
+            check_match(call, _tag(session.version))
+
+        def first() -> None:
+            catalog.start_request()  # to see what came meanwhile; from now on nothing can
+            session, datasets, inside = session_contents(eid, strong=True)
+            protected = permissions.protecting()
+            if any(set(item.tags or ()) & protected for item in datasets):
+                permissions.require(policy.may_delete_protected(call.who))
+            refuse_if_referred(resource, session.row())
+            for kind in PARTS:
+                for each in inside.get(kind, ()):
+                    delete_if_there(KINDS[kind], each.id, call)
+            for kind in TRACKS:
+                left = catalog.table(kind).select([Where("session", "exact", eid)])
+                for row in left.all():
+                    delete_if_there(KINDS[kind], str(row["id"]), call)
+
         try:
-            session, datasets, inside = session_contents(key.lower(), strong=True)
+            delete_session(eid, who=call.who.username, check=check, first=first)
         except NotFound:
             raise not_found("Session") from None
-        permissions.check_lab(call.who, session.lab)
-        protected = permissions.protecting()
-        if any(set(item.tags or ()) & protected for item in datasets):
-            permissions.require(policy.may_delete_protected(call.who))
-        check_match(call, _tag(session.version))
-        row = session.row()
-        refuse_if_referred(resource, row)
-        for insertion in inside.get("insertion", ()):
-            delete_if_there(KINDS["insertion"], insertion.id, call)
-        for view in inside.get("field-of-view", ()):
-            delete_if_there(KINDS["field-of-view"], view.id, call)
-
-        def look_again() -> None:
-            catalog.start_request()
-            refuse_if_referred(resource, row)
-
-        delete_session(session.id, who=call.who.username, check=look_again)
-        catalog.start_request()
-        for kind in TRACKS:  # of probes and images that came meanwhile; from now on none can
-            left = catalog.table(kind).select([Where("session", "exact", session.id)])
-            for each in left.all():
-                delete_if_there(KINDS[kind], str(each["id"]), call)
 
     def etag(self, resource: Resource, row: Row) -> str:
         """Return the ETag of a session: its version."""
         return _tag(row["_session"].version)
 
 
-TRACKS = ("channel", "trajectory", "fov-location")
+PARTS = ("insertion", "field-of-view")
+"""What is in a session's partition, and has parts of its own elsewhere."""
+
+TRACKS = ("channel", "trajectory", "fov-location", "note")
 """What is not in a session's partition, but goes with it; deepest first."""
 
 

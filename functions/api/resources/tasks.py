@@ -22,6 +22,8 @@ from functions.api.engine.declarations import (
     ref,
     text,
 )
+from functions.api.engine.plan import delete_notes
+from functions.api.engine.relations import check_references
 from functions.api.engine.stores import Store
 from functions.api.errors import Invalid, not_found
 from shared import catalog
@@ -79,6 +81,7 @@ class Tasks(Store):
         session = catalog.table("session").get(body["session"]) or {}
         permissions.check_lab(call.who, session["lab"])
         permissions.check_fields(call, resource, None, body)
+        check_references(call, resource, None, body)
         start = session.get("start_time")
         given = {name: value for name, value in body.items() if name in data}
         by = call.who.username
@@ -101,6 +104,7 @@ class Tasks(Store):
             permissions.check_lab(call.who, present["lab"])
             check_match(call, self.etag(resource, present))
             permissions.check_fields(call, resource, present, new)
+            check_references(call, resource, present, new)
 
         return self._worded(lambda: patch.patch_task(key.lower(), new, call.who.username, check))
 
@@ -122,6 +126,7 @@ class Tasks(Store):
             write.delete(key.lower(), call.who.username, check)
         except NotFound:
             raise not_found("Task") from None
+        delete_notes(resource, {"id": key.lower()}, call)
 
     def _worded(self, change: Any) -> Body:
         from shared.work import item

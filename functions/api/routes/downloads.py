@@ -16,8 +16,8 @@ from chalice.app import Blueprint, Response
 
 from functions.api.auth import identify
 from functions.api.call import Call
+from functions.api.engine.relations import lab_of_owner
 from functions.api.errors import ApiError, Invalid, not_found
-from functions.api.resources.owners import lab_of_owner
 from functions.api.shown.datasets import file_records
 from functions.api.shown.repositories import repositories
 from shared import catalog

@@ -19,8 +19,9 @@ from functions.api import permissions
 from functions.api.call import Call
 from functions.api.engine.filters import quality
 from functions.api.engine.read_values import MAX_INTEGER
+from functions.api.engine.relations import lab_of_owner
 from functions.api.errors import JSON, ApiError, Invalid
-from functions.api.resources.owners import content_owner, lab_of_owner
+from functions.api.resources.owners import content_owner
 from functions.api.shown.datasets import brief, file_records
 from functions.api.shown.repositories import repositories
 from shared import catalog

@@ -1,0 +1,106 @@
+"""Naming another lab's records: one rule for every reference, whatever kind of record has it.
+
+A record may name records of a lab only if its writer may write that lab. What it named before
+stays. A record of no lab (a data notice) is of the labs that it names: whoever changes or deletes
+it must be allowed to write all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from functions.api import permissions
+from functions.api.engine import read_values
+from functions.api.engine.declarations import KINDS, MODELS, Field, Resource
+from shared import catalog
+from shared.datasets.read import owners_of
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+Record = Mapping[str, Any]
+
+
+def check_references(call: Call, resource: Resource, old: Record | None, new: Record) -> None:
+    """Refuse to name records of labs that the caller may not write.
+
+    Parameters
+    ----------
+    call : Call
+    resource : Resource
+    old : mapping, optional
+        The stored record; None if it is new.
+    new : mapping
+        Fields as sent and read; those that are absent stay as they are.
+
+    Raises
+    ------
+    ApiError
+        403 that names the lab.
+    """
+    for name, field in _references(resource):
+        named = _keys(new, name) if name.partition(".")[0] in new else set()
+        before = _keys(old, name) if old is not None else set()
+        asked = named | before if not resource.lab and not field.read_only else named - before
+        _check_labs(call, field, asked)
+
+
+def check_named(call: Call, resource: Resource, old: Record) -> None:
+    """Refuse to delete a record of no lab that names records of labs the caller may not write.
+
+    Raises
+    ------
+    ApiError
+        403 that names the lab.
+    """
+    check_references(call, resource, old, {})
+
+
+def _references(resource: Resource) -> Iterator[tuple[str, Field]]:
+    """Yield the fields of a resource that name records of labs, ``list.field`` in lists."""
+    for name, spec in resource.fields.items():
+        for label, each in [(name, spec), *((f"{name}.{n}", f) for n, f in _inner(spec))]:
+            if each.to and not each.read_only and (KINDS[each.to].lab or each.to == "lab"):
+                yield label, each
+
+
+def _inner(spec: Field) -> Iterable[tuple[str, Field]]:
+    return (spec.items or {}).items()
+
+
+def _keys(record: Record, name: str) -> set[str]:
+    """Return the keys that a field of a record holds, one or many."""
+    head, _, inner = name.partition(".")
+    value = record.get(head)
+    values = value if isinstance(value, list | tuple) else [value]
+    if inner:
+        values = [each.get(inner) for each in values if isinstance(each, Mapping)]
+    return {str(each) for each in values if each not in (None, "")}
+
+
+def _check_labs(call: Call, field: Field, keys: set[str]) -> None:
+    if keys and not call.is_import:
+        for lab in labs_of(field.to, keys):
+            permissions.check_lab(call.who, lab)
+
+
+def labs_of(kind: str, keys: Iterable[str]) -> set[str | None]:
+    """Return the labs of some records that are there; None stands for those of no lab."""
+    resource = KINDS[kind]
+    if kind == "dataset":
+        return {lab_of_owner(owner) for owner in owners_of(key.lower() for key in keys)}
+    rows = catalog.table(kind).select([Where(resource.key, "in", set(keys))]).all()
+    return {read_values.lab_of(resource, row) for row in rows}
+
+
+def lab_of_owner(owner: str) -> str | None:
+    """Return the lab of a dataset's session or other record."""
+    if "#" not in owner:
+        return (catalog.table("session").get(owner) or {}).get("lab")
+    model, _, identity = owner.partition("#")
+    resource = MODELS.get(model)
+    key = read_values.key_of(resource.kind, identity) if resource else None
+    row = catalog.table(resource.kind).get(key) if resource and key else None
+    return read_values.lab_of(resource, row) if resource and row else None
