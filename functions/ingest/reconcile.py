@@ -10,7 +10,7 @@ from typing import Any
 from functions.ingest.finalise import OPEN, finalise
 from shared.model.messages import SessionRegistered
 from shared.model.upload import FINAL, UploadState
-from shared.records import objects, queues
+from shared.records import objects, queues, staging
 from shared.records.errors import NotFound
 from shared.sessions.delete import finish, unfinished_deletions
 from shared.uploads.keys import incoming_key, request_key
@@ -58,6 +58,10 @@ def reconcile(
             finish(eid)
         except Exception:  # one that is refused must not keep the others
             log.exception("session %s could not be deleted whole", eid)
+    try:
+        staging.sweep()
+    except Exception:
+        log.exception("what a killed writer left could not be deleted")
     counts: dict[str, int] = {}
     for upload_id, since in unfinished_uploads():
         if remaining() < MARGIN:

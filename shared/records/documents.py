@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from shared.records import listed
+from shared.records import listed, staging
 from shared.records.errors import NotFound
 from shared.records.items import Document, Pointer
 from shared.records.optimistic import retried
@@ -48,6 +48,8 @@ def get(kind: str, key: str, *, strong: bool = True) -> Document:
     except Record.DoesNotExist:
         raise NotFound(f"There is no {kind} {key!r}.") from None
     assert isinstance(item, Document)  # noqa: S101 - the key says so
+    if staging.is_hidden(item):
+        raise NotFound(f"There is no {kind} {key!r}.")
     return item
 
 
@@ -62,7 +64,8 @@ def find(kind: str, key: str) -> Document | None:
 def children(parent: str, prefix: str = "") -> Iterator[Document]:
     """Yield the documents filed under a parent, e.g. ``SUBJ#KS001`` and ``weighing#``."""
     condition = Record.g1sk.startswith(prefix) if prefix else None
-    return iter(Record.gsi1.query(parent, condition))
+    found = Record.gsi1.query(parent, condition)
+    return (item for item in found if not staging.is_hidden(item))
 
 
 def create(
@@ -167,7 +170,7 @@ def _only(items: Sequence[Document | None]) -> Document:
 
 
 def _rows(items: Sequence[Document]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for item in items:
+    for item in staging.visible(items):
         key = item.pk.split("#", 2)[2] if item.pk.startswith("DOC#") else item.id
         yield item.what, {**item.body, "key": key, "_version": int(item.version)}
 

@@ -151,6 +151,7 @@ class Pointer(Record, discriminator="Pointer"):
 
     to = UnicodeAttribute()
     to_sk = UnicodeAttribute(null=True)
+    batch = UnicodeAttribute(attr_name="b", null=True)  # see `shared.records.staging`
 
 
 class Dataset(Record, discriminator="Dataset"):
@@ -317,3 +318,4 @@ class Document(Record, discriminator="Doc"):
     id = UnicodeAttribute()
     version = NumberAttribute(default=1)
     body: JSONAttribute = JSONAttribute()
+    batch = UnicodeAttribute(attr_name="b", null=True)  # see `shared.records.staging`

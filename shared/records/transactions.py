@@ -44,6 +44,7 @@ NOT_JOURNALED: Mapping[str, str] = {
     "Change": "the feed itself",
     "KnownSource": "where accounts have logged in from; it is learnt again",
     "Lock": "held for minutes; after a restore nothing runs that holds one",
+    "StagedSet": "a list that is being written; after a restore nothing writes it",
     "Restore": "says that a restore is under way",
     "SigningKey": "made anew; addresses signed before are good for an hour",
     "Token": "a restore must not bring back what was revoked; people log in again",
@@ -86,6 +87,10 @@ class Transaction:
         """Write an item, if a condition holds."""
         self._writes.save(item, condition=condition)
         self._keep(item, item.serialize())
+
+    def stage(self, item: Record, condition: Condition | None = None) -> None:
+        """Write an item that nobody is told of yet; a later transaction journals it."""
+        self._writes.save(item, condition=condition)
 
     def delete(self, item: Record, condition: Condition | None = None) -> None:
         """Delete an item, if a condition holds."""

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from pynamodb.expressions.condition import Condition
 
-from shared.records import leaving
-from shared.records.errors import Exists, TooLarge
+from shared.records import leaving, staging
+from shared.records.errors import Conflict, Exists, TooLarge
 from shared.records.feed import first_version
 from shared.records.items import Document, Pointer
 from shared.records.leaving import Name
@@ -186,10 +186,21 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
 
 
 def _there(pk: str) -> bool:
+    """Return whether an item is there; one that a killed writer left is not, from now on.
+
+    Raises
+    ------
+    Conflict
+        If it is of a list that is being written: whether it will be there is not known yet.
+    """
     try:
-        Record.get(pk, "A", consistent_read=True)
+        item = Record.get(pk, "A", consistent_read=True)
     except Record.DoesNotExist:
         return False
+    if isinstance(item, Document | Pointer) and staging.is_hidden(item):
+        if staging.is_left_over(item):
+            return False
+        raise Conflict("It is in a list that is being written just now; try again.")
     return True
 
 
@@ -214,8 +225,9 @@ def write_all(
     extra : callable, optional
         Adds further writes, to the last transaction.
     whole : bool
-        Whether it has to be one transaction. Else what does not fit into one is written by
-        several; if one of them is refused, what the former wrote is taken back.
+        Whether it has to be one transaction. Else new documents that do not fit into one are
+        written unseen and shown together (`staging`); changes and deletions that do not are
+        written by several, and if one of them is refused, what the former wrote is taken back.
 
     Returns
     -------
@@ -242,6 +254,8 @@ def write_all(
             f"These are {items} items and more, of which {MOST_WRITES} are written all or none;"
             " send fewer at a time."
         )
+    if len(parts) > 1 and all(each.before is None for each in writes):
+        return list(_write_staged(parts, who, group, extra))
     done: list[tuple[Write, Document | None]] = []
     try:
         for part in parts:
@@ -301,6 +315,48 @@ def _write_part(
     except ConditionFailed:
         _say_why(part, needs)
         raise
+
+
+def _write_staged(
+    parts: Sequence[Sequence[Write]], who: str, group: str | None, extra: Extra | None
+) -> Iterator[Document]:
+    """Write new documents that do not fit into one transaction, and show them at once.
+
+    The audit trail has one entry for all of them.
+    """
+    every = [each for part in parts for each in part]
+    items = {each.name: each._item() for each in every}
+    guards: dict[Name, list[Pointer]] = {each.name: each._taken() for each in every}
+    all_items: list[Document | Pointer] = [*items.values()]
+    all_items += [guard for each in guards.values() for guard in each]
+    own = {each.name for each in every}
+    needs = sorted({need for each in every for need in each.needs} - own)
+    note = staging.begin(all_items)
+    part = parts[0]
+    try:
+        for part in parts:
+            with transaction(group) as writes:
+                for each in part:
+                    for item in (items[each.name], *guards[each.name]):
+                        writes.stage(item, condition=Record.pk.does_not_exist())
+        with transaction(group) as writes:
+            for each in every:
+                writes.row(each.kind, each.key, each.version, each.body)
+            writes.journal(all_items)
+            staging.show(writes, note)
+            hold(writes, needs)
+            keys: dict[str, list[str]] = {each.kind: [] for each in every}
+            for each in every:
+                keys[each.kind].append(each.key)
+            writes.audit(who, "create", every[0].kind, note.sk, None, keys)
+            if extra:
+                extra(writes)
+    except BaseException as error:
+        staging.discard(note)
+        if isinstance(error, ConditionFailed):
+            _say_why(part, needs)
+        raise
+    yield from (items[each.name] for each in every)
 
 
 def hold(writes: Transaction, names: Iterable[Name]) -> None:

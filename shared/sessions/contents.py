@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from shared.datasets.read import datasets_of, visible
+from shared.records import staging
 from shared.records.errors import NotFound
 from shared.records.items import Book, Dataset, Document, Pointer, Session
 from shared.records.table import Record
@@ -51,7 +52,7 @@ def session_contents(
             session = item
         elif isinstance(item, Book):
             book = item
-        elif isinstance(item, Document):
+        elif isinstance(item, Document) and not staging.is_hidden(item):
             others[item.what].append(item)
     if session is None:
         raise NotFound(f"There is no session {eid}.")

@@ -27,6 +27,7 @@ PAST_TRANSACTIONS = {
     "shared/uploads/state.py": "what a validation notes in passing",
     "shared/work/board.py": "not journaled",
     "shared/work/lease.py": "what a running task's worker notes in passing",
+    "shared/records/staging.py": "nobody sees them; the transaction that shows them journals them",
     "shared/work/write.py:followed_up": "an end that was followed up; again is no change",
 }
 """Places that write an item by itself, with the reason."""
