@@ -70,6 +70,7 @@ def create(
     start_time: str,
     who: str,
     lab: str | None = None,
+    zone: str | None = None,
     number: int | None = None,
     id: str | None = None,
     **values: Any,
@@ -86,6 +87,8 @@ def create(
         User name, for the audit trail.
     lab : str, optional
         The subject's lab by default.
+    zone : str, optional
+        The lab's time zone, if the caller knows it; it is looked up by default.
     number : int, optional
         The next free number of the day by default.
     id : str, optional
@@ -103,9 +106,9 @@ def create(
     ValueError
         If the time is not one.
     """
-    animal = documents.get("subject", subject).body
-    lab = lab or animal["lab"]
-    zone = documents.get("lab", lab).body.get("timezone")
+    if not lab or not zone:
+        lab = lab or str(documents.get("subject", subject).body["lab"])
+        zone = documents.get("lab", lab).body.get("timezone")
     start = moment.instant(start_time, zone)
     if values.get("end_time"):
         values["end_time"] = moment.instant(values["end_time"], zone)

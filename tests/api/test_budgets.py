@@ -87,6 +87,27 @@ def test_a_session_with_150_datasets_and_5_tasks_costs_at_most_240_write_units(
     assert sum(writes.values()) <= 240, writes
 
 
+def test_a_new_session_is_one_look_at_the_feed_and_one_transaction(api: Api, eid: str) -> None:
+    body = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "number": 2}
+    with metered() as cost:
+        api.ok("POST", "/sessions", body)
+    assert cost.by_operation.keys() <= {"Query", "TransactWriteItems"}
+    # Five items of the session, and the subject, the lab and the user that it names
+    assert cost.by_operation["TransactWriteItems"] <= 18
+
+
+def test_a_login_from_a_known_place_remembers_it_once_a_day(api: Api) -> None:
+    new = {"username": "bob", "role": "member", "lab": ["fimbrialab"]}
+    password = {"password": "correct horse battery 9"}
+    api.ok("POST", "/users", {**new, **password}, user="admin")
+    costs = []
+    for _ in range(2):
+        with metered() as cost:
+            api.ok("POST", "/auth-token", {"username": "bob", **password}, user=None)
+        costs.append(cost.by_operation)
+    assert costs[1]["PutItem"] < costs[0]["PutItem"]
+
+
 def test_the_detail_of_a_session_with_150_datasets_is_one_query_of_8_units(
     api: Api, eid: str
 ) -> None:

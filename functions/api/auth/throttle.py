@@ -45,6 +45,9 @@ PATIENCE = 8
 REMEMBERED = 90 * 24 * 3600
 """Seconds for which an account's sources are remembered."""
 
+RENEWED = 24 * 3600
+"""Seconds after which a source is remembered anew: not at every login."""
+
 
 class Tries(Record, discriminator="Tries"):
     """Failed logins in a window: ``TRY#who#window`` / A."""
@@ -66,6 +69,7 @@ class Attempt:
         self.username, self.source = _short(username), _short(source)
         self.is_token = source.startswith("TOK#")  # who holds one of the account is no stranger
         self.taken: list[str] = []
+        self._until = 0.0
 
     def succeeded(self) -> None:
         """Give the places back, and remember the source."""
@@ -73,7 +77,8 @@ class Attempt:
         if self.is_token:
             return
         expires = int(time.time()) + REMEMBERED
-        KnownSource(pk=self._known, sk="A", expires=expires).save()
+        if self._until < expires - RENEWED:
+            KnownSource(pk=self._known, sk="A", expires=expires).save()
 
     def take(self) -> None:
         """Take a place in every count.
@@ -117,9 +122,10 @@ class Attempt:
         if self.is_token:
             return True
         try:
-            return KnownSource.get(self._known, "A").expires > time.time()
+            self._until = float(KnownSource.get(self._known, "A").expires)
         except KnownSource.DoesNotExist:
             return False
+        return self._until > time.time()
 
 
 def _take(key: str, most: int, again: int) -> bool:

@@ -114,6 +114,7 @@ class Sessions(Store):
             made = sessions.create(
                 subject=subject["nickname"],
                 lab=lab,
+                zone=read_values.zone_of(lab) or "UTC",
                 start_time=start,
                 number=body.pop("number"),
                 who=call.who.username,
