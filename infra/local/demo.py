@@ -40,6 +40,12 @@ FIRST_DAY = datetime.date(2026, 1, 12)
 SORTED = "alf/probe00"
 """Collection of a simulated probe's spikes."""
 
+RAW_PROBE = "raw_ephys_data/probe00"
+"""Collection of a simulated probe's voltage."""
+
+RAW_SECONDS, RAW_SITES = 8.0, 128
+"""How much of the voltage is simulated: 62 MB, enough to look at."""
+
 UNITS = 20
 
 SETTINGS = "_iblrig_taskSettings.raw.json"
@@ -234,6 +240,8 @@ def simulated(home: Home, console: Console) -> list[Job]:
                 if session is mouse[-1]:  # the last day has a probe, with sorted spikes
                     sorting = simulate_sorting(truth.table, seed=seed, n_units=UNITS)
                     write_sorting(sorting, folder / SORTED)
+                    if lab == LABS[0]:  # one of them has the voltage, too
+                        write_voltage(sorting, folder / RAW_PROBE, seed)
                 sessions.append(
                     {
                         "folder": str(folder),
@@ -249,6 +257,14 @@ def simulated(home: Home, console: Console) -> list[Job]:
         Job(**{**session, "folder": Path(session["folder"])})
         for session in json.loads(done.read_text())
     ]
+
+
+def write_voltage(sorting: dict[str, Any], folder: Path, seed: int) -> None:
+    """Write the raw recording of a probe's first seconds."""
+    from lab.simulate.recording import simulate_recording, write_recording
+
+    samples = simulate_recording(sorting, seconds=RAW_SECONDS, channels=RAW_SITES, seed=seed)
+    write_recording(samples, sorting["channels.localCoordinates.npy"], folder)
 
 
 def given(folder: Path) -> Job:
@@ -299,7 +315,10 @@ def upload(home: Home, console: Console, job: Job) -> None:
     """
     console.print(f"[bold]fornix rig upload[/bold] {job.folder}")
     done = subprocess.run(
-        [*FORNIX, "rig", "upload", str(job.folder), "--lab", job.lab, "--include", f"{SORTED}/*"],
+        [
+            *(*FORNIX, "rig", "upload", str(job.folder), "--lab", job.lab),
+            *("--include", f"{SORTED}/*", "--include", f"{RAW_PROBE}/*"),
+        ],
         env=environment(home, f"{job.lab}_rig"),
         check=False,
     )

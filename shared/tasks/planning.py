@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from shared.alf.layout import output_collection
+from shared.alf.layout import RAW_EPHYS, output_collection
 from shared.model.protocols import is_decision, protocol_of
 from shared.tasks.declared.behaviour import HABITUATION, TRIALS, WHEEL
+from shared.tasks.declared.ephys import COMPRESS
 from shared.tasks.description import (
     Device,
     Protocol,
@@ -36,6 +38,13 @@ DECISION = ((TRIALS, "*taskData.raw*"), (WHEEL, "*encoder[EP]*.raw*"))
 
 WITHOUT_CHOICES = {"habituation": ((HABITUATION, "*taskData.raw*"),)}
 """The same, by the kind of a protocol in which no decisions are made."""
+
+
+NOT_YET = {"neuropixel": "its raw files are compressed, but no task sorts spikes"}
+"""What is not done with a device's recording, where something is."""
+
+EPHYS = "ephys"
+"""Name of the built-in pipeline of raw recordings."""
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -100,6 +109,9 @@ def plan(
         for task, evidence in _built_in(protocol):
             if _has(paths, evidence, protocol.collection):
                 planned.append(_plan(session, GRAPH, task, protocol, planned, hold))
+    for collection in _raw_recordings(paths):
+        given = {"collection": collection}
+        planned.append(_plan(session, EPHYS, COMPRESS, None, planned, given=given))
     for graph, pipeline in pipelines().items():
         for each in pipeline.task:
             for where in protocols if each.per == "protocol" else [None]:
@@ -127,7 +139,7 @@ def unprocessed(
     """
     covered = {name for one in pipelines().values() for each in one.task for name in each.covers}
     told = [
-        _told(str(device), f"no task for {device.kind}")
+        _told(str(device), NOT_YET.get(device.kind, f"no task for {device.kind}"))
         for device in _uncovered(devices_in(paths, description), covered)
     ]
     own = [each for one in pipelines().values() for each in one.task if each.per == "protocol"]
@@ -167,6 +179,16 @@ def _has(paths: Collection[str], pattern: str, collection: str) -> bool:
     return any(expected.matches(path) for path in paths)
 
 
+def _raw_recordings(paths: Collection[str]) -> list[str]:
+    """Return the folders with raw files of SpikeGLX that say of themselves what they hold."""
+    folders = {path.rpartition("/")[0] for path in paths if path.startswith(RAW_EPHYS)}
+    return sorted(
+        folder
+        for folder in folders
+        if all(_has(paths, pattern, folder) for pattern in ("*.bin", "*.meta"))
+    )
+
+
 def _asked(task: PipelineTask, protocol: Protocol | None, paths: Collection[str]) -> bool:
     """Tell whether a session's data ask for a task of a lab's pipeline."""
     if protocol is not None and not fnmatchcase(protocol.name or "", task.protocol):
@@ -182,9 +204,10 @@ def _plan(
     protocol: Protocol | None,
     planned: list[Planned],
     hold: str | None = None,
+    given: Mapping[str, str] = MappingProxyType({}),
 ) -> Planned:
     """Return one task with its arguments, and its parents among those planned before."""
-    arguments = dict(task.arguments)
+    arguments = dict(task.arguments) | dict(given)
     if protocol is not None:
         arguments["collection"] = protocol.collection
         arguments["output_collection"] = output_collection(protocol.collection)

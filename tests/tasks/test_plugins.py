@@ -55,7 +55,10 @@ def test_a_lab_s_pipeline_is_planned_where_its_package_is_installed(installed):
         "tasks": [["licks.count", "licks", "alf/task_00"]],
         "told": [],
         "others": [],
-        "names": ["task.trials", "task.wheel", "task.habituation", "licks.count"],
+        "names": [
+            *("task.trials", "task.wheel", "task.habituation", "ephys.compress"),
+            "licks.count",
+        ],
         "inputs": ["c/_lab_lickPiezo.raw.npy"],
     }
 

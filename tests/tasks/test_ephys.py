@@ -1,0 +1,75 @@
+"""Raw recordings are compressed where they are; what cannot be is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab.simulate.recording import simulate_recording, write_recording
+from lab.simulate.spikes import simulate_sorting
+from lab.tasks.run import orders, run
+from shared import codec
+from shared.tasks.planning import plan, unprocessed
+from shared.tasks.states import Status
+from tests.site.conftest import trials_of
+
+EID = "0f6b3c4e-95b4-4d4b-8f5b-6d0c2f1a9b3d"
+PROBE = "raw_ephys_data/probe00"
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Given a session folder with a probe's raw files, as SpikeGLX writes them."""
+    folder = tmp_path_factory.mktemp("session")
+    sorting = simulate_sorting(trials_of(20, 1), seed=1)
+    samples = simulate_recording(sorting, seconds=1.0, channels=64, seed=1)
+    write_recording(samples, sorting["channels.localCoordinates.npy"], folder / PROBE)
+    return folder
+
+
+def test_each_folder_of_raw_files_has_a_task() -> None:
+    """Given raw files with their .meta, when tasks are planned, then one for each folder."""
+    paths = [
+        f"{PROBE}/x_g0_t0.imec0.ap.bin",
+        f"{PROBE}/x_g0_t0.imec0.ap.meta",
+        "raw_ephys_data/probe01/x_g0_t0.imec1.ap.bin",  # nothing says what is in it
+        "raw_ephys_data/probe02/x_g0_t0.imec2.ap.cbin",  # compressed already
+        "raw_ephys_data/probe02/x_g0_t0.imec2.ap.meta",
+    ]
+    (planned,) = plan(EID, paths)
+    assert (planned.name, planned.arguments) == ("ephys.compress", {"collection": PROBE})
+    assert "no task sorts spikes" in unprocessed(paths)[0]
+
+
+def test_what_is_compressed_is_restored_sample_by_sample(session: Path, tmp_path: Path) -> None:
+    """When the task runs, then samples, places of sites and volts are in what it writes."""
+    (task,) = orders("ephys.compress", session, {})
+    result = run(task, session, tmp_path)
+    assert result.status == Status.COMPLETE.label
+    stem = f"{PROBE}/_spikeglx_ephysData_g0_t0.imec0.ap"
+    assert sorted(result.outputs) == [f"{stem}.ebin", f"{stem}.eh", f"{stem}.rms.npy"]
+    raw = np.fromfile(session / f"{stem}.bin", np.int16).reshape(-1, 65)
+    with codec.open(tmp_path / f"{stem}.ebin") as restored:
+        np.testing.assert_array_equal(restored[:], raw)
+        assert restored.cmeta["microvolts"][0] == pytest.approx(2.34375)
+        assert len(restored.cmeta["probe_map"]) == 64
+    assert np.load(tmp_path / f"{stem}.rms.npy").shape == (1, 65)
+
+
+def test_a_file_that_was_cut_short_ends_the_task_with_its_reason(
+    session: Path, tmp_path: Path
+) -> None:
+    """Given a raw file shorter than its .meta says, then the task is Errored, and says why."""
+    folder = tmp_path / "cut" / PROBE
+    folder.mkdir(parents=True)
+    for path in (session / PROBE).iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    raw = next(folder.glob("*.bin"))
+    raw.write_bytes(raw.read_bytes()[:-1000])
+    (task,) = orders("ephys.compress", tmp_path / "cut", {})
+    result = run(task, tmp_path / "cut", tmp_path / "out")
+    assert result.status == Status.ERRORED.label
+    assert "it was cut short" in (result.error or "")
+    assert not list((tmp_path / "out").rglob("*.ebin"))
