@@ -81,8 +81,7 @@ def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if kind == "snapshot":
         return snapshot()
     if kind == "tables":
-        from shared.catalog import cache_tables
-
+        cache_tables = _cache_tables()
         return {"cache": cache_tables.build()}
     raise ValueError(f"no analysis for events of kind {kind!r}")
 
@@ -185,10 +184,18 @@ def _tell(report: BuildReport, **about: Any) -> None:
 
 def snapshot() -> dict[str, Any]:
     """Write the search snapshot, and from it the ONE client's cache tables."""
+    cache_tables = _cache_tables()
     from shared import catalog
-    from shared.catalog import cache_tables
 
     return {"snapshot": catalog.write_snapshot(), "cache": cache_tables.build(whole=True)}
+
+
+def _cache_tables() -> Any:
+    """Return what makes the cache tables, once all rooms whose rows the index has are known."""
+    import functions.analysis.records  # noqa: F401 - it imports them
+    from shared.catalog import cache_tables
+
+    return cache_tables
 
 
 def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -450,3 +452,18 @@ def test_a_deployed_site_has_the_api_below_its_own_address(
         monkeypatch.setenv(f"FORNIX_{name}", value)
     said = handler._about_site()
     assert {name: value for name, value in said.items() if name != "recordings"} == told
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "tables"])
+def test_a_function_that_just_started_knows_all_that_is_listed(kind: str) -> None:
+    """Given a process that did nothing yet, when its first event is a schedule's, then it works."""
+    ask = (
+        "from shared import catalog; from shared.records import listed\n"
+        "from functions.analysis import handler\n"
+        "catalog.write_snapshot = lambda: len(listed.readers())\n"
+        "from shared.catalog import cache_tables\n"
+        "cache_tables.build = lambda: len(listed.readers())\n"
+        f"print(handler.act({{'kind': {kind!r}}}, None)['cache'])"
+    )
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "4", done.stderr
