@@ -59,6 +59,7 @@ def _about_data(settings: Deployment) -> dict[str, str]:
         "FORNIX_LICENCE_URL": settings.licence_url,
         "FORNIX_CITATION": settings.citation,
         "FORNIX_DOI": settings.doi,
+        "FORNIX_RECORDINGS": "" if settings.recordings else "no",
     }
     return {name: value for name, value in told.items() if value}
 

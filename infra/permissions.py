@@ -181,7 +181,8 @@ class Permissions:
         self._objects(role, ["snapshots/", LAB_PAGES], "s3:DeleteObject")
         self._list(role)
         site = self.storage.site.bucket_arn
-        self._allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{site}/*"])
+        actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+        self._allow(role, actions, [f"{site}/*"])
         self._allow(role, ["s3:ListBucket"], [site])
 
     def _grant_journal(self) -> None:

@@ -67,6 +67,9 @@ class Deployment:
     licence, licence_url, citation, doi
         What the results site says of its data: the licence's name and address, how to cite them,
         and their DOI; empty for what is not to be said.
+    recordings
+        Whether raw recordings of public sessions are copied to the site, for anyone to look at:
+        S3 keeps them twice then.
     """
 
     name: str = "fornix"
@@ -91,6 +94,7 @@ class Deployment:
     licence_url: str = ""
     citation: str = ""
     doi: str = ""
+    recordings: bool = True
 
     @classmethod
     def from_context(cls, node: Node) -> Deployment:
@@ -125,6 +129,7 @@ class Deployment:
         )
         found: dict[str, Any] = {
             **{each: _truth(read(each, False)) for each in ("local", "bundle", "waf")},
+            "recordings": _truth(read("recordings", True)),
             **{each: int(read(each, getattr(cls, each))) for each in numbers},
             **{each: str(read(each, getattr(cls, each))) for each in texts},
         }

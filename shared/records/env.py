@@ -99,7 +99,7 @@ def about_site() -> dict[str, str]:
 
 def shows_recordings() -> bool:
     """Return whether recordings come to the results site with their sessions."""
-    return os.environ.get("FORNIX_RECORDINGS", "yes") == "yes"
+    return os.environ.get("FORNIX_RECORDINGS") != "no"
 
 
 def metrics_namespace() -> str | None:

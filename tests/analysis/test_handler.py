@@ -456,7 +456,7 @@ def test_a_deployed_site_has_the_api_below_its_own_address(
 
 @pytest.mark.parametrize("kind", ["snapshot", "tables"])
 def test_a_function_that_just_started_knows_all_that_is_listed(kind: str) -> None:
-    """Given a process that did nothing yet, when its first event is a schedule's, then it works."""
+    """Given a new process, when its first event is a schedule's, then it works."""
     ask = (
         "from shared import catalog; from shared.records import listed\n"
         "from functions.analysis import handler\n"

@@ -389,11 +389,14 @@ function paintImage(c) {
   for (const spike of drawn.spikes) {
     const own = state.u === spike.cluster;
     if (state.u != null && !own) continue;
+    // A ring around the spike, with a rim of paper so that it is seen on any colour.
     context.beginPath();
-    context.arc(x(spike.time), y(rowOf(spike.depth)), own ? 5 : 3, 0, 2 * Math.PI);
-    context.strokeStyle = own ? c.error : c.ink;
-    context.lineWidth = own ? 2 : 1;
-    context.stroke();
+    context.arc(x(spike.time), y(rowOf(spike.depth)), own ? 9 : 7, 0, 2 * Math.PI);
+    for (const [colour, thick] of [[c.paper, 4], [own ? c.error : c.ink, own ? 2 : 1.3]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = thick;
+      context.stroke();
+    }
   }
   // Where the traces below are from.
   const half = ((TRACES / 2) * height) / rows;
