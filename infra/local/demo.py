@@ -464,7 +464,7 @@ def describe(home: Home, console: Console) -> None:
   worker logs    {home.logs}
 
 [bold]Keep the lab's notebook[/bold] (animals, weights, water, breeding; works without a network)
-  {home.site_url}/app/   sign in as {user["username"]}, password {user["password"]}
+  {home.site_url}/app/#/sign-in/{user["username"]}/{user["password"]}
 
 [bold]See what a lab keeps to itself[/bold] (one session of each lab is not public)
   {home.site_url}/{addresses.MY_LAB}   sign in as {user["username"]}, password {user["password"]}

@@ -60,7 +60,7 @@ def records(animals: int = 2000) -> Iterator[Row]:
         yield subject(
             name,
             line=line,
-            sex="MF"[number % 2],
+            sex="MF"[number // 4 % 2],
             birth_date=day(40 + number % 300),
             responsible_user=STOCK if number % 3 else COLLEAGUE,
             cage=f"S{number // 4:03d}",
@@ -89,6 +89,7 @@ def _people() -> Iterator[Row]:
     for name, more in (
         (ME, {"first_name": "Mei"}),
         (COLLEAGUE, {"first_name": "Anna"}),
+        ("admin", {"role": "administrator", "lab": []}),
         (STOCK, {"is_stock_manager": True, "role": "manager", "is_husbandry": True}),
     ):
         body = {
@@ -162,7 +163,7 @@ def _lines() -> Iterator[Row]:
         body = {"name": name, "nickname": short, "lab": LAB, "alleles": [short], "is_active": True}
         yield "line", name, {**body, "strain": "C57BL/6J", "species": "Mus musculus"}
         for order, (first, second, zygosity) in enumerate(
-            (("present", "absent", 2), ("present", "present", 1), ("absent", "present", 0))
+            ((True, False, 2), (True, True, 1), (False, True, 0))
         ):
             key = known_id("rule", name, order)
             rule = {"id": key, "line": name, "allele": short, "order": order}
@@ -203,7 +204,7 @@ def _restricted(chance: random.Random) -> Iterator[Row]:
     for i, name in enumerate(RESTRICTED):
         born = day(150 + i)
         yield subject(
-            name, sex="MF"[i % 2], birth_date=born, line="Pvalb-Cre", protocol_number="3",
+            name, sex="MF"[i // 2 % 2], birth_date=born, line="Pvalb-Cre", protocol_number="3",
             ear_mark="LR"[i % 2], cage=f"R{i // 4}",
         )  # fmt: skip
         key = known_id("restriction", name)

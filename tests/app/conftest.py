@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,14 @@ import pytest
 from functions.api.app import app
 from functions.api.auth import passwords
 from shared import catalog
+from shared.records import aws
+from tests.api.conftest import Api
 from tests.app import colony, served
 from tests.app.served import BUILT, ROOT, Site
+from tests.flow import Flow
+from tests.flow import aws_url as aws_url
+
+pytest.register_assert_rewrite("tests.app.week")
 
 PASSWORD = "correct horse battery"
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -39,9 +46,30 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
-@pytest.fixture(scope="session")
-def lab(dynamodb_url: str) -> Iterator[Site]:
-    """A lab of 2,000 animals, served; the tests of this folder share it."""
+def fill_the_day() -> None:
+    """Give the day a session, and a task that failed, as a rig and a worker do."""
+    api = Api()
+    session = {
+        "subject": "FI_101",
+        "task_protocol": "_iblrig_tasks_trainingChoiceWorld",
+        "number": 1,
+    }
+    made = api.ok("POST", "/sessions", session, user=colony.ME)
+    for name in ("TrainingTrials", "AudioCompress"):
+        body = {
+            "session": made["id"],
+            "name": name,
+            "executable": f"task.{name}",
+            "graph": "local",
+        }
+        task = api.ok("POST", "/tasks", body, user=colony.ME)
+        for status in ("Started", "Errored"):
+            api.ok("PATCH", f"/tasks/{task['id']}", {"status": status}, user="admin")
+
+
+@contextmanager
+def laboratory(dynamodb_url: str, aws_url: str, animals: int = 2000) -> Iterator[Site]:
+    """Serve a lab that is in the middle of its week."""
     import botocore.session
 
     from shared.records.table import TABLE_SCHEMA, table_name
@@ -52,19 +80,31 @@ def lab(dynamodb_url: str) -> Iterator[Site]:
         "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
     )
     client.create_table(TableName=table_name(), BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
-    patch = pytest.MonkeyPatch()
-    patch.setitem(passwords.SCRYPT, "n", 16)
-    catalog.reset_for_tests()
-    colony.plant()
-    for name in (colony.ME, colony.COLLEAGUE, colony.STOCK):
-        passwords.set_password(name, PASSWORD)
-    with served.serve(app) as site:
-        patch.setenv("FORNIX_API_URL", f"{site.url}/rest")
-        patch.setenv("FORNIX_SITE_URL", site.url)
-        yield site
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(passwords.SCRYPT, "n", 16)
+        patch.setenv("AWS_ENDPOINT_URL", aws_url)
+        aws.forget()
+        for name, value in Flow().env.items():
+            patch.setenv(name, value)
+        catalog.reset_for_tests()
+        colony.plant(animals)
+        for name in (colony.ME, colony.COLLEAGUE, colony.STOCK):
+            passwords.set_password(name, PASSWORD)
+        with served.serve(app) as site:
+            patch.setenv("FORNIX_API_URL", f"{site.url}/rest")
+            patch.setenv("FORNIX_SITE_URL", site.url)
+            fill_the_day()
+            yield site
     client.delete_table(TableName=table_name())
     catalog.reset_for_tests()
+    aws.forget()
+
+
+@pytest.fixture(scope="module")
+def lab(dynamodb_url: str, aws_url: str) -> Iterator[Site]:
+    """A lab that the tests of a module share."""
+    with laboratory(dynamodb_url, aws_url) as site:
+        yield site
 
 
 @pytest.fixture

@@ -5,24 +5,25 @@ import { stranger } from "./data/api.ts";
 import { loadForms } from "./data/forms.ts";
 import { load, onAnswer } from "./data/outbox.ts";
 import { me, recall } from "./data/session.ts";
-import { follow, pull, replica, restore, start } from "./data/sync.ts";
-import { tell } from "./data/undo.ts";
+import { pull, replica, restore, start } from "./data/sync.ts";
+import { keptAs, tell } from "./data/undo.ts";
 import { recallWater } from "./data/water.ts";
 import { Empty } from "./parts/empty.tsx";
 import "./parts/keys.ts";
 import { href, place } from "./parts/router.ts";
+import { bringSearch } from "./parts/searching.ts";
 import { More, Shell } from "./parts/shell.tsx";
-import { Mice } from "./screens/mice.tsx";
 import { SignIn } from "./screens/signin.tsx";
 import { Today } from "./screens/today.tsx";
 import { Weigh } from "./screens/weigh.tsx";
 
 type Screen = ComponentType;
 
-const ready: Record<string, Screen> = { today: Today, weigh: Weigh, mice: Mice, more: More };
+const ready: Record<string, Screen> = { today: Today, weigh: Weigh, more: More };
 
 /** Screens that are fetched when they are first wanted, and all of them when there is time. */
 const later: Record<string, () => Promise<Screen>> = {
+  mice: async () => (await import("./screens/mice.tsx")).Mice,
   mouse: async () => (await import("./screens/mouse.tsx")).Mouse,
   litters: async () => (await import("./screens/litters.tsx")).Litters,
   litter: async () => (await import("./screens/litters.tsx")).Litter,
@@ -33,6 +34,16 @@ const later: Record<string, () => Promise<Screen>> = {
   cage: async () => (await import("./screens/cages.tsx")).Cage,
   cull: async () => (await import("./screens/cull.tsx")).Cull,
   cards: async () => (await import("./print/cards.tsx")).Cards,
+  surgery: async () => (await import("./screens/surgery.tsx")).Surgery,
+  sessions: async () => (await import("./screens/sessions.tsx")).Sessions,
+  session: async () => (await import("./screens/sessions.tsx")).Session,
+  training: async () => (await import("./screens/sessions.tsx")).Training,
+  tasks: async () => (await import("./screens/tasks.tsx")).Tasks,
+  requests: async () => (await import("./screens/requests.tsx")).Requests,
+  reports: async () => (await import("./screens/reports.tsx")).Reports,
+  people: async () => (await import("./screens/people.tsx")).People,
+  notifications: async () => (await import("./screens/people.tsx")).Notifications,
+  "new-line": async () => (await import("./screens/newline.tsx")).NewLine,
   lists: async () => (await import("./screens/lists.tsx")).Lists,
   changes: async () => (await import("./screens/changes.tsx")).ChangesScreen,
   outbox: async () => (await import("./screens/outbox.tsx")).Outbox,
@@ -41,11 +52,23 @@ const later: Record<string, () => Promise<Screen>> = {
 };
 
 const arrived = signal(0);
+const absent = new Set<string>();
 
 async function bring(name: string): Promise<void> {
   if (ready[name] || !later[name]) return;
-  ready[name] = await later[name]();
+  try {
+    ready[name] = await later[name]();
+    absent.delete(name);
+  } catch {
+    // No network yet, and not on the device yet: it is asked for again when there is one.
+    absent.add(name);
+  }
   arrived.value++;
+}
+
+async function bringAll(): Promise<void> {
+  await bringSearch().catch(() => undefined);
+  for (const name of Object.keys(later)) await bring(name);
 }
 
 function App() {
@@ -53,10 +76,10 @@ function App() {
   if (!me.value || place.value.screen === "sign-in" || (stranger.value && replica.value !== "there")) return <SignIn />;
   const { screen } = place.value;
   const Found = ready[screen];
-  if (!Found && later[screen]) void bring(screen);
+  if (!Found && later[screen] && !absent.has(screen)) void bring(screen);
   return (
     <Shell>
-      {Found ? <Found /> : later[screen] ? <p class="muted" role="status">…</p> : <Empty title="There is no such page"><a href={href("today")}>Today</a></Empty>}
+      {Found ? <Found /> : absent.has(screen) ? <Empty whole title="This screen is not on the device yet">It is fetched when there is a connection.</Empty> : later[screen] ? <p class="muted" role="status">…</p> : <Empty whole title="There is no such page"><a href={href("today")}>Today</a></Empty>}
     </Shell>
   );
 }
@@ -67,18 +90,18 @@ async function begin(): Promise<void> {
   await restore();
   await recallWater();
   await load();
-  onAnswer(async (group) => {
+  onAnswer(async (group, answer) => {
+    keptAs(group.id, answer);
     if (group.state === "done") await pull();
     else tell(`Not saved: ${group.what}. ${group.message ?? ""}`, undefined, "bad");
   });
   render(<App />, document.getElementById("app")!);
   if (me.value) start();
-  else void follow;
   if ("serviceWorker" in navigator) void navigator.serviceWorker.register("sw.js");
   void navigator.storage?.persist?.();
-  const rest = (): void => void Object.keys(later).reduce((before, name) => before.then(() => bring(name)), Promise.resolve());
-  if ("requestIdleCallback" in window) requestIdleCallback(rest, { timeout: 4000 });
-  else setTimeout(rest, 1500);
+  addEventListener("online", () => void bringAll());
+  if ("requestIdleCallback" in window) requestIdleCallback(() => void bringAll(), { timeout: 1500 });
+  else setTimeout(() => void bringAll(), 800);
 }
 
 void begin();

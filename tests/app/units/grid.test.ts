@@ -46,7 +46,7 @@ test("an exact binomial test", () => {
 });
 
 test("a weight is previewed by the factors that the server gave", () => {
-  const known = { subject: "A", implant_weight: 1, weight: 0, percentage: 0, expected_weight: 26, min_percentage: 85, given: 0, remaining: 0, low: 0.04, high: 0.05, threshold: 0.8 };
+  const known = { subject: "A", implant_weight: 1, weight: 0, percentage: 0, expected_weight: 26, min_weight: 22, min_percentage: 85, given: 0, remaining: 0, low: 0.04, high: 0.05, threshold: 22 };
   assert.deepEqual(preview(known, 26), { percentage: 100, need: 1, level: "ok" });
   assert.equal(preview(known, 20.75).level, "low");
   assert.ok(Math.abs(preview(known, 20.75).need - 0.05 * 19.75) < 1e-9);

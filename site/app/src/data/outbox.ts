@@ -3,7 +3,7 @@
 // A group's id makes it one thing for the server however often it is sent. So a page may be killed
 // at any step: what was not answered is sent again, and the server answers what it answered before.
 import { computed, signal } from "@preact/signals";
-import { type Answer, fieldsOf, send, wording } from "./api.ts";
+import { type Answer, fieldsOf, online, send, wording } from "./api.ts";
 import { db } from "./db.ts";
 import { resources } from "./forms.ts";
 import type { Call, Change, Group, Row, Write } from "./model.ts";
@@ -19,9 +19,10 @@ export const unsent = computed(() => groups.value.filter((each) => each.state ==
 
 export const stuck = computed(() => groups.value.filter((each) => each.state === "refused" || each.state === "conflict"));
 
-/** What the server answers to a batch. */
+/** What the server answers to a write of a batch. */
 interface Result {
   status: number;
+  key?: string;
   row?: Row | null;
   version?: number;
   errors?: Record<string, string[]>;
@@ -112,6 +113,11 @@ function alone(job: () => Promise<void>): Promise<void> {
 async function drain(): Promise<void> {
   clearTimeout(timer);
   for (;;) {
+    // What was never tried can be taken back here; so nothing is tried that cannot arrive.
+    if (!navigator.onLine) {
+      online.value = false;
+      return;
+    }
     const group = groups.value.find((each) => each.state === "waiting");
     if (!group) return;
     // Another tab may have sent it meanwhile.
@@ -167,7 +173,19 @@ async function request(group: Group): Promise<Answer> {
     return send(method, path, body, { "X-Fornix-Group": group.id });
   }
   const { id, what, writes } = group;
+  const [one] = writes;
+  if (one && writes.length === 1 && ALONE.has(one.resource)) return alone_(group, one);
   return send("POST", "/batch", { group: id, what, writes, atomic: writes.length <= ATOMIC });
+}
+
+/** Resources that are written by their own routes alone: their records are more than one document. */
+const ALONE = new Set(["sessions", "tasks", "datasets", "files", "downloads"]);
+
+function alone_(group: Group, write: Write): Promise<Answer> {
+  const own = `/${write.resource}/${encodeURIComponent(keyOf(write))}`;
+  const headers = { "X-Fornix-Group": group.id };
+  if (write.op === "create") return send("POST", `/${write.resource}`, write.body, headers);
+  return write.op === "update" ? send("PATCH", own, write.body, headers) : send("DELETE", own, undefined, headers);
 }
 
 /** Send a record with its picture, once: after a lost answer it may be there already. */
@@ -184,49 +202,50 @@ async function withPicture(group: Group, path: string, body: Row): Promise<Answe
   return send("POST", path, data, { "X-Fornix-Group": group.id });
 }
 
+/** What a batch, or a refused one, is answered with. */
+interface Results {
+  results?: Result[];
+  /** What else was written: effects, as they are now. */
+  rows?: Change[];
+}
+
 /** Take in what was done; return the group with what was refused, if anything was. */
 function judge(group: Group, answer: Answer): Group | undefined {
   const whole = answer.status >= 200 && answer.status < 300;
-  const results = (answer.body as { results?: Result[]; writes?: Result[] } | null)?.results ??
-    (answer.body as { writes?: Result[] } | null)?.writes;
-  if (!results || group.call) {
+  const { results, rows } = (answer.body ?? {}) as Results;
+  if (!results) {
     if (whole) return undefined;
     const state = answer.status === 409 || answer.status === 412 ? "conflict" : "refused";
     return { ...group, state, message: wording(answer.status, answer.body), errors: [fieldsOf(answer.body)] };
   }
-  const changes: Change[] = [];
+  const done: Change[] = whole ? (rows ?? []) : [];
   const left: Write[] = [];
   const errors: Record<string, string[]>[] = [];
-  const messages: string[] = [];
+  const messages = new Set<string>();
   let conflict = false;
-  results.forEach((result, i) => {
-    const write = group.writes[i];
-    if (!write) return;
-    if (whole && result.status >= 200 && result.status < 300) {
+  group.writes.forEach((write, i) => {
+    const result = results[i];
+    if (whole && result && result.status < 300) {
       const kind = resources.get(write.resource)?.kind ?? "";
-      const version = result.version ?? Number((result.row as Row | undefined)?.version ?? 0);
-      const gone = write.op === "delete";
-      if (gone || result.row)
-        changes.push({ kind, key: gone ? keyOf(write) : keyIn(write, result.row), version, row: gone ? null : (result.row ?? null) });
+      const key = result.key || keyOf(write);
+      if (write.op === "delete" || result.row) done.push({ kind, key, version: result.version ?? 0, row: result.row ?? null });
       return;
     }
     left.push(write);
-    errors.push(result.errors ?? {});
+    errors.push(result?.errors ?? {});
+    if (!result || result.status === OTHERS) return;
     if (result.status === 409 || result.status === 412) conflict = true;
-    const said = wording(result.status, result.errors ?? { detail: result.detail });
-    if (result.status >= 400 && !messages.includes(said)) messages.push(said);
+    messages.add(wording(result.status, Object.keys(result.errors ?? {}).length ? result.errors : { detail: result.detail }));
   });
-  if (changes.length) take(changes);
+  take(done);
   if (!left.length) return undefined;
   // What was done of it is done; the rest is another thing, with an id of its own when sent again.
-  const state = conflict ? "conflict" : "refused";
-  return { ...group, writes: left, errors, state, message: messages.join(" ") || wording(answer.status, answer.body) };
+  const message = [...messages].join(" ") || wording(answer.status, answer.body);
+  return { ...group, writes: left, errors, state: conflict ? "conflict" : "refused", message };
 }
 
-function keyIn(write: Write, row: Row | null | undefined): string {
-  const key = resources.get(write.resource)?.key ?? "id";
-  return String(row?.[key] ?? keyOf(write));
-}
+const OTHERS = 424;
+/** Status of a write that was not tried, since another of its batch was refused. */
 
 /** Take a group back that was not sent yet. Returns whether it could be. */
 export async function takeBack(id: string): Promise<boolean> {

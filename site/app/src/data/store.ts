@@ -35,6 +35,9 @@ export const revision = (...names: string[]): string => names.map((name) => tick
 /** Return the confirmed version of a record, for `If-Match`; none if the server never told. */
 export const versionOf = (kind: string, key: string): number | undefined => base.get(kind)?.get(key)?.version;
 
+/** Return a record as the server has it, without what was done here since. */
+export const theirs = (kind: string, key: string): Row | undefined => base.get(kind)?.get(key)?.row;
+
 export const confirmed = (): Map<string, Map<string, Stored>> => base;
 
 export const size = (): number => [...base.values()].reduce((sum, each) => sum + each.size, 0);

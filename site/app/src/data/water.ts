@@ -14,9 +14,11 @@ export interface Status {
   weight: number;
   percentage: number;
   expected_weight: number;
+  min_weight: number;
   min_percentage: number;
   given: number;
   remaining: number;
+  /** Millilitres due per gram from the threshold on, and below it; the threshold in grams. */
   low: number;
   high: number;
   threshold: number;
@@ -27,23 +29,18 @@ export const status = signal<ReadonlyMap<string, Status>>(new Map());
 let asked = "";
 
 function read(row: Row): Status {
-  const one = (...names: string[]): number => {
-    for (const name of names) {
-      const found = num(row[name]);
-      if (found !== null) return found;
-    }
-    return 0;
-  };
+  const one = (name: string): number => num(row[name]) ?? 0;
   const factors = (row.water_factors ?? {}) as Row;
   return {
-    subject: text(row.nickname ?? row.subject),
-    implant_weight: one("implant_weight", "implant"),
+    subject: text(row.nickname),
+    implant_weight: one("implant_weight"),
     weight: one("weight"),
-    percentage: one("percentage", "percentage_weight"),
-    expected_weight: one("expected_weight", "expected"),
-    min_percentage: one("min_percentage", "min"),
-    given: one("given", "given_water", "given_water_total"),
-    remaining: one("remaining", "remaining_water"),
+    percentage: one("percentage_weight"),
+    expected_weight: one("expected_weight"),
+    min_weight: one("min_weight"),
+    min_percentage: one("min_percentage"),
+    given: one("given_water"),
+    remaining: one("remaining_water"),
     low: num(factors.low) ?? 0,
     high: num(factors.high) ?? 0,
     threshold: num(factors.threshold) ?? 0,
@@ -56,20 +53,17 @@ export async function refreshWater(): Promise<void> {
   const now = `${lab.value} ${today()} ${revision("weighing", "watering", "water-restriction", "surgery")}`;
   if (now === asked) return;
   try {
-    const answer = await get<Row[] | { results?: Row[]; subjects?: Row[] }>(
-      `/water-status?lab=${encodeURIComponent(lab.value)}`,
-    );
-    const found = Array.isArray(answer) ? answer : (answer.results ?? answer.subjects ?? []);
+    const { results } = await get<{ results: Row[] }>(`/water-status?lab=${encodeURIComponent(lab.value)}`);
     asked = now;
-    fill(found);
-    await setMeta("water", found);
+    fill(results);
+    await setMeta("water", results);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
   }
 }
 
 export function fill(found: Row[]): void {
-  status.value = new Map(found.map((row) => [text(row.nickname ?? row.subject), read(row)]));
+  status.value = new Map(found.map((row) => [text(row.nickname), read(row)]));
 }
 
 export async function recallWater(): Promise<void> {
@@ -101,7 +95,7 @@ export function preview(known: Status | undefined, weight: number | null): Previ
   const net = weight - known.implant_weight;
   const expected = known.expected_weight - known.implant_weight;
   const percentage = expected > 0 ? (100 * net) / expected : null;
-  const factor = percentage !== null && percentage < 100 * known.threshold ? known.high : known.low;
+  const factor = weight < known.threshold ? known.high : known.low;
   const min = known.min_percentage;
   const level = percentage === null || !min ? "" : percentage < min ? "low" : percentage < min + 2 ? "near" : "ok";
   return { percentage, need: Math.max(0, factor * net), level };

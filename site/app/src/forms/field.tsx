@@ -2,6 +2,7 @@
 import { useId } from "preact/hooks";
 import type { FieldForm } from "../data/forms.ts";
 import { list, type Row, text } from "../data/model.ts";
+import { rows } from "../data/store.ts";
 import { nowWall, today, wall } from "../data/time.ts";
 import { Chips, Picker } from "./picker.tsx";
 
@@ -18,6 +19,39 @@ interface Props {
 const BUTTONS = 5;
 /** Choices up to which all are shown as buttons. */
 
+/** Lists of words that a lab chooses from again and again. */
+const WORDS = new Set(["cull-reason", "cull-method", "water-type"]);
+
+/** Return what is shown as buttons for a field: its choices, or a list of words, where they are few. */
+export function wordsOf(field: FieldForm): string[] {
+  if (field.type === "choice") return field.choices.length <= BUTTONS ? field.choices : [];
+  if (field.type !== "ref" || field.many || !WORDS.has(field.to)) return [];
+  const found = rows(field.to).map((each) => text(each.name)).sort();
+  return found.length <= BUTTONS + 3 ? found : [];
+}
+
+interface ButtonsProps {
+  labelledBy: string;
+  described?: string;
+  choices: string[];
+  value: unknown;
+  onChange: (value: string | null) => void;
+  /** Whether the chosen one can be given up. */
+  empty?: boolean;
+}
+
+export function Buttons({ labelledBy, described, choices, value, onChange, empty }: ButtonsProps) {
+  return (
+    <div class="choices" role="radiogroup" aria-labelledby={labelledBy} aria-describedby={described}>
+      {choices.map((each) => (
+        <button key={each} type="button" role="radio" class="choice" aria-checked={value === each} onClick={() => onChange(value === each && empty ? null : each)}>
+          {each}
+        </button>
+      ))}
+    </div>
+  );
+}
+
 /** Read a number as people write it: with a comma or a point. */
 export function readNumber(said: string): number | null | string {
   const plain = said.trim().replace(",", ".");
@@ -32,7 +66,8 @@ export function Field(props: Props) {
   const told = errors?.length ? `${id}-error` : undefined;
   const note = field.help ? `${id}-help` : undefined;
   const described = [told, note].filter(Boolean).join(" ") || undefined;
-  const group = field.type === "choice" && field.choices.length <= BUTTONS;
+  const few = wordsOf(field);
+  const group = few.length > 0;
   const label = props.label ?? field.label;
   const caption = (
     <>
@@ -78,20 +113,7 @@ function Editor({ field, value, onChange, id, described, invalid, keep }: Editor
       );
     case "choice":
       return field.choices.length <= BUTTONS ? (
-        <div class="choices" role="radiogroup" aria-labelledby={`${id}-label`} aria-describedby={described}>
-          {field.choices.map((each) => (
-            <button
-              key={each}
-              type="button"
-              role="radio"
-              class="choice"
-              aria-checked={value === each}
-              onClick={() => onChange(value === each && field.null ? null : each)}
-            >
-              {each}
-            </button>
-          ))}
-        </div>
+        <Buttons labelledBy={`${id}-label`} described={described} choices={field.choices} value={value} onChange={onChange} empty={field.null} />
       ) : (
         <select {...common} class="input" value={text(value)} onChange={(event) => onChange(event.currentTarget.value || null)}>
           <option value="">–</option>
@@ -101,6 +123,8 @@ function Editor({ field, value, onChange, id, described, invalid, keep }: Editor
         </select>
       );
     case "ref":
+      if (wordsOf(field).length)
+        return <Buttons labelledBy={`${id}-label`} described={described} choices={wordsOf(field)} value={value} onChange={onChange} empty={field.null} />;
       return field.many ? (
         <Chips {...common} kind={field.to} by={field.by} value={list(value)} onChange={onChange} keep={keep} describedBy={described} />
       ) : (

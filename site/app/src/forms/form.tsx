@@ -111,7 +111,7 @@ export function Form(props: Props) {
     const body: Row = {};
     for (const each of wanted) {
       const value = sendable(each, values[each.name]);
-      const same = props.row && JSON.stringify(value ?? null) === JSON.stringify(props.row[each.name] ?? null);
+      const same = props.row && alike(value, props.row[each.name]);
       if (!same && (props.row || (value !== null && value !== ""))) body[each.name] = value;
     }
     for (const [name, value] of Object.entries(values)) if (!(name in body) && !wanted.some((f) => f.name === name)) body[name] = value;
@@ -161,6 +161,11 @@ export function Form(props: Props) {
     </form>
   );
 }
+
+const bare = (value: unknown): unknown => (value === "" || value === undefined || (Array.isArray(value) && !value.length) ? null : value);
+
+/** Whether two values are the same to a person: none is none, however it is written. */
+const alike = (a: unknown, b: unknown): boolean => JSON.stringify(bare(a)) === JSON.stringify(bare(b));
 
 function groups(fields: FieldForm[]): [string, FieldForm[]][] {
   const found = new Map<string, FieldForm[]>();

@@ -12,6 +12,8 @@ export interface Column {
   /** Instead of an input: what is shown. */
   show?: (row: string) => ComponentChildren;
   placeholder?: (row: string) => string;
+  /** How what is pasted is read. */
+  parse?: (value: string) => string;
   unit?: string;
   wide?: boolean;
   /** Left out on a phone. */
@@ -22,6 +24,8 @@ export type Values = Record<string, Record<string, string>>;
 
 interface Props {
   caption: string;
+  /** What the rows are. */
+  first?: string;
   columns: Column[];
   rows: { key: string; label: ComponentChildren; name: string; tone?: string }[];
   values: Values;
@@ -141,7 +145,7 @@ export function Grid(props: Props) {
       table.forEach((line, i) =>
         line.forEach((value, j) => {
           const over = inputs[place + j];
-          if (over !== undefined && row + i < rows.length) edits.push({ ...cell(row + i, over), value: value.trim() });
+          if (over !== undefined && row + i < rows.length) edits.push({ ...cell(row + i, over), value: columns[over]!.parse?.(value) ?? value.trim() });
         }),
       );
     change(edits);
@@ -163,7 +167,7 @@ export function Grid(props: Props) {
         <caption class="visually-hidden">{props.caption}</caption>
         <thead>
           <tr>
-            <th scope="col">Mouse</th>
+            <th scope="col">{props.first ?? "Mouse"}</th>
             {columns.map((each) => (
               <th key={each.name} scope="col" class={each.minor ? "minor" : ""}>
                 {each.label}
@@ -186,6 +190,8 @@ export function Grid(props: Props) {
                   "aria-invalid": error ? true : undefined,
                   title: error,
                   onKeyDown: (event: KeyboardEvent) => key(event, i, j),
+                  onPaste: (event: ClipboardEvent) => paste(event, i, j),
+                  onCopy: (event: ClipboardEvent) => copy(event, i, j),
                   onFocus: (event: FocusEvent) => {
                     if (range && range.column !== j) setRange(undefined);
                     const input = event.currentTarget;
@@ -215,8 +221,6 @@ export function Grid(props: Props) {
                         placeholder={column.placeholder?.(row.key)}
                         value={at(i, j)}
                         onInput={(event) => change([{ ...cell(i, j), value: event.currentTarget.value }], true)}
-                        onPaste={(event) => paste(event, i, j)}
-                        onCopy={(event) => copy(event, i, j)}
                       />
                     )}
                   </td>

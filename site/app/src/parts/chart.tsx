@@ -2,7 +2,8 @@
 import { num, type Row, text } from "../data/model.ts";
 import { daysBetween, said } from "../data/time.ts";
 
-interface Day {
+/** One day of an animal. */
+export interface Day {
   date: string;
   weight: number | null;
   expected: number | null;
@@ -26,13 +27,16 @@ export function readDays(records: Row[]): Day[] {
     .sort((a, b) => a.date.localeCompare(b.date));
 }
 
-const W = 640;
-const H = 220;
+/** Pixels of the drawing: as wide as the screen gives it, so that its words stay readable. */
+const W = Math.min(720, Math.max(330, innerWidth - 40));
+const H = 230;
 const LEFT = 34;
 const BOTTOM = 24;
 const WATER = 36;
 
-export function WeightChart({ days, onDay, chosen }: { days: Day[]; onDay?: (date: string) => void; chosen?: string }) {
+export function WeightChart({ days: all, onDay, chosen }: { days: Day[]; onDay?: (date: string) => void; chosen?: string }) {
+  const begin = all.findIndex((each) => each.weight !== null);
+  const days = begin < 0 ? [] : all.slice(begin);
   const known = days.filter((each) => each.weight !== null);
   if (known.length < 2) return <p class="muted small">A curve needs two weighings.</p>;
   const first = days[0]!.date;

@@ -1,10 +1,10 @@
 import type { ComponentChildren } from "preact";
 
-/** What a screen says when it has nothing: why, and what to do next. */
-export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+/** What a screen says when it has nothing: why, and what to do next. `whole`: it is all there is. */
+export function Empty({ title, whole, children }: { title: string; whole?: boolean; children?: ComponentChildren }) {
   return (
     <div class="empty">
-      <p class="empty-title">{title}</p>
+      {whole ? <h1 class="empty-title">{title}</h1> : <p class="empty-title">{title}</p>}
       {children && <p class="muted">{children}</p>}
     </div>
   );

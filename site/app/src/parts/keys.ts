@@ -1,7 +1,7 @@
 // Keys that work everywhere but in a field.
 import { DESTINATIONS } from "./nav.ts";
 import { go, href, place } from "./router.ts";
-import { searching } from "./search.tsx";
+import { startSearch } from "./searching.ts";
 import { undoLast } from "../data/undo.ts";
 
 export const KEYS: [string, string][] = [
@@ -38,7 +38,7 @@ addEventListener("keydown", (event) => {
   if (event.key === "g") went = Date.now();
   else if (event.key === "/") {
     event.preventDefault();
-    searching.value = true;
+    startSearch();
   } else if (event.key === "u") undoLast();
   else if (event.key === "?") go(href("keys"));
   else if (event.key === "n") {
@@ -46,6 +46,6 @@ addEventListener("keydown", (event) => {
     if (button) {
       event.preventDefault();
       button.click();
-    } else if (place.value.screen === "today") searching.value = true;
+    } else if (place.value.screen === "today") startSearch();
   }
 });

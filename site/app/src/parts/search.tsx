@@ -1,5 +1,4 @@
 // One box for everything: animals, cages, litters, lines, screens, and what may be done with them.
-import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { text } from "../data/model.ts";
 import { cageOf, lives, mice } from "../data/select.ts";
@@ -7,8 +6,7 @@ import { rows } from "../data/store.ts";
 import { ACTIONS, runAction } from "../screens/actions.tsx";
 import { DESTINATIONS } from "./nav.ts";
 import { go, href } from "./router.ts";
-
-export const searching = signal(false);
+import { searching } from "./searching.ts";
 
 interface Found {
   label: string;
@@ -17,6 +15,17 @@ interface Found {
 }
 
 const SHOWN = 14;
+
+/** Places within screens that people ask for by name. */
+const PLACES: [label: string, hint: string, address: string][] = [
+  ["Plan a cross", "Pairs ranked for a wanted genotype", href("breeding") + "?plan"],
+  ["Annual return", "Report of the year", href("reports") + "?which=year"],
+  ["New surgery", "With the lab’s template", href("surgery") + "?new"],
+  ["New line", "With alleles and rules", href("new-line")],
+  ["Cull negatives", "Animals whose alleles are all absent", href("cull") + "?which=negative"],
+  ["Not sent yet", "What waits on this device", href("outbox")],
+  ["Keys", "What the keyboard does", href("keys")],
+];
 
 function find(typed: string): Found[] {
   const said = typed.trim().toLowerCase();
@@ -45,6 +54,7 @@ function find(typed: string): Found[] {
   for (const each of names.slice(0, 8)) push(text(each.nickname), hintOf(text(each.nickname)), () => go(href("mouse", text(each.nickname))));
   for (const each of DESTINATIONS)
     if (each.label.toLowerCase().includes(said)) push(each.label, each.about, () => go(href(each.screen)));
+  for (const [label, hint, address] of PLACES) if (label.toLowerCase().includes(said)) push(label, hint, () => go(address));
   for (const each of rows("cage")) if (text(each.name).toLowerCase().startsWith(said)) push(`Cage ${text(each.name)}`, text(each.room), () => go(href("cage", text(each.id))));
   for (const each of rows("litter")) if (text(each.name).toLowerCase().includes(said)) push(`Litter ${text(each.name)}`, text(each.birth_date), () => go(href("litter", text(each.name))));
   for (const each of rows("line")) if (text(each.name).toLowerCase().includes(said)) push(`Line ${text(each.name)}`, "", () => go(href("lists", "lines", text(each.name))));

@@ -24,7 +24,11 @@ export function Sheet() {
   useEffect(() => {
     const dialog = box.current;
     if (!dialog) return;
-    if (now && !dialog.open) dialog.showModal();
+    if (now && !dialog.open) {
+      dialog.showModal();
+      // The first field rather than the button that closes.
+      dialog.querySelector<HTMLElement>("form :is(input:not([type=checkbox]), textarea, select, .choice)")?.focus();
+    }
     if (!now && dialog.open) dialog.close();
   }, [now]);
   return (

@@ -10,7 +10,7 @@ import { toast, undo } from "../data/undo.ts";
 import { Icon } from "./icons.tsx";
 import { DESTINATIONS, TABS } from "./nav.ts";
 import { href, place } from "./router.ts";
-import { Search, searching } from "./search.tsx";
+import { search, startSearch } from "./searching.ts";
 import { Sheet } from "./sheet.tsx";
 
 const GROUPS = ["Every day", "Colony", "Notebook", "Lab"] as const;
@@ -63,6 +63,7 @@ export function SyncChip() {
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const waits = groups.value.length;
+  const Search = search.value;
   useEffect(() => {
     const ask = (event: BeforeUnloadEvent): void => {
       // Nothing is lost by leaving; only a person who thinks it was sent would be surprised.
@@ -86,7 +87,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       <div class="column">
         <header class="top">
           <a class="brand only-phone" href={href("today")}>Fornix</a>
-          <button type="button" class="search-open" onClick={() => (searching.value = true)} aria-keyshortcuts="/" aria-label="Search">
+          <button type="button" class="search-open" onClick={startSearch} aria-keyshortcuts="/" aria-label="Search">
             <Icon name="search" />
             <span>Search</span>
           </button>
@@ -109,7 +110,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         <Link screen="more" icon="more" label="More" />
       </nav>
       <Notice />
-      <Search />
+      {Search && <Search />}
       <Sheet />
     </div>
   );

@@ -32,7 +32,7 @@ export function Timeline({ entries }: { entries: Entry[] }) {
       <ol class="timeline">
         {[...days].map(([on, found_]) => (
           <li key={on}>
-            <h3>{said(on)}</h3>
+            <h2>{said(on)}</h2>
             <ul>
               {found_.map((each, i) => (
                 <li key={each.kind + each.key + i} class={`entry ${each.kind}`}>

@@ -1,4 +1,5 @@
 // Cage cards and animal cards for the printer, each with the address of its page.
+import { useEffect } from "preact/hooks";
 import { type Row, text } from "../data/model.ts";
 import { cageMates, cageOf, genotypeText, name } from "../data/select.ts";
 import { lab } from "../data/session.ts";
@@ -44,9 +45,13 @@ function MouseCard({ mouse }: { mouse: Row }) {
 
 export function Cards() {
   const query = place.value.query;
+  const asked = query.has("print");
+  useEffect(() => {
+    if (asked) requestAnimationFrame(() => print());
+  }, [asked]);
   const cages = (query.get("cages") ?? "").split(",").map((each) => row("cage", each)).filter((each) => !!each);
   const mice = (query.get("mice") ?? "").split(",").map((each) => row("subject", each)).filter((each) => !!each);
-  if (!cages.length && !mice.length) return <Empty title="No cards chosen">Choose animals in Mice, or cages in Cages, then “Cards”.</Empty>;
+  if (!cages.length && !mice.length) return <Empty whole title="No cards chosen">Choose animals in Mice, or cages in Cages, then “Cards”.</Empty>;
   return (
     <>
       <header class="page-head no-print">

@@ -285,7 +285,8 @@ function Rename({ mouse }: { mouse: Row }) {
   );
 }
 
-let lastCull: Row = {};
+/** What was chosen at the last cull: most of a day's are alike. */
+export const lastCull: { value: Row } = { value: {} };
 
 /** What the device shows of a cull until the server tells its effects. */
 export const died = (mice: Row[], date: string): Write[] =>
@@ -296,12 +297,12 @@ function Cull({ mice }: { mice: Row[] }) {
     <Form
       path="culls"
       fields={["date", "cull_reason", "cull_method", "severity", "description"]}
-      values={{ date: today(), ...lastCull }}
+      values={{ date: today(), ...lastCull.value }}
       submit={mice.length > 1 ? `Cull ${mice.length} mice` : "Cull"}
       onCancel={closeSheet}
       save={async (values) => {
         const { date: _, description: __, ...kept } = values;
-        lastCull = kept;
+        lastCull.value = kept;
         await perform(`Culled ${names(mice)}`, mice.map((mouse) => create("culls", { ...values, subject: name(mouse) })), { shows: died(mice, text(values.date)) });
         closeSheet();
       }}

@@ -101,7 +101,7 @@ export function Breeding() {
 export function Pair() {
   const key = place.value.parts[0] ?? "";
   const pair = row("breeding-pair", key);
-  if (!pair) return <Empty title={`${key} is not on this device`}><a href={href("breeding")}>Breeding</a></Empty>;
+  if (!pair) return <Empty whole title={`${key} is not on this device`}><a href={href("breeding")}>Breeding</a></Empty>;
   const litters = littersOf(key);
   const next = nextBirth(pair);
   const event = (name: string, what: string): void => void perform(`${what}: ${key}`, [update("breeding-pairs", key, { events: [...(Array.isArray(pair.events) ? pair.events : []), { date: today(), event: name }], ...(name === "separation" ? { end_date: today() } : {}) })]);

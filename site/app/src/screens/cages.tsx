@@ -57,7 +57,7 @@ export function Cages() {
       <header class="page-head">
         <h1>Cages</h1>
         <span class="actions tight">
-          <a class="button" href={href("cards") + `?cages=${encodeURIComponent(shown.slice(0, 10).map((each) => text(each.id)).join(","))}`}>Print cards</a>
+          <a class="button" href={href("cards") + `?cages=${encodeURIComponent(shown.slice(0, 10).map((each) => text(each.id)).join(","))}&print`}>Print cards</a>
           <button type="button" class="primary" data-new onClick={() => add(form("cages"))}>New</button>
         </span>
       </header>
@@ -88,7 +88,7 @@ export function Cages() {
 export function Cage() {
   const key = place.value.parts[0] ?? "";
   const cage = row("cage", key) ?? rows("cage").find((each) => text(each.name) === key);
-  if (!cage) return <Empty title="This cage is not on this device"><a href={href("cages")}>Cages</a></Empty>;
+  if (!cage) return <Empty whole title="This cage is not on this device"><a href={href("cages")}>Cages</a></Empty>;
   const id = text(cage.id);
   const history = rows("stay").filter((each) => each.cage === id).sort((a, b) => text(b.start).localeCompare(text(a.start)));
   const facts = form("cages").fields.filter((each) => !["name", "lab", "json"].includes(each.name) && cage[each.name] !== null && cage[each.name] !== undefined && cage[each.name] !== "");

@@ -6,53 +6,54 @@ import { list, type Row, text } from "../data/model.ts";
 import { lab } from "../data/session.ts";
 import { saidTime } from "../data/time.ts";
 import { undo } from "../data/undo.ts";
+import { shown } from "./shown.ts";
 import { Empty } from "../parts/empty.tsx";
 import { href } from "../parts/router.ts";
 
+/** One write of one record, as `GET /audit` has it. */
 interface Entry {
   at: string;
   who: string;
   action: string;
   kind: string;
   key: string;
-  group: string;
-  what: string;
+  group: string | null;
   before: Row;
   after: Row;
 }
 
-function read(row: Row): Entry {
-  return {
-    at: text(row.at ?? row.when),
-    who: text(row.who),
-    action: text(row.action),
-    kind: text(row.kind),
-    key: text(row.key),
-    group: text(row.group),
-    what: text(row.what_done ?? row.what),
-    before: (row.before ?? {}) as Row,
-    after: (row.after ?? {}) as Row,
-  };
-}
-
 const QUIET = new Set(["id", "version", "updated", "lab"]);
 
+const ACTIONS: Record<string, string> = { create: "added", update: "changed", delete: "deleted" };
+
+/** What differs between before and after, with the labels and values that forms show. */
 function differences(entry: Entry): [string, string, string][] {
   const names = new Set([...Object.keys(entry.before), ...Object.keys(entry.after)]);
-  const said = (value: unknown): string => (Array.isArray(value) ? list(value).join(", ") : text(value)) || "–";
+  const fields = kinds.get(entry.kind)?.fields ?? [];
   return [...names]
     .filter((name) => !QUIET.has(name) && JSON.stringify(entry.before[name] ?? null) !== JSON.stringify(entry.after[name] ?? null))
-    .map((name): [string, string, string] => [kinds.get(entry.kind)?.fields.find((each) => each.name === name)?.label ?? name, said(entry.before[name]), said(entry.after[name])])
+    .map((name): [string, string, string] => {
+      const field = fields.find((each) => each.name === name);
+      const said = (value: unknown): string => (field ? shown(field, value) : Array.isArray(value) ? list(value).join(", ") : text(value));
+      return [field?.label ?? name, said(entry.before[name]), said(entry.after[name])];
+    })
+    .filter(([, before, after]) => before || after)
     .slice(0, 12);
+}
+
+/** What a record is called: by what it is about, where its key says nothing. */
+function called(entry: Entry): string {
+  const title = kinds.get(entry.kind)?.title ?? "";
+  return text(entry.after[title] ?? entry.before[title] ?? entry.after.subject ?? entry.before.subject) || entry.key;
 }
 
 export function Changes({ kind, record }: { kind?: string; record?: string }) {
   const [found, setFound] = useState<Entry[] | string>("…");
   const [round, setRound] = useState(0);
   useEffect(() => {
-    const query = kind && record ? `kind=${encodeURIComponent(kind)}&key=${encodeURIComponent(record)}` : `lab=${encodeURIComponent(lab.value)}`;
-    void get<Row[] | { results?: Row[]; rows?: Row[] }>(`/audit?${query}`)
-      .then((answer) => setFound((Array.isArray(answer) ? answer : (answer.results ?? answer.rows ?? [])).map(read)))
+    const query = kind && record ? `kind=${encodeURIComponent(kind)}&key=${encodeURIComponent(record)}` : "limit=100";
+    void get<{ results: Entry[] }>(`/audit?${query}`)
+      .then((answer) => setFound(answer.results))
       .catch((error: unknown) => setFound(error instanceof Refused ? error.message : String(error)));
   }, [kind, record, lab.value, round]);
   if (typeof found === "string") return <p class="muted" role="status">{found}</p>;
@@ -66,15 +67,15 @@ export function Changes({ kind, record }: { kind?: string; record?: string }) {
         return (
           <li key={id}>
             <p class="change-head">
-              <strong>{first.who || "somebody"}</strong> {first.what || `${first.action} ${kinds.get(first.kind)?.singular.toLowerCase() ?? first.kind}`} <span class="muted small">{saidTime(first.at)}</span>
-              {first.group && <button type="button" class="button small" onClick={() => void undo(first.group).then(() => setRound(round + 1))}>Undo</button>}
+              <strong>{first.who || "somebody"}</strong> {`${ACTIONS[first.action] ?? first.action} ${entries.length > 1 ? `${entries.length} records` : (kinds.get(first.kind)?.singular.toLowerCase() ?? first.kind)}`} <span class="muted small">{saidTime(first.at)}</span>
+              {first.group && <button type="button" class="button small" onClick={() => void undo(first.group!).then(() => setRound(round + 1))}>Undo</button>}
             </p>
             {entries.slice(0, 6).map((each, i) => (
               <div key={i} class="change">
-                {!record && <a href={each.kind === "subject" ? href("mouse", each.key) : href("lists", kinds.get(each.kind)?.path ?? "", each.key)}>{kinds.get(each.kind)?.singular ?? each.kind} {each.key.slice(0, 24)}</a>}
+                {!record && <a href={each.kind === "subject" ? href("mouse", each.key) : href("lists", kinds.get(each.kind)?.path ?? "", each.key)}>{kinds.get(each.kind)?.singular ?? each.kind} {called(each)}</a>}
                 <ul class="plain small">
                   {differences(each).map(([label, before, after]) => (
-                    <li key={label}><span class="muted">{label}:</span> <del>{before}</del> → <ins>{after}</ins></li>
+                    <li key={label}><span class="muted">{label}:</span> {before && <><del>{before}</del> → </>}<ins>{after || "–"}</ins></li>
                   ))}
                 </ul>
               </div>

@@ -7,13 +7,13 @@ import { me } from "../data/session.ts";
 import { row, rows } from "../data/store.ts";
 import { age, today } from "../data/time.ts";
 import { create, perform, update } from "../data/undo.ts";
+import { Field } from "../forms/field.tsx";
 import { type Column, Grid, type Values } from "../grid/grid.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { href, place } from "../parts/router.ts";
-import { died } from "./actions.tsx";
+import { died, lastCull } from "./actions.tsx";
 
-const last: { method: string; reason: string; severity: string } = { method: "", reason: "", severity: "" };
-
+const COMMON = { reason: "cull_reason", method: "cull_method", severity: "severity" } as const;
 export function Cull() {
   const which = place.value.query.get("which") ?? "flagged";
   return (
@@ -36,7 +36,7 @@ function Culling({ which }: { which: string }) {
   const found = useMemo(() => candidates.filter((each) => !line || each.line === line).sort((a, b) => name(a).localeCompare(name(b))).slice(0, 200), [candidates, line]);
   const [values, setValues] = useState<Values>({});
   const [date, setDate] = useState(today());
-  const [all, setAll] = useState({ ...last });
+  const [all, setAll] = useState(() => ({ reason: text(lastCull.value.cull_reason), method: text(lastCull.value.cull_method), severity: text(lastCull.value.severity) }));
   useEffect(() => setValues((now) => Object.fromEntries(found.map((each) => [name(each), { cull: which === "flagged" ? "yes" : "", ...now[name(each)] }]))), [found]);
   const severities = field("culls", "severity")?.choices ?? [];
   const choices = (kind: string): { key: string; label: string }[] => rows(kind).map((each) => ({ key: text(each.name), label: text(each.name) }));
@@ -52,19 +52,14 @@ function Culling({ which }: { which: string }) {
   const of = (mouse: Row, column: "reason" | "method" | "severity"): string => values[name(mouse)]?.[column] || all[column];
   const missing = chosen.filter((each) => !of(each, "severity"));
   const save = async (): Promise<void> => {
-    Object.assign(last, all);
+    lastCull.value = { cull_reason: all.reason || null, cull_method: all.method || null, severity: all.severity || null };
     const writes = chosen.map((each) => create("culls", { subject: name(each), date, user: me.value?.username, cull_reason: of(each, "reason") || null, cull_method: of(each, "method") || null, severity: of(each, "severity"), description: values[name(each)]?.note ?? "" }));
     await perform(`Culled ${chosen.length} ${chosen.length === 1 ? "mouse" : "mice"}`, writes, { shows: died(chosen, date) });
   };
-  const one = (label: string, column: "reason" | "method" | "severity", options: { key: string; label: string }[]) => (
-    <label class="field" key={column}>
-      <span class="label">{label}</span>
-      <select class="input" value={all[column]} onChange={(event) => setAll({ ...all, [column]: event.currentTarget.value })}>
-        <option value="">–</option>
-        {options.map((each) => <option key={each.key} value={each.key}>{each.label}</option>)}
-      </select>
-    </label>
-  );
+  const one = (column: keyof typeof COMMON) => {
+    const made = field("culls", COMMON[column]);
+    return made && <Field key={column} field={made} value={all[column] || null} onChange={(value) => setAll({ ...all, [column]: text(value) })} />;
+  };
   return (
     <>
       <div class="bar">
@@ -78,10 +73,8 @@ function Culling({ which }: { which: string }) {
           </label>
         )}
         <label class="field"><span class="label">Date</span><input class="input" type="date" max={today()} value={date} onChange={(event) => setDate(event.currentTarget.value || today())} /></label>
-        {one("Reason", "reason", choices("cull-reason"))}
-        {one("Method", "method", choices("cull-method"))}
-        {one("Severity", "severity", severities.map((key) => ({ key, label: key })))}
       </div>
+      <div class="form">{one("reason")}{one("method")}{one("severity")}</div>
       {found.length ? (
         <>
           <Grid caption="Animals to cull" columns={columns} rows={found.map((each) => ({ key: name(each), name: name(each), label: <a href={href("mouse", name(each))} tabIndex={-1}>{name(each)}</a> }))} values={values} onChange={setValues} />

@@ -1,5 +1,5 @@
 // Results of tests, typed with + and −, or pasted; zygosities with the rule that gave them.
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { list, type Row, text } from "../data/model.ts";
 import { genotype, lineOf, lives, living, name, of, pups, sign, tests } from "../data/select.ts";
 import { row, rows } from "../data/store.ts";
@@ -75,9 +75,10 @@ function Results({ title, mice }: { title: string; mice: Row[] }) {
       return old ? [update("genotype-tests", text(old.id), { test_result: value })] : [create("genotype-tests", { subject: name(mouse), sequence, test_result: value, date: today() })];
     }),
   );
+  useEffect(() => document.querySelector<HTMLElement>(".cell.result")?.focus({ preventScroll: true }), [title]);
   const columns: Column[] = [
     { name: "ear", label: "Mark", show: (key) => text(row("subject", key)?.ear_mark) || "–" },
-    ...sequences.map((each): Column => ({ name: each, label: each, type: "result" })),
+    ...sequences.map((each): Column => ({ name: each, label: each, type: "result", parse: read })),
     {
       name: "zygosity", label: "Zygosity",
       show: (key) => {
@@ -98,6 +99,11 @@ function Results({ title, mice }: { title: string; mice: Row[] }) {
         <>
           <Grid caption={`Results of ${title}`} columns={columns} rows={mice.map((each) => ({ key: name(each), name: name(each), label: <a href={href("mouse", name(each))} tabIndex={-1}>{name(each)}</a> }))} values={now} onChange={setTyped} />
           <div class="save-bar">
+            <span class="pad" role="group" aria-label="Result of the chosen cell">
+              {([["+", "Present"], ["-", "Absent"], ["Backspace", "Not tested"]] as const).map(([key, label]) => (
+                <button key={key} type="button" class="button" aria-label={label} onPointerDown={(event) => event.preventDefault()} onClick={() => press(key)}>{{ "+": "+", "-": "−", Backspace: "⌫" }[key]}</button>
+              ))}
+            </span>
             <div class="save-words muted small">{writes.length ? `${writes.length} results of ${done.size || ""} animals` : ""}</div>
             <button type="button" class="primary" disabled={!writes.length} onClick={() => void perform(`Genotyped ${done.size} of ${title}`, writes).then(() => setTyped({}))}>Save</button>
           </div>
@@ -105,6 +111,13 @@ function Results({ title, mice }: { title: string; mice: Row[] }) {
       )}
     </>
   );
+}
+
+/** Press a key in the cell that has the focus, for phones whose keyboard is not shown. */
+function press(key: string): void {
+  const cell = document.activeElement?.matches(".cell.result") ? document.activeElement : document.querySelector(".cell.result");
+  (cell as HTMLElement | null)?.focus();
+  cell?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
 }
 
 /** Read a result as spreadsheets have it. */

@@ -1,11 +1,10 @@
 // Every kind of record: list, read, add, change, delete. Made from the declarations alone.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { get, Refused } from "../data/api.ts";
-import { type FieldForm, resources, type ResourceForm } from "../data/forms.ts";
-import { list, type Row, text } from "../data/model.ts";
+import { resources, type ResourceForm } from "../data/forms.ts";
+import { type Row, text } from "../data/model.ts";
 import { atLeast, lab } from "../data/session.ts";
 import { row, rows, table } from "../data/store.ts";
-import { said, saidTime } from "../data/time.ts";
 import { perform, remove } from "../data/undo.ts";
 import { Form } from "../forms/form.tsx";
 import { List, type Shown } from "../grid/list.tsx";
@@ -13,6 +12,7 @@ import { Empty } from "../parts/empty.tsx";
 import { go, href, place } from "../parts/router.ts";
 import { closeSheet, openSheet } from "../parts/sheet.tsx";
 import { Changes } from "./changes.tsx";
+import { shown } from "./shown.ts";
 
 const COLUMNS = 6;
 /** Fields that a list shows; a record shows all. */
@@ -23,7 +23,7 @@ export function Lists() {
   const [path, ...rest] = place.value.parts;
   if (!path) return <All />;
   const made = resources.get(path);
-  if (!made) return <Empty title={`There is no list ${path}`}><a href={href("lists")}>All lists</a></Empty>;
+  if (!made) return <Empty whole title={`There is no list ${path}`}><a href={href("lists")}>All lists</a></Empty>;
   return rest.length ? <Record made={made} recordKey={rest.join("/")} /> : <Of made={made} />;
 }
 
@@ -43,23 +43,6 @@ function All() {
       </ul>
     </>
   );
-}
-
-/** Return a value as people read it. */
-export function shown(field: FieldForm, value: unknown): string {
-  if (value === null || value === undefined || value === "" || (Array.isArray(value) && !value.length)) return "";
-  if (field.type === "bool") return value ? "yes" : "no";
-  if (field.type === "date") return said(value);
-  if (field.type === "datetime") return saidTime(value);
-  if (field.type === "json") return JSON.stringify(value).slice(0, 80);
-  if (field.type === "ref") return (field.many ? list(value) : [text(value)]).map((each) => named(field, each)).join(", ");
-  return text(value);
-}
-
-function named(field: FieldForm, key: string): string {
-  const made = [...resources.values()].find((each) => each.kind === field.to);
-  const found = made && table(field.to).get(key);
-  return found && made.title !== made.key ? text(found[made.title]) || key : key;
 }
 
 /** Return rows of the device, or of the server where the device keeps none. */
@@ -152,8 +135,19 @@ function Record({ made, recordKey }: { made: ResourceForm; recordKey: string }) 
           {atLeast(made.actions.delete) && <button type="button" class="button bad" onClick={() => void drop()}>Delete</button>}
         </p>
       )}
-      {found && <><h2>Changes</h2><Changes kind={made.kind} record={recordKey} /></>}
+      {found && <History kind={made.kind} record={recordKey} />}
     </>
+  );
+}
+
+/** The changes of a record, asked for when somebody wants to see them. */
+function History({ kind, record }: { kind: string; record: string }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>Changes</summary>
+      {open && <Changes kind={kind} record={record} />}
+    </details>
   );
 }
 

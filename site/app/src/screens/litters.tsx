@@ -138,7 +138,7 @@ export function Litters() {
 const PUP_COLUMNS = [
   { name: "sex", label: "Sex", type: "choice" as const, choices: ["M", "F", "U"].map((key) => ({ key, label: key })) },
   { name: "ear_mark", label: "Ear mark" },
-  { name: "to_be_genotyped", label: "Genotype", type: "check" as const },
+  { name: "to_be_genotyped", label: "To genotype", type: "check" as const },
   { name: "description", label: "Note", wide: true, minor: true },
 ];
 
@@ -146,7 +146,7 @@ export function Litter() {
   const key = place.value.parts[0] ?? "";
   const litter = row("litter", key);
   const [values, setValues] = useState<Values>({});
-  if (!litter) return <Empty title={`${key} is not on this device`}><a href={href("litters")}>Litters</a></Empty>;
+  if (!litter) return <Empty whole title={`${key} is not on this device`}><a href={href("litters")}>Litters</a></Empty>;
   const found = (pups.value.get(key) ?? []).slice().sort((a, b) => name(a).localeCompare(name(b)));
   const unweaned = found.filter((each) => !each.wean_date && lives(each));
   const start: Values = Object.fromEntries(found.map((each) => [name(each), Object.fromEntries(PUP_COLUMNS.map((column) => [column.name, column.type === "check" ? (each[column.name] ? "yes" : "") : text(each[column.name])]))]));

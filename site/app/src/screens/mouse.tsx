@@ -7,10 +7,10 @@ import {
   cageMates, cageOf, genotype, history, lastWeight, lives, name, of, openRestriction, sessions, waterings, weighings,
 } from "../data/select.ts";
 import { row, rows, waiting } from "../data/store.ts";
-import { addDays, age, day, said, saidTime, today } from "../data/time.ts";
+import { age, day, said, saidTime, today } from "../data/time.ts";
 import { status } from "../data/water.ts";
 import { Form } from "../forms/form.tsx";
-import { readDays, WeightChart } from "../parts/chart.tsx";
+import { type Day, readDays, WeightChart } from "../parts/chart.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { Pedigree } from "../parts/pedigree.tsx";
 import { href, place } from "../parts/router.ts";
@@ -26,7 +26,7 @@ export function Mouse() {
   const mouse = row("subject", nickname);
   const tab = place.value.query.get("tab") ?? "";
   if (!mouse)
-    return <Empty title={`${nickname} is not on this device`}>The device keeps living animals and those of the last 90 days. <a href={href("lists", "subjects")}>Lists</a> reads the server.</Empty>;
+    return <Empty whole title={`${nickname} is not on this device`}>The device keeps living animals and those of the last 90 days. <a href={href("lists", "subjects")}>Lists</a> reads the server.</Empty>;
   return (
     <>
       <Head mouse={mouse} />
@@ -97,27 +97,44 @@ interface Step {
   how: string;
 }
 
+/** Days of an animal as the device knows them; thresholds are those of today, from its restriction on. */
+function localDays(mouse: Row): Day[] {
+  const nickname = name(mouse);
+  const known = status.value.get(nickname);
+  const since = day(openRestriction(nickname)?.start_time);
+  const found = new Map<string, Day>();
+  const of_ = (on: string): Day => {
+    let each = found.get(on);
+    if (!each) {
+      const held = !!since && on >= since;
+      each = { date: on, weight: null, expected: held ? known?.expected_weight || null : null, min: held ? known?.min_weight || null : null, water: null, restricted: held };
+      found.set(on, each);
+    }
+    return each;
+  };
+  for (const each of of(weighings, nickname)) of_(day(each.date_time)).weight = num(each.weight);
+  for (const each of of(waterings, nickname)) {
+    const one = of_(day(each.date_time));
+    one.water = (one.water ?? 0) + (num(each.water_administered) ?? 0);
+  }
+  return [...found.values()].sort((a, b) => a.date.localeCompare(b.date));
+}
+
 function Water({ mouse }: { mouse: Row }) {
   const nickname = name(mouse);
-  const [days, setDays] = useState<ReturnType<typeof readDays>>([]);
+  const [fetched, setFetched] = useState<Day[] | undefined>(undefined);
   const [on, setOn] = useState(today());
   const [steps, setSteps] = useState<Step[] | string>("");
-  const local = of(weighings, nickname);
-  useEffect(() => {
-    const start = addDays(today(), -90);
-    void get<{ records: Row[] }>(`/water-requirement/${encodeURIComponent(nickname)}?start_date=${start}`)
-      .then((found) => setDays(readDays(found.records)))
-      .catch((error: unknown) => {
-        if (!(error instanceof Refused)) throw error;
-        // Without a network: the weights that are here, without their thresholds.
-        setDays(readDays(local.map((each) => ({ date: day(each.date_time), weight: each.weight }))));
-      });
-  }, [nickname, local.length]);
+  const days = fetched ?? localDays(mouse);
+  const everyDay = (): void =>
+    void get<{ records: Row[] }>(`/water-requirement/${encodeURIComponent(nickname)}`)
+      .then((found) => setFetched(readDays(found.records)))
+      .catch((error: unknown) => setSteps(error instanceof Refused ? error.message : String(error)));
   const explain = (date: string): void => {
     setOn(date);
     setSteps("…");
-    void get<{ steps?: Step[]; explanation?: Step[] } | Step[]>(`/water-explanation/${encodeURIComponent(nickname)}?date=${date}`)
-      .then((found) => setSteps(Array.isArray(found) ? found : (found.steps ?? found.explanation ?? [])))
+    void get<{ steps: Step[] }>(`/water-explanation/${encodeURIComponent(nickname)}?date=${date}`)
+      .then((found) => setSteps(found.steps))
       .catch((error: unknown) => setSteps(error instanceof Refused ? error.message : String(error)));
   };
   return (
@@ -125,6 +142,7 @@ function Water({ mouse }: { mouse: Row }) {
       <WeightChart days={days} onDay={explain} chosen={on} />
       <div class="why">
         <button type="button" class="button" onClick={() => explain(on)}>Why these numbers?</button>
+        {!fetched && <button type="button" class="quiet" onClick={everyDay}>All days, with each day’s thresholds</button>}
         <input class="input" type="date" aria-label="Of the day" value={on} onChange={(event) => event.currentTarget.value && explain(event.currentTarget.value)} />
       </div>
       {typeof steps === "string" ? (
@@ -154,10 +172,15 @@ function Water({ mouse }: { mouse: Row }) {
   );
 }
 
+/** A row of the nightly analysis (shared/science/cohort/predictor.py). */
 interface Prediction {
-  chances?: Record<string, number> | number[];
-  statement?: string;
-  days?: unknown;
+  days_so_far: number;
+  probabilities: Record<string, number> | null;
+  quartile: string | null;
+  range: [number, number] | string | null;
+  features_missing: string[];
+  why_not: string | null;
+  statement: string;
 }
 
 function Training({ mouse }: { mouse: Row }) {
@@ -167,7 +190,7 @@ function Training({ mouse }: { mouse: Row }) {
   useEffect(() => {
     void get<Prediction>(`/training-prediction/${encodeURIComponent(nickname)}`)
       .then(setPrediction)
-      .catch((error: unknown) => setPrediction(error instanceof Refused ? (error.status === 404 ? "No prediction yet: it is made from the first sessions, in the night after them." : error.message) : String(error)));
+      .catch((error: unknown) => setPrediction(error instanceof Refused ? (error.status === 404 ? "No prediction yet: it is made in the night after the fifth training day." : error.message) : String(error)));
   }, [nickname]);
   return (
     <section>
@@ -194,17 +217,20 @@ function Training({ mouse }: { mouse: Row }) {
 }
 
 function Predicted({ found }: { found: Prediction }) {
-  const chances = Array.isArray(found.chances) ? found.chances.map((each, i): [string, number] => [`quarter ${i + 1}`, each]) : Object.entries(found.chances ?? {});
+  if (!found.probabilities) return <p class="muted">No prediction: {found.why_not ?? "not enough is known"}.</p>;
+  const range = Array.isArray(found.range) ? found.range.join(" to ") : text(found.range);
   return (
     <div class="prediction">
-      {chances.map(([label, chance]) => (
+      <p>After {found.days_so_far} days: most likely trained in {range} days.</p>
+      {Object.entries(found.probabilities).map(([label, chance]) => (
         <div key={label} class="bar-row">
-          <span>{label}</span>
-          <meter min={0} max={1} value={Number(chance)} aria-label={`${label}: ${Math.round(100 * Number(chance))} percent`} />
-          <span>{Math.round(100 * Number(chance))} %</span>
+          <span>{label === found.quartile ? <strong>{label}</strong> : label}</span>
+          <meter min={0} max={1} value={chance} aria-label={`${label}: ${Math.round(100 * chance)} percent`} />
+          <span>{Math.round(100 * chance)} %</span>
         </div>
       ))}
-      {found.statement && <p class="muted small">{found.statement}</p>}
+      {found.features_missing.length > 0 && <p class="muted small">Not known of this mouse: {found.features_missing.join(", ")}.</p>}
+      <p class="muted small">{found.statement}</p>
     </div>
   );
 }

@@ -2,9 +2,10 @@
 import { online } from "../data/api.ts";
 import { db } from "../data/db.ts";
 import { resources } from "../data/forms.ts";
-import { type Group, list, type Row, text, type Write } from "../data/model.ts";
+import { type Group, list, text, type Write } from "../data/model.ts";
+import { renamed } from "../data/names.ts";
 import { again, giveUp, groups, mine, nudge } from "../data/outbox.ts";
-import { keyOf, row } from "../data/store.ts";
+import { keyOf, theirs } from "../data/store.ts";
 import { daysBetween, saidTime, today } from "../data/time.ts";
 import { Empty } from "../parts/empty.tsx";
 import { save } from "./mice.tsx";
@@ -14,7 +15,7 @@ const said = (value: unknown): string => (Array.isArray(value) ? list(value).joi
 
 function Compare({ write }: { write: Write }) {
   const kind = resources.get(write.resource)?.kind ?? "";
-  const theirs = row(kind, keyOf(write)) ?? {};
+  const there = theirs(kind, keyOf(write)) ?? {};
   if (write.op !== "update") return <p>{resources.get(write.resource)?.singular} {text(write.body?.subject) || keyOf(write)}</p>;
   return (
     <table class="table">
@@ -22,7 +23,7 @@ function Compare({ write }: { write: Write }) {
       <thead><tr><th scope="col">Field</th><th scope="col">Mine</th><th scope="col">Theirs</th></tr></thead>
       <tbody>
         {Object.keys(write.body ?? {}).map((name) => (
-          <tr key={name}><th scope="row">{name.replaceAll("_", " ")}</th><td>{said(write.body?.[name])}</td><td>{said((theirs as Row)[name])}</td></tr>
+          <tr key={name}><th scope="row">{name.replaceAll("_", " ")}</th><td>{said(write.body?.[name])}</td><td>{said(there[name])}</td></tr>
         ))}
       </tbody>
     </table>
@@ -32,6 +33,8 @@ function Compare({ write }: { write: Write }) {
 function Card({ group }: { group: Group }) {
   const conflict = group.state === "conflict";
   const stops = conflict || group.state === "refused";
+  // Names that this device gave may have been given by another one meanwhile.
+  const named = stops && group.writes.some((each) => each.op === "create" && ["subjects", "litters", "breeding-pairs"].includes(each.resource));
   const old = daysBetween(group.at, today()) >= 1;
   return (
     <li class={`card ${stops ? "bad" : ""}`}>
@@ -52,6 +55,7 @@ function Card({ group }: { group: Group }) {
           {conflict && group.writes.length > 0 && <button type="button" class="button" onClick={() => void again(group, mine(group.writes))}>Keep mine</button>}
           <button type="button" class="button" onClick={() => void giveUp(group.id)}>{conflict ? "Keep theirs" : "Give up"}</button>
           {!conflict && <button type="button" class="button" onClick={() => void again(group)}>Try again</button>}
+          {named && <button type="button" class="button" onClick={() => void again(group, renamed(group.writes))}>With new names</button>}
         </div>
       )}
     </li>

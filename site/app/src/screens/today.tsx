@@ -46,8 +46,8 @@ interface Tile {
 
 const NAMED = 24;
 
-function names(found: Row[], extra: (mouse: Row) => string = () => ""): ComponentChildren {
-  const shown = found.slice(0, NAMED);
+function names(found: Row[], extra: (mouse: Row) => string = () => "", most = NAMED): ComponentChildren {
+  const shown = found.slice(0, most);
   return (
     <>
       {shown.map((each, i) => (
@@ -57,7 +57,7 @@ function names(found: Row[], extra: (mouse: Row) => string = () => ""): Componen
           {i < shown.length - 1 ? "," : ""}
         </span>
       )).flatMap((each) => [each, " "])}
-      {found.length > NAMED && ` and ${found.length - NAMED} more`}
+      {found.length > most && ` and ${found.length - most} more`}
     </>
   );
 }
@@ -85,7 +85,7 @@ function tiles(): Tile[] {
     { label: "Need you", count: needs, to: href("outbox"), tone: "bad", detail: "Changes that the server did not take" },
     { label: "Below threshold", count: of(belowThreshold).length, to: href("weigh") + "?which=low", tone: "bad", detail: names(of(belowThreshold), (m) => `${Math.round(status.value.get(name(m))?.percentage ?? 0)} %`) },
     { label: "To weigh", count: of(toWeigh).length, to: href("weigh") + "?which=weigh", detail: names(of(toWeigh)) },
-    { label: "Water due", count: water.length, to: href("weigh") + "?which=water", detail: names(water, (m) => `${(due.value.get(name(m)) ?? 0).toFixed(2)} ml`) },
+    { label: "Water due", count: water.length, to: href("weigh") + "?which=water", detail: names(water, (m) => `${(due.value.get(name(m)) ?? 0).toFixed(2)} ml`, 8) },
     { label: "Sessions today", count: sessionsToday.value.length, to: sessionsToday.value.length === 1 ? href("session", text(sessionsToday.value[0]!.id)) : href("sessions"), detail: sessionsToday.value.map((each) => text(each.subject)).join(", ") },
     { label: "Births expected", count: birthsExpected.value.length, to: href("litters"), detail: birthsExpected.value.slice(0, 6).map(({ pair, on }) => `${text(pair.name)} ${said(on)}`).join(", ") },
     { label: "To wean", count: of(toWean).length, to: href("litters") + "?which=wean", detail: byLitter(of(toWean)) },
@@ -143,7 +143,7 @@ export function Today() {
           ))}
         </ul>
       ) : (
-        <Empty title="All done">Nothing waits today. <a href={href("mice")}>Mice</a> shows all animals.</Empty>
+        <Empty title="All done">Nothing waits today. <a href={href("weigh")}>Weigh an animal</a>, or look at all <a href={href("mice")}>mice</a>.</Empty>
       )}
       {done.length > 0 && open.length > 0 && <p class="muted small done">Nothing: {done.map((each) => each.label.toLowerCase()).join(", ")}.</p>}
     </>

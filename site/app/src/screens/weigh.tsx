@@ -30,14 +30,19 @@ export function unusual(weight: number, last: number | null): boolean {
 function chosen(which: string): Row[] {
   if (which.startsWith("cage:")) return cageMates.value.get(which.slice(5)) ?? [];
   if (which.startsWith("mouse:")) return [row("subject", which.slice(6))].filter((each) => !!each);
-  return (WHICH.find((each) => each.key === which) ?? WHICH[0]!).rows();
+  const found = (WHICH.find((each) => each.key === which) ?? WHICH[0]!).rows();
+  // A lab without restricted animals weighs others.
+  return !which && !found.length && living.value.length <= FEW ? WHICH.at(-1)!.rows() : found;
 }
+
+const FEW = 200;
+/** Animals up to which all are listed where none is restricted. */
 
 export function Weigh() {
   const which = place.value.query.get("which") ?? "";
   const [picked, setPicked] = useState(which);
   // The animals stay as they were when the screen was opened, though some get done meanwhile.
-  const ready = restricted.value.length > 0 || status.value.size > 0;
+  const ready = living.value.length > 0;
   const mice = useMemo(() => chosen(picked), [picked, ready]);
   const [values, setValues] = useState<Values>({});
   const [asked, setAsked] = useState(false);

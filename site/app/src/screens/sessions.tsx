@@ -1,0 +1,179 @@
+// The week's sessions, one session with its notes, files and tasks; and who was trained when.
+import { useEffect, useState } from "preact/hooks";
+import { get, Refused } from "../data/api.ts";
+import { list, num, type Row, text } from "../data/model.ts";
+import { name, restricted, trainedOn, week } from "../data/select.ts";
+import { lab } from "../data/session.ts";
+import { row, rows } from "../data/store.ts";
+import { day, said, saidTime, today, wall } from "../data/time.ts";
+import { Empty } from "../parts/empty.tsx";
+import { href, place } from "../parts/router.ts";
+import { openSheet } from "../parts/sheet.tsx";
+import { Note } from "./actions.tsx";
+import { add } from "./lists.tsx";
+import { form } from "../data/forms.ts";
+
+const mine = (): Row[] => rows("session").filter((each) => each.lab === lab.value);
+
+function Weeks({ shift, set }: { shift: number; set: (shift: number) => void }) {
+  return (
+    <div class="segments" role="group" aria-label="Which week">
+      <button type="button" aria-label="Week before" onClick={() => set(shift - 1)}>‹</button>
+      <button type="button" aria-pressed={shift === 0} onClick={() => set(0)}>This week</button>
+      <button type="button" aria-label="Week after" onClick={() => set(shift + 1)}>›</button>
+    </div>
+  );
+}
+
+const short = (on: string): string => new Intl.DateTimeFormat("en-GB", { weekday: "short", timeZone: "UTC" }).format(new Date(on + "T00:00:00Z"));
+
+export function Sessions() {
+  const [shift, setShift] = useState(0);
+  const days = week(today(), shift);
+  const found = mine().filter((each) => days.includes(day(each.start_time)));
+  return (
+    <>
+      <header class="page-head"><h1>Sessions</h1><button type="button" class="primary" data-new onClick={() => add(form("sessions"))}>New</button></header>
+      <Weeks shift={shift} set={setShift} />
+      <ol class="week">
+        {days.map((on) => {
+          const theirs = found.filter((each) => day(each.start_time) === on).sort((a, b) => wall(a.start_time).localeCompare(wall(b.start_time)));
+          return (
+            <li key={on} class={on === today() ? "now" : ""}>
+              <h2>{short(on)} <span class="muted">{said(on)}</span></h2>
+              {theirs.length ? (
+                <ul class="plain">
+                  {theirs.map((each) => (
+                    <li key={text(each.id)}>
+                      <a class="session-link" href={href("session", text(each.id))}><strong>{text(each.subject)}</strong> <span class="muted small">{wall(each.start_time).slice(11, 16)} {text(each.task_protocol).slice(0, 40)}</span></a>
+                    </li>
+                  ))}
+                </ul>
+              ) : <p class="muted small">–</p>}
+            </li>
+          );
+        })}
+      </ol>
+    </>
+  );
+}
+
+interface Files {
+  data_dataset_session_related?: { id: string; name: string; collection?: string; file_size?: number }[];
+}
+
+interface Board {
+  tasks: { name: string; status: string; log?: string }[];
+  expected: number;
+  present: number;
+  not_processed: string[];
+}
+
+export function Session() {
+  const id = place.value.parts[0] ?? "";
+  const local = row("session", id);
+  const [found, setFound] = useState<Row | undefined>(undefined);
+  const [error, setError] = useState("");
+  useEffect(() => {
+    if (!local) void get<Row>(`/sessions/${id}`).then(setFound).catch((problem: unknown) => setError(problem instanceof Refused ? problem.message : String(problem)));
+  }, [id, !local]);
+  const session = { ...found, ...local };
+  if (!local && !found) return <Empty whole title={error || "…"}><a href={href("sessions")}>Sessions</a></Empty>;
+  const notes = rows("note").filter((each) => each.object_id === id).sort((a, b) => wall(b.date_time).localeCompare(wall(a.date_time)));
+  const called = `${text(session.subject)}, ${saidTime(session.start_time)}`;
+  const trials = num(session.n_trials);
+  return (
+    <>
+      <header class="page-head">
+        <div><p class="crumb"><a href={href("sessions")}>Sessions</a></p><h1>{text(session.subject)}</h1><p class="muted">{saidTime(session.start_time)} · {text(session.task_protocol)}</p></div>
+        <button type="button" class="primary" data-new onClick={() => openSheet(`Note on ${called}`, () => <Note about="session" ids={[id]} what={`Note on ${called}`} />)}>Note</button>
+      </header>
+      <dl class="facts">
+        <div><dt>Mouse</dt><dd><a href={href("mouse", text(session.subject))}>{text(session.subject)}</a></dd></div>
+        <div><dt>Users</dt><dd>{list(session.users).join(", ") || "–"}</dd></div>
+        <div><dt>Trials</dt><dd>{trials ? `${trials}${num(session.n_correct_trials) ? `, ${Math.round((100 * num(session.n_correct_trials)!) / trials)} % correct` : ""}` : "–"}</dd></div>
+        <div><dt>QC</dt><dd>{text(session.qc) || "–"}</dd></div>
+        <div><dt>Projects</dt><dd>{list(session.projects).join(", ") || "–"}</dd></div>
+      </dl>
+      <p><a href={`../sessions/${id}/`}>Figures on the results site</a></p>
+      {session.narrative ? <><h2>Narrative</h2><p class="preview">{text(session.narrative)}</p></> : null}
+      <h2>Notes</h2>
+      {notes.length ? notes.map((each) => (
+        <article key={text(each.id)} class="note">
+          <p class="muted small">{text(each.user)}, {saidTime(each.date_time)}</p>
+          <p>{text(each.text)}</p>
+          {each.image ? <img src={local_(text(each.image))} alt={text(each.text) || "Picture of the note"} loading="lazy" /> : null}
+        </article>
+      )) : <p class="muted">None yet.</p>}
+      <Contents id={id} />
+    </>
+  );
+}
+
+/** Files and tasks of a session, asked for when somebody wants to see them. */
+function Contents({ id }: { id: string }) {
+  const [board, setBoard] = useState<Board | undefined>(undefined);
+  const [files, setFiles] = useState<NonNullable<Files["data_dataset_session_related"]>>([]);
+  const [told, setTold] = useState("");
+  const load = (): void => {
+    setTold("…");
+    void Promise.all([get<Files>(`/sessions/${id}`), get<Board>(`/board/${id}`)])
+      .then(([session, tasks]) => {
+        setFiles(session.data_dataset_session_related ?? []);
+        setBoard(tasks);
+        setTold("");
+      })
+      .catch((problem: unknown) => setTold(problem instanceof Refused ? problem.message : String(problem)));
+  };
+  return (
+    <details onToggle={(event) => event.currentTarget.open && !board && load()}>
+      <summary>Files and tasks</summary>
+      {told && <p class="muted" role="status">{told}</p>}
+      {board && <p>{board.present} of {board.expected} expected files are there. {board.not_processed.join(" ")}</p>}
+      {board && <ul class="plain">{board.tasks.map((each) => <li key={each.name}>{each.name} <span class={`badge ${each.status === "Errored" ? "bad" : ""}`}>{each.status}</span></li>)}</ul>}
+      <ul class="plain small">{files.map((each) => <li key={each.id}>{[each.collection, each.name].filter(Boolean).join("/")}</li>)}</ul>
+    </details>
+  );
+}
+
+/** Pictures of notes are asked for at the app's own address. */
+const local_ = (address: string): string => {
+  const at = address.indexOf("/uploaded/");
+  return at < 0 ? address : new URL("../rest" + address.slice(at), location.href).pathname;
+};
+
+const ENOUGH = 5;
+/** Training days of a week that a restricted animal should have. */
+
+export function Training() {
+  const [shift, setShift] = useState(0);
+  const days = week(today(), shift);
+  const shown = restricted.value;
+  return (
+    <>
+      <header class="page-head"><h1>Training</h1></header>
+      <Weeks shift={shift} set={setShift} />
+      {shown.length ? (
+        <div class="table-box" tabIndex={0} role="region" aria-label="Training days">
+          <table class="table">
+            <caption>Restricted animals, week of {said(days[0])}</caption>
+            <thead><tr><th scope="col">Mouse</th>{days.map((each) => <th key={each} scope="col">{short(each)}</th>)}<th scope="col">Days</th></tr></thead>
+            <tbody>
+              {shown.map((each) => {
+                const on = trainedOn(name(each));
+                const count = days.filter((one) => on.has(one)).length;
+                return (
+                  <tr key={name(each)} class={count < ENOUGH && days[6]! <= today() ? "low" : ""}>
+                    <th scope="row"><a class="row-link" href={href("mouse", name(each))}>{name(each)}</a></th>
+                    {days.map((one) => <td key={one}>{on.has(one) ? <span aria-label="trained">✓</span> : <span class="muted" aria-label="not trained">·</span>}</td>)}
+                    <td>{count}</td>
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+        </div>
+      ) : <Empty title="No animal is restricted">Animals under water restriction are shown with the days on which they had a session.</Empty>}
+    </>
+  );
+}
