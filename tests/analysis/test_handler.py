@@ -462,7 +462,7 @@ def test_a_function_that_just_started_knows_all_that_is_listed(kind: str) -> Non
         "from functions.analysis import handler\n"
         "catalog.write_snapshot = lambda: len(listed.readers())\n"
         "from shared.catalog import cache_tables\n"
-        "cache_tables.build = lambda: len(listed.readers())\n"
+        "cache_tables.build = lambda **_: len(listed.readers())\n"
         f"print(handler.act({{'kind': {kind!r}}}, None)['cache'])"
     )
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False)
