@@ -15,8 +15,9 @@ from constructs import Construct
 from infra.bundling import code, image
 from infra.permissions import Permissions
 from infra.queues import Queues
-from infra.settings import RUNTIME, Deployment
+from infra.settings import API_ALIAS, RUNTIME, Deployment
 from infra.storage import Storage
+from infra.website import front_secret
 
 API_HANDLER = "functions.api.app.handler"
 HANDLERS = {
@@ -101,7 +102,10 @@ class Functions(Construct):
         if settings.local:
             environment["FORNIX_API_URL"] = local_parameters["ApiUrl"].value_as_string
 
-        self.api = self._zip_function("api", API_HANDLER, environment | _sign_in(settings))
+        of_api = environment | _sign_in(settings)
+        if not settings.local:
+            of_api["FORNIX_FRONT"] = front_secret()
+        self.api = self._zip_function("api", API_HANDLER, of_api)
         if settings.api_concurrency:
             resource = self.api.node.default_child
             assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101
@@ -111,7 +115,7 @@ class Functions(Construct):
             self.api
             if settings.local
             else lambda_.Alias(
-                self, "ApiLive", alias_name="live", version=self.api.current_version
+                self, "ApiLive", alias_name=API_ALIAS, version=self.api.current_version
             )
         )
         self.ingest = self._zip_function("ingest", HANDLERS["ingest"], environment)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from aws_cdk import Aws, RemovalPolicy
+from aws_cdk import Aws, RemovalPolicy, Size
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -19,17 +19,16 @@ from constructs import Construct
 
 from infra.cors import preflight
 from infra.refusals import gateway_responses
-from infra.settings import STAGE, Deployment
+from infra.settings import API_ALIAS, STAGE, Deployment
 from infra.sources import application, binary_types, challenged, routes
 
 
 class HttpApi(Construct):
     """Regional REST API with access logs, throttling and tracing."""
 
-    def __init__(
-        self, scope: Construct, settings: Deployment, function: lambda_.IFunction, site_url: str
-    ) -> None:
+    def __init__(self, scope: Construct, settings: Deployment) -> None:
         super().__init__(scope, "HttpApi")
+        self.settings = settings
         app = application()
         access_log = logs.LogGroup(
             self,
@@ -45,11 +44,10 @@ class HttpApi(Construct):
             description="Fornix: metadata, uploads, tasks and downloads",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             api_definition=apigateway.ApiDefinition.from_inline(
-                definition(
-                    routes(app), challenged(), binary_types(app), _integration(function), site_url
-                )
+                definition(routes(app), challenged(), binary_types(app), _integration(settings))
             ),
             cloud_watch_role=False,
+            min_compression_size=Size.bytes(SMALLEST_COMPRESSED),
             fail_on_warnings=True,
             deploy_options=apigateway.StageOptions(
                 stage_name=STAGE,
@@ -66,6 +64,15 @@ class HttpApi(Construct):
         # The definition says so too, but the embedded cloud reads only the property.
         resource = cast(apigateway.CfnRestApi, self.api.node.default_child)
         resource.binary_media_types = binary_types(app)
+
+    def serve(self, function: lambda_.IFunction, site_url: str) -> None:
+        """Let the API invoke its function, and pages of the site call it.
+
+        The site's distribution names the API, and the function's settings name the site: so the
+        API is made first, from names alone, and is told of both here.
+        """
+        stage = cast(apigateway.CfnStage, self.api.deployment_stage.node.default_child)
+        stage.variables = {SITE_VARIABLE: site_url}
         function.add_permission(
             "RestApi",
             principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
@@ -135,11 +142,23 @@ ACCESS_LOG_FORMAT = (
 route is kept."""
 
 
-def _integration(function: lambda_.IFunction) -> str:
-    """Return the address at which API Gateway invokes a function."""
+SMALLEST_COMPRESSED = 1_000
+"""Bytes from which on API Gateway compresses answers for clients that accept it."""
+
+SITE_VARIABLE = "site"
+"""The stage's variable that holds the origin of the site's pages."""
+
+
+def _integration(settings: Deployment) -> str:
+    """Return the address at which API Gateway invokes the API's function, by its name alone."""
+    alias = "" if settings.local else f":{API_ALIAS}"
+    function = (
+        f"arn:{Aws.PARTITION}:lambda:{Aws.REGION}:{Aws.ACCOUNT_ID}:function:"
+        f"{settings.name}-api{alias}"
+    )
     return (
         f"arn:{Aws.PARTITION}:apigateway:{Aws.REGION}:lambda:path/2015-03-31/functions/"
-        f"{function.function_arn}/invocations"
+        f"{function}/invocations"
     )
 
 
@@ -152,7 +171,6 @@ def definition(
     challenged: tuple[str, ...],
     binary: list[str],
     integration: str,
-    site_url: str,
 ) -> dict[str, Any]:
     """Return the OpenAPI definition that API Gateway imports.
 
@@ -166,8 +184,6 @@ def definition(
         Media types passed as bytes.
     integration
         Invocation address of the function.
-    site_url
-        Origin whose pages may call the API from a browser.
     """
     return {
         "openapi": "3.0.1",
@@ -178,11 +194,11 @@ def definition(
                 method.lower(): _operation(path, integration, asks=path in challenged)
                 for method in methods
             }
-            | {"options": _preflight(path, methods, site_url)}
+            | {"options": _preflight(path, methods)}
             for path, methods in paths.items()
         },
         "components": {"securitySchemes": {AUTHORIZER: _authorizer(integration)}},
-        "x-amazon-apigateway-gateway-responses": gateway_responses(site_url),
+        "x-amazon-apigateway-gateway-responses": gateway_responses("*"),
     }
 
 
@@ -229,9 +245,10 @@ def _operation(path: str, integration: str, *, asks: bool) -> dict[str, Any]:
     }
 
 
-def _preflight(path: str, methods: list[str], site_url: str) -> dict[str, Any]:
+def _preflight(path: str, methods: list[str]) -> dict[str, Any]:
     """Return the answer to a browser's preflight, given by API Gateway itself."""
-    headers = preflight(methods, site_url)
+    headers = {name: f"'{value}'" for name, value in preflight(methods, "").items()}
+    headers["Access-Control-Allow-Origin"] = f"stageVariables.{SITE_VARIABLE}"
     return {
         "parameters": _parameters(path),
         "responses": {
@@ -247,8 +264,7 @@ def _preflight(path: str, methods: list[str], site_url: str) -> dict[str, Any]:
                 "default": {
                     "statusCode": "204",
                     "responseParameters": {
-                        f"method.response.header.{name}": f"'{value}'"
-                        for name, value in headers.items()
+                        f"method.response.header.{name}": value for name, value in headers.items()
                     },
                 }
             },

@@ -53,7 +53,7 @@ def gateway_responses(site_url: str) -> dict[str, dict[str, Any]]:
     Parameters
     ----------
     site_url
-        Origin whose pages may read them.
+        Origin whose pages may read them; ``*`` for all: they hold no data of anybody.
     """
     return {kind: _response(kind, status, site_url) for kind, status in STATUS.items()}
 

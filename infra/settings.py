@@ -20,6 +20,12 @@ RUNTIME = "python3.13"
 STAGE = "v1"
 """Name of the REST API's only stage."""
 
+API_ALIAS = "live"
+"""Alias of the API's function that callers invoke: its latest published version."""
+
+APP = "/app"
+"""Path of the site below which the notebook app is."""
+
 API_PREFIX = "/rest"
 """Path of the site below which the API is, for the site's own pages and their cookie."""
 

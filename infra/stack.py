@@ -48,7 +48,8 @@ class FornixStack(Stack):
         self.queues.notify_uploads(self.storage)
         if settings.backup_vault:
             self.backup = Backup(self, settings, self.storage)
-        self.website = Website(self, settings, self.storage)
+        self.http_api = HttpApi(self, settings)
+        self.website = Website(self, settings, self.storage, self.http_api.api.rest_api_id)
         site_url = (
             parameters["SiteUrl"].value_as_string
             if settings.local
@@ -56,7 +57,7 @@ class FornixStack(Stack):
         )
         self.storage.allow_browser(site_url)
         self.functions = Functions(self, settings, self.storage, self.queues, site_url, parameters)
-        self.http_api = HttpApi(self, settings, self.functions.api_entry, site_url)
+        self.http_api.serve(self.functions.api_entry, site_url)
         self.schedules = Schedules(self, settings, self.functions, self.queues)
         self.monitoring = Monitoring(
             self,

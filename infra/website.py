@@ -1,14 +1,18 @@
-"""The results site: CloudFront in front of the private site bucket."""
+"""The site's address: CloudFront before the results pages, the notebook app and the API.
+
+The pages of both are in the private site bucket. Below ``/rest`` is the API, so that the app calls
+it without preflights and its session's cookie never leaves this address.
+"""
 
 from __future__ import annotations
 
-from aws_cdk import Duration
+from aws_cdk import Aws, Duration, Fn
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.settings import Deployment
+from infra.settings import API_PREFIX, APP, STAGE, Deployment
 from infra.storage import Storage
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -25,49 +29,80 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Nothing is fetched from other hosts but what the notebook app asks of the API it is given."""
+"""Of the results pages. Nothing is fetched from other hosts but what is asked of the API."""
+
+APP_PAGES = """\
+function handler(event) {
+  var request = event.request;
+  if (request.uri === "%(app)s") {
+    return {
+      statusCode: 301,
+      statusDescription: "Moved Permanently",
+      headers: { location: { value: "%(app)s/" } },
+    };
+  }
+  if (request.uri === "%(app)s/") request.uri = "%(app)s/index.html";
+  return request;
+}
+""" % {"app": APP}  # noqa: UP031 - braces are the script's
+
+CUT_PREFIX = """\
+function handler(event) {
+  var request = event.request;
+  request.uri = request.uri.slice(%(length)d) || "/";
+  return request;
+}
+""" % {"length": len(API_PREFIX)}  # noqa: UP031
+
+FRONT_HEADER = "X-Fornix-Front"
+"""Header by which the API knows that the site's distribution asks, so that it believes it whose
+address it asks for."""
+
+
+def front_secret() -> str:
+    """Return what the distribution tells the API: the stack's own id, which nobody else knows."""
+    return Fn.select(2, Fn.split("/", Aws.STACK_ID))
+
+
+def app_policy(data: str) -> str:
+    """Return the content security policy of the app, which puts files into a bucket."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            f"img-src 'self' blob: data: {data}",
+            "font-src 'self'",
+            f"connect-src 'self' {data}",
+            "manifest-src 'self'",
+            "worker-src 'self'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )
 
 
 class Website(Construct):
-    """Distribution with security headers; objects say themselves how long they may be cached."""
+    """Distribution with security headers; objects say themselves how long they may be cached.
 
-    def __init__(self, scope: Construct, settings: Deployment, storage: Storage) -> None:
+    Parameters
+    ----------
+    scope, settings, storage
+    api_id
+        Of the REST API that is served below ``/rest``.
+    """
+
+    def __init__(
+        self, scope: Construct, settings: Deployment, storage: Storage, api_id: str
+    ) -> None:
         super().__init__(scope, "Website")
-        headers = cloudfront.ResponseHeadersPolicy(
-            self,
-            "Headers",
-            response_headers_policy_name=f"{settings.name}-site",
-            security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
-                content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
-                    content_security_policy=CONTENT_SECURITY_POLICY, override=True
-                ),
-                content_type_options=cloudfront.ResponseHeadersContentTypeOptions(override=True),
-                frame_options=cloudfront.ResponseHeadersFrameOptions(
-                    frame_option=cloudfront.HeadersFrameOption.DENY, override=True
-                ),
-                referrer_policy=cloudfront.ResponseHeadersReferrerPolicy(
-                    referrer_policy=cloudfront.HeadersReferrerPolicy.NO_REFERRER, override=True
-                ),
-                strict_transport_security=cloudfront.ResponseHeadersStrictTransportSecurity(
-                    access_control_max_age=Duration.days(365),
-                    include_subdomains=True,
-                    override=True,
-                ),
-            ),
-            custom_headers_behavior=cloudfront.ResponseCustomHeadersBehavior(
-                custom_headers=[
-                    cloudfront.ResponseCustomHeader(
-                        header="Permissions-Policy",
-                        value="camera=(), geolocation=(), microphone=()",
-                        override=True,
-                    )
-                ]
-            ),
-        )
+        self.settings = settings
         origin = origins.S3BucketOrigin.with_origin_access_control(
-            storage.site, origin_access_levels=[cloudfront.AccessLevel.READ]
+            storage.site,
+            # Told of what is not there, S3 answers 404 to who may list, else 403
+            origin_access_levels=[cloudfront.AccessLevel.READ, cloudfront.AccessLevel.LIST],
         )
-
         pages = cloudfront.CachePolicy(
             self,
             "Pages",
@@ -78,31 +113,47 @@ class Website(Construct):
             enable_accept_encoding_gzip=True,
             enable_accept_encoding_brotli=True,
         )
+
+        def behaviour(
+            headers: cloudfront.ResponseHeadersPolicy, script: cloudfront.Function | None = None
+        ) -> dict[str, object]:
+            return {
+                "origin": origin,
+                "viewer_protocol_policy": self._protocol(),
+                "allowed_methods": cloudfront.AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
+                "cache_policy": pages,
+                "response_headers_policy": headers,
+                "function_associations": _on_request(script),
+                "compress": True,
+            }
+
+        results = self._headers("Headers", "site", CONTENT_SECURITY_POLICY, "camera=()")
+        app = self._headers("AppHeaders", "app", app_policy(self._data(storage)), "camera=(self)")
+        # Here `infra.local.front.SiteFront` does what scripts of CloudFront do
+        app_pages = None if settings.local else self._script("AppPages", "app-pages", APP_PAGES)
+        more = {
+            path: cloudfront.BehaviorOptions(**behaviour(app, app_pages))
+            for path in (APP, f"{APP}/*")
+        }
+        if not settings.local:
+            more[f"{API_PREFIX}/*"] = self._api(api_id)
         self.distribution = cloudfront.Distribution(
             self,
             "Distribution",
             comment=f"{settings.name} results site",
-            default_behavior=cloudfront.BehaviorOptions(
-                origin=origin,
-                viewer_protocol_policy=(
-                    cloudfront.ViewerProtocolPolicy.ALLOW_ALL
-                    if settings.local
-                    else cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS
-                ),
-                allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
-                cache_policy=pages,
-                response_headers_policy=headers,
-                compress=True,
-            ),
+            default_behavior=cloudfront.BehaviorOptions(**behaviour(results)),
+            additional_behaviors=more,
             default_root_object="index.html",
+            # It holds for the API's answers too, so no page stands for its refusals (403), and
+            # none is kept: what is not there may be there a moment later
             error_responses=[
                 cloudfront.ErrorResponse(
-                    http_status=status,
+                    http_status=404,
                     response_http_status=404,
                     response_page_path="/404.html",
-                    ttl=Duration.minutes(1),
-                )
-                for status in (403, 404)
+                    ttl=Duration.seconds(0),
+                ),
+                cloudfront.ErrorResponse(http_status=403, ttl=Duration.seconds(0)),
             ],
             http_version=cloudfront.HttpVersion.HTTP2_AND_3,
             minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
@@ -121,3 +172,86 @@ class Website(Construct):
                 resources=[storage.site.arn_for_objects("_state/*")],
             )
         )
+
+    def _protocol(self) -> cloudfront.ViewerProtocolPolicy:
+        if self.settings.local:
+            return cloudfront.ViewerProtocolPolicy.ALLOW_ALL
+        return cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS
+
+    def _data(self, storage: Storage) -> str:
+        """Return the origins at which the app's pages put and get files."""
+        if self.settings.local:
+            return "http://127.0.0.1:*"
+        bucket = storage.data_name
+        return f"https://{bucket}.s3.{Aws.REGION}.amazonaws.com https://{bucket}.s3.amazonaws.com"
+
+    def _headers(
+        self, construct_id: str, name: str, policy: str, camera: str
+    ) -> cloudfront.ResponseHeadersPolicy:
+        """Return the headers of pages with a content security policy."""
+        return cloudfront.ResponseHeadersPolicy(
+            self,
+            construct_id,
+            response_headers_policy_name=f"{self.settings.name}-{name}",
+            security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
+                content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
+                    content_security_policy=policy, override=True
+                ),
+                content_type_options=cloudfront.ResponseHeadersContentTypeOptions(override=True),
+                frame_options=cloudfront.ResponseHeadersFrameOptions(
+                    frame_option=cloudfront.HeadersFrameOption.DENY, override=True
+                ),
+                referrer_policy=cloudfront.ResponseHeadersReferrerPolicy(
+                    referrer_policy=cloudfront.HeadersReferrerPolicy.NO_REFERRER, override=True
+                ),
+                strict_transport_security=cloudfront.ResponseHeadersStrictTransportSecurity(
+                    access_control_max_age=Duration.days(365),
+                    include_subdomains=True,
+                    override=True,
+                ),
+            ),
+            custom_headers_behavior=cloudfront.ResponseCustomHeadersBehavior(
+                custom_headers=[
+                    cloudfront.ResponseCustomHeader(
+                        header="Permissions-Policy",
+                        value=f"{camera}, geolocation=(), microphone=()",
+                        override=True,
+                    )
+                ]
+            ),
+        )
+
+    def _script(self, construct_id: str, name: str, code: str) -> cloudfront.Function:
+        """Return a function that CloudFront runs on requests."""
+        return cloudfront.Function(
+            self,
+            construct_id,
+            function_name=f"{self.settings.name}-{name}",
+            code=cloudfront.FunctionCode.from_inline(code),
+            runtime=cloudfront.FunctionRuntime.JS_2_0,
+        )
+
+    def _api(self, api_id: str) -> cloudfront.BehaviorOptions:
+        """Return how requests go to the API: as they are, but for the prefix and the host."""
+        return cloudfront.BehaviorOptions(
+            origin=origins.HttpOrigin(
+                f"{api_id}.execute-api.{Aws.REGION}.{Aws.URL_SUFFIX}",
+                origin_path=f"/{STAGE}",
+                protocol_policy=cloudfront.OriginProtocolPolicy.HTTPS_ONLY,
+                origin_ssl_protocols=[cloudfront.OriginSslPolicy.TLS_V1_2],
+                custom_headers={FRONT_HEADER: front_secret()},
+            ),
+            viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
+            allowed_methods=cloudfront.AllowedMethods.ALLOW_ALL,
+            cache_policy=cloudfront.CachePolicy.CACHING_DISABLED,
+            origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
+            function_associations=_on_request(self._script("CutPrefix", "rest", CUT_PREFIX)),
+            compress=False,  # the API's answers come compressed
+        )
+
+
+def _on_request(script: cloudfront.Function | None) -> list[cloudfront.FunctionAssociation]:
+    if script is None:
+        return []
+    event = cloudfront.FunctionEventType.VIEWER_REQUEST
+    return [cloudfront.FunctionAssociation(function=script, event_type=event)]

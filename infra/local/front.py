@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.cors import preflight
 from infra.local.ministack import Asgi, Receive, Scope, Send, answer, api_scope, site_scope
-from infra.settings import API_PREFIX, STAGE
+from infra.settings import API_PREFIX, APP, STAGE
 
 ALL_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
@@ -91,7 +91,8 @@ class ApiFront(Front):
 class SiteFront(Front):
     """``http://127.0.0.1:8001/x`` is the distribution's ``/x``; compresses as CloudFront does.
 
-    What is below ``/rest`` is the API's, which the emulated distribution has no way to.
+    What is below ``/rest`` is the API's, which the emulated distribution has no way to; the app's
+    page is found as the distribution's script finds it (`infra.website.APP_PAGES`).
     """
 
     async def serve(
@@ -101,6 +102,12 @@ class SiteFront(Front):
         accepted = next((v for k, v in scope["headers"] if k == b"accept-encoding"), b"")
         ranged = any(k == b"range" for k, _ in scope["headers"])
         target = Compressor(send) if b"gzip" in accepted and not ranged else send
+        if scope["path"] == APP:
+            await answer(send, 301, b"", {"location": f"{APP}/"})
+            return
+        if scope["path"] == f"{APP}/":
+            page = f"{APP}/index.html"
+            scope = {**scope, "path": page, "raw_path": page.encode()}
         if scope["path"].startswith(f"{API_PREFIX}/"):
             inner = api_scope(without_prefix(scope, API_PREFIX), outputs["ApiId"], STAGE)
         else:

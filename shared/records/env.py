@@ -102,6 +102,11 @@ def shows_recordings() -> bool:
     return os.environ.get("FORNIX_RECORDINGS") != "no"
 
 
+def front_secret() -> str:
+    """Return what the site's distribution says with each request; empty where there is none."""
+    return os.environ.get("FORNIX_FRONT", "")
+
+
 def metrics_namespace() -> str | None:
     """Return the namespace of the metrics; None outside a deployed function."""
     return os.environ.get("FORNIX_METRICS") or None

@@ -143,3 +143,25 @@ def test_a_changed_password_ends_other_sessions_and_keeps_this_one(api: Api) -> 
     assert (changed.status, changed.body) == (200, {})
     assert api("GET", "/me", user=None, headers=with_cookie(changed)).status == 200
     assert api("GET", "/me", user=None, headers=with_cookie(there)).status == 403
+
+
+def test_behind_the_distribution_tries_are_counted_by_the_callers_address(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORNIX_FRONT", "only the distribution knows")
+
+    def statuses(front: str, n: int = throttle.TRIES + 1) -> list[int]:
+        # Each says that it is somebody else; the distribution adds who it is in truth
+        tries = [
+            {
+                **FROM_THE_SITE,
+                "X-Fornix-Front": front,
+                "X-Forwarded-For": f"198.51.100.{i}, 203.0.113.7, 192.0.2.1",
+            }
+            for i in range(n)
+        ]
+        return [sign_in(api, each, password="wrong").status for each in tries]
+
+    assert statuses("only the distribution knows")[-1] == 429
+    assert statuses("a guess", 1) == [400]  # another source: the address of the gateway's caller
+    assert statuses("a guess")[-1] == 429

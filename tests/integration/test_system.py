@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -329,3 +330,38 @@ def test_a_first_start_killed_in_mid_deployment_is_made_good_by_the_next(tmp_pat
         assert home.database.exists()
     finally:
         cloud.stop()
+
+
+def test_the_api_is_below_the_sites_address_with_a_session(cloud: Cloud) -> None:
+    # Given a member who signs in on the site
+    account = cloud.credentials["fimbrialab_member"]
+    headers = {"Content-Type": "application/json", "X-Fornix": "1", "Origin": cloud.site_url}
+    request = urllib.request.Request(
+        f"{cloud.site_url}/rest/session",
+        data=json.dumps(account).encode(),
+        method="POST",
+        headers=headers,
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    # When its page asks, then it is answered, compressed, and nobody without the cookie is
+    status, told, body = fetch(
+        f"{cloud.site_url}/rest/changes", {"Cookie": cookie, "Accept-Encoding": "gzip"}
+    )
+    assert status == 200
+    assert told["content-encoding"] == "gzip"
+    assert json.loads(gzip.decompress(body))["blocks"]
+    status, _, _ = fetch(f"{cloud.site_url}/rest/changes", {"X-Fornix": "1"})
+    assert status == 401
+
+
+def test_the_app_has_its_own_policy(cloud: Cloud) -> None:
+    bucket = cloud.env["FORNIX_SITE_BUCKET"]
+    page = {"Bucket": bucket, "Key": "app/index.html", "ContentType": "text/html"}
+    cloud.client("s3").put_object(**page, Body=b"<!doctype html>")
+
+    status, headers, body = fetch(f"{cloud.site_url}/app/")
+
+    assert (status, body) == (200, b"<!doctype html>")
+    assert "unsafe-" not in headers["content-security-policy"]
+    assert headers["permissions-policy"].startswith("camera=(self)")

@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import re
 from typing import Any
 
 from functions.api.auth import cookies, passwords, tokens
 from functions.api.errors import ApiError, not_signed_in
 from shared.model.people import ANONYMOUS, Caller
+from shared.records import env
 
 _TOKEN = re.compile(r"[0-9a-f]{40}")
 
 
 def address_of(request: Any) -> str:
-    """Return the caller's network address."""
+    """Return the caller's network address.
+
+    A request below the site's address comes from the distribution. It says so by what only it
+    knows, and adds its caller's address to the header; API Gateway adds the distribution's own.
+    """
+    secret = env.front_secret()
+    if secret and hmac.compare_digest(request.headers.get("x-fornix-front") or "", secret):
+        passed = [
+            each.strip() for each in (request.headers.get("x-forwarded-for") or "").split(",")
+        ]
+        if len(passed) >= 2:
+            return str(passed[-2])
     return (request.context.get("identity") or {}).get("sourceIp") or ""
 
 
