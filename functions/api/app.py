@@ -21,6 +21,8 @@ from functions.api.errors import JSON, ApiError, not_found, response_to
 from functions.api.resources import RESOURCES
 from functions.api.routes import (
     account,
+    audit,
+    batch,
     board,
     cache_tables,
     changes,
@@ -161,6 +163,8 @@ def schema() -> Response:
 for blueprint in (
     handlers.blueprint(RESOURCES.values()),
     account.routes,
+    audit.routes,
+    batch.routes,
     cache_tables.routes,
     board.routes,
     changes.routes,

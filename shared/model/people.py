@@ -34,6 +34,8 @@ class Caller(msgspec.Struct, frozen=True):
         Labs the account belongs to; a machine has one.
     is_public : bool
         Whether only public data are shown, and nothing may be written.
+    is_husbandry : bool
+        Whether it keeps animals: it writes what they live and are bred in.
     is_stock_manager : bool
         Whether it keeps the labs' stock: lines, alleles, animals that are nobody's yet.
     """
@@ -43,6 +45,7 @@ class Caller(msgspec.Struct, frozen=True):
     labs: tuple[str, ...] = ()
     is_public: bool = True
     is_stock_manager: bool = False
+    is_husbandry: bool = False
 
     def of_lab(self, lab: str | None) -> bool:
         """Return whether the caller may write records of a lab."""

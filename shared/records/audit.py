@@ -2,6 +2,11 @@
 
 ``AUD#kind#key`` / time and a random tail. Entries hold only the fields that changed. What was
 written together has one ``group``, by which it is undone together.
+
+The entries of a transaction have one time. Of those that belong to a lab the first is found by
+the lab and the day (gsi1) and by the group (gsi2), and names the others: so finding them costs
+nothing for each record. Where many records are made together, one item is the entry of all
+(``AUD#*#group#lab``), and the records tell where it is (`Document.made`).
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ from __future__ import annotations
 import json
 import secrets
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
@@ -30,6 +35,14 @@ class Audit(Record, discriminator="Audit"):
         A UUID; all that was written together has the same.
     version : int, optional
         The record's version from then on: while it is the present one, the write can be undone.
+    lab : str, optional
+        Whose record it is; empty if it is all labs'.
+    others : bytes, optional
+        Of the first of its lab in its transaction: ``[[kind, key], …]`` of the others.
+    many : bytes, optional
+        Of an item that stands for several entries: ``[[kind, key, version, after], …]``.
+    made : str, optional
+        Of a deletion: where the entry is by which the record was made, if it stands for several.
     """
 
     who = UnicodeAttribute()
@@ -37,6 +50,10 @@ class Audit(Record, discriminator="Audit"):
     detail = BinaryAttribute(legacy_encoding=False)
     group = UnicodeAttribute(null=True)
     version = NumberAttribute(null=True)
+    lab = UnicodeAttribute(null=True)
+    others = BinaryAttribute(legacy_encoding=False, null=True)
+    many = BinaryAttribute(legacy_encoding=False, null=True)
+    made = UnicodeAttribute(null=True)
 
     @property
     def record(self) -> tuple[str, str]:
@@ -70,6 +87,7 @@ def entry(
     *,
     group: str | None = None,
     version: int | None = None,
+    lab: str | None = None,
 ) -> Audit:
     """Return the audit item of a write; save it in the same transaction.
 
@@ -83,8 +101,8 @@ def entry(
         The record.
     before, after : mapping, optional
         Its fields then and now; only what differs is kept.
-    group, version : optional
-        See `Audit`.
+    group, version, lab : optional
+        See `Audit`; without a lab it is found by its record alone.
     """
     old, new = dict(before or {}), dict(after or {})
     same = {name for name in old if name in new and old[name] == new[name]}
@@ -99,13 +117,131 @@ def entry(
         action=action,
         group=group,
         version=version,
+        lab=lab,
         detail=zlib.compress(json.dumps(detail, default=str, separators=(",", ":")).encode()),
     )
 
 
+TOGETHER = 2_000
+"""Bytes of a creation's fields at most that are noted with those of others, in one item."""
+
+
+def place_of_many(group: str, lab: str) -> str:
+    """Return the partition of an item that stands for several creations."""
+    return f"AUD#*#{group}#{lab}"
+
+
+def together(entries: Sequence[Audit], pk: str) -> Audit:
+    """Return the one item that stands for the creations of several records of a lab."""
+    first = entries[0]
+    many = [[*each.record, int(each.version or 0), each.after] for each in entries]
+    return Audit(
+        pk=pk,
+        sk="",
+        who=first.who,
+        action=first.action,
+        group=first.group,
+        lab=first.lab,
+        detail=_packed({"before": {}, "after": {}}),
+        many=_packed(many),
+    )
+
+
+def _packed(value: Any) -> bytes:
+    text = json.dumps(value, default=str, separators=(",", ":"), ensure_ascii=False)
+    return zlib.compress(text.encode())
+
+
+def _each(item: Audit) -> Iterator[Audit]:
+    """Yield the entries that an item stands for: itself, or one for each of many records."""
+    if not item.many:
+        yield item
+        return
+    for kind, key, version, after in json.loads(zlib.decompress(item.many)):
+        yield Audit(
+            pk=f"AUD#{kind}#{key}",
+            sk=item.sk,
+            who=item.who,
+            action=item.action,
+            group=item.group,
+            lab=item.lab,
+            version=version,
+            detail=_packed({"before": {}, "after": after}),
+        )
+
+
+def bind(entries: Sequence[Audit], sk: str) -> None:
+    """Make the entries of one transaction findable by lab and day, and by their group."""
+    heads: dict[str, list[Audit]] = {}
+    seen: set[str] = set()
+    for i, each in enumerate(entries):
+        each.sk = sk if each.pk not in seen else f"{sk}{i}"
+        seen.add(each.pk)
+        if each.lab is not None:
+            heads.setdefault(each.lab, []).append(each)
+    for lab, (head, *others) in heads.items():
+        head.g1pk, head.g1sk = f"AUD#{lab}#{sk[:10]}", head.sk
+        if head.group:
+            head.g2pk, head.g2sk = f"GROUP#{head.group}", f"{head.sk}#{lab}"
+        if others:
+            head.others = _packed([[each.pk, each.sk] for each in others])
+
+
+def with_others(head: Audit) -> Iterator[Audit]:
+    """Yield an entry that an index found, and those that it names."""
+    yield from _each(head)
+    keys = json.loads(zlib.decompress(head.others)) if head.others else []
+    order = {(pk, sk): i for i, (pk, sk) in enumerate(keys)}
+    found = Audit.batch_get([(pk, sk) for pk, sk in keys])
+    for item in sorted(found, key=lambda each: order[each.pk, each.sk]):
+        yield from _each(item)
+
+
+def of_group(group: str) -> list[Audit]:
+    """Return the entries of a group, oldest first."""
+    found = [(item.pk, item.sk) for item in Record.gsi2.query(f"GROUP#{group}")]
+    heads = sorted(Audit.batch_get(found), key=lambda each: str(each.sk))
+    return [each for head in heads for each in with_others(head)]
+
+
+def of_day(lab: str, day: str, before: str = "") -> Iterator[Audit]:
+    """Yield a lab's entries of a day (``2026-01-31``), latest transaction first.
+
+    Parameters
+    ----------
+    lab : str
+        Empty for records of all labs.
+    day : str
+    before : str, optional
+        Only what is older than this ``sk``.
+    """
+    until = Record.g1sk < before if before else None
+    for head in Record.gsi1.query(f"AUD#{lab}#{day}", until, scan_index_forward=False):
+        yield from with_others(head)
+
+
 def history(kind: str, key: str) -> Iterator[Audit]:
     """Yield the writes of a record, oldest first."""
-    return iter(Audit.query(f"AUD#{kind}#{key}"))
+    own = list(Audit.query(f"AUD#{kind}#{key}"))
+    places = {each.made for each in own if each.made} | {_made(kind, key)}
+    for place in places - {""}:
+        pk, _, sk = str(place).partition("|")
+        item = Audit.get(pk, sk)
+        own += [each for each in _each(item) if each.record == (kind, key)]
+    return iter(sorted(own, key=lambda each: str(each.sk)))
+
+
+def _made(kind: str, key: str) -> str:
+    """Return where the entry is by which a record was made with others; empty if not so."""
+    from shared.records.items import Document, Pointer
+
+    try:
+        item: Record = Record.get(f"DOC#{kind}#{key}", "A")
+        if isinstance(item, Pointer):
+            item = Record.get(item.to, item.to_sk)
+    except Record.DoesNotExist:
+        return ""
+    return str(item.made or "") if isinstance(item, Document) else ""
 
 
 def recent(kind: str, key: str, since: str) -> list[Audit]:

@@ -312,10 +312,14 @@ class Dataset(Record, discriminator="Dataset"):
 
 
 class Document(Record, discriminator="Doc"):
-    """Any other record: its fields are the declared ones of its resource, in ``body``."""
+    """Any other record: its fields are the declared ones of its resource, in ``body``.
+
+    ``made`` is where the audit entry of its creation is, if that is one for several records.
+    """
 
     what = UnicodeAttribute(attr_name="w")
     id = UnicodeAttribute()
     version = NumberAttribute(default=1)
     body: JSONAttribute = JSONAttribute()
     batch = UnicodeAttribute(attr_name="b", null=True)  # see `shared.records.staging`
+    made = UnicodeAttribute(attr_name="m", null=True)

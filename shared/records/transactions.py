@@ -6,6 +6,7 @@ of its own, with a row in lists and a history, is written by `Transaction.record
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from pynamodb.transactions import TransactWrite
 from shared.model import moment
 from shared.model.change import Change
 from shared.records import audit, feed
+from shared.records.audit import Audit
 from shared.records.errors import Conflict, TooLarge
 from shared.records.table import Record, connection
 
@@ -41,6 +43,7 @@ UNCHANGING = frozenset({"Audit"})
 journal reads them from the table."""
 
 NOT_JOURNALED: Mapping[str, str] = {
+    "Answer": "what a device was answered, should it ask again; its writes are known by their ids",
     "Change": "the feed itself",
     "KnownSource": "where accounts have logged in from; it is learnt again",
     "Lock": "held for minutes; after a restore nothing runs that holds one",
@@ -74,14 +77,20 @@ class Transaction:
     ----------
     group : str, optional
         A UUID that the audit entries have in common, with those of other transactions too.
+    of_many : bool
+        Whether many documents are made, whose audit entries then are one item.
     """
 
-    def __init__(self, group: str | None = None) -> None:
+    def __init__(self, group: str | None = None, *, of_many: bool = False) -> None:
         self._group = group
+        self._of_many = of_many
         self._writes = TransactWrite(connection=connection())
         self._rows: list[tuple[str, str, int, Row | None]] = []
         self._images: list[Image] = []
         self._sealed: list[Image] = []
+        self._audits: list[Audit] = []
+        self._together: dict[str, list[Audit]] = {}
+        self._sk = f"{moment.stamp()}#{secrets.token_hex(4)}"
 
     def save(self, item: Record, condition: Condition | None = None) -> None:
         """Write an item, if a condition holds."""
@@ -126,6 +135,7 @@ class Transaction:
         version: int,
         condition: Condition | None = None,
         action: str | None = None,
+        lab: str | None = None,
     ) -> None:
         """Write a record: its item, its row in lists, its audit entry and its journal entry.
 
@@ -145,14 +155,33 @@ class Transaction:
             Without it the transaction is refused.
         action : str, optional
             Word for the audit trail; ``create``, ``update`` or ``delete`` by default.
+        lab : str, optional
+            Whose record it is, by which its audit entry is found; empty for all labs'.
         """
+        word = "create" if before is None else "delete" if after is None else "update"
+        note = self._note(who, action or word, kind, key, before, after, version, lab)
+        if before is None and not action and self._is_small(note, item):
+            place = audit.place_of_many(self._group or self._sk[-8:], lab or "")
+            self._together.setdefault(place, []).append(note)
+            item.made = f"{place}|{self._sk}"  # type: ignore[attr-defined]
+        else:
+            note.made = getattr(item, "made", None) if after is None else None
+            self._audits.append(note)
         if after is None:
             self.delete(item, condition)
         else:
             self.save(item, condition)
         self.row(kind, key, version, after)
-        word = "create" if before is None else "delete" if after is None else "update"
-        self.audit(who, action or word, kind, key, before, after, version)
+
+    def _is_small(self, note: Audit, item: Record) -> bool:
+        """Return whether a record's entry goes with others into one item."""
+        fits = len(note.detail) <= audit.TOGETHER and note.lab is not None
+        return self._of_many and fits and hasattr(type(item), "made")
+
+    @property
+    def rows(self) -> list[tuple[str, str, int, Row | None]]:
+        """Kind, key, version and row of each record that it writes so far."""
+        return self._rows
 
     def row(self, kind: str, key: str, version: int, row: Row | None) -> None:
         """Say what a record's row in lists is from now on; None if the record is deleted."""
@@ -167,12 +196,24 @@ class Transaction:
         before: Row | None = None,
         after: Row | None = None,
         version: int | None = None,
+        lab: str | None = None,
     ) -> None:
         """Note who did what; one note may stand for many items of one record."""
-        entry = audit.entry(
-            who, action, kind, key, before, after, group=self._group, version=version
-        )
-        self.save(entry)
+        self._audits.append(self._note(who, action, kind, key, before, after, version, lab))
+
+    def _note(
+        self,
+        who: str,
+        action: str,
+        kind: str,
+        key: str,
+        before: Row | None,
+        after: Row | None,
+        version: int | None,
+        lab: str | None,
+    ) -> Audit:
+        about: dict[str, Any] = {"group": self._group, "version": version, "lab": lab}
+        return audit.entry(who, action, kind, key, before, after, **about)
 
     def commit(self) -> None:
         """Write everything, or nothing.
@@ -185,6 +226,11 @@ class Transaction:
             If an item is larger than 400 KB, or all together are larger than 4 MB.
         """
         at = moment.stamp()
+        notes = [audit.together(some, pk) for pk, some in self._together.items()]
+        notes += self._audits
+        audit.bind(notes, self._sk)
+        for note in notes:
+            self.save(note)
         for entry in feed.entries(self._rows, self._images):
             self._writes.save(entry)
         for entry in feed.entries([], self._sealed, secret=True):
@@ -234,20 +280,22 @@ def image_of(item: Record, stored: dict[str, Any] | None, *, by_name: bool = Fal
 
 
 @contextmanager
-def transaction(group: str | None = None) -> Iterator[Transaction]:
+def transaction(group: str | None = None, *, of_many: bool = False) -> Iterator[Transaction]:
     """Collect writes and commit them together when the block ends.
 
     Parameters
     ----------
     group : str, optional
         A UUID that the audit entries have in common.
+    of_many : bool
+        Whether many documents are made.
 
     Raises
     ------
     ConditionFailed
         If a condition did not hold, or another transaction was writing the same items.
     """
-    writes = Transaction(group)
+    writes = Transaction(group, of_many=of_many)
     yield writes
     writes.commit()
 

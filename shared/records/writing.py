@@ -25,6 +25,9 @@ from shared.records.transactions import ConditionFailed, Transaction, transactio
 Extra = Callable[[Transaction], None]
 """Adds writes to a transaction."""
 
+MANY = 4
+"""New documents in one transaction from which on their audit entries are one item."""
+
 MOST_WRITES = 86
 """Items of one transaction beside the feed's; DynamoDB takes 100, and 4 MB, which are 14 entries
 of the feed."""
@@ -53,6 +56,8 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
         Mark of the deletion, see `leaving`; empty if it has none.
     action : str, optional
         Word for the audit trail.
+    lab : str, optional
+        Whose record it is; empty for all labs'.
     """
 
     kind: str
@@ -66,6 +71,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
     needs: Sequence[Name] = ()
     mark: str = ""
     action: str | None = None
+    lab: str | None = None
     version: int = 0
 
     def __post_init__(self) -> None:
@@ -118,6 +124,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
             item=item,
             version=self.version,
             condition=condition,
+            lab=self.lab,
         )
         for guard in self._taken():
             writes.save(guard, condition=Record.pk.does_not_exist())
@@ -139,6 +146,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
             parent=(old.g1pk, old.g1sk) if old is not None and old.g1pk else None,
             place=(old.pk, old.sk) if old is not None and not old.pk.startswith("DOC#") else None,
             version=self.version + 1,
+            lab=self.lab,
         )
 
     def _item(self) -> Document:
@@ -150,6 +158,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
         pk, sk = (old.pk, old.sk) if old else self.place or (f"DOC#{self.kind}#{self.key}", "A")
         made = Document(pk=pk, sk=sk, what=self.kind, body=self.body, version=self.version)
         made.id = old.id if old else str(self.body["id"])
+        made.made = old.made if old else None
         if filed := self.parent or (old and old.g1pk and (old.g1pk, old.g1sk)):
             made.g1pk, made.g1sk = filed
         return made
@@ -306,7 +315,8 @@ def _write_part(
     own = {each.name for each in part}
     needs = sorted({need for each in part for need in each.needs} - own)
     try:
-        with transaction(group) as writes:
+        made = sum(each.before is None for each in part)
+        with transaction(group, of_many=made >= MANY) as writes:
             items = [each.add_to(writes, who) for each in part]
             hold(writes, needs)
             if extra:

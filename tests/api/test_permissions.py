@@ -103,6 +103,9 @@ OTHERS = """
 GET    /api/schema                        AVMGDRW
 GET    /health                            AVMGDRW
 GET    /changes                           MGD
+POST   /batch                             MGD
+GET    /audit                             MGD
+POST   /audit/{group}/undo                MGD
 GET    /forms                             AVMGDRW
 POST   /session                           AVMGDRW
 DELETE /session                           AVMGDRW

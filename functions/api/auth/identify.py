@@ -113,6 +113,7 @@ def as_caller(user: dict[str, Any]) -> Caller:
         labs=tuple(user.get("lab") or ()),
         is_public=bool(user.get("is_public_user")),
         is_stock_manager=bool(user.get("is_stock_manager")),
+        is_husbandry=bool(user.get("is_husbandry")),
     )
 
 

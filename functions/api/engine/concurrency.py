@@ -35,20 +35,34 @@ def _plain(value: Any) -> Any:
     return float(value) if type(value) is int else value
 
 
-def check_match(call: Call, tag: str) -> None:
+def check_match(call: Call, tag: str, version: int | None = None) -> None:
     """Refuse a change of what was changed since the client read it; ask within the write.
+
+    Parameters
+    ----------
+    call : Call
+    tag : str
+        The record's ETag.
+    version : int, optional
+        Its version, which clients may name instead.
 
     Raises
     ------
     ApiError
-        412 if the request has an ``If-Match`` that does not name the present version.
+        412 if the request has an ``If-Match`` that names neither; it tells the present version.
     """
     wanted = call.request.headers.get("if-match")
     if not wanted or wanted.strip() == "*" or call.deletes_parts:
         return
     known = {each.strip().removeprefix("W/").strip('"') for each in wanted.split(",")}
-    if tag.strip('"') not in known:
-        raise ApiError(412, "The record was changed since you read it; read it again.")
+    if not {tag.strip('"'), str(version)} & known:
+        raise stale(version)
+
+
+def stale(version: int | None) -> ApiError:
+    """Return the answer to a change of what was changed since the client read it."""
+    told: dict[str, Any] = {} if version is None else {"version": version}
+    return ApiError(412, "The record was changed since you read it; read it again.", **told)
 
 
 def merge_json(resource: Resource, key: str, old: Row, new: Body, call: Call) -> Body:

@@ -206,6 +206,10 @@ class Access(msgspec.Struct, frozen=True, eq=False):
         ``administrator``, or ``none``.
     rig, worker : str
         What these machines may do: any of ``read create change delete``.
+    husbandry : bool
+        Whether those who keep animals write it in a lab that is not open to all its members.
+    welfare : tuple of str
+        Fields whose changes are open to all members of any lab; ``*`` for all it is.
     """
 
     read: str = "account"
@@ -214,10 +218,15 @@ class Access(msgspec.Struct, frozen=True, eq=False):
     delete: str = "member"
     rig: str = "read"
     worker: str = "read"
+    husbandry: bool = False
+    welfare: tuple[str, ...] = ()
 
 
 LAB_DATA = Access()
 """Records of a lab, written by its members."""
+
+HUSBANDRY = Access(husbandry=True)
+"""Animals, and what they live and are bred in."""
 
 COLONY = Access(create="stock", change="stock", delete="manager")
 """What a colony is bred by: lines, alleles, rules; stock managers keep it."""

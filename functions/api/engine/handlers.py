@@ -13,6 +13,7 @@ from functions.api import permissions
 from functions.api.call import Call
 from functions.api.engine import filters, paging, show_values
 from functions.api.engine.declarations import Resource
+from functions.api.engine.plan import is_document
 from functions.api.engine.rules import METHODS, ON_ITEM, item_path, rule_of
 from functions.api.engine.stores import store_of
 from functions.api.engine.visible import asks_briefly, selector, visible_to
@@ -125,9 +126,19 @@ def _read(resource: Resource, call: Call, key: str) -> Response:
 
 def _detail(resource: Resource, row: Mapping[str, Any], call: Call, status: int) -> Response:
     """Answer with one record and the ETag of its version."""
-    answer = _json(show_values.show(resource, row, call, detail=True), status)
+    answer = _json(
+        show_values.show(resource, _with_version(resource, row), call, detail=True), status
+    )
     answer.headers["ETag"] = store_of(resource).etag(resource, row)
     return answer
+
+
+def _with_version(resource: Resource, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record that was just written with its version, as the index has taken it in."""
+    if "_version" in row or not is_document(resource):
+        return row
+    known = catalog.table(resource.kind).get(str(row[resource.key])) or {}
+    return {**row, "_version": known.get("_version")}
 
 
 def _check_visible(resource: Resource, row: Mapping[str, Any], call: Call) -> None:
@@ -139,9 +150,11 @@ def _create(resource: Resource, call: Call) -> Response:
     data = call.data
     if isinstance(data, list) and resource.many:
         rows = store_of(resource).create_many(resource, data, call)
-        return _json([show_values.show(resource, row, call, detail=True) for row in rows], 201)
+        made = [_with_version(resource, row) for row in rows]
+        shown = [show_values.show(resource, row, call, detail=True) for row in made]
+        return _json(shown, 200 if call.is_repeated else 201)
     row = store_of(resource).create(resource, call.body, call)
-    return _detail(resource, row, call, 201)
+    return _detail(resource, row, call, 200 if call.is_repeated else 201)
 
 
 def _update(resource: Resource, call: Call, key: str) -> Response:

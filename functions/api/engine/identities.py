@@ -37,6 +37,10 @@ class PlannedRecord(msgspec.Struct, eq=False):
         That it is being deleted, see `shared.records.leaving`.
     touched : bool
         Whether it was planned to be written, not only read.
+    lab : str, optional
+        Whose record it is.
+    is_clients, is_repeated : bool
+        Whether it is new and the client chose its id: sent again, it is there already.
     """
 
     resource: Resource
@@ -46,6 +50,9 @@ class PlannedRecord(msgspec.Struct, eq=False):
     given: Body
     mark: str = ""
     touched: bool = False
+    lab: str | None = None
+    is_clients: bool = False
+    is_repeated: bool = False
 
     @property
     def version(self) -> int | None:
@@ -68,6 +75,7 @@ def write_of(record: PlannedRecord) -> Write:
         place=resource.place(body) if resource.place and body is not None else None,
         needs=sorted(names_in(resource, body) - names_in(resource, old)),
         mark=record.mark,
+        lab=record.lab or "",
     )
 
 

@@ -95,6 +95,7 @@ class Plan:
         self._also: list[Callable[[Transaction], None]] = []
         self._then: list[Callable[[], None]] = []
         self._depth = 0
+        self.is_again = False  # others have written meanwhile what an earlier one was to
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -217,18 +218,42 @@ class Plan:
             raise not_found(resource.name)
         if check:
             check(body, None)
+        self._take_leave(record)
+        self._set(record, None)
+        for other, each in list(references.belonging(resource, body)):
+            self._delete_part(other, str(each[other.key]))
+        self._run_effects(resource, body, None)
+
+    def put_back(self, resource: Resource, key: str, body: Body | None, *, check: Check) -> None:
+        """Plan that a record is again as it was, None if it was not there; nothing follows.
+
+        Raises
+        ------
+        ApiError
+            409 if others name what was not there, or something belongs to it by now.
+        """
+        record = self.record(resource, key)
+        check(record.body, body)
+        if body is None and record.body is not None:
+            if part := next(references.belonging(resource, record.body), None):
+                other, row = part
+                text = f"{resource.name} {key} has {other.kind} {row[other.key]} by now."
+                raise ApiError(409, text, fields={f"{resource.kind} {key}": [other.path]})
+            self._take_leave(record)
+        self._set(record, body)
+
+    def _take_leave(self, record: PlannedRecord) -> None:
+        """See that nobody names a record, and that from now on nobody can."""
+        resource, body = record.resource, record.body
+        assert body is not None  # noqa: S101 - it is there
         if resource.allow_delete:
             resource.allow_delete(body, self.call)
         references.refuse_if_referred(resource, body)
         if record.before is not None and references.is_named(resource) and not record.mark:
             record.mark = leaving.new_mark(self.group)
-            leaving.mark((resource.kind, key), record.mark)
+            leaving.mark((resource.kind, record.key), record.mark)
             catalog.start_request()
             references.refuse_if_referred(resource, body)
-        self._set(record, None)
-        for other, each in list(references.belonging(resource, body)):
-            self._delete_part(other, str(each[other.key]))
-        self._run_effects(resource, body, None)
 
     def _delete_part(self, resource: Resource, key: str) -> None:
         """Plan to delete what belongs to a record; others may have been faster."""
@@ -260,12 +285,21 @@ class Plan:
 
     def _set(self, record: PlannedRecord, body: Body | None) -> None:
         name = (record.resource.kind, record.key)
+        record.lab = self._lab_of(record.resource, body or record.body or {})
         record.body = body
         if not record.touched:
             record.touched = True
             self._order.append(name)
         row = None if body is None else {**body, "key": record.key, "_version": 0}
         self.rows.setdefault(name[0], {})[record.key] = row
+
+    def _lab_of(self, resource: Resource, body: Body) -> str | None:
+        """Return whose a record is, also when it goes with the one by which that is known."""
+        lab = read_values.lab_of(resource, body)
+        if lab is not None or resource.lab in ("", "lab"):
+            return lab
+        owner = self._records.get((resource.fields[resource.lab].to, str(body.get(resource.lab))))
+        return owner.lab if owner else None
 
     def _run_effects(self, resource: Resource, before: Body | None, after: Body | None) -> None:
         self._depth += 1
@@ -301,6 +335,9 @@ class Plan:
                 whole=self.whole,
             )
         except Exists as error:
+            known = self._records.get((error.kind, str(error.key)))
+            if known and known.is_clients and "with this" not in str(error):
+                raise ConditionFailed(str(error)) from None  # sent twice: it is there now
             raise identities.taken(KINDS[error.kind], error) from None
         self._sweep()
         for step in self._then:
@@ -403,6 +440,7 @@ def planned(
         if tries > 1:
             catalog.start_request()
         plan = Plan(call, group, whole=whole)
+        plan.is_again = tries > 1
         outer, call.plan = call.plan, plan
         try:
             with catalog.planned(plan.rows):

@@ -38,6 +38,8 @@ def show(resource: Resource, row: Row, call: Call, *, detail: bool = False) -> B
         shown = resource.show(shown, row, call)
     if detail and resource.show_detail:
         shown = resource.show_detail(shown, row, call)
+    if row.get("_version") and "version" not in resource.fields and not resource.store:
+        shown["version"] = int(row["_version"])  # what a client names in `If-Match`
     return shown
 
 

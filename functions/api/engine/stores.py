@@ -69,6 +69,7 @@ class Documents(Store):
         records = planned(
             call, lambda plan: [write(plan, "create", resource, None, each) for each in data]
         )
+        call.is_repeated = all(each is not None and each.is_repeated for each in records)
         return [_body(each) for each in records]
 
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:

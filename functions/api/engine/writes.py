@@ -10,13 +10,17 @@ from functions.api import permissions
 from functions.api.auth.identify import require_account
 from functions.api.engine import concurrency, read_values, relations
 from functions.api.engine.declarations import Body, Resource
-from functions.api.engine.identities import PlannedRecord
+from functions.api.engine.identities import PlannedRecord, taken
 from functions.api.engine.plan import Plan, is_document
 from functions.api.engine.rules import rule_of
+from functions.api.engine.standing import check_record
 from functions.api.engine.visible import visible_to
 from functions.api.errors import ApiError, Invalid, not_found
 from shared import catalog
 from shared.access import policy
+from shared.records.audit import history
+from shared.records.errors import Exists
+from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -44,7 +48,7 @@ def write(
     data : dict, optional
         Fields as the client sent them; of a change, absent ones stay as they are.
     version : int, optional
-        That the record must have.
+        That the record must have; 0 stands for any.
 
     Returns
     -------
@@ -59,23 +63,21 @@ def write(
     """
     if not is_document(resource):
         raise ApiError(400, f"/{resource.path} is written by its own route alone.")
-    _check_route(plan.call, op, resource)
+    check_route(plan.call, op, resource)
     if op == "create":
         return _create(plan, resource, data)
     found = find(resource, str(key))
-    seen = visible_to(plan.call.who, resource, brief=True) if resource.own else ()
-    if not all(where.on_rows()(found) for where in seen):
-        raise not_found(resource.name)
+    _check_seen(plan.call, resource, found)
     key = str(found[resource.key])
-    if version is not None and plan.version(resource.kind, key) != version:
-        raise ApiError(412, "The record was changed since you read it; read it again.")
+    if version and (present := plan.version(resource.kind, key)) != version:
+        raise concurrency.stale(present)
     if op == "delete":
         _delete(plan, resource, key)
         return None
     return _update(plan, resource, key, data)
 
 
-def _check_route(call: Call, op: str, resource: Resource) -> None:
+def check_route(call: Call, op: str, resource: Resource) -> None:
     """Refuse a caller who may not use the route that a write has alone."""
     action = "partial_update" if op == "update" else op
     if not resource.has(action) and not call.is_import:
@@ -113,17 +115,72 @@ def _create(plan: Plan, resource: Resource, data: Any) -> PlannedRecord:
     if not isinstance(data, dict):
         raise ApiError(400, "Every item of the list must be a JSON object.")
     new = read_values.read_body(resource, data, call, partial=False)
-    if "id" not in resource.fields:  # ids of brain regions are numbers of the atlas
-        new["id"] = data["id"] if read_values.is_uuid(data.get("id")) else str(uuid.uuid4())
+    named = "id" not in resource.fields and read_values.is_uuid(data.get("id"))
+    if named:
+        new["id"] = data["id"]
+        if known := _made_before(plan, resource, data, new):
+            return known
+    elif "id" not in resource.fields:  # ids of brain regions are numbers of the atlas
+        new["id"] = str(uuid.uuid4())
 
     def check(old: Body | None, body: Body | None) -> None:
         assert body is not None  # noqa: S101 - it is created
-        if resource.lab:
-            permissions.check_lab(call.who, read_values.lab_of(resource, body))
+        check_record(call, resource, body)
         relations.check_references(call, resource, None, body)
         permissions.check_fields(call, resource, None, body)
 
-    return plan.create(resource, new, given=new, check=check)
+    record = plan.create(resource, new, given=new, check=check)
+    record.is_clients = named
+    return record
+
+
+def _made_before(plan: Plan, resource: Resource, data: Body, new: Body) -> PlannedRecord | None:
+    """Return the record that a client has made already with the id that it chose.
+
+    Raises
+    ------
+    ApiError
+        409 if a record has this id that is not as the client sends it; 400 if another record has
+        its name.
+    """
+    call, key = plan.call, str(new[resource.key])
+    found = catalog.table(resource.kind).get(key)
+    if found is None and resource.key != "id":
+        same_id = catalog.table(resource.kind).select([Where("id", "exact", new["id"])])
+        found = same_id.page(0, 1)[0] if len(same_id) else None
+    if found is None:
+        return None
+    if str(found["id"]) != new["id"]:
+        raise taken(resource, Exists(f"{resource.kind} {key!r} already exists.", key))
+    key = str(found[resource.key])
+    _check_seen(call, resource, found)
+    given = {name: value for name, value in new.items() if name in data}
+    lab = read_values.lab_of(resource, found)
+    sent = read_values.localise(resource, given, lab)
+    if not _has(found, sent) and not _has(_as_made(resource, key), sent):
+        text = f"There is a {resource.kind} with this id already, and it is another one."
+        raise ApiError(409, text, version=int(found.get("_version") or 0))
+    record = plan.record(resource, key)
+    record.is_repeated = True
+    return record
+
+
+def _has(body: Mapping[str, Any], sent: Body) -> bool:
+    """Return whether a record is as a client sent it; numbers are equal by value."""
+    return all(body.get(name) == value for name, value in sent.items())
+
+
+def _as_made(resource: Resource, key: str) -> Body:
+    """Return a record as it was when it was made; others may have changed it since."""
+    first = next((each for each in history(resource.kind, key) if each.action == "create"), None)
+    return first.after if first else {}
+
+
+def _check_seen(call: Call, resource: Resource, row: Mapping[str, Any]) -> None:
+    """Refuse to tell of a record that is another user's own."""
+    seen = visible_to(call.who, resource, brief=True) if resource.own else ()
+    if not all(where.on_rows()(row) for where in seen):
+        raise not_found(resource.name)
 
 
 def _update(plan: Plan, resource: Resource, key: str, data: Any) -> PlannedRecord:
@@ -135,15 +192,14 @@ def _update(plan: Plan, resource: Resource, key: str, data: Any) -> PlannedRecor
         raise Invalid({resource.key: [f"A {resource.kind} cannot be renamed."]})
 
     def edit(body: Body) -> Body:
-        concurrency.check_match(call, tag_of(resource, body))
+        concurrency.check_match(call, tag_of(resource, body), plan.version(resource.kind, key))
         return {**body, **concurrency.merge_json(resource, key, body, new, call)}
 
     def check(old: Body | None, body: Body | None) -> None:
         assert old is not None  # noqa: S101 - it is changed
         assert body is not None  # noqa: S101
-        if resource.lab:
-            permissions.check_lab(call.who, read_values.lab_of(resource, old))
-            permissions.check_lab(call.who, read_values.lab_of(resource, body))
+        check_record(call, resource, old, body)
+        check_record(call, resource, body, old)
         relations.check_references(call, resource, old, new)
         permissions.check_fields(call, resource, old, new)
 
@@ -155,10 +211,9 @@ def _delete(plan: Plan, resource: Resource, key: str) -> None:
 
     def check(old: Body | None, body: Body | None) -> None:
         assert old is not None  # noqa: S101 - it is deleted
-        if resource.lab:
-            permissions.check_lab(call.who, read_values.lab_of(resource, old))
-        else:
+        check_record(call, resource, old)
+        if not resource.lab:
             relations.check_named(call, resource, old)
-        concurrency.check_match(call, tag_of(resource, old))
+        concurrency.check_match(call, tag_of(resource, old), plan.version(resource.kind, key))
 
     plan.delete(resource, key, check=check)

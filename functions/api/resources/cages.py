@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
+    HUSBANDRY,
     Body,
     Resource,
     Row,
@@ -51,6 +52,7 @@ declare(
     Resource(
         path="cages",
         kind="cage",
+        access=HUSBANDRY,
         model="misc.cage",
         lab="lab",
         fields={
@@ -80,6 +82,7 @@ declare(
     Resource(
         path="stays",
         kind="stay",
+        access=HUSBANDRY,
         model="misc.stay",
         many=True,
         fields={

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from functions.api.engine import read_values
 from functions.api.engine.declarations import (
     COLONY,
+    HUSBANDRY,
     Body,
     Resource,
     Row,
@@ -244,6 +245,7 @@ declare(
     Resource(
         path="breeding-pairs",
         kind="breeding-pair",
+        access=HUSBANDRY,
         model="subjects.breedingpair",
         key="name",
         lab="line",
@@ -274,6 +276,7 @@ declare(
     Resource(
         path="litters",
         kind="litter",
+        access=HUSBANDRY,
         model="subjects.litter",
         key="name",
         lab="line",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
     COLONY,
+    HUSBANDRY,
     Body,
     Resource,
     choice,
@@ -113,6 +114,7 @@ declare(
     Resource(
         path="genotype-tests",
         kind="genotype-test",
+        access=HUSBANDRY,
         model="subjects.genotypetest",
         many=True,
         fields={

@@ -20,7 +20,7 @@ from shared.records.where import Where
 if TYPE_CHECKING:
     from functions.api.call import Call
     from functions.api.engine.plan import Plan
-RIG = Access(rig="read create", worker="read create")
+RIG = Access(rig="read create", worker="read create", welfare=("*",))
 
 RECORDED: dict[str, Any] = {"earliest": "1990-01-01", "ahead": 366}
 """Bounds of the time of what was done with an animal; plans reach a year ahead at most."""
@@ -71,6 +71,12 @@ def with_url(path: str) -> object:
 def default_user(call: Call) -> str:
     """Return the caller's name."""
     return call.who.username
+
+
+@fills_in("me")
+def default_users(call: Call) -> list[str]:
+    """Return the caller's name, where several users may stand."""
+    return [call.who.username]
 
 
 @fills_in("now")

@@ -21,7 +21,7 @@ from functions.api.resources.of_subject import (
     BY_SUBJECT,
     RECORDED,
     by_subject,
-    default_user,
+    default_users,
     in_days,
     now,
 )
@@ -41,7 +41,7 @@ def _action() -> dict[str, Field]:
         "subject": ref("subject", required=True, null=False, on_delete="cascade"),
         "lab": ref("lab"),
         "location": ref("location"),
-        "users": refs("user", default=lambda call: [default_user(call)]),
+        "users": refs("user", default=default_users),
         "procedures": refs("procedure"),
         "projects": refs("project"),
         "narrative": text(),

@@ -9,6 +9,7 @@ from functions.api.engine.declarations import (
     Body,
     Resource,
     Row,
+    fills_in,
     json,
     text,
 )
@@ -27,11 +28,13 @@ def with_id(shown: Body, row: Row, call: Call) -> Body:
     return {"id": row.get("id"), **shown}
 
 
+@fills_in("lab")
 def own_lab(call: Call) -> str | None:
     """Return the caller's laboratory; None if there is not exactly one."""
     return call.who.labs[0] if len(call.who.labs) == 1 else None
 
 
+@fills_in("now")
 def today(call: Call) -> str:
     """Return the day of the request in the caller's laboratory."""
     from functions.api import water

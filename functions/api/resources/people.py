@@ -130,6 +130,9 @@ declare(
             "repositories": refs("data-repository"),
             "reference_weight_pct": number(default=0, minimum=0, maximum=1, null=False),
             "zscore_weight_pct": number(default=0, minimum=0, maximum=1, null=False),
+            "open_lab": flag(
+                default=True, param=False, help="All members change the records of all animals."
+            ),
             "json": json(),
         },
         reverse={
@@ -152,6 +155,7 @@ declare(
             "lab": refs("lab"),
             "allowed_users": refs("user"),
             "is_stock_manager": flag(),
+            "is_husbandry": flag(param=False),
             "is_public_user": flag(),
             "is_active": flag(default=True),
             "role": text(default="member", check=_role),

@@ -181,7 +181,7 @@ declare(
         model="subjects.subject",
         key="nickname",
         look=names.look,
-        access=Access(worker="read change"),
+        access=Access(worker="read change", husbandry=True),
         lab="lab",
         fields={
             "nickname": text(required=True, maximum=64, check=partial(names.check, "subject")),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
     REFERENCE,
+    Access,
     Body,
     Resource,
     datetime,
@@ -134,6 +135,7 @@ declare(
     Resource(
         path="water-restriction",
         kind="water-restriction",
+        access=Access(welfare=("end_time",)),
         model="actions.waterrestriction",
         fields={
             "subject": ref("subject", required=True, null=False, on_delete="cascade"),

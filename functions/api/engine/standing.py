@@ -1,0 +1,109 @@
+"""What the decision about writing a record looks at: its lab, its animals, who answers for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from functions.api import permissions
+from functions.api.engine import read_values
+from functions.api.engine.declarations import KINDS, Resource
+from shared import catalog
+from shared.access.colony import Standing, may_write_record
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+DEEPEST = 2
+"""References from a record to an animal that are followed: a litter, its pair, the parents."""
+
+EVERYTHING = "*"
+
+
+def check_record(
+    call: Call,
+    resource: Resource,
+    row: Mapping[str, Any],
+    changed_to: Mapping[str, Any] | None = None,
+) -> None:
+    """Refuse a caller who may not write a record of a lab: make, change or delete it.
+
+    Parameters
+    ----------
+    call : Call
+    resource : Resource
+    row : mapping
+        The record.
+    changed_to : mapping, optional
+        What it is to be, or was, if it is changed.
+
+    Raises
+    ------
+    ApiError
+        403 that names who may.
+    """
+    if resource.lab:
+        permissions.require(may_write_record(call.who, standing_of(resource, row, changed_to)))
+
+
+def standing_of(
+    resource: Resource, row: Mapping[str, Any], changed_to: Mapping[str, Any] | None = None
+) -> Standing:
+    """Return what decides about a record.
+
+    Parameters
+    ----------
+    resource : Resource
+    row : mapping
+        The record.
+    changed_to : mapping, optional
+        What it is to be, or was, if it is changed: changes of some fields are open to a whole lab.
+    """
+    lab = read_values.lab_of(resource, row)
+    settings = (catalog.table("lab").get(lab) if lab else None) or {}
+    if settings.get("open_lab", True) is not False:
+        return Standing(lab)
+    responsible = dict.fromkeys(_responsible(resource, row, DEEPEST))
+    delegates = {
+        each: None
+        for user in responsible
+        for each in (catalog.table("user").get(user) or {}).get("allowed_users") or ()
+    }
+    users = row.get("users") or [row.get("user")]
+    return Standing(
+        lab,
+        is_open=False,
+        responsible=tuple(responsible),
+        delegates=tuple(delegates),
+        users=tuple(str(user) for user in users if user),
+        is_husbandry=resource.access.husbandry,
+        is_welfare=_is_welfare(resource, row, changed_to),
+    )
+
+
+def _is_welfare(
+    resource: Resource, row: Mapping[str, Any], changed_to: Mapping[str, Any] | None
+) -> bool:
+    free = resource.access.welfare
+    if EVERYTHING in free or changed_to is None:
+        return EVERYTHING in free
+    names = {*row, *changed_to} & resource.fields.keys()
+    return {name for name in names if row.get(name) != changed_to.get(name)} <= set(free)
+
+
+def _responsible(resource: Resource, row: Mapping[str, Any], depth: int) -> Iterator[str]:
+    """Yield the users who are responsible for the animals that a record is about."""
+    if resource.kind == "subject":
+        if user := row.get("responsible_user"):
+            yield str(user)
+        return
+    for name, field in resource.fields.items():
+        if field.type != "ref" or field.many or not row.get(name):
+            continue
+        if field.to == "subject" or (depth > 1 and _names_animals(KINDS[field.to])):
+            other = catalog.table(field.to).get(str(row[name])) or {}
+            yield from _responsible(KINDS[field.to], other, depth - 1)
+
+
+def _names_animals(resource: Resource) -> bool:
+    return any(f.type == "ref" and f.to == "subject" for f in resource.fields.values())

@@ -1,0 +1,103 @@
+"""Taking back what was done in one go: the inverse of each write, and of what followed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from functions.api import permissions
+from functions.api.engine.declarations import KINDS, Body, Resource
+from functions.api.engine.plan import Plan, is_document
+from functions.api.engine.standing import check_record
+from functions.api.engine.writes import check_route
+from functions.api.errors import ApiError
+from shared.records import audit
+
+FOR_GOOD = frozenset({"user", "signature"})
+"""Kinds whose writes do more than write records: passwords end, what is signed is signed."""
+
+SENT = frozenset({"notification"})
+"""Kinds that are taken back while they are as they were, and else left: they were sent."""
+
+
+def put_back(plan: Plan, entries: Sequence[audit.Audit]) -> None:
+    """Plan that records are again as they were before a group's writes.
+
+    What followed from these is among the entries, so nothing follows from taking them back.
+
+    Parameters
+    ----------
+    plan : Plan
+    entries : sequence of Audit
+        The group's, oldest first.
+
+    Raises
+    ------
+    ApiError
+        409 if a record was changed since, with the fields; 403 that says who may.
+    """
+    by_record: dict[tuple[str, str], list[audit.Audit]] = {}
+    for each in entries:
+        by_record.setdefault(each.record, []).append(each)
+    moved: dict[str, list[str]] = {}
+    for (kind, key), of_record in reversed(by_record.items()):
+        resource = KINDS.get(kind)
+        if resource is None or not is_document(resource) or kind in FOR_GOOD:
+            raise ApiError(409, f"What was done to a {kind} is not taken back in this way.")
+        if not _is_as_left(plan, resource, key, of_record[-1]):
+            if kind not in SENT:
+                moved[f"{kind} {key}"] = _changed_since(kind, key, of_record[-1])
+            continue
+        body = plan.record(resource, key).body
+        for each in reversed(of_record):
+            body = _inverse(body, each)
+        plan.put_back(resource, key, body, check=_check(plan, resource))
+    if moved:
+        listed = "; ".join(f"{name}: {', '.join(what)}" for name, what in moved.items())
+        raise ApiError(409, f"It was changed since: {listed}.", fields=moved)
+
+
+def _is_as_left(plan: Plan, resource: Resource, key: str, last: audit.Audit) -> bool:
+    """Return whether a record is as the group left it."""
+    present = plan.record(resource, key).before
+    if last.action == "delete":
+        return present is None
+    return present is not None and last.version == int(present.version)
+
+
+def _changed_since(kind: str, key: str, last: audit.Audit) -> list[str]:
+    """Return the fields of a record that others have changed since."""
+    later = [each for each in audit.history(kind, key) if each.sk > last.sk]
+    if any(each.action == "delete" for each in later):
+        return ["deleted"]
+    return sorted({name for each in later for name in {*each.before, *each.after}} - {"id"})
+
+
+def _inverse(body: Body | None, entry: audit.Audit) -> Body | None:
+    """Return what a record was before a write."""
+    if entry.action == "create":
+        return None
+    before = entry.before
+    if body is None:
+        return dict(before)
+    added = entry.after.keys() - before.keys()
+    return {**{name: v for name, v in body.items() if name not in added}, **before}
+
+
+def _check(plan: Plan, resource: Resource) -> Any:
+    """Return the check that the caller may write what is taken back, as by its own route."""
+    call = plan.call
+
+    def check(old: Body | None, body: Body | None) -> None:
+        op = "create" if old is None else "delete" if body is None else "update"
+        check_route(call, op, resource)
+        for one, other in ((old, body), (body, old)):
+            if one is not None:
+                check_record(call, resource, one, other)
+        if old is not None and body is not None:
+            names = old.keys() | body.keys()
+            changed = {n: body.get(n) for n in names if old.get(n) != body.get(n)}
+            permissions.check_holders(call, resource, old, changed)
+            permissions.check_fields(call, resource, old, changed)
+
+    return check

@@ -1,0 +1,246 @@
+"""Who changed what: of a record, of a lab by day, of what was done in one go; and taking it back.
+
+Members see what concerns their own labs, and the lists that all labs share.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+from chalice.app import Blueprint
+
+from functions.api.call import Call
+from functions.api.engine import read_values, undoing
+from functions.api.engine.declarations import KINDS
+from functions.api.engine.plan import Plan, planned
+from functions.api.errors import ApiError, Invalid, forbidden, not_found
+from functions.api.replica import HeldRow, Scope
+from shared import catalog
+from shared.model import moment
+from shared.model.people import Role
+from shared.records import answers, audit
+from shared.records.table import Record
+from shared.records.transactions import Transaction
+
+routes = Blueprint(__name__)
+
+USUAL = 100
+MOST = 500
+"""Entries of an answer."""
+
+DAYS = 7
+FARTHEST = 92
+"""Days that a question about labs looks back: unless it says, and at most."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One write of one record, as it is shown."""
+
+    at: str
+    who: str
+    action: str
+    kind: str
+    key: str
+    lab: str | None
+    group: str | None
+    version: int | None
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+class Entries(msgspec.Struct, frozen=True):
+    """An answer: entries, latest first, and where to go on (``before``)."""
+
+    results: list[Entry]
+    next: str | None
+
+
+@routes.route("/audit", methods=["GET"])
+def entries() -> dict[str, Any]:
+    """Say who changed what: ``kind`` and ``key``, ``group``, or ``since`` and ``who`` in labs."""
+    call = Call(routes.current_request)
+    limit = _limit(call)
+    found: list[Entry] = []
+    for each in _asked(call):
+        if not _fits(call, each):
+            continue
+        if len(found) >= limit and each.when != found[-1].at:  # a transaction stays together
+            return _answer(found, found[-1].at)
+        found.append(shown(each))
+    return _answer(found, None)
+
+
+def _answer(found: list[Entry], place: str | None) -> dict[str, Any]:
+    answer: dict[str, Any] = msgspec.to_builtins(Entries(found, place))
+    return answer
+
+
+def _limit(call: Call) -> int:
+    given = call.query.get("limit") or str(USUAL)
+    if not given.isascii() or not given.isdigit() or not 0 < int(given[:6]) <= MOST:
+        raise Invalid({"limit": [f"A whole number from 1 to {MOST}."]})
+    return int(given)
+
+
+def _asked(call: Call) -> Iterator[audit.Audit]:
+    """Yield the entries that a question is about, latest first."""
+    query = call.query
+    if group := query.get("group"):
+        yield from reversed(audit.of_group(_uuid("group", group)))
+    elif query.get("kind") and query.get("key"):
+        if query["kind"] not in KINDS:
+            raise Invalid({"kind": ["There is no such kind of record."]})
+        yield from reversed(list(audit.history(query["kind"], query["key"])))
+    else:
+        yield from _of_labs(call)
+
+
+def _of_labs(call: Call) -> Iterator[audit.Audit]:
+    """Yield the entries of the caller's labs, day by day."""
+    today = moment.now().date()
+    first = _day("since", call.query["since"]) if call.query.get("since") else None
+    first = first or today - dt.timedelta(days=DAYS)
+    if (today - first).days > FARTHEST:
+        raise Invalid({"since": [f"At most {FARTHEST} days back; ask for a kind and a key."]})
+    before = call.query.get("before", "")
+    day = min(today, _day("before", before[:10])) if before else today
+    labs = [*sorted(_labs(call)), ""]
+    while day >= first:
+        of_day = [each for lab in labs for each in audit.of_day(lab, day.isoformat(), before)]
+        yield from sorted(of_day, key=lambda each: str(each.sk), reverse=True)
+        day -= dt.timedelta(days=1)
+
+
+def _labs(call: Call) -> set[str]:
+    who = call.who
+    if who.role == Role.ADMINISTRATOR and not who.labs:
+        return set(catalog.table("lab").select().values("name"))
+    return set(who.labs)
+
+
+def _day(name: str, text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text[:10])
+    except ValueError:
+        raise Invalid({name: ["A day, as 2026-01-31."]}) from None
+
+
+def _uuid(name: str, text: str) -> str:
+    if not read_values.is_uuid(text):
+        raise Invalid({name: ["Must be a valid UUID."]})
+    return text.lower()
+
+
+def _fits(call: Call, entry: audit.Audit) -> bool:
+    """Return whether an entry is asked for, and is for the caller."""
+    query = call.query
+    kind, key = entry.record
+    if query.get("who") and entry.who != query["who"]:
+        return False
+    if (query.get("kind") or kind) != kind or (query.get("key") or key) != key:
+        return False
+    if query.get("before") and entry.when >= query["before"]:
+        return False
+    return is_for(call, entry)
+
+
+def is_for(call: Call, entry: audit.Audit) -> bool:
+    """Return whether an entry is about a record of the caller's labs, or of all labs."""
+    kind, key = entry.record
+    if kind not in KINDS or KINDS[kind].own:
+        return False
+    if call.who.role == Role.ADMINISTRATOR:
+        return True
+    lab = entry.lab
+    if lab is None:  # written before entries said so, or by another way
+        row = catalog.table(kind).get(key) or {**entry.before, **entry.after}
+        lab = read_values.lab_of(KINDS[kind], row) or ""
+        if KINDS[kind].lab and not lab:
+            return False
+    return not lab or lab in call.who.labs
+
+
+def shown(entry: audit.Audit) -> Entry:
+    """Return an entry as it is shown: without what no route shows."""
+    kind, key = entry.record
+    fields = KINDS[kind].fields
+    hidden = {name for name, spec in fields.items() if spec.hidden}
+
+    def of(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if name not in hidden}
+
+    return Entry(
+        at=entry.when,
+        who=entry.who,
+        action=entry.action,
+        kind=kind,
+        key=key,
+        lab=entry.lab or None,
+        group=entry.group,
+        version=None if entry.version is None else int(entry.version),
+        before=of(entry.before),
+        after=of(entry.after),
+    )
+
+
+@routes.route("/audit/{group}/undo", methods=["POST"])
+def undo(group: str) -> dict[str, Any]:
+    """Take back what was done in one go, with what followed from it; once."""
+    call = Call(routes.current_request)
+    group = _uuid("group", unquote(group))
+    new = str(uuid.uuid5(uuid.UUID(group), "undo"))
+    asked = answers.digest(["undo", group])
+    if known := answers.of_group(new).get(answers.WHOLE):
+        return _undone(call, group, new, known.value)
+    found = audit.of_group(group)
+    _check_whole(group, found)
+    mine = [each for each in found if is_for(call, each)]
+    if not mine:
+        raise not_found("group")
+    if len(mine) < len(found):
+        raise forbidden("Some of it is of labs that are not yours; their members undo it.")
+    rows: list[tuple[str, str, int]] = []
+
+    def steps(plan: Plan) -> None:
+        undoing.put_back(plan, found)
+
+        def answer(writes: Transaction) -> None:
+            rows[:] = [(kind, key, version) for kind, key, version, _ in writes.rows]
+            kept = answers.answer(new, answers.WHOLE, call.who.username, asked, rows, "Undo")
+            writes.save(kept, Record.pk.does_not_exist())
+
+        plan.also(answer)
+
+    planned(call, steps, group=new, whole=True)
+    return _undone(call, group, new, rows)
+
+
+def _check_whole(group: str, found: list[audit.Audit]) -> None:
+    """Refuse to undo what is not yet known wholly: the index is a moment behind.
+
+    Raises
+    ------
+    ApiError
+        503.
+    """
+    names = {key for each in found for key in (each.record[1],)}
+    told = answers.of_group(group)
+    results = [each.value for each in told.values()]
+    flat = [one for each in results for one in (each if isinstance(each, list) else [each])]
+    done = {one["key"] for one in flat if isinstance(one, dict) and one["status"] in (201, 204)}
+    if missing := done - names:
+        text = f"{len(missing)} of its records are not found yet; try again in a moment."
+        raise ApiError(503, text, headers={"Retry-After": "1"})
+
+
+def _undone(call: Call, group: str, new: str, rows: list[Any]) -> dict[str, Any]:
+    scope = Scope(call)
+    now: list[HeldRow] = [
+        scope.now(kind, key, int(version)) for kind, key, version in rows if kind in scope.kinds
+    ]
+    return {"group": new, "undone": group, "rows": msgspec.to_builtins(now)}
