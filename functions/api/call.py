@@ -33,6 +33,7 @@ class Call:
         self.rows: Sequence[Mapping[str, Any]] = ()  # of the list's page, while it is shown
         self.plan: Plan | None = None  # what is being planned for it
         self.deletes_parts = False  # of the record that the request names
+        self.is_begun = False  # whether the group that it names was taken up
         self.is_repeated = False  # whether what it creates was there already
         self._made: dict[str, Any] = {}
 

@@ -251,3 +251,21 @@ def test_odd_batches_are_refused_and_nothing_is_written(
     assert field in answer.body
     assert weights() == []
     assert answers.of_group(body["group"]) == {}
+
+
+def test_a_single_write_with_a_group_is_done_once(api: Api) -> None:
+    group = {"X-Fornix-Group": new_id()}
+    body = {"subject": "FI_001", "weight": 21}
+    first = api("POST", "/weighings", body, headers=group)
+
+    again = api("POST", "/weighings", body, headers=group)
+    other = api("POST", "/weighings", {**body, "weight": 22}, headers=group)
+    odd = api("POST", "/weighings", body, headers={"X-Fornix-Group": "x"})
+
+    assert (first.status, again.status, other.status, odd.status) == (201, 200, 409, 400)
+    assert again.body["group"] == group["X-Fornix-Group"]
+    assert weights() == [21]
+    assert len(audit.of_group(group["X-Fornix-Group"])) == 1
+    # and it is taken back by its group
+    assert api("POST", f"/audit/{group['X-Fornix-Group']}/undo", {}).status == 200
+    assert weights() == []

@@ -40,7 +40,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from functions.api.engine import identities, read_values, references
+from functions.api.engine import identities, read_values, references, sendings
 from functions.api.engine.declarations import KINDS, Body, Resource, Row
 from functions.api.engine.identities import PlannedRecord
 from functions.api.errors import ApiError, not_found
@@ -222,10 +222,12 @@ class Plan:
         self._set(record, None)
         for other, each in list(references.belonging(resource, body)):
             self._delete_part(other, str(each[other.key]))
-        self._run_effects(resource, body, None)
+        self.run_effects(resource, body, None)
 
     def put_back(self, resource: Resource, key: str, body: Body | None, *, check: Check) -> None:
-        """Plan that a record is again as it was, None if it was not there; nothing follows.
+        """Plan that a record is again as it was, None if it was not there.
+
+        Nothing follows from it here: `run_effects` is asked when all is put back.
 
         Raises
         ------
@@ -281,7 +283,7 @@ class Plan:
         body = read_values.localise(resource, body, read_values.lab_of(resource, body))
         self._set(record, body)
         if body != old:
-            self._run_effects(resource, old, body)
+            self.run_effects(resource, old, body)
 
     def _set(self, record: PlannedRecord, body: Body | None) -> None:
         name = (record.resource.kind, record.key)
@@ -301,7 +303,8 @@ class Plan:
         owner = self._records.get((resource.fields[resource.lab].to, str(body.get(resource.lab))))
         return owner.lab if owner else None
 
-    def _run_effects(self, resource: Resource, before: Body | None, after: Body | None) -> None:
+    def run_effects(self, resource: Resource, before: Body | None, after: Body | None) -> None:
+        """Plan what follows from a write of a record."""
         self._depth += 1
         if self._depth > DEEPEST:
             raise RecursionError(f"The effects of {resource.path} go round in circles.")
@@ -431,7 +434,8 @@ def planned(
     Conflict
         If others kept writing the same records.
     """
-    group = group or str(uuid.uuid4())
+    sent = sendings.group_of(call) if group is None else None
+    group = group or sent or str(uuid.uuid4())
     tries = 0
 
     def once() -> T:
@@ -439,12 +443,16 @@ def planned(
         tries += 1
         if tries > 1:
             catalog.start_request()
+        if sent:
+            sendings.check_new(call, sent)
         plan = Plan(call, group, whole=whole)
         plan.is_again = tries > 1
         outer, call.plan = call.plan, plan
         try:
             with catalog.planned(plan.rows):
                 result = steps(plan)
+            if sent:
+                plan.also(sendings.noted(call, sent))
             plan.commit()
             return result
         except (Leaving, Missing) as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from functions.api import permissions
+from functions.api.engine import relations
 from functions.api.engine.declarations import KINDS, Body, Resource
 from functions.api.engine.plan import Plan, is_document
 from functions.api.engine.standing import check_record
@@ -23,7 +24,8 @@ SENT = frozenset({"notification"})
 def put_back(plan: Plan, entries: Sequence[audit.Audit]) -> None:
     """Plan that records are again as they were before a group's writes.
 
-    What followed from these is among the entries, so nothing follows from taking them back.
+    What followed from these is among the entries, and taken back with them. Then follows what
+    always does: a protocol number is that of what is there by now.
 
     Parameters
     ----------
@@ -38,8 +40,10 @@ def put_back(plan: Plan, entries: Sequence[audit.Audit]) -> None:
     """
     by_record: dict[tuple[str, str], list[audit.Audit]] = {}
     for each in entries:
-        by_record.setdefault(each.record, []).append(each)
+        if not _is_worked_out(each):
+            by_record.setdefault(each.record, []).append(each)
     moved: dict[str, list[str]] = {}
+    done: list[tuple[Resource, Body | None, Body | None]] = []
     for (kind, key), of_record in reversed(by_record.items()):
         resource = KINDS.get(kind)
         if resource is None or not is_document(resource) or kind in FOR_GOOD:
@@ -48,13 +52,29 @@ def put_back(plan: Plan, entries: Sequence[audit.Audit]) -> None:
             if kind not in SENT:
                 moved[f"{kind} {key}"] = _changed_since(kind, key, of_record[-1])
             continue
-        body = plan.record(resource, key).body
+        old = body = plan.record(resource, key).body
         for each in reversed(of_record):
             body = _inverse(body, each)
         plan.put_back(resource, key, body, check=_check(plan, resource))
+        done.append((resource, old, body))
     if moved:
         listed = "; ".join(f"{name}: {', '.join(what)}" for name, what in moved.items())
         raise ApiError(409, f"It was changed since: {listed}.", fields=moved)
+    for each_done in done:
+        plan.run_effects(*each_done)
+
+
+def _is_worked_out(entry: audit.Audit) -> bool:
+    """Return whether a write changed only what the system counts or works out by itself.
+
+    That is worked out anew; a counter goes on, so that no name is given twice.
+    """
+    resource = KINDS.get(entry.record[0])
+    if resource is None or entry.action in ("create", "delete"):
+        return False
+    fields = resource.fields
+    names = {*entry.before, *entry.after}
+    return all(name in fields and fields[name].read_only for name in names)
 
 
 def _is_as_left(plan: Plan, resource: Resource, key: str, last: audit.Audit) -> bool:
@@ -97,7 +117,7 @@ def _check(plan: Plan, resource: Resource) -> Any:
         if old is not None and body is not None:
             names = old.keys() | body.keys()
             changed = {n: body.get(n) for n in names if old.get(n) != body.get(n)}
-            permissions.check_holders(call, resource, old, changed)
+            relations.check_references(call, resource, old, changed)
             permissions.check_fields(call, resource, old, changed)
 
     return check

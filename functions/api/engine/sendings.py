@@ -1,0 +1,70 @@
+"""A request that is sent again because its answer was lost: it is done once.
+
+A device names what it does by the header ``X-Fornix-Group`` (a UUID). The group is that of the
+audit trail, and what the request wrote is written with a note that it was done. A batch keeps its
+whole answer (`functions.api.routes.batch`); any other route answers the second time that it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from functions.api.engine import read_values
+from functions.api.errors import ApiError, Invalid
+from shared.records import answers
+from shared.records.table import Record
+from shared.records.transactions import Transaction
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+HEADER = "x-fornix-group"
+
+
+def group_of(call: Call) -> str | None:
+    """Return the group that a request names, once: what it plans first is it.
+
+    Raises
+    ------
+    Invalid
+        400 if it is no UUID.
+    """
+    given = call.request.headers.get(HEADER)
+    if not given or call.is_begun:
+        return None
+    if not read_values.is_uuid(given):
+        raise Invalid({"X-Fornix-Group": ["Must be a valid UUID."]})
+    call.is_begun = True
+    return str(given).lower()
+
+
+def check_new(call: Call, group: str) -> None:
+    """Answer a request whose group was done before, by an exception with status 200.
+
+    Raises
+    ------
+    ApiError
+        200 if it was this request, 409 if it was another one.
+    """
+    known = answers.of_group(group).get(answers.WHOLE)
+    if known is None:
+        return
+    if known.who != call.who.username or known.asked != _asked(call):
+        raise ApiError(409, "This group was sent before and was another; give it a new id.")
+    raise ApiError(200, "This was done before; nothing was done again.", group=group)
+
+
+def noted(call: Call, group: str) -> Callable[[Transaction], None]:
+    """Return what adds to a transaction that a group was done."""
+
+    def note(writes: Transaction) -> None:
+        who, asked = call.who.username, _asked(call)
+        kept = answers.answer(group, answers.WHOLE, who, asked, [], call.path)
+        writes.save(kept, Record.pk.does_not_exist())
+
+    return note
+
+
+def _asked(call: Call) -> str:
+    return answers.digest([call.method, call.path, call.data])

@@ -1,0 +1,96 @@
+"""A lab that is not open: who writes what by routes, in batches and by undo; and why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared import catalog
+from tests.api.conftest import Answer, Api
+from tests.api.test_batch import new_id, send, update, weighing
+
+OWNER = "fimbrialab_member"
+OTHERS = ("bob", "carl", "dora", "eve")
+
+
+@pytest.fixture
+def closed(api: Api) -> Api:
+    """The lab is closed; bob is the owner's delegate, carl keeps stock, dora keeps animals."""
+    for name in OTHERS:
+        body = {"username": name, "lab": ["fimbrialab"], "is_stock_manager": name == "carl"}
+        api.ok("POST", "/users", {**body, "is_husbandry": name == "dora"}, user="admin")
+    api.ok("PATCH", f"/users/{OWNER}", {"allowed_users": ["bob"]}, user="admin")
+    api.ok("PATCH", "/labs/fimbrialab", {"open_lab": False}, user="fimbrialab_manager")
+    return api
+
+
+def describe(api: Api, user: str) -> Answer:
+    return api("PATCH", "/subjects/FI_001", {"description": user}, user=user)
+
+
+def test_an_animal_is_changed_by_who_answers_for_it(closed: Api) -> None:
+    users = (OWNER, *OTHERS, "fimbrialab_manager", "admin", "septumlab_member")
+    may = {user: describe(closed, user).status for user in users}
+
+    assert may == {
+        OWNER: 200,
+        "bob": 200,
+        "carl": 200,
+        "dora": 200,
+        "eve": 403,
+        "fimbrialab_manager": 200,
+        "admin": 200,
+        "septumlab_member": 403,
+    }
+
+
+def test_a_refusal_names_who_may(closed: Api) -> None:
+    said = describe(closed, "eve").body["detail"]
+
+    assert "fimbrialab_member, bob, its stock managers, its husbandry" in said
+
+
+def test_surgeries_are_not_husbandry_and_weights_are_everybodys(closed: Api) -> None:
+    surgery = {"subject": "FI_001", "implant_weight": 1, "start_time": "2024-07-01T09:00:00"}
+    operate = {u: closed("POST", "/surgeries", surgery, user=u).status for u in OTHERS}
+    weigh = {
+        user: closed("POST", "/weighings", {"subject": "FI_001", "weight": 20}, user=user).status
+        for user in OTHERS
+    }
+
+    assert operate == {"bob": 201, "carl": 201, "dora": 403, "eve": 403}
+    assert set(weigh.values()) == {201}
+
+
+def test_anybody_ends_a_restriction_and_nobody_else_changes_it(closed: Api) -> None:
+    start = {"subject": "FI_001", "reference_weight": 25, "start_time": "2024-07-01T09:00:00"}
+    assert closed("POST", "/water-restriction", start, user="eve").status == 403
+    key = closed.ok("POST", "/water-restriction", start)["id"]
+    path = f"/water-restriction/{key}"
+
+    change = closed("PATCH", path, {"reference_weight": 10}, user="eve")
+    both = {"reference_weight": 10, "end_time": "2024-07-05T09:00:00"}
+    hidden = closed("PATCH", path, both, user="eve")
+    end = closed("PATCH", path, {"end_time": "2024-07-05T09:00:00"}, user="eve")
+
+    assert (change.status, hidden.status, end.status) == (403, 403, 200)
+
+
+def test_batches_and_undo_ask_the_same(closed: Api) -> None:
+    group = new_id()
+    send(closed, [update("subjects", "FI_001", description="mine")], group=group)
+
+    batch = send(closed, [weighing(), update("subjects", "FI_001", cage="C1")], user="eve")
+    undone = closed("POST", f"/audit/{group}/undo", {}, user="eve")
+
+    assert (batch.status, undone.status) == (403, 403)
+    assert "its stock managers" in batch.body["results"][1]["detail"]
+    assert "its stock managers" in undone.body["detail"]
+    assert len(catalog.table("weighing").select()) == 0
+    assert closed("POST", f"/audit/{group}/undo", {}, user="bob").status == 200
+
+
+def test_an_open_lab_is_as_it_was(api: Api) -> None:
+    api.ok("POST", "/users", {"username": "eve", "lab": ["fimbrialab"]}, user="admin")
+
+    assert describe(api, "eve").status == 200
+    assert api("PATCH", "/labs/fimbrialab", {"open_lab": False}).status == 403
