@@ -12,6 +12,7 @@ from lab.rig.identity import DifferentMice, agreed
 from lab.rig.preflight import Account, NotReady
 from lab.rig.session import Found, shown
 from lab.transfer import HashCache, Notice, Transfer, silent
+from shared.model.upload import FileState, UploadState
 
 
 @dataclass
@@ -38,7 +39,11 @@ class Report:
     @property
     def refused(self) -> list[dict[str, Any]]:
         """The files that were refused."""
-        return [file for file in self.files if file["state"] in ("rejected", "quarantined")]
+        return [
+            file
+            for file in self.files
+            if file["state"] in (FileState.REJECTED, FileState.QUARANTINED)
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON: the event with which an upload ends."""
@@ -216,6 +221,9 @@ def upload(
     report.files += result.answer["files"]
     report.eid, report.upload = result.answer["session"], result.answer["id"]
     report.page = result.answer.get("page")
+    if report.state == UploadState.FAILED:
+        report.error, report.exit_code = str(result.answer.get("reason")), 1
+        return report
     if report.refused and report.state == "registered":
         report.state = "partial"
     report.exit_code = 1 if report.refused else 0

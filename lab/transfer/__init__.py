@@ -1,12 +1,11 @@
 """Files on their way to a session: hashed, sent, validated."""
 
 from lab.transfer.hashes import BLOCK, Changed, HashCache, Hashes
-from lab.transfer.progress import FINAL, Notice, Result, TransferStep, silent
+from lab.transfer.progress import Notice, Result, TransferStep, silent
 from lab.transfer.upload import Transfer
 
 __all__ = [
     "BLOCK",
-    "FINAL",
     "Changed",
     "HashCache",
     "Hashes",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-FINAL = frozenset({"registered", "partial", "rejected", "expired"})
+from shared.model.upload import FileState
 
 
 class TransferStep(Struct, frozen=True):
@@ -57,5 +57,5 @@ class Result:
         return {
             file["path"]: file.get("reason", "")
             for file in self.answer["files"]
-            if file["state"] in ("rejected", "quarantined")
+            if file["state"] in (FileState.REJECTED, FileState.QUARANTINED)
         }

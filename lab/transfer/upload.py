@@ -29,7 +29,8 @@ from lab.client import (
 )
 from lab.transfer.hashes import Changed, HashCache, Hashes
 from lab.transfer.parts import WatchedFile
-from lab.transfer.progress import FINAL, Notice, Result, TransferStep, silent
+from lab.transfer.progress import Notice, Result, TransferStep, silent
+from shared.model.upload import FINAL
 
 PARALLEL = 6
 """Files, or parts of a large file, that are sent at once."""

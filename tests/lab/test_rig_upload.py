@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from functions.ingest import finalise
 from lab.commands.rig import rig
 from lab.commands.subject import subject
 from lab.rig.identity import DifferentMice, agreed
@@ -255,3 +256,15 @@ def test_the_queue_tells_times_and_takes_orders(tmp_path, monkeypatch):
     unknown = CliRunner().invoke(rig, ["queue", "--retry", str(tmp_path / "c")])
     assert unknown.exit_code == 1
     assert "not in the queue" in unknown.output
+
+
+def test_an_upload_that_the_server_gives_up_ends_and_says_why(fornix, tmp_path, monkeypatch):
+    def broken(intake):
+        raise RuntimeError("the parser was hit by a meteorite")
+
+    monkeypatch.setattr(finalise, "TRIES", 1)
+    monkeypatch.setattr(finalise, "judge", broken)
+    folder = record(tmp_path / SUBJECT / DATE / "001")
+    ended = fornix(rig, "upload", folder)
+    assert ended.exit_code == 1
+    assert "meteorite" in " ".join(ended.output.split())

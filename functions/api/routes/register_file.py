@@ -32,7 +32,7 @@ from shared.datasets.register import differs, has_bytes, register_datasets
 from shared.model import moment
 from shared.model.copies import OWN
 from shared.model.dataset import FileRecord
-from shared.model.identity import dataset_path, split_path
+from shared.model.identity import SessionKey, dataset_path, split_path
 from shared.model.json import Faulty, plain, read
 from shared.model.limits import REGISTER_FILES
 from shared.model.registration import RegisterRequest
@@ -147,9 +147,8 @@ def target_of(body: Mapping[str, Any]) -> FileOwner:
     found = catalog.table("session").select(wanted).page(0, 1, ("id", "lab"))
     if not found:
         raise refuse(f"There is no session {subject}/{day}/{int(number):03d}.")
-    lab = found[0]["lab"]
-    folder = f"{lab}/Subjects/{subject}/{day}/{int(number):03d}"
-    return FileOwner(found[0]["id"], "/".join(parts[3:]), None, lab, folder)
+    key = SessionKey(found[0]["lab"], subject, day, int(number))
+    return FileOwner(found[0]["id"], "/".join(parts[3:]), None, key.lab, key.folder)
 
 
 def _place(target: FileOwner, filename: str) -> str:

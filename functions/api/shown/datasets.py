@@ -13,7 +13,7 @@ from shared.catalog import visible
 from shared.model import moment
 from shared.model.copies import OWN, own_repository
 from shared.model.dataset import FileRecord
-from shared.model.identity import uuid4_from, with_uuid
+from shared.model.identity import SessionKey, uuid4_from, with_uuid
 from shared.model.quality import QC_NAMES
 from shared.records.items import Dataset, Session
 
@@ -175,7 +175,7 @@ class _Brief:
         self.id, self.lab, self.number = row["id"], row["lab"], row["number"]
         self.public = row.get("public")
         self.embargo_until = row.get("embargo_until")
-        self.folder = f"{row['lab']}/Subjects/{row['subject']}/{row['date']}/{row['number']:03d}"
+        self.folder = SessionKey(self.lab, row["subject"], row["date"], int(self.number)).folder
 
 
 def brief(eid: str | None) -> Any:
