@@ -114,6 +114,7 @@ class Permissions:
         )
         kept = ["data/", "manifests/", "snapshots/", "cache/", LAB_PAGES]
         self._objects(role, kept, "s3:GetObject")
+        self._objects(role, ["releases/"], "s3:GetObject", "s3:PutObject")
         self._list(role)
         pairs = list(self.queues.all.values())
         self._send(role, *(pair.main for pair in pairs))  # what was undeliverable is sent again
@@ -175,7 +176,7 @@ class Permissions:
         """Read records and data; write site, lab pages, search snapshot and cache tables."""
         role = self.roles["analysis"]
         self._table(role, *READ_ITEMS, READ_ALL)
-        self._objects(role, ["data/", "manifests/"], "s3:GetObject")
+        self._objects(role, ["data/", "manifests/", "releases/"], "s3:GetObject")
         written = ["snapshots/", "cache/", LAB_PAGES]
         self._objects(role, written, "s3:GetObject", "s3:PutObject")
         self._objects(role, ["snapshots/", LAB_PAGES], "s3:DeleteObject")

@@ -16,10 +16,10 @@ from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE
 UPLOADS = "incoming/"
 """Prefix under which rigs and workers put new files; only its events reach ingest."""
 
-KEPT = ("data/", "manifests/", "journal/")
+KEPT = ("data/", "manifests/", "journal/", "releases/")
 """Prefixes of the data bucket from which nothing is deleted."""
 
-WRITTEN_ONCE = ("data/", "manifests/")
+WRITTEN_ONCE = ("data/", "manifests/", "releases/")
 """Prefixes of the data bucket at which nothing is overwritten."""
 
 THROUGHPUT = {"MaxReadRequestUnits": 3_000, "MaxWriteRequestUnits": 1_500}

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
+from shared.results.addresses import RELEASES
+
 if TYPE_CHECKING:
     from shared.results.build import BuildReport, Site
     from shared.results.views.page import Problem
@@ -83,6 +85,8 @@ def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if kind == "tables":
         cache_tables = _cache_tables()
         return {"cache": cache_tables.build()}
+    if kind == "release.changed":
+        return releases_changed([str(event["name"])])
     raise ValueError(f"no analysis for events of kind {kind!r}")
 
 
@@ -116,6 +120,8 @@ def sessions_finished(eids: Iterable[str]) -> tuple[int, list[str]]:
     report = site.refresh(by_subject)
     finished = sorted(set().union(*by_subject.values()))
     _tell(report, sessions=finished)
+    if not site.store.etag(RELEASES):  # the frame of all pages leads there
+        releases_changed()
     failed = set(report.failed)
     for lab, subjects in by_lab.items():
         own = _lab_site(site, lab).refresh(subjects)
@@ -143,6 +149,7 @@ def nightly(context: Any) -> dict[str, Any]:
     site = _site()
     report = site.refresh(pace=in_time)
     _tell(report)
+    logger.info("releases are up to date", extra=releases_changed())
     problems = [*report.problems]
     for lab in site.source.labs():
         problems += _nightly_of_lab(site, lab.name, in_time)
@@ -182,6 +189,14 @@ def _tell(report: BuildReport, **about: Any) -> None:
     metrics.put(counted)
 
 
+def releases_changed(names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Bring the pages of releases up to date; of all, and of what an embargo held, by default."""
+    from functions.analysis import releases
+
+    site = _site()
+    return releases.refresh(site.store, site.settings, names)
+
+
 def snapshot() -> dict[str, Any]:
     """Write the search snapshot, and from it the ONE client's cache tables."""
     cache_tables = _cache_tables()
@@ -210,7 +225,7 @@ def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any
     return Site(
         Records(env.data_bucket(), expected),
         Bucket(env.site_bucket()),
-        SiteSettings(**_about_site()),
+        SiteSettings(**_about_site(), releases=True),
     )
 
 

@@ -139,6 +139,14 @@ ROUTES: Mapping[str, Rule] = {
     "GET /reports/{}": Rule(MEMBERS),
     "GET /training-prediction/{}": Rule(MEMBERS),
     "POST /import": Rule(ADMINISTRATORS),
+    "GET /releases": READ_PUBLIC,
+    "GET /releases/{}": READ_PUBLIC,
+    "GET /releases/{}/{}": READ_PUBLIC,
+    "GET /releases/{}/{}/{}": READ_PUBLIC,
+    "POST /releases": Rule(MANAGERS),
+    "PATCH /releases/{}/{}": Rule(MANAGERS),
+    "POST /releases/{}/{}/publish": Rule(MANAGERS),
+    "POST /releases/{}/{}/withdraw": Rule(MANAGERS),
 }
 """Rules of the routes that are not resources, by method and path."""
 
@@ -186,6 +194,7 @@ FIELDS: Mapping[tuple[str, str], FieldRule] = {
     ("lab", "repositories"): MANAGED,
     ("dataset", "tags"): FieldRule(MEMBERS, MEMBERS),  # see `may_tag`
     ("tag", "public"): MANAGED,
+    ("tag", "embargo_until"): MANAGED,
     ("tag", "protected"): MANAGED,
     ("data-repository", "data_url"): MANAGED,
     ("data-repository", "hostname"): MANAGED,
@@ -310,7 +319,8 @@ def may_tag(
     changed = had ^ wanted
     if not changed:
         return ALLOWED
-    if had & set(protecting) and caller.role not in ADMINISTRATORS:
+    adds_only = had <= wanted and caller.role in MANAGERS  # to a further release
+    if had & set(protecting) and not adds_only and caller.role not in ADMINISTRATORS:
         reason = "The dataset is protected; its tags stay."
         return Decision(False, reason, _who(ADMINISTRATORS, "unprotect it"))
     if changed & (set(released) | set(protecting)) and caller.role not in MANAGERS:

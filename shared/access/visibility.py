@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.model.visibility import Audience, Visibility
 
+FOREVER = datetime.max.replace(tzinfo=UTC)
 FIRST_ZONE = timedelta(hours=14)
 LAST_ZONE = timedelta(hours=-12)
 """UTC offsets of where a day begins first and last (IANA: Pacific/Kiritimati, Etc/GMT+12)."""
@@ -59,6 +60,20 @@ def embargo_ends(day: str, timezone: str) -> datetime | None:
     except (ZoneInfoNotFoundError, OSError, ValueError):  # unknown to this machine
         zone = ZoneInfo("UTC")
     return datetime.combine(first, time(), zone).astimezone(UTC)
+
+
+def last_zone(day: str | None, zones: Collection[str]) -> str:
+    """Return the zone, of those of some labs, in which a day begins last: what all wait for.
+
+    Raises
+    ------
+    ValueError
+        The text is no day.
+    """
+    if day is not None:
+        date.fromisoformat(day)
+    order = {zone: embargo_ends(day or "2000-01-01", zone) or FOREVER for zone in sorted(zones)}
+    return max(order, key=lambda zone: order[zone], default="UTC")
 
 
 def days_begun(at: datetime) -> tuple[str, str]:

@@ -41,10 +41,20 @@ def public_sessions(tables: Tables, at: datetime | None = None) -> list[Where]:
 _DECIDING = ("public", "embargo_until", "lab")
 
 
-def released_tags(tables: Tables) -> set[str]:
-    """Return the tags that are public releases."""
-    found: set[str] = tables("tag").select([Where("public", "exact", True)]).values("name")
-    return found
+def released_tags(tables: Tables, at: datetime | None = None) -> set[str]:
+    """Return the tags that are public releases and whose embargo is over."""
+    at = at or moment.now()
+    marked = tables("tag").select([Where("public", "exact", True)]).all()
+    return {row["name"] for row in marked if is_public(of_tag(row), at)}
+
+
+def of_tag(tag: Row) -> Visibility:
+    """Return what a tag's row says of who may see its datasets."""
+    return Visibility(
+        public=bool(tag.get("public")),
+        embargo_until=tag.get("embargo_until") or None,
+        timezone=tag.get("embargo_zone") or "UTC",
+    )
 
 
 def released_sessions(tables: Tables) -> set[str]:

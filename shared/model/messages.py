@@ -54,6 +54,12 @@ class TablesChanged(Message, frozen=True, tag="tables"):
     """Something that the ONE client's cache tables are made of has changed (to analysis)."""
 
 
+class ReleaseChanged(Message, frozen=True, tag="release.changed"):
+    """A release was published, changed or withdrawn, so its pages can be built (to analysis)."""
+
+    name: str
+
+
 class Finalise(Message, frozen=True, tag="finalise"):
     """The files of an upload are there (to ingest)."""
 
@@ -82,6 +88,7 @@ AnyMessage = (
     | TaskChanged
     | TaskWaits
     | TablesChanged
+    | ReleaseChanged
     | Finalise
     | Sweep
 )

@@ -128,6 +128,25 @@ def lab_files(lab: str) -> list[str]:
     return [lab_page(lab), lab_data(lab), lab_image(lab)]
 
 
+RELEASES = "releases.html"
+"""The page that lists the releases."""
+
+
+def release_page(name: str, version: int) -> str:
+    """Return the address of the page of a version of a release."""
+    return f"releases/{safe_name(name)}-{version}.html"
+
+
+def release_files(name: str, version: int) -> list[str]:
+    """Return the files of a version's page: the page, and its descriptions."""
+    folder = f"data/releases/{safe_name(name)}/{version}"
+    return [
+        release_page(name, version),
+        *(f"{folder}/{kind}" for kind in ("datacite.json", "ro-crate-metadata.json",
+                                          "croissant.json")),
+    ]  # fmt: skip
+
+
 def month_list(month: str) -> str:
     """Return the key of a month's part of the session list."""
     return f"data/list/{month}.json"

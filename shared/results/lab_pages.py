@@ -81,4 +81,5 @@ def lab_settings(settings: SiteSettings, lab: str) -> SiteSettings:
         licence_url="",
         doi="",
         recordings=False,  # a lab has its own: a second copy would cost more than it is looked at
+        releases=False,
     )

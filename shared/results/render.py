@@ -31,6 +31,7 @@ ADDRESSES = (
     "subject_data",
     "subject_trials",
     "lab_page",
+    "release_page",
 )
 """Functions of :mod:`shared.results.addresses` that templates may call."""
 
@@ -59,6 +60,8 @@ class SiteSettings(msgspec.Struct, frozen=True):
         Of the data as a whole, ``10.…/…``.
     recordings : bool
         Whether raw recordings are copied to the site, for anyone to look at.
+    releases : bool
+        Whether the site has pages of releases.
     """
 
     title: str = "Fornix"
@@ -70,6 +73,7 @@ class SiteSettings(msgspec.Struct, frozen=True):
     citation: str = ""
     doi: str = ""
     recordings: bool = True
+    releases: bool = False
 
     @property
     def server(self) -> str:

@@ -37,7 +37,7 @@ CHANGES = [
     ("dataset", {"tags": ["paper"]}, "GD"),
     ("dataset", {"tags": ["kept"]}, "GD"),
     ("protected dataset", {"tags": []}, "D"),
-    ("protected dataset", {"tags": ["kept", "plain"]}, "D"),
+    ("protected dataset", {"tags": ["kept", "plain"]}, "GD"),
     ("released dataset", {"tags": []}, "GD"),
     ("dataset", {"version": "1"}, "MGDRW"),
     ("tag in use", {"public": True}, "GD"),

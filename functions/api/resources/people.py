@@ -47,7 +47,8 @@ def _role(value: str) -> None:
         raise ValueError(f'"{value}" is not one of {", ".join(ROLES)}.')
 
 
-def _zone(value: str) -> None:
+def zone_name(value: str) -> None:
+    """Refuse what is no IANA time zone."""
     try:
         zoneinfo.ZoneInfo(value)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -126,7 +127,7 @@ declare(
             "name": text(required=True, maximum=255, check=partial(names.check, "lab")),
             "institution": text(maximum=255),
             "address": text(maximum=255),
-            "timezone": text(maximum=64, default="UTC", check=_zone),
+            "timezone": text(maximum=64, default="UTC", check=zone_name),
             "repositories": refs("data-repository"),
             "reference_weight_pct": number(default=0, minimum=0, maximum=1, null=False),
             "zscore_weight_pct": number(default=0, minimum=0, maximum=1, null=False),

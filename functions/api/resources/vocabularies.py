@@ -13,6 +13,7 @@ from functions.api.engine.declarations import (
     Resource,
     Row,
     choice,
+    date,
     datetime,
     declare,
     flag,
@@ -24,7 +25,7 @@ from functions.api.engine.declarations import (
 )
 from functions.api.resources.of_subject import now
 from functions.api.resources.owners import labs_with
-from functions.api.resources.people import plain_name
+from functions.api.resources.people import plain_name, zone_name
 from shared.access import policy
 from shared.alf import names
 from shared.records.where import Where
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
 
 IMPORTANCE = {"CRITICAL": 50, "HIGH": 40, "MEDIUM": 30, "LOW": 20}
+
+
+SHOWING = ("public", "embargo_until", "embargo_zone")
+"""Fields of a tag that decide who sees its datasets."""
 
 
 def _extension(value: str) -> None:
@@ -51,7 +56,7 @@ def _prepare_type(body: Body, old: Body | None, call: Call) -> Body:
 def _prepare_tag(body: Body, old: Body | None, call: Call) -> Body:
     """Leave publishing to those who manage all labs concerned, unprotecting to who may."""
     old = old or {}
-    changes = bool(body.get("public")) != bool(old.get("public"))
+    changes = any((body.get(each) or None) != (old.get(each) or None) for each in SHOWING)
     if changes and (labs := labs_with(Where("tags", "exact", body["name"]))):
         permissions.require(policy.may_manage(call.who, labs, "The tag"))
     if old.get("protected") and not body.get("protected"):
@@ -141,6 +146,8 @@ declare(
             "description": text(maximum=1023),
             "protected": flag(),
             "public": flag(),
+            "embargo_until": date(param=False, latest="9999-12-31"),
+            "embargo_zone": text(maximum=64, check=zone_name),
             "hash": text(null=True, maximum=64),
             "json": json(),
         },

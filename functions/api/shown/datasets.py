@@ -122,7 +122,9 @@ def session_dataset(session: Session, item: Dataset, known: Repositories, call: 
 
 def _tags(call: Call) -> tuple[set[str], set[str]]:
     """Return the protected and the public tags; looked up once per request."""
-    return call.once("tags", lambda: (permissions.protecting(), permissions.released()))
+    return call.once(
+        "tags", lambda: (permissions.protecting(), visible.released_tags(catalog.table))
+    )
 
 
 def dataset_body(session: Session | None, item: Dataset, known: Repositories, call: Call) -> Body:

@@ -1,0 +1,73 @@
+"""Pages of releases: those of the versions that anybody may see, and their list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared import catalog
+from shared.access.visibility import is_public
+from shared.model import moment
+from shared.model.release import ReleaseRecord, ReleaseState
+from shared.publishing import store as releases
+from shared.releases import describe
+from shared.releases.describe import ReleaseAddresses
+from shared.results import addresses
+from shared.results.render import SiteSettings, render
+from shared.results.store import SiteStore, encode, write_if_changed
+from shared.results.views.release import release_view, releases_view
+
+
+def refresh(
+    store: SiteStore, settings: SiteSettings, names: Iterable[str] | None = None
+) -> dict[str, int]:
+    """Bring the pages of releases up to date: of those named, or of all.
+
+    Returns
+    -------
+    dict
+        ``written`` files and ``shown`` versions.
+    """
+    catalog.start_request()
+    at = moment.now()
+    shown = [record for record in releases.every() if is_public(record.visibility, at)]
+    wanted = None if names is None else set(names)
+    files: dict[str, bytes] = {
+        addresses.RELEASES: render(releases_view(shown), settings),
+    }
+    for record in shown:
+        if wanted is None or record.name in wanted:
+            files |= _files_of(record, shown, settings)
+    written = sum(write_if_changed(store, key, body) for key, body in files.items())
+    _remove_hidden(store, shown)
+    return {"written": written, "shown": len(shown)}
+
+
+def _files_of(
+    record: ReleaseRecord, shown: list[ReleaseRecord], settings: SiteSettings
+) -> dict[str, bytes]:
+    manifest = releases.manifest_of(record)
+    site = settings.site_url.rstrip("/")
+    page, *documents = addresses.release_files(record.name, record.version)
+    where = ReleaseAddresses(
+        api=settings.api_url, page=f"{site}/{page}" if site else "", doi=record.doi
+    )
+    versions = [one for one in shown if one.name == record.name]
+    files = {page: render(release_view(record, manifest, versions, where), settings)}
+    if record.state is not ReleaseState.WITHDRAWN:
+        makers = (describe.datacite, describe.ro_crate, describe.croissant)
+        made = (encode(make(manifest, where)) for make in makers)
+        files |= dict(zip(documents, made, strict=True))
+    return files
+
+
+def _remove_hidden(store: SiteStore, shown: list[ReleaseRecord]) -> None:
+    """Delete what is there of versions that nobody may see any more."""
+    kept = {addresses.release_page(one.name, one.version) for one in shown}
+    kept |= {
+        file
+        for one in shown
+        if one.state is not ReleaseState.WITHDRAWN
+        for file in addresses.release_files(one.name, one.version)
+    }
+    for folder in ("releases/", "data/releases/"):
+        store.delete([name for name in store.names(folder) if name not in kept])

@@ -1,0 +1,259 @@
+"""Releases: created from a tag, published, withdrawn; their manifests and descriptions."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+from chalice.app import Blueprint, Response
+
+from functions.api import permissions
+from functions.api.call import Call
+from functions.api.errors import ApiError, Invalid, not_found
+from functions.api.routes.downloads import presigned, redirect
+from shared import catalog
+from shared.access import policy
+from shared.access.visibility import is_public, last_zone
+from shared.catalog import visible
+from shared.model import json, moment
+from shared.model.messages import ReleaseChanged
+from shared.model.release import (
+    ReleaseRecord,
+    ReleaseState,
+    ReleaseTerms,
+    check_release_name,
+)
+from shared.publishing import store
+from shared.publishing.gather import NotReleasable, gather
+from shared.records import env, queues
+from shared.records.errors import NotFound
+from shared.releases import describe
+from shared.releases.describe import ReleaseAddresses
+from shared.results import addresses
+
+routes = Blueprint(__name__)
+
+DESCRIPTIONS = {
+    "datacite.json": describe.datacite,
+    "ro-crate-metadata.json": describe.ro_crate,
+    "croissant.json": describe.croissant,
+}
+"""What describes a release, by file name; it follows from manifest and record."""
+
+
+class NewRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A release to be made of a tag's datasets; ``name`` is the tag's by default."""
+
+    tag: str
+    name: str = ""
+    terms: ReleaseTerms = msgspec.field(default_factory=ReleaseTerms)
+    dry_run: bool = False
+
+
+class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From when on the public sees a version: at once, or as a day (ISO) begins."""
+
+    embargo_until: str | None = None
+
+
+class Withdrawal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What of a version is withdrawn (all, or some datasets by id), and why."""
+
+    reason: str
+    datasets: tuple[str, ...] | None = None
+
+
+class DoiOfRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The DOI that was minted for a version."""
+
+    doi: str
+
+
+@routes.route("/releases", methods=["GET"])
+def list_releases() -> dict[str, Any]:
+    """List all versions of all releases that the caller may see."""
+    call = Call(routes.current_request)
+    shown = [_shown(one, call) for one in store.every() if _may_see(one, call)]
+    return {"count": len(shown), "results": shown}
+
+
+@routes.route("/releases", methods=["POST"])
+def create_release() -> Response:
+    """Fix the content of a tag as a new version of a release; the same once more is none."""
+    call = Call(routes.current_request)
+    asked = _body(call, NewRelease)
+    name = asked.name or asked.tag
+    try:
+        check_release_name(name)
+    except ValueError as error:
+        raise Invalid({"name": [str(error)]}) from None
+    if catalog.table("tag").get(asked.tag) is None:
+        raise Invalid({"tag": [f'Invalid pk "{asked.tag}" - object does not exist.']})
+    if any(one.tag != asked.tag for one in store.versions(name)):
+        raise Invalid({"name": [f"{name} is the release of another tag."]})
+    try:
+        gathered = gather(asked.tag)
+    except NotReleasable as error:
+        raise Invalid({"tag": [str(error)]}) from None
+    permissions.require(policy.may_manage(call.who, gathered.labs, "The release"))
+    if asked.dry_run:
+        size = sum(file.size for file in gathered.files)
+        return Response(
+            {
+                "name": name,
+                "n_files": len(gathered.files),
+                "n_sessions": len(gathered.sessions),
+                "size": size,
+                "labs": list(gathered.labs),
+            }
+        )
+    record, made = store.create(name, asked.tag, asked.terms, gathered, who=call.who.username)
+    return Response({**_shown(record, call), "made": made}, status_code=201 if made else 200)
+
+
+@routes.route("/releases/{name}", methods=["GET"])
+def versions_of_release(name: str) -> dict[str, Any]:
+    """List the versions of a release, the oldest first."""
+    call = Call(routes.current_request)
+    shown = [_shown(one, call) for one in store.versions(unquote(name)) if _may_see(one, call)]
+    if not shown:
+        raise not_found("Release")
+    return {"count": len(shown), "results": shown}
+
+
+@routes.route("/releases/{name}/{version}", methods=["GET"])
+def show_release(name: str, version: str) -> dict[str, Any]:
+    """Show a version of a release; ``latest`` is the newest that the caller may see."""
+    call = Call(routes.current_request)
+    return _shown(_find(name, version, call), call)
+
+
+@routes.route("/releases/{name}/{version}", methods=["PATCH"])
+def set_doi(name: str, version: str) -> dict[str, Any]:
+    """Note the DOI of a version."""
+    call = Call(routes.current_request)
+    record = _managed(name, version, call)
+    doi = _body(call, DoiOfRelease).doi
+    if not doi.startswith("10.") or "/" not in doi or len(doi) > 200:
+        raise Invalid({"doi": [f"{doi[:80]!r} is no DOI; write one like 10.1234/abc."]})
+    done = store.set_doi(record, doi, who=call.who.username)
+    _tell(done)
+    return _shown(done, call)
+
+
+@routes.route("/releases/{name}/{version}/publish", methods=["POST"])
+def publish_release(name: str, version: str) -> dict[str, Any]:
+    """Show a version to the public, at once or from a day on."""
+    call = Call(routes.current_request)
+    record = _managed(name, version, call)
+    day = _body(call, Publication).embargo_until
+    zones = visible.zones_of(catalog.table)
+    try:
+        zone = last_zone(day, {zones.get(lab, "UTC") for lab in record.labs})
+    except ValueError:
+        raise Invalid({"embargo_until": [f"{day!r} is no day; write YYYY-MM-DD."]}) from None
+    try:
+        done = store.publish(record, who=call.who.username, embargo_until=day, zone=zone)
+    except NotReleasable as error:
+        raise ApiError(409, str(error)) from None
+    _tell(done)
+    return _shown(done, call)
+
+
+@routes.route("/releases/{name}/{version}/withdraw", methods=["POST"])
+def withdraw_release(name: str, version: str) -> dict[str, Any]:
+    """Withdraw a version or some of its datasets; tombstones tell of them."""
+    call = Call(routes.current_request)
+    record = _managed(name, version, call)
+    asked = _body(call, Withdrawal)
+    if not asked.reason.strip():
+        raise Invalid({"reason": ["Say why: the tombstone tells it."]})
+    if asked.datasets is None:
+        done = store.withdraw(record, asked.reason, who=call.who.username)
+    else:
+        ids = frozenset(each.lower() for each in asked.datasets)
+        done = store.withdraw_datasets(record, ids, asked.reason, who=call.who.username)
+    _tell(done)
+    return _shown(done, call)
+
+
+@routes.route("/releases/{name}/{version}/{document}", methods=["GET"])
+def release_document(name: str, version: str, document: str) -> Response:
+    """Redirect to a version's manifest, or answer with its DataCite, RO-Crate or Croissant."""
+    call = Call(routes.current_request)
+    record = _find(name, version, call)
+    if record.state is ReleaseState.WITHDRAWN:
+        raise ApiError(410, f"{record.key} was withdrawn: {record.tombstones[-1].reason}")
+    if document == "manifest.json":
+        return redirect(presigned(store.manifest_key(record), f"{record.key}.json"))
+    make = DESCRIPTIONS.get(document)
+    if make is None:
+        known = ", ".join(["manifest.json", *DESCRIPTIONS])
+        raise ApiError(404, f"A release has no {document[:80]}; it has {known}.")
+    made = make(store.manifest_of(record), where_of(record, call.base_url))
+    return Response(made, headers={"Content-Type": "application/json"})
+
+
+def where_of(record: ReleaseRecord, api: str) -> ReleaseAddresses:
+    """Return where a version is to be found."""
+    site = env.site_url()
+    page = f"{site}/{addresses.release_page(record.name, record.version)}" if site else ""
+    return ReleaseAddresses(api=api, page=page, doi=record.doi)
+
+
+def _body(call: Call, kind: type[Any]) -> Any:
+    try:
+        return json.read(call.body, kind)
+    except json.Faulty as error:
+        raise Invalid(error.fields) from None
+
+
+def _find(name: str, version: str, call: Call) -> ReleaseRecord:
+    name = unquote(name)
+    if version == "latest":
+        found = [one for one in store.versions(name) if _may_see(one, call)]
+        shown = [one for one in found if one.state is not ReleaseState.WITHDRAWN]
+        if shown:
+            return shown[-1]
+        raise not_found("Release")
+    if not version.isascii() or not version.isdecimal() or len(version) > 6:
+        raise not_found("Release")
+    try:
+        record = store.find(name, int(version))
+    except NotFound:
+        raise not_found("Release") from None
+    if not _may_see(record, call):
+        raise not_found("Release")
+    return record
+
+
+def _managed(name: str, version: str, call: Call) -> ReleaseRecord:
+    record = _find(name, version, call)
+    permissions.require(policy.may_manage(call.who, record.labs, "The release"))
+    return record
+
+
+def _may_see(record: ReleaseRecord, call: Call) -> bool:
+    """Return whether a caller may know of a version: as its account may, or as anybody may."""
+    if any(policy.may_see_files(call.who, lab) for lab in record.labs):
+        return True
+    return is_public(record.visibility, moment.now())
+
+
+def _shown(record: ReleaseRecord, call: Call) -> dict[str, Any]:
+    where = f"/releases/{record.name}/{record.version}"
+    shown: dict[str, Any] = json.plain(record)
+    if call.who.is_public:
+        shown["tombstones"] = [{**one, "by": ""} for one in shown["tombstones"]]
+        shown |= {"created_by": "", "published_by": ""}
+    return {
+        **shown,
+        "url": call.url(where),
+        "page": where_of(record, call.base_url).page,
+        "manifest_url": call.url(f"{where}/manifest.json"),
+    }
+
+
+def _tell(record: ReleaseRecord) -> None:
+    queues.notify("analysis", ReleaseChanged(record.name))

@@ -1,0 +1,1 @@
+"""Releases as they are stored: gathered from records, written once, published, withdrawn."""

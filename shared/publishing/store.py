@@ -1,0 +1,283 @@
+"""Releases in the store: create, find, publish, withdraw.
+
+A version's manifest is an object named by its own digest, ``releases/NAME/<sha256>.json``; the
+record that names it is written after it and only once, so a version never changes. What may
+change (state, DOI, tombstones) is in the record.
+
+Who sees the files is decided by `shared.access.visibility` alone: publishing marks the release's
+tag as public, from a day on if there is an embargo.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import msgspec
+
+from shared import catalog
+from shared.datasets.edit import update_dataset
+from shared.model import json, moment
+from shared.model.release import (
+    ReleaseManifest,
+    ReleaseRecord,
+    ReleaseState,
+    ReleaseTerms,
+    Tombstone,
+    release_key,
+)
+from shared.publishing.gather import Gathered, gather
+from shared.records import documents, objects
+from shared.records.errors import Exists, NotFound, Stale
+from shared.records.items import Dataset
+from shared.records.where import Where
+from shared.releases.manifest import content_digest, decode_manifest, encode_manifest
+
+PREFIX = "releases/"
+"""Where manifests lie in the data bucket."""
+
+MOST_WITHDRAWN = 1_000
+"""Datasets withdrawn one by one in a version; a record holds no more tombstones."""
+
+
+def find(name: str, version: int) -> ReleaseRecord:
+    """Return a version of a release.
+
+    Raises
+    ------
+    NotFound
+    """
+    return _record(documents.get("release", release_key(name, version)).body)
+
+
+def versions(name: str) -> list[ReleaseRecord]:
+    """Return all versions of a release, the oldest first."""
+    rows = catalog.table("release").select([Where("name", "exact", name)]).all()
+    return sorted(map(_record, rows), key=lambda record: record.version)
+
+
+def every() -> list[ReleaseRecord]:
+    """Return all versions of all releases, by name and version."""
+    found = map(_record, catalog.table("release").rows())
+    return sorted(found, key=lambda record: (record.name, record.version))
+
+
+def manifest_key(record: ReleaseRecord) -> str:
+    """Return where a version's manifest lies in the data bucket."""
+    return f"{PREFIX}{record.name}/{record.manifest}.json"
+
+
+def manifest_of(record: ReleaseRecord) -> ReleaseManifest:
+    """Return a version's manifest, proved by its digest."""
+    return decode_manifest(objects.read(manifest_key(record)), record.manifest)
+
+
+def create(
+    name: str, tag: str, terms: ReleaseTerms, gathered: Gathered, *, who: str
+) -> tuple[ReleaseRecord, bool]:
+    """Make a release of a tag's datasets; the same once more is no new version.
+
+    Returns
+    -------
+    record : ReleaseRecord
+    made : bool
+        False if the latest version is the same already.
+
+    Raises
+    ------
+    Stale
+        Somebody else made a version at this moment.
+    """
+    content = content_digest(gathered.files)
+    before = versions(name)
+    latest = before[-1] if before else None
+    if latest and (latest.content, latest.terms) == (content, terms):
+        return latest, False
+    manifest = ReleaseManifest(
+        name=name,
+        version=latest.version + 1 if latest else 1,
+        tag=tag,
+        created=moment.now().isoformat(timespec="seconds"),
+        created_by=who,
+        content=content,
+        terms=terms,
+        sessions=gathered.sessions,
+        files=gathered.files,
+        previous=latest.version if latest else None,
+    )
+    data = encode_manifest(manifest)
+    record = ReleaseRecord(
+        name=name,
+        version=manifest.version,
+        tag=tag,
+        state=ReleaseState.CREATED,
+        created=manifest.created,
+        created_by=who,
+        manifest=hashlib.sha256(data).hexdigest(),
+        content=content,
+        n_files=len(manifest.files),
+        n_sessions=len(manifest.sessions),
+        size=manifest.size,
+        terms=terms,
+        labs=gathered.labs,
+    )
+    _protect(tag, who)
+    objects.write_new(manifest_key(record), data)
+    try:
+        documents.create("release", record.key, json.plain(record), who=who)
+    except Exists:
+        raise Stale(f"Version {record.version} of {name} was made by others; try again.") from None
+    return record, True
+
+
+def publish(
+    record: ReleaseRecord, *, who: str, embargo_until: str | None, zone: str
+) -> ReleaseRecord:
+    """Show a version to the public, from a day on if one is given.
+
+    The tag is marked first: a record says that it is published when its files are.
+
+    Raises
+    ------
+    Stale
+        The version was withdrawn, or the tag has other datasets by now.
+    """
+    if record.state is ReleaseState.WITHDRAWN:
+        raise Stale(f"{record.key} was withdrawn; create a new version.")
+    if content_digest(gather(record.tag).files) != record.content:
+        raise Stale(
+            f"The tag {record.tag} is on other files than {record.key} has: create a new version."
+        )
+    marks = {"public": True, "embargo_until": embargo_until, "embargo_zone": zone}
+    _mark(record.tag, who, **marks)
+    return _update(
+        record,
+        who,
+        lambda now: msgspec.structs.replace(
+            now,
+            state=ReleaseState.PUBLISHED,
+            published=now.published or moment.now().isoformat(timespec="seconds"),
+            published_by=now.published_by or who,
+            embargo_until=embargo_until,
+            embargo_zone=zone,
+        ),
+    )
+
+
+def set_doi(record: ReleaseRecord, doi: str, *, who: str) -> ReleaseRecord:
+    """Note a version's DOI.
+
+    Raises
+    ------
+    Stale
+        It has another one.
+    """
+
+    def change(now: ReleaseRecord) -> ReleaseRecord:
+        if now.doi and now.doi != doi:
+            raise Stale(f"{now.key} has the DOI {now.doi}; a DOI does not change.")
+        return msgspec.structs.replace(now, doi=doi)
+
+    return _update(record, who, change)
+
+
+def withdraw(record: ReleaseRecord, reason: str, *, who: str) -> ReleaseRecord:
+    """Withdraw a version as a whole; its tombstone stays, and files that others have too.
+
+    The record says so first: nobody is shown a version whose files are going.
+    """
+    stone = Tombstone("", "", reason, moment.now().isoformat(timespec="seconds"), who)
+    done = _update(
+        record,
+        who,
+        lambda now: msgspec.structs.replace(
+            now, state=ReleaseState.WITHDRAWN, tombstones=(*now.tombstones, stone)
+        ),
+    )
+    others = [one for one in _published_of_tag(record.tag) if one.key != record.key]
+    if not others:
+        _mark(record.tag, who, public=False, embargo_until=None)
+        return done
+    kept = {file.id for one in others for file in manifest_of(one).files}
+    manifest = manifest_of(record)
+    gone = {file.id for file in manifest.files} - kept
+    _untag(manifest, gone, record.tag, who)
+    return done
+
+
+def withdraw_datasets(
+    record: ReleaseRecord, ids: Collection[str], reason: str, *, who: str
+) -> ReleaseRecord:
+    """Withdraw files from all versions that have them, each leaving a tombstone.
+
+    Raises
+    ------
+    NotFound
+        The version has no such file.
+    Stale
+        They are too many for their tombstones to be kept.
+    """
+    manifest = manifest_of(record)
+    wanted = set(ids)
+    if unknown := sorted(wanted - {file.id for file in manifest.files}):
+        raise NotFound(f"{record.key} has no dataset {unknown[0]}.")
+    done = record
+    for one in versions(record.name):
+        own = manifest if one.key == record.key else manifest_of(one)
+        stones = [
+            Tombstone(file.id, path, reason, moment.now().isoformat(timespec="seconds"), who)
+            for path, file in own.paths().items()
+            if file.id in wanted
+        ]
+        changed = _update(one, who, lambda now, stones=stones: _with(now, stones))
+        done = changed if one.key == record.key else done
+    _untag(manifest, wanted, record.tag, who)
+    return done
+
+
+def _with(record: ReleaseRecord, stones: Iterable[Tombstone]) -> ReleaseRecord:
+    new = [stone for stone in stones if stone.dataset not in record.withdrawn]
+    if len(record.tombstones) + len(new) > MOST_WITHDRAWN:
+        raise Stale(
+            f"{record.key} keeps up to {MOST_WITHDRAWN} tombstones: withdraw the whole version."
+        )
+    return msgspec.structs.replace(record, tombstones=(*record.tombstones, *new))
+
+
+def _published_of_tag(tag: str) -> list[ReleaseRecord]:
+    return [one for one in every() if one.tag == tag and one.state is ReleaseState.PUBLISHED]
+
+
+def _untag(manifest: ReleaseManifest, ids: Collection[str], tag: str, who: str) -> None:
+    """Take the release's tag from datasets; those that are gone already do not matter."""
+
+    def edit(item: Dataset) -> None:
+        item.tags = [each for each in item.tags or () if each != tag]
+
+    for file in manifest.files:
+        if file.id in ids:
+            try:
+                update_dataset(file.session, file.path, edit, who=who)
+            except NotFound:
+                continue
+
+
+def _protect(tag: str, who: str) -> None:
+    """Keep what is released from being overwritten or deleted."""
+    _mark(tag, who, protected=True)
+
+
+def _mark(tag: str, who: str, **values: Any) -> None:
+    documents.update("tag", tag, lambda body: {**body, **values}, who=who)
+
+
+def _update(record: ReleaseRecord, who: str, change: Any) -> ReleaseRecord:
+    def edit(body: dict[str, Any]) -> dict[str, Any]:
+        return {**body, **json.plain(change(_record(body)))}
+
+    return _record(documents.update("release", record.key, edit, who=who).body)
+
+
+def _record(body: Any) -> ReleaseRecord:
+    return json.read(body, ReleaseRecord)

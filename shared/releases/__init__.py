@@ -1,0 +1,1 @@
+"""Releases without a cloud: manifests, their differences, descriptions, zips, copies."""
