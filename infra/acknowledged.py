@@ -106,10 +106,19 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
         f"log-group:/aws/lambda/{stack.functions.settings.name}-{name}:*"
     )
     prefixes = {
-        "api": ("incoming/", "notes/", "data/", "manifests/", "snapshots/", "cache/", LAB_PAGES),
+        "api": (
+            "incoming/",
+            "notes/",
+            "data/",
+            "manifests/",
+            "snapshots/",
+            "cache/",
+            "releases/",
+            LAB_PAGES,
+        ),
         "ingest": ("incoming/", "data/", "quarantine/", "manifests/"),
         "dispatch": (),
-        "analysis": ("data/", "manifests/", "snapshots/", "cache/", LAB_PAGES),
+        "analysis": ("data/", "manifests/", "snapshots/", "cache/", "releases/", LAB_PAGES),
         "journal": ("journal/",),
     }[name]
     reasons = {"*": XRAY, log: OWN_LOG}

@@ -45,6 +45,7 @@ EXTRAS = {
     "datajoint": "datajoint",
     "export": "nwb",
     "import": "science",
+    "release": "science",
     "restore": "server",
     "rig": "science",
     "site": "science",
@@ -52,6 +53,7 @@ EXTRAS = {
     "task": "worker",
     "up": "local",
     "worker": "worker",
+    "zip": "science",
 }
 """The extra that a command may need beside the base install; `rig` only to simulate."""
 

@@ -11,6 +11,17 @@ import io
 import json
 from typing import Any
 
+import msgspec
+
+from shared.alf.cache_tables import (
+    BEFORE_QC,
+    MIN_API_VERSION,
+    OneDataset,
+    OneSession,
+    datasets_table,
+    parquet,
+    sessions_table,
+)
 from shared.catalog import visible
 from shared.catalog.index import Index
 from shared.model import copies, moment
@@ -19,16 +30,10 @@ from shared.model.quality import QC_NAMES
 from shared.records import aws, env, feed
 from shared.records.where import Either, Where
 
-MIN_API_VERSION = "2.7.0"
-BEFORE_QC = "2.6.0"
-"""Last version of the client's convention whose tables have no column ``qc``."""
-
-QC_ORDER = ["NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"]
-
 Row = dict[str, Any]
 
-KINDS = frozenset({"session", "dataset", "tag", "lab", "data-repository"})
-"""Kinds of records that the tables are made of."""
+KINDS = frozenset({"session", "dataset", "tag", "lab", "data-repository", "subject", "project"})
+"""Kinds of records that the tables are made of, or that hold sessions back."""
 
 
 def build(origin: str = "fornix", *, whole: bool = False) -> dict[str, Any]:
@@ -62,18 +67,19 @@ class Builder:
     def __init__(self) -> None:
         self.index = Index(full=True)
         self.at = ""
-        self.hour = ""
+        self.quarter = ""
 
     def build(self, origin: str, *, whole: bool) -> dict[str, Any]:
         """Write the tables that have changed; see :func:`build`."""
         at = self.index.catch_up()
-        hour = moment.now().isoformat()[:13]
-        scopes = None if whole else self._concerned(hour)
+        now = moment.now()
+        quarter = f"{now:%Y-%m-%dT%H}:{now.minute // 15 * 15:02d}"
+        scopes = None if whole else self._concerned(quarter)
         written = {}
         for scope in self._scopes() if scopes is None else sorted(scopes):
             if made := _write(scope, *self._rows(scope), origin):
                 written[scope] = made
-        self.at, self.hour = at, hour
+        self.at, self.quarter = at, quarter
         return written
 
     def _scopes(self) -> list[str]:
@@ -81,10 +87,11 @@ class Builder:
         tags = self.index.table("tag").select().values("name")
         return ["all", "public", *(f"lab/{x}" for x in labs), *(f"tag/{x}" for x in tags)]
 
-    def _concerned(self, hour: str) -> set[str] | None:
+    def _concerned(self, quarter: str) -> set[str] | None:
         """Return the scopes that what changed since the last build concerns; None for all.
 
-        Releases begin, and embargoes end, at hours of some lab's day.
+        Releases begin, and embargoes end, as a day begins in some lab: at quarters of an hour, the
+        offsets of time zones.
         """
         if not self.at:
             return None
@@ -94,7 +101,7 @@ class Builder:
             changes = self.index.changed_since(self.at, KINDS)
         if changes is None:
             return None
-        found = {"public"} if hour != self.hour else set()
+        found = {"public"} if quarter != self.quarter else set()
         for change in changes:
             if change.kind in ("lab", "data-repository"):
                 return None
@@ -102,6 +109,9 @@ class Builder:
             rows = [row for row in (before, change.row) if row]
             if change.kind == "tag":
                 found |= {"public", *(f"tag/{row['name']}" for row in rows if change.row)}
+            elif change.kind in ("subject", "project"):
+                held = [row for row in rows if row.get("embargo_until")]
+                found |= {"public"} if held else set()
             elif change.kind == "session":
                 found |= {"all", "public", *(f"lab/{row['lab']}" for row in rows)}
                 own = [Where("session", "exact", change.key)]
@@ -180,8 +190,12 @@ def _write(scope: str, sessions: list[Row], datasets: list[Row], origin: str) ->
     import hashlib
 
     ordered = [_session(row) for row in sorted(sessions, key=lambda row: row["id"])]
-    files = sorted((_dataset(row) for row in datasets), key=lambda row: (row["eid"], row["id"]))
-    mark = hashlib.sha256(json.dumps([ordered, files], default=str).encode()).hexdigest()
+    files = sorted(map(_dataset, datasets), key=lambda row: (row.eid, row.id))
+    rows = (
+        [msgspec.structs.asdict(row) for row in ordered],
+        [msgspec.structs.asdict(row) for row in files],
+    )
+    mark = hashlib.sha256(json.dumps([*rows], default=str).encode()).hexdigest()
     before = info(scope)
     if before and before.get("content") == mark:
         return None
@@ -193,9 +207,8 @@ def _write(scope: str, sessions: list[Row], datasets: list[Row], origin: str) ->
     }
     if scope.startswith("tag/"):
         about["database_tags"] = [scope.removeprefix("tag/")]
-    tables = {"sessions": _session_table(ordered), "datasets": _dataset_table(files)}
-    if not files:  # without rows Parquet has no categories; the client gives such a table its own
-        tables["datasets"] = tables["datasets"].drop_columns(["qc"])
+    tables = {"sessions": sessions_table(ordered), "datasets": datasets_table(files)}
+    if not files:
         about["min_api_version"] = BEFORE_QC
     import zipfile  # the API takes but names from here
 
@@ -205,7 +218,7 @@ def _write(scope: str, sessions: list[Row], datasets: list[Row], origin: str) ->
     }
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, table in tables.items():
-            archive.writestr(f"{name}.pqt", _parquet(table, about))
+            archive.writestr(f"{name}.pqt", parquet(table, about))
         archive.writestr("cache_info.json", json.dumps(about))
     client = aws.client("s3")
     client.put_object(Bucket=env.data_bucket(), Key=zip_key(scope), Body=packed.getvalue())
@@ -217,99 +230,25 @@ def _write(scope: str, sessions: list[Row], datasets: list[Row], origin: str) ->
     return about
 
 
-def _session(row: Row) -> dict[str, Any]:
-    return {
-        "id": row["id"],
-        "lab": row["lab"],
-        "subject": row["subject"],
-        "date": row["date"],
-        "number": row["number"],
-        "task_protocol": row["task_protocol"] or "",
-        "projects": ",".join(row["projects"]),
-    }
-
-
-def _dataset(row: Row) -> dict[str, Any]:
-    return {
-        "eid": row["session"],
-        "id": row_id(row),
-        "rel_path": row["path"],
-        "file_size": row["file_size"] or 0,
-        "hash": row["hash"] or "",
-        "exists": True,
-        "default_revision": bool(row["default_dataset"]),
-        "qc": QC_NAMES.get(row["qc"], "NOT_SET"),
-    }
-
-
-def _session_table(rows: list[dict[str, Any]]) -> Any:
-    from datetime import date
-
-    import pyarrow as pa
-
-    schema = pa.schema(
-        [
-            ("id", pa.string()),
-            ("lab", pa.string()),
-            ("subject", pa.string()),
-            ("date", pa.date32()),
-            ("number", pa.uint16()),
-            ("task_protocol", pa.string()),
-            ("projects", pa.string()),
-        ]
+def _session(row: Row) -> OneSession:
+    return OneSession(
+        id=row["id"],
+        lab=row["lab"],
+        subject=row["subject"],
+        date=row["date"],
+        number=row["number"],
+        task_protocol=row["task_protocol"] or "",
+        projects=",".join(row["projects"]),
     )
-    dated = [{**row, "date": date.fromisoformat(row["date"])} for row in rows]
-    return pa.Table.from_pylist(dated, schema)
 
 
-def _dataset_table(rows: list[dict[str, Any]]) -> Any:
-    import pyarrow as pa
-
-    qc = pa.DictionaryArray.from_arrays(
-        pa.array([QC_ORDER.index(row["qc"]) for row in rows], pa.int8()),
-        pa.array(QC_ORDER),
-        ordered=True,
+def _dataset(row: Row) -> OneDataset:
+    return OneDataset(
+        eid=row["session"],
+        id=row_id(row),
+        rel_path=row["path"],
+        file_size=row["file_size"] or 0,
+        hash=row["hash"] or "",
+        default_revision=bool(row["default_dataset"]),
+        qc=QC_NAMES.get(row["qc"], "NOT_SET"),
     )
-    schema = pa.schema(
-        [
-            ("eid", pa.string()),
-            ("id", pa.string()),
-            ("rel_path", pa.string()),
-            ("file_size", pa.uint64()),
-            ("hash", pa.string()),
-            ("exists", pa.bool_()),
-            ("default_revision", pa.bool_()),
-        ]
-    )
-    plain = [{name: row[name] for name in schema.names} for row in rows]
-    return pa.Table.from_pylist(plain, schema).append_column("qc", qc)
-
-
-_PANDAS = {"uint16": "uint16", "uint64": "uint64", "bool": "bool"}
-
-
-def _parquet(table: Any, about: dict[str, Any]) -> bytes:
-    """Return a table as a file; its metadata say for pandas which columns are the index."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    index = [name for name in ("eid", "id") if name in table.column_names]
-    columns = [
-        {
-            "name": name,
-            "field_name": name,
-            "pandas_type": kind,
-            "numpy_type": kind,
-            "metadata": None,
-        }
-        for name, kind in (
-            (each.name, _PANDAS.get(str(each.type), "object")) for each in table.schema
-        )
-    ]
-    pandas = {"index_columns": index, "column_indexes": [], "columns": columns}
-    marked = table.replace_schema_metadata(
-        {"one_metadata": json.dumps(about), "pandas": json.dumps(pandas)}
-    )
-    pq.write_table(marked, sink, compression="snappy")
-    return sink.getvalue().to_pybytes()

@@ -137,6 +137,14 @@ GET    /board/{session}                   MGDRW
 GET    /lab-pages/{lab}/{path+}           MGD
 GET    /queues                            D
 POST   /queues/{queue}/redrive            D
+GET    /releases                          AVMGDRW
+POST   /releases                          GD
+GET    /releases/{name}                   AVMGDRW
+GET    /releases/{name}/{version}         AVMGDRW
+PATCH  /releases/{name}/{version}         GD
+GET    /releases/{name}/{version}/{document} AVMGDRW
+POST   /releases/{name}/{version}/publish GD
+POST   /releases/{name}/{version}/withdraw GD
 GET    /training-prediction/{nickname}    MGD
 GET    /uploads                           MGDRW
 POST   /uploads                           MGDRW

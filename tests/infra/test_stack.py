@@ -524,12 +524,14 @@ def test_the_bucket_itself_keeps_what_is_valid(stack: Template) -> None:
     assert kept["Principal"] == {"AWS": "*"}
     assert "Condition" not in kept
     text = json.dumps(kept["Resource"])
-    assert all(f"/{prefix}*" in text for prefix in ("data/", "manifests/", "journal/"))
+    assert all(
+        f"/{prefix}*" in text for prefix in ("data/", "manifests/", "journal/", "releases/")
+    )
     once = denied["ValidIsWrittenOnce"]
     assert once["Action"] == "s3:PutObject"
     assert once["Principal"] == {"AWS": "*"}
     written = json.dumps(once["Resource"])
-    assert all(f"/{prefix}*" in written for prefix in ("data/", "manifests/"))
+    assert all(f"/{prefix}*" in written for prefix in ("data/", "manifests/", "releases/"))
     assert once["Condition"] == {
         "Null": {"s3:if-none-match": "true"},
         "Bool": {"s3:ObjectCreationOperation": "true"},  # parts cannot have the header

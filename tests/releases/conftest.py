@@ -113,11 +113,11 @@ class Published:
 
 
 @pytest.fixture
-def published(system: System, tmp_path: Path) -> Iterator[Published]:
+def published(system: System, tmp_path: Path) -> Published:
     """Two sessions that are not public, with all their datasets tagged."""
     made = Published(system, tmp_path / "rig")
     made.tag()
-    yield made
+    return made
 
 
 def same(loaded: Any, written: Any) -> bool:

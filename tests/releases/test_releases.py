@@ -123,8 +123,8 @@ def test_withdrawn_files_leave_tombstones_and_are_public_no_more(published: Publ
     assert anonymous(published, f"/releases/{TAG}/1").json()["tombstones"][0]["by"] == ""
     assert anonymous(published, f"/{file.place}").status_code == 401
     assert anonymous(published, f"/{manifest_of(published).files[1].place}").status_code == 200
+    unknown = "00000000-0000-4000-8000-000000000000"
     with pytest.raises(RequestRefused, match="no dataset"):
-        unknown = "00000000-0000-4000-8000-000000000000"
         published.manager.post(
             f"/releases/{TAG}/1/withdraw", {"datasets": [unknown], "reason": "?"}
         )
@@ -162,13 +162,13 @@ def test_a_bad_request_is_told_what_is_wrong_and_a_dry_run_counts(published: Pub
         with pytest.raises(RequestRefused, match=words):
             published.manager.post("/releases", body)
     for role in ("member", "rig", "worker"):
-        with pytest.raises(RequestRefused, match="(?i)permission|managers"):
+        with pytest.raises(RequestRefused, match=r"(?i)permission|managers"):
             published.system.client(role).post("/releases", {"tag": TAG})
     found = published.create(dry_run=True)
     assert (found["n_files"], found["n_sessions"]) == (8, 2)
     assert published.manager.get("/releases")["count"] == 0
     published.create()
-    with pytest.raises(RequestRefused, match="(?i)permission|managers"):
+    with pytest.raises(RequestRefused, match=r"(?i)permission|managers"):
         published.member.post(f"/releases/{TAG}/1/publish")
     row = published.member.get("/datasets", session=published.eids[0])["results"][0]
     with pytest.raises(RequestRefused, match="protected"):

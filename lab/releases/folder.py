@@ -1,0 +1,194 @@
+"""A plain folder of sessions as a release, without any server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from lab.importers.folder import FoundFile, FoundSession, Stray, scan
+from lab.importers.identifiers import derived
+from lab.transfer import BLOCK, HashCache
+from shared.alf.dataset_types import match_dataset_type
+from shared.alf.errors import ALFError
+from shared.alf.path import parse_dataset_path
+from shared.model.identity import uuid4_from
+from shared.model.release import (
+    ReleasedFile,
+    ReleasedSession,
+    ReleaseManifest,
+    ReleaseTerms,
+)
+from shared.releases.copy import CHECKSUMS, MANIFEST, TABLES
+
+MADE = frozenset({"README.md", "datacite.json", "ro-crate-metadata.json", "croissant.json",
+                  MANIFEST, CHECKSUMS, *TABLES})  # fmt: skip
+"""Files in the root of a copy that are made for it; they are no strays."""
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A file that is no dataset and stays behind, and why."""
+
+    path: str
+    reason: str
+
+
+class FolderRelease(msgspec.Struct, frozen=True):
+    """A folder's sessions as a release.
+
+    Attributes
+    ----------
+    manifest : ReleaseManifest
+    files : dict of Path
+        Where each file is, by its path in the copy.
+    left_out : list of LeftOut
+    """
+
+    manifest: ReleaseManifest
+    files: dict[str, Path]
+    left_out: list[LeftOut]
+
+    def blocks(self, path: str, file: ReleasedFile) -> Iterator[bytes]:
+        """Yield a file's bytes."""
+        with self.files[path].open("rb") as source:
+            while block := source.read(BLOCK):
+                yield block
+
+
+class NothingToRelease(ValueError):
+    """The folder has no session."""
+
+
+def folder_release(
+    root: Path,
+    name: str,
+    terms: ReleaseTerms,
+    *,
+    lab: str | None = None,
+    date: str | None = None,
+    hashes: HashCache | None = None,
+) -> FolderRelease:
+    """Return a folder's sessions as a release; the same folder gives the same.
+
+    Parameters
+    ----------
+    root : Path
+        ``[lab/Subjects/]subject/date/number/…`` at it or below.
+    name : str
+        Of the release.
+    terms : ReleaseTerms
+    lab : str, optional
+        Lab of sessions whose path names none.
+    date : str, optional
+        Day (ISO) of the release; that of the latest session by default, so that it is the same
+        whenever it is made.
+    hashes : HashCache, optional
+
+    Raises
+    ------
+    NothingToRelease
+        There is no session, or none of a known lab.
+    """
+    hashes = hashes or HashCache()
+    sessions: list[ReleasedSession] = []
+    files: list[ReleasedFile] = []
+    places: dict[str, Path] = {}
+    left_out: list[LeftOut] = []
+    for found in scan(root):
+        if isinstance(found, Stray):
+            if found.path.name not in MADE:
+                left_out.append(LeftOut(_shown(found.path, root), found.reason))
+            continue
+        left_out += [
+            LeftOut(_shown(found.folder / path, root), reason)
+            for path, reason, _ in found.problems
+        ]
+        session = _session(found, lab)
+        sessions.append(session)
+        for file in _files(found, session, hashes):
+            files.append(file)
+        places |= {f"{session.folder}/{file.path}": file.on_disk for file in found.files}
+    if not sessions:
+        raise NothingToRelease(
+            f"{root} has no session: a session is a folder [LAB/Subjects/]SUBJECT/DATE/NUMBER."
+        )
+    manifest = ReleaseManifest(
+        name=name,
+        version=1,
+        tag="",
+        created=f"{date or max(one.date for one in sessions)}T00:00:00+00:00",
+        created_by="",
+        content="",
+        terms=terms,
+        sessions=tuple(sorted(sessions, key=lambda one: one.folder)),
+        files=tuple(files),
+    )
+    return FolderRelease(with_content(manifest), places, left_out)
+
+
+def with_content(manifest: ReleaseManifest) -> ReleaseManifest:
+    """Return a manifest with the digest of its files, which are sorted as the server's are."""
+    from shared.releases.manifest import content_digest
+
+    order = {one.id: i for i, one in enumerate(manifest.sessions)}
+    files = tuple(sorted(manifest.files, key=lambda file: (order[file.session], file.path)))
+    return msgspec.structs.replace(manifest, files=files, content=content_digest(files))
+
+
+def _session(found: FoundSession, lab: str | None) -> ReleasedSession:
+    path = found.session
+    own = path.lab or lab
+    if own is None:
+        raise NothingToRelease(f"{found.folder}: no folder names the lab; give it with --lab.")
+    session = msgspec.structs.replace(path, lab=own)
+    return ReleasedSession(
+        id=str(derived("session", session.build())),
+        lab=own,
+        subject=path.subject,
+        date=path.date.isoformat(),
+        number=path.number,
+    )
+
+
+def _files(
+    found: FoundSession, session: ReleasedSession, hashes: HashCache
+) -> Iterator[ReleasedFile]:
+    latest: dict[str, str] = {}
+    for file in found.files:
+        parts = parse_dataset_path(file.path)
+        key = parts.without_revision
+        latest[key] = max(latest.get(key, ""), parts.revision)
+    for file in found.files:
+        known = hashes.of(file.on_disk)
+        parts = parse_dataset_path(file.path)
+        yield ReleasedFile(
+            id=_id(file, session),
+            session=session.id,
+            path=file.path,
+            size=known.size,
+            sha256=known.sha256,
+            md5=known.md5,
+            dataset_type=_type(parts.filename),
+            default=parts.revision == latest[parts.without_revision],
+        )
+
+
+def _id(file: FoundFile, session: ReleasedSession) -> str:
+    if isinstance(file.uuid, UUID):
+        return str(file.uuid)
+    return uuid4_from(session.id.replace("-", "")[:12], session.id, file.path)
+
+
+def _type(name: str) -> str:
+    try:
+        return match_dataset_type(name).name
+    except ALFError:
+        return "unknown"
+
+
+def _shown(path: Path, root: Path) -> str:
+    text = path.as_posix()
+    return re.sub(f"^{re.escape(root.resolve().as_posix())}/?", "", text)

@@ -1,0 +1,210 @@
+"""Releases of a server, with an account or without: manifests, and bytes by ranges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from lab.client import ClientError, Patience, RecordMissing, RequestRefused, patient_session
+from lab.client.configuration import address
+from shared.model import json
+from shared.model.release import ReleasedFile, ReleaseManifest, ReleaseRecord
+from shared.releases.describe import ReleaseAddresses
+from shared.releases.manifest import BadManifest, decode_manifest
+
+BLOCK = 2**20
+"""Bytes fetched at a time."""
+
+TIMEOUT = (10, 300)
+"""Seconds to connect, and to wait for bytes."""
+
+_ADDRESS = re.compile(r"(?P<api>.*)/releases/(?P<name>[^/?#]+)(?:/(?P<version>\d+|latest))?/?")
+_NAMED = re.compile(r"(?P<name>[A-Za-z0-9_-]+)(?:[@/](?P<version>\d+|latest))?")
+
+
+class NoRelease(ClientError):
+    """What was given names no release."""
+
+
+def parse_address(text: str) -> tuple[str, str, str] | None:
+    """Return API, name and version of a release's address; None if it is no address.
+
+    Examples
+    --------
+    >>> parse_address("https://api.example.org/v1/releases/paper/2")
+    ('https://api.example.org/v1', 'paper', '2')
+    """
+    if not re.match(r"https?://", text):
+        return None
+    split = urlsplit(text)
+    match = _ADDRESS.fullmatch(f"{split.scheme}://{split.netloc}{split.path}")
+    if match is None:
+        raise NoRelease(f"{text} is no address of a release: write API/releases/NAME/VERSION.")
+    return match["api"], match["name"], match["version"] or "latest"
+
+
+class ReleaseServer:
+    """A server's releases and their files.
+
+    Parameters
+    ----------
+    url : str
+        Address of the API.
+    token : str, optional
+        Of an account; none asks as anybody may.
+    grant : str, optional
+        What a reviewer's address has behind ``?review=``.
+    """
+
+    def __init__(self, url: str, token: str | None = None, grant: str | None = None) -> None:
+        self.url = address(url)
+        self.token, self.grant = token, grant
+        self.http = patient_session(Patience())
+        self.requests = 0
+
+    def _get(self, path: str, headers: dict[str, str] | None = None) -> requests.Response:
+        sent = dict(headers or {})
+        if self.token:
+            sent["Authorization"] = f"Token {self.token}"
+        self.requests += 1
+        params = {"review": self.grant} if self.grant else None
+        try:
+            answer = self.http.get(
+                self.url + path, headers=sent, params=params, timeout=TIMEOUT, stream=True
+            )
+        except requests.RequestException as error:
+            raise ClientError(f"{self.url} did not answer ({type(error).__name__})") from error
+        if answer.ok:
+            return answer
+        with answer:
+            raise _refusal(answer, path)
+
+    def releases(self) -> list[ReleaseRecord]:
+        """Return all versions of all releases that the account may see."""
+        found = json.decode(self._get("/releases").content, dict[str, Any])["results"]
+        return [json.read(each, ReleaseRecord) for each in found]
+
+    def record(self, name: str, version: str = "latest") -> ReleaseRecord:
+        """Return a version of a release.
+
+        Raises
+        ------
+        RecordMissing
+            There is none that the account may see.
+        """
+        return json.decode(self._get(f"/releases/{quote(name)}/{version}").content, ReleaseRecord)
+
+    def manifest(self, record: ReleaseRecord) -> ReleaseManifest:
+        """Return a version's manifest, proved by the record's digest.
+
+        Raises
+        ------
+        NoRelease
+            It is not the one that the record names, or damaged.
+        """
+        answer = self._get(f"/releases/{record.name}/{record.version}/manifest.json")
+        try:
+            return decode_manifest(answer.content, record.manifest)
+        except BadManifest as error:
+            raise NoRelease(str(error)) from None
+
+    def where(self, record: ReleaseRecord) -> ReleaseAddresses:
+        """Return where a version is to be found."""
+        return ReleaseAddresses(api=self.url, doi=record.doi)
+
+    def blocks(self, path: str, file: ReleasedFile, start: int = 0) -> Iterator[bytes]:
+        """Yield a file's bytes from an offset on; a connection that breaks is taken up again.
+
+        Raises
+        ------
+        ClientError
+            The server refuses it, or breaks off again and again.
+        """
+        tries = 0
+        while start < file.size:
+            before = start
+            headers = {"Range": f"bytes={start}-"} if start else None
+            try:
+                with self._get(f"/{quote(file.place)}", headers) as answer:
+                    if start and answer.status_code != 206:
+                        raise ClientError(f"{self.url} does not send parts of {path}")
+                    for block in answer.iter_content(BLOCK):
+                        yield block
+                        start += len(block)
+                if start < file.size:
+                    raise requests.exceptions.ChunkedEncodingError("the answer was too short")
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+                tries = tries + 1 if start == before else 1
+                if tries > 5:
+                    raise ClientError(f"{self.url} broke off {path}: try again later") from error
+
+    def read(self, file: ReleasedFile, start: int, length: int) -> bytes:
+        """Return some bytes of a file by one range request (and the server's redirect).
+
+        Raises
+        ------
+        ClientError
+            The answer is not what was asked for.
+        """
+        last = min(start + length, file.size) - 1
+        if last < start:
+            return b""
+        headers = {"Range": f"bytes={start}-{last}"}
+        with self._get(f"/{quote(file.place)}", headers) as answer:
+            data = answer.content
+        if answer.status_code != 206 and len(data) == file.size:
+            data = data[start : last + 1]
+        if len(data) != last + 1 - start:
+            raise ClientError(f"{self.url} sent {len(data)} bytes of {file.path}, not {length}")
+        return data
+
+
+def _refusal(answer: requests.Response, path: str) -> ClientError:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {"detail": answer.text[:200]}
+    kind = RecordMissing if answer.status_code == 404 else RequestRefused
+    return kind(answer.status_code, body if isinstance(body, dict) else {}, f"GET {path}")
+
+
+def find_release(what: str) -> tuple[ReleaseServer, ReleaseRecord]:
+    """Return the server and the version that a name or an address means.
+
+    Parameters
+    ----------
+    what : str
+        ``API/releases/NAME[/VERSION]``, asked as anybody may unless the account of `fornix login`
+        is there; or ``NAME[@VERSION]`` on that account's server.
+
+    Raises
+    ------
+    NoRelease
+        It is neither.
+    """
+    from lab.client import Client, NotConfigured, settings
+
+    found = parse_address(what)
+    if found is None:
+        match = _NAMED.fullmatch(what)
+        if match is None:
+            raise NoRelease(f"{what!r} is no release: write NAME, NAME@VERSION or its address.")
+        known = settings()
+        token = known.token or (Client(known).login() if known.password else None)
+        server = ReleaseServer(known.url, token)
+        return server, server.record(match["name"], match["version"] or "latest")
+    api, name, version = found
+    query = dict(part.partition("=")[::2] for part in urlsplit(what).query.split("&"))
+    token = None
+    try:
+        known = settings()
+        if known.url == address(api):
+            token = known.token or (Client(known).login() if known.password else None)
+    except NotConfigured:
+        pass
+    server = ReleaseServer(api, token, query.get("review"))
+    return server, server.record(name, version)

@@ -1,0 +1,161 @@
+"""What a copy of a release holds beside its files: texts, checksums, the ONE client's tables."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+import msgspec
+
+from shared.alf.cache_tables import (
+    BEFORE_QC,
+    MIN_API_VERSION,
+    OneDataset,
+    OneSession,
+    datasets_table,
+    parquet,
+    sessions_table,
+)
+from shared.model.release import ReleasedFile, ReleaseManifest
+from shared.releases import describe
+from shared.releases.describe import ReleaseAddresses
+from shared.releases.manifest import encode_manifest
+
+MANIFEST, CHECKSUMS = "manifest.json", "manifest-sha256.txt"
+"""Names of a copy's manifest, and of its checksums as ``sha256sum --check`` takes them."""
+
+TABLES = ("sessions.pqt", "datasets.pqt")
+
+
+class CopiedFile(msgspec.Struct, frozen=True):
+    """A file of a copy: of the release, or made for the copy.
+
+    Attributes
+    ----------
+    path : str
+        Below the copy's root.
+    size : int
+        Bytes.
+    file : ReleasedFile, optional
+        Of the release.
+    body : bytes, optional
+        What was made for the copy.
+    """
+
+    path: str
+    size: int
+    file: ReleasedFile | None = None
+    body: bytes | None = None
+
+
+def copied_files(
+    manifest: ReleaseManifest,
+    where: ReleaseAddresses,
+    withdrawn: Collection[str] = frozenset(),
+) -> list[CopiedFile]:
+    """Return all files of a copy, in the order in which they are written.
+
+    Parameters
+    ----------
+    manifest : ReleaseManifest
+    where : ReleaseAddresses
+    withdrawn : collection of str
+        Ids of datasets that are left out; the manifest tells of them.
+    """
+    files = {path: file for path, file in manifest.paths().items() if file.id not in withdrawn}
+    made = {
+        "README.md": readme(manifest, where).encode(),
+        "datacite.json": _json(describe.datacite(manifest, where)),
+        "ro-crate-metadata.json": _json(describe.ro_crate(manifest, where)),
+        MANIFEST: encode_manifest(manifest),
+        **one_tables(manifest, withdrawn),
+    }
+    sums = {name: hashlib.sha256(body).hexdigest() for name, body in made.items()}
+    sums |= {path: file.sha256 for path, file in files.items() if file.sha256}
+    lines = "".join(f"{digest}  {path}\n" for path, digest in sums.items())
+    made[CHECKSUMS] = lines.encode()
+    return [
+        *(CopiedFile(name, len(body), body=body) for name, body in made.items()),
+        *(CopiedFile(path, file.size, file=file) for path, file in sorted(files.items())),
+    ]
+
+
+def one_tables(
+    manifest: ReleaseManifest, withdrawn: Collection[str] = frozenset()
+) -> dict[str, bytes]:
+    """Return the tables by which ``ONE(mode="local")`` finds what a copy holds."""
+    kept = [file for file in manifest.files if file.id not in withdrawn]
+    about = {
+        "date_created": manifest.created[:16].replace("T", " "),
+        "origin": f"{manifest.name}@{manifest.version}",
+        "min_api_version": MIN_API_VERSION if kept else BEFORE_QC,
+    }
+    sessions = sessions_table(
+        OneSession(
+            one.id,
+            one.lab,
+            one.subject,
+            one.date,
+            one.number,
+            one.task_protocol,
+            ",".join(one.projects),
+        )
+        for one in manifest.sessions
+    )
+    datasets = datasets_table(
+        OneDataset(
+            file.session,
+            file.id,
+            file.path,
+            file.size,
+            file.md5 or "",
+            default_revision=file.default,
+            qc=file.qc,
+        )
+        for file in kept
+    )
+    return dict(zip(TABLES, (parquet(sessions, about), parquet(datasets, about)), strict=True))
+
+
+def _json(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def readme(manifest: ReleaseManifest, where: ReleaseAddresses) -> str:
+    """Return what a copy says of itself to people."""
+    licence = manifest.terms.licence
+    return f"""# {describe.title(manifest)}
+
+{describe.description(manifest)}
+
+Release {manifest.name}, version {manifest.version}, made {manifest.created[:10]}:
+{len(manifest.files):,} files of {len(manifest.sessions):,} sessions, {manifest.size:,} bytes.
+
+## Load
+
+The files lie as the ONE convention has them, `lab/Subjects/subject/date/number/collection/file`,
+and `sessions.pqt` and `datasets.pqt` are the tables of the ONE client (`pip install ONE-api`):
+
+    from one.api import ONE
+    one = ONE(cache_dir="this/folder", mode="local")
+    eids = one.search()
+    trials = one.load_object(eids[0], "trials")
+
+Or, with Fornix installed:
+
+    import fornix
+    release = fornix.open("this/folder")  # or the zip as it is
+    trials = release.load(release.sessions[0].id, "trials")
+
+## Verify
+
+    sha256sum --check --quiet {CHECKSUMS}
+
+## Cite
+
+{describe.citation(manifest, where)}
+
+## Licence
+
+{describe.licence_name(licence)}, {describe.licence_url(licence)}
+"""
