@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -223,6 +225,47 @@ def import_folder(
         FolderImport(path, carrier, place, lab, uploader).run()
 
     _run(job, f"folder {path.resolve()}", **common)
+
+
+@import_.command("zip")
+@click.argument(
+    "zips", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--lab", help="Lab of sessions for which the zip names none.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to unpack.  [default: beside the journal, removed at the end]",
+)
+@_common
+def import_zip(
+    zips: tuple[Path, ...], lab: str | None, folder: Path | None, **common: Any
+) -> None:
+    """Unpack a zip in the ONE convention, register its sessions and upload their bytes.
+
+    Give all parts of a zip in parts. Ids are those that the zip tells (manifest.json, or ONE's
+    tables), else they follow from the names. A hostile zip is refused before a byte is written.
+
+    Example: fornix import zip paper.part01.zip paper.part02.zip
+    """
+    from lab.importers.folder import FolderImport
+    from lab.importers.known import ids_in
+    from lab.releases.unpack import HostileZip, unpack
+    from shared.releases.copy import BESIDE
+    from shared.releases.manifest import BadManifest
+
+    def job(carrier: Carrier) -> None:
+        target = folder or _scratch(carrier.journal).with_suffix(".unpacked")
+        try:
+            unpack(zips, target)
+            known = ids_in(target)
+            FolderImport(target, carrier, None, lab, _uploader(carrier), known, BESIDE).run()
+        except (HostileZip, BadManifest, zipfile.BadZipFile) as error:
+            raise click.ClickException(str(error)) from None
+        if folder is None:
+            shutil.rmtree(target)
+
+    _run(job, f"zip {' '.join(str(path.resolve()) for path in zips)}", **common)
 
 
 def _mover(

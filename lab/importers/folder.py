@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -30,6 +30,7 @@ from shared.alf.path import (
 from .bytes import Uploader
 from .carrier import Carrier, Row
 from .identifiers import derived
+from .known import KnownIds
 from .sessions import Repository, SessionCarrier, dataset_row, session_row
 
 DATE_LIKE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -212,6 +213,10 @@ class FolderImport:
         Lab of sessions whose path does not name one.
     uploader : Uploader, optional
         Sends the bytes.
+    known : KnownIds, optional
+        Ids that the tree tells; others are derived from names.
+    beside : collection of str
+        Files in the tree's root that are expected beside sessions.
     """
 
     def __init__(
@@ -221,8 +226,12 @@ class FolderImport:
         repository: Repository | None,
         lab: str | None,
         uploader: Uploader | None = None,
+        known: KnownIds | None = None,
+        beside: Collection[str] = frozenset(),
     ) -> None:
+        self.beside = beside
         self.uploader = uploader
+        self.known = known or KnownIds()
         self.root = Path(os.path.abspath(root))
         self.carrier, self.journal = carrier, carrier.journal
         self.target = SessionCarrier(carrier, repository)
@@ -244,6 +253,8 @@ class FolderImport:
             self.carrier.progress("sessions", n, None)
 
     def _report_stray(self, stray: Stray) -> None:
+        if stray.path.parent == self.root and stray.path.name in self.beside:
+            return
         with self.journal.transaction():
             if not self.journal.add("stray", [str(stray.path)], "told"):
                 return
@@ -267,7 +278,8 @@ class FolderImport:
             return
         if len(found.folder.name) != 3:
             self.journal.note("session folders whose number has not three digits: padded")
-        row = session_row(derived("session", session.build()), session)
+        told = self.known.session(session.build())
+        row = session_row(UUID(told) if told else derived("session", session.build()), session)
         eid = self.target.carry_sessions([row], adopt=True).get(row["id"])
         if eid is None:
             self._leave(found, folder)
@@ -307,8 +319,9 @@ class FolderImport:
                 self.carrier.refuse("files", path, "the file cannot be read", str(error))
                 continue
             parts = parse_dataset_path(file.path)
+            told = self.known.files.get((eid, file.path))
             yield dataset_row(
-                file.uuid,
+                file.uuid or (UUID(told) if told else None),
                 eid,
                 file.path,
                 file_size=file.size,

@@ -22,11 +22,7 @@ from shared.model.release import (
     ReleaseManifest,
     ReleaseTerms,
 )
-from shared.releases.copy import CHECKSUMS, MANIFEST, TABLES
-
-MADE = frozenset({"README.md", "datacite.json", "ro-crate-metadata.json", "croissant.json",
-                  MANIFEST, CHECKSUMS, *TABLES})  # fmt: skip
-"""Files in the root of a copy that are made for it; they are no strays."""
+from shared.releases.copy import BESIDE
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -99,7 +95,7 @@ def folder_release(
     left_out: list[LeftOut] = []
     for found in scan(root):
         if isinstance(found, Stray):
-            if found.path.name not in MADE:
+            if found.path.name not in BESIDE:
                 left_out.append(LeftOut(_shown(found.path, root), found.reason))
             continue
         left_out += [

@@ -27,6 +27,12 @@ MANIFEST, CHECKSUMS = "manifest.json", "manifest-sha256.txt"
 TABLES = ("sessions.pqt", "datasets.pqt")
 
 
+BESIDE = frozenset(
+    {"README.md", "datacite.json", "ro-crate-metadata.json", MANIFEST, CHECKSUMS, *TABLES}
+)
+"""Files in the root of a copy that are made for it."""
+
+
 class CopiedFile(msgspec.Struct, frozen=True):
     """A file of a copy: of the release, or made for the copy.
 
