@@ -254,10 +254,14 @@ class System:
 
     def client(self, role: str) -> Any:
         """Return an API client of a user of the lab."""
+        return self.client_of(f"{LAB}_{role}")
+
+    def client_of(self, username: str) -> Any:
+        """Return an API client of any user."""
+        from functions.api.auth import tokens
         from lab.client import Client, Settings
 
-        env = self.environment(role)
-        return Client(Settings(self.url, token=env["FORNIX_TOKEN"]))
+        return Client(Settings(self.url, token=tokens.issue(username)))
 
 
 @pytest.fixture

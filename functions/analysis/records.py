@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 import shared.work.item  # noqa: F401 - tasks are among what is listed
 from shared import catalog
+from shared.catalog import visible
+from shared.catalog.visible import Calendar
 from shared.model import copies, moment
 from shared.records import aws, documents
 from shared.records.errors import NotFound
@@ -72,8 +74,10 @@ class Records:
         """
         found = {item.id for item in sessions.of_subject(subject)}
         found |= set(self.expected.get(subject, ()))
+        catalog.start_request()
+        calendar = visible.calendar_of(catalog.table)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            read = list(pool.map(lambda eid: _read(eid, subject), sorted(found)))
+            read = list(pool.map(lambda eid: _read(eid, subject, calendar), sorted(found)))
         return [one for one in read if one is not None and one.subject == subject]
 
     def labs(self) -> list[Lab]:
@@ -87,7 +91,11 @@ class Records:
         table, of_lab = catalog.table("session"), Where("lab", "exact", lab)
         private = table.select([of_lab, Where("public", "test", lambda public: not public)])
         delayed = table.select([of_lab, Where("embargo_until", "test", bool)])
-        return {str(name) for rows in (private, delayed) for name in rows.values("subject")}
+        calendar = visible.calendar_of(catalog.table)
+        of_mice = table.select([of_lab, Where("subject", "in", set(calendar.subjects))])
+        of_projects = table.select([of_lab, Where("projects", "in", set(calendar.projects))])
+        several = (private, delayed, of_mice, of_projects)
+        return {str(name) for rows in several for name in rows.values("subject")}
 
     def trials(self, session: SiteSession) -> pd.DataFrame | None:
         """Return the session's trials table."""
@@ -111,14 +119,14 @@ class Records:
         return io.BytesIO(answer["Body"].read())
 
 
-def _read(eid: str, subject: str) -> SiteSession | None:
+def _read(eid: str, subject: str, calendar: Calendar) -> SiteSession | None:
     """Return a session; one whose record makes no sense is refused, and keeps no other."""
     try:
         item, datasets = session_and_datasets(eid, strong=True)
     except NotFound:
         return None
     try:
-        return _session(item, datasets)
+        return _session(item, datasets, calendar)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         refused = f"Its record cannot be read, so the session is left out: {error}"
         return SiteSession(eid, item.lab, subject, "", 0, refused=refused)
@@ -131,12 +139,8 @@ def _elsewhere(item: DatasetItem) -> str:
     return ", ".join(sorted(copies.existing(item.records)))
 
 
-def _zone(lab: str) -> str:
-    row = catalog.table("lab").get(lab)
-    return (row or {}).get("timezone") or "UTC"
-
-
-def _session(item: SessionItem, datasets: list[DatasetItem]) -> SiteSession:
+def _session(item: SessionItem, datasets: list[DatasetItem], calendar: Calendar) -> SiteSession:
+    seen = visible.of_item(item, calendar)
     about = item.json if isinstance(item.json, dict) else {}
     return SiteSession(
         id=item.id,
@@ -150,9 +154,9 @@ def _session(item: SessionItem, datasets: list[DatasetItem]) -> SiteSession:
         projects=tuple(item.projects or ()),
         location=item.location or "",
         delay_start=float(about.get("SESSION_DELAY_START") or 0),
-        public=bool(item.public),
-        timezone=_zone(item.lab),
-        embargo_until=date.fromisoformat(item.embargo_until[:10]) if item.embargo_until else None,
+        public=seen.public,
+        timezone=seen.timezone,
+        embargo_until=date.fromisoformat(seen.embargo_until[:10]) if seen.embargo_until else None,
         synthetic=bool(item.synthetic),
         quality=item.extended_qc if isinstance(item.extended_qc, dict) else {},
         datasets=tuple(

@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 
 from shared.access.visibility import is_public
 from shared.catalog import visible
+from shared.catalog.visible import Calendar
 from shared.datasets.read import content_hashes, datasets_of
 from shared.model import moment
 from shared.model.messages import SessionFinished, TaskWaits
 from shared.records import documents, env, queues
-from shared.records.items import Dataset
+from shared.records.items import Dataset, Session
 from shared.sessions import store as sessions
 from shared.sessions.contents import session_and_datasets
 from shared.tasks.description import BadDescription, description_in
@@ -91,11 +92,24 @@ def session_shown(eid: str) -> None:
     """
     session_registered(eid)
     session = sessions.get(eid)
-    lab = documents.find("lab", session.lab)
-    zones = {session.lab: (lab.body.get("timezone") if lab else "") or "UTC"}
-    shown = is_public(visible.of_item(session, zones), moment.now())
+    shown = is_public(visible.of_item(session, _calendar(session)), moment.now())
     if not shown or not read.of_session(eid):
         queues.notify("analysis", SessionFinished(eid))
+
+
+def _calendar(session: Session) -> Calendar:
+    """Return what holds a session back, from the table alone."""
+
+    def said(kind: str, key: str, field: str) -> str:
+        found = documents.find(kind, key)
+        return (found.body.get(field) if found else "") or ""
+
+    day = "embargo_until"
+    return Calendar(
+        {session.lab: said("lab", session.lab, "timezone") or "UTC"},
+        {session.subject: said("subject", session.subject, day)},
+        {name: said("project", name, day) for name in session.projects or ()},
+    )
 
 
 def task_changed(task_id: str) -> None:

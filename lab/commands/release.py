@@ -151,6 +151,39 @@ def withdraw(
     _say(client.post(path, body), as_json, f"{told} withdrawn")
 
 
+@release.command()
+@click.argument("what", metavar="NAME[@VERSION]")
+@click.option("--days", default=30, show_default=True, help="For how long the address is good.")
+@click.option("--note", default="", help="For whom it is.")
+@click.option("--list", "listed", is_flag=True, help="List the addresses, without their secrets.")
+@click.option("--revoke", metavar="ID", help="Revoke one.")
+@_json
+def review(
+    what: str, days: int, note: str, listed: bool, revoke: str | None, as_json: bool
+) -> None:
+    """Make an address by which reviewers see a release before the public does.
+
+    Every command that takes a release's address takes this one. It is told once, and is good
+    without account until it expires or is revoked.
+    """
+    client, record = _record(what)
+    where = f"/releases/{record['name']}/{record['version']}/reviewers"
+    if revoke:
+        client.request("DELETE", f"{where}/{revoke}")
+        _say({"revoked": revoke}, as_json, f"{revoke} revoked")
+    elif listed:
+        rows = client.get(where)["results"]
+        lines = (
+            f"{row['id']}  until {row['expires']}{'  revoked' if row['revoked'] else ''}"
+            f"  {row['note']}"
+            for row in rows
+        )
+        click.echo(json.dumps(rows, indent=1) if as_json else "\n".join(lines))
+    else:
+        made = client.post(where, {"days": days, "note": note})
+        _say(made, as_json, f"{made['url']}\ngood until {made['expires']}, as {made['id']}")
+
+
 @release.command("list")
 @click.argument("url", required=False)
 @_json

@@ -146,6 +146,9 @@ ROUTES: Mapping[str, Rule] = {
     "POST /releases": Rule(MANAGERS),
     "PATCH /releases/{}/{}": Rule(MANAGERS),
     "POST /releases/{}/{}/publish": Rule(MANAGERS),
+    "GET /releases/{}/{}/reviewers": Rule(MANAGERS),
+    "POST /releases/{}/{}/reviewers": Rule(MANAGERS),
+    "DELETE /releases/{}/{}/reviewers/{}": Rule(MANAGERS),
     "POST /releases/{}/{}/withdraw": Rule(MANAGERS),
 }
 """Rules of the routes that are not resources, by method and path."""
@@ -175,6 +178,8 @@ FIELDS: Mapping[tuple[str, str], FieldRule] = {
     ("session", "embargo_until"): MANAGED,
     ("session", "lab"): FREE_AT_FIRST,
     ("subject", "lab"): FREE_AT_FIRST,
+    ("subject", "embargo_until"): MANAGED,
+    ("project", "embargo_until"): MANAGED,
     ("subject", "responsible_user"): FieldRule(MEMBERS, MANAGERS, holder="responsible_user"),
     ("location", "lab"): MANAGED,
     ("surgery", "lab"): FREE_AT_FIRST,

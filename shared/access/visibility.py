@@ -49,6 +49,11 @@ def is_public(
     return audience(visibility, at, released) is Audience.PUBLIC
 
 
+def may_review(expires: str, revoked: bool, at: datetime) -> bool:
+    """Return whether a reviewer's address is still good: until the second at which it expires."""
+    return not revoked and at < datetime.fromisoformat(expires)
+
+
 def embargo_ends(day: str, timezone: str) -> datetime | None:
     """Return the instant (UTC) at which an embargo ends; None, never, if the day is no date."""
     try:

@@ -145,6 +145,9 @@ PATCH  /releases/{name}/{version}         GD
 GET    /releases/{name}/{version}/{document} AVMGDRW
 POST   /releases/{name}/{version}/publish GD
 POST   /releases/{name}/{version}/withdraw GD
+GET    /releases/{name}/{version}/reviewers GD
+POST   /releases/{name}/{version}/reviewers GD
+DELETE /releases/{name}/{version}/reviewers/{link} GD
 GET    /training-prediction/{nickname}    MGD
 GET    /uploads                           MGDRW
 POST   /uploads                           MGDRW

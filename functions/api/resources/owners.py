@@ -8,6 +8,8 @@ from typing import Any
 from functions.api.engine import read_values
 from functions.api.errors import Invalid
 from shared import catalog
+from shared.model.messages import SessionShown
+from shared.records import queues
 from shared.records.where import Where
 
 
@@ -47,3 +49,9 @@ def labs_with(datasets: Where) -> set[str]:
     owners = catalog.table("dataset").select([datasets]).values("session")
     labs: set[str] = catalog.table("session").select([Where("id", "in", owners)]).values("lab")
     return labs
+
+
+def tell_site(which: Where) -> None:
+    """Have the site follow who may see some sessions."""
+    for eid in catalog.table("session").select([which]).values("id"):
+        queues.notify("dispatch", SessionShown(eid))

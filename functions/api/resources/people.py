@@ -15,6 +15,7 @@ from functions.api.engine.declarations import (
     Body,
     Resource,
     Row,
+    date,
     declare,
     flag,
     json,
@@ -25,6 +26,8 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.visible import related
 from functions.api.errors import Invalid
+from functions.api.resources.owners import tell_site
+from shared import catalog
 from shared.access import policy
 from shared.alf import names
 from shared.model import moment
@@ -92,6 +95,23 @@ def _set_credentials(plan: Plan, before: Body | None, after: Body | None, call: 
         return
     plan.also(renewal.add_to)
     plan.then(lambda: tokens.remove(username))
+
+
+def _prepare_project(body: Body, old: Body | None, call: Call) -> Body:
+    """Leave an embargo to those who manage all labs with sessions of the project."""
+    if old is not None and body.get("embargo_until") != old.get("embargo_until"):
+        of_project = Where("projects", "in", frozenset({body["name"]}))
+        labs = catalog.table("session").select([of_project]).values("lab")
+        if labs:
+            permissions.require(policy.may_manage(call.who, labs, "The project"))
+    return body
+
+
+def _follow_embargo(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Have the site follow an embargo."""
+    if after and before and after.get("embargo_until") != before.get("embargo_until"):
+        mine = Where("projects", "in", frozenset({after["name"]}))
+        plan.then(lambda: tell_site(mine))
 
 
 def _show_user(shown: Body, row: Row, call: Call) -> Body:
@@ -190,7 +210,10 @@ declare(
             "name": text(required=True, maximum=255, check=plain_name),
             "description": text(maximum=1023),
             "users": refs("user"),
+            "embargo_until": date(param=False, latest="9999-12-31"),
         },
+        prepare=_prepare_project,
+        effects=(_follow_embargo,),
         example={"name": "ibl_neuropixel_brainwide_01"},
     ),
     Resource(

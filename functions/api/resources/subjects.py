@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from functions.api.engine.plan import Plan
 from functions.api.resources.culls import SEVERITY
 from functions.api.resources.of_subject import default_user, now
+from functions.api.resources.owners import tell_site
 
 ZYGOSITY: dict[str, Field] = {
     "allele": ref("allele", required=True, null=False),
@@ -93,6 +94,13 @@ def _end_with_death(plan: Plan, before: Body | None, after: Body | None, call: C
     end = moment.instant(after["death_date"], read_values.zone_of(after.get("lab")))
     for row in plan.select("water-restriction", mine):
         plan.change(KINDS["water-restriction"], row["id"], lambda each: {**each, "end_time": end})
+
+
+def _follow_embargo(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Have the site follow an embargo."""
+    if after and before and after.get("embargo_until") != before.get("embargo_until"):
+        mine = Where("subject", "exact", after["nickname"])
+        plan.then(lambda: tell_site(mine))
 
 
 def _keep_with_data(body: Body, call: Call) -> None:
@@ -210,6 +218,7 @@ declare(
             "zygosities": json(shape="objects", items=ZYGOSITY),
             "request": ref("subject-request", by="id"),
             "licence": ref("licence"),
+            "embargo_until": date(param=False, latest="9999-12-31"),
             "json": json(),
         },
         filters={
@@ -229,7 +238,7 @@ declare(
             "notes": ("note", "object_id", "id"),
         },
         prepare=_prepare_subject,
-        effects=(_end_with_death,),
+        effects=(_end_with_death, _follow_embargo),
         allow_delete=_keep_with_data,
         show=_show_subject,
         show_detail=_show_subject_detail,

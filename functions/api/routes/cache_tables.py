@@ -23,7 +23,7 @@ from functions.api.errors import ApiError, not_found
 from functions.api.routes.downloads import presigned, redirect
 from shared import catalog
 from shared.access import policy
-from shared.catalog import cache_tables
+from shared.catalog import cache_tables, visible
 from shared.model.people import Caller
 
 routes = Blueprint(__name__)
@@ -62,7 +62,8 @@ def _scope(call: Call, tag: str | None) -> str:
     if tag is None:
         return _whole(call.who)
     row = catalog.table("tag").get(tag)
-    if row is None or (_whole(call.who) != "all" and not row.get("public")):
+    hidden = _whole(call.who) != "all" and tag not in visible.released_tags(catalog.table)
+    if row is None or hidden:
         raise not_found("Tag")
     return f"tag/{tag}"
 

@@ -28,6 +28,7 @@ from shared.datasets.read import datasets_of, owners_of
 from shared.model import moment
 from shared.model.copies import OWN
 from shared.model.people import Caller
+from shared.publishing import reviewers
 from shared.records import aws, documents, env
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset, Session
@@ -60,13 +61,20 @@ def _ask_for_account(request: Any) -> ApiError:
     return ApiError(401, "Authentication credentials were not provided.")
 
 
-def readable(item: Dataset, session: Session | None, who: Caller) -> bool:
-    """Return whether a caller may read a file: as its account may, or as anybody may."""
+def readable(item: Dataset, session: Session | None, who: Caller, review: str = "") -> bool:
+    """Return whether a caller may read a file: by account, as anybody, or as a reviewer."""
     lab = session.lab if session else lab_of_owner(item.owner)
     if policy.may_see_files(who, lab):
         return True
-    seen = visible.of_item(session, visible.zones_of(catalog.table), item)
-    return is_public(seen, moment.now(), visible.released_tags(catalog.table))
+    seen = visible.of_item(session, visible.calendar_of(catalog.table), item)
+    if is_public(seen, moment.now(), visible.released_tags(catalog.table)):
+        return True
+    return bool(review) and reviewers.opens(review, item.uuid)
+
+
+def review_of(request: Any) -> str:
+    """Return a reviewer's token from an address, empty without."""
+    return (request.query_params or {}).get("review") or ""
 
 
 def presigned(key: str, name: str) -> str:
@@ -101,7 +109,7 @@ def download() -> Response:
         session, item = find_dataset(found[-1].lower())
     except NotFound:
         raise not_found("Dataset") from None
-    if not readable(item, session, identify.caller(request)):
+    if not readable(item, session, identify.caller(request), review_of(request)):
         raise _ask_for_account(request)
     if f"{item.path.rpartition('.')[0]}.{item.uuid}" not in path:
         raise not_found("Dataset")

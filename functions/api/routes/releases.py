@@ -11,7 +11,7 @@ from chalice.app import Blueprint, Response
 from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid, not_found
-from functions.api.routes.downloads import presigned, redirect
+from functions.api.routes.downloads import presigned, redirect, review_of
 from shared import catalog
 from shared.access import policy
 from shared.access.visibility import is_public, last_zone
@@ -24,8 +24,9 @@ from shared.model.release import (
     ReleaseTerms,
     check_release_name,
 )
-from shared.publishing import store
+from shared.publishing import reviewers, store
 from shared.publishing.gather import NotReleasable, gather
+from shared.publishing.reviewers import ReviewerLink
 from shared.records import env, queues
 from shared.records.errors import NotFound
 from shared.releases import describe
@@ -62,6 +63,13 @@ class Withdrawal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     reason: str
     datasets: tuple[str, ...] | None = None
+
+
+class Invitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For how many days reviewers see a version, and for whom the address is."""
+
+    days: int = 30
+    note: str = ""
 
 
 class DoiOfRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,6 +186,42 @@ def withdraw_release(name: str, version: str) -> dict[str, Any]:
     return _shown(done, call)
 
 
+@routes.route("/releases/{name}/{version}/reviewers", methods=["POST"])
+def invite_reviewers(name: str, version: str) -> Response:
+    """Make an address by which reviewers see a version for some days; it is told once."""
+    call = Call(routes.current_request)
+    record = _managed(name, version, call)
+    asked = _body(call, Invitation)
+    try:
+        link, token = reviewers.make(record, asked.days, asked.note, who=call.who.username)
+    except ValueError as error:
+        raise Invalid({"days": [str(error)]}) from None
+    address = call.url(f"/releases/{record.name}/{record.version}?review={token}")
+    return Response({**_shown_link(link), "url": address}, status_code=201)
+
+
+@routes.route("/releases/{name}/{version}/reviewers", methods=["GET"])
+def list_reviewers(name: str, version: str) -> dict[str, Any]:
+    """List the addresses of a version that were made for reviewers, without their secrets."""
+    call = Call(routes.current_request)
+    shown = [_shown_link(each) for each in reviewers.links_of(_managed(name, version, call))]
+    return {"count": len(shown), "results": shown}
+
+
+@routes.route("/releases/{name}/{version}/reviewers/{link}", methods=["DELETE"])
+def revoke_reviewers(name: str, version: str, link: str) -> Response:
+    """Revoke an address."""
+    call = Call(routes.current_request)
+    reviewers.revoke(_managed(name, version, call), link, who=call.who.username)
+    return Response("", status_code=204)
+
+
+def _shown_link(link: ReviewerLink) -> dict[str, Any]:
+    shown: dict[str, Any] = json.plain(link)
+    del shown["digest"]
+    return shown
+
+
 @routes.route("/releases/{name}/{version}/{document}", methods=["GET"])
 def release_document(name: str, version: str, document: str) -> Response:
     """Redirect to a version's manifest, or answer with its DataCite, RO-Crate or Croissant."""
@@ -238,7 +282,11 @@ def _may_see(record: ReleaseRecord, call: Call) -> bool:
     """Return whether a caller may know of a version: as its account may, or as anybody may."""
     if any(policy.may_see_files(call.who, lab) for lab in record.labs):
         return True
-    return is_public(record.visibility, moment.now())
+    if is_public(record.visibility, moment.now()):
+        return True
+    token = review_of(call.request)
+    seen = reviewers.reviewed(token) if token else None
+    return seen is not None and seen.key == record.key
 
 
 def _shown(record: ReleaseRecord, call: Call) -> dict[str, Any]:

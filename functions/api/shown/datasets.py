@@ -131,8 +131,8 @@ def dataset_body(session: Session | None, item: Dataset, known: Repositories, ca
     """Return a dataset as ``/datasets`` shows it."""
     tags = set(item.tags or ())
     protected, public = _tags(call)
-    zones = call.once("zones", lambda: visible.zones_of(catalog.table))
-    seen = visible.of_item(session, zones, item)
+    calendar = call.once("calendar", lambda: visible.calendar_of(catalog.table))
+    seen = visible.of_item(session, calendar, item)
     folder = session.folder if session else ""
     return {
         "id": item.uuid,
@@ -175,6 +175,7 @@ class _Brief:
 
     def __init__(self, row: Row) -> None:
         self.id, self.lab, self.number = row["id"], row["lab"], row["number"]
+        self.subject, self.projects = row["subject"], row.get("projects") or ()
         self.public = row.get("public")
         self.embargo_until = row.get("embargo_until")
         self.folder = SessionKey(self.lab, row["subject"], row["date"], int(self.number)).folder
