@@ -45,6 +45,7 @@ EXTRAS = {
     "datajoint": "datajoint",
     "export": "nwb",
     "import": "science",
+    "mirror": "science",
     "release": "science",
     "restore": "server",
     "rig": "science",

@@ -215,6 +215,9 @@ def import_folder(
     serves PATH), or they are uploaded (--upload), or both.
     """
     from lab.importers.folder import FolderImport
+    from lab.importers.known import ids_in
+    from shared.releases.copy import BESIDE
+    from shared.releases.manifest import BadManifest
 
     if repository is None and not upload:
         raise click.UsageError("give --upload, or say with --repository where the bytes stay")
@@ -222,7 +225,11 @@ def import_folder(
 
     def job(carrier: Carrier) -> None:
         uploader = _uploader(carrier) if upload else None
-        FolderImport(path, carrier, place, lab, uploader).run()
+        try:
+            known = ids_in(path)
+        except BadManifest as error:
+            raise click.ClickException(str(error)) from None
+        FolderImport(path, carrier, place, lab, uploader, known, BESIDE).run()
 
     _run(job, f"folder {path.resolve()}", **common)
 
