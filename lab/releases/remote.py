@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -21,6 +22,9 @@ BLOCK = 2**20
 
 TIMEOUT = (10, 300)
 """Seconds to connect, and to wait for bytes."""
+
+GOOD = 3000
+"""Seconds for which an address of the storage is used; the server makes it good for an hour."""
 
 _ADDRESS = re.compile(r"(?P<api>.*)/releases/(?P<name>[^/?#]+)(?:/(?P<version>\d+|latest))?/?")
 _NAMED = re.compile(r"(?P<name>[A-Za-z0-9_-]+)(?:[@/](?P<version>\d+|latest))?")
@@ -65,8 +69,11 @@ class ReleaseServer:
         self.token, self.grant = token, grant
         self.http = patient_session(Patience())
         self.requests = 0
+        self._locations: dict[str, tuple[str, float]] = {}
 
-    def _get(self, path: str, headers: dict[str, str] | None = None) -> requests.Response:
+    def _get(
+        self, path: str, headers: dict[str, str] | None = None, *, follow: bool = True
+    ) -> requests.Response:
         sent = dict(headers or {})
         if self.token:
             sent["Authorization"] = f"Token {self.token}"
@@ -74,7 +81,12 @@ class ReleaseServer:
         params = {"review": self.grant} if self.grant else None
         try:
             answer = self.http.get(
-                self.url + path, headers=sent, params=params, timeout=TIMEOUT, stream=True
+                self.url + path,
+                headers=sent,
+                params=params,
+                timeout=TIMEOUT,
+                stream=True,
+                allow_redirects=follow,
             )
         except requests.RequestException as error:
             raise ClientError(f"{self.url} did not answer ({type(error).__name__})") from error
@@ -85,7 +97,7 @@ class ReleaseServer:
 
     def releases(self) -> list[ReleaseRecord]:
         """Return all versions of all releases that the account may see."""
-        found = json.decode(self._get("/releases").content, dict[str, Any])["results"]
+        found = self.json("/releases")["results"]
         return [json.read(each, ReleaseRecord) for each in found]
 
     def record(self, name: str, version: str = "latest") -> ReleaseRecord:
@@ -142,8 +154,28 @@ class ReleaseServer:
                 if tries > 5:
                     raise ClientError(f"{self.url} broke off {path}: try again later") from error
 
+    def json(self, path: str) -> Any:
+        """Return the answer of a path, parsed."""
+        return json.decode(self._get(path).content, Any)
+
+    def location(self, file: ReleasedFile) -> str:
+        """Return the storage's own address of a file, which is good for a while without account.
+
+        Raises
+        ------
+        ClientError
+            The server refuses it.
+        """
+        known, until = self._locations.get(file.id, ("", 0.0))
+        if time.monotonic() < until:
+            return known
+        answer = self._get(f"/{quote(file.place)}", follow=False)
+        location = answer.headers.get("Location") or answer.url
+        self._locations[file.id] = location, time.monotonic() + GOOD
+        return location
+
     def read(self, file: ReleasedFile, start: int, length: int) -> bytes:
-        """Return some bytes of a file by one range request (and the server's redirect).
+        """Return some bytes of a file by one range request; the first asks where they are, too.
 
         Raises
         ------
@@ -153,13 +185,24 @@ class ReleaseServer:
         last = min(start + length, file.size) - 1
         if last < start:
             return b""
-        headers = {"Range": f"bytes={start}-{last}"}
-        with self._get(f"/{quote(file.place)}", headers) as answer:
-            data = answer.content
-        if answer.status_code != 206 and len(data) == file.size:
+        for _ in range(2):
+            location = self.location(file)
+            self.requests += 1
+            headers = {"Range": f"bytes={start}-{last}"}
+            try:
+                answer = self.http.get(location, headers=headers, timeout=TIMEOUT)
+            except requests.RequestException as error:
+                raise ClientError(f"{self.url} broke off {file.path}: try again later") from error
+            if answer.status_code != 403:
+                break
+            self._locations.pop(file.id, None)  # it has expired
+        data = answer.content
+        if answer.status_code == 200 and len(data) == file.size:
             data = data[start : last + 1]
-        if len(data) != last + 1 - start:
-            raise ClientError(f"{self.url} sent {len(data)} bytes of {file.path}, not {length}")
+        if not answer.ok or len(data) != last + 1 - start:
+            raise ClientError(
+                f"{self.url} answered {answer.status_code} with {len(data)} bytes of {file.path}"
+            )
         return data
 
 

@@ -6,6 +6,7 @@ are imported when a file needs them.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SEPARATORS = {".csv": ",", ".ssv": " ", ".tsv": "\t", ".htsv": "\t"}
+_CONTENT = frozenset({".npy", ".npz", ".pqt", ".json", ".jsonable", ".yml", ".yaml", *_SEPARATORS})
 
 
 def load(path: Path | str) -> Any:
@@ -45,49 +47,79 @@ def load(path: Path | str) -> Any:
         No such file.
     """
     path = Path(path)
+    if path.suffix not in _CONTENT:
+        if not path.exists():
+            raise FileNotFoundError(path)
+        return path
+    return _load(path.name, path.suffix, path)
+
+
+def has_content(name: str) -> bool:
+    """Return whether a file's content is loaded by its extension; of others there is the path."""
+    return Path(name).suffix in _CONTENT
+
+
+def load_bytes(name: str, data: bytes) -> Any:
+    """Return the content of a file whose bytes are at hand, as `load` does.
+
+    Parameters
+    ----------
+    name : str
+        Its name or path; the extension says what it is.
+    data : bytes
+
+    Raises
+    ------
+    FileInvalid
+        As `load`; or its extension says nothing of its content.
+    """
+    suffix = Path(name).suffix
+    if suffix not in _CONTENT:
+        rule, fix = "no content that can be loaded", "read the bytes themselves"
+        raise FileInvalid(Path(name).name, "content", suffix, rule, fix)
+    return _load(Path(name).name, suffix, io.BytesIO(data))
+
+
+def _load(name: str, suffix: str, source: Path | io.BytesIO) -> Any:
     try:
-        return _load(path)
+        return _read(suffix, source)
     except (ValueError, EOFError, KeyError) as error:
         raise FileInvalid(
-            path.name,
+            name,
             "content",
             " ".join(str(error).split())[:200],
-            f"not a whole {path.suffix} file",
+            f"not a whole {suffix} file",
             "copy the file again, or extract it again",
         ) from error
 
 
-def _load(path: Path) -> Any:
-    if path.suffix == ".npy":
+def _read(suffix: str, source: Path | io.BytesIO) -> Any:
+    if suffix == ".npy":
         import numpy as np
 
-        array = np.load(path, allow_pickle=False)
+        array = np.load(source, allow_pickle=False)
         return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-    if path.suffix == ".npz":
+    if suffix == ".npz":
         import numpy as np
 
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(source, allow_pickle=False) as arrays:
             return dict(arrays)
-    if path.suffix == ".pqt":
+    if suffix == ".pqt":
         import pandas as pd
 
-        return pd.read_parquet(path)
-    if path.suffix in _SEPARATORS:
+        return pd.read_parquet(source)
+    if suffix in _SEPARATORS:
         import pandas as pd
 
-        return pd.read_csv(path, sep=_SEPARATORS[path.suffix])
-    if path.suffix == ".json":
-        return json.loads(path.read_bytes())
-    if path.suffix == ".jsonable":
-        with path.open("rb") as lines:
-            return [json.loads(line) for line in lines if line.strip()]
-    if path.suffix in (".yml", ".yaml"):
-        import yaml
+        return pd.read_csv(source, sep=_SEPARATORS[suffix])
+    data = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+    if suffix == ".json":
+        return json.loads(data)
+    if suffix == ".jsonable":
+        return [json.loads(line) for line in data.splitlines() if line.strip()]
+    import yaml
 
-        return yaml.safe_load(path.read_bytes())
-    if not path.exists():
-        raise FileNotFoundError(path)
-    return path
+    return yaml.safe_load(data)
 
 
 def save(path: Path | str, content: np.ndarray | pd.DataFrame | dict | list) -> Path:
