@@ -25,6 +25,8 @@ from shared.results.store import FolderStore
 from tests.flow import LAB, SUBJECT
 from tests.releases.conftest import TAG, Published
 
+pytestmark = pytest.mark.integration
+
 PROJECT = "embargoed"
 SECOND = timedelta(seconds=1)
 

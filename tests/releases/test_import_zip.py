@@ -39,7 +39,7 @@ def run(system: System, tmp_path: Path, *arguments: object, code: int = 0) -> di
         "XDG_STATE_HOME": str(tmp_path / "state"),
     }
     done = subprocess.run(
-        [FORNIX, "import", "zip", *map(str, arguments), "--json"],
+        [FORNIX, "import", *map(str, arguments), "--json"],
         env=env,
         capture_output=True,
         text=True,
@@ -64,9 +64,9 @@ def test_our_zip_comes_back_with_its_ids_and_bytes(
 ) -> None:
     made = folder_release(tmp_path / "data", "mice", ReleaseTerms()).manifest
 
-    run(system, tmp_path, ours, "--dry-run")
+    run(system, tmp_path, "zip", ours, "--dry-run")
     assert sessions.find(SUBJECT, "2024-07-01", 1) is None
-    run(system, tmp_path, ours)
+    run(system, tmp_path, "zip", ours)
 
     found = sessions.find(SUBJECT, "2024-07-01", 1)
     assert found is not None
@@ -83,9 +83,25 @@ def test_our_zip_comes_back_with_its_ids_and_bytes(
             == (tmp_path / "data" / WHERE / file.path).read_bytes()
         )
     # and once more changes nothing
-    again = run(system, tmp_path, ours)
+    again = run(system, tmp_path, "zip", ours)
     assert again["source"].startswith("zip")
     assert len(datasets_of(found.id)) == len(made.files)
+
+
+@pytest.mark.integration
+def test_a_copy_s_folder_is_taken_up_by_another_fornix_with_its_ids(
+    system: System, tmp_path: Path, ours: Path
+) -> None:
+    made = folder_release(tmp_path / "data", "mice", ReleaseTerms()).manifest
+    with zipfile.ZipFile(ours) as archive:
+        archive.extractall(tmp_path / "mirror")
+
+    run(system, tmp_path, "folder", tmp_path / "mirror", "--upload")
+
+    stored = {item.path: item for item in datasets_of(made.sessions[0].id)}
+    assert {path: (item.uuid, item.sha256) for path, item in stored.items()} == {
+        file.path: (file.id, file.sha256) for file in made.files
+    }
 
 
 @pytest.mark.integration
@@ -96,7 +112,7 @@ def test_the_zip_of_others_comes_by_its_names(system: System, tmp_path: Path) ->
         for file in sorted((tmp_path / "data").rglob("*")):
             archive.write(file, "deposit/" + file.relative_to(tmp_path / "data").as_posix())
         archive.writestr("deposit/read me.txt", "hello")
-    report = run(system, tmp_path, path, code=1)  # one file is no dataset
+    report = run(system, tmp_path, "zip", path, code=1)  # one file is no dataset
     found = sessions.find(SUBJECT, "2024-07-01", 1)
     assert found is not None
     assert len(datasets_of(found.id)) == 4
