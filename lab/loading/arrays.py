@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,24 +119,54 @@ def read_file(source: DataSource, file: ReleasedFile) -> Any:
         raise NoData(f"{file.path} cannot be read: {error}") from None
 
 
-def _array(source: DataSource, file: ReleasedFile, where: tuple[Path, int] | None) -> Any:
+def _array(source: DataSource, file: ReleasedFile, where: tuple[Path | str, int] | None) -> Any:
     try:
         if where is None:
             if 0 <= file.size <= SMALL:
-                data = source.read(file, 0, file.size)
-                return _flat(np.load(io.BytesIO(data), allow_pickle=False))
+                return _of_bytes(bytearray(source.read(file, 0, file.size)))
             return RemoteArray(source, file)
         path, offset = where
-        with path.open("rb") as stream:
-            stream.seek(offset)
+        with open(path, "rb", buffering=0) as stream:
+            if offset:
+                stream.seek(offset)
             if file.size > SMALL:
                 return _mapped(stream, path, file)
-            return _flat(npy.read_array(stream, allow_pickle=False))
+            data = bytearray(file.size)
+            return _of_bytes(data[: stream.readinto(data)])
     except (OSError, ValueError, EOFError) as error:
         raise NoData(f"{file.path} cannot be read: {error}") from None
 
 
-def _mapped(stream: Any, path: Path, file: ReleasedFile) -> NDArray[Any]:
+def _of_bytes(data: bytearray) -> NDArray[Any]:
+    """Return the array of an npy file's bytes, of which it is a view that may be written to.
+
+    Raises
+    ------
+    ValueError
+        They are no whole npy file, or hold Python objects.
+    """
+    begin = 10 + int.from_bytes(data[8:10], "little")
+    if data[6:8] != b"\x01\x00" or len(data) < begin:  # larger headers are rare
+        return _flat(np.load(io.BytesIO(data), allow_pickle=False))
+    shape, fortran, dtype = _parsed(bytes(data[:begin]))
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which are not loaded")
+    count = math.prod(shape)
+    if len(data) < begin + count * dtype.itemsize:
+        raise ValueError(f"it ends after {len(data)} bytes")
+    flat = np.frombuffer(data, dtype, count, begin)
+    return _flat(flat.reshape(shape, order="F" if fortran else "C"))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return what a header says; those of a session's files are often the same."""
+    stream = io.BytesIO(header)
+    npy.read_magic(stream)
+    return npy.read_array_header_1_0(stream)
+
+
+def _mapped(stream: Any, path: Path | str, file: ReleasedFile) -> NDArray[Any]:
     head = io.BytesIO(stream.read(HEADER))
     begin = stream.tell() - len(head.getbuffer())
     shape, fortran, dtype = _header(head, file)

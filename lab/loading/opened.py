@@ -94,6 +94,8 @@ class OpenedData:
 
     def __init__(self, source: DataSource) -> None:
         self.source = source
+        self._counted: dict[tuple[str, str | None], dict[str, ReleasedFile]] = {}
+        self._found: dict[tuple[str, str, str | None], list[layout.ObjectFiles]] = {}
 
     def __repr__(self) -> str:
         return f"OpenedData({self.source.name})"
@@ -141,11 +143,10 @@ class OpenedData:
         files = self._chosen(str(session), revision)
         if "." in what:
             return read_file(self.source, self._file(files, what, collection))
-        found = [
-            one
-            for one in layout.objects(files, what, ())
-            if collection is None or one.collection == collection
-        ]
+        key = (str(session), what, revision)
+        if key not in self._found:
+            self._found[key] = layout.objects(files, what, ())
+        found = [one for one in self._found[key] if collection in (None, one.collection)]
         if not found:
             there = sorted(set(_objects(files)))
             raise NoData(
@@ -172,7 +173,9 @@ class OpenedData:
         return codec.open(self.source.address(self._file(files, name, None)))
 
     def _chosen(self, session: str, revision: str | None) -> dict[str, ReleasedFile]:
-        """Return of each file the revision that counts, by path."""
+        """Return of each file the revision that counts, by path; worked out once."""
+        if (known := self._counted.get((session, revision))) is not None:
+            return known
         groups: dict[tuple[str, str], list[ReleasedFile]] = {}
         for file in self.source.files(session):
             collection, _, name = split_path(file.path)
@@ -187,6 +190,7 @@ class OpenedData:
                     continue
                 best = max(until, key=lambda file: file.revision)
             chosen[best.path] = best
+        self._counted[session, revision] = chosen
         return chosen
 
     def _file(

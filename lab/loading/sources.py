@@ -43,7 +43,7 @@ class DataSource(Protocol):
     def read(self, file: ReleasedFile, start: int, length: int) -> bytes:
         """Return some bytes of a file, by one request where that is over a network."""
 
-    def place(self, file: ReleasedFile) -> tuple[Path, int] | None:
+    def place(self, file: ReleasedFile) -> tuple[Path | str, int] | None:
         """Return a file on this disk and the offset in it at which the bytes are, if any."""
 
     def address(self, file: ReleasedFile) -> str:
@@ -106,9 +106,9 @@ class FolderSource(_Indexed):
                 {path.relative_to(root).as_posix(): path.stat().st_size for path in found}
             )
 
-    def place(self, file: ReleasedFile) -> tuple[Path, int]:
+    def place(self, file: ReleasedFile) -> tuple[str, int]:
         """Return where a file is."""
-        return self.root / self.path_of(file), 0
+        return f"{self.name}/{self.path_of(file)}", 0
 
     def read(self, file: ReleasedFile, start: int, length: int) -> bytes:
         """Return some bytes of a file."""
