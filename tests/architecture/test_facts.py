@@ -42,7 +42,7 @@ FACTS = (
             "shared/datasets/",
             "shared/records/items.py",
             "functions/api/resources/",  # the declaration, and what changes of it
-            "functions/api/routes/register_file.py",
+            "functions/api/registration.py",
             "functions/api/shown/",
         ),
     ),
@@ -101,7 +101,7 @@ FACTS = (
             "shared/model/identity.py",
             "shared/alf/path.py",
             "shared/results/tree.py",
-            "functions/api/routes/register_file.py",
+            "functions/api/registration.py",
         ),
     ),
     Fact(

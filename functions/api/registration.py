@@ -1,0 +1,298 @@
+"""The body of ``/register-file``, read: what its files belong to, which datasets they become."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from functions.api.call import Call
+from functions.api.engine.filters import quality
+from functions.api.engine.read_values import MAX_INTEGER
+from functions.api.engine.relations import lab_of_owner
+from functions.api.errors import ApiError, Invalid
+from functions.api.resources.owners import content_owner
+from functions.api.shown.repositories import repositories
+from shared import catalog
+from shared.alf import names
+from shared.model.copies import OWN
+from shared.model.dataset import FileRecord
+from shared.model.identity import SessionKey, split_path
+from shared.model.json import Faulty, plain, read
+from shared.model.registration import RegisterRequest
+from shared.records.items import Dataset
+from shared.records.where import Where
+
+
+class FileOwner(msgspec.Struct, frozen=True):
+    """What files belong to.
+
+    Attributes
+    ----------
+    owner : str
+        Session id, or ``content type#object id``.
+    collection : str
+        Folder named by the path, before those in the file names.
+    folder : str or None
+        For an aggregate, where its files are below their repository.
+    lab : str or None
+    session_folder : str
+        The session's folder, empty for an aggregate.
+    """
+
+    owner: str
+    collection: str
+    folder: str | None
+    lab: str | None
+    session_folder: str = ""
+
+
+def refuse(detail: str) -> ApiError:
+    """Return a 400 with a message."""
+    return ApiError(400, detail, error=detail)
+
+
+def read_request(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request, each of its type and size.
+
+    Raises
+    ------
+    Invalid
+        400 with a message per field.
+    """
+    try:
+        return dict(plain(read(given, RegisterRequest)))
+    except Faulty as error:
+        raise Invalid(error.fields) from None
+
+
+def items_of(body: Mapping[str, Any], name: str) -> list[Any]:
+    """Return a list that may be sent as text with commas."""
+    value = body.get(name)
+    if value is None or value == "":
+        return []
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return value if isinstance(value, list) else [value]
+
+
+def flag_of(body: Mapping[str, Any], name: str, default: bool) -> bool:
+    """Return a yes or no, which may be sent as text."""
+    value = body.get(name)
+    if value is None:
+        return default
+    return str(value).strip().lower() not in ("false", "0", "")
+
+
+def _each(body: Mapping[str, Any], name: str, n: int) -> list[Any]:
+    """Return one value per file; a single one is for all."""
+    found = items_of(body, name)
+    if len(found) == 1 and n > 1:
+        found = found * n
+    if found and len(found) != n:
+        raise refuse(f"{name}: {len(found)} values for {n} files.")
+    return [None if each in ("", "None") else each for each in found] or [None] * n
+
+
+def target_of(body: Mapping[str, Any]) -> FileOwner:
+    """Return what the files of a body belong to.
+
+    Raises
+    ------
+    ApiError
+        400 if the path is not one, or there is no such session or record.
+    """
+    path = str(body.get("path") or "").strip("/")
+    if body.get("content_type"):
+        owner = content_owner(str(body["content_type"]), str(body.get("object_id") or ""))
+        return FileOwner(owner, "", path, lab_of_owner(owner))
+    path = path.partition("/Subjects/")[2] or path
+    parts = path.split("/")
+    try:
+        subject, day, number = parts[0], date.fromisoformat(parts[1]).isoformat(), parts[2]
+        if not re.fullmatch(r"\d{1,3}", number):
+            raise ValueError
+    except (IndexError, ValueError):
+        raise refuse(
+            f"path: {path!r} is not subject/YYYY-MM-DD/NNN, as in FI_001/2024-07-01/001."
+        ) from None
+    wanted = [
+        Where("subject", "exact", subject),
+        Where("date", "exact", day),
+        Where("number", "exact", int(number)),
+    ]
+    found = catalog.table("session").select(wanted).page(0, 1, ("id", "lab"))
+    if not found:
+        raise refuse(f"There is no session {subject}/{day}/{int(number):03d}.")
+    key = SessionKey(found[0]["lab"], subject, day, int(number))
+    return FileOwner(found[0]["id"], "/".join(parts[3:]), None, key.lab, key.folder)
+
+
+def place_of(target: FileOwner, filename: str) -> str:
+    """Return a file's path below its session.
+
+    Raises
+    ------
+    ApiError
+        400 if it is not of the ONE convention.
+    """
+    path = "/".join(part for part in (target.collection, filename.strip("/")) if part)
+    folders = path.rpartition("/")[0]
+    marked = [part for part in folders.split("/") if part.startswith("#") or part.endswith("#")]
+    revision = split_path(path)[1]
+    if len(marked) > (1 if revision else 0):
+        raise refuse(f"{filename!r}: there may be one #revision# folder, the last one.")
+    try:
+        names.check_path(path)
+    except ValueError as error:
+        raise refuse(f"{filename!r}: {error}") from None
+    return path
+
+
+def author_of(body: Mapping[str, Any], call: Call) -> str:
+    """Return who made the files; that the caller registered them is in the audit trail."""
+    author = str(body.get("created_by") or call.who.username)
+    if catalog.table("user").get(author) is None:
+        raise refuse(f"created_by: There is no user {author!r}.")
+    return author
+
+
+def datasets_in(
+    body: Mapping[str, Any], target: FileOwner, paths: Sequence[str], author: str
+) -> list[Dataset]:
+    """Return the datasets that a body's files become."""
+    n = len(paths)
+    hashes, sizes = _each(body, "hashes", n), _each(body, "filesizes", n)
+    versions, outcomes = _each(body, "versions", n), _each(body, "qc", n)
+    default = flag_of(body, "default", True)
+    records = _records(body, target)
+    new = []
+    for i, path in enumerate(paths):
+        name = path.rpartition("/")[2]
+        new.append(
+            Dataset.of(
+                target.owner,
+                path,
+                default=default,
+                dataset_type=_type_of(name),
+                data_format=_format_of(name),
+                file_size=_size(sizes[i]),
+                hash=_hash(hashes[i]),
+                version=None if versions[i] is None else str(versions[i])[:64],
+                qc=0 if outcomes[i] is None else quality("qc", str(outcomes[i])),
+                created_by=author,
+                records=[
+                    FileRecord(
+                        repository,
+                        exists,
+                        f"{target.folder}/{path}".strip("/") if target.folder else None,
+                    )
+                    for repository, exists in records
+                ],
+            )
+        )
+    return new
+
+
+def _records(body: Mapping[str, Any], target: FileOwner) -> list[tuple[str, bool | None]]:
+    """Return the repositories that files are on or will be, each with whether they are there.
+
+    Nobody is believed that the own store has a file: it says so itself once an upload has come.
+
+    Raises
+    ------
+    ApiError
+        400 for an unknown lab or repository.
+    """
+    known = repositories()
+    exists, server_only = flag_of(body, "exists", True), flag_of(body, "server_only", False)
+    labs = [str(each) for each in items_of(body, "labs") or items_of(body, "projects")]
+    if not labs and target.lab:
+        labs = [target.lab]
+    wanted: dict[str, bool] = {}
+    for lab in labs:
+        row = catalog.table("lab").get(lab)
+        if row is None:
+            raise refuse(f"labs: There is no lab {lab!r}.")
+        for name in row.get("repositories") or [OWN]:
+            personal = (known.get(name) or {}).get("globus_is_personal")
+            if not (server_only and personal):
+                wanted[name] = server_only and name != OWN  # there only by upload
+    named = body.get("name") or body.get("repository")
+    if not named and body.get("hostname"):
+        named = next(
+            (r["name"] for r in known.values() if r.get("hostname") == body["hostname"]), None
+        )
+        if named is None:
+            raise refuse(f"hostname: There is no data repository at {body['hostname']!r}.")
+    if named:
+        if named not in known:
+            raise refuse(f"name: There is no data repository {named!r}.")
+        wanted[str(named)] = named != OWN
+    if not named and exists and not server_only:
+        # Nobody said where the files are: not known to be there, nor known to be absent.
+        return [(name, None) for name in wanted]
+    return [(name, there and exists) for name, there in wanted.items()]
+
+
+def _type_of(name: str) -> str:
+    """Return the dataset type of a file: the convention's, else one that was added here."""
+    from shared.alf.dataset_types import DatasetType, match_dataset_type
+    from shared.alf.errors import ALFError
+
+    try:
+        return match_dataset_type(name).name
+    except ALFError:
+        pass
+    added = [
+        DatasetType(row["name"], row.get("filename_pattern") or "", "", "", "")
+        for row in catalog.table("dataset-type").rows()
+    ]
+    try:
+        return match_dataset_type(name, added).name
+    except ALFError as error:
+        raise refuse(f"{name}: {error}") from None
+
+
+def _format_of(name: str) -> str:
+    """Return the data format of a file: the convention's, else one that was added here."""
+    from shared.alf.dataset_types import data_format
+    from shared.alf.errors import ALFError
+
+    try:
+        return data_format(name).name
+    except ALFError:
+        pass
+    fitting = [
+        row
+        for row in catalog.table("data-format").rows()
+        if row.get("file_extension") and name.lower().endswith(row["file_extension"].lower())
+    ]
+    if not fitting:
+        extension = name.rpartition(".")[2]
+        raise refuse(f"{name}: .{extension} is not the extension of a known data format.")
+    return str(max(fitting, key=lambda row: len(row["file_extension"]))["name"])
+
+
+def _size(value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        found = int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise refuse(f"filesizes: {value!r} is not a number of bytes.") from None
+    if not 0 <= found <= MAX_INTEGER:
+        raise refuse(f"filesizes: A size is between 0 and {MAX_INTEGER}.")
+    return found
+
+
+def _hash(value: Any) -> str | None:
+    if not value:
+        return None
+    text = str(value).replace("-", "").lower()
+    if not re.fullmatch(r"(?:[0-9a-f]{2}){1,64}", text):
+        raise refuse(f"hashes: {str(value)[:80]!r} is not hexadecimal.")
+    return text
