@@ -184,7 +184,7 @@ def field_of(name: str, spec: Field) -> FormField:
         to=spec.to,
         by=spec.by,
         many=spec.many,
-        required=spec.required,
+        required=spec.required and not spec.unless,
         null=spec.null,
         read_only=spec.read_only,
         default=None if worked_out else default,

@@ -111,7 +111,7 @@ BEFORE_SESSIONS = (
         " wean_date genotype_date reduced_date cage ear_mark adverse_effects actual_severity"
         " to_be_genotyped to_be_culled zygosities",
         "protocol_number age_weeks session_projects alive reference_weight last_water_restriction"
-        " expected_water remaining_water weighings water_administrations",
+        " expected_water remaining_water weighings water_administrations father mother tags",
         key="nickname",
         convert=subject_row,
     ),

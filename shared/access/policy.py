@@ -138,6 +138,13 @@ ROUTES: Mapping[str, Rule] = {
     "GET /water-explanation/{}": Rule(ACCOUNTS),
     "GET /reports/{}": Rule(MEMBERS),
     "GET /training-prediction/{}": Rule(MEMBERS),
+    "POST /litters/{}/pups": Rule(MEMBERS, own_lab=True),
+    "POST /litters/{}/wean": Rule(MEMBERS, own_lab=True),
+    "POST /subjects/transfer": Rule(MEMBERS, own_lab=True),
+    "POST /subjects/cull": Rule(MEMBERS, own_lab=True),
+    "POST /subjects/{}/rename": Rule(MEMBERS, own_lab=True),
+    "POST /breeding-plans": Rule(MEMBERS),
+    "POST /lines/{}/zygosities": Rule(MEMBERS, own_lab=True, stock=True),
     "POST /import": Rule(ADMINISTRATORS),
     "GET /releases": READ_PUBLIC,
     "GET /releases/{}": READ_PUBLIC,
@@ -257,6 +264,15 @@ def may_write(caller: Caller, lab: str | None) -> Decision:
     return Decision(
         False, f"You may write only records of your own lab, not of {lab}.", _of_lab(lab)
     )
+
+
+def may_rename(caller: Caller, subject: Mapping[str, Any]) -> Decision:
+    """Decide whether a caller may give an animal of the own lab another name."""
+    mine = subject.get("responsible_user") == caller.username
+    if mine or caller.is_stock_manager or caller.role in MANAGERS:
+        return ALLOWED
+    who = f"{subject.get('responsible_user')}, stock managers, managers and administrators may."
+    return Decision(False, f"You may not rename {subject.get('nickname')}.", who)
 
 
 def may_see_pages(caller: Caller, lab: str) -> Decision:

@@ -161,6 +161,13 @@ GET    /water-restricted-subjects         MGDRW
 GET    /water-status                      MGDRW
 GET    /water-explanation/{nickname}      MGDRW
 GET    /reports/{name}                    MGD
+POST   /litters/{name}/pups               MGD
+POST   /litters/{name}/wean               MGD
+POST   /subjects/transfer                 MGD
+POST   /subjects/cull                     MGD
+POST   /breeding-plans                    MGD
+POST   /subjects/{nickname}/rename        MGD
+POST   /lines/{name}/zygosities           GD
 """
 
 

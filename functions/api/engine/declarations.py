@@ -53,6 +53,8 @@ class Field(msgspec.Struct, frozen=True, eq=False):
         Whether it is a list of references.
     required : bool
         Whether a new record must have it.
+    unless : tuple of str
+        Fields of which one is enough to do without it; then it is worked out from that one.
     null : bool
         Whether it may be null.
     read_only : bool
@@ -96,6 +98,7 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     by: str = "name"
     many: bool = False
     required: bool = False
+    unless: tuple[str, ...] = ()
     null: bool = True
     read_only: bool = False
     default: Any = None
@@ -257,8 +260,8 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     fields : mapping of str to Field
     key : str
         Field whose value is the key of a record: a name, or ``id``.
-    also : str
-        Another field, unique too, by which references may name a record.
+    also : tuple of str
+        Other fields by whose values, or any of their values, a record may be named.
     actions : str
         Which of `CRUD` it has.
     access : Access
@@ -329,7 +332,7 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     model: str
     fields: Mapping[str, Field]
     key: str = "id"
-    also: str = ""
+    also: tuple[str, ...] = ()
     actions: str = CRUD
     access: Access = LAB_DATA
     lab: str = ""

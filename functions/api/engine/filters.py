@@ -16,6 +16,7 @@ from functions.api.engine.declarations import KINDS, Field, Resource
 from functions.api.engine.filter_grammar import BadFilter, flag_of, number_of, parse, scalar
 from shared.catalog.versions import Selection
 from shared.datasets.read import datasets_of
+from shared.model import moment
 from shared.model.quality import QC
 from shared.records.patterns import BadPattern
 from shared.records.where import LOOKUPS, OnStored, Places, Where, items_where
@@ -140,7 +141,7 @@ def _condition(
     if spec.type == "json":
         lookup = rest.pop() if rest and rest[-1] in PUBLIC_LOOKUPS else "exact"
         return Where(head, lookup, _fit(lookup, value, whole), negated, tuple(rest))
-    return _plain(spec, head, rest, value, negated, whole)
+    return _plain(spec, head, rest, value, negated, whole, zoned=resource.store is None)
 
 
 def _on_any(where: Where) -> Where:
@@ -242,8 +243,16 @@ def _check_ids(value: Any, rest: list[str], whole: str) -> None:
 
 
 def _plain(
-    spec: Field, head: str, rest: list[str], value: Any, negated: bool, whole: str
+    spec: Field,
+    head: str,
+    rest: list[str],
+    value: Any,
+    negated: bool,
+    whole: str,
+    *,
+    zoned: bool = False,
 ) -> Where:
+    """Return the condition on a field; ``zoned`` times have their zone, filters the wall clock."""
     part = rest.pop(0) if rest and rest[0] in _DATE_PARTS and spec.type in _DATES else None
     lookup = rest[0] if rest else "exact"
     if len(rest) > 1 or lookup not in PUBLIC_LOOKUPS:
@@ -259,6 +268,9 @@ def _plain(
     if spec.type == "datetime" and part is None and lookup in _MOMENTS:
         value = [_moment(each) for each in value] if isinstance(value, list) else _moment(value)
     value = _fit(lookup, value, whole)
+    if zoned and spec.type == "datetime" and part is None and lookup in _MOMENTS:
+        test = LOOKUPS[lookup](value)
+        return Where(head, "test", lambda x: x is not None and test(moment.naive(x)), negated)
     if part:
         test, cut = LOOKUPS[lookup](value), _DATE_PARTS[part]
         return Where(head, "test", lambda x: x is not None and test(cut(str(x))), negated)
@@ -377,7 +389,7 @@ def by_field(resource: Resource, name: str, value: str, select: Select) -> list[
             return [_condition(resource, [name], part, False, select, name, 0) for part in parts]
         return [_condition(resource, [name], value, False, select, name, 0)]
     if spec.type in _DATES:
-        return [_plain(spec, name, [], value, False, name)]
+        return [_plain(spec, name, [], value, False, name, zoned=resource.store is None)]
     return [Where(name, "exact", value)]
 
 

@@ -57,7 +57,7 @@ def _schema(resource: Resource) -> dict[str, Any]:
         "type": "object",
         "properties": {name: _property(spec) for name, spec in shown.items()},
     }
-    required = [name for name, spec in shown.items() if spec.required]
+    required = [name for name, spec in shown.items() if spec.required and not spec.unless]
     if required:
         schema["required"] = required
     if set(resource.example) - set(required):  # else it says nothing new

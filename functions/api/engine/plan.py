@@ -285,6 +285,11 @@ class Plan:
         if body != old:
             self.run_effects(resource, old, body)
 
+    def restate(self, record: PlannedRecord, body: Body | None) -> PlannedRecord:
+        """Plan what a record is to be, unchecked and with no effects, for it says the same."""
+        self._set(record, body)
+        return record
+
     def _set(self, record: PlannedRecord, body: Body | None) -> None:
         name = (record.resource.kind, record.key)
         record.lab = self._lab_of(record.resource, body or record.body or {})

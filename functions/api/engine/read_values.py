@@ -81,7 +81,7 @@ def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partia
         if name not in data:
             if partial:
                 continue
-            if spec.required:
+            if spec.required and not any(data.get(other) for other in spec.unless):
                 problems[name] = ["This field is required."]
                 continue
             body[name] = spec.initial(call)
@@ -159,7 +159,7 @@ def _text(spec: Field, value: Any, call: Call) -> str:
     value = str(value)
     if "\0" in value:
         raise ValueError("Null characters are not allowed.")
-    if spec.required and not value.strip():
+    if spec.required and not spec.unless and not value.strip():
         raise ValueError("This field may not be blank.")
     most = int(spec.maximum or MAX_TEXT)
     if len(value) > most:
@@ -353,8 +353,8 @@ def key_of(kind: str, value: str) -> str | None:
     table = catalog.table(kind)
     if table.get(value) is not None:
         return value
-    if resource.also:
-        named = table.select([Where(resource.also, "exact", value)])
+    for name in resource.also:
+        named = table.select([Where(name, "exact", value)])
         if len(named):
             return named.page(0, 1)[0][resource.key]
     if resource.key != "id" and is_uuid(value):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
 from functions.api.auth.identify import require_account
-from functions.api.engine import concurrency, read_values, relations
+from functions.api.engine import concurrency, own_fields, read_values, relations
 from functions.api.engine.declarations import Body, Resource
 from functions.api.engine.identities import PlannedRecord, taken
 from functions.api.engine.plan import Plan, is_document
@@ -97,7 +97,7 @@ def find(resource: Resource, key: str) -> Body:
         404.
     """
     found = catalog.table(resource.kind).get(key)
-    if found is None and resource.key != "id" and read_values.is_uuid(key):
+    if found is None and resource.key != "id" and (resource.also or read_values.is_uuid(key)):
         named = read_values.key_of(resource.kind, key)
         found = catalog.table(resource.kind).get(named) if named else None
     if found is None:
@@ -128,6 +128,7 @@ def _create(plan: Plan, resource: Resource, data: Any) -> PlannedRecord:
         check_record(call, resource, body)
         relations.check_references(call, resource, None, body)
         permissions.check_fields(call, resource, None, body)
+        own_fields.check(resource, None, body)
 
     record = plan.create(resource, new, given=new, check=check)
     record.is_clients = named
@@ -202,6 +203,7 @@ def _update(plan: Plan, resource: Resource, key: str, data: Any) -> PlannedRecor
         check_record(call, resource, body, old)
         relations.check_references(call, resource, old, new)
         permissions.check_fields(call, resource, old, new)
+        own_fields.check(resource, old, body)
 
     return plan.change(resource, key, edit, given=new, check=check)
 

@@ -19,6 +19,7 @@ from functions.api.resources import (  # noqa: F401 - importing declares them
     people,
     regions,
     repositories,
+    requests,
     sessions,
     signatures,
     subjects,

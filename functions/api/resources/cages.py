@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from functions.api.engine import read_values
 from functions.api.engine.declarations import (
     HUSBANDRY,
+    KINDS,
     Body,
     Resource,
     Row,
@@ -20,12 +22,22 @@ from functions.api.engine.declarations import (
     text,
 )
 from functions.api.engine.visible import related
-from functions.api.resources.of_subject import BY_SUBJECT, RECORDED, by_subject, in_days, now
+from functions.api.errors import Invalid
+from functions.api.resources.of_subject import (
+    BY_SUBJECT,
+    RECORDED,
+    by_subject,
+    in_days,
+    now,
+    replacing,
+)
 from functions.api.resources.parts import in_order, own_lab, word_list
+from shared.model import moment
 from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 
 WEEK = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -43,6 +55,74 @@ def _show_cage(shown: Body, row: Row, call: Call) -> Body:
 def _prepare_stay(body: Body, old: Body | None, call: Call) -> Body:
     in_order(body, "start", "end", "A stay cannot end before it begins.")
     return {name: value for name, value in body.items() if name != "confirmed"}
+
+
+def _settle(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Keep an animal in one cage at a time; its ``cage`` says in which."""
+    for nickname in sorted({str(each["subject"]) for each in (before, after) if each}):
+        subject = plan.get("subject", nickname)
+        if subject is None:
+            continue  # it is deleted, and its stays go with it
+        if after is not None and after["subject"] == nickname and not after.get("end"):
+            _leave_others(plan, after)
+            if before is None or before["cage"] != after["cage"]:
+                _ask(plan, after)
+        still = plan.select("stay", [Where("subject", "exact", nickname), _OPEN])
+        cage = plan.get("cage", still[0]["cage"]) if still else None
+        if cage is None and subject.get("death_date"):
+            continue  # where it died is kept
+        plan.change(KINDS["subject"], nickname, replacing(cage=(cage or {}).get("name")))
+
+
+_OPEN = Where("end", "isnull", True)
+
+
+def _leave_others(plan: Plan, stay: Body) -> None:
+    """End what other stay an animal is in, when it comes into a cage."""
+    for row in plan.select("stay", [Where("subject", "exact", stay["subject"]), _OPEN]):
+        if row["id"] == stay["id"]:
+            continue
+        if row["start"] > stay["start"]:
+            cage = (plan.get("cage", row["cage"]) or {}).get("name")
+            message = f"{stay['subject']} came into {cage} later; give this stay an end."
+            raise Invalid({"start": [message]})
+        plan.change(KINDS["stay"], row["id"], replacing(end=stay["start"]))
+
+
+def _ask(plan: Plan, stay: Body) -> None:
+    """Refuse what is seldom meant, until the client confirms it."""
+    if plan.record(KINDS["stay"], stay["id"]).given.get("confirmed"):
+        return
+    cage = plan.get("cage", stay["cage"]) or {}
+    still = plan.select("stay", [Where("cage", "exact", stay["cage"]), _OPEN])
+    here = {str(row["subject"]) for row in still}
+    unusual = []
+    if cage.get("capacity") and len(here) > cage["capacity"]:
+        unusual.append(f"{cage['name']} is for {cage['capacity']}; it would hold {len(here)}.")
+    if _are_mixed(plan, here):
+        unusual.append(f"Males and females would be together in {cage['name']}, and are no pair.")
+    if unusual:
+        raise Invalid({"confirmed": [*unusual, "Send confirmed: true if it is meant."]})
+
+
+def _are_mixed(plan: Plan, names: set[str]) -> bool:
+    """Return whether grown animals of both sexes are there that are not one breeding pair."""
+    rows = [row for row in (plan.get("subject", name) for name in names) if row]
+    grown = [row for row in rows if row.get("wean_date") or not row.get("litter")]
+    if {"M", "F"} - {row.get("sex") for row in grown}:
+        return False
+    ours = {str(row["nickname"]) for row in grown}
+    pairs = plan.select("breeding-pair", [Where("end_date", "isnull", True)])
+    return not any(ours <= {p.get(n) for n in ("father", "mother1", "mother2")} for p in pairs)
+
+
+def end_with_death(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """End an animal's stay when it has died."""
+    if after is None or not after.get("death_date") or (before and before.get("death_date")):
+        return
+    end = moment.instant(after["death_date"], read_values.zone_of(after.get("lab")))
+    for row in plan.select("stay", [Where("subject", "exact", after["nickname"]), _OPEN]):
+        plan.change(KINDS["stay"], row["id"], replacing(end=max(end, row["start"])))
 
 
 declare(
@@ -95,6 +175,7 @@ declare(
         },
         filters={**BY_SUBJECT, "date_range": in_days("start")},
         prepare=_prepare_stay,
+        effects=(_settle,),
         example={"subject": "FI_001", "cage": "<cage id>"},
         **by_subject("stay", "start"),  # type: ignore[arg-type]
     ),

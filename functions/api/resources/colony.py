@@ -1,4 +1,4 @@
-"""The colony: lines, breeding pairs, litters, and requests for animals."""
+"""The colony: lines, breeding pairs and litters."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import datetime as dt
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from functions.api import genotypes
 from functions.api.engine import read_values
 from functions.api.engine.declarations import (
     COLONY,
     HUSBANDRY,
+    KINDS,
     Body,
     Resource,
     Row,
     choice,
     date,
-    datetime,
     declare,
     flag,
     integer,
@@ -27,7 +28,8 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.visible import related
 from functions.api.errors import Invalid
-from functions.api.resources.of_subject import default_user, now
+from functions.api.resources.naming import COUNTERS, named
+from functions.api.resources.of_subject import replacing
 from functions.api.resources.parts import in_order, own_lab, web_address, with_id
 from shared import catalog
 from shared.alf import names
@@ -35,9 +37,7 @@ from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
-
-COUNTERS = ("subject_autoname_index", "breeding_pair_autoname_index", "litter_autoname_index")
-"""How many automatic names of each kind a line has given."""
+    from functions.api.engine.plan import Plan
 
 EVENTS = {"plug": "plug", "birth": "birth", "separation": "separation"}
 
@@ -61,10 +61,6 @@ def _named(value: str) -> None:
         names.check("term", value)
 
 
-def _show_line(shown: Body, row: Row, call: Call) -> Body:
-    return {**with_id(shown, row, call), **{name: row.get(name) or 0 for name in COUNTERS}}
-
-
 def _parent(body: Body, name: str, sex: str, old: Body | None) -> None:
     """Refuse a parent of the other sex, one that is dead, and one of another lab."""
     nickname = body.get(name)
@@ -81,6 +77,7 @@ def _parent(body: Body, name: str, sex: str, old: Body | None) -> None:
 
 
 def _prepare_pair(body: Body, old: Body | None, call: Call) -> Body:
+    body = named("breeding-pair", body, call) if old is None else body
     in_order(body, "start_date", "end_date", "A pair cannot end before it begins.")
     for name, sex in (("father", "M"), ("mother1", "F"), ("mother2", "F")):
         _parent(body, name, sex, old)
@@ -125,7 +122,8 @@ def _prepare_litter(body: Body, old: Body | None, call: Call) -> Body:
     pups = len(_pups(body["name"])) if old else 0
     if born is not None and born < pups:
         raise Invalid({"born": [f"The litter has {pups} pups; more than {born} were born."]})
-    return {**body, "line": line}
+    body = {**body, "line": line}
+    return named("litter", body, call) if old is None else body
 
 
 def _pups(litter: str) -> list[str]:
@@ -168,30 +166,65 @@ def _show_litter_detail(shown: Body, row: Row, call: Call) -> Body:
     return {**shown, "pups": sorted(related(call, "subject", mine).values("nickname"))}
 
 
-def _prepare_request(body: Body, old: Body | None, call: Call) -> Body:
-    asked = str(body["date_time"])[:10]
-    if body.get("due_date") and body["due_date"] < asked:
-        raise Invalid({"due_date": [f"It was asked on {asked}; that is later."]})
-    return body
+def end_with_death(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """End a breeding pair when its father or all of its mothers have died."""
+    if after is None or not after.get("death_date") or (before and before.get("death_date")):
+        return
+    for row in plan.select("breeding-pair", [Where("end_date", "isnull", True)]):
+        if after["nickname"] not in parents(row):
+            continue
+        mothers = [plan.get("subject", row.get(name) or "") for name in ("mother1", "mother2")]
+        alive = [each for each in mothers if each and not each.get("death_date")]
+        if row.get("father") == after["nickname"] or not alive:
+            day = max(after["death_date"], row.get("start_date") or "")
+            plan.change(KINDS["breeding-pair"], row["name"], replacing(end_date=day))
 
 
-def remaining(row: Row) -> int:
-    """Return how many animals a request still waits for: of its line, alive, attached to it."""
-    mine = [
-        Where("request", "exact", row["id"]),
-        Where("line", "exact", row["line"]),
-        Where("responsible_user", "exact", row["user"]),
-        Where("death_date", "isnull", True),
-    ]
-    return max(0, int(row["count"]) - len(catalog.table("subject").select(mine)))
+def _follow_litter(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Let pups have the birth date of their litter, where it is changed."""
+    if before is None or after is None or before.get("birth_date") == after.get("birth_date"):
+        return
+    for row in plan.select("subject", [Where("litter", "exact", after["name"])]):
+        if row.get("birth_date") == before.get("birth_date"):
+            born = replacing(birth_date=after["birth_date"])
+            plan.change(KINDS["subject"], row["nickname"], born)
 
 
-def _show_request(shown: Body, row: Row, call: Call) -> Body:
-    left = remaining(row)
-    return {**shown, "status": "open" if left else "closed", "remaining": left}
+def inherit(body: Body, old: Body | None) -> Body:
+    """Return an animal with what it has of its litter, its line and its parents, where empty.
+
+    Line and birth date are the litter's; species, strain and source the line's, else the
+    father's, else a mother's.
+    """
+    if old is not None and all(old.get(n) == body.get(n) for n in ("litter", "line")):
+        return body
+    litter = catalog.table("litter").get(body.get("litter") or "") or {}
+    line = catalog.table("line").get(body.get("line") or litter.get("line") or "") or {}
+    father, mothers = genotypes.parents(body)
+    known = [catalog.table("subject").get(name or "") or {} for name in (father, *mothers)]
+    filled = {"line": litter.get("line"), "birth_date": litter.get("birth_date")}
+    for name in ("species", "strain", "source"):
+        filled[name] = next((each[name] for each in (line, *known) if each.get(name)), None)
+    return {**body, **{n: v for n, v in filled.items() if v is not None and not body.get(n)}}
 
 
-def _lines_lab(path: str) -> dict[str, Any]:
+def _house_parents(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Move the parents of a pair into its cage, where it is given one."""
+    if after is None or not after.get("cage") or (before or {}).get("cage") == after["cage"]:
+        return
+    lab = lab_of_line(after["line"])
+    wheres = [Where("name", "exact", after["cage"]), Where("lab", "exact", lab)]
+    known = plan.select("cage", wheres)
+    for nickname in parents(after):
+        if known:
+            stay = {"subject": nickname, "cage": known[0]["id"]}
+            plan.create(KINDS["stay"], stay, given={"confirmed": True})
+        else:
+            plan.change(KINDS["subject"], nickname, replacing(cage=after["cage"]))
+
+
+def lines_lab(path: str) -> dict[str, Any]:
+    """Return the filter by the lab of a line that records name."""
     return {"lab": f"{path}__lab__iexact"}
 
 
@@ -206,7 +239,7 @@ _LINES = Resource(
     kind="line",
     model="subjects.line",
     key="name",
-    also="nickname",
+    also=("nickname",),
     access=COLONY,
     lab="lab",
     fields={
@@ -226,7 +259,7 @@ _LINES = Resource(
         "wean_age_days": integer(minimum=0, maximum=365),
         "sample_age_days": integer(minimum=0, maximum=365),
         "generation_scheme": text(maximum=64),
-        **{name: integer(read_only=True) for name in COUNTERS},
+        **{name: integer(read_only=True, default=0) for name in COUNTERS.values()},
         "json": json(),
     },
     unique=(("nickname",),),
@@ -236,7 +269,7 @@ _LINES = Resource(
         "breedingpair": ("breeding-pair", "line", "name"),
         "subjectrequest": ("subject-request", "line", "name"),
     },
-    show=_show_line,
+    show=with_id,
     example={"name": "Pvalb-IRES-Cre", "nickname": "PV", "lab": "fimbrialab"},
 )
 
@@ -267,9 +300,10 @@ declare(
             ),
             "json": json(),
         },
-        filters=_lines_lab("line"),
+        filters=lines_lab("line"),
         reverse={"litter": ("litter", "breeding_pair", "name")},
         prepare=_prepare_pair,
+        effects=(_house_parents,),
         show=_show_pair,
         example={"line": "Pvalb-IRES-Cre", "name": "PV_BP_001"},
     ),
@@ -290,31 +324,12 @@ declare(
             "description": text(),
             "json": json(),
         },
-        filters=_lines_lab("line"),
+        filters=lines_lab("line"),
         reverse={"subject": ("subject", "litter", "name")},
         prepare=_prepare_litter,
+        effects=(_follow_litter,),
         show=_show_litter,
         show_detail=_show_litter_detail,
         example={"line": "Pvalb-IRES-Cre", "name": "PV_L_001", "birth_date": "2024-07-01"},
-    ),
-    Resource(
-        path="subject-requests",
-        kind="subject-request",
-        model="subjects.subjectrequest",
-        lab="line",
-        fields={
-            "user": ref("user", default=default_user, null=False),
-            "line": ref("line", required=True, null=False),
-            "count": integer(required=True, null=False, minimum=1, maximum=10_000),
-            "date_time": datetime(default=now, null=False, earliest="1990-01-01", ahead=1),
-            "due_date": date(earliest="1990-01-01"),
-            "description": text(),
-            "json": json(),
-        },
-        filters=_lines_lab("line"),
-        reverse={"subject": ("subject", "request", "id")},
-        prepare=_prepare_request,
-        show=_show_request,
-        example={"line": "Pvalb-IRES-Cre", "count": 4},
     ),
 )

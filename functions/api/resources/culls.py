@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
+    KINDS,
     Body,
     Resource,
+    Row,
     choice,
     date,
     declare,
@@ -15,12 +18,14 @@ from functions.api.engine.declarations import (
     text,
 )
 from functions.api.errors import Invalid
-from functions.api.resources.of_subject import BY_SUBJECT, by_subject, default_user
+from functions.api.resources.of_subject import BY_SUBJECT, by_subject, default_user, replacing
 from functions.api.resources.parts import word_list
 from shared import catalog
+from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 
 SEVERITY = {"sub-threshold": 1, "mild": 2, "moderate": 3, "severe": 4, "non-recovery": 5}
 """Severities of a procedure or a life, with the numbers Alyx stores."""
@@ -31,6 +36,9 @@ def _prepare_cull(body: Body, old: Body | None, call: Call) -> Body:
     from functions.api import water
 
     subject = catalog.table("subject").get(body["subject"]) or {}
+    known = catalog.table("cull").select([Where("subject", "exact", body["subject"])]).all()
+    if old is None and known:
+        raise Invalid({"subject": [f"It was culled on {known[0]['date']}; change that cull."]})
     if old and old["subject"] != body["subject"]:
         raise Invalid({"subject": ["A cull stays with its animal; delete it and make another."]})
     if body["date"] > water.now_in(subject.get("lab")).date().isoformat():
@@ -42,6 +50,89 @@ def _prepare_cull(body: Body, old: Body | None, call: Call) -> Body:
             raise Invalid({"severity": ["Say how severe the animal's life was."]})
         body = {**body, "severity": subject["actual_severity"]}
     return body
+
+
+ENDED = {"water-restriction": "end_time", "stay": "end", "breeding-pair": "end_date"}
+"""Kinds of record that end with an animal's life, and the field that says when."""
+
+
+def _die(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Let an animal die by its cull; what ends with it is noted, so that it can be taken back."""
+    known = after or before or {}
+    subject = plan.get("subject", known["subject"])
+    if subject is None:
+        return  # it is deleted, and its cull goes with it
+    if after is None:
+        _take_back(plan, known, subject)
+        return
+    if before and all(before.get(n) == after.get(n) for n in ("date", "severity")):
+        return
+    noted = None if before else {"subject": _of_life(subject), **_going_on(plan, subject)}
+    died = replacing(
+        death_date=after["date"], actual_severity=after["severity"], to_be_culled=False
+    )
+    plan.change(KINDS["subject"], subject["nickname"], died)
+    if noted:
+        ends = {
+            kind: [[key, end] for key in keys if (end := _end(plan, kind, key)) is not None]
+            for kind, keys in noted.items()
+            if kind in ENDED
+        }
+        plan.change(KINDS["cull"], after["id"], replacing(ended={**noted, **ends}))
+
+
+def _of_life(subject: Row) -> Body:
+    names = ("death_date", "actual_severity", "to_be_culled", "cage")
+    return {name: subject.get(name) for name in names}
+
+
+def _going_on(plan: Plan, subject: Row) -> dict[str, list[str]]:
+    """Return the keys of what an animal is in, by kind."""
+    mine = [Where("subject", "exact", subject["nickname"])]
+    found = {
+        kind: [
+            str(row["id"])
+            for row in plan.select(kind, [*mine, Where(ENDED[kind], "isnull", True)])
+        ]
+        for kind in ("water-restriction", "stay")
+    }
+    pairs = plan.select("breeding-pair", [Where("end_date", "isnull", True)])
+    names = ("father", "mother1", "mother2")
+    found["breeding-pair"] = [
+        str(row["name"]) for row in pairs if subject["nickname"] in [row.get(n) for n in names]
+    ]
+    return found
+
+
+def _ids(rows: Iterable[Row]) -> list[str]:
+    return [str(row["id"]) for row in rows]
+
+
+def _end(plan: Plan, kind: str, key: str) -> str | None:
+    return (plan.get(kind, key) or {}).get(ENDED[kind])
+
+
+def _take_back(plan: Plan, cull: Body, subject: Body) -> None:
+    """Let an animal live again: what ended by its cull, and is as it ended, goes on."""
+    noted = cull.get("ended") or {}
+    life = noted.get("subject") or {"death_date": None}
+    plan.change(KINDS["subject"], subject["nickname"], replacing(**life))
+    for kind, field in ENDED.items():
+        for key, end in noted.get(kind) or ():
+            row = plan.get(kind, key)
+            if row is not None and row.get(field) == end:
+                plan.change(KINDS[kind], key, replacing(**{field: None}))
+
+
+def follow_death(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Keep an animal's cull on the day of its death."""
+    if after is None or before is None or before.get("death_date") == after.get("death_date"):
+        return
+    for row in plan.select("cull", [Where("subject", "exact", after["nickname"])]):
+        if not after.get("death_date"):
+            message = f"It was culled on {row['date']}; delete the cull, which takes all back."
+            raise Invalid({"death_date": [message]})
+        plan.change(KINDS["cull"], row["id"], replacing(date=after["death_date"]))
 
 
 declare(
@@ -59,11 +150,13 @@ declare(
             "cull_method": ref("cull-method"),
             "severity": choice(SEVERITY),
             "description": text(),
+            "ended": json(read_only=True, hidden=True, indexed=False),
             "json": json(),
         },
         filters=dict(BY_SUBJECT),
         unique=(("subject",),),
         prepare=_prepare_cull,
+        effects=(_die,),
         example={"subject": "FI_001", "date": "2024-07-01", "severity": "mild"},
         **by_subject("cull", "date"),  # type: ignore[arg-type]
     ),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from functions.api import genotypes
 from functions.api.engine.declarations import (
     COLONY,
     HUSBANDRY,
+    KINDS,
     Body,
     Resource,
+    Row,
     choice,
     date,
     declare,
@@ -21,12 +24,20 @@ from functions.api.engine.declarations import (
     text,
 )
 from functions.api.errors import Invalid
-from functions.api.resources.of_subject import BY_SUBJECT, by_subject, default_user
+from functions.api.resources.of_subject import (
+    BY_SUBJECT,
+    by_subject,
+    default_user,
+    now,
+    replacing,
+)
 from functions.api.resources.parts import GENES, today, with_id
 from shared import catalog
+from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 
 _BASES = re.compile(r"[ACGTURYSWKMBDHVNacgturyswkmbdhvn\s]*")
 
@@ -49,10 +60,90 @@ def _prepare_rule(body: Body, old: Body | None, call: Call) -> Body:
     return body
 
 
+MOST = 60
+"""Animals whose zygosities follow a rule in its own request; for more there is a route."""
+
+
+def set_genotype(plan: Plan, nickname: str, call: Call, day: str | None = None) -> None:
+    """Plan the zygosities of an animal as its tests and its line's rules have them now.
+
+    Parameters
+    ----------
+    plan : Plan
+    nickname : str
+    call : Call
+    day : str, optional
+        When it was tested; its genotype date if it has none.
+    """
+    row = plan.get("subject", nickname)
+    if row is None:
+        return  # it is deleted, and its tests go with it
+    found = genotypes.worked_out(row, genotypes.of_line(row.get("line")), now(call))
+    changes: Body = {"zygosities": found} if found != (row.get("zygosities") or []) else {}
+    if day and not row.get("genotype_date"):
+        changes |= {"genotype_date": day, "to_be_genotyped": False}
+    plan.change(KINDS["subject"], nickname, replacing(**changes))
+
+
+def _follow_test(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    for nickname in sorted({str(each["subject"]) for each in (before, after) if each}):
+        tested = after is not None and after["subject"] == nickname
+        set_genotype(plan, nickname, call, after["date"] if after and tested else None)
+
+
+def _follow_rule(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Work out the animals of the line anew, unless these are too many for one request."""
+    for line in sorted({str(each["line"]) for each in (before, after) if each}):
+        row = plan.get("line", line)
+        animals = tested(line)
+        if row is None or len(animals) > MOST:
+            continue
+        plan.change(KINDS["line"], line, lambda body: body)  # rules of one line, one by one
+        for nickname in animals:
+            set_genotype(plan, nickname, call)
+
+
+def follow_line(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Work out an animal's zygosities anew when it is of another line."""
+    if before is None or after is None or before.get("line") == after.get("line"):
+        return
+    if catalog.table("genotype-test").select([Where("subject", "exact", after["nickname"])]).all():
+        set_genotype(plan, after["nickname"], call)
+
+
+def tested(line: str) -> list[str]:
+    """Return the animals of a line that have been tested."""
+    of_line = catalog.table("subject").select([Where("line", "exact", line)]).values("nickname")
+    tests = catalog.table("genotype-test").select([Where("subject", "in", of_line)])
+    return sorted(tests.values("subject"))
+
+
+def outdated(line: str, genetics: genotypes.Genetics, at: str) -> list[Body]:
+    """Return what the zygosities of a line's tested animals would change to.
+
+    Returns
+    -------
+    list of dict
+        ``subject``, ``before`` and ``after``, for animals whose zygosities differ.
+    """
+    found = []
+    for nickname in tested(line):
+        row = catalog.table("subject").get(nickname) or {}
+        before, after = row.get("zygosities") or [], genotypes.worked_out(row, genetics, at)
+        if after != before:
+            found.append({"subject": nickname, "before": before, "after": after})
+    return found
+
+
+def _show_rule(shown: Body, row: Row, call: Call) -> Body:
+    """Say how many animals of the line still wait for the rules as they are."""
+    waiting = outdated(row["line"], genotypes.of_line(row["line"]), now(call))
+    return {**shown, "outdated": len(waiting)}
+
+
 declare(
     Resource(
         path="sequences",
-        django=False,
         kind="sequence",
         model="subjects.sequence",
         key="name",
@@ -102,6 +193,8 @@ declare(
         },
         unique=(("line", "allele", "sequence0", "result0", "sequence1?", "result1?"),),
         prepare=_prepare_rule,
+        effects=(_follow_rule,),
+        show_detail=_show_rule,
         order=("line", "allele", "order", "id"),
         example={
             "line": "Pvalb-IRES-Cre",
@@ -129,6 +222,7 @@ declare(
         },
         filters=dict(BY_SUBJECT),
         unique=(("subject", "sequence"),),
+        effects=(_follow_test,),
         example={"subject": "FI_001", "sequence": "Cre", "test_result": "present"},
         **by_subject("genotype-test", "date"),  # type: ignore[arg-type]
     ),

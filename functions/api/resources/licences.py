@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
+    KINDS,
     LISTS,
     Body,
     Resource,
@@ -19,6 +20,7 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
+from functions.api.errors import Invalid
 from functions.api.resources.culls import SEVERITY
 from functions.api.resources.parts import in_order, own_lab, with_id
 from shared import catalog
@@ -26,6 +28,7 @@ from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 
 NEARLY = 0.9
 """Share of an allowance from which on the licence says so."""
@@ -46,6 +49,24 @@ def used(licence: Row, allowance: Row) -> int:
     if allowance.get("severity"):
         wheres.append(Where("actual_severity", "exact", allowance["severity"]))
     return len(catalog.table("subject").select(wheres))
+
+
+def count(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Refuse an animal too many, where the licence says so."""
+    if after is None or not after.get("licence"):
+        return
+    names = ("licence", "species", "actual_severity")
+    if before and all(before.get(name) == after.get(name) for name in names):
+        return
+    licence = plan.get("licence", after["licence"])
+    if licence is None:
+        return
+    plan.change(KINDS["licence"], licence["number"], lambda body: body)  # they count one by one
+    for each in licence["allowance"] if licence["excess"] == "refuse" else ():
+        if used(licence, each) > each["count"]:
+            text = f"{licence['number']} allows {each['count']} animals"
+            of = f" of {each['species']}" if each.get("species") else ""
+            raise Invalid({"licence": [f"{text}{of}, and has them."]})
 
 
 def _show(shown: Body, row: Row, call: Call) -> Body:

@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from functions.api.engine.declarations import LISTS, Body, Resource, date, declare, json, ref, text
+from functions.api import water
+from functions.api.engine.declarations import (
+    KINDS,
+    LISTS,
+    Body,
+    Resource,
+    date,
+    declare,
+    json,
+    ref,
+    text,
+)
+from functions.api.resources.of_subject import replacing
 from functions.api.resources.parts import in_order
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+    from functions.api.engine.plan import Plan
 
 
 def _in_order(body: Body, old: Body | None, call: Any) -> Body:
     in_order(body, "start_date", "end_date", "A membership cannot end before it begins.")
     return body
+
+
+def _follow(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Let an account be of a lab while a membership of it runs, and not when the last one ended.
+
+    It is looked at when a membership is written; labs without any membership stay as they are.
+    """
+    for username, lab in sorted({(m["user"], m["lab"]) for m in (before, after) if m}):
+        user = plan.get("user", username)
+        if user is None:
+            continue
+        wheres = [Where("user", "exact", username), Where("lab", "exact", lab)]
+        today = water.now_in(lab).date().isoformat()
+        runs = any(
+            (each.get("start_date") or today) <= today <= (each.get("end_date") or today)
+            for each in plan.select("lab-membership", wheres)
+        )
+        others = [each for each in user.get("lab") or () if each != lab]
+        labs = [*others, lab] if runs else others
+        if set(labs) != set(user.get("lab") or ()):
+            plan.change(KINDS["user"], username, replacing(lab=labs))
 
 
 declare(
@@ -29,6 +67,7 @@ declare(
             "json": json(),
         },
         prepare=_in_order,
+        effects=(_follow,),
         example={"user": "fimbrialab_member", "lab": "fimbrialab", "role": "technician"},
     ),
 )

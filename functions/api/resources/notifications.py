@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
+    KINDS,
     Access,
     Resource,
     choice,
@@ -16,6 +18,10 @@ from functions.api.engine.declarations import (
 )
 from functions.api.resources.of_subject import default_user
 from functions.api.resources.parts import keep_own
+from shared.model import moment
+
+if TYPE_CHECKING:
+    from functions.api.engine.plan import Plan
 
 TYPES = {
     name: name
@@ -36,6 +42,29 @@ _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 def _hours(value: str) -> None:
     if value and not _HOURS.fullmatch(value):
         raise ValueError("Write hours like 22:00-07:00.")
+
+
+def notify(
+    plan: Plan,
+    user: str,
+    lab: str | None,
+    kind: str,
+    title: str,
+    message: str = "",
+    subject: str | None = None,
+) -> None:
+    """Plan a notice to a user; who sends them finds it as ``to-send``."""
+    notice = {
+        "user": user,
+        "lab": lab,
+        "notification_type": kind,
+        "title": title[:255],
+        "message": message,
+        "subject": subject,
+        "send_at": moment.now().isoformat(timespec="seconds"),
+        "status": "to-send",
+    }
+    plan.create(KINDS["notification"], notice)
 
 
 declare(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from functools import partial
 from typing import TYPE_CHECKING
 
-from functions.api import permissions
+from functions.api import genotypes, permissions
 from functions.api.engine import read_values, show_values
 from functions.api.engine.declarations import (
     KINDS,
@@ -36,11 +35,14 @@ from shared.access import policy
 from shared.alf import names
 from shared.model import moment
 from shared.records.where import Where
+from shared.science.colony.names import is_automatic
 
 if TYPE_CHECKING:
     from functions.api.call import Call
     from functions.api.engine.plan import Plan
+from functions.api.resources import cages, colony, culls, genotyping, licences, requests
 from functions.api.resources.culls import SEVERITY
+from functions.api.resources.naming import named
 from functions.api.resources.of_subject import default_user, now
 from functions.api.resources.owners import tell_site
 
@@ -75,9 +77,39 @@ def _tags(value: str, call: Call, select: Select) -> list[Where]:
     return [Where("nickname", "in", tagged.values("subjects"))]
 
 
+ADDRESSES = ("cull", "transfer")
+"""What is not an animal in addresses below ``/subjects/``."""
+
+
+def _nickname(value: str) -> None:
+    if value in ADDRESSES:
+        raise ValueError(f"No animal is called {' or '.join(ADDRESSES)}: these are addresses.")
+    if not is_automatic(value):
+        names.check("subject", value)
+
+
+def check_free(nickname: str) -> None:
+    """Refuse a name that another animal had, or has besides its nickname: it means that one.
+
+    Raises
+    ------
+    Invalid
+        400.
+    """
+    for field in ("name", "former_names"):
+        known = catalog.table("subject").select([Where(field, "exact", nickname)]).all()
+        if known:
+            text = f"{nickname} is a name of {known[0]['nickname']}; choose another."
+            raise Invalid({"nickname": [text]})
+
+
 def _prepare_subject(body: Body, old: Body | None, call: Call) -> Body:
     if old is not None:
         permissions.require(policy.may_change_subject(call.who, old, body))
+    body = colony.inherit(body, old)
+    if old is None:
+        body = named("subject", body, call)
+        check_free(body["nickname"])
     if old is None and not body.get("species"):
         body = {**body, "species": None}
     birth, death = body.get("birth_date"), body.get("death_date")
@@ -115,6 +147,7 @@ def _show_subject(shown: Body, row: Row, call: Call) -> Body:
     from functions.api import water
 
     birth = row.get("birth_date")
+    father, mothers = genotypes.parents(row)
     today = dt.date.fromisoformat(row["death_date"]) if row.get("death_date") else None
     age = ((today or moment.now().date()) - dt.date.fromisoformat(birth)).days // 7 if birth else 0
     shown = {
@@ -125,11 +158,27 @@ def _show_subject(shown: Body, row: Row, call: Call) -> Body:
         "age_weeks": age,
         "alive": row.get("death_date") is None,
         "session_projects": _projects_of_sessions(row, call),
+        "father": father,
+        "mother": mothers[0] if len(mothers) == 1 else None,
+        "tags": sorted(_tags_of(row, call)),
         "genotype": [each.get("allele") for each in row.get("zygosities") or []],
         **(water.EMPTY if call.who.is_public else water.summary(row)),
     }
     shown.pop("zygosities", None)
     return shown
+
+
+def _tags_of(row: Row, call: Call) -> set[str]:
+    """Return the tags that an animal has; read once for a page's subjects."""
+
+    def read() -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for tag in related(call, "subject-tag").all(("name", "subjects")):
+            for nickname in tag.get("subjects") or ():
+                found.setdefault(nickname, set()).add(tag["name"])
+        return found
+
+    return call.once("tags of subjects", read).get(row["nickname"], set())
 
 
 def _projects_of_sessions(row: Row, call: Call) -> list[str]:
@@ -188,11 +237,14 @@ declare(
         kind="subject",
         model="subjects.subject",
         key="nickname",
+        also=("name", "former_names"),
         look=names.look,
         access=Access(worker="read change", husbandry=True),
         lab="lab",
         fields={
-            "nickname": text(required=True, maximum=64, check=partial(names.check, "subject")),
+            "nickname": text(
+                required=True, unless=("line", "litter"), maximum=64, check=_nickname
+            ),
             "responsible_user": ref("user", default=default_user),
             "birth_date": date(earliest="1990-01-01"),
             "death_date": date(earliest="1990-01-01"),
@@ -219,6 +271,8 @@ declare(
             "request": ref("subject-request", by="id"),
             "licence": ref("licence"),
             "embargo_until": date(param=False, latest="9999-12-31"),
+            "name": text(read_only=True, null=True, maximum=64),
+            "former_names": json(shape="texts", read_only=True),
             "json": json(),
         },
         filters={
@@ -238,7 +292,16 @@ declare(
             "notes": ("note", "object_id", "id"),
         },
         prepare=_prepare_subject,
-        effects=(_end_with_death, _follow_embargo),
+        effects=(
+            _end_with_death,
+            _follow_embargo,
+            cages.end_with_death,
+            colony.end_with_death,
+            requests.follow_owner,
+            culls.follow_death,
+            genotyping.follow_line,
+            licences.count,
+        ),
         allow_delete=_keep_with_data,
         show=_show_subject,
         show_detail=_show_subject_detail,

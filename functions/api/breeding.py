@@ -1,0 +1,116 @@
+"""Breeding plans from records: which living animals of a lab give a wanted genotype."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from functions.api import genotypes, water
+from functions.api.engine.visible import related
+from functions.api.errors import Invalid
+from functions.api.resources.parts import own_lab
+from shared import catalog
+from shared.model.colony import BreedingPlanRequest
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+MOST = 60
+"""Animals of each sex that are tried with each other; the youngest ones."""
+
+SHOWN = 50
+"""Pairs of an answer."""
+
+Row = dict[str, Any]
+
+
+def plan(call: Call, wanted: BreedingPlanRequest) -> dict[str, Any]:
+    """Return the best pairs for a genotype: most pups of it first, then less related, younger.
+
+    Raises
+    ------
+    Invalid
+        400 if the lab or an allele is not there.
+    """
+    from shared.science.colony.genotype import Zygosity
+    from shared.science.colony.plan import ranked
+
+    lab = wanted.lab or own_lab(call)
+    if not lab or catalog.table("lab").get(lab) is None:
+        raise Invalid({"lab": ["Say which lab, by its name."]})
+    alleles = {name: catalog.table("allele").get(name) for name in wanted.wanted}
+    if unknown := [name for name, row in alleles.items() if row is None]:
+        raise Invalid({"wanted": [f"There is no allele {', '.join(unknown)}."]})
+    animals, left_out = _animals(call, lab, wanted)
+    rows = [row for each in animals.values() for row in each]
+    pairs = ranked(
+        [_as_animal(row, lab) for row in rows],
+        {name: Zygosity(number) for name, number in wanted.wanted.items()},
+        wanted.count,
+        pedigree=_pedigree(rows),
+        x_linked=[name for name, row in alleles.items() if row and row.get("x_linked")],
+    )
+    return {
+        "lab": lab,
+        "count": len(pairs),
+        "left_out": left_out,
+        "pairs": [
+            {
+                "mother": pair.mother,
+                "father": pair.father,
+                "fraction": str(pair.fraction),
+                "share": round(float(pair.fraction), 6),
+                "inbreeding": pair.inbreeding,
+                "litters": pair.litters,
+                "weeks": pair.weeks,
+            }
+            for pair in pairs[:SHOWN]
+        ],
+    }
+
+
+def _animals(
+    call: Call, lab: str, wanted: BreedingPlanRequest
+) -> tuple[dict[str, list[Row]], int]:
+    """Return the living animals of a lab by sex whose alleles are known, and how many are not."""
+    wheres = [Where("lab", "exact", lab), Where("death_date", "isnull", True)]
+    if wanted.subjects:
+        wheres.append(Where("nickname", "in", set(wanted.subjects)))
+    rows = related(call, "subject", wheres).all()
+    rows.sort(key=lambda row: (row.get("birth_date") or "", row["nickname"]), reverse=True)
+    found: dict[str, list[Row]] = {"F": [], "M": []}
+    for row in rows:
+        known = {each.get("allele") for each in row.get("zygosities") or ()}
+        sex = found.get(row.get("sex") or "U")
+        if sex is not None and known >= wanted.wanted.keys() and len(sex) < MOST:
+            sex.append(row)
+    return found, len(rows) - sum(map(len, found.values()))
+
+
+def _as_animal(row: Row, lab: str) -> Any:
+    from datetime import date
+
+    from shared.science.colony.genotype import Zygosity
+    from shared.science.colony.plan import Animal
+
+    born = row.get("birth_date")
+    days = (water.now_in(lab).date() - date.fromisoformat(born)).days if born else 0
+    known = {each["allele"]: Zygosity(each["zygosity"]) for each in row.get("zygosities") or ()}
+    return Animal(row["nickname"], row["sex"], days / 7, known)
+
+
+def _pedigree(rows: list[Row]) -> dict[str, Any]:
+    """Return the parents of animals, of these, and so on; two possible mothers are none."""
+    from shared.science.colony.pedigree import Parents
+
+    found: dict[str, Any] = {}
+    level = [str(row["nickname"]) for row in rows]
+    while level:
+        nickname = level.pop()
+        if nickname in found:
+            continue
+        father, mothers = genotypes.parents(catalog.table("subject").get(nickname) or {})
+        mother = mothers[0] if len(mothers) == 1 else None
+        found[nickname] = Parents(mother=mother, father=father)
+        level += [each for each in (father, *mothers) if each]
+    return found

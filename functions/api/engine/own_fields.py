@@ -1,0 +1,107 @@
+"""Fields that a laboratory has added to records: their values, in ``json.own``, are of their type.
+
+What is declared is in ``/own-fields``. A laboratory that has declared none for a resource may
+keep there what it likes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from functions.api.engine.declarations import Resource, Row
+from functions.api.engine.read_values import lab_of
+from functions.api.errors import Invalid
+from shared import catalog
+from shared.records.where import Where
+
+MAX_TEXT = 10_000
+
+
+def check(resource: Resource, old: Row | None, body: Row) -> None:
+    """Refuse values that the lab's own fields do not take.
+
+    Parameters
+    ----------
+    resource : Resource
+    old, body : mapping
+        The record as it is (None if it is new) and as it is to be.
+
+    Raises
+    ------
+    Invalid
+        400 at ``json`` that names the own field.
+    """
+    if not resource.lab or "json" not in resource.fields:
+        return
+    values = _own(body)
+    if old is not None and values == _own(old):
+        return
+    mine = [
+        Where("resource", "exact", resource.path),
+        Where("lab", "exact", lab_of(resource, body)),
+    ]
+    declared = {row["name"]: row for row in catalog.table("own-field").select(mine).all()}
+    if not declared:
+        return
+    if not isinstance(values, Mapping):
+        raise Invalid({"json": ["own: Expected a JSON object."]})
+    faults = [
+        f"own.{name}: {fault}"
+        for name in dict.fromkeys([*declared, *values])
+        if (fault := _fault(declared.get(name), values.get(name)))
+    ]
+    if faults:
+        raise Invalid({"json": faults})
+
+
+def _own(body: Row) -> Any:
+    held = body.get("json")
+    return held.get("own", {}) if isinstance(held, Mapping) else {}
+
+
+def _fault(spec: Row | None, value: Any) -> str | None:
+    """Say what is wrong with a value; None if nothing is."""
+    if spec is None:
+        return "The lab has no such field; add it to /own-fields first."
+    if value in (None, ""):
+        return "This field is required." if spec.get("required") else None
+    if spec["type"] == "choice":
+        known = spec.get("choices") or []
+        return None if value in known else f"It is not one of {', '.join(known)}."
+    takes, words = _TYPES[spec["type"]]
+    return None if takes(value) else words
+
+
+def _is_day(value: Any) -> bool:
+    return isinstance(value, str) and _parses(dt.date.fromisoformat, value)
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, str) and _parses(dt.time.fromisoformat, value)
+
+
+def _parses(read: Callable[[str], Any], value: str) -> bool:
+    try:
+        read(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_TYPES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "text": (
+        lambda value: isinstance(value, str) and len(value) <= MAX_TEXT,
+        f"Expected a text of at most {MAX_TEXT} characters.",
+    ),
+    "number": (_is_number, "A valid number is required."),
+    "flag": (lambda value: isinstance(value, bool), "Must be true or false."),
+    "date": (_is_day, "Write a day as YYYY-MM-DD."),
+    "time": (_is_time, "Write a time as hh:mm."),
+}

@@ -1,0 +1,66 @@
+"""Another name for a record: all that names it follows, in one transaction, or nothing does."""
+
+from __future__ import annotations
+
+from functions.api.engine import references
+from functions.api.engine.declarations import KINDS, Body, Resource
+from functions.api.engine.plan import Plan, PlannedRecord, is_document
+from functions.api.errors import ApiError
+from shared import catalog
+from shared.records import leaving
+
+
+def rename(plan: Plan, resource: Resource, key: str, new: Body) -> PlannedRecord:
+    """Plan that a record is known by another key, and that all records name it by that one.
+
+    Nothing is checked anew, and nothing follows: the records say what they said. The plan has to
+    be one transaction (`Plan.whole`).
+
+    Parameters
+    ----------
+    plan : Plan
+    resource : Resource
+    key : str
+        Its key.
+    new : dict
+        The record with its new key.
+
+    Raises
+    ------
+    ApiError
+        409 if records that are no documents name it: they are not renamed.
+    """
+    record = plan.record(resource, key)
+    if record.before is not None and not record.mark:
+        record.mark = leaving.new_mark(plan.group)
+        leaving.mark((resource.kind, key), record.mark)
+        catalog.start_request()  # to see what came until then; from now on nothing can
+    to = str(new[resource.key])
+    for other, name, _ in references.relations_to(resource):
+        for row in references.referring(other, name, key).all():
+            if not is_document(other):
+                raise ApiError(409, f"/{other.path} name {key}, and are not renamed with it.")
+            mine = plan.record(other, str(row[other.key]))
+            if mine.body is not None:
+                plan.restate(mine, _renamed(mine.body, name, key, to))
+    renamed = plan.restate(plan.record(resource, to), new)
+    for row in references.notes_about(resource, record.body or {}):
+        note = plan.record(KINDS["note"], row["id"])
+        if note.body is not None and note.body["object_id"] == key:
+            plan.restate(note, {**note.body, "object_id": to, "about": to})
+        elif note.body is not None:
+            plan.restate(note, {**note.body, "about": to})
+    plan.restate(record, None)
+    return renamed
+
+
+def _renamed(body: Body, name: str, key: str, to: str) -> Body:
+    """Return a record that names another by a new key, in a field or within a list of objects."""
+    field, _, inner = name.partition(".")
+    value = body.get(field)
+    if inner:
+        items = [{**each, inner: to} if each.get(inner) == key else each for each in value or ()]
+        return {**body, field: items}
+    if isinstance(value, list):
+        return {**body, field: [to if each == key else each for each in value]}
+    return {**body, field: to}

@@ -1,0 +1,130 @@
+"""Genotypes of animals from their records: what the arithmetic of genotypes is asked with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from shared import catalog
+from shared.records.where import Where
+
+Row = Mapping[str, Any]
+
+
+class Genetics(msgspec.Struct, frozen=True):
+    """What a line says of the genotypes of its animals.
+
+    Attributes
+    ----------
+    rules : tuple of rows
+        Zygosity rules in their order.
+    alleles : tuple of str
+        Those of the line that are on no sex chromosome; parents foretell them.
+    """
+
+    rules: tuple[Row, ...] = ()
+    alleles: tuple[str, ...] = ()
+
+
+def of_line(line: str | None, extra: Sequence[Row] = (), without: str = "") -> Genetics:
+    """Return the genetics of a line, with rules that it is to have and without one of its own."""
+    row = catalog.table("line").get(line or "")
+    if row is None:
+        return Genetics()
+    known = catalog.table("zygosity-rule").select([Where("line", "exact", row["name"])]).all()
+    rules = [*(each for each in known if each["id"] != without), *extra]
+    rules.sort(key=lambda rule: (rule.get("order") or 0, str(rule["id"])))
+    linked = catalog.table("allele").select([Where("x_linked", "exact", True)]).values("nickname")
+    return Genetics(tuple(rules), tuple(n for n in row.get("alleles") or () if n not in linked))
+
+
+def parents(subject: Row) -> tuple[str | None, list[str]]:
+    """Return the father of an animal and who may be its mother, from its litter's pair."""
+    litter = catalog.table("litter").get(subject.get("litter") or "") or {}
+    pair = catalog.table("breeding-pair").get(litter.get("breeding_pair") or "") or {}
+    mothers = [str(pair[name]) for name in ("mother1", "mother2") if pair.get(name)]
+    return pair.get("father"), mothers
+
+
+def worked_out(subject: Row, genetics: Genetics, at: str) -> list[dict[str, Any]]:
+    """Return the zygosities of an animal: those given by hand, by rules, and by its parents.
+
+    What somebody gave by hand stays. What the rules cannot tell for want of a test is only there
+    if every pup of the parents must have it.
+
+    Parameters
+    ----------
+    subject : mapping
+        Its row.
+    genetics : Genetics
+        Of its line.
+    at : str
+        The moment, for what is new.
+    """
+    from shared.science.colony.genotype import Zygosity, ZygosityRule, from_tests
+
+    before = [each for each in subject.get("zygosities") or () if each.get("allele")]
+    found = [dict(each) for each in before if each.get("by", "manual") == "manual"]
+    held = {each["allele"] for each in found}
+    results = _results(subject["nickname"])
+    rules = [
+        ZygosityRule(
+            str(rule["id"]),
+            rule["allele"],
+            rule["sequence0"],
+            bool(rule["result0"]),
+            rule.get("sequence1"),
+            None if rule.get("result1") is None else bool(rule["result1"]),
+            Zygosity(rule["zygosity"]),
+        )
+        for rule in genetics.rules
+    ]
+    for finding in from_tests(results, rules) if results else ():
+        if finding.zygosity is not None and finding.allele not in held:
+            held.add(finding.allele)
+            found.append(_said(finding.allele, finding.zygosity, "rule", finding.rule, at))
+    father, mothers = parents(subject)
+    for allele in genetics.alleles if father and mothers else ():
+        foretold = _foretold(allele, father, mothers) if allele not in held else None
+        if foretold is not None:
+            found.append(_said(allele, foretold, "parents", None, at))
+    return _as_before(found, before)
+
+
+def _results(nickname: str) -> dict[str, bool]:
+    tests = catalog.table("genotype-test").select([Where("subject", "exact", nickname)]).all()
+    return {each["sequence"]: bool(each["test_result"]) for each in tests}
+
+
+def _foretold(allele: str, father: str | None, mothers: Iterable[str]) -> int | None:
+    from shared.science.colony.genotype import from_parents
+
+    his = _known(father, allele)
+    theirs = {_known(mother, allele) for mother in mothers}
+    (hers,) = theirs if len(theirs) == 1 else (None,)
+    return from_parents(hers, his) if his is not None or hers is not None else None
+
+
+def _known(nickname: str | None, allele: str) -> Any:
+    from shared.science.colony.genotype import Zygosity
+
+    row = catalog.table("subject").get(nickname or "") or {}
+    known = [each for each in row.get("zygosities") or () if each.get("allele") == allele]
+    return Zygosity(known[0]["zygosity"]) if known else None
+
+
+def _said(allele: str, zygosity: int, by: str, rule: str | None, at: str) -> dict[str, Any]:
+    return {"allele": allele, "zygosity": int(zygosity), "by": by, "rule": rule, "at": at}
+
+
+def _as_before(found: list[dict[str, Any]], before: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return zygosities with the time of those that were known already."""
+
+    def same(one: Row, other: Row) -> bool:
+        names = ("allele", "zygosity", "by", "rule")
+        return all(one.get(name) == other.get(name) for name in names)
+
+    kept = [next((dict(old) for old in before if same(old, each)), each) for each in found]
+    return sorted(kept, key=lambda each: str(each["allele"]))

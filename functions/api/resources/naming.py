@@ -1,0 +1,63 @@
+"""Automatic names of what belongs to a line: its counters give them, each only once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.api.engine.declarations import KINDS, Body
+from functions.api.errors import Invalid
+from functions.api.resources.of_subject import replacing
+from shared.science.colony.names import Kind, is_automatic, next_name
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+    from functions.api.engine.plan import Plan
+
+COUNTERS: dict[Kind, str] = {
+    "subject": "subject_autoname_index",
+    "breeding-pair": "breeding_pair_autoname_index",
+    "litter": "litter_autoname_index",
+}
+"""Fields of a line that say how many names of each kind it has given."""
+
+
+class _Taken:
+    """Names of a kind that are in use; each is asked for alone, strongly."""
+
+    def __init__(self, plan: Plan, kind: str) -> None:
+        self.plan, self.kind = plan, kind
+
+    def __contains__(self, name: object) -> bool:
+        return self.plan.get(self.kind, str(name)) is not None
+
+
+def named(kind: Kind, body: Body, call: Call) -> Body:
+    """Return a new record with the next name of its line, if it has none; for `Resource.prepare`.
+
+    The counter is written in the same transaction, so two at once get two names.
+
+    Raises
+    ------
+    Invalid
+        400 without a line to name it by.
+    """
+    key = KINDS[kind].key
+    if not is_automatic(body.get(key)):
+        return body
+    plan = call.plan
+    name = body.get("line") or _line_of(plan, body)
+    line = plan.get("line", name) if plan and name else None
+    if plan is None or line is None:
+        raise Invalid({key: ["This field is required."]})
+    count = int(line.get(COUNTERS[kind]) or 0)
+    given, count = next_name(kind, line["nickname"], count, _Taken(plan, kind))
+    plan.change(KINDS["line"], line["name"], replacing(**{COUNTERS[kind]: count}))
+    return {**body, key: given}
+
+
+def _line_of(plan: Plan | None, body: Body) -> str | None:
+    """Return the line of what a record names: an animal's litter, a litter's pair."""
+    for kind, field in (("litter", "litter"), ("breeding-pair", "breeding_pair")):
+        if plan and body.get(field):
+            return (plan.get(kind, body[field]) or {}).get("line")
+    return None

@@ -1,0 +1,107 @@
+"""Requests for animals of a line, and animals that get another owner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.api.engine.declarations import (
+    KINDS,
+    Body,
+    Resource,
+    Row,
+    date,
+    datetime,
+    declare,
+    integer,
+    json,
+    ref,
+    text,
+)
+from functions.api.errors import Invalid
+from functions.api.resources.colony import lab_of_line, lines_lab
+from functions.api.resources.notifications import notify
+from functions.api.resources.of_subject import default_user, now, replacing
+from shared import catalog
+from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+    from functions.api.engine.plan import Plan
+
+
+def _prepare_request(body: Body, old: Body | None, call: Call) -> Body:
+    asked = str(body["date_time"])[:10]
+    if body.get("due_date") and body["due_date"] < asked:
+        raise Invalid({"due_date": [f"It was asked on {asked}; that is later."]})
+    return body
+
+
+def remaining(row: Row) -> int:
+    """Return how many animals a request still waits for: of its line, alive, attached to it."""
+    mine = [
+        Where("request", "exact", row["id"]),
+        Where("line", "exact", row["line"]),
+        Where("responsible_user", "exact", row["user"]),
+        Where("death_date", "isnull", True),
+    ]
+    return max(0, int(row["count"]) - len(catalog.table("subject").select(mine)))
+
+
+def _show_request(shown: Body, row: Row, call: Call) -> Body:
+    left = remaining(row)
+    return {**shown, "status": "open" if left else "closed", "remaining": left}
+
+
+def _tell_managers(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Tell the stock managers of the lab of a new request."""
+    if before is not None or after is None:
+        return
+    lab = lab_of_line(after["line"])
+    managers = [Where("is_stock_manager", "exact", True), Where("lab", "exact", lab)]
+    for row in plan.select("user", managers):
+        if row["username"] != after["user"]:
+            title = f"{after['user']} asks for {after['count']} of {after['line']}"
+            notify(plan, row["username"], lab, "request", title, after.get("description") or "")
+
+
+def follow_owner(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Attach an animal to the oldest open request of who gets it, and tell both people."""
+    if before is None or after is None:
+        return
+    old, new = before.get("responsible_user"), after.get("responsible_user")
+    if old == new:
+        return
+    wheres = [Where("user", "exact", new), Where("line", "exact", after.get("line"))]
+    asked = sorted(plan.select("subject-request", wheres), key=lambda row: str(row["date_time"]))
+    waiting = [row["id"] for row in asked if remaining(row)]
+    if waiting and after.get("request") not in {row["id"] for row in asked}:
+        plan.change(KINDS["subject"], after["nickname"], replacing(request=waiting[0]))
+    title = f"{after['nickname']} is {new}'s now, no longer {old}'s"
+    for user in {old, new} - {None, call.who.username}:
+        kind = "responsible_user_change"
+        notify(plan, str(user), after.get("lab"), kind, title, subject=after["nickname"])
+
+
+declare(
+    Resource(
+        path="subject-requests",
+        kind="subject-request",
+        model="subjects.subjectrequest",
+        lab="line",
+        fields={
+            "user": ref("user", default=default_user, null=False),
+            "line": ref("line", required=True, null=False),
+            "count": integer(required=True, null=False, minimum=1, maximum=10_000),
+            "date_time": datetime(default=now, null=False, earliest="1990-01-01", ahead=1),
+            "due_date": date(earliest="1990-01-01"),
+            "description": text(),
+            "json": json(),
+        },
+        filters=lines_lab("line"),
+        reverse={"subject": ("subject", "request", "id")},
+        prepare=_prepare_request,
+        effects=(_tell_managers,),
+        show=_show_request,
+        example={"line": "Pvalb-IRES-Cre", "count": 4},
+    ),
+)

@@ -1,0 +1,321 @@
+"""What a colony is worked with: each of these is one request, one transaction, one undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from chalice.app import Blueprint
+
+from functions.api import breeding, genotypes, permissions
+from functions.api.call import Call
+from functions.api.engine import read_values, show_values
+from functions.api.engine.declarations import KINDS, Body, Resource
+from functions.api.engine.plan import Plan, PlannedRecord, planned
+from functions.api.engine.renaming import rename
+from functions.api.engine.writes import find, write
+from functions.api.errors import ApiError, Invalid, not_found
+from functions.api.resources.colony import lab_of_line
+from functions.api.resources.genotyping import outdated, set_genotype
+from functions.api.resources.of_subject import now, replacing
+from shared import catalog
+from shared.access import policy
+from shared.alf import names
+from shared.model import moment
+from shared.model.colony import (
+    BreedingPlanRequest,
+    CullRequest,
+    PupsRequest,
+    RenameRequest,
+    TransferRequest,
+    WeanedCage,
+    WeanRequest,
+    ZygositiesRequest,
+)
+from shared.model.json import Faulty, read
+from shared.records.where import Where
+from shared.science.colony.names import is_automatic
+
+routes = Blueprint(__name__)
+T = TypeVar("T")
+
+PAGE = 60
+"""Animals whose zygosities one request works out."""
+
+SUBJECT = KINDS["subject"]
+
+
+def asked(call: Call, kind: type[T]) -> T:
+    """Return what a request asks for.
+
+    Raises
+    ------
+    Invalid
+        400 with messages per field.
+    """
+    try:
+        return read(call.body, kind)
+    except Faulty as error:
+        raise Invalid(error.fields) from None
+
+
+def together(call: Call, steps: Callable[[Plan], list[PlannedRecord]]) -> dict[str, Any]:
+    """Plan and write; return the group of the audit and the records as they are shown."""
+    group, records = planned(call, lambda plan: (plan.group, steps(plan)))
+    rows = [(each.resource, each.body) for each in records if each.body is not None]
+    return {
+        "group": group,
+        "rows": [show_values.show(resource, body, call, detail=True) for resource, body in rows],
+    }
+
+
+def _written(record: PlannedRecord | None) -> PlannedRecord:
+    assert record is not None  # noqa: S101 - only a deletion returns none
+    return record
+
+
+def _known(call: Call, names: list[str]) -> list[str]:
+    """Return the nicknames of animals, each once.
+
+    Raises
+    ------
+    Invalid
+        400 that names those that are not there.
+    """
+    found = {name: read_values.key_of("subject", name) for name in dict.fromkeys(names)}
+    if missing := [name for name, key in found.items() if key is None]:
+        raise Invalid({"subjects": [f"There is no animal {name}." for name in missing]})
+    return list(dict.fromkeys(str(key) for key in found.values()))
+
+
+@routes.route("/litters/{name}/pups", methods=["POST"])
+def add_pups(name: str) -> dict[str, Any]:
+    """Add pups to a litter, named by the line's counter."""
+    call = Call(routes.current_request)
+    wanted = asked(call, PupsRequest)
+    sexes = ["M"] * wanted.male + ["F"] * wanted.female + ["U"] * wanted.unknown
+    if not sexes:
+        raise Invalid({"male": ["Say how many pups of which sex: male, female, unknown."]})
+
+    def add(plan: Plan) -> list[PlannedRecord]:
+        litter = find(KINDS["litter"], unquote(name))
+        present = len(plan.select("subject", [Where("litter", "exact", litter["name"])]))
+        born = litter.get("born")
+        if born is not None and present + len(sexes) > born:
+            text = (
+                f"{litter['name']} has {present} pups of {born} born; correct that number first."
+            )
+            raise Invalid({"non_field_errors": [text]})
+        father, mothers = genotypes.parents({"litter": litter["name"]})
+        dad = catalog.table("subject").get(father or "") or {}
+        mum = catalog.table("subject").get(mothers[0] if mothers else "") or {}
+        pup = {
+            "litter": litter["name"],
+            "lab": lab_of_line(litter["line"]) or dad.get("lab") or mum.get("lab"),
+            "projects": dad.get("projects") or mum.get("projects") or [],
+        }
+        if owner := dad.get("responsible_user") or mum.get("responsible_user"):
+            pup["responsible_user"] = owner
+        if mum.get("cage"):
+            pup["cage"] = mum["cage"]
+        return [
+            _written(write(plan, "create", SUBJECT, None, {**pup, "sex": sex})) for sex in sexes
+        ]
+
+    return together(call, add)
+
+
+@routes.route("/litters/{name}/wean", methods=["POST"])
+def wean(name: str) -> dict[str, Any]:
+    """Wean pups of a litter into cages."""
+    call = Call(routes.current_request)
+    wanted = asked(call, WeanRequest)
+
+    def move(plan: Plan) -> list[PlannedRecord]:
+        litter = find(KINDS["litter"], unquote(name))
+        lab = lab_of_line(litter["line"])
+        mine = [Where("litter", "exact", litter["name"]), Where("death_date", "isnull", True)]
+        pups = sorted(row["nickname"] for row in plan.select("subject", mine))
+        named = [each for cage in wanted.cages for each in cage.subjects] or pups
+        if strangers := sorted(set(named) - set(pups)):
+            text = f"No living pup of {litter['name']}: {', '.join(strangers)}."
+            raise Invalid({"cages": [text]})
+        if twice := sorted({each for each in named if named.count(each) > 1}):
+            raise Invalid({"cages": [f"In two cages: {', '.join(twice)}."]})
+        if not named:
+            raise Invalid({"non_field_errors": [f"{litter['name']} has no living pups."]})
+        weaned = {"wean_date": wanted.date}
+        records = [_written(write(plan, "update", SUBJECT, each, weaned)) for each in named]
+        for cage in wanted.cages:
+            records += _fill(plan, cage, lab, wanted)
+        return records
+
+    return together(call, move)
+
+
+def _fill(
+    plan: Plan, cage: WeanedCage, lab: str | None, wanted: WeanRequest
+) -> list[PlannedRecord]:
+    """Plan a cage, if it is not there, and the stays of those who come into it."""
+    wheres = [Where("name", "exact", cage.name), Where("lab", "exact", lab)]
+    known = plan.select("cage", wheres)
+    records = []
+    if known:
+        key = str(known[0]["id"])
+    else:
+        made = _written(
+            write(plan, "create", KINDS["cage"], None, {"name": cage.name, "lab": lab})
+        )
+        key = made.key
+        records.append(made)
+    today = moment.now().date().isoformat()
+    for each in cage.subjects:
+        stay: Body = {"subject": each, "cage": key, "confirmed": wanted.confirmed}
+        if wanted.date < today:
+            stay["start"] = f"{wanted.date}T12:00:00"
+        records.append(_written(write(plan, "create", KINDS["stay"], None, stay)))
+    return records
+
+
+@routes.route("/subjects/transfer", methods=["POST"])
+def transfer() -> dict[str, Any]:
+    """Give animals to another user, for a request."""
+    call = Call(routes.current_request)
+    wanted = asked(call, TransferRequest)
+    subjects = _known(call, wanted.subjects)
+    user = catalog.table("user").get(wanted.to)
+    if user is None or not user.get("is_active", True):
+        raise Invalid({"to": [f"There is no active account {wanted.to}."]})
+    if wanted.rename:
+        raise Invalid({"rename": ["Rename animals by POST /subjects/{nickname}/rename."]})
+    change: Body = {"responsible_user": wanted.to}
+    if wanted.request:
+        change["request"] = wanted.request
+
+    def give(plan: Plan) -> list[PlannedRecord]:
+        return [_written(write(plan, "update", SUBJECT, each, change)) for each in subjects]
+
+    return together(call, give)
+
+
+@routes.route("/subjects/cull", methods=["POST"])
+def cull() -> dict[str, Any]:
+    """Cull animals, all or none."""
+    call = Call(routes.current_request)
+    wanted = asked(call, CullRequest)
+    subjects = _known(call, wanted.subjects)
+    said = {
+        "date": wanted.date,
+        "cull_method": wanted.method,
+        "cull_reason": wanted.reason,
+        "severity": wanted.severity,
+        "description": wanted.description,
+    }
+
+    def kill(plan: Plan) -> list[PlannedRecord]:
+        resource: Resource = KINDS["cull"]
+        return [
+            _written(write(plan, "create", resource, None, {**said, "subject": each}))
+            for each in subjects
+        ]
+
+    return together(call, kill)
+
+
+@routes.route("/subjects/{nickname}/rename", methods=["POST"])
+def rename_subject(nickname: str) -> dict[str, Any]:
+    """Give an animal another name; the old one goes on meaning it.
+
+    With sessions it keeps its nickname, which is in folders' names, and may get a name besides.
+    """
+    call = Call(routes.current_request)
+    wanted = asked(call, RenameRequest)
+
+    def give(plan: Plan) -> list[PlannedRecord]:
+        present = find(SUBJECT, unquote(nickname))
+        permissions.require(policy.may_rename(call.who, present))
+        write(plan, "update", SUBJECT, present["nickname"], {})  # whether the caller may
+        body = plan.record(SUBJECT, present["nickname"]).body or {}
+        new = _new_name(call, body, wanted.nickname)
+        held = catalog.table("session").select([Where("subject", "exact", body["nickname"])])
+        if wanted.alias:
+            return [plan.change(SUBJECT, body["nickname"], replacing(name=new))]
+        if len(held):
+            text = f"{body['nickname']} has {len(held)} sessions, whose folders have its name;"
+            raise ApiError(409, f"{text} send alias: true to give it {new} besides.")
+        former = [each for each in body.get("former_names") or [] if each != new]
+        changed = {**body, "nickname": new, "former_names": [*former, body["nickname"]]}
+        return [rename(plan, SUBJECT, body["nickname"], changed)]
+
+    group, records = planned(call, lambda plan: (plan.group, give(plan)), whole=True)
+    (shown,) = [show_values.show(SUBJECT, each.body or {}, call, detail=True) for each in records]
+    return {"group": group, "rows": [shown]}
+
+
+def _new_name(call: Call, subject: Body, new: str) -> str:
+    """Return a name that an animal may get.
+
+    Raises
+    ------
+    Invalid
+        400 if it is none, or if it is taken.
+    """
+    spec = SUBJECT.fields["nickname"]
+    try:
+        read_values.read(spec, new, call)
+        if is_automatic(new):
+            raise ValueError("Give a name.")
+        if names.look(new) == names.look(subject["nickname"]):
+            raise ValueError("It looks the same as the present one.")
+    except ValueError as error:
+        raise Invalid({"nickname": [str(error)]}) from None
+    known = read_values.key_of("subject", new)
+    if known not in (None, subject["nickname"]):
+        raise Invalid({"nickname": [f"{new} is a name of {known}; choose another."]})
+    return new
+
+
+@routes.route("/breeding-plans", methods=["POST"])
+def plan_breeding() -> dict[str, Any]:
+    """Rank the pairs that give a wanted genotype."""
+    call = Call(routes.current_request)
+    return breeding.plan(call, asked(call, BreedingPlanRequest))
+
+
+@routes.route("/lines/{name}/zygosities", methods=["POST"])
+def apply_rules(name: str) -> dict[str, Any]:
+    """Apply a line's rules to its tested animals, or say what would change."""
+    call = Call(routes.current_request)
+    wanted = asked(call, ZygositiesRequest)
+    line = catalog.table("line").get(unquote(name))
+    if line is None:
+        raise not_found("Line")
+    proposed = _proposed(call, line["name"], wanted)
+    genetics = genotypes.of_line(line["name"], proposed, wanted.without or "")
+    changes = outdated(line["name"], genetics, now(call))
+    if wanted.dry_run:
+        return {"line": line["name"], "changes": changes, "next": None}
+    if proposed or wanted.without:
+        raise Invalid({"dry_run": ["Only a dry run takes a rule; save the rule itself."]})
+    left = [each["subject"] for each in changes if each["subject"] > wanted.after]
+    page = left[:PAGE]
+
+    def work_out(plan: Plan) -> None:
+        write(plan, "update", KINDS["line"], line["name"], {})  # whether the caller may
+        for nickname in page:
+            set_genotype(plan, nickname, call)
+
+    planned(call, work_out)
+    done = [each for each in changes if each["subject"] in page]
+    after = page[-1] if len(left) > PAGE else None
+    return {"line": line["name"], "changes": done, "next": after}
+
+
+def _proposed(call: Call, line: str, wanted: ZygositiesRequest) -> list[Body]:
+    if wanted.rule is None:
+        return []
+    rule = KINDS["zygosity-rule"]
+    body = read_values.read_body(rule, {**wanted.rule, "line": line}, call, partial=False)
+    assert rule.prepare is not None  # noqa: S101 - it is declared with one
+    return [{**rule.prepare(body, None, call), "id": "proposed"}]
