@@ -116,7 +116,7 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
             "releases/",
             LAB_PAGES,
         ),
-        "ingest": ("incoming/", "data/", "quarantine/", "manifests/"),
+        "ingest": ("incoming/", "data/", "quarantine/", "manifests/", "notes/"),
         "dispatch": (),
         "analysis": ("data/", "manifests/", "snapshots/", "cache/", "releases/", LAB_PAGES),
         "journal": ("journal/",),

@@ -136,7 +136,7 @@ class Permissions:
             )
 
     def _grant_ingest(self) -> None:
-        """Move uploads from ``incoming/`` to ``data/`` or ``quarantine/``, write manifests."""
+        """Move uploads from ``incoming/`` to where they are kept, write manifests."""
         role = self.roles["ingest"]
         self._table(role, *READ_ITEMS, *WRITE_ITEMS)
         self._objects(
@@ -148,7 +148,7 @@ class Permissions:
         )
         self._objects(
             role,
-            ["data/", "quarantine/", "manifests/"],
+            ["data/", "quarantine/", "manifests/", "notes/"],
             "s3:GetObject",
             "s3:PutObject",
             "s3:AbortMultipartUpload",

@@ -20,7 +20,9 @@ from aws_lambda_powertools.utilities.batch import (
 )
 
 from functions.ingest.finalise import finalise
+from functions.ingest.images import images_of, keep
 from functions.ingest.reconcile import reconcile
+from shared.model.images import ARRIVING
 
 logger = Logger()
 processor = BatchProcessor(
@@ -44,6 +46,8 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
 
     def handle(record: dict[str, Any]) -> None:
         message = json.loads(record["body"])
+        for image in images_of(message):
+            logger.info("image", extra={"image": image, "state": keep(image)})
         for upload in uploads_of(message) - done:
             state = finalise(upload, by_event="Records" in message)
             logger.info("upload", extra={"upload": upload, "state": state})
@@ -64,6 +68,6 @@ def uploads_of(message: dict[str, Any]) -> set[str]:
     found = set()
     for record in message.get("Records", ()):
         folder, upload, *rest = unquote_plus(record["s3"]["object"]["key"]).split("/", 2)
-        if folder == "incoming" and rest:
+        if folder == "incoming" and rest and not upload.startswith(ARRIVING):
             found.add(upload)
     return found

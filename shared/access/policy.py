@@ -144,6 +144,7 @@ ROUTES: Mapping[str, Rule] = {
     "POST /subjects/cull": Rule(MEMBERS, own_lab=True),
     "POST /subjects/{}/rename": Rule(MEMBERS, own_lab=True),
     "POST /breeding-plans": Rule(MEMBERS),
+    "GET /images/{}": Rule(ACCOUNTS),
     "POST /lines/{}/zygosities": Rule(MEMBERS, own_lab=True, stock=True),
     "POST /import": Rule(ADMINISTRATORS),
     "GET /releases": READ_PUBLIC,
@@ -193,7 +194,15 @@ FIELDS: Mapping[tuple[str, str], FieldRule] = {
     ("chronic-insertion", "lab"): FREE_AT_FIRST,
     **{
         (kind, "lab"): FREE_AT_FIRST
-        for kind in ("cage", "line", "other-action", "subject-tag", "view", "virus-injection")
+        for kind in (
+            "cage",
+            "image",
+            "line",
+            "other-action",
+            "subject-tag",
+            "view",
+            "virus-injection",
+        )
     },
     **{(kind, "lab"): MANAGED for kind in ("lab-membership", "licence", "own-field", "template")},
     ("line", "is_active"): FieldRule(MEMBERS, MEMBERS),

@@ -56,6 +56,7 @@ files                 VMGDRW   MGDRW  MGDW   MGDW
 foods                 VMGDRW   GD     GD     GD
 fov-location          AVMGDRW  MGDW   MGDW   MGDW
 genotype-tests        VMGDRW   MGD    MGD    MGD
+images                VMGDRW   MGD    -      MGD
 imaging-stack         AVMGDRW  MGDW   -      -
 imaging-types         AVMGDRW  MGD    GD     D
 insertions            AVMGDRW  MGDW   MGDW   MGDW
@@ -161,6 +162,7 @@ GET    /water-restricted-subjects         MGDRW
 GET    /water-status                      MGDRW
 GET    /water-explanation/{nickname}      MGDRW
 GET    /reports/{name}                    MGD
+GET    /images/{id}                       MGDRW
 POST   /litters/{name}/pups               MGD
 POST   /litters/{name}/wean               MGD
 POST   /subjects/transfer                 MGD
@@ -184,7 +186,7 @@ def expected() -> dict[tuple[str, str], str]:
         table["GET", f"/{name}"] = read
         table["POST", f"/{name}"] = create
         for key in keys:
-            table["GET", key] = read
+            table.setdefault(("GET", key), read)  # unless it has a route of its own
             table["PUT", key] = table["PATCH", key] = change
             table["DELETE", key] = delete
     return {route: roles.replace("M", "MO") for route, roles in table.items() if roles}

@@ -8,6 +8,7 @@ from functions.api.resources import (  # noqa: F401 - importing declares them
     datasets,
     files,
     genotyping,
+    images,
     imaging,
     insertions,
     licences,

@@ -1,0 +1,96 @@
+"""Images of the notebook that have arrived: looked into, kept, made into smaller pictures."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_plus
+
+from shared.model.images import ARRIVING, FORMATS, MAX_BYTES, WIDTHS, arriving_key, kept_key
+from shared.records import aws, documents, objects
+from shared.records.errors import NotFound
+
+WHO = "ingest"
+
+QUALITY = 85
+"""Of the JPEG pictures (Pillow advises against more than 95)."""
+
+
+def images_of(message: Mapping[str, Any]) -> set[str]:
+    """Return the images that a message of S3 is about."""
+    found = set()
+    for record in message.get("Records", ()):
+        folder, name, *rest = unquote_plus(record["s3"]["object"]["key"]).split("/", 2)
+        if folder == "incoming" and name.startswith(ARRIVING) and rest:
+            found.add(name.removeprefix(ARRIVING))
+    return found
+
+
+def keep(image: str) -> str:
+    """Keep an image that has arrived; return its state.
+
+    May be called again: what is kept already stays. An image that nobody has announced, or that
+    is none, is deleted.
+    """
+    stored = objects.head(arriving_key(image))
+    try:
+        body = documents.get("image", image).body
+    except NotFound:
+        objects.delete([arriving_key(image)])
+        return "unknown"
+    if stored is None or body["state"] != "waiting":
+        return str(body["state"])
+    try:
+        if stored.size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES} bytes")
+        content = objects.read(arriving_key(image))
+        pictures, width, height = made_of(content, body["content_type"])
+    except ValueError as error:
+        return _end(image, {"state": "refused", "reason": str(error)[:255]})
+    _write(kept_key(image, "original"), content, body["content_type"])
+    for across, picture in pictures.items():
+        _write(kept_key(image, str(across)), picture, "image/jpeg")
+    return _end(image, {"state": "ready", "width": width, "height": height})
+
+
+def made_of(content: bytes, content_type: str) -> tuple[dict[int, bytes], int, int]:
+    """Return the pictures of an image by their width, and its size as it is looked at.
+
+    They have no metadata: neither where a photograph was taken nor by which camera.
+
+    Raises
+    ------
+    ValueError
+        It is no image of its type, or one that would fill the memory.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of images that would fill the memory
+            with Image.open(io.BytesIO(content), formats=[FORMATS[content_type]]) as opened:
+                upright = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:
+        raise ValueError(f"it cannot be read as {content_type}: {error}") from None
+    pictures = {}
+    for across in WIDTHS:
+        small = upright.copy()
+        small.thumbnail((across, 10 * across))
+        into = io.BytesIO()
+        small.save(into, format="JPEG", quality=QUALITY)
+        pictures[across] = into.getvalue()
+    return pictures, upright.width, upright.height
+
+
+def _write(key: str, content: bytes, content_type: str) -> None:
+    aws.client("s3").put_object(
+        Bucket=objects.bucket(), Key=key, Body=content, ContentType=content_type
+    )
+
+
+def _end(image: str, change: Mapping[str, Any]) -> str:
+    documents.update("image", image, lambda body: {**body, **change}, who=WHO)
+    objects.delete([arriving_key(image)])
+    return str(change["state"])
