@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from shared.model.images import ARRIVING, FORMATS, MAX_BYTES, WIDTHS, arriving_key, kept_key
-from shared.records import aws, documents, objects
+from shared.records import aws, documents, env, objects
 from shared.records.errors import NotFound
 
 WHO = "ingest"
@@ -86,7 +86,7 @@ def made_of(content: bytes, content_type: str) -> tuple[dict[int, bytes], int, i
 
 def _write(key: str, content: bytes, content_type: str) -> None:
     aws.client("s3").put_object(
-        Bucket=objects.bucket(), Key=key, Body=content, ContentType=content_type
+        Bucket=env.data_bucket(), Key=key, Body=content, ContentType=content_type
     )
 
 
