@@ -51,6 +51,8 @@ def test_a_refusal_names_who_may(closed: Api) -> None:
 
 def test_surgeries_are_not_husbandry_and_weights_are_everybodys(closed: Api) -> None:
     surgery = {"subject": "FI_001", "implant_weight": 1, "start_time": "2024-07-01T09:00:00"}
+    named = {**surgery, "users": ["eve"]}  # whoever makes a record does not name oneself into it
+    assert closed("POST", "/surgeries", named, user="eve").status == 403
     operate = {u: closed("POST", "/surgeries", surgery, user=u).status for u in OTHERS}
     weigh = {
         user: closed("POST", "/weighings", {"subject": "FI_001", "weight": 20}, user=user).status
@@ -73,6 +75,21 @@ def test_anybody_ends_a_restriction_and_nobody_else_changes_it(closed: Api) -> N
     end = closed("PATCH", path, {"end_time": "2024-07-05T09:00:00"}, user="eve")
 
     assert (change.status, hidden.status, end.status) == (403, 403, 200)
+
+
+def test_sessions_are_changed_by_who_answers_for_the_animal_and_by_their_users(
+    closed: Api,
+) -> None:
+    session = {"subject": "FI_001", "start_time": "2024-07-01T10:00:00", "users": ["eve"]}
+    assert closed("POST", "/sessions", session, user="eve").status == 403
+    eid = closed.ok("POST", "/sessions", session)["id"]
+
+    may = {
+        user: closed("PATCH", f"/sessions/{eid}", {"narrative": user}, user=user).status
+        for user in OTHERS
+    }
+
+    assert may == {"bob": 200, "carl": 200, "dora": 403, "eve": 200}
 
 
 def test_batches_and_undo_ask_the_same(closed: Api) -> None:

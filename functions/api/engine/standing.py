@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from functions.api import permissions
 from functions.api.engine import read_values
 from functions.api.engine.declarations import KINDS, Resource
@@ -25,6 +27,8 @@ def check_record(
     resource: Resource,
     row: Mapping[str, Any],
     changed_to: Mapping[str, Any] | None = None,
+    *,
+    is_new: bool = False,
 ) -> None:
     """Refuse a caller who may not write a record of a lab: make, change or delete it.
 
@@ -36,6 +40,8 @@ def check_record(
         The record.
     changed_to : mapping, optional
         What it is to be, or was, if it is changed.
+    is_new : bool
+        Whether it is to be made: then it does not count whom it names as its users.
 
     Raises
     ------
@@ -43,7 +49,10 @@ def check_record(
         403 that names who may.
     """
     if resource.lab:
-        permissions.require(may_write_record(call.who, standing_of(resource, row, changed_to)))
+        about = standing_of(resource, row, changed_to)
+        if is_new:
+            about = msgspec.structs.replace(about, users=())
+        permissions.require(may_write_record(call.who, about))
 
 
 def standing_of(

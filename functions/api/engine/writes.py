@@ -125,7 +125,7 @@ def _create(plan: Plan, resource: Resource, data: Any) -> PlannedRecord:
 
     def check(old: Body | None, body: Body | None) -> None:
         assert body is not None  # noqa: S101 - it is created
-        check_record(call, resource, body)
+        check_record(call, resource, body, is_new=True)
         relations.check_references(call, resource, None, body)
         permissions.check_fields(call, resource, None, body)
         own_fields.check(resource, None, body)

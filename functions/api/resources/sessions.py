@@ -28,6 +28,7 @@ from functions.api.engine.declarations import (
 from functions.api.engine.plan import delete_if_there
 from functions.api.engine.references import refuse_if_referred
 from functions.api.engine.relations import check_references
+from functions.api.engine.standing import check_record
 from functions.api.engine.stores import Store
 from functions.api.engine.visible import listable, nested, shown_briefly
 from functions.api.errors import Invalid, not_found
@@ -107,7 +108,8 @@ class Sessions(Store):
         eid = check_uuid4(data["id"]) if data.get("id") else None
         subject = catalog.table("subject").get(body.pop("subject")) or {}
         lab = body.pop("lab") or subject["lab"]
-        permissions.check_lab(call.who, lab)
+        about = {"lab": lab, "subject": subject.get("nickname")}
+        check_record(call, resource, about, is_new=True)
         body["users"] = body["users"] or [call.who.username]
         start = body.pop("start_time") or moment.now().isoformat(timespec="seconds")
         try:
@@ -139,7 +141,7 @@ class Sessions(Store):
 
         def edit(old: dict[str, Any]) -> dict[str, Any]:
             check_match(call, _tag(old["version"]))
-            permissions.check_lab(call.who, old["lab"])
+            check_record(call, resource, old)
             permissions.check_fields(call, resource, old, new)
             check_references(call, resource, old, new)
             for name in ("subject", "lab"):
@@ -173,7 +175,7 @@ class Sessions(Store):
         eid = key.lower()
 
         def check(session: Session) -> None:
-            permissions.check_lab(call.who, session.lab)
+            check_record(call, resource, session.row())
             check_match(call, _tag(session.version))
 
         def first() -> None:
