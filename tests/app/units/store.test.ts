@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import type { Group, Write } from "../../../site/app/src/data/model.ts";
 import { nextNames, renamed } from "../../../site/app/src/data/names.ts";
-import { clear, overlay, row, table, take, versionOf, waiting } from "../../../site/app/src/data/store.ts";
+import { builtOn, clear, overlay, row, table, take, versionOf, waiting } from "../../../site/app/src/data/store.ts";
 import { declare } from "./forms.ts";
 
 const group = (id: string, ...writes: Write[]): Group => ({ id, at: id, who: "me", what: "", writes, state: "waiting", tries: 0 });
@@ -74,4 +74,14 @@ test("writes whose names were taken get new ones, and what refers to them follow
   ]);
   assert.equal(litter!.body!.name, "PV_L_002");
   assert.deepEqual(pup!.body, { nickname: "PV_0002", line: "Pvalb", litter: "PV_L_002" });
+});
+
+test("a second change of a record builds on the device's own first one, and not on another's", () => {
+  const change: Write = { op: "update", resource: "subjects", key: "A", version: 3, body: { cage: "3" } };
+  const own = [{ kind: "subject", key: "A", version: 4, row: { nickname: "A", cage: "2" } }];
+  const others = [{ kind: "subject", key: "A", version: 5, row: { nickname: "A", cage: "2" } }];
+  assert.equal(builtOn(group("g2", change), own).writes[0]?.version, 4);
+  assert.equal(builtOn(group("g2", change), others).writes[0]?.version, 3);
+  const sent = { ...group("g2", change), tries: 1 };
+  assert.equal(builtOn(sent, own), sent);
 });

@@ -8,7 +8,7 @@ import { db } from "./db.ts";
 import { resources } from "./forms.ts";
 import type { Call, Change, Group, Row, Write } from "./model.ts";
 import { text, uuid } from "./model.ts";
-import { keyOf, overlay, take, versionOf } from "./store.ts";
+import { builtOn, keyOf, overlay, take, versionOf } from "./store.ts";
 
 export const ATOMIC = 20;
 /** Writes that the server makes all or none. */
@@ -145,14 +145,19 @@ async function attempt(group: Group): Promise<boolean> {
     await put({ ...group, state: "waiting", message: status ? wording(status, answer.body) : undefined });
     return true;
   }
-  const failed = judge(group, answer);
+  const done: Change[] = [];
+  const failed = judge(group, answer, done);
+  for (const each of groups.value) {
+    const built = builtOn(each, done);
+    if (built !== each) await put(built);
+  }
   if (!failed) {
-    const done: Group = { ...group, state: "done" };
+    const sent: Group = { ...group, state: "done" };
     // What it became is fetched before it goes, so that nothing vanishes for a moment.
-    await told(done, answer);
+    await told(sent, answer);
     if (group.photo) await (await db()).delete("photos", group.photo);
     await drop(group.id);
-    settled(done);
+    settled(sent);
     return false;
   }
   await put(failed);
@@ -210,7 +215,7 @@ interface Results {
 }
 
 /** Take in what was done; return the group with what was refused, if anything was. */
-function judge(group: Group, answer: Answer): Group | undefined {
+function judge(group: Group, answer: Answer, done: Change[]): Group | undefined {
   const whole = answer.status >= 200 && answer.status < 300;
   const { results, rows } = (answer.body ?? {}) as Results;
   if (!results) {
@@ -218,7 +223,7 @@ function judge(group: Group, answer: Answer): Group | undefined {
     const state = answer.status === 409 || answer.status === 412 ? "conflict" : "refused";
     return { ...group, state, message: wording(answer.status, answer.body), errors: [fieldsOf(answer.body)] };
   }
-  const done: Change[] = whole ? (rows ?? []) : [];
+  if (whole) done.push(...(rows ?? []));
   const left: Write[] = [];
   const errors: Record<string, string[]>[] = [];
   const messages = new Set<string>();

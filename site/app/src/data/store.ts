@@ -52,6 +52,18 @@ export function keyOf(write: Write): string {
   return String(write.body?.[key] ?? write.body?.id ?? "");
 }
 
+/** Return what waits as it builds on what this device itself has just changed, and on nothing that
+ * others changed since: their changes raise the version further. */
+export function builtOn(group: Group, changes: Change[]): Group {
+  if (group.state !== "waiting" || group.tries > 0) return group;
+  const writes = group.writes.map((write) => {
+    const kind = resources.get(write.resource)?.kind;
+    const own = changes.find((each) => each.kind === kind && each.key === keyOf(write));
+    return own && write.version === own.version - 1 ? { ...write, version: own.version } : write;
+  });
+  return writes.some((write, i) => write !== group.writes[i]) ? { ...group, writes } : group;
+}
+
 /** Take in what the server says. A row older than the one here is an echo and is left. */
 export function take(changes: Change[]): void {
   const touched = new Set<string>();
