@@ -22,6 +22,12 @@ MAX_BODY = 6_000_000
 MAX_MULTIPART = 11_000_000
 """Bytes of a multipart form: an image of 10 MB with its fields."""
 
+MAX_PARTS = 200
+"""Parts of a multipart form."""
+
+MAX_PART_HEADERS = 10_000
+"""Bytes of the headers of a part."""
+
 MAX_DEPTH = 40
 """Lists and objects within each other."""
 
@@ -120,19 +126,28 @@ def read_multipart(content_type: str, raw: bytes) -> tuple[dict[str, Any], dict[
     ApiError
         400.
     """
-    from email.parser import BytesParser  # images only
+    from email.message import EmailMessage  # images only
+    from email.parser import BytesHeaderParser
     from email.policy import HTTP
 
-    head = f"Content-Type: {content_type}\r\n\r\n".encode()
-    message = BytesParser(policy=HTTP).parsebytes(head + raw)
-    if not message.is_multipart():
+    head = EmailMessage(policy=HTTP)
+    head["Content-Type"] = " ".join(content_type.split())
+    boundary = head.get_boundary()
+    pieces = (b"\r\n" + raw).split(b"\r\n--" + boundary.encode()) if boundary else []
+    if len(pieces) < 3 or not pieces[-1].startswith(b"--"):
         raise ApiError(400, "Multipart form parse error.")
+    if len(pieces) - 2 > MAX_PARTS:
+        raise ApiError(400, f"A form has at most {MAX_PARTS} parts.")
     fields: dict[str, Any] = {}
     files: dict[str, File] = {}
-    for part in message.iter_parts():
+    for piece in pieces[1:-1]:
+        # Parts are not looked into: one that is a form itself would be read without end
+        said, _, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        if len(said) > MAX_PART_HEADERS:
+            raise ApiError(400, "Multipart form parse error.")
+        part = BytesHeaderParser(policy=HTTP).parsebytes(said)
         name = part.get_param("name", header="content-disposition")
-        content = part.get_payload(decode=True)
-        if not isinstance(name, str) or not isinstance(content, bytes):
+        if not isinstance(name, str):
             continue
         if file_name := part.get_filename():
             files[name] = File(file_name, part.get_content_type(), content)

@@ -228,3 +228,33 @@ def test_a_run_is_named_by_a_number_that_can_be_stored(
     file = {"path": "alf/a.b.npy", "size": 1, "sha256": "f" * 64}
     body = {"session": {"id": eid}, "files": [file], "task": {"id": task, "attempt": attempt}}
     assert api("POST", "/uploads", body, user="fimbrialab_worker").status == 400
+
+
+def nested(depth: int) -> bytes:
+    """Return a form in a form in a form …"""
+    body = b"x"
+    for level in range(depth):
+        inner = f"Content-Type: multipart/mixed; boundary=b{level - 1}".encode()
+        mark = f"--b{level}".encode()
+        body = mark + b"\r\n" + inner + b"\r\n\r\n" + body + b"\r\n" + mark + b"--\r\n"
+    return body
+
+
+PART = b'--b\r\nContent-Disposition: form-data; name="f"\r\n\r\nx\r\n'
+
+
+@pytest.mark.parametrize(
+    ("boundary", "raw"),
+    [
+        *(("b2999", nested(3000)), ("b", PART * 60_000 + b"--b--\r\n"), ("", PART + b"--b--")),
+        *(("b", b"--b\r\n" + b"X: y\r\n" * 200_000 + b"\r\nx\r\n--b--\r\n"), ("b", PART)),
+        *(("b", b""), ("b" * 5000, PART + b"--b--"), ("é", PART + b"--b--"), ("b", b"--b--")),
+    ],
+    ids=lambda each: repr(each)[:20],
+)
+def test_a_form_that_is_no_form_is_refused_at_once(
+    api: Api, bucket: str, boundary: str, raw: bytes
+) -> None:
+    kind = f"multipart/form-data; boundary={boundary}"
+    answer = api("POST", "/notes", raw, headers={"Content-Type": kind})
+    assert answer.status == 400, answer.raw[:300]
