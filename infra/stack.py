@@ -13,6 +13,7 @@ from infra.queues import Queues
 from infra.schedules import Schedules
 from infra.settings import Deployment
 from infra.storage import Storage
+from infra.tables import SqlTables
 from infra.website import Website
 
 LOCAL_PARAMETERS = {
@@ -50,6 +51,8 @@ class FornixStack(Stack):
             self.backup = Backup(self, settings, self.storage)
         self.http_api = HttpApi(self, settings)
         self.website = Website(self, settings, self.storage, self.http_api.api.rest_api_id)
+        if not settings.local:  # where nothing asks a catalogue
+            self.tables = SqlTables(self, settings, self.storage, self.account)
         site_url = (
             parameters["SiteUrl"].value_as_string
             if settings.local

@@ -120,6 +120,7 @@ def sessions_finished(eids: Iterable[str]) -> tuple[int, list[str]]:
     report = site.refresh(by_subject)
     finished = sorted(set().union(*by_subject.values()))
     _tell(report, sessions=finished)
+    _sql_withdraw(site, finished)
     if not site.store.etag(RELEASES):  # the frame of all pages leads there
         releases_changed()
     failed = set(report.failed)
@@ -153,6 +154,7 @@ def nightly(context: Any) -> dict[str, Any]:
     problems = [*report.problems]
     for lab in site.source.labs():
         problems += _nightly_of_lab(site, lab.name, in_time)
+    _sql_refresh(site, in_time)
     if context is None or context.get_remaining_time_in_millis() > COHORT_MS:
         from functions.analysis import training_time
 
@@ -165,6 +167,29 @@ def nightly(context: Any) -> dict[str, Any]:
             logger.info("training time", extra={"done": done})
     said = list(dict.fromkeys(f"{one.where}: {one.reason}" for one in problems))
     return {"changed": report.changed, "problems": said[:MOST_TOLD]}
+
+
+def _sql_withdraw(site: Site, eids: list[str]) -> None:
+    """Take sessions that are not public any more out of the tables for SQL."""
+    from functions.analysis import sql
+
+    sql.withdraw(site.source, site.store, eids, site.now())  # type: ignore[arg-type]
+
+
+def _sql_refresh(site: Site, pace: Pace) -> None:
+    """Bring the tables for SQL in step; whatever is wrong with them, the site is built."""
+    from functions.analysis import sql
+    from functions.analysis.records import Records
+
+    records = site.source
+    assert isinstance(records, Records)  # noqa: S101 - as `_site` makes it
+    try:
+        changed = sql.refresh(records, site.store, pace(sorted(records.subjects())), site.now())
+        sql.forget(records, site.store)
+    except Exception:
+        logger.exception("the tables for SQL could not be brought in step")
+    else:
+        logger.info("tables for SQL", extra={"changed": changed})
 
 
 def _nightly_of_lab(site: Site, lab: str, pace: Pace) -> list[Problem]:

@@ -114,6 +114,44 @@ def nwb(
         raise click.ClickException(str(error)) from error
 
 
+@export.command("sql")
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--sessions",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of sessions, LAB/Subjects/SUBJECT/DATE/NNN, in place of the API.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that keeps what is downloaded; by default it is removed at the end.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object an animal.")
+def sql_tables(out: Path, sessions: Path | None, cache: Path | None, as_json: bool) -> None:
+    """Write tables for SQL into a folder: of all that your account may see, or of a folder.
+
+    Run again, it makes anew only what changed. Ask them by `fornix sql --tables OUT "SELECT …"`.
+    """
+    from lab.exports.datajoint.sources import folder_subjects, served_subjects
+    from lab.exports.session import ExportError
+    from lab.exports.sql import write_tables
+    from shared.alf import ALFError
+
+    try:
+        with TemporaryDirectory(prefix="fornix-export-") as scratch:
+            if sessions is not None:
+                subjects = folder_subjects(sessions)
+            else:
+                from lab.client import Client, settings
+
+                subjects = served_subjects(Client(settings()), cache or Path(scratch))
+            for nickname, did in write_tables(out, subjects):
+                line = {"subject": nickname, "did": did}
+                click.echo(json.dumps(line) if as_json else f"{did:9} {nickname}")
+    except (ExportError, ALFError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
 @contextmanager
 def _session(what: str, known: dict[str, Any], cache: Path | None) -> Iterator[ExportSession]:
     """Open a session by its folder, or by its name on the server."""

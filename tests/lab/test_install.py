@@ -112,6 +112,7 @@ def test_the_first_upload_of_a_client(client, system, tmp_path):
         (("site", "build", "/tmp", "--out", "/tmp/x"), "science"),
         (("export", "nwb", "/tmp"), "nwb"),
         (("datajoint", "status"), "datajoint"),
+        (("sql", "SELECT 1"), "sql"),
         (("up",), "local"),
     ],
 )

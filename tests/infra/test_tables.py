@@ -1,0 +1,25 @@
+"""The Glue catalogue: a table over each folder that the analysis writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.results.sql import PUBLIC_TABLES
+from tests.infra.test_stack import of_type
+
+
+def test_each_public_table_is_in_the_catalogue_with_its_columns(stack: dict[str, Any]) -> None:
+    found = {
+        one["TableInput"]["Name"]: one["TableInput"]
+        for one in of_type(stack, "AWS::Glue::Table").values()
+    }
+    assert found.keys() == {table.parquet_name for table in PUBLIC_TABLES}
+    assert not [name for name in found if name.startswith("action_")]
+    session = found["acquisition_session"]["StorageDescriptor"]
+    assert str(session["Location"]).count("/sql/acquisition_session/") == 1
+    types = {column["Name"]: column["Type"] for column in session["Columns"]}
+    assert types["subject_uuid"] == "string"
+    assert types["session_start_time"] == "timestamp"
+    assert types["session_number"] == "bigint"
+    (database,) = of_type(stack, "AWS::Glue::Database").values()
+    assert database["DatabaseInput"]["Name"] == "fornix"
