@@ -107,6 +107,7 @@ site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in
 
 screenshots: setup .venv/.browser  ## the README's pictures anew, of a demonstration site
 	$(BIN)/python site/screenshots/take.py
+	$(BIN)/python -m tests.app.pictures
 
 clean:  ## remove what was installed and built
 	rm -rf .venv node_modules cdk.out .fornix/cache
