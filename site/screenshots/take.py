@@ -54,7 +54,7 @@ def pages(site: Path) -> dict[str, str]:
         "subject": subjects[0],
         "unit": next(iter(sorted(site.glob("units/**/*.html")))),
     }
-    if (site / "training-time.html").exists():
+    if (WORK / "training-time" / "training_time.json").exists():  # else the page is empty
         found["training-time"] = site / "training-time.html"
     return {name: path.relative_to(site).as_posix() for name, path in found.items()}
 
