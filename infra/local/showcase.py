@@ -18,7 +18,7 @@ from infra.local.cloud import spawn
 from infra.local.home import Home
 from infra.local.seed import LABS, connect, subjects
 from infra.local.system import System
-from infra.settings import ROOT
+from infra.settings import API_PREFIX, ROOT
 from lab.client import Client
 
 COHORT = ROOT.parent / "shared" / "data" / "training_cohort"
@@ -102,7 +102,7 @@ class Figure2:
         environment = self.system.environment()
         os.environ |= {name: environment[name] for name in environment if name.startswith("AWS_")}
         store = Bucket(environment["FORNIX_SITE_BUCKET"])
-        settings = SiteSettings(api_url=self.system.home.api_url)
+        settings = SiteSettings(api_url=self.system.home.api_url, asks=API_PREFIX)
         analysed: dict[str, Any] = json.loads(result.read_text())
         training_time.publish(store, settings, "published", "Published cohort", analysed)
         self._published.write_text("")

@@ -300,6 +300,14 @@ def test_site_is_read_through_cloudfront_only_with_security_headers(stack: Templ
     assert all(origin["OriginAccessControlId"] for origin in pages)
 
 
+def test_pages_of_results_ask_nobody_but_their_own_address(stack: Template) -> None:
+    name = distribution_of(stack)["DefaultCacheBehavior"]["ResponseHeadersPolicyId"]["Ref"]
+    headers = stack["Resources"][name]["Properties"]["ResponseHeadersPolicyConfig"]
+    policy = headers["SecurityHeadersConfig"]["ContentSecurityPolicy"]["ContentSecurityPolicy"]
+    assert "connect-src 'self';" in policy
+    assert "http" not in policy
+
+
 def test_the_app_has_a_stricter_policy_that_lets_it_scan(stack: Template) -> None:
     config = distribution_of(stack)
     (of_app,) = [b for b in config["CacheBehaviors"] if b["PathPattern"] == "/app/*"]
