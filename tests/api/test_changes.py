@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from functions.api.replica import NOT_HELD, WINDOWS
+from functions.api.resources import KINDS
 from functions.api.routes import changes
 from shared import catalog
 from shared.model import moment
@@ -270,6 +272,11 @@ def test_the_hash_of_the_forms_comes_with_every_page(api: Api) -> None:
 
     assert load["forms"] == declared
     assert api.ok("GET", f"/changes?since={load['next']}")["forms"] == declared
+
+
+def test_what_is_said_of_kinds_is_of_kinds_and_fields_that_are_there() -> None:
+    assert set(NOT_HELD) <= set(KINDS)
+    assert all(each.field in KINDS[kind].fields for kind, each in WINDOWS.items())
 
 
 def plant_a_lab(animals: int, weights: int) -> None:
