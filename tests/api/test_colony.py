@@ -69,7 +69,8 @@ def test_a_restriction_takes_its_weight_from_the_last_weighing_and_sets_the_prot
     made = api.ok("POST", "/water-restriction", start)
     assert made["reference_weight"] == 24.0
     (row,) = api.ok("GET", "/water-restriction?subject=FI_001")["results"]
-    assert set(row) == {"subject", "start_time", "end_time", "water_type", "reference_weight"}
+    fields = {"subject", "start_time", "end_time", "water_type", "reference_weight", "version"}
+    assert set(row) == fields
     (listed,) = api.ok("GET", "/subjects?water_restricted=True")["results"]
     assert listed["nickname"] == "FI_001"
     assert documents.get("subject", "FI_001").body["protocol_number"] == "3"
