@@ -12,7 +12,7 @@ data with each other, and with the public what is marked public. Machines see th
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -170,11 +170,14 @@ class FieldRule(msgspec.Struct, frozen=True):
     create, change : frozenset of Role
     holder : str
         Field with the name of a user who may change it, too.
+    stock : bool
+        Whether stock managers may change it, too.
     """
 
     create: frozenset[Role]
     change: frozenset[Role]
     holder: str = ""
+    stock: bool = False
 
 
 MANAGED = FieldRule(MANAGERS, MANAGERS)
@@ -188,9 +191,12 @@ FIELDS: Mapping[tuple[str, str], FieldRule] = {
     ("subject", "lab"): FREE_AT_FIRST,
     ("subject", "embargo_until"): MANAGED,
     ("project", "embargo_until"): MANAGED,
-    ("subject", "responsible_user"): FieldRule(MEMBERS, MANAGERS, holder="responsible_user"),
+    ("subject", "responsible_user"): FieldRule(
+        MEMBERS, MANAGERS, holder="responsible_user", stock=True
+    ),
     ("location", "lab"): MANAGED,
     ("surgery", "lab"): FREE_AT_FIRST,
+    ("water-restriction", "lab"): FREE_AT_FIRST,
     ("chronic-insertion", "lab"): FREE_AT_FIRST,
     **{
         (kind, "lab"): FREE_AT_FIRST
@@ -321,9 +327,14 @@ def may_set(
         roles = rule.create if before is None else rule.change
         if caller.role in roles:
             continue
-        if before is not None and rule.holder and before.get(rule.holder) == caller.username:
+        holder = before.get(rule.holder) if before is not None and rule.holder else None
+        if holder == caller.username or (
+            before is not None and rule.stock and caller.is_stock_manager
+        ):
             continue
-        who = _who(roles, f"{'set' if before is None else 'change'} it")
+        others = ["stock managers"] if rule.stock and before is not None else []
+        others += [f"{holder}"] if holder else []
+        who = _who(roles, f"{'set' if before is None else 'change'} it", others)
         return Decision(False, f"You may not set {name} of a {kind}.", who)
     return ALLOWED
 
@@ -480,13 +491,13 @@ _PLURALS = {
 }
 
 
-def _who(roles: Collection[Role], what: str) -> str:
+def _who(roles: Collection[Role], what: str, others: Sequence[str] = ()) -> str:
     """Say who may."""
-    names = [name for role, name in _PLURALS.items() if role in roles]
+    names = [*(name for role, name in _PLURALS.items() if role in roles), *others]
     if not names:
         return f"Nobody may {what}."
     listed = ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
-    return f"{listed.capitalize()} may {what}."
+    return f"{listed[:1].upper()}{listed[1:]} may {what}."
 
 
 def _of_lab(lab: str | None) -> str:

@@ -25,7 +25,7 @@ MEMBER = "fimbrialab_member"
 
 
 def day(ago: int) -> str:
-    return (moment.now() - dt.timedelta(days=ago)).strftime("%Y-%m-%dT12:00:00")
+    return (moment.now() - dt.timedelta(days=ago)).strftime("%Y-%m-%dT00:00:00")
 
 
 def weigh(api: Api, subject: str = "FI_001", weight: float = 24, ago: int = 0, **more: Any) -> str:

@@ -76,8 +76,10 @@ def test_a_restriction_takes_its_weight_from_the_last_weighing_and_sets_the_prot
     assert documents.get("subject", "FI_001").body["protocol_number"] == "3"
     (restricted,) = api.ok("GET", "/water-restricted-subjects")["results"]
     assert restricted["nickname"] == "FI_001"
-    late = api("POST", "/water-restriction", {**start, "start_time": "2024-07-20T09:00:00"})
-    assert "days old" in late.body["reference_weight"][0]
+    late = {"subject": "FI_002", "start_time": "2024-07-20T09:00:00"}
+    api.ok("POST", "/weighings", {**weight, "subject": "FI_002"})
+    refused = api("POST", "/water-restriction", late)
+    assert "days old" in refused.body["reference_weight"][0]
     # When the animal dies, its restriction ends and it gets no more water
     api.ok("PATCH", "/subjects/FI_001", {"death_date": "2024-07-05"})
     assert api.ok("GET", "/water-restriction?subject=FI_001")["results"][0]["end_time"]

@@ -66,7 +66,7 @@ def test_what_is_named_is_kept_and_the_refusal_says_by_what(
     assert api("GET", path, user="admin").status == 200
 
 
-def test_what_belongs_to_an_insertion_a_session_and_a_mouse_goes_with_it(
+def test_what_belongs_to_an_insertion_and_a_session_goes_with_it_and_a_mouse_keeps_its_own(
     api: Api, eid: str
 ) -> None:
     counted = ("insertions", "trajectories", "channels", "fields-of-view", "fov-location")
@@ -103,8 +103,11 @@ def test_what_belongs_to_an_insertion_a_session_and_a_mouse_goes_with_it(
     add("surgeries", subject="FI_001", implant_weight=1)
     add("chronic-insertions", subject="FI_001", name="c")
     add("notes", content_type="subject", object_id="FI_001", text="calm")
-    api.ok("DELETE", "/subjects/FI_001")
-    assert counts() == before
+    kept = counts()
+    refused = api("DELETE", "/subjects/FI_001", user="fimbrialab_manager")
+    assert (refused.status, counts()) == (409, kept)
+    for path in ("chronic-insertions", "notes", "surgeries", "weighings"):
+        assert f"1 of /{path}" in refused.body["detail"]
 
 
 def test_a_list_is_written_whole_or_not_at_all(api: Api, eid: str) -> None:

@@ -107,7 +107,8 @@ class Clients(RuleBasedStateMachine):
             writes["trajectory"] = ("POST", "/trajectories", {"probe_insertion": probe, **place})
             writes["delete insertion"] = ("DELETE", f"/insertions/{probe}", None)
         method, path, body = writes.get(action, writes["insertion"])
-        return lambda: api(method, path, body)
+        user = "fimbrialab_manager" if action == "delete subject" else "fimbrialab_member"
+        return lambda: api(method, path, body, user=user)
 
     def change_key(self, eid: str, key: str, value: int) -> Answer:
         """Change one key as ONE's ``json_field_update`` does: read all, write all."""

@@ -145,7 +145,6 @@ declare(
         path="imaging-stack",
         kind="imaging-stack",
         model="experiments.imagingstack",
-        actions="list create read",
         access=WORK,
         fields={"name": text(maximum=255), "json": json()},
         filters=atlas_filters(_stacks_in),

@@ -164,7 +164,6 @@ declare(
         kind="procedure",
         model="actions.proceduretype",
         key="name",
-        actions="list create",
         access=REFERENCE,
         fields={
             "name": text(required=True, maximum=255),

@@ -18,6 +18,7 @@ from functions.api.engine.declarations import (
     date,
     declare,
     flag,
+    integer,
     json,
     number,
     ref,
@@ -154,6 +155,16 @@ declare(
             "open_lab": flag(
                 default=True, param=False, help="All members change the records of all animals."
             ),
+            "water_type": ref("water-type"),
+            "cage_type": ref("cage-type"),
+            "enrichment": refs("enrichment"),
+            "food": ref("food"),
+            "light_cycle": text(maximum=64),
+            "cleaning_days": json(shape="texts"),
+            "wean_age_days": integer(minimum=0, maximum=365),
+            "sample_age_days": integer(minimum=0, maximum=365),
+            "report_hour": integer(minimum=0, maximum=23),
+            "notice_hour": integer(minimum=0, maximum=23),
             "json": json(),
         },
         reverse={
@@ -173,10 +184,13 @@ declare(
         fields={
             "username": text(required=True, maximum=150, check=partial(names.check, "user")),
             "email": text(maximum=254),
+            "first_name": text(maximum=150),
+            "last_name": text(maximum=150),
             "lab": refs("lab"),
             "allowed_users": refs("user"),
             "is_stock_manager": flag(),
             "is_husbandry": flag(param=False),
+            "preferences": json(),
             "is_public_user": flag(),
             "is_active": flag(default=True),
             "role": text(default="member", check=_role),
@@ -222,8 +236,7 @@ declare(
         kind="location",
         model="misc.lablocation",
         key="name",
-        actions="list create read update partial_update",
-        access=Access(create="manager", rig="read change"),
+        access=Access(create="manager", delete="manager", rig="read change"),
         lab="lab",
         fields={
             "name": text(required=True, maximum=255, check=plain_name),

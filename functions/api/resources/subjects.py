@@ -29,8 +29,6 @@ from functions.api.engine.declarations import (
 from functions.api.engine.filter_grammar import flag_of
 from functions.api.engine.filters import Select
 from functions.api.engine.visible import related
-from functions.api.errors import ApiError, Invalid
-from shared import catalog
 from shared.access import policy
 from shared.alf import names
 from shared.model import moment
@@ -40,7 +38,7 @@ from shared.science.colony.names import is_automatic
 if TYPE_CHECKING:
     from functions.api.call import Call
     from functions.api.engine.plan import Plan
-from functions.api.resources import cages, colony, culls, genotyping, licences, requests
+from functions.api.resources import cages, colony, culls, genotyping, licences, lives, requests
 from functions.api.resources.culls import SEVERITY
 from functions.api.resources.naming import named
 from functions.api.resources.of_subject import default_user, now
@@ -57,7 +55,7 @@ ZYGOSITY: dict[str, Field] = {
 
 
 def _alive(value: str, call: Call, select: Select) -> list[Where]:
-    return [Where("death_date", "isnull", flag_of("alive", value))]
+    return lives.living(negate=not flag_of("alive", value))
 
 
 def _stock(value: str, call: Call, select: Select) -> list[Where]:
@@ -69,7 +67,7 @@ def _restricted(value: str, call: Call, select: Select) -> list[Where]:
     open_ones = select("water-restriction", [Where("end_time", "isnull", True)]).values("subject")
     wanted = flag_of("water_restricted", value)
     found = [Where("nickname", "in", open_ones, not wanted)]
-    return [*found, Where("death_date", "isnull", True)] if wanted else found
+    return [*found, *lives.living()] if wanted else found
 
 
 def _tags(value: str, call: Call, select: Select) -> list[Where]:
@@ -112,9 +110,9 @@ def _prepare_subject(body: Body, old: Body | None, call: Call) -> Body:
         check_free(body["nickname"])
     if old is None and not body.get("species"):
         body = {**body, "species": None}
-    birth, death = body.get("birth_date"), body.get("death_date")
-    if birth and death and death < birth:
-        raise Invalid({"death_date": ["An animal cannot die before it is born."]})
+    lives.check_days(body, old, call)
+    if body.get("genotype_date") and not (old or {}).get("genotype_date") and not call.is_import:
+        body = {**body, "to_be_genotyped": False}
     return body
 
 
@@ -135,28 +133,21 @@ def _follow_embargo(plan: Plan, before: Body | None, after: Body | None, call: C
         plan.then(lambda: tell_site(mine))
 
 
-def _keep_with_data(body: Body, call: Call) -> None:
-    """Keep an animal that has sessions with data."""
-    mine = [Where("subject", "exact", body["nickname"])]
-    inside = [Where("session", "in", catalog.table("session").select(mine).values("id"))]
-    if any(len(catalog.table(kind).select(inside)) for kind in ("dataset", "insertion", "task")):
-        raise ApiError(409, f"{body['nickname']} has sessions with data; delete them first.")
-
-
 def _show_subject(shown: Body, row: Row, call: Call) -> Body:
     from functions.api import water
 
     birth = row.get("birth_date")
     father, mothers = genotypes.parents(row)
-    today = dt.date.fromisoformat(row["death_date"]) if row.get("death_date") else None
-    age = ((today or moment.now().date()) - dt.date.fromisoformat(birth)).days // 7 if birth else 0
+    alive = lives.is_alive(row)
+    last = dt.date.fromisoformat(lives.today_in(row.get("lab")) if alive else row["death_date"])
+    age = (last - dt.date.fromisoformat(birth)).days // 7 if birth else 0
     shown = {
         "nickname": shown.pop("nickname"),
         "url": call.url(f"/subjects/{row['nickname']}"),
         "id": row.get("id"),
         **shown,
         "age_weeks": age,
-        "alive": row.get("death_date") is None,
+        "alive": alive,
         "session_projects": _projects_of_sessions(row, call),
         "father": father,
         "mother": mothers[0] if len(mothers) == 1 else None,
@@ -239,18 +230,17 @@ declare(
         key="nickname",
         also=("name", "former_names"),
         look=names.look,
-        access=Access(worker="read change", husbandry=True),
+        access=Access(delete="manager", worker="read change", husbandry=True),
         lab="lab",
         fields={
             "nickname": text(
                 required=True, unless=("line", "litter"), maximum=64, check=_nickname
             ),
             "responsible_user": ref("user", default=default_user),
-            "birth_date": date(earliest="1990-01-01"),
-            "death_date": date(earliest="1990-01-01"),
-            "wean_date": date(),
-            "genotype_date": date(),
-            "reduced_date": date(),
+            **{
+                f"{name}_date": date(earliest="1990-01-01", ahead=366)
+                for name in ("birth", "death", "wean", "genotype", "reduced")
+            },
             "species": ref("species"),
             "sex": choice({"M": "M", "F": "F", "U": "U"}, default="U", null=False),
             "litter": ref("litter"),
@@ -261,7 +251,7 @@ declare(
             "lab": ref("lab", required=True, null=False),
             "cage": text(null=True, maximum=64),
             "ear_mark": text(maximum=64),
-            "protocol_number": text(default="1", maximum=1),
+            "protocol_number": text(default="1", maximum=1, read_only=True),
             "description": text(),
             "adverse_effects": text(),
             "actual_severity": choice(SEVERITY),
@@ -302,7 +292,7 @@ declare(
             genotyping.follow_line,
             licences.count,
         ),
-        allow_delete=_keep_with_data,
+        allow_delete=lives.keep_with_records,
         show=_show_subject,
         show_detail=_show_subject_detail,
         example={"nickname": "FI_001", "lab": "fimbrialab", "sex": "M"},

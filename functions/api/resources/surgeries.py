@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
+    KINDS,
+    Body,
     Resource,
     choice,
     datetime,
@@ -17,16 +19,52 @@ from functions.api.engine.declarations import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from functions.api.call import Call
+    from functions.api.engine.plan import Plan
+from functions.api.resources import lives
+from functions.api.resources.culls import SEVERITY
 from functions.api.resources.of_subject import (
     BY_SUBJECT,
     MAX_GRAMS,
     RECORDED,
     by_subject,
+    default_users,
     in_days,
     now,
+    replacing,
     set_protocol,
 )
+
+MODERATE = SEVERITY["moderate"]
+"""The least severity of a life with a surgery."""
+
+LAST = ("a", "n")
+"""Outcomes that an animal does not survive: acute, non-recovery."""
+
+
+def _prepare_surgery(body: Body, old: Body | None, call: Call) -> Body:
+    """Check when it was; fill in the animal's lab."""
+    if call.is_import:
+        return body
+    lives.check_time(body, old, call, "start_time")
+    lives.check_ends(body, old, call, "surgery")
+    return {**body, "lab": body.get("lab") or lives.subject_of(body).get("lab")}
+
+
+def _mark_life(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    """Raise the severity of a life that had a surgery, and end it where the outcome says so."""
+    subject = plan.get("subject", str(after["subject"])) if after else None
+    if after is None or subject is None or call.is_import:
+        return
+    changes: Body = {}
+    if before is None and (subject.get("actual_severity") or 0) < MODERATE:
+        changes["actual_severity"] = MODERATE
+    last = after.get("outcome_type") in LAST and after.get("end_time")
+    if last and not subject.get("death_date"):
+        changes["death_date"] = str(after["end_time"])[:10]
+    if changes:
+        plan.change(KINDS["subject"], subject["nickname"], replacing(**changes))
+
 
 declare(
     Resource(
@@ -38,7 +76,7 @@ declare(
             "subject": ref("subject", required=True, null=False, on_delete="cascade"),
             "lab": ref("lab"),
             "location": ref("location"),
-            "users": refs("user"),
+            "users": refs("user", default=default_users),
             "procedures": refs("procedure"),
             "narrative": text(),
             "start_time": datetime(default=now, **RECORDED),
@@ -55,7 +93,8 @@ declare(
             "location": "location__icontains",
             "date_range": in_days("start_time"),
         },
-        effects=(set_protocol,),
+        prepare=_prepare_surgery,
+        effects=(set_protocol, _mark_life),
         example={"subject": "FI_001", "implant_weight": 1.4},
         **by_subject("surgery", "start_time"),  # type: ignore[arg-type]
     ),

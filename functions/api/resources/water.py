@@ -16,14 +16,18 @@ from functions.api.engine.declarations import (
     json,
     number,
     ref,
+    refs,
     text,
 )
 from functions.api.errors import Invalid
 from shared import catalog
+from shared.model import moment
+from shared.model.people import MACHINES
 from shared.records.where import Where
 
 if TYPE_CHECKING:
     from functions.api.call import Call
+from functions.api.resources import lives
 from functions.api.resources.of_subject import (
     BY_SUBJECT,
     MAX_GRAMS,
@@ -31,7 +35,9 @@ from functions.api.resources.of_subject import (
     RIG,
     by_subject,
     default_user,
+    default_users,
     in_days,
+    is_open,
     now,
     set_protocol,
     with_url,
@@ -39,10 +45,7 @@ from functions.api.resources.of_subject import (
 
 
 def _prepare_water(body: Body, old: Body | None, call: Call) -> Body:
-    subject = catalog.table("subject").get(body["subject"]) or {}
-    died = subject.get("death_date")
-    if died and str(body["date_time"])[:10] > died:
-        raise Invalid({"date_time": [f"{body['subject']} died on {died}."]})
+    lives.check_time(body, old, call, "date_time")
     if not body.get("water_type"):
         mine = [Where("subject", "exact", body["subject"])]
         rows = catalog.table("water-restriction").select(mine, order=("-start_time",)).page(0, 1)
@@ -57,7 +60,85 @@ def _place_water(body: Body) -> tuple[str, str] | None:
     return (f"SES#{body['session']}", f"H#{body['id']}") if body.get("session") else None
 
 
+HEAD_START = dt.timedelta(seconds=60)
+"""How far a device's clock may be ahead."""
+
+USUAL_GRAMS = (5, 60)
+USUAL_CHANGE = 0.2
+"""Weights of mice, and the part of the last one by which they change; others are asked about."""
+
+
+def _prepare_weighing(body: Body, old: Body | None, call: Call) -> Body:
+    """Refuse a weight of the future, and one that looks like a slip unless it is said to be none.
+
+    What a rig sends is kept whatever it is, and marked: there is nobody to be asked.
+    """
+    same = old and all(body[name] == old[name] for name in ("subject", "date_time", "weight"))
+    if call.is_import or same:
+        return body
+    lives.check_time(body, old, call, "date_time")
+    if moment.utc(lives.instant_of(body, "date_time")) > moment.now() + HEAD_START:
+        raise Invalid({"date_time": ["It lies in the future; look at the clock of this device."]})
+    said = None if body["unusual"] else _looks_wrong(body)
+    if said and call.who.role not in MACHINES:
+        text = f'{said} If it is right, send it again with "unusual": true.'
+        raise Invalid({"weight": [text]})
+    return {**body, "unusual": bool(body["unusual"] or said)}
+
+
+def _looks_wrong(body: Body) -> str | None:
+    """Say what is strange about a weight; None if nothing is."""
+    weight, (least, most) = body["weight"], USUAL_GRAMS
+    if not least <= weight <= most:
+        return f"{weight} g is not between {least} and {most} g."
+    at = moment.utc(lives.instant_of(body, "date_time"))
+    mine = [Where("subject", "exact", body["subject"])]
+    former = [
+        row
+        for row in catalog.table("weighing").select(mine).all()
+        if moment.utc(row["date_time"]) < at and row["id"] != body.get("id")
+    ]
+    last = max(former, key=lambda row: moment.utc(row["date_time"]), default=None)
+    if last is None or not last["weight"]:
+        return None
+    change = weight / last["weight"] - 1
+    if abs(change) <= USUAL_CHANGE:
+        return None
+    word = "more" if change > 0 else "less"
+    day = last["date_time"][:10]
+    return f"{weight} g is {abs(change):.0%} {word} than the {last['weight']} g of {day}."
+
+
 def _prepare_restriction(body: Body, old: Body | None, call: Call) -> Body:
+    """Check when it is; fill in the lab, the water and the reference weight."""
+    if call.is_import:  # an empty reference weight is kept: the rules then take the last weighing
+        return body
+    lives.check_time(body, old, call, "start_time")
+    lives.check_ends(body, old, call, "restriction")
+    _check_only_one(body, old)
+    lab = catalog.table("lab").get(lives.subject_of(body).get("lab") or "") or {}
+    water = body.get("water_type") or lab.get("water_type") or "Water"
+    known = catalog.table("water-type").get(water)
+    body = {**body, "water_type": water if known else None}
+    return _with_reference({**body, "lab": body.get("lab") or lab.get("name")})
+
+
+def _check_only_one(body: Body, old: Body | None) -> None:
+    """Refuse a second restriction of an animal that has not ended; one is begun at a time.
+
+    Of two that are begun at once the later one sees the other: both change the animal's protocol.
+    """
+    if not is_open(body) or (old and is_open(old) and old["subject"] == body["subject"]):
+        return
+    mine = [Where("subject", "exact", body["subject"])]
+    for row in catalog.table("water-restriction").select(mine).all():
+        if row["id"] != body.get("id") and is_open(row):
+            began = row["start_time"][:10]
+            text = f"{body['subject']} is restricted since {began} already; end that first."
+            raise Invalid({"subject": [text]})
+
+
+def _with_reference(body: Body) -> Body:
     """Fill in the reference weight from the last weighing, at most a week before the start."""
     if body.get("reference_weight"):
         return body
@@ -82,16 +163,18 @@ declare(
         path="weighings",
         kind="weighing",
         model="actions.weighing",
-        actions="list create read update partial_update delete",
+        many=True,
         access=RIG,
         fields={
             "subject": ref("subject", required=True, null=False, on_delete="cascade"),
             "date_time": datetime(default=now, null=False, **RECORDED),
             "weight": number(unit="g", required=True, null=False, minimum=0, maximum=MAX_GRAMS),
             "user": ref("user", default=default_user),
+            "unusual": flag(help="The weight is right although it looks like a slip."),
             "json": json(),
         },
         filters={**BY_SUBJECT, "users": "user", "date_range": in_days("date_time")},
+        prepare=_prepare_weighing,
         show=with_url("weighings"),  # type: ignore[arg-type]
         example={"subject": "FI_001", "weight": 24.3},
         **by_subject("weighing", "date_time"),  # type: ignore[arg-type]
@@ -143,6 +226,11 @@ declare(
             "end_time": datetime(earliest="1990-01-01"),
             "water_type": ref("water-type"),
             "reference_weight": number(unit="g", minimum=0, maximum=MAX_GRAMS),
+            "lab": ref("lab"),
+            "location": ref("location"),
+            "users": refs("user", default=default_users),
+            "procedures": refs("procedure"),
+            "narrative": text(),
             "json": json(),
         },
         filters={**BY_SUBJECT, "date_range": in_days("start_time")},

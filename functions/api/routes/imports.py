@@ -172,9 +172,6 @@ def _record(resource: Resource, row: Body, call: Call) -> CarriedRow:
         _compare(resource, row, there, call)
         found = documents.find(resource.kind, str(key))
         return CarriedRow("unchanged", found.body if found else row)
-    if resource.kind == "water-restriction":
-        # Of old ones an empty reference weight is kept: the rules then take the last weighing.
-        resource = resource.with_(prepare=None)
     return CarriedRow("created", store_of(resource).create(resource, row, call))
 
 

@@ -1,0 +1,149 @@
+"""What can be said of an animal's life: in which order, and not after its end.
+
+History that is imported is taken as it happened: none of these rules is held against it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.api import water
+from functions.api.engine import read_values, references
+from functions.api.engine.declarations import KINDS, Body, Row
+from functions.api.errors import ApiError, Invalid
+from shared import catalog
+from shared.model import moment
+from shared.records.where import Either, Where
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+AFTER_BIRTH = {
+    "death_date": "An animal cannot die before it is born.",
+    "wean_date": "It cannot be weaned before it is born.",
+    "genotype_date": "It cannot be genotyped before it is born.",
+    "reduced_date": "It cannot be reduced before it is born.",
+}
+"""Days of a life that are not before its first, and what is said of others."""
+
+
+def today_in(lab: str | None) -> str:
+    """Return the day that it is in a laboratory."""
+    return water.now_in(lab).date().isoformat()
+
+
+def is_alive(subject: Row) -> bool:
+    """Return whether an animal lives: also while its death lies ahead, as its lab's clocks say."""
+    died = subject.get("death_date")
+    return not died or died > today_in(subject.get("lab"))
+
+
+def living(*, negate: bool = False) -> list[Where]:
+    """Return the conditions of a list of subjects on living ones, or on dead ones."""
+    earliest = min((today_in(lab) for lab in _labs()), default=today_in(None))
+    dated = catalog.table("subject").select([Where("death_date", "gt", earliest)])
+    expected = {row["nickname"] for row in dated.all() if is_alive(row)}
+    if negate:
+        found = [Where("death_date", "isnull", False)]
+        return [*found, Where("nickname", "in", expected, negate=True)] if expected else found
+    no_date = Where("death_date", "isnull", True)
+    return [Either(value=[no_date, Where("nickname", "in", expected)]) if expected else no_date]
+
+
+def _labs() -> set[str]:
+    names: set[str] = catalog.table("lab").select().values("name")
+    return names
+
+
+def check_days(body: Body, old: Body | None, call: Call) -> None:
+    """Refuse days of a life in an order that cannot be.
+
+    Raises
+    ------
+    Invalid
+        400 at the later day.
+    """
+    birth, death, reduced = (body.get(f"{name}_date") for name in ("birth", "death", "reduced"))
+    if call.is_import and not (birth and death and death < birth):
+        return
+    for name, message in AFTER_BIRTH.items():
+        if (
+            birth
+            and body.get(name)
+            and body[name] < birth
+            and _is_new(body, old, name, "birth_date")
+        ):
+            raise Invalid({name: [message]})
+    if death and reduced and reduced < death and _is_new(body, old, "reduced_date", "death_date"):
+        raise Invalid({"reduced_date": ["It cannot be reduced before its death."]})
+
+
+def _is_new(body: Body, old: Body | None, *names: str) -> bool:
+    return old is None or any(body.get(name) != old.get(name) for name in names)
+
+
+def check_time(body: Body, old: Body | None, call: Call, field: str) -> None:
+    """Refuse what is said to have happened to an animal after its death.
+
+    Raises
+    ------
+    Invalid
+        400 at the field of the time.
+    """
+    if call.is_import or not body.get(field) or not _is_new(body, old, field, "subject"):
+        return
+    subject = subject_of(body)
+    died = subject.get("death_date")
+    if died and instant_of(body, field)[:10] > died:
+        raise Invalid({field: [f"{body['subject']} died on {died}."]})
+
+
+def check_ends(body: Body, old: Body | None, call: Call, what: str) -> None:
+    """Refuse an end before the beginning.
+
+    Raises
+    ------
+    Invalid
+        400 at ``end_time``.
+    """
+    if call.is_import or not (body.get("start_time") and body.get("end_time")):
+        return
+    if moment.utc(instant_of(body, "end_time")) < moment.utc(instant_of(body, "start_time")):
+        raise Invalid({"end_time": [f"A {what} cannot end before it begins."]})
+
+
+def subject_of(body: Body) -> Row:
+    """Return the animal of a record."""
+    return catalog.table("subject").get(body["subject"]) or {}
+
+
+def instant_of(body: Body, field: str) -> str:
+    """Return a time of a record of an animal, in the zone of its lab."""
+    zone = read_values.zone_of(subject_of(body).get("lab"))
+    return moment.instant(str(body[field]), zone)
+
+
+def keep_with_records(body: Body, call: Call) -> None:
+    """Keep an animal of which anything is recorded: its history is not deleted.
+
+    Raises
+    ------
+    ApiError
+        409 that says what there is.
+    """
+    subject, nickname = KINDS["subject"], str(body["nickname"])
+    found = [
+        f"{count} of /{other.path}"
+        for other, name, spec in references.relations_to(subject)
+        if spec.on_delete == "cascade"
+        and (count := len(references.referring(other, name, nickname)))
+    ]
+    if notes := references.notes_about(subject, body):
+        found.append(f"{len(notes)} of /notes")
+    if found:
+        listed = ", ".join(sorted(found))
+        raise ApiError(
+            409,
+            f"{nickname} has records ({listed}) and stays; an animal that has left gets its "
+            "death date.",
+        )
