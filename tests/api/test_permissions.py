@@ -57,7 +57,7 @@ foods                 VMGDRW   GD     GD     GD
 fov-location          AVMGDRW  MGDW   MGDW   MGDW
 genotype-tests        VMGDRW   MGD    MGD    MGD
 images                VMGDRW   MGD    -      MGD
-imaging-stack         AVMGDRW  MGDW   -      -
+imaging-stack         AVMGDRW  MGDW   MGDW   MGDW
 imaging-types         AVMGDRW  MGD    GD     D
 insertions            AVMGDRW  MGDW   MGDW   MGDW
 lab-memberships       VMGDRW   GD     GD     GD
@@ -65,14 +65,14 @@ labs                  AVMGDRW  D      GD     D
 licences              VMGDRW   GD     GD     GD
 lines                 VMGDRW   GD     GD     GD
 litters               VMGDRW   MGD    MGD    MGD
-locations             VMGDRW   GD     MGDR   -
+locations             VMGDRW   GD     MGDR   GD
 notes                 VMGDRW   MGDRW  MGDW   MGDW
 notification-rules    VMGDRW   MGD    MGD    MGD
 notifications         VMGDRW   -      MGD    MGD
 other-actions         VMGDRW   MGD    MGD    MGD
 own-fields            VMGDRW   GD     GD     GD
 probe-models          AVMGDRW  MGD    GD     D
-procedures            AVMGDRW  MGD    -      -
+procedures            AVMGDRW  MGD    GD     D
 projects              AVMGDRW  MGD    GD     D
 revisions             AVMGDRW  MGDRW  GD     MGD
 sequences             VMGDRW   GD     GD     GD
@@ -84,7 +84,7 @@ stays                 VMGDRW   MGD    MGD    MGD
 strains               AVMGDRW  MGD    GD     D
 subject-requests      VMGDRW   MGD    MGD    MGD
 subject-tags          VMGDRW   MGD    MGD    MGD
-subjects              VMGDRW   MGD    MGDW   MGD
+subjects              VMGDRW   MGD    MGDW   GD
 surgeries             VMGDRW   MGD    MGD    MGD
 tags                  AVMGDRW  MGD    GD     D
 tasks                 VMGDRW   MGDW   MGDW   MGD

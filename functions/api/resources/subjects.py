@@ -29,6 +29,8 @@ from functions.api.engine.declarations import (
 from functions.api.engine.filter_grammar import flag_of
 from functions.api.engine.filters import Select
 from functions.api.engine.visible import related
+from functions.api.errors import Invalid
+from shared import catalog
 from shared.access import policy
 from shared.alf import names
 from shared.model import moment
