@@ -269,12 +269,14 @@ def test_a_licence_refuses_an_animal_too_many_where_it_says_so(colony: Api) -> N
     assert colony.ok("GET", "/licences/PP1")["allowance"][0]["used"] == 1
 
 
-def test_an_animal_that_is_deleted_takes_its_records_of_the_colony_with_it(colony: Api) -> None:
+def test_an_animal_with_records_of_the_colony_is_not_deleted(colony: Api) -> None:
     cage = colony.ok("POST", "/cages", {"name": "C1"})["id"]
     colony.ok("POST", "/stays", {"subject": "FI_002", "cage": cage})
     test = {"subject": "FI_002", "sequence": "Cre", "test_result": "present"}
     colony.ok("POST", "/genotype-tests", test)
     colony.ok("POST", "/culls", {"subject": "FI_002", "date": "2024-07-01", "severity": "mild"})
-    assert colony("DELETE", "/subjects/FI_002", user="admin").status == 204
+    refused = colony("DELETE", "/subjects/FI_002", user="admin")
+    assert refused.status == 409
     for path in ("stays", "genotype-tests", "culls"):
-        assert colony.ok("GET", f"/{path}")["count"] == 0, path
+        assert f"1 of /{path}" in refused.body["detail"]
+        assert colony.ok("GET", f"/{path}")["count"] == 1, path
