@@ -14,7 +14,7 @@ import pytest
 
 from shared.results.notebook import notebook, publish_notebook
 from shared.results.store import FolderStore
-from tests.app.served import BUILT, ROOT
+from tests.app.served import BUILT, POLICY, ROOT
 
 KILO = 1_000
 SCRIPT, SCREEN, STYLE, KEPT = 45 * KILO, 12 * KILO, 10 * KILO, 250 * KILO
@@ -60,6 +60,13 @@ def test_the_page_has_nothing_inline_and_nothing_from_elsewhere() -> None:
     assert not re.search(r"\beval\(|new Function\(", scripts)
     sources = "".join(path.read_text() for path in (ROOT / "site" / "app" / "src").rglob("*.ts*"))
     assert not re.search(r"innerHTML|insertAdjacent|document\.write", sources, re.IGNORECASE)
+
+
+def test_the_tests_serve_the_policy_of_the_distribution() -> None:
+    """A policy that is stricter or laxer here would prove nothing."""
+    from infra.website import app_policy
+
+    assert app_policy("").replace(" ;", ";") == POLICY
 
 
 def test_pages_and_the_service_worker_are_published_last(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from functions.api.app import app
 from tests.app import colony
 from tests.app.conftest import SIZES, laboratory, sign_in
 from tests.app.hand import Hand
@@ -53,14 +52,8 @@ def hands(browser: Any, lab: Site, size: str) -> Iterator[dict[str, Hand]]:
     assert not problems, problems
 
 
-FOLLOWS = {8, 10, 12, 20, 21, 25}
-"""Tasks of which most is done by the API: genotypes, stays, deaths, transfers, names."""
-
-
 @pytest.mark.parametrize("task", WEEK, ids=lambda each: f"{each.number}-{each.do.__name__}")
 def test_task(hands: dict[str, Hand], size: str, task: Task) -> None:
-    if task.number in FOLLOWS and "/subjects/transfer" not in app.routes:
-        pytest.skip("this API does not do what follows in the colony")
     hand = hands[task.user]
     # Given Today, with everything sent; on the phone in a room without a network where that is so
     hand.start()
