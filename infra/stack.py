@@ -34,6 +34,7 @@ class FornixStack(Stack):
             settings.name,
             stack_name=settings.name,
             description="Fornix: a serverless home for neurophysiology",
+            suppress_template_indentation=True,  # CloudFormation takes 1 MB at most
             **stack,
         )
         parameters = (

@@ -30,6 +30,9 @@ from lab.importers.alyx_steps import (
 from lab.importers.bytes import Mover, Remote
 from lab.importers.carrier import Carrier, Row
 
+OF_EVERY_ROW = ("id", "url", "version")
+"""What every row tells of itself: Fornix gives its own; ``version`` counts how often it changed."""
+
 CHUNK = 25
 """Sessions read and sent between two commits of the journal."""
 
@@ -148,7 +151,8 @@ class AlyxImport:
         if identifier := _identifier(row):
             result["id"] = identifier
         for field, value in row.items():
-            if field not in {"id", "url", *carried, *computed} and value not in (None, "", [], {}):
+            known = {*OF_EVERY_ROW, *carried, *computed}
+            if field not in known and value not in (None, "", [], {}):
                 self.journal.note(f"{step.resource}: the field {field!r} is not carried")
         if step.convert:
             step.convert(self, result)

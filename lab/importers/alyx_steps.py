@@ -80,18 +80,22 @@ BEFORE_SESSIONS = (
     Step(
         "labs",
         "name institution address timezone repositories reference_weight_pct zscore_weight_pct"
-        " json",
+        " json"
+        # of a Fornix:
+        " open_lab wean_age_days sample_age_days report_hour notice_hour light_cycle",
         key="name",
         convert=lab_row,
     ),
     Step(
         "users",
-        "username email lab allowed_users is_stock_manager is_public_user is_active",
+        "username email lab allowed_users is_stock_manager is_public_user is_active"
+        # of a Fornix:
+        " first_name last_name is_husbandry preferences",
         "subjects_responsible",
         key="username",
         convert=user_row,
     ),
-    Step("projects", "name description users json", key="name"),
+    Step("projects", "name description users json embargo_until", key="name"),
     Step("dataset-types", "name filename_pattern description created_by json", key="name"),
     Step(
         "data-formats",
@@ -99,7 +103,12 @@ BEFORE_SESSIONS = (
         key="name",
     ),
     Step("revisions", "name description created_datetime json", key="name"),
-    Step("tags", "name description protected public hash json", "datasets sessions", key="name"),
+    Step(
+        "tags",
+        "name description protected public hash json embargo_until embargo_zone",
+        "datasets sessions",
+        key="name",
+    ),
     Step("water-type", "name json", key="name"),
     Step("procedures", "name description json", key="name"),
     Step("locations", "name lab json", key="name"),
@@ -109,7 +118,7 @@ BEFORE_SESSIONS = (
         " projects lab description json"
         # of a Fornix:
         " wean_date genotype_date reduced_date cage ear_mark adverse_effects actual_severity"
-        " to_be_genotyped to_be_culled zygosities",
+        " to_be_genotyped to_be_culled zygosities embargo_until",
         "protocol_number age_weeks session_projects alive reference_weight last_water_restriction"
         " expected_water remaining_water weighings water_administrations father mother tags",
         key="nickname",
@@ -159,7 +168,7 @@ AFTER_SESSIONS = (
         "auto_datetime",
         convert=named_row,
     ),
-    Step("weighings", "subject date_time weight user", convert=event_row),
+    Step("weighings", "subject date_time weight user unusual", convert=event_row),
     Step(
         "water-administrations",
         "subject date_time water_administered water_type user session adlib",

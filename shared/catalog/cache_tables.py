@@ -171,6 +171,11 @@ _builders: dict[tuple[str, str], Builder] = {}
 """The one of this process, by bucket and table."""
 
 
+def reset_for_tests() -> None:
+    """Drop the builder of this process, e.g. when the table was replaced (for tests)."""
+    _builders.clear()
+
+
 def info(scope: str) -> dict[str, Any] | None:
     """Return what is said of a scope's tables; None if there are none."""
     client = aws.client("s3")

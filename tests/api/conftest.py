@@ -14,6 +14,7 @@ import pytest
 from functions.api.app import app
 from functions.api.auth import tokens
 from shared import catalog
+from shared.catalog import cache_tables
 from shared.datasets.read import datasets_of
 from shared.datasets.register import register_datasets
 from shared.model.copies import OWN, own_repository
@@ -131,6 +132,7 @@ def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """The API in process, with labs, users and the usual lists."""
     monkeypatch.setenv("FORNIX_API_URL", "http://fornix.test")
     catalog.reset_for_tests()
+    cache_tables.reset_for_tests()
     plant()
     yield Api()
     catalog.reset_for_tests()

@@ -281,10 +281,11 @@ class Offline(RuleBasedStateMachine):
         if not groups:
             return
         group = groups[-1 - draw % len(groups)]
-        notebook = self.devices[which]
         sendings = 2 if lost else 1
         path = f"/audit/{group}/undo"
-        answers = [self.api("POST", path, {}, user=notebook.user) for _ in range(sendings)]
+        # By who may take back an animal's birth, too: members do not delete animals.
+        who = "fimbrialab_manager"
+        answers = [self.api("POST", path, {}, user=who) for _ in range(sendings)]
         statuses = {each.status for each in answers}
         assert len(statuses) == 1, [each.raw for each in answers]
         assert statuses <= {200, 409}, answers[0].raw

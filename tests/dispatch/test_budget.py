@@ -32,7 +32,7 @@ def writes(meter):
 READS = {"GetItem", "Query", "BatchGetItem", "TransactGetItems"}
 
 
-def test_a_session_of_150_datasets_and_5_tasks_costs_at_most_240_write_units(flow):
+def test_a_session_of_150_datasets_and_5_tasks_costs_at_most_246_write_units(flow):
     assert len(FILES) == 150
     with metered() as meter:
         answer = flow.open(FILES)
@@ -49,7 +49,8 @@ def test_a_session_of_150_datasets_and_5_tasks_costs_at_most_240_write_units(flo
     session = sessions.find(SUBJECT, DATE, 1)
     assert len(datasets_of(session.id)) == 150
     assert len(read.of_session(session.id)) == 5
-    assert writes(meter) <= 240
+    # Six of them ask that what the session names is there, and not being deleted
+    assert writes(meter) <= 246
     # And all of it again costs nothing
     with metered() as meter:
         finalise(answer["id"])

@@ -260,7 +260,7 @@ def test_fornix_to_fornix_keeps_all_ids(alyx, api, other):
 def _plain(value: Any, url: str) -> Any:
     """Return an answer without the server's address and the times of its own bookkeeping."""
     if isinstance(value, dict):
-        own = ("auto_datetime", "datetime")
+        own = ("auto_datetime", "datetime", "version")
         return {k: _plain(v, url) for k, v in value.items() if k not in own}
     if isinstance(value, list):
         return [_plain(v, url) for v in value]

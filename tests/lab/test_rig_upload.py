@@ -126,7 +126,7 @@ def test_data_of_one_mouse_never_land_under_another(fornix, tmp_path):
 
 
 def test_other_days_numbers_and_births_are_told(fornix, system, tmp_path):
-    fornix(subject, "add", "NEW_4", "--birth-date", "2099-01-01")
+    fornix(subject, "add", "NEW_4", "--birth-date", "2025-01-01")
     folder = record(
         tmp_path / "NEW_4" / DATE / "002",
         SUBJECT_NAME="_iblrig_test_mouse", SESSION_DATE="2019-01-01", SESSION_NUMBER="007",

@@ -110,6 +110,8 @@ def test_an_unknown_task_names_those_there_are(golden, tmp_path):
 def test_the_list_shows_signatures():
     rows = json.loads(fornix_task("installed", "--json").stdout)
     assert [(row["name"], row["parents"]) for row in rows] == [
+        ("ephys.compress", []),
+        ("task.habituation", []),
         ("task.trials", []),
         ("task.wheel", ["task.trials"]),
     ]

@@ -41,6 +41,12 @@ SHOWING = ("public", "embargo_until", "embargo_zone")
 """Fields of a tag that decide who sees its datasets."""
 
 
+def _zone_or_none(value: str) -> None:
+    """Refuse what is no time zone; a tag without an embargo has none."""
+    if value:
+        zone_name(value)
+
+
 def _extension(value: str) -> None:
     if value and not value.startswith("."):
         raise ValueError("A file extension begins with a dot.")
@@ -147,7 +153,7 @@ declare(
             "protected": flag(),
             "public": flag(),
             "embargo_until": date(param=False, latest="9999-12-31"),
-            "embargo_zone": text(maximum=64, check=zone_name),
+            "embargo_zone": text(maximum=64, check=_zone_or_none),
             "hash": text(null=True, maximum=64),
             "json": json(),
         },
