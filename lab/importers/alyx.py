@@ -31,7 +31,7 @@ from lab.importers.bytes import Mover, Remote
 from lab.importers.carrier import Carrier, Row
 
 OF_EVERY_ROW = ("id", "url", "version")
-"""What every row tells of itself: Fornix gives its own; ``version`` counts how often it changed."""
+"""What every row tells of itself; Fornix gives its own (``version`` counts a record's changes)."""
 
 CHUNK = 25
 """Sessions read and sent between two commits of the journal."""
