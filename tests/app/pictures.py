@@ -12,8 +12,9 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import tests.conftest  # noqa: F401 - names an account that is none
-from tests.app.conftest import CHROMIUM, FLAGS, SIZES, laboratory, sign_in
+from tests.app.conftest import SIZES, laboratory, sign_in
 from tests.app.served import ROOT
+from tests.conftest import CHROMIUM, FLAGS
 from tests.processes import free_port, serving
 
 OUT = ROOT / "site" / "screenshots"

@@ -109,7 +109,7 @@ def test_the_first_upload_of_a_client(client, system, tmp_path):
         (("codec", "info", "x"), "ephys"),
         (("rig", "simulate", "x"), "science"),
         (("analyse", "training-time", "--sessions", "/tmp"), "science"),
-        (("site", "build", "/tmp", "--out", "/tmp/x"), "science"),
+        (("site", "build", "/tmp", "--out", "/tmp/no-such-folder/site"), "science"),
         (("export", "nwb", "/tmp"), "nwb"),
         (("datajoint", "status"), "datajoint"),
         (("sql", "SELECT 1"), "sql"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ from shared.results.render import SiteSettings
 from shared.results.source import SourceFile
 from shared.results.store import FolderStore
 from tests.site.conftest import Shelf, trials_of
-from tests.site.test_browser import CHROMIUM, FLAGS, ROOT, SHOTS
+from tests.site.test_browser import ROOT, SHOTS
 
 pytestmark = pytest.mark.browser
 
@@ -82,18 +81,6 @@ def address(recorded: Recorded) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_address[1]}/"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not Path(CHROMIUM).exists() or not shutil.which("node"):
-        pytest.skip("chromium is not installed: pages can not be opened")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 class Visit:

@@ -271,8 +271,9 @@ export const giveUp = (id: string): Promise<void> => drop(id);
 
 /** Send a refused group again, with other writes; without versions it overwrites. */
 export async function again(group: Group, writes: Write[] = group.writes): Promise<void> {
-  await drop(group.id);
+  // First the new one: a device that stops in between has it twice at worst, and shows both.
   await put({ ...group, id: uuid(), writes, state: "waiting", tries: 0, errors: undefined, message: undefined });
+  await drop(group.id);
   void flush();
 }
 
