@@ -86,7 +86,7 @@ unit: setup  ## tests that need no running system
 	touch $@
 
 integration: setup .venv/.browser .venv/.mariadb  ## tests against real servers and a real browser
-	$(BIN)/pytest -m "(integration or browser) and not proof"
+	$(BIN)/pytest -n 2 --dist loadfile -m "(integration or browser) and not proof"
 
 test: lint types unit integration  ## what CI runs
 
