@@ -148,11 +148,12 @@ class Permissions:
         )
         self._objects(
             role,
-            ["data/", "quarantine/", "manifests/", "notes/"],
+            ["data/", "quarantine/", "manifests/"],
             "s3:GetObject",
             "s3:PutObject",
             "s3:AbortMultipartUpload",
         )
+        self._objects(role, ["notes/"], "s3:PutObject")  # images, and smaller ones of them
         self._list(role)
         self._send(role, self.queues.stages["ingest"].main, self.queues.stages["dispatch"].main)
 

@@ -208,7 +208,7 @@ DENIED = {
         DEAD,
         *(put(DATA, "incoming/x"), put(DATA, "snapshots/x"), put(DATA, "cache/x")),
         *(delete(DATA, "data/x"), delete(DATA, "manifests/x"), delete(DATA, "quarantine/x")),
-        *(put(SITE, "x"), get(SITE, "x"), delete(DATA, "notes/x")),
+        *(put(SITE, "x"), get(SITE, "x"), get(DATA, "notes/x")),
         *(send("fornix-analysis"), send(f"fornix-work-{LABS[0]}"), receive("fornix-dispatch")),
         *(scan("pk"), *PASSWORDS, assume(WORKER)),
     ],
