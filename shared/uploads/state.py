@@ -79,7 +79,8 @@ def upload_id(target: Target, request: UploadRequest, turn: int = 0) -> str:
     target, request
         Session and files; the session's metadata make no difference.
     turn
-        How many uploads of the same files have ended before without being registered whole.
+        How many uploads of the same files have ended before without being registered whole, or
+        were deleted with their session.
     """
     run = [request.task.id, request.task.attempt] if request.task else None
     files = sorted(
@@ -118,11 +119,24 @@ def open_upload(target: Target, request: UploadRequest, by: str) -> tuple[Upload
             found = get_upload(key)
         except NotFound:
             return _create(key, target, request, by)
+        if found.state == "registered" and _gone(found, target):
+            continue
         if found.state not in FINAL or found.state == "registered":
             return found, False
         if not request.again and found.state != "expired":
             return found, False
     raise Conflict("these files have been refused a thousand times; ask an administrator")
+
+
+def _gone(found: Upload, target: Target) -> bool:
+    """Tell whether the session that an upload was registered in has been deleted since.
+
+    Whoever sends its files again then means them to be there again.
+    """
+    if target.id is None:
+        return True
+    manifest = manifest_of(found)
+    return manifest is not None and manifest.target.id not in (None, target.id)
 
 
 def _create(key: str, target: Target, request: UploadRequest, by: str) -> tuple[Upload, bool]:

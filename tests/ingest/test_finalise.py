@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from functions.ingest.finalise import finalise
 from functions.ingest.reconcile import reconcile
 from shared.datasets.read import datasets_of
 from shared.sessions import store as sessions
+from shared.sessions.delete import delete_session
 from shared.uploads import transport
 from shared.uploads.keys import incoming_key
 from shared.uploads.lock import Lock, only_writer
@@ -181,6 +183,23 @@ def test_the_same_content_again_is_no_change(flow):
     # Nor is it sent again among other files
     more = flow.open({**GOOD, "alf/spikes.depths.npy": npy(7, 8, 9)})
     assert states(more) == {**dict.fromkeys(GOOD, "present"), "alf/spikes.depths.npy": "wanted"}
+
+
+def test_files_of_a_deleted_session_are_taken_again(flow):
+    """Given a session that was deleted, when its files are sent again, then they are there."""
+    first = flow.upload(GOOD)
+    delete_session(sessions.find(SUBJECT, DATE, 1).id, who="admin")
+    again = flow.open(GOOD)
+    assert again["id"] != first["id"]
+    assert set(states(again).values()) == {"wanted"}
+    after = flow.upload(GOOD)
+    assert (after["id"], set(states(after).values())) == (again["id"], {"registered"})
+    now = registered()
+    assert sorted(now) == sorted(GOOD)
+    for path, item in now.items():
+        assert item.sha256 == hashlib.sha256(GOOD[path]).hexdigest()
+        found = flow.s3.get_object(Bucket=flow.bucket, Key=item.stored_key)
+        assert found["Body"].read() == GOOD[path]
 
 
 def test_new_content_under_an_old_name_is_a_new_revision(flow):
