@@ -13,6 +13,7 @@ from tests.app.conftest import SIZES, laboratory, sign_in
 from tests.app.hand import Hand
 from tests.app.served import Site
 from tests.app.week import WEEK, Task
+from tests.processes import until
 
 pytestmark = pytest.mark.browser
 
@@ -64,6 +65,8 @@ def test_task(hands: dict[str, Hand], size: str, task: Task) -> None:
     # Then it took so many taps, and when the network is back so many requests and bytes
     taps = hand.taps
     hand.connect()
+    if task.requests and not task.offline:  # "Saved" was said before, too
+        until(lambda: hand.sent() > 0)
     expect(hand.page.locator(".sync")).to_contain_text("Saved")
     assert taps <= task.taps, (taps, task.taps)
     assert hand.sent() <= task.requests, [(r.method, r.path, r.status) for r in hand.site.requests]

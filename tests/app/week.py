@@ -501,6 +501,7 @@ def rename(hand: Hand) -> Check:
     hand.find("rename AI_0003")
     hand.page.get_by_label("New name").fill("AI_Rosa")
     hand.tap("Rename", exact=True)
+    expect(hand.page.get_by_role("dialog")).to_have_count(0)
     expect(hand.page.locator(".sync")).to_contain_text("Saved")
 
     def check() -> None:
