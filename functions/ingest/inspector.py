@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from shared.alf.blocks import BlockReader, block_of
+from shared.alf.blocks import BlockReader, RangeFile, block_of
 from shared.alf.errors import FileInvalid
 from shared.alf.foreign import YAML_BYTES, ContentRefused, read_yaml
 from shared.alf.path import parse_dataset_path
@@ -76,40 +76,17 @@ Answer = Ready | ReadRange | Inspected | Refused
 """What this process sends."""
 
 
-class ParentFile(io.RawIOBase):
+class ParentFile(RangeFile):
     """The file that the parent holds, as a seekable stream."""
 
     def __init__(self, line: Connection, size: int) -> None:
-        self._line, self._size, self._at = line, size, 0
+        super().__init__(size, FRAME_BYTES)
+        self._line = line
 
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say that it has positions."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer from the position on."""
-        count = min(len(buffer), self._size - self._at, FRAME_BYTES)
-        if count <= 0:
-            return 0
-        self._line.send_bytes(msgspec.msgpack.encode(ReadRange(self._at, count)))
-        data = self._line.recv_bytes(FRAME_BYTES)
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+    def fetch(self, start: int, count: int) -> bytes:
+        """Ask the parent for some bytes."""
+        self._line.send_bytes(msgspec.msgpack.encode(ReadRange(start, count)))
+        return self._line.recv_bytes(FRAME_BYTES)
 
 
 def serve(descriptor: int, memory: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 SMALL_BLOCK, LARGE_BLOCK = 2**16, 2**23
 """Bytes fetched at a time: of files of which the header is read, and of text read through."""
@@ -14,6 +15,53 @@ def block_of(path: str, size: int) -> int:
     """Return how many bytes of a file of some size are to be fetched at a time."""
     whole_text = path.rpartition(".")[2] not in HEADER_ONLY
     return min(max(size, 1), LARGE_BLOCK if whole_text else SMALL_BLOCK)
+
+
+class RangeFile(io.RawIOBase):
+    """A seekable file of which stretches are fetched from wherever it is.
+
+    Parameters
+    ----------
+    size : int
+        Its bytes.
+    most : int, optional
+        Bytes fetched at once.
+    """
+
+    def __init__(self, size: int, most: int | None = None) -> None:
+        self._size, self._most, self._at = size, most or size, 0
+
+    def fetch(self, start: int, count: int) -> bytes:
+        """Return `count` bytes from a position on, at least one of them."""
+        raise NotImplementedError
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it has positions."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer from the position on."""
+        count = min(len(buffer), self._size - self._at, self._most)
+        if count <= 0:
+            return 0
+        data = self.fetch(self._at, count)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 class BlockReader(io.BufferedReader):

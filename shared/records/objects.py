@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,7 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 import msgspec
 from botocore.exceptions import ClientError
 
-from shared.alf.blocks import LARGE_BLOCK, BlockReader, block_of
+from shared.alf.blocks import LARGE_BLOCK, BlockReader, RangeFile, block_of
 from shared.model import json
 from shared.records import aws, env
 
@@ -45,42 +44,19 @@ class Stored(msgspec.Struct, frozen=True):
     md5: str | None
 
 
-class RangeReader(io.RawIOBase):
+class RangeReader(RangeFile):
     """A seekable file over an object; reads are ranged GETs."""
 
     def __init__(self, key: str, size: int) -> None:
-        self._key, self._size, self._at = key, size, 0
+        super().__init__(size)
+        self._key = key
 
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say that it has positions."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer from the position on."""
-        last = min(self._at + len(buffer), self._size) - 1
-        if last < self._at:
-            return 0
+    def fetch(self, start: int, count: int) -> bytes:
+        """Get some bytes of the object."""
         answer = aws.client("s3").get_object(
-            Bucket=env.data_bucket(), Key=self._key, Range=f"bytes={self._at}-{last}"
+            Bucket=env.data_bucket(), Key=self._key, Range=f"bytes={start}-{start + count - 1}"
         )
-        data = answer["Body"].read()
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+        return bytes(answer["Body"].read())
 
 
 def opened(key: str, size: int) -> BinaryIO:
