@@ -18,7 +18,7 @@ let info; // what the worker read of the index
 let spikes;
 let units;
 let drawn; // the last view: what it shows, and its values
-const state = { t: null, w: 0.1, f: "high", g: 75, u: null, b: null, row: null, spikes: true };
+const state = { t: null, w: 0.1, f: "high", g: 75, u: null, b: null, row: null };
 const part = (name) => document.getElementById(`recording-${name}`);
 
 // ---------------------------------------------------------------- the worker
@@ -485,18 +485,19 @@ function readLevels(buffer) {
   const text = new TextDecoder().decode(new Uint8Array(buffer, 10, size));
   const shape = /'descr': '\|u1', 'fortran_order': False, 'shape': \((\d+), (\d+)\)/.exec(text);
   if (!shape) throw new Error("an overview of another kind");
-  return { seconds: Number(shape[1]), channels: Number(shape[2]), levels: new Uint8Array(buffer, 10 + size) };
+  const levels = new Uint8Array(buffer, 10 + size);
+  const sorted = levels.slice().sort(); // once: every picture has the same range
+  const [low, high] = [sorted[Math.floor(0.02 * sorted.length)], Math.max(1 + sorted[0], sorted[Math.floor(0.98 * (sorted.length - 1))])];
+  return { seconds: Number(shape[1]), channels: Number(shape[2]), levels, low, high };
 }
 
 function paintPlace(c) {
   if (!loudness) return;
   const { context, width, height } = fresh(part("overview"));
-  const { seconds, channels, levels } = loudness;
+  const { seconds, channels, levels, low, high } = loudness;
   const rows = info.sites.length;
   const picture = new ImageData(seconds, rows);
   const pixels = new Uint32Array(picture.data.buffer);
-  const sorted = Uint8Array.from(levels).sort();
-  const [low, high] = [sorted[Math.floor(0.02 * sorted.length)], Math.max(1 + sorted[0], sorted[Math.floor(0.98 * (sorted.length - 1))])];
   const shade = d3.interpolateRgb(c.faint, c.accent);
   const table = d3.range(256).map((level) => {
     const { r, g, b } = d3.rgb(shade(Math.max(0, Math.min(1, (level - low) / Math.max(1, high - low)))));
