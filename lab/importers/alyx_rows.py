@@ -69,6 +69,14 @@ def _bare(reference: Any) -> str | None:
         ) from None
 
 
+def _items(row: Row, field: str) -> list[Any]:
+    """Return what a list of a row holds; none is an empty list."""
+    items = row.get(field) or []
+    if not isinstance(items, list):
+        raise RowUnfit(f"its {field.replace('_', ' ')} are not a list")
+    return items
+
+
 def session_row(_: RowContext, row: Row) -> None:
     """Give the parent session by its identifier."""
     row["parent_session"] = _bare(row.get("parent_session"))
@@ -78,8 +86,8 @@ def dataset_row(_: RowContext, row: Row) -> None:
     """Give the session by its identifier, and of the file records what Fornix keeps."""
     row["session"] = _bare(row.get("session"))
     row["hash"], row["revision"] = row.get("hash") or None, row.get("revision") or None
-    records = row.get("file_records") or []
-    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+    records = _items(row, "file_records")
+    if not all(isinstance(r, dict) for r in records):
         raise RowUnfit("its file records are not a list of rows")
     kept = ("id", "data_repository", "relative_path", "exists", "json")
     row["file_records"] = [{k: r[k] for k in kept if k in r} for r in records]
@@ -145,7 +153,7 @@ def subject_row(job: RowContext, row: Row) -> None:
     elif litter:
         row["litter"] = None
         job.journal.note("litters of animals without a line are not copied: a litter has one")
-    for each in row.get("zygosities") or ():
+    for each in _items(row, "zygosities"):
         if isinstance(each, dict) and isinstance(each.get("allele"), str):
             job.carrier.ensure("alleles", each["allele"], {"nickname": each["allele"]})
     job.journal.mark("lab of subject", [str(row.get("nickname"))], str(row.get("lab")))
@@ -184,6 +192,6 @@ def surgery_row(job: RowContext, row: Row) -> None:
     """Turn the identifiers of Alyx's raw rows into the names that the API's relations use."""
     row["subject"] = job.name_of("subjects", row.get("subject"))
     for field, resource in (("users", "users"), ("procedures", "procedures")):
-        row[field] = [job.name_of(resource, i) for i in row.get(field) or []]
+        row[field] = [job.name_of(resource, i) for i in _items(row, field)]
     for field in ("start_time", "end_time"):
         row[field] = job.lab_time(row["subject"], row.get(field))
