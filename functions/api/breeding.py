@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions.api import genotypes, water
+from functions.api import genotypes
 from functions.api.engine.visible import related
 from functions.api.errors import Invalid
 from functions.api.resources.parts import own_lab
 from shared import catalog
+from shared.catalog import water
 from shared.model.colony import BreedingPlanRequest
 from shared.records.where import Where
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from functions.api import water
 from functions.api.engine.visible import related
 from functions.api.resources.colony import wean_age
 from functions.api.resources.culls import SEVERITY
+from shared.catalog import water
 from shared.records.where import Where
 
 if TYPE_CHECKING:

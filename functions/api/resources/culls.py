@@ -33,7 +33,7 @@ SEVERITY = {"sub-threshold": 1, "mild": 2, "moderate": 3, "severe": 4, "non-reco
 
 def _prepare_cull(body: Body, old: Body | None, call: Call) -> Body:
     """Refuse a death before birth or in the future, and one without a severity."""
-    from functions.api import water
+    from shared.catalog import water
 
     subject = catalog.table("subject").get(body["subject"]) or {}
     known = catalog.table("cull").select([Where("subject", "exact", body["subject"])]).all()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions.api import water
 from functions.api.engine import read_values, references
 from functions.api.engine.declarations import KINDS, Body, Row
 from functions.api.errors import ApiError, Invalid
 from shared import catalog
+from shared.catalog import water
 from shared.model import moment
 from shared.records.where import Either, Where
 

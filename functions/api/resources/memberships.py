@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions.api import water
 from functions.api.engine.declarations import (
     KINDS,
     LISTS,
@@ -18,6 +17,7 @@ from functions.api.engine.declarations import (
 )
 from functions.api.resources.of_subject import replacing
 from functions.api.resources.parts import in_order
+from shared.catalog import water
 from shared.records.where import Where
 
 if TYPE_CHECKING:

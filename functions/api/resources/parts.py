@@ -37,7 +37,7 @@ def own_lab(call: Call) -> str | None:
 @fills_in("now")
 def today(call: Call) -> str:
     """Return the day of the request in the caller's laboratory."""
-    from functions.api import water
+    from shared.catalog import water
 
     return water.now_in(own_lab(call)).date().isoformat()
 

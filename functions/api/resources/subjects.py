@@ -136,7 +136,7 @@ def _follow_embargo(plan: Plan, before: Body | None, after: Body | None, call: C
 
 
 def _show_subject(shown: Body, row: Row, call: Call) -> Body:
-    from functions.api import water
+    from shared.catalog import water
 
     birth = row.get("birth_date")
     father, mothers = genotypes.parents(row)

@@ -7,10 +7,11 @@ from typing import Any
 
 from chalice.app import Blueprint, Response
 
-from functions.api import reports, water
+from functions.api import reports
 from functions.api.call import Call
 from functions.api.errors import Invalid, not_found
 from shared import catalog
+from shared.catalog import water
 
 routes = Blueprint(__name__)
 

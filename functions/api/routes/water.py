@@ -8,13 +8,13 @@ from urllib.parse import unquote
 
 from chalice.app import Blueprint
 
-from functions.api import water
 from functions.api.call import Call
 from functions.api.engine import paging
 from functions.api.engine.declarations import KINDS, Body
 from functions.api.engine.visible import visible_to
 from functions.api.errors import Invalid, not_found
 from shared import catalog
+from shared.catalog import water
 from shared.records.where import Where
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from shared import catalog
+from shared.catalog.index import table
 from shared.model import moment
 from shared.records.where import Where
 
@@ -25,7 +25,7 @@ EMPTY = {
 
 
 def _mine(kind: str, subject: str) -> list[dict[str, Any]]:
-    return catalog.table(kind).select([Where("subject", "exact", subject)]).all()
+    return table(kind).select([Where("subject", "exact", subject)]).all()
 
 
 def _clock(value: str | None) -> datetime | None:
@@ -57,7 +57,7 @@ def controls(subjects: Sequence[Row]) -> dict[str, WaterControl]:
     found: dict[str, dict[str, list[Row]]] = {}
     for kind in ("surgery", "water-restriction", "weighing", "watering"):
         found[kind] = defaultdict(list)
-        for row in catalog.table(kind).select([condition]).all():
+        for row in table(kind).select([condition]).all():
             found[kind][row["subject"]].append(row)
     return {
         row["nickname"]: _control(
@@ -72,7 +72,7 @@ def _control(subject: Row, mine: Mapping[str, Sequence[Row]]) -> WaterControl:
     from shared.science.water.control import WaterControl
     from shared.science.water.records import Restriction, Surgery, Water, Weighing
 
-    lab = catalog.table("lab").get(subject["lab"]) or {}
+    lab = table("lab").get(subject["lab"]) or {}
     birth = subject.get("birth_date")
     return WaterControl(
         reference_weight_pct=float(lab.get("reference_weight_pct") or 0),
@@ -105,7 +105,7 @@ def _control(subject: Row, mine: Mapping[str, Sequence[Row]]) -> WaterControl:
 
 def now_in(lab: str | None) -> datetime:
     """Return the lab's present wall clock."""
-    row = catalog.table("lab").get(lab) if lab else None
+    row = table("lab").get(lab) if lab else None
     zone = moment.zone((row or {}).get("timezone"))
     return moment.now().astimezone(zone).replace(tzinfo=None)
 
