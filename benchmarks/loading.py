@@ -1,17 +1,15 @@
-"""Loading and zipping: ratios against raw numpy, the ONE client and a plain copy, in one run.
+"""Loading: ratios against raw numpy and the ONE client, in one run.
 
     python benchmarks/loading.py [--rounds 5]
 
 Twenty small arrays of an object are read from a copy of a release: by `fornix`, by ``np.load`` of
-the same files, and by the ONE client (with and without its check of hashes). Then a folder is
-zipped and copied. Ratios are medians of runs taken in turn; times depend on the machine.
+the same files, and by the ONE client (with and without its check of hashes). Ratios are medians of
+runs taken in turn; times depend on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import statistics
 import tempfile
 import time
@@ -30,9 +28,6 @@ from shared.releases.describe import ReleaseAddresses
 from shared.releases.zipped import write_zip
 
 ARRAYS, ROWS = 20, 1_000
-BIG = 200 * 2**20
-"""Bytes of the file that is zipped and copied."""
-
 WHERE = "fimbrialab/Subjects/FI_001/2024-07-01/001"
 
 
@@ -95,40 +90,12 @@ def loading(root: Path, rounds: int) -> None:
         print(f"  {name:16} {each / taken['np.load']:8.2f}")
 
 
-def copied(source: Path, target: Path) -> None:
-    """Copy a file to the disk itself, as the zip is written."""
-    with source.open("rb") as original, target.open("wb") as file:
-        shutil.copyfileobj(original, file, 2**20)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def zipping(root: Path, rounds: int) -> None:
-    """Print how zipping compares with copying, hashing included."""
-    session = root / "big" / WHERE / "raw_ephys_data/probe00"
-    session.mkdir(parents=True)
-    source = session / "_spikeglx_ephysData_g0_t0.imec0.ap.cbin"
-    source.write_bytes(np.random.default_rng(0).bytes(BIG))
-    made = folder_release(root / "big", "big", ReleaseTerms())
-    files = copied_files(made.manifest, ReleaseAddresses())
-    taken = in_turn(
-        {
-            "copy": lambda: copied(source, root / "copied"),
-            "zip": lambda: write_zip(files, root / "big.zip", made.blocks),
-        },
-        rounds,
-    )
-    print(f"throughput of a zip: {taken['copy'] / taken['zip']:.2f} of a plain copy's")
-
-
 def main() -> None:
-    """Run both."""
+    """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
-        loading(Path(folder), rounds)
-        zipping(Path(folder), rounds)
+        loading(Path(folder), parser.parse_args().rounds)
 
 
 if __name__ == "__main__":

@@ -275,6 +275,7 @@ def zip_release(
     Unpacked it is a folder for ONE(mode="local"). The same release gives the same bytes.
     """
     from lab.commands.zip_ import parse_size, write_parts
+    from lab.releases.mirror import AT_ONCE
     from lab.releases.remote import find_release
     from shared.releases.copy import copied_files
 
@@ -282,7 +283,9 @@ def zip_release(
     manifest = server.manifest(record)
     files = copied_files(manifest, server.where(record), record.withdrawn)
     out = out or Path(f"{record.name}-{record.version}.zip")
-    write_parts(files, out, server.blocks, parse_size(part_size), dry_run, as_json)
+    write_parts(
+        files, out, server.blocks, parse_size(part_size), dry_run, as_json, readers=AT_ONCE
+    )
 
 
 def _terms(

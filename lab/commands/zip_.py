@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from shared.model.release import Creator
     from shared.releases.copy import CopiedFile
-    from shared.releases.zipped import Blocks
+    from shared.releases.proving import Blocks
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -82,9 +82,11 @@ def write_parts(
     part_size: int | None,
     dry_run: bool,
     as_json: bool,
+    readers: int = 1,
 ) -> None:
     """Write the parts of a zip, and tell of each."""
     from shared.releases import zipped
+    from shared.releases.proving import ContentDiffers
 
     try:
         parts = zipped.parts_of(files, part_size)
@@ -101,8 +103,8 @@ def write_parts(
             }
             if not dry_run:
                 try:
-                    zipped.write_zip(part, path, blocks, seen)
-                except (zipped.ContentDiffers, OSError) as error:
+                    zipped.write_zip(part, path, blocks, seen, readers=readers)
+                except (ContentDiffers, OSError) as error:
                     raise click.ClickException(
                         f"{error} What was written so far stays; the same command goes on."
                     ) from None

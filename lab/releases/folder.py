@@ -11,7 +11,7 @@ import msgspec
 
 from lab.importers.folder import FoundFile, FoundSession, Stray, scan
 from lab.importers.identifiers import derived
-from lab.transfer import BLOCK, HashCache
+from lab.transfer import HashCache
 from shared.alf.dataset_types import match_dataset_type
 from shared.alf.errors import ALFError
 from shared.alf.path import parse_dataset_path
@@ -23,6 +23,7 @@ from shared.model.release import (
     ReleaseTerms,
 )
 from shared.releases.copy import BESIDE
+from shared.releases.proving import Block, blocks_of
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -47,11 +48,9 @@ class FolderRelease(msgspec.Struct, frozen=True):
     files: dict[str, Path]
     left_out: list[LeftOut]
 
-    def blocks(self, path: str, file: ReleasedFile) -> Iterator[bytes]:
-        """Yield a file's bytes."""
-        with self.files[path].open("rb") as source:
-            while block := source.read(BLOCK):
-                yield block
+    def blocks(self, path: str, file: ReleasedFile) -> Iterator[Block]:
+        """Return a file's bytes."""
+        return blocks_of(self.files[path])
 
 
 class NothingToRelease(ValueError):

@@ -2,29 +2,28 @@
 
 Files are stored, not compressed: what they hold is compressed already, and where each lies is
 known beforehand. Times, modes and order are fixed and there is nothing else in the headers. The
-library's zipfile writes; after each file its place is noted in a journal beside the zip, from
-which the next run goes on.
+library's zipfile makes the headers and the directory; after each file its place is noted in a
+journal beside the zip, from which the next run goes on.
+
+Contents go through `shared.releases.proving`, which reads, hashes and sums beside the writing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import queue
-import threading
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from shared.model import json
-from shared.model.release import ReleasedFile
 from shared.releases.copy import CopiedFile
-
-Blocks = Callable[[str, ReleasedFile], Iterator[bytes]]
-"""Yields the bytes of a file of a release, of which the path in the copy is told too."""
+from shared.releases.proving import Blocks, FileStream, WholeFile, proved_files
 
 Progress = Callable[[str, int], None]
 """Told of each file that is done, and its bytes."""
@@ -32,18 +31,17 @@ Progress = Callable[[str, int], None]
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time of all files: the earliest that a zip can say."""
 
-AHEAD = 4
-"""Blocks read while others are being written."""
+BUFFER = 2**20
+"""Bytes of small files that are written at once; blocks of large ones go past the buffer."""
+
+SYNCED = 16 * 2**20
+"""Bytes after which what was written is sent to the disk, while more is written."""
 
 HEADERS = 30 + 20 + 46 + 28
 """Bytes that a file takes beside its content and twice its name (APPNOTE 4.3, with zip64)."""
 
 END = 56 + 20 + 22
 """Bytes at the end of a zip64."""
-
-
-class ContentDiffers(ValueError):
-    """The bytes of a file are not those of the release; the message names it."""
 
 
 class TooLargeForPart(ValueError):
@@ -109,6 +107,8 @@ def write_zip(
     out: Path,
     blocks: Blocks,
     progress: Progress = lambda path, size: None,
+    *,
+    readers: int = 1,
 ) -> Path:
     """Write a zip, or finish one that was begun.
 
@@ -121,6 +121,8 @@ def write_zip(
         Yields the bytes of a release's file.
     progress : callable
         Told of each file written.
+    readers : int
+        How many small files are read at once, see `proved_files`.
 
     Raises
     ------
@@ -131,13 +133,25 @@ def write_zip(
     plan = _plan(files)
     done = _resumable(partial, journal, plan, files)
     begun = done[-1].end if done else 0
-    with open(partial, "r+b" if partial.exists() else "w+b") as file:
+    with open(partial, "r+b" if partial.exists() else "w+b", buffering=BUFFER) as file:
         file.truncate(begun)
         file.seek(begun)
-        with open(journal, "ab" if done else "wb") as notes:
+        with open(journal, "ab" if done else "wb", buffering=0) as notes:
             if not done:
                 _note(notes, _Begun(plan))
-            _write(file, notes, files, done, blocks, progress)
+            for file_done in files[: len(done)]:
+                progress(file_done.path, file_done.size)
+            with (
+                _Syncing(file) as syncing,
+                proved_files(files[len(done) :], blocks, readers) as contents,
+            ):
+                for one, content in contents:
+                    done.append(_write(file, begun, one, content, syncing))
+                    begun = done[-1].end
+                    # A note may be on the disk before its file is: then the zip is too short.
+                    _note(notes, done[-1])
+                    progress(one.path, one.size)
+        _write_directory(file, files, done)
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, out)
@@ -147,93 +161,72 @@ def write_zip(
 
 def _write(
     file: BinaryIO,
-    notes: BinaryIO,
-    files: Sequence[CopiedFile],
-    done: Sequence[_Written],
-    blocks: Blocks,
-    progress: Progress,
+    start: int,
+    one: CopiedFile,
+    content: WholeFile | FileStream,
+    syncing: _Syncing,
+) -> _Written:
+    """Write a file at an offset; return where it is."""
+    info = _info(one)
+    if isinstance(content, WholeFile):
+        info.CRC = content.crc
+        header = info.FileHeader()
+        file.write(header)
+        file.write(content.body)
+        syncing.wrote(one.size)
+    else:
+        header = info.FileHeader()
+        file.write(header)
+        for block in content:
+            file.write(block)
+            syncing.wrote(len(block))
+        info.CRC = content.crc
+        file.seek(start)
+        file.write(info.FileHeader())
+        file.seek(start + len(header) + one.size)
+    return _Written(one.path, info.CRC, start, start + len(header) + one.size)
+
+
+def _write_directory(
+    file: BinaryIO, files: Sequence[CopiedFile], written: Sequence[_Written]
 ) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for one, written in zip(files, done, strict=False):
+        for one, place in zip(files, written, strict=True):
             info = _info(one)
-            info.header_offset, info.CRC = written.start, written.crc
-            info.compress_size = info.file_size = one.size
+            info.header_offset, info.CRC = place.start, place.crc
             archive.filelist.append(info)
-            archive.NameToInfo[info.filename] = info
-            progress(one.path, one.size)
-        for one in files[len(done) :]:
-            info = _info(one)
-            start = file.tell()
-            with archive.open(info, "w") as target:
-                for block in _checked(one, blocks):
-                    target.write(block)
-            file.flush()
-            _note(notes, _Written(one.path, info.CRC, start, file.tell()))
-            progress(one.path, one.size)
 
 
 def _info(file: CopiedFile) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(file.path, EPOCH)
     info.create_system, info.external_attr = 3, 0o100644 << 16  # Unix, a plain file
-    info.file_size = file.size
+    info.file_size = info.compress_size = file.size
+    info.CRC = 0  # until it is known
     return info
 
 
-def _checked(file: CopiedFile, blocks: Blocks) -> Iterator[bytes]:
-    """Yield a file's bytes, read and hashed in another thread; refuse others at their end."""
-    if file.file is None:
-        yield file.body or b""
-        return
-    size, expected = 0, file.file
-    kind = "sha256" if expected.sha256 else "md5"
-    digest = hashlib.new(kind, usedforsecurity=False)
-    for block in _ahead(blocks(file.path, expected), digest.update):
-        size += len(block)
-        if size > expected.size:
-            break
-        yield block
-    wanted = expected.sha256 or expected.md5
-    if size != expected.size or (wanted and digest.hexdigest() != wanted):
-        raise ContentDiffers(
-            f"{file.path} is not what the release says: {size:,} bytes of {kind} "
-            f"{digest.hexdigest()}, not {expected.size:,} of {wanted}. Verify the source."
-        )
+class _Syncing:
+    """Sends what was written to the disk beside the writing, so that the end need not wait."""
 
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._since = file, 0
+        self._pool = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
 
-def _ahead(blocks: Iterator[bytes], see: Callable[[bytes], object]) -> Iterator[bytes]:
-    """Yield blocks that a thread reads ahead and shows to a function."""
-    ready: queue.Queue[bytes | BaseException | None] = queue.Queue(AHEAD)
-    over = threading.Event()
+    def __enter__(self) -> _Syncing:
+        return self
 
-    def put(each: bytes | BaseException | None) -> None:
-        while not over.is_set():
-            try:
-                return ready.put(each, timeout=1)
-            except queue.Full:
-                continue
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
 
-    def read() -> None:
-        try:
-            for block in blocks:
-                see(block)
-                put(block)
-                if over.is_set():
-                    return
-        except BaseException as error:
-            put(error)
-        else:
-            put(None)
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    try:
-        while (block := ready.get()) is not None:
-            if isinstance(block, BaseException):
-                raise block
-            yield block
-    finally:
-        over.set()
-        thread.join()
+    def wrote(self, size: int) -> None:
+        """Count bytes written."""
+        self._since += size
+        if self._since >= SYNCED and (self._last is None or self._last.done()):
+            if self._last is not None:
+                self._last.result()
+            self._since = 0
+            self._last = self._pool.submit(os.fsync, self._file.fileno())
 
 
 def _plan(files: Sequence[CopiedFile]) -> str:
@@ -246,9 +239,8 @@ def _plan(files: Sequence[CopiedFile]) -> str:
     return digest.hexdigest()
 
 
-def _note(notes: BinaryIO, line: _Begun | _Written) -> None:
+def _note(notes: RawIOBase, line: _Begun | _Written) -> None:
     notes.write(json.encode(line) + b"\n")
-    notes.flush()
 
 
 def _resumable(

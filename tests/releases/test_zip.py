@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -22,9 +23,11 @@ from lab.releases.folder import folder_release
 from lab.releases.verify import NoCopy, verify_copy
 from shared.alf.io import load
 from shared.model.release import ReleasedFile, ReleaseTerms
+from shared.releases import proving
 from shared.releases.copy import copied_files
 from shared.releases.describe import ReleaseAddresses
-from shared.releases.zipped import ContentDiffers, TooLargeForPart, part_name, parts_of, write_zip
+from shared.releases.proving import Block, ContentDiffers
+from shared.releases.zipped import TooLargeForPart, part_name, parts_of, write_zip
 from tests.processes import until
 from tests.releases.conftest import write_session
 
@@ -142,12 +145,46 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(folder: Path, tmp_path: P
     assert sorted(path.name for path in tmp_path.glob("killed*")) == ["killed.zip"]
 
 
+def test_the_bytes_do_not_depend_on_how_files_are_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = digest(zipped(folder, tmp_path / "whole.zip"))
+    # Given blocks so small that most files are streams, in buffers used again and again
+    monkeypatch.setattr(proving, "WHOLE", 20_000)
+    monkeypatch.setattr(proving, "BLOCK", 4_096)
+    monkeypatch.setattr(proving, "BATCH", 2)
+    monkeypatch.setattr("shared.releases.zipped.SYNCED", 10_000)
+    assert digest(zipped(folder, tmp_path / "streams.zip")) == whole
+    path = next(folder.rglob("spikes.times.npy"))
+    made = folder_release(folder, "data", ReleaseTerms())
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    with pytest.raises(ContentDiffers, match=r"spikes.times.npy is not what the release says"):
+        write_zip(copied_files(made.manifest, ReleaseAddresses()), tmp_path / "a.zip", made.blocks)
+
+
+def test_small_files_of_a_server_are_fetched_several_at_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = folder_release(folder, "data", ReleaseTerms())
+    files = copied_files(made.manifest, ReleaseAddresses())
+    monkeypatch.setattr(proving, "BATCH", 1)
+    together = threading.Barrier(3)
+
+    def waiting(path: str, file: ReleasedFile) -> Iterator[Block]:
+        together.wait(timeout=60)  # until three ask
+        return made.blocks(path, file)
+
+    assert len(made.manifest.files) == 9
+    path = write_zip(files, tmp_path / "a.zip", waiting, readers=3)
+    assert verify_copy(path).faults == []
+
+
 def test_only_what_was_not_written_is_read_again(folder: Path, tmp_path: Path) -> None:
     made = folder_release(folder, "data", ReleaseTerms())
     files = copied_files(made.manifest, ReleaseAddresses())
     read: list[str] = []
 
-    def failing(path: str, file: ReleasedFile) -> Iterator[bytes]:
+    def failing(path: str, file: ReleasedFile) -> Iterator[Block]:
         read.append(path)
         if len(read) == 4:
             raise OSError("No space left on device")

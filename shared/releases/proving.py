@@ -1,0 +1,227 @@
+"""Files of a release as they are copied: read ahead, and proved beside the writing.
+
+Small files are read whole, several at once, so that neither a disk nor a server is waited for one
+by one. Large ones are streams: while a block is written, another thread hashes it. SHA-256 and the
+zip's CRC are made of the very bytes that are written, in one reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from shared.model.release import ReleasedFile
+from shared.releases.copy import CopiedFile
+
+try:  # hardware-assisted, and the same polynomial
+    from isal.isal_zlib import crc32
+except ImportError:  # pragma: no cover - isal has no wheel everywhere
+    crc32 = zlib.crc32
+
+Block = bytes | memoryview
+
+Blocks = Callable[[str, ReleasedFile], Iterable[Block]]
+"""Yields the bytes of a file of a release, of which the path in the copy is told too.
+
+A block may be written over once `AHEAD` further ones were taken.
+"""
+
+WHOLE = 2**22
+"""Bytes of the largest file that is read whole."""
+
+BLOCK = 2**21
+"""Bytes of a block of a larger one."""
+
+AHEAD = 8
+"""Blocks that wait to be hashed at most."""
+
+BATCH = 32
+"""Small files of a batch at most; a thread reads a batch."""
+
+
+class ContentDiffers(ValueError):
+    """The bytes of a file are not those of the release; the message names it."""
+
+
+class WholeFile(msgspec.Struct, frozen=True):
+    """A small file's bytes, which were proved, and their CRC-32."""
+
+    body: Block
+    crc: int
+
+
+class FileStream:
+    """A large file's bytes, which are proved as its end is reached.
+
+    Attributes
+    ----------
+    crc : int
+        CRC-32 of the bytes that were taken.
+    """
+
+    def __init__(
+        self, file: CopiedFile, blocks: Iterable[Block], pool: ThreadPoolExecutor
+    ) -> None:
+        self._file, self._blocks, self._pool = file, blocks, pool
+        self.crc = 0
+
+    def __iter__(self) -> Iterator[Block]:
+        """Yield the blocks.
+
+        Raises
+        ------
+        ContentDiffers
+            They are not those of the release; what was yielded is not to be kept.
+        """
+        digest, size = _digest(self._file.file), 0
+        waiting: deque[Future[None]] = deque()
+        for block in self._blocks:
+            size += len(block)
+            if size > self._file.size:
+                break
+            if len(waiting) == AHEAD:
+                waiting.popleft().result()
+            waiting.append(self._pool.submit(digest.update, block))
+            self.crc = crc32(block, self.crc)
+            yield block
+        for each in waiting:
+            each.result()
+        _prove(self._file, size, digest)
+
+
+def blocks_of(path: Path) -> Iterator[Block]:
+    """Yield the bytes of a file on this disk, in buffers that are used in turn."""
+    with path.open("rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size <= WHOLE:
+            yield file.read()
+            return
+        ring: list[memoryview] = []
+        turn = 0
+        while True:
+            if len(ring) < AHEAD + 2:
+                ring.append(memoryview(bytearray(BLOCK)))
+            buffer = ring[turn % len(ring)]
+            if not (size := file.readinto(buffer)):
+                return
+            yield buffer[:size]
+            turn += 1
+
+
+@contextmanager
+def proved_files(
+    files: Sequence[CopiedFile], blocks: Blocks, readers: int = 1
+) -> Iterator[Iterator[tuple[CopiedFile, WholeFile | FileStream]]]:
+    """Yield files with their contents, in order; a stream has to be read before the next file.
+
+    Parameters
+    ----------
+    files : sequence of CopiedFile
+    blocks : callable
+    readers : int
+        Batches of small files that are read at once: one of a disk, several over a network, where
+        each file is waited for.
+
+    Raises
+    ------
+    ContentDiffers
+        A file is not what the release says, as soon as its turn has come.
+    """
+    reading, hasher = ThreadPoolExecutor(readers), ThreadPoolExecutor(1)
+    try:
+        waiting = (
+            (batch, reading.submit(_read, batch, blocks) if batch[0].size <= WHOLE else None)
+            for batch in _batches(files)
+        )
+        yield _contents(waiting, readers + 1, blocks, hasher)
+    finally:
+        reading.shutdown(cancel_futures=True)
+        hasher.shutdown(cancel_futures=True)
+
+
+def _contents(
+    waiting: Iterator[tuple[list[CopiedFile], Future[list[WholeFile | BaseException]] | None]],
+    most: int,
+    blocks: Blocks,
+    hasher: ThreadPoolExecutor,
+) -> Iterator[tuple[CopiedFile, WholeFile | FileStream]]:
+    ahead = deque(islice(waiting, most))
+    while ahead:
+        batch, future = ahead.popleft()
+        ahead.extend(islice(waiting, 1))
+        if future is None:
+            one = batch[0]
+            yield one, FileStream(one, _blocks(one, blocks), hasher)
+        else:
+            for one, found in zip(batch, future.result(), strict=False):
+                if isinstance(found, BaseException):
+                    raise found
+                yield one, found
+
+
+def _batches(files: Sequence[CopiedFile]) -> Iterator[list[CopiedFile]]:
+    """Yield files that are taken together: each large one alone, small ones up to `WHOLE`."""
+    batch: list[CopiedFile] = []
+    size = 0
+    for one in files:
+        if batch and (len(batch) == BATCH or size + one.size > WHOLE):
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += one.size
+    if batch:
+        yield batch
+
+
+def _read(batch: Sequence[CopiedFile], blocks: Blocks) -> list[WholeFile | BaseException]:
+    """Return the files of a batch; an error in place of the first that cannot be had."""
+    found: list[WholeFile | BaseException] = []
+    try:
+        for one in batch:
+            found.append(_whole(one, blocks))
+    except BaseException as error:
+        found.append(error)
+    return found
+
+
+def _whole(file: CopiedFile, blocks: Blocks) -> WholeFile:
+    digest, parts, size = _digest(file.file), list[bytes](), 0
+    for block in _blocks(file, blocks):
+        parts.append(bytes(block))
+        size += len(block)
+        if size > file.size:
+            break
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    if file.file is not None:
+        digest.update(body)
+        _prove(file, size, digest)
+    return WholeFile(body, crc32(body))
+
+
+def _blocks(file: CopiedFile, blocks: Blocks) -> Iterable[Block]:
+    return (file.body or b"",) if file.file is None else blocks(file.path, file.file)
+
+
+def _digest(file: ReleasedFile | None) -> hashlib._Hash:
+    kind = "md5" if file is not None and not file.sha256 else "sha256"
+    return hashlib.new(kind, usedforsecurity=False)
+
+
+def _prove(file: CopiedFile, size: int, digest: hashlib._Hash) -> None:
+    expected = file.file
+    if expected is None:  # made for the copy just now
+        return
+    wanted = expected.sha256 or expected.md5
+    if size != expected.size or (wanted and digest.hexdigest() != wanted):
+        raise ContentDiffers(
+            f"{file.path} is not what the release says: {size:,} bytes of {digest.name} "
+            f"{digest.hexdigest()}, not {expected.size:,} of {wanted}. Verify the source."
+        )
