@@ -120,6 +120,7 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
         "dispatch": (),
         "analysis": ("data/", "manifests/", "snapshots/", "cache/", "releases/", LAB_PAGES),
         "journal": ("journal/",),
+        "notices": ("snapshots/",),
     }[name]
     reasons = {"*": XRAY, log: OWN_LOG}
     reasons |= {f"{data}/{prefix}*": PREFIX for prefix in prefixes}

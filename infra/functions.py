@@ -1,4 +1,4 @@
-"""The four functions: their code, limits, log groups and event sources.
+"""The functions: their code, limits, log groups and event sources.
 
 What each may do is in `infra.permissions`.
 """
@@ -25,6 +25,7 @@ HANDLERS = {
     "dispatch": "functions.dispatch.handler.handler",
     "analysis": "functions.analysis.handler.handler",
     "journal": "functions.journal.handler.handler",
+    "notices": "functions.notices.handler.handler",
 }
 
 TIMEOUTS = {
@@ -33,12 +34,16 @@ TIMEOUTS = {
     "dispatch": Duration.minutes(1),
     "analysis": Duration.minutes(15),  # the most that Lambda allows
     "journal": Duration.minutes(15),  # a snapshot of a large table
+    "notices": Duration.minutes(5),
 }
 
-MEMORY_MB = {"api": 1769, "ingest": 2048, "dispatch": 1024, "analysis": 3008, "journal": 1024}
+MEMORY_MB = {
+    **{"api": 1769, "ingest": 2048, "dispatch": 1024},
+    **{"analysis": 3008, "journal": 1024, "notices": 1024},
+}
 """1769 MB is one whole core, which is what a cold start waits for."""
 
-LOCAL_CONCURRENCY = {"ingest": 4, "dispatch": 2, "analysis": 2}
+LOCAL_CONCURRENCY = {"ingest": 4, "dispatch": 2, "analysis": 2, "notices": 2}
 """Invocations that a queue sets off at a time in the embedded cloud; SQS takes no fewer than 2."""
 
 
@@ -51,6 +56,13 @@ def _sign_in(settings: Deployment) -> dict[str, str]:
         "FORNIX_PUBLIC_ACCOUNT": settings.public_account,
     }
     return {name: value for name, value in told.items() if value}
+
+
+def _of_notices(settings: Deployment) -> dict[str, str]:
+    """Return what the notices are told of e-mails; nothing where none are sent."""
+    if not settings.mail_from:
+        return {}
+    return {"FORNIX_MAIL_FROM": settings.mail_from, "FORNIX_MAIL_SET": f"{settings.name}-notices"}
 
 
 def _about_data(settings: Deployment) -> dict[str, str]:
@@ -92,6 +104,7 @@ class Functions(Construct):
             "FORNIX_INGEST_QUEUE_URL": stages["ingest"].main.queue_url,
             "FORNIX_DISPATCH_QUEUE_URL": stages["dispatch"].main.queue_url,
             "FORNIX_ANALYSIS_QUEUE_URL": stages["analysis"].main.queue_url,
+            "FORNIX_NOTICES_QUEUE_URL": stages["notices"].main.queue_url,
             "FORNIX_WORK_QUEUE_PREFIX": queues.work_prefix(),
             "FORNIX_WORKER_ROLE_PREFIX": self.permissions.worker_role_arn(""),
             "FORNIX_SITE_URL": site_url,
@@ -122,16 +135,21 @@ class Functions(Construct):
         self.dispatch = self._zip_function("dispatch", HANDLERS["dispatch"], environment)
         self.analysis = self._analysis_function(environment | _about_data(settings))
         self.journal = self._zip_function("journal", HANDLERS["journal"], environment)
+        self.notices = self._zip_function(
+            "notices", HANDLERS["notices"], environment | _of_notices(settings)
+        )
         self.all: dict[str, lambda_.Function] = {
             "api": self.api,
             "ingest": self.ingest,
             "dispatch": self.dispatch,
             "analysis": self.analysis,
             "journal": self.journal,
+            "notices": self.notices,
         }
         self._consume("ingest", batch_size=10, concurrency=20)
         self._consume("dispatch", batch_size=10, concurrency=5)
         self._consume("analysis", batch_size=25, concurrency=5)
+        self._consume("notices", batch_size=10, concurrency=5)
         self.worker_roles = self.permissions.grant()
 
     def _common(self, name: str, environment: dict[str, str]) -> dict[str, object]:

@@ -36,6 +36,7 @@ WORK = {
     ),
     "Longest wait of a task, s": ("OldestWaiting",),
     "Analysis": ("SessionsPublished", "BuildsUnchanged"),
+    "Notices": ("NoticesMade", "MailsSent", "MailsFailed"),
 }
 """Graphs of the functions' own metrics."""
 
@@ -235,6 +236,7 @@ class Monitoring(Construct):
             ("LeasesExpired", 5, "Five runs were lost within an hour: do the workers crash?"),
             ("UploadsRefused", 5, "Five uploads were refused whole within an hour."),
             ("OldestWaiting", 24 * 3_600, "A task has waited for a day. Are workers running?"),
+            ("MailsFailed", 5, "SES refused five e-mails within an hour: is the sender verified?"),
         ):
             self._alarm(name, self._own(name, hour), threshold, why)
 

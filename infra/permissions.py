@@ -47,6 +47,9 @@ ACCOUNTS = tuple(
 AUDIT = ("AUD#*",)
 """Partitions of the audit trail (`shared.records.audit`)."""
 
+TOLD = ("DOC#notification#*", "AUD#*", "CHG#*")
+"""Partitions that notices are written in, with their audit trail and the feed."""
+
 CHANGE_ITEMS = ("dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
 
 SPECIFIC = "SPECIFIC_ATTRIBUTES"
@@ -89,12 +92,13 @@ class Permissions:
         self._grant_dispatch()
         self._grant_analysis()
         self._grant_journal()
+        self._grant_notices()
         for name in self.roles:
             if name not in ("api", "journal"):
                 self._keep_from_credentials(self.roles[name])
-        for name in ("ingest", "dispatch"):
+        for name in ("ingest", "dispatch", "notices"):
             self._keep_from_accounts(self.roles[name])
-        for name in ("api", "ingest", "dispatch"):
+        for name in ("api", "ingest", "dispatch", "notices"):
             self._only_add_to_the_audit(self.roles[name])
         return worker_roles
 
@@ -203,6 +207,33 @@ class Permissions:
                 conditions={"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": list(TOKENS)}},
             )
         )
+
+    def _grant_notices(self) -> None:
+        """Read records, write notices and what became of them; send e-mails from one address."""
+        role = self.roles["notices"]
+        self._table(role, *READ_ITEMS, READ_ALL, "dynamodb:ConditionCheckItem")
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+                resources=[self.storage.table.table_arn],
+                conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(TOLD)}},
+            )
+        )
+        self._objects(role, ["snapshots/"], "s3:GetObject")
+        self._list(role)
+        self._send(role, self.queues.stages["notices"].main)
+        if self.settings.mail_from:
+            own = f"arn:{Aws.PARTITION}:ses:{Aws.REGION}:{Aws.ACCOUNT_ID}"
+            domain = self.settings.mail_from.rpartition("@")[2]
+            self._allow(
+                role,
+                ["ses:SendEmail"],
+                [
+                    f"{own}:identity/{self.settings.mail_from}",
+                    f"{own}:identity/{domain}",
+                    f"{own}:configuration-set/{self.settings.name}-notices",
+                ],
+            )
 
     # -- statements ----------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class Queues(Construct):
         self.settings = settings
         self.stages = {
             name: self._pair(name, Duration.seconds(6 * timeouts[name].to_seconds()))
-            for name in ("ingest", "dispatch", "analysis")
+            for name in ("ingest", "dispatch", "analysis", "notices")
         }
         self.work = {lab: self._pair(f"work-{lab}", Duration.minutes(5)) for lab in settings.labs}
 

@@ -41,6 +41,7 @@ SCHEDULES = (
     Schedule("nightly", "analysis", Duration.days(1)),
     Schedule("journal", "journal", Duration.minutes(1)),
     Schedule("late", "journal", Duration.days(1)),
+    Schedule("notices", "notices", Duration.hours(1)),
 )
 
 

@@ -46,6 +46,9 @@ class Deployment:
         Install the functions' requirements for AWS (slow; needs a package index).
     alarm_email
         Who is told about alarms; empty for nobody.
+    mail_from
+        Address that notices are sent from; empty for none but in the app. SES knows it, or its
+        domain, as a verified identity of the account.
     monthly_budget_usd
         AWS Budgets limit that raises a notification.
     backup_vault
@@ -83,6 +86,7 @@ class Deployment:
     local: bool = False
     bundle: bool = False
     alarm_email: str = ""
+    mail_from: str = ""
     monthly_budget_usd: int = 100
     backup_vault: str = ""
     throttle_rate: int = 200
@@ -129,7 +133,7 @@ class Deployment:
             *("api_concurrency", "waf_rate", "lock_days"),
         )
         texts = (
-            *("name", "alarm_email", "backup_vault", "keeper"),
+            *("name", "alarm_email", "mail_from", "backup_vault", "keeper"),
             *("oidc_issuer", "oidc_audience", "oidc_claim", "public_account"),
             *("licence", "licence_url", "citation", "doi"),
         )

@@ -8,6 +8,7 @@ from constructs import Construct
 from infra.backup import Backup
 from infra.functions import TIMEOUTS, Functions
 from infra.http_api import HttpApi
+from infra.mail import MailFates
 from infra.monitoring import Monitoring
 from infra.queues import Queues
 from infra.schedules import Schedules
@@ -50,6 +51,8 @@ class FornixStack(Stack):
         self.queues.notify_uploads(self.storage)
         if settings.backup_vault:
             self.backup = Backup(self, settings, self.storage)
+        if settings.mail_from:
+            self.mail = MailFates(self, settings, self.queues)
         self.http_api = HttpApi(self, settings)
         self.website = Website(self, settings, self.storage, self.http_api.api.rest_api_id)
         if not settings.local:  # where nothing asks a catalogue

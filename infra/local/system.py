@@ -24,6 +24,7 @@ AT_START = (
     ("dispatch", "sweep"),
     ("analysis", "snapshot"),
     ("analysis", "nightly"),
+    ("notices", "notices"),
 )
 """Scheduled events that are sent once at each start: they make good what a kill interrupted."""
 

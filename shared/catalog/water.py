@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.catalog.index import table
@@ -105,9 +105,15 @@ def _control(subject: Row, mine: Mapping[str, Sequence[Row]]) -> WaterControl:
 
 def now_in(lab: str | None) -> datetime:
     """Return the lab's present wall clock."""
+    return local(moment.now(), lab)
+
+
+def local(when: datetime, lab: str | None) -> datetime:
+    """Return a lab's wall clock at a moment; a naive one is UTC."""
     row = table("lab").get(lab) if lab else None
     zone = moment.zone((row or {}).get("timezone"))
-    return moment.now().astimezone(zone).replace(tzinfo=None)
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return when.astimezone(zone).replace(tzinfo=None)
 
 
 def summary(subject: Row) -> dict[str, Any]:

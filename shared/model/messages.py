@@ -81,6 +81,10 @@ class Sweep(Message, frozen=True, tag="sweep"):
     start: bool = False
 
 
+class NoticesDue(Message, frozen=True, tag="notices"):
+    """Labs are to be looked through for what people are to be told (by the schedule)."""
+
+
 AnyMessage = (
     SessionRegistered
     | SessionShown
@@ -91,6 +95,7 @@ AnyMessage = (
     | ReleaseChanged
     | Finalise
     | Sweep
+    | NoticesDue
 )
 """Every message there is."""
 

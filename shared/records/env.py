@@ -61,7 +61,7 @@ def site_bucket() -> str:
 
 
 def queue_url(queue: str) -> str:
-    """Return the address of a function's queue: ``ingest``, ``dispatch`` or ``analysis``."""
+    """Return the address of a queue: ``ingest``, ``dispatch``, ``analysis`` or ``notices``."""
     return _needed(f"FORNIX_{queue.upper()}_QUEUE_URL")
 
 
@@ -100,6 +100,14 @@ def about_site() -> dict[str, str]:
 def shows_recordings() -> bool:
     """Return whether recordings come to the results site with their sessions."""
     return os.environ.get("FORNIX_RECORDINGS") != "no"
+
+
+def mail_sender() -> tuple[str, str]:
+    """Return the address that notices are sent from, and SES's configuration set.
+
+    Without an address no e-mails are sent.
+    """
+    return os.environ.get("FORNIX_MAIL_FROM", ""), os.environ.get("FORNIX_MAIL_SET", "")
 
 
 def front_secret() -> str:

@@ -32,6 +32,9 @@ METRICS = {
     "OldestWaiting": SECONDS,
     "SessionsPublished": COUNT,
     "BuildsUnchanged": COUNT,
+    "NoticesMade": COUNT,
+    "MailsSent": COUNT,
+    "MailsFailed": COUNT,
 }
 """Every metric with its unit; the dashboard shows each."""
 

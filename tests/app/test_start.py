@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
+from shared import catalog
+from shared.notices import store
+from shared.science.notices.due import LabFacts, Notice
+from shared.science.notices.recipients import NoticeRule, Person
 from tests.app import colony
 from tests.app.conftest import PASSWORD, Open, shoot, sign_in
 from tests.app.served import Site, forms
@@ -108,3 +114,20 @@ def test_signing_out_leaves_nothing_on_the_device(device: Open) -> None:
     assert left == 0
     # And another person sees that person's animals only
     sign_in(page, colony.COLLEAGUE)
+
+
+def test_a_notice_leads_to_its_animal_and_is_marked_as_read(device: Open, site: Site) -> None:
+    # Given what the hourly schedule writes down
+    catalog.start_request()
+    facts = LabFacts(colony.LAB, datetime.now(UTC))
+    notice = Notice("mouse_water", "FI_101", "today", "FI_101 is thirsty", subject="FI_101")
+    store.tell(notice, facts, Person(colony.ME, (colony.LAB,)), NoticeRule())
+    # When its person looks
+    page = device()
+    go(page, "#/notifications")
+    told = page.get_by_role("listitem").filter(has_text="FI_101 is thirsty")
+    told.get_by_role("button", name="Mark as read").click()
+    # Then it is known everywhere, and leads to the animal
+    expect(told.get_by_role("button", name="Mark as read")).to_have_count(0)
+    told.get_by_role("link", name="FI_101").click()
+    expect(page).to_have_url(re.compile("#/mouse/FI_101"))

@@ -10,12 +10,16 @@ import pytest
 
 from infra.local.template import synthesize
 
+MAIL = {"mail_from": "notices@example.org"}
+
 
 @pytest.fixture(scope="session")
 def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the synthesized stack; the synthesis itself fails on an unaccepted finding."""
     out = tmp_path_factory.mktemp("cdk.out")
-    synthesize({"labs": ["fimbrialab", "septumlab"], "alarm_email": "ops@example.org"}, out)
+    synthesize(
+        {"labs": ["fimbrialab", "septumlab"], "alarm_email": "ops@example.org", **MAIL}, out
+    )
     return out
 
 

@@ -123,6 +123,7 @@ def test_every_queue_has_a_dead_letter_queue_and_alarms(stack: Template) -> None
         "fornix-ingest",
         "fornix-dispatch",
         "fornix-analysis",
+        "fornix-notices",
         "fornix-work-fimbrialab",
         "fornix-work-septumlab",
     }
@@ -204,7 +205,7 @@ def test_every_refusal_of_the_gateway_is_json_of_one_shape(stack: Template) -> N
 def test_functions_have_one_role_each_and_no_managed_policy(stack: Template) -> None:
     functions = of_type(stack, "AWS::Lambda::Function")
     roles = [function["Role"]["Fn::GetAtt"][0] for function in functions.values()]
-    assert len(set(roles)) == len(functions) == 5
+    assert len(set(roles)) == len(functions) == 6
     for role in of_type(stack, "AWS::IAM::Role").values():
         assert "ManagedPolicyArns" not in role
 
@@ -223,17 +224,17 @@ def test_no_role_administers_or_uses_a_wildcard_action(stack: Template) -> None:
 def test_only_who_keeps_the_search_index_may_read_the_whole_table(stack: Template) -> None:
     scanning = [
         name
-        for name in ("Api", "Ingest", "Dispatch", "Analysis")
+        for name in ("Api", "Ingest", "Dispatch", "Analysis", "Notices")
         if any(
             statement["Effect"] == "Allow" and "dynamodb:Scan" in statement["Action"]
             for statement in statements(stack, f"Functions{name}Role")
         )
     ]
-    assert scanning == ["Api", "Analysis"]
+    assert scanning == ["Api", "Analysis", "Notices"]
 
 
 def test_only_the_api_reads_credentials(stack: Template) -> None:
-    for name in ("Ingest", "Dispatch", "Analysis"):
+    for name in ("Ingest", "Dispatch", "Analysis", "Notices"):
         denied = {
             s["Sid"]: s["Condition"]
             for s in statements(stack, f"Functions{name}Role")
@@ -250,6 +251,31 @@ def test_only_the_api_reads_credentials(stack: Template) -> None:
 
 def test_dispatch_touches_no_object(stack: Template) -> None:
     assert "s3:" not in json.dumps(statements(stack, "FunctionsDispatchRole"))
+
+
+def test_notices_write_notices_alone_and_send_from_one_address(stack: Template) -> None:
+    found = [s for s in statements(stack, "FunctionsNotices") if s["Effect"] == "Allow"]
+    (writes,) = [s for s in found if "dynamodb:PutItem" in s["Action"]]
+    keys = writes["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    assert keys == ["DOC#notification#*", "AUD#*", "CHG#*"]
+    (mails,) = [s for s in found if "ses:" in str(s["Action"])]
+    assert mails["Action"] == "ses:SendEmail"
+    assert all("*" not in json.dumps(each) for each in mails["Resource"])
+    # What SES says later comes back through a topic of its own
+    (told,) = of_type(stack, "AWS::SES::ConfigurationSetEventDestination").values()
+    assert told["EventDestination"]["MatchingEventTypes"] == ["bounce", "complaint", "reject"]
+    (heard,) = [
+        each
+        for each in of_type(stack, "AWS::SNS::Subscription").values()
+        if each["Protocol"] == "sqs"
+    ]
+    assert heard["RawMessageDelivery"] is True
+
+
+def test_without_a_sender_no_e_mail_is_sent() -> None:
+    plain = template(("fimbrialab",))
+    assert not of_type(plain, "AWS::SES::ConfigurationSet")
+    assert "ses:" not in json.dumps(statements(plain, "FunctionsNotices"))
 
 
 def test_only_the_api_lends_workers_their_role(stack: Template) -> None:
@@ -397,7 +423,7 @@ def test_pages_of_the_site_may_call_the_api_and_get_it_compressed(stack: Templat
 
 def test_missed_schedules_raise_alarms(stack: Template) -> None:
     rules = {rule["Name"] for rule in of_type(stack, "AWS::Events::Rule").values()}
-    kinds = ("reconcile", "sweep", "snapshot", "nightly", "journal", "late")
+    kinds = ("reconcile", "sweep", "snapshot", "nightly", "journal", "late", "notices")
     assert rules == {f"fornix-{kind}" for kind in kinds}
     alarms = {a["AlarmName"]: a for a in of_type(stack, "AWS::CloudWatch::Alarm").values()}
     for rule in rules:
@@ -421,12 +447,14 @@ def test_what_the_functions_count_is_on_the_dashboard_with_alarms(stack: Templat
         "LeasesExpired": 5,
         "UploadsRefused": 5,
         "OldestWaiting": 86_400,
+        "MailsFailed": 5,
     }
 
 
 def test_alarms_reach_the_encrypted_topic(stack: Template) -> None:
-    (topic,) = of_type(stack, "AWS::SNS::Topic").values()
-    assert topic["KmsMasterKeyId"]
+    topics = of_type(stack, "AWS::SNS::Topic").values()
+    assert {topic["TopicName"] for topic in topics} == {"fornix-alarms", "fornix-mail-fates"}
+    assert all(topic["KmsMasterKeyId"] for topic in topics)
     for alarm in of_type(stack, "AWS::CloudWatch::Alarm").values():
         assert alarm["AlarmActions"] == alarm["OKActions"] != []
         assert alarm["AlarmDescription"]
@@ -436,7 +464,7 @@ def test_one_computer_is_not_flooded_with_processes() -> None:
     stack = template(("fimbrialab",))
     mappings = of_type(stack, "AWS::Lambda::EventSourceMapping").values()
     limits = [m["ScalingConfig"]["MaximumConcurrency"] for m in mappings]
-    assert sorted(limits) == [2, 2, 4]
+    assert sorted(limits) == [2, 2, 2, 4]
 
 
 def test_analyses_are_an_image_on_aws(stack: Template) -> None:
@@ -489,7 +517,7 @@ def test_the_journal_can_be_added_to_and_nothing_else(stack: Template) -> None:
 
 
 def test_ingest_and_dispatch_write_no_account_and_change_no_audit(stack: Template) -> None:
-    for name in ("Ingest", "Dispatch"):
+    for name in ("Ingest", "Dispatch", "Notices"):
         denied = {
             s["Sid"]: (set(s["Action"]), s["Condition"]["ForAnyValue:StringLike"])
             for s in statements(stack, f"Functions{name}Role")
@@ -500,7 +528,7 @@ def test_ingest_and_dispatch_write_no_account_and_change_no_audit(stack: Templat
         keys = condition["dynamodb:LeadingKeys"]
         for kind in ("user", "lab", "tag", "data-repository"):
             assert {f"DOC#{kind}#*", f"UNIQ#{kind}#*"} <= set(keys)
-    for name in ("Api", "Ingest", "Dispatch"):
+    for name in ("Api", "Ingest", "Dispatch", "Notices"):
         (audit,) = [
             s
             for s in statements(stack, f"Functions{name}Role")
@@ -646,7 +674,7 @@ import sys
 from importlib.metadata import packages_distributions, requires
 before = set(sys.modules)
 import functions.api.app, functions.ingest.handler, functions.dispatch.handler
-import functions.journal.handler, functions.api.auth.oidc, jwt, zxcvbn
+import functions.journal.handler, functions.notices.handler, functions.api.auth.oidc, jwt, zxcvbn
 owners = packages_distributions()
 tops = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(",".join(sorted({owners[top][0].lower() for top in tops if top in owners})))

@@ -194,6 +194,10 @@ ALLOWED = {
         *(listing(SITE, ""), put(DATA, "snapshots/probe"), put(DATA, "cache/probe")),
         delete(DATA, "snapshots/probe"),
     ],
+    "notices": [
+        *(read_item(), delete_item(), transact(), query("gsi1"), scan("pk", "body")),
+        *(get(DATA, "snapshots/x"), send("fornix-notices")),
+    ],
 }
 
 DENIED = {
@@ -224,6 +228,11 @@ DENIED = {
         *(put(DATA, "incoming/x"), put(DATA, "manifests/x"), get(DATA, "incoming/x")),
         *(get(DATA, "quarantine/x"), send("fornix-ingest"), send("fornix-dispatch")),
         *(*PASSWORDS, assume(WORKER)),
+    ],
+    "notices": [
+        DEAD,
+        *(put(DATA, "snapshots/x"), get(DATA, "data/x"), get(SITE, "x"), put(SITE, "x")),
+        *(send("fornix-dispatch"), *PASSWORDS, assume(WORKER)),
     ],
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
@@ -13,14 +12,19 @@ from functions.api.engine.declarations import (
     datetime,
     declare,
     json,
+    listing,
     ref,
     text,
 )
+from functions.api.errors import Invalid
 from functions.api.resources.of_subject import default_user
 from functions.api.resources.parts import keep_own
 from shared.model import moment
+from shared.model.notices import HOURS, Outcome, State
 
 if TYPE_CHECKING:
+    from functions.api.call import Call
+    from functions.api.engine.declarations import Body
     from functions.api.engine.plan import Plan
 
 TYPES = {
@@ -34,14 +38,28 @@ TYPES = {
 
 SCOPES = {"nobody": "none", "mine": "mine", "lab": "lab", "all": "all"}
 """Whose animals, with the words Alyx stores; a filter takes ``none`` for no value."""
-STATUS = {"to-send": "to-send", "sent": "sent", "not-sent": "no", "read": "read"}
+STATUS = {"to-send": State.WAITS, "sent": State.SENT, "not-sent": State.FAILED, "read": State.READ}
 CHANNELS = {"app": "app", "email": "email", "both": "both"}
-_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
+WAYS = {"app": "app", "email": "email"}
+OUTCOMES = {each.value: each.value for each in Outcome}
 
 
-def _hours(value: str) -> None:
-    if value and not _HOURS.fullmatch(value):
+def quiet_hours(value: str) -> None:
+    """Refuse what are no hours.
+
+    Raises
+    ------
+    ValueError
+    """
+    if value and not HOURS.fullmatch(value):
         raise ValueError("Write hours like 22:00-07:00.")
+
+
+def _only_read(body: Body, old: Body | None, call: Call) -> Body:
+    """Let people say that they have read it; what was sent, the system says."""
+    if old is not None and body.get("status") not in (old.get("status"), State.READ):
+        raise Invalid({"status": ["A notice can be marked as read."]})
+    return body
 
 
 def notify(
@@ -62,7 +80,7 @@ def notify(
         "message": message,
         "subject": subject,
         "send_at": moment.now().isoformat(timespec="seconds"),
-        "status": "to-send",
+        "status": State.WAITS,
     }
     plan.create(KINDS["notification"], notice)
 
@@ -82,11 +100,23 @@ declare(
             "title": text(read_only=True, maximum=255),
             "message": text(read_only=True),
             "subject": ref("subject", read_only=True, on_delete="cascade"),
+            "session": ref("session", by="id", read_only=True, on_delete="keep"),
+            "task": ref("task", by="id", read_only=True, on_delete="keep"),
             "send_at": datetime(read_only=True),
             "sent_at": datetime(read_only=True),
             "status": choice(STATUS),
+            "deliveries": listing(
+                {
+                    "at": datetime(),
+                    "channel": choice(WAYS),
+                    "outcome": choice(OUTCOMES),
+                    "detail": text(maximum=255),
+                },
+                read_only=True,
+            ),
             "json": json(),
         },
+        prepare=_only_read,
         order=("-send_at", "id"),
     ),
     Resource(
@@ -99,7 +129,7 @@ declare(
             "notification_type": choice(TYPES, required=True, null=False),
             "subjects_scope": choice(SCOPES, default="mine", null=False),
             "channel": choice(CHANNELS, default="both", null=False),
-            "quiet_hours": text(maximum=11, check=_hours),
+            "quiet_hours": text(maximum=11, check=quiet_hours),
             "json": json(),
         },
         unique=(("user", "notification_type"),),

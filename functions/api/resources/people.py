@@ -27,6 +27,7 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.visible import related
 from functions.api.errors import Invalid
+from functions.api.resources.notifications import quiet_hours
 from functions.api.resources.owners import tell_site
 from shared import catalog
 from shared.access import policy
@@ -191,6 +192,7 @@ declare(
             "is_stock_manager": flag(),
             "is_husbandry": flag(param=False),
             "preferences": json(),
+            "quiet_hours": text(maximum=11, param=False, check=quiet_hours),
             "is_public_user": flag(),
             "is_active": flag(default=True),
             "role": text(default="member", check=_role),

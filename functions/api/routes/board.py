@@ -18,7 +18,7 @@ from functions.api.errors import not_found
 from shared import catalog
 from shared.datasets.read import content_hashes
 from shared.model.json import plain
-from shared.model.messages import Sweep
+from shared.model.messages import NoticesDue, Sweep
 from shared.records import queues
 from shared.records.items import Session
 from shared.records.where import Where
@@ -34,6 +34,9 @@ routes = Blueprint(__name__)
 
 LISTED = (Status.STARTED, Status.WAITING, Status.HELD, Status.ERRORED)
 """Statuses whose tasks are listed; all are counted."""
+
+FUNCTIONS = ("ingest", "dispatch", "analysis", "notices")
+"""Functions that have a queue."""
 
 SHOWN = 50
 """Tasks of a status that are listed, the latest first."""
@@ -120,13 +123,13 @@ def redrive(queue: str) -> dict[str, Any]:
     """Send the messages of a dead-letter queue again; events of schedules are dropped."""
     if queue not in _queue_names(queue.partition("work-")[2] or None):
         raise not_found("queue")
-    sent, dropped = queues.redrive(queue, drop=(Sweep,))
+    sent, dropped = queues.redrive(queue, drop=(Sweep, NoticesDue))
     return {"queue": queue, "sent": sent, "dropped": dropped}
 
 
 def _queue_names(lab: str | None) -> list[str]:
     labs = [lab] if lab else sorted(catalog.table("lab").select().values("name"))
-    return ["ingest", "dispatch", "analysis", *(f"work-{each}" for each in sorted(labs))]
+    return [*FUNCTIONS, *(f"work-{each}" for each in sorted(labs))]
 
 
 def _queue(lab: str) -> dict[str, int | None]:

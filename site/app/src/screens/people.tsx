@@ -41,7 +41,7 @@ export function People() {
 
 const MEANINGS: Record<string, string> = {
   responsible_user_change: "An animal changes hands",
-  mouse_weight: "A weight is near or below its threshold",
+  mouse_underweight: "A weight is near or below its threshold",
   mouse_water: "Water is due",
   mouse_not_weighed: "A restricted animal was not weighed",
   birth_expected: "A birth is expected",
@@ -52,13 +52,28 @@ const MEANINGS: Record<string, string> = {
   licence: "A licence is nearly used up",
 };
 
+/** Without a rule people are told of what is theirs. */
+const USUAL = "mine";
+
+/** Where a notice leads: to its animal, its session, the task board. */
+function Leads({ to }: { to: Row }) {
+  return (
+    <span class="actions">
+      {to.subject ? <a class="button small" href={href("mouse", text(to.subject))}>{text(to.subject)}</a> : null}
+      {to.session ? <a class="button small" href={href("session", text(to.session))}>Session</a> : null}
+      {to.task ? <a class="button small" href={href("tasks")}>Tasks</a> : null}
+      {to.status === "sent" ? <button type="button" class="small" aria-label={`Mark as read: ${text(to.title)}`} onClick={() => void perform("Read a notice", [update("notifications", text(to.id), { status: "read" })])}>Read</button> : null}
+    </span>
+  );
+}
+
 export function Notifications() {
   const mine = rows("notification-rule").filter((each) => each.user === me.value?.username);
   const types = field("notification-rules", "notification_type")?.choices ?? [];
   const scopes = field("notification-rules", "subjects_scope")?.choices ?? [];
   const channels = field("notification-rules", "channel")?.choices ?? [];
   const [changed, setChanged] = useState<Record<string, Row>>({});
-  const ruleOf = (type: string): Row => ({ subjects_scope: "nobody", channel: channels[0], ...mine.find((each) => each.notification_type === type), ...changed[type] });
+  const ruleOf = (type: string): Row => ({ subjects_scope: USUAL, channel: channels[0], ...mine.find((each) => each.notification_type === type), ...changed[type] });
   const set = (type: string, more: Row): void => setChanged({ ...changed, [type]: { ...changed[type], ...more } });
   const save = async (): Promise<void> => {
     const writes = Object.entries(changed).map(([type, body]): Write => {
@@ -68,7 +83,7 @@ export function Notifications() {
     await perform("Changed my notifications", writes);
     setChanged({});
   };
-  const told = rows("notification").filter((each) => each.user === me.value?.username).sort((a, b) => text(b.send_at).localeCompare(text(a.send_at)));
+  const told = rows("notification").filter((each) => each.user === me.value?.username && Date.parse(text(each.send_at)) <= Date.now()).sort((a, b) => text(b.send_at).localeCompare(text(a.send_at)));
   return (
     <>
       <header class="page-head"><div><h1>Notifications</h1><p class="muted">Of whose animals you are told what.</p></div></header>
@@ -90,7 +105,7 @@ export function Notifications() {
       </ul>
       {Object.keys(changed).length > 0 && <div class="save-bar"><span class="save-words muted small">{Object.keys(changed).length} changed</span><button type="button" class="primary" onClick={() => void save()}>Save</button></div>}
       <h2>Told lately</h2>
-      {told.length ? <ul class="rows">{told.slice(0, 50).map((each) => <li key={text(each.id)}><span><strong>{text(each.title)}</strong><br /><span class="muted small">{saidTime(each.send_at)} {text(each.message)}</span></span>{each.subject ? <a class="button small" href={href("mouse", text(each.subject))}>{text(each.subject)}</a> : null}</li>)}</ul> : <p class="muted">Nothing yet.</p>}
+      {told.length ? <ul class="rows">{told.slice(0, 50).map((each) => <li key={text(each.id)}><span>{each.status === "read" ? text(each.title) : <strong>{text(each.title)}</strong>}<br /><span class="muted small">{saidTime(each.send_at)} {text(each.message)}</span></span><Leads to={each} /></li>)}</ul> : <p class="muted">Nothing yet.</p>}
     </>
   );
 }

@@ -1,0 +1,108 @@
+"""Entry point of the notices function: the hour's notices, and what the mail service says later.
+
+Invoked by its schedule with ``{"kind": "notices"}``, and by its queue.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+
+import shared.datasets.read
+import shared.sessions.store
+import shared.work.item  # noqa: F401 - what is listed
+from shared import catalog
+from shared.model.notices import Outcome
+from shared.notices import gather, mail, store
+from shared.records import metrics
+from shared.science.notices.due import due
+from shared.science.notices.recipients import recipients
+
+logger = Logger()
+processor = BatchProcessor(
+    EventType.SQS,
+    raise_on_entire_batch_failure=False,
+    logger=logger,  # type: ignore[arg-type]  # it has the methods of logging.Logger
+)
+
+
+def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
+    """Handle a batch of queue messages, or a schedule's call."""
+    catalog.start_request()
+    if "Records" in event:
+        return dict(
+            process_partial_response(
+                event=event, record_handler=handle, processor=processor, context=context
+            )
+        )
+    return act(event)
+
+
+def act(event: dict[str, Any]) -> dict[str, Any]:
+    """Do what a schedule asks for.
+
+    Raises
+    ------
+    ValueError
+        On an event of an unknown kind.
+    """
+    if event.get("kind") == "notices":
+        return notices()
+    raise ValueError(f"no notices for events of kind {event.get('kind')!r}")
+
+
+def handle(record: dict[str, Any]) -> None:
+    """Handle one queue message: the mail service's, or a schedule's that is sent again."""
+    body = json.loads(record["body"])
+    if "eventType" not in body:
+        act(body)
+    elif (told := mail.read_event(body)) is not None:
+        store.note(told)
+
+
+def notices() -> dict[str, Any]:
+    """Write down what is due in all labs, once, and tell those whose time has come.
+
+    Returns
+    -------
+    dict
+        How many notices are new, and how many were told by outcome.
+    """
+    made = 0
+    people, rules = gather.people(), gather.rules()
+    for lab in gather.labs():
+        try:
+            facts = gather.facts_of(lab)
+            for notice in due(facts):
+                for person, rule in recipients(notice, facts.lab, people, rules):
+                    made += store.tell(notice, facts, person, rule) is not None
+        except Exception:  # one lab's trouble must not keep the others
+            logger.exception("the notices of lab %s failed", lab["name"])
+    catalog.start_request()
+    told = deliver_waiting()
+    metrics.put({"NoticesMade": made} if made else {})
+    return {"made": made, "told": dict(told)}
+
+
+def deliver_waiting() -> Counter[str]:
+    """Tell people of all notices whose time has come; return how many by outcome."""
+    told: Counter[str] = Counter()
+    for row in store.waiting():
+        try:
+            outcome = store.deliver(row["id"])
+        except Exception:
+            logger.exception("notice %s could not be told", row["id"])
+            continue
+        if outcome is not None:
+            told[outcome] += 1
+    counts = {"MailsSent": told[Outcome.SENT], "MailsFailed": told[Outcome.FAILED]}
+    metrics.put({name: count for name, count in counts.items() if count})
+    return told

@@ -1,0 +1,198 @@
+"""What is known of a lab that people may have to be told of, from the search index."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from shared import catalog
+from shared.access.policy import MANAGERS
+from shared.catalog import water
+from shared.model.people import PEOPLE, Role
+from shared.records.where import Where
+from shared.science.notices.due import (
+    DATA_WITHIN,
+    NOTICE_HOUR,
+    EmptySession,
+    FailedTask,
+    LabFacts,
+    OpenPair,
+    WatchedMouse,
+)
+from shared.science.notices.recipients import NoticeRule, Person, Rules
+from shared.tasks.states import Status
+
+Row = Mapping[str, Any]
+
+LOOKED_BACK = timedelta(days=7)
+"""Sessions and failed tasks that are older are nobody's news."""
+
+
+def labs() -> list[Row]:
+    """Return the rows of all labs."""
+    return list(catalog.table("lab").select().all())
+
+
+def facts_of(lab: Row) -> LabFacts:
+    """Return what is known of a lab now."""
+    name, now = str(lab["name"]), water.now_in(str(lab["name"]))
+    waiting = _waiting(name)
+    hour = lab.get("notice_hour")
+    return LabFacts(
+        lab=name,
+        now=now,
+        notice_hour=NOTICE_HOUR if hour is None else int(hour),
+        mice=tuple(_mice(name, now)),
+        pairs=tuple(_pairs(name, now)),
+        sessions=tuple(_sessions(name, now)),
+        tasks=tuple(_tasks(name, now)),
+        waiting=len(waiting),
+        waiting_since=min((_local(row["datetime"], name) for row in waiting), default=None),
+    )
+
+
+def _of_lab(kind: str, lab: str, *wheres: Where) -> list[Row]:
+    return list(catalog.table(kind).select([Where("lab", "exact", lab), *wheres]).all())
+
+
+def _mice(lab: str, now: datetime) -> Iterable[WatchedMouse]:
+    """Yield the living animals that are restricted, or were weighed today."""
+    today = now.date().isoformat()
+    alive = {
+        row["nickname"]: row
+        for row in _of_lab("subject", lab)
+        if not row.get("death_date") or row["death_date"] > today
+    }
+    mine = Where("subject", "in", set(alive))
+    running = catalog.table("water-restriction").select([mine]).all()
+    watched = {
+        row["subject"]
+        for row in running
+        if not row.get("end_time") or str(row["end_time"])[:10] >= today
+    }
+    watched |= (
+        catalog.table("weighing")
+        .select([mine, Where("date_time", "gte", today)])
+        .values("subject")
+    )
+    rows = [alive[each] for each in sorted(watched)]
+    controls = water.controls(rows) if rows else {}
+    for row in rows:
+        yield WatchedMouse(controls[row["nickname"]], _names(row.get("responsible_user")))
+
+
+def _pairs(lab: str, now: datetime) -> Iterable[OpenPair]:
+    """Yield the breeding pairs of the lab's lines that have begun and not ended."""
+    today = now.date().isoformat()
+    lines = {row["name"] for row in _of_lab("line", lab)}
+    rows = catalog.table("breeding-pair").select([Where("line", "in", lines)]).all()
+    rows = [row for row in rows if not row.get("end_date") or row["end_date"] > today]
+    names = {row["name"] for row in rows}
+    litters = defaultdict(list)
+    for each in catalog.table("litter").select([Where("breeding_pair", "in", names)]).all():
+        if each.get("birth_date"):
+            litters[each["breeding_pair"]].append(date.fromisoformat(each["birth_date"]))
+    for row in rows:
+        parents = [row.get(each) for each in ("father", "mother1", "mother2")]
+        keepers = [(catalog.table("subject").get(each) or {}) for each in parents if each]
+        yield OpenPair(
+            name=row["name"],
+            start=date.fromisoformat(row["start_date"]) if row.get("start_date") else None,
+            plugs=tuple(
+                date.fromisoformat(each["date"])
+                for each in row.get("events") or ()
+                if each.get("event") == "plug" and each.get("date")
+            ),
+            litters=tuple(litters[row["name"]]),
+            responsible=_names(*(each.get("responsible_user") for each in keepers)),
+        )
+
+
+def _sessions(lab: str, now: datetime) -> Iterable[EmptySession]:
+    """Yield the sessions of the last days whose data should be there, and of which none are."""
+    wheres = [
+        Where("start_time", "gte", (now - LOOKED_BACK).isoformat()),
+        Where("start_time", "lt", (now - DATA_WITHIN).isoformat()),
+    ]
+    rows = _of_lab("session", lab, *wheres)
+    mine = Where("session", "in", {row["id"] for row in rows})
+    filled = catalog.table("dataset").select([mine]).values("session") if rows else set()
+    for row in rows:
+        if row["id"] not in filled:
+            ended = datetime.fromisoformat(row.get("end_time") or row["start_time"])
+            yield EmptySession(row["id"], _name(row), ended, tuple(row.get("users") or ()))
+
+
+def _tasks(lab: str, now: datetime) -> Iterable[FailedTask]:
+    for row in _of_lab("task", lab, Where("status", "exact", Status.ERRORED.label)):
+        if now - _local(row["datetime"], lab) > LOOKED_BACK:
+            continue
+        session = catalog.table("session").get(row["session"]) or {}
+        yield FailedTask(
+            id=row["id"],
+            name=row["name"],
+            session=row["session"],
+            session_name=_name(session) if session else row["session"],
+            attempt=int(row.get("attempt") or 0),
+            users=tuple(session.get("users") or ()),
+        )
+
+
+def _waiting(lab: str) -> list[Row]:
+    return _of_lab("task", lab, Where("status", "exact", Status.WAITING.label))
+
+
+def _local(utc: str, lab: str) -> datetime:
+    """Return the lab's wall clock at a moment that tasks have in UTC."""
+    return water.local(datetime.fromisoformat(str(utc).removesuffix("Z")), lab)
+
+
+def _name(session: Row) -> str:
+    """Return what people call a session: its animal, day and number."""
+    number = int(session["number"])
+    return f"{session['subject']} {str(session['start_time'])[:10]} {number:03d}"
+
+
+def _names(*users: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(each) for each in users if each))
+
+
+def people() -> list[Person]:
+    """Return the active members of all labs."""
+    return [
+        person_of(row)
+        for row in catalog.table("user").select().all()
+        if row.get("is_active", True)
+        and not row.get("is_public_user")
+        and (row.get("role") or Role.MEMBER) in PEOPLE
+    ]
+
+
+def person_of(row: Row) -> Person:
+    """Return a member as rules see it."""
+    return Person(
+        username=row["username"],
+        labs=tuple(row.get("lab") or ()),
+        email=row.get("email") or "",
+        is_manager=row.get("role") in MANAGERS,
+        quiet_hours=row.get("quiet_hours") or "",
+    )
+
+
+def rules() -> Rules:
+    """Return what all people want to be told."""
+    return {
+        (row["user"], row["notification_type"]): rule_of(row)
+        for row in catalog.table("notification-rule").select().all()
+    }
+
+
+def rule_of(row: Row) -> NoticeRule:
+    """Return a rule as it is stored."""
+    return NoticeRule(
+        scope=row.get("subjects_scope") or "mine",
+        channel=row.get("channel") or "both",
+        quiet_hours=row.get("quiet_hours") or "",
+    )
