@@ -143,7 +143,7 @@ class Account:
 
 
 def add_subject(client: Client, nickname: str, lab: str, **fields: Any) -> dict[str, Any]:
-    """Add a subject to a lab.
+    """Add a subject to a lab; one that is there already, and no different, is returned as it is.
 
     Raises
     ------
@@ -154,5 +154,10 @@ def add_subject(client: Client, nickname: str, lab: str, **fields: Any) -> dict[
     try:
         return client.post("/subjects", body)
     except RequestRefused as error:
+        if error.status in (400, 409):
+            there = client.get("/subjects", nickname=nickname, lab=lab)
+            for row in there if isinstance(there, list) else there["results"]:
+                if row.items() >= body.items():
+                    return dict(row)
         who = " Members and managers of the lab may." if error.status == 403 else ""
         raise NotReady(f"subject {nickname} could not be added: {error}.{who}") from None
