@@ -168,6 +168,7 @@ def test_a_keeper_of_mice_opens_the_notebook_by_the_printed_address(
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     tab = context.new_page()
     tab.goto(running.address("/app/#/sign-in"))
+    tab.get_by_role("button", name="Sign in").click()
     tab.get_by_role("heading", name="Today").wait_for()
     context.close()
 
