@@ -181,8 +181,9 @@ def test_the_same_by_the_client_alone(running: Running, tmp_path: Path) -> None:
         check=True,
     )
     (wheel,) = tmp_path.glob("*.whl")
-    env = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
-    running.shell(f"{uv} tool install --quiet --python {sys.executable} '{wheel}[science]'", **env)
+    tools = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    install = [uv, "tool", "install", "--quiet", "--python", sys.executable, f"{wheel}[science]"]
+    subprocess.run(install, env=os.environ | tools, check=True)
     client = tmp_path / "bin" / "fornix"
     shutil.rmtree(running.home / ".config", ignore_errors=True)
     running.login("fimbrialab_rig", str(client))
