@@ -30,12 +30,22 @@ class Call:
         self.path: str = request.path
         self.method: str = request.method
         self.files: dict[str, File] = {}
-        self.rows: Sequence[Mapping[str, Any]] = ()  # of the list's page, while it is shown
         self.plan: Plan | None = None  # what is being planned for it
         self.deletes_parts = False  # of the record that the request names
         self.is_begun = False  # whether the group that it names was taken up
         self.is_repeated = False  # whether what it creates was there already
         self._made: dict[str, Any] = {}
+        self._beside: dict[int, Sequence[Mapping[str, Any]]] = {}
+
+    def show_together(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Remember that some stored rows are shown beside each other, as a page's are."""
+        self._beside.update((id(row), rows) for row in rows)
+
+    def beside(self, row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Return the rows that are shown beside a row, itself among them."""
+        if id(row) not in self._beside:
+            self.show_together((row,))
+        return self._beside[id(row)]
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """Return a value that is worked out once per request."""

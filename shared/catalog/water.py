@@ -16,16 +16,12 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-EMPTY = {
+EMPTY: Mapping[str, Any] = {
     "reference_weight": 0,
     "last_water_restriction": None,
     "expected_water": 0,
     "remaining_water": 0,
 }
-
-
-def _mine(kind: str, subject: str) -> list[dict[str, Any]]:
-    return table(kind).select([Where("subject", "exact", subject)]).all()
 
 
 def _clock(value: str | None) -> datetime | None:
@@ -49,6 +45,8 @@ def control(subject: Row) -> WaterControl:
 
 def controls(subjects: Sequence[Row]) -> dict[str, WaterControl]:
     """Return the water control of several subjects by nickname; each kind is looked at once."""
+    if not subjects:
+        return {}
     names = {row["nickname"] for row in subjects}
     if len(names) == 1:
         condition = Where("subject", "exact", next(iter(names)))
@@ -116,21 +114,23 @@ def local(when: datetime, lab: str | None) -> datetime:
     return when.astimezone(zone).replace(tzinfo=None)
 
 
-def summary(subject: Row) -> dict[str, Any]:
-    """Return the water values that rows of subjects show."""
-    restrictions = _mine("water-restriction", subject["nickname"])
-    if not restrictions:
-        return dict(EMPTY)
-    found = control(subject)
-    now = now_in(subject["lab"])
-    expected = found.expected_water(now)
-    restriction = found.restriction_at(now)
-    return {
-        "reference_weight": found.reference_weight(now),
-        "last_water_restriction": restriction.start.isoformat() if restriction else None,
-        "expected_water": expected,
-        "remaining_water": expected - found.given_water(now),
-    }
+def summaries(subjects: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Return by nickname the water values that subjects show, by one pass over each kind."""
+    names = {row["nickname"] for row in subjects}
+    ever = table("water-restriction").select([Where("subject", "in", names)]).values("subject")
+    restricted = [row for row in subjects if row["nickname"] in ever]
+    shown: dict[str, dict[str, Any]] = {row["nickname"]: dict(EMPTY) for row in subjects}
+    for row, found in zip(restricted, controls(restricted).values(), strict=True):
+        now = now_in(row["lab"])
+        expected = found.expected_water(now)
+        restriction = found.restriction_at(now)
+        shown[row["nickname"]] = {
+            "reference_weight": found.reference_weight(now),
+            "last_water_restriction": restriction.start.isoformat() if restriction else None,
+            "expected_water": expected,
+            "remaining_water": expected - found.given_water(now),
+        }
+    return shown
 
 
 def status(found: WaterControl, now: datetime) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _list(resource: Resource, call: Call) -> dict[str, Any]:
         count = len(selection)
         page = selection.page(offset, limit, resource.columns)
         rows = store.fill(resource, page, call)
-    call.rows = rows
+    call.show_together(rows)
     results = [show_values.show(resource, row, call) for row in rows]
     kept = None if resource.live and not as_of else partial(paging.token, moment, *asked)
     return paging.envelope(call.url(f"/{resource.path}"), call.query, count, results, kept)

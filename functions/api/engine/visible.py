@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from functions.api.call import Call
 from functions.api.engine import filters, paging, show_values
@@ -154,6 +155,46 @@ def related(
         return catalog.table(kind).select([NOTHING], as_of=as_of)
     seen = visible_to(call.who, resource, as_of)
     return catalog.table(kind).select([*wheres, *seen], as_of=as_of)
+
+
+def belonging(
+    call: Call, row: Row, kind: str, field: str, by: str = "id", wheres: Sequence[Where] = ()
+) -> list[Row]:
+    """Return the records of another kind that name a row, as the caller may list them.
+
+    They are selected once for all rows that are shown beside it, so that a page costs the same
+    whatever its length.
+
+    Parameters
+    ----------
+    call : Call
+    row : mapping
+        What is named.
+    kind, field : str
+        Which records name it, in which field: a key, or a list of keys.
+    by : str
+        The field of the row that they name it by.
+    wheres : sequence of Where
+        What else they have to be; the same for all rows.
+    """
+    group = call.beside(row)
+
+    def read() -> dict[Any, list[Row]]:
+        keys = {each[by] for each in group}
+        named = Where(field, "in", keys)
+        if len(keys) == 1:
+            named = Where(field, "exact", next(iter(keys)))
+        rows = related(call, kind, [named, *wheres]).all()
+        call.show_together(rows)
+        found: dict[Any, list[Row]] = {}
+        for each in rows:
+            value = each.get(field)
+            for key in value if isinstance(value, list) else [value]:
+                found.setdefault(key, []).append(each)
+        return found
+
+    found: dict[Any, list[Row]] = call.once(f"{kind} by {field} of {id(group)}", read)
+    return found.get(row[by], [])
 
 
 def nested(call: Call, kind: str, rows: Iterable[Row]) -> list[Body]:

@@ -21,7 +21,7 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
-from functions.api.engine.visible import related
+from functions.api.engine.visible import belonging
 from functions.api.errors import Invalid
 from functions.api.resources.of_subject import (
     BY_SUBJECT,
@@ -48,8 +48,8 @@ def _days(value: list[str]) -> None:
 
 
 def _show_cage(shown: Body, row: Row, call: Call) -> Body:
-    here = [Where("cage", "exact", row["id"]), Where("end", "isnull", True)]
-    return {**shown, "subjects": sorted(related(call, "stay", here).values("subject"))}
+    here = belonging(call, row, "stay", "cage", wheres=[Where("end", "isnull", True)])
+    return {**shown, "subjects": sorted({each["subject"] for each in here})}
 
 
 def _prepare_stay(body: Body, old: Body | None, call: Call) -> Body:

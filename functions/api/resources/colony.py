@@ -96,7 +96,7 @@ def _pair_warnings(row: Row, call: Call) -> list[str]:
     if row.get("end_date"):
         return []
     still = Where("end_date", "isnull", True)
-    others = related(call, "breeding-pair", [still]).all()
+    others = call.once("pairs", lambda: related(call, "breeding-pair", [still]).all())
     return [
         f"{parent} is in {other['name']}, too, which has no end."
         for parent in parents(row)

@@ -18,7 +18,7 @@ from functions.api.engine.declarations import (
     ref,
     text,
 )
-from functions.api.engine.visible import nested, related
+from functions.api.engine.visible import belonging, nested
 from shared import catalog
 from shared.records.where import Where
 
@@ -53,13 +53,13 @@ def _one_default(plan: Plan, before: Body | None, after: Body | None, call: Call
 
 
 def _show_view(shown: Body, row: Row, call: Call) -> Body:
-    mine = related(call, "fov-location", [Where("field_of_view", "exact", row["id"])])
-    return {"id": row["id"], **shown, "location": nested(call, "fov-location", mine.all())}
+    mine = belonging(call, row, "fov-location", "field_of_view")
+    return {"id": row["id"], **shown, "location": nested(call, "fov-location", mine)}
 
 
 def _show_stack(shown: Body, row: Row, call: Call) -> Body:
-    mine = related(call, "field-of-view", [Where("stack", "exact", row["id"])])
-    return {**shown, "slices": nested(call, "field-of-view", mine.all())}
+    mine = belonging(call, row, "field-of-view", "stack")
+    return {**shown, "slices": nested(call, "field-of-view", mine)}
 
 
 def _stacks_in(lookup: str, value: str) -> set[str]:

@@ -14,7 +14,7 @@ from functions.api.engine.declarations import (
     ref,
     text,
 )
-from functions.api.engine.visible import nested, related
+from functions.api.engine.visible import belonging, nested
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.records.where import Where
@@ -85,8 +85,8 @@ def _chronic_in(lookup: str, value: str) -> set[str]:
 
 
 def _show_chronic(shown: Body, row: Row, call: Call) -> Body:
-    mine = related(call, "insertion", [Where("chronic_insertion", "exact", row["id"])])
-    return {"id": row["id"], **shown, "probe_insertion": nested(call, "insertion", mine.all())}
+    mine = belonging(call, row, "insertion", "chronic_insertion")
+    return {"id": row["id"], **shown, "probe_insertion": nested(call, "insertion", mine)}
 
 
 declare(

@@ -25,7 +25,7 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
-from functions.api.engine.visible import related
+from functions.api.engine.visible import belonging
 from functions.api.errors import Invalid
 from functions.api.resources.notifications import quiet_hours
 from functions.api.resources.owners import tell_site
@@ -123,10 +123,8 @@ def _show_user(shown: Body, row: Row, call: Call) -> Body:
 
 
 def _subjects_of(shown: Body, row: Row, call: Call) -> Body:
-    mine = Where("responsible_user", "exact", row["username"])
-    shown["subjects_responsible"] = sorted(
-        related(call, "subject", [mine]).values("nickname") - {None}
-    )
+    mine = belonging(call, row, "subject", "responsible_user", by="username")
+    shown["subjects_responsible"] = sorted(each["nickname"] for each in mine)
     return shown
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
@@ -36,19 +38,21 @@ def _prepare_request(body: Body, old: Body | None, call: Call) -> Body:
     return body
 
 
-def remaining(row: Row) -> int:
-    """Return how many animals a request still waits for: of its line, alive, attached to it."""
-    mine = [
-        Where("request", "exact", row["id"]),
-        Where("line", "exact", row["line"]),
-        Where("responsible_user", "exact", row["user"]),
-        Where("death_date", "isnull", True),
-    ]
-    return max(0, int(row["count"]) - len(catalog.table("subject").select(mine)))
+def remaining(rows: Sequence[Row]) -> dict[str, int]:
+    """Return by id how many animals requests still wait for: of the line, alive, attached."""
+    asked = [Where("request", "in", {row["id"] for row in rows})]
+    animals = catalog.table("subject").select([*asked, Where("death_date", "isnull", True)])
+    fields = ("request", "line", "responsible_user")
+    come = Counter(tuple(each.get(name) for name in fields) for each in animals.all(fields))
+    return {
+        row["id"]: max(0, int(row["count"]) - come[row["id"], row["line"], row["user"]])
+        for row in rows
+    }
 
 
 def _show_request(shown: Body, row: Row, call: Call) -> Body:
-    left = remaining(row)
+    rows = call.beside(row)
+    left = call.once(f"remaining of {id(rows)}", lambda: remaining(rows))[row["id"]]
     return {**shown, "status": "open" if left else "closed", "remaining": left}
 
 
@@ -73,7 +77,8 @@ def follow_owner(plan: Plan, before: Body | None, after: Body | None, call: Call
         return
     wheres = [Where("user", "exact", new), Where("line", "exact", after.get("line"))]
     asked = sorted(plan.select("subject-request", wheres), key=lambda row: str(row["date_time"]))
-    waiting = [row["id"] for row in asked if remaining(row)]
+    left = remaining(asked)
+    waiting = [row["id"] for row in asked if left[row["id"]]]
     if waiting and after.get("request") not in {row["id"] for row in asked}:
         plan.change(KINDS["subject"], after["nickname"], replacing(request=waiting[0]))
     title = f"{after['nickname']} is {new}'s now, no longer {old}'s"

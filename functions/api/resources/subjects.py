@@ -136,8 +136,6 @@ def _follow_embargo(plan: Plan, before: Body | None, after: Body | None, call: C
 
 
 def _show_subject(shown: Body, row: Row, call: Call) -> Body:
-    from shared.catalog import water
-
     birth = row.get("birth_date")
     father, mothers = genotypes.parents(row)
     alive = lives.is_alive(row)
@@ -155,7 +153,7 @@ def _show_subject(shown: Body, row: Row, call: Call) -> Body:
         "mother": mothers[0] if len(mothers) == 1 else None,
         "tags": sorted(_tags_of(row, call)),
         "genotype": [each.get("allele") for each in row.get("zygosities") or []],
-        **(water.EMPTY if call.who.is_public else water.summary(row)),
+        **_water_of(row, call),
     }
     shown.pop("zygosities", None)
     return shown
@@ -178,7 +176,7 @@ def _projects_of_sessions(row: Row, call: Call) -> list[str]:
     """Return the projects that a subject's sessions belong to; read once for a page's subjects."""
 
     def read() -> dict[str, set[str]]:
-        names = [each["nickname"] for each in call.rows or [row]]
+        names = [each["nickname"] for each in call.beside(row)]
         theirs = related(call, "session", [Where("subject", "in", names)])
         found: dict[str, set[str]] = {}
         for each in theirs.all(("subject", "projects")):
@@ -186,6 +184,17 @@ def _projects_of_sessions(row: Row, call: Call) -> list[str]:
         return found
 
     return sorted(call.once("projects of sessions", read).get(row["nickname"], ()))
+
+
+def _water_of(row: Row, call: Call) -> Body:
+    """Return the water values of a subject; worked out once for a page's subjects."""
+    from shared.catalog import water
+
+    if call.who.is_public:
+        return dict(water.EMPTY)
+    rows = call.beside(row)
+    found: dict[str, Body] = call.once(f"water of {id(rows)}", lambda: water.summaries(rows))
+    return found[row["nickname"]]
 
 
 def _show_subject_detail(shown: Body, row: Row, call: Call) -> Body:

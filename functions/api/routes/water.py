@@ -147,12 +147,13 @@ def restricted() -> dict[str, Any]:
     names = sorted(open_ones.values("subject"))
     offset, limit = paging.bounds(call.query)
     rows = []
-    for nickname in names[offset : offset + limit]:
-        subject = catalog.table("subject").get(nickname)
-        if subject is None:
-            continue
+    known = catalog.table("subject")
+    page = [row for name in names[offset : offset + limit] if (row := known.get(name))]
+    values = water.summaries(page)
+    for subject in page:
+        nickname = subject["nickname"]
         lab = catalog.table("lab").get(subject["lab"]) or {}
-        shown = water.summary(subject)
+        shown = values[nickname]
         rows.append(
             {
                 "nickname": nickname,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions.api.engine.declarations import (
-    Body,
-    Row,
-)
-from functions.api.engine.visible import related
+from functions.api.engine.declarations import Row
+from functions.api.engine.visible import belonging
+from shared.model.identity import split_path
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -21,10 +19,8 @@ def probe_of(collection: str) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
-def insertion_datasets(row: Row, call: Call) -> list[Body]:
+def insertion_datasets(row: Row, call: Call) -> list[Row]:
     """Return the datasets of an insertion: those of its session in a folder of its name."""
-    mine = [
-        Where("session", "exact", row["session"]),
-        Where("collection", "test", lambda c: probe_of(c or "") == row["name"]),
-    ]
-    return related(call, "dataset", mine).all()
+    of_probes = Where("collection", "test", lambda c: bool(probe_of(c or "")))
+    theirs = belonging(call, row, "dataset", "session", by="session", wheres=[of_probes])
+    return [each for each in theirs if probe_of(split_path(each["path"])[0] or "") == row["name"]]

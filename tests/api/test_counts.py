@@ -1,0 +1,145 @@
+"""No page costs more per row than its row: selections and requests, few rows and many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from functions.api.engine.declarations import RESOURCES, Resource
+from shared.catalog.versions import Table
+from shared.records.meter import metered
+from tests.api.conftest import Api
+from tests.api.test_poison import example, world
+
+__all__ = ["world"]
+
+ROWS = 12
+DAY = "2024-07-{:02d}"
+LISTS = [each for each in RESOURCES.values() if each.has("list")]
+REACHES = (
+    "/sessions?subject=FI_001",
+    "/sessions?date_range=2024-01-01,2025-01-01&lab=fimbrialab",
+    "/sessions?dataset_types=unknown",
+    "/sessions?atlas_acronym=root",
+    "/insertions?subject=FI_001",
+    "/datasets?lab=fimbrialab",
+    "/tasks?status=Waiting",
+    "/subjects?lab=fimbrialab&alive=True",
+    "/water-restricted-subjects",
+)
+"""Questions that look at other kinds of records for each row."""
+
+
+@dataclass
+class Count:
+    """What a request did: selections from the index by kind, and requests to the table."""
+
+    selections: dict[str, int]
+    requests: int = 0
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Count]:
+    """Count while the block runs."""
+    found = Count({})
+    select: Callable[..., Any] = Table.select
+
+    def counting(table: Table, *arguments: Any, **named: Any) -> Any:
+        found.selections[table.kind] = found.selections.get(table.kind, 0) + 1
+        return select(table, *arguments, **named)
+
+    with monkeypatch.context() as patch, metered() as meter:
+        patch.setattr(Table, "select", counting)
+        yield found
+    found.requests = meter.requests
+
+
+def shown(answer: Any) -> list[dict[str, Any]]:
+    """Return the rows of a list's answer, paged or not."""
+    rows: list[dict[str, Any]] = answer["results"] if isinstance(answer, dict) else answer
+    return rows
+
+
+def made(resource: Resource, place: int, world: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of one of several records of a kind, as different as they have to be."""
+    body = example(resource, world)
+    for name, spec in resource.fields.items():
+        value = body.get(name)
+        if spec.type == "datetime" and isinstance(value, str):
+            body[name] = f"{DAY.format(place + 2)}T10:00:00"
+        elif isinstance(value, str) and name in (resource.key, "name", "nickname", "acronym"):
+            body[name] = f"{value}_{place}"
+    return body
+
+
+@pytest.fixture
+def filled(api: Api, world: dict[str, Any]) -> Api:
+    """Give each kind that takes them a dozen records, and the animals' weights and water."""
+    for resource in RESOURCES.values():
+        if resource.has("create") and resource.has("list"):
+            for place in range(ROWS):
+                api("POST", f"/{resource.path}", made(resource, place, world), user="admin")
+    eids = [row["id"] for row in shown(api.ok("GET", "/sessions", user="admin"))]
+    for place, eid in enumerate(eids):
+        probe = {"session": eid, "name": f"probe{place:02d}", "model": "3B2"}
+        api("POST", "/insertions", probe, user="admin")
+        task = {"session": eid, "name": "t", "executable": "task.trials"}
+        api("POST", "/tasks", task, user="admin")
+    for row in shown(api.ok("GET", "/subjects", user="admin")):
+        animal = {"subject": row["nickname"]}
+        for day in (3, 4):
+            when = f"{DAY.format(day)}T09:00:00"
+            for path, fields in (
+                ("weighings", {"weight": 20.0 + day, "date_time": when}),
+                ("water-administrations", {"water_administered": 1.0, "date_time": when}),
+            ):
+                api("POST", f"/{path}", animal | fields, user="admin")
+        restriction = {**animal, "start_time": f"{DAY.format(2)}T09:00:00"}
+        api("POST", "/water-restriction", restriction, user="admin")
+    return api
+
+
+def test_no_list_costs_more_by_the_row(filled: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    many, dear = [], {}
+    for path in [*(f"/{each.path}" for each in LISTS), *REACHES]:
+        mark = "&" if "?" in path else "?"
+        counts = []
+        for limit in (2, 2, ROWS):  # the first fills what a process remembers
+            with counted(monkeypatch) as count:
+                answer = filled("GET", f"{path}{mark}limit={limit}", user="admin")
+            assert answer.status == 200, (path, answer.raw[:300])
+            counts.append(count)
+        if len(shown(answer.body)) >= ROWS // 2:
+            many.append(path)
+        if counts[1] != counts[2]:
+            dear[path] = counts[1:]
+    assert not dear, "\n".join(f"{k}: {v}" for k, v in dear.items())
+    # And that was of many kinds
+    assert {f"/{name}" for name in ("subjects", "sessions", "insertions", "tasks")} <= {*many}
+    assert len(many) >= len(LISTS) // 2, sorted(many)
+
+
+def test_no_detail_reads_more_than_its_own(filled: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    dear, keyless = {}, set()
+    for resource in LISTS:
+        if not resource.has("read"):
+            continue
+        rows = shown(filled.ok("GET", f"/{resource.path}?limit=1", user="admin"))
+        for row in rows[:1]:
+            key = row.get(resource.key) or row.get("url", "").rpartition("/")[2]
+            if not key:
+                keyless.add(resource.path)
+                continue
+            path = f"/{resource.path}/{quote(str(key), safe='')}"
+            filled.ok("GET", path, user="admin")
+            with counted(monkeypatch) as count:
+                filled.ok("GET", path, user="admin")
+            if count.requests > 4 or max(count.selections.values(), default=0) > 3:
+                dear[path] = count
+    assert not dear, "\n".join(f"{k}: {v}" for k, v in dear.items())
+    assert keyless == {"water-restriction"}, "as in Alyx, rows of this list name no key"
