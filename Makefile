@@ -163,5 +163,5 @@ $(IBLLIB):
 ibllib: setup $(IBLLIB)  ## ibllib's own registration and whole pipeline against the running system
 	$(BIN)/pytest -m proof tests/integration/test_ibllib.py
 
-reference: setup $(IBLLIB)  ## trials, wheel, quality and training status beside ibllib; SESSIONS=… your own
+reference: setup $(IBLLIB)  ## trials, wheel, quality, main clock and training status beside ibllib; SESSIONS=… your own
 	$(BIN)/python benchmarks/reference.py --ibllib .venv/ibllib/bin/python $(SESSIONS)

@@ -28,8 +28,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lab.simulate.board import BoardClock
 from lab.simulate.habituation import simulate_habituation
-from lab.tasks import behaviour
+from lab.simulate.session import simulate_session
+from lab.tasks import behaviour, sync
 from shared.model.quality import QC_NAMES
 from shared.science.behaviour.pregenerated import SEQUENCES
 from shared.science.errors import ExtractionError
@@ -120,26 +122,33 @@ def simulated(folder: Path) -> list[Path]:
     return sorted(folder.glob("*/*/Subjects/*/*/001"))[::7]
 
 
-def differences(ours: Path, theirs: Path) -> Iterator[str]:
-    """Yield the names of files, and columns of tables, that are not the same to the last bit."""
+def differences(ours: Path, theirs: Path, types: bool = True) -> Iterator[str]:
+    """Yield the names of files, and columns of tables, that are not the same to the last bit.
+
+    Without ``types``, an integer is the same as a float of its value.
+    """
     names = {path.name for folder in (ours, theirs) for path in folder.iterdir()}
     for name in sorted(names):
         if not ((ours / name).exists() and (theirs / name).exists()):
             yield f"{name} ({'ours' if (ours / name).exists() else 'theirs'} only)"
+        elif not name.endswith((".npy", ".pqt")):
+            continue  # raw files, which are the same
         elif name.endswith(".npy"):
             pair = [np.load(folder / name, allow_pickle=False) for folder in (ours, theirs)]
-            if not same(*pair):
+            if not same(*pair, types):
                 yield name
         else:
             one, other = (pd.read_parquet(folder / name) for folder in (ours, theirs))
             for column in sorted({*one, *other}):
                 both = column in one and column in other
-                if not (both and same(one[column].to_numpy(), other[column].to_numpy())):
+                if not (both and same(one[column].to_numpy(), other[column].to_numpy(), types)):
                     yield f"{name}:{column}"
 
 
-def same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Tell whether two arrays have the same type, shape and values."""
+def same(one: np.ndarray, other: np.ndarray, types: bool = True) -> bool:
+    """Tell whether two arrays have the same shape and values, and the same type if that counts."""
+    if not types:
+        one, other = one.astype(float), other.astype(float)
     return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
@@ -186,6 +195,56 @@ def extraction(python: str, session: Path, folder: Path) -> str:
         found = compared()
     said = "differs in " + ", ".join(found) if found else "equal"
     return f"{said}{note}; {seconds:.2f} s, ibllib {theirs_seconds:.2f} s"
+
+
+BOARDS = {
+    "plain": BoardClock(offset=10.0, drift=35.0),
+    "slow": BoardClock(offset=3.3, drift=-60.0, rate=30_003.0003),
+    "lost": BoardClock(offset=10.0, drift=5.0, lost=(4, 5, 11)),
+    "first": BoardClock(offset=10.0, drift=5.0, lost=(0,)),
+}
+"""Clocks of simulated ephys rigs: drifts, and pulses that the board has missed."""
+
+
+def main_clocks(folder: Path) -> Iterator[Path]:
+    """Write sessions of ephys rigs, and yield their folders."""
+    for number, (name, board) in enumerate(BOARDS.items(), start=1):
+        for rig in (5, 8):
+            yield simulate_session(
+                folder / f"{name}{rig}", seed=number, subject="SYN_001", date=date(2026, 1, 2),
+                rig_version=rig, n_trials=60, performance=0.8, protocol="biased", board=board,
+            ).session  # fmt: skip
+
+
+def on_main_clock(python: str, session: Path) -> str:
+    """Extract a session on the main clock on both sides; return a line of the report."""
+    ours = session.with_name("002")
+    shutil.copytree(session, ours)
+    began = time.perf_counter()
+    sync.pulses(ours, ours, {"collection": "raw_ephys_data"})
+    arguments = {**ARGUMENTS, "sync_collection": "raw_ephys_data"}
+    made = behaviour.trials_nidq(ours, ours, arguments)
+    behaviour.wheel_nidq(ours, ours, arguments)
+    seconds = time.perf_counter() - began
+    try:
+        theirs_seconds = peer(python, "main_clock", session)
+    except RuntimeError as error:
+        return f"the reference fails: {error}"
+    judged = {
+        name: share
+        for name, share in (made.facts.extended_qc if made.facts else {}).items()
+        if not name.startswith("_sync_")
+    }
+    told = json.loads((session / "quality.json").read_text())
+    raw = [one / "raw_ephys_data" for one in (ours, session)]
+    found = [
+        *differences(*raw),
+        # There the reference has choice and feedbackType as floats.
+        *differences(ours / "alf", session / "alf", types=False),
+        *qualities(judged, told),
+    ]
+    said = "differs in " + ", ".join(found) if found else "equal"
+    return f"{said}; {seconds:.2f} s, ibllib {theirs_seconds:.2f} s"
 
 
 def windows(sessions: Sequence[tuple[str, pd.DataFrame]]) -> list[dict[str, Any]]:
@@ -243,6 +302,8 @@ def main() -> None:
         folder = Path(name)
         for session in arguments.sessions or sessions(arguments.ibllib, folder):
             print(f"{session}: {extraction(arguments.ibllib, session, folder)}", flush=True)
+        for session in () if arguments.sessions else main_clocks(folder / "boards"):
+            print(f"{session}: {on_main_clock(arguments.ibllib, session)}", flush=True)
         if not arguments.sessions and MOUSE.exists():
             print(f"training status: {judged(arguments.ibllib, MOUSE, folder)}")
 

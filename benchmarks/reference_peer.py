@@ -1,6 +1,7 @@
 """The reference's side of `benchmarks/reference.py`: run by a Python that has ibllib, not Fornix.
 
 python reference_peer.py extract SESSION [mended]    writes SESSION/alf, SESSION/quality.json
+python reference_peer.py main_clock SESSION    the same, of a session whose clock is the nidq's
 python reference_peer.py judge WINDOWS.json    writes WINDOWS.status.json
 python reference_peer.py fixtures FOLDER SEQUENCES    copies what ibllib's own tests have
 """
@@ -60,6 +61,27 @@ def extract(session: Path, how: Path = Path()) -> None:
     (session / "quality.json").write_text(json.dumps(quality(session, extractor, found)))
 
 
+def main_clock(session: Path) -> None:
+    """Find the pulses, extract trials and wheel on the main clock, and judge them."""
+    from ibldsp.sync import extract_spikeglx_sync
+    from ibllib.io.extractors.bpod_trials import get_bpod_extractor
+    from ibllib.io.extractors.ephys_fpga import FpgaTrials, get_sync_and_chn_map
+
+    began, raw = time.perf_counter(), "raw_ephys_data"
+    board = next((session / raw).glob("*.nidq.bin"))
+    extract_spikeglx_sync(board, output_path=board.parent, save=True)
+    by_bpod = get_bpod_extractor(session)
+    trials, _ = by_bpod.extract(save=False)
+    sync, channels = get_sync_and_chn_map(session, raw)
+    extractor = FpgaTrials(session, bpod_trials=trials, bpod_extractor=by_bpod)
+    found, _ = extractor.extract(
+        sync=sync, chmap=channels, save=True, path_out=session / "alf",
+        task_collection="raw_behavior_data", protocol_number=None,
+    )  # fmt: skip
+    print(time.perf_counter() - began)
+    (session / "quality.json").write_text(json.dumps(quality(session, extractor, found)))
+
+
 def quality(session: Path, extractor: Any, found: dict[str, Any]) -> dict[str, Any]:
     """Return outcome, and the share that passes each check."""
     from ibllib.io.raw_data_loaders import load_bpod_fronts
@@ -75,7 +97,15 @@ def quality(session: Path, extractor: Any, found: dict[str, Any]) -> dict[str, A
     data.data = data.rename_data(dict(found))
     data.wheel_encoding = "X1"
     data.settings = extractor.settings
-    data.frame_ttls, data.audio_ttls = load_bpod_fronts(session)
+    if hasattr(extractor, "frame2ttl"):
+        data.data["wheel_timestamps_bpod"] = extractor.bpod2fpga(
+            extractor.bpod_trials["wheel_timestamps"]
+        )
+        data.data["wheel_position_bpod"] = extractor.bpod_trials["wheel_position"]
+        data.wheel_encoding = "X4"
+        data.frame_ttls, data.audio_ttls = extractor.frame2ttl, extractor.audio
+    else:
+        data.frame_ttls, data.audio_ttls = load_bpod_fronts(session)
     judge.extractor = data
     judge.compute()
     outcome, shares, outcomes = judge.compute_session_status()
@@ -121,6 +151,6 @@ def _plain(value: Any) -> Any:
 
 if __name__ == "__main__":
     logging.disable(logging.ERROR)
-    {"extract": extract, "judge": judge, "fixtures": fixtures}[sys.argv[1]](
-        *map(Path, sys.argv[2:])
-    )
+    {"extract": extract, "main_clock": main_clock, "judge": judge, "fixtures": fixtures}[
+        sys.argv[1]
+    ](*map(Path, sys.argv[2:]))

@@ -48,6 +48,11 @@ class RigFiles:
     rig: int
     protocol: str
 
+    @property
+    def task_protocol(self) -> str:
+        """Name of the protocol, as rigs write it."""
+        return PROTOCOLS[self.protocol]
+
     def write(self, about: dict[str, Any]) -> None:
         """Write all files."""
         ambient = self._ambient()

@@ -17,6 +17,7 @@ from shared.alf import SessionPath
 
 if TYPE_CHECKING:
     pass
+from lab.simulate.board import BoardClock, board_signals, write_board, write_description
 from lab.simulate.course import Course
 from lab.simulate.files import PROTOCOLS, VERSIONS, RigFiles
 from lab.simulate.mouse import (
@@ -53,6 +54,7 @@ def simulate_session(
     weight: float = 24.0,
     collection: str = "raw_behavior_data",
     truth_folder: Path | str | None = None,
+    board: BoardClock | None = None,
 ) -> Truth:
     """Simulate one session and write its raw files.
 
@@ -90,6 +92,8 @@ def simulate_session(
         Folder of the raw files.
     truth_folder : path, optional
         Where to write the truth too, as ALF files.
+    board : BoardClock, optional
+        The main clock of an ephys rig: its recording is written, too, and a description.
 
     Returns
     -------
@@ -126,6 +130,9 @@ def simulate_session(
     raw.mkdir(parents=True, exist_ok=True)
     files = RigFiles(raw, rng, course, decisions, progress, path, rig_version, protocol)
     files.write({"day": day, "seed": seed, "lab": lab, "weight": weight})
+    if board is not None:
+        write_board(board_signals(course, board), board, session)
+        write_description(session, files.task_protocol, collection)
     truth = course.truth(session, decisions, progress, protocol)
     water = float(truth.table["rewardVolume"].sum()) / 1000
     responses = int(np.count_nonzero(decisions.choice))

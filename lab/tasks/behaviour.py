@@ -11,6 +11,7 @@ from lab.tasks.outputs import Outputs
 from shared.model.task import RunFacts
 
 if TYPE_CHECKING:
+    from shared.science.behaviour.main_clock import OnMainClock
     from shared.science.behaviour.quality import Quality
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,52 @@ def trials(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
     )
     facts = RunFacts(**session_facts(table, found.task.settings), extended_qc=quality)
     return Outputs(save(files, out / arguments["output_collection"]), facts)
+
+
+def trials_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
+    """Extract the trials on the main clock, and judge them by what the board saw.
+
+    Raises
+    ------
+    ExtractionError
+        Raw files are not whole, or the pulses are not those of the trials.
+    """
+    from shared.science.behaviour.facts import session_facts
+    from shared.science.behaviour.main_extraction import extract_on_main_clock
+    from shared.science.behaviour.quality import quality_of
+    from shared.science.behaviour.trials import save
+
+    found = extract_on_main_clock(session, arguments["collection"], arguments["sync_collection"])
+    files = found.files()
+    table: Any = files["_ibl_trials.table.pqt"]
+    quality = _judged(
+        lambda: quality_of(
+            found.task, found.trials, found.wheel, found.first_movements, found.board
+        ),
+        arguments,
+    )
+    if found.clock is not None:
+        quality |= _clock_told(found.clock, namespace_of(arguments["output_collection"]))
+    facts = RunFacts(**session_facts(table, found.task.settings), extended_qc=quality)
+    return Outputs(save(files, out / arguments["output_collection"]), facts)
+
+
+def _clock_told(clock: OnMainClock, namespace: str) -> dict[str, float]:
+    """Return how the clocks were matched: drift (ppm), departure from it (ms), missing pulses."""
+    return {
+        f"_sync_{namespace}_drift_ppm": round(clock.matched.drift, 3),
+        f"_sync_{namespace}_residual_ms": round(clock.matched.residual * 1e3, 4),
+        f"_sync_{namespace}_missing_pulses": float(clock.n_missing),
+    }
+
+
+def wheel_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path]:
+    """Extract the wheel's position and movements from the encoder's lines on the main clock."""
+    from shared.science.behaviour.main_extraction import extract_on_main_clock, wheel_files
+    from shared.science.behaviour.trials import save
+
+    found = extract_on_main_clock(session, arguments["collection"], arguments["sync_collection"])
+    return save(wheel_files(found), out / arguments["output_collection"])
 
 
 def habituation(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:

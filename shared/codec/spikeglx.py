@@ -18,6 +18,25 @@ STREAMS = ("im", "ni", "ob")
 
 
 @dataclass(frozen=True)
+class SyncColumns:
+    """Where in a recording the lines lie that other devices sign.
+
+    Attributes
+    ----------
+    word
+        Column whose 16 bits are digital lines.
+    analog
+        Columns of analog lines.
+    volts
+        Volts of one count of an analog line.
+    """
+
+    word: int
+    analog: tuple[int, ...] = ()
+    volts: float = 1.0
+
+
+@dataclass(frozen=True)
 class Meta:
     """The pairs of a `.meta` file."""
 
@@ -62,6 +81,33 @@ class Meta:
                     raise CodecError(f"{self.name} says {stream}SampRate={value:g}: impossible")
                 return value
         return None
+
+    @property
+    def stream(self) -> str:
+        """What recorded: ``imec`` (a probe), ``nidq`` (an NI board), ``obx``; or nothing."""
+        return self.pairs.get("typeThis", "")
+
+    def sync_columns(self) -> SyncColumns:
+        """Return where the lines of other devices are: the last columns, as SpikeGLX writes them.
+
+        Raises
+        ------
+        CodecError
+            The channels are not told, or there is no digital line among them.
+        """
+        key = "snsMnMaXaDw" if self.stream == "nidq" else "snsApLfSy"
+        try:
+            *other, words = (int(each) for each in self.pairs[key].split(","))
+            if words < 1 or min(other) < 0:
+                raise ValueError(f"{key}={self.pairs[key]}")
+        except (KeyError, ValueError) as error:
+            raise CodecError(f"{self.name} tells of no digital line ({error})") from None
+        first = sum(other)
+        if self.stream != "nidq":
+            return SyncColumns(first)
+        high = self.number("niAiRangeMax") or 5.0
+        volts = high / (self.number("niMaxInt") or 32768)
+        return SyncColumns(first, tuple(range(first - other[-1], first)), volts)
 
     @property
     def sha1(self) -> str | None:

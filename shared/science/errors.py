@@ -54,3 +54,9 @@ class WheelUnsynchronised(ExtractionError):
     """The clocks of the rotary encoder and the state machine can not be matched."""
 
     code = "wheel_unsynchronised"
+
+
+class SyncFailed(ExtractionError):
+    """The pulses that two devices share are not there, or do not match."""
+
+    code = "sync_failed"

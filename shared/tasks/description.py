@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.alf import names
-from shared.alf.layout import raw_collections_in
+from shared.alf.layout import RAW_EPHYS, raw_collections_in
 
 DESCRIPTION_NAME = "_ibl_experiment.description.yaml"
 """Where a session says what hardware recorded it."""
@@ -22,7 +22,7 @@ NAMED = ("cameras", "neuropixel")
 
 FILES = (
     (r"raw_video_data/.*_(left|right|body|belly)Camera\.raw\.", "cameras"),
-    (r"raw_ephys_data/(probe\w+)/.*\.(?:ap|lf)\.(?:c?bin)$", "neuropixel"),
+    (r"raw_ephys_data/(probe\w+)/.*\.(?:ap|lf)\.(?:[ce]?bin)$", "neuropixel"),
     (r"raw_behavior_data/.*micData\.raw\.|.*\.raw\.(?:wav|flac)$", "microphone"),
     (r"raw_widefield_data/", "widefield"),
     (r"raw_(?:mesoscope|imaging)_data\w*/", "mesoscope"),
@@ -30,7 +30,7 @@ FILES = (
 )
 """Files by which a device is known, where nothing describes the session (ibllib's folders)."""
 
-_NIDQ = re.compile(r"raw_ephys_data/(?:[^/]+/)?[^/]*\.nidq\.(?:meta|c?bin)$")
+_NIDQ = re.compile(r"raw_ephys_data/(?:[^/]+/)?[^/]*\.nidq\.(?:meta|[ce]?bin)$")
 
 
 MOST_PROTOCOLS, MOST_DEVICES = 50, 500
@@ -159,6 +159,49 @@ def clock_of(paths: Collection[str], description: Mapping[str, Any] | None) -> s
     return "nidq" if any(_NIDQ.match(path) for path in paths) else "bpod"
 
 
+class MainClock(msgspec.Struct, frozen=True):
+    """The clock that a session's devices are synchronised to.
+
+    Attributes
+    ----------
+    device
+        ``bpod``, ``nidq``, …
+    collection
+        Folder of its recording.
+    readable
+        Whether its pulses can be found here: in a recording of SpikeGLX.
+    """
+
+    device: str
+    collection: str = RAW_EPHYS.rstrip("/")
+    readable: bool = False
+
+
+def main_clock(paths: Collection[str], description: Mapping[str, Any] | None) -> MainClock:
+    """Return the clock of a session, and where its pulses are.
+
+    Raises
+    ------
+    BadDescription
+        ``sync`` does not name exactly one device, or a folder that none can be.
+    """
+    device = clock_of(paths, description)
+    said = ((description or {}).get("sync") or {}).get(device)
+    about = said if isinstance(said, Mapping) else {}
+    found = min((path for path in paths if _NIDQ.match(path)), default=RAW_EPHYS)
+    collection = str(about.get("collection") or found.rpartition("/")[0])
+    try:
+        names.check("collection", collection)
+    except ValueError as error:
+        raise BadDescription(f"{DESCRIPTION_NAME}: collection: {error}") from None
+    by_spikeglx = (
+        device == "nidq"
+        and about.get("acquisition_software") in (None, "spikeglx")
+        and about.get("extension") in (None, "bin", "cbin", "ebin")
+    )
+    return MainClock(device, collection, by_spikeglx)
+
+
 def devices_in(paths: Collection[str], description: Mapping[str, Any] | None) -> list[Device]:
     """Return the devices that recorded beside the task's, as the description or the files say.
 
@@ -186,5 +229,7 @@ def devices_in(paths: Collection[str], description: Mapping[str, Any] | None) ->
             found += sorted(
                 {Device(kind, next((g for g in m.groups() if g), "")) for m in matches}, key=str
             )
-    clock = clock_of(paths, description)
-    return found if clock == "bpod" else [*found, Device("sync pulses", f"sync of {clock}")]
+    clock = main_clock(paths, description)
+    if clock.device == "bpod" or clock.readable:
+        return found
+    return [*found, Device("sync pulses", f"sync of {clock.device}")]

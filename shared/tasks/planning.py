@@ -12,13 +12,15 @@ import msgspec
 
 from shared.alf.layout import RAW_EPHYS, output_collection
 from shared.model.protocols import is_decision, protocol_of
-from shared.tasks.declared.behaviour import HABITUATION, TRIALS, WHEEL
+from shared.tasks.declared.behaviour import HABITUATION, TRIALS, TRIALS_NIDQ, WHEEL, WHEEL_NIDQ
 from shared.tasks.declared.ephys import COMPRESS
+from shared.tasks.declared.sync import PULSES
 from shared.tasks.description import (
     Device,
+    MainClock,
     Protocol,
-    clock_of,
     devices_in,
+    main_clock,
     overrides,
     protocols_in,
 )
@@ -29,14 +31,19 @@ GRAPH = "behaviour"
 """Name of the built-in pipeline (Alyx's ``graph``)."""
 
 WRONG_CLOCK = (
-    "The session's clock is {clock}, and no task here reads its pulses yet: on the Bpod's clock "
+    "The session's clock is {clock}, and no task here brings this to it yet: on the Bpod's clock "
     "the times would be wrong."
 )
 
-DECISION = ((TRIALS, "*taskData.raw*"), (WHEEL, "*encoder[EP]*.raw*"))
+ON_MAIN_CLOCK = {TRIALS.name: TRIALS_NIDQ, WHEEL.name: WHEEL_NIDQ}
+"""Tasks of a session whose clock is a board's, by the name of those that they stand for."""
+
+TASK_DATA = "*taskData.raw*"
+
+DECISION = ((TRIALS, TASK_DATA), (WHEEL, "*encoder[EP]*.raw*"))
 """Tasks of a protocol of the decision task, and the files that only they need."""
 
-WITHOUT_CHOICES = {"habituation": ((HABITUATION, "*taskData.raw*"),)}
+WITHOUT_CHOICES = {"habituation": ((HABITUATION, TASK_DATA),)}
 """The same, by the kind of a protocol in which no decisions are made."""
 
 
@@ -82,8 +89,9 @@ def plan(
     A task is planned where the data that only it needs are there: task.trials with task data,
     task.wheel with either of the rotary encoder's files (the other may yet come: until then the
     task is held). Habituation has a task of its own; protocols that are known not to be of the
-    decision task, or not known at all, have none. Where the session's clock is not the Bpod's,
-    its tasks are held.
+    decision task, or not known at all, have none. Where the session's clock is a board's, its
+    pulses are found first, and the decision task goes to that clock; what cannot be brought to
+    the session's clock is held.
 
     Parameters
     ----------
@@ -102,16 +110,21 @@ def plan(
         The description says what none can.
     """
     planned: list[Planned] = []
-    clock = clock_of(paths, description)
-    hold = None if clock == "bpod" else WRONG_CLOCK.format(clock=clock)
+    clock = main_clock(paths, description)
     protocols = protocols_in(paths, description, task_protocol)
-    for protocol in protocols:
-        for task, evidence in _built_in(protocol):
-            if _has(paths, evidence, protocol.collection):
-                planned.append(_plan(session, GRAPH, task, protocol, planned, hold))
-    for collection in _raw_recordings(paths):
+    for collection in _raw_recordings(paths, clock):
         given = {"collection": collection}
         planned.append(_plan(session, EPHYS, COMPRESS, None, planned, given=given))
+    if clock.readable and (_recorded(paths, clock) or not _pulses_known(paths, clock)):
+        given = {"collection": clock.collection}
+        planned.append(_plan(session, EPHYS, PULSES, None, planned, given=given))
+    for protocol in protocols:
+        for task, evidence in _built_in(protocol):
+            own, hold, given = _on_clock(task, clock)
+            # the main clock sees the wheel itself
+            needed = TASK_DATA if own.stands_for else evidence
+            if _has(paths, needed, protocol.collection):
+                planned.append(_plan(session, GRAPH, own, protocol, planned, hold, given))
     for graph, pipeline in pipelines().items():
         for each in pipeline.task:
             for where in protocols if each.per == "protocol" else [None]:
@@ -179,9 +192,30 @@ def _has(paths: Collection[str], pattern: str, collection: str) -> bool:
     return any(expected.matches(path) for path in paths)
 
 
-def _raw_recordings(paths: Collection[str]) -> list[str]:
+def _on_clock(
+    task: TaskDeclaration, clock: MainClock
+) -> tuple[TaskDeclaration, str | None, dict[str, str]]:
+    """Return the task that goes to a session's clock, why it must wait, and its arguments."""
+    if clock.device == "bpod":
+        return task, None, {}
+    if clock.readable and task.name in ON_MAIN_CLOCK:
+        return ON_MAIN_CLOCK[task.name], None, {"sync_collection": clock.collection}
+    return task, WRONG_CLOCK.format(clock=clock.device), {}
+
+
+def _recorded(paths: Collection[str], clock: MainClock) -> bool:
+    return _has(paths, PULSES.inputs[0].name, clock.collection)
+
+
+def _pulses_known(paths: Collection[str], clock: MainClock) -> bool:
+    """Tell whether the main clock's pulses came with the session: its recording need not."""
+    return _has(paths, PULSES.outputs[0].name, clock.collection)
+
+
+def _raw_recordings(paths: Collection[str], clock: MainClock) -> list[str]:
     """Return the folders with raw files of SpikeGLX that say of themselves what they hold."""
-    folders = {path.rpartition("/")[0] for path in paths if path.startswith(RAW_EPHYS)}
+    of_clock = f"{clock.collection}/" if clock.readable else RAW_EPHYS
+    folders = {path.rpartition("/")[0] for path in paths if path.startswith((RAW_EPHYS, of_clock))}
     return sorted(
         folder
         for folder in folders
@@ -211,11 +245,12 @@ def _plan(
     if protocol is not None:
         arguments["collection"] = protocol.collection
         arguments["output_collection"] = output_collection(protocol.collection)
-    same = arguments.get("collection")
+    same = {arguments.get("collection"), arguments.get("sync_collection")} - {None}
     parents = [
         each
         for each in planned
-        if each.name in task.parents and (same is None or each.arguments.get("collection") == same)
+        if {each.name, each.declaration.stands_for} & set(task.parents)
+        and (not same or each.arguments.get("collection") in same)
     ]
     return Planned(
         id=identifier(session, graph, task.name, canonical(arguments)),

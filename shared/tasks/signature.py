@@ -60,6 +60,8 @@ class TaskDeclaration(msgspec.Struct, frozen=True):
         Higher runs first.
     time_out_secs
         The run is stopped after so many seconds.
+    stands_for
+        Name of the task in whose place a session has this one; its children are this one's.
     """
 
     name: str
@@ -73,6 +75,7 @@ class TaskDeclaration(msgspec.Struct, frozen=True):
     io_charge: int = 5
     priority: int = 30
     time_out_secs: int = 7200
+    stands_for: str = ""
 
     def filled(self, arguments: dict[str, str]) -> TaskDeclaration:
         """Return the declaration with its signatures filled in from arguments."""

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.simulate.board import BoardClock
 from lab.simulate.habituation import simulate_habituation
+from lab.simulate.session import simulate_session
 from shared.datasets.read import datasets_of
 from shared.sessions import store as sessions
 from shared.work import read
@@ -125,8 +127,10 @@ def test_habituation_goes_the_whole_way(system, fornix, tmp_path):
     assert session["extended_qc"]["task"] == session["qc"] != "NOT_SET"
 
 
-def test_a_session_on_another_clock_is_held_with_the_reason(system, fornix, shared_data, tmp_path):
-    # Given a session whose description says that its clock is the nidq's
+def test_a_session_without_its_main_clock_is_held_with_the_reason(
+    system, fornix, shared_data, tmp_path
+):
+    # Given a session whose description says that its clock is the nidq's, which is not there
     folder = session_folder(shared_data, tmp_path)
     (folder / "_ibl_experiment.description.yaml").write_text(
         "version: 1.0.0\nsync: {nidq: {collection: raw_ephys_data, extension: bin, "
@@ -138,11 +142,34 @@ def test_a_session_on_another_clock_is_held_with_the_reason(system, fornix, shar
     until(lambda: status_of(eid))
     run(fornix("worker", "worker", "--until-idle", "1"))
     # Then nothing is extracted on the Bpod's clock, and the board says why
-    assert status_of(eid) == {"task.trials": "Held", "task.wheel": "Held"}
+    held = ("sync.pulses", "task.trials_nidq", "task.wheel_nidq")
+    assert status_of(eid) == dict.fromkeys(held, "Held")
     assert not [item.path for item in datasets_of(eid) if item.path.startswith("alf/")]
-    for task in read.of_session(eid):
-        told = system.client("member").get(f"/tasks/{task.id}")
-        assert "The session's clock is nidq" in told["log"]
+    told = {task.name: task.log for task in read.of_session(eid)}
+    assert "input raw_ephys_data/*.*bin is missing" in told["sync.pulses"]
+    assert "_spikeglx_sync.times.npy is missing" in told["task.trials_nidq"]
+
+
+def test_a_session_of_an_ephys_rig_goes_to_its_main_clock(system, fornix, tmp_path):
+    # Given a session whose clock is a board's, which drifts and has missed a pulse
+    board = BoardClock(offset=4.0, drift=50.0, rate=10_000.0, lost=(2,))
+    truth = simulate_session(
+        tmp_path / "rig" / LAB / "Subjects", seed=1, subject=SUBJECT,
+        date=date.fromisoformat(DATE), protocol="biased", n_trials=8, performance=0.9, board=board,
+    )  # fmt: skip
+    # When it is uploaded, and a worker works
+    eid = ended(run(fornix("rig", "rig", "upload", truth.session, "--json")))[0]["eid"]
+    until(lambda: status_of(eid))
+    run(fornix("worker", "worker", "--until-idle", "3"))
+    # Then trials and wheel are on the main clock
+    tasks = ("ephys.compress", "sync.pulses", "task.trials_nidq", "task.wheel_nidq")
+    assert status_of(eid) == dict.fromkeys(tasks, "Complete")
+    paths = {item.path for item in datasets_of(eid)}
+    assert {"alf/_ibl_trials.table.pqt", "alf/_ibl_wheel.position.npy"} <= paths
+    assert {f"raw_ephys_data/_spikeglx_sync.{n}.npy" for n in ("times", "polarities")} <= paths
+    told = system.client("member").get(f"/sessions/{eid}")["extended_qc"]
+    assert told["_sync_task_missing_pulses"] == 1
+    assert told["_sync_task_drift_ppm"] == pytest.approx(50, abs=5)
 
 
 def test_a_truncated_wheel_ends_errored_and_trials_complete(system, fornix, shared_data, tmp_path):

@@ -215,15 +215,65 @@ def test_extractors_of_the_description_s_own_are_not_replaced_by_ours():
     assert "the description asks for the extractors MyTrials" in told
 
 
+NIDQ = {"sync": {"nidq": {"collection": "raw_ephys_data", "extension": "bin"}}}
+
+
+@pytest.mark.parametrize(("paths", "description"), [(RAW[:2], NIDQ), (RAW[:2] + EPHYS, None)])
+def test_trials_and_wheel_go_to_the_main_clock_after_its_pulses(paths, description):
+    pulses, trials, wheel = plan(EID, paths, description)
+    assert names((pulses, trials, wheel)) == [
+        "sync.pulses",
+        "task.trials_nidq",
+        "task.wheel_nidq",  # the board sees the wheel: the encoder's files are not needed
+    ]
+    assert trials.parents == (pulses.id,)
+    assert set(wheel.parents) == {pulses.id, trials.id}
+    assert trials.arguments["sync_collection"] == pulses.arguments["collection"]
+    assert [task.hold for task in (pulses, trials, wheel)] == [None] * 3
+    assert unprocessed(paths, description) == []
+
+
+def test_without_the_recording_the_tasks_of_the_main_clock_are_held_with_the_reason():
+    tasks = stored(plan(EID, RAW, NIDQ))
+    assert obstacles(tasks[0], tasks, RAW)[0] == "input raw_ephys_data/*.*bin is missing"
+    assert obstacles(tasks[1], tasks, RAW)[:2] == [
+        "parent sync.pulses is Waiting",
+        "input raw_ephys_data/_spikeglx_sync.times.npy is missing",
+    ]
+
+
+def test_pulses_that_came_with_the_session_are_not_looked_for_again():
+    known = [f"raw_ephys_data/_spikeglx_sync.{name}.npy" for name in ("times", "channels")]
+    assert names(plan(EID, RAW + known, NIDQ)) == ["task.trials_nidq", "task.wheel_nidq"]
+
+
+def test_a_raw_recording_is_compressed_before_its_pulses_are_looked_for():
+    paths = [*RAW, f"{EPHYS[0][:-4]}bin", f"{EPHYS[0][:-4]}meta"]
+    compress, pulses, *_ = plan(EID, paths)
+    assert (compress.name, pulses.parents) == ("ephys.compress", (compress.id,))
+
+
 @pytest.mark.parametrize(
-    ("paths", "description"),
-    [(RAW, {"sync": {"nidq": {"collection": "raw_ephys_data"}}}), (RAW + EPHYS, None)],
+    ("sync", "protocol"),
+    [
+        ({"tdms": {"collection": "raw_ephys_data"}}, "trainingChoiceWorld"),
+        ({"nidq": {"acquisition_software": "timeline"}}, "trainingChoiceWorld"),
+        ({"nidq": {}}, "habituationChoiceWorld"),
+    ],
 )
-def test_trials_are_not_extracted_on_the_wrong_clock(paths, description):
-    planned = plan(EID, paths, description)
-    assert names(planned) == ["task.trials", "task.wheel"]
-    assert all("The session's clock is nidq" in task.hold for task in planned)
-    assert "sync of nidq" in " ".join(unprocessed(paths, description))
+def test_what_cannot_be_brought_to_the_main_clock_is_held(sync, protocol):
+    planned = [
+        task for task in plan(EID, RAW, {"sync": sync}, protocol) if task.name != "sync.pulses"
+    ]
+    (clock,) = sync
+    assert planned
+    assert all(f"The session's clock is {clock}" in task.hold for task in planned)
+
+
+@pytest.mark.parametrize("folder", ["../up", "/etc", "a b", "raw\nx"])
+def test_a_folder_of_the_clock_that_none_can_be_is_refused(folder):
+    with pytest.raises(BadDescription, match="collection"):
+        plan(EID, RAW, {"sync": {"nidq": {"collection": folder}}})
 
 
 def test_a_description_that_says_bpod_is_believed():
@@ -260,7 +310,7 @@ def test_every_section_of_a_description_has_its_tasks_or_is_told():
     told = unprocessed(RAW, description)
     assert [text.partition(":")[0] for text in told] == [
         *("camera left", "camera body", "probe00", "probe01", "microphone", "widefield"),
-        *("mesoscope", "neurophotometrics", "laser_of_our_own", "sync of nidq"),
+        *("mesoscope", "neurophotometrics", "laser_of_our_own"),
         "protocol passiveChoiceWorld in raw_task_data_01",
     ]
     assert all(": recorded, not processed here: " in text for text in told)

@@ -1,14 +1,15 @@
 """The quality of a session's task: which share of its trials passes each check, and the outcome.
 
 Checks, limits and names are those of the IBL behaviour pipeline (ibllib 4.1.0, ``TaskQC`` and
-``HabituationQC``), on the state machine's clock: a share of 0.99 passes, of 0.90 warns, of less
-fails; some checks never do worse than warn, and some are only told. The session's outcome is that
-of its worst check.
+``HabituationQC``), on the clock that the trials are on: a share of 0.99 passes, of 0.90 warns, of
+less fails; some checks never do worse than warn, and some are only told. The session's outcome is
+that of its worst check.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
 from typing import Any
@@ -23,6 +24,7 @@ from shared.science.behaviour.trial_checks import Checked
 from shared.science.behaviour.trial_events import PLAY_TONE, first, numbers
 from shared.science.behaviour.wheel_movements import QUIESCENT_PERIOD
 from shared.science.behaviour.wheel_position import WheelTrace
+from shared.science.clocks.pulses import Fronts
 
 PASS, WARNING = 0.99, 0.90
 """Shares of trials from which on a check passes, or warns."""
@@ -45,6 +47,10 @@ LATER = {"iti_delays": PASS, "passed_trial_checks": 0.7}
 
 FREEZE = (6, 2, 5)
 """First rig version whose stimulus freezes by a state of its own."""
+
+
+BPOD_STEPS, LINE_STEPS = 1, 4
+"""Steps of the encoder in one tick: as the state machine counts, and by both its lines."""
 
 
 class Quality(msgspec.Struct, frozen=True):
@@ -71,11 +77,32 @@ class Quality(msgspec.Struct, frozen=True):
         return {**shares, namespace: names[self.outcome]}
 
 
+@dataclass(frozen=True)
+class Board:
+    """What the board that is the main clock saw beside the trials' own events.
+
+    Attributes
+    ----------
+    at
+        Events, by name without ``_times``; shape (trials,), s.
+    screen, sound
+        All changes of the screen's square, and of the sounds.
+    bpod_wheel
+        The wheel as the state machine saw it, on the main clock.
+    """
+
+    at: Mapping[str, Floats]
+    screen: Fronts
+    sound: Fronts
+    bpod_wheel: WheelTrace | None
+
+
 def quality_of(
     task: RawTask,
     trials: Mapping[str, np.ndarray],
     wheel: WheelTrace | None,
     first_movements: Floats | None,
+    board: Board | None = None,
 ) -> Quality:
     """Judge the trials of the decision task.
 
@@ -89,8 +116,12 @@ def quality_of(
         Without it the checks of the wheel say nothing.
     first_movements : array, optional
         ``trials.firstMovement_times``; shape (n,), s.
+    board : Board, optional
+        What was seen on the main clock; without it what the state machine saw counts.
     """
     checked = _checked(task, trials, wheel, first_movements)
+    if board is not None:
+        checked = _as_seen(checked, board)
     passed: dict[str, np.ndarray | None] = {}
     for checks in (
         trial_checks.delays,
@@ -103,7 +134,8 @@ def quality_of(
     told = [each.astype(bool) for each in passed.values() if each is not None]
     passed["passed_trial_checks"] = reduce(np.logical_and, told)
     passed["reward_volume_set"] = np.array([trial_checks.one_reward(checked)])
-    passed["wheel_integrity"] = None if wheel is None else trial_checks.integrity(wheel)
+    coding = BPOD_STEPS if board is None else LINE_STEPS
+    passed["wheel_integrity"] = None if wheel is None else trial_checks.integrity(wheel, coding)
     return _judged(passed, task.version)
 
 
@@ -225,6 +257,18 @@ def _checked(
         gain=_gain(settings),
         quiescent_period=_quiescent(settings, n),
         wheel=wheel,
+    )
+
+
+def _as_seen(checked: Checked, board: Board) -> Checked:
+    """Return what is checked with what the board saw in its place."""
+    return replace(
+        checked,
+        at={**checked.at, **board.at},
+        screen=board.screen.times,
+        screen_polarity=board.screen.polarities == 1,
+        sound=board.sound.times,
+        bpod_wheel=board.bpod_wheel,
     )
 
 

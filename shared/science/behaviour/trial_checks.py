@@ -53,6 +53,8 @@ class Checked:
         Of the settings: its name; degrees a mm; s, the shortest.
     wheel
         None where it cannot be extracted.
+    bpod_wheel
+        As the state machine saw it, if ``wheel`` is another; coarser.
     """
 
     at: Mapping[str, Floats]
@@ -69,6 +71,7 @@ class Checked:
     gain: float | None
     quiescent_period: Floats | float
     wheel: WheelTrace | None = field(repr=False)
+    bpod_wheel: WheelTrace | None = field(default=None, repr=False)
 
     @property
     def harp(self) -> bool:
@@ -181,10 +184,11 @@ def movements(trials: Checked) -> Iterator[tuple[str, np.ndarray | None]]:
     yield "detected_wheel_moves", None if wheel is None else only(detected, responded)
     moved = None if wheel is None else only(_moved(wheel, trials), responded)
     yield "wheel_move_before_feedback", moved
-    for name, degrees in (("closed_loop", 3), ("closed_loop_bpod", 1)):
+    other = wheel if trials.bpod_wheel is None else trials.bpod_wheel
+    for name, degrees, trace in (("closed_loop", 3, wheel), ("closed_loop_bpod", 1, other)):
         passed = None
-        if wheel is not None and trials.gain is not None:
-            missed, degree = _off_threshold(wheel, trials, trials.gain)
+        if trace is not None and trials.gain is not None:
+            missed, degree = _off_threshold(trace, trials, trials.gain)
             passed = only(missed < degree * degrees, responded)
         yield f"wheel_move_during_{name}", passed
     still = None if wheel is None else _still(wheel, trials)
@@ -233,9 +237,12 @@ def _from_before(wheel: WheelTrace, span: slice, *, first: int) -> Floats:
     return wheel.position[span] - wheel.position[at if at >= 0 else first]
 
 
-def integrity(wheel: WheelTrace) -> np.ndarray:
-    """Check each step of the wheel: at most one tick, and later than the one before."""
-    step = 2 * np.pi / TICKS
+def integrity(wheel: WheelTrace, coding: int = 1) -> np.ndarray:
+    """Check each step of the wheel: at most one tick, and later than the one before.
+
+    ``coding`` is how many steps a tick has: 1 as the state machine reads it, 4 by its lines.
+    """
+    step = 2 * np.pi / TICKS / coding
     skipped = np.abs(np.diff(wheel.position)) + (np.diff(wheel.times) <= 0)
     return skipped < 1.5 * step
 

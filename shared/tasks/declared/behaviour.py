@@ -6,6 +6,8 @@ that trials come out where the wheel's files are damaged.
 
 from __future__ import annotations
 
+import msgspec
+
 from shared.tasks.signature import Expected, TaskDeclaration
 
 RAW = "{collection}"
@@ -49,6 +51,35 @@ WHEEL = TaskDeclaration(
     time_out_secs=1800,
 )
 
+PULSES = (
+    *(
+        Expected(f"_spikeglx_sync.{name}.npy", "{sync_collection}")
+        for name in ("times", "channels", "polarities")
+    ),
+    Expected("*.wiring*.json", "{sync_collection}", required=False),
+)
+"""What the main clock has seen."""
+
+ON_MAIN_CLOCK = (*ARGUMENTS, ("sync_collection", "raw_ephys_data"))
+
+TRIALS_NIDQ = msgspec.structs.replace(
+    TRIALS,
+    name="task.trials_nidq",
+    arguments=ON_MAIN_CLOCK,
+    inputs=(*TRIALS.inputs, *PULSES),
+    parents=("sync.pulses",),
+    stands_for="task.trials",
+)
+
+WHEEL_NIDQ = msgspec.structs.replace(
+    WHEEL,
+    name="task.wheel_nidq",
+    arguments=ON_MAIN_CLOCK,
+    inputs=(*TRIALS.inputs, *PULSES),
+    parents=("sync.pulses", "task.trials_nidq"),
+    stands_for="task.wheel",
+)
+
 HABITUATION = TaskDeclaration(
     name="task.habituation",
     arguments=ARGUMENTS,
@@ -68,4 +99,4 @@ HABITUATION = TaskDeclaration(
     time_out_secs=1800,
 )
 
-TASKS = (TRIALS, WHEEL, HABITUATION)
+TASKS = (TRIALS, WHEEL, TRIALS_NIDQ, WHEEL_NIDQ, HABITUATION)

@@ -1,0 +1,101 @@
+"""The recordings of SpikeGLX in a session's folder, compressed or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared import codec
+from shared.codec.reader import Reader
+from shared.codec.source import FileSource
+from shared.codec.spikeglx import Meta, read_meta
+from shared.science.errors import RawFileInvalid, RawFileMissing
+
+KINDS = (".ebin", ".cbin", ".bin")
+"""Forms of a recording; the first that is there is read."""
+
+
+class RawRecording:
+    """An open recording: its ``.meta``, and pieces of its samples.
+
+    Attributes
+    ----------
+    path : path
+        Of the samples.
+    meta : Meta
+    rate : float
+        Samples a second.
+    n_samples, n_channels : int
+    """
+
+    def __init__(self, path: Path, meta: Meta, samples: Reader | FileSource) -> None:
+        if meta.sample_rate is None:
+            raise RawFileInvalid(meta.name, "it tells no sample rate", "copy it from the rig")
+        self.path, self.meta, self._samples = path, meta, samples
+        self.rate = meta.sample_rate
+        self.n_samples, self.n_channels = samples.shape
+
+    def read(self, start: int, stop: int, channels: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return samples of some channels; shape (samples, channels), counts."""
+        if isinstance(self._samples, FileSource):
+            return np.asarray(self._samples.array[start:stop][:, channels])
+        return self._samples.read(start, stop, channels=channels)
+
+
+@contextmanager
+def open_recording(folder: Path, stream: str, band: str = "") -> Iterator[RawRecording]:
+    """Open the one recording of a device in a folder.
+
+    Parameters
+    ----------
+    folder : path
+    stream : {'nidq', 'imec'}
+        As its ``.meta`` says.
+    band : {'ap', 'lf'}, optional
+        Of a probe.
+
+    Raises
+    ------
+    RawFileMissing, RawFileInvalid
+        There is none, or there are several.
+    CodecError
+        Its bytes are not what they should be.
+    """
+    found = [
+        (data, meta)
+        for path in sorted(folder.glob("*.meta"))
+        if (meta := read_meta(path)) is not None
+        and meta.stream == stream
+        and (not band or f".{band}." in path.name)
+        and (data := _data(path)) is not None
+    ]
+    what = f"{stream} {band}".strip()
+    if not found:
+        raise RawFileMissing(
+            f"the recording of {what}",
+            f"no .meta with its samples beside it in {folder.name}",
+            "upload both from the computer that recorded",
+        )
+    if len(found) > 1:
+        names = ", ".join(data.name for data, _ in found)
+        raise RawFileInvalid(
+            names,
+            f"{len(found)} recordings of {what}, where a session has one: it was started again",
+            "make a session of each, or keep the one that goes with the behaviour",
+        )
+    path, meta = found[0]
+    if path.suffix == ".bin":
+        yield RawRecording(path, meta, FileSource(path))
+        return
+    with codec.open(path) as samples:
+        yield RawRecording(path, meta, samples)
+
+
+def _data(meta: Path) -> Path | None:
+    """Return the samples that a ``.meta`` is of."""
+    return next((path for kind in KINDS if (path := meta.with_suffix(kind)).is_file()), None)

@@ -1,0 +1,140 @@
+"""Extract trials and wheel of a session folder whose main clock is a board's."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shared.science.behaviour.main_clock import OnMainClock, on_main_clock
+from shared.science.behaviour.quality import Board
+from shared.science.behaviour.raw_task import read_decisions
+from shared.science.behaviour.trials import Extraction, compute_trials
+from shared.science.behaviour.wheel import first_movements_of, wheel_of
+from shared.science.behaviour.wheel_movements import find_movements
+from shared.science.behaviour.wheel_position import WheelTrace
+from shared.science.clocks.pulses import Pulses
+from shared.science.clocks.wiring import BOARD, read_wiring
+from shared.science.errors import ExtractionError, RawFileInvalid, RawFileMissing, SyncFailed
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MainExtraction(Extraction):
+    """What the raw data of a session say of its decisions, on the main clock.
+
+    Attributes
+    ----------
+    clock : OnMainClock
+        How it was brought there.
+    board : Board
+        What the board saw, for the checks of quality.
+    """
+
+    clock: OnMainClock | None = None
+    board: Board | None = None
+
+
+def read_pulses(folder: Path, part: str = "") -> Pulses:
+    """Read the pulses that a recording's task has found.
+
+    Parameters
+    ----------
+    folder : path
+        Of the recording.
+    part : str
+        Name of the probe, of a probe's.
+
+    Raises
+    ------
+    RawFileMissing, RawFileInvalid
+        They are not there, or no pulses.
+    """
+    from shared.alf.io import load
+
+    extra = f".{part}" if part else ""
+    found = []
+    for name in ("times", "channels", "polarities"):
+        path = folder / f"_spikeglx_sync.{name}{extra}.npy"
+        if not path.is_file():
+            fix = "have the task sync.pulses run on the recording"
+            raise RawFileMissing(path.name, f"not in {folder.name}", fix)
+        found.append(np.asarray(load(path), float).ravel())
+    times, channels, polarities = found
+    sound = times.shape == channels.shape == polarities.shape and np.isfinite(times).all()
+    if not (sound and np.all(np.diff(times) >= 0) and np.isin(polarities, (-1, 1)).all()):
+        raise RawFileInvalid(
+            f"_spikeglx_sync of {folder.name}",
+            "times, channels and polarities are not those of pulses in order",
+            "have the task sync.pulses run again",
+        )
+    return Pulses(times, channels, polarities)
+
+
+def extract_on_main_clock(session: Path, collection: str, sync_collection: str) -> MainExtraction:
+    """Extract the trials of a protocol, and the wheel, on the main clock.
+
+    Parameters
+    ----------
+    session : path
+        The session's folder.
+    collection, sync_collection : str
+        Folders within it of the task's raw files, and of the main clock's pulses.
+
+    Raises
+    ------
+    RawFileMissing, RawFileInvalid, TrialInvalid, TaskUnsupported
+        A file is absent or broken.
+    SyncFailed
+        The pulses are not those of the trials.
+    """
+    task = read_decisions(session, collection)
+    pulses = read_pulses(session / sync_collection)
+    wiring = read_wiring(session / sync_collection, BOARD)
+    number = re.fullmatch(r"raw_task_data_(\d{2})", collection)
+    clock = on_main_clock(
+        task, compute_trials(task), pulses, wiring, int(number[1]) if number else None
+    )
+    first = None
+    if clock.wheel is None:
+        log.warning("firstMovement_times are NaN: no pulses of the rotary encoder")
+    else:
+        first = first_movements_of(task, clock.trials, clock.wheel)
+    by_bpod = None
+    try:
+        seen = wheel_of(session, task, collection)
+        by_bpod = WheelTrace(clock.matched.convert(seen.times), seen.position)
+    except ExtractionError as error:
+        log.warning("the wheel is not checked against the state machine's: %s", error)
+    no_go, wrong = (task.state(name)[:, 0] for name in ("no_go", "error"))
+    told = {"errorCueTrigger": clock.matched.convert(np.where(np.isnan(no_go), wrong, no_go))}
+    board = Board(clock.seen | told, clock.screen, clock.sound, by_bpod)
+    return MainExtraction(task, clock.trials, clock.wheel, first, clock, board)
+
+
+def wheel_files(found: MainExtraction) -> dict[str, np.ndarray]:
+    """Return the wheel's files, by name.
+
+    Raises
+    ------
+    SyncFailed
+        The encoder's lines are silent.
+    """
+    wheel = found.wheel
+    if wheel is None:
+        raise SyncFailed(
+            "the rotary encoder's pulses",
+            "there are none on its two lines of the main clock",
+            "check the cable, and the wiring file of the recording",
+        )
+    moves = find_movements(wheel.times, wheel.position)
+    return {
+        "_ibl_wheel.timestamps.npy": wheel.times,
+        "_ibl_wheel.position.npy": wheel.position,
+        "_ibl_wheelMoves.intervals.npy": moves.intervals,
+        "_ibl_wheelMoves.peakAmplitude.npy": moves.peak_amplitude,
+    }

@@ -1,0 +1,60 @@
+"""Where in a recording each protocol of a session ran.
+
+A rig (iblrig 8) begins every protocol with a spacer: fifteen pulses of the state machine whose
+distances grow and shrink again (iblutil 1.20.0, ``Spacer``).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shared.science.clocks.pulses import Floats, Fronts
+
+WIDTH = 0.05
+"""Length of each pulse (s)."""
+
+_GAPS = np.linspace(0.02, 0.4, 8)
+RISES = np.cumsum(np.concatenate([_GAPS, _GAPS[-2::-1]]) + WIDTH)
+"""When the pulses of a spacer rise, from its beginning (s)."""
+
+LENGTH = float(RISES[-1]) + 10 * WIDTH
+"""Length of a spacer with its silence (s)."""
+
+EXACT = 0.003
+"""A pulse of a spacer comes at its time within so much (s)."""
+
+
+def find_spacers(fronts: Fronts) -> Floats:
+    """Return when spacers begin, by the pulses of the state machine; s."""
+    rises = fronts.rises
+    if rises.size < RISES.size:
+        return np.empty(0)
+    groups = np.lib.stride_tricks.sliding_window_view(rises, RISES.size)
+    away = np.abs((groups - groups[:, :1]) - (RISES - RISES[0])).max(axis=1)
+    return groups[away < EXACT, 0] - RISES[0]
+
+
+def protocol_period(fronts: Fronts, number: int) -> tuple[float, float] | None:
+    """Return from when until when a protocol ran.
+
+    Parameters
+    ----------
+    fronts : Fronts
+        Of the state machine.
+    number : int
+        Which protocol of the session, from 0. A spacer that no pulse follows is not counted: the
+        protocol was started, and stopped at once.
+
+    Returns
+    -------
+    tuple of float or None
+        From the spacer's end to the next spacer, s; None where there is no such spacer.
+    """
+    begins = find_spacers(fronts)
+    ends = np.append(begins, np.inf)[1:]
+    used = [
+        (float(begin) + LENGTH, float(end))
+        for begin, end in zip(begins, ends, strict=True)
+        if np.any((fronts.times > begin + LENGTH) & (fronts.times < end))
+    ]
+    return used[number] if number < len(used) else None
