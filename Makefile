@@ -112,7 +112,7 @@ screenshots: setup .venv/.browser  ## the README's pictures anew, of a demonstra
 clean:  ## remove what was installed and built
 	rm -rf .venv node_modules cdk.out .fornix/cache
 
-.PHONY: fuzz-codec bench-codec spikeinterface reference ibllib nwb datajoint
+.PHONY: fuzz-codec bench-codec spikeinterface reference ibllib nwb datajoint descriptions
 
 fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=… for others
 	$(BIN)/python -m tests.codec.fuzz --cases $(or $(CASES),1000000) --seed $(or $(SEED),1)
@@ -141,6 +141,12 @@ nwb: setup  ## NWB as Zarr, by reference and before DANDI's own client, which ar
 	$(BIN)/uv pip install --quiet --python .venv/nwb/bin/python ".[nwb]" hdmf-zarr==0.13.0 \
 	    lindi==0.4.6 dandi==0.81.0 pytest pytest-timeout hypothesis
 	.venv/nwb/bin/python -m pytest -p no:cacheprovider -W default tests/exports/test_nwb_apart.py
+
+descriptions: setup  ## a release's DataCite, RO-Crate, Croissant, schema.org before their validators, installed apart
+	test -x .venv/descriptions/bin/python || python3 -m venv .venv/descriptions
+	$(BIN)/uv pip install --quiet --python .venv/descriptions/bin/python datacite==1.4.1 \
+	    mlcroissant==1.1.1 pyld==3.3.0 roc-validator==0.13.0 rocrate==0.16.0
+	$(BIN)/pytest -p no:cacheprovider tests/releases/test_descriptions_apart.py
 
 datajoint: setup .venv/.mariadb  ## both lines of DataJoint's client, installed apart; NOTEBOOK=… the paper's code
 	for line in 0.14 2; do test -x .venv/datajoint-$$line/bin/python \

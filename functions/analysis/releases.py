@@ -9,7 +9,7 @@ from shared.access.visibility import is_public
 from shared.model import moment
 from shared.model.release import ReleaseRecord, ReleaseState
 from shared.publishing import store as releases
-from shared.releases import describe
+from shared.releases import describe, linked
 from shared.releases.describe import ReleaseAddresses
 from shared.results import addresses
 from shared.results.render import SiteSettings, render
@@ -54,7 +54,7 @@ def _files_of(
     versions = [one for one in shown if one.name == record.name]
     files = {page: render(release_view(record, manifest, versions, where), settings)}
     if record.state is not ReleaseState.WITHDRAWN:
-        makers = (describe.datacite, describe.ro_crate, describe.croissant)
+        makers = (describe.datacite, linked.ro_crate, linked.croissant)
         made = (encode(make(manifest, where)) for make in makers)
         files |= dict(zip(documents, made, strict=True))
     return files

@@ -17,7 +17,7 @@ from shared.alf.cache_tables import (
     sessions_table,
 )
 from shared.model.release import ReleasedFile, ReleaseManifest
-from shared.releases import describe
+from shared.releases import describe, linked
 from shared.releases.describe import ReleaseAddresses
 from shared.releases.manifest import encode_manifest
 
@@ -72,7 +72,7 @@ def copied_files(
     made = {
         "README.md": readme(manifest, where).encode(),
         "datacite.json": _json(describe.datacite(manifest, where)),
-        "ro-crate-metadata.json": _json(describe.ro_crate(manifest, where)),
+        "ro-crate-metadata.json": _json(linked.ro_crate(manifest, where)),
         MANIFEST: encode_manifest(manifest),
         **one_tables(manifest, withdrawn),
     }

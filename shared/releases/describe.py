@@ -1,13 +1,11 @@
-"""Descriptions of a release for those who find, cite and archive it.
+"""What a release says of itself: its words, citation and licence, and its DataCite record.
 
-Written by hand, because the libraries that make them weigh hundreds of megabytes; tests hold them
-against the published schemas: DataCite 4.5, RO-Crate 1.2, Croissant 1.0, schema.org.
+As linked data it is described by `shared.releases.linked`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -37,11 +35,8 @@ MEDIA_TYPES = {
     "yaml": "application/yaml",
 }
 
-SHORTEST = 50
-"""Characters of a description that Google Dataset Search asks for at least."""
-
-LISTED = 5_000
-"""Files that RO-Crate and Croissant name one by one; above, the manifest stands for them."""
+SHORTEST, LONGEST = 50, 5_000
+"""Characters of a description that Google Dataset Search asks for at least and at most."""
 
 
 class ReleaseAddresses(msgspec.Struct, frozen=True):
@@ -83,6 +78,12 @@ def description(manifest: ReleaseManifest) -> str:
         f"{len(subjects):,} subjects in {', '.join(labs)}, in the ONE convention."
     )
     return f"{said} {counted}".strip()
+
+
+def abstract(manifest: ReleaseManifest) -> str:
+    """Return the description as search engines take it: cut where it is too long."""
+    whole = description(manifest)
+    return whole if len(whole) <= LONGEST else whole[: LONGEST - 1] + "…"
 
 
 def title(manifest: ReleaseManifest) -> str:
@@ -153,7 +154,7 @@ def datacite(manifest: ReleaseManifest, where: ReleaseAddresses) -> dict[str, An
         "subjects": [{"subject": word} for word in keywords(manifest)],
         "dates": [{"date": manifest.created[:10], "dateType": "Created"}],
         "sizes": [f"{manifest.size} bytes", f"{len(manifest.files)} files"],
-        "formats": [MEDIA_TYPES.get(name, f".{name}") for name in sorted(suffixes)],
+        "formats": sorted({MEDIA_TYPES.get(name, f".{name}") for name in suffixes}),
         "contributors": [
             {"name": lab, "nameType": "Organizational", "contributorType": "DataCollector"}
             for lab in sorted({session.lab for session in manifest.sessions})
@@ -186,175 +187,3 @@ def _datacite_person(one: Creator) -> dict[str, Any]:
     if one.affiliation:
         shown["affiliation"] = [{"name": one.affiliation}]
     return shown
-
-
-def _person(one: Creator) -> dict[str, Any]:
-    """Return somebody in the words of schema.org."""
-    shown: dict[str, Any] = {
-        "@type": "Organization" if one.organisation else "Person",
-        "name": one.name,
-    }
-    if one.orcid:
-        shown["@id"] = f"https://orcid.org/{one.orcid}"
-    if one.affiliation:
-        shown["affiliation"] = {"@type": "Organization", "name": one.affiliation}
-    return shown
-
-
-def _dataset(manifest: ReleaseManifest, where: ReleaseAddresses) -> dict[str, Any]:
-    """Return what schema.org, Croissant and RO-Crate say alike."""
-    return {
-        "name": title(manifest),
-        "description": description(manifest),
-        "url": where.of_release(manifest),
-        "version": str(manifest.version),
-        "license": licence_url(manifest.terms.licence),
-        "datePublished": manifest.created[:10],
-        "keywords": keywords(manifest),
-        "creator": [_person(one) for one in creators(manifest)],
-        "publisher": {"@type": "Organization", "name": manifest.terms.publisher},
-    }
-
-
-CROISSANT_CONTEXT: Mapping[str, Any] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/",
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileProperty": "cr:fileProperty",
-    "fileObject": "cr:fileObject",
-    "fileSet": "cr:fileSet",
-    "format": "cr:format",
-    "includes": "cr:includes",
-    "isLiveDataset": "cr:isLiveDataset",
-    "jsonPath": "cr:jsonPath",
-    "key": "cr:key",
-    "md5": "cr:md5",
-    "parentField": "cr:parentField",
-    "path": "cr:path",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "regex": "cr:regex",
-    "repeated": "cr:repeated",
-    "replace": "cr:replace",
-    "sc": "https://schema.org/",
-    "separator": "cr:separator",
-    "source": "cr:source",
-    "subField": "cr:subField",
-    "transform": "cr:transform",
-}
-"""The names that Croissant 1.0 gives its words (its specification, appendix 1)."""
-
-
-def croissant(manifest: ReleaseManifest, where: ReleaseAddresses) -> dict[str, Any]:
-    """Return the release's Croissant 1.0 description; it is schema.org's `Dataset` too."""
-    return {
-        "@context": dict(CROISSANT_CONTEXT),
-        "@type": "sc:Dataset",
-        "conformsTo": "http://mlcommons.org/croissant/1.0",
-        **_dataset(manifest, where),
-        "citeAs": citation(manifest, where),
-        "distribution": [
-            {
-                "@type": "cr:FileObject",
-                "@id": file.id,
-                "name": path,
-                "contentUrl": where.of_file(file),
-                "contentSize": f"{file.size} B",
-                "encodingFormat": _media_type(file),
-                **({"sha256": file.sha256} if file.sha256 else {"md5": file.md5 or ""}),
-            }
-            for path, file in _some(manifest)
-        ],
-    }
-
-
-def page_json_ld(manifest: ReleaseManifest, where: ReleaseAddresses) -> dict[str, Any]:
-    """Return schema.org's `Dataset` for the release's page: the whole of it, in a few lines."""
-    described: dict[str, Any] = {
-        "@context": "https://schema.org/",
-        "@type": "Dataset",
-        **_dataset(manifest, where),
-        "citation": citation(manifest, where),
-        "isAccessibleForFree": True,
-        "size": f"{manifest.size} B",
-    }
-    if where.doi:
-        described["identifier"] = f"https://doi.org/{where.doi}"
-    if where.api:
-        address = f"{where.api}/releases/{manifest.name}/{manifest.version}/manifest.json"
-        described["distribution"] = [
-            {"@type": "DataDownload", "encodingFormat": "application/json", "contentUrl": address}
-        ]
-    return described
-
-
-def ro_crate(manifest: ReleaseManifest, where: ReleaseAddresses) -> dict[str, Any]:
-    """Return the release's ``ro-crate-metadata.json`` (RO-Crate 1.2); paths are the copy's."""
-    files = list(_some(manifest))
-    root = {
-        "@id": "./",
-        "@type": "Dataset",
-        **_dataset(manifest, where),
-        "license": {"@id": licence_url(manifest.terms.licence)},
-        "creator": [{"@id": _crate_id(one)} for one in creators(manifest)],
-        "publisher": {"@id": f"#publisher-{quote(manifest.terms.publisher)}"},
-        "hasPart": [{"@id": quote(path)} for path, _ in files],
-    }
-    return {
-        "@context": "https://w3id.org/ro/crate/1.2/context",
-        "@graph": [
-            {
-                "@id": "ro-crate-metadata.json",
-                "@type": "CreativeWork",
-                "about": {"@id": "./"},
-                "conformsTo": {"@id": "https://w3id.org/ro/crate/1.2"},
-            },
-            root,
-            {
-                "@id": licence_url(manifest.terms.licence),
-                "@type": "CreativeWork",
-                "name": licence_name(manifest.terms.licence),
-            },
-            {
-                "@id": f"#publisher-{quote(manifest.terms.publisher)}",
-                "@type": "Organization",
-                "name": manifest.terms.publisher,
-            },
-            *({**_person(one), "@id": _crate_id(one)} for one in creators(manifest)),
-            *(_crate_file(path, file) for path, file in files),
-        ],
-    }
-
-
-def _crate_id(one: Creator) -> str:
-    return f"https://orcid.org/{one.orcid}" if one.orcid else f"#creator-{quote(one.name)}"
-
-
-def _crate_file(path: str, file: ReleasedFile) -> dict[str, Any]:
-    shown = {
-        "@id": quote(path),
-        "@type": "File",
-        "name": path.rpartition("/")[2],
-        "contentSize": str(file.size),
-        "encodingFormat": _media_type(file),
-    }
-    return {**shown, "sha256": file.sha256} if file.sha256 else shown
-
-
-def _media_type(file: ReleasedFile) -> str:
-    return MEDIA_TYPES.get(file.suffix, "application/octet-stream")
-
-
-def _some(manifest: ReleaseManifest) -> Iterable[tuple[str, ReleasedFile]]:
-    """Return the files that are named one by one."""
-    return list(manifest.paths().items())[:LISTED]

@@ -29,7 +29,7 @@ from shared.publishing.gather import NotReleasable, gather
 from shared.publishing.reviewers import ReviewerLink
 from shared.records import env, queues
 from shared.records.errors import NotFound
-from shared.releases import describe
+from shared.releases import describe, linked
 from shared.releases.describe import ReleaseAddresses
 from shared.results import addresses
 
@@ -37,8 +37,8 @@ routes = Blueprint(__name__)
 
 DESCRIPTIONS = {
     "datacite.json": describe.datacite,
-    "ro-crate-metadata.json": describe.ro_crate,
-    "croissant.json": describe.croissant,
+    "ro-crate-metadata.json": linked.ro_crate,
+    "croissant.json": linked.croissant,
 }
 """What describes a release, by file name; it follows from manifest and record."""
 

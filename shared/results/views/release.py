@@ -10,7 +10,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from shared.model.release import ReleaseManifest, ReleaseRecord, ReleaseState, Tombstone
-from shared.releases import describe
+from shared.releases import describe, linked
 from shared.releases.describe import ReleaseAddresses
 from shared.results import addresses
 from shared.results.views.page import Crumb, PageFrame
@@ -150,7 +150,7 @@ def release_view(
         description=describe.description(manifest)[:300],
         crumbs=(Crumb(addresses.RELEASES, "Releases"),),
     )
-    described = {} if gone else describe.page_json_ld(manifest, where)
+    described = {} if gone else linked.page_json_ld(manifest, where)
     return ReleaseView(
         page=page,
         row=row,

@@ -1,0 +1,303 @@
+"""A release as linked data: schema.org on its page, Croissant, RO-Crate.
+
+Written by hand, because the libraries that make them weigh hundreds of megabytes. Tests hold them
+against schema.org's vocabulary, and `make descriptions` against the validators of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from shared.model.release import Creator, ReleasedFile, ReleaseManifest
+from shared.releases.describe import (
+    MEDIA_TYPES,
+    ReleaseAddresses,
+    abstract,
+    citation,
+    creators,
+    keywords,
+    licence_name,
+    licence_url,
+    title,
+)
+
+LISTED = 5_000
+"""Files that RO-Crate and Croissant name one by one; above, the manifest stands for them."""
+
+CROISSANT = "http://mlcommons.org/croissant/1.0"
+CRATE = "https://w3id.org/ro/crate/1.3"
+"""Versions that are written; for RO-Crate the one that its own library writes (rocrate 0.16)."""
+
+Node = dict[str, Any]
+
+
+CROISSANT_CONTEXT: Mapping[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+"""The names that Croissant 1.0 gives its words (its specification, appendix 1)."""
+
+
+def croissant(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
+    """Return the release's Croissant 1.0 description; it is schema.org's `Dataset` too."""
+    return {
+        "@context": dict(CROISSANT_CONTEXT),
+        "@type": "sc:Dataset",
+        "conformsTo": CROISSANT,
+        **_dataset(manifest, where),
+        **_people(manifest),
+        "citeAs": citation(manifest, where),
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": file.id,
+                "name": path,
+                "contentUrl": where.of_file(file),
+                "contentSize": f"{file.size} B",
+                "encodingFormat": _media_type(file),
+                **({"sha256": file.sha256} if file.sha256 else {"md5": file.md5 or ""}),
+            }
+            for path, file in _listed(manifest)
+        ],
+    }
+
+
+def page_json_ld(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
+    """Return schema.org's `Dataset` for the release's page: the whole of it, in a few lines."""
+    described: Node = {
+        "@context": "https://schema.org/",
+        "@type": "Dataset",
+        **_dataset(manifest, where),
+        **_people(manifest),
+        "citation": list(_papers(manifest)) or citation(manifest, where),
+        "isAccessibleForFree": True,
+        "size": f"{manifest.size} B",
+    }
+    if where.doi:
+        described["identifier"] = f"https://doi.org/{where.doi}"
+    if where.api:
+        address = f"{where.api}/releases/{manifest.name}/{manifest.version}/manifest.json"
+        described["distribution"] = [
+            {"@type": "DataDownload", "encodingFormat": "application/json", "contentUrl": address}
+        ]
+    return described
+
+
+def ro_crate(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
+    """Return the release's ``ro-crate-metadata.json``; paths are the copy's.
+
+    It is flat, as RO-Crate asks: every entity has an id, and is named elsewhere by that alone.
+    """
+    files = _listed(manifest)
+    licence = licence_url(manifest.terms.licence)
+    people, organisations = _entities_of_people(manifest)
+    made, software = _entities_of_code(files)
+    papers = [
+        {"@id": address, "@type": "ScholarlyArticle", "name": address.partition("doi.org/")[2]}
+        for address in _papers(manifest)
+    ]
+    labs = [
+        {"@id": f"#lab-{quote(lab)}", "@type": "Organization", "name": lab}
+        for lab in sorted({session.lab for session in manifest.sessions})
+    ]
+    publisher = {
+        "@id": "#publisher",
+        "@type": "Organization",
+        "name": manifest.terms.publisher,
+    }
+    root = {
+        "@id": "./",
+        "@type": "Dataset",
+        **_dataset(manifest, where),
+        "license": {"@id": licence},
+        "creator": _ids(people),
+        "author": _ids(people),
+        "publisher": {"@id": publisher["@id"]},
+        "contributor": _ids(labs),
+        "citation": _ids(papers),
+        "hasPart": [{"@id": quote(path)} for path, _ in files],
+        "mentions": _ids(made),
+    }
+    identifiers = []
+    if where.doi:
+        address = f"https://doi.org/{where.doi}"
+        root["identifier"] = {"@id": address}
+        identifiers = [
+            {
+                "@id": address,
+                "@type": "PropertyValue",
+                "name": "DOI",
+                "propertyID": "https://registry.identifiers.org/registry/doi",
+                "value": f"doi:{where.doi}",
+                "url": address,
+            }
+        ]
+    return {
+        "@context": f"{CRATE}/context",
+        "@graph": [
+            {
+                "@id": "ro-crate-metadata.json",
+                "@type": "CreativeWork",
+                "about": {"@id": "./"},
+                "conformsTo": {"@id": CRATE},
+            },
+            {name: value for name, value in root.items() if value != []},
+            {
+                "@id": licence,
+                "@type": "CreativeWork",
+                "name": licence_name(manifest.terms.licence),
+                "description": f"Licence {manifest.terms.licence} of the files.",
+            },
+            publisher,
+            *identifiers,
+            *people,
+            *organisations,
+            *labs,
+            *papers,
+            *software,
+            *made,
+            *(_crate_file(path, file) for path, file in files),
+        ],
+    }
+
+
+def _dataset(manifest: ReleaseManifest, where: ReleaseAddresses) -> Node:
+    """Return what all three say alike."""
+    return {
+        "name": title(manifest),
+        "description": abstract(manifest),
+        "url": where.of_release(manifest),
+        "version": str(manifest.version),
+        "license": licence_url(manifest.terms.licence),
+        "datePublished": manifest.created[:10],
+        "keywords": keywords(manifest),
+    }
+
+
+def _people(manifest: ReleaseManifest) -> Node:
+    """Return creators and publisher, each told where it is named."""
+    return {
+        "creator": [_person(one) for one in creators(manifest)],
+        "publisher": {"@type": "Organization", "name": manifest.terms.publisher},
+    }
+
+
+def _person(one: Creator) -> Node:
+    """Return somebody in the words of schema.org."""
+    shown: Node = {"@type": "Organization" if one.organisation else "Person", "name": one.name}
+    if one.orcid:
+        shown["@id"] = f"https://orcid.org/{one.orcid}"
+    if one.affiliation and not one.organisation:  # schema.org: people alone have one
+        shown["affiliation"] = {"@type": "Organization", "name": one.affiliation}
+    return shown
+
+
+def _entities_of_people(manifest: ReleaseManifest) -> tuple[list[Node], list[Node]]:
+    """Return the creators, and the organisations that they belong to; nobody twice."""
+    people: dict[str, Node] = {}
+    organisations: dict[str, Node] = {}
+    for number, one in enumerate(creators(manifest), 1):
+        shown = {"@id": f"#creator-{number}", **_person(one)}
+        if "affiliation" in shown:
+            place = organisations.setdefault(
+                one.affiliation,
+                {"@id": f"#organisation-{len(organisations) + 1}", **shown["affiliation"]},
+            )
+            shown["affiliation"] = {"@id": place["@id"]}
+        people.setdefault(shown["@id"], shown)
+    return list(people.values()), list(organisations.values())
+
+
+def _entities_of_code(files: list[tuple[str, ReleasedFile]]) -> tuple[list[Node], list[Node]]:
+    """Return what made the files: an action for each version of the code, and the versions."""
+    made: dict[str, list[str]] = {}
+    for path, file in files:
+        if file.code_version:
+            made.setdefault(file.code_version, []).append(path)
+    versions = sorted(made)
+    software = [
+        {
+            "@id": f"#software-{number}",
+            "@type": "CreativeWork",  # a SoftwareApplication would need an address of its own
+            "name": version,
+            "version": version,
+        }
+        for number, version in enumerate(versions, 1)
+    ]
+    actions = [
+        {
+            "@id": f"#made-{number}",
+            "@type": "CreateAction",
+            "name": f"Made by {version}",
+            "instrument": {"@id": f"#software-{number}"},
+            "result": [{"@id": quote(path)} for path in made[version]],
+        }
+        for number, version in enumerate(versions, 1)
+    ]
+    return actions, software
+
+
+def _papers(manifest: ReleaseManifest) -> list[str]:
+    return [f"https://doi.org/{quote(doi, safe='/')}" for doi in manifest.terms.papers]
+
+
+def _ids(entities: list[Node]) -> list[Node]:
+    return [{"@id": one["@id"]} for one in entities]
+
+
+def _crate_file(path: str, file: ReleasedFile) -> Node:
+    session = path.partition("/Subjects/")[2].removesuffix(f"/{file.path}")
+    shown = {
+        "@id": quote(path),
+        "@type": "File",
+        "name": path.rpartition("/")[2],
+        "description": f"{file.dataset_type or 'File'} of session {session}",
+        "contentSize": str(file.size),
+        "encodingFormat": _media_type(file),
+    }
+    return {**shown, "sha256": file.sha256} if file.sha256 else shown
+
+
+def _media_type(file: ReleasedFile) -> str:
+    return MEDIA_TYPES.get(file.suffix, "application/octet-stream")
+
+
+def _listed(manifest: ReleaseManifest) -> list[tuple[str, ReleasedFile]]:
+    """Return the files that are named one by one."""
+    return list(manifest.paths().items())[:LISTED]
