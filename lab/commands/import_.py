@@ -2,59 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
-import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from lab.client import Client, ClientError, Settings, settings
-from lab.importers import report as reports
+from lab.client import Client, Settings, settings
+from lab.commands.importing import common, run_import, state_folder
 from lab.importers.carrier import Carrier
-from lab.importers.journal import Journal, JournalInUse
-from lab.importers.sessions import Repository, RepositoryTaken
+from lab.importers.journal import Journal
+from lab.importers.sessions import Repository
 from lab.transfer import HashCache
 
 if TYPE_CHECKING:
     from lab.importers.bytes import Mover, Uploader
-
-NOT_ALL_CARRIED = 1
-"""Exit code when the import came to its end but something could not be carried."""
-
-
-def _common(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that all imports have."""
-    options = [
-        click.option("--dry-run", is_flag=True, help="Read everything, send nothing, report."),
-        click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
-        click.option(
-            "--report",
-            "report_path",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="Where the whole report goes. [default: beside the journal]",
-        ),
-        click.option(
-            "--journal",
-            "journal_path",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="File that remembers what is done. [default: one for each source and server]",
-        ),
-        click.option("--restart", is_flag=True, help="Forget the journal: begin at the start."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
 
 _place_options = [
     click.option("--lab", help="Lab of sessions for which the source names none."),
@@ -106,7 +71,7 @@ def import_() -> None:
     " are turned into the lab's time. [default: they are the lab's already]",
 )
 @_with_bytes
-@_common
+@common
 def import_alyx(
     source_url: str,
     user: str | None,
@@ -135,11 +100,7 @@ def import_alyx(
     account = Settings(source_url.rstrip("/"), user, password, token)
     if account.url == settings().url:
         raise click.UsageError("source and target are the same server")
-    try:
-        zone = ZoneInfo(server_timezone) if server_timezone else None
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise click.BadParameter(str(error), param_hint="--server-timezone") from error
-
+    zone = _zone(server_timezone)
     make_mover = _mover(upload, data_user, data_password, data_server)
 
     def job(carrier: Carrier) -> None:
@@ -149,7 +110,56 @@ def import_alyx(
         except NoAlyx as error:
             raise click.ClickException(str(error)) from error
 
-    _run(job, f"alyx {account.url}", **common)
+    run_import(job, f"alyx {account.url}", **common)
+
+
+@import_.command("dump")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--server-timezone",
+    metavar="ZONE",
+    help="Time zone of the Alyx server, e.g. Europe/London: weighings, waterings and surgeries"
+    " are turned into the lab's time. [default: they are the lab's already]",
+)
+@click.option(
+    "--only",
+    metavar="MODEL",
+    multiple=True,
+    help="Carry these models alone, e.g. subjects.subject or weighings; may be given again.",
+)
+@common
+def import_dump(
+    file: Path, server_timezone: str | None, only: tuple[str, ...], **common: Any
+) -> None:
+    """Carry a dump of Alyx's database, with all that its REST API does not show.
+
+    FILE is what `python manage.py dumpdata --natural-foreign` writes, as JSON or JSON Lines, or
+    its .gz. Passwords, tokens and access keys are never copied. Every row of the file is carried
+    or named in the report.
+
+    Example: fornix import dump alyx.json.gz --dry-run
+    """
+    from lab.importers.dump.job import DumpImport
+    from lab.importers.dump.models import ORDER
+    from lab.importers.dump.reading import BadDump
+
+    zone = _zone(server_timezone)
+    known = {name for model in ORDER for name in (model.name, model.resource)}
+    if unknown := set(only) - known:
+        hint = f"no such model: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}"
+        raise click.BadParameter(hint, param_hint="--only")
+
+    def job(carrier: Carrier) -> None:
+        path = carrier.journal.path
+        shelf = path and path.with_suffix(".dump")
+        try:
+            DumpImport(file, carrier, shelf, zone, only).run()
+        except BadDump as error:
+            raise click.ClickException(f"{error}; nothing was sent") from error
+        if shelf:
+            shelf.unlink()
+
+    run_import(job, " ".join(["dump", str(file.resolve()), *sorted(only)]), **common)
 
 
 @import_.command("one")
@@ -157,7 +167,7 @@ def import_alyx(
 @_with_bytes
 @click.option("--plain-names", is_flag=True, help="Files there have no UUIDs in their names.")
 @_with_place
-@_common
+@common
 def import_one(
     tables: Path,
     lab: str | None,
@@ -193,14 +203,14 @@ def import_one(
         except NoTables as error:
             raise click.ClickException(str(error)) from error
 
-    _run(job, f"one {tables.resolve()}", **common)
+    run_import(job, f"one {tables.resolve()}", **common)
 
 
 @import_.command("folder")
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--upload", is_flag=True, help="Upload the bytes.")
 @_with_place
-@_common
+@common
 def import_folder(
     path: Path,
     lab: str | None,
@@ -231,7 +241,7 @@ def import_folder(
             raise click.ClickException(str(error)) from None
         FolderImport(path, carrier, place, lab, uploader, known, BESIDE).run()
 
-    _run(job, f"folder {path.resolve()}", **common)
+    run_import(job, f"folder {path.resolve()}", **common)
 
 
 @import_.command("zip")
@@ -244,7 +254,7 @@ def import_folder(
     type=click.Path(file_okay=False, path_type=Path),
     help="Where to unpack.  [default: beside the journal, removed at the end]",
 )
-@_common
+@common
 def import_zip(
     zips: tuple[Path, ...], lab: str | None, folder: Path | None, **common: Any
 ) -> None:
@@ -272,7 +282,7 @@ def import_zip(
         if folder is None:
             shutil.rmtree(target)
 
-    _run(job, f"zip {' '.join(str(path.resolve()) for path in zips)}", **common)
+    run_import(job, f"zip {' '.join(str(path.resolve()) for path in zips)}", **common)
 
 
 def _mover(
@@ -293,6 +303,13 @@ def _mover(
     return make
 
 
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise click.BadParameter(str(error), param_hint="--server-timezone") from error
+
+
 def _uploader(carrier: Carrier) -> Uploader:
     """Return what uploads, with checksums remembered beside the journal."""
     from lab.importers.bytes import Uploader
@@ -304,101 +321,10 @@ def _uploader(carrier: Carrier) -> Uploader:
 
 def _scratch(journal: Journal) -> Path:
     """Return the folder of downloads on their way."""
-    return (journal.path or _state_folder() / "dry-run").with_suffix(".bytes")
+    return (journal.path or state_folder() / "dry-run").with_suffix(".bytes")
 
 
 def _repository(name: str | None, url: str | None, plain_names: bool) -> Repository | None:
     if name is None and url is not None:
         raise click.UsageError("--url needs --repository: the name of what is served there")
     return None if name is None else Repository(name, url, plain_names)
-
-
-def _run(
-    job: Callable[[Carrier], None],
-    source: str,
-    *,
-    dry_run: bool,
-    as_json: bool,
-    report_path: Path | None,
-    journal_path: Path | None,
-    restart: bool,
-) -> None:
-    """Do an import with its journal, progress bars and report; exit with its code."""
-    target = settings()
-    journal_path = journal_path or _state_folder() / f"{_short(source, target.url)}.sqlite"
-    report_path = report_path or journal_path.with_suffix(".json")
-    console = Console(stderr=True)
-    try:
-        journal = Journal(None if dry_run else journal_path)
-    except JournalInUse as error:
-        raise click.ClickException(str(error)) from error
-    try:
-        _open_chapter(journal, source, target.url, restart)
-        with _progress(console, quiet=as_json) as progress:
-            job(Carrier(Client(target), journal, dry_run=dry_run, progress=progress))
-        journal.set("finished", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-        report = _save_report(journal, report_path, dry_run)
-    except RepositoryTaken as error:
-        raise click.ClickException(f"{error}: choose another --repository") from error
-    except (ClientError, KeyboardInterrupt):
-        console.print("The import has stopped. The same command goes on where it stopped.")
-        raise
-    finally:
-        journal.close()
-    if as_json:
-        click.echo(json.dumps(report, indent=1))
-    else:
-        reports.show(report, report_path, console)
-    raise SystemExit(0 if reports.complete(report) else NOT_ALL_CARRIED)
-
-
-def _open_chapter(journal: Journal, source: str, target: str, restart: bool) -> None:
-    """Go on with an unfinished import, or begin a new one."""
-    about = {"source": source, "target": target}
-    if journal.get("about") not in (None, about):
-        raise click.ClickException(f"{journal.path} is the journal of another import")
-    if restart or journal.get("finished"):
-        journal.clear()
-    if journal.get("about") is None:
-        journal.set("about", about)
-        journal.set("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-
-
-def _save_report(journal: Journal, path: Path, dry_run: bool) -> dict[str, Any]:
-    about = journal.get("about")
-    report = reports.summary(
-        journal,
-        **about,
-        dry_run=dry_run,
-        started=journal.get("started"),
-        finished=journal.get("finished"),
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    reports.save(report, journal, path)
-    return report | {"report": str(path)}
-
-
-@contextmanager
-def _progress(console: Console, quiet: bool) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Show a bar for each list that is being carried."""
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bars = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
-    tasks: dict[str, Any] = {}
-
-    def show(what: str, done: int, total: int | None) -> None:
-        if what not in tasks:
-            tasks[what] = bars.add_task(what, total=total)
-        bars.update(tasks[what], completed=done, total=total)
-
-    with bars:
-        yield show
-
-
-def _state_folder() -> Path:
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "fornix" / "imports"
-
-
-def _short(*texts: str) -> str:
-    """Return a file name for a source and a target."""
-    return texts[0].split()[0] + "-" + hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]

@@ -127,7 +127,7 @@ def lab_row(job: RowContext, row: Row) -> None:
         job.journal.mark("zone of lab", [str(row.get("name"))], zone)
 
 
-def _nickname(line: str) -> str:
+def short_name(line: str) -> str:
     """Return a short name of a line, of which animals' names can be made; Alyx does not show its.
 
     Names that are none get a tail of their own, so that no two become the same.
@@ -146,7 +146,7 @@ def subject_row(job: RowContext, row: Row) -> None:
     named_row(job, row)
     line, litter = row.get("line") or None, row.get("litter") or None
     if isinstance(line, str):
-        made = {"name": line, "nickname": _nickname(line), "lab": row.get("lab")}
+        made = {"name": line, "nickname": short_name(line), "lab": row.get("lab")}
         job.carrier.ensure("lines", line, made)
     if isinstance(litter, str) and line:
         job.carrier.ensure("litters", litter, {"name": litter, "line": line})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from lab.client import RequestRefused, plain
@@ -13,6 +13,7 @@ from lab.client import RequestRefused, plain
 from .journal import Journal
 
 Row = dict[str, Any]
+T = TypeVar("T")
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being carried, how many are behind, and of how many (None: not known)."""
 
@@ -86,11 +87,11 @@ class Carrier:
         there: counted as ``kept``, not as refused.
         """
         refused: dict[str, Row] = {}
-        for batch in _batches(rows):
+        for batch in batches(rows, lambda row: row):
             if self.dry_run:
                 self.journal.tally(resource, "to send", len(batch))
                 continue
-            answer = self._post(resource, batch)
+            answer = self.deliver(resource, batch)
             for outcome in ("created", "unchanged"):
                 self.journal.tally(resource, outcome, answer[outcome])
             for item in answer["refused"]:
@@ -100,8 +101,15 @@ class Carrier:
                     refused[str(item["id"])] = item
         return refused
 
-    def _post(self, resource: str, batch: list[Row]) -> Row:
-        """Send a batch; one that is refused as a whole is cut until the row at fault is alone."""
+    def deliver(self, resource: str, batch: list[Row]) -> Row:
+        """Send a batch; one that is refused as a whole is cut until the row at fault is alone.
+
+        Returns
+        -------
+        dict
+            The server's answer: ``created`` and ``unchanged`` are counts, ``refused`` are items
+            with ``row``, the place in the batch.
+        """
         try:
             return self.api.post("/import", {"resource": resource, "rows": batch})
         except RequestRefused as error:
@@ -109,18 +117,22 @@ class Carrier:
                 raise
             if len(batch) == 1:
                 name = next((batch[0][k] for k in NAMES if batch[0].get(k)), "?")
-                item = {"id": name, "status": error.status, "detail": plain(error.body)}
+                item = {"id": name, "row": 0, "status": error.status, "detail": plain(error.body)}
                 return {"created": 0, "unchanged": 0, "refused": [item]}
         middle = len(batch) // 2
-        first, second = self._post(resource, batch[:middle]), self._post(resource, batch[middle:])
+        first = self.deliver(resource, batch[:middle])
+        second = self.deliver(resource, batch[middle:])
+        for item in second["refused"]:
+            if "row" in item:
+                item["row"] += middle
         return {key: first[key] + second[key] for key in ("created", "unchanged", "refused")}
 
     def carry(self, resource: str, rows: Iterable[Row]) -> set[str]:
         """Send rows; account for those that the server refused and return their ids."""
         refused = self.send(resource, rows)
         for id_, item in refused.items():
-            detail = _message(item["detail"])
-            self.refuse(resource, id_, f"the server refuses it: {_pattern(detail)}", detail)
+            detail = message(item["detail"])
+            self.refuse(resource, id_, f"the server refuses it: {pattern(detail)}", detail)
         return set(refused)
 
     def ensure(self, resource: str, name: str, row: Row) -> Row:
@@ -158,22 +170,29 @@ class Carrier:
         self.journal.refuse(resource, id_, reason, detail or reason)
 
 
-def _message(detail: Any) -> str:
+def message(detail: Any) -> str:
     """Return the server's reason as one line."""
     return detail if isinstance(detail, str) else plain(detail)
 
 
-def _pattern(detail: str) -> str:
+def pattern(detail: str) -> str:
     """Return a reason without what is special to one row, so that the report can group by it."""
     return re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "…", detail)
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Cut rows into batches that one request holds."""
-    batch: list[Row] = []
+def batches(rows: Iterable[T], sent: Callable[[T], Row]) -> Iterator[list[T]]:
+    """Cut rows into batches that one request holds.
+
+    Parameters
+    ----------
+    rows : iterable
+    sent : callable
+        Gives what is sent of one.
+    """
+    batch: list[T] = []
     size = 0
     for row in rows:
-        length = len(json.dumps(row))
+        length = len(json.dumps(sent(row)))
         if batch and (len(batch) == MAX_ROWS or size + length > MAX_BYTES):
             yield batch
             batch, size = [], 0

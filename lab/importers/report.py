@@ -12,7 +12,16 @@ from rich.table import Table
 
 from .journal import Journal
 
-OUTCOMES = ("to send", "created", "unchanged", "kept", "not carried")
+OUTCOMES = (
+    "rows in",
+    "to send",
+    "created",
+    "unchanged",
+    "kept",
+    "within",
+    "left out",
+    "not carried",
+)
 
 
 def summary(journal: Journal, **about: Any) -> dict[str, Any]:

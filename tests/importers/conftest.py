@@ -255,7 +255,7 @@ class FakeFornix:
         self.before(resource)
         answer: Row = {"created": 0, "unchanged": 0, "refused": []}
         table = self.rows.setdefault(resource, {})
-        for row in rows:
+        for i, row in enumerate(rows):
             key = row.get("username") or row.get("nickname") or row.get("id") or row["name"]
             if resource == "datasets" and "id" not in row:
                 place = (row["session"], row["collection"], row["revision"], row["name"])
@@ -264,6 +264,7 @@ class FakeFornix:
                 same = [k for k, r in table.items() if _day(r) == _day(row) and k != key]
                 if same:
                     item = {"id": key, "status": 409, "detail": "exists", "existing": same[0]}
+                    item["row"] = i
                     answer["refused"].append(item)
                     continue
             if key not in table:
@@ -272,7 +273,8 @@ class FakeFornix:
             elif table[key] == row:
                 answer["unchanged"] += 1
             else:
-                answer["refused"].append({"id": key, "status": 409, "detail": "other content"})
+                item = {"id": key, "row": i, "status": 409, "detail": "other content"}
+                answer["refused"].append(item)
         self.after(resource)
         return answer
 
@@ -296,6 +298,12 @@ def serve(fornix: FakeFornix) -> ThreadingHTTPServer:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self.answer(200, fornix.post(self.path, body))
+
+        def do_PATCH(self) -> None:
+            fornix.patch(
+                self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            )
+            self.answer(200, {})
 
         def answer(self, status: int, body: Any) -> None:
             data = json.dumps(body).encode()

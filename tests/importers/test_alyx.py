@@ -268,7 +268,7 @@ def test_hostile_rows_are_reported_and_the_rest_arrives(alyx, fornix):
     assert ("sessions", "deleted from the source meanwhile") in told
     assert ("sessions", "the source fails to show it") in told
     assert ("sessions", "the source shows another row under the session's address") in told
-    assert ("datasets", "its file records are not a list of rows") in told
+    assert ("datasets", "its file records are not a list") in told
     assert sum(r == "sessions" for r, _ in told) == 7
     assert sum(r == "subjects" for r, _ in told) == 3
     assert sum(r == "datasets" for r, _ in told) == 2

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.importers.dumps import Dump
+
 SESSION = "cortexlab/Subjects/KS022/2020-06-20/001"
 
 
@@ -166,3 +168,50 @@ def test_wrong_credentials_of_the_source(alyx, environment):
     assert done.returncode == 4
     assert "password" in done.stderr
     assert "wrong" not in done.stderr + done.stdout
+
+
+def test_a_dump_that_is_killed_goes_on_and_leaves_no_copy_of_it(fornix, environment, tmp_path):
+    # Given an import of a dump that the system kills while it sends sessions
+    dump = Dump(20)
+    file = tmp_path / "dump.json"
+    file.write_text(json.dumps(dump.rows))
+    process: subprocess.Popen[bytes] | None = None
+
+    def kill(resource: str) -> None:
+        if resource == "sessions" and process is not None and process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+    fornix.after = kill
+    process = subprocess.Popen(
+        command("dump", file), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    (shelf,) = (tmp_path / "home").rglob("*.dump")
+    assert b"s3cret" not in shelf.read_bytes()
+    animals = fornix.requests["subjects"]
+    # When the same command is given again
+    done = run(environment, "dump", file, "--json")
+    # Then it goes on behind the last answer: what was carried is not sent again
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    assert fornix.requests["subjects"] == animals
+    assert len(fornix.rows["sessions"]) == len(dump.of("actions.session"))
+    assert len(fornix.rows["culls"]) == len(dump.of("actions.cull"))
+    for model, counts in report["rows"].items():
+        assert counts.pop("rows in") == sum(counts.values()) == len(dump.of(model))
+    assert not list((tmp_path / "home").rglob("*.dump*"))
+
+
+def test_a_damaged_dump_sends_nothing(fornix, environment, tmp_path):
+    file = tmp_path / "dump.json"
+    file.write_text('[{"model": "misc.lab", "pk": 1, "fields": {"name": "alab"}}, {"mod')
+    done = run(environment, "dump", file)
+    assert done.returncode == 1
+    assert "row 2" in done.stderr
+    assert "nothing was sent" in done.stderr
+    assert not fornix.requests
+    unknown = run(environment, "dump", file, "--only", "subjects.subjct")
+    assert unknown.returncode == 2
+    assert "subjects.subject" in unknown.stderr

@@ -59,6 +59,8 @@ class Field(msgspec.Struct, frozen=True, eq=False):
         Whether it may be null.
     read_only : bool
         Whether what a client sends for it is ignored.
+    imported : bool
+        Whether it is taken over from another store although it is read-only.
     default : any
         Value of a new record that does not have it; a function is called with the `Call`.
     maximum, minimum : number, optional
@@ -101,6 +103,7 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     unless: tuple[str, ...] = ()
     null: bool = True
     read_only: bool = False
+    imported: bool = False
     default: Any = None
     maximum: float | None = None
     minimum: float | None = None

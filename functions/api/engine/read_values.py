@@ -76,7 +76,7 @@ def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partia
     problems: dict[str, list[str]] = {}
     body: Body = {}
     for name, spec in resource.fields.items():
-        if spec.read_only:
+        if spec.read_only and not (spec.imported and call.is_import):
             continue
         if name not in data:
             if partial:

@@ -91,7 +91,7 @@ def _leave_others(plan: Plan, stay: Body) -> None:
 
 def _ask(plan: Plan, stay: Body) -> None:
     """Refuse what is seldom meant, until the client confirms it."""
-    if plan.record(KINDS["stay"], stay["id"]).given.get("confirmed"):
+    if plan.call.is_import or plan.record(KINDS["stay"], stay["id"]).given.get("confirmed"):
         return
     cage = plan.get("cage", stay["cage"]) or {}
     still = plan.select("stay", [Where("cage", "exact", stay["cage"]), _OPEN])

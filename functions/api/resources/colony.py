@@ -78,6 +78,8 @@ def _parent(body: Body, name: str, sex: str, old: Body | None) -> None:
 
 def _prepare_pair(body: Body, old: Body | None, call: Call) -> Body:
     body = named("breeding-pair", body, call) if old is None else body
+    if call.is_import:
+        return body
     in_order(body, "start_date", "end_date", "A pair cannot end before it begins.")
     for name, sex in (("father", "M"), ("mother1", "F"), ("mother2", "F")):
         _parent(body, name, sex, old)
@@ -114,7 +116,7 @@ def _prepare_litter(body: Body, old: Body | None, call: Call) -> Body:
     line = body.get("line") or pair.get("line")
     if not line:
         raise Invalid({"line": ["Give the line, or a breeding pair that has one."]})
-    if pair.get("line") and line != pair["line"]:
+    if pair.get("line") and line != pair["line"] and not call.is_import:
         raise Invalid({"line": [f"{pair['name']} is of {pair['line']}, not of {line}."]})
     born, died = body.get("born"), body.get("died")
     if born is not None and (died or 0) > born:
@@ -259,7 +261,7 @@ _LINES = Resource(
         "wean_age_days": integer(minimum=0, maximum=365),
         "sample_age_days": integer(minimum=0, maximum=365),
         "generation_scheme": text(maximum=64),
-        **{name: integer(read_only=True, default=0) for name in COUNTERS.values()},
+        **{name: integer(read_only=True, imported=True, default=0) for name in COUNTERS.values()},
         "json": json(),
     },
     unique=(("nickname",),),

@@ -46,6 +46,8 @@ def _prepare_cull(body: Body, old: Body | None, call: Call) -> Body:
     if subject.get("birth_date") and body["date"] < subject["birth_date"]:
         raise Invalid({"date": [f"{body['subject']} was born on {subject['birth_date']}."]})
     if not body.get("severity"):
+        if call.is_import:  # older records have none
+            return {**body, "severity": subject.get("actual_severity")}
         if not subject.get("actual_severity"):
             raise Invalid({"severity": ["Say how severe the animal's life was."]})
         body = {**body, "severity": subject["actual_severity"]}

@@ -86,6 +86,8 @@ def set_genotype(plan: Plan, nickname: str, call: Call, day: str | None = None) 
 
 
 def _follow_test(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
+    if call.is_import:
+        return  # the genotype is taken as it was
     for nickname in sorted({str(each["subject"]) for each in (before, after) if each}):
         tested = after is not None and after["subject"] == nickname
         set_genotype(plan, nickname, call, after["date"] if after and tested else None)
@@ -93,6 +95,8 @@ def _follow_test(plan: Plan, before: Body | None, after: Body | None, call: Call
 
 def _follow_rule(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Work out the animals of the line anew, unless these are too many for one request."""
+    if call.is_import:
+        return
     for line in sorted({str(each["line"]) for each in (before, after) if each}):
         row = plan.get("line", line)
         animals = tested(line)

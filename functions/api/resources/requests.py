@@ -58,7 +58,7 @@ def _show_request(shown: Body, row: Row, call: Call) -> Body:
 
 def _tell_managers(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Tell the stock managers of the lab of a new request."""
-    if before is not None or after is None:
+    if before is not None or after is None or call.is_import:
         return
     lab = lab_of_line(after["line"])
     managers = [Where("is_stock_manager", "exact", True), Where("lab", "exact", lab)]

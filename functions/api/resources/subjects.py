@@ -106,7 +106,8 @@ def check_free(nickname: str) -> None:
 def _prepare_subject(body: Body, old: Body | None, call: Call) -> Body:
     if old is not None:
         permissions.require(policy.may_change_subject(call.who, old, body))
-    body = colony.inherit(body, old)
+    if not call.is_import:  # what history does not tell stays open
+        body = colony.inherit(body, old)
     if old is None:
         body = named("subject", body, call)
         check_free(body["nickname"])

@@ -84,6 +84,7 @@ def take_over() -> dict[str, Any]:
     answer: dict[str, Any] = {"created": 0, "unchanged": 0, "refused": []}
     taken: list[tuple[Body, Any]] = []
     waiting: list[Body] = rows
+    places = {id(row): i for i, row in enumerate(rows)}
     while waiting:
         before, invalid = answer["created"], []
         for row, outcome in _take(resource, waiting, call):
@@ -93,9 +94,9 @@ def take_over() -> dict[str, Any]:
             elif outcome.body["status_code"] == 400:
                 invalid.append((row, outcome))
             else:
-                answer["refused"].append(_refusal(resource, row, outcome))
+                answer["refused"].append(_refusal(resource, row, outcome, places))
         if answer["created"] == before:
-            answer["refused"] += [_refusal(resource, row, error) for row, error in invalid]
+            answer["refused"] += [_refusal(resource, row, e, places) for row, e in invalid]
             break
         # A row may refer to one behind it: what is invalid is tried again while others get in.
         catalog.start_request()
@@ -152,10 +153,11 @@ def _outcome(action: Callable[[], T]) -> T | ApiError:
         return ApiError(answer.status_code, answer.body["detail"])
 
 
-def _refusal(resource: Resource, row: Body, error: ApiError) -> Body:
+def _refusal(resource: Resource, row: Body, error: ApiError, places: Mapping[int, int]) -> Body:
     body = {name: value for name, value in error.body.items() if name != "status_code"}
     found = {
         "id": row.get(resource.key) or row.get("id") or row.get("name"),
+        "row": places[id(row)],
         "status": error.body["status_code"],
         "detail": body["detail"] if set(body) == {"detail"} else body,
     }
@@ -169,10 +171,29 @@ def _record(resource: Resource, row: Body, call: Call) -> CarriedRow:
     key = row.get(resource.key)
     there = catalog.table(resource.kind).get(str(key)) if key is not None else None
     if there is not None:
+        _check_same(resource, row, there)
         _compare(resource, row, there, call)
         found = documents.find(resource.kind, str(key))
         return CarriedRow("unchanged", found.body if found else row)
     return CarriedRow("created", store_of(resource).create(resource, row, call))
+
+
+def _check_same(resource: Resource, row: Body, there: Mapping[str, Any]) -> None:
+    """Check that a record of a laboratory has the id that a row of its name gives.
+
+    Lists of words, people and laboratories are one thing if they have one name; animals, litters
+    and places are not.
+
+    Raises
+    ------
+    Different
+        It is another one.
+    """
+    if not resource.lab or resource.lab == resource.key or not read_values.is_uuid(row.get("id")):
+        return
+    if there.get("id") and str(there["id"]) != str(row["id"]).lower():
+        key = row[resource.key]
+        raise Different(f"Another {resource.kind} is called {key}.", str(there["id"]))
 
 
 def _session(resource: Resource, row: Body, call: Call) -> CarriedRow:

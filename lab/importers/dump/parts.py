@@ -1,0 +1,197 @@
+"""How one field of an Alyx model becomes a field of a resource."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from lab.importers.alyx_rows import RowUnfit
+from lab.importers.carrier import Row
+from lab.importers.dump.shelf import Shelf, Shelved
+
+EMPTY: tuple[Any, ...] = (None, "", [], {})
+"""Values that say nothing."""
+
+
+class DumpContext(Protocol):
+    """What a conversion may ask the running import."""
+
+    shelf: Shelf
+
+    def reference(self, model: str, value: Any) -> str:
+        """Return what the row that a reference means is called here."""
+
+    def identity(self, row: Shelved) -> str:
+        """Return a row's UUID: its primary key, else one made of that."""
+
+    def instant(self, text: str) -> str:
+        """Return a time of the server's clock with the server's zone, if that is known."""
+
+    def canonical(self, model: str) -> str:
+        """Return the name of a model that may be a proxy."""
+
+    def note(self, text: str, n: int = 1) -> None:
+        """Remark something that the report is to say."""
+
+
+Read = Callable[[DumpContext, Shelved, Any], Any]
+
+
+@dataclass(frozen=True)
+class CarriedField:
+    """One field of a model that is carried.
+
+    Attributes
+    ----------
+    field, to : str
+        Its name in Alyx, and here.
+    read : callable, optional
+        Gives the value that is sent; as it is by default.
+    always : bool
+        Whether it is sent though it is empty, where the server would fill in something else.
+    """
+
+    field: str
+    to: str
+    read: Read | None = None
+    always: bool = False
+
+
+def same(*names: str) -> tuple[CarriedField, ...]:
+    """Return fields that are carried as they are; ``old>new`` changes the name."""
+    pairs = (name.partition(">") for text in names for name in text.split())
+    return tuple(CarriedField(old, new or old) for old, _, new in pairs)
+
+
+class Lost(Exception):
+    """What a reference means is not here; the message says why."""
+
+
+class PartOf(Exception):
+    """The row becomes a part of another one.
+
+    Parameters
+    ----------
+    name : str
+        What that one is called here.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def one(
+    field: str, model: str, *, to: str = "", needed: bool = False, always: bool = False
+) -> CarriedField:
+    """Return a reference; without what is ``needed`` the row is unfit."""
+
+    def read(job: DumpContext, row: Shelved, value: Any) -> str | None:
+        if value in EMPTY:
+            if needed:
+                raise RowUnfit(f"it has no {field.replace('_', ' ')}")
+            return None
+        try:
+            return job.reference(model, value)
+        except Lost as problem:
+            if needed:
+                raise RowUnfit(f"its {field.replace('_', ' ')} {problem}") from None
+            job.note(f"{row.model}: {field} left empty, since it {problem}")
+            return None
+
+    return CarriedField(field, to or field, read, always)
+
+
+def many(field: str, model: str, *, to: str = "", always: bool = False) -> CarriedField:
+    """Return a list of references; those that are not here are left out."""
+
+    def read(job: DumpContext, row: Shelved, value: Any) -> list[str]:
+        if not isinstance(value or [], list):
+            raise RowUnfit(f"its {field.replace('_', ' ')} are not a list")
+        found = []
+        for each in value or []:
+            try:
+                found.append(job.reference(model, each))
+            except Lost as problem:
+                job.note(f"{row.model}: one of {field} left out, since it {problem}")
+        return found
+
+    return CarriedField(field, to or field, read, always)
+
+
+def time(field: str, *, to: str = "", needed: bool = False, server: bool = False) -> CarriedField:
+    """Return a time; ``server``: of the server's clock, not the lab's."""
+
+    def read(job: DumpContext, row: Shelved, value: Any) -> str | None:
+        if value in EMPTY:
+            if needed:
+                raise RowUnfit(f"it has no {field.replace('_', ' ')}")
+            return None
+        try:
+            dt.datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise RowUnfit(f"its {field.replace('_', ' ')} is no time") from None
+        return job.instant(value) if server else value
+
+    return CarriedField(field, to or field, read)
+
+
+def day(field: str, *, to: str = "", needed: bool = False) -> CarriedField:
+    """Return a date."""
+
+    def read(job: DumpContext, row: Shelved, value: Any) -> str | None:
+        if value in EMPTY:
+            if needed:
+                raise RowUnfit(f"it has no {field.replace('_', ' ')}")
+            return None
+        try:
+            return dt.date.fromisoformat(value[:10]).isoformat()
+        except (TypeError, ValueError):
+            raise RowUnfit(f"its {field.replace('_', ' ')} is no date") from None
+
+    return CarriedField(field, to or field, read)
+
+
+def number(field: str, *, to: str = "", whole: bool = False) -> CarriedField:
+    """Return a number."""
+
+    def read(job: DumpContext, row: Shelved, value: Any) -> float | int | None:
+        if value in EMPTY:
+            return None
+        try:
+            if isinstance(value, bool):
+                raise ValueError
+            return int(value) if whole else value if type(value) is int else float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise RowUnfit(f"its {field.replace('_', ' ')} is no number") from None
+
+    return CarriedField(field, to or field, read)
+
+
+def coded(field: str, codes: dict[Any, str], *, to: str = "") -> CarriedField:
+    """Return a number that stands for a word."""
+
+    def read(job: DumpContext, row: Shelved, value: Any) -> str | None:
+        if value in EMPTY:
+            return None
+        try:
+            return codes[value]
+        except (KeyError, TypeError):
+            raise RowUnfit(f"its {field.replace('_', ' ')} is not one that Alyx has") from None
+
+    return CarriedField(field, to or field, read)
+
+
+def is_uuid(text: Any) -> bool:
+    """Return whether a text is a UUID."""
+    try:
+        return str(UUID(str(text))) == str(text).lower()
+    except ValueError:
+        return False
+
+
+Finish = Callable[[DumpContext, Shelved, Row], None]
+"""Changes a row before it is sent; raises :class:`RowUnfit`."""
