@@ -86,9 +86,10 @@ def _open(path: Path) -> IO[str]:
 def _row(value: Any) -> DumpRow:
     if isinstance(value, dict):
         model, pk, fields = value.get("model"), value.get("pk"), value.get("fields")
-        known = isinstance(fields, dict) and isinstance(pk, (str, int, type(None)))
-        if known and isinstance(model, str) and MODEL.fullmatch(model.lower()):
-            return DumpRow(model.lower(), None if pk is None else str(pk).lower(), fields)
+        named = model.lower() if isinstance(model, str) else ""
+        has_key = isinstance(pk, (str, int, type(None)))
+        if MODEL.fullmatch(named) and has_key and isinstance(fields, dict):
+            return DumpRow(named, None if pk is None else str(pk).lower(), fields)
     return DumpRow(NO_MODEL, None, {"text": json.dumps(value)[:300]})
 
 
