@@ -115,3 +115,24 @@ def released() -> set[str]:
 def protecting() -> set[str]:
     """Return the tags that keep their datasets from being overwritten or deleted."""
     return protected_tags()
+
+
+def check_permit(
+    call: Call, resource: Resource, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
+) -> None:
+    """Refuse what a resource does not permit the caller (`Resource.permit`).
+
+    Parameters
+    ----------
+    call : Call
+    resource : Resource
+    old, new : mapping, optional
+        The record as it is and as it is to be; None if it is not there.
+
+    Raises
+    ------
+    ApiError
+        403 that says who may.
+    """
+    if resource.permit:
+        resource.permit(dict(old) if old else None, dict(new) if new else None, call)

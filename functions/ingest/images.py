@@ -72,16 +72,19 @@ def made_of(content: bytes, content_type: str) -> tuple[dict[int, bytes], int, i
             warnings.simplefilter("error")  # of images that would fill the memory
             with Image.open(io.BytesIO(content), formats=[FORMATS[content_type]]) as opened:
                 upright = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:
+                pictures = {across: _picture(upright, across) for across in WIDTHS}
+    except Exception as error:  # what damaged images make Pillow raise is of many kinds
         raise ValueError(f"it cannot be read as {content_type}: {error}") from None
-    pictures = {}
-    for across in WIDTHS:
-        small = upright.copy()
-        small.thumbnail((across, 10 * across))
-        into = io.BytesIO()
-        small.save(into, format="JPEG", quality=QUALITY)
-        pictures[across] = into.getvalue()
     return pictures, upright.width, upright.height
+
+
+def _picture(image: Any, across: int) -> bytes:
+    """Return an image as JPEG, at most so many pixels across."""
+    small = image.copy()
+    small.thumbnail((across, 10 * across))
+    into = io.BytesIO()
+    small.save(into, format="JPEG", quality=QUALITY)
+    return into.getvalue()
 
 
 def _write(key: str, content: bytes, content_type: str) -> None:

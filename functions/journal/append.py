@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from shared.model import moment
-from shared.records import feed, journal
-from shared.records.journal import Chunk, Image, JournalEntry, Snapshot, State, StateSource
+from shared.records import feed, journal, leaving, staging
+from shared.records.journal import Chunk, Image, Item, JournalEntry, Snapshot, State, StateSource
 from shared.records.table import connection, table_name
 from shared.records.transactions import NOT_JOURNALED
 
@@ -167,7 +167,7 @@ def snapshot_of_table(number: int) -> Snapshot:
     return journal.write_snapshot(number, moment.stamp(), start, parts, divided.items())
 
 
-def items_of_table() -> Iterator[dict[str, Any]]:
+def items_of_table() -> Iterator[Item]:
     """Yield every item of the table that the journal has, raw, by strongly consistent reads."""
     others = {f":k{i}": {"S": kind} for i, kind in enumerate(NOT_JOURNALED)}
     arguments: dict[str, Any] = {
@@ -178,9 +178,41 @@ def items_of_table() -> Iterator[dict[str, Any]]:
         "ExpressionAttributeValues": others,
     }
     client: Any = connection().client
+    shown: set[str] = set()
     while True:
         page = client.scan(**arguments)
-        yield from page["Items"]
+        for item in page["Items"]:
+            if (kept := as_journaled(item, shown)) is not None:
+                yield kept
         if "LastEvaluatedKey" not in page:
             return
         arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def as_journaled(item: Item, shown: set[str]) -> Item | None:
+    """Return an item of the table as the journal has it; None if it has not (yet).
+
+    That a record is being deleted is not journaled, and neither is a list that is being written:
+    whoever shows it journals it then.
+
+    Parameters
+    ----------
+    item : dict
+    shown : set of str
+        Lists that are known to be whole; those that are found so are added.
+    """
+    token = item.get("b", {}).get("S", "")
+    if token and item["_k"]["S"] in ("Doc", "Pointer") and token not in shown:
+        if staging.is_under_way(token) or item_at(item["pk"]["S"], item["sk"]["S"]) is None:
+            return None  # what was discarded is deleted before its note
+        shown.add(token)
+    return {name: value for name, value in item.items() if name != leaving.ATTRIBUTE}
+
+
+def item_at(pk: str, sk: str) -> Item | None:
+    """Return an item of the table, raw, by a strongly consistent read; None if there is none."""
+    client: Any = connection().client
+    key = {"pk": {"S": pk}, "sk": {"S": sk}}
+    answer = client.get_item(TableName=table_name(), Key=key, ConsistentRead=True)
+    found: Item | None = answer.get("Item")
+    return found

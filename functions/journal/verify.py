@@ -10,10 +10,9 @@ from typing import Any
 
 import msgspec
 
-from functions.journal.append import append, items_of_table
+from functions.journal.append import append, as_journaled, item_at, items_of_table
 from shared.records import journal
 from shared.records.journal import Item, Line, State, StateSource
-from shared.records.table import connection, table_name
 from shared.records.transactions import NOT_JOURNALED
 
 MAY_BE_GONE: Mapping[str, str] = {
@@ -123,13 +122,9 @@ def _is_staged(item: Item | None) -> bool:
 
 
 def _item(pk: str, sk: str) -> Item | None:
-    client: Any = connection().client
-    key = {"pk": {"S": pk}, "sk": {"S": sk}}
-    found: Item | None = client.get_item(TableName=table_name(), Key=key, ConsistentRead=True).get(
-        "Item"
-    )
+    found = item_at(pk, sk)
     kind = found.get("_k", {}).get("S", "Tries") if found else None  # counters have no kind
-    return None if kind in NOT_JOURNALED else found
+    return None if found is None or kind in NOT_JOURNALED else as_journaled(found, set())
 
 
 def difference(expected: Item | None, there: Item | None) -> str | None:

@@ -290,6 +290,15 @@ def may_rename(caller: Caller, subject: Mapping[str, Any]) -> Decision:
     return Decision(False, f"You may not rename {subject.get('nickname')}.", who)
 
 
+def may_change_own(caller: Caller, owner: Any, what: str) -> Decision:
+    """Decide whether a caller may change what is one user's own."""
+    if owner == caller.username or caller.role in ADMINISTRATORS:
+        return ALLOWED
+    return Decision(
+        False, f"You may not change a {what} of {owner}.", f"{owner} and administrators may."
+    )
+
+
 def may_see_pages(caller: Caller, lab: str) -> Decision:
     """Decide whether a caller may see the pages that a lab keeps to itself."""
     if caller.role in MEMBERS and not caller.is_public and caller.of_lab(lab):

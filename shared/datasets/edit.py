@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from shared.datasets.named import names_in
 from shared.datasets.read import mark_defaults
 from shared.datasets.register import (
     NoBytes,
@@ -23,7 +24,8 @@ from shared.records import leaving, queues
 from shared.records.errors import NotFound
 from shared.records.items import Dataset, Pointer, Session
 from shared.records.optimistic import retried
-from shared.records.transactions import transaction
+from shared.records.transactions import ConditionFailed, transaction
+from shared.records.writing import hold
 
 
 def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, who: str) -> Dataset:
@@ -31,9 +33,9 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
 
     Raises
     ------
-    NotFound, NoBytes, Conflict
-        If it is not there; if it would say that bytes are there which never came in; if others
-        kept writing it.
+    NotFound, NoBytes, Missing, Leaving, Conflict
+        If it is not there; if it would say that bytes are there which never came in; if what it
+        names now is not there, or is being deleted; if others kept writing it.
     """
 
     def step() -> tuple[Dataset, bool]:
@@ -42,7 +44,7 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
         if item is None:
             raise NotFound(f"There is no dataset {path}.")
         before, was, edition = item.row(), item.default, int(item.edition)
-        claimed = item.in_own_store
+        claimed, named = item.in_own_store, names_in(item)
         edit(item)
         if item.in_own_store and not claimed and not has_bytes(item):
             raise NoBytes(item.path)
@@ -54,18 +56,24 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
         group = _revisions(there.datasets, item)
         if moved:
             mark_defaults(group)
-        with transaction() as writes:
-            writes.save(item, condition=Dataset.edition == edition)
-            if there.session is not None and item.tags != before["tags"]:
-                # A tag may protect it: then whoever deletes the session has to see it in time.
-                writes.check(Session, there.pk, "A", leaving.there())
-            if moved:
-                flip(writes, there)
-            elif len(group) > 1:
-                check_unflipped(writes, there)
-            for each in group if moved else [item]:
-                writes.row("dataset", f"{owner}|{each.path}", int(each.edition), each.row())
-            writes.audit(who, "update", "dataset", item.uuid, before, item.row())
+        new = names_in(item) - named
+        try:
+            with transaction() as writes:
+                writes.save(item, condition=Dataset.edition == edition)
+                if there.session is not None and item.tags != before["tags"]:
+                    # A tag may protect it: whoever deletes the session has to see it in time.
+                    writes.check(Session, there.pk, "A", leaving.there())
+                hold(writes, new)
+                if moved:
+                    flip(writes, there)
+                elif len(group) > 1:
+                    check_unflipped(writes, there)
+                for each in group if moved else [item]:
+                    writes.row("dataset", f"{owner}|{each.path}", int(each.edition), each.row())
+                writes.audit(who, "update", "dataset", item.uuid, before, item.row())
+        except ConditionFailed:
+            leaving.check_there(new)
+            raise
         return item, moved
 
     item, moved = retried(step, f"Dataset {path} is being changed by others; try again.")

@@ -11,8 +11,8 @@ Uploads, ``/register-file``, ``POST /datasets``, imports and restoring all come 
 
 A small registration is one transaction. A large one is staged: its datasets are written in
 batches under the name of their set, and one conditional flip of the session's `Book` makes the
-whole set visible (see `shared.datasets.read`). Each transaction holds only while the session is
-there.
+whole set visible (see `shared.datasets.read`). Each transaction holds only while the session, or
+what else they belong to, and what they name is there.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from shared.datasets.identities import claims
+from shared.datasets.named import held_by_session, newly_named
 from shared.datasets.protection import protected_tags
 from shared.datasets.read import mark_defaults, visible
 from shared.model import copies, moment
@@ -33,12 +34,17 @@ from shared.records import leaving
 from shared.records.errors import Kept, Missing, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Book, Dataset, Pointer, Session
+from shared.records.leaving import Name
 from shared.records.optimistic import retried
 from shared.records.table import Record
 from shared.records.transactions import ConditionFailed, Transaction, transaction
+from shared.records.writing import hold
 
 AT_ONCE = 40
 """Datasets that go into one transaction (which costs double); more are staged."""
+
+MOST = 88
+"""Items of one transaction beside those of feed, audit trail, session and book."""
 
 NOTED_BYTES = 100_000
 """Names of one registration in the audit trail; the journal and the manifest have all."""
@@ -77,12 +83,16 @@ class NoBytes(Missing):
 
 
 class Partition(msgspec.Struct):
-    """What is registered for a session, or for another record that has datasets."""
+    """What is registered for a session, or for another record that has datasets.
+
+    ``belongs_to`` is the other record's kind and key, if datasets are added.
+    """
 
     owner: str
     session: Session | None
     book: Book | None
     datasets: dict[str, Dataset]
+    belongs_to: Name | None = None
 
     @property
     def pk(self) -> str:
@@ -115,7 +125,12 @@ def read_partition(owner: str) -> Partition:
 
 
 def register_datasets(
-    owner: str, new: Sequence[Dataset], *, manifest: str, who: str | None = None
+    owner: str,
+    new: Sequence[Dataset],
+    *,
+    manifest: str,
+    who: str | None = None,
+    belongs_to: Name | None = None,
 ) -> list[Dataset]:
     """Register datasets, all or none; the same again is no change.
 
@@ -131,6 +146,8 @@ def register_datasets(
         Name of the set, the same when it is sent again (e.g. the SHA-256 of the manifest).
     who : str, optional
         User name, for the audit trail; by default who the datasets say made them.
+    belongs_to : (kind, key), optional
+        The record that ``owner`` stands for, if it is no session.
 
     Returns
     -------
@@ -141,6 +158,8 @@ def register_datasets(
     ------
     NotFound
         There is no such session.
+    Missing, Leaving
+        What they belong to or name is not there any more, or is being deleted.
     HasOtherContent, Protected
         A dataset is there with content that is not to be replaced.
     Exists
@@ -153,6 +172,7 @@ def register_datasets(
 
     def step() -> list[Dataset]:
         there = read_partition(owner)
+        there.belongs_to = belongs_to
         added, edited = _compare(new, there)
         final = {**there.datasets, **{item.path: item for item in [*edited, *added]}}
         if added or edited:
@@ -160,12 +180,17 @@ def register_datasets(
             try:
                 _write(there, added, edited, final, pointers, token=token, by=by)
             except ConditionFailed:
-                if there.session is not None:
-                    leaving.check_there([("session", owner)])
+                leaving.check_there(_needs(there, [*edited, *added]))
                 raise
         return [final[item.path] for item in new]
 
     return retried(step, f"Others keep registering datasets to {owner}; try again.", tries=TRIES)
+
+
+def _needs(there: Partition, written: Sequence[Dataset]) -> set[Name]:
+    """Return what has to be there when datasets are written."""
+    owner = there.belongs_to if there.session is None else ("session", there.owner)
+    return newly_named(there.datasets, written) | ({owner} if owner else set())
 
 
 def _write(
@@ -197,13 +222,16 @@ def _write(
     ]
     direct = edited if staged else [*edited, *added]
     claims = list(pointers.values())
+    named = _needs(there, [*edited, *added]) - {("session", there.owner)}
+    by_session = held_by_session(there.session, named)
+    at_once = max(1, min(AT_ONCE, (MOST - len(named)) // 2))
     # The flip: the first transaction shows the set, what is left over only edits records.
-    for start in range(0, max(len(direct), len(claims), 1), AT_ONCE):
-        last = start + AT_ONCE >= max(len(direct), len(claims))
+    for start in range(0, max(len(direct), len(claims), 1), at_once):
+        last = start + at_once >= max(len(direct), len(claims))
         with transaction() as writes:
-            for pointer, condition in claims[start : start + AT_ONCE]:
+            for pointer, condition in claims[start : start + at_once]:
                 writes.save(pointer, condition=condition)
-            for item in direct[start : start + AT_ONCE]:
+            for item in direct[start : start + at_once]:
                 old = there.datasets.get(item.path)
                 writes.save(
                     item,
@@ -214,7 +242,11 @@ def _write(
             if not last:
                 continue
             if there.session is not None:
-                writes.check(Session, there.pk, "A", leaving.there())
+                has = leaving.there()
+                for _, user in sorted(by_session):
+                    has &= Session.users.contains(user)
+                writes.check(Session, there.pk, "A", has)
+            hold(writes, named - by_session)
             flip(writes, there, token if staged else None)
             for row in rows:
                 writes.row("dataset", *row)

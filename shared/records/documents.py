@@ -116,6 +116,7 @@ def update(
     *,
     who: str,
     action: str = "update",
+    needs: Sequence[tuple[str, str]] = (),
 ) -> Document:
     """Change a document; tried again when somebody else was faster.
 
@@ -130,11 +131,14 @@ def update(
         User name, for the audit trail.
     action : str
         Word for the audit trail.
+    needs : optional
+        See `shared.records.writing.Write`.
 
     Raises
     ------
-    NotFound, Conflict
-        If it is not there; if others kept writing it.
+    NotFound, Missing, Leaving, Conflict
+        If it is not there; if one of what it needs is not there, or is being deleted; if others
+        kept writing it.
     """
 
     def step() -> Document:
@@ -142,7 +146,7 @@ def update(
         new = edit(dict(item.body))
         if new == item.body:
             return item
-        write = Write(kind=kind, key=key, before=item, body=new, action=action)
+        write = Write(kind=kind, key=key, before=item, body=new, action=action, needs=needs)
         return _only(write_all([write], who=who))
 
     return retried(step, f"{kind} {key!r} is being changed by others; try again.", tries=TRIES)

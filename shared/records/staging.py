@@ -74,10 +74,15 @@ def is_hidden(item: Document | Pointer) -> bool:
     token = item.batch
     if token is None or token in _shown:
         return False
-    if _note(token) is not None:
+    if is_under_way(token):
         return True
     _shown.add(token)
     return False
+
+
+def is_under_way(token: str) -> bool:
+    """Return whether a set is being written, so that nobody sees its items yet."""
+    return _note(token) is not None
 
 
 def is_left_over(item: Document | Pointer) -> bool:

@@ -10,10 +10,10 @@ from shared.model import moment
 from shared.records import documents, leaving, listed
 from shared.records.errors import Conflict, Exists, NotFound
 from shared.records.feed import first_version
-from shared.records.items import Pointer, Session
+from shared.records.items import Document, Pointer, Session
 from shared.records.optimistic import retried
 from shared.records.table import Record
-from shared.records.transactions import ConditionFailed, transaction
+from shared.records.transactions import ConditionFailed, Transaction, transaction
 from shared.records.writing import hold
 from shared.sessions.contents import session_contents
 from shared.work import write
@@ -30,6 +30,13 @@ NAMES: Mapping[str, str] = {
     "users": "user",
 }
 """Attributes that name other records, and the kinds of these, which must be there."""
+
+OF_SUBJECT: Mapping[str, str] = {
+    "lab": "lab",
+    "projects": "project",
+    "responsible_user": "user",
+}
+"""Attributes of a subject that name what a session of it mostly names too, and their kinds."""
 
 GONE = "GONE"
 """Partition of the notes of sessions that are deleted, but not yet all that is in them."""
@@ -73,6 +80,7 @@ def create(
     zone: str | None = None,
     number: int | None = None,
     id: str | None = None,
+    animal: Mapping[str, Any] | None = None,
     **values: Any,
 ) -> Session:
     """Create a session; its subject, day and number are unique, by a guard item.
@@ -93,6 +101,9 @@ def create(
         The next free number of the day by default.
     id : str, optional
         A UUID of version 4; a random one by default.
+    animal : mapping, optional
+        The subject's row, if the caller knows it: while the subject is as that says, what it names
+        is held by it, which saves the session to ask for it.
     **values
         Other attributes of `Session`.
 
@@ -146,12 +157,13 @@ def create(
                 )
                 writes.save(guard, condition=Record.pk.does_not_exist())
                 writes.save(prefix, condition=Record.pk.does_not_exist())
-                hold(writes, names_in(item.row()))
+                _hold(writes, names_in(item.row()), animal)
                 if id is not None:  # what was in a session of this id may be still going
                     writes.check(Pointer, GONE, eid, Pointer.pk.does_not_exist())
             return item
         except ConditionFailed:
             leaving.check_there(names_in(item.row()))
+            animal = None  # it may have changed
             if (there := find(subject, day, chosen)) and number is not None:
                 name = f"{subject}/{day}/{chosen:03d}"
                 raise Exists(f"Session {name} already exists.", there.id) from None
@@ -255,12 +267,33 @@ def _move_inside(session: Session, who: str) -> None:
 
 def names_in(row: Mapping[str, Any]) -> set[leaving.Name]:
     """Return the (kind, key) of the records that a session names."""
+    return _named(row, NAMES)
+
+
+def _named(row: Mapping[str, Any], attributes: Mapping[str, str]) -> set[leaving.Name]:
+    """Return the (kind, key) of the records that some attributes of a row name."""
     found: set[leaving.Name] = set()
-    for name, kind in NAMES.items():
+    for name, kind in attributes.items():
         value = row.get(name)
         keys = value if isinstance(value, list | tuple) else [value]
         found.update((kind, str(key)) for key in keys if key)
     return found
+
+
+def _hold(writes: Transaction, names: set[leaving.Name], animal: Mapping[str, Any] | None) -> None:
+    """Let a transaction hold only while what a session names is there and stays.
+
+    What its subject names as well cannot be deleted while the subject is as it was read.
+    """
+    with_animal: set[leaving.Name] = set()
+    if animal is not None:
+        with_animal = _named(animal, OF_SUBJECT) & names
+    if animal is not None and with_animal:
+        name = ("subject", str(animal["nickname"]))
+        same = leaving.there() & (Document.version == int(animal["_version"]))
+        writes.check(Document, *leaving.place_of(*name), same)
+        with_animal.add(name)
+    hold(writes, names - with_animal)
 
 
 def guard_key(subject: str, date: str, number: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from shared.datasets.register import register_datasets
 from shared.model.quality import QC
 from shared.model.upload import Manifest, PlacedFile
-from shared.records.errors import TooLarge
+from shared.records.errors import Missing, TooLarge
 from shared.records.items import Dataset
 from shared.sessions import store as sessions
 from shared.tasks.description import DESCRIPTION_FIELD
@@ -34,7 +34,14 @@ def register(manifest: Manifest, key: str) -> None:
         with suppress(TooLarge):  # the session notes too much already; the file itself is kept
             sessions.update(session, edit, who=manifest.by)
     new = [_dataset(session, manifest, placed) for placed in manifest.datasets]
-    register_datasets(session, new, manifest=key, who=manifest.by)
+    try:
+        register_datasets(session, new, manifest=key, who=manifest.by)
+    except Missing as missing:
+        if missing.kind != "user":
+            raise
+        for each in new:  # the account was deleted since the upload was opened
+            each.created_by = None
+        register_datasets(session, new, manifest=key, who=manifest.by)
 
 
 def _dataset(session: str, manifest: Manifest, placed: PlacedFile) -> Dataset:

@@ -18,10 +18,13 @@ from typing import Any
 from pynamodb.attributes import Attribute, ListAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.constants import BINARY
 
-from shared.records import listed
+from shared.model.copies import OWN
+from shared.records import leaving, listed
 from shared.records.errors import RecordError, Stale
+from shared.records.leaving import Name
 from shared.records.table import Record
-from shared.records.transactions import transaction
+from shared.records.transactions import ConditionFailed, transaction
+from shared.records.writing import hold
 from shared.tasks.states import ACTIVE, TERMINAL, Status, UnknownStatus
 
 CHANGED = "Task {task} is being changed by others; try again."
@@ -179,6 +182,12 @@ def set_index(task: Task) -> None:
     task.g2pk, task.g2sk = f"TASK#{task.lab}#{task.status}", f"{since}#{task.id}"
 
 
+def names_in(task: Task) -> set[Name]:
+    """Return the (kind, key) of the records that a task names beside its session."""
+    named = task.data_repository
+    return {("data-repository", named)} if named and named != OWN else set()
+
+
 def store(task: Task, condition: Any = None, *, who: str = SYSTEM, **values: Any) -> Task:
     """Store a changed task, unless someone else has changed it since it was read.
 
@@ -195,22 +204,32 @@ def store(task: Task, condition: Any = None, *, who: str = SYSTEM, **values: Any
 
     Raises
     ------
-    Refused
+    ConditionFailed
         The task is no longer as it was read.
+    Missing, Leaving
+        What it names now is not there, or is being deleted.
     """
     was, before, former = int(task.edition), task.state, task_row(task)
+    named = names_in(task)
     for name, value in values.items():
         setattr(task, name, value)
     task.edition, task.datetime = was + 1, stamp()
     set_index(task)
     unchanged = Task.edition == was
-    with transaction() as writes:
-        writes.save(task, condition=unchanged & condition if condition is not None else unchanged)
-        row = task_row(task)
-        writes.row("task", task.id, was + 1, row)
-        writes.audit(who, "update", "task", task.id, _audited(former), _audited(row))
-        if task.state in TERMINAL and before in ACTIVE:
-            writes.save(due_item(task))
+    new = names_in(task) - named
+    try:
+        with transaction() as writes:
+            whole = unchanged if condition is None else unchanged & condition
+            writes.save(task, condition=whole)
+            hold(writes, new)
+            row = task_row(task)
+            writes.row("task", task.id, was + 1, row)
+            writes.audit(who, "update", "task", task.id, _audited(former), _audited(row))
+            if task.state in TERMINAL and before in ACTIVE:
+                writes.save(due_item(task))
+    except ConditionFailed:
+        leaving.check_there(new)
+        raise
     return task
 
 

@@ -13,6 +13,7 @@ from shared.records.items import Session
 from shared.records.optimistic import retried
 from shared.records.table import Record
 from shared.records.transactions import ConditionFailed, transaction
+from shared.records.writing import hold
 from shared.tasks.planning import Planned, canonical
 from shared.tasks.signature import identifier
 from shared.tasks.states import Status, step
@@ -24,6 +25,7 @@ from shared.work.item import (
     Task,
     TaskInvalid,
     due_item,
+    names_in,
     read_status,
     set_index,
     shortened,
@@ -113,6 +115,7 @@ def _create(new: list[Task], start: str | None, who: str = SYSTEM) -> None:
     with transaction() as writes:
         # A session that is deleted meanwhile gets no tasks.
         writes.check(Session, new[0].pk, "A", leaving.there())
+        hold(writes, set().union(*map(names_in, new)))
         for task in new:
             task.session_start = start
             set_index(task)
@@ -143,8 +146,8 @@ def create(
 
     Raises
     ------
-    NotFound
-        The session is not there any more.
+    NotFound, Missing, Leaving
+        The session, or what else it names, is not there any more; or is being deleted.
     Exists
         The session has a task of this graph, name and arguments; ``key`` is its id.
     TaskInvalid
@@ -178,6 +181,7 @@ def create(
             _create([task], start, who)
         except ConditionFailed:
             _check_session(session)
+            leaving.check_there(names_in(task))
             if any(each.id == key for each in of_session(session)):
                 text = f"The session already has the task {name} of graph {graph!r}."
                 raise Exists(text, key) from None

@@ -95,7 +95,11 @@ def test_a_new_session_is_one_look_at_the_feed_and_one_transaction(api: Api, eid
     with metered() as cost:
         api.ok("POST", "/sessions", body)
     assert cost.by_operation.keys() <= {"Query", "TransactWriteItems"}
-    # Five items of the session, and the subject, the lab and the user that it names
+    # Five items of the session, and the subject, which names the lab and the user too
+    assert cost.by_operation["TransactWriteItems"] <= 14
+    with metered() as cost:
+        named = {"users": ["fimbrialab_manager"], "procedures": ["Histology"]}
+        api.ok("POST", "/sessions", {**body, "number": 3, **named})
     assert cost.by_operation["TransactWriteItems"] <= 18
 
 
@@ -109,6 +113,8 @@ def test_a_login_from_a_known_place_remembers_it_once_a_day(api: Api) -> None:
             api.ok("POST", "/auth-token", {"username": "bob", **password}, user=None)
         costs.append(cost.by_operation)
     assert costs[1]["PutItem"] < costs[0]["PutItem"]
+    # A place in one count, taken and given back; the token with its index
+    assert (costs[1]["UpdateItem"], costs[1]["PutItem"]) == (2, 2)
 
 
 def test_the_detail_of_a_session_with_150_datasets_is_one_query_of_8_units(
@@ -149,3 +155,5 @@ def test_registering_files_takes_few_requests_however_many_they_are(
     with metered() as cost:
         api.ok("POST", "/register-file", body)
     assert cost.requests <= most
+    # Each dataset, and the book, the session, the audit entry and the feed's, of 1 kB or two
+    assert cost.by_operation["TransactWriteItems"] <= 2 * n + (8 if n == 1 else 10)

@@ -39,8 +39,10 @@ def test_each_relation_has_a_rule_and_what_belongs_to_nothing_else_is_required()
         ("/users/fimbrialab_member", "/sessions (users)"),
         ("/users/fimbrialab_member", "/subjects (responsible_user)"),
         ("/tags/release", "/datasets (tags)"),
-        ("/dataset-types/trials.table", "/datasets (dataset_type)"),
-        ("/data-formats/pqt", "/datasets (data_format)"),
+        ("/dataset-types/lab.own", "/datasets (dataset_type)"),
+        ("/dataset-types/trials.table", "Every installation has the dataset-type trials.table"),
+        ("/data-formats/odd", "/datasets (data_format)"),
+        ("/data-formats/npy", "Every installation has the data-format npy"),
         ("/species/Mus%20musculus", "/subjects (species)"),
         ("/water-type/Water", "/water-administrations (water_type)"),
         ("/data-repository/elsewhere", "/labs (repositories)"),
@@ -54,8 +56,10 @@ def test_what_is_named_is_kept_and_the_refusal_says_by_what(
     api.ok("POST", "/tags", {"name": "release"}, user="admin")
     api.ok("POST", "/data-repository", {"name": "elsewhere"}, user="admin")
     api.ok("PATCH", "/labs/fimbrialab", {"repositories": ["elsewhere"]}, user="admin")
+    api.ok("POST", "/dataset-types", {"name": "lab.own", "filename_pattern": "x"}, user="admin")
+    api.ok("POST", "/data-formats", {"name": "odd"}, user="admin")
     dataset = {"session": eid, "name": "_ibl_trials.table.pqt", "collection": "alf"}
-    more = {"tags": ["release"], "dataset_type": "trials.table", "data_format": "pqt"}
+    more = {"tags": ["release"], "dataset_type": "lab.own", "data_format": "odd"}
     api.ok("POST", "/datasets", {**dataset, **more}, user="admin")
     api.ok("POST", "/water-administrations", {"subject": "FI_001", "water_type": "Water"})
 

@@ -454,3 +454,31 @@ def test_a_thousand_files_with_long_names_are_registered_together(api: Api, buck
     )
     assert len(answer) == 1000
     assert api.ok("GET", f"/datasets?session={eid}&limit=1")["count"] == 1000
+
+
+def test_what_is_said_of_a_download_is_for_whose_it_is_to_change(api: Api, eid: str) -> None:
+    dataset = api.ok(**register(api, "alf/trials.table.pqt"))[0]["id"]
+    counted = api.ok("POST", "/new-download", {"datasets": [dataset]})["download"][0]
+    path, change = f"/downloads/{counted}", {"projects": ["demo"], "json": {"a": 1}}
+    for other in ("fimbrialab_manager", "septumlab_member"):
+        assert api("PATCH", path, change, user=other).status == 403
+        assert api("PUT", path, change, user=other).status == 403
+        batch = {
+            "group": str(uuid.uuid4()),
+            "writes": [{"op": "update", "resource": "downloads", "key": counted, "body": change}],
+        }
+        assert api("POST", "/batch", batch, user=other).status == 403
+    assert api.ok("GET", path)["projects"] == []
+    assert api.ok("PATCH", path, change)["projects"] == ["demo"]
+    assert api.ok("PATCH", path, {"projects": []}, user="admin")["projects"] == []
+
+
+def test_a_note_s_image_that_would_fill_the_memory_is_refused(
+    api: Api, eid: str, bucket: str
+) -> None:
+    tall = io.BytesIO()
+    Image.new("L", (1, 60_000)).save(tall, format="PNG")
+    body, kind = form(eid, tall.getvalue(), "8000")
+    answer = api("POST", "/notes", body, headers=kind)
+    assert answer.status == 400, answer.raw
+    assert "image" in answer.body

@@ -172,3 +172,43 @@ def test_accounts_are_not_undone(api: Api) -> None:
     (entry,) = api.ok("GET", "/audit?kind=user&key=new_one", user="admin")["results"]
 
     assert undo(api, entry["group"], user="admin").status == 409
+
+
+def last_group(api: Api, kind: str, key: str) -> str:
+    return str(api.ok("GET", f"/audit?kind={kind}&key={key}", user="admin")["results"][0]["group"])
+
+
+def protected_tag(api: Api, eid: str) -> None:
+    """Give a dataset of septumlab a tag that protects it."""
+    api.ok("POST", "/tags", {"name": "kept"}, user="admin")
+    dataset = {"session": eid, "name": "a.b.npy", "tags": ["kept"]}
+    api.ok("POST", "/datasets", dataset, user="admin")
+
+
+def test_what_a_caller_may_not_write_is_not_undone(api: Api) -> None:
+    # Given what an administrator did: protected data, published it, gave up a release's tag
+    start = {"subject": "SE_001", "start_time": "2024-07-01T10:00:00"}
+    eid = api.ok("POST", "/sessions", start, user="admin")["id"]
+    protected_tag(api, eid)
+    api.ok("PATCH", "/tags/kept", {"protected": True, "public": True}, user="admin")
+    published = last_group(api, "tag", "kept")
+    api.ok("POST", "/tags", {"name": "old", "protected": True, "public": True}, user="admin")
+    api.ok("DELETE", "/tags/old", user="admin")
+    given_up = last_group(api, "tag", "old")
+    far = {"name": "far", "data_url": "https://far.example/"}
+    api.ok("POST", "/data-repository", far, user="admin")
+    api.ok("PATCH", "/labs/septumlab", {"repositories": ["far"]}, user="admin")
+    api.ok("PATCH", "/data-repository/far", {"data_url": "https://new.example/"}, user="admin")
+    moved = last_group(api, "data-repository", "far")
+    # When members and managers of another lab take it back, then they are refused
+    for user in ("fimbrialab_member", "fimbrialab_manager"):
+        for group in (published, moved):
+            assert undo(api, group, user=user).status == 403, (user, group)
+    assert undo(api, given_up).status == 403
+    assert api.ok("GET", "/tags/kept")["protected"]
+    assert api.ok("GET", "/data-repository/far")["data_url"] == "https://new.example/"
+    assert api("GET", "/tags/old").status == 404
+    # and who may, does
+    assert undo(api, published, user="admin").status == 200
+    assert undo(api, moved, user="admin").status == 200
+    assert undo(api, given_up, user="fimbrialab_manager").status == 200

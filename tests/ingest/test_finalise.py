@@ -12,6 +12,7 @@ from functions.ingest import finalise as module
 from functions.ingest.finalise import finalise
 from functions.ingest.reconcile import reconcile
 from shared.datasets.read import datasets_of
+from shared.records import documents
 from shared.sessions import store as sessions
 from shared.sessions.delete import delete_session
 from shared.uploads import transport
@@ -200,6 +201,18 @@ def test_files_of_a_deleted_session_are_taken_again(flow):
         assert item.sha256 == hashlib.sha256(GOOD[path]).hexdigest()
         found = flow.s3.get_object(Bucket=flow.bucket, Key=item.stored_key)
         assert found["Body"].read() == GOOD[path]
+
+
+def test_files_of_an_account_that_was_deleted_meanwhile_are_registered(flow):
+    flow.upload(GOOD)
+    documents.create("user", "leaver", {"username": "leaver", "role": "rig"}, who="admin")
+    new = {"alf/wheel.velocity.npy": npy(1, 2, 3)}
+    answer = flow.open(new, by="leaver")
+    documents.delete("user", "leaver", who="admin")
+    flow.send(answer, new)
+    flow.pump()
+    found = registered()["alf/wheel.velocity.npy"]
+    assert (found.created_by, found.provenance["upload"]) == (None, answer["id"])
 
 
 def test_new_content_under_an_old_name_is_a_new_revision(flow):

@@ -21,8 +21,8 @@ from shared.datasets.edit import delete_dataset
 from shared.datasets.register import register_datasets
 from shared.model import moment
 from shared.model.task import Completion
-from shared.records import aws, documents, feed, journal, objects
-from shared.records.items import Dataset
+from shared.records import aws, documents, feed, journal, leaving, objects, staging
+from shared.records.items import Dataset, Document
 from shared.sessions import store as sessions
 from shared.sessions.delete import delete_session
 from shared.work import lease, write
@@ -323,3 +323,31 @@ def test_processes_that_run_on_see_what_was_restored(flow: Flow) -> None:
     documents.update("tag", "kept", lambda body: {**body, "description": "x"}, who="a")
     catalog.start_request()
     assert catalog.table("tag").get("kept")["description"] == "x"
+
+
+def test_what_is_under_way_is_neither_a_difference_nor_in_a_snapshot(
+    flow: Flow, wipe: Callable[[], None]
+) -> None:
+    for step in steps():
+        step()
+    # Given a record that is being deleted, and a list that is being written
+    leaving.mark(("weighing", "w1"), leaving.new_mark("a"))
+    note = staging.begin(new := [document(f"n{i}") for i in range(2)])
+    for item in new:
+        item.save()
+    # When table and journal are compared, then they agree
+    assert verify().good
+    # and a journal that starts from the table has neither
+    appending.snapshot_of_table(9_999)
+    staging.discard(note)
+    before = items()
+    wipe()
+    restore()
+    assert items() == before
+    assert documents.find("weighing", "n0") is None
+
+
+def document(key: str) -> Document:
+    """Return a new weighing, not yet stored."""
+    body = {"id": key, "subject": SUBJECT, "weight": 20}
+    return Document(pk=f"DOC#weighing#{key}", sk="A", what="weighing", id=key, body=body)

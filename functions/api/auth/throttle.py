@@ -1,16 +1,16 @@
 """Failed logins are counted before they are tried, so that none slips through side by side.
 
-A try takes a place in three counts of a window, each by one atomic conditional write; a right
-password gives its places back:
+A try takes a place in up to three counts of a window, each by one atomic conditional write; a
+right password gives its places back:
 
 - of this account from this source (10),
 - of this source (100), against one machine that tries many accounts,
 - of this account from sources it has never logged in from (100), against many machines.
 
 A source is a network address, or a token of the account that comes with the request. An account
-that is tried from everywhere stays open to whom it belongs: the last count does not hold for a
-source it has logged in from before (in the last 90 days) nor with such a token, and strangers
-cannot take the places of the first.
+that is tried from everywhere, and one of many behind one address, stays open to whom it belongs:
+the last two counts do not hold for a source it has logged in from before (in the last 90 days)
+nor with such a token, and strangers cannot take the places of the first.
 """
 
 from __future__ import annotations
@@ -90,11 +90,9 @@ class Attempt:
         """
         known = self._is_known()
         window = int(time.time() // WINDOW)
-        counts = [
-            (f"TRY#pair#{self.username}#{self.source}#{window}", TRIES),
-            (f"TRY#at#{self.source}#{window}", TRIES_OF_SOURCE),
-        ]
+        counts = [(f"TRY#pair#{self.username}#{self.source}#{window}", TRIES)]
         if not known:
+            counts.append((f"TRY#at#{self.source}#{window}", TRIES_OF_SOURCE))
             counts.append((f"TRY#strangers#{self.username}#{window}", TRIES_OF_STRANGERS))
         for key, most in counts:
             # At a known source a full count may be logins that are on their way, all of them right

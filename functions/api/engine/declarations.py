@@ -303,6 +303,10 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     owners : callable, optional
         Body → (kind, key)s of the records that it names otherwise than by a ``ref``; they must be
         there when it is written.
+    permit : callable, optional
+        (former body or None, body or None, call); raises if the caller may not write it so, beyond
+        what the rules of routes and fields say. It is asked of what callers write by themselves
+        and of what they take back.
     allow_delete : callable, optional
         (body, call); raises to keep a record.
     show, show_detail : callable, optional
@@ -353,6 +357,7 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     prepare: Callable[[Body, Body | None, Call], Body] | None = None
     effects: tuple[Effect, ...] = ()
     owners: Callable[[Body], Sequence[tuple[str, str]]] | None = None
+    permit: Callable[[Body | None, Body | None, Call], None] | None = None
     allow_delete: Callable[[Body, Call], None] | None = None
     show: Callable[[Body, Row, Call], Body] | None = None
     show_detail: Callable[[Body, Row, Call], Body] | None = None

@@ -365,7 +365,7 @@ class Plan:
             each(writes)
 
     def _sweep(self) -> None:
-        """Delete the notes about deleted records without a mark that came at the last moment."""
+        """Delete what came to deleted records without a mark at the last moment."""
         gone = [
             (record.resource, record.before.body)
             for record in self._records.values()
@@ -375,8 +375,11 @@ class Plan:
         if not gone:
             return
         catalog.start_request()
-        for row in [note for each in gone for note in references.notes_about(*each)]:
-            delete_if_there(KINDS["note"], row["id"], self.call)
+        for each in gone:
+            for note in references.notes_about(*each):
+                delete_if_there(KINDS["note"], note["id"], self.call)
+            for item in references.aggregates_of(*each):
+                references.delete_elsewhere(KINDS["dataset"], item.uuid, self.call)
 
     def unmark(self) -> None:
         """Take back that records are being deleted."""

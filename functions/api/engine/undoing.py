@@ -114,10 +114,14 @@ def _check(plan: Plan, resource: Resource) -> Any:
         for one, other in ((old, body), (body, old)):
             if one is not None:
                 check_record(call, resource, one, other)
-        if old is not None and body is not None:
-            names = old.keys() | body.keys()
-            changed = {n: body.get(n) for n in names if old.get(n) != body.get(n)}
+        if body is None:
+            if old is not None and not resource.lab:
+                relations.check_named(call, resource, old)
+        else:
+            names = (old or {}).keys() | body.keys()
+            changed = {n: body.get(n) for n in names if (old or {}).get(n) != body.get(n)}
             relations.check_references(call, resource, old, changed)
             permissions.check_fields(call, resource, old, changed)
+        permissions.check_permit(call, resource, old, body)
 
     return check

@@ -128,6 +128,7 @@ def _create(plan: Plan, resource: Resource, data: Any) -> PlannedRecord:
         check_record(call, resource, body, is_new=True)
         relations.check_references(call, resource, None, body)
         permissions.check_fields(call, resource, None, body)
+        permissions.check_permit(call, resource, None, body)
         own_fields.check(resource, None, body)
 
     record = plan.create(resource, new, given=new, check=check)
@@ -203,6 +204,7 @@ def _update(plan: Plan, resource: Resource, key: str, data: Any) -> PlannedRecor
         check_record(call, resource, body, old)
         relations.check_references(call, resource, old, new)
         permissions.check_fields(call, resource, old, new)
+        permissions.check_permit(call, resource, old, body)
         own_fields.check(resource, old, body)
 
     return plan.change(resource, key, edit, given=new, check=check)
@@ -216,6 +218,7 @@ def _delete(plan: Plan, resource: Resource, key: str) -> None:
         check_record(call, resource, old)
         if not resource.lab:
             relations.check_named(call, resource, old)
+        permissions.check_permit(call, resource, old, None)
         concurrency.check_match(call, tag_of(resource, old), plan.version(resource.kind, key))
 
     plan.delete(resource, key, check=check)

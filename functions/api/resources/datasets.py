@@ -33,7 +33,7 @@ from functions.api.engine.relations import lab_of_owner
 from functions.api.engine.stores import Store
 from functions.api.engine.visible import public_datasets
 from functions.api.errors import ApiError, Invalid, not_found
-from functions.api.resources.owners import owner_of
+from functions.api.resources.owners import owner_of, record_of
 from functions.api.shown.datasets import brief, dataset_body
 from functions.api.shown.insertions import probe_of
 from functions.api.shown.repositories import on_server, repositories
@@ -156,7 +156,9 @@ class Datasets(Store):
             json=body["json"],
         )
         name = str(uuid.uuid4())
-        kept = register_datasets(owner, [item], manifest=name, who=call.who.username)[0]
+        kept = register_datasets(
+            owner, [item], manifest=name, who=call.who.username, belongs_to=record_of(owner)
+        )[0]
         return {"session": owner, "_item": kept, "_session": brief(kept.session)}
 
     def _session_of(self, data: Mapping[str, Any], call: Call) -> str | None:

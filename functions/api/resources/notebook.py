@@ -35,6 +35,7 @@ MAX_IMAGE = 10_000_000
 WIDTH = 800
 """Pixels across of a note's image unless another ``width`` is given (Alyx REST contract)."""
 MAX_WIDTH = 10_000
+MAX_PIXELS = 50_000_000
 IMAGES = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -92,9 +93,11 @@ def scaled(content: bytes, width: int) -> bytes:
             warnings.simplefilter("error")  # of pictures that would fill the memory
             with Image.open(io.BytesIO(content)) as picture:
                 height = max(1, round(picture.height * width / picture.width))
+                if width * height > MAX_PIXELS:
+                    raise ValueError(f"At {width} pixels across it would be {height} high.")
                 made = io.BytesIO()
                 picture.resize((width, height)).save(made, format=picture.format)
-    except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:
+    except Exception as error:  # what damaged images make Pillow raise is of many kinds
         raise ValueError(str(error)) from None
     return made.getvalue()
 

@@ -10,6 +10,7 @@ from functions.api.errors import Invalid
 from shared import catalog
 from shared.model.messages import SessionShown
 from shared.records import queues
+from shared.records.leaving import Name
 from shared.records.where import Where
 
 
@@ -42,6 +43,17 @@ def content_owner(content_type: str, object_id: str) -> str:
     if key is None:
         raise Invalid({"object_id": [f'Invalid pk "{object_id}" - object does not exist.']})
     return key if resource.kind == "session" else f"{resource.model}#{object_id}"
+
+
+def record_of(owner: str) -> Name | None:
+    """Return the (kind, key) of the record that datasets belong to; None if it is a session."""
+    from functions.api.engine.declarations import MODELS
+
+    model, _, identity = owner.partition("#")
+    if not identity:
+        return None
+    kind = MODELS[model].kind
+    return kind, read_values.key_of(kind, identity) or identity
 
 
 def labs_with(datasets: Where) -> set[str]:

@@ -99,14 +99,13 @@ def _set_credentials(plan: Plan, before: Body | None, after: Body | None, call: 
     plan.then(lambda: tokens.remove(username))
 
 
-def _prepare_project(body: Body, old: Body | None, call: Call) -> Body:
+def _permit_project(old: Body | None, body: Body | None, call: Call) -> None:
     """Leave an embargo to those who manage all labs with sessions of the project."""
-    if old is not None and body.get("embargo_until") != old.get("embargo_until"):
-        of_project = Where("projects", "in", frozenset({body["name"]}))
+    if old is not None and (body or {}).get("embargo_until") != old.get("embargo_until"):
+        of_project = Where("projects", "in", frozenset({old["name"]}))
         labs = catalog.table("session").select([of_project]).values("lab")
         if labs:
             permissions.require(policy.may_manage(call.who, labs, "The project"))
-    return body
 
 
 def _follow_embargo(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
@@ -226,7 +225,7 @@ declare(
             "users": refs("user"),
             "embargo_until": date(param=False, latest="9999-12-31"),
         },
-        prepare=_prepare_project,
+        permit=_permit_project,
         effects=(_follow_embargo,),
         example={"name": "ibl_neuropixel_brainwide_01"},
     ),

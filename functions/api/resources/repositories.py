@@ -58,19 +58,18 @@ class RepositoryStore(Documents):
         return {"id": uuid4_from("", key), "name": key, "json": None}
 
 
-def _prepare_repository(body: Body, old: Body | None, call: Call) -> Body:
+def _permit_repository(old: Body | None, body: Body | None, call: Call) -> None:
     """Leave a repository to those who manage every lab that has it, or files on it.
 
     The own store is nobody's: where its files are follows from the installation.
     """
-    name = body["name"]
+    name = (body or old or {})["name"]
     if name == OWN:
         raise Invalid({"name": [f"{OWN!r} is this installation's own store; it stays as it is."]})
-    if old is not None and old != body:
+    if old is not None and body is not None and old != body:
         listing = catalog.table("lab").select([Where("repositories", "exact", name)])
         labs = listing.values("name") | labs_with(Where("repositories", "exact", name))
         permissions.require(policy.may_change_repository(call.who, labs, old, body))
-    return body
 
 
 def _address(value: str) -> None:
@@ -142,7 +141,7 @@ declare(
             "globus_endpoint_id": "globus_endpoint_id",
         },
         reverse={"lab": ("lab", "repositories", "name")},
-        prepare=_prepare_repository,
+        permit=_permit_repository,
         show=_show_repository,
         example={"name": "flatiron", "data_url": "https://ibl.flatironinstitute.org/"},
     ),

@@ -121,6 +121,7 @@ class Sessions(Store):
                 number=body.pop("number"),
                 who=call.who.username,
                 id=eid,
+                animal=subject,
                 **{name: value for name, value in body.items() if value is not None},
             )
         except Exists as error:

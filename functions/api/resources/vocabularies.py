@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,13 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
+from functions.api.errors import ApiError
 from functions.api.resources.of_subject import now
 from functions.api.resources.owners import labs_with
 from functions.api.resources.people import plain_name, zone_name
 from shared.access import policy
 from shared.alf import names
+from shared.datasets.named import is_built_in
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -59,19 +62,30 @@ def _prepare_type(body: Body, old: Body | None, call: Call) -> Body:
     return {**body, "filename_pattern": (body.get("filename_pattern") or "").lower()}
 
 
-def _prepare_tag(body: Body, old: Body | None, call: Call) -> Body:
+def _permit_tag(old: Body | None, body: Body | None, call: Call) -> None:
     """Leave publishing to those who manage all labs concerned, unprotecting to who may."""
-    old = old or {}
-    changes = any((body.get(each) or None) != (old.get(each) or None) for each in SHOWING)
-    if changes and (labs := labs_with(Where("tags", "exact", body["name"]))):
+    was, now = old or {}, body or {}
+    changes = any((now.get(each) or None) != (was.get(each) or None) for each in SHOWING)
+    name = now.get("name") or was["name"]
+    if changes and (labs := labs_with(Where("tags", "exact", name))):
         permissions.require(policy.may_manage(call.who, labs, "The tag"))
-    if old.get("protected") and not body.get("protected"):
+    if was.get("protected") and not now.get("protected"):
         permissions.require(policy.may_unprotect(call.who))
-    return body
 
 
-def _delete_tag(body: Body, call: Call) -> None:
-    _prepare_tag({"name": body["name"]}, body, call)
+def _permit_download(old: Body | None, body: Body | None, call: Call) -> None:
+    """Leave what is said of a download to whose it is."""
+    permissions.require(policy.may_change_own(call.who, (old or body or {})["user"], "download"))
+
+
+def _keep_built_in(kind: str) -> Callable[[Body, Call], None]:
+    """Return what refuses to delete a record of a kind that every installation has."""
+
+    def keep(body: Body, call: Call) -> None:
+        if is_built_in(kind, str(body["name"])):
+            raise ApiError(409, f"Every installation has the {kind} {body['name']}; it stays.")
+
+    return keep
 
 
 def _show_notice(shown: Body, row: Row, call: Call) -> Body:
@@ -98,6 +112,7 @@ declare(
         },
         unique=(("filename_pattern",),),
         prepare=_prepare_type,
+        allow_delete=_keep_built_in("dataset-type"),
         show=lambda shown, row, call: {"id": row["id"], **shown},
         example={"name": "spikes.times", "filename_pattern": "*spikes.times*.npy"},
     ),
@@ -116,6 +131,7 @@ declare(
             "python_loader_function": text(maximum=255),
             "json": json(),
         },
+        allow_delete=_keep_built_in("data-format"),
         show=lambda shown, row, call: {"id": row["id"], **shown},
         example={"name": "npy", "file_extension": ".npy"},
     ),
@@ -145,8 +161,7 @@ declare(
         look=names.look,
         access=Access(read="public", change="manager", delete="administrator"),
         reverse={"datasets": ("dataset", "tags", "name")},
-        prepare=_prepare_tag,
-        allow_delete=_delete_tag,
+        permit=_permit_tag,
         fields={
             "name": text(required=True, maximum=255, check=plain_name),
             "description": text(maximum=1023),
@@ -184,6 +199,7 @@ declare(
         kind="download",
         model="data.download",
         actions="list read update partial_update",
+        permit=_permit_download,
         fields={
             "user": ref("user", read_only=True, on_delete="cascade"),
             "dataset": ref("dataset", by="id", read_only=True, on_delete="keep"),

@@ -195,16 +195,21 @@ def _count(dataset: str, projects: set[str], who: str) -> tuple[str, int]:
     """Count one more download of a dataset by a user; return the record's id and the count."""
     key = str(uuid.uuid5(uuid.UUID(dataset), who))
     now = moment.now().isoformat()
+    needs = [("project", each) for each in sorted(projects)]
 
     def one_more(body: dict[str, Any]) -> dict[str, Any]:
         known = sorted({*body["projects"], *projects})
         return {**body, "count": body["count"] + 1, "last_download": now, "projects": known}
 
+    def again() -> tuple[str, int]:
+        found = documents.update("download", key, one_more, who=who, needs=needs)
+        return key, int(found.body["count"])
+
     with suppress(NotFound):
-        return key, int(documents.update("download", key, one_more, who=who).body["count"])
+        return again()
     none = {"id": key, "user": who, "dataset": dataset, "count": 0, "first_download": now}
     first = one_more({**none, "projects": [], "json": None})
     with suppress(Exists):  # somebody else was faster
-        documents.create("download", key, first, who=who)
+        documents.create("download", key, first, who=who, needs=[("user", who), *needs])
         return key, 1
-    return key, int(documents.update("download", key, one_more, who=who).body["count"])
+    return again()

@@ -20,7 +20,7 @@ from functions.api.engine.declarations import RESOURCES, Body, Resource
 from functions.api.engine.stores import store_of
 from functions.api.errors import ApiError, Invalid, response_to
 from functions.api.resources.datasets import checked_hash
-from functions.api.resources.owners import owner_of
+from functions.api.resources.owners import owner_of, record_of
 from functions.api.resources.sessions import check_uuid4
 from shared import catalog
 from shared.alf.dataset_types import data_format, match_dataset_type
@@ -391,7 +391,9 @@ def _register(owner: str, new: list[_Incoming], call: Call) -> None:
     """Store new datasets of one owner."""
     items = [each.item for each in new]
     manifest = "import " + " ".join(sorted(item.uuid for item in items))
-    register_datasets(owner, items, manifest=manifest, who=call.who.username)
+    register_datasets(
+        owner, items, manifest=manifest, who=call.who.username, belongs_to=record_of(owner)
+    )
 
 
 def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call) -> None:

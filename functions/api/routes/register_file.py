@@ -26,6 +26,7 @@ from functions.api.registration import (
     refuse,
     target_of,
 )
+from functions.api.resources.owners import record_of
 from functions.api.shown.datasets import brief, file_records
 from functions.api.shown.repositories import repositories
 from shared import catalog
@@ -115,7 +116,13 @@ def register_file() -> Response:
     new = _new_revisions(datasets_in(body, target, paths, author), present, target)
     _make_revisions({each.revision for each in new if each.revision}, call)
     name = hashlib.sha256(json.dumps([target.owner, body], sort_keys=True).encode()).hexdigest()
-    kept = register_datasets(target.owner, new, manifest=name, who=call.who.username)
+    kept = register_datasets(
+        target.owner,
+        new,
+        manifest=name,
+        who=call.who.username,
+        belongs_to=record_of(target.owner),
+    )
     _join(target, author, call)
     rows = _answers(target, kept, author, call)
     return Response(rows, status_code=201, headers=dict(JSON))
