@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: proof-dump help app layers map docs coverage setup run synth deploy test lint types unit integration proof lock clean site-demo screenshots cohort
+.PHONY: help app layers map docs coverage setup run synth deploy test lint types unit integration proof lock clean site-demo screenshots cohort
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -95,8 +95,13 @@ proof: setup  ## kills, races, poison (SEED=…, ROUNDS=…), imports, restore, 
 	FORNIX_POISON_SEED=$(or $(SEED),1) FORNIX_POISON_ROUNDS=$(or $(ROUNDS),20) \
 	    $(BIN)/pytest tests/ingest/test_poison.py --timeout 3000
 
+.PHONY: proof-dump
 proof-dump: setup  ## a dump of 1,000 animals, imported twice
 	$(BIN)/pytest -m proof tests/importers/test_dump.py
+
+.PHONY: journeys
+journeys: setup .venv/.browser  ## the README followed to the letter from a fresh clone, by each kind of user
+	$(BIN)/pytest -m proof tests/docs/test_journeys.py
 
 COHORT ?= ../shared/data/training_cohort
 
