@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,58 @@ COMPRESSIBLE = (b"text/", b"application/json", b"application/javascript", b"imag
 
 SMALLEST_COMPRESSED = 1_000
 """CloudFront leaves smaller answers as they are (bytes)."""
+
+
+AT_ONCE = 2 * (os.cpu_count() or 1)
+"""Requests that the API's function answers at once: each takes a process of some 200 MB."""
+
+MOST_WAITING = 256
+"""Requests that wait for their turn; more are told to come again."""
+
+
+class Turns:
+    """The way to the API's function: a few requests at once, the others one after another.
+
+    AWS would start an environment for each; one computer has not the memory for that.
+
+    Parameters
+    ----------
+    cloud
+        Who answers.
+    at_once, most_waiting
+        How many are answered at once, and how many may wait for it.
+
+    Attributes
+    ----------
+    waiting
+        How many wait.
+    """
+
+    def __init__(
+        self, cloud: Asgi, at_once: int = AT_ONCE, most_waiting: int = MOST_WAITING
+    ) -> None:
+        self._cloud = cloud
+        self._free = asyncio.Semaphore(at_once)
+        self.waiting = 0
+        self._most_waiting = most_waiting
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on when it is its turn; 429 if too many wait."""
+        if self._free.locked() and self.waiting >= self._most_waiting:
+            body = (
+                b'{"status_code": 429, "detail": "too many requests wait; try again in a second"}'
+            )
+            await answer(send, 429, body, {"retry-after": "1"})
+            return
+        self.waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self.waiting -= 1
+        try:
+            await self._cloud(scope, receive, send)
+        finally:
+            self._free.release()
 
 
 class Deployed:
@@ -46,12 +100,15 @@ class Front:
     ----------
     cloud
         The embedded cloud.
+    api
+        The way to the API's function.
     deployed
         Where the stack's outputs are found.
     """
 
-    def __init__(self, cloud: Asgi, deployed: Deployed) -> None:
+    def __init__(self, cloud: Asgi, api: Turns, deployed: Deployed) -> None:
         self.cloud = cloud
+        self.api = api
         self.deployed = deployed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +142,7 @@ class ApiFront(Front):
             headers = preflight(list(ALL_METHODS), outputs["Site"])
             await answer(send, 204, b"", headers)
             return
-        await self.cloud(api_scope(scope, outputs["ApiId"], STAGE), receive, send)
+        await self.api(api_scope(scope, outputs["ApiId"], STAGE), receive, send)
 
 
 class SiteFront(Front):
@@ -110,9 +167,9 @@ class SiteFront(Front):
             scope = {**scope, "path": page, "raw_path": page.encode()}
         if scope["path"].startswith(f"{API_PREFIX}/"):
             inner = api_scope(without_prefix(scope, API_PREFIX), outputs["ApiId"], STAGE)
-        else:
-            inner = site_scope(scope, outputs["SiteDomain"])
-        await self.cloud(inner, receive, target)
+            await self.api(inner, receive, target)
+            return
+        await self.cloud(site_scope(scope, outputs["SiteDomain"]), receive, target)
 
 
 def without_prefix(scope: Scope, prefix: str) -> Scope:

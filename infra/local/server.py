@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 
 from infra.local import ministack
-from infra.local.front import ApiFront, Deployed, SiteFront
+from infra.local.front import ApiFront, Deployed, SiteFront, Turns
 from infra.local.home import Home
 from infra.local.logs import keep_errors
 
@@ -59,10 +59,11 @@ async def _run(home: Home, dynamodb: str | None) -> None:
     cloud = ministack.Cloud(dynamodb, home.logs)
     keep_errors(home.logs)
     deployed = Deployed(home.deployed)
+    turns = Turns(cloud)
     listeners = (
         Listener(cloud, ports.gateway),
-        Listener(ApiFront(cloud, deployed), ports.api),
-        Listener(SiteFront(cloud, deployed), ports.site),
+        Listener(ApiFront(cloud, turns, deployed), ports.api),
+        Listener(SiteFront(cloud, turns, deployed), ports.site),
     )
 
     def stop() -> None:
