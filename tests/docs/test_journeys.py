@@ -186,6 +186,8 @@ def test_the_same_by_the_client_alone(running: Running, tmp_path: Path) -> None:
     subprocess.run(install, env=os.environ | tools, check=True)
     client = tmp_path / "bin" / "fornix"
     shutil.rmtree(running.home / ".config", ignore_errors=True)
+    running.login("fimbrialab_member", str(client))
+    running.shell(f"{client} subject add SYN_001")
     running.login("fimbrialab_rig", str(client))
     running.shell(f"{client} rig simulate {tmp_path}/data --mice 1 --days 2 --trials 60")
     printed = running.shell(f"{client} rig upload {tmp_path}/data --json")
