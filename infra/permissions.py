@@ -116,7 +116,7 @@ class Permissions:
             "s3:AbortMultipartUpload",
             "s3:ListMultipartUploadParts",
         )
-        kept = ["data/", "manifests/", "snapshots/", "cache/", LAB_PAGES]
+        kept = ["data/", "manifests/", "snapshots/", "cache/", "indexes/", LAB_PAGES]
         self._objects(role, kept, "s3:GetObject")
         self._objects(role, ["releases/"], "s3:GetObject", "s3:PutObject")
         self._list(role)
@@ -157,6 +157,7 @@ class Permissions:
             "s3:PutObject",
             "s3:AbortMultipartUpload",
         )
+        self._objects(role, ["indexes/"], "s3:PutObject")
         self._objects(role, ["notes/"], "s3:PutObject")  # images, and smaller ones of them
         self._list(role)
         self._send(role, self.queues.stages["ingest"].main, self.queues.stages["dispatch"].main)

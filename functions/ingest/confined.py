@@ -32,6 +32,7 @@ from functions.ingest.inspector import (
 )
 from shared.alf.errors import FileInvalid
 from shared.alf.validate import Header
+from shared.model.object_index import ObjectIndex
 
 FILE_SECONDS = 60.0
 """Time that a parser may take for one file; a gigabyte of text takes some 15 s."""
@@ -158,11 +159,17 @@ class Confined:
     ----------
     seconds
         Time for all of them.
+
+    Attributes
+    ----------
+    indexes : dict of str to ObjectIndex
+        Of the large files looked into so far, by their paths.
     """
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds
         self._inspector: Inspector | None = None
+        self.indexes: dict[str, ObjectIndex] = {}
 
     def header(self, path: str, opened: Callable[[], BinaryIO], size: int) -> Header:
         """Return what a file says of itself.
@@ -172,7 +179,10 @@ class Confined:
         FileInvalid
             It is no whole file of its kind, or looking into it takes too much.
         """
-        return self._ask(path, opened, size, description=False).header
+        found = self._ask(path, opened, size, description=False)
+        if found.index is not None:
+            self.indexes[path] = found.index
+        return found.header
 
     def description(
         self, path: str, opened: Callable[[], BinaryIO], size: int

@@ -10,7 +10,7 @@ Every upload ends. One whose validation fails `TRIES` times is given up, and say
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,7 +18,9 @@ from functools import partial
 from functions.ingest.intake import THREADS, Waiting, gather, look
 from functions.ingest.judge import judge
 from functions.ingest.place import place
+from shared.model import json
 from shared.model.messages import Finalise, SessionRegistered
+from shared.model.object_index import ObjectIndex, index_key
 from shared.model.upload import (
     Manifest,
     PlacedFile,
@@ -133,6 +135,7 @@ def decide(waiting: Waiting) -> Manifest:
         placed, clashes = place(verdict.accepted, session, intake.datasets, day)
         placed, occupied = copy(intake.upload.id, f"data/{session.folder}/", placed)
         clashes += occupied
+        write_indexes(placed, verdict.indexes)
     target = intake.request.target
     if session is not None:
         target = Target(target.key, session.id, target.metadata)
@@ -191,6 +194,13 @@ def _copy(upload: str, occupied: set[str], placed: PlacedFile) -> Refusal | None
         "To fix: upload it under a new revision."
     )
     return Refusal(file.path, "place_occupied", text)
+
+
+def write_indexes(placed: Iterable[PlacedFile], indexes: Mapping[str, ObjectIndex]) -> None:
+    """Keep what lies where in large files; without it they are read all the same."""
+    for each in placed:
+        if (found := indexes.get(each.file.path)) is not None:
+            objects.write(index_key(each.id), json.encode(found))
 
 
 def quarantine(waiting: Waiting, paths: Iterable[str]) -> None:

@@ -11,10 +11,11 @@ import resource
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
+from functions.ingest.indexing import object_index
 from shared.alf.blocks import BlockReader, RangeFile, block_of
 from shared.alf.errors import FileInvalid
 from shared.alf.foreign import YAML_BYTES, ContentRefused, read_yaml
@@ -22,12 +23,14 @@ from shared.alf.path import parse_dataset_path
 from shared.alf.validate import Header, header
 from shared.model import json
 from shared.model.limits import DESCRIPTION_BYTES
+from shared.model.object_index import ObjectIndex
 
 FRAME_BYTES = 64 * 2**20
 """Longest message between the two processes."""
 
 
 LIBRARIES = {
+    "ebin": ("shared.codec.object_index",),
     "npy": ("numpy", "numpy.lib.format"),
     "pqt": ("pyarrow.parquet",),
     "yaml": ("yaml",),
@@ -61,6 +64,7 @@ class Inspected(msgspec.Struct, frozen=True, tag="found"):
 
     header: Header
     description: dict[str, Any] | None = None
+    index: ObjectIndex | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -142,7 +146,18 @@ def look(asked: Inspection, line: Connection) -> Inspected:
     if asked.description:
         return Inspected(Header(), description(file))
     extension = parse_dataset_path(asked.path).extension
-    return Inspected(header(file, extension, size=asked.size, name=asked.path))
+    found = header(file, extension, size=asked.size, name=asked.path)
+    return Inspected(found, index=index(file, extension, asked))
+
+
+def index(file: BinaryIO, extension: str, asked: Inspection) -> ObjectIndex | None:
+    """Return where the parts of a good file lie; None where that cannot be told."""
+    try:
+        return object_index(file, extension, asked.size, asked.path)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise  # the parent is gone
+    except Exception:  # whatever a parser does: the file can be read without its index
+        return None
 
 
 def encodable(text: str) -> str:

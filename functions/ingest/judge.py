@@ -63,7 +63,7 @@ def judge(intake: Intake) -> Verdict:
         if path in headers and path not in refused
     )
     ordered = sorted(refused.values(), key=lambda refusal: refusal.path)
-    return Verdict(accepted, tuple(sorted(present)), tuple(ordered), description)
+    return Verdict(accepted, tuple(sorted(present)), tuple(ordered), description, looking.indexes)
 
 
 def _problem(file: FileRequest, arrival: Arrival | None, intake: Intake) -> Refusal | None:

@@ -36,9 +36,7 @@ class RemoteArray:
 
     def __init__(self, source: DataSource, file: ReleasedFile) -> None:
         self._source, self._file = source, file
-        head = io.BytesIO(source.read(file, 0, HEADER))
-        self.shape, fortran, self.dtype = _header(head, file)
-        self._begin = head.tell()
+        self.shape, fortran, self.dtype, self._begin = _layout(source, file)
         self._whole: NDArray[Any] | None = None
         if fortran and len(self.shape) > 1:
             self._whole = self._load()
@@ -84,6 +82,20 @@ class RemoteArray:
     def _load(self) -> NDArray[Any]:
         data = self._source.read(self._file, 0, self._file.size)
         return _flat(np.load(io.BytesIO(data), allow_pickle=False))
+
+
+def _layout(
+    source: DataSource, file: ReleasedFile
+) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Return shape, order, type and offset of an array: by its index, or by its header."""
+    index = source.index(file)
+    if index is not None and index.codec == "raw":
+        dtype = np.dtype(index.dtype)
+        whole = index.offset + dtype.itemsize * math.prod(index.shape)
+        if whole == file.size and not dtype.hasobject:
+            return index.shape, index.order == "F", dtype, index.offset
+    head = io.BytesIO(source.read(file, 0, HEADER))
+    return *_header(head, file), head.tell()
 
 
 def _header(head: io.BytesIO, file: ReleasedFile) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

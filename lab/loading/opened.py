@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.loading.arrays import read_file
 from lab.loading.sources import (
@@ -20,6 +20,9 @@ from lab.loading.sources import (
 from shared.alf import ALFInvalid, layout, parse_dataset_path
 from shared.model.identity import split_path
 from shared.model.release import ReleasedFile, ReleasedSession
+
+if TYPE_CHECKING:
+    from shared.codec import RecordingIndex
 
 _COLUMN = re.compile(r"(.+)_([01])")
 
@@ -170,7 +173,52 @@ class OpenedData:
         from shared import codec
 
         files = self._chosen(str(session), None)
-        return codec.open(self.source.address(self._file(files, name, None)))
+        file = self._file(files, name, None)
+        if file.suffix == "cbin":
+            header = self._file(files, f"{file.path.removesuffix('cbin')}ch", None)
+            return codec.open(self.source.address(file), sidecar=self.source.address(header))
+        index = self._recording_index(file)
+        return codec.open(self.source.address(file), index=index)
+
+    def references(self, session: str, name: str) -> dict[str, Any]:
+        """Return a compressed recording as references of a Zarr array, for fsspec.
+
+        Nothing is copied: each chunk is a byte range of the recording's file. On a server the
+        references are good for as long as its addresses, an hour.
+
+        Parameters
+        ----------
+        session : str
+        name : str
+            Its file's name (``.ebin``), or path.
+
+        Examples
+        --------
+        >>> files = fsspec.filesystem(  # doctest: +SKIP
+        ...     "reference",
+        ...     fo=data.references(eid, name),
+        ...     asynchronous=True,
+        ...     remote_options={"asynchronous": True},
+        ... )
+        >>> store = zarr.storage.FsspecStore(files, path="")  # doctest: +SKIP
+        >>> zarr.open_array(store, mode="r", zarr_format=2)[30_000:60_000]  # doctest: +SKIP
+        """
+        from shared import codec
+        from shared.codec.references import zarr_references
+
+        file = self._file(self._chosen(str(session), None), name, None)
+        address = self.source.address(file)
+        index = self._recording_index(file)
+        if index is None:
+            with codec.open(address) as reader:
+                index = reader.index
+        return {"version": 1, "refs": zarr_references(address, index)}
+
+    def _recording_index(self, file: ReleasedFile) -> RecordingIndex | None:
+        from shared.codec.object_index import recording_index
+
+        found = self.source.index(file)
+        return None if found is None else recording_index(found, file.path)
 
     def _chosen(self, session: str, revision: str | None) -> dict[str, ReleasedFile]:
         """Return of each file the revision that counts, by path; worked out once."""

@@ -14,6 +14,7 @@ from lab.client import RecordMissing
 from lab.releases.remote import ReleaseServer
 from shared.alf.path import split_session
 from shared.model.identity import uuid4_from
+from shared.model.object_index import ObjectIndex
 from shared.model.release import (
     ReleasedFile,
     ReleasedSession,
@@ -49,6 +50,9 @@ class DataSource(Protocol):
     def address(self, file: ReleasedFile) -> str:
         """Return an address that answers to ranges, or a path, for readers of their own."""
 
+    def index(self, file: ReleasedFile) -> ObjectIndex | None:
+        """Return what lies where in a large file over a network, where that is known."""
+
 
 class _Indexed:
     """Sessions and files of a manifest."""
@@ -82,6 +86,10 @@ class _Indexed:
                 f"{self.name} has no session {session}; `sessions` lists its "
                 f"{len(self.manifest.sessions)}."
             ) from None
+
+    def index(self, file: ReleasedFile) -> ObjectIndex | None:
+        """Return none: what is on this disk needs none."""
+        return None
 
     def path_of(self, file: ReleasedFile) -> str:
         """Return where a file lies in a copy."""
@@ -201,6 +209,10 @@ class ReleaseSource(_Indexed):
         """Return an address that is good for an hour."""
         return self.server.location(file)
 
+    def index(self, file: ReleasedFile) -> ObjectIndex | None:
+        """Return what lies where in a large file, as the server knows it."""
+        return self.server.index(file)
+
 
 class ApiSource:
     """A server: every session that the account may see, or anybody."""
@@ -262,6 +274,10 @@ class ApiSource:
     def address(self, file: ReleasedFile) -> str:
         """Return an address that is good for an hour."""
         return self.server.location(file)
+
+    def index(self, file: ReleasedFile) -> ObjectIndex | None:
+        """Return what lies where in a large file, as the server knows it."""
+        return self.server.index(file)
 
 
 def _of_tables(root: Path) -> ReleaseManifest:

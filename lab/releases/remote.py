@@ -13,6 +13,7 @@ import requests
 from lab.client import ClientError, Patience, RecordMissing, RequestRefused, patient_session
 from lab.client.configuration import address
 from shared.model import json
+from shared.model.object_index import INDEXED, LocatedObject, ObjectIndex
 from shared.model.release import ReleasedFile, ReleaseManifest, ReleaseRecord
 from shared.releases.describe import ReleaseAddresses
 from shared.releases.manifest import BadManifest, decode_manifest
@@ -70,6 +71,7 @@ class ReleaseServer:
         self.http = patient_session(Patience())
         self.requests = 0
         self._locations: dict[str, tuple[str, float]] = {}
+        self._indexes: dict[str, ObjectIndex | None] = {}
 
     def _get(
         self, path: str, headers: dict[str, str] | None = None, *, follow: bool = True
@@ -169,10 +171,34 @@ class ReleaseServer:
         known, until = self._locations.get(file.id, ("", 0.0))
         if time.monotonic() < until:
             return known
+        if file.size >= INDEXED:
+            return self._locate(file).address
         answer = self._get(f"/{quote(file.place)}", follow=False)
         location = answer.headers.get("Location") or answer.url
         self._locations[file.id] = location, time.monotonic() + GOOD
         return location
+
+    def index(self, file: ReleasedFile) -> ObjectIndex | None:
+        """Return what lies where in a large file, if the server knows; asked once.
+
+        The same answer tells where the bytes are, so that the next request is for them.
+
+        Raises
+        ------
+        ClientError
+            The server refuses it.
+        """
+        if file.size >= INDEXED and file.id not in self._indexes:
+            self._locate(file)
+        return self._indexes.get(file.id)
+
+    def _locate(self, file: ReleasedFile) -> LocatedObject:
+        path = f"/datasets/{quote(file.id)}/index"
+        found = json.decode(self._get(path).content, LocatedObject)
+        self._locations[file.id] = found.address, time.monotonic() + min(GOOD, found.good_for)
+        sound = found.index is not None and found.index.size == file.size
+        self._indexes[file.id] = found.index if sound else None
+        return found
 
     def read(self, file: ReleasedFile, start: int, length: int) -> bytes:
         """Return some bytes of a file by one range request; the first asks where they are, too.

@@ -124,6 +124,7 @@ ROUTES: Mapping[str, Rule] = {
     "POST /queues/{}/redrive": Rule(ADMINISTRATORS),
     "GET /data/{}": READ_PUBLIC,
     "HEAD /data/{}": READ_PUBLIC,
+    "GET /datasets/{}/index": READ_PUBLIC,
     "GET /uploaded/{}": READ_PUBLIC,
     "POST /new-download": Rule(ACCOUNTS),
     "POST /register-file": LAB,

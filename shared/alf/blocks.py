@@ -8,7 +8,9 @@ from typing import Any
 SMALL_BLOCK, LARGE_BLOCK = 2**16, 2**23
 """Bytes fetched at a time: of files of which the header is read, and of text read through."""
 
-HEADER_ONLY = frozenset({"npy", "npz", "pqt", "mp4", "avi", "cbin", "bin", "flac", "wav", "tif"})
+HEADER_ONLY = frozenset(
+    {"npy", "npz", "pqt", "ebin", "mp4", "avi", "cbin", "bin", "flac", "wav", "tif"}
+)
 
 
 def block_of(path: str, size: int) -> int:

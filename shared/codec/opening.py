@@ -20,6 +20,7 @@ def open(
     path: str | Path,
     *,
     sidecar: str | Path | None = None,
+    index: RecordingIndex | None = None,
     threads: int | None = None,
     read_ahead: int | None = None,
     cache_bytes: int = CACHE_BYTES,
@@ -32,6 +33,8 @@ def open(
         An address may be presigned; then the index is read from the footer, or from `sidecar`.
     sidecar : path or str, optional
         The index (`.eh` or `.ch`), where it is not beside the file under its name.
+    index : RecordingIndex, optional
+        The index of an `.ebin`, where it is known already; then no request is made for it.
     threads : int, optional
         To inflate chunks by: by default up to four.
     read_ahead : int, optional
@@ -61,12 +64,12 @@ def open(
         if source.name.endswith(".cbin"):
             reader: Reader = mtscomp.open_pair(source, sidecar, options)
         else:
-            reader = Reader(source, _find_index(source, sidecar), **options)
+            reader = Reader(source, index or _find_index(source, sidecar), **options)
     except BaseException:
         source.close()
         raise
     place = path if distant else Path(path).absolute()
-    reader.reopen = functools.partial(open, place, sidecar=sidecar, **options)
+    reader.reopen = functools.partial(open, place, sidecar=sidecar, index=index, **options)
     return reader
 
 

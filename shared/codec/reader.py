@@ -23,6 +23,8 @@ from shared.codec.source import Samples
 CACHE_BYTES = 96 << 20
 #: Chunks stored in fewer bytes than this are inflated sooner than other threads are awake.
 WORTH_THREADS = 1 << 20
+#: Bytes of neighbouring chunks that one request brings at most.
+TOGETHER = 64 << 20
 #: Numbers of chunks remembered that were decoded in part, and chunks kept as stored since what
 #: follows the part is likely to be read.
 MEMORY, KEPT_STORED = 256, 2
@@ -98,6 +100,7 @@ class Reader:
         self._parted: OrderedDict[int, int] = OrderedDict()
         self._opened: OrderedDict[int, Restorable] = OrderedDict()
         self._coming: dict[int, Future[bytes | memoryview]] = {}
+        self._together: dict[int, memoryview] = {}
         self._lock = threading.RLock()
         self._fetchers: ThreadPoolExecutor | None = None
 
@@ -252,7 +255,9 @@ class Reader:
         if out is None:
             out = np.empty((stop - start, width), self.dtype)
         bounds = self.index.bounds
-        for number in range(*self._chunks_of(start, stop)) if width else ():
+        chunks = range(*self._chunks_of(start, stop)) if width else range(0)
+        for number in chunks:
+            self._fetch_together(number, chunks.stop)
             a, b = max(start, bounds[number]), min(stop, bounds[number + 1])
             wanted = out[a - start : b - start]
             part = ChunkPart(number, a - bounds[number], b - bounds[number], wanted)
@@ -335,8 +340,12 @@ class Reader:
         with self._lock:
             opened = self._opened.get(number)
         if opened is None:
-            data = self.stored(number)
-            self._order_ahead(number)
+            with self._lock:
+                data: bytes | memoryview | None = self._together.pop(number, None)
+                self._last = number if data is not None else self._last
+            if data is None:
+                data = self.stored(number)
+                self._order_ahead(number)
             opened = self._open_chunk(data, number)
             if window is not None:
                 with self._lock:
@@ -359,6 +368,32 @@ class Reader:
         if len(data) < stop - start:
             raise TruncationError(f"{self.source.name}: chunk {number} is cut short", (number,))
         return data
+
+    def _fetch_together(self, number: int, end: int) -> None:
+        """Fetch a chunk and those behind it, up to one, by one request where each is one."""
+        offsets = self.index.offsets
+        if not getattr(self.source, "distant", False):
+            return
+        with self._lock:
+            held = (self._cache, self._opened, self._coming, self._together)
+            last = number
+            while (
+                last < end
+                and not any(last in each for each in held)
+                and offsets[last + 1] - offsets[number] <= TOGETHER
+            ):
+                last += 1
+        if last - number < 2:
+            return
+        begin = offsets[number]
+        data = memoryview(self.source.read(begin, offsets[last]))
+        if len(data) < offsets[last] - begin:
+            return  # each chunk by itself tells which is cut short
+        with self._lock:
+            self._together = {
+                each: data[offsets[each] - begin : offsets[each + 1] - begin]
+                for each in range(number, last)
+            }
 
     def _order_ahead(self, number: int) -> None:
         """Fetch what a reader going forward will want next, while this chunk is decoded."""

@@ -33,6 +33,8 @@ class RemoteFile:
         Number of requests made so far.
     """
 
+    distant = True  # each read is a request
+
     def __init__(self, url: str) -> None:
         self.url = url
         self.name = name_of(url) or "the file"

@@ -13,6 +13,7 @@ import msgspec
 
 from shared.model.identity import SessionKey, data_key
 from shared.model.limits import PATH_BYTES
+from shared.model.object_index import ObjectIndex
 from shared.model.session import SessionMetadata
 
 VERSION = 2
@@ -162,6 +163,7 @@ class Verdict(msgspec.Struct, frozen=True):
     present: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
     description: dict[str, Any] | None = None
+    indexes: dict[str, ObjectIndex] = {}
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -123,6 +123,7 @@ GET    /check-protected                   MGDRW
 POST   /register-file                     MGDRW
 GET    /data/{path+}                      AVMGDRW
 HEAD   /data/{path+}                      AVMGDRW
+GET    /datasets/{id}/index               AVMGDRW
 GET    /uploaded/{path+}                  AVMGDRW
 POST   /new-download                      MGDRW
 POST   /import                            D

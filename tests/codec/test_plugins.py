@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
@@ -105,3 +106,27 @@ def test_spikeinterface_reads_it(tmp_path: Path) -> None:
     again = load(tmp_path / "recording.json")
     assert isinstance(again, FornixRecordingExtractor)
     np.testing.assert_array_equal(again.get_traces(), samples)
+
+
+def test_spikeinterface_reads_an_address(tmp_path: Path) -> None:
+    """Given a recording on a web server: the footer, and then one request a second."""
+    pytest.importorskip("spikeinterface", reason="SpikeInterface is not installed")
+    from shared.codec.spikeinterface import read_fornix
+    from tests.codec.test_remote import Server
+
+    samples = recording(9500, 6)
+    codec.compress(samples, tmp_path / "a.ebin", sample_rate=1000, chunk_length=1000)
+    server = Server(tmp_path)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        extractor = read_fornix(server.address("a.ebin"))
+        assert extractor.get_num_samples() == 9500
+        server.asked.clear()
+        traces = extractor.get_traces(start_frame=1400, end_frame=2400, channel_ids=[4, 1])
+        np.testing.assert_array_equal(traces, samples[1400:2400, [4, 1]])
+        assert len(server.asked) <= 1  # none, where the file is so small that its end is all of it
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

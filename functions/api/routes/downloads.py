@@ -25,11 +25,12 @@ from shared.access import policy
 from shared.access.visibility import is_public
 from shared.catalog import visible
 from shared.datasets.read import datasets_of, owners_of
-from shared.model import moment
+from shared.model import json, moment
 from shared.model.copies import OWN
+from shared.model.object_index import INDEXED, LocatedObject, ObjectIndex, index_key
 from shared.model.people import Caller
 from shared.publishing import reviewers
-from shared.records import aws, documents, env
+from shared.records import aws, documents, env, objects
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset, Session
 from shared.records.where import Where
@@ -116,6 +117,35 @@ def download() -> Response:
     if item.in_own_store and item.stored_key:
         return redirect(presigned(item.stored_key, item.name))
     return redirect(_elsewhere(item, session, Call(request)))
+
+
+@routes.route("/datasets/{id}/index", methods=["GET"])
+def index_of_dataset(id: str) -> dict[str, Any]:
+    """Tell where a dataset's bytes are and what lies where in them, to be read by ranges."""
+    request: Any = routes.current_request
+    try:
+        session, item = find_dataset(id.lower())
+    except NotFound:
+        raise not_found("Dataset") from None
+    if not readable(item, session, identify.caller(request), review_of(request)):
+        raise _ask_for_account(request)
+    if not (item.in_own_store and item.stored_key):
+        raise ApiError(404, f"{item.path} is not in the own store: download it from where it is.")
+    located = LocatedObject(
+        id=item.uuid,
+        path=item.path,
+        size=int(item.file_size or 0),
+        address=presigned(item.stored_key, item.name),
+        good_for=LIFE,
+        index=_index(item) if int(item.file_size or 0) >= INDEXED else None,
+    )
+    shown: dict[str, Any] = json.plain(located)
+    return shown
+
+
+def _index(item: Dataset) -> ObjectIndex | None:
+    """Return the index that was made when the dataset was registered; None if there is none."""
+    return objects.read_object(index_key(item.uuid), ObjectIndex)
 
 
 def _elsewhere(item: Dataset, session: Session | None, call: Call) -> str:

@@ -18,6 +18,7 @@ from lab.exports.nwb import names
 from lab.exports.nwb.export import Written, raw_file, raw_stem
 from lab.exports.nwb.recordings import ProbeRecording, add_recording
 from lab.exports.session import ExportError, ExportSession
+from shared.codec.references import zarr_references
 
 ENDING = ".nwb.lindi.json"
 
@@ -110,20 +111,5 @@ def _point(refs: dict[str, Any], recording: ProbeRecording, address: str) -> Non
     base = f"acquisition/{recording.name}/data"
     for name in [one for one in refs if one.startswith(f"{base}/") and one[-1].isdigit()]:
         del refs[name]
-    rows, columns = _chunk_shape(recording)
-    codec = {"id": "fornix", "length": rows, "channels": columns}
-    array = {
-        "zarr_format": 2,
-        "shape": [recording.reader.n_samples, columns],
-        "chunks": [rows, columns],
-        "dtype": recording.reader.dtype.newbyteorder("<").str,
-        "fill_value": 0,
-        "order": "C",
-        "compressor": None,
-        "filters": [codec],
-    }
-    refs[f"{base}/.zarray"] = array
-    offsets = recording.reader.chunk_offsets
-    for number in range(recording.reader.n_chunks):
-        first, last = int(offsets[number]), int(offsets[number + 1])
-        refs[f"{base}/{number}.0"] = [address, first, last - first]
+    found = zarr_references(address, recording.reader.index, recording.channels)
+    refs.update({f"{base}/{name}": value for name, value in found.items()})
