@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help app layers map docs coverage setup run synth deploy test lint types unit integration proof lock clean site-demo screenshots cohort
+.PHONY: help app layers map docs coverage setup run synth deploy test lint types unit integration proof lock clean site-demo screenshots app-pictures cohort
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -23,7 +23,7 @@ node_modules/.installed: package-lock.json
 	touch $@
 
 # The notebook app is made from its own files and from the API's declarations.
-APP := $(shell find site/app -type f -not -path '*/generated/*')
+APP := $(shell find site/app -type f -not -path '*/generated/*') site/results/styles/tokens.css
 DECLARED := $(wildcard functions/api/forms.py functions/api/engine/declarations.py \
     functions/api/resources/*.py)
 
@@ -112,6 +112,9 @@ cohort: setup  ## simulated mice through the whole system to Fig. 2: MICE=140, S
 
 site-demo: setup  ## a results site of 2,000 simulated sessions (SESSIONS=n), in .fornix/demo
 	$(BIN)/fornix site demo .fornix/demo --sessions $(or $(SESSIONS),2000)
+
+app-pictures: setup .venv/.browser  ## every screen of the app, on sheets in .fornix/screenshots/app
+	$(BIN)/python -m tests.app.pictures --sheets
 
 screenshots: setup .venv/.browser  ## the README's pictures anew, of a demonstration site
 	$(BIN)/python site/screenshots/take.py

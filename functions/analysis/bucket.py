@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from shared.records import aws, objects
+from shared.results.notebook import cache_control
 from shared.results.source import Unreadable
 from shared.results.store import ABSENT, ChangedMeanwhile
 
@@ -79,7 +80,7 @@ class Bucket:
                 Key=self.folder + key,
                 Body=body,
                 ContentType=_type(key),
-                CacheControl=FRESH,
+                CacheControl=cache_control(key) or FRESH,
                 **condition,
             )
         except ClientError as error:

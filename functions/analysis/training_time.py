@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from functions.analysis.records import Records
 from shared import catalog
@@ -27,6 +27,9 @@ from shared.results.views.session import columns_of
 from shared.science.cohort.analysis import analyse
 from shared.science.cohort.features import CohortSession, CohortSubject, from_sessions
 from shared.science.cohort.predictor import Predictor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +76,29 @@ def update(records: Records, store: SiteStore, settings: SiteSettings, at: datet
     name, label = ("simulated", "Simulated mice") if marked else ("here", "Mice of this site")
     training_time.publish(store, settings, name, label, result)
     in_training = features[features["training_time"].isna()]
-    said = {
-        "statement": result["statement"],
-        "subjects": {row["subject"]: row for row in predictor.predict(in_training)},
-    }
-    body = encode(training_time.short(said))
-    aws.client("s3").put_object(Bucket=records.bucket, Key=PREDICTIONS, Body=body)
+    publish_predictions(records.bucket, predictor, in_training, result["statement"])
     store.write(MADE_FROM, made_from)
     return f"{len(shown)} mice analysed, {len(in_training)} in training"
+
+
+def publish_predictions(
+    bucket: str, predictor: Predictor, in_training: pd.DataFrame, statement: str
+) -> None:
+    """Write where the API finds them the predictions of mice in training.
+
+    Parameters
+    ----------
+    bucket : str
+        The data bucket.
+    predictor : Predictor
+    in_training : DataFrame
+        Features of these mice, as `shared.science.cohort.features` makes them.
+    statement : str
+        How far the predictions are to be trusted.
+    """
+    rows = {row["subject"]: row for row in predictor.predict(in_training)}
+    body = encode(training_time.short({"statement": statement, "subjects": rows}))
+    aws.client("s3").put_object(Bucket=bucket, Key=PREDICTIONS, Body=body)
 
 
 def _mice(

@@ -94,6 +94,8 @@ class Form(msgspec.Struct, frozen=True, omit_defaults=True):
         What people call the list and one of it.
     title : str
         Field by which a record is shown where another one names it.
+    model : str
+        What notes and signatures call its kind.
     lab : str
         Field through which its lab is found; empty if it belongs to all labs.
     actions : dict of str to str
@@ -109,6 +111,7 @@ class Form(msgspec.Struct, frozen=True, omit_defaults=True):
     label: str
     singular: str
     title: str
+    model: str
     fields: list[FormField]
     actions: dict[str, str]
     lab: str = ""
@@ -143,6 +146,7 @@ def form_of(resource: Resource) -> Form:
         label=label_of(resource.path),
         singular=label_of(resource.kind),
         title=title_of(resource),
+        model=resource.model,
         fields=[field_of(name, f) for name, f in resource.fields.items() if not f.hidden],
         actions=actions,
         lab=resource.lab,

@@ -95,6 +95,7 @@ ROUTES: Mapping[str, Rule] = {
     "POST /auth-token": READ_PUBLIC,
     "GET /public-account": READ_PUBLIC,
     "DELETE /auth-token": READ,
+    "GET /session": READ_PUBLIC,
     "POST /session": READ_PUBLIC,
     "DELETE /session": READ_PUBLIC,
     "GET /changes": Rule(MEMBERS),

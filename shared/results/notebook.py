@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,19 @@ FOLDER = "app"
 
 LAST = ("sw.js", "index.html")
 """Written when all files that they name are there."""
+
+HASHED = re.compile(rf"{FOLDER}/[\w-]+-[A-Z0-9]{{8}}\.\w+")
+"""Files whose names hold what is in them (`site/app/build.mjs`): one name is one content."""
+
+
+def cache_control(key: str) -> str | None:
+    """Return how long browsers keep a file of the app; None of a file that is not of it.
+
+    What holds its content in its name is kept for good, all else is asked for each time.
+    """
+    if not key.startswith(f"{FOLDER}/"):
+        return None
+    return "public, max-age=31536000, immutable" if HASHED.fullmatch(key) else "no-cache"
 
 
 def notebook(root: Path = ROOT) -> Iterator[tuple[str, bytes]]:

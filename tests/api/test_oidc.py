@@ -3,85 +3,21 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlencode
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from functions.api.auth import oidc, throttle, tokens
 from tests.api.conftest import Api
+from tests.issuer import AUDIENCE, USER, Issuer
 
-AUDIENCE = "fornix-client"
-USER = "fimbrialab_member"
-
-
-class Issuer:
-    """An OpenID Connect provider on loopback: its configuration, its keys, its ID tokens."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.keys: dict[str, Any] = {}
-        issuer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                issuer.asked.append(self.path)
-                body = json.dumps(issuer.document(self.path)).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/pool"
-        self.new_key("first")
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def new_key(self, name: str, curve: bool = False) -> None:
-        self.keys[name] = (
-            ec.generate_private_key(ec.SECP256R1())
-            if curve
-            else rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        )
-
-    def document(self, path: str) -> dict[str, Any]:
-        if path.endswith("openid-configuration"):
-            return {"issuer": self.url, "jwks_uri": f"{self.url}/jwks"}
-        keys = []
-        for name, key in self.keys.items():
-            curve = isinstance(key, ec.EllipticCurvePrivateKey)
-            algorithm = jwt.algorithms.ECAlgorithm if curve else jwt.algorithms.RSAAlgorithm
-            public = json.loads(algorithm.to_jwk(key.public_key()))
-            keys.append(
-                {**public, "kid": name, "use": "sig", "alg": "ES256" if curve else "RS256"}
-            )
-        return {"keys": keys}
-
-    def token(
-        self, key: str = "first", algorithm: str = "RS256", kid: str | None = None, **claims: Any
-    ) -> str:
-        now = int(time.time())
-        body = {
-            "iss": self.url,
-            "aud": AUDIENCE,
-            "sub": "1234",
-            "iat": now,
-            "exp": now + 600,
-            "email": f"{USER}@example.org",
-            "email_verified": True,
-            **claims,
-        }
-        body = {name: value for name, value in body.items() if value is not None}
-        return jwt.encode(body, self.keys[key], algorithm, headers={"kid": kid or key})
+SITE = "https://results.example.org"
 
 
 @pytest.fixture
@@ -90,8 +26,10 @@ def issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
     made = Issuer()
     monkeypatch.setenv("FORNIX_OIDC_ISSUER", made.url)
     monkeypatch.setenv("FORNIX_OIDC_AUDIENCE", AUDIENCE)
+    oidc._document.cache_clear()
     oidc._keys.cache_clear()
     yield made
+    oidc._document.cache_clear()
     oidc._keys.cache_clear()
     made.server.shutdown()
     made.server.server_close()
@@ -207,3 +145,48 @@ def test_a_provider_that_does_not_answer_is_a_503(
     monkeypatch.setenv("FORNIX_OIDC_ISSUER", "http://127.0.0.1:9")
     monkeypatch.setenv("FORNIX_OIDC_AUDIENCE", AUDIENCE)
     assert sign_in(api, "x.y.z").status == 503
+
+
+def with_code(api: Api, verifier: str, **more: str) -> Any:
+    body = {"code": "code0", "code_verifier": verifier, "nonce": "n1", **more}
+    headers = {"X-Fornix": "1", "Origin": SITE}
+    return api("POST", "/session", body, user=None, headers=headers)
+
+
+def test_a_page_exchanges_the_code_that_it_asked_for(
+    api: Api, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORNIX_SITE_URL", SITE)
+    # Given a page that is told where to send people, and what they come back with
+    offer = api.ok("GET", "/session", user=None)["oidc"]
+    assert (offer["client_id"], offer["redirect_uri"]) == (AUDIENCE, f"{SITE}/app/")
+    assert offer["authorization_endpoint"] == f"{issuer.url}/authorize"
+    verifier = "v" * 43
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+    asked = {
+        **{"response_type": "code", "client_id": AUDIENCE, "redirect_uri": offer["redirect_uri"]},
+        **{"scope": offer["scope"], "state": "s", "nonce": "n1", "code_challenge_method": "S256"},
+        "code_challenge": challenge.decode().rstrip("="),
+    }
+
+    def back() -> str:
+        issuer.codes.clear()
+        return issuer.authorize("?" + urlencode(asked))
+
+    # When others bring the code, or it is one of another sign-in, nobody is signed in
+    assert back() == f"{SITE}/app/?code=code0&state=s"
+    assert "could not be verified" in with_code(api, "w" * 43).body["code"][0]
+    back()
+    assert "could not be verified" in with_code(api, verifier, nonce="n2").body["id_token"][0]
+    # When the page brings it, its person is, once
+    back()
+    signed = with_code(api, verifier)
+    assert (signed.status, signed.body["username"]) == (200, USER)
+    assert "fornix_session=" in signed.headers["Set-Cookie"]
+    assert with_code(api, verifier).status == 400
+
+
+def test_without_a_provider_no_page_offers_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORNIX_SITE_URL", SITE)
+    assert api.ok("GET", "/session", user=None) == {"oidc": None}
+    assert "no sign-in" in with_code(api, "v" * 43).body.get("code", [""])[0]

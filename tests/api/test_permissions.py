@@ -108,6 +108,7 @@ POST   /batch                             MGD
 GET    /audit                             MGD
 POST   /audit/{group}/undo                MGD
 GET    /forms                             AVMGDRW
+GET    /session                           AVMGDRW
 POST   /session                           AVMGDRW
 DELETE /session                           AVMGDRW
 POST   /auth-token                        AVMGDRW

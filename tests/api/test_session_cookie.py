@@ -165,3 +165,25 @@ def test_behind_the_distribution_tries_are_counted_by_the_callers_address(
     assert statuses("only the distribution knows")[-1] == 429
     assert statuses("a guess", 1) == [400]  # another source: the address of the gateway's caller
     assert statuses("a guess")[-1] == 429
+
+
+def test_people_who_share_a_device_have_a_cookie_each(api: Api) -> None:
+    # Given a device of one member, at which another signs in, too
+    passwords.set_password("fimbrialab_manager", PASSWORD)
+    mine = sign_in(api)
+    seat = {"X-Fornix-Seat": "fimbrialab_manager"}
+    body = {"username": "fimbrialab_manager", "password": PASSWORD}
+    theirs = api("POST", "/session", body, user=None, headers={**FROM_THE_SITE, **seat})
+    (name,) = SimpleCookie(theirs.headers["Set-Cookie"])
+    both = f"fornix_session={cookie_of(mine).value}; {theirs.headers['Set-Cookie']}"
+    # When each asks
+    here, there = {"Cookie": both}, {"Cookie": both, **seat}
+    # Then it is that one who does, and who ends a session ends their own
+    assert api("GET", "/me", user=None, headers=here).body["username"] == MEMBER
+    assert api("GET", "/me", user=None, headers=there).body["username"] == "fimbrialab_manager"
+    nobody = {"Cookie": both, "X-Fornix-Seat": "anna", "X-Fornix": "1"}
+    assert api("GET", "/me", user=None, headers=nobody).status == 401
+    ended = api("DELETE", "/session", user=None, headers={**there, **FROM_THE_SITE})
+    assert ended.headers["Set-Cookie"].startswith(f"{name}=;")
+    assert api("GET", "/me", user=None, headers={**there, "X-Fornix": "1"}).status == 401
+    assert api("GET", "/me", user=None, headers=here).body["username"] == MEMBER

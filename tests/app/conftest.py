@@ -50,9 +50,16 @@ def fill_the_day() -> None:
             api.ok("PATCH", f"/tasks/{task['id']}", {"status": status}, user="admin")
 
 
+def browsers(origin: str) -> dict[str, Any]:
+    """Return who may put pictures, as `infra.storage.Storage.allow_browser` has it."""
+    methods = ["GET", "HEAD", "PUT"]
+    rule = {"AllowedOrigins": [origin], "AllowedMethods": methods, "AllowedHeaders": ["*"]}
+    return {"CORSRules": [rule]}
+
+
 @contextmanager
 def laboratory(dynamodb_url: str, aws_url: str, animals: int = 2000) -> Iterator[Site]:
-    """Serve a lab that is in the middle of its week."""
+    """Serve a lab that is in the middle of its week, or one without animals."""
     import botocore.session
 
     from shared.records.table import TABLE_SCHEMA, table_name
@@ -67,7 +74,8 @@ def laboratory(dynamodb_url: str, aws_url: str, animals: int = 2000) -> Iterator
         patch.setitem(passwords.SCRYPT, "n", 16)
         patch.setenv("AWS_ENDPOINT_URL", aws_url)
         aws.forget()
-        for name, value in Flow().env.items():
+        flow = Flow()
+        for name, value in flow.env.items():
             patch.setenv(name, value)
         catalog.reset_for_tests()
         colony.plant(animals)
@@ -76,7 +84,10 @@ def laboratory(dynamodb_url: str, aws_url: str, animals: int = 2000) -> Iterator
         with served.serve(app) as site:
             patch.setenv("FORNIX_API_URL", f"{site.url}/rest")
             patch.setenv("FORNIX_SITE_URL", site.url)
-            fill_the_day()
+            site.flow = flow
+            flow.s3.put_bucket_cors(Bucket=flow.bucket, CORSConfiguration=browsers(site.url))
+            if animals:
+                fill_the_day()
             yield site
     client.delete_table(TableName=table_name())
     catalog.reset_for_tests()
@@ -94,6 +105,8 @@ def lab(dynamodb_url: str, aws_url: str) -> Iterator[Site]:
 def site(lab: Site) -> Site:
     """The served lab, with nothing counted yet."""
     lab.requests.clear()
+    lab.files.clear()
+    lab.pages = None
     lab.broken.clear()
     lab.forms = None
     return lab
@@ -137,15 +150,16 @@ def device(browser: Any, site: Site) -> Iterator[Open]:
     assert not problems, problems
 
 
-def sign_in(page: Any, user: str = colony.ME) -> None:
-    """Sign in, and wait until the animals are there."""
+def sign_in(page: Any, user: str = colony.ME, *, tiles: bool = True) -> None:
+    """Sign in, and wait until the animals are there, and what is to be done with them."""
     from playwright.sync_api import expect
 
     page.get_by_label("User name").fill(user)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Today")).to_be_visible()
-    expect(page.locator(".tile").first).to_be_visible(timeout=20_000)
+    if tiles:
+        expect(page.locator(".tile").first).to_be_visible(timeout=20_000)
 
 
 def shoot(page: Any, name: str) -> None:

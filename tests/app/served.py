@@ -13,19 +13,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from shared.results.notebook import cache_control
 from tests.api import gateway
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / ".build" / "app"
+
+DATA = "http://127.0.0.1:*"
+"""Where the data bucket is on this computer."""
 
 POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob: data:",
+        f"img-src 'self' blob: data: {DATA}",
         "font-src 'self'",
-        "connect-src 'self'",
+        f"connect-src 'self' {DATA}",
         "manifest-src 'self'",
         "worker-src 'self'",
         "base-uri 'none'",
@@ -61,12 +65,21 @@ class Site:
         What was asked of the API, in order.
     broken
         Paths below ``/rest`` whose answer is lost after the API has done what was asked.
+    files
+        What was asked of the app's own files.
+    pages
+        Folder of a results site beside the app.
+    flow
+        The buckets and queues behind it (`tests.flow.Flow`).
     """
 
     url: str = ""
     requests: list[Request] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    files: list[Request] = field(default_factory=list)
     forms: bytes | None = None
+    pages: Path | None = None
+    flow: Any = None
 
     def sent(self, *methods: str) -> list[Request]:
         """Return the requests that changed something."""
@@ -91,9 +104,18 @@ def answer_file(site: Site, path: str) -> tuple[int, dict[str, str], bytes]:
     headers = {
         "Content-Type": kind,
         "Content-Security-Policy": POLICY,
-        "Cache-Control": "no-cache",
+        "Cache-Control": cache_control(path.removeprefix("/")) or "",
     }
     return 200, headers, body
+
+
+def answer_page(site: Site, path: str) -> tuple[int, dict[str, str], bytes]:
+    """Return a file of the results site."""
+    file = site.pages and site.pages / path.removeprefix("/")
+    if not file or not file.is_file():
+        return 404, {"Content-Type": "text/plain"}, b"a page of the site"
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    return 200, {"Content-Type": kind}, file.read_bytes()
 
 
 @contextmanager
@@ -116,12 +138,15 @@ def serve(app: Any) -> Iterator[Site]:
             elif path.startswith("/app/"):
                 status, fields, body = answer_file(site, path)
             else:
-                status, fields, body = 404, {"Content-Type": "text/plain"}, b"a page of the site"
+                status, fields, body = answer_page(site, path)
             if len(body) >= SMALLEST_COMPRESSED and "gzip" in (
                 self.headers["Accept-Encoding"] or ""
             ):
                 body = gzip.compress(body, 6, mtime=0)
                 fields = {**fields, "Content-Encoding": "gzip"}
+            asked = Request(self.command, self.path, status, len(sent), len(body))
+            if path.startswith("/app/"):
+                site.files.append(asked)
             if path.startswith("/rest/"):
                 site.requests.append(
                     Request(self.command, self.path[5:], status, len(sent), len(body))

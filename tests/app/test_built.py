@@ -14,7 +14,7 @@ import pytest
 
 from shared.results.notebook import notebook, publish_notebook
 from shared.results.store import FolderStore
-from tests.app.served import BUILT, POLICY, ROOT
+from tests.app.served import BUILT, DATA, POLICY, ROOT
 
 KILO = 1_000
 SCRIPT, SCREEN, STYLE, KEPT = 45 * KILO, 12 * KILO, 10 * KILO, 250 * KILO
@@ -66,7 +66,7 @@ def test_the_tests_serve_the_policy_of_the_distribution() -> None:
     """A policy that is stricter or laxer here would prove nothing."""
     from infra.website import app_policy
 
-    assert app_policy("").replace(" ;", ";") == POLICY
+    assert app_policy(DATA) == POLICY
 
 
 def test_pages_and_the_service_worker_are_published_last(tmp_path: Path) -> None:

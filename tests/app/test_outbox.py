@@ -12,7 +12,7 @@ from tests.app import colony
 from tests.app.conftest import Open, laboratory
 from tests.app.served import Site
 from tests.app.test_start import go
-from tests.app.week import ask
+from tests.app.week import PICTURE, ask
 
 pytestmark = pytest.mark.browser
 
@@ -221,3 +221,70 @@ def test_names_that_another_device_gave_meanwhile_are_given_anew(device: Open) -
     today = [each["name"] for each in litters if each["birth_date"] == colony.day(0)]
     assert len(today) == 2
     assert sorted(len(ask(f"/subjects?litter={name}")) for name in today) == [2, 3]
+
+
+def photographed(page: Any, name: str) -> None:
+    """Write a note with a picture on an animal."""
+    go(page, f"#/mouse/{name}")
+    page.get_by_role("button", name="Note", exact=True).click()
+    chosen = page.get_by_label("Add picture")
+    assert chosen.get_attribute("accept") == "image/*"  # phones offer their camera
+    chosen.set_input_files(str(PICTURE))
+    expect(page.locator(".photo")).to_have_count(1)
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def notes(name: str) -> list[dict[str, Any]]:
+    subject = ask(f"/subjects/{name}")["id"]
+    return [each for each in ask("/notes") if each["object_id"] == subject]
+
+
+def shown(page: Any) -> None:
+    """Expect the picture of the timeline to be seen."""
+    picture = page.locator(".timeline img.picture")
+    expect(picture).to_have_js_property("complete", True)
+    expect(picture).not_to_have_js_property("naturalWidth", 0)
+
+
+def test_a_picture_goes_before_its_note_and_comes_back_small(device: Open, site: Site) -> None:
+    # Given a picture that is taken without a network, in a page that is then killed
+    page = device()
+    page.context.set_offline(True)
+    photographed(page, "FI_108")
+    shown(page)
+    # When the app is opened where there is one
+    page = reopen(page)
+    saved(page)
+    # Then its bytes went straight to the bucket, and the note names it
+    asked = [each.path for each in site.sent("POST") if each.path != "/session"]
+    assert asked == ["/images", "/batch"]
+    (note,) = notes("FI_108")
+    (image,) = note["images"]
+    assert max(each.sent for each in site.requests if each.path == "/images") < 400
+    # And when it has been looked into, any device shows it small
+    site.flow.until(lambda: ask("/images")[0]["state"] == "ready")
+    other = device("desk", colony.COLLEAGUE)
+    go(other, "#/mouse/FI_108")
+    shown(other)
+    (size,) = {each.path for each in site.requests if each.path.startswith("/images/")}
+    assert size == f"/images/{image}?size=200"
+
+
+@pytest.mark.parametrize(("lost", "name"), [("/images", "FI_109"), ("/batch", "FI_110")])
+def test_a_picture_is_not_there_twice_whichever_answer_is_lost(
+    device: Open, site: Site, lost: str, name: str
+) -> None:
+    before = {each["id"] for each in ask("/images")}
+    page = device()
+    site.broken.add(lost)
+    photographed(page, name)
+    expect(page.locator(".sync")).to_contain_text("1 to send")
+
+    page = reopen(page)
+
+    saved(page)
+    assert [each.path for each in site.sent("POST")].count(lost) >= 2
+    (note,) = notes(name)
+    assert {each["id"] for each in ask("/images")} - before == set(note["images"])
+    assert page.evaluate(OUTBOX) == []

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from shared import catalog
 from shared.notices import store
+from shared.results.notebook import cache_control
 from shared.science.notices.due import LabFacts, Notice
 from shared.science.notices.recipients import NoticeRule, Person
 from tests.app import colony
@@ -90,6 +91,23 @@ def test_the_next_visit_needs_no_network(device: Open) -> None:
     expect(page.get_by_role("heading", name="FI_101")).to_be_visible()
     go(page, "#/lists/lines")
     expect(page.get_by_role("link", name="Pvalb-Cre")).to_be_visible()
+
+
+def test_the_second_start_fetches_the_page_alone(device: Open, site: Site) -> None:
+    # Given a first visit, whose files are kept for good by their names
+    page = device()
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    first = [each.path for each in site.files]
+    hashed = [each for each in first if cache_control(each[1:]) != "no-cache"]
+    # None was fetched twice, though the page and its worker both want them
+    assert len(hashed) == len(set(hashed)) > 20
+    # When the app is opened again
+    site.files.clear()
+    page.reload()
+    expect(page.locator(".tile").first).to_be_visible()
+    # Then the page and the worker are asked for, and nothing else
+    assert {each.path for each in site.files} <= {"/app/", "/app/sw.js"}
+    assert sum(each.received for each in site.files) < 4_000
 
 
 def test_signing_out_leaves_nothing_on_the_device(device: Open) -> None:

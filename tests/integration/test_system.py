@@ -24,6 +24,7 @@ from infra.local.demo import rows
 from infra.local.deploy import deploy
 from infra.local.home import Home, Ports
 from infra.local.seed import LABS, connect, subjects, usernames
+from shared.results.notebook import cache_control
 from tests.system import Cloud
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
@@ -357,10 +358,15 @@ def test_the_api_is_below_the_sites_address_with_a_session(cloud: Cloud) -> None
 
 def test_the_app_has_its_own_policy(cloud: Cloud) -> None:
     bucket = cloud.env["FORNIX_SITE_BUCKET"]
-    page = {"Bucket": bucket, "Key": "app/index.html", "ContentType": "text/html"}
-    cloud.client("s3").put_object(**page, Body=b"<!doctype html>")
+    for key in ("app/index.html", "app/main-0AB1CD2E.js"):
+        about = {"ContentType": "text/html", "CacheControl": cache_control(key) or ""}
+        cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=b"<!doctype html>", **about)
 
     status, headers, body = fetch(f"{cloud.site_url}/app/")
+    _, script, _ = fetch(f"{cloud.site_url}/app/main-0AB1CD2E.js")
+
+    assert headers["cache-control"] == "no-cache"
+    assert script["cache-control"].endswith("immutable")
 
     assert (status, body) == (200, b"<!doctype html>")
     assert "unsafe-" not in headers["content-security-policy"]

@@ -1,8 +1,10 @@
 """Sign-in through an OpenID Connect provider (Cognito, Keycloak, an institute's), as a setting.
 
-The client signs in there and sends the ID token it got; here it is checked against the provider's
-published keys (OpenID Connect Core 1.0, section 3.1.3.7) and exchanged for a token of Fornix. The
-account has to exist: the provider says who somebody is, not what they may do.
+The client signs in there and sends the ID token it got, or the site's pages the code that they
+were given with their proof of it (PKCE, RFC 7636), which is exchanged for one. It is checked
+against the provider's published keys (OpenID Connect Core 1.0, section 3.1.3.7) and exchanged for
+a token of Fornix. The account has to exist: the provider says who somebody is, not what they may
+do.
 
 ``FORNIX_OIDC_ISSUER`` and ``FORNIX_OIDC_AUDIENCE`` (the client's id) turn it on;
 ``FORNIX_OIDC_CLAIM`` names the claim that holds the user's name here (``email`` is compared with
@@ -15,7 +17,9 @@ import json
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
 
 from functions.api.auth import throttle, tokens
 from functions.api.errors import ApiError, Invalid
@@ -45,10 +49,96 @@ PAUSE = 30
 TIMEOUT = 5
 """Seconds that the provider has to answer."""
 
+ENDPOINTS = ("jwks_uri", "authorization_endpoint", "token_endpoint")
+"""What is read of a provider's configuration."""
+
+RETURN = "/app/"
+"""Page of the site that the provider sends people back to."""
+
+SCOPE = "openid email profile"
+
 _REFUSED = "The sign-in could not be verified; sign in again."
+_SILENT = "The provider of sign-in does not answer; try again."
 
 
-def login(id_token: str, source: str) -> str:
+class Offer(msgspec.Struct, frozen=True):
+    """What a page needs to send somebody to the provider.
+
+    Attributes
+    ----------
+    authorization_endpoint, client_id, redirect_uri, scope : str
+        As OpenID Connect Core 1.0, section 3.1.2.1 has them.
+    """
+
+    authorization_endpoint: str
+    client_id: str
+    redirect_uri: str
+    scope: str = SCOPE
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """What a page comes back with: the code, and what shows that it asked for it itself."""
+
+    code: str
+    code_verifier: str
+    nonce: str
+
+
+def offer() -> Offer | None:
+    """Return how people sign in by the provider; None where they do not, or it is not there."""
+    issuer, audience, _ = env.oidc()
+    if not issuer or not audience or not env.site_url():
+        return None
+    try:
+        address = _document(issuer.rstrip("/"))["authorization_endpoint"]
+    except (ApiError, KeyError):
+        return None
+    return Offer(address, audience, env.site_url() + RETURN)
+
+
+def login_by_code(proof: Proof, source: str) -> str:
+    """Return a token of the account for which the provider gave a page its code.
+
+    Raises
+    ------
+    ApiError
+        As `login`.
+    """
+    issuer, audience, _ = env.oidc()
+    if not issuer or not audience:
+        raise Invalid({"code": ["This server has no sign-in by a provider."]})
+    with throttle.attempt(f"a code from {source}", source) as attempt:
+        id_token = _exchange(issuer.rstrip("/"), audience, proof)
+        attempt.succeeded()
+    return login(id_token, source, proof.nonce)
+
+
+def _exchange(issuer: str, audience: str, proof: Proof) -> str:
+    """Return the ID token that the provider gives for a code."""
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    form = {
+        "grant_type": "authorization_code",
+        "code": proof.code,
+        "code_verifier": proof.code_verifier,
+        "client_id": audience,
+        "redirect_uri": env.site_url() + RETURN,
+    }
+    try:
+        address = _checked(_document(issuer)["token_endpoint"])
+        with urlopen(address, urlencode(form).encode(), timeout=TIMEOUT) as answer:  # noqa: S310
+            id_token = json.load(answer)["id_token"]
+    except HTTPError as error:
+        if error.code >= 500:
+            raise ApiError(503, _SILENT) from None
+        raise Invalid({"code": [_REFUSED]}) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ApiError(503, _SILENT) from None
+    return str(id_token)
+
+
+def login(id_token: str, source: str, nonce: str = "") -> str:
     """Return a token of the account that an ID token is for.
 
     Parameters
@@ -57,6 +147,8 @@ def login(id_token: str, source: str) -> str:
         A JSON Web Token.
     source : str
         Where the login comes from, for the throttle.
+    nonce : str, optional
+        What the token has to hold, where a page asked for it.
 
     Raises
     ------
@@ -69,6 +161,8 @@ def login(id_token: str, source: str) -> str:
         raise Invalid({"id_token": ["This server has no sign-in by a provider."]})
     with throttle.attempt(f"an id_token from {source}", source) as attempt:
         claims = verified(id_token, issuer, audience)
+        if nonce and claims.get("nonce") != nonce:
+            raise Invalid({"id_token": [_REFUSED]})
         username = _account(claims, claim)
         attempt.succeeded()
     return tokens.issue(username, life=LIFE)
@@ -96,7 +190,7 @@ def verified(id_token: str, issuer: str, audience: str) -> dict[str, Any]:
             options={"require": ["exp", "iat", "iss", "aud", "sub"]},
         )
     except jwt.PyJWKClientConnectionError:
-        raise ApiError(503, "The provider of sign-in does not answer; try again.") from None
+        raise ApiError(503, _SILENT) from None
     except (jwt.PyJWTError, ValueError, TypeError):
         raise Invalid({"id_token": [_REFUSED]}) from None
     # Of several audiences the one it was made for; Cognito's other tokens look alike
@@ -137,21 +231,29 @@ class _Keys:
 
 
 @lru_cache(maxsize=4)
-def _keys(issuer: str) -> _Keys:
-    """Return a provider's keys, whose address its configuration says (OIDC Discovery 1.0)."""
+def _document(issuer: str) -> dict[str, str]:
+    """Return a provider's addresses, by what its configuration calls them (OIDC Discovery 1.0)."""
     from urllib.request import urlopen  # with http, email and ssl, for this alone
-
-    import jwt
 
     try:
         with urlopen(  # noqa: S310 - the setting's address, checked
             f"{_checked(issuer)}/.well-known/openid-configuration", timeout=TIMEOUT
         ) as answer:
-            address = json.load(answer)["jwks_uri"]
+            found = json.load(answer)
+        return {name: _checked(found[name]) for name in ENDPOINTS if name in found}
     except (OSError, ValueError, KeyError, TypeError):
-        raise ApiError(503, "The provider of sign-in does not answer; try again.") from None
-    client = jwt.PyJWKClient(_checked(address), lifespan=10 * KEYS_LIFE, timeout=TIMEOUT)
-    return _Keys(client)
+        raise ApiError(503, _SILENT) from None
+
+
+@lru_cache(maxsize=4)
+def _keys(issuer: str) -> _Keys:
+    """Return a provider's keys."""
+    import jwt
+
+    address = _document(issuer).get("jwks_uri")
+    if address is None:
+        raise ApiError(503, _SILENT)
+    return _Keys(jwt.PyJWKClient(address, lifespan=10 * KEYS_LIFE, timeout=TIMEOUT))
 
 
 def _checked(address: str) -> str:

@@ -19,6 +19,7 @@ from functions.api.engine.declarations import (
     declare,
     json,
     ref,
+    refs,
     text,
 )
 from functions.api.engine.relations import labs_of
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from functions.api.call import Call
 
 MAX_IMAGE = 10_000_000
+MOST_IMAGES = 12
+"""Images of a note."""
 WIDTH = 800
 """Pixels across of a note's image unless another ``width`` is given (Alyx REST contract)."""
 MAX_WIDTH = 10_000
@@ -63,6 +66,8 @@ def _prepare_note(body: Body, old: Body | None, call: Call) -> Body:
     body = {**body, "content_type": resource.model, "about": key}
     body["lab"] = next(iter(labs_of(resource.kind, [key])), None)
     body["session"] = target if resource.kind == "session" else _session_of(resource, key)
+    if len(body.get("images") or ()) > MOST_IMAGES:
+        raise Invalid({"images": [f"A note has at most {MOST_IMAGES} images."]})
     if image := call.files.get("image"):
         body["image"] = _keep_image(image, call.body.get("width"))
     return body
@@ -152,12 +157,10 @@ def _owners_of_note(body: Body) -> list[tuple[str, str]]:
 
 
 def _show_note(shown: Body, row: Row, call: Call) -> Body:
-    image = row.get("image")
-    return {
-        "id": row["id"],
-        **shown,
-        "image": call.url(f"/uploaded/{image}") if image else None,
-    }
+    """Say where a note's image is: the one that came with it, else the first it names."""
+    image, named = row.get("image"), row.get("images") or ()
+    where = f"/uploaded/{image}" if image else f"/images/{named[0]}" if named else None
+    return {"id": row["id"], **shown, "image": call.url(where) if where else None}
 
 
 declare(
@@ -189,6 +192,7 @@ declare(
             "object_id": text(required=True, maximum=64),
             "text": text(),
             "image": text(null=True, read_only=True, indexed=False),
+            "images": refs("image", by="id", indexed=False),
             "lab": text(null=True, read_only=True, hidden=True),
             "json": json(),
         },

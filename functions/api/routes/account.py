@@ -27,7 +27,10 @@ def health() -> dict[str, Any]:
 
 
 def sign_in(call: Call) -> str:
-    """Return a token for the credentials of a body: name and password, or a provider's ID token.
+    """Return a token for the credentials of a body: name and password, or what a provider gave.
+
+    That is an ID token (``id_token``), or what a page of the site was given: ``code``, with its
+    ``code_verifier`` and ``nonce``.
 
     Raises
     ------
@@ -36,6 +39,10 @@ def sign_in(call: Call) -> str:
     """
     if isinstance(id_token := call.body.get("id_token"), str):
         return oidc.login(id_token, identify.address_of(call.request))
+    if "code" in call.body:
+        _require(call, "code", "code_verifier", "nonce")
+        proof = oidc.Proof(call.body["code"], call.body["code_verifier"], call.body["nonce"])
+        return oidc.login_by_code(proof, identify.address_of(call.request))
     _require(call, "username", "password")
     source = identify.source_of(call.request, call.body["username"])
     return passwords.login(call.body["username"], call.body["password"], source)
@@ -92,7 +99,7 @@ def change_password() -> Response:
         (who.username, *who.labs),
     )
     if cookies.token_in(call.request):
-        return Response({}, headers={"Set-Cookie": cookies.holding(token)})
+        return Response({}, headers={"Set-Cookie": cookies.holding(call.request, token)})
     return Response({"token": token})
 
 

@@ -52,19 +52,28 @@ def _range(call: Call, control: WaterControl, today: date) -> tuple[date | None,
 
 @routes.route("/water-requirement/{nickname}", methods=["GET"])
 def requirement(nickname: str) -> dict[str, Any]:
-    """Return weights and water of a subject for every day of a range."""
+    """Return weights and water of a subject for every day of a range.
+
+    With ``explain``, say too how each number of that day came about.
+    """
+    from shared.science.water.explanation import explain
+
     call = Call(routes.current_request)
     subject = _subject(call, nickname)
     control = water.control(subject)
     now = water.now_in(subject["lab"])
     lab = catalog.table("lab").get(subject["lab"]) or {}
     start, end = _range(call, control, now.date())
+    told = {}
+    if _day(call, "explain"):
+        told["steps"] = explain(control, _moment(call, subject["lab"], "explain"))
     return {
         "subject": subject["nickname"],
         "implant_weight": control.implant_weight(now),
         "reference_weight_pct": lab.get("reference_weight_pct") or 0,
         "zscore_weight_pct": lab.get("zscore_weight_pct") or 0,
         "records": control.records(start=start, end=end, now=now),
+        **told,
     }
 
 
@@ -84,9 +93,9 @@ def _subject(call: Call, nickname: str) -> Body:
     return subject
 
 
-def _moment(call: Call, lab: str | None) -> datetime:
+def _moment(call: Call, lab: str | None, name: str = "date") -> datetime:
     """Return the moment that is asked about: now, or the noon of another day."""
-    now, day = water.now_in(lab), _day(call, "date")
+    now, day = water.now_in(lab), _day(call, name)
     return now if day is None or day == now.date() else datetime.combine(day, time(12))
 
 

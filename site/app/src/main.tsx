@@ -2,6 +2,8 @@
 import { signal } from "@preact/signals";
 import { type ComponentType, render } from "preact";
 import { stranger } from "./data/api.ts";
+import { comeBack } from "./data/provider.ts";
+import { locked, recallSeats, watch } from "./data/seats.ts";
 import { loadForms } from "./data/forms.ts";
 import { load, onAnswer } from "./data/outbox.ts";
 import { me, recall } from "./data/session.ts";
@@ -9,11 +11,13 @@ import { pull, replica, restore, start } from "./data/sync.ts";
 import { keptAs, tell } from "./data/undo.ts";
 import { recallWater } from "./data/water.ts";
 import { Empty } from "./parts/empty.tsx";
+import "./parts/theme.ts";
 import "./parts/keys.ts";
-import { href, place } from "./parts/router.ts";
+import { go, href, place } from "./parts/router.ts";
 import { bringSearch } from "./parts/searching.ts";
 import { More, Shell } from "./parts/shell.tsx";
-import { SignIn } from "./screens/signin.tsx";
+import { Lock } from "./screens/lock.tsx";
+import { refusal, SignIn } from "./screens/signin.tsx";
 import { Today } from "./screens/today.tsx";
 import { Weigh } from "./screens/weigh.tsx";
 
@@ -47,8 +51,8 @@ const later: Record<string, () => Promise<Screen>> = {
   lists: async () => (await import("./screens/lists.tsx")).Lists,
   changes: async () => (await import("./screens/changes.tsx")).ChangesScreen,
   outbox: async () => (await import("./screens/outbox.tsx")).Outbox,
-  account: async () => (await import("./screens/signin.tsx")).Account,
-  keys: async () => (await import("./screens/signin.tsx")).Keys,
+  account: async () => (await import("./screens/account.tsx")).Account,
+  keys: async () => (await import("./screens/account.tsx")).Keys,
 };
 
 const arrived = signal(0);
@@ -74,6 +78,7 @@ async function bringAll(): Promise<void> {
 function App() {
   void arrived.value;
   if (!me.value || place.value.screen === "sign-in" || (stranger.value && replica.value !== "there")) return <SignIn />;
+  if (locked.value) return <Lock />;
   const { screen } = place.value;
   const Found = ready[screen];
   if (!Found && later[screen] && !absent.has(screen)) void bring(screen);
@@ -87,6 +92,7 @@ function App() {
 async function begin(): Promise<void> {
   await loadForms();
   await recall();
+  await recallSeats();
   await restore();
   await recallWater();
   await load();
@@ -95,6 +101,13 @@ async function begin(): Promise<void> {
     if (group.state === "done") await pull();
     else tell(`Not saved: ${group.what}. ${group.message ?? ""}`, undefined, "bad");
   });
+  const back = await comeBack();
+  if (back !== undefined) {
+    refusal.value = back;
+    if (back) go(href("sign-in"));
+    else await recallSeats();
+  }
+  watch();
   render(<App />, document.getElementById("app")!);
   if (me.value) start();
   if ("serviceWorker" in navigator) void navigator.serviceWorker.register("sw.js");

@@ -4,13 +4,16 @@ declare const FILES: string[];
 export {};
 const worker = self as unknown as ServiceWorkerGlobalScope;
 
+const HASHED = /-[A-Z0-9]{8}\.\w+$/;
+
 const NAME = `app-${VERSION}`;
 
 worker.addEventListener("install", (event) => {
   event.waitUntil(
     caches
       .open(NAME)
-      .then((cache) => cache.addAll(FILES.map((name) => new Request(name, { cache: "reload" }))))
+      // A name that holds its content is one content: the page has just fetched some of them.
+      .then((cache) => cache.addAll(FILES.map((name) => new Request(name, { cache: HASHED.test(name) ? "default" : "reload" }))))
       .then(() => worker.skipWaiting()),
   );
 });

@@ -4,7 +4,7 @@ import { fill } from "../../../site/app/src/data/forms.ts";
 const text = (name: string) => ({ name, label: name, type: "text" as const });
 const ref = (name: string, to: string) => ({ name, label: name, type: "ref" as const, to });
 const one = (path: string, kind: string, key: string, fields: object[]) => ({
-  path, kind, key, label: path, singular: kind, title: key, actions: { create: "member" }, fields: fields as never,
+  path, kind, key, label: path, singular: kind, title: key, model: `x.${kind}`, actions: { create: "member" }, fields: fields as never,
 });
 
 export function declare(): void {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import type { Group, Write } from "../../../site/app/src/data/model.ts";
+import { called, type Group, type Write } from "../../../site/app/src/data/model.ts";
 import { nextNames, renamed } from "../../../site/app/src/data/names.ts";
 import { builtOn, clear, overlay, row, table, take, versionOf, waiting } from "../../../site/app/src/data/store.ts";
 import { declare } from "./forms.ts";
@@ -23,6 +23,16 @@ test("what was done here is shown on top of what the server said, and goes when 
   overlay([]);
   assert.equal(row("subject", "A")?.cage, "1");
   assert.ok(!waiting("subject", "A"));
+});
+
+test("namesakes of two labs are two animals, by whichever name an answer calls them", () => {
+  take([
+    { kind: "subject", key: "A", version: 1, row: { nickname: "A", lab: "x" } },
+    { kind: "subject", key: "A~0123abcd", version: 1, row: { nickname: "A", lab: "y" } },
+  ]);
+  assert.deepEqual([row("subject", "A")?.lab, row("subject", "A~0123abcd")?.lab], ["x", "y"]);
+  assert.equal(row("subject", "A~0123abcd")?.nickname, "A~0123abcd");
+  assert.equal(called("A~0123abcd"), "A");
 });
 
 test("changes of several groups are laid over each other in their order", () => {

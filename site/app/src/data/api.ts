@@ -17,6 +17,15 @@ export const online = signal(navigator.onLine);
 /** Whether the server wants to know who is there. */
 export const stranger = signal(false);
 
+/** Whose device it is, and who acts at it now: several people may share one. */
+export const holder = signal("");
+export const acting = signal("");
+
+/** Header that says whose session a request means; the device's own person needs none. */
+const SEAT = "X-Fornix-Seat";
+
+export const as = (who: string): Record<string, string> => ({ [SEAT]: who === holder.value ? "" : who });
+
 /** A request's refusal, in the server's words. Status 0: it did not get there. */
 export class Refused extends Error {
   readonly status: number;
@@ -67,6 +76,7 @@ export async function send<T = unknown>(
       headers: {
         Accept: "application/json",
         "X-Fornix": "1",
+        ...as(acting.value),
         ...(body === undefined || body instanceof FormData ? {} : { "Content-Type": "application/json" }),
         ...headers,
       },
@@ -90,8 +100,8 @@ export async function send<T = unknown>(
 }
 
 /** Return what a GET answers; throws `Refused`. */
-export async function get<T = unknown>(path: string): Promise<T> {
-  const answer = await send<T>("GET", path);
+export async function get<T = unknown>(path: string, headers: Record<string, string> = {}): Promise<T> {
+  const answer = await send<T>("GET", path, undefined, headers);
   if (answer.status < 200 || answer.status > 299) throw new Refused(answer.status, answer.body);
   return answer.body;
 }

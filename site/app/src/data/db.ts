@@ -10,13 +10,23 @@ export const FOLD = 1500;
 
 export type Packed = [key: string, version: number, row: Row];
 
+/** A picture that waits to be sent. */
+export interface Photo {
+  id: string;
+  at: string;
+  lab: string;
+  blob: Blob;
+  /** Whether its bytes are where they belong. */
+  sent?: boolean;
+}
+
 interface Schema extends DBSchema {
   blocks: { key: [string, number]; value: { kind: string; n: number; rows: Packed[] } };
   journal: { key: number; value: Change[] };
   meta: { key: string; value: unknown };
   outbox: { key: string; value: Group; indexes: { at: string } };
   drafts: { key: string; value: { at: string; values: Row } };
-  photos: { key: string; value: { id: string; blob: Blob; sent?: string } };
+  photos: { key: string; value: Photo };
 }
 
 export type Db = IDBPDatabase<Schema>;

@@ -1,5 +1,6 @@
 // The declarations of the API, as `python -m functions.api.forms` writes them.
 import { signal } from "@preact/signals";
+import { called } from "./model.ts";
 import address from "../../generated/forms.json";
 
 export type FieldType =
@@ -38,6 +39,8 @@ export interface ResourceForm {
   label: string;
   singular: string;
   title: string;
+  /** What notes and signatures call its kind. */
+  model: string;
   lab: string;
   many: boolean;
   /** Action to the least role. */
@@ -78,7 +81,7 @@ const MISSING: FieldForm = {
 type WrittenField = Partial<FieldForm> & Pick<FieldForm, "name" | "type" | "label">;
 
 type WrittenResource = Partial<ResourceForm> &
-  Pick<ResourceForm, "path" | "kind" | "key" | "label" | "singular" | "title" | "actions"> & { fields: WrittenField[] };
+  Pick<ResourceForm, "path" | "kind" | "key" | "label" | "singular" | "title" | "model" | "actions"> & { fields: WrittenField[] };
 
 export interface Written {
   hash: string;
@@ -121,5 +124,6 @@ export const field = (path: string, name: string): FieldForm | undefined =>
 /** Return how a record is called where another one names it. */
 export function title(kind: string, row: Record<string, unknown> | undefined, key: string): string {
   const named = row?.[kinds.get(kind)?.title ?? ""];
-  return named ? String(named) : key;
+  const found = named ? String(named) : key;
+  return kind === "subject" ? called(found) : found;
 }

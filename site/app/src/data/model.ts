@@ -47,8 +47,8 @@ export interface Group {
   call?: Call;
   /** Effects of the server that the device shows before it is told. */
   shows?: Write[];
-  /** A picture on the device, sent with the call as a form. */
-  photo?: string;
+  /** Pictures on the device that the writes name; their bytes go first. */
+  photos?: string[];
   state: State;
   tries: number;
   /** Messages of the server by write, then by field. */
@@ -60,6 +60,9 @@ export const uuid = (): string => crypto.randomUUID();
 
 export const text = (value: unknown): string =>
   value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+
+/** Return what an animal is called by its key: what follows tells it from a namesake of another lab. */
+export const called = (key: unknown): string => text(key).split("~")[0]!;
 
 export const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(text) : []);
 

@@ -3,11 +3,12 @@
 // A group's id makes it one thing for the server however often it is sent. So a page may be killed
 // at any step: what was not answered is sent again, and the server answers what it answered before.
 import { computed, signal } from "@preact/signals";
-import { type Answer, fieldsOf, online, send, wording } from "./api.ts";
+import { type Answer, as, fieldsOf, online, send, wording } from "./api.ts";
 import { db } from "./db.ts";
 import { resources } from "./forms.ts";
 import type { Call, Change, Group, Row, Write } from "./model.ts";
-import { text, uuid } from "./model.ts";
+import { uuid } from "./model.ts";
+import { carry, dropPhotos, sweepPhotos } from "./pictures.ts";
 import { builtOn, keyOf, overlay, take, versionOf } from "./store.ts";
 
 export const ATOMIC = 20;
@@ -59,6 +60,7 @@ async function drop(id: string): Promise<void> {
 export async function load(): Promise<void> {
   const kept = await (await db()).getAllFromIndex("outbox", "at");
   show(kept.map((each) => (each.state === "sending" ? { ...each, state: "waiting" } : each)));
+  await sweepPhotos(new Set(kept.flatMap((each) => each.photos ?? [])));
 }
 
 export interface Deed {
@@ -66,7 +68,7 @@ export interface Deed {
   writes: Write[];
   call?: Call;
   shows?: Write[];
-  photo?: string;
+  photos?: string[];
 }
 
 /** Keep what a person did and send it as soon as may be. Resolves when it is kept. */
@@ -155,7 +157,7 @@ async function attempt(group: Group): Promise<boolean> {
     const sent: Group = { ...group, state: "done" };
     // What it became is fetched before it goes, so that nothing vanishes for a moment.
     await told(sent, answer);
-    if (group.photo) await (await db()).delete("photos", group.photo);
+    await dropPhotos(group.photos);
     await drop(group.id);
     settled(sent);
     return false;
@@ -171,16 +173,19 @@ function settled(group: Group): void {
   settle.delete(group.id);
 }
 
+/** Send a group as the person who did it, whoever is at the device now. */
 async function request(group: Group): Promise<Answer> {
+  const who = as(group.who);
+  const missing = await carry(group.photos, who);
+  if (missing) return missing;
   if (group.call) {
     const { method, path, body } = group.call;
-    if (group.photo) return withPicture(group, path, body);
-    return send(method, path, body, { "X-Fornix-Group": group.id });
+    return send(method, path, body, { "X-Fornix-Group": group.id, ...who });
   }
   const { id, what, writes } = group;
   const [one] = writes;
   if (one && writes.length === 1 && ALONE.has(one.resource)) return alone_(group, one);
-  return send("POST", "/batch", { group: id, what, writes, atomic: writes.length <= ATOMIC });
+  return send("POST", "/batch", { group: id, what, writes, atomic: writes.length <= ATOMIC }, who);
 }
 
 /** Resources that are written by their own routes alone: their records are more than one document. */
@@ -188,23 +193,9 @@ const ALONE = new Set(["sessions", "tasks", "datasets", "files", "downloads"]);
 
 function alone_(group: Group, write: Write): Promise<Answer> {
   const own = `/${write.resource}/${encodeURIComponent(keyOf(write))}`;
-  const headers = { "X-Fornix-Group": group.id };
+  const headers = { "X-Fornix-Group": group.id, ...as(group.who) };
   if (write.op === "create") return send("POST", `/${write.resource}`, write.body, headers);
   return write.op === "update" ? send("PATCH", own, write.body, headers) : send("DELETE", own, undefined, headers);
-}
-
-/** Send a record with its picture, once: after a lost answer it may be there already. */
-async function withPicture(group: Group, path: string, body: Row): Promise<Answer> {
-  if (group.tries > 1) {
-    const there = await send("GET", `${path}/${text(body.id)}`);
-    if (there.status !== 404) return there;
-  }
-  const kept = await (await db()).get("photos", group.photo!);
-  const data = new FormData();
-  for (const [name, value] of Object.entries(body)) data.set(name, text(value));
-  if (kept) data.set("image", kept.blob, `picture.${kept.blob.type.split("/")[1] ?? "jpeg"}`);
-  data.set("width", "orig");
-  return send("POST", path, data, { "X-Fornix-Group": group.id });
 }
 
 /** What a batch, or a refused one, is answered with. */
@@ -260,6 +251,7 @@ export async function takeBack(id: string): Promise<boolean> {
     if (!kept || (kept.state === "sending" && kept.tries > 0)) return;
     // What was tried may have arrived: only the server can undo it.
     if (kept.tries > 0 && kept.state === "waiting") return;
+    await dropPhotos(kept?.photos);
     await drop(id);
     taken = true;
   });
@@ -267,7 +259,10 @@ export async function takeBack(id: string): Promise<boolean> {
 }
 
 /** Give a refused group up: the device shows again what the server has. */
-export const giveUp = (id: string): Promise<void> => drop(id);
+export async function giveUp(id: string): Promise<void> {
+  await dropPhotos(groups.value.find((each) => each.id === id)?.photos);
+  await drop(id);
+}
 
 /** Send a refused group again, with other writes; without versions it overwrites. */
 export async function again(group: Group, writes: Write[] = group.writes): Promise<void> {

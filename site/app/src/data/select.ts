@@ -1,12 +1,15 @@
 // Questions to the replica, each asked in one place.
 import { computed } from "@preact/signals";
-import { list, num, type Row, text } from "./model.ts";
+import { called, list, num, type Row, text } from "./model.ts";
 import { lab } from "./session.ts";
 import { rows, table } from "./store.ts";
 import { addDays, day, daysBetween, today, wall } from "./time.ts";
 import { givenToday, status } from "./water.ts";
 
 export const name = (mouse: Row): string => text(mouse.nickname);
+
+/** Return how several animals are called in a sentence. */
+export const names = (mice: Row[]): string => (mice.length > 3 ? `${mice.length} mice` : mice.map((each) => called(name(each))).join(", "));
 
 /** Whether an animal lives today. */
 export const lives = (mouse: Row): boolean => !mouse.death_date || text(mouse.death_date) > today();
@@ -231,13 +234,15 @@ export interface Entry {
   detail: string;
   key: string;
   path: string;
+  /** The note, for its pictures. */
+  note?: Row;
 }
 
 export function history(nickname: string): Entry[] {
   const mouse = table("subject").get(nickname);
   const found: Entry[] = [];
-  const add = (path: string, kind: string, at: unknown, what: string, detail = "", key = ""): void => {
-    if (at) found.push({ at: text(at), kind, what, detail, key, path });
+  const add = (path: string, kind: string, at: unknown, what: string, detail = "", key = "", note?: Row): void => {
+    if (at) found.push({ at: text(at), kind, what, detail, key, path, ...(note ? { note } : {}) });
   };
   for (const each of of(weighings, nickname)) add("weighings", "weight", each.date_time, `${text(each.weight)} g`, text(each.user), text(each.id));
   for (const each of of(waterings, nickname))
@@ -256,7 +261,7 @@ export function history(nickname: string): Entry[] {
   for (const each of of(culls, nickname))
     add("culls", "cull", each.date, "Culled", [text(each.cull_method), text(each.cull_reason), text(each.description)].filter(Boolean).join(" · "), text(each.id));
   const ids = new Set([text(mouse?.id), nickname]);
-  for (const each of rows("note")) if (ids.has(text(each.object_id)) || (each.about === nickname)) add("notes", "note", each.date_time, text(each.text) || "Picture", text(each.user), text(each.id));
+  for (const each of rows("note")) if (ids.has(text(each.object_id)) || (each.about === nickname)) add("notes", "note", each.date_time, text(each.text) || "Picture", text(each.user), text(each.id), each);
   if (mouse) {
     add("subjects", "born", mouse.birth_date, "Born", text(mouse.litter));
     add("subjects", "weaned", mouse.wean_date, "Weaned");

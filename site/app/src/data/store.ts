@@ -1,6 +1,6 @@
 // The replica in memory: what the server confirmed, and what this device did since on top of it.
 import { batch, type Signal, signal } from "@preact/signals";
-import { resources } from "./forms.ts";
+import { kinds, resources } from "./forms.ts";
 import type { Change, Group, Row, Stored, Write } from "./model.ts";
 
 export type Table = ReadonlyMap<string, Row>;
@@ -64,6 +64,13 @@ export function builtOn(group: Group, changes: Change[]): Group {
   return writes.some((write, i) => write !== group.writes[i]) ? { ...group, writes } : group;
 }
 
+/** Return a row with its key where other records look for it. Answers of the API call animals by
+ * their nicknames, which those of several labs may share; the feed and all references by their keys. */
+function keyed(kind: string, key: string, each: Row): Row {
+  const field = kinds.get(kind)?.key ?? "id";
+  return field === "id" || each[field] === key ? each : { ...each, [field]: key };
+}
+
 /** Take in what the server says. A row older than the one here is an echo and is left. */
 export function take(changes: Change[]): void {
   const touched = new Set<string>();
@@ -72,7 +79,7 @@ export function take(changes: Change[]): void {
     base.set(kind, table);
     const old = table.get(key);
     if (old && old.version > version) continue;
-    if (each) table.set(key, { version, row: each });
+    if (each) table.set(key, { version, row: keyed(kind, key, each) });
     else table.delete(key);
     refresh(kind, key);
     touched.add(kind);

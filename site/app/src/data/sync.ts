@@ -1,6 +1,6 @@
 // The replica follows the server's change feed.
 import { signal } from "@preact/signals";
-import { get, Refused, stranger } from "./api.ts";
+import { as, get, holder, Refused, stranger } from "./api.ts";
 import { everything, fold, FOLD, forgetReplica, keep, meta, setMeta } from "./db.ts";
 import { formsHash } from "./forms.ts";
 import type { Change, Row } from "./model.ts";
@@ -92,7 +92,7 @@ async function fetchAll(): Promise<void> {
   try {
     for (;;) {
       const query = cursor === undefined ? "" : `?since=${encodeURIComponent(cursor)}`;
-      const page = await get<Page>(`/changes${query}`);
+      const page = await get<Page>(`/changes${query}`, as(holder.value));
       if (mine !== era) return;
       const changes = [...page.blocks.flatMap(unpacked), ...page.rows];
       await keep(changes, page.next);

@@ -1,7 +1,7 @@
 // Take back what was done: what was not sent is dropped, what was is undone by the server.
 import { signal } from "@preact/signals";
 import { type Answer, send, wording } from "./api.ts";
-import { type Group, type Row, text, uuid, type Write } from "./model.ts";
+import { type Group, type Row, uuid, type Write } from "./model.ts";
 import { act, type Deed, groups, takeBack } from "./outbox.ts";
 import { me } from "./session.ts";
 import { pull } from "./sync.ts";
@@ -52,9 +52,7 @@ export async function undo(id: string): Promise<void> {
     tell(`Taken back: ${what}`);
     return;
   }
-  const answer = await (deed?.photo && deed.call
-    ? send("DELETE", `${deed.call.path}/${text(deed.call.body.id)}`)
-    : send("POST", `/audit/${kept.get(id) ?? id}/undo`, {}));
+  const answer = await send("POST", `/audit/${kept.get(id) ?? id}/undo`, {});
   if (answer.status >= 200 && answer.status < 300) {
     forget(id);
     tell(`Undone: ${what}`);

@@ -1,6 +1,6 @@
 // Water of the lab's restricted animals, as the server works it out, with what this device adds.
 import { signal } from "@preact/signals";
-import { get, Refused } from "./api.ts";
+import { as, get, holder, Refused } from "./api.ts";
 import { meta, setMeta } from "./db.ts";
 import { num, type Row, text } from "./model.ts";
 import { lab } from "./session.ts";
@@ -53,7 +53,7 @@ export async function refreshWater(): Promise<void> {
   const now = `${lab.value} ${today()} ${revision("weighing", "watering", "water-restriction", "surgery")}`;
   if (now === asked) return;
   try {
-    const { results } = await get<{ results: Row[] }>(`/water-status?lab=${encodeURIComponent(lab.value)}`);
+    const { results } = await get<{ results: Row[] }>(`/water-status?lab=${encodeURIComponent(lab.value)}`, as(holder.value));
     asked = now;
     fill(results);
     await setMeta("water", results);

@@ -1,10 +1,12 @@
 // A picture from the camera or a file: turned, scaled and stripped of its place on the device.
 import { useState } from "preact/hooks";
-import { db } from "../data/db.ts";
-import { uuid } from "../data/model.ts";
+import { dropPhotos, keepPhoto, photoHere } from "../data/pictures.ts";
 
 export const LONGEST = 1600;
 /** Pixels of the longer side. */
+
+const MOST = 12;
+/** Pictures of a note. */
 
 /** Scale a picture; the canvas keeps neither position nor camera. */
 export async function scale(file: Blob): Promise<Blob> {
@@ -20,13 +22,6 @@ export async function scale(file: Blob): Promise<Blob> {
   );
 }
 
-/** Keep a picture on the device; returns its id. */
-export async function keepPhoto(file: Blob): Promise<string> {
-  const id = uuid();
-  await (await db()).put("photos", { id, blob: await scale(file) });
-  return id;
-}
-
 interface Props {
   value: { id: string; url: string }[];
   onChange: (value: { id: string; url: string }[]) => void;
@@ -39,10 +34,10 @@ export function Photos({ value, onChange, many, label = "Picture" }: Props) {
   const add = async (files: FileList | null): Promise<void> => {
     setError("");
     const found = [...value];
-    for (const file of [...(files ?? [])].slice(0, many ? 12 : 1)) {
+    for (const file of [...(files ?? [])].slice(0, many ? Math.max(0, MOST - found.length) : 1)) {
       try {
-        const id = await keepPhoto(file);
-        const kept = await (await db()).get("photos", id);
+        const id = await keepPhoto(await scale(file));
+        const kept = await photoHere(id);
         found.push({ id, url: URL.createObjectURL(kept!.blob) });
       } catch {
         setError(`${file.name} is no picture that can be read here.`);
@@ -57,7 +52,7 @@ export function Photos({ value, onChange, many, label = "Picture" }: Props) {
         {value.map((each) => (
           <figure key={each.id} class="photo">
             <img src={each.url} alt="Chosen picture" />
-            <button type="button" class="chip-x" aria-label="Remove picture" onClick={() => onChange(value.filter((one) => one.id !== each.id))}>×</button>
+            <button type="button" class="chip-x" aria-label="Remove picture" onClick={() => { onChange(value.filter((one) => one.id !== each.id)); void dropPhotos([each.id]); }}>×</button>
           </figure>
         ))}
         <label class="photo-add">

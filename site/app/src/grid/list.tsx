@@ -9,7 +9,10 @@ export interface Shown {
   show?: (row: Row) => ComponentChildren;
   /** What it is sorted and searched by. */
   value?: (row: Row) => string | number;
+  /** Left out on a phone. */
   minor?: boolean;
+  /** Shown only where it was chosen. */
+  extra?: boolean;
 }
 
 export interface Facet {
@@ -18,6 +21,15 @@ export interface Facet {
   options: { key: string; label: string }[];
   keep: (row: Row, key: string) => boolean;
   initial?: string;
+}
+
+/** How a list is looked at: what is kept as a view. */
+export interface Look {
+  words: string;
+  picked: Record<string, string>;
+  order: string;
+  /** Columns that are shown; none: the usual ones. */
+  columns: string[];
 }
 
 const PAGE = 100;
@@ -35,18 +47,32 @@ interface Props {
   empty?: ComponentChildren;
   order?: string;
   initial?: Record<string, string>;
+  /** How it is looked at first: a view that was kept. */
+  start?: Look;
+  /** What is shown beside the facets, which may change how the list is looked at. */
+  tools?: (look: Look, set: (look: Look) => void) => ComponentChildren;
 }
 
 const read = (column: Shown, row: Row): string | number => (column.value ? column.value(row) : text(row[column.name]));
 
 export function List(props: Props) {
-  const { columns, facets = [] } = props;
-  const [typed, setTyped] = useState("");
-  const [picked, setPicked] = useState<Record<string, string>>(() => ({
-    ...Object.fromEntries(facets.map((each) => [each.name, each.initial ?? ""])),
-    ...props.initial,
+  const { facets = [] } = props;
+  const [look, setLook] = useState<Look>(() => ({
+    words: "",
+    picked: { ...Object.fromEntries(facets.map((each) => [each.name, each.initial ?? ""])), ...props.initial },
+    order: props.order ?? props.columns[0]!.name,
+    columns: [],
+    ...props.start,
   }));
-  const [order, setOrder] = useState(props.order ?? columns[0]!.name);
+  const { words: typed, picked, order } = look;
+  const change = (more: Partial<Look>): void => setLook({ ...look, ...more });
+  const setOrder = (name: string): void => change({ order: name });
+  // Columns that somebody chose are shown on a phone, too.
+  const columns = useMemo(() => {
+    const wanted = new Set(look.columns);
+    if (!wanted.size) return props.columns.filter((each) => !each.extra);
+    return props.columns.filter((each, i) => i === 0 || wanted.has(each.name)).map((each) => ({ ...each, minor: false }));
+  }, [props.columns, look.columns]);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [shown, setShown] = useState(PAGE);
   const end = useRef<HTMLDivElement>(null);
@@ -56,17 +82,17 @@ export function List(props: Props) {
     const kept = props.rows.filter(
       (row) =>
         facets.every((each) => !picked[each.name] || each.keep(row, picked[each.name]!)) &&
-        (!said || columns.some((each) => String(read(each, row)).toLowerCase().includes(said))),
+        (!said || props.columns.some((each) => String(read(each, row)).toLowerCase().includes(said))),
     );
     const down = order.startsWith("-");
-    const by = columns.find((each) => each.name === order.replace(/^-/, "")) ?? columns[0]!;
+    const by = props.columns.find((each) => each.name === order.replace(/^-/, "")) ?? props.columns[0]!;
     kept.sort((a, b) => {
       const [x, y] = [read(by, a), read(by, b)];
       const sign = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), undefined, { numeric: true });
       return down ? -sign : sign;
     });
     return kept;
-  }, [props.rows, typed, picked, order, columns, facets]);
+  }, [props.rows, typed, picked, order, props.columns, facets]);
 
   useEffect(() => setShown(PAGE), [typed, picked, order]);
   useEffect(() => {
@@ -88,16 +114,16 @@ export function List(props: Props) {
   return (
     <div class="list">
       <div class="list-tools">
-        <input class="input" type="search" aria-label={`Find in ${props.label}`} placeholder="Find" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
+        <input class="input" type="search" aria-label={`Find in ${props.label}`} placeholder="Find" value={typed} onInput={(event) => change({ words: event.currentTarget.value })} />
         {facets.map((each) => (
           <label key={each.name} class="facet">
-            <span class="visually-hidden">{each.label}</span>
-            <select class="input" value={picked[each.name]} onChange={(event) => setPicked({ ...picked, [each.name]: event.currentTarget.value })}>
+            <select class="input" aria-label={each.label} value={picked[each.name]} onChange={(event) => change({ picked: { ...picked, [each.name]: event.currentTarget.value } })}>
               <option value="">{each.label}: all</option>
               {each.options.map((one) => <option key={one.key} value={one.key}>{one.label}</option>)}
             </select>
           </label>
         ))}
+        {props.tools?.(look, setLook)}
         <span class="muted small" role="status">{found.length} {found.length === 1 ? "row" : "rows"}</span>
       </div>
       {props.bulk && chosen.size > 0 && (
@@ -116,7 +142,7 @@ export function List(props: Props) {
               <tr>
                 {props.bulk && (
                   <th scope="col" class="pick">
-                    <input type="checkbox" aria-label="Choose all found" checked={chosen.size > 0 && chosen.size === found.length} onChange={(event) => setChosen(event.currentTarget.checked ? new Set(found.map(props.keyOf)) : new Set())} />
+                    <label class="pick-box"><input type="checkbox" aria-label="Choose all found" checked={chosen.size > 0 && chosen.size === found.length} onChange={(event) => setChosen(event.currentTarget.checked ? new Set(found.map(props.keyOf)) : new Set())} /></label>
                   </th>
                 )}
                 {columns.map((each) => (
@@ -133,7 +159,7 @@ export function List(props: Props) {
                   <tr key={key} class={chosen.has(key) ? "chosen" : ""}>
                     {props.bulk && (
                       <td class="pick">
-                        <input type="checkbox" aria-label={`Choose ${key}`} checked={chosen.has(key)} onChange={(event) => choose(key, event.currentTarget.checked)} />
+                        <label class="pick-box"><input type="checkbox" aria-label={`Choose ${key}`} checked={chosen.has(key)} onChange={(event) => choose(key, event.currentTarget.checked)} /></label>
                       </td>
                     )}
                     {columns.map((each, i) => {

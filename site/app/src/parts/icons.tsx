@@ -5,6 +5,7 @@ const PATHS: Record<string, string> = {
   mice: "M4 15c0-5 4-8 9-8 4 0 7 3 7 6 0 2-1 4-4 4H8c-3 0-4-1-4-2zM15 7c0-2 1-3 3-3s2 3 0 5M16 12h.01M4 15c-1 2 0 4 3 5",
   more: "M4 7h16M4 12h16M4 17h16",
   search: "M11 4a7 7 0 1 1 0 14 7 7 0 0 1 0-14zM20 20l-4-4",
+  person: "M12 4a4 4 0 1 1 0 8 4 4 0 0 1 0-8zM5 20c0-4 3-6 7-6s7 2 7 6",
   plus: "M12 5v14M5 12h14",
   back: "M14 6l-6 6 6 6",
   check: "M5 13l4 4L19 7",

@@ -2,6 +2,7 @@
 import { DESTINATIONS } from "./nav.ts";
 import { go, href, place } from "./router.ts";
 import { startSearch } from "./searching.ts";
+import { locked } from "../data/seats.ts";
 import { undoLast } from "../data/undo.ts";
 
 export const KEYS: [string, string][] = [
@@ -28,7 +29,7 @@ let went = 0;
 
 addEventListener("keydown", (event) => {
   const at = event.target as HTMLElement;
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (locked.value || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (/^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName) || at.isContentEditable || document.querySelector("dialog[open]")) return;
   if (Date.now() - went < 1500) {
     went = 0;

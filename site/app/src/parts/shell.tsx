@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { online, stranger } from "../data/api.ts";
 import { groups, stuck, unsent } from "../data/outbox.ts";
+import { lock, seats } from "../data/seats.ts";
 import { lab, me } from "../data/session.ts";
 import { loaded, newer, replica, syncError, syncedAt } from "../data/sync.ts";
 import { saidTime } from "../data/time.ts";
@@ -91,6 +92,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
             <Icon name="search" />
             <span>Search</span>
           </button>
+          {seats.value.length > 0 && <button type="button" class="person" onClick={() => void lock()} aria-label={`${me.value?.username}. Lock, or somebody else`}><Icon name="person" /><span>{me.value?.username}</span></button>}
           <SyncChip />
         </header>
         {newer.value && (

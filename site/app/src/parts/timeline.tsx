@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import type { Entry } from "../data/select.ts";
 import { day, said, wall } from "../data/time.ts";
+import { Picture, picturesOf } from "./picture.tsx";
 import { href } from "./router.ts";
 
 const PAGE = 60;
@@ -39,6 +40,7 @@ export function Timeline({ entries }: { entries: Entry[] }) {
                   <span class="time muted small">{wall(each.at).slice(11, 16)}</span>
                   <span class="entry-text">
                     {each.kind === "session" ? <a href={href("session", each.key)}>{each.what}</a> : each.key ? <a class="entry-link" href={href("lists", each.path, each.key)}>{each.what}</a> : each.what}
+                    {each.note && picturesOf(each.note).map((one) => <Picture key={one.id ?? one.src} {...one} width={200} alt={each.what} />)}
                     {each.detail && <span class="muted small entry-detail">{each.detail}</span>}
                   </span>
                 </li>

@@ -1,6 +1,6 @@
 // Cage cards and animal cards for the printer, each with the address of its page.
 import { useEffect } from "preact/hooks";
-import { type Row, text } from "../data/model.ts";
+import { called, type Row, text } from "../data/model.ts";
 import { cageMates, cageOf, genotypeText, name } from "../data/select.ts";
 import { lab } from "../data/session.ts";
 import { row } from "../data/store.ts";
@@ -20,7 +20,7 @@ function CageCard({ cage }: { cage: Row }) {
         <h2>{text(cage.name)}</h2>
         <p>{lab.value} {[cage.room, cage.rack].map(text).filter(Boolean).join(" ")}</p>
         <table>
-          <tbody>{found.map((each) => <tr key={name(each)}><th scope="row">{name(each)}</th><td>{text(each.sex)}</td><td>{said(each.birth_date)}</td><td>{text(each.ear_mark)}</td><td>{genotypeText(each)}</td></tr>)}</tbody>
+          <tbody>{found.map((each) => <tr key={name(each)}><th scope="row">{called(name(each))}</th><td>{text(each.sex)}</td><td>{said(each.birth_date)}</td><td>{text(each.ear_mark)}</td><td>{genotypeText(each)}</td></tr>)}</tbody>
         </table>
         <p>{[...new Set(found.map((each) => text(each.responsible_user)))].join(", ")}</p>
       </div>
@@ -33,7 +33,7 @@ function MouseCard({ mouse }: { mouse: Row }) {
     <article class="print-card">
       <Qr address={address("mouse", name(mouse))} />
       <div>
-        <h2>{name(mouse)}</h2>
+        <h2>{called(name(mouse))}</h2>
         <p>{text(mouse.sex)}, born {said(mouse.birth_date)} ({age(mouse.birth_date)})</p>
         <p>{text(mouse.line)} {genotypeText(mouse)}</p>
         <p>Cage {cageOf(mouse) || "–"} · mark {text(mouse.ear_mark) || "–"}</p>

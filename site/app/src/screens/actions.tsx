@@ -1,9 +1,8 @@
 // What may be done with an animal, from its page, from lists and from the search.
 import { useState } from "preact/hooks";
-import { list, type Row, text, uuid, type Write } from "../data/model.ts";
-import { cageOf, lives, name, openRestriction, openStay } from "../data/select.ts";
+import { list, type Row, text, type Write } from "../data/model.ts";
+import { cageOf, lives, name, names, openRestriction } from "../data/select.ts";
 import { lab, me } from "../data/session.ts";
-import { rows } from "../data/store.ts";
 import { nowWall, today } from "../data/time.ts";
 import { create, perform, update } from "../data/undo.ts";
 import { Form } from "../forms/form.tsx";
@@ -11,6 +10,8 @@ import { Photos } from "../forms/photo.tsx";
 import { Picker } from "../forms/picker.tsx";
 import { go, href } from "../parts/router.ts";
 import { closeSheet, openSheet } from "../parts/sheet.tsx";
+import { Tags, Wean } from "./grouping.tsx";
+import { move } from "./moving.tsx";
 
 export interface Action {
   name: string;
@@ -23,8 +24,6 @@ export interface Action {
   single?: boolean;
   tone?: "bad";
 }
-
-const names = (mice: Row[]): string => (mice.length > 3 ? `${mice.length} mice` : mice.map(name).join(", "));
 
 const sheet = (title: string, mice: Row[], body: () => preact.ComponentChildren): void => openSheet(`${title}: ${names(mice)}`, body);
 
@@ -89,6 +88,20 @@ export const ACTIONS: Action[] = [
     run: (mice) => sheet("Rename", mice, () => <Rename mouse={mice[0]!} />),
   },
   {
+    name: "tag",
+    label: "Tag",
+    words: ["tag", "cohort"],
+    fits: () => true,
+    run: (mice) => sheet("Tag", mice, () => <Tags mice={mice} />),
+  },
+  {
+    name: "wean",
+    label: "Wean",
+    words: ["wean"],
+    fits: (mouse) => lives(mouse) && !!mouse.litter && !mouse.wean_date,
+    run: (mice) => sheet("Wean", mice, () => <Wean mice={mice} />),
+  },
+  {
     name: "genotype",
     label: "To be genotyped",
     words: ["genotype"],
@@ -145,21 +158,6 @@ function Restrict({ mice }: { mice: Row[] }) {
   );
 }
 
-/** Writes that put animals into a cage by its name, which is made if it is new. */
-export function moveWrites(mice: Row[], cage: string, start = new Date().toISOString()): Write[] {
-  const known = rows("cage").find((each) => text(each.id) === cage || (each.lab === lab.value && text(each.name) === cage));
-  const id = known ? text(known.id) : uuid();
-  const made: Write[] = known ? [] : [{ op: "create", resource: "cages", body: { id, name: cage, lab: lab.value } }];
-  return [...made, ...mice.map((mouse) => create("stays", { subject: name(mouse), cage: id, start }))];
-}
-
-/** What the device shows of a move until the server has closed the former stays. */
-export const leaving = (mice: Row[], end = new Date().toISOString()): Write[] =>
-  mice.flatMap((mouse) => {
-    const open = openStay(name(mouse));
-    return open ? [update("stays", text(open.id), { end })] : [];
-  });
-
 function Move({ mice }: { mice: Row[] }) {
   const [cage, setCage] = useState("");
   const [error, setError] = useState("");
@@ -169,7 +167,7 @@ function Move({ mice }: { mice: Row[] }) {
       onSubmit={(event) => {
         event.preventDefault();
         if (!cage) return setError("Which cage?");
-        void perform(`Moved ${names(mice)}`, moveWrites(mice, cage), { shows: leaving(mice) }).then(closeSheet);
+        move(mice, cage, `Moved ${names(mice)}`);
       }}
     >
       <div class="field">
@@ -183,18 +181,10 @@ function Move({ mice }: { mice: Row[] }) {
   );
 }
 
-/** Write a note about records, with or without a picture; each picture goes in a request of its own. */
-export async function writeNote(about: string, ids: string[], said: string, photos: string[], what: string): Promise<void> {
+/** Writes of a note about records, with or without pictures. */
+export function noteWrites(about: string, ids: string[], said: string, photos: string[]): Write[] {
   const base = { content_type: about, text: said, date_time: new Date().toISOString(), user: me.value?.username };
-  if (!photos.length) {
-    await perform(what, ids.map((each) => create("notes", { ...base, object_id: each })));
-    return;
-  }
-  for (const id of ids)
-    for (const photo of photos) {
-      const body = { ...base, id: uuid(), object_id: id };
-      await perform(what, [], { call: { method: "POST", path: "/notes", body }, shows: [{ op: "create", resource: "notes", body }], photo });
-    }
+  return ids.map((each) => create("notes", { ...base, object_id: each, ...(photos.length ? { images: photos } : {}) }));
 }
 
 export function Note({ about, ids, what }: { about: string; ids: string[]; what: string }) {
@@ -205,7 +195,8 @@ export function Note({ about, ids, what }: { about: string; ids: string[]; what:
       class="form"
       onSubmit={(event) => {
         event.preventDefault();
-        if (said.trim() || photos.length) void writeNote(about, ids, said, photos.map((each) => each.id), what).then(closeSheet);
+        const sent = photos.map((each) => each.id);
+        if (said.trim() || sent.length) void perform(what, noteWrites(about, ids, said, sent), { photos: sent }).then(closeSheet);
       }}
     >
       <div class="field">
@@ -228,8 +219,9 @@ function Adverse({ mouse }: { mouse: Row }) {
       fields={["adverse_effects", "actual_severity"]}
       onCancel={closeSheet}
       save={async (values) => {
-        if (photos.length) await writeNote("subject", [text(mouse.id)], `Adverse effect: ${text(values.adverse_effects)}`, photos.map((each) => each.id), `Picture of ${name(mouse)}`);
-        await perform(`Adverse effect of ${name(mouse)}`, [update("subjects", name(mouse), values)]);
+        const sent = photos.map((each) => each.id);
+        const note = sent.length ? noteWrites("subject", [text(mouse.id)], `Adverse effect: ${text(values.adverse_effects)}`, sent) : [];
+        await perform(`Adverse effect of ${name(mouse)}`, [update("subjects", name(mouse), values), ...note], { photos: sent });
         closeSheet();
       }}
     >

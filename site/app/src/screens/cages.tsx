@@ -1,17 +1,19 @@
 // Racks and their slots; moves, cleaning, warnings; the history of a cage.
 import { useMemo, useState } from "preact/hooks";
-import { list, num, type Row, text } from "../data/model.ts";
-import { cageMates, name, openPairs, parents } from "../data/select.ts";
+import { called, list, num, type Row, text } from "../data/model.ts";
+import { cageMates, name, names, openStay } from "../data/select.ts";
 import { lab } from "../data/session.ts";
 import { row, rows } from "../data/store.ts";
 import { age, said, saidTime, today } from "../data/time.ts";
 import { perform, update } from "../data/undo.ts";
 import { Form } from "../forms/form.tsx";
+import { useDrag } from "../parts/drag.ts";
 import { Empty } from "../parts/empty.tsx";
 import { href, place } from "../parts/router.ts";
 import { closeSheet, openSheet } from "../parts/sheet.tsx";
-import { leaving, moveWrites } from "./actions.tsx";
+import { mixed } from "../data/moves.ts";
 import { add } from "./lists.tsx";
+import { move } from "./moving.tsx";
 import { form } from "../data/forms.ts";
 import { cleanToday } from "./today.tsx";
 
@@ -24,9 +26,7 @@ export function warnings(cage: Row): string[] {
   const told: string[] = [];
   const capacity = num(cage.capacity);
   if (capacity && found.length > capacity) told.push(`${found.length} animals, room for ${capacity}`);
-  const sexes = new Set(found.map((each) => text(each.sex)).filter((each) => each !== "U"));
-  const names = new Set(found.map(name));
-  if (sexes.size > 1 && !openPairs.value.some((pair) => parents(pair).filter((each) => names.has(each)).length > 1)) told.push("males and females that are no pair");
+  if (mixed(found)) told.push("males and females that are no pair");
   if (found.length === 1) told.push("one animal alone");
   return told;
 }
@@ -36,7 +36,7 @@ export function Cages() {
   const all = rows("cage").filter((each) => each.lab === lab.value);
   const now = today();
   const shown = which === "clean" ? all.filter((each) => cleanToday(each, now)) : all;
-  const [dragged, setDragged] = useState<string | undefined>(undefined);
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const racks = useMemo(() => {
     const found = new Map<string, Row[]>();
     for (const each of shown) {
@@ -47,10 +47,17 @@ export function Cages() {
     return [...found].sort(([a], [b]) => a.localeCompare(b));
   }, [shown]);
   const warned = all.flatMap((each) => warnings(each).filter((told) => told !== "one animal alone").map((told) => ({ cage: each, told })));
-  const drop = (cage: Row): void => {
-    const mouse = row("subject", dragged);
-    setDragged(undefined);
-    if (mouse && text(mouse.cage) !== text(cage.id)) void perform(`Moved ${name(mouse)} to ${text(cage.name)}`, moveWrites([mouse], text(cage.id)), { shows: leaving([mouse]) });
+  const put = (keys: string[], cage: Row | undefined): void => {
+    const moved = keys.map((each) => row("subject", each)).filter((each) => !!each && text(openStay(name(each))?.cage) !== text(cage?.id)) as Row[];
+    setChosen(new Set());
+    if (cage && moved.length) move(moved, text(cage.id), `Moved ${names(moved)} to ${text(cage.name)}`);
+  };
+  const drag = useDrag((key, slot) => put(chosen.has(key) ? [...chosen] : [key], row("cage", slot)));
+  const choose = (key: string): void => {
+    if (drag.dragged()) return;
+    const next = new Set(chosen);
+    if (!next.delete(key)) next.add(key);
+    setChosen(next);
   };
   return (
     <>
@@ -67,14 +74,28 @@ export function Cages() {
       </div>
       {warned.length > 0 && <ul class="plain warnings">{warned.slice(0, 6).map(({ cage, told }) => <li key={text(cage.id) + told} class="warn-text"><a href={href("cage", text(cage.id))}>{text(cage.name)}</a>: {told}</li>)}</ul>}
       {which === "clean" && shown.length > 0 && <p class="actions"><button type="button" class="primary" onClick={() => void perform(`Cleaned ${shown.length} cages`, shown.map((each) => update("cages", text(each.id), { last_cleaned: now })))}>All cleaned</button></p>}
+      {racks.length > 0 && <p class="muted small">Drag a mouse to another cage, or choose it and then the cage; on a touch screen hold it first.</p>}
+      {chosen.size > 0 && (
+        <div class="bulk" role="region" aria-label="With those chosen">
+          <strong>{names([...chosen].map((nickname) => ({ nickname })))} chosen</strong>
+          <button type="button" class="quiet" onClick={() => setChosen(new Set())}>Clear</button>
+        </div>
+      )}
       {racks.map(([rack, found]) => (
         <section key={rack}>
           <h2>{rack}</h2>
           <ul class="rack">
             {found.map((cage) => (
-              <li key={text(cage.id)} class={`slot ${warnings(cage).length ? "odd" : ""} ${inside(cage).length ? "" : "free"}`} onDragOver={(event) => event.preventDefault()} onDrop={() => drop(cage)}>
+              <li key={text(cage.id)} data-slot={text(cage.id)} class={`slot ${warnings(cage).length ? "odd" : ""} ${inside(cage).length ? "" : "free"} ${drag.over === cage.id ? "over" : ""}`}>
                 <a href={href("cage", text(cage.id))}><strong>{text(cage.name)}</strong> <span class="muted small">{inside(cage).length}{cage.capacity ? `/${text(cage.capacity)}` : ""}</span></a>
-                <span class="slot-mice">{inside(cage).map((mouse) => <span key={name(mouse)} class="mouse-chip" draggable onDragStart={() => setDragged(name(mouse))}>{name(mouse)}</span>)}</span>
+                <span class="slot-mice">
+                  {inside(cage).map((mouse) => (
+                    <button key={name(mouse)} type="button" class="mouse-chip" aria-pressed={chosen.has(name(mouse))} onPointerDown={(event) => drag.start(event, name(mouse))} onClick={() => choose(name(mouse))}>{called(name(mouse))}</button>
+                  ))}
+                </span>
+                {chosen.size > 0 && ![...chosen].every((each) => openStay(each)?.cage === cage.id) && (
+                  <button type="button" class="button small put" aria-label={`Put ${chosen.size === 1 ? [...chosen][0] : `${chosen.size} mice`} into ${text(cage.name)}`} onClick={() => put([...chosen], cage)}>Put here</button>
+                )}
               </li>
             ))}
           </ul>

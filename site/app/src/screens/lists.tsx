@@ -11,6 +11,7 @@ import { List, type Shown } from "../grid/list.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { go, href, place } from "../parts/router.ts";
 import { closeSheet, openSheet } from "../parts/sheet.tsx";
+import { Signatures } from "../parts/signatures.tsx";
 import { Changes } from "./changes.tsx";
 import { shown } from "./shown.ts";
 
@@ -135,19 +136,28 @@ function Record({ made, recordKey }: { made: ResourceForm; recordKey: string }) 
           {atLeast(made.actions.delete) && <button type="button" class="button bad" onClick={() => void drop()}>Delete</button>}
         </p>
       )}
-      {found && <History kind={made.kind} record={recordKey} />}
+      {found && <History kind={made.kind} record={recordKey} id={text(found.id)} />}
     </>
   );
 }
 
-/** The changes of a record, asked for when somebody wants to see them. */
-function History({ kind, record }: { kind: string; record: string }) {
+/** Signatures and changes of a record, asked for when somebody wants to see them. */
+export function History({ kind, record, id }: { kind: string; record: string; id: string }) {
   const [open, setOpen] = useState(false);
+  const [signed, setSigned] = useState(false);
   return (
+    <>
+    {id && kind !== "signature" && (
+      <details onToggle={(event) => setSigned(event.currentTarget.open)}>
+        <summary>Signatures</summary>
+        {signed && <Signatures kind={kind} record={record} id={id} />}
+      </details>
+    )}
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>Changes</summary>
       {open && <Changes kind={kind} record={record} />}
     </details>
+    </>
   );
 }
 

@@ -12,7 +12,7 @@ import { Grid, type Values } from "../grid/grid.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { go, href, place } from "../parts/router.ts";
 import { closeSheet, openSheet } from "../parts/sheet.tsx";
-import { leaving, moveWrites } from "./actions.tsx";
+import { leaving, moveWrites } from "../data/moves.ts";
 
 /** Day on which a litter is to be weaned. */
 export function weanDay(litter: Row): string {

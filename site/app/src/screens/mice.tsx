@@ -1,20 +1,21 @@
 // All animals of the lab, with what may be done with many at once.
 import { useMemo } from "preact/hooks";
-import { type Row, text } from "../data/model.ts";
+import { called, list, type Row, text } from "../data/model.ts";
 import { cageOf, genotypeText, lastWeight, lives, mice, name, negative, openRestriction } from "../data/select.ts";
-import { me } from "../data/session.ts";
+import { lab, me } from "../data/session.ts";
 import { row, rows } from "../data/store.ts";
 import { age, said } from "../data/time.ts";
 import { status } from "../data/water.ts";
 import { Form } from "../forms/form.tsx";
 import { type Facet, List, type Shown } from "../grid/list.tsx";
+import { lookOf, Views } from "../grid/views.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { go, href, place } from "../parts/router.ts";
 import { closeSheet, openSheet } from "../parts/sheet.tsx";
 import { ACTIONS, runAction } from "./actions.tsx";
 
 const COLUMNS: Shown[] = [
-  { name: "nickname", label: "Name" },
+  { name: "nickname", label: "Name", show: (m) => called(name(m)) },
   { name: "sex", label: "Sex" },
   { name: "birth_date", label: "Age", show: (m) => age(m.birth_date, m.death_date), value: (m) => text(m.birth_date) },
   { name: "weight", label: "Weight", show: (m) => <Weight mouse={m} />, value: (m) => Number(lastWeight(name(m))?.weight ?? 0) },
@@ -24,7 +25,17 @@ const COLUMNS: Shown[] = [
   { name: "responsible_user", label: "Responsible", minor: true },
   { name: "litter", label: "Litter", minor: true },
   { name: "ear_mark", label: "Ear mark", minor: true },
+  { name: "birth_date_", label: "Born", show: (m) => said(m.birth_date), value: (m) => text(m.birth_date), extra: true },
+  { name: "protocol_number", label: "Protocol", extra: true },
+  { name: "actual_severity", label: "Severity", extra: true },
+  { name: "tags", label: "Tags", show: tagsOf, value: tagsOf, extra: true },
+  { name: "description", label: "Description", extra: true },
 ];
+
+/** Tags of an animal, in the order of their names. */
+function tagsOf(mouse: Row): string {
+  return rows("subject-tag").filter((each) => list(each.subjects).includes(name(mouse))).map((each) => text(each.name)).sort().join(", ");
+}
 
 function Weight({ mouse }: { mouse: Row }) {
   const last = lastWeight(name(mouse));
@@ -59,9 +70,12 @@ export function newMouse(): void {
 export function Mice() {
   const all = mice.value;
   const query = place.value.query;
+  const tags = rows("subject-tag").filter((each) => each.lab === lab.value);
+  const tagged = tags.map((each) => `${text(each.name)} ${list(each.subjects).join()}`).join("\n");
   const facets = useMemo((): Facet[] => {
     const of = (field: string): { key: string; label: string }[] =>
       [...new Set(all.map((each) => text(each[field])))].filter(Boolean).sort().map((key) => ({ key, label: key }));
+    const inTag = new Map(tags.map((each) => [text(each.name), new Set(list(each.subjects))]));
     const stock = new Set(rows("user").filter((each) => each.is_stock_manager).map((each) => text(each.username)));
     return [
       { name: "alive", label: "Alive", initial: "yes", options: [{ key: "yes", label: "Alive" }, { key: "no", label: "Dead" }], keep: (m, key) => lives(m) === (key === "yes") },
@@ -75,8 +89,11 @@ export function Mice() {
       },
       { name: "line", label: "Line", options: of("line"), keep: (m, key) => text(m.line) === key },
       { name: "zygosity", label: "Genotype", options: [{ key: "negative", label: "All negative" }, { key: "carrier", label: "Carrier" }, { key: "unknown", label: "Unknown" }], keep: (m, key) => (key === "unknown" ? !genotypeText(m) : negative(m) === (key === "negative") && !!genotypeText(m)) },
+      { name: "tag", label: "Tag", options: tags.map((each) => text(each.name)).sort().map((key) => ({ key, label: key })), keep: (m, key) => inTag.get(key)?.has(name(m)) ?? false },
     ];
-  }, [all]);
+  }, [all, tagged]);
+  const open = query.get("view") ?? "";
+  const view = row("view", open);
   const initial: Record<string, string> = query.get("view") === "restricted" ? { todo: "restricted" } : {};
   if (query.get("tag")) initial.tag = query.get("tag")!;
   return (
@@ -86,7 +103,10 @@ export function Mice() {
         <button type="button" class="primary" data-new onClick={newMouse}>New</button>
       </header>
       <List
+        key={open}
         label="Mice"
+        start={view && lookOf(view)}
+        tools={(look, set) => <Views screen="mice" columns={COLUMNS} look={look} set={set} open={open} />}
         rows={all}
         keyOf={name}
         columns={COLUMNS}

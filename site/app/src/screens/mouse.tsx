@@ -1,13 +1,14 @@
 // One animal: what it is, what happened to it, its weights and why they mean what they mean.
 import { useEffect, useState } from "preact/hooks";
 import { get, Refused } from "../data/api.ts";
-import { type FieldForm, form } from "../data/forms.ts";
-import { list, num, type Row, text } from "../data/model.ts";
+import { type FieldForm, form, words } from "../data/forms.ts";
+import { called, list, num, type Row, text } from "../data/model.ts";
+import { type Judged, judged, openFigures, publicPage } from "../data/results.ts";
 import {
   cageMates, cageOf, genotype, history, lastWeight, lives, name, of, openRestriction, sessions, waterings, weighings,
 } from "../data/select.ts";
 import { row, rows, waiting } from "../data/store.ts";
-import { age, day, said, saidTime, today } from "../data/time.ts";
+import { addDays, age, day, said, saidTime, today } from "../data/time.ts";
 import { status } from "../data/water.ts";
 import { Form } from "../forms/form.tsx";
 import { type Day, readDays, WeightChart } from "../parts/chart.tsx";
@@ -15,6 +16,7 @@ import { Empty } from "../parts/empty.tsx";
 import { Pedigree } from "../parts/pedigree.tsx";
 import { href, place } from "../parts/router.ts";
 import { closeSheet, openSheet } from "../parts/sheet.tsx";
+import { Signatures } from "../parts/signatures.tsx";
 import { Timeline } from "../parts/timeline.tsx";
 import { ACTIONS, runAction } from "./actions.tsx";
 import { Changes } from "./changes.tsx";
@@ -68,13 +70,13 @@ function Head({ mouse }: { mouse: Row }) {
     <header class="mouse-head">
       <div class="page-head">
         <div>
-          <h1>{name(mouse)} {waiting("subject", name(mouse)) && <span class="badge warn">not sent yet</span>}</h1>
+          <h1>{called(name(mouse))} {waiting("subject", name(mouse)) && <span class="badge warn">not sent yet</span>}</h1>
           <p class="badges">
             {lives(mouse) ? null : <span class="badge">died {said(mouse.death_date)}</span>}
             {openRestriction(name(mouse)) && <span class="badge accent">restricted since {said(openRestriction(name(mouse))!.start_time)}</span>}
             {!!mouse.to_be_culled && <span class="badge bad">to be culled</span>}
             {!!mouse.to_be_genotyped && <span class="badge">to be genotyped</span>}
-            {rows("subject-tag").filter((each) => list(each.subjects).includes(name(mouse))).map((each) => <span key={text(each.name)} class="badge">{text(each.name)}</span>)}
+            {rows("subject-tag").filter((each) => list(each.subjects).includes(name(mouse))).map((each) => <a key={text(each.name)} class="badge" href={href("mice") + `?tag=${encodeURIComponent(text(each.name))}`}>{text(each.name)}</a>)}
           </p>
         </div>
         {lives(mouse) && <a class="primary" href={href("weigh") + `?which=mouse:${encodeURIComponent(name(mouse))}`}>Weigh</a>}
@@ -97,17 +99,16 @@ interface Step {
   how: string;
 }
 
-/** Days of an animal as the device knows them; thresholds are those of today, from its restriction on. */
+/** Days of an animal as the device knows them. Of thresholds it knows today's alone. */
 function localDays(mouse: Row): Day[] {
   const nickname = name(mouse);
   const known = status.value.get(nickname);
-  const since = day(openRestriction(nickname)?.start_time);
   const found = new Map<string, Day>();
   const of_ = (on: string): Day => {
     let each = found.get(on);
     if (!each) {
-      const held = !!since && on >= since;
-      each = { date: on, weight: null, expected: held ? known?.expected_weight || null : null, min: held ? known?.min_weight || null : null, water: null, restricted: held };
+      const now = on === today() && !!known;
+      each = { date: on, weight: null, expected: now ? known.expected_weight || null : null, min: now ? known.min_weight || null : null, water: null, restricted: now };
       found.set(on, each);
     }
     return each;
@@ -120,18 +121,38 @@ function localDays(mouse: Row): Day[] {
   return [...found.values()].sort((a, b) => a.date.localeCompare(b.date));
 }
 
+const SHOWN_DAYS = 90;
+/** Days of the curve until all are asked for. */
+
+interface Requirement {
+  records: Row[];
+  steps?: Step[];
+}
+
 function Water({ mouse }: { mouse: Row }) {
   const nickname = name(mouse);
-  const [fetched, setFetched] = useState<Day[] | undefined>(undefined);
+  const [fetched, setFetched] = useState<{ days: Day[]; all: boolean } | undefined>(undefined);
   const [on, setOn] = useState(today());
+  const [known, setKnown] = useState<Record<string, Step[]>>({});
   const [steps, setSteps] = useState<Step[] | string>("");
-  const days = fetched ?? localDays(mouse);
-  const everyDay = (): void =>
-    void get<{ records: Row[] }>(`/water-requirement/${encodeURIComponent(nickname)}`)
-      .then((found) => setFetched(readDays(found.records)))
-      .catch((error: unknown) => setSteps(error instanceof Refused ? error.message : String(error)));
+  const [told, setTold] = useState("");
+  const days = fetched?.days ?? localDays(mouse);
+  // Each day's thresholds, and why today's are what they are, in one request.
+  const ask = (all: boolean): void => {
+    const since = all ? "" : `&start_date=${addDays(today(), -SHOWN_DAYS)}`;
+    void get<Requirement>(`/water-requirement/${encodeURIComponent(nickname)}?explain=${today()}${since}`)
+      .then((found) => {
+        setFetched({ days: readDays(found.records), all });
+        setKnown((now) => ({ ...now, [today()]: found.steps ?? [] }));
+        setTold("");
+      })
+      .catch((error: unknown) => setTold(error instanceof Refused && error.status === 0 ? "Each day’s thresholds are fetched when there is a connection." : error instanceof Refused ? error.message : String(error)));
+  };
+  const weighed = of(weighings, nickname).length + of(waterings, nickname).length;
+  useEffect(() => ask(fetched?.all ?? false), [nickname, weighed]);
   const explain = (date: string): void => {
     setOn(date);
+    if (known[date]) return setSteps(known[date]);
     setSteps("…");
     void get<{ steps: Step[] }>(`/water-explanation/${encodeURIComponent(nickname)}?date=${date}`)
       .then((found) => setSteps(found.steps))
@@ -140,9 +161,10 @@ function Water({ mouse }: { mouse: Row }) {
   return (
     <section>
       <WeightChart days={days} onDay={explain} chosen={on} />
+      {told && <p class="muted small" role="status">{told}</p>}
       <div class="why">
         <button type="button" class="button" onClick={() => explain(on)}>Why these numbers?</button>
-        {!fetched && <button type="button" class="quiet" onClick={everyDay}>All days, with each day’s thresholds</button>}
+        {fetched && !fetched.all && <button type="button" class="quiet" onClick={() => ask(true)}>All days</button>}
         <input class="input" type="date" aria-label="Of the day" value={on} onChange={(event) => event.currentTarget.value && explain(event.currentTarget.value)} />
       </div>
       {typeof steps === "string" ? (
@@ -194,7 +216,8 @@ function Training({ mouse }: { mouse: Row }) {
   }, [nickname]);
   return (
     <section>
-      <p><a href={`../subjects/${encodeURIComponent(nickname)}/`}>Figures of {nickname} on the results site</a></p>
+      <Status nickname={nickname} lab={text(mouse.lab)} />
+      <p><a href={publicPage("subjects", nickname)} onClick={(event) => { event.preventDefault(); void openFigures("subjects", nickname, text(mouse.lab)); }}>Figures of {nickname} on the results site</a></p>
       <h2>Predicted training time</h2>
       {typeof prediction === "string" ? <p class="muted">{prediction || "…"}</p> : <Predicted found={prediction} />}
       <h2>Sessions</h2>
@@ -213,6 +236,32 @@ function Training({ mouse }: { mouse: Row }) {
         </ul>
       ) : <p class="muted">No sessions on this device.</p>}
     </section>
+  );
+}
+
+function Status({ nickname, lab }: { nickname: string; lab: string }) {
+  const [found, setFound] = useState<Judged | string>("");
+  useEffect(() => {
+    let live = true;
+    void judged(nickname, lab)
+      .then((answer) => live && setFound(answer ?? "No status yet: it is judged in the night after the first session."))
+      .catch((error: unknown) => live && setFound(error instanceof Refused ? error.message : String(error)));
+    return () => void (live = false);
+  }, [nickname, lab]);
+  if (typeof found === "string") return <><h2>Training status</h2><p class="muted">{found || "…"}</p></>;
+  const met = found.next?.criteria.filter((each) => each.pass).length ?? 0;
+  const since = found.first.find((each) => each.status === found.status)?.date;
+  return (
+    <>
+      <h2>Training status</h2>
+      <p class="status"><strong>{found.status}</strong>{since && <span class="muted"> since {said(since)}</span>}{found.days_to_trained !== null && <>, trained after {found.days_to_trained} days and {found.sessions_to_trained} sessions</>}</p>
+      {found.next && (
+        <details>
+          <summary>Next: {found.next.status}, {met} of {found.next.criteria.length} criteria met</summary>
+          <ul class="plain small">{found.next.criteria.map((each) => <li key={each.name}><span class={each.pass ? "badge accent" : "badge"}>{each.pass ? "met" : "not yet"}</span> {words(each.name)} <span class="muted">{each.rule}</span></li>)}</ul>
+        </details>
+      )}
+    </>
   );
 }
 
@@ -252,6 +301,8 @@ function Details({ mouse }: { mouse: Row }) {
       <dl class="details">
         {fields.map((each) => <div key={each.name}><dt>{each.label}</dt><dd>{shownValue(each, mouse[each.name])}</dd></div>)}
       </dl>
+      <h2>Signatures</h2>
+      <Signatures kind="subject" record={name(mouse)} id={text(mouse.id)} />
     </section>
   );
 }

@@ -30,11 +30,16 @@ function Compare({ write }: { write: Write }) {
   );
 }
 
+const MEANT = ["confirmed", "unusual"];
+
 function Card({ group }: { group: Group }) {
   const conflict = group.state === "conflict";
   const stops = conflict || group.state === "refused";
   // Names that this device gave may have been given by another one meanwhile.
   const named = stops && group.writes.some((each) => each.op === "create" && ["subjects", "litters", "breeding-pairs"].includes(each.resource));
+  // What is seldom meant is asked about: by a field that says it is.
+  const doubted = (group.errors ?? []).some((each) => MEANT.some((name) => name in each));
+  const meant = (): Write[] => group.writes.map((write, i) => ({ ...write, body: { ...write.body, ...Object.fromEntries(MEANT.filter((name) => name in (group.errors?.[i] ?? {})).map((name) => [name, true])) } }));
   const old = daysBetween(group.at, today()) >= 1;
   return (
     <li class={`card ${stops ? "bad" : ""}`}>
@@ -54,6 +59,7 @@ function Card({ group }: { group: Group }) {
         <div class="actions">
           {conflict && group.writes.length > 0 && <button type="button" class="button" onClick={() => void again(group, mine(group.writes))}>Keep mine</button>}
           <button type="button" class="button" onClick={() => void giveUp(group.id)}>{conflict ? "Keep theirs" : "Give up"}</button>
+          {doubted && <button type="button" class="button" onClick={() => void again(group, meant())}>It is meant</button>}
           {!conflict && <button type="button" class="button" onClick={() => void again(group)}>Try again</button>}
           {named && <button type="button" class="button" onClick={() => void again(group, renamed(group.writes))}>With new names</button>}
         </div>

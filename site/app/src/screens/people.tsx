@@ -1,5 +1,6 @@
 // The lab's members, who may do what for whom; and what I am told.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { holder } from "../data/api.ts";
 import { field, form } from "../data/forms.ts";
 import { list, type Row, text, uuid, type Write } from "../data/model.ts";
 import { living, users } from "../data/select.ts";
@@ -67,26 +68,50 @@ function Leads({ to }: { to: Row }) {
   );
 }
 
+const PAUSE = 2500;
+/** Milliseconds after the last choice until all are kept. */
+
 export function Notifications() {
   const mine = rows("notification-rule").filter((each) => each.user === me.value?.username);
   const types = field("notification-rules", "notification_type")?.choices ?? [];
   const scopes = field("notification-rules", "subjects_scope")?.choices ?? [];
   const channels = field("notification-rules", "channel")?.choices ?? [];
   const [changed, setChanged] = useState<Record<string, Row>>({});
+  // What was chosen is kept by itself: after a pause, or when one goes elsewhere; all of it in one.
+  const pending = useRef(changed);
+  pending.current = changed;
   const ruleOf = (type: string): Row => ({ subjects_scope: USUAL, channel: channels[0], ...mine.find((each) => each.notification_type === type), ...changed[type] });
   const set = (type: string, more: Row): void => setChanged({ ...changed, [type]: { ...changed[type], ...more } });
   const save = async (): Promise<void> => {
-    const writes = Object.entries(changed).map(([type, body]): Write => {
+    const now = pending.current;
+    if (!Object.keys(now).length) return;
+    pending.current = {};
+    const writes = Object.entries(now).map(([type, body]): Write => {
       const rule = mine.find((each) => each.notification_type === type);
       return rule ? update("notification-rules", text(rule.id), body) : { op: "create", resource: "notification-rules", body: { id: uuid(), user: me.value?.username, notification_type: type, ...body } };
     });
-    await perform("Changed my notifications", writes);
     setChanged({});
+    await perform("Changed my notifications", writes);
   };
+  const saving = useRef(save);
+  saving.current = save;
+  useEffect(() => {
+    const timer = setTimeout(() => void saving.current(), PAUSE);
+    return () => clearTimeout(timer);
+  }, [changed]);
+  useEffect(() => {
+    const hide = (): void => void (document.visibilityState === "hidden" && void saving.current());
+    document.addEventListener("visibilitychange", hide);
+    return () => {
+      document.removeEventListener("visibilitychange", hide);
+      void saving.current();
+    };
+  }, []);
   const told = rows("notification").filter((each) => each.user === me.value?.username && Date.parse(text(each.send_at)) <= Date.now()).sort((a, b) => text(b.send_at).localeCompare(text(a.send_at)));
   return (
     <>
-      <header class="page-head"><div><h1>Notifications</h1><p class="muted">Of whose animals you are told what.</p></div></header>
+      <header class="page-head"><div><h1>Notifications</h1><p class="muted">Of whose animals you are told what. What you choose is saved by itself.</p></div></header>
+      {me.value?.username !== holder.value && <p class="warn-text">On a shared device, these are kept for {holder.value} alone. Choose yours on a device of your own.</p>}
       <p class="actions">
         {scopes.map((each) => <button key={each} type="button" class="button" onClick={() => setChanged(Object.fromEntries(types.map((type) => [type, { ...changed[type], subjects_scope: each }])))}>All: {words(each).toLowerCase()}</button>)}
       </p>
@@ -103,7 +128,6 @@ export function Notifications() {
           );
         })}
       </ul>
-      {Object.keys(changed).length > 0 && <div class="save-bar"><span class="save-words muted small">{Object.keys(changed).length} changed</span><button type="button" class="primary" onClick={() => void save()}>Save</button></div>}
       <h2>Told lately</h2>
       {told.length ? <ul class="rows">{told.slice(0, 50).map((each) => <li key={text(each.id)}><span>{each.status === "read" ? text(each.title) : <strong>{text(each.title)}</strong>}<br /><span class="muted small">{saidTime(each.send_at)} {text(each.message)}</span></span><Leads to={each} /></li>)}</ul> : <p class="muted">Nothing yet.</p>}
     </>

@@ -2,15 +2,17 @@
 import { useEffect, useState } from "preact/hooks";
 import { get, Refused } from "../data/api.ts";
 import { list, num, type Row, text } from "../data/model.ts";
+import { openFigures, publicPage } from "../data/results.ts";
 import { name, restricted, trainedOn, week } from "../data/select.ts";
 import { lab } from "../data/session.ts";
 import { row, rows } from "../data/store.ts";
 import { day, said, saidTime, today, wall } from "../data/time.ts";
 import { Empty } from "../parts/empty.tsx";
+import { Picture, picturesOf } from "../parts/picture.tsx";
 import { href, place } from "../parts/router.ts";
 import { openSheet } from "../parts/sheet.tsx";
 import { Note } from "./actions.tsx";
-import { add } from "./lists.tsx";
+import { add, History } from "./lists.tsx";
 import { form } from "../data/forms.ts";
 
 const mine = (): Row[] => rows("session").filter((each) => each.lab === lab.value);
@@ -95,17 +97,18 @@ export function Session() {
         <div><dt>QC</dt><dd>{text(session.qc) || "–"}</dd></div>
         <div><dt>Projects</dt><dd>{list(session.projects).join(", ") || "–"}</dd></div>
       </dl>
-      <p><a href={`../sessions/${id}/`}>Figures on the results site</a></p>
+      <p><a href={publicPage("sessions", id)} onClick={(event) => { event.preventDefault(); void openFigures("sessions", id, text(session.lab)); }}>Figures on the results site</a></p>
       {session.narrative ? <><h2>Narrative</h2><p class="preview">{text(session.narrative)}</p></> : null}
       <h2>Notes</h2>
       {notes.length ? notes.map((each) => (
         <article key={text(each.id)} class="note">
           <p class="muted small">{text(each.user)}, {saidTime(each.date_time)}</p>
           <p>{text(each.text)}</p>
-          {each.image ? <img src={local_(text(each.image))} alt={text(each.text) || "Picture of the note"} loading="lazy" /> : null}
+          {picturesOf(each).map((one) => <Picture key={one.id ?? one.src} {...one} width={800} alt={text(each.text) || "Picture of the note"} />)}
         </article>
       )) : <p class="muted">None yet.</p>}
       <Contents id={id} />
+      <History kind="session" record={id} id={id} />
     </>
   );
 }
@@ -135,12 +138,6 @@ function Contents({ id }: { id: string }) {
     </details>
   );
 }
-
-/** Pictures of notes are asked for at the app's own address. */
-const local_ = (address: string): string => {
-  const at = address.indexOf("/uploaded/");
-  return at < 0 ? address : new URL("../rest" + address.slice(at), location.href).pathname;
-};
 
 const ENOUGH = 5;
 /** Training days of a week that a restricted animal should have. */

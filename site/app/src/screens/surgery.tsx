@@ -13,7 +13,7 @@ import { filled, TemplateFields } from "../forms/template.tsx";
 import { List } from "../grid/list.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { go, href, place } from "../parts/router.ts";
-import { writeNote } from "./actions.tsx";
+import { noteWrites } from "./actions.tsx";
 
 const FIELDS = ["subject", "start_time", "end_time", "procedures", "location", "users", "outcome_type", "implant_weight"];
 
@@ -78,8 +78,9 @@ function NewSurgery({ mouse }: { mouse: string }) {
     const id = uuid();
     const body: Row = { ...values, id, lab: lab.value, narrative, implant_weight: Number(values.implant_weight), ...(template ? { json: { template: template.title, values: answers } } : {}) };
     if (!body.end_time) delete body.end_time;
-    await perform(`Surgery of ${text(values.subject)}`, [create("surgeries", body)]);
-    if (photos.length) await writeNote("surgery", [id], "Surgery", photos.map((each) => each.id), `Picture of ${text(values.subject)}’s surgery`);
+    const sent = photos.map((each) => each.id);
+    const note = sent.length ? noteWrites("surgery", [id], "Surgery", sent) : [];
+    await perform(`Surgery of ${text(values.subject)}`, [create("surgeries", body), ...note], { photos: sent });
     go(href("mouse", text(values.subject)));
   };
 

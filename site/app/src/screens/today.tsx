@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { get, Refused } from "../data/api.ts";
 import { meta, setMeta } from "../data/db.ts";
-import { type Row, text } from "../data/model.ts";
+import { called, type Row, text } from "../data/model.ts";
 import { stuck, unsent } from "../data/outbox.ts";
 import {
   belowThreshold, birthsExpected, due, name, openRestriction, requestsOpen, restricted, sessionsToday, toCull,
@@ -52,7 +52,7 @@ function names(found: Row[], extra: (mouse: Row) => string = () => "", most = NA
     <>
       {shown.map((each, i) => (
         <span key={name(each)} class="name">
-          {name(each)}
+          {called(name(each))}
           {extra(each) && <span class="muted"> {extra(each)}</span>}
           {i < shown.length - 1 ? "," : ""}
         </span>

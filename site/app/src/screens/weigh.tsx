@@ -1,6 +1,6 @@
 // Weights and water of many animals on one screen, saved as one.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { num, type Row, text } from "../data/model.ts";
+import { called, num, type Row, text } from "../data/model.ts";
 import { belowThreshold, cageMates, due, lastWeight, living, name, of, restricted, toWeigh, waterDue, waterings, weighedToday } from "../data/select.ts";
 import { row } from "../data/store.ts";
 import { day, saidTime, today } from "../data/time.ts";
@@ -143,7 +143,7 @@ export function Weigh() {
             columns={columns}
             rows={mice.map((each) => ({
               key: name(each), name: name(each),
-              label: <a href={href("mouse", name(each))} tabIndex={-1}>{name(each)}{each.ear_mark ? <span class="muted small"> {text(each.ear_mark)}</span> : null}</a>,
+              label: <a href={href("mouse", name(each))} tabIndex={-1}>{called(name(each))}{each.ear_mark ? <span class="muted small"> {text(each.ear_mark)}</span> : null}</a>,
               tone: odd.includes(each) ? "odd" : preview(status.value.get(name(each)), weightOf(name(each))).level === "low" ? "low" : "",
             }))}
             values={values}
