@@ -35,24 +35,13 @@ def find_sessions(client: Any, what: str) -> list[dict[str, Any]]:
     click.ClickException
         If there is nothing of that name, or a subject and a project are called so.
     """
-    from lab.client import RecordMissing
-
-    try:
-        return [client.get(f"/sessions/{UUID(what)}")]
-    except ValueError:
-        pass
-    except RecordMissing:
-        raise click.ClickException(f"There is no session {what}.") from None
-    if named := _NAME.fullmatch(what):
-        query = {"subject": named["subject"], "date_range": f"{named['date']},{named['date']}"}
-        if named["lab"]:
-            query["lab"] = named["lab"]
-        found = list(_rows(client, number=int(named["number"]), **query))
-        if not found:
+    named = named_session(client, what)
+    if named is not None:
+        if not named:
             raise click.ClickException(
                 f"There is no session {what}. `fornix status` lists uploads."
             )
-        return found
+        return named
     subjects = client.get("/subjects", nickname=what, limit=2)["results"]
     projects = client.get("/projects", name=what, limit=2)["results"]
     if subjects and projects:
@@ -63,6 +52,28 @@ def find_sessions(client: Any, what: str) -> list[dict[str, Any]]:
             "Write a session as SUBJECT/2024-07-01/001."
         )
     return list(_rows(client, subject=what) if subjects else _rows(client, projects=what))
+
+
+def named_session(client: Any, what: str) -> list[dict[str, Any]] | None:
+    """Return the sessions that an id or ``[LAB/]SUBJECT/DATE/NUMBER`` means; None if it is none.
+
+    Several labs may have animals of one nickname.
+    """
+    from lab.client import RecordMissing
+
+    try:
+        return [client.get(f"/sessions/{UUID(what)}")]
+    except ValueError:
+        pass
+    except RecordMissing:
+        return []
+    named = _NAME.fullmatch(what)
+    if named is None:
+        return None
+    query = {"subject": named["subject"], "date_range": f"{named['date']},{named['date']}"}
+    if named["lab"]:
+        query["lab"] = named["lab"]
+    return list(_rows(client, number=int(named["number"]), **query))
 
 
 def _rows(client: Any, **query: Any) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ is, or if a public release (a tag marked public) has it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -49,6 +49,13 @@ def is_public(
     return audience(visibility, at, released) is Audience.PUBLIC
 
 
+def held_until(visibility: Visibility) -> datetime | None:
+    """Return the instant (UTC) at which a record's embargo ends; None if it has none."""
+    if not visibility.embargo_until:
+        return None
+    return embargo_ends(visibility.embargo_until, visibility.timezone)
+
+
 def may_review(expires: str, revoked: bool, at: datetime) -> bool:
     """Return whether a reviewer's address is still good: until the second at which it expires."""
     return not revoked and at < datetime.fromisoformat(expires)
@@ -65,6 +72,11 @@ def embargo_ends(day: str, timezone: str) -> datetime | None:
     except (ZoneInfoNotFoundError, OSError, ValueError):  # unknown to this machine
         zone = ZoneInfo("UTC")
     return datetime.combine(first, time(), zone).astimezone(UTC)
+
+
+def last_day(days: Iterable[str | None]) -> str | None:
+    """Return the embargo that counts of several: a session's own, its animal's, its projects'."""
+    return max((day for day in days if day), default=None)
 
 
 def last_zone(day: str | None, zones: Collection[str]) -> str:

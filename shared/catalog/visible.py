@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from shared.access.visibility import days_begun, is_public
+from shared.access.visibility import days_begun, is_public, last_day
 from shared.model import moment
 from shared.model.visibility import Visibility
 from shared.records.items import Dataset, Session
@@ -92,7 +92,7 @@ class Calendar(msgspec.Struct, frozen=True):
     def embargo(self, own: str | None, subject: str, projects: Iterable[str]) -> str | None:
         """Return the last of the days of a session, its animal and its projects."""
         days = [own, self.subjects.get(subject), *(self.projects.get(name) for name in projects)]
-        return max((day for day in days if day), default=None)
+        return last_day(days)
 
     def held_subjects(self, day: str) -> set[str]:
         """Return the animals whose embargo may not be over when a day has begun."""

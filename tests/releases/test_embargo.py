@@ -11,14 +11,21 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import requests
+from click import ClickException
 
 from functions.analysis import releases as pages
+from functions.analysis import sql as site_tables
 from functions.analysis.records import Records
-from lab.client import ClientError, RecordMissing, RequestRefused
-from lab.releases.remote import find_release, parse_address
+from lab.client import Client, ClientError, RecordMissing, RequestRefused
+from lab.commands.publish import find_sessions
+from lab.exports.datajoint.sources import served_subjects
+from lab.releases.mirror import mirror_server
+from lab.releases.remote import ReleaseServer, find_release, parse_address
 from lab.releases.verify import verify_server
 from shared import catalog
 from shared.catalog import cache_tables
+from shared.records import documents
+from shared.results import sql
 from shared.results.render import SiteSettings
 from shared.results.source import is_visible
 from shared.results.store import FolderStore
@@ -56,7 +63,29 @@ def status(published: Published, path: str) -> int:
     return requests.get(f"{published.system.url}{path}", timeout=10).status_code
 
 
-def seen_by_anybody(published: Published, eid: str, at: datetime) -> dict[str, bool]:
+def everybody(published: Published) -> Client:
+    """Return a client with the account that is published for everybody."""
+    body = {"username": "everybody", "role": "member", "lab": [], "is_active": True}
+    documents.create("user", "everybody", body | {"is_public_user": True}, who="test")
+    found: Client = published.system.client_of("everybody")
+    return found
+
+
+def exported(anybody: Client, eid: str, cache: Path) -> dict[str, bool]:
+    """Return which exports find a session: NWB by its name, DataJoint and SQL by its animal."""
+    name = f"{SUBJECT}/2024-07-01/001"
+    try:
+        named = [one["id"] for one in find_sessions(anybody, name)]
+    except ClickException:
+        named = []
+    animals = served_subjects(anybody, cache)
+    rows = {session["id"] for animal in animals for session in animal.sessions}
+    return {"NWB": eid in named, "DataJoint": eid in rows}
+
+
+def seen_by_anybody(
+    published: Published, eid: str, at: datetime, store: FolderStore
+) -> dict[str, bool]:
     """Return by which ways anybody sees a session."""
     row = published.member.get("/datasets", session=eid)["results"][0]
     address = row["file_records"][0]["data_url"].removeprefix(published.system.url)
@@ -65,7 +94,9 @@ def seen_by_anybody(published: Published, eid: str, at: datetime) -> dict[str, b
     catalog.start_request()
     cache_tables.build()
     tables: Any = cache_tables.info("public")
-    sessions = {one.id: one for one in Records("", {}).sessions(SUBJECT)}
+    records = Records(published.system.flow.bucket, {})
+    sessions = {one.id: one for one in records.sessions(SUBJECT)}
+    site_tables.refresh(records, store, [SUBJECT], at)
     return {
         "detail": status(published, f"/sessions/{eid}") == 200,
         "list": eid in {one["id"] for one in listed["results"]},
@@ -74,13 +105,15 @@ def seen_by_anybody(published: Published, eid: str, at: datetime) -> dict[str, b
         "said to members": bool(published.member.get(f"/datasets/{row['id']}")["public"]),
         "tables": tables["tables"]["sessions"]["nrecs"] == 1,
         "site": is_visible(sessions[eid], at),
+        "SQL": any(eid in one.sessions for one in sql.index(store).subjects.values()),
     }
 
 
 def test_an_embargo_of_session_subject_or_project_ends_at_the_second_for_everything(
-    published: Published, monkeypatch: pytest.MonkeyPatch
+    published: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    eid = published.eids[0]
+    eid, store = published.eids[0], FolderStore(tmp_path / "site")
+    anybody = everybody(published)
     manager, admin = published.manager, published.system.client_of("admin")
     admin.post("/projects", {"name": PROJECT})
     manager.patch(f"/sessions/{eid}", {"public": True, "projects": [PROJECT]})
@@ -92,14 +125,15 @@ def test_an_embargo_of_session_subject_or_project_ends_at_the_second_for_everyth
             day = clock.next_day()
             manager.patch(holder, {"embargo_until": day})
             for at, seen in clock.around(day, zone):
-                found = seen_by_anybody(published, eid, at)
+                found = seen_by_anybody(published, eid, at, store)
+                found |= exported(anybody, eid, tmp_path)
                 assert found == dict.fromkeys(found, seen), (zone, holder, at)
     # The last of several days counts
     first, last = clock.next_day(), clock.next_day()
     manager.patch(holders[0], {"embargo_until": last})
     manager.patch(holders[1], {"embargo_until": first})
     for at, seen in clock.around(last, zone):
-        assert seen_by_anybody(published, eid, at)["bytes"] is seen
+        assert seen_by_anybody(published, eid, at, store)["bytes"] is seen
     # and a member may not end one
     for holder in holders[1:]:
         with pytest.raises(RequestRefused, match=r"embargo_until|permission"):
@@ -113,6 +147,7 @@ def test_an_embargo_of_a_release_ends_at_the_second_for_everything(
     published.create()
     manifest = find_and_read(published)
     file = manifest.files[0]
+    anybody = ReleaseServer(published.system.url)
     store = FolderStore(tmp_path / "site")
     clock = Clock(monkeypatch)
     for zone in ("UTC", "Asia/Tokyo"):
@@ -133,15 +168,24 @@ def test_an_embargo_of_a_release_ends_at_the_second_for_everything(
                 "tables of the tag": status(published, f"/cache/info/{TAG}") == 200,
                 "tables": tables["tables"]["datasets"]["nrecs"] == 8,
                 "pages": pages.refresh(store, SiteSettings())["shown"] == 1,
+                "zip, load, verify": found_by_anybody(published),
+                "mirror": bool(list(mirror_server(anybody, tmp_path / zone.replace("/", "-")))),
             }
             assert found == dict.fromkeys(found, seen), (zone, at)
     with pytest.raises(RequestRefused, match="no day"):
         published.publish(embargo_until="soon")
 
 
-def find_and_read(published: Published) -> Any:
-    from lab.releases.remote import ReleaseServer
+def found_by_anybody(published: Published) -> bool:
+    """Return whether commands without an account find the release by its address."""
+    try:
+        ReleaseServer(published.system.url).record(TAG)
+    except RecordMissing:
+        return False
+    return True
 
+
+def find_and_read(published: Published) -> Any:
     server = ReleaseServer(published.system.url, published.member.login())
     return server.manifest(server.record(TAG))
 
