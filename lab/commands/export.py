@@ -211,3 +211,39 @@ def _progress() -> Any:
             click.echo(f"{name}: {tenth * 10} %", err=True)
 
     return show
+
+
+@export.command("alyx-dump")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
+@click.option("--dry-run", is_flag=True, help="Read everything, write nothing, count.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def alyx_dump(file: Path, overwrite: bool, dry_run: bool, as_json: bool) -> None:
+    """Write all records as a dump that `python manage.py loaddata FILE` of Alyx takes.
+
+    The account must be an administrator's. Rows keep their ids; a name that ends in .gz is
+    gzipped. The file appears when it is whole. Bytes are moved by `fornix mirror`.
+
+    Example: fornix export alyx-dump everything.json.gz
+    """
+    from lab.client import Client, settings
+    from lab.exports.alyx_dump import FROM_FIXTURES, NOT_OF_ALYX, AlyxDump
+
+    if file.exists() and not (overwrite or dry_run):
+        raise click.ClickException(f"{file} is there; give --overwrite to replace it")
+    dump = AlyxDump(Client(settings()))
+    if dry_run:
+        for _ in dump.rows():
+            pass
+    else:
+        dump.write(file)
+    left = [*NOT_OF_ALYX, FROM_FIXTURES]
+    report = {"file": str(file), "rows": dump.counts, "notes": dump.notes, "left_out": left}
+    if as_json:
+        click.echo(json.dumps(report | {"dry_run": dry_run}, indent=1))
+        return
+    for model, n in dump.counts.items():
+        click.echo(f"{n:>9,}  {model}")
+    for text, n in dump.notes.items():
+        click.echo(f"Note: {text} ({n:,}\u00d7)")
+    click.echo(f"Not in it, since Alyx has no place for it or its own: {', '.join(left)}")

@@ -149,6 +149,7 @@ ROUTES: Mapping[str, Rule] = {
     "GET /images/{}": Rule(ACCOUNTS),
     "POST /lines/{}/zygosities": Rule(MEMBERS, own_lab=True, stock=True),
     "POST /import": Rule(ADMINISTRATORS),
+    "GET /export": Rule(ADMINISTRATORS),
     "GET /releases": READ_PUBLIC,
     "GET /releases/{}": READ_PUBLIC,
     "GET /releases/{}/{}": READ_PUBLIC,

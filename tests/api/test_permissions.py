@@ -128,6 +128,7 @@ GET    /datasets/{id}/index               AVMGDRW
 GET    /uploaded/{path+}                  AVMGDRW
 POST   /new-download                      MGDRW
 POST   /import                            D
+GET    /export                            D
 POST   /tasks/{id}/claim                  W
 POST   /tasks/{id}/heartbeat              W
 POST   /tasks/{id}/log                    W

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import botocore.session
 import pytest
 
-from lab.client import RecordMissing, Settings
+from lab.client import Client, RecordMissing, Settings
 from lab.importers.alyx_source import AlyxSource
+from shared.records.table import TABLE_SCHEMA
 from tests.flow import aws_url, flow  # noqa: F401
+from tests.importers.served import empty_fornix
+
+ROOT = Path(__file__).resolve().parents[2]
 
 Row = dict[str, Any]
 
@@ -424,3 +433,33 @@ def fornix_url(fornix: FakeFornix) -> Iterator[str]:
 @pytest.fixture
 def fornix() -> FakeFornix:
     return FakeFornix()
+
+
+@pytest.fixture
+def api(table: str) -> Iterator[Client]:
+    """Client of an administrator of an empty Fornix."""
+    with empty_fornix() as (url, token):
+        yield Client(Settings(url, "root", token=token), sleep=lambda s: None)
+
+
+@pytest.fixture
+def other(dynamodb_url: str) -> Iterator[Client]:
+    """Client of an administrator of another empty Fornix, in a process and table of its own."""
+    client = botocore.session.get_session().create_client(
+        "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
+    )
+    client.create_table(TableName="other", BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.importers.served"],
+        cwd=ROOT,
+        env=os.environ | {"FORNIX_TABLE": "other", "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    url, token = process.stdout.readline().split()
+    yield Client(Settings(url, "root", token=token), sleep=lambda s: None)
+    process.terminate()
+    process.wait(20)
+    process.stdout.close()
+    client.delete_table(TableName="other")

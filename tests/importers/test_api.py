@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 import pytest
 import requests
 
@@ -22,40 +17,8 @@ from lab.importers.folder import FolderImport
 from lab.importers.identifiers import derived
 from lab.importers.journal import Journal
 from lab.importers.sessions import Repository
-from shared.records.table import TABLE_SCHEMA
-from tests.importers.served import empty_fornix
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def api(table: str) -> Iterator[Client]:
-    """Client of an administrator of an empty Fornix."""
-    with empty_fornix() as (url, token):
-        yield Client(Settings(url, "root", token=token), sleep=lambda s: None)
-
-
-@pytest.fixture
-def other(dynamodb_url: str) -> Iterator[Client]:
-    """Client of an administrator of another empty Fornix, in a process and table of its own."""
-    client = botocore.session.get_session().create_client(
-        "dynamodb", endpoint_url=dynamodb_url, region_name="us-east-1"
-    )
-    client.create_table(TableName="other", BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.importers.served"],
-        cwd=ROOT,
-        env=os.environ | {"FORNIX_TABLE": "other", "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    url, token = process.stdout.readline().split()
-    yield Client(Settings(url, "root", token=token), sleep=lambda s: None)
-    process.terminate()
-    process.wait(20)
-    process.stdout.close()
-    client.delete_table(TableName="other")
 
 
 def copy(source: AlyxSource, target: Client) -> Journal:

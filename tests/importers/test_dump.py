@@ -5,28 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from lab.client import Client, Settings
+from lab.client import Client
 from lab.importers.carrier import Carrier
 from lab.importers.dump.job import DumpImport
 from lab.importers.dump.models import MODELS
 from lab.importers.dump.parts import is_uuid
 from lab.importers.journal import Journal
 from tests.importers.dumps import Dump
-from tests.importers.served import empty_fornix
-
-
-@pytest.fixture
-def api(table: str) -> Iterator[Client]:
-    """Client of an administrator of an empty Fornix."""
-    with empty_fornix() as (url, token):
-        yield Client(Settings(url, "root", token=token), sleep=lambda s: None)
 
 
 def written(dump: Dump, path: Path) -> Path:

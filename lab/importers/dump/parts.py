@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -52,12 +52,24 @@ class CarriedField:
         Gives the value that is sent; as it is by default.
     always : bool
         Whether it is sent though it is empty, where the server would fill in something else.
+    model : str
+        Model that it refers to.
+    is_list : bool
+        Whether it is a list of references.
+    codes : dict, optional
+        Numbers of Alyx that stand for words.
+    kind : str
+        ``time``, ``day``, ``number`` or empty.
     """
 
     field: str
     to: str
     read: Read | None = None
     always: bool = False
+    model: str = ""
+    is_list: bool = False
+    codes: Mapping[Any, str] | None = None
+    kind: str = ""
 
 
 def same(*names: str) -> tuple[CarriedField, ...]:
@@ -102,7 +114,7 @@ def one(
             job.note(f"{row.model}: {field} left empty, since it {problem}")
             return None
 
-    return CarriedField(field, to or field, read, always)
+    return CarriedField(field, to or field, read, always, model)
 
 
 def many(field: str, model: str, *, to: str = "", always: bool = False) -> CarriedField:
@@ -119,7 +131,7 @@ def many(field: str, model: str, *, to: str = "", always: bool = False) -> Carri
                 job.note(f"{row.model}: one of {field} left out, since it {problem}")
         return found
 
-    return CarriedField(field, to or field, read, always)
+    return CarriedField(field, to or field, read, always, model, is_list=True)
 
 
 def time(field: str, *, to: str = "", needed: bool = False, server: bool = False) -> CarriedField:
@@ -136,7 +148,7 @@ def time(field: str, *, to: str = "", needed: bool = False, server: bool = False
             raise RowUnfit(f"its {field.replace('_', ' ')} is no time") from None
         return job.instant(value) if server else value
 
-    return CarriedField(field, to or field, read)
+    return CarriedField(field, to or field, read, kind="time")
 
 
 def day(field: str, *, to: str = "", needed: bool = False) -> CarriedField:
@@ -152,7 +164,7 @@ def day(field: str, *, to: str = "", needed: bool = False) -> CarriedField:
         except (TypeError, ValueError):
             raise RowUnfit(f"its {field.replace('_', ' ')} is no date") from None
 
-    return CarriedField(field, to or field, read)
+    return CarriedField(field, to or field, read, kind="day")
 
 
 def number(field: str, *, to: str = "", whole: bool = False) -> CarriedField:
@@ -168,7 +180,7 @@ def number(field: str, *, to: str = "", whole: bool = False) -> CarriedField:
         except (TypeError, ValueError, OverflowError):
             raise RowUnfit(f"its {field.replace('_', ' ')} is no number") from None
 
-    return CarriedField(field, to or field, read)
+    return CarriedField(field, to or field, read, kind="number")
 
 
 def coded(field: str, codes: dict[Any, str], *, to: str = "") -> CarriedField:
@@ -182,7 +194,7 @@ def coded(field: str, codes: dict[Any, str], *, to: str = "") -> CarriedField:
         except (KeyError, TypeError):
             raise RowUnfit(f"its {field.replace('_', ' ')} is not one that Alyx has") from None
 
-    return CarriedField(field, to or field, read)
+    return CarriedField(field, to or field, read, codes=codes)
 
 
 def is_uuid(text: Any) -> bool:

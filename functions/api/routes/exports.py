@@ -1,0 +1,62 @@
+"""``GET /export``: all records of a kind as they are stored, so that who leaves takes everything.
+
+Lists show names where a record has an id, and leave out what clients of the Alyx REST contract do
+not expect; here are the ids, and what can be sent to ``POST /import``. Passwords and tokens are
+not part of any record.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from chalice.app import Blueprint
+
+from functions.api.call import Call
+from functions.api.engine.declarations import RESOURCES, Body, Resource, Row
+from functions.api.engine.plan import is_document
+from functions.api.errors import Invalid
+from shared import catalog
+from shared.model import moment
+from shared.records.where import Where
+
+routes = Blueprint(__name__)
+
+MOST_ROWS = 1_000
+"""Rows of an answer."""
+
+MOST_BYTES = 3_000_000
+"""Size of an answer; one of Lambda's holds six million."""
+
+
+@routes.route("/export", methods=["GET"])
+def give_away() -> dict[str, Any]:
+    """Return rows of ``resource`` behind the key ``after``, and the key to go on from."""
+    call = Call(routes.current_request)
+    resource = RESOURCES.get(call.query.get("resource", ""))
+    if resource is None or not is_document(resource):
+        names = sorted(name for name, each in RESOURCES.items() if is_document(each))
+        raise Invalid({"resource": [f"One of {', '.join(names)}."]})
+    after = call.query.get("after")
+    wheres = [Where(resource.key, "gt", after)] if after else []
+    selection = catalog.table(resource.kind).select(wheres, order=(resource.key,))
+    rows, size = [], 0
+    for row in selection.page(0, MOST_ROWS):
+        shown = _stored(resource, row)
+        size += len(json.dumps(shown))
+        if rows and size > MOST_BYTES:
+            break
+        rows.append(shown)
+    more = len(rows) < len(selection)
+    return {"rows": rows, "next": rows[-1][resource.key] if rows and more else None}
+
+
+def _stored(resource: Resource, row: Row) -> Body:
+    """Return a record with its id, its choices as they are stored, its times as the lab's."""
+    shown: Body = {"id": row.get("id")}
+    for name, spec in resource.fields.items():
+        if spec.hidden:
+            continue
+        value = row.get(name)
+        shown[name] = moment.naive(value) if spec.type == "datetime" and value else value
+    return shown

@@ -1,0 +1,334 @@
+"""``fornix export alyx-dump``: all records as a dump that Alyx's ``loaddata`` takes.
+
+What a field of Alyx becomes here is declared in `lab.importers.dump.models`; here it is read the
+other way round. Rows keep their ids as primary keys. Times are those of the labs' clocks, as Alyx
+keeps sessions; passwords are none.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from lab.importers.dump import models
+from lab.importers.dump.finish import MOVED
+from lab.importers.dump.models import MODELS, ORDER, AlyxModel
+from lab.importers.dump.parts import CarriedField, is_uuid
+from lab.importers.identifiers import derived
+from shared.model.copies import OWN
+
+Row = dict[str, Any]
+
+PAGE = 1_000
+"""Rows of a list that are asked for at once."""
+
+HUSBANDRY = "Husbandry"
+"""Group of Alyx of those who keep animals."""
+
+NO_PASSWORD = "!"  # noqa: S105 - Django's sign for a password that nothing matches
+
+NOT_OF_ALYX = (
+    *("licences", "templates", "own-fields", "views", "signatures", "subject-tags", "images"),
+    *("tasks", "downloads", "notifications", "releases"),
+)
+"""What Alyx has no place for, or makes anew."""
+
+FROM_FIXTURES = "experiments.brainregion"
+"""The atlas's regions, which each Alyx has from a file of its own."""
+
+
+class Server(Protocol):
+    """What an export needs of a client of the HTTP API."""
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return the JSON answer of a GET."""
+
+
+class AlyxDump:
+    """Writes a dump.
+
+    Parameters
+    ----------
+    api : Server
+        Client of an administrator.
+    progress : callable, optional
+        Called with a model and the number of its rows that are written.
+    """
+
+    def __init__(
+        self, api: Server, progress: Callable[[str, int], None] = lambda model, n: None
+    ) -> None:
+        self.api = api
+        self.progress = progress
+        self.counts: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self._ids: dict[str, dict[str, str]] = {}
+        self._looked_up: set[str] = set()
+
+    def write(self, path: Path) -> None:
+        """Write all rows into a file, gzipped if its name ends in ``.gz``; whole or not at all."""
+        with _whole(path) as file:
+            for n, row in enumerate(self.rows()):
+                file.write((",\n" if n else "[\n") + json.dumps(row, ensure_ascii=False))
+            file.write("\n]\n" if self.counts else "[]\n")
+
+    def rows(self) -> Iterator[Row]:
+        """Iterate over the rows of the dump, in the order in which they refer to each other."""
+        # Without a key Django finds the group by its name, if there is one.
+        yield self._row("auth.group", None, {"name": HUSBANDRY, "permissions": []})
+        for model in ORDER:
+            if model.name in (FROM_FIXTURES, "actions.chronicrecording"):
+                continue
+            for stored in self._stored(model):
+                yield from self._converted(model, stored)
+                self.progress(model.name, self.counts[model.name])
+            self._looked_up.add(model.name)
+
+    def _row(self, model: str, pk: Any, fields: Row) -> Row:
+        self.counts[model] += 1
+        return {"model": model, "pk": pk, "fields": fields}
+
+    # Reading
+
+    def _stored(self, model: AlyxModel) -> Iterator[Row]:
+        """Iterate over the records that become rows of a model; remember their ids."""
+        known = self._ids.setdefault(model.name, {})
+        reads = {"sessions": self._sessions, "datasets": self._datasets}
+        read = reads.get(model.resource)
+        for row in read() if read else self._documents(model.resource):
+            name = row.get(NAMED_BY.get(model.name, model.name_field))
+            if model.name == "data.datarepository" and name == OWN:
+                continue
+            row["id"] = row.get("id") or str(derived("alyx", model.name, str(name)))
+            if name is not None:
+                known[str(name)] = str(row["id"])
+            yield row
+
+    def _documents(self, resource: str) -> Iterator[Row]:
+        after: Any = None
+        while True:
+            more = {} if after is None else {"after": after}
+            answer = self.api.get("/export", resource=resource, **more)
+            yield from answer["rows"]
+            after = answer["next"]
+            if after is None:
+                return
+
+    def _list(self, resource: str) -> Iterator[Row]:
+        offset, count = 0, 1
+        while offset < count:
+            answer = self.api.get(f"/{resource}", limit=PAGE, offset=offset)
+            count, rows = answer["count"], answer["results"]
+            yield from rows
+            offset += len(rows)
+            if not rows:
+                return
+
+    def _sessions(self) -> Iterator[Row]:
+        for row in self._list("sessions"):
+            yield self.api.get(f"/sessions/{row['id']}")
+
+    def _datasets(self) -> Iterator[Row]:
+        for row in self._list("datasets"):
+            row["id"] = str(row.get("id") or row["url"])[-36:]
+            yield row
+
+    # Converting
+
+    def _converted(self, model: AlyxModel, stored: Row) -> Iterator[Row]:
+        """Yield a row, and those that Alyx keeps apart from it."""
+        fields: Row = {}
+        for field in model.parts:
+            value = self._value(model, field, stored.get(field.to))
+            if value is not None or field.model or field.kind in ("time", "day"):
+                fields[field.field] = value
+        finish = FINISH.get(model.name)
+        before = list(finish(self, stored, fields)) if finish else []
+        yield self._row(model.name, stored["id"], fields)
+        yield from before
+
+    def _value(self, model: AlyxModel, field: CarriedField, value: Any) -> Any:
+        """Return a value as Alyx has it."""
+        if field.codes is not None:
+            words = {word: code for code, word in field.codes.items()}
+            return value if value in field.codes else words.get(value)
+        if field.is_list:
+            found = [self._pk_of(model, field, each) for each in value or ()]
+            return [each for each in found if each is not None]
+        if field.model:
+            one = value[0] if isinstance(value, list) and value else value
+            return self._pk_of(model, field, one) if one else None
+        return value
+
+    def _pk_of(self, model: AlyxModel, field: CarriedField, name: Any) -> str | None:
+        """Return the primary key of a record that is named."""
+        if name in (None, OWN):
+            return None
+        text = str(name)
+        known = self._ids.get(field.model, {})
+        found = known.get(text)
+        if found is None and is_uuid(text[-36:]):
+            found = text[-36:]
+        if found is None:
+            forward = self._ahead(field.model).get(text)
+            if forward is None:
+                self.notes[f"{model.name}: {field.field} names a record that is not there"] += 1
+            return forward
+        return found
+
+    def _ahead(self, name: str) -> dict[str, str]:
+        """Return the ids of records that come later in the dump, such as litters of animals."""
+        ahead = self._ids.setdefault(name, {})
+        if name in MODELS and name not in self._looked_up and MODELS[name].resource:
+            self._looked_up.add(name)
+            for _ in self._stored(MODELS[name]):
+                pass
+        return ahead
+
+
+NAMED_BY = {models.SUBJECT: "nickname"}
+"""Fields by which records name those of a model, if it is not that of the import."""
+
+
+def _lab(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
+    fields["timezone"] = stored.get("timezone") or "UTC"
+    yield from ()
+
+
+def _user(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
+    fields["groups"] = [[HUSBANDRY]] if stored.get("is_husbandry") else []
+    fields["password"] = NO_PASSWORD
+    is_head = stored.get("role") == "administrator"
+    fields |= {"is_staff": True, "is_superuser": is_head, "user_permissions": []}
+    ahead = dump._ahead(models.USER)
+    names = [str(each) for each in stored.get("allowed_users") or ()]
+    fields["allowed_users"] = [ahead[each] for each in names if each in ahead]
+    yield from ()
+
+
+def _subject(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
+    fields["protocol_number"] = stored.get("protocol_number") or "1"
+    for each in stored.get("zygosities") or ():
+        allele = dump._ids["subjects.allele"].get(str(each.get("allele")))
+        if allele:
+            pk = str(derived("zygosity", str(stored["id"]), allele))
+            about = {"subject": stored["id"], "allele": allele, "zygosity": each["zygosity"]}
+            yield dump._row("subjects.zygosity", pk, about)
+
+
+def _cage(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
+    own = dict(fields.get("json") or {})
+    fields["cage_cleaning_frequency_days"] = own.pop("cage_cleaning_frequency_days", None)
+    fields["json"] = own or None
+    yield from ()
+
+
+def _dataset(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
+    _about(dump, stored, fields)
+    for name in ("hash", "version", "collection"):
+        fields[name] = fields.get(name) or ""
+    fields["qc"] = QC.get(str(fields.get("qc")), 0)
+    for record in stored.get("file_records") or ():
+        place = dump._ids["data.datarepository"].get(str(record["data_repository"]))
+        if not place or record["data_repository"] == OWN:
+            continue
+        pk = record.get("id") or str(derived("file", str(stored["id"]), place))
+        yield dump._row(
+            "data.filerecord",
+            pk,
+            {
+                "dataset": stored["id"],
+                "data_repository": place,
+                "relative_path": record["relative_path"],
+                "exists": record["exists"],
+                "json": record.get("json"),
+            },
+        )
+
+
+def _session(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
+    fields["qc"] = QC.get(str(fields.get("qc")), 0)
+    yield from ()
+
+
+def _about(dump: AlyxDump, stored: Row, fields: Row) -> None:
+    """Name the kind of what a row is about as Django does, and the row by its primary key."""
+    kind = stored.get("content_type")
+    if not kind:
+        fields["content_type"] = fields["object_id"] = None
+        return
+    model = BACK.get(str(kind).lower(), str(kind).lower())
+    if "." not in model:
+        model = next((each for each in MODELS if each.endswith(f".{model}")), model)
+    fields["content_type"] = model.split(".")
+    target = str(stored.get("object_id"))
+    fields["object_id"] = dump._ids.get(model, {}).get(target, target)
+
+
+def _note(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
+    _about(dump, stored, fields)
+    own = dict(fields.get("json") or {})
+    fields["image"] = own.pop("image", "")
+    fields["json"] = own or None
+    if stored.get("image"):
+        dump.notes["misc.note: pictures are files, and not in a dump"] += 1
+    yield from ()
+
+
+def _chronic(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
+    """Give the fields of the parent's table to a row of its own, of the same key."""
+    kept = {name: fields.pop(name) for name in ("serial", "model") if name in fields}
+    above = dict(fields)
+    fields.clear()
+    fields.update(kept)
+    yield dump._row("actions.chronicrecording", stored["id"], above)
+
+
+def _request(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
+    fields["date_time"] = str(fields["date_time"])[:10]
+    yield from ()
+
+
+def _notice(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
+    for name in ("affected_date_start", "affected_date_end"):
+        fields[name] = fields[name] and str(fields[name])[:10]
+    yield from ()
+
+
+QC = {"NOT_SET": 0, "PASS": 10, "WARNING": 30, "FAIL": 40, "CRITICAL": 50}
+BACK = {new: old for old, new in MOVED.items()}
+
+FINISH: dict[str, Callable[[AlyxDump, Row, Row], Iterator[Row]]] = {
+    models.LAB: _lab,
+    models.USER: _user,
+    models.SUBJECT: _subject,
+    "misc.housing": _cage,
+    models.SESSION: _session,
+    "data.dataset": _dataset,
+    "misc.note": _note,
+    "experiments.chronicinsertion": _chronic,
+    "subjects.subjectrequest": _request,
+    "data.datanotice": _notice,
+}
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[str]]:
+    """Write a file that takes its name when it is whole."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(partial, "wt", encoding="utf-8") as file:
+                yield file
+        else:
+            with open(partial, "w", encoding="utf-8") as file:
+                yield file
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
