@@ -22,6 +22,7 @@ from lab.importers.dump.models import MODELS, ORDER, AlyxModel
 from lab.importers.dump.parts import CarriedField, is_uuid
 from lab.importers.identifiers import derived
 from shared.model.copies import OWN
+from shared.model.quality import QC
 
 Row = dict[str, Any]
 
@@ -43,7 +44,7 @@ FROM_FIXTURES = "experiments.brainregion"
 """The atlas's regions, which each Alyx has from a file of its own."""
 
 
-class Server(Protocol):
+class RecordServer(Protocol):
     """What an export needs of a client of the HTTP API."""
 
     def get(self, path: str, **query: Any) -> Any:
@@ -55,14 +56,14 @@ class AlyxDump:
 
     Parameters
     ----------
-    api : Server
+    api : RecordServer
         Client of an administrator.
     progress : callable, optional
         Called with a model and the number of its rows that are written.
     """
 
     def __init__(
-        self, api: Server, progress: Callable[[str, int], None] = lambda model, n: None
+        self, api: RecordServer, progress: Callable[[str, int], None] = lambda model, n: None
     ) -> None:
         self.api = api
         self.progress = progress
@@ -283,7 +284,7 @@ def _note(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
 
 def _chronic(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
     """Give the fields of the parent's table to a row of its own, of the same key."""
-    kept = {name: fields.pop(name) for name in ("serial", "model") if name in fields}
+    kept: Row = {name: fields.pop(name) for name in ("serial", "model") if name in fields}
     above = dict(fields)
     fields.clear()
     fields.update(kept)
@@ -301,7 +302,6 @@ def _notice(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
     yield from ()
 
 
-QC = {"NOT_SET": 0, "PASS": 10, "WARNING": 30, "FAIL": 40, "CRITICAL": 50}
 BACK = {new: old for old, new in MOVED.items()}
 
 FINISH: dict[str, Callable[[AlyxDump, Row, Row], Iterator[Row]]] = {

@@ -40,7 +40,8 @@ def give_away() -> dict[str, Any]:
     after = call.query.get("after")
     wheres = [Where(resource.key, "gt", after)] if after else []
     selection = catalog.table(resource.kind).select(wheres, order=(resource.key,))
-    rows, size = [], 0
+    rows: list[Body] = []
+    size = 0
     for row in selection.page(0, MOST_ROWS):
         shown = _stored(resource, row)
         size += len(json.dumps(shown))
