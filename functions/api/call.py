@@ -34,6 +34,7 @@ class Call:
         self.deletes_parts = False  # of the record that the request names
         self.is_begun = False  # whether the group that it names was taken up
         self.is_repeated = False  # whether what it creates was there already
+        self.lab_meant: str | None = None  # where a name in the body is several records'
         self._made: dict[str, Any] = {}
         self._beside: dict[int, Sequence[Mapping[str, Any]]] = {}
 

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from functions.api.call import Call
+from functions.api.engine import meanings
+from functions.api.engine.declarations import KINDS
 from functions.api.engine.filters import quality
 from functions.api.engine.read_values import MAX_INTEGER
 from functions.api.engine.relations import lab_of_owner
@@ -97,19 +99,21 @@ def _each(body: Mapping[str, Any], name: str, n: int) -> list[Any]:
     return [None if each in ("", "None") else each for each in found] or [None] * n
 
 
-def target_of(body: Mapping[str, Any]) -> FileOwner:
+def target_of(body: Mapping[str, Any], call: Call) -> FileOwner:
     """Return what the files of a body belong to.
 
     Raises
     ------
     ApiError
-        400 if the path is not one, or there is no such session or record.
+        400 if the path is not one, or there is no such session or record; 409 if several labs
+        have one.
     """
     path = str(body.get("path") or "").strip("/")
     if body.get("content_type"):
         owner = content_owner(str(body["content_type"]), str(body.get("object_id") or ""))
         return FileOwner(owner, "", path, lab_of_owner(owner))
-    path = path.partition("/Subjects/")[2] or path
+    above, _, below = path.partition("/Subjects/")
+    path = below or path
     parts = path.split("/")
     try:
         subject, day, number = parts[0], date.fromisoformat(parts[1]).isoformat(), parts[2]
@@ -120,13 +124,21 @@ def target_of(body: Mapping[str, Any]) -> FileOwner:
             f"path: {path!r} is not subject/YYYY-MM-DD/NNN, as in FI_001/2024-07-01/001."
         ) from None
     wanted = [
-        Where("subject", "exact", subject),
+        Where("subject", "in", meanings.keys_called(KINDS["subject"], subject)),
         Where("date", "exact", day),
         Where("number", "exact", int(number)),
     ]
-    found = catalog.table("session").select(wanted).page(0, 1, ("id", "lab"))
+    found = catalog.table("session").select(wanted).all(("id", "lab"))
+    if len(found) > 1:
+        lab = above.rpartition("/")[2]
+        labs = [lab] if below else items_of(body, "labs") or call.who.labs
+        found = [row for row in found if row["lab"] in labs] or found
     if not found:
         raise refuse(f"There is no session {subject}/{day}/{int(number):03d}.")
+    if len(found) > 1:
+        several = " and ".join(sorted(row["lab"] for row in found))
+        text = f"{several} have a session {path}; put the lab before it: lab/Subjects/{path}."
+        raise ApiError(409, text, error=text)
     key = SessionKey(found[0]["lab"], subject, day, int(number))
     return FileOwner(found[0]["id"], "/".join(parts[3:]), None, key.lab, key.folder)
 

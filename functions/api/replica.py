@@ -182,11 +182,14 @@ class Scope:
         """Return a row as the replica has it: its declared fields, as lists show them."""
         resource = KINDS[kind]
         fields = {name: spec for name, spec in resource.fields.items() if not spec.hidden}
-        shown = {
-            name: show_values.show_value(spec, row.get(name), self.call)
-            for name, spec in fields.items()
-        }
+        shown = {name: self._value(spec, row.get(name)) for name, spec in fields.items()}
         return {"id": row.get("id"), **shown}
+
+    def _value(self, spec: Field, value: Any) -> Any:
+        """Return a value as lists show it, but keys as they are: they tell namesakes apart."""
+        if spec.type == "ref" and spec.by == "name":
+            return list(value or []) if spec.many else value
+        return show_values.show_value(spec, value, self.call)
 
     def block(self, kind: str, rows: Sequence[Row]) -> HeldBlock:
         """Return rows as columns, oldest first where they have a time."""
@@ -200,7 +203,7 @@ class Scope:
                 continue
             values = [row.get(name) for row in rows]
             if spec.many or spec.type in ("datetime", "choice", "ref"):
-                values = [show_values.show_value(spec, each, self.call) for each in values]
+                values = [self._value(spec, each) for each in values]
             if any(each is not None for each in values):
                 columns[name] = values
         return HeldBlock(

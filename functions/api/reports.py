@@ -15,6 +15,7 @@ from functions.api.engine.visible import related
 from functions.api.resources.colony import wean_age
 from functions.api.resources.culls import SEVERITY
 from shared.catalog import water
+from shared.model.identity import nickname_of
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ class ReportTable(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
     rows: list[dict[str, Any]]
     summary: dict[str, Any] = {}
+
+
+def _table(
+    columns: tuple[str, ...], rows: list[dict[str, Any]], summary: dict[str, Any] | None = None
+) -> ReportTable:
+    """Return a report whose rows name animals by their nicknames."""
+    shown = [{**row, "nickname": nickname_of(row["nickname"])} for row in rows]
+    return ReportTable(columns, shown, summary or {})
 
 
 def usual(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
@@ -117,7 +126,7 @@ def restrictions(call: Call, asked: Asked) -> ReportTable:
             }
         )
     rows.sort(key=lambda row: (row["responsible_user"] or "", row["nickname"]))
-    return ReportTable(("responsible_user", "nickname", "since", *_OF_STATUS), rows)
+    return _table(("responsible_user", "nickname", "since", *_OF_STATUS), rows)
 
 
 _OF_STATUS = (
@@ -164,7 +173,7 @@ def week(call: Call, asked: Asked) -> ReportTable:
             }
         )
     columns = ("nickname", "responsible_user", *words, "days", "few")
-    return ReportTable(columns, rows, {"monday": monday.isoformat()})
+    return _table(columns, rows, {"monday": monday.isoformat()})
 
 
 def todo(call: Call, asked: Asked) -> ReportTable:
@@ -196,7 +205,7 @@ def todo(call: Call, asked: Asked) -> ReportTable:
     order = {"wean": 0, "genotype": 1, "cull": 2, "reduce": 3}
     rows.sort(key=lambda row: (order[row["task"]], row["since"] or "", row["nickname"]))
     columns = ("task", "nickname", "since", "responsible_user", "cage", "line", "litter")
-    return ReportTable(columns, rows)
+    return _table(columns, rows)
 
 
 def year(call: Call, asked: Asked) -> ReportTable:
@@ -223,16 +232,23 @@ def year(call: Call, asked: Asked) -> ReportTable:
     culled = {row["subject"] for row in related(call, "cull", mine).all()}
     lists = _year_lists(rows, killed, used, restricted, first, last)
     missing = {
-        "sex": sorted(_names(row for row in rows if row.get("sex") not in ("M", "F"))),
-        "severity": sorted(_names(row for row in killed if not row.get("actual_severity"))),
-        "cull": sorted(_names(killed) - culled),
+        "sex": _names(row for row in rows if row.get("sex") not in ("M", "F")),
+        "severity": _names(row for row in killed if not row.get("actual_severity")),
+        "cull": _names(killed) - culled,
     }
     counted = [
         {"list": name, "count": len(each), "percent_male": _percent_male(each)}
         for name, each in lists.items()
     ]
     lines = [_return_row(name, n, row) for name, each in lists.items() for n, row in _number(each)]
-    return ReportTable(_RETURN, lines, {"lists": counted, "missing": missing})
+    return _table(
+        _RETURN,
+        lines,
+        {
+            "lists": counted,
+            "missing": {what: sorted(map(nickname_of, each)) for what, each in missing.items()},
+        },
+    )
 
 
 _RETURN = (

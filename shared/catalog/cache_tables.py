@@ -25,7 +25,7 @@ from shared.alf.cache_tables import (
 from shared.catalog import visible
 from shared.catalog.index import Index
 from shared.model import copies, moment
-from shared.model.identity import row_id
+from shared.model.identity import nickname_of, row_id
 from shared.model.quality import QC_NAMES
 from shared.records import aws, env, feed
 from shared.records.where import Either, Where
@@ -239,7 +239,7 @@ def _session(row: Row) -> OneSession:
     return OneSession(
         id=row["id"],
         lab=row["lab"],
-        subject=row["subject"],
+        subject=nickname_of(row["subject"]),
         date=row["date"],
         number=row["number"],
         task_protocol=row["task_protocol"] or "",

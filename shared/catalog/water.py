@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.catalog.index import table
 from shared.model import moment
+from shared.model.identity import nickname_of
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def status(found: WaterControl, now: datetime) -> dict[str, Any]:
     alert = weighing_alert(found, now)
     word = "ok" if alert is None else alert.title.partition(":")[0].lower()
     return {
-        "nickname": found.nickname,
+        "nickname": nickname_of(found.nickname),
         "implant_weight": implant,
         "weight": found.weight(now),
         "weighed_at": last[0].isoformat() if last else None,

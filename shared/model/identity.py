@@ -17,8 +17,31 @@ def is_uuid(text: Any) -> bool:
     return isinstance(text, str) and _UUID.fullmatch(text) is not None
 
 
+BESIDE = "~"
+"""Stands in a key between a nickname and what tells its animal from others of that nickname. No
+nickname has it (`shared.alf.names`)."""
+
+
+def animal_key(nickname: str, identity: str) -> str:
+    """Return the key of an animal of a nickname that is the key of another animal already.
+
+    The first animal of a nickname has the nickname for its key, others of that nickname, which
+    are of other labs, the nickname and the first eight digits of their ids. Records of an animal
+    name it by its key, so those of two animals never mix.
+    """
+    return f"{nickname}{BESIDE}{identity[:8]}"
+
+
+def nickname_of(key: str) -> str:
+    """Return the nickname of the animal of a key."""
+    return key.partition(BESIDE)[0]
+
+
 class SessionKey(msgspec.Struct, frozen=True):
-    """What tells one session from all others; ``date`` is ``YYYY-MM-DD`` on the lab's clock."""
+    """What tells one session from all others; ``date`` is ``YYYY-MM-DD`` on the lab's clock.
+
+    ``subject`` is the nickname, which is unique within the lab, or the animal's key.
+    """
 
     lab: str
     subject: str
@@ -33,7 +56,7 @@ class SessionKey(msgspec.Struct, frozen=True):
     @property
     def short(self) -> str:
         """``subject/date/NNN``."""
-        return f"{self.subject}/{self.date}/{int(self.number):03d}"
+        return f"{nickname_of(self.subject)}/{self.date}/{int(self.number):03d}"
 
 
 def dataset_path(collection: str | None, revision: str | None, name: str) -> str:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from shared import catalog
+from shared.model.identity import nickname_of
 from shared.model.quality import QC_NAMES
 from shared.model.release import ReleasedFile, ReleasedSession
 from shared.records.errors import NotFound
@@ -102,7 +103,7 @@ def _session(item: Session) -> ReleasedSession:
     return ReleasedSession(
         id=item.id,
         lab=item.lab,
-        subject=item.subject,
+        subject=nickname_of(item.subject),
         date=item.date,
         number=int(item.number),
         start_time=item.start_time,

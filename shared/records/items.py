@@ -33,7 +33,14 @@ from pynamodb.constants import BINARY, NUMBER, STRING
 
 from shared.model import copies, json, moment
 from shared.model.dataset import Checksums, FileRecord
-from shared.model.identity import SessionKey, dashed, data_key, dataset_id, split_path
+from shared.model.identity import (
+    SessionKey,
+    dashed,
+    data_key,
+    dataset_id,
+    nickname_of,
+    split_path,
+)
 from shared.records.feed import first_version
 from shared.records.table import Record
 
@@ -131,7 +138,7 @@ class Session(Record, discriminator="Session"):
     @property
     def key(self) -> SessionKey:
         """What tells it from all other sessions."""
-        return SessionKey(self.lab, self.subject, self.date, int(self.number))
+        return SessionKey(self.lab, nickname_of(self.subject), self.date, int(self.number))
 
     @property
     def folder(self) -> str:

@@ -182,16 +182,21 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
         return guards
 
     def _guard(self, field: str, value: str) -> Pointer:
-        return Pointer(pk=f"UNIQ#{self.kind}#{field}#{value}", sk="A", to=self.key)
+        return Pointer(pk=guard_of(self.kind, field, value), sk="A", to=self.key)
 
     def taken(self) -> str | None:
         """Say which identity of a refused new one is taken; None if none is."""
         if self.before is None and _there(f"DOC#{self.kind}#{self.key}"):
             return f"{self.kind} {self.key!r} already exists."
         for field, value in sorted(set(self.unique) - set(self.was_unique)):
-            if _there(f"UNIQ#{self.kind}#{field}#{value}"):
+            if _there(guard_of(self.kind, field, value)):
                 return f"{self.kind} with this {field} already exists."
         return None
+
+
+def guard_of(kind: str, field: str, value: str) -> str:
+    """Return the partition of the item that keeps a unique value; it says whose it is."""
+    return f"UNIQ#{kind}#{field}#{value}"
 
 
 def _there(pk: str) -> bool:

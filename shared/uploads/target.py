@@ -15,6 +15,7 @@ from shared.records import documents
 from shared.records.errors import Conflict, Exists, Missing, NotFound
 from shared.records.items import Session
 from shared.sessions import store as sessions
+from shared.sessions.animals import find_animal, find_in_folder
 from shared.uploads.request import InvalidUpload
 
 FREE = frozenset({"projects", "users", "procedures", "location"})
@@ -46,7 +47,7 @@ def resolve_target(request: UploadRequest) -> Target:
     lab = documents.find("lab", key.lab)
     if lab is None:
         problems.append(f"There is no lab {key.lab!r}; check the folder above Subjects, or --lab.")
-    animal = documents.find("subject", key.subject)
+    animal = find_animal(key.lab, key.subject) or documents.find("subject", key.subject)
     if animal is None:
         problems.append(
             f"There is no subject {key.subject!r}; check the folder's name or add the subject "
@@ -58,7 +59,7 @@ def resolve_target(request: UploadRequest) -> Target:
         problems.append(f"date: {key.date} is not between {FIRST_YEAR} and {LAST_YEAR}.")
     if problems:
         raise InvalidUpload({"session": problems})
-    existing = sessions.find(key.subject, key.date, key.number)
+    existing = find_in_folder(key)
     if existing is not None:
         return _target(existing)
     zone = lab.body.get("timezone") if lab else None
@@ -115,7 +116,7 @@ def find_session(target: Target) -> Session | None:
     try:
         if target.id is not None:
             return sessions.get(target.id)
-        return sessions.find(key.subject, key.date, key.number)
+        return find_in_folder(key)
     except NotFound:
         return None
 
@@ -134,10 +135,12 @@ def find_or_create_session(target: Target, by: str) -> Session:
         return existing
     key = target.key
     values = {"users": [by], "type": "Experiment", **target.metadata.given()}
+    animal = find_animal(key.lab, key.subject)
+    subject = str(animal.body["nickname"]) if animal else key.subject
     for _ in range(TRIES):
         try:
             return sessions.create(
-                subject=key.subject, lab=key.lab, number=key.number, who=by, **values
+                subject=subject, lab=key.lab, number=key.number, who=by, **values
             )
         except Exists as exists:
             return sessions.get(str(exists.key))

@@ -290,7 +290,12 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     unique : sequence of tuples
         Sets of fields no two records may share; a name that ends in ``?`` may be empty in them.
     look : callable, optional
-        Key → what it looks like; no two records may look the same.
+        Name → what it looks like; no two records may look the same.
+    within : str
+        Field with the lab within which names are unique; empty if they are unique everywhere.
+    title : callable, optional
+        Key → the name that clients are shown of it, if keys say more than that; such records are
+        found by `functions.api.engine.meanings`.
     parent : callable, optional
         Body → (partition, sort key) under which gsi1 files it.
     place : callable, optional
@@ -352,6 +357,8 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     )
     unique: Sequence[tuple[str, ...]] = ()
     look: Callable[[str], str] | None = None
+    within: str = ""
+    title: Callable[[str], str] | None = None
     parent: Callable[[Body], tuple[str, str] | None] | None = None
     place: Callable[[Body], tuple[str, str] | None] | None = None
     prepare: Callable[[Body, Body | None, Call], Body] | None = None
@@ -370,6 +377,10 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     many: bool = False
     store: Any = None
     example: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+    def title_of(self, key: str) -> str:
+        """Return the name that clients are shown of a key."""
+        return self.title(key) if self.title else key
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any
 
 from functions.api.call import Call
+from functions.api.engine import meanings
 from functions.api.engine.declarations import KINDS, Field, Resource
 from functions.api.engine.filter_grammar import BadFilter, flag_of, number_of, parse, scalar
 from shared.catalog.versions import Selection
@@ -141,7 +142,24 @@ def _condition(
     if spec.type == "json":
         lookup = rest.pop() if rest and rest[-1] in PUBLIC_LOOKUPS else "exact"
         return Where(head, lookup, _fit(lookup, value, whole), negated, tuple(rest))
-    return _plain(spec, head, rest, value, negated, whole, zoned=resource.store is None)
+    found = _plain(spec, head, rest, value, negated, whole, zoned=resource.store is None)
+    return _called(resource, found) if head == resource.key else found
+
+
+def _called(resource: Resource, where: Where) -> Where:
+    """Return a condition on keys as one on the names that clients are shown of them."""
+    title = resource.title
+    if title is None or where.lookup == "isnull":
+        return where
+    wanted = where.value if isinstance(where.value, list) else [where.value]
+    names = [each for each in wanted if not meanings.is_precise(each)]
+    if where.lookup in ("exact", "in", "iexact") and len(names) < len(wanted):
+        precise = {meanings.key_of(resource.kind, str(e)) for e in wanted if e not in names}
+        called = lambda key: key in precise or title(key) in names  # noqa: E731
+    else:
+        test = where.test()
+        called = lambda key: test(title(key))  # noqa: E731
+    return Where(where.field, "test", lambda key: key is not None and called(key), where.negate)
 
 
 def _on_any(where: Where) -> Where:
@@ -202,18 +220,18 @@ def _reference(
         if lookup == "isnull" or value is None:
             wanted = True if value is None else _fit("isnull", value, whole)
             return Where(head, "isnull", wanted, negated)
-        if other.key != "id" and lookup in ("exact", "in"):
+        if other.key != "id" and lookup in ("exact", "in") and not other.title:
             # A name's record may be meant by its id.
             wanted = value if isinstance(value, list) else [value]
             named = {str(each) for each in wanted}
             named |= select(spec.to, [Where("id", "in", named)]).values(other.key)
             return Where(head, "in", named, negated)
-        return Where(head, lookup, _fit(lookup, value, whole), negated)
+        return _called(other, Where(head, lookup, _fit(lookup, value, whole), negated))
     if rest[0] in ("pk", "id", other.key) and (other.key == "id" or rest[0] == other.key):
         lookup = rest[1] if len(rest) > 1 else "exact"
         if len(rest) > 2 or lookup not in PUBLIC_LOOKUPS:
             raise _bad_lookup(whole, lookup)
-        return Where(head, lookup, _fit(lookup, value, whole), negated)
+        return _called(other, Where(head, lookup, _fit(lookup, value, whole), negated))
     inner = _condition(other, rest, value, False, select, whole, depth + 1)
     chosen = select(spec.to, [inner])
     keys = _dataset_ids(chosen, whole) if spec.to == "dataset" else chosen.values(other.key)
@@ -390,7 +408,8 @@ def by_field(resource: Resource, name: str, value: str, select: Select) -> list[
         return [_condition(resource, [name], value, False, select, name, 0)]
     if spec.type in _DATES:
         return [_plain(spec, name, [], value, False, name, zoned=resource.store is None)]
-    return [Where(name, "exact", value)]
+    found = Where(name, "exact", value)
+    return [_called(resource, found) if name == resource.key else found]
 
 
 def quality(name: str, value: str) -> int:

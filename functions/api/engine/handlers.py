@@ -11,7 +11,7 @@ from chalice.app import Blueprint, Response
 
 from functions.api import permissions
 from functions.api.call import Call
-from functions.api.engine import filters, paging, show_values
+from functions.api.engine import filters, meanings, paging, show_values
 from functions.api.engine.declarations import Resource
 from functions.api.engine.plan import is_document
 from functions.api.engine.rules import METHODS, ON_ITEM, item_path, rule_of
@@ -48,7 +48,9 @@ def _view(routes: Blueprint, resource: Resource, action: str) -> Callable[..., A
         return handler(resource, Call(routes.current_request))
 
     def on_item(**arguments: str) -> Any:
-        return handler(resource, Call(routes.current_request), unquote(arguments[resource.key]))
+        call = Call(routes.current_request)
+        key = meanings.key_in_address(call, resource, unquote(arguments[resource.key]))
+        return handler(resource, call, key)
 
     view: Callable[..., Any] = on_item if action in ON_ITEM else on_list
     view.__name__ = f"{resource.path}.{action}"

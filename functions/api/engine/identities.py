@@ -112,7 +112,8 @@ def unique_values(resource: Resource, body: Row) -> list[tuple[str, str]]:
             values = "\x1f".join("" if part is None else str(part) for part in parts)
             found.append(("+".join(name.rstrip("?") for name in names), values))
     if resource.look:
-        found.append((LOOK, resource.look(str(body[resource.key]))))
+        look = resource.look(resource.title_of(str(body[resource.key])))
+        found.append((LOOK, f"{body[resource.within]}\x1f{look}" if resource.within else look))
     return found
 
 

@@ -344,8 +344,10 @@ class Plan:
             )
         except Exists as error:
             known = self._records.get((error.kind, str(error.key)))
-            if known and known.is_clients and "with this" not in str(error):
-                raise ConditionFailed(str(error)) from None  # sent twice: it is there now
+            again = known and (known.is_clients or known.resource.title)
+            if again and "with this" not in str(error):
+                # It was sent twice and is there now, or another lab has just taken the key
+                raise ConditionFailed(str(error)) from None
             raise identities.taken(KINDS[error.kind], error) from None
         self._sweep()
         for step in self._then:

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from functions.api.body import read_json
+from functions.api.engine import meanings
 from functions.api.engine.declarations import KINDS, Body, Field, Resource, Row
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.model import moment
-from shared.records.where import Where
-from shared.sessions.contents import find_dataset
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -75,6 +74,7 @@ def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partia
     """
     problems: dict[str, list[str]] = {}
     body: Body = {}
+    call.lab_meant = _lab_meant(resource, data, call)
     for name, spec in resource.fields.items():
         if spec.read_only and not (spec.imported and call.is_import):
             continue
@@ -99,6 +99,19 @@ def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partia
     if problems:
         raise Invalid(problems)
     return body
+
+
+def _lab_meant(resource: Resource, data: Mapping[str, Any], call: Call) -> str | None:
+    """Return the lab that a body names, or that another record is of that it names."""
+    if isinstance(data.get("lab"), str):
+        return str(data["lab"])
+    for name, spec in resource.fields.items():
+        other = KINDS[spec.to] if spec.type == "ref" and not spec.many else None
+        if other and other.lab == "lab" and not other.title and isinstance(data.get(name), str):
+            row = catalog.table(other.kind).get(last_part(data[name]))
+            if row and row.get("lab"):
+                return str(row["lab"])
+    return call.query.get("lab")
 
 
 def defaults(resource: Resource, call: Call) -> Body:
@@ -327,9 +340,9 @@ def _reference(spec: Field, value: Any, call: Call) -> str:
         raise ValueError("Incorrect type. Expected the name or id of a record.")
     given = str(value)
     key = last_part(given) if "/" in given and spec.by != "name" else given
-    found = key_of(spec.to, key)
+    found = _key_of(spec, key, call)
     if found is None and "/" in given:
-        found = key_of(spec.to, last_part(given))
+        found = _key_of(spec, last_part(given), call)
     if found is None:
         resource = KINDS[spec.to]
         if spec.by == "url":
@@ -340,28 +353,8 @@ def _reference(spec: Field, value: Any, call: Call) -> str:
     return found
 
 
-def key_of(kind: str, value: str) -> str | None:
-    """Return the key of the record of a kind that has this key or id; None if there is none."""
-    resource = KINDS[kind]
-    if kind == "dataset":
-        from shared.records.errors import NotFound
-
-        try:
-            return find_dataset(value)[1].uuid if is_uuid(value) else None
-        except NotFound:
-            return None
-    table = catalog.table(kind)
-    if table.get(value) is not None:
-        return value
-    for name in resource.also:
-        named = table.select([Where(name, "exact", value)])
-        if len(named):
-            return named.page(0, 1)[0][resource.key]
-    if resource.key != "id" and is_uuid(value):
-        found = table.select([Where("id", "exact", value)])
-        if len(found):
-            return found.page(0, 1)[0][resource.key]
-    return None
+def _key_of(spec: Field, name: str, call: Call) -> str | None:
+    return meanings.key_of(spec.to, name, call, hint=call.lab_meant, is_write=True)
 
 
 _READERS = {

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
-from functions.api.engine import read_values
+from functions.api.engine import meanings, read_values
 from functions.api.engine.declarations import KINDS, MODELS, Field, Resource
 from shared import catalog
 from shared.datasets.read import owners_of
@@ -101,6 +101,6 @@ def lab_of_owner(owner: str) -> str | None:
         return (catalog.table("session").get(owner) or {}).get("lab")
     model, _, identity = owner.partition("#")
     resource = MODELS.get(model)
-    key = read_values.key_of(resource.kind, identity) if resource else None
+    key = meanings.stored_key(resource.kind, identity) if resource else None
     row = catalog.table(resource.kind).get(key) if resource and key else None
     return read_values.lab_of(resource, row) if resource and row else None

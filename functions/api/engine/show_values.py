@@ -32,6 +32,8 @@ def show(resource: Resource, row: Row, call: Call, *, detail: bool = False) -> B
         if spec is None or spec.hidden:
             continue
         shown[name] = show_value(spec, row.get(name), call)
+    if resource.title and shown.get(resource.key):
+        shown[resource.key] = resource.title(shown[resource.key])
     if "id" in row and "id" not in shown and resource.key == "id":
         shown = {"id": row["id"], **shown}
     if resource.show:
@@ -47,7 +49,9 @@ def show_value(spec: Field, value: Any, call: Call) -> Any:
     """Return a stored value as clients are shown it."""
     if spec.many:
         items = value or []
-        return [_link(spec, each, call) for each in items] if spec.by == "url" else list(items)
+        if spec.by == "url":
+            return [_link(spec, each, call) for each in items]
+        return [_title(spec, each) for each in items]
     if value is None:
         return None
     if spec.type == "datetime":
@@ -56,7 +60,12 @@ def show_value(spec: Field, value: Any, call: Call) -> Any:
         return next((name for name, each in (spec.choices or {}).items() if each == value), value)
     if spec.type == "ref" and spec.by == "url":
         return _link(spec, value, call)
-    return value
+    return _title(spec, value) if spec.type == "ref" else value
+
+
+def _title(spec: Field, key: str) -> str:
+    """Return the name that clients are shown of the record that a reference means."""
+    return KINDS[spec.to].title_of(key)
 
 
 def _link(spec: Field, key: str, call: Call) -> str:

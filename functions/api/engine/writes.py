@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
 from functions.api.auth.identify import require_account
-from functions.api.engine import concurrency, own_fields, read_values, relations
+from functions.api.engine import concurrency, meanings, own_fields, read_values, relations
 from functions.api.engine.declarations import Body, Resource
 from functions.api.engine.identities import PlannedRecord, taken
 from functions.api.engine.plan import Plan, is_document
@@ -98,7 +98,7 @@ def find(resource: Resource, key: str) -> Body:
     """
     found = catalog.table(resource.kind).get(key)
     if found is None and resource.key != "id" and (resource.also or read_values.is_uuid(key)):
-        named = read_values.key_of(resource.kind, key)
+        named = meanings.key_of(resource.kind, key)
         found = catalog.table(resource.kind).get(named) if named else None
     if found is None:
         raise not_found(resource.name)
@@ -146,7 +146,7 @@ def _made_before(plan: Plan, resource: Resource, data: Body, new: Body) -> Plann
         its name.
     """
     call, key = plan.call, str(new[resource.key])
-    found = catalog.table(resource.kind).get(key)
+    found = None if resource.title else catalog.table(resource.kind).get(key)
     if found is None and resource.key != "id":
         same_id = catalog.table(resource.kind).select([Where("id", "exact", new["id"])])
         found = same_id.page(0, 1)[0] if len(same_id) else None
@@ -157,6 +157,8 @@ def _made_before(plan: Plan, resource: Resource, data: Body, new: Body) -> Plann
     key = str(found[resource.key])
     _check_seen(call, resource, found)
     given = {name: value for name, value in new.items() if name in data}
+    if resource.title and given.get(resource.key) == resource.title(key):
+        given[resource.key] = key
     lab = read_values.lab_of(resource, found)
     sent = read_values.localise(resource, given, lab)
     if not _has(found, sent) and not _has(_as_made(resource, key), sent):
@@ -190,6 +192,8 @@ def _update(plan: Plan, resource: Resource, key: str, data: Any) -> PlannedRecor
     if not isinstance(data, dict):
         raise ApiError(400, "The body must be a JSON object.")
     new = read_values.read_body(resource, data, call, partial=True)
+    if resource.title and new.get(resource.key) == resource.title(key):
+        del new[resource.key]
     if resource.key != "id" and new.get(resource.key, key) != key:
         raise Invalid({resource.key: [f"A {resource.kind} cannot be renamed."]})
 

@@ -33,6 +33,7 @@ from functions.api.resources.of_subject import (
 )
 from functions.api.resources.parts import in_order, own_lab, word_list
 from shared.model import moment
+from shared.model.identity import nickname_of
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _days(value: list[str]) -> None:
 
 def _show_cage(shown: Body, row: Row, call: Call) -> Body:
     here = belonging(call, row, "stay", "cage", wheres=[Where("end", "isnull", True)])
-    return {**shown, "subjects": sorted({each["subject"] for each in here})}
+    return {**shown, "subjects": sorted({nickname_of(each["subject"]) for each in here})}
 
 
 def _prepare_stay(body: Body, old: Body | None, call: Call) -> Body:
@@ -84,7 +85,9 @@ def _leave_others(plan: Plan, stay: Body) -> None:
             continue
         if row["start"] > stay["start"]:
             cage = (plan.get("cage", row["cage"]) or {}).get("name")
-            message = f"{stay['subject']} came into {cage} later; give this stay an end."
+            message = (
+                f"{nickname_of(stay['subject'])} came into {cage} later; give this stay an end."
+            )
             raise Invalid({"start": [message]})
         plan.change(KINDS["stay"], row["id"], replacing(end=stay["start"]))
 

@@ -33,6 +33,7 @@ from functions.api.resources.of_subject import replacing
 from functions.api.resources.parts import in_order, own_lab, web_address, with_id
 from shared import catalog
 from shared.alf import names
+from shared.model.identity import nickname_of
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -66,14 +67,14 @@ def _parent(body: Body, name: str, sex: str, old: Body | None) -> None:
     nickname = body.get(name)
     if not nickname or (old and old.get(name) == nickname):
         return
-    row = catalog.table("subject").get(nickname) or {}
+    row, shown = catalog.table("subject").get(nickname) or {}, nickname_of(nickname)
     lab = (catalog.table("line").get(body.get("line") or "") or {}).get("lab")
     if row.get("sex") not in (sex, "U", None):
-        raise Invalid({name: [f"{nickname} is {'male' if sex == 'F' else 'female'}."]})
+        raise Invalid({name: [f"{shown} is {'male' if sex == 'F' else 'female'}."]})
     if row.get("death_date") and not body.get("end_date"):
-        raise Invalid({name: [f"{nickname} died on {row['death_date']}; give the pair's end."]})
+        raise Invalid({name: [f"{shown} died on {row['death_date']}; give the pair's end."]})
     if lab and row.get("lab") != lab:
-        raise Invalid({name: [f"{nickname} is of {row.get('lab')}, the line of {lab}."]})
+        raise Invalid({name: [f"{shown} is of {row.get('lab')}, the line of {lab}."]})
 
 
 def _prepare_pair(body: Body, old: Body | None, call: Call) -> Body:
@@ -84,7 +85,9 @@ def _prepare_pair(body: Body, old: Body | None, call: Call) -> Body:
     for name, sex in (("father", "M"), ("mother1", "F"), ("mother2", "F")):
         _parent(body, name, sex, old)
     if body.get("mother1") and body.get("mother1") == body.get("mother2"):
-        raise Invalid({"mother2": [f"{body['mother2']} is the first mother already."]})
+        raise Invalid(
+            {"mother2": [f"{nickname_of(body['mother2'])} is the first mother already."]}
+        )
     return body
 
 
@@ -100,7 +103,7 @@ def _pair_warnings(row: Row, call: Call) -> list[str]:
     still = Where("end_date", "isnull", True)
     others = call.once("pairs", lambda: related(call, "breeding-pair", [still]).all())
     return [
-        f"{parent} is in {other['name']}, too, which has no end."
+        f"{nickname_of(parent)} is in {other['name']}, too, which has no end."
         for parent in parents(row)
         for other in others
         if other["name"] != row["name"] and parent in parents(other)
@@ -165,7 +168,10 @@ def _show_litter(shown: Body, row: Row, call: Call) -> Body:
 
 def _show_litter_detail(shown: Body, row: Row, call: Call) -> Body:
     mine = [Where("litter", "exact", row["name"])]
-    return {**shown, "pups": sorted(related(call, "subject", mine).values("nickname"))}
+    return {
+        **shown,
+        "pups": sorted(map(nickname_of, related(call, "subject", mine).values("nickname"))),
+    }
 
 
 def end_with_death(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:

@@ -21,6 +21,7 @@ from functions.api.errors import Invalid
 from functions.api.resources.of_subject import BY_SUBJECT, by_subject, default_user, replacing
 from functions.api.resources.parts import word_list
 from shared import catalog
+from shared.model.identity import nickname_of
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def _prepare_cull(body: Body, old: Body | None, call: Call) -> Body:
     if body["date"] > water.now_in(subject.get("lab")).date().isoformat():
         raise Invalid({"date": ["It is in the future; mark the animal as to be culled instead."]})
     if subject.get("birth_date") and body["date"] < subject["birth_date"]:
-        raise Invalid({"date": [f"{body['subject']} was born on {subject['birth_date']}."]})
+        raise Invalid(
+            {"date": [f"{nickname_of(body['subject'])} was born on {subject['birth_date']}."]}
+        )
     if not body.get("severity"):
         if call.is_import:  # older records have none
             return {**body, "severity": subject.get("actual_severity")}

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
-from functions.api.engine import read_values
+from functions.api.engine import meanings, read_values
 from functions.api.engine.concurrency import check_match
 from functions.api.engine.declarations import (
     Access,
@@ -169,8 +169,9 @@ class Datasets(Store):
         except (ValueError, TypeError, OverflowError):
             raise Invalid({"number": ["A valid integer is required."]}) from None
         subject, day = str(data["subject"]), str(data.get("date"))[:10]
-        known = names.is_name("subject", subject)  # else it may be longer than a key
-        found = sessions.find(subject, day, number) if known else None
+        lab = str(data["lab"]) if data.get("lab") else None
+        key = meanings.key_of("subject", subject, call, hint=lab, is_write=True)
+        found = sessions.find(key, day, number) if key else None
         if found is None:
             raise Invalid({"session": ["There is no session of this subject, date and number."]})
         return found.id

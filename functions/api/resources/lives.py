@@ -13,6 +13,7 @@ from functions.api.errors import ApiError, Invalid
 from shared import catalog
 from shared.catalog import water
 from shared.model import moment
+from shared.model.identity import nickname_of
 from shared.records.where import Either, Where
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def check_time(body: Body, old: Body | None, call: Call, field: str) -> None:
     subject = subject_of(body)
     died = subject.get("death_date")
     if died and instant_of(body, field)[:10] > died:
-        raise Invalid({field: [f"{body['subject']} died on {died}."]})
+        raise Invalid({field: [f"{nickname_of(body['subject'])} died on {died}."]})
 
 
 def check_ends(body: Body, old: Body | None, call: Call, what: str) -> None:
@@ -144,6 +145,6 @@ def keep_with_records(body: Body, call: Call) -> None:
         listed = ", ".join(sorted(found))
         raise ApiError(
             409,
-            f"{nickname} has records ({listed}) and stays; an animal that has left gets its "
-            "death date.",
+            f"{nickname_of(nickname)} has records ({listed}) and stays; an animal that has left "
+            "gets its death date.",
         )

@@ -6,7 +6,7 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from functions.api.engine import read_values
+from functions.api.engine import meanings, read_values
 from functions.api.engine.declarations import (
     KINDS,
     MODELS,
@@ -58,12 +58,18 @@ def _prepare_note(body: Body, old: Body | None, call: Call) -> Body:
     """Find the record that the note is about; keep its image."""
     resource = MODELS[str(body["content_type"]).lower()]
     target = str(body["object_id"])
-    key = read_values.key_of(resource.kind, target)
+    if old and old["object_id"] == target and old["content_type"] == resource.model:
+        key: str | None = old["about"]
+    else:
+        key = meanings.key_of(resource.kind, target, call, hint=call.lab_meant, is_write=True)
     if key is None:
         # ibllib looks for these words.
         message = f"{resource.name} matching query does not exist: {target}."
         raise Invalid({"object_id": [message]})
     body = {**body, "content_type": resource.model, "about": key}
+    if resource.title and not read_values.is_uuid(target):
+        row = catalog.table(resource.kind).get(key) or {}
+        body["object_id"] = meanings.name_in_address(resource, row, call)
     body["lab"] = next(iter(labs_of(resource.kind, [key])), None)
     body["session"] = target if resource.kind == "session" else _session_of(resource, key)
     if len(body.get("images") or ()) > MOST_IMAGES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from functions.api.engine import read_values
+from functions.api.engine import meanings, read_values
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.model.messages import SessionShown
@@ -39,10 +39,12 @@ def content_owner(content_type: str, object_id: str) -> str:
         raise Invalid({"content_type": [f"A {resource.kind} has no datasets of its own."]})
     if not object_id:
         raise Invalid({"object_id": ["This field is required."]})
-    key = read_values.key_of(resource.kind, object_id)
+    key = meanings.key_of(resource.kind, object_id)
     if key is None:
         raise Invalid({"object_id": [f'Invalid pk "{object_id}" - object does not exist.']})
-    return key if resource.kind == "session" else f"{resource.model}#{object_id}"
+    if resource.kind == "session":
+        return key
+    return f"{resource.model}#{object_id if read_values.is_uuid(object_id) else key}"
 
 
 def record_of(owner: str) -> Name | None:

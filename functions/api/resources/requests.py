@@ -24,6 +24,7 @@ from functions.api.resources.colony import lab_of_line, lines_lab
 from functions.api.resources.notifications import notify
 from functions.api.resources.of_subject import default_user, now, replacing
 from shared import catalog
+from shared.model.identity import nickname_of
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def follow_owner(plan: Plan, before: Body | None, after: Body | None, call: Call
     waiting = [row["id"] for row in asked if left[row["id"]]]
     if waiting and after.get("request") not in {row["id"] for row in asked}:
         plan.change(KINDS["subject"], after["nickname"], replacing(request=waiting[0]))
-    title = f"{after['nickname']} is {new}'s now, no longer {old}'s"
+    title = f"{nickname_of(after['nickname'])} is {new}'s now, no longer {old}'s"
     for user in {old, new} - {None, call.who.username}:
         kind = "responsible_user_change"
         notify(plan, str(user), after.get("lab"), kind, title, subject=after["nickname"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from functions.api.auth import identify, passwords
-from functions.api.engine import read_values
+from functions.api.engine import meanings, read_values
 from functions.api.engine.declarations import (
     MODELS,
     Access,
@@ -48,7 +48,7 @@ def fingerprint(resource: Resource, row: Row) -> str:
 
 def _signed(body: Row) -> tuple[Resource, Body | None]:
     resource = MODELS[str(body["content_type"]).lower()]
-    key = read_values.key_of(resource.kind, str(body["object_id"]))
+    key = meanings.stored_key(resource.kind, str(body["object_id"]))
     return resource, (catalog.table(resource.kind).get(key) if key else None)
 
 
@@ -65,6 +65,10 @@ def _prepare(body: Body, old: Body | None, call: Call) -> Body:
     source = identify.source_of(call.request, call.who.username)
     if passwords.checked(call.who.username, str(body.get("password") or ""), source) is None:
         raise Invalid({"password": ["This is not your password; a signature asks for it again."]})
+    kind = MODELS[str(body["content_type"]).lower()].kind
+    if not read_values.is_uuid(body["object_id"]):
+        key = meanings.key_of(kind, body["object_id"], call, hint=call.lab_meant, is_write=True)
+        body = {**body, "object_id": key or body["object_id"]}
     resource, row = _signed(body)
     if row is None:
         raise Invalid({"object_id": [f"There is no {resource.kind} {body['object_id']!r}."]})

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from functions.api import genotypes, permissions
-from functions.api.engine import read_values, show_values
+from functions.api.engine import meanings, read_values, show_values
 from functions.api.engine.declarations import (
     KINDS,
     REFERENCE,
@@ -34,6 +34,7 @@ from shared import catalog
 from shared.access import policy
 from shared.alf import names
 from shared.model import moment
+from shared.model.identity import animal_key, nickname_of
 from shared.records.where import Where
 from shared.science.colony.names import is_automatic
 
@@ -88,19 +89,49 @@ def _nickname(value: str) -> None:
         names.check("subject", value)
 
 
-def check_free(nickname: str) -> None:
-    """Refuse a name that another animal had, or has besides its nickname: it means that one.
+def check_free(nickname: str, lab: str | None, known_as: str | None = None) -> None:
+    """Refuse a name that another animal of a lab has or had, also besides its nickname.
+
+    Parameters
+    ----------
+    nickname, lab : str
+        The name, and whose animals have to have others.
+    known_as : str, optional
+        Key of the animal that gets it, if it is there.
 
     Raises
     ------
     Invalid
         400.
     """
-    for field in ("name", "former_names"):
-        known = catalog.table("subject").select([Where(field, "exact", nickname)]).all()
+    subject = KINDS["subject"]
+    ours = [Where("lab", "exact", lab), Where("nickname", "exact", known_as, negate=True)]
+    called = Where("nickname", "in", meanings.keys_called(subject, nickname))
+    if len(catalog.table("subject").select([called, *ours])) and known_as is None:
+        raise Invalid({"nickname": ["subject with this nickname already exists."]})
+    for has in (called, *(Where(field, "exact", nickname) for field in subject.also)):
+        known = catalog.table("subject").select([has, *ours]).all()
         if known:
-            text = f"{nickname} is a name of {known[0]['nickname']}; choose another."
+            owner = subject.title_of(known[0]["nickname"])
+            raise Invalid({"nickname": [f"{nickname} is a name of {owner}; choose another."]})
+    _check_folders(nickname, lab, known_as)
+
+
+def _check_folders(nickname: str, lab: str | None, known_as: str | None) -> None:
+    """Refuse a name by which a lab has folders with sessions of another animal, which has left."""
+    others = [key for key in meanings.keys_called(KINDS["subject"], nickname) if key != known_as]
+    if others:
+        ours = [Where("subject", "in", others), Where("lab", "exact", lab)]
+        if count := len(catalog.table("session").select(ours)):
+            text = f"{lab} has {count} sessions of another {nickname}; choose another name."
             raise Invalid({"nickname": [text]})
+
+
+def key_for(nickname: str, identity: str) -> str:
+    """Return the key of an animal that gets a nickname."""
+    if catalog.table("subject").get(nickname) is None:
+        return nickname
+    return animal_key(nickname, identity)
 
 
 def _prepare_subject(body: Body, old: Body | None, call: Call) -> Body:
@@ -110,7 +141,10 @@ def _prepare_subject(body: Body, old: Body | None, call: Call) -> Body:
         body = colony.inherit(body, old)
     if old is None:
         body = named("subject", body, call)
-        check_free(body["nickname"])
+        check_free(body["nickname"], body["lab"])
+        body["nickname"] = key_for(body["nickname"], body["id"])
+    elif body["lab"] != old["lab"]:
+        check_free(nickname_of(body["nickname"]), body["lab"], body["nickname"])
     if old is None and not body.get("species"):
         body = {**body, "species": None}
     lives.check_days(body, old, call)
@@ -144,14 +178,14 @@ def _show_subject(shown: Body, row: Row, call: Call) -> Body:
     age = (last - dt.date.fromisoformat(birth)).days // 7 if birth else 0
     shown = {
         "nickname": shown.pop("nickname"),
-        "url": call.url(f"/subjects/{row['nickname']}"),
+        "url": call.url(f"/subjects/{meanings.name_in_address(KINDS['subject'], row, call)}"),
         "id": row.get("id"),
         **shown,
         "age_weeks": age,
         "alive": alive,
         "session_projects": _projects_of_sessions(row, call),
-        "father": father,
-        "mother": mothers[0] if len(mothers) == 1 else None,
+        "father": nickname_of(father) if father else None,
+        "mother": nickname_of(mothers[0]) if len(mothers) == 1 else None,
         "tags": sorted(_tags_of(row, call)),
         "genotype": [each.get("allele") for each in row.get("zygosities") or []],
         **_water_of(row, call),
@@ -242,6 +276,8 @@ declare(
         key="nickname",
         also=("name", "former_names"),
         look=names.look,
+        within="lab",
+        title=nickname_of,
         access=Access(delete="manager", worker="read change", husbandry=True),
         lab="lab",
         fields={

@@ -17,6 +17,7 @@ from functions.api.errors import Invalid
 from functions.api.resources.of_subject import default_user
 from functions.api.resources.parts import keep_own, own_lab, with_id
 from shared import catalog
+from shared.model.identity import nickname_of
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -33,7 +34,9 @@ def _prepare_tag(body: Body, old: Body | None, call: Call) -> Body:
     for nickname in set(body["subjects"]) - set((old or {}).get("subjects") or ()):
         lab = (catalog.table("subject").get(nickname) or {}).get("lab")
         if lab != body["lab"]:
-            raise Invalid({"subjects": [f"{nickname} is of {lab}, the tag of {body['lab']}."]})
+            raise Invalid(
+                {"subjects": [f"{nickname_of(nickname)} is of {lab}, the tag of {body['lab']}."]}
+            )
     return body
 
 

@@ -22,6 +22,7 @@ from functions.api.engine.declarations import (
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.model import moment
+from shared.model.identity import nickname_of
 from shared.model.people import MACHINES
 from shared.records.where import Where
 
@@ -134,7 +135,8 @@ def _check_only_one(body: Body, old: Body | None) -> None:
     for row in catalog.table("water-restriction").select(mine).all():
         if row["id"] != body.get("id") and is_open(row):
             began = row["start_time"][:10]
-            text = f"{body['subject']} is restricted since {began} already; end that first."
+            animal = nickname_of(body["subject"])
+            text = f"{animal} is restricted since {began} already; end that first."
             raise Invalid({"subject": [text]})
 
 

@@ -15,7 +15,7 @@ import msgspec
 from chalice.app import Blueprint
 
 from functions.api.call import Call
-from functions.api.engine import read_values
+from functions.api.engine import meanings, read_values
 from functions.api.engine.declarations import RESOURCES, Resource
 from functions.api.engine.identities import PlannedRecord
 from functions.api.engine.plan import Plan, is_document, planned
@@ -180,7 +180,8 @@ def _all_or_none(call: Call, asked: Batch, digest: str) -> dict[str, Any]:
 
 def _plan_one(plan: Plan, each: AskedWrite) -> PlannedRecord | None:
     resource = RESOURCES[each.resource]
-    return write(plan, each.op, resource, each.key or None, each.body, each.version or None)
+    key = meanings.key_in_address(plan.call, resource, each.key) if each.key else None
+    return write(plan, each.op, resource, key, each.body, each.version or None)
 
 
 def _refused(asked: Batch, place: int, error: ApiError) -> ApiError:

@@ -17,6 +17,7 @@ from functions.api.call import Call
 from functions.api.errors import not_found
 from shared import catalog
 from shared.datasets.read import content_hashes
+from shared.model.identity import SessionKey
 from shared.model.json import plain
 from shared.model.messages import NoticesDue, Sweep
 from shared.records import queues
@@ -151,12 +152,13 @@ def _names(rows: Any) -> dict[str, str]:
         row = catalog.table("session").get(eid)
         if row:
             day = str(row["start_time"])[:10]
-            found[eid] = f"{row['lab']}/{row['subject']}/{day}/{int(row['number']):03d}"
+            key = SessionKey(row["lab"], row["subject"], day, int(row["number"]))
+            found[eid] = f"{key.lab}/{key.short}"
     return found
 
 
 def _name(session: Session) -> str:
-    return f"{session.lab}/{session.subject}/{session.date}/{int(session.number):03d}"
+    return f"{session.lab}/{session.key.short}"
 
 
 def _age(row: Mapping[str, Any], now: datetime) -> int:

@@ -18,6 +18,7 @@ from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
 from shared.datasets.read import content_hashes, default_datasets
+from shared.model.identity import nickname_of
 from shared.model.json import Faulty, plain
 from shared.model.json import read as read_object
 from shared.model.messages import TaskChanged
@@ -133,7 +134,7 @@ def claim(id: str) -> dict[str, Any]:
             session=ClaimedSession(
                 id=session.id,
                 lab=session.lab,
-                subject=session.subject,
+                subject=nickname_of(session.subject),
                 date=session.date,
                 number=int(session.number),
                 folder=session.folder,

@@ -10,7 +10,7 @@ from chalice.app import Blueprint
 
 from functions.api import breeding, genotypes, permissions
 from functions.api.call import Call
-from functions.api.engine import read_values, show_values
+from functions.api.engine import meanings, read_values, show_values
 from functions.api.engine.declarations import KINDS, Body, Resource
 from functions.api.engine.plan import Plan, PlannedRecord, planned
 from functions.api.engine.renaming import rename
@@ -19,6 +19,7 @@ from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.resources.colony import lab_of_line
 from functions.api.resources.genotyping import outdated, set_genotype
 from functions.api.resources.of_subject import now, replacing
+from functions.api.resources.subjects import check_free, key_for
 from shared import catalog
 from shared.access import policy
 from shared.alf import names
@@ -33,6 +34,7 @@ from shared.model.colony import (
     WeanRequest,
     ZygositiesRequest,
 )
+from shared.model.identity import nickname_of
 from shared.model.json import Faulty, read
 from shared.records.where import Where
 from shared.science.colony.names import is_automatic
@@ -83,7 +85,11 @@ def _known(call: Call, names: list[str]) -> list[str]:
     Invalid
         400 that names those that are not there.
     """
-    found = {name: read_values.key_of("subject", name) for name in dict.fromkeys(names)}
+    lab = call.query.get("lab")
+    found = {
+        name: meanings.key_of("subject", name, call, lab=lab, is_write=True)
+        for name in dict.fromkeys(names)
+    }
     if missing := [name for name, key in found.items() if key is None]:
         raise Invalid({"subjects": [f"There is no animal {name}." for name in missing]})
     return list(dict.fromkeys(str(key) for key in found.values()))
@@ -136,7 +142,10 @@ def wean(name: str) -> dict[str, Any]:
         litter = find(KINDS["litter"], unquote(name))
         lab = lab_of_line(litter["line"])
         mine = [Where("litter", "exact", litter["name"]), Where("death_date", "isnull", True)]
-        pups = sorted(row["nickname"] for row in plan.select("subject", mine))
+        keys = {
+            nickname_of(row["nickname"]): row["nickname"] for row in plan.select("subject", mine)
+        }
+        pups = sorted(keys)
         named = [each for cage in wanted.cages for each in cage.subjects] or pups
         if strangers := sorted(set(named) - set(pups)):
             text = f"No living pup of {litter['name']}: {', '.join(strangers)}."
@@ -146,16 +155,16 @@ def wean(name: str) -> dict[str, Any]:
         if not named:
             raise Invalid({"non_field_errors": [f"{litter['name']} has no living pups."]})
         weaned = {"wean_date": wanted.date}
-        records = [_written(write(plan, "update", SUBJECT, each, weaned)) for each in named]
+        records = [_written(write(plan, "update", SUBJECT, keys[each], weaned)) for each in named]
         for cage in wanted.cages:
-            records += _fill(plan, cage, lab, wanted)
+            records += _fill(plan, cage, [keys[each] for each in cage.subjects], lab, wanted)
         return records
 
     return together(call, move)
 
 
 def _fill(
-    plan: Plan, cage: WeanedCage, lab: str | None, wanted: WeanRequest
+    plan: Plan, cage: WeanedCage, pups: list[str], lab: str | None, wanted: WeanRequest
 ) -> list[PlannedRecord]:
     """Plan a cage, if it is not there, and the stays of those who come into it."""
     wheres = [Where("name", "exact", cage.name), Where("lab", "exact", lab)]
@@ -170,8 +179,8 @@ def _fill(
         key = made.key
         records.append(made)
     today = moment.now().date().isoformat()
-    for each in cage.subjects:
-        stay: Body = {"subject": each, "cage": key, "confirmed": wanted.confirmed}
+    for each in pups:
+        stay: Body = {"subject": meanings.exact(each), "cage": key, "confirmed": wanted.confirmed}
         if wanted.date < today:
             stay["start"] = f"{wanted.date}T12:00:00"
         records.append(_written(write(plan, "create", KINDS["stay"], None, stay)))
@@ -216,7 +225,9 @@ def cull() -> dict[str, Any]:
     def kill(plan: Plan) -> list[PlannedRecord]:
         resource: Resource = KINDS["cull"]
         return [
-            _written(write(plan, "create", resource, None, {**said, "subject": each}))
+            _written(
+                write(plan, "create", resource, None, {**said, "subject": meanings.exact(each)})
+            )
             for each in subjects
         ]
 
@@ -233,7 +244,7 @@ def rename_subject(nickname: str) -> dict[str, Any]:
     wanted = asked(call, RenameRequest)
 
     def give(plan: Plan) -> list[PlannedRecord]:
-        present = find(SUBJECT, unquote(nickname))
+        present = find(SUBJECT, meanings.key_in_address(call, SUBJECT, unquote(nickname)))
         permissions.require(policy.may_rename(call.who, present))
         write(plan, "update", SUBJECT, present["nickname"], {})  # whether the caller may
         body = plan.record(SUBJECT, present["nickname"]).body or {}
@@ -242,10 +253,15 @@ def rename_subject(nickname: str) -> dict[str, Any]:
         if wanted.alias:
             return [plan.change(SUBJECT, body["nickname"], replacing(name=new))]
         if len(held):
-            text = f"{body['nickname']} has {len(held)} sessions, whose folders have its name;"
+            animal = nickname_of(body["nickname"])
+            text = f"{animal} has {len(held)} sessions, whose folders have its name;"
             raise ApiError(409, f"{text} send alias: true to give it {new} besides.")
         former = [each for each in body.get("former_names") or [] if each != new]
-        changed = {**body, "nickname": new, "former_names": [*former, body["nickname"]]}
+        changed = {
+            **body,
+            "nickname": key_for(new, body["id"]),
+            "former_names": [*former, nickname_of(body["nickname"])],
+        }
         return [rename(plan, SUBJECT, body["nickname"], changed)]
 
     group, records = planned(call, lambda plan: (plan.group, give(plan)), whole=True)
@@ -266,13 +282,11 @@ def _new_name(call: Call, subject: Body, new: str) -> str:
         read_values.read(spec, new, call)
         if is_automatic(new):
             raise ValueError("Give a name.")
-        if names.look(new) == names.look(subject["nickname"]):
+        if names.look(new) == names.look(nickname_of(subject["nickname"])):
             raise ValueError("It looks the same as the present one.")
     except ValueError as error:
         raise Invalid({"nickname": [str(error)]}) from None
-    known = read_values.key_of("subject", new)
-    if known not in (None, subject["nickname"]):
-        raise Invalid({"nickname": [f"{new} is a name of {known}; choose another."]})
+    check_free(new, subject["lab"], subject["nickname"])
     return new
 
 

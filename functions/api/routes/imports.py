@@ -15,7 +15,7 @@ import msgspec
 from chalice.app import Blueprint
 
 from functions.api.call import Call
-from functions.api.engine import read_values
+from functions.api.engine import meanings, read_values
 from functions.api.engine.declarations import RESOURCES, Body, Resource
 from functions.api.engine.stores import store_of
 from functions.api.errors import ApiError, Invalid, response_to
@@ -168,8 +168,8 @@ def _refusal(resource: Resource, row: Body, error: ApiError, places: Mapping[int
 
 def _record(resource: Resource, row: Body, call: Call) -> CarriedRow:
     """Take over a record that is a document."""
-    key = row.get(resource.key)
-    there = catalog.table(resource.kind).get(str(key)) if key is not None else None
+    key = _key_of(resource, row)
+    there = catalog.table(resource.kind).get(key) if key is not None else None
     if there is not None:
         _check_same(resource, row, there)
         _compare(resource, row, there, call)
@@ -194,6 +194,14 @@ def _check_same(resource: Resource, row: Body, there: Mapping[str, Any]) -> None
     if there.get("id") and str(there["id"]) != str(row["id"]).lower():
         key = row[resource.key]
         raise Different(f"Another {resource.kind} is called {key}.", str(there["id"]))
+
+
+def _key_of(resource: Resource, row: Body) -> str | None:
+    """Return the key that the record of a row has if it is there: its name is its lab's own."""
+    key = row.get(resource.key)
+    if key is None or not resource.within:
+        return None if key is None else str(key)
+    return meanings.key_of(resource.kind, str(key), lab=str(row.get(resource.within)))
 
 
 def _session(resource: Resource, row: Body, call: Call) -> CarriedRow:
@@ -410,6 +418,7 @@ def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call
         name
         for name, value in given.items()
         if _plain(resource, name, value, zone) != _plain(resource, name, there.get(name), zone)
+        and not (name == resource.key and value == resource.title_of(str(there[name])))
     ]
     if others:
         raise Different(f"It is there with other values of {', '.join(others)}.")

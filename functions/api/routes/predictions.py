@@ -8,6 +8,9 @@ from urllib.parse import unquote
 
 from chalice.app import Blueprint
 
+from functions.api.call import Call
+from functions.api.engine import meanings
+from functions.api.engine.declarations import KINDS
 from functions.api.errors import not_found
 from shared.records import aws, env
 
@@ -19,13 +22,15 @@ KEY = "cache/training-predictions.json"
 @routes.route("/training-prediction/{nickname}", methods=["GET"])
 def prediction(nickname: str) -> dict[str, Any]:
     """Return the chances of each quartile of training time, and how far to trust them."""
+    call = Call(routes.current_request)
+    key = meanings.key_in_address(call, KINDS["subject"], unquote(nickname))
     client = aws.client("s3")
     try:
         answer = client.get_object(Bucket=env.data_bucket(), Key=KEY)
     except client.exceptions.NoSuchKey:
         raise not_found("Prediction") from None
     found = json.loads(answer["Body"].read())
-    row = found["subjects"].get(unquote(nickname))
+    row = found["subjects"].get(key)
     if row is None:
         raise not_found("Prediction")
     return {**row, "statement": found["statement"]}

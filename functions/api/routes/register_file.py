@@ -36,7 +36,7 @@ from shared.datasets.register import differs, has_bytes, register_datasets
 from shared.model import moment
 from shared.model.copies import OWN
 from shared.model.dataset import FileRecord
-from shared.model.identity import dataset_path, split_path
+from shared.model.identity import dataset_path, nickname_of, split_path
 from shared.model.limits import REGISTER_FILES
 from shared.model.revisions import next_revision
 from shared.records import documents
@@ -85,7 +85,7 @@ def check_protected() -> dict[str, Any]:
     """Say which files of a session are protected; the body may come with the GET."""
     call = Call(routes.current_request)
     body = read_request({**call.query, **call.body})
-    target = target_of(body)
+    target = target_of(body, call)
     names = [str(each) for each in items_of(body, "filenames")]
     paths = [place_of(target, name) for name in names]
     found, details = protection(target, paths, datasets_of(target.owner))
@@ -102,7 +102,7 @@ def register_file() -> Response:
     names = [str(each) for each in items_of(body, "filenames")]
     if not 1 <= len(names) <= REGISTER_FILES:
         raise refuse(f"filenames: give 1 to {REGISTER_FILES} names.")
-    target = target_of(body)
+    target = target_of(body, call)
     permissions.check_lab(call.who, target.lab)
     author = author_of(body, call)
     paths = [place_of(target, name) for name in names]
@@ -228,7 +228,7 @@ def _answers(target: FileOwner, kept: Sequence[Dataset], author: str, call: Call
         if row:
             users = [*row["users"], *([author] if author not in row["users"] else [])]
             shown |= {
-                "subject": row["subject"],
+                "subject": nickname_of(row["subject"]),
                 "session": row["id"],
                 "session_number": row["number"],
                 "session_users": ",".join(users),

@@ -18,6 +18,7 @@ from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
 from shared.datasets.read import datasets_of, hashes_by_path
 from shared.model import json
+from shared.model.identity import SessionKey
 from shared.model.limits import URLS_AT_ONCE
 from shared.model.messages import Finalise
 from shared.model.upload import (
@@ -30,7 +31,7 @@ from shared.model.upload import (
 )
 from shared.records import env, queues
 from shared.results import addresses
-from shared.sessions import store as sessions
+from shared.sessions.animals import find_in_folder
 from shared.uploads import transport
 from shared.uploads.progress import describe, missing_files
 from shared.uploads.request import InvalidUpload, parse
@@ -88,8 +89,8 @@ def _registered(upload: Upload) -> dict[str, str | None]:
         return {}
     eid = upload.session
     if eid is None:
-        _, _, subject, day, number = upload.folder.split("/")
-        session = sessions.find(subject, day, int(number))
+        lab, _, subject, day, number = upload.folder.split("/")
+        session = find_in_folder(SessionKey(lab, subject, day, int(number)))
         eid = session.id if session else None
     return hashes_by_path(datasets_of(eid)) if eid else {}
 

@@ -9,12 +9,13 @@ from urllib.parse import unquote
 from chalice.app import Blueprint
 
 from functions.api.call import Call
-from functions.api.engine import paging
+from functions.api.engine import meanings, paging
 from functions.api.engine.declarations import KINDS, Body
 from functions.api.engine.visible import visible_to
 from functions.api.errors import Invalid, not_found
 from shared import catalog
 from shared.catalog import water
+from shared.model.identity import nickname_of
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def requirement(nickname: str) -> dict[str, Any]:
     if _day(call, "explain"):
         told["steps"] = explain(control, _moment(call, subject["lab"], "explain"))
     return {
-        "subject": subject["nickname"],
+        "subject": nickname_of(subject["nickname"]),
         "implant_weight": control.implant_weight(now),
         "reference_weight_pct": lab.get("reference_weight_pct") or 0,
         "zscore_weight_pct": lab.get("zscore_weight_pct") or 0,
@@ -83,9 +84,10 @@ def _subject(call: Call, nickname: str) -> Body:
     Raises
     ------
     ApiError
-        404.
+        404, 409 if several animals are called so.
     """
-    named = [Where("nickname", "exact", unquote(nickname))]
+    key = meanings.key_in_address(call, KINDS["subject"], unquote(nickname))
+    named = [Where("nickname", "exact", key)]
     seen = catalog.table("subject").select([*named, *visible_to(call.who, KINDS["subject"])])
     if not len(seen):
         raise not_found("Subject")
@@ -108,7 +110,7 @@ def explanation(nickname: str) -> dict[str, Any]:
     subject = _subject(call, nickname)
     when = _moment(call, subject["lab"])
     return {
-        "subject": subject["nickname"],
+        "subject": nickname_of(subject["nickname"]),
         "date": when.date().isoformat(),
         "steps": explain(water.control(subject), when),
     }
@@ -165,8 +167,10 @@ def restricted() -> dict[str, Any]:
         shown = values[nickname]
         rows.append(
             {
-                "nickname": nickname,
-                "url": call.url(f"/subjects/{nickname}"),
+                "nickname": nickname_of(nickname),
+                "url": call.url(
+                    f"/subjects/{meanings.name_in_address(KINDS['subject'], subject, call)}"
+                ),
                 "expected_water": shown["expected_water"],
                 "remaining_water": shown["remaining_water"],
                 "reference_weight": shown["reference_weight"],

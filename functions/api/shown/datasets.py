@@ -13,7 +13,7 @@ from shared.catalog import visible
 from shared.model import moment
 from shared.model.copies import OWN, own_repository
 from shared.model.dataset import FileRecord
-from shared.model.identity import SessionKey, uuid4_from, with_uuid
+from shared.model.identity import SessionKey, nickname_of, uuid4_from, with_uuid
 from shared.model.quality import QC_NAMES
 from shared.records.items import Dataset, Session
 
@@ -175,7 +175,7 @@ class _Brief:
 
     def __init__(self, row: Row) -> None:
         self.id, self.lab, self.number = row["id"], row["lab"], row["number"]
-        self.subject, self.projects = row["subject"], row.get("projects") or ()
+        self.subject, self.projects = nickname_of(row["subject"]), row.get("projects") or ()
         self.public = row.get("public")
         self.embargo_until = row.get("embargo_until")
         self.folder = SessionKey(self.lab, row["subject"], row["date"], int(self.number)).folder

@@ -9,6 +9,7 @@ from functions.api.engine.declarations import (
     Row,
 )
 from shared import catalog
+from shared.model.identity import nickname_of
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -18,7 +19,7 @@ def short_row(row: Row, call: Call) -> Body:
     """Return a session as rows of lists show it."""
     return {
         "id": row["id"],
-        "subject": row["subject"],
+        "subject": nickname_of(row["subject"]),
         "start_time": row["start_time"],
         "number": row["number"],
         "lab": row["lab"],

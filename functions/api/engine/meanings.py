@@ -1,0 +1,213 @@
+"""Which record a name means: its key, its id, a name that it has besides or had before.
+
+Nicknames of animals are unique within a lab, so several may be called alike
+(`shared.model.identity.animal_key`). A nickname then means the animal of the lab that is named
+with it, by ``?lab=``, by the body's ``lab`` or as ``nickname@lab``; what a member writes means an
+animal of the member's own labs, for others the member may not write. Where that leaves several,
+the answer is 409 and says how to ask. ``nickname~`` and ``nickname~1a2b3c4d`` are keys and mean
+one animal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from functions.api.engine.declarations import KINDS, Resource, Row
+from functions.api.errors import ApiError, not_found
+from shared import catalog
+from shared.catalog.planned import of_kind
+from shared.model.identity import BESIDE, is_uuid
+from shared.records.errors import NotFound
+from shared.records.where import Where
+from shared.sessions.contents import find_dataset
+
+if TYPE_CHECKING:
+    from functions.api.call import Call
+
+OF_LAB = "@"
+"""Stands between a nickname and the lab of the animal that is meant; no nickname has it."""
+
+
+def is_precise(value: Any) -> bool:
+    """Return whether a text is an id, a key that says more than a name, or a name with a lab."""
+    return BESIDE in (text := str(value)) or OF_LAB in text or is_uuid(text.lower())
+
+
+def exact(key: str) -> str:
+    """Return a name that means the record of this key alone, also where others are called so."""
+    return key if BESIDE in key else f"{key}{BESIDE}"
+
+
+def key_of(
+    kind: str,
+    value: str,
+    call: Call | None = None,
+    *,
+    lab: str | None = None,
+    hint: str | None = None,
+    is_write: bool = False,
+) -> str | None:
+    """Return the key of the record of a kind that a name means; None if there is none.
+
+    Parameters
+    ----------
+    kind, value : str
+        The kind of record, and its key, id, or another name of it.
+    call : Call, optional
+        The request; of records that its caller may not list none is meant.
+    lab : str, optional
+        The record's lab, where several may have the name.
+    hint : str, optional
+        The lab that is meant if any record of it has the name.
+    is_write : bool
+        Whether it is to be named in a record that the caller writes.
+
+    Raises
+    ------
+    ApiError
+        409 if it means several.
+    """
+    resource = KINDS[kind]
+    if kind == "dataset":
+        try:
+            return find_dataset(value)[1].uuid if is_uuid(value.lower()) else None
+        except NotFound:
+            return None
+    if resource.title:
+        return _titled(resource, value, call, lab, hint, is_write=is_write)
+    table = catalog.table(kind)
+    if table.get(value) is not None:
+        return value
+    for name in resource.also:
+        named = table.select([Where(name, "exact", value)])
+        if len(named):
+            return str(named.page(0, 1)[0][resource.key])
+    if resource.key != "id" and is_uuid(value.lower()):
+        return _of_id(resource, value)
+    return None
+
+
+def stored_key(kind: str, value: str) -> str | None:
+    """Return the key of the record that another one names, as it is stored: by its key or id."""
+    return value if catalog.table(kind).get(value) is not None else key_of(kind, value)
+
+
+def key_in_address(call: Call, resource: Resource, value: str) -> str:
+    """Return the key of the record that an address means; the value itself if there is none.
+
+    Raises
+    ------
+    ApiError
+        409 if it means several; 404 if the lab that the query names has none.
+    """
+    if not resource.title:
+        return value
+    lab = call.query.get("lab")
+    found = key_of(resource.kind, value, call, lab=lab, is_write=call.method != "GET")
+    if found is None and lab:
+        raise not_found(resource.name)
+    return found or value
+
+
+def keys_called(resource: Resource, title: str, call: Call | None = None) -> list[str]:
+    """Return the keys of all records of a name."""
+    there = [title] if catalog.table(resource.kind).get(title) is not None else []
+    return [*there, *sorted(_beside(resource, call).get(title, ()))]
+
+
+def is_shared(resource: Resource, key: str, call: Call | None = None) -> bool:
+    """Return whether other records are called as the one of a key."""
+    return len(keys_called(resource, resource.title_of(key), call)) > 1
+
+
+def name_in_address(resource: Resource, row: Row, call: Call) -> str:
+    """Return what a record is called in addresses: by its id, where others have its name."""
+    key = str(row[resource.key])
+    return str(row["id"]) if is_shared(resource, key, call) else resource.title_of(key)
+
+
+def _titled(
+    resource: Resource,
+    value: str,
+    call: Call | None,
+    lab: str | None,
+    hint: str | None,
+    *,
+    is_write: bool,
+) -> str | None:
+    table = catalog.table(resource.kind)
+    if BESIDE in value:
+        key = value.removesuffix(BESIDE)
+        return key if table.get(key) is not None else None
+    if OF_LAB in value:
+        value, _, lab = value.rpartition(OF_LAB)
+    if is_uuid(value.lower()) and (found := _of_id(resource, value)):
+        return found
+    rows: Sequence[Row | None] = [table.get(key) for key in keys_called(resource, value, call)]
+    if (named := _only(resource, value, rows, call, lab, hint, is_write=is_write)) is None:
+        for name in resource.also:
+            rows = table.select([Where(name, "exact", value)]).all()
+            if named := _only(resource, value, rows, call, lab, hint, is_write=is_write):
+                break
+    return named
+
+
+def _only(
+    resource: Resource,
+    value: str,
+    rows: Iterable[Row | None],
+    call: Call | None,
+    lab: str | None,
+    hint: str | None,
+    *,
+    is_write: bool,
+) -> str | None:
+    """Return the key of the only one of some records of a name that can be meant."""
+    found = [row for row in rows if row is not None and lab in (None, row[resource.within])]
+    if len(found) > 1 and call is not None:
+        from functions.api.engine.visible import listable
+
+        found = listable(call, resource.kind, found)
+    if len(found) > 1 and hint:
+        found = [row for row in found if row[resource.within] == hint] or found
+    if len(found) > 1 and call is not None and is_write and not call.is_import:
+        own = [row for row in found if row[resource.within] in call.who.labs]
+        found = own or found
+    if len(found) > 1:
+        labs = sorted({str(row[resource.within]) for row in found})
+        raise ApiError(
+            409,
+            f"{len(found)} {resource.kind}s are called {value}: in {' and in '.join(labs)}. Name "
+            f"the lab (?lab={labs[0]}, or {value}{OF_LAB}{labs[0]}), or give the id.",
+            labs=labs,
+        )
+    return str(found[0][resource.key]) if found else None
+
+
+def _of_id(resource: Resource, value: str) -> str | None:
+    found = catalog.table(resource.kind).select([Where("id", "exact", value)])
+    return str(found.page(0, 1)[0][resource.key]) if len(found) else None
+
+
+def _beside(resource: Resource, call: Call | None) -> Mapping[str, set[str]]:
+    """Return the keys that say more than a name, by name; read once for a request."""
+
+    def read() -> dict[str, set[str]]:
+        marked = [Where(resource.key, "contains", BESIDE)]
+        return _by_title(
+            resource, catalog.table(resource.kind).select(marked).values(resource.key)
+        )
+
+    coming = of_kind(resource.kind)
+    if call is None or any(BESIDE in key for key in coming):
+        return read()
+    found: Mapping[str, set[str]] = call.once(f"{resource.kind}s called alike", read)
+    return found
+
+
+def _by_title(resource: Resource, keys: Iterable[Any]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for key in keys:
+        found.setdefault(resource.title_of(str(key)), set()).add(str(key))
+    return found

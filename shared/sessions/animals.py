@@ -1,0 +1,36 @@
+"""Animals as folders name them: a nickname means the animal of the folder's lab."""
+
+from __future__ import annotations
+
+from shared.alf import names
+from shared.model.identity import SessionKey, nickname_of
+from shared.records import documents
+from shared.records.items import Document, Pointer, Session
+from shared.records.writing import guard_of
+from shared.sessions.store import find
+
+
+def find_animal(lab: str, nickname: str) -> Document | None:
+    """Return the animal of a lab that has a nickname, or None."""
+    first = documents.find("subject", nickname)
+    if first is not None and first.body.get("lab") == lab:
+        return first
+    look = f"{lab}\x1f{names.look(nickname)}"
+    try:
+        guard = Pointer.get(guard_of("subject", "look", look), "A", consistent_read=True)
+    except Pointer.DoesNotExist:
+        return None
+    found = documents.find("subject", guard.to)
+    is_it = found is not None and nickname_of(guard.to) == nickname
+    return found if is_it else None
+
+
+def find_in_folder(folder: SessionKey) -> Session | None:
+    """Return the session whose folder this is, or None; its animal may have left the lab."""
+    animal = find_animal(folder.lab, folder.subject)
+    keys = [folder.subject] if animal is None else [str(animal.body["nickname"]), folder.subject]
+    for key in dict.fromkeys(keys):
+        session = find(key, folder.date, folder.number)
+        if session is not None and session.lab == folder.lab:
+            return session
+    return None
