@@ -12,6 +12,7 @@ import numpy as np
 from functions.analysis.records import Records
 from shared import catalog
 from shared.alf.layout import objects, wheel_in
+from shared.model.identity import nickname_of
 from shared.results import sql
 from shared.results.build.state import code_version
 from shared.results.source import SiteSession, Unreadable, fingerprint, is_visible
@@ -91,7 +92,7 @@ def _subject(records: Records, name: str, sessions: list[SiteSession]) -> Subjec
     born = about.birth_date
     return SubjectRecord(
         id=about.id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"{about.lab}/{name}")),
-        nickname=name,
+        nickname=nickname_of(name),
         lab=LabRecord(
             about.lab, str(row.get("institution") or ""), str(row.get("timezone") or "UTC")
         ),

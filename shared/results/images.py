@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from shared.model.identity import nickname_of
 from shared.results.views.lab import LabData
 from shared.results.views.overview import OverviewData
 from shared.results.views.session import SessionData
@@ -73,7 +74,7 @@ def session(content: SessionData) -> bytes:
             (times, times.plot(speed.contrasts, middle, color=colour, lw=1.2)[0]),
             *_points(times, speed.contrasts, middle, low, high, colour),
         ]
-    title = f"{about.subject} · {about.date} · {about.number:03d}"
+    title = f"{nickname_of(about.subject)} · {about.date} · {about.number:03d}"
     said = f"{about.lab}, {summary.n_trials:,} trials"
     if summary.performance_easy is not None:
         said += f", {summary.performance_easy:.0%} correct on easy ones"
@@ -141,7 +142,9 @@ def subject(content: SubjectData) -> bytes:
         said += f", {content.status}"
     if content.row.synthetic:
         said += f" · {MARK}"
-    figure.text(0.07, 0.93, content.subject.nickname, size=15, weight="bold", color=INK)
+    figure.text(
+        0.07, 0.93, nickname_of(content.subject.nickname), size=15, weight="bold", color=INK
+    )
     figure.text(0.07, 0.875, said, size=10, color=MUTED)
     canvas.draw()
     return _png(np.asarray(canvas.buffer_rgba())[..., :3])

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from shared.model.identity import nickname_of
 from shared.results import addresses
 from shared.results.static_files import site_files
 
@@ -123,6 +124,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters.update(count=count, number=number, percent=percent, status_name=status_name)
+    made.filters.update(nickname=nickname_of)
     made.globals.update({name: getattr(addresses, name) for name in ADDRESSES})
     made.globals["content_security_policy"] = content_security_policy
     return made

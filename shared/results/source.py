@@ -16,6 +16,7 @@ import pandas as pd
 from shared.access.visibility import is_public
 from shared.alf import ALFInvalid, with_uuid
 from shared.alf.layout import ObjectFiles, RecordingFiles, recordings_in, sortings_in, trials_in
+from shared.model.identity import nickname_of
 from shared.model.visibility import Visibility
 from shared.results.store import encode
 
@@ -59,6 +60,8 @@ class SiteSession:
 
     Attributes
     ----------
+    subject : str
+        The animal's key (`shared.model.identity.animal_key`), as in `Subject`.
     refused : str
         Why it cannot be shown at all; empty if it can.
     remarks : tuple of str
@@ -90,7 +93,7 @@ class SiteSession:
     @property
     def reference(self) -> str:
         """Return ``subject/date/number``, as people name a session."""
-        return f"{self.subject}/{self.date}/{self.number:03d}"
+        return f"{nickname_of(self.subject)}/{self.date}/{self.number:03d}"
 
     @cached_property
     def by_path(self) -> dict[str, SourceFile]:
@@ -138,7 +141,11 @@ class SiteSession:
 
 @dataclass(frozen=True)
 class Subject:
-    """A subject as the site knows it."""
+    """A subject as the site knows it.
+
+    ``nickname`` is its key, of which pages show what comes before the ``~``: another lab may have
+    an animal of that nickname.
+    """
 
     nickname: str
     lab: str
@@ -178,7 +185,7 @@ class Source(Protocol):
     """Where sessions come from: a folder, the cloud's records, a simulation."""
 
     def subjects(self) -> Iterable[str]:
-        """Return the nicknames of all subjects with sessions."""
+        """Return the keys of all subjects with sessions."""
 
     def subject(self, nickname: str) -> Subject:
         """Return what is known of a subject."""

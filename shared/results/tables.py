@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared.model.identity import nickname_of
 from shared.results.views.rows import (
     SESSION_COLUMNS,
     SUBJECT_COLUMNS,
@@ -86,6 +87,10 @@ def unpack(body: bytes) -> dict[str, tuple[str, pd.DataFrame]]:
     }
 
 
+def _shown(column: str, value: Any) -> Any:
+    return nickname_of(value) if column == "subject" else value
+
+
 def catalogue(
     sessions: Sequence[ListedSession], subjects: Sequence[ListedSubject]
 ) -> dict[str, bytes]:
@@ -106,7 +111,9 @@ def catalogue(
         schema = pa.schema(
             [(column, ARROW[types[column]]) for column in columns if types[column] in ARROW]
         )
-        values = [[getattr(row, column) for row in rows] for column in schema.names]
+        values = [
+            [_shown(column, getattr(row, column)) for row in rows] for column in schema.names
+        ]
         out = io.BytesIO()
         pq.write_table(pa.table(values, schema=schema), out, compression="zstd")
         files[f"data/{name}.pqt"] = out.getvalue()

@@ -21,6 +21,7 @@ from uuid import NAMESPACE_URL, uuid5
 import pandas as pd
 
 from shared.alf.layout import RAW_EPHYS
+from shared.model.identity import animal_key, nickname_of
 from shared.results.reading import load_sorting, load_trials
 from shared.results.source import Lab, SiteSession, Sorting, SourceFile, Subject
 from shared.results.store import tag
@@ -38,41 +39,46 @@ class Tree:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
-    def _folders(self, subject: str | None = None) -> list[Path]:
-        """Return the folders of all sessions, or of one subject's."""
-        name = "*" if subject is None else escape(subject)
-        found: list[Path] = []
+    def _folders(self, nickname: str | None = None) -> dict[str, list[Path]]:
+        """Return the folders of all sessions, or of those of a nickname, by their animal's key.
+
+        The nickname is the key of the animal of the first lab that has one of that nickname.
+        """
+        name = "*" if nickname is None else escape(nickname)
+        found: dict[tuple[str, str], list[Path]] = {}
         for folder, names, _ in os.walk(self.folder):
             if "Subjects" in names:
-                subjects = Path(folder, "Subjects")
-                found += (
-                    path
-                    for path in subjects.glob(f"{name}/????-??-??/*/")
-                    if NUMBER.fullmatch(path.name)
-                )
+                for path in sorted(Path(folder, "Subjects").glob(f"{name}/????-??-??/*/")):
+                    if NUMBER.fullmatch(path.name):
+                        found.setdefault((path.parts[-3], path.parts[-5]), []).append(path)
                 names.remove("Subjects")  # sessions hold no labs: no need to look into them
-        return sorted(found)
+        keys: dict[str, list[Path]] = {}
+        for (called, lab), paths in sorted(found.items()):
+            identity = str(uuid5(NAMESPACE_URL, f"{lab}/Subjects/{called}"))
+            keys[called if called not in keys else animal_key(called, identity)] = paths
+        return keys
 
     def subjects(self) -> Iterable[str]:
-        """Return the nicknames of all subjects with sessions."""
-        return {path.parts[-3] for path in self._folders()}
+        """Return the keys of all subjects with sessions."""
+        return set(self._folders())
 
     def subject(self, nickname: str) -> Subject:
         """Return what the subject's folder says of it."""
-        folders = self._folders(nickname)
+        folders = self._folders(nickname_of(nickname)).get(nickname)
         lab = folders[0].parts[-5] if folders else ""
         about = _json(folders[0].parents[1] / "subject.json") if folders else {}
         known = {name: about[name] for name in Subject.__dataclass_fields__ if name in about}
         known["projects"] = tuple(known.get("projects", ()))
-        return Subject(**{"nickname": nickname, "lab": lab, **known})
+        return Subject(**{"lab": lab, **known, "nickname": nickname})
 
     def sessions(self, subject: str) -> list[SiteSession]:
         """Return the subject's sessions."""
-        return [self._session(path) for path in self._folders(subject)]
+        folders = self._folders(nickname_of(subject)).get(subject, ())
+        return [self._session(path, subject) for path in folders]
 
     def labs(self) -> list[Lab]:
         """Return the labs that have sessions."""
-        names = sorted({path.parts[-5] for path in self._folders()})
+        names = sorted({path.parts[-5] for paths in self._folders().values() for path in paths})
         about = {n: _json(self.folder / n / "lab.json") for n in names}
         return [Lab(**{"name": name, **about[name]}) for name in names]
 
@@ -84,8 +90,8 @@ class Tree:
         """Return the sorted spikes in a collection."""
         return load_sorting(session, collection, _open)
 
-    def _session(self, path: Path) -> SiteSession:
-        *_, lab_name, _, subject, day, folder = path.parts
+    def _session(self, path: Path, subject: str) -> SiteSession:
+        *_, lab_name, _, _, day, folder = path.parts
         number = f"{int(folder):03d}"
         # Its id is that of the name that every session has in the end.
         name = "/".join([*path.parts[-5:-1], number])

@@ -14,7 +14,7 @@ import pytest
 
 from shared.results.build import Site
 from shared.results.build.state import index_of, subject_state
-from shared.results.source import SourceFile
+from shared.results.source import SourceFile, Subject, file_address
 from shared.results.store import FolderStore
 
 from .conftest import TRIALS, Shelf, trials_of
@@ -482,6 +482,28 @@ def _content(store: FolderStore) -> dict[str, bytes]:
         for key in store.names()
         if Path(key).suffix not in skipped
     }
+
+
+def test_two_labs_mice_of_one_nickname_have_a_page_each(site, shelf, store) -> None:
+    # Given a mouse M1 in each of two labs, the second under its key
+    here = shelf.put("M1", "2026-02-01", trials_of(50, 1))
+    there = shelf.put("M1~1a2b3c4d", "2026-02-01", trials_of(60, 2), lab="septumlab", number=2)
+    shelf.about["M1~1a2b3c4d"] = Subject("M1~1a2b3c4d", "septumlab")
+    # When the site is built
+    site.refresh()
+    # Then each has its page, both are called M1, and each lab lists its own
+    for key, one, n in (("M1", here, 50), ("M1~7e1a2b3c4d", there, 60)):
+        (day,) = document(store, f"data/subjects/{key}.json")["days"]
+        assert (day["id"], day["n_trials"]) == (one.id, n)
+        page = store.read(f"subjects/{key}.html")[0].decode()  # type: ignore[index]
+        assert "<h1>M1</h1>" in page
+        assert f"one.search(subject=&#34;M1&#34;, lab=&#34;{one.lab}&#34;" in page
+        listed = document(store, f"data/labs/{one.lab}.json")["subjects"]
+        assert listed["n"] == 1
+        shown = store.read(f"sessions/{one.id}.html")[0].decode()  # type: ignore[index]
+        assert f"M1 · {one.date}" in shown
+        assert f"/subjects/{key}.html" in shown
+    assert "1a2b3c4d" not in file_address(there, there.datasets[0])
 
 
 def test_subject_state_names_differ_for_names_that_look_alike() -> None:

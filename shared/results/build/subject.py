@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 import pandas as pd
 
+from shared.model.identity import nickname_of
 from shared.results import addresses, tables
 from shared.results.addresses import safe_name
 from shared.results.build.probes import ProbesBuilder
@@ -314,7 +315,8 @@ class SubjectBuilder:
                 view({eid: columns})
             except Exception as error:
                 row = sessions[eid].row
-                where = f"{animal.nickname}/{row.date}/{row.number:03d}" if row else eid
+                name = nickname_of(animal.nickname)
+                where = f"{name}/{row.date}/{row.number:03d}" if row else eid
                 problems.append(Problem(where, f"Training status without it: {kind_of(error)}."))
             else:
                 kept[eid] = columns

@@ -11,6 +11,7 @@ import pandas as pd
 from msgspec import Struct
 from PIL import Image
 
+from shared.model.identity import nickname_of
 from shared.results import addresses
 from shared.results.numbers import rounded
 from shared.results.render import SiteSettings
@@ -205,7 +206,7 @@ def probe_view(
         made_from,
         recording,
     )
-    title = f"{session.subject} · {session.date} · {facts.name}"
+    title = f"{nickname_of(session.subject)} · {session.date} · {facts.name}"
     page = PageFrame(
         address=addresses.probe_page(name),
         title=title,
@@ -225,7 +226,7 @@ def crumbs_to(session: SiteSession) -> tuple[Crumb, ...]:
     """Return the pages above those of a session's probes."""
     return (
         Crumb("probes.html", "Probes"),
-        Crumb(addresses.subject_page(session.subject), session.subject),
+        Crumb(addresses.subject_page(session.subject), nickname_of(session.subject)),
         Crumb(addresses.session_page(session.id), f"{session.date} · {session.number:03d}"),
     )
 

@@ -12,6 +12,7 @@ import pandas as pd
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from shared.model.identity import nickname_of
 from shared.results import addresses
 from shared.results.numbers import column, rounded
 from shared.results.render import SiteSettings
@@ -220,14 +221,15 @@ def session_view(
         **{name: getattr(session, name) for name in SessionFacts.__struct_fields__}
     )
     known = {name: getattr(seen, name) for name in Behaviour.__struct_fields__} if seen else {}
+    animal = nickname_of(session.subject)
     page = PageFrame(
         address=addresses.session_page(session.id),
-        title=f"{session.subject} · {session.date} · {session.number:03d}",
-        description=f"Behaviour of {session.subject} ({session.lab}) on {session.date}",
+        title=f"{animal} · {session.date} · {session.number:03d}",
+        description=f"Behaviour of {animal} ({session.lab}) on {session.date}",
         crumbs=(
             Crumb("sessions.html", "Sessions"),
             Crumb(addresses.lab_page(session.lab), session.lab),
-            Crumb(addresses.subject_page(session.subject), session.subject),
+            Crumb(addresses.subject_page(session.subject), animal),
         ),
         image=addresses.session_image(session.id) if seen else "",
         synthetic="all" if session.synthetic else "",

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from numpy.typing import ArrayLike
 
+from shared.model.identity import nickname_of
 from shared.results import addresses
 from shared.results.numbers import rounded
 from shared.results.render import SiteSettings
@@ -257,30 +258,34 @@ def subject_view(
     lab = data.row.lab
     page = PageFrame(
         address=addresses.subject_page(subject.nickname),
-        title=subject.nickname,
-        description=f"Training of {subject.nickname} ({lab})",
+        title=nickname_of(subject.nickname),
+        description=f"Training of {nickname_of(subject.nickname)} ({lab})",
         crumbs=(Crumb("subjects.html", "Subjects"), Crumb(addresses.lab_page(lab), lab)),
         image=addresses.subject_image(subject.nickname),
         synthetic=how_synthetic(day.synthetic for day in days),
         attributes={"src": addresses.subject_data(subject.nickname)},
     )
     places = [(row.id, day.trials) for row, day in rows if day.trials]
-    return SubjectView(page, data, code_to_load(settings, subject.nickname, places))
+    labs = sorted({row.lab for row, _ in rows})
+    mine = {"subject": nickname_of(subject.nickname), **({"lab": lab} if labs == [lab] else {})}
+    return SubjectView(page, data, code_to_load(settings, mine, places))
 
 
 def code_to_load(
-    settings: SiteSettings, subject: str, sessions: Sequence[tuple[str, TrialsPlace]]
+    settings: SiteSettings, mine: Mapping[str, str], sessions: Sequence[tuple[str, TrialsPlace]]
 ) -> str:
     """Return Python code that loads the trials of a subject's sessions with the ONE client.
 
     Parameters
     ----------
     settings : SiteSettings
-    subject : str
+    mine : mapping
+        What the sessions are found by: ``subject``, and ``lab`` where it is one.
     sessions : sequence of (id, place)
         Those that have trials, in time.
     """
     places = sorted({place for _, place in sessions}, key=astuple)
+    asked = ", ".join(f'{name}="{value}"' for name, value in mine.items())
     if len(places) > 1:
         lines = [f'    ("{eid}", "{place.collection}"),' for eid, place in sessions]
         load = ["sessions = [", *lines, "]"]
@@ -288,12 +293,12 @@ def code_to_load(
     elif places:
         (place,) = places
         load = [
-            f'eids = one.search(subject="{subject}", datasets="{place.file}")',
+            f'eids = one.search({asked}, datasets="{place.file}")',
             f'trials = [one.load_object(eid, "trials", collection="{place.collection}") '
             "for eid in eids]",
         ]
     else:
-        load = [f'eids = one.search(subject="{subject}")']
+        load = [f"eids = one.search({asked})"]
     return "\n".join([*code_to_connect(settings), *load])
 
 

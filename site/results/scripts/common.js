@@ -57,6 +57,8 @@ export function safeName(name) {
 
 export const sessionPage = (id) => `sessions/${safeName(id)}.html`;
 export const subjectPage = (name) => `subjects/${safeName(name)}.html`;
+// As shared/model/identity.py nickname_of: what pages call the subject of a key.
+export const nickname = (key) => key.split("~")[0];
 export const labPage = (name) => `labs/${safeName(name)}.html`;
 
 const counts = new Intl.NumberFormat("en");

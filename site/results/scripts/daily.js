@@ -1,6 +1,6 @@
 // Where every subject stands, and who was trained on which of the last days with data.
 
-import { element, link, pageData, percent, start, subjectPage } from "./common.js";
+import { element, link, nickname, pageData, percent, start, subjectPage } from "./common.js";
 import { list, Table } from "./table.js";
 
 start(async () => {
@@ -26,7 +26,7 @@ function week(holder, table) {
   const names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
   const body = trained.slice(0, 60).map(([name, lab, on]) => {
     const days = dates.filter((d) => on.has(d)).length;
-    return element("tr", {}, element("th", { scope: "row" }, link(subjectPage(name), name)), element("td", {}, lab),
+    return element("tr", {}, element("th", { scope: "row" }, link(subjectPage(name), nickname(name))), element("td", {}, lab),
       ...dates.map((d) => element("td", { class: "num" }, on.has(d) ? percent(on.get(d)) : "")), element("td", { class: "num" }, String(days)));
   });
   holder.append(

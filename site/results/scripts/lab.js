@@ -1,6 +1,6 @@
 // One lab: its sessions over time, how its subjects learn, where they stand.
 
-import { count, pageData, percent, root, start, statusName, subjectPage } from "./common.js";
+import { count, nickname, pageData, percent, root, start, statusName, subjectPage } from "./common.js";
 import { draw, plot, yearOf } from "./figure.js";
 import { list, Table } from "./table.js";
 import { statuses } from "./statuses.js";
@@ -43,7 +43,7 @@ function learning(width, c, names, recent) {
     marks: [
       Plot.ruleY(shown.flatMap((name, i) => [{ ...cell(i), y: 0.8 }]), { fx: "fx", fy: "fy", y: "y", stroke: c.rule }),
       Plot.line(rows, { fx: (d) => cell(d.i).fx, fy: (d) => cell(d.i).fy, x: "k", y: (d) => Math.max(0.4, d.y), z: "name", stroke: c.left, strokeWidth: 1.5 }),
-      Plot.text(shown.map((name, i) => ({ name, ...cell(i) })), { fx: "fx", fy: "fy", text: "name", frameAnchor: "top-left", dy: -13, fill: c.ink, fontSize: 11, fontWeight: 520, href: (d) => root + subjectPage(d.name) }),
+      Plot.text(shown.map((name, i) => ({ name, ...cell(i) })), { fx: "fx", fy: "fy", text: (d) => nickname(d.name), frameAnchor: "top-left", dy: -13, fill: c.ink, fontSize: 11, fontWeight: 520, href: (d) => root + subjectPage(d.name) }),
     ],
   });
   // The names lead to the subjects' pages: a picture has no links, a group has.

@@ -22,7 +22,7 @@ function signIn(holder, subject, problem = "") {
 // The answer of a route; null where there is nothing.
 async function about(route, subject) {
   try {
-    return await (await ask(`/${route}/${encodeURIComponent(subject.nickname)}`)).json();
+    return await (await ask(`/${route}/${encodeURIComponent(subject.id || subject.nickname)}`)).json();
   } catch (error) {
     if (error.status === 404) return null;
     throw error;

@@ -2,7 +2,7 @@
 // the repeated texts as small numbers, one page of rows in the document. What is chosen is in the
 // address, so that Back undoes it and a link shows the same.
 
-import { count, element, fixed, labPage, link, percent, safeName, sessionPage, statusName, subjectPage, svg } from "./common.js";
+import { count, element, fixed, labPage, link, nickname, percent, safeName, sessionPage, statusName, subjectPage, svg } from "./common.js";
 
 export const PAGE = 50;
 
@@ -16,7 +16,7 @@ export const KINDS = {
     order: ["date", -1],
     columns: [
       ["date", "Session", (r) => link(sessionPage(r("id")), `${r("date")} · ${String(r("number")).padStart(3, "0")}`)],
-      ["subject", "Subject", (r) => link(subjectPage(r("subject")), r("subject"))],
+      ["subject", "Subject", (r) => link(subjectPage(r("subject")), nickname(r("subject")))],
       ["lab", "Lab", (r) => link(labPage(r("lab")), r("lab"))],
       ["protocol", "Protocol", (r) => r("protocol")],
       ["n_trials", "Trials", (r) => count(r("n_trials")), "num"],
@@ -34,7 +34,7 @@ export const KINDS = {
     parquet: "data/subjects.pqt",
     order: ["last", -1],
     columns: [
-      ["subject", "Subject", (r) => link(subjectPage(r("subject")), r("subject"))],
+      ["subject", "Subject", (r) => link(subjectPage(r("subject")), nickname(r("subject")))],
       ["lab", "Lab", (r) => link(labPage(r("lab")), r("lab"))],
       ["sex", "Sex", (r) => r("sex") || "–"],
       ["birth_date", "Born", (r) => r("birth_date") || "–"],
@@ -54,7 +54,7 @@ export const KINDS = {
     order: ["date", -1],
     columns: [
       ["date", "Probe", (r) => link(`probes/${safeName(r("id"))}.html`, `${r("date")} · ${r("name")}`)],
-      ["subject", "Subject", (r) => link(subjectPage(r("subject")), r("subject"))],
+      ["subject", "Subject", (r) => link(subjectPage(r("subject")), nickname(r("subject")))],
       ["lab", "Lab", (r) => link(labPage(r("lab")), r("lab"))],
       ["n_units", "Units", (r) => count(r("n_units")), "num"],
       ["n_good", "Good units", (r) => count(r("n_good")), "num"],
@@ -70,7 +70,7 @@ export const KINDS = {
     columns: [
       ["last", "Latest session", (r) => link(sessionPage(r("last_session")), r("last"))],
       ["lab", "Lab", (r) => link(labPage(r("lab")), r("lab"))],
-      ["subject", "Subject", (r) => link(subjectPage(r("subject")), r("subject"))],
+      ["subject", "Subject", (r) => link(subjectPage(r("subject")), nickname(r("subject")))],
       ["last_protocol", "Protocol", (r) => r("last_protocol")],
       ["status", "Status", (r) => statusName(r("status")) || "–"],
       ["performance_easy", "Easy correct", (r) => percent(r("performance_easy")), "num"],

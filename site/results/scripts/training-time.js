@@ -1,6 +1,6 @@
 // Which factors foretell training time: the paper's four panels, and what it left open.
 
-import { count, element, fixed, json, root, start } from "./common.js";
+import { count, element, fixed, json, nickname, root, start } from "./common.js";
 import { draw, plot } from "./figure.js";
 
 const { Plot, d3 } = globalThis;
@@ -56,7 +56,7 @@ function figures() {
     draw("labs", labs, () => ({ columns: ["Lab", "Mice", "Right"], rows: shown.leave_one_lab_out.labs.map((l) => [l.lab, l.n, fixed(l.f1, 2)]) })),
     draw("models", models, () => ({ columns: ["Model", "F1", "from", "to", "Quartiles off", "Log loss"], rows: shown.models.map((m) => [m.model, fixed(m.f1.mean, 3), fixed(m.f1.low, 3), fixed(m.f1.high, 3), fixed(m.mean_quartiles_off.mean, 2), fixed(m.log_loss.mean, 2)]) })),
     draw("calibration", calibration, () => ({ columns: ["Mice", "Stated", "Right"], rows: shown.calibration.reliability.map((b) => [b.n, fixed(b.stated, 2), fixed(b.observed, 2)]) })),
-    draw("learning", learning, () => ({ columns: ["Mouse", "Lab", "Training time (days)", "Performance change", "Quartile", "Held-out guess"], rows: shown.full.mice.map((m) => [m.subject, m.lab, m.training_time, fixed(m.perf_delta1, 3), m.quartile, m.held_out_guess]) })),
+    draw("learning", learning, () => ({ columns: ["Mouse", "Lab", "Training time (days)", "Performance change", "Quartile", "Held-out guess"], rows: shown.full.mice.map((m) => [nickname(m.subject), m.lab, m.training_time, fixed(m.perf_delta1, 3), m.quartile, m.held_out_guess]) })),
   ];
 }
 
@@ -197,7 +197,7 @@ function learning(width, c) {
       Plot.gridY({ stroke: c.faint, strokeOpacity: 1 }), Plot.ruleX([0], { stroke: c.rule }),
       Plot.dot(mice, { x: "perf_delta1", y: "training_time", r: 4, fill: (m) => tint(c, m.q), stroke: (m) => (m.right ? c.ink : "none"), strokeWidth: 1 }),
       Plot.text(["filled darker: faster quartile; ringed: predicted right"], { frameAnchor: "top-right", dy: -16, fill: c.muted, fontSize: 11 }),
-      Plot.tip(mice, Plot.pointer({ x: "perf_delta1", y: "training_time", fill: c.paper, stroke: c.rule, title: (m) => `${m.subject} (${m.lab})\n${count(m.training_time)} days, ${m.quartile}\npredicted ${m.held_out_guess}` })),
+      Plot.tip(mice, Plot.pointer({ x: "perf_delta1", y: "training_time", fill: c.paper, stroke: c.rule, title: (m) => `${nickname(m.subject)} (${m.lab})\n${count(m.training_time)} days, ${m.quartile}\npredicted ${m.held_out_guess}` })),
     ],
   });
 }
