@@ -41,9 +41,19 @@ def find_sessions(client: Any, what: str) -> list[dict[str, Any]]:
             raise click.ClickException(
                 f"There is no session {what}. `fornix status` lists uploads."
             )
+        if len(named) > 1:
+            labs = sorted(row["lab"] for row in named)
+            raise click.ClickException(
+                f"{' and '.join(labs)} have a session {what}: write {labs[0]}/{what}."
+            )
         return named
     subjects = client.get("/subjects", nickname=what, limit=2)["results"]
     projects = client.get("/projects", name=what, limit=2)["results"]
+    if len(subjects) > 1:
+        labs = sorted(row["lab"] for row in subjects)
+        raise click.ClickException(
+            f"{' and '.join(labs)} have a subject {what}: write {what}@{labs[0]}."
+        )
     if subjects and projects:
         raise click.ClickException(f"{what} is a subject and a project; give session ids instead.")
     if not subjects and not projects:

@@ -18,7 +18,8 @@ from shared.alf.errors import ALFInvalid
 from shared.model import moment
 
 SUBJECTS = "subjects.json"
-"""Beside the labs' folders: what is known of animals, by nickname (see `fornix analyse`)."""
+"""Beside the labs' folders: what is known of animals, by nickname (see `fornix analyse`), or by
+``lab/nickname`` where two labs have an animal of one nickname."""
 
 
 class FolderSession(ExportSession):
@@ -77,7 +78,7 @@ class FolderSession(ExportSession):
         return ExportFacts(
             id=str(identity or uuid.uuid5(uuid.NAMESPACE_URL, whole)),
             lab=lab,
-            subject=subject_facts(place.subject, self._known_of(place.subject) | known),
+            subject=subject_facts(place.subject, self._known_of(lab, place.subject) | known),
             date=place.date.isoformat(),
             number=place.number,
             start=dt.datetime.fromisoformat(moment.instant(start, zone)),
@@ -87,12 +88,13 @@ class FolderSession(ExportSession):
             synthetic=bool(told.get("synthetic")),
         )
 
-    def _known_of(self, subject: str) -> dict[str, Any]:
+    def _known_of(self, lab: str, subject: str) -> dict[str, Any]:
         """Return what subjects.json, above the lab's folder, says of an animal."""
         for above in list(self.folder.parents)[2:6]:
             if (above / SUBJECTS).is_file():
                 try:
-                    return dict(json.loads((above / SUBJECTS).read_text()).get(subject, {}))
+                    known = json.loads((above / SUBJECTS).read_text())
+                    return dict(known.get(f"{lab}/{subject}", known.get(subject, {})))
                 except (ValueError, TypeError, AttributeError) as error:
                     raise ExportError(f"{above / SUBJECTS} is no object by nickname") from error
         return {}

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import requests
 
-from lab.client import Client, RecordMissing, Unreachable
+from lab.client import Client, RecordMissing, RequestRefused, Unreachable
 from lab.exports.folder import subject_facts
 from lab.exports.session import ExportError, ExportFacts, ExportSession
 from shared.alf import without_uuid
@@ -39,6 +39,10 @@ class ServedFile(msgspec.Struct, frozen=True):
     def path(self) -> str:
         """Its path within the session."""
         return dataset_path(self.collection, self.revision, without_uuid(self.name))
+
+
+CONFLICT = 409
+"""Status of a nickname that several labs have given."""
 
 
 class ServedSession(ExportSession):
@@ -107,10 +111,20 @@ class ServedSession(ExportSession):
         """Return a presigned address of the bytes, good for an hour."""
         return self.client.location(self.files[path].data_url)
 
-    def _facts(self, record: Mapping[str, Any], known: dict[str, Any]) -> ExportFacts:
-        animal: dict[str, Any] = {}
+    def _animal(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the session's animal, of the session's lab where several are called alike."""
+        path = f"/subjects/{record['subject']}"
         with suppress(RecordMissing):
-            animal = self.client.get(f"/subjects/{record['subject']}")
+            try:
+                return dict(self.client.get(path))
+            except RequestRefused as error:
+                if error.status != CONFLICT:
+                    raise
+                return dict(self.client.get(path, lab=record["lab"]))
+        return {}
+
+    def _facts(self, record: Mapping[str, Any], known: dict[str, Any]) -> ExportFacts:
+        animal = self._animal(record)
         lab = self.client.get(f"/labs/{record['lab']}")
         genotype = [
             " ".join(str(part) for part in (each.get("allele"), each.get("zygosity")) if part)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -71,6 +72,7 @@ class AlyxImport:
         self._remotes: dict[str, list[Remote]] = {}
         self.source = source
         self.server_zone = server_zone
+        self.lab: str | None = None  # whose rows are read, where lists are read lab by lab
         self.carrier = carrier
         self.journal = carrier.journal
 
@@ -82,10 +84,21 @@ class AlyxImport:
         self._list_sessions()
         self._copy_sessions()
         for step in AFTER_SESSIONS:
-            self._copy_list(step)
+            if step.by_lab and self.journal.count("namesakes"):
+                self._copy_by_lab(step)
+            else:
+                self._copy_list(step)
         self._mention_the_rest()
 
     # Lists
+
+    def _copy_by_lab(self, step: Step) -> None:
+        """Copy a list lab by lab, for its rows do not tell two labs' animals of one name apart."""
+        for lab in sorted({lab for _, lab in self.journal.states("lab of subject")}):
+            self.lab = lab
+            asked = ("django", f"subject__lab__name,{lab}")
+            self._copy_list(replace(step, filters=(*step.filters, asked)))
+        self.lab = None
 
     def _copy_list(self, step: Step) -> None:
         """Copy a list, from the page that was reached."""
@@ -129,6 +142,8 @@ class AlyxImport:
                     raise RowUnfit("the source shows something that is no row")
                 key = str(_identifier(row) or "" if step.key == "id" else row.get(step.key) or "")
                 fit = self.fit(step, row)
+                if step.resource == "subjects":
+                    key = self._key_of_animal(key, str(row.get("lab")))
                 key = key or str(fit.get("id") or "")
                 if not key:
                     raise RowUnfit("the row has no identifier")
@@ -334,6 +349,26 @@ class AlyxImport:
                 continue
             if count:
                 self.journal.note(f"{count} rows of {route} are not copied: {why}")
+
+    def animal(self, nickname: Any, lab: str | None = None) -> Any:
+        """Return what an animal is called: with its lab, where another lab has its namesake.
+
+        Parameters
+        ----------
+        nickname : any
+            As the source has it.
+        lab : str, optional
+            Of the animal; by default the one whose rows are read.
+        """
+        lab = lab or self.lab or self.journal.state("lab of subject", str(nickname))
+        if self.journal.state("namesakes", str(nickname)) is None:
+            return nickname
+        return f"{nickname}@{lab}"
+
+    def _key_of_animal(self, nickname: str, lab: str) -> str:
+        """Return what tells an animal from the other rows of the list of animals."""
+        first = self.journal.state("lab of subject", nickname)
+        return nickname if first in (None, lab) else f"{nickname}@{lab}"
 
     def lab_time(self, subject: Any, text: Any) -> Any:
         """Return a time of the server's as the wall clock of the subject's lab shows it.

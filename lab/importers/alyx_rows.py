@@ -18,7 +18,7 @@ MAX_NICKNAME = 56
 """Characters of a line's nickname; a number follows in the names of its animals."""
 
 AGGREGATE = re.compile(
-    r"(?:^|/)aggregates/(?:Subjects/[^/]+/(?P<subject>[^/]+)|Tags/(?P<tag>[^/]+))/"
+    r"(?:^|/)aggregates/(?:Subjects/(?P<lab>[^/]+)/(?P<subject>[^/]+)|Tags/(?P<tag>[^/]+))/"
 )
 """Paths of datasets that belong to a subject or a release."""
 
@@ -56,6 +56,9 @@ class RowContext(Protocol):
     def name_of(self, resource: str, reference: Any) -> str:
         """Return the name of a row that was referred to by its identifier, or by its name."""
 
+    def animal(self, nickname: Any, lab: str | None = None) -> Any:
+        """Return what tells an animal from those of other labs that are called alike."""
+
 
 def _bare(reference: Any) -> str | None:
     """Return the UUID of a row given by its address or identifier."""
@@ -77,8 +80,9 @@ def _items(row: Row, field: str) -> list[Any]:
     return items
 
 
-def session_row(_: RowContext, row: Row) -> None:
-    """Give the parent session by its identifier."""
+def session_row(job: RowContext, row: Row) -> None:
+    """Give the parent session by its identifier, and the animal of the session's lab."""
+    row["subject"] = job.animal(row.get("subject"), row.get("lab"))
     row["parent_session"] = _bare(row.get("parent_session"))
 
 
@@ -106,6 +110,8 @@ def aggregate_row(job: RowContext, row: Row) -> None:
         for model, resource, part in AGGREGATE_OF:
             if match and (name := match[part]):
                 row["content_type"] = model
+                if part == "subject":
+                    name = job.animal(name, match["lab"])
                 row["object_id"] = job.journal.state(f"id of {resource}", name) or name
                 return
     raise RowUnfit("a dataset of no session, and no path that says what it belongs to")
@@ -156,11 +162,19 @@ def subject_row(job: RowContext, row: Row) -> None:
     for each in _items(row, "zygosities"):
         if isinstance(each, dict) and isinstance(each.get("allele"), str):
             job.carrier.ensure("alleles", each["allele"], {"nickname": each["allele"]})
-    job.journal.mark("lab of subject", [str(row.get("nickname"))], str(row.get("lab")))
+    nickname, lab = str(row.get("nickname")), str(row.get("lab"))
+    known = job.journal.state("lab of subject", nickname)
+    if known in (None, lab):
+        job.journal.mark("lab of subject", [nickname], lab)
+        return
+    job.journal.mark("namesakes", [nickname], known)
+    for each in (known, lab):
+        job.journal.mark("lab of subject", [f"{nickname}@{each}"], each)
 
 
 def event_row(job: RowContext, row: Row) -> None:
     """Give the time as the lab's wall clock shows it."""
+    animal_row(job, row)
     row["date_time"] = job.lab_time(row.get("subject"), row.get("date_time"))
 
 
@@ -172,8 +186,14 @@ def user_row(job: RowContext, row: Row) -> None:
     job.journal.note("users come without passwords: invite them")
 
 
-def restriction_row(_: RowContext, row: Row) -> None:
+def animal_row(job: RowContext, row: Row) -> None:
+    """Name the animal of the lab whose rows are read, where several are called alike."""
+    row["subject"] = job.animal(row.get("subject"))
+
+
+def restriction_row(job: RowContext, row: Row) -> None:
     """Give a restriction an identifier, which Alyx does not show."""
+    animal_row(job, row)
     if not row.get("subject") or not row.get("start_time"):
         raise RowUnfit("the restriction has no subject or no start")
     if "id" not in row:  # Alyx does not show it
@@ -188,9 +208,15 @@ def named_row(job: RowContext, row: Row) -> None:
             job.carrier.ensure(resource, name, {"name": name})
 
 
+def chronic_row(job: RowContext, row: Row) -> None:
+    """Name the animal, and make the probe model."""
+    animal_row(job, row)
+    named_row(job, row)
+
+
 def surgery_row(job: RowContext, row: Row) -> None:
     """Turn the identifiers of Alyx's raw rows into the names that the API's relations use."""
-    row["subject"] = job.name_of("subjects", row.get("subject"))
+    row["subject"] = job.animal(job.name_of("subjects", row.get("subject")))
     for field, resource in (("users", "users"), ("procedures", "procedures")):
         row[field] = [job.name_of(resource, i) for i in _items(row, field)]
     for field in ("start_time", "end_time"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lab.importers.alyx_rows import (
     RowContext,
     aggregate_row,
+    chronic_row,
     dataset_row,
     event_row,
     lab_row,
@@ -40,6 +41,9 @@ class Step:
         Changes a row before it is sent; raises :class:`Unfit`.
     filters : tuple of (str, str)
         Query of the list.
+    by_lab : bool
+        Whether its rows name animals by nicknames alone: where two labs have an animal of one
+        nickname, it is read lab by lab.
     """
 
     resource: str
@@ -48,6 +52,7 @@ class Step:
     key: str = "id"
     convert: Callable[[RowContext, Row], None] | None = None
     filters: tuple[tuple[str, str], ...] = ()
+    by_lab: bool = False
 
 
 SESSIONS = Step(
@@ -138,7 +143,8 @@ AFTER_SESSIONS = (
         "chronic-insertions",
         "name subject lab model start_time serial json",
         "probe_insertion",
-        convert=named_row,
+        convert=chronic_row,
+        by_lab=True,
     ),
     Step(
         "insertions",
@@ -168,16 +174,18 @@ AFTER_SESSIONS = (
         "auto_datetime",
         convert=named_row,
     ),
-    Step("weighings", "subject date_time weight user unusual", convert=event_row),
+    Step("weighings", "subject date_time weight user unusual", convert=event_row, by_lab=True),
     Step(
         "water-administrations",
         "subject date_time water_administered water_type user session adlib",
         convert=event_row,
+        by_lab=True,
     ),
     Step(
         "water-restriction",
         "subject start_time end_time water_type reference_weight",
         convert=restriction_row,
+        by_lab=True,
     ),
     Step(
         "surgeries",

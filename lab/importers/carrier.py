@@ -135,19 +135,21 @@ class Carrier:
             self.refuse(resource, id_, f"the server refuses it: {pattern(detail)}", detail)
         return set(refused)
 
-    def ensure(self, resource: str, name: str, row: Row) -> Row:
-        """Make a named row unless there is one; return the row that is there.
+    def ensure(self, resource: str, name: str, row: Row, lab: str | None = None) -> Row:
+        """Make a named row unless there is one, of a lab if its names are its own; return it.
 
         The server is asked once in an import.
         """
-        known = self.journal.get(f"{resource} {name}")
+        place = f"{resource} {lab}/{name}" if lab else f"{resource} {name}"
+        known = self.journal.get(place)
         if known is None:
+            query = {"lab": lab} if lab else {}
             try:
-                known = self.api.get(f"/{resource}/{quote(name, safe='')}")
+                known = self.api.get(f"/{resource}/{quote(name, safe='')}", **query)
             except RequestRefused:  # not there, or a name that fits into no address
                 self.carry(resource, [row])
                 known = row
-            self.journal.set(f"{resource} {name}", known)
+            self.journal.set(place, known)
         return known
 
     def refuse(self, resource: str, id_: str, reason: str, detail: str = "", n: int = 1) -> None:

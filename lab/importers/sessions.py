@@ -91,7 +91,8 @@ class SessionCarrier:
             return "no folder 'lab/Subjects' names the lab: give --lab"
         if "timezone" not in self.carrier.ensure("labs", lab, {"name": lab}):
             self.journal.note(f"lab {lab} is new: give it its time zone and weight thresholds")
-        there = self.carrier.ensure("subjects", subject, {"nickname": subject, "lab": lab})
+        row = {"nickname": subject, "lab": lab}
+        there = self.carrier.ensure("subjects", subject, row, lab)
         if there.get("lab") != lab:
             return f"the subject belongs to lab {there.get('lab')}"
         for project in projects:

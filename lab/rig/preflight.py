@@ -90,8 +90,15 @@ class Account:
         NotReady
             There is no such subject, or it is of another lab.
         """
-        address = f"/subjects/{quote(path.subject, safe='')}"
+        name = quote(path.subject, safe="")
+        address = f"/subjects/{name}?lab={quote(lab, safe='')}"
         subject = self.find(address)
+        if subject is None and not create and (theirs := self._labs_with(path.subject)):
+            raise NotReady(
+                f"subject {path.subject} is of {' and of '.join(theirs)}, not of {lab}: give "
+                f"--lab {theirs[0]}, another name to the folder, or --create-subject where {lab} "
+                "has a subject of this name, too"
+            )
         if subject is None:
             if not create:
                 raise NotReady(
@@ -109,16 +116,15 @@ class Account:
                 return [f"subject {path.subject} would be added to {lab}"]
             self._known[address] = add_subject(self.client, path.subject, lab)
             return [f"subject {path.subject} is new in {lab}"]
-        theirs = subject.get("lab")
-        if theirs and theirs != lab:
-            raise NotReady(
-                f"subject {path.subject} is of {theirs}, not of {lab}: give --lab {theirs}, or "
-                "another name to the folder"
-            )
         birth = subject.get("birth_date")
         if birth and str(birth) > path.date.isoformat():
             return [f"the session is of {path.date}, before {path.subject} was born ({birth})"]
         return []
+
+    def _labs_with(self, nickname: str) -> list[str]:
+        """Return the labs that have a subject of a nickname."""
+        found = self.find(f"/subjects?nickname={quote(nickname, safe='')}") or {}
+        return sorted({str(row["lab"]) for row in found.get("results") or ()})
 
     def known_facts(self, facts: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """Return the facts whose names the server knows, and what is told of the others."""

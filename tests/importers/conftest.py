@@ -124,6 +124,9 @@ class FakeAlyx:
             rows = [r for r in rows if str(r.get("session"))[-36:] == query["session"]]
         if query.get("django") == "session__isnull,True":
             rows = [r for r in rows if r.get("session") is None]
+        lab = query.get("django", "").removeprefix("subject__lab__name,")
+        if lab != query.get("django", ""):  # rows here say it in a field that Alyx does not show
+            rows = [{k: v for k, v in r.items() if k != "_lab"} for r in rows if r["_lab"] == lab]
         if route in self.shuffled:
             rows = random.Random(len(self.requests)).sample(rows, len(rows))
         limit = min(int(query.get("limit", 250)), self.page_limit)

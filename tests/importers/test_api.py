@@ -378,3 +378,57 @@ def test_only_administrators_import(api):
         member.post("/import", {"resource": "labs", "rows": [{"name": "x"}]})
     assert refused.value.status == 403
     assert api.get("/labs")["count"] == 1
+
+
+def test_two_labs_mice_of_one_name_come_as_two(alyx: Any, api: Client, tmp_path: Path) -> None:
+    # Given an Alyx in which another lab has a mouse KS022, too, and records of both
+    lab, mouse = alyx.lists["labs"][0], alyx.lists["subjects"][0]
+    ids = {"cortexlab": mouse["id"], "otherlab": str(uuid.uuid4())}
+    alyx.lists["labs"].append({**lab, "name": "otherlab"})
+    alyx.lists["subjects"].append({**mouse, "id": ids["otherlab"], "lab": "otherlab", "sex": "F"})
+    eids = {name: alyx.session("KS022", n_datasets=0, lab=name, number=1) for name in ids}
+    weights = {"cortexlab": 20.0, "otherlab": 30.0}
+    alyx.lists["weighings"] = [
+        {
+            "subject": "KS022",
+            "date_time": "2020-06-19T09:00:00",
+            "weight": weights[name],
+            "user": "ada",
+            "url": f"{alyx.url}/weighings/{uuid.uuid4()}",
+            "_lab": name,
+        }
+        for name in ids
+    ]
+    start = {"subject": "KS022", "start_time": "2020-06-01T09:00:00", "water_type": None}
+    alyx.lists["water-restriction"] = [{**start, "_lab": name} for name in ids]
+    surgery = {"id": str(uuid.uuid4()), "subject": ids["otherlab"], "implant_weight": 1.0}
+    alyx.lists["surgeries"] = [{**surgery, "start_time": "2020-06-02T09:00:00"}]
+    # When it is copied, twice
+    for outcome in ("created", "unchanged"):
+        journal = copy(alyx.source(), api)
+        assert list(journal.refusals()) == []
+        tallies = journal.tallies()
+        for resource in ("subjects", "sessions", "weighings", "water-restriction"):
+            assert tallies[resource] == {outcome: 2}, resource
+    # Then each mouse has its own
+    for name, identity in ids.items():
+        row = api.get("/subjects/KS022", lab=name)
+        assert (row["id"], row["nickname"]) == (identity, "KS022")
+        assert [each["weight"] for each in row["weighings"]] == [weights[name]]
+        (session,) = api.get("/sessions", subject="KS022", lab=name)["results"]
+        assert session["id"] == eids[name]
+        assert api.get("/water-restriction", subject=identity)["count"] == 1
+        assert api.get("/surgeries", subject=identity)["count"] == (name == "otherlab")
+    with pytest.raises(RequestRefused) as refused:
+        api.get("/subjects/KS022")
+    assert refused.value.status == 409
+    # and folders of both labs become sessions of each one's mouse
+    for name in ids:
+        file = tmp_path / name / "Subjects/KS022/2020-07-01/001/alf/spikes.times.npy"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"times")
+    carrier, repository = Carrier(api, Journal()), Repository("flatiron_cortexlab")
+    FolderImport(tmp_path, carrier, repository=repository).run()
+    for name, identity in ids.items():
+        found = api.get("/sessions", subject=identity, date_range="2020-07-01,2020-07-01")
+        assert [each["lab"] for each in found["results"]] == [name]

@@ -11,7 +11,8 @@ import hashlib
 import json
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -248,7 +249,12 @@ def folder_subjects(root: Path, kept: Path | None = None) -> list[SourceSubject]
         except msgspec.MsgspecError as error:
             raise ExportError(f"{root / SUBJECTS} is no object by nickname: {error}") from error
     place = default_folder() if kept is None else kept
-    return [FolderSubject(one, known.get(one.name, {}), place) for one in folders]
+    return [
+        FolderSubject(
+            one, known.get(f"{one.parts[-3]}/{one.name}", known.get(one.name, {})), place
+        )
+        for one in folders
+    ]
 
 
 def _moment(text: str) -> dt.datetime:
@@ -319,45 +325,65 @@ class ServedSubject(SourceSubject):
         return session_record(session, location, loaded_trials(session), wheel)
 
 
+RECORDS = {
+    "weighings": "weighings",
+    "waterings": "water-administrations",
+    "restrictions": "water-restriction",
+}
+"""Records of an animal, and the lists that they are in."""
+
+
 def served_subjects(client: Client, cache: Path) -> list[SourceSubject]:
     """Return the animals of the API that have sessions, with what lists tell of them."""
     labs = {row["name"]: row for row in _rows(client, "labs")}
-    animals = {
-        row["nickname"]: ServedSubject(
+    animals = [
+        ServedSubject(
             client,
             cache,
             row,
             {k: labs.get(row["lab"], {}).get(k) for k in ("institution", "timezone")},
         )
         for row in _rows(client, "subjects")
-    }
-    owner: dict[str, str] = {}
-    for row in _rows(client, "sessions"):
-        if row["subject"] in animals:
-            owner[row["id"]] = row["subject"]
-            animals[row["subject"]].sessions.append({k: v for k, v in row.items() if k != "url"})
+    ]
+    many = Counter(animal.nickname for animal in animals)
+    named = {each.nickname: each for each in animals if many[each.nickname] == 1}
+    owner: dict[str, ServedSubject] = {}
+    for animal, row in _of_animals(client, "sessions", named, animals):
+        owner[row["id"]] = animal
+        animal.sessions.append({k: v for k, v in row.items() if k != "url"})
     for row in _rows(client, "datasets"):
         eid = str(row.get("session") or "").rpartition("/")[2]
         wanted = row["name"].endswith(AMBIENT) or any(f"{name}." in row["name"] for name in FILES)
         if eid in owner and wanted:
             told = (eid, f"{row.get('collection')}/{row.get('revision')}/{row['name']}")
             state = f"{row['hash']} {row['default_dataset']}"
-            animals[owner[eid]].files.append((*told, state))
-    for name, path in (
-        ("weighings", "weighings"),
-        ("waterings", "water-administrations"),
-        ("restrictions", "water-restriction"),
-    ):
-        for row in _rows(client, path):
-            if row["subject"] in animals:
-                animals[row["subject"]].records[name].append(row)
-    return [one for one in animals.values() if one.sessions]
+            owner[eid].files.append((*told, state))
+    for name, path in RECORDS.items():
+        for animal, row in _of_animals(client, path, named, animals):
+            animal.records[name].append(row)
+    return [one for one in animals if one.sessions]
 
 
-def _rows(client: Client, path: str) -> Iterator[dict[str, Any]]:
+def _of_animals(
+    client: Client,
+    path: str,
+    named: Mapping[str, ServedSubject],
+    animals: Sequence[ServedSubject],
+) -> Iterator[tuple[ServedSubject, dict[str, Any]]]:
+    """Yield the rows of a list with their animals; of those called alike, one after the other."""
+    for row in _rows(client, path):
+        if animal := named.get(row["subject"]):
+            yield animal, row
+    for animal in animals:
+        if animal.nickname not in named:
+            for row in _rows(client, path, subject=animal.id):
+                yield animal, row
+
+
+def _rows(client: Client, path: str, **query: str) -> Iterator[dict[str, Any]]:
     offset = 0
     while True:
-        found = client.get(f"/{path}", limit=PAGE, offset=offset)
+        found = client.get(f"/{path}", limit=PAGE, offset=offset, **query)
         page = found["results"] if isinstance(found, dict) else found
         yield from page
         if len(page) < PAGE:
