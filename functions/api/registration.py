@@ -137,7 +137,8 @@ def target_of(body: Mapping[str, Any], call: Call) -> FileOwner:
         raise refuse(f"There is no session {subject}/{day}/{int(number):03d}.")
     if len(found) > 1:
         several = " and ".join(sorted(row["lab"] for row in found))
-        text = f"{several} have a session {path}; put the lab before it: lab/Subjects/{path}."
+        below = SessionKey(found[0]["lab"], subject, day, int(number)).folder
+        text = f"{several} have a session {path}; put the lab before it, as in {below}."
         raise ApiError(409, text, error=text)
     key = SessionKey(found[0]["lab"], subject, day, int(number))
     return FileOwner(found[0]["id"], "/".join(parts[3:]), None, key.lab, key.folder)

@@ -54,7 +54,7 @@ class Tree:
                 names.remove("Subjects")  # sessions hold no labs: no need to look into them
         keys: dict[str, list[Path]] = {}
         for (called, lab), paths in sorted(found.items()):
-            identity = str(uuid5(NAMESPACE_URL, f"{lab}/Subjects/{called}"))
+            identity = str(uuid5(NAMESPACE_URL, f"{lab}/{called}"))
             keys[called if called not in keys else animal_key(called, identity)] = paths
         return keys
 

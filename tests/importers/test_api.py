@@ -427,8 +427,7 @@ def test_two_labs_mice_of_one_name_come_as_two(alyx: Any, api: Client, tmp_path:
         file = tmp_path / name / "Subjects/KS022/2020-07-01/001/alf/spikes.times.npy"
         file.parent.mkdir(parents=True)
         file.write_bytes(b"times")
-    carrier, repository = Carrier(api, Journal()), Repository("flatiron_cortexlab")
-    FolderImport(tmp_path, carrier, repository=repository).run()
+    FolderImport(tmp_path, Carrier(api, Journal()), Repository("nas", None), None).run()
     for name, identity in ids.items():
         found = api.get("/sessions", subject=identity, date_range="2020-07-01,2020-07-01")
         assert [each["lab"] for each in found["results"]] == [name]
