@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import requests
 
-from lab.client import Client, RecordMissing, RequestRefused, Unreachable
+from lab.client import Client, Conflicting, RecordMissing, Unreachable
 from lab.exports.folder import subject_facts
 from lab.exports.session import ExportError, ExportFacts, ExportSession
 from shared.alf import without_uuid
@@ -39,10 +39,6 @@ class ServedFile(msgspec.Struct, frozen=True):
     def path(self) -> str:
         """Its path within the session."""
         return dataset_path(self.collection, self.revision, without_uuid(self.name))
-
-
-CONFLICT = 409
-"""Status of a nickname that several labs have given."""
 
 
 class ServedSession(ExportSession):
@@ -117,9 +113,7 @@ class ServedSession(ExportSession):
         with suppress(RecordMissing):
             try:
                 return dict(self.client.get(path))
-            except RequestRefused as error:
-                if error.status != CONFLICT:
-                    raise
+            except Conflicting:
                 return dict(self.client.get(path, lab=record["lab"]))
         return {}
 

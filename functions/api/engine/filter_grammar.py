@@ -9,11 +9,13 @@ and counts (``{1,3}``) do not split, another comma is written ``[,]``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any
 
 from functions.api.errors import Invalid
+from shared.catalog.versions import Selection
+from shared.records.where import Where
 
 MAX_LENGTH = 20_000
 MAX_PAIRS = 40
@@ -21,6 +23,10 @@ MAX_ITEMS = 2_000
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z")
 _NAME = re.compile(r"~?[A-Za-z_][A-Za-z0-9_-]*\Z")
+
+
+Select = Callable[[str, list[Where]], Selection]
+"""(kind, conditions) → what the caller may see of them."""
 
 
 class BadFilter(Invalid):

@@ -14,7 +14,14 @@ from typing import Any
 from functions.api.call import Call
 from functions.api.engine import meanings
 from functions.api.engine.declarations import KINDS, Field, Resource
-from functions.api.engine.filter_grammar import BadFilter, flag_of, number_of, parse, scalar
+from functions.api.engine.filter_grammar import (
+    BadFilter,
+    Select,
+    flag_of,
+    number_of,
+    parse,
+    scalar,
+)
 from shared.catalog.versions import Selection
 from shared.datasets.read import datasets_of
 from shared.model import moment
@@ -22,8 +29,6 @@ from shared.model.quality import QC
 from shared.records.patterns import BadPattern
 from shared.records.where import LOOKUPS, OnStored, Places, Where, items_where
 
-Select = Callable[[str, list[Where]], Selection]
-"""(kind, conditions) → what the caller may see of them."""
 MAX_DEPTH = 6
 MAX_SESSIONS = 100
 PUBLIC_LOOKUPS = frozenset(LOOKUPS) - {"test"}

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from functions.api.call import Call
-from functions.api.engine import filters, paging, show_values
+from functions.api.engine import paging, show_values
 from functions.api.engine.declarations import KINDS, Body, Resource, Row
-from functions.api.engine.filter_grammar import BadFilter
+from functions.api.engine.filter_grammar import BadFilter, Select
 from functions.api.engine.rules import rule_of
 from shared import catalog
 from shared.access import policy
@@ -213,7 +213,7 @@ def listable(call: Call, kind: str, rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if all(test(row) for test in tests)]
 
 
-def selector(call: Call, as_of: str | None = None) -> filters.Select:
+def selector(call: Call, as_of: str | None = None) -> Select:
     """Return the look-up of related records for filters, as the caller may list them.
 
     Raises

@@ -55,7 +55,7 @@ def record_of(owner: str) -> Name | None:
     if not identity:
         return None
     kind = MODELS[model].kind
-    return kind, read_values.key_of(kind, identity) or identity
+    return kind, meanings.stored_key(kind, identity) or identity
 
 
 def labs_with(datasets: Where) -> set[str]:

@@ -204,7 +204,8 @@ class DumpImport:
             self.shelf.mark(row, "not carried", "a value has the wrong type", str(error)[:300])
             return None
         name = str(out[model.name_field])
-        if model.name_field != "id" and self.shelf.is_taken(model.name, name, row.n):
+        within = f"{out.get('lab')}/" if model.name == models.SUBJECT else ""
+        if model.name_field != "id" and self.shelf.is_taken(model.name, within + name, row.n):
             if not model.unique:
                 self.shelf.name(row, name)
                 self.shelf.mark(row, "within")
@@ -213,7 +214,7 @@ class DumpImport:
             name = f"{name[:200]}_{self.identity(row)[:6]}"
             out[model.name_field] = name
             self.note(f"{model.name}: later rows of one name got the start of their id appended")
-        self.shelf.name(row, name)
+        self.shelf.name(row, within + name)
         return out
 
     def fit(self, model: AlyxModel, row: Shelved) -> Row:
@@ -340,7 +341,8 @@ class DumpImport:
         if row is None:
             raise Lost("refers to a row that is not in the dump")
         if row.name is not None and (row.state in HERE or row.reason == NOT_ASKED):
-            return row.name
+            # Another lab's animal may have the name
+            return self.identity(row) if row.model == models.SUBJECT else row.name
         if row.state == WAITING:
             raise Lost("refers to a row that refers to it")
         raise Lost("refers to a row that was not carried")
