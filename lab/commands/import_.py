@@ -285,6 +285,75 @@ def import_zip(
     run_import(job, f"zip {' '.join(str(path.resolve()) for path in zips)}", **common)
 
 
+@import_.command("dandi")
+@click.argument("what", metavar="DANDISET|FOLDER|FILE")
+@click.option("--lab", help="Lab of files whose own is no name of a lab.")
+@click.option("--path", "pattern", default="*.nwb", show_default=True, help="Which files.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where files and sessions are laid.  [default: beside the journal, removed at the end]",
+)
+@click.option(
+    "--api",
+    "api_url",
+    envvar="DANDI_API_URL",
+    default="https://api.dandiarchive.org/api",
+    show_default=True,
+    help="Address of the archive's API.",
+)
+@click.option("--api-key", envvar="DANDI_API_KEY", help="[env: DANDI_API_KEY]")
+@common
+def import_dandi(
+    what: str,
+    lab: str | None,
+    pattern: str,
+    folder: Path | None,
+    api_url: str,
+    api_key: str | None,
+    **common: Any,
+) -> None:
+    """Turn NWB files into sessions: trials, wheel and sorted spikes, in the ONE convention.
+
+    What `fornix export nwb` and IBL-to-nwb write comes back as it went in. Of other laboratories'
+    files the trials keep their columns in a table of their own, and units their spike times; what
+    stays in the files is named in the report. Needs the extra [nwb].
+
+    Example: fornix import dandi 000409 --path 'sub-SWC-054/*behavior*.nwb'
+    """
+    from lab.importers.folder import FolderImport
+    from lab.importers.nwb.dandi import DandiError, Dandiset
+    from shared.releases.copy import BESIDE
+
+    try:
+        from lab.importers.nwb.job import NwbImport
+    except ImportError as error:
+        raise click.ClickException(f"pip install 'fornix[nwb]' ({error})") from None
+
+    def files(target: Path) -> list[Path]:
+        local = Path(what)
+        if local.is_dir():
+            return sorted(each for each in local.rglob("*.nwb") if each.match(pattern))
+        if local.exists():
+            return [local]
+        dandiset = Dandiset(what, api_url, api_key)
+        return [dandiset.fetch(each, target) for each in dandiset.assets(pattern)]
+
+    def job(carrier: Carrier) -> None:
+        target = folder or _scratch(carrier.journal).with_suffix(".nwb")
+        sessions = target / "sessions"
+        try:
+            known = NwbImport(carrier, sessions, lab).lay_out(files(target / "files"))
+        except DandiError as error:
+            raise click.ClickException(str(error)) from error
+        sessions.mkdir(parents=True, exist_ok=True)
+        FolderImport(sessions, carrier, None, lab, _uploader(carrier), known, BESIDE).run()
+        if folder is None:
+            shutil.rmtree(target)
+
+    run_import(job, f"dandi {what}", **common)
+
+
 def _mover(
     upload: bool, user: str | None, password: str | None, server: str | None
 ) -> Callable[[Carrier], Mover | None]:

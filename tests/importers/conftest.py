@@ -22,7 +22,7 @@ import pytest
 from lab.client import Client, RecordMissing, Settings
 from lab.importers.alyx_source import AlyxSource
 from shared.records.table import TABLE_SCHEMA
-from tests.flow import aws_url, flow  # noqa: F401
+from tests.flow import aws_url, flow, system  # noqa: F401
 from tests.importers.served import empty_fornix
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,243 @@
+"""What an NWB file holds as datasets of a session: trials, wheel, sorted spikes.
+
+Files of `lab.exports.nwb` are read by its own mapping, the other way round. Of other files the
+trials keep their columns in a table of their own (``alf/nwb``), since nobody says what they mean
+in a task of ours; of their units the spike times are carried.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lab.exports.nwb.trials import CHOICES, TIMES
+from lab.exports.nwb.units import METRICS, TEXTS, VOLTS
+
+OURS = {
+    "gabor_stimulus_contrast",
+    "gabor_stimulus_side",
+    "mouse_wheel_choice",
+    "is_mouse_rewarded",
+}
+"""Columns by which trials of the International Brain Laboratory's mapping are known."""
+
+NUMBERS = {
+    "reward_volume_uL": "rewardVolume",
+    "probability_left": "probabilityLeft",
+    "quiescence_period": "quiescencePeriod",
+    **{shown: name for name, (shown, _) in TIMES.items()},
+}
+"""Attribute of the trials by NWB column, for numbers that are the same in both."""
+
+Note = Callable[[str], None]
+
+
+class MadeDataset(NamedTuple):
+    """One dataset of a session: its path within it, and what it holds."""
+
+    path: str
+    content: NDArray[Any] | pd.DataFrame
+
+
+def datasets_of(nwb: Any, note: Note) -> Iterator[MadeDataset]:
+    """Yield the datasets that an NWB file becomes.
+
+    Parameters
+    ----------
+    nwb : pynwb.NWBFile
+        Open.
+    note : callable
+        Takes what is left in the file, and why.
+    """
+    tables = dict(nwb.intervals or {})
+    several = any(re.fullmatch(r"trials_task_\d\d", name) for name in tables)
+    for name, table in sorted(tables.items()):
+        if name == "trials" or name.startswith("trials_"):
+            yield _trials(name, table.to_dataframe(), several)
+        elif name not in ("epochs", "invalid_times") or len(table):
+            note(f"the intervals {name} stay in the file")
+    yield from _wheel(nwb, several)
+    if nwb.units is not None:
+        yield from _units(nwb, note)
+    for name, series in sorted(nwb.acquisition.items()):
+        shape = "×".join(map(str, getattr(getattr(series, "data", None), "shape", ()) or ()))
+        note(f"acquisition/{name} ({type(series).__name__} {shape}) stays in the file")
+    for name in sorted(set(nwb.processing) - {"wheel"}):
+        note(f"processing/{name} stays in the file")
+
+
+def _collection(name: str, several: bool) -> str:
+    """Return the folder of a protocol: the first has none of its own unless there are several."""
+    task = re.search(r"task_\d\d$", name.lower())
+    return f"alf/{task[0]}" if task else "alf/task_00" if several else "alf"
+
+
+def _trials(name: str, table: pd.DataFrame, several: bool) -> MadeDataset:
+    intervals = {"intervals_0": table["start_time"], "intervals_1": table["stop_time"]}
+    if not set(table) >= OURS:
+        rest = table.drop(columns=["start_time", "stop_time"])
+        plain = [each for each in rest if not rest[each].map(_is_object).any()]
+        kept = pd.DataFrame(intervals | {each: rest[each] for each in plain})
+        return MadeDataset(f"alf/nwb/_nwb_{_camel(name)}.table.pqt", kept.reset_index(drop=True))
+    left = table["gabor_stimulus_side"] == "left"
+    contrast = table["gabor_stimulus_contrast"] / 100
+    turns = {word: turn for turn, word in CHOICES.items()}
+    columns = intervals | {
+        "choice": table["mouse_wheel_choice"].map(turns).fillna(0).astype(np.int64),
+        "contrastLeft": contrast.where(left),
+        "contrastRight": contrast.where(~left),
+        "feedbackType": pd.Series(np.where(table["is_mouse_rewarded"], 1, -1), table.index),
+        **{ours: table[shown] for shown, ours in NUMBERS.items() if shown in table},
+    }
+    folder = _collection(name, several)
+    made = pd.DataFrame(columns).reset_index(drop=True)
+    return MadeDataset(f"{folder}/_ibl_trials.table.pqt", made)
+
+
+def _is_object(value: Any) -> bool:
+    """Return whether a value of a table is more than a number or a text: links to series."""
+    return not isinstance(value, (str, bytes, int, float, bool, np.generic, type(None)))
+
+
+def _camel(name: str) -> str:
+    """Return a name as the convention writes objects: ``trialsOfOne``."""
+    parts = [part for part in re.split(r"[^0-9A-Za-z]+", name) if part]
+    return parts[0][:1].lower() + parts[0][1:] + "".join(p[:1].upper() + p[1:] for p in parts[1:])
+
+
+def _wheel(nwb: Any, several: bool) -> Iterator[MadeDataset]:
+    if "wheel" not in nwb.processing:
+        return
+    for name, part in sorted(nwb.processing["wheel"].data_interfaces.items()):
+        folder = _collection(name, several)
+        if name.startswith("WheelPosition"):
+            yield MadeDataset(f"{folder}/_ibl_wheel.position.npy", np.asarray(part.data, float))
+            yield MadeDataset(f"{folder}/_ibl_wheel.timestamps.npy", times_of(part))
+        elif name.startswith("WheelMovementIntervals"):
+            moves = part.to_dataframe()
+            bounds = moves[["start_time", "stop_time"]].to_numpy(float)
+            yield MadeDataset(f"{folder}/_ibl_wheelMoves.intervals.npy", bounds)
+            if "peak_amplitude" in moves:
+                peaks = moves["peak_amplitude"].to_numpy(float)
+                yield MadeDataset(f"{folder}/_ibl_wheelMoves.peakAmplitude.npy", peaks)
+
+
+def times_of(series: Any) -> NDArray[np.float64]:
+    """Return when the samples of a time series were taken (s)."""
+    if series.timestamps is not None:
+        return np.asarray(series.timestamps, float)
+    return series.starting_time + np.arange(len(series.data)) / series.rate
+
+
+def _units(nwb: Any, note: Note) -> Iterator[MadeDataset]:
+    """Yield the spikes and clusters of each probe."""
+    units = nwb.units
+    if "spike_times" not in units.colnames:
+        note("the units have no spike times, and stay in the file")
+        return
+    rows = pd.DataFrame({name: _plain_column(units, name) for name in _plain_names(units)})
+    rows.index = pd.RangeIndex(len(units))
+    probes = _probes(units, rows)
+    for probe in sorted(set(probes)):
+        mine = np.flatnonzero(np.asarray(probes) == probe)
+        yield from _sorting(units, rows.iloc[mine], mine, f"alf/{probe}")
+        yield from _channels(nwb, probe)
+
+
+def _channels(nwb: Any, probe: str) -> Iterator[MadeDataset]:
+    """Yield where a probe's channels are, in the order of its raw file, as units name them."""
+    table = nwb.electrodes
+    if table is None or not {"rel_x", "rel_y", "group_name"} <= set(table.colnames):
+        return
+    names = [_folder(str(name)) for name in table["group_name"].data[:]]
+    mine = np.flatnonzero(np.asarray(names) == probe)
+    if len(mine):
+        places = np.column_stack([np.asarray(table[n].data[:], float) for n in ("rel_x", "rel_y")])
+        yield MadeDataset(f"alf/{probe}/channels.localCoordinates.npy", places[mine])
+        yield MadeDataset(f"alf/{probe}/channels.rawInd.npy", np.arange(len(mine)))
+
+
+def _plain_names(units: Any) -> list[str]:
+    ragged = {each.name.removesuffix("_index") for each in units.columns if "_index" in each.name}
+    left = {"electrodes", "electrode_group", "waveform_mean", "waveform_sd"}
+    return [name for name in units.colnames if name not in ragged | left]
+
+
+def _plain_column(units: Any, name: str) -> Any:
+    values = units[name].data[:]
+    return list(values) if np.ndim(values) != 1 else values
+
+
+def _probes(units: Any, rows: pd.DataFrame) -> list[str]:
+    """Return the folder of each unit's probe."""
+    if "probe_name" in rows:
+        return [str(name)[:1].lower() + str(name)[1:] for name in rows["probe_name"]]
+    if "electrode_group" in units.colnames:
+        return [_folder(group.name) for group in units["electrode_group"].data[:]]
+    return ["probe00"] * len(units)
+
+
+def _folder(name: str) -> str:
+    return re.sub(r"[^0-9A-Za-z_-]+", "_", name).strip("_").lower() or "probe00"
+
+
+def _sorting(
+    units: Any, rows: pd.DataFrame, mine: NDArray[np.int64], where: str
+) -> Iterator[MadeDataset]:
+    """Yield one probe's spikes in the order of time, and a row for each of its clusters."""
+    names = rows["unit_name"] if "unit_name" in rows else pd.Series(mine)
+    numbers = pd.to_numeric(names, errors="coerce").to_numpy(float)
+    is_numbered = np.isfinite(numbers).all() and len(set(numbers)) == len(numbers)
+    clusters = numbers.astype(np.int64) if is_numbered else np.arange(len(mine))
+    times = [np.asarray(units.get_unit_spike_times(int(n)), float) for n in mine]
+    owners = np.repeat(clusters, [len(each) for each in times])
+    joined = np.concatenate(times) if times else np.empty(0)
+    # Stable, so that spikes of one moment stay in the order of their clusters.
+    order = np.argsort(joined, kind="stable")
+    yield MadeDataset(f"{where}/spikes.times.npy", joined[order])
+    yield MadeDataset(f"{where}/spikes.clusters.npy", owners[order])
+    for name, shown, factor in (
+        ("amps", "spike_amplitudes_uV", 1e6),
+        ("depths", "spike_distances_from_probe_tip_um", 1.0),
+    ):
+        if shown in units.colnames:
+            values = [np.asarray(units[shown][int(n)], float) for n in mine]
+            yield MadeDataset(f"{where}/spikes.{name}.npy", np.concatenate(values)[order] / factor)
+    total = int(clusters.max(initial=-1)) + 1
+    for name, shown in (
+        ("channels", "max_electrode"),
+        ("depths", "distance_from_probe_tip_um"),
+        ("peakToTrough", "peak_to_trough_duration_ms"),
+    ):
+        if shown in rows:
+            whole = name == "channels"
+            column = np.zeros(total, np.int64) if whole else np.full(total, np.nan)
+            column[clusters] = rows[shown].to_numpy()
+            yield MadeDataset(f"{where}/clusters.{name}.npy", column)
+    yield MadeDataset(f"{where}/clusters.metrics.pqt", _metrics(rows, clusters))
+
+
+def _metrics(rows: pd.DataFrame, clusters: NDArray[np.int64]) -> pd.DataFrame:
+    """Return what is known of clusters by the names of the ONE files; others keep theirs."""
+    ours = {shown: (name, 1.0) for name, (shown, _) in METRICS.items()}
+    ours |= {shown: (name, 1e6) for name, (shown, _) in VOLTS.items()}
+    found: dict[str, Any] = {"cluster_id": clusters}
+    for column in rows:
+        values = rows[column].to_numpy()
+        if column in ours and np.issubdtype(values.dtype, np.number):
+            name, factor = ours[column]
+            found[name] = values / factor
+        elif column == "cluster_uuid":
+            found["uuids"] = values.astype(str)
+        elif column in TEXTS or not (values.dtype == object and len(values) and _nested(values)):
+            found[str(column)] = values
+    return pd.DataFrame(found)
+
+
+def _nested(values: NDArray[Any]) -> bool:
+    return not all(isinstance(value, (str, bytes)) for value in values)
