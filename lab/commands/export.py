@@ -227,7 +227,7 @@ def alyx_dump(file: Path, overwrite: bool, dry_run: bool, as_json: bool) -> None
     Example: fornix export alyx-dump everything.json.gz
     """
     from lab.client import Client, settings
-    from lab.exports.alyx_dump import FROM_FIXTURES, NOT_OF_ALYX, AlyxDump
+    from lab.importers.dump.writing import FROM_FIXTURES, NOT_OF_ALYX, AlyxDump
 
     if file.exists() and not (overwrite or dry_run):
         raise click.ClickException(f"{file} is there; give --overwrite to replace it")

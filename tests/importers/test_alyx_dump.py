@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from lab.commands.export import export
-from lab.exports.alyx_dump import NO_PASSWORD, AlyxDump
+from lab.importers.dump.writing import NO_PASSWORD, AlyxDump
 from tests.importers.dumps import Dump
 from tests.importers.test_dump import carried, written
 
