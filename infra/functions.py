@@ -110,6 +110,7 @@ class Functions(Construct):
             "FORNIX_SITE_URL": site_url,
             "FORNIX_LABS": ",".join(settings.labs),
             "FORNIX_METRICS": settings.name,
+            **({"FORNIX_LOCAL": "yes"} if settings.local else {}),
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
         if settings.local:

@@ -37,6 +37,7 @@ WORK = {
     "Longest wait of a task, s": ("OldestWaiting",),
     "Analysis": ("SessionsPublished", "BuildsUnchanged"),
     "Notices": ("NoticesMade", "MailsSent", "MailsFailed"),
+    "Webhooks": ("HooksDelivered", "HooksFailed"),
 }
 """Graphs of the functions' own metrics."""
 

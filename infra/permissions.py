@@ -30,9 +30,12 @@ WRITE_ITEMS = (
 READ_ALL = "dynamodb:Scan"
 """For who keeps or writes the search index: without a snapshot it is read from the table."""
 
-CREDENTIALS = ("CRED#*", "TOK#*", "TOKENS#*", "TRY#*", "KEY#*", "CHGX#*")
-"""Partitions of password and token hashes (`functions.api.auth`): the API's alone, but for the
-last one, by which the journal gets the passwords' hashes."""
+CREDENTIALS = ("CRED#*", "TOK#*", "TOKENS#*", "TRY#*", "KEY#*", "CHGX#*", "HOOKKEY#*")
+"""Partitions of password and token hashes (`functions.api.auth`): the API's alone, but for
+``CHGX``, by which the journal gets the passwords' hashes, and the secrets of webhooks."""
+
+SECRETS_OF_HOOKS = "HOOKKEY#*"
+"""Of these the partition that the function that signs may read."""
 
 TOKENS = ("TOK#*", "TOKENS#*", "TRY#*", "KEY#*")
 """Partitions that the journal is kept from: a restore must not bring back a token."""
@@ -47,8 +50,9 @@ ACCOUNTS = tuple(
 AUDIT = ("AUD#*",)
 """Partitions of the audit trail (`shared.records.audit`)."""
 
-TOLD = ("DOC#notification#*", "AUD#*", "CHG#*")
-"""Partitions that notices are written in, with their audit trail and the feed."""
+TOLD = ("DOC#notification#*", "AUD#*", "CHG#*", "HOOK#*", "HOOKS")
+"""Partitions that notices are written in, with their audit trail and the feed; deliveries of
+webhooks, and how far the feed was read for them."""
 
 CHANGE_ITEMS = ("dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
 
@@ -95,7 +99,9 @@ class Permissions:
         self._grant_notices()
         for name in self.roles:
             if name not in ("api", "journal"):
-                self._keep_from_credentials(self.roles[name])
+                signs = SECRETS_OF_HOOKS if name == "notices" else ""
+                kept = [each for each in CREDENTIALS if each != signs]
+                self._keep_from_credentials(self.roles[name], kept)
         for name in ("ingest", "dispatch", "notices"):
             self._keep_from_accounts(self.roles[name])
         for name in ("api", "ingest", "dispatch", "notices"):
@@ -222,7 +228,8 @@ class Permissions:
         )
         self._objects(role, ["snapshots/"], "s3:GetObject")
         self._list(role)
-        self._send(role, self.queues.stages["notices"].main)
+        pair = self.queues.stages["notices"]
+        self._send(role, pair.main, pair.dead)  # what nobody takes is put there for people
         if self.settings.mail_from:
             own = f"arn:{Aws.PARTITION}:ses:{Aws.REGION}:{Aws.ACCOUNT_ID}"
             domain = self.settings.mail_from.rpartition("@")[2]
@@ -253,7 +260,7 @@ class Permissions:
         self._allow(role, actions, [table])
         self._allow(role, ["dynamodb:Query"], [f"{table}/index/gsi1", f"{table}/index/gsi2"])
 
-    def _keep_from_credentials(self, role: iam.Role) -> None:
+    def _keep_from_credentials(self, role: iam.Role, kept: Sequence[str]) -> None:
         """Deny a role the partitions with password and token hashes.
 
         A scan cannot be kept from partitions, but from attributes: it has to name those it wants,
@@ -267,7 +274,7 @@ class Permissions:
                 effect=iam.Effect.DENY,
                 actions=[*READ_ITEMS, *WRITE_ITEMS],
                 resources=[table, f"{table}/index/gsi1", f"{table}/index/gsi2"],
-                conditions={"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": list(CREDENTIALS)}},
+                conditions={"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": list(kept)}},
             )
         )
         for sid, conditions in (

@@ -42,6 +42,7 @@ SCHEDULES = (
     Schedule("journal", "journal", Duration.minutes(1)),
     Schedule("late", "journal", Duration.days(1)),
     Schedule("notices", "notices", Duration.hours(1)),
+    Schedule("changes", "notices", Duration.minutes(1)),
 )
 
 

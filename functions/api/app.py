@@ -41,6 +41,7 @@ from functions.api.routes import (
     session,
     uploads,
     water,
+    webhooks,
 )
 from shared import catalog
 from shared.records import env
@@ -187,6 +188,7 @@ for blueprint in (
     session.routes,
     uploads.routes,
     water.routes,
+    webhooks.routes,
 ):
     app.register_blueprint(blueprint)
 

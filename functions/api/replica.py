@@ -29,7 +29,7 @@ NOT_HELD = frozenset(
         *("data-repository-type", "dataset-type", "data-format", "revision", "tag"),
         *("insertion", "chronic-insertion", "trajectory", "channel", "brain-region"),
         *("coordinate-system", "field-of-view", "fov-location", "imaging-stack", "imaging-type"),
-        *("probe-model", "signature"),
+        *("probe-model", "signature", "webhook"),
     }
 )
 """Kinds of record that are about data rather than about the colony and its notebook."""

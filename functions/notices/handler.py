@@ -1,6 +1,6 @@
-"""Entry point of the notices function: the hour's notices, and what the mail service says later.
+"""Entry point of the notices function: the hour's notices, e-mails' fates, webhooks.
 
-Invoked by its schedule with ``{"kind": "notices"}``, and by its queue.
+Invoked by its queue, and by schedules with ``{"kind": "notices"}`` and ``{"kind": "changes"}``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import shared.sessions.store
 import shared.work.item  # noqa: F401 - what is listed
 from shared import catalog
 from shared.model.notices import Outcome
+from shared.model.webhooks import DeliveryState
 from shared.notices import gather, mail, store
 from shared.records import metrics
 from shared.science.notices.due import due
 from shared.science.notices.recipients import recipients
+from shared.webhooks import deliver, follow
 
 logger = Logger()
 processor = BatchProcessor(
@@ -56,16 +58,27 @@ def act(event: dict[str, Any]) -> dict[str, Any]:
     """
     if event.get("kind") == "notices":
         return notices()
+    if event.get("kind") == "changes":
+        return {"deliveries": follow.follow()}
     raise ValueError(f"no notices for events of kind {event.get('kind')!r}")
 
 
 def handle(record: dict[str, Any]) -> None:
-    """Handle one queue message: the mail service's, or a schedule's that is sent again."""
+    """Handle one queue message: a delivery, the mail service's, a schedule's that comes again."""
     body = json.loads(record["body"])
-    if "eventType" not in body:
+    if body.get("kind") == "deliver":
+        _deliver(body["webhook"], body["delivery"])
+    elif "eventType" not in body:
         act(body)
     elif (told := mail.read_event(body)) is not None:
         store.note(told)
+
+
+def _deliver(webhook: str, delivery: str) -> None:
+    ended = deliver.deliver(webhook, delivery)
+    counted = {DeliveryState.DONE: "HooksDelivered", DeliveryState.FAILED: "HooksFailed"}
+    if ended in counted:
+        metrics.put({counted[ended]: 1}, webhook=webhook)
 
 
 def notices() -> dict[str, Any]:

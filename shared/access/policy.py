@@ -150,6 +150,9 @@ ROUTES: Mapping[str, Rule] = {
     "POST /lines/{}/zygosities": Rule(MEMBERS, own_lab=True, stock=True),
     "POST /import": Rule(ADMINISTRATORS),
     "GET /export": Rule(ADMINISTRATORS),
+    "GET /webhooks/{}/deliveries": Rule(MANAGERS, own_lab=True),
+    "POST /webhooks/{}/deliveries/{}": Rule(MANAGERS, own_lab=True),
+    "POST /webhooks/{}/test": Rule(MANAGERS, own_lab=True),
     "GET /releases": READ_PUBLIC,
     "GET /releases/{}": READ_PUBLIC,
     "GET /releases/{}/{}": READ_PUBLIC,
@@ -213,7 +216,10 @@ FIELDS: Mapping[tuple[str, str], FieldRule] = {
             "virus-injection",
         )
     },
-    **{(kind, "lab"): MANAGED for kind in ("lab-membership", "licence", "own-field", "template")},
+    **{
+        (kind, "lab"): MANAGED
+        for kind in ("lab-membership", "licence", "own-field", "template", "webhook")
+    },
     ("line", "is_active"): FieldRule(MEMBERS, MEMBERS),
     ("lab-membership", "role"): MANAGED,
     ("signature", "password"): FieldRule(MEMBERS, NOBODY),  # see whether it is the signer's own

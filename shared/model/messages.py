@@ -81,6 +81,17 @@ class Sweep(Message, frozen=True, tag="sweep"):
     start: bool = False
 
 
+class Deliver(Message, frozen=True, tag="deliver"):
+    """A delivery of a webhook is to be tried (to notices)."""
+
+    webhook: str
+    delivery: str
+
+
+class ChangesDue(Message, frozen=True, tag="changes"):
+    """The change feed is to be read for webhooks (by the schedule)."""
+
+
 class NoticesDue(Message, frozen=True, tag="notices"):
     """Labs are to be looked through for what people are to be told (by the schedule)."""
 
@@ -96,6 +107,8 @@ AnyMessage = (
     | Finalise
     | Sweep
     | NoticesDue
+    | ChangesDue
+    | Deliver
 )
 """Every message there is."""
 

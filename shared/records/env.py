@@ -110,6 +110,11 @@ def mail_sender() -> tuple[str, str]:
     return os.environ.get("FORNIX_MAIL_FROM", ""), os.environ.get("FORNIX_MAIL_SET", "")
 
 
+def is_local() -> bool:
+    """Return whether this is the system on one computer, where webhooks may go to loopback."""
+    return os.environ.get("FORNIX_LOCAL") == "yes"
+
+
 def front_secret() -> str:
     """Return what the site's distribution says with each request; empty where there is none."""
     return os.environ.get("FORNIX_FRONT", "")

@@ -35,6 +35,8 @@ METRICS = {
     "NoticesMade": COUNT,
     "MailsSent": COUNT,
     "MailsFailed": COUNT,
+    "HooksDelivered": COUNT,
+    "HooksFailed": COUNT,
 }
 """Every metric with its unit; the dashboard shows each."""
 

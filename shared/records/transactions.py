@@ -35,7 +35,7 @@ ORDERED_BY: Mapping[str, str] = {
 }
 """Stored attribute that counts the versions of an item, by its kind; each write raises it."""
 
-SECRET = frozenset({"Password"})
+SECRET = frozenset({"HookKey", "Password"})
 """Kinds of item that the journal has, but that no reader of the feed may see."""
 
 UNCHANGING = frozenset({"Audit"})
@@ -45,6 +45,8 @@ journal reads them from the table."""
 NOT_JOURNALED: Mapping[str, str] = {
     "Answer": "what a device was answered, should it ask again; its writes are known by their ids",
     "Change": "the feed itself",
+    "Delivery": "what webhooks were told; their receivers know, and it ends after a month",
+    "FeedPlace": "how far the feed was read for webhooks; a restored table has another feed",
     "KnownSource": "where accounts have logged in from; it is learnt again",
     "Lock": "held for minutes; after a restore nothing runs that holds one",
     "StagedSet": "a list that is being written; after a restore nothing writes it",

@@ -97,6 +97,7 @@ water-administrations VMGDRW   MGDRW  MGD    MGD
 water-restriction     VMGDRW   MGD    MGD    MGD
 water-type            AVMGDRW  MGD    GD     D
 weighings             VMGDRW   MGDRW  MGD    MGD
+webhooks              GD       GD     GD     GD
 zygosity-rules        VMGDRW   GD     GD     GD
 """
 
@@ -173,6 +174,9 @@ POST   /subjects/cull                     MGD
 POST   /breeding-plans                    MGD
 POST   /subjects/{nickname}/rename        MGD
 POST   /lines/{name}/zygosities           GD
+GET    /webhooks/{id}/deliveries          GD
+POST   /webhooks/{id}/deliveries/{delivery} GD
+POST   /webhooks/{id}/test                GD
 """
 
 

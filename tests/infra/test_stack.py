@@ -242,6 +242,7 @@ def test_only_the_api_reads_credentials(stack: Template) -> None:
         }
         keys = denied["NotTheCredentials"]["ForAnyValue:StringLike"]["dynamodb:LeadingKeys"]
         assert {"CRED#*", "TOK#*"} <= set(keys)
+        assert ("HOOKKEY#*" in keys) == (name != "Notices")  # it signs with them
         own = {"NotTheAccounts", "AuditIsOnlyAddedTo"} if name != "Analysis" else set()
         assert set(denied) == {"NotTheCredentials", "ScansNameAttributes", "NoPasswords"} | own
         hidden = denied["NoPasswords"]["ForAnyValue:StringEquals"]["dynamodb:Attributes"]
@@ -257,7 +258,7 @@ def test_notices_write_notices_alone_and_send_from_one_address(stack: Template) 
     found = [s for s in statements(stack, "FunctionsNotices") if s["Effect"] == "Allow"]
     (writes,) = [s for s in found if "dynamodb:PutItem" in s["Action"]]
     keys = writes["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-    assert keys == ["DOC#notification#*", "AUD#*", "CHG#*"]
+    assert keys == ["DOC#notification#*", "AUD#*", "CHG#*", "HOOK#*", "HOOKS"]
     (mails,) = [s for s in found if "ses:" in str(s["Action"])]
     assert mails["Action"] == "ses:SendEmail"
     assert all("*" not in json.dumps(each) for each in mails["Resource"])
@@ -423,7 +424,7 @@ def test_pages_of_the_site_may_call_the_api_and_get_it_compressed(stack: Templat
 
 def test_missed_schedules_raise_alarms(stack: Template) -> None:
     rules = {rule["Name"] for rule in of_type(stack, "AWS::Events::Rule").values()}
-    kinds = ("reconcile", "sweep", "snapshot", "nightly", "journal", "late", "notices")
+    kinds = ("reconcile", "sweep", "snapshot", "nightly", "journal", "late", "notices", "changes")
     assert rules == {f"fornix-{kind}" for kind in kinds}
     alarms = {a["AlarmName"]: a for a in of_type(stack, "AWS::CloudWatch::Alarm").values()}
     for rule in rules:

@@ -206,7 +206,8 @@ class Access(msgspec.Struct, frozen=True, eq=False):
     Attributes
     ----------
     read : str
-        ``public`` (anonymous callers see public records) or ``account``.
+        ``public`` (anonymous callers see public records), ``account``, or ``manager`` (managers
+        see those of their labs).
     create, change, delete : str
         The least role: ``member``, ``stock`` (members who are stock managers), ``manager``,
         ``administrator``, or ``none``.

@@ -28,6 +28,8 @@ def rule_of(resource: Resource, action: str) -> Rule:
     if action in ("list", "read"):
         if access.read == "public":
             return policy.READ_PUBLIC
+        if access.read == "manager":
+            return Rule(policy.MANAGERS, own_lab=True)
         roles = policy.MEMBERS
         roles |= policy.RIGS if "read" in access.rig.split() else frozenset()
         roles |= policy.WORKERS if "read" in access.worker.split() else frozenset()

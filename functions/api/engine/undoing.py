@@ -14,7 +14,7 @@ from functions.api.engine.writes import check_route
 from functions.api.errors import ApiError
 from shared.records import audit
 
-FOR_GOOD = frozenset({"user", "signature"})
+FOR_GOOD = frozenset({"user", "signature", "webhook"})
 """Kinds whose writes do more than write records: passwords end, what is signed is signed."""
 
 SENT = frozenset({"notification"})

@@ -62,6 +62,8 @@ def visible_to(
         Whether sessions known from a public release alone are among them; of these only what
         `shown_briefly` asks about is shown, so they are not found by anything else.
     """
+    if is_managers(resource) and who.role not in policy.ADMINISTRATORS:
+        return of_labs(resource, who)
     if policy.sees_own_lab_only(who):
         return [*of_labs(resource, who), *_of_user(resource, who)]
     if not who.is_public:
@@ -75,6 +77,11 @@ def visible_to(
         rows = catalog.table("dataset").select(now).all(("session", "path"))
         now = [Places(value=frozenset((row["session"], row["path"]) for row in rows))]
     return [*now, *_public(resource, lambda kind: _Then(kind, as_of), brief)]
+
+
+def is_managers(resource: Resource) -> bool:
+    """Return whether only those who manage a record's lab see it."""
+    return resource.access.read == "manager"
 
 
 def _of_user(resource: Resource, who: Caller) -> list[Where]:

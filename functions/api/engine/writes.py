@@ -14,7 +14,7 @@ from functions.api.engine.identities import PlannedRecord, taken
 from functions.api.engine.plan import Plan, is_document
 from functions.api.engine.rules import rule_of
 from functions.api.engine.standing import check_record
-from functions.api.engine.visible import visible_to
+from functions.api.engine.visible import is_managers, visible_to
 from functions.api.errors import ApiError, Invalid, not_found
 from shared import catalog
 from shared.access import policy
@@ -182,7 +182,8 @@ def _as_made(resource: Resource, key: str) -> Body:
 
 def _check_seen(call: Call, resource: Resource, row: Mapping[str, Any]) -> None:
     """Refuse to tell of a record that is another user's own."""
-    seen = visible_to(call.who, resource, brief=True) if resource.own else ()
+    is_hidden = resource.own or is_managers(resource)
+    seen = visible_to(call.who, resource, brief=True) if is_hidden else ()
     if not all(where.on_rows()(row) for where in seen):
         raise not_found(resource.name)
 

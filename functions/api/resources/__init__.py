@@ -31,6 +31,7 @@ from functions.api.resources import (  # noqa: F401 - importing declares them
     views,
     vocabularies,
     water,
+    webhooks,
 )
 
 __all__ = ["KINDS", "MODELS", "RESOURCES"]

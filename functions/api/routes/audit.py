@@ -18,6 +18,7 @@ from functions.api.call import Call
 from functions.api.engine import read_values, undoing
 from functions.api.engine.declarations import KINDS
 from functions.api.engine.plan import Plan, planned
+from functions.api.engine.visible import may_list
 from functions.api.errors import ApiError, Invalid, forbidden, not_found
 from functions.api.replica import HeldRow, Scope
 from shared import catalog
@@ -152,7 +153,7 @@ def _fits(call: Call, entry: audit.Audit) -> bool:
 def is_for(call: Call, entry: audit.Audit) -> bool:
     """Return whether an entry is about a record of the caller's labs, or of all labs."""
     kind, key = entry.record
-    if kind not in KINDS or KINDS[kind].own:
+    if kind not in KINDS or KINDS[kind].own or not may_list(call.who, KINDS[kind]):
         return False
     if call.who.role == Role.ADMINISTRATOR:
         return True

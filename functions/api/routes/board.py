@@ -19,7 +19,7 @@ from shared import catalog
 from shared.datasets.read import content_hashes
 from shared.model.identity import SessionKey
 from shared.model.json import plain
-from shared.model.messages import NoticesDue, Sweep
+from shared.model.messages import ChangesDue, NoticesDue, Sweep
 from shared.records import queues
 from shared.records.items import Session
 from shared.records.where import Where
@@ -124,7 +124,7 @@ def redrive(queue: str) -> dict[str, Any]:
     """Send the messages of a dead-letter queue again; events of schedules are dropped."""
     if queue not in _queue_names(queue.partition("work-")[2] or None):
         raise not_found("queue")
-    sent, dropped = queues.redrive(queue, drop=(Sweep, NoticesDue))
+    sent, dropped = queues.redrive(queue, drop=(Sweep, NoticesDue, ChangesDue))
     return {"queue": queue, "sent": sent, "dropped": dropped}
 
 

@@ -1,0 +1,119 @@
+"""Where a webhook may send to: the open internet by https, and nothing else.
+
+A webhook's address is its owner's choice, and the function that sends stands within the cloud.
+So the address is looked up once, every answer must be of the open internet, and the connection
+goes to the very address that was looked at: a name that answers otherwise a moment later is no
+way around. Redirects are not followed. On one computer loopback is allowed as well, by http.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+import msgspec
+
+LONGEST = 2_000
+
+TRANSLATED = tuple(
+    ipaddress.ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16")
+)
+"""Networks whose addresses hold IPv4 ones (RFC 6052, 8215, 3056), and so any private one."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Refused(ValueError):
+    """An address that nothing is sent to; the message says why."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where a webhook sends to, as its address says."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+
+def read(url: str, *, local: bool) -> Target:
+    """Return what a webhook's address says.
+
+    Parameters
+    ----------
+    url : str
+    local : bool
+        Whether it is the system on one computer.
+
+    Raises
+    ------
+    Refused
+    """
+    if len(url) > LONGEST or not url.isascii() or not url.isprintable() or " " in url:
+        raise Refused("Write a web address of printable ASCII characters.")
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        raise Refused("This is no web address.") from None
+    if not host or parts.scheme not in ("https", "http"):
+        raise Refused("Write an address that begins with https://.")
+    if parts.username is not None or parts.password is not None:
+        raise Refused("Write no user name or password into the address; the secret signs.")
+    loopback = local and is_loopback(host)
+    if parts.scheme != "https" and not loopback:
+        raise Refused("Write an address that begins with https://.")
+    if (literal := _literal(host)) is not None:
+        check(literal, local=local)
+    path = parts.path or "/"
+    port = port or (443 if parts.scheme == "https" else 80)
+    return Target(parts.scheme, host, port, f"{path}?{parts.query}" if parts.query else path)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this computer by its very name."""
+    literal = _literal(host)
+    return host == "localhost" or (literal is not None and literal.is_loopback)
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def check(address: Address, *, local: bool) -> None:
+    """Refuse an address that is not of the open internet.
+
+    Raises
+    ------
+    Refused
+    """
+    plain = getattr(address, "ipv4_mapped", None) or address
+    if local and plain.is_loopback:
+        return
+    translated = any(plain in each for each in TRANSLATED if each.version == plain.version)
+    if not plain.is_global or plain.is_multicast or plain.is_reserved or translated:
+        raise Refused(f"{address} is not of the open internet.")
+
+
+def resolve(target: Target, *, local: bool) -> str:
+    """Return the one address that is connected to; all that the name has are looked at.
+
+    Raises
+    ------
+    Refused
+        One of them is not of the open internet, or the name has none.
+    """
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise Refused(f"{target.host} has no address.") from None
+    addresses = [ipaddress.ip_address(each[4][0]) for each in found]
+    for each in addresses:
+        check(each, local=local and is_loopback(target.host))
+    if not addresses:
+        raise Refused(f"{target.host} has no address.")
+    return str(addresses[0])
