@@ -55,7 +55,7 @@ class HookEvent(msgspec.Struct, frozen=True):
     data: dict[str, object]
 
 
-class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
+class HookTry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One try: when, the status it was answered with, what kept it from an answer."""
 
     at: str

@@ -24,11 +24,11 @@ TRANSLATED = tuple(
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class Refused(ValueError):
+class RefusedAddress(ValueError):
     """An address that nothing is sent to; the message says why."""
 
 
-class Target(msgspec.Struct, frozen=True):
+class HookTarget(msgspec.Struct, frozen=True):
     """Where a webhook sends to, as its address says."""
 
     scheme: str
@@ -37,7 +37,7 @@ class Target(msgspec.Struct, frozen=True):
     path: str
 
 
-def read(url: str, *, local: bool) -> Target:
+def read(url: str, *, local: bool) -> HookTarget:
     """Return what a webhook's address says.
 
     Parameters
@@ -48,27 +48,27 @@ def read(url: str, *, local: bool) -> Target:
 
     Raises
     ------
-    Refused
+    RefusedAddress
     """
     if len(url) > LONGEST or not url.isascii() or not url.isprintable() or " " in url:
-        raise Refused("Write a web address of printable ASCII characters.")
+        raise RefusedAddress("Write a web address of printable ASCII characters.")
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
-        raise Refused("This is no web address.") from None
+        raise RefusedAddress("This is no web address.") from None
     if not host or parts.scheme not in ("https", "http"):
-        raise Refused("Write an address that begins with https://.")
+        raise RefusedAddress("Write an address that begins with https://.")
     if parts.username is not None or parts.password is not None:
-        raise Refused("Write no user name or password into the address; the secret signs.")
+        raise RefusedAddress("Write no user name or password into the address; the secret signs.")
     loopback = local and is_loopback(host)
     if parts.scheme != "https" and not loopback:
-        raise Refused("Write an address that begins with https://.")
+        raise RefusedAddress("Write an address that begins with https://.")
     if (literal := _literal(host)) is not None:
         check(literal, local=local)
     path = parts.path or "/"
     port = port or (443 if parts.scheme == "https" else 80)
-    return Target(parts.scheme, host, port, f"{path}?{parts.query}" if parts.query else path)
+    return HookTarget(parts.scheme, host, port, f"{path}?{parts.query}" if parts.query else path)
 
 
 def is_loopback(host: str) -> bool:
@@ -89,31 +89,31 @@ def check(address: Address, *, local: bool) -> None:
 
     Raises
     ------
-    Refused
+    RefusedAddress
     """
     plain = getattr(address, "ipv4_mapped", None) or address
     if local and plain.is_loopback:
         return
     translated = any(plain in each for each in TRANSLATED if each.version == plain.version)
     if not plain.is_global or plain.is_multicast or plain.is_reserved or translated:
-        raise Refused(f"{address} is not of the open internet.")
+        raise RefusedAddress(f"{address} is not of the open internet.")
 
 
-def resolve(target: Target, *, local: bool) -> str:
+def resolve(target: HookTarget, *, local: bool) -> str:
     """Return the one address that is connected to; all that the name has are looked at.
 
     Raises
     ------
-    Refused
+    RefusedAddress
         One of them is not of the open internet, or the name has none.
     """
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise Refused(f"{target.host} has no address.") from None
+        raise RefusedAddress(f"{target.host} has no address.") from None
     addresses = [ipaddress.ip_address(each[4][0]) for each in found]
     for each in addresses:
         check(each, local=local and is_loopback(target.host))
     if not addresses:
-        raise Refused(f"{target.host} has no address.")
+        raise RefusedAddress(f"{target.host} has no address.")
     return str(addresses[0])

@@ -6,10 +6,10 @@ import logging
 from datetime import timedelta
 
 from shared.model import moment
-from shared.model.webhooks import Attempt, DeliveryState, signature
+from shared.model.webhooks import DeliveryState, HookTry, signature
 from shared.records import documents, env
 from shared.webhooks import addresses, follow, store
-from shared.webhooks.addresses import Refused
+from shared.webhooks.addresses import RefusedAddress
 from shared.webhooks.store import Delivery
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def deliver(webhook: str, delivery: str) -> DeliveryState | None:
     return _note(item, tried)
 
 
-def _note(item: Delivery, tried: list[Attempt]) -> DeliveryState:
+def _note(item: Delivery, tried: list[HookTry]) -> DeliveryState:
     """Write down how a try ended; announce the next one, or give up."""
     status = tried[-1].status
     if status is not None and 200 <= status < 300:
@@ -65,7 +65,7 @@ def _note(item: Delivery, tried: list[Attempt]) -> DeliveryState:
     return DeliveryState.WAITS
 
 
-def attempt(url: str, secret: str, item: Delivery) -> Attempt:
+def attempt(url: str, secret: str, item: Delivery) -> HookTry:
     """Send a delivery once; an answer of any kind is an end, so is none."""
     at = moment.now()
     body = item.body.encode()
@@ -78,9 +78,9 @@ def attempt(url: str, secret: str, item: Delivery) -> Attempt:
     }
     said = at.isoformat(timespec="seconds")
     try:
-        return Attempt(said, status=_post(url, body, headers))
-    except Refused as error:
-        return Attempt(said, error=str(error))
+        return HookTry(said, status=_post(url, body, headers))
+    except RefusedAddress as error:
+        return HookTry(said, error=str(error))
 
 
 def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
@@ -88,7 +88,7 @@ def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
 
     Raises
     ------
-    Refused
+    RefusedAddress
         Nothing is sent there.
     Unanswered
         There was no answer; the message is the kind of error.
@@ -129,5 +129,5 @@ def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
             raise Unanswered(type(error).__name__) from error
 
 
-class Unanswered(Refused):
+class Unanswered(RefusedAddress):
     """There was no answer."""

@@ -18,7 +18,7 @@ from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribu
 from pynamodb.expressions.update import Action
 
 from shared.model import moment
-from shared.model.webhooks import Attempt, DeliveryState, HookEvent
+from shared.model.webhooks import DeliveryState, HookEvent, HookTry
 from shared.records.table import Record
 from shared.records.transactions import ConditionFailed, conditional
 
@@ -59,9 +59,9 @@ class Delivery(Record, discriminator="Delivery"):
         return self.pk.removeprefix("HOOK#")
 
     @property
-    def tried(self) -> list[Attempt]:
+    def tried(self) -> list[HookTry]:
         """Each try."""
-        return msgspec.json.decode(self.attempts, type=list[Attempt])
+        return msgspec.json.decode(self.attempts, type=list[HookTry])
 
 
 def secret_item(webhook: str, secret: str) -> HookKey:
@@ -145,7 +145,7 @@ def claim(item: Delivery) -> bool:
 
 
 def note(
-    item: Delivery, tried: Sequence[Attempt], state: DeliveryState, next_at: datetime | None
+    item: Delivery, tried: Sequence[HookTry], state: DeliveryState, next_at: datetime | None
 ) -> None:
     """Write down what came of a try, and when the next one is."""
     attempts: Any = msgspec.json.encode(list(tried)).decode()

@@ -22,7 +22,7 @@ from shared.records import aws, documents, queues
 from shared.records.items import Dataset
 from shared.records.meter import metered
 from shared.webhooks import addresses, follow
-from shared.webhooks.addresses import Refused
+from shared.webhooks.addresses import RefusedAddress
 from shared.webhooks.deliver import WAITS
 from shared.work import write
 from tests.api.conftest import Api
@@ -335,7 +335,7 @@ def test_a_name_that_leads_inside_is_sent_nothing(
         return [public, (family, socket.SOCK_STREAM, 6, "", (inside, 443))]
 
     monkeypatch.setattr(addresses.socket, "getaddrinfo", answers)
-    with pytest.raises(Refused, match="open internet"):
+    with pytest.raises(RefusedAddress, match="open internet"):
         addresses.resolve(target, local=True)
 
 
