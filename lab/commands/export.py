@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from lab.exports.many import SessionToExport
     from lab.exports.nwb.export import Written
     from lab.exports.session import ExportSession
 
@@ -23,7 +24,7 @@ def export() -> None:
 
 
 @export.command()
-@click.argument("what", metavar="SESSION|FOLDER")
+@click.argument("what", metavar="SESSION|RELEASE|FOLDER")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -73,13 +74,18 @@ def nwb(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Write a session as NWB files, ready for DANDI.
+    """Write sessions as NWB files, ready for DANDI.
 
-    SESSION is an id or SUBJECT/DATE/NUMBER on the server; FOLDER is LAB/Subjects/SUBJECT/DATE/NNN
-    on this computer. Each file is validated by pynwb, and inspected by nwbinspector with DANDI's
-    configuration; one that an archive would refuse is not kept.
+    SESSION is an id or SUBJECT/DATE/NUMBER on the server; RELEASE is NAME@VERSION, NAME@latest or
+    an address API/releases/NAME; FOLDER is LAB/Subjects/SUBJECT/DATE/NNN on this computer, or a
+    folder of many such, as a release's copy is. Of a release or folder a run that was stopped
+    goes on, and one session that fails stops no other (exit code 1). Each file is validated by
+    pynwb, and inspected by nwbinspector with DANDI's configuration; one that an archive would
+    refuse is not kept.
 
     Example: fornix export nwb SWC_054/2020-03-01/001 --raw --out 000409
+
+    Example: fornix export nwb 2026_Paper@1 --raw --out 000409
     """
     from lab.exports.nwb.backends import backend as backend_of
     from lab.exports.nwb.export import export_processed, export_raw
@@ -97,6 +103,12 @@ def nwb(
     }
     known = {name: value for name, value in known.items() if value}
     try:
+        if (many := _many(what, known)) is not None:
+            if reference or cache:
+                raise click.UsageError("--reference and --cache are for single sessions")
+            way = backend_of(backend, compress=compress)
+            _export_all(many, out, way, raw, check, dry_run, as_json)
+            return
         with _session(what, known, cache) as session:
             if dry_run:
                 _plan(session, as_json)
@@ -173,6 +185,70 @@ def _session(what: str, known: dict[str, Any], cache: Path | None) -> Iterator[E
     record = client.get(f"/sessions/{found[0]['id']}")
     with TemporaryDirectory(prefix="fornix-export-") as scratch:
         yield ServedSession(client, record, cache or Path(scratch), known)
+
+
+def _many(what: str, known: dict[str, Any]) -> list[SessionToExport] | None:
+    """Return the sessions of a release, or of a folder of many; None of a single session."""
+    from lab.exports.many import of_folder, of_release
+
+    path = Path(what)
+    if path.is_dir():
+        found = list(of_folder(path, known))
+        single = len(found) == 1 and path.resolve().parts[-2:] == _end(found[0].reference)
+        return None if single or not found else found
+    if not what.startswith(("http://", "https://")) and "@" not in what:
+        return None
+    from lab.client import Client, settings
+    from lab.releases.remote import find_release
+
+    server, record = find_release(what)
+    client = Client(settings())
+    if client.settings.url.rstrip("/") != server.url.rstrip("/"):
+        raise click.ClickException(
+            f"What is known of animals is asked of the server of `fornix login`, which is not "
+            f"{server.url}: log in there, or mirror the release and give the folder"
+        )
+    return list(of_release(client, record, server.manifest(record), known))
+
+
+def _end(reference: str) -> tuple[str, ...]:
+    return tuple(reference.split("/")[-2:])
+
+
+def _export_all(
+    sessions: list[SessionToExport],
+    out: Path,
+    way: Any,
+    raw: bool,
+    check: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    from lab.exports.nwb.many import export_many
+    from shared.model.json import plain
+
+    if dry_run:
+        for one in sessions:
+            line = {"session": one.reference, "size": one.size, "done": False}
+            click.echo(json.dumps(line) if as_json else f"{one.reference}  {one.size:,} B")
+        return
+    failed = 0
+    notice = None if as_json else _progress()
+    done = export_many(sessions, out, way, raw=raw, checked=check, notice=notice)
+    for number, each in enumerate(done, 1):
+        failed += each.did == "failed"
+        if as_json:
+            click.echo(json.dumps(plain(each)))
+            continue
+        click.echo(f"{each.did:8}{each.session}  {each.why or ', '.join(each.files)}")
+        for suggestion in each.suggestions:
+            click.echo(f"  suggestion: {suggestion}", err=True)
+        click.echo(f"{number} of {len(sessions)}", err=True)
+    if failed:
+        raise click.ClickException(
+            f"{failed} of {len(sessions)} sessions failed; put right what is said above, and the "
+            "same command goes on with them"
+        )
 
 
 def _plan(session: ExportSession, as_json: bool) -> None:

@@ -150,6 +150,28 @@ def write_clock(folder: Path, probe: str, knots: np.ndarray) -> None:
     np.save(folder / "raw_ephys_data" / probe / name, knots)
 
 
+def write_sync(folder: Path, place: str = "", lines: tuple[int, ...] = (3, 7)) -> pd.DataFrame:
+    """Write the fronts of a board's lines, and of one what is connected; return them."""
+    rng = np.random.default_rng(5)
+    fronts = pd.concat(
+        pd.DataFrame(
+            {
+                "times": np.cumsum(rng.uniform(0.1, 1, 12)),
+                "channels": line,
+                "polarities": np.tile([1, -1], 6),
+            }
+        )
+        for line in lines
+    ).sort_values("times")
+    where = folder / "raw_ephys_data" / place
+    where.mkdir(parents=True, exist_ok=True)
+    for name in fronts:
+        io.save(where / f"_spikeglx_sync.{name}.npy", fronts[name].to_numpy())
+    wiring = {"SYSTEM": "3B", "SYNC_WIRING_DIGITAL": {"imec_sync": 3, "bpod": None}}
+    (where / "_spikeglx_ephysData_g0_t0.nidq.wiring.json").write_text(json.dumps(wiring))
+    return fronts
+
+
 def write_camera(folder: Path, frames: int = 40) -> None:
     """Write the left camera: a video of a few bytes, times, pose, pupil, motion energy, licks."""
     video = folder / "raw_video_data" / "_iblrig_leftCamera.raw.mp4"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,7 @@ def test_spikes_and_raw_recordings_of_two_probes_come_back_equal(tmp_path, read)
     sessions.write_clock(folder, "probe00", knots)
     sessions.write_camera(folder)
     sessions.write_passive(folder)
+    fronts = sessions.write_sync(folder)
     done = run(folder, "--out", tmp_path / "out", "--raw", "--json")
     assert done.exit_code == 0, done.output
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -163,7 +165,17 @@ def test_spikes_and_raw_recordings_of_two_probes_come_back_equal(tmp_path, read)
         assert one.starting_time == pytest.approx(0.5)
         nominal = 30_000 if band == "ap" else 2_500
         assert one.rate == pytest.approx(nominal / 1.00001, rel=1e-9)
-    # And camera, pose, licks and passive protocol are there
+    # And each line of the board has its fronts, and the name of what is connected
+    for line, told in ((3, "Line 3, imec_sync: "), (7, "Line 7: ")):
+        series, mine = raw.acquisition[f"SyncNidqLine{line:02d}"], fronts["channels"] == line
+        np.testing.assert_array_equal(series.timestamps, fronts["times"][mine])
+        np.testing.assert_array_equal(series.data, fronts["polarities"][mine])
+        assert series.description.startswith(told)
+    # And camera, pose, motion energy, licks and passive protocol are there
+    energy = processed.processing["motion_energy"]["LeftCameraMotionEnergy"].data
+    np.testing.assert_array_equal(
+        energy, np.load(folder / "alf" / "leftCamera.ROIMotionEnergy.npy")
+    )
     video = raw.acquisition["VideoLeftCamera"]
     beside = Path(lines[1]["path"]).parent / video.external_file[0]
     assert (
@@ -184,6 +196,39 @@ def test_spikes_and_raw_recordings_of_two_probes_come_back_equal(tmp_path, read)
     assert parts["protocol_name"].tolist() == ["spontaneousActivity", "RFM"]
     assert passive["PassiveGabor"].to_dataframe()["stim_contrast"].tolist() == [0.5, 1.0]
     assert passive["PassiveNoise"].to_dataframe()["start_time"].tolist() == [25.0, 28.0]
+
+
+def test_a_folder_of_sessions_is_gone_on_with_and_one_bad_session_stops_no_other(tmp_path):
+    # Given three sessions, of which one has nothing to export
+    data, out = tmp_path / "data", tmp_path / "out"
+    first = sessions.make(data)
+    for day in ("2024-07-02", "2024-07-03"):
+        shutil.copytree(first, first.parents[1] / day / "001")
+    bad = first.parents[1] / "2024-07-03" / "001"
+    shutil.rmtree(bad / "alf")
+    dry = run(data, "--out", out, "--dry-run", "--json")
+    assert [json.loads(line)["done"] for line in dry.stdout.splitlines()] == [False] * 3
+    assert not out.exists()
+
+    def did() -> list[str]:
+        done = run(data, "--out", out, "--raw", "--json")
+        assert done.exit_code == 1, done.output
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        assert "has no trials, wheel or sorted spikes" in lines[-1]["why"]
+        return [line["did"] for line in lines]
+
+    # When they are exported, and again
+    assert did() == ["written", "written", "failed"]
+    files = sorted(path for path in out.rglob("*.nwb"))
+    assert len(files) == 2
+    before = [path.stat().st_mtime_ns for path in files]
+    assert did() == ["kept", "kept", "failed"]
+    assert [path.stat().st_mtime_ns for path in files] == before
+    # Then only what changed, or is gone, is made anew
+    sessions.write_trials(first, sessions.trials(20, seed=9))
+    assert did() == ["written", "kept", "failed"]
+    (out / ".fornix-nwb.json").write_text('{"torn')
+    assert did() == ["written", "written", "failed"]
 
 
 finite = st.floats(0, 1e5, allow_nan=False, width=64)

@@ -82,6 +82,32 @@ def test_a_session_of_the_api_gives_the_file_of_its_folder(uploaded, exported, t
                 np.testing.assert_array_equal(found[place], values, err_msg=place)
 
 
+def test_a_release_is_exported_with_what_it_has_of_its_sessions(
+    uploaded, exported, system, tmp_path, monkeypatch
+):
+    # Given a release of all but the wheel
+    manager = system.client("manager")
+    manager.post("/tags", {"name": "2026_Paper"})
+    for row in manager.get("/datasets", subject=SUBJECT, limit=250)["results"]:
+        if "wheel" not in row["name"]:
+            manager.patch(f"/datasets/{row['id']}", {"tags": ["2026_Paper"]})
+    manager.post("/releases", {"tag": "2026_Paper", "name": "2026_Paper"})
+    for name, value in system.environment("manager").items():
+        monkeypatch.setenv(name, value)
+    out = tmp_path / "release"
+    arguments = ["nwb", "2026_Paper@1", "--raw", "--json", "--no-check", "--out", str(out)]
+    for did in ("written", "kept"):
+        done = CliRunner().invoke(export, arguments)
+        assert done.exit_code == 0, done.output
+        line = json.loads(done.stdout)
+        assert (line["did"], len(line["files"])) == (did, 2)
+    with pynwb.NWBHDF5IO(str(out / line["files"][0]), "r") as file:
+        nwb = file.read()
+        assert nwb.subject.sex == "F"
+        assert len(nwb.trials) == 20
+        assert "wheel" not in nwb.processing
+
+
 def test_recordings_are_read_by_ranges_and_kept_files_are_not_fetched_again(
     uploaded, exported, tmp_path, monkeypatch
 ):

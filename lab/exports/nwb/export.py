@@ -15,6 +15,7 @@ from lab.exports.nwb.file import new_file
 from lab.exports.nwb.passive import add_passive
 from lab.exports.nwb.probes import Electrodes, add_probe
 from lab.exports.nwb.recordings import Chunks, Notice, ProbeRecording, add_recording, recordings_of
+from lab.exports.nwb.sync import add_sync
 from lab.exports.nwb.trials import add_trials
 from lab.exports.nwb.units import add_units, chosen_sortings, peak_channels
 from lab.exports.nwb.wheel import add_wheel
@@ -113,6 +114,7 @@ def export_raw(
         for one in recordings:
             data = backend.compressed(Chunks(one, notice))
             add_recording(nwb, session, one, electrodes[one.probe], data)
+        add_sync(nwb, session)
         stem.parent.mkdir(parents=True, exist_ok=True)
         add_videos(nwb, session, stem)
         return _finish(nwb, stem, names.RAW, backend, checked)

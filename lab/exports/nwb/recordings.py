@@ -87,6 +87,11 @@ def recordings_of(session: ExportSession) -> list[ProbeRecording]:
     return found
 
 
+def has_recordings(session: ExportSession) -> bool:
+    """Return whether a session has compressed recordings of a probe."""
+    return bool(_places(session))
+
+
 def _places(session: ExportSession) -> list[tuple[str, str, str]]:
     """Return path, probe and band of the recordings; of two compressions Fornix's own."""
     found: dict[tuple[str, str], str] = {}

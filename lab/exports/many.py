@@ -1,0 +1,103 @@
+"""Many sessions to be exported: of a release on a server, or of a folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lab.exports.folder import FolderSession
+from lab.exports.session import ExportSession
+from shared.model.release import ReleasedFile, ReleaseManifest, ReleaseRecord
+
+
+class SessionToExport(msgspec.Struct, frozen=True):
+    """A session that is exported when its turn comes.
+
+    Attributes
+    ----------
+    reference : str
+        ``lab/Subjects/subject/date/NNN``.
+    content : str
+        Digest of its files and of what is known of it: while it is the same, so is the export.
+    size : int
+        Bytes of its files.
+    open : callable
+        Takes a folder for what is downloaded, and returns the session.
+    """
+
+    reference: str
+    content: str
+    size: int
+    open: Callable[[Path], ExportSession]
+
+
+def of_release(
+    client: Any, record: ReleaseRecord, manifest: ReleaseManifest, known: Mapping[str, Any]
+) -> Iterator[SessionToExport]:
+    """Yield the sessions of a release, each with the files that the release has of it.
+
+    Parameters
+    ----------
+    client : Client
+        Of an account that sees them: what is known of animals is not in a release.
+    record, manifest
+        The version.
+    known : mapping
+        Facts that the records lack.
+    """
+    files: dict[str, list[ReleasedFile]] = {one.id: [] for one in manifest.sessions}
+    for file in manifest.files:
+        if file.id not in record.withdrawn:
+            files[file.session].append(file)
+    for session in manifest.sessions:
+        mine = files[session.id]
+        if not mine:
+            continue
+        digest = hashlib.sha256(repr(sorted(known.items())).encode())
+        for file in mine:
+            digest.update(f"{file.path} {file.size} {file.sha256 or file.md5}\n".encode())
+        yield SessionToExport(
+            session.folder,
+            digest.hexdigest(),
+            sum(file.size for file in mine),
+            _opener(client, session.id, frozenset(file.path for file in mine), known),
+        )
+
+
+def _opener(
+    client: Any, session: str, paths: frozenset[str], known: Mapping[str, Any]
+) -> Callable[[Path], ExportSession]:
+    def opened(cache: Path) -> ExportSession:
+        from lab.exports.served import ServedSession
+
+        found = ServedSession(client, client.get(f"/sessions/{session}"), cache, known)
+        found.paths = tuple(path for path in found.paths if path in paths)
+        return found
+
+    return opened
+
+
+def of_folder(root: Path, known: Mapping[str, Any]) -> Iterator[SessionToExport]:
+    """Yield the sessions below a folder, a copy of a release or any other."""
+    from lab.importers.folder import FoundSession, scan
+
+    for found in scan(root):
+        if not isinstance(found, FoundSession):
+            continue
+        digest = hashlib.sha256(repr(sorted(known.items())).encode())
+        size = 0
+        for file in sorted(found.files, key=lambda file: file.path):
+            stat = file.on_disk.stat()
+            size += stat.st_size
+            digest.update(f"{file.path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        folder = found.folder
+        yield SessionToExport(
+            found.session.build(),
+            digest.hexdigest(),
+            size,
+            lambda _, folder=folder: FolderSession(folder, known),  # type: ignore[misc]
+        )

@@ -1,0 +1,80 @@
+"""Synchronisation lines: when each of a board's or a probe's digital lines rose and fell."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from pynwb import NWBFile, TimeSeries
+
+from lab.exports.nwb.columns import timing
+from lab.exports.nwb.probes import title
+from lab.exports.session import ExportError, ExportSession
+
+NEEDED = ("times", "channels", "polarities")
+
+
+def add_sync(nwb: NWBFile, session: ExportSession) -> int:
+    """Add the fronts of each line as a series of 1 (rises) and -1 (falls); return how many lines.
+
+    They are read from ``_spikeglx_sync.{times,channels,polarities}.npy`` of each collection, and
+    named by the ``.wiring.json`` there, if any. Analog channels are numbered from 16 on (IBL).
+
+    Raises
+    ------
+    ExportError
+        The three files do not fit together.
+    """
+    count = 0
+    for files in session.objects("sync"):
+        if not files.files.keys() >= set(NEEDED):
+            continue
+        loaded = session.load(files, NEEDED)
+        times, channels, polarities = (np.asarray(loaded[name]).ravel() for name in NEEDED)
+        if not len(times) == len(channels) == len(polarities):
+            raise ExportError(
+                f"{files.collection} has {len(times)} times, {len(channels)} channels and "
+                f"{len(polarities)} polarities of its synchronisation: extract it again"
+            )
+        folder = files.collection.rpartition("/")[2]
+        where = title(folder) if folder.startswith("probe") else "Nidq"
+        names = _wiring(session, files.collection)
+        for line in np.unique(channels).astype(int).tolist():
+            mine = channels == line
+            order = np.argsort(times[mine], kind="stable")
+            at = np.asarray(times[mine], float)[order]
+            told = f"Line {line}" + (f", {names[line]}" if line in names else "")
+            nwb.add_acquisition(
+                TimeSeries(
+                    name=f"Sync{where}Line{line:02d}",
+                    description=f"{told}: 1 where it rises, -1 where it falls.",
+                    data=np.sign(polarities[mine][order]).astype(np.int8),
+                    unit="n.a.",
+                    **timing(at),
+                )
+            )
+            count += 1
+    return count
+
+
+def _wiring(session: ExportSession, collection: str) -> dict[int, str]:
+    """Return what is connected to lines, as the rig's wiring file says."""
+    found = [
+        path
+        for path in session.paths
+        if path.rpartition("/")[0] == collection and path.endswith(".wiring.json")
+    ]
+    if not found:
+        return {}
+    try:
+        told: Any = json.loads(session.local(found[-1]).read_text())
+    except ValueError as error:
+        raise ExportError(f"{found[-1]} is no JSON: {error}") from None
+    names: dict[int, str] = {}
+    for key, first in (("SYNC_WIRING_DIGITAL", 0), ("SYNC_WIRING_ANALOG", 16)):
+        lines = told.get(key) if isinstance(told, dict) else None
+        for name, line in (lines or {}).items():
+            if isinstance(line, int):
+                names[first + line] = str(name)
+    return names
