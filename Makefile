@@ -123,7 +123,7 @@ screenshots: setup .venv/.browser  ## the README's pictures anew, of a demonstra
 clean:  ## remove what was installed and built
 	rm -rf .venv node_modules cdk.out .fornix/cache
 
-.PHONY: fuzz-codec bench-codec spikeinterface reference ibllib nwb datajoint descriptions
+.PHONY: fuzz-codec bench-codec spikeinterface reference ibllib nwb datajoint sharing descriptions
 
 fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=… for others
 	$(BIN)/python -m tests.codec.fuzz --cases $(or $(CASES),1000000) --seed $(or $(SEED),1)
@@ -158,6 +158,10 @@ descriptions: setup  ## a release's DataCite, RO-Crate, Croissant, schema.org be
 	$(BIN)/uv pip install --quiet --python .venv/descriptions/bin/python datacite==1.4.1 \
 	    mlcroissant==1.1.1 pyld==3.3.0 roc-validator==0.13.0 rocrate==0.16.0
 	$(BIN)/pytest -p no:cacheprovider tests/releases/test_descriptions_apart.py
+
+sharing: setup  ## releases to mirror, zip, ONE and NWB; memory of exports (LENGTHS="60 3600")
+	$(BIN)/pytest -m proof tests/releases/test_whole_way_nwb.py
+	$(BIN)/python benchmarks/nwb_memory.py --seconds $(or $(LENGTHS),20 120)
 
 datajoint: setup .venv/.mariadb  ## both lines of DataJoint's client, installed apart; NOTEBOOK=… the paper's code
 	for line in 0.14 2; do test -x .venv/datajoint-$$line/bin/python \
