@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -72,6 +73,20 @@ class Client:
     def patch(self, path: str, body: Any) -> Any:
         """PATCH with a JSON body; see :meth:`request`."""
         return self.request("PATCH", path, body=body)
+
+    def send_file(self, method: str, path: str, field: str, file: Path) -> Any:
+        """Send a picture as a form, as large as it is; return the parsed JSON answer.
+
+        Raises
+        ------
+        RequestRefused, Unreachable
+            As :meth:`request`.
+        """
+        form = {field: (file.name, file.read_bytes()), "width": (None, "orig")}
+        token = self._token or self.login()
+        return self._read(
+            self._send(method, path, None, None, token, files=form), f"{method} {path}"
+        )
 
     def request(
         self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None
@@ -159,6 +174,7 @@ class Client:
         query: dict[str, Any] | None,
         token: str | None,
         follow: bool = True,
+        files: dict[str, Any] | None = None,
     ) -> requests.Response:
         """Send one request, as often as it takes while the trouble is transient."""
         try:
@@ -167,6 +183,7 @@ class Client:
                 self.settings.url + path,
                 params=query or None,
                 json=body,
+                files=files,
                 headers={"Authorization": f"Token {token}"} if token else {},
                 timeout=TIMEOUT,
                 allow_redirects=follow,

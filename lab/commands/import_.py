@@ -7,19 +7,16 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from lab.client import Client, Settings, settings
-from lab.commands.importing import common, run_import, state_folder
+from lab.client import Settings, settings
+from lab.commands.importing import common, run_import, scratch, uploader, zone_named
 from lab.importers.carrier import Carrier
-from lab.importers.journal import Journal
 from lab.importers.sessions import Repository
-from lab.transfer import HashCache
 
 if TYPE_CHECKING:
-    from lab.importers.bytes import Mover, Uploader
+    from lab.importers.bytes import Mover
 
 _place_options = [
     click.option("--lab", help="Lab of sessions for which the source names none."),
@@ -100,7 +97,7 @@ def import_alyx(
     account = Settings(source_url.rstrip("/"), user, password, token)
     if account.url == settings().url:
         raise click.UsageError("source and target are the same server")
-    zone = _zone(server_timezone)
+    zone = zone_named(server_timezone)
     make_mover = _mover(upload, data_user, data_password, data_server)
 
     def job(carrier: Carrier) -> None:
@@ -127,9 +124,18 @@ def import_alyx(
     multiple=True,
     help="Carry these models alone, e.g. subjects.subject or weighings; may be given again.",
 )
+@click.option(
+    "--media",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Alyx's folder of uploaded files, for the pictures of notes.",
+)
 @common
 def import_dump(
-    file: Path, server_timezone: str | None, only: tuple[str, ...], **common: Any
+    file: Path,
+    server_timezone: str | None,
+    only: tuple[str, ...],
+    media: Path | None,
+    **common: Any,
 ) -> None:
     """Carry a dump of Alyx's database, with all that its REST API does not show.
 
@@ -143,7 +149,7 @@ def import_dump(
     from lab.importers.dump.models import ORDER
     from lab.importers.dump.reading import BadDump
 
-    zone = _zone(server_timezone)
+    zone = zone_named(server_timezone)
     known = {name for model in ORDER for name in (model.name, model.resource)}
     if unknown := set(only) - known:
         hint = f"no such model: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}"
@@ -153,7 +159,7 @@ def import_dump(
         path = carrier.journal.path
         shelf = path and path.with_suffix(".dump")
         try:
-            DumpImport(file, carrier, shelf, zone, only).run()
+            DumpImport(file, carrier, shelf, zone, only, media).run()
         except BadDump as error:
             raise click.ClickException(f"{error}; nothing was sent") from error
         if shelf:
@@ -234,12 +240,12 @@ def import_folder(
     place = _repository(repository, url, plain_names=True)
 
     def job(carrier: Carrier) -> None:
-        uploader = _uploader(carrier) if upload else None
+        bringing = uploader(carrier) if upload else None
         try:
             known = ids_in(path)
         except BadManifest as error:
             raise click.ClickException(str(error)) from None
-        FolderImport(path, carrier, place, lab, uploader, known, BESIDE).run()
+        FolderImport(path, carrier, place, lab, bringing, known, BESIDE).run()
 
     run_import(job, f"folder {path.resolve()}", **common)
 
@@ -272,11 +278,11 @@ def import_zip(
     from shared.releases.manifest import BadManifest
 
     def job(carrier: Carrier) -> None:
-        target = folder or _scratch(carrier.journal).with_suffix(".unpacked")
+        target = folder or scratch(carrier.journal).with_suffix(".unpacked")
         try:
             unpack(zips, target)
             known = ids_in(target)
-            FolderImport(target, carrier, None, lab, _uploader(carrier), known, BESIDE).run()
+            FolderImport(target, carrier, None, lab, uploader(carrier), known, BESIDE).run()
         except (HostileZip, BadManifest, zipfile.BadZipFile) as error:
             raise click.ClickException(str(error)) from None
         if folder is None:
@@ -340,14 +346,14 @@ def import_dandi(
         return [dandiset.fetch(each, target) for each in dandiset.assets(pattern)]
 
     def job(carrier: Carrier) -> None:
-        target = folder or _scratch(carrier.journal).with_suffix(".nwb")
+        target = folder or scratch(carrier.journal).with_suffix(".nwb")
         sessions = target / "sessions"
         try:
             known = NwbImport(carrier, sessions, lab).lay_out(files(target / "files"))
         except DandiError as error:
             raise click.ClickException(str(error)) from error
         sessions.mkdir(parents=True, exist_ok=True)
-        FolderImport(sessions, carrier, None, lab, _uploader(carrier), known, BESIDE).run()
+        FolderImport(sessions, carrier, None, lab, uploader(carrier), known, BESIDE).run()
         if folder is None:
             shutil.rmtree(target)
 
@@ -367,30 +373,9 @@ def _mover(
     def make(carrier: Carrier) -> Mover | None:
         if not upload:
             return None
-        return Mover(_uploader(carrier), Fetcher(_scratch(carrier.journal), account, server))
+        return Mover(uploader(carrier), Fetcher(scratch(carrier.journal), account, server))
 
     return make
-
-
-def _zone(name: str | None) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise click.BadParameter(str(error), param_hint="--server-timezone") from error
-
-
-def _uploader(carrier: Carrier) -> Uploader:
-    """Return what uploads, with checksums remembered beside the journal."""
-    from lab.importers.bytes import Uploader
-
-    path = carrier.journal.path
-    cache = HashCache(path and path.with_suffix(".checksums"))
-    return Uploader(Client(settings()), carrier, cache)
-
-
-def _scratch(journal: Journal) -> Path:
-    """Return the folder of downloads on their way."""
-    return (journal.path or state_folder() / "dry-run").with_suffix(".bytes")
 
 
 def _repository(name: str | None, url: str | None, plain_names: bool) -> Repository | None:

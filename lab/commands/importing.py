@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from rich.console import Console
@@ -20,6 +21,10 @@ from lab.importers import report as reports
 from lab.importers.carrier import Carrier
 from lab.importers.journal import Journal, JournalInUse
 from lab.importers.sessions import RepositoryTaken
+from lab.transfer import HashCache
+
+if TYPE_CHECKING:
+    from lab.importers.bytes import Uploader
 
 NOT_ALL_CARRIED = 1
 """Exit code when the import came to its end but something could not be carried."""
@@ -139,3 +144,25 @@ def state_folder() -> Path:
 def _short(*texts: str) -> str:
     """Return a file name for a source and a target."""
     return texts[0].split()[0] + "-" + hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+
+
+def zone_named(name: str | None) -> ZoneInfo | None:
+    """Return the time zone that --server-timezone names."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise click.BadParameter(str(error), param_hint="--server-timezone") from error
+
+
+def uploader(carrier: Carrier) -> Uploader:
+    """Return what uploads, with checksums remembered beside the journal."""
+    from lab.importers.bytes import Uploader
+
+    path = carrier.journal.path
+    cache = HashCache(path and path.with_suffix(".checksums"))
+    return Uploader(Client(settings()), carrier, cache)
+
+
+def scratch(journal: Journal) -> Path:
+    """Return the folder of downloads on their way."""
+    return (journal.path or state_folder() / "dry-run").with_suffix(".bytes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -44,6 +45,9 @@ class Api(Protocol):
 
     def patch(self, path: str, body: Any) -> Any:
         """Return the JSON answer of a PATCH."""
+
+    def send_file(self, method: str, path: str, field: str, file: Path) -> Any:
+        """Return the JSON answer of a form with a file."""
 
 
 class Carrier:

@@ -21,6 +21,7 @@ import pytest
 
 from lab.client import Client, RecordMissing, Settings
 from lab.importers.alyx_source import AlyxSource
+from shared.records import aws
 from shared.records.table import TABLE_SCHEMA
 from tests.flow import aws_url, flow, system  # noqa: F401
 from tests.importers.served import empty_fornix
@@ -466,3 +467,14 @@ def other(dynamodb_url: str) -> Iterator[Client]:
     process.wait(20)
     process.stdout.close()
     client.delete_table(TableName="other")
+
+
+@pytest.fixture
+def bucket(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:  # noqa: F811
+    """An empty bucket for what notes have."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws_url)
+    monkeypatch.setenv("FORNIX_DATA_BUCKET", "fornix-pictures")
+    aws.forget()
+    aws.client("s3").create_bucket(Bucket="fornix-pictures")
+    yield "fornix-pictures"
+    aws.forget()

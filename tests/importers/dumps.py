@@ -346,6 +346,9 @@ class Dump:
                     cull_method=None,
                     description="",
                 )
+        # Two labs' animals of one nickname, trained on the same day
+        for animal in (self.subjects[0], self.twin):
+            self._training(animal, self.key(self.users[0], "ada"), "2020-08-30T09:00:00")
         self._hostile_records()
 
     def _training(self, animal: str, user: Any, at: str) -> None:

@@ -31,7 +31,7 @@ def test_what_was_imported_comes_out_and_goes_into_another_system(
     tmp_path,
 ):
     # Given a system that a dump was imported into
-    dump = Dump(24, seed=4)
+    dump = Dump(14, seed=4)
     first = carried(written(dump, tmp_path / "in.json.gz"), api)
     # When all is exported
     AlyxDump(api).write(tmp_path / "out.json.gz")

@@ -200,7 +200,9 @@ def _update(plan: Plan, resource: Resource, key: str, data: Any) -> PlannedRecor
 
     def edit(body: Body) -> Body:
         concurrency.check_match(call, tag_of(resource, body), plan.version(resource.kind, key))
-        return {**body, **concurrency.merge_json(resource, key, body, new, call)}
+        # A file of a form is a change, too; `prepare` finds what it is stored as.
+        files = dict.fromkeys(name for name in call.files if name in resource.fields)
+        return {**body, **files, **concurrency.merge_json(resource, key, body, new, call)}
 
     def check(old: Body | None, body: Body | None) -> None:
         assert old is not None  # noqa: S101 - it is changed

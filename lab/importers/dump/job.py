@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from lab.client import RequestRefused, plain
 from lab.importers.alyx_rows import RowUnfit
 from lab.importers.carrier import CONFLICT, Carrier, Row, batches, message, pattern
 from lab.importers.dump import models
+from lab.importers.dump.after import carry_delegates, carry_pictures
 from lab.importers.dump.genealogy import generations
 from lab.importers.dump.models import ALIASES, LEFT, MODELS, ORDER, AlyxModel
 from lab.importers.dump.parts import EMPTY, Lost, PartOf, is_uuid
@@ -45,6 +44,8 @@ class DumpImport:
         they are in the lab's already.
     only : tuple of str
         Models, or resources, that are carried; empty for all.
+    media : Path, optional
+        Alyx's folder of uploaded files, with the pictures of notes.
     """
 
     def __init__(
@@ -54,17 +55,20 @@ class DumpImport:
         shelf: Path | None,
         server_zone: ZoneInfo | None = None,
         only: tuple[str, ...] = (),
+        media: Path | None = None,
     ) -> None:
         self.path = path
         self.carrier = carrier
         self.journal = carrier.journal
         self.server_zone = server_zone
         self.only = only
+        self.media = media
         about = path.stat()
         self._about = [str(path.resolve()), about.st_size, about.st_mtime_ns]
         self._is_on_shelf = bool(shelf and shelf.exists() and self._shelved())
         if shelf and not self._is_on_shelf:
-            shelf.unlink(missing_ok=True)
+            for ending in ("", "-wal", "-shm"):  # SQLite would read an older log into a new file
+                shelf.with_name(shelf.name + ending).unlink(missing_ok=True)
         self.shelf = Shelf(shelf)
 
     def _shelved(self) -> bool:
@@ -90,13 +94,15 @@ class DumpImport:
         for model in models.BEFORE_ANIMALS:
             self._carry_all(model)
             if model.name == models.USER:
-                self._carry_delegates()
+                carry_delegates(self)
         self._carry_generations(models.ANIMALS, ("litter", "breeding_pair", *PARENTS))
         for model in models.AFTER_ANIMALS:
             self._carry_all(model)
         self._carry_generations((models.SESSIONS,), ("parent_session",))
         for model in models.AFTER_SESSIONS:
             self._carry_all(model)
+        if self.media and not self.carrier.dry_run:
+            carry_pictures(self, self.media)
         self._settle_parts()
         self._account()
 
@@ -271,28 +277,6 @@ class DumpImport:
         for n, _ in sorted(cut):
             (row,) = self.shelf.numbered([n])
             self.note(f"{row.model}: {row.pk} descends from itself; that link is left empty")
-
-    def _carry_delegates(self) -> None:
-        """Say who may act for whom, when all users are there."""
-        for row in self._users_here():
-            names = []
-            for each in row.fields.get("allowed_users") or ():
-                try:
-                    names.append(self.reference(models.USER, each))
-                except Lost:
-                    self.note("misc.labmember: users who may act for others are not here")
-            if not names or self.carrier.dry_run:
-                continue
-            path = f"/users/{quote(str(row.name), safe='')}"
-            try:
-                self.carrier.api.patch(path, {"allowed_users": sorted(names)})
-            except RequestRefused as error:
-                self.note(f"the server refuses who may act for {row.name}: {plain(error.body)}")
-
-    def _users_here(self) -> Iterator[Shelved]:
-        for row in self.shelf.first(models.USER, -1):
-            if row.state in (SENT, "kept", "to send"):
-                yield row
 
     # The account
 

@@ -22,6 +22,7 @@ from lab.importers.dump.models import MODELS, ORDER, AlyxModel
 from lab.importers.dump.parts import CarriedField, is_uuid
 from lab.importers.identifiers import derived
 from shared.model.copies import OWN
+from shared.model.identity import nickname_of
 from shared.model.quality import QC
 
 Row = dict[str, Any]
@@ -71,6 +72,7 @@ class AlyxDump:
         self.notes: Counter[str] = Counter()
         self._ids: dict[str, dict[str, str]] = {}
         self._looked_up: set[str] = set()
+        self.animals: dict[tuple[str, str], str] = {}
 
     def write(self, path: Path) -> None:
         """Write all rows into a file, gzipped if its name ends in ``.gz``; whole or not at all."""
@@ -109,6 +111,8 @@ class AlyxDump:
             row["id"] = row.get("id") or str(derived("alyx", model.name, str(name)))
             if name is not None:
                 known[str(name)] = str(row["id"])
+            if model.name == models.SUBJECT:
+                self.animals[str(row.get("lab")), nickname_of(str(name))] = str(row["id"])
             yield row
 
     def _documents(self, resource: str) -> Iterator[Row]:
@@ -214,6 +218,7 @@ def _user(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
 
 
 def _subject(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
+    fields["nickname"] = nickname_of(str(fields["nickname"]))
     fields["protocol_number"] = stored.get("protocol_number") or "1"
     for each in stored.get("zygosities") or ():
         allele = dump._ids["subjects.allele"].get(str(each.get("allele")))
@@ -255,6 +260,9 @@ def _dataset(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
 
 def _session(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
     fields["qc"] = QC.get(str(fields.get("qc")), 0)
+    # What is shown of a session names its animal by nickname, which is unique with the lab alone.
+    animal = dump.animals.get((str(stored.get("lab")), str(stored.get("subject"))))
+    fields["subject"] = animal or fields["subject"]
     yield from ()
 
 
