@@ -7,11 +7,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from lab.client import Settings, settings
-from lab.commands.importing import common, run_import, scratch, uploader, zone_named
+from lab.commands.importing import common, run_import, scratch, uploader
 from lab.importers.carrier import Carrier
 from lab.importers.sessions import Repository
 
@@ -97,7 +98,7 @@ def import_alyx(
     account = Settings(source_url.rstrip("/"), user, password, token)
     if account.url == settings().url:
         raise click.UsageError("source and target are the same server")
-    zone = zone_named(server_timezone)
+    zone = _zone(server_timezone)
     make_mover = _mover(upload, data_user, data_password, data_server)
 
     def job(carrier: Carrier) -> None:
@@ -149,7 +150,7 @@ def import_dump(
     from lab.importers.dump.models import ORDER
     from lab.importers.dump.reading import BadDump
 
-    zone = zone_named(server_timezone)
+    zone = _zone(server_timezone)
     known = {name for model in ORDER for name in (model.name, model.resource)}
     if unknown := set(only) - known:
         hint = f"no such model: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}"
@@ -376,6 +377,14 @@ def _mover(
         return Mover(uploader(carrier), Fetcher(scratch(carrier.journal), account, server))
 
     return make
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    """Return the time zone that --server-timezone names."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise click.BadParameter(str(error), param_hint="--server-timezone") from error
 
 
 def _repository(name: str | None, url: str | None, plain_names: bool) -> Repository | None:

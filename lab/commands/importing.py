@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from rich.console import Console
@@ -144,14 +143,6 @@ def state_folder() -> Path:
 def _short(*texts: str) -> str:
     """Return a file name for a source and a target."""
     return texts[0].split()[0] + "-" + hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
-
-
-def zone_named(name: str | None) -> ZoneInfo | None:
-    """Return the time zone that --server-timezone names."""
-    try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise click.BadParameter(str(error), param_hint="--server-timezone") from error
 
 
 def uploader(carrier: Carrier) -> Uploader:
