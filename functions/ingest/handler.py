@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import Any
-from urllib.parse import unquote_plus
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import (
@@ -20,9 +19,9 @@ from aws_lambda_powertools.utilities.batch import (
 )
 
 from functions.ingest.finalise import finalise
-from functions.ingest.images import images_of, keep
+from functions.ingest.images import keep
 from functions.ingest.reconcile import reconcile
-from shared.model.images import ARRIVING
+from shared.uploads.keys import arrivals_in
 
 logger = Logger()
 processor = BatchProcessor(
@@ -46,7 +45,7 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
 
     def handle(record: dict[str, Any]) -> None:
         message = json.loads(record["body"])
-        for image in images_of(message):
+        for image in {each.id for each in arrivals_in(message) if each.is_image}:
             logger.info("image", extra={"image": image, "state": keep(image)})
         for upload in uploads_of(message) - done:
             state = finalise(upload, by_event="Records" in message)
@@ -65,9 +64,4 @@ def uploads_of(message: dict[str, Any]) -> set[str]:
     """Return the uploads that a message is about; none for S3's test event and requests."""
     if message.get("kind") == "finalise":
         return {message["upload"]}
-    found = set()
-    for record in message.get("Records", ()):
-        folder, upload, *rest = unquote_plus(record["s3"]["object"]["key"]).split("/", 2)
-        if folder == "incoming" and rest and not upload.startswith(ARRIVING):
-            found.add(upload)
-    return found
+    return {each.id for each in arrivals_in(message) if not each.is_image}

@@ -6,9 +6,8 @@ import io
 import warnings
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote_plus
 
-from shared.model.images import ARRIVING, FORMATS, MAX_BYTES, WIDTHS, arriving_key, kept_key
+from shared.model.images import FORMATS, MAX_BYTES, WIDTHS, arriving_key, kept_key
 from shared.records import aws, documents, env, objects
 from shared.records.errors import NotFound
 
@@ -16,16 +15,6 @@ WHO = "ingest"
 
 QUALITY = 85
 """Of the JPEG pictures (Pillow advises against more than 95)."""
-
-
-def images_of(message: Mapping[str, Any]) -> set[str]:
-    """Return the images that a message of S3 is about."""
-    found = set()
-    for record in message.get("Records", ()):
-        folder, name, *rest = unquote_plus(record["s3"]["object"]["key"]).split("/", 2)
-        if folder == "incoming" and name.startswith(ARRIVING) and rest:
-            found.add(name.removeprefix(ARRIVING))
-    return found
 
 
 def keep(image: str) -> str:

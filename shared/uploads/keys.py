@@ -2,6 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote_plus
+
+from shared.model.images import ARRIVING
+
+_ARRIVED = re.compile(
+    rf"incoming/({ARRIVING})?([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})/"
+)
+
+
+class Arrived(NamedTuple):
+    """What an object below ``incoming/`` is of: an upload or an image, by its id."""
+
+    id: str
+    is_image: bool
+
+
+def arrivals_in(message: Mapping[str, Any]) -> Iterator[Arrived]:
+    """Yield what the events of a message of S3 are about; of other objects nothing is to do."""
+    for record in message.get("Records", ()):
+        if found := _ARRIVED.match(unquote_plus(record["s3"]["object"]["key"])):
+            yield Arrived(found[2], bool(found[1]))
+
 
 def request_key(upload: str) -> str:
     """Where an unfinished upload's request lies."""

@@ -97,6 +97,14 @@ def test_events_may_come_twice_and_late(flow):
     [
         b'{"Records": [{"s3": {"object": {"key": "incoming/x.json"}}}]}',
         b'{"Event": "s3:TestEvent"}',
+        *(
+            b'{"Records": [{"s3": {"object": {"key": "%b"}}}]}' % key
+            for key in (
+                *(b"incoming/", b"incoming//x", b"incoming/image-/original", b"incoming/%ff/x"),
+                *(b"incoming/%2e%2e%2fx/y", b"incoming/a%00b/y", b"incoming/%25zz%/+", b"other"),
+                *(b"incoming/image-%C3%A9%0A/x", b"incoming/" + b"a" * 900 + b"/x", b"", b"%"),
+            )
+        ),
     ],
 )
 def test_events_that_are_about_no_upload_are_passed_over(flow, content):

@@ -226,6 +226,13 @@ def _check_place(records: Sequence[FileRecord], repository: str) -> None:
         raise Invalid({"non_field_errors": [text]})
 
 
+def _path_below(value: str) -> None:
+    """Refuse what is no path below a repository's folder: it becomes a path and an address."""
+    parts = value.split("/")
+    if not value.isprintable() or "\\" in value or ".." in parts or (not parts[0] and value):
+        raise ValueError("Write a path below the repository's folder, without .. and controls.")
+
+
 def _show_file(shown: Body, row: Row, call: Call) -> Body:
     return {
         "id": row["id"],
@@ -251,7 +258,7 @@ declare(
         fields={
             "dataset": ref("dataset", by="url", required=True, null=False, on_delete="cascade"),
             "data_repository": ref("data-repository", required=True, null=False),
-            "relative_path": text(maximum=1000),
+            "relative_path": text(maximum=1000, check=_path_below),
             "exists": flag(),
             "json": json(),
             "name": text(null=True, maximum=255),

@@ -10,7 +10,7 @@ import re
 import uuid
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from chalice.app import Blueprint, Response
 
@@ -43,6 +43,9 @@ LIFE = 3600
 
 COUNTED = 100
 """Downloads that one request counts."""
+
+IN_ADDRESS = "%/:?&=+,;@!$'()*[]~"
+"""What an address may have as it is; all else, a revision's ``#`` too, is quoted."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -162,7 +165,7 @@ def _elsewhere(item: Dataset, session: Session | None, call: Call) -> str:
         if not shown["exists"] or shown["data_repository"] == OWN:
             continue
         if address and not address.startswith(call.base_url):
-            found.append(address.replace("#", "%23"))
+            found.append(quote(address, safe=IN_ADDRESS))
         else:
             silent.append(shown["data_repository"])
     if found:

@@ -28,6 +28,9 @@ TYPES = {
 MOST_BYTES = 4_400_000
 """What an answer can hold: Lambda's 6 MB, less what base64 adds."""
 
+LONGEST_KEY = 1024
+"""Bytes of a key in S3."""
+
 
 @routes.route("/lab-pages/{lab}/{path+}", methods=["GET"])
 def page(lab: str) -> Response:
@@ -38,7 +41,10 @@ def page(lab: str) -> Response:
     kind = TYPES.get(path.rpartition(".")[2])
     if kind is None or path.startswith("_"):  # the builders' state is nobody's business
         raise not_found("page")
-    body = _read(addresses.lab_pages(lab) + path)
+    key = addresses.lab_pages(lab) + path
+    if {"", ".", ".."} & set(path.split("/")) or len(key.encode("utf-8", "replace")) > LONGEST_KEY:
+        raise not_found("page")
+    body = _read(key)
     binary = kind in (TYPES["png"], TYPES["pqt"])
     return Response(body if binary else body.decode(), headers={"Content-Type": kind})
 
