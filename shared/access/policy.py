@@ -104,6 +104,7 @@ ROUTES: Mapping[str, Rule] = {
     "POST /audit/{}/undo": Rule(MEMBERS),
     "GET /forms": READ_PUBLIC,
     "GET /me": READ,
+    "PATCH /me": Rule(MEMBERS),
     "POST /me/password": Rule(MEMBERS),
     "POST /uploads": LAB,
     "GET /uploads": LAB,
@@ -418,13 +419,29 @@ def may_manage(caller: Caller, labs: Iterable[str], what: str) -> Decision:
     return Decision(False, f"{what} is not only your lab's.", who)
 
 
+OWN_ACCOUNT = frozenset({"first_name", "last_name", "email", "preferences", "quiet_hours"})
+"""Fields of an account that its user changes."""
+
+
+def may_set_own(names: Iterable[str]) -> Decision:
+    """Decide whether a user may change these fields of the own account."""
+    others = sorted(set(names) - OWN_ACCOUNT)
+    if not others:
+        return ALLOWED
+    reason = f"You may not set {', '.join(others)[:200]} of your own account."
+    return Decision(False, reason, _who(MANAGERS, "change it"))
+
+
 def may_manage_user(
     caller: Caller, before: Mapping[str, Any] | None, after: Mapping[str, Any]
 ) -> Decision:
     """Decide whether a caller may make an account, or change it: managers those of their labs."""
+    old = before or {}
+    changed = {name for name, value in after.items() if not _same(old.get(name), value)}
+    if before is not None and old.get("username") == caller.username and changed <= OWN_ACCOUNT:
+        return ALLOWED
     if caller.role in ADMINISTRATORS:
         return ALLOWED
-    old = before or {}
     if Role.ADMINISTRATOR in (after.get("role"), old.get("role")):
         who = _who(ADMINISTRATORS, "do")
         return Decision(False, "You may not manage administrators.", who)

@@ -10,6 +10,8 @@ from typing import Any
 from shared import catalog
 from shared.access.policy import MANAGERS
 from shared.catalog import water
+from shared.catalog.memberships import labs_of
+from shared.model.identity import nickname_of
 from shared.model.people import PEOPLE, Role
 from shared.records.where import Where
 from shared.science.notices.due import (
@@ -152,7 +154,8 @@ def _local(utc: str, lab: str) -> datetime:
 def _name(session: Row) -> str:
     """Return what people call a session: its animal, day and number."""
     number = int(session["number"])
-    return f"{session['subject']} {str(session['start_time'])[:10]} {number:03d}"
+    animal = nickname_of(str(session["subject"]))
+    return f"{animal} {str(session['start_time'])[:10]} {number:03d}"
 
 
 def _names(*users: Any) -> tuple[str, ...]:
@@ -174,7 +177,7 @@ def person_of(row: Row) -> Person:
     """Return a member as rules see it."""
     return Person(
         username=row["username"],
-        labs=tuple(row.get("lab") or ()),
+        labs=labs_of(row),
         email=row.get("email") or "",
         is_manager=row.get("role") in MANAGERS,
         quiet_hours=row.get("quiet_hours") or "",

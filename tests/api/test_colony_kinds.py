@@ -394,6 +394,32 @@ def test_a_licence_counts_its_animals(colony: Api) -> None:
     assert shown["warnings"] == ["1 of 1 animals are used (Mus musculus)"]
 
 
+def test_a_licence_covers_days_and_procedures_of_surgeries(colony: Api) -> None:
+    body = {"number": "PP2", "valid_from": "2024-01-01", "valid_until": "2024-12-31"}
+    body |= {"procedures": ["Histology"]}
+    colony.ok("POST", "/licences", {**body, "excess": "refuse"}, **MANAGER)
+    colony.ok("PATCH", "/subjects/DAD", {"licence": "PP2"})
+    good = {"subject": "DAD", "implant_weight": 1, "start_time": "2024-12-31T10:00"}
+    good["procedures"] = ["Histology"]
+    made = colony.ok("POST", "/surgeries", good)
+    for wrong, said in (
+        ({"start_time": "2025-01-01T10:00"}, "PP2 was valid until 2024-12-31."),
+        (
+            {"procedures": ["Histology", "Behavior training/tasks"]},
+            "PP2 does not allow Behavior training/tasks.",
+        ),
+    ):
+        refused = colony("POST", "/surgeries", {**good, **wrong, "unusual": True})
+        assert (refused.status, refused.body["procedures"]) == (400, [said])
+        assert colony("PATCH", f"/surgeries/{made['id']}", wrong).status == 400
+    colony.ok("PATCH", f"/surgeries/{made['id']}", {"narrative": "all well"})
+    # A licence that only warns asks whether it is meant
+    colony.ok("PATCH", "/licences/PP2", {"excess": "warn"}, **MANAGER)
+    late = {**good, "start_time": "2025-01-01T10:00"}
+    assert "unusual" in colony("POST", "/surgeries", late).body
+    assert colony.ok("POST", "/surgeries", {**late, "unusual": True})["unusual"] is True
+
+
 def test_tags_find_animals(colony: Api) -> None:
     colony.ok("POST", "/subject-tags", {"name": "cohort 1", "subjects": ["DAD", "MUM"]})
     rows = colony.ok("GET", "/subjects?tags=cohort 1".replace(" ", "%20"))["results"]
@@ -431,6 +457,7 @@ def test_a_signature_seals_the_record_as_it_is(colony: Api) -> None:
     signed = colony.ok("POST", "/signatures", {**body, "password": PASSWORD})
     assert (signed["by"], signed["current"]) == ("fimbrialab_member", True)
     assert (len(signed["sha256"]), "password" in signed) == (64, False)
+    assert signed["version"] == action["version"]
     # A witness is another person
     witness = {**body, "meaning": "witness", "password": PASSWORD}
     assert colony("POST", "/signatures", witness).status == 403

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.model import moment
 from tests.api.conftest import Api
 
 MEMBER = "fimbrialab_member"
@@ -38,3 +43,48 @@ def test_machines_are_told_what_they_may(api: Api) -> None:
 
     assert "create" in me["permissions"]["weighings"]
     assert "delete" not in me["permissions"]["weighings"]
+
+
+def test_people_set_their_own_names_address_and_quiet_hours_and_nothing_else(api: Api) -> None:
+    body = {"first_name": "Anna", "email": "anna@example.org", "quiet_hours": "22:00-07:00"}
+    me = api.ok("PATCH", "/me", {**body, "preferences": {"theme": "dark"}})
+    assert {name: me[name] for name in body} == body
+    assert api.ok("GET", "/me")["preferences"] == {"theme": "dark"}
+    # What an account may do is not its own to say
+    for name, value in (("role", "administrator"), ("lab", ["septumlab"]), ("is_active", False)):
+        refused = api("PATCH", "/me", {name: value, "first_name": "Eve"})
+        assert (refused.status, "Managers and administrators" in refused.body["detail"]) == (
+            403,
+            True,
+        ), refused.raw
+    assert api("PATCH", "/users/" + MEMBER, {"first_name": "Eve"}).status == 403
+    assert api.ok("GET", "/me")["first_name"] == "Anna"
+    for wrong in ({"email": "a@b.org, c@d.org"}, {"email": "x"}, {"quiet_hours": "night"}):
+        answer = api("PATCH", "/me", wrong)
+        assert (answer.status, next(iter(answer.body))) == (400, *wrong), answer.raw
+    for user in ("visitor", "fimbrialab_rig"):
+        assert api("PATCH", "/me", {"first_name": "Eve"}, user=user).status == 403
+
+
+def test_a_membership_that_has_ended_gives_no_rights(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime(2026, 6, 3, 12, tzinfo=UTC)
+    monkeypatch.setattr(moment, "now", lambda: now)
+    ends = {"user": MEMBER, "lab": "fimbrialab", "end_date": "2026-06-03"}
+    api.ok("POST", "/lab-memberships", ends, user="admin")
+    begins = {"user": MEMBER, "lab": "septumlab", "start_date": "2026-06-04"}
+    api.ok("POST", "/lab-memberships", begins, user="admin")
+    weight = {"weight": 25, "unusual": True}
+
+    def may(subject: str) -> bool:
+        return api("POST", "/weighings", {**weight, "subject": subject}).status == 201
+
+    # Given its last day, when that is over in the lab, nobody has to write anything
+    assert (api.ok("GET", "/me")["labs"], may("FI_001"), may("SE_001")) == (
+        *(["fimbrialab"], True, False),
+    )
+    now = datetime(2026, 6, 3, 23, 30, tzinfo=UTC)
+    assert (api.ok("GET", "/me")["labs"], may("FI_001"), may("SE_001")) == (
+        *(["septumlab"], False, True),
+    )

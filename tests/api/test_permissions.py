@@ -117,6 +117,7 @@ DELETE /auth-token                        VMGDRW
 GET    /me                                VMGDRW
 GET    /public-account                    AVMGDRW
 POST   /me/password                       MGD
+PATCH  /me                                MGD
 GET    /cache/info                        AVMGDRW
 GET    /cache/info/{tag}                  AVMGDRW
 GET    /cache.zip                         AVMGDRW

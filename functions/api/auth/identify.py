@@ -13,6 +13,7 @@ from typing import Any
 
 from functions.api.auth import cookies, passwords, tokens
 from functions.api.errors import ApiError, not_signed_in
+from shared.catalog.memberships import labs_of
 from shared.model.people import ANONYMOUS, Caller
 from shared.records import env
 
@@ -110,7 +111,7 @@ def as_caller(user: dict[str, Any]) -> Caller:
     return Caller(
         username=user["username"],
         role=user.get("role") or "member",
-        labs=tuple(user.get("lab") or ()),
+        labs=labs_of(user),
         is_public=bool(user.get("is_public_user")),
         is_stock_manager=bool(user.get("is_stock_manager")),
         is_husbandry=bool(user.get("is_husbandry")),

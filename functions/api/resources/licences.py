@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
@@ -67,6 +68,23 @@ def count(plan: Plan, before: Body | None, after: Body | None, call: Call) -> No
             text = f"{licence['number']} allows {each['count']} animals"
             of = f" of {each['species']}" if each.get("species") else ""
             raise Invalid({"licence": [f"{text}{of}, and has them."]})
+
+
+def outside(licence: Row, day: str, procedures: Sequence[str]) -> list[str]:
+    """Return what of a surgery a licence does not cover: its day, its procedures.
+
+    A licence without a day, or without procedures, covers them all.
+    """
+    number = licence["number"]
+    said = []
+    if day < (licence.get("valid_from") or day):
+        said.append(f"{number} is valid from {licence['valid_from']} on.")
+    if day > (licence.get("valid_until") or day):
+        said.append(f"{number} was valid until {licence['valid_until']}.")
+    known = licence.get("procedures") or procedures
+    if others := sorted(set(procedures) - set(known)):
+        said.append(f"{number} does not allow {', '.join(others)}.")
+    return said
 
 
 def _show(shown: Body, row: Row, call: Call) -> Body:

@@ -18,6 +18,7 @@ from functions.api.engine.declarations import (
     choice,
     datetime,
     declare,
+    integer,
     json,
     ref,
     text,
@@ -83,6 +84,7 @@ def _prepare(body: Body, old: Body | None, call: Call) -> Body:
         "content_type": resource.model,
         "lab": read_values.lab_of(resource, row),
         "sha256": sealed,
+        "version": int(row.get("_version") or 0),
         "by": call.who.username,
         "at": now(call),
     }
@@ -110,6 +112,7 @@ declare(
             "password": text(required=True, hidden=True, indexed=False, maximum=1000),
             "at": datetime(read_only=True),
             "sha256": text(read_only=True, maximum=64),
+            "version": integer(read_only=True, param=False),
             "by": ref("user", read_only=True, on_delete="keep"),
             "lab": ref("lab", read_only=True),
             "json": json(),

@@ -11,6 +11,7 @@ from functions.api.engine.declarations import (
     choice,
     datetime,
     declare,
+    flag,
     json,
     number,
     ref,
@@ -21,7 +22,8 @@ from functions.api.engine.declarations import (
 if TYPE_CHECKING:
     from functions.api.call import Call
     from functions.api.engine.plan import Plan
-from functions.api.resources import lives
+from functions.api.errors import Invalid
+from functions.api.resources import licences, lives
 from functions.api.resources.culls import SEVERITY
 from functions.api.resources.of_subject import (
     BY_SUBJECT,
@@ -34,6 +36,7 @@ from functions.api.resources.of_subject import (
     replacing,
     set_protocol,
 )
+from shared import catalog
 
 MODERATE = SEVERITY["moderate"]
 """The least severity of a life with a surgery."""
@@ -48,7 +51,27 @@ def _prepare_surgery(body: Body, old: Body | None, call: Call) -> Body:
         return body
     lives.check_time(body, old, call, "start_time")
     lives.check_ends(body, old, call, "surgery")
+    _check_licence(body, old)
     return {**body, "lab": body.get("lab") or lives.subject_of(body).get("lab")}
+
+
+def _check_licence(body: Body, old: Body | None) -> None:
+    """Refuse a surgery that the animal's licence does not cover, or ask whether it is meant.
+
+    The licence says which: ``refuse``, or ``warn``, as for an animal too many.
+    """
+    names = ("subject", "start_time", "procedures")
+    if old is not None and all(body.get(name) == old.get(name) for name in names):
+        return
+    number = lives.subject_of(body).get("licence")
+    licence = catalog.table("licence").get(number) if number else None
+    if licence is None or not body.get("start_time"):
+        return
+    said = licences.outside(licence, str(body["start_time"])[:10], body.get("procedures") or ())
+    if said and licence.get("excess") == "refuse":
+        raise Invalid({"procedures": said})
+    if said and not body.get("unusual"):
+        raise Invalid({"unusual": [*said, 'If it is right, send it again with "unusual": true.']})
 
 
 def _mark_life(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
@@ -81,6 +104,7 @@ declare(
             "narrative": text(),
             "start_time": datetime(default=now, **RECORDED),
             "end_time": datetime(**RECORDED),
+            "unusual": flag(help="It is right although the animal's licence does not cover it."),
             "outcome_type": choice({"a": "a", "r": "r", "n": "n"}),
             "implant_weight": number(
                 unit="g", required=True, null=False, minimum=0, maximum=MAX_GRAMS

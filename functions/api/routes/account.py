@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from chalice.app import Blueprint, Response
 
+from functions.api import permissions
 from functions.api.auth import cookies, identify, oidc, passwords, tokens
 from functions.api.call import Call
+from functions.api.engine import read_values
 from functions.api.engine.declarations import KINDS, RESOURCES
+from functions.api.engine.plan import planned
 from functions.api.engine.rules import METHODS, rule_of
 from functions.api.errors import Invalid, not_found
 from shared import catalog
@@ -18,6 +22,9 @@ from shared.records import env
 from shared.records.where import Where
 
 routes = Blueprint(__name__)
+
+EMAIL = re.compile(r"[^@\s<>\"',;]{1,64}@[^@\s<>\"',;]+\.[^@\s<>\"',;.]+")
+"""What is written to is one address and nothing else."""
 
 
 @routes.route("/health", methods=["GET"])
@@ -109,6 +116,23 @@ def me() -> dict[str, Any]:
     return describe(Call(routes.current_request).who)
 
 
+@routes.route("/me", methods=["PATCH"])
+def change_me() -> dict[str, Any]:
+    """Change the caller's own names, address, quiet hours and display settings."""
+    call = Call(routes.current_request)
+    permissions.require(policy.may_set_own(call.body))
+    resource = KINDS["user"]
+    new = read_values.read_body(resource, call.body, call, partial=True)
+    if (email := new.get("email")) and not EMAIL.fullmatch(email):
+        raise Invalid({"email": ["Write an e-mail address, as anna@example.org."]})
+    username = call.who.username
+    planned(
+        call, lambda plan: plan.change(resource, username, lambda body: {**body, **new}, given=new)
+    )
+    catalog.start_request()
+    return describe(call.who)
+
+
 def describe(who: Caller) -> dict[str, Any]:
     """Return what an account is, and what it may do."""
     user = catalog.table("user").get(who.username) or {}
@@ -124,6 +148,8 @@ def describe(who: Caller) -> dict[str, Any]:
         "delegating": _delegating(who),
         "notification_rules": _rules(who),
         "preferences": user.get("preferences") or {},
+        "quiet_hours": user.get("quiet_hours") or "",
+        **({} if who.is_public else {"email": user.get("email") or ""}),
     }
 
 

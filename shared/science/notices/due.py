@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
+from shared.model.identity import nickname_of
 from shared.science.water.alerts import daily_alerts, weighing_alert
 from shared.science.water.control import WaterControl
 
@@ -167,7 +168,7 @@ def _of_mouse(mouse: WatchedMouse, facts: LabFacts) -> Iterator[Notice]:
             kind=each.kind,
             about="/".join(filter(None, (control.nickname, level))),
             day=day,
-            title=each.title,
+            title=each.title.replace(control.nickname, nickname_of(control.nickname)),
             message=each.details,
             responsible=mouse.responsible,
             subject=control.nickname,
