@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import msgspec
 
 from lab.exports.folder import FolderSession
 from lab.exports.session import ExportSession
+from shared.alf import ALFInvalid, parse_session_path
+from shared.model.identity import SessionKey
 from shared.model.release import ReleasedFile, ReleaseManifest, ReleaseRecord
 
 
@@ -83,21 +86,31 @@ def _opener(
 
 def of_folder(root: Path, known: Mapping[str, Any]) -> Iterator[SessionToExport]:
     """Yield the sessions below a folder, a copy of a release or any other."""
-    from lab.importers.folder import FoundSession, scan
-
-    for found in scan(root):
-        if not isinstance(found, FoundSession):
-            continue
+    for folder in _sessions_below(root.resolve()):
+        session = FolderSession(folder, known)
         digest = hashlib.sha256(repr(sorted(known.items())).encode())
         size = 0
-        for file in sorted(found.files, key=lambda file: file.path):
-            stat = file.on_disk.stat()
+        for path in session.paths:
+            stat = session.local(path).stat()
             size += stat.st_size
-            digest.update(f"{file.path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-        folder = found.folder
-        yield SessionToExport(
-            found.session.build(),
-            digest.hexdigest(),
-            size,
-            lambda _, folder=folder: FolderSession(folder, known),  # type: ignore[misc]
-        )
+            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        facts = session.facts
+        reference = SessionKey(facts.lab, facts.subject.nickname, facts.date, facts.number).folder
+        yield SessionToExport(reference, digest.hexdigest(), size, _opened(session))
+
+
+def _opened(session: FolderSession) -> Callable[[Path], ExportSession]:
+    return lambda _: session
+
+
+def _sessions_below(root: Path) -> Iterator[Path]:
+    """Yield the folders ``SUBJECT/DATE/NNN`` at a folder or below, sorted."""
+    for folder, below, _ in os.walk(root):
+        path = Path(folder)
+        try:
+            parse_session_path("/".join(path.parts[-3:]))
+        except ALFInvalid:
+            below.sort()
+            continue
+        below.clear()
+        yield path
