@@ -33,7 +33,12 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that all imports have."""
     options = [
         click.option("--dry-run", is_flag=True, help="Read everything, send nothing, report."),
-        click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            help="Print the report as JSON, and progress as JSON lines on standard error.",
+        ),
         click.option(
             "--report",
             "report_path",
@@ -120,12 +125,15 @@ def _save_report(journal: Journal, path: Path, dry_run: bool) -> dict[str, Any]:
 
 @contextmanager
 def _progress(console: Console, quiet: bool) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Show a bar for each list that is being carried."""
+    """Show a bar for each list that is being carried; ``quiet``: a JSON line at each step."""
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bars = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
     tasks: dict[str, Any] = {}
 
     def show(what: str, done: int, total: int | None) -> None:
+        if quiet:
+            click.echo(json.dumps({"carrying": what, "done": done, "of": total}), err=True)
+            return
         if what not in tasks:
             tasks[what] = bars.add_task(what, total=total)
         bars.update(tasks[what], completed=done, total=total)

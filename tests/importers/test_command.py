@@ -196,6 +196,8 @@ def test_a_dump_that_is_killed_goes_on_and_leaves_no_copy_of_it(fornix, environm
     # Then it goes on behind the last answer: what was carried is not sent again
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
+    steps = [json.loads(line) for line in done.stderr.splitlines()]
+    assert {"carrying": "actions.cull", "done": 3, "of": 3} in steps
     assert fornix.requests["subjects"] == animals
     assert len(fornix.rows["sessions"]) == len(dump.of("actions.session"))
     assert len(fornix.rows["culls"]) == len(dump.of("actions.cull"))
