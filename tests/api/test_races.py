@@ -337,6 +337,30 @@ def test_nothing_names_what_is_deleted_at_the_same_time(
         assert api.ok("GET", "/datasets?name=c.d.npy")["count"] == 0
 
 
+@pytest.mark.parametrize("first", ["the deletion", "the write"])
+def test_an_aggregate_that_comes_at_the_last_moment_goes_with_its_record(
+    api: Api, bucket: str, first: str
+) -> None:
+    weight = api.ok("POST", "/weighings", {"subject": "FI_001", "weight": 20})
+    key = weight["url"].rpartition("/")[2]
+    dataset = {"content_type": "weighing", "object_id": key, "name": "c.d.npy"}
+
+    def delete() -> Answer:
+        return api("DELETE", f"/weighings/{key}")
+
+    def name() -> Answer:
+        return api("POST", "/datasets", dataset)
+
+    one, two = interleaved(*((delete, name) if first == "the deletion" else (name, delete)))
+
+    assert two is not None
+    deleted, written = (one, two) if first == "the deletion" else (two, one)
+    assert deleted.status == 204, deleted.raw
+    assert written.status == (201 if first == "the deletion" else 400), written.raw
+    assert api.ok("GET", "/datasets")["count"] == 0
+    assert api("GET", f"/weighings/{key}").status == 404
+
+
 def test_a_session_that_changes_while_a_known_version_is_deleted_is_kept_whole(
     api: Api, bucket: str
 ) -> None:
