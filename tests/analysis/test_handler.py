@@ -46,6 +46,21 @@ class TestBucket:
         head = buckets.head_object(Bucket="site", Key="data/a.json")
         assert head["ContentType"] == "application/json"
 
+    @pytest.mark.parametrize(
+        ("key", "kept"),
+        [
+            ("index.html", "public, max-age=60"),
+            ("app/main-0AB1CD2E.js", "public, max-age=31536000, immutable"),
+            ("app/index.html", "no-cache"),
+            ("app/sw.js", "no-cache"),
+        ],
+    )
+    def test_browsers_keep_for_good_what_holds_its_content_in_its_name(
+        self, buckets, key: str, kept: str
+    ) -> None:
+        Bucket("site").write(key, b"x")
+        assert buckets.head_object(Bucket="site", Key=key)["CacheControl"] == kept
+
     def test_what_is_not_there_is_absent(self, buckets) -> None:
         bucket = Bucket("site")
         assert bucket.read("none") is None

@@ -212,3 +212,30 @@ def test_what_a_caller_may_not_write_is_not_undone(api: Api) -> None:
     assert undo(api, published, user="admin").status == 200
     assert undo(api, moved, user="admin").status == 200
     assert undo(api, given_up, user="fimbrialab_manager").status == 200
+
+
+def test_what_people_were_told_of_a_transfer_goes_with_it(api: Api) -> None:
+    # Given an animal that changes hands, of which both are told
+    before = subject()
+    body = {"subjects": ["FI_001"], "to": "fimbrialab_manager"}
+    group = new_id()
+    headers = {"X-Fornix-Group": group}
+    api.ok("POST", "/subjects/transfer", body, user="fimbrialab_manager", headers=headers)
+    told = catalog.table("notification").select([]).values("id")
+    assert told
+    # When it is taken back by who did it
+    answer = undo(api, group, user="fimbrialab_manager")
+    # Then it is as before, and what they were told is gone
+    assert answer.status == 200, answer.raw
+    assert subject() == before
+    assert not told & catalog.table("notification").select([]).values("id")
+
+
+def test_a_view_of_ones_own_is_taken_back_by_its_owner_alone(api: Api) -> None:
+    group = new_id()
+    view = {"lab": "fimbrialab", "screen": "mice", "name": "Mine", "filters": {}}
+    view |= {"id": new_id(), "user": "fimbrialab_member"}
+    send(api, [{"op": "create", "resource": "views", "body": view}], group=group)
+    assert undo(api, group, user="fimbrialab_manager").status == 404
+    assert undo(api, group).status == 200
+    assert len(catalog.table("view").select([])) == 0

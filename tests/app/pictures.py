@@ -33,6 +33,7 @@ ACROSS = {"phone": 6, "desk": 3}
 DOWN = 2
 """Pictures of a sheet."""
 SCALE = {"phone": 0.78, "desk": 0.5}
+OURS = {"locale": "en-GB"}
 TITLE = 26
 """Pixels of what stands above each picture."""
 
@@ -46,7 +47,7 @@ def keep(shot: bytes, name: str) -> None:
 def of_readme(browser: Any, url: str) -> None:
     """Take the README's pictures of a served lab."""
     for name, screen in (("notebook-today", "today"), ("notebook-weigh", "weigh")):
-        context = browser.new_context(**{**SIZES["phone"], "device_scale_factor": 2})
+        context = browser.new_context(**{**SIZES["phone"], "device_scale_factor": 2, **OURS})
         page = context.new_page()
         page.goto(f"{url}/app/")
         sign_in(page)
@@ -59,12 +60,13 @@ def of_readme(browser: Any, url: str) -> None:
                 page.keyboard.press("Enter")
         keep(page.screenshot(), name)
         context.close()
-    context = browser.new_context(**SIZES["desk"])
+    context = browser.new_context(**SIZES["desk"], **OURS)
     page = context.new_page()
     page.goto(f"{url}/app/")
     sign_in(page)
     page.evaluate("location.hash = '#/mouse/FI_104?tab=water'")
-    page.locator(".chart svg").wait_for()
+    page.locator(".chart path.min").wait_for()
+    page.locator(".facts .pct").wait_for()
     page.get_by_role("button", name="Why these numbers?").click()
     page.locator(".explanation").wait_for()
     page.evaluate("scrollTo(0, 0)")
@@ -115,7 +117,7 @@ def of_all(browser: Any, site: Site, parts: list[str], *, empty: bool = False) -
             name = f"{'empty' if empty else 'all'}-{size}-{scheme}"
             if (parts and name not in parts) or (empty and scheme == "dark"):
                 continue
-            context = browser.new_context(**SIZES[size], color_scheme=scheme)
+            context = browser.new_context(**SIZES[size], **OURS, color_scheme=scheme)
             page = context.new_page()
             page.goto(f"{site.url}/app/")
             sign_in(page, tiles=not empty)

@@ -62,6 +62,17 @@ def test_the_page_has_nothing_inline_and_nothing_from_elsewhere() -> None:
     assert not re.search(r"innerHTML|insertAdjacent|document\.write", sources, re.IGNORECASE)
 
 
+def test_colours_are_written_once_for_the_site_and_the_app() -> None:
+    """In light and in dark the same names; elsewhere none is given another value, but in print."""
+    styles = ROOT / "site" / "results" / "styles"
+    light, dark = re.findall(r"{(.*?)}", (styles / "tokens.css").read_text(), re.DOTALL)
+    names = re.findall(r"--[\w-]+(?=:)", light)
+    assert re.findall(r"--[\w-]+(?=:)", dark) == names
+    for path in (styles / "site.css", ROOT / "site" / "app" / "src" / "app.css"):
+        given = re.sub(r"@media print {.*?\n}", "", path.read_text(), flags=re.DOTALL)
+        assert not set(re.findall(r"(--[\w-]+):", given)) & set(names), path.name
+
+
 def test_the_tests_serve_the_policy_of_the_distribution() -> None:
     """A policy that is stricter or laxer here would prove nothing."""
     from infra.website import app_policy

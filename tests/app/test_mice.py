@@ -253,3 +253,62 @@ def test_the_mouse_page_tells_training_status_and_time_as_the_analysis_has_them(
     # And leads to its figures
     page.get_by_role("link", name="Figures of FI_106").click()
     expect(page).to_have_url(f"{site.url}/subjects/FI_106.html")
+
+
+def test_the_keys_that_the_question_mark_shows_do_what_they_say(device: Open) -> None:
+    page = device("desk")
+    keys, heading = page.keyboard, page.get_by_role("heading", level=1)
+    keys.press("?")
+    expect(heading).to_have_text("Keys")
+    shown = page.get_by_role("table", name="Keys that work everywhere")
+    for row in shown.get_by_role("row").all():
+        # Each screen that has a key is reached by it
+        pressed = row.locator("kbd").all_inner_texts()
+        if pressed[0] == "g":
+            target = row.get_by_role("cell").inner_text()
+            for key in pressed:
+                keys.press(key)
+            expect(heading).to_have_text(target)
+            go(page, "#/keys")
+            expect(heading).to_have_text("Keys")
+    keys.press("/")
+    expect(page.get_by_role("combobox", name="Find a mouse")).to_be_focused()
+    keys.press("Escape")
+    keys.press("g")
+    keys.press("m")
+    expect(heading).to_have_text("Mice")
+    keys.press("n")
+    expect(page.get_by_role("dialog")).to_contain_text("New animal")
+
+
+def test_what_a_route_of_its_own_did_is_undone_with_all_that_followed(device: Open) -> None:
+    page = device("desk", colony.STOCK)
+    before = ask("/subjects/FI_110")
+
+    def undone(do: Any) -> None:
+        """Do something, take it back by the key, and compare what the server has."""
+        do()
+        saved(page)
+        changed = ask("/subjects/FI_110")
+        assert changed != before
+        page.keyboard.press("u")
+        expect(page.locator(".toast")).to_contain_text("Undone")
+        assert {**ask("/subjects/FI_110"), "version": 0} == {**before, "version": 0}
+
+    def transfer() -> None:
+        go(page, "#/mouse/FI_110")
+        page.get_by_role("button", name="More…").click()
+        page.get_by_role("button", name="Transfer").click()
+        page.get_by_label("New responsible user").fill(colony.COLLEAGUE)
+        page.get_by_label("New responsible user").press("Enter")
+        page.get_by_role("dialog").get_by_role("button", name="Transfer").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+    def cull() -> None:
+        page.get_by_role("button", name="Cull", exact=True).click()
+        page.get_by_role("dialog").get_by_role("radio", name="mild").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cull").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+    undone(transfer)
+    undone(cull)

@@ -13,6 +13,7 @@ from tests.app.conftest import Open, laboratory
 from tests.app.served import Site
 from tests.app.test_start import go
 from tests.app.week import PICTURE, ask
+from tests.processes import until
 
 pytestmark = pytest.mark.browser
 
@@ -70,6 +71,7 @@ def test_killed_when_it_was_done_but_not_answered(device: Open, site: Site) -> N
     site.broken.add("/batch")
     weigh(page, "FI_102", "23.2")
     expect(page.locator(".sync")).to_contain_text("1 to send")
+    until(lambda: not site.broken)
     assert weights("FI_102") == [23.2]
 
     page = reopen(page)
@@ -279,7 +281,7 @@ def test_a_picture_is_not_there_twice_whichever_answer_is_lost(
     page = device()
     site.broken.add(lost)
     photographed(page, name)
-    expect(page.locator(".sync")).to_contain_text("1 to send")
+    until(lambda: not site.broken)
 
     page = reopen(page)
 

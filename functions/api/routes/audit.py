@@ -166,6 +166,21 @@ def is_for(call: Call, entry: audit.Audit) -> bool:
     return not lab or lab in call.who.labs
 
 
+def _is_ones_own(call: Call, entry: audit.Audit) -> bool:
+    """Return whether an entry is about the caller's own record, their lab's, or about a notice.
+
+    What people were told goes with what they were told of.
+    """
+    kind, key = entry.record
+    resource = KINDS.get(kind)
+    if resource is None or not resource.own:
+        return False
+    row = {**entry.before, **entry.after, **(catalog.table(kind).get(key) or {})}
+    owner = row.get(resource.own)
+    own_labs = not owner and row.get("lab") in call.who.labs
+    return kind in undoing.SENT or own_labs or owner == call.who.username
+
+
 def shown(entry: audit.Audit) -> Entry:
     """Return an entry as it is shown: without what no route shows."""
     kind, key = entry.record
@@ -200,7 +215,7 @@ def undo(group: str) -> dict[str, Any]:
         return _undone(call, group, new, known.value)
     found = audit.of_group(group)
     _check_whole(group, found)
-    mine = [each for each in found if is_for(call, each)]
+    mine = [each for each in found if is_for(call, each) or _is_ones_own(call, each)]
     if not mine:
         raise not_found("group")
     if len(mine) < len(found):

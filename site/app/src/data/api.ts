@@ -49,7 +49,7 @@ export function fieldsOf(body: unknown): Record<string, string[]> {
 
 /** Return what an answer says, as one sentence. */
 export function wording(status: number, body: unknown): string {
-  if (status === 0) return "No connection.";
+  if (status === 0) return "There is no connection.";
   const detail = (body as { detail?: unknown } | null)?.detail;
   if (typeof detail === "string") return detail;
   const told = Object.entries(fieldsOf(body)).map(([name, messages]) =>
@@ -57,7 +57,7 @@ export function wording(status: number, body: unknown): string {
   );
   if (told.length) return told.join(" ");
   if (status === 401) return "Please sign in again.";
-  if (status >= 500) return "The server had a problem. Nothing was lost; it is tried again.";
+  if (status >= 500) return "The server had a problem. Nothing was lost.";
   return `The server refused this (${status}).`;
 }
 

@@ -35,6 +35,9 @@ export interface Look {
 const PAGE = 100;
 /** Rows that are drawn at once; more when the end is seen. */
 
+const FEW_FACETS = 2;
+/** Filters that a phone shows at once. */
+
 interface Props {
   label: string;
   rows: Row[];
@@ -75,6 +78,7 @@ export function List(props: Props) {
   }, [props.columns, look.columns]);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [shown, setShown] = useState(PAGE);
+  const [filters, setFilters] = useState(false);
   const end = useRef<HTMLDivElement>(null);
 
   const found = useMemo(() => {
@@ -111,12 +115,16 @@ export function List(props: Props) {
     setChosen(next);
   };
   const visible = found.slice(0, shown);
+  // On a phone more than a few filters would leave no room for what they find.
+  const many = facets.length > FEW_FACETS;
+  const used = facets.filter((each) => picked[each.name]).length;
   return (
     <div class="list">
       <div class="list-tools">
         <input class="input" type="search" aria-label={`Find in ${props.label}`} placeholder="Find" value={typed} onInput={(event) => change({ words: event.currentTarget.value })} />
+        {many && <button type="button" class="button filters-open" aria-expanded={filters} onClick={() => setFilters(!filters)}>Filters{used ? ` (${used})` : ""}</button>}
         {facets.map((each) => (
-          <label key={each.name} class="facet">
+          <label key={each.name} class={`facet ${many && !filters ? "folded" : ""}`}>
             <select class="input" aria-label={each.label} value={picked[each.name]} onChange={(event) => change({ picked: { ...picked, [each.name]: event.currentTarget.value } })}>
               <option value="">{each.label}: all</option>
               {each.options.map((one) => <option key={one.key} value={one.key}>{one.label}</option>)}

@@ -7,7 +7,7 @@ import { lab } from "../data/session.ts";
 import { saidTime } from "../data/time.ts";
 import { undo } from "../data/undo.ts";
 import { shown } from "./shown.ts";
-import { Empty } from "../parts/empty.tsx";
+import { Empty, Failed } from "../parts/empty.tsx";
 import { href } from "../parts/router.ts";
 
 /** One write of one record, as `GET /audit` has it. */
@@ -56,7 +56,8 @@ export function Changes({ kind, record }: { kind?: string; record?: string }) {
       .then((answer) => setFound(answer.results))
       .catch((error: unknown) => setFound(error instanceof Refused ? error.message : String(error)));
   }, [kind, record, lab.value, round]);
-  if (typeof found === "string") return <p class="muted" role="status">{found}</p>;
+  if (found === "…") return <p class="muted" role="status">…</p>;
+  if (typeof found === "string") return <Failed told={found} again={() => { setFound("…"); setRound(round + 1); }} />;
   const groups = new Map<string, Entry[]>();
   for (const each of found) groups.set(each.group || each.at + each.key, [...(groups.get(each.group || each.at + each.key) ?? []), each]);
   if (!found.length) return <Empty title="No changes are known">Changes are kept from the day that they are recorded.</Empty>;

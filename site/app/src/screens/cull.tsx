@@ -43,9 +43,9 @@ function Culling({ which }: { which: string }) {
   const columns: Column[] = [
     { name: "cull", label: "Cull", type: "check" },
     { name: "about", label: "About", show: (key) => <About mouse={row("subject", key)} /> },
-    { name: "reason", label: "Reason", type: "choice", choices: choices("cull-reason"), minor: true },
-    { name: "method", label: "Method", type: "choice", choices: choices("cull-method"), minor: true },
-    { name: "severity", label: "Severity", type: "choice", choices: severities.map((key) => ({ key, label: key })), minor: true },
+    { name: "reason", label: "Reason", type: "choice", choices: choices("cull-reason"), wide: true, minor: true },
+    { name: "method", label: "Method", type: "choice", choices: choices("cull-method"), wide: true, minor: true },
+    { name: "severity", label: "Severity", type: "choice", choices: severities.map((key) => ({ key, label: key })), wide: true, minor: true },
     { name: "note", label: "Note", wide: true, minor: true },
   ];
   const chosen = found.filter((each) => values[name(each)]?.cull === "yes");
@@ -60,6 +60,8 @@ function Culling({ which }: { which: string }) {
     const made = field("culls", COMMON[column]);
     return made && <Field key={column} field={made} value={all[column] || null} onChange={(value) => setAll({ ...all, [column]: text(value) })} />;
   };
+  if (!candidates.length)
+    return <Empty title={which === "negative" ? "No negatives" : "No animal is flagged"}>{which === "negative" ? "Living animals whose alleles are all absent are listed here." : "Flag animals in Mice or on an animal’s page."}</Empty>;
   return (
     <>
       <div class="bar">
@@ -84,14 +86,14 @@ function Culling({ which }: { which: string }) {
             <button type="button" class="primary" disabled={!chosen.length || missing.length > 0} onClick={() => void save()}>Cull {chosen.length || ""}</button>
           </div>
         </>
-      ) : <Empty title={which === "negative" ? "No negatives" : "No animal is flagged"}>{which === "negative" ? "Living animals whose alleles are all absent are listed here." : "Flag animals in Mice or on an animal’s page."}</Empty>}
+      ) : null}
     </>
   );
 }
 
 function About({ mouse }: { mouse: Row | undefined }) {
   if (!mouse) return null;
-  return <span class="small">{text(mouse.sex)} {age(mouse.birth_date)} <span class="muted">{genotypeText(mouse) || text(mouse.line)}</span></span>;
+  return <span class="small name">{text(mouse.sex)} {age(mouse.birth_date)} <span class="muted">{genotypeText(mouse) || text(mouse.line)}</span></span>;
 }
 
 function Reduce() {

@@ -8,7 +8,7 @@ import { row, rows, table } from "../data/store.ts";
 import { perform, remove } from "../data/undo.ts";
 import { Form } from "../forms/form.tsx";
 import { List, type Shown } from "../grid/list.tsx";
-import { Empty } from "../parts/empty.tsx";
+import { Empty, Failed } from "../parts/empty.tsx";
 import { go, href, place } from "../parts/router.ts";
 import { closeSheet, openSheet } from "../parts/sheet.tsx";
 import { Signatures } from "../parts/signatures.tsx";
@@ -47,10 +47,11 @@ function All() {
 }
 
 /** Return rows of the device, or of the server where the device keeps none. */
-function useRows(made: ResourceForm): { found: Row[]; error: string } {
+function useRows(made: ResourceForm): { found: Row[]; error: string; again: () => void } {
   const local = rows(made.kind);
   const [fetched, setFetched] = useState<Row[]>([]);
   const [error, setError] = useState("");
+  const [round, setRound] = useState(0);
   useEffect(() => {
     setFetched([]);
     setError("");
@@ -58,13 +59,13 @@ function useRows(made: ResourceForm): { found: Row[]; error: string } {
     void get<Row[] | { results: Row[] }>(`/${made.path}?limit=${PAGE}`)
       .then((answer) => setFetched(Array.isArray(answer) ? answer : answer.results))
       .catch((problem: unknown) => setError(problem instanceof Refused ? problem.message : String(problem)));
-  }, [made.path, local.length === 0]);
+  }, [made.path, local.length === 0, round]);
   const mine = useMemo(() => local.filter((each) => !each.lab || Array.isArray(each.lab) || each.lab === lab.value || made.kind === "lab"), [local]);
-  return { found: local.length ? mine : fetched, error };
+  return { found: local.length ? mine : fetched, error, again: () => setRound(round + 1) };
 }
 
 function Of({ made }: { made: ResourceForm }) {
-  const { found, error } = useRows(made);
+  const { found, error, again } = useRows(made);
   const columns = useMemo((): Shown[] => {
     const first = made.fields.find((each) => each.name === (made.title === "id" ? made.fields[0]?.name : made.title)) ?? made.fields[0]!;
     const others = made.fields.filter((each) => each !== first && each.type !== "json" && each.name !== made.lab).slice(0, COLUMNS - 1);
@@ -77,8 +78,7 @@ function Of({ made }: { made: ResourceForm }) {
         {atLeast(made.actions.create) && <button type="button" class="primary" data-new onClick={() => add(made)}>New</button>}
       </header>
       {made.path === "lines" && <p><a href={href("new-line")}>New line with its alleles and rules</a></p>}
-      {error && <p class="error" role="alert">{error}</p>}
-      <List
+      {error ? <Failed told={error} again={again} /> : <List
         label={made.label}
         rows={found}
         keyOf={(each) => text(each[made.key] ?? each.id)}
@@ -86,7 +86,7 @@ function Of({ made }: { made: ResourceForm }) {
         order={columns[0]!.name}
         href={(each) => (made.path === "subjects" ? href("mouse", text(each.nickname)) : href("lists", made.path, text(each[made.key] ?? each.id)))}
         empty={<Empty title={`No ${made.label.toLowerCase()} yet`}>{atLeast(made.actions.create) ? "Add one with “New”." : ""}</Empty>}
-      />
+      />}
     </>
   );
 }
@@ -99,12 +99,13 @@ function Record({ made, recordKey }: { made: ResourceForm; recordKey: string }) 
   const local = row(made.kind, recordKey);
   const [fetched, setFetched] = useState<Row | undefined>(undefined);
   const [error, setError] = useState("");
+  const [round, setRound] = useState(0);
   useEffect(() => {
     setFetched(undefined);
     setError("");
     if (local) return;
     void get<Row>(`/${made.path}/${encodeURIComponent(recordKey)}`).then(setFetched).catch((problem: unknown) => setError(problem instanceof Refused ? problem.message : String(problem)));
-  }, [made.path, recordKey, !local]);
+  }, [made.path, recordKey, !local, round]);
   const found = local ?? fetched;
   const called = found ? text(found[made.title]) || recordKey : recordKey;
   const drop = async (): Promise<void> => {
@@ -119,7 +120,7 @@ function Record({ made, recordKey }: { made: ResourceForm; recordKey: string }) 
           <button type="button" class="primary" onClick={() => openSheet(`Change ${called}`, () => <Form path={made.path} row={found} recordKey={recordKey} onCancel={closeSheet} onDone={closeSheet} what={() => `Changed ${made.singular.toLowerCase()} ${called}`} />)}>Change</button>
         )}
       </header>
-      {error && <p class="error" role="alert">{error}</p>}
+      {error && <Failed told={error} again={() => setRound(round + 1)} />}
       {found && (
         <dl class="details">
           {made.fields.map((each) => (
@@ -147,16 +148,16 @@ export function History({ kind, record, id }: { kind: string; record: string; id
   const [signed, setSigned] = useState(false);
   return (
     <>
-    {id && kind !== "signature" && (
-      <details onToggle={(event) => setSigned(event.currentTarget.open)}>
-        <summary>Signatures</summary>
-        {signed && <Signatures kind={kind} record={record} id={id} />}
+      {id && kind !== "signature" && (
+        <details onToggle={(event) => setSigned(event.currentTarget.open)}>
+          <summary>Signatures</summary>
+          {signed && <Signatures kind={kind} record={record} id={id} />}
+        </details>
+      )}
+      <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+        <summary>Changes</summary>
+        {open && <Changes kind={kind} record={record} />}
       </details>
-    )}
-    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>Changes</summary>
-      {open && <Changes kind={kind} record={record} />}
-    </details>
     </>
   );
 }

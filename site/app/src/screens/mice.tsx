@@ -113,7 +113,7 @@ export function Mice() {
         facets={facets}
         initial={initial}
         href={(m) => href("mouse", name(m))}
-        empty={<Empty title="No animals found">Change what is looked for, or add one with “New”.</Empty>}
+        empty={all.length ? <Empty title="No animals found">Change what is looked for, or add one with “New”.</Empty> : <Empty title="No animals yet">Add the first with “New”; a line with alleles and rules is best made before, in <a href={href("new-line")}>New line</a>.</Empty>}
         bulk={(keys, clear) => <Bulk keys={keys} clear={clear} />}
       />
     </>

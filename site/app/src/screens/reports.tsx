@@ -5,7 +5,7 @@ import { words } from "../data/forms.ts";
 import { type Row, text } from "../data/model.ts";
 import { lab } from "../data/session.ts";
 import { said, today } from "../data/time.ts";
-import { Empty } from "../parts/empty.tsx";
+import { Empty, Failed } from "../parts/empty.tsx";
 import { href, place } from "../parts/router.ts";
 
 const REPORTS: [string, string][] = [["week", "Week"], ["restrictions", "Restrictions"], ["todo", "To do"], ["year", "Annual return"]];
@@ -24,6 +24,7 @@ export function Reports() {
   const [which, setWhich] = useState(place.value.query.get("which") ?? "week");
   const [days, setDays] = useState<{ from?: string; to?: string }>({});
   const [found, setFound] = useState<Report | string>("…");
+  const [round, setRound] = useState(0);
   const query = `lab=${encodeURIComponent(lab.value)}${days.from ? `&from=${days.from}` : ""}${days.to ? `&to=${days.to}` : ""}`;
   useEffect(() => {
     let live = true;
@@ -32,7 +33,7 @@ export function Reports() {
       .then((answer) => live && setFound(answer))
       .catch((error: unknown) => live && setFound(error instanceof Refused ? error.message : String(error)));
     return () => void (live = false);
-  }, [which, query]);
+  }, [which, query, round]);
   const columns = typeof found === "string" ? [] : Object.keys(found.rows[0] ?? {});
   return (
     <>
@@ -54,7 +55,7 @@ export function Reports() {
           </div>
         )}
       </div>
-      {typeof found === "string" ? <p class="muted" role="status">{found}</p> : (
+      {typeof found === "string" ? (found === "…" ? <p class="muted" role="status">…</p> : <Failed told={found} again={() => setRound(round + 1)} />) : (
         <>
           {found.missing && Object.entries(found.missing).filter(([, names]) => names.length).map(([what, names]) => (
             <p key={what} class="warn-text">Without {what}: {names.slice(0, 12).map((each, i) => <span key={each}>{i > 0 && ", "}<a href={href("mouse", each)}>{each}</a></span>)}{names.length > 12 ? ` and ${names.length - 12} more` : ""}</p>

@@ -5,7 +5,7 @@ import { type Row, text } from "../data/model.ts";
 import { lab } from "../data/session.ts";
 import { saidTime } from "../data/time.ts";
 import { perform, update } from "../data/undo.ts";
-import { Empty } from "../parts/empty.tsx";
+import { Empty, Failed } from "../parts/empty.tsx";
 import { failed } from "./today.tsx";
 
 interface Entry {
@@ -62,7 +62,8 @@ export function Tasks() {
     if (typeof board !== "string") setBoard({ ...board, errored: board.errored.filter((each) => !found.includes(each)) });
     failed.value = Math.max(0, failed.value - found.length);
   };
-  if (typeof board === "string") return <><h1>Task board</h1><p class="muted" role="status">{board}</p></>;
+  if (typeof board === "string")
+    return <><h1>Task board</h1>{board === "…" ? <p class="muted" role="status">…</p> : <Failed told={board} again={() => { setBoard("…"); setRound(round + 1); }} />}</>;
   return (
     <>
       <header class="page-head">

@@ -7,7 +7,7 @@ import { meta, setMeta } from "../data/db.ts";
 import { called, type Row, text } from "../data/model.ts";
 import { stuck, unsent } from "../data/outbox.ts";
 import {
-  belowThreshold, birthsExpected, due, name, openRestriction, requestsOpen, restricted, sessionsToday, toCull,
+  belowThreshold, birthsExpected, due, living, name, openRestriction, requestsOpen, restricted, sessionsToday, toCull,
   toGenotype, toReduce, toWean, toWeigh, trainedOn, waterDue, week,
 } from "../data/select.ts";
 import { lab, me } from "../data/session.ts";
@@ -143,7 +143,7 @@ export function Today() {
           ))}
         </ul>
       ) : (
-        <Empty title="All done">Nothing waits today. <a href={href("weigh")}>Weigh an animal</a>, or look at all <a href={href("mice")}>mice</a>.</Empty>
+        !living.value.length ? <Empty title="No animals yet"><a href={href("mice")}>Add the first with “New”</a>, or bring those of another database with <code>fornix import</code>.</Empty> : <Empty title="All done">Nothing waits today. <a href={href("weigh")}>Weigh an animal</a>, or look at all <a href={href("mice")}>mice</a>.</Empty>
       )}
       {done.length > 0 && open.length > 0 && <p class="muted small done">Nothing: {done.map((each) => each.label.toLowerCase()).join(", ")}.</p>}
     </>
