@@ -45,8 +45,12 @@ lock:  ## renew the lock files after a change of pyproject.toml or package.json
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
 	npm install --package-lock-only
 
-run: setup  ## the whole system here; DATA=session/folder, ONCE=1 to stop when it is processed
-	$(BIN)/fornix up $(if $(DATA),--data $(DATA)) $(if $(ONCE),--once)
+# A session of a simulated ephys rig: behaviour, an NI board and a probe on clocks of their own.
+EPHYS_DATA := .fornix/ephys/fimbrialab/Subjects/SYN_001/2024-01-08/001
+
+run: setup  ## the whole system here; DATA=session/folder, EPHYS=1, ONCE=1 to stop when it is processed
+	$(if $(EPHYS),$(BIN)/fornix rig simulate .fornix/ephys --mice 1 --days 1 --ephys)
+	$(BIN)/fornix up $(if $(DATA)$(EPHYS),--data $(if $(DATA),$(DATA),$(EPHYS_DATA))) $(if $(ONCE),--once)
 
 synth: setup  ## the CloudFormation template, checked by cdk-nag and cfn-lint
 	$(BIN)/python -m infra.app

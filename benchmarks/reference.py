@@ -28,9 +28,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lab.simulate.board import BoardClock
+from lab.simulate.board import BoardClock, write_board
 from lab.simulate.habituation import simulate_habituation
+from lab.simulate.recording import ProbeDrift, SimulatedProbe, write_probe
 from lab.simulate.session import simulate_session
+from lab.simulate.spikes import simulate_sorting
 from lab.tasks import behaviour, sync
 from shared.model.quality import QC_NAMES
 from shared.science.behaviour.pregenerated import SEQUENCES
@@ -247,6 +249,52 @@ def on_main_clock(python: str, session: Path) -> str:
     return f"{said}; {seconds:.2f} s, ibllib {theirs_seconds:.2f} s"
 
 
+PROBE = "raw_ephys_data/probe00"
+
+PROBES = {
+    "slow": ProbeDrift(drift=-12.0),
+    "fast": ProbeDrift(offset=0.004, drift=60.0),
+}
+"""Clocks of simulated probes."""
+
+
+def aligned(python: str, folder: Path, drift: ProbeDrift) -> str:
+    """Bring a probe to the main clock on both sides; return a line of the report."""
+    ours, theirs = (folder / "lab/Subjects/SYN_001/2026-01-02" / n for n in ("001", "002"))
+    seconds = 100.0
+    names = ("bpod", "frame2ttl", "audio", "rotary_encoder_0", "rotary_encoder_1")
+    cameras = ("left_camera", "right_camera", "body_camera")
+    silent = {name: np.empty(0) for name in (*names, *cameras)}
+    write_board({**silent, "imec_sync": np.arange(0.5, seconds, 0.5)}, BoardClock(), ours)
+    trials = pd.DataFrame({"response_times": [seconds]})
+    sorting = simulate_sorting(trials, seed=1, n_units=4)
+    probe = SimulatedProbe(sorting, channels=2, seed=1, drift=drift)
+    write_probe(probe, sorting["channels.localCoordinates.npy"], seconds, ours / PROBE)
+    shutil.copytree(ours, theirs)
+    began = time.perf_counter()
+    sync.pulses(ours, ours, {"collection": "raw_ephys_data"})
+    sync.align(ours, ours, {"collection": PROBE, "sync_collection": "raw_ephys_data"})
+    took = time.perf_counter() - began
+    try:
+        theirs_took = peer(python, "align", theirs)
+    except RuntimeError as error:
+        return f"the reference fails: {error}"
+    apart = {
+        path.name: _apart(path, theirs / PROBE / path.name)
+        for path in sorted((ours / PROBE).glob("*.npy"))
+    }
+    told = "equal" if max(apart.values()) < 1e-8 else f"differs: {apart}"
+    return f"{told}; {took:.2f} s, ibllib {theirs_took:.2f} s"
+
+
+def _apart(one: Path, other: Path) -> float:
+    """Return by how much two arrays differ; infinity if they cannot be compared."""
+    if not other.exists():
+        return np.inf
+    pair = [np.load(path, allow_pickle=False) for path in (one, other)]
+    return float(np.abs(pair[0] - pair[1]).max()) if pair[0].shape == pair[1].shape else np.inf
+
+
 def windows(sessions: Sequence[tuple[str, pd.DataFrame]]) -> list[dict[str, Any]]:
     """Return all windows of three of some days, as the reference's side reads them."""
     return [
@@ -304,6 +352,8 @@ def main() -> None:
             print(f"{session}: {extraction(arguments.ibllib, session, folder)}", flush=True)
         for session in () if arguments.sessions else main_clocks(folder / "boards"):
             print(f"{session}: {on_main_clock(arguments.ibllib, session)}", flush=True)
+        for name, drift in () if arguments.sessions else PROBES.items():
+            print(f"{name} probe: {aligned(arguments.ibllib, folder / name, drift)}", flush=True)
         if not arguments.sessions and MOUSE.exists():
             print(f"training status: {judged(arguments.ibllib, MOUSE, folder)}")
 

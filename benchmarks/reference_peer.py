@@ -2,6 +2,7 @@
 
 python reference_peer.py extract SESSION [mended]    writes SESSION/alf, SESSION/quality.json
 python reference_peer.py main_clock SESSION    the same, of a session whose clock is the nidq's
+python reference_peer.py align SESSION    the pulses of its probe, and its clock
 python reference_peer.py judge WINDOWS.json    writes WINDOWS.status.json
 python reference_peer.py fixtures FOLDER SEQUENCES    copies what ibllib's own tests have
 """
@@ -82,6 +83,17 @@ def main_clock(session: Path) -> None:
     (session / "quality.json").write_text(json.dumps(quality(session, extractor, found)))
 
 
+def align(session: Path) -> None:
+    """Find the pulses of a session's recordings, and the relation of the probe's clock."""
+    from ibllib.ephys import sync_probes
+    from ibllib.io.extractors.ephys_fpga import extract_sync
+
+    began = time.perf_counter()
+    extract_sync(session, overwrite=True)
+    sync_probes.version3B(session, display=False)
+    print(time.perf_counter() - began)
+
+
 def quality(session: Path, extractor: Any, found: dict[str, Any]) -> dict[str, Any]:
     """Return outcome, and the share that passes each check."""
     from ibllib.io.raw_data_loaders import load_bpod_fronts
@@ -151,6 +163,10 @@ def _plain(value: Any) -> Any:
 
 if __name__ == "__main__":
     logging.disable(logging.ERROR)
-    {"extract": extract, "main_clock": main_clock, "judge": judge, "fixtures": fixtures}[
-        sys.argv[1]
-    ](*map(Path, sys.argv[2:]))
+    {
+        "extract": extract,
+        "main_clock": main_clock,
+        "align": align,
+        "judge": judge,
+        "fixtures": fixtures,
+    }[sys.argv[1]](*map(Path, sys.argv[2:]))

@@ -15,7 +15,11 @@ from shared.alf import ALFInvalid, SessionPath
 
 if TYPE_CHECKING:
     pass
+from lab.simulate.ephys import EphysRig
 from lab.simulate.plan import PlannedSession, plan_cohort, simulate_mouse
+
+EPHYS_TRIALS = 20
+"""Trials of a session with a probe, where none are asked for: some two minutes, 300 MB."""
 
 
 @click.command()
@@ -33,6 +37,10 @@ from lab.simulate.plan import PlannedSession, plan_cohort, simulate_mouse
     help="First day of training; weekends are left out.",
 )  # fmt: skip
 @click.option("--trials", type=click.IntRange(1), help="Trials per session; else as learned.")
+@click.option(
+    "--ephys", is_flag=True,
+    help="With the recordings of an NI board and a probe, each on its own clock; 20 trials.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per session on stdout.")
 def simulate(
@@ -44,6 +52,7 @@ def simulate(
     rig_version: str,
     first_date: datetime.datetime,
     trials: int | None,
+    ephys: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -54,6 +63,8 @@ def simulate(
     are synthetic.
     """
     plans = plan_cohort(lab=lab, mice=mice, days=days, seed=seed, first_date=first_date.date())
+    if ephys:
+        trials = trials or EPHYS_TRIALS
     if trials:
         plans = [[replace(s, n_trials=trials) for s in plan] for plan in plans]
     try:
@@ -67,7 +78,7 @@ def simulate(
             for s in plan
         )
         if dry_run
-        else _run(out, plans, seed, int(rig_version))
+        else _run(out, plans, seed, int(rig_version), ephys)
     )
     total = sum(map(len, plans))
     label = f"{mice} mice × {days} days"
@@ -85,11 +96,12 @@ def simulate(
 
 
 def _run(
-    out: Path, plans: list[list[PlannedSession]], seed: int, rig_version: int
+    out: Path, plans: list[list[PlannedSession]], seed: int, rig_version: int, ephys: bool
 ) -> Iterator[dict[str, Any]]:
     """Yield a summary of each session as it is written."""
     for plan in plans:
-        truths = simulate_mouse(out, plan, seed=seed, rig_version=rig_version)
+        rig = EphysRig() if ephys else None
+        truths = simulate_mouse(out, plan, seed=seed, rig_version=rig_version, ephys=rig)
         for session, truth in zip(plan, truths, strict=True):
             yield {
                 "lab": session.lab,

@@ -12,6 +12,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     pass
+from lab.simulate.ephys import EphysRig, add_probe
 from lab.simulate.mouse import BIASED, LAST_PHASE, TRAINING, LearningCurve, Progress
 from lab.simulate.session import simulate_session
 from lab.simulate.truth import Truth
@@ -65,12 +66,19 @@ def _weekdays(first: datetime.date) -> Iterator[datetime.date]:
 
 
 def simulate_mouse(
-    out: Path | str, plan: list[PlannedSession], *, seed: int, rig_version: int
+    out: Path | str,
+    plan: list[PlannedSession],
+    *,
+    seed: int,
+    rig_version: int,
+    ephys: EphysRig | None = None,
 ) -> Iterator[Truth]:
     """Simulate the sessions of one mouse in order; each takes up the progress of the last.
 
     The mouse goes on to the biased task when it sees all contrasts and was right on more than
     80 % of the easy trials for three sessions.
+
+    On an ephys rig each session has the recordings of its board and of a probe, too.
 
     Yields
     ------
@@ -91,7 +99,10 @@ def simulate_mouse(
             protocol=protocol,
             progress=progress,
             lab=session.lab,
+            board=ephys.board if ephys else None,
         )
+        if ephys:
+            add_probe(truth, ephys, seed=seed)
         progress = truth.progress
         trained = progress.phase == LAST_PHASE and truth.performance_easy > 0.8
         good = good + 1 if trained else 0

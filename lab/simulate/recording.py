@@ -1,14 +1,15 @@
 """A simulated raw recording of a probe: the voltage that its simulated spikes would have made.
 
-SpikeGLX's files, so that what reads a real probe reads this one: ``….ap.bin``, int16 of all
-channels sample by sample, and ``….ap.meta``. Keys of the ``.meta``: those that neo, probeinterface
-and IBL's spikeglx need to open it.
+SpikeGLX's files, so that what reads a real probe reads this one: ``….ap.bin`` and ``….lf.bin``,
+int16 of all channels sample by sample, each with its ``.meta``. Keys of the ``.meta``: those that
+neo, probeinterface and IBL's spikeglx need to open it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,139 @@ from lab.simulate.spikes import N_CHANNELS
 RATE = 30_000.0
 """Samples per second of the AP band."""
 
+LF_RATE = 2_500.0
+"""Of the LF band."""
+
+RATES = {"ap": RATE, "lf": LF_RATE}
+
 MICROVOLTS = 2.34375
 """Of one count: Neuropixels 1.0 at a gain of 500."""
+
+LF_MICROVOLTS = 4.6875
+"""Of one count of the LF band, at a gain of 250."""
 
 NOISE = 6.0
 """Standard deviation of a site's own noise in µV."""
 
-STEM = "_spikeglx_ephysData_g0_t0.imec0.ap"
+STEM = "_spikeglx_ephysData_g0_t0.imec0"
 
 SYNC = 64
-"""Bit of the synchronisation line, which changes every half second."""
+"""Bit of the synchronisation line, which changes every half second of the main clock."""
+
+HALF = 0.5
+"""Half a period of the synchronisation line (s)."""
+
+
+@dataclass(frozen=True)
+class ProbeDrift:
+    """A probe's clock beside the main one, and what it has missed.
+
+    Attributes
+    ----------
+    offset
+        What it reads as the main clock begins (s).
+    drift
+        By how much it is faster, in parts per million.
+    lost
+        Pulses of the synchronisation line that it has missed, from 0.
+    """
+
+    offset: float = 0.0
+    drift: float = 0.0
+    lost: tuple[int, ...] = ()
+
+    def read(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the probe's clock reads at times of the main one."""
+        return self.offset + np.asarray(times, float) * (1 + self.drift * 1e-6)
+
+
+class SimulatedProbe:
+    """A probe whose voltage is made piece by piece.
+
+    Parameters
+    ----------
+    sorting : mapping of array
+        Files of :func:`lab.simulate.spikes.simulate_sorting`; times are the main clock's.
+    channels : int
+        Sites from the tip that are simulated.
+    seed : int
+    drift : ProbeDrift
+        The probe's clock.
+    """
+
+    def __init__(
+        self,
+        sorting: Mapping[str, NDArray[np.generic]],
+        *,
+        channels: int,
+        seed: int,
+        drift: ProbeDrift | None = None,
+    ) -> None:
+        self.channels, self.seed, self.drift = channels, seed, drift or ProbeDrift()
+        self._waveforms = np.asarray(sorting["clusters.waveforms.npy"], np.float32) * 1e6
+        self._places = np.asarray(sorting["clusters.waveformsChannels.npy"])
+        times = np.asarray(sorting["spikes.times.npy"], float)
+        self._clusters = np.asarray(sorting["spikes.clusters.npy"])
+        self._amplitudes = np.asarray(sorting["spikes.amps.npy"], float) * 1e6
+        trough = int(np.argmin(self._waveforms[0].min(axis=1)))
+        self._starts = np.rint(self.drift.read(times) * RATE).astype(np.int64) - trough
+
+    def ap(self, first: int, last: int) -> NDArray[np.int16]:
+        """Return samples of the AP band in counts; shape (samples, channels + 1)."""
+        rng = np.random.default_rng([self.seed, first])
+        n = last - first
+        volts = rng.standard_normal((n, self.channels), np.float32) * np.float32(NOISE)
+        # What all sites share, and slow waves that a filter has to take off.
+        shared = rng.normal(0, 4, (n, 1)) + self._wave(first, last, RATE, 40)
+        volts += shared.astype(np.float32) * self._by_depth()
+        length = self._waveforms.shape[1]
+        low = np.searchsorted(self._starts, first - length + 1)
+        for spike in range(low, int(np.searchsorted(self._starts, last))):
+            self._add(spike, volts, first)
+        return self._with_sync(volts / MICROVOLTS, first, RATE)
+
+    def lf(self, first: int, last: int) -> NDArray[np.int16]:
+        """Return samples of the LF band in counts; shape (samples, channels + 1)."""
+        rng = np.random.default_rng([self.seed, 1, first])
+        volts = rng.standard_normal((last - first, self.channels), np.float32) * np.float32(10)
+        volts += self._wave(first, last, LF_RATE, 150).astype(np.float32) * self._by_depth()
+        return self._with_sync(volts / LF_MICROVOLTS, first, LF_RATE)
+
+    def _by_depth(self) -> NDArray[np.float32]:
+        depth = np.arange(self.channels, dtype=np.float32)[None] / self.channels
+        return (0.8 + 0.4 * depth).astype(np.float32)
+
+    def _wave(self, first: int, last: int, rate: float, size: float) -> NDArray[np.float64]:
+        return size * np.sin(2 * np.pi * 7 * np.arange(first, last)[:, None] / rate)
+
+    def _add(self, spike: int, volts: NDArray[np.float32], first: int) -> None:
+        """Add what a spike makes of itself to the samples from ``first`` on."""
+        unit, start = self._clusters[spike], int(self._starts[spike]) - first
+        shape = self._waveforms[unit]
+        sites = self._places[unit] < self.channels
+        a, b = max(0, -start), min(len(shape), len(volts) - start)
+        if a >= b or start + first < 0 or not sites.any():
+            return
+        scale = self._amplitudes[spike] / np.abs(shape).max()
+        volts[start + a : start + b, self._places[unit][sites]] += shape[a:b, sites] * scale
+
+    def _with_sync(
+        self, counts: NDArray[np.float32], first: int, rate: float
+    ) -> NDArray[np.int16]:
+        whole = np.clip(np.rint(counts), -512, 511).astype(np.int16)
+        until = (first + len(whole)) / rate + 1
+        edges = np.delete(
+            self.drift.read(np.arange(HALF, until, HALF)),
+            [
+                2 * pulse + edge
+                for pulse in self.drift.lost
+                for edge in (0, 1)
+                if pulse < until - 1
+            ],
+        )
+        at = np.ceil(edges * rate - 1e-6).astype(np.int64)
+        level = np.searchsorted(at, np.arange(first, first + len(whole)), side="right") % 2
+        return np.column_stack([whole, (SYNC * level).astype(np.int16)])
 
 
 def simulate_recording(
@@ -51,34 +175,29 @@ def simulate_recording(
     array of int16, samples × (channels + 1)
         In counts of `MICROVOLTS`.
     """
-    rng = np.random.default_rng(seed)
-    n = int(seconds * RATE)
-    volts = rng.normal(0, NOISE, (n, channels)).astype(np.float32)
-    # What all sites share, and slow waves that a filter has to take off.
-    time = np.arange(n)[:, None] / RATE
-    shared = rng.normal(0, 4, (n, 1)) + 40 * np.sin(2 * np.pi * 7 * time)
-    depth = np.arange(channels)[None] / channels
-    volts += (shared * (0.8 + 0.4 * depth)).astype(np.float32)
-    waveforms = np.asarray(sorting["clusters.waveforms.npy"], np.float32) * 1e6
-    places = np.asarray(sorting["clusters.waveformsChannels.npy"])
-    times = np.asarray(sorting["spikes.times.npy"], float)
-    clusters = np.asarray(sorting["spikes.clusters.npy"])
-    amplitudes = np.asarray(sorting["spikes.amps.npy"], float) * 1e6
-    length = waveforms.shape[1]
-    trough = int(np.argmin(waveforms[0].min(axis=1)))
-    for spike in np.flatnonzero(times < seconds):
-        unit = clusters[spike]
-        start = round(times[spike] * RATE) - trough
-        sites = places[unit] < channels
-        if start < 0 or start + length > n or not sites.any():
-            continue
-        shape = waveforms[unit][:, sites]
-        volts[start : start + length, places[unit][sites]] += (
-            shape * amplitudes[spike] / np.abs(waveforms[unit]).max()
-        )
-    counts = np.clip(np.rint(volts / MICROVOLTS), -512, 511).astype(np.int16)
-    sync = (SYNC * (np.arange(n) // int(RATE / 2) % 2)).astype(np.int16)
-    return np.column_stack([counts, sync])
+    return SimulatedProbe(sorting, channels=channels, seed=seed).ap(0, int(seconds * RATE))
+
+
+def write_probe(
+    probe: SimulatedProbe, coordinates: NDArray[np.generic], seconds: float, folder: Path
+) -> None:
+    """Write both bands of a probe, a second at a time.
+
+    Parameters
+    ----------
+    probe : SimulatedProbe
+    coordinates : array, sites × 2
+        Places of at least as many sites in µm.
+    seconds : float
+        How long it records, by its own clock.
+    folder : path
+        ``raw_ephys_data/probe00`` of a session.
+    """
+    for band, rate in RATES.items():
+        make = probe.ap if band == "ap" else probe.lf
+        n, step = int(seconds * rate), int(rate)
+        blocks = (make(first, min(first + step, n)) for first in range(0, n, step))
+        _write(blocks, coordinates, folder, band)
 
 
 def write_recording(
@@ -94,34 +213,61 @@ def write_recording(
     folder : Path
         ``raw_ephys_data/probe00`` of a session.
     """
+    return _write([samples], coordinates, folder, "ap")
+
+
+def _write(
+    blocks: Iterable[NDArray[np.int16]],
+    coordinates: NDArray[np.generic],
+    folder: Path,
+    band: str,
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{STEM}.bin"
-    path.write_bytes(samples.tobytes())
-    pairs = _meta(samples, coordinates, path)
-    path.with_suffix(".meta").write_text("".join(f"{k}={v}\n" for k, v in pairs.items()))
+    path = folder / f"{STEM}.{band}.bin"
+    digest, size, columns = hashlib.sha1(usedforsecurity=False), 0, 1
+    with path.open("wb") as file:
+        for block in blocks:
+            content = block.tobytes()
+            file.write(content)
+            digest.update(content)
+            size, columns = size + len(content), block.shape[1]
+    about = _About(path, band, size, columns, digest.hexdigest().upper())
+    lines = (f"{k}={v}\n" for k, v in _meta(about, coordinates))
+    path.with_suffix(".meta").write_text("".join(lines))
     return path
 
 
-def _meta(
-    samples: NDArray[np.int16], coordinates: NDArray[np.generic], path: Path
-) -> dict[str, object]:
-    """Return what SpikeGLX's `.meta` would say of the file."""
-    sites = samples.shape[1] - 1
+@dataclass(frozen=True)
+class _About:
+    """A file of samples: where, of which band, bytes, columns, SHA-1."""
+
+    path: Path
+    band: str
+    size: int
+    columns: int
+    sha1: str
+
+
+def _meta(about: _About, coordinates: NDArray[np.generic]) -> Iterator[tuple[str, object]]:
+    """Yield what SpikeGLX's `.meta` would say of the file."""
+    sites, rate = about.columns - 1, RATES[about.band]
+    first = 0 if about.band == "ap" else N_CHANNELS
     imro = "".join(f"({c} 0 0 500 250 1)" for c in range(N_CHANNELS))
-    chans = "".join(f"(AP{c};{c}:{c})" for c in range(sites))
+    chans = "".join(f"({about.band.upper()}{c};{first + c}:{c})" for c in range(sites))
     geometry = "".join(
         f"(0:{float(x):g}:{float(y):g}:1)" for x, y in np.asarray(coordinates[:sites], float)
     )
-    return {
+    saved = f"{sites},0,1" if about.band == "ap" else f"0,{sites},1"
+    yield from {
         "typeThis": "imec",
-        "fileName": path.name,
+        "fileName": about.path.name,
         "fileCreateTime": "2026-01-01T10:00:00",
-        "fileSHA1": hashlib.sha1(samples.tobytes(), usedforsecurity=False).hexdigest().upper(),
-        "fileSizeBytes": samples.nbytes,
-        "fileTimeSecs": len(samples) / RATE,
+        "fileSHA1": about.sha1,
+        "fileSizeBytes": about.size,
+        "fileTimeSecs": about.size // 2 // about.columns / rate,
         "firstSample": 0,
-        "nSavedChans": sites + 1,
-        "imSampRate": RATE,
+        "nSavedChans": about.columns,
+        "imSampRate": rate,
         "imAiRangeMax": 0.6,
         "imAiRangeMin": -0.6,
         "imMaxInt": 512,
@@ -130,11 +276,11 @@ def _meta(
         "imDatPrb_port": 1,
         "imDatPrb_slot": 2,
         "imDatPrb_sn": 18005116102,
-        "snsApLfSy": f"{sites},0,1",
+        "snsApLfSy": saved,
         "acqApLfSy": "384,384,1",
-        "snsSaveChanSubset": f"0:{sites - 1},768",
+        "snsSaveChanSubset": f"{first}:{first + sites - 1},768",
         "syncSourcePeriod": 1,
         "~imroTbl": f"(0,{N_CHANNELS}){imro}",
-        "~snsChanMap": f"({sites},0,1){chans}(SY0;768:{sites})",
+        "~snsChanMap": f"({saved}){chans}(SY0;768:{sites})",
         "~snsGeomMap": f"(NP1010,1,0,70){geometry}",
-    }
+    }.items()

@@ -14,7 +14,7 @@ from shared.alf.layout import RAW_EPHYS, output_collection
 from shared.model.protocols import is_decision, protocol_of
 from shared.tasks.declared.behaviour import HABITUATION, TRIALS, TRIALS_NIDQ, WHEEL, WHEEL_NIDQ
 from shared.tasks.declared.ephys import COMPRESS
-from shared.tasks.declared.sync import PULSES
+from shared.tasks.declared.sync import ALIGN, PULSES
 from shared.tasks.description import (
     Device,
     MainClock,
@@ -118,6 +118,9 @@ def plan(
     if clock.readable and (_recorded(paths, clock) or not _pulses_known(paths, clock)):
         given = {"collection": clock.collection}
         planned.append(_plan(session, EPHYS, PULSES, None, planned, given=given))
+    for collection in _probes(paths) if clock.readable else ():
+        given = {"collection": collection, "sync_collection": clock.collection}
+        planned.append(_plan(session, EPHYS, ALIGN, None, planned, given=given))
     for protocol in protocols:
         for task, evidence in _built_in(protocol):
             own, hold, given = _on_clock(task, clock)
@@ -210,6 +213,16 @@ def _recorded(paths: Collection[str], clock: MainClock) -> bool:
 def _pulses_known(paths: Collection[str], clock: MainClock) -> bool:
     """Tell whether the main clock's pulses came with the session: its recording need not."""
     return _has(paths, PULSES.outputs[0].name, clock.collection)
+
+
+def _probes(paths: Collection[str]) -> list[str]:
+    """Return the folders with a recording of a probe's spikes."""
+    folders = {path.rpartition("/")[0] for path in paths if path.startswith(RAW_EPHYS)}
+    return sorted(
+        folder
+        for folder in folders
+        if all(_has(paths, pattern, folder) for pattern in ("*.ap.*bin", "*.ap.meta"))
+    )
 
 
 def _raw_recordings(paths: Collection[str], clock: MainClock) -> list[str]:

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from lab.simulate.board import BoardClock
+from lab.simulate.ephys import EphysRig, add_probe
 from lab.simulate.habituation import simulate_habituation
+from lab.simulate.recording import ProbeDrift
 from lab.simulate.session import simulate_session
 from shared.datasets.read import datasets_of
 from shared.sessions import store as sessions
@@ -151,18 +153,21 @@ def test_a_session_without_its_main_clock_is_held_with_the_reason(
 
 
 def test_a_session_of_an_ephys_rig_goes_to_its_main_clock(system, fornix, tmp_path):
-    # Given a session whose clock is a board's, which drifts and has missed a pulse
+    # Given a session whose clock is a board's, which drifts and has missed a pulse, and a probe
     board = BoardClock(offset=4.0, drift=50.0, rate=10_000.0, lost=(2,))
+    probe = EphysRig(board, ProbeDrift(drift=-12.0), channels=1, units=3)
     truth = simulate_session(
         tmp_path / "rig" / LAB / "Subjects", seed=1, subject=SUBJECT,
         date=date.fromisoformat(DATE), protocol="biased", n_trials=8, performance=0.9, board=board,
     )  # fmt: skip
+    add_probe(truth, probe, seed=1)
     # When it is uploaded, and a worker works
     eid = ended(run(fornix("rig", "rig", "upload", truth.session, "--json")))[0]["eid"]
     until(lambda: status_of(eid))
     run(fornix("worker", "worker", "--until-idle", "3"))
-    # Then trials and wheel are on the main clock
-    tasks = ("ephys.compress", "sync.pulses", "task.trials_nidq", "task.wheel_nidq")
+    # Then trials, wheel and the probe are on the main clock
+    behaviour = ("sync.pulses", "task.trials_nidq", "task.wheel_nidq")
+    tasks = (*behaviour, "ephys.compress", "ephys.align")
     assert status_of(eid) == dict.fromkeys(tasks, "Complete")
     paths = {item.path for item in datasets_of(eid)}
     assert {"alf/_ibl_trials.table.pqt", "alf/_ibl_wheel.position.npy"} <= paths
@@ -170,6 +175,9 @@ def test_a_session_of_an_ephys_rig_goes_to_its_main_clock(system, fornix, tmp_pa
     told = system.client("member").get(f"/sessions/{eid}")["extended_qc"]
     assert told["_sync_task_missing_pulses"] == 1
     assert told["_sync_task_drift_ppm"] == pytest.approx(50, abs=5)
+    assert told["sync_probe00"] == "PASS"
+    assert told["_sync_probe00_drift_ppm"] == pytest.approx(12, abs=2)
+    assert "raw_ephys_data/probe00/_spikeglx_ephysData_g0_t0.imec0.timestamps.npy" in paths
 
 
 def test_a_truncated_wheel_ends_errored_and_trials_complete(system, fornix, shared_data, tmp_path):

@@ -87,12 +87,12 @@ def match_events(ours: Floats, theirs: Floats, tolerance: float = BIN) -> Matche
     if min(ours.size, theirs.size) < 2:
         return None
     offset = _offset(ours, theirs)
-    pairs = _pairs(ours + offset, theirs, tolerance)
+    pairs = pair_nearest(ours + offset, theirs, tolerance)
     if pairs[0].size < 2:
         return None
     for _ in range(ROUNDS):
         fit = _near_fit(ours[pairs[0]], theirs[pairs[1]])
-        again = _pairs(fit(ours), theirs, tolerance)
+        again = pair_nearest(fit(ours), theirs, tolerance)
         if again[0].size < 2 or np.array_equal(again, pairs):
             break
         pairs = again
@@ -133,8 +133,16 @@ def _near_fit(ours: Floats, theirs: Floats) -> Callable[[Floats], Floats]:
     return convert
 
 
-def _pairs(ours: Floats, theirs: Floats, tolerance: float) -> tuple[Indices, Indices]:
-    """Return which events are each other's nearest, and near enough."""
+def pair_nearest(ours: Floats, theirs: Floats, tolerance: float) -> tuple[Indices, Indices]:
+    """Return which events are each other's nearest, and near enough.
+
+    Parameters
+    ----------
+    ours, theirs : array
+        Rising, s; two at least of either.
+    tolerance : float
+        s
+    """
     forth, back = _nearest(ours, theirs), _nearest(theirs, ours)
     mine = np.flatnonzero(
         (back[forth] == np.arange(ours.size)) & (np.abs(theirs[forth] - ours) < tolerance)

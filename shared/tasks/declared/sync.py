@@ -6,6 +6,9 @@ from shared.tasks.signature import Expected, TaskDeclaration
 
 WHERE = "{collection}"
 
+SYNC_FILES = ("times", "channels", "polarities")
+"""Arrays of the pulses of a recording."""
+
 PULSES = TaskDeclaration(
     name="sync.pulses",
     arguments=(("collection", "raw_ephys_data"),),
@@ -16,14 +19,37 @@ PULSES = TaskDeclaration(
         Expected("*.eh", WHERE, required=False),
         Expected("*.wiring*.json", WHERE, required=False),
     ),
-    outputs=tuple(
-        Expected(f"_spikeglx_sync.{name}.npy", WHERE)
-        for name in ("times", "channels", "polarities")
-    ),
+    outputs=tuple(Expected(f"_spikeglx_sync.{name}.npy", WHERE) for name in SYNC_FILES),
     parents=("ephys.compress",),
     priority=95,
     time_out_secs=3600,
 )
 """Finds the pulses of all devices in the recording of the main clock."""
 
-TASKS = (PULSES,)
+ALIGN = TaskDeclaration(
+    name="ephys.align",
+    arguments=(
+        ("collection", "raw_ephys_data/probe00"),
+        ("sync_collection", "raw_ephys_data"),
+    ),
+    inputs=(
+        # Compressed: the raw file would be fetched for one of its hundreds of channels.
+        Expected("*.ap.[ce]bin", WHERE),
+        Expected("*.ap.meta", WHERE),
+        Expected("*.ap.*h", WHERE),  # the index: .eh, or .ch
+        Expected("*.wiring*.json", WHERE, required=False),
+        *(Expected(f"_spikeglx_sync.{name}.npy", "{sync_collection}") for name in SYNC_FILES),
+        Expected("*.wiring*.json", "{sync_collection}", required=False),
+    ),
+    outputs=(
+        *(Expected(f"_spikeglx_sync.{name}.*.npy", WHERE) for name in SYNC_FILES),
+        Expected("*.sync.npy", WHERE),
+        Expected("*.timestamps.npy", WHERE),
+    ),
+    parents=("ephys.compress", "sync.pulses"),
+    priority=80,
+    time_out_secs=2 * 3600,
+)
+"""Finds what the main clock reads at each sample of a probe."""
+
+TASKS = (PULSES, ALIGN)

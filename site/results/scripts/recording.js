@@ -1,6 +1,7 @@
 // Raw voltage of a probe at any moment: an image of all sites, traces, spikes over them. What is
 // shown is in the page's address, so that a moment can be sent to somebody.
 
+import { RecordingClock } from "./clock.js";
 import { element, fixed, json, root } from "./common.js";
 import { colours } from "./figure.js";
 import { SpikeFile } from "./spikes.js";
@@ -15,6 +16,7 @@ const NEAR = 60; // µm from a trace's site within which a spike is marked on it
 
 let about; // recording.json
 let info; // what the worker read of the index
+let clock; // when its samples were taken
 let spikes;
 let units;
 let drawn; // the last view: what it shows, and its values
@@ -50,16 +52,8 @@ function hire() {
 
 // ---------------------------------------------------------------- time and samples
 
-// Return y at x on a line through points, going on straight beyond its ends.
-function along(xs, ys, x) {
-  const i = Math.max(1, Math.min(xs.length - 1, d3.bisectLeft(xs, x)));
-  return ys[i - 1] + ((x - xs[i - 1]) * (ys[i] - ys[i - 1])) / (xs[i] - xs[i - 1]);
-}
-
-// The clock counts samples of the AP band; other bands are sampled at other rates.
-const bandScale = () => (about.clock && state.b === "lf" ? 12 : 1);
-const sampleAt = (t) => (about.clock ? along(about.clock.time, about.clock.sample, t) / bandScale() : t * info.rate);
-const timeOf = (sample) => (about.clock ? along(about.clock.sample, about.clock.time, sample * bandScale()) : sample / info.rate);
+const sampleAt = (t) => clock.sampleAt(t);
+const timeOf = (sample) => clock.timeOf(sample);
 
 function limits() {
   return [timeOf(0), timeOf(info.samples)];
@@ -120,6 +114,7 @@ async function openBand() {
   const band = about.bands.find((each) => each.band === state.b);
   const absolute = (name) => new URL(root + name, document.baseURI).href;
   info = await ask({ open: { data: absolute(band.data), index: absolute(band.index) } });
+  clock = new RecordingClock(about.clock, info.rate);
   if (state.t == null) state.t = await start();
   state.row ??= Math.floor(info.sites.length / 2);
   await overview(band);

@@ -1,0 +1,71 @@
+"""Simulated sessions of an ephys rig: behaviour, a board that is the main clock, and a probe.
+
+All three have clocks of their own, with known offsets and drifts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lab.simulate.board import COLLECTION, BoardClock
+from lab.simulate.recording import ProbeDrift, SimulatedProbe, write_probe
+from lab.simulate.spikes import simulate_sorting
+from lab.simulate.truth import Truth
+
+PROBE = "probe00"
+
+
+@dataclass(frozen=True)
+class EphysRig:
+    """An ephys rig.
+
+    Attributes
+    ----------
+    board
+        The main clock.
+    probe
+        The probe's clock beside it.
+    channels, units
+        Sites of the probe that are simulated, and neurons along the whole of it.
+    """
+
+    board: BoardClock = field(default_factory=BoardClock)
+    probe: ProbeDrift = field(default_factory=lambda: ProbeDrift(offset=0.004, drift=-12.0))
+    channels: int = 32
+    units: int = 120
+
+
+def add_probe(truth: Truth, rig: EphysRig, *, seed: int) -> dict[str, np.ndarray]:
+    """Write the recording of a probe beside that of the board; return its sorted spikes.
+
+    Parameters
+    ----------
+    truth : Truth
+        A session that was simulated with the rig's board.
+    rig : EphysRig
+    seed : int
+
+    Returns
+    -------
+    dict of array
+        As `lab.simulate.spikes.simulate_sorting`; times are the main clock's (s).
+    """
+    folder = truth.session / COLLECTION
+    table = truth.table.copy()
+    for name in table:
+        if name.endswith("_times"):
+            table[name] = rig.board.read(table[name].to_numpy())
+    sorting = simulate_sorting(table, seed=seed, n_units=rig.units)
+    probe = SimulatedProbe(sorting, channels=rig.channels, seed=seed, drift=rig.probe)
+    seconds = _board_seconds(folder, rig.board.rate)
+    write_probe(probe, sorting["channels.localCoordinates.npy"], seconds, folder / PROBE)
+    return sorting
+
+
+def _board_seconds(folder: Path, rate: float) -> float:
+    """Return how long the board of a session has recorded: two columns of two bytes (s)."""
+    (path,) = folder.glob("*.nidq.bin")
+    return path.stat().st_size / 4 / rate

@@ -1,0 +1,175 @@
+"""What the main clock reads at any sample of a probe, by the pulses that both have recorded.
+
+The rules are those of the IBL pipeline (ibllib 4.1.0, ``sync_probes``): one wave of pulses goes to
+the board and to every probe. The relation of the clocks is a line, and what departs from it
+smoothly; where pulses are irregular it is taken from pulse to pulse. The files are
+``….sync.npy`` (probe s, main s) and ``….timestamps.npy`` (probe sample, main s).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.science.clocks.events import interpolate, pair_nearest
+from shared.science.clocks.pulses import Floats, Fronts
+from shared.science.errors import SyncFailed
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 2.5
+"""Samples of the probe by which a pulse may depart from the relation."""
+
+IRREGULAR = 150
+"""Parts per million by which an interval of pulses may differ from the usual one."""
+
+MISSING = 0.1
+"""Share of the pulses that one of the two may lack."""
+
+RATE, KNOT = 300, 20
+"""Departures are smoothed at this rate (Hz), and kept every so many seconds."""
+
+PASSED, STOPPED = 0.001, 0.002
+"""Frequencies that smoothing passes, and stops (Hz)."""
+
+PADDING, LEVEL = 60, 30
+"""Seconds by which departures are prolonged at both ends, by the median of so many seconds."""
+
+
+@dataclass(frozen=True)
+class ProbeClock:
+    """The relation of a probe's clock to the main one.
+
+    Attributes
+    ----------
+    points : array
+        Shape (points, 2), s: probe, main; between them linear.
+    drift
+        By how much the main clock is faster, in parts per million.
+    residual
+        Largest departure of a pulse from the relation, in samples of the probe.
+    n_pulses, n_missing
+        Pulses in common, and those between them that one of the two lacks.
+    regular
+        Whether the pulses are so regular that the relation could be smoothed.
+    """
+
+    points: Floats
+    drift: float
+    residual: float
+    n_pulses: int
+    n_missing: int
+    regular: bool
+
+    @property
+    def quality(self) -> str:
+        """``PASS``; ``WARNING`` if pulses are irregular or missing; ``FAIL`` out of tolerance."""
+        if self.residual > TOLERANCE:
+            return "FAIL"
+        return "PASS" if self.regular and not self.n_missing else "WARNING"
+
+    def main(self, times: Floats) -> Floats:
+        """Return what the main clock reads at times of the probe's (s)."""
+        return interpolate(times, self.points[:, 0], self.points[:, 1])
+
+    def files(self, stem: str, rate: float) -> dict[str, Floats]:
+        """Return the arrays by the name of their file.
+
+        Parameters
+        ----------
+        stem : str
+            Of the recording, as ``_spikeglx_ephysData_g0_t0.imec0``.
+        rate : float
+            Samples of the probe a second.
+        """
+        samples = self.points * [rate, 1.0]
+        return {f"{stem}.sync.npy": self.points, f"{stem}.timestamps.npy": samples}
+
+
+def align_probe(probe: Fronts, main: Fronts, rate: float) -> ProbeClock:
+    """Find the relation of a probe's clock to the main one.
+
+    Parameters
+    ----------
+    probe, main : Fronts
+        The pulses that go to both.
+    rate : float
+        Samples of the probe a second.
+
+    Raises
+    ------
+    SyncFailed
+        One of them has none, or the numbers differ by more than a tenth.
+    """
+    n_probe, n_main = probe.times.size, main.times.size
+    if min(n_probe, n_main) < 4 or abs(n_probe - n_main) > MISSING * n_probe:
+        raise SyncFailed(
+            "the pulses between probe and main clock",
+            f"the probe has {n_probe}, the main clock {n_main}",
+            "check the sync cable of the probe, and that both recorded at one time",
+        )
+    times, theirs = _in_common(probe, main)
+    regular = _regular(probe)
+    if not regular:
+        log.warning("the pulses are irregular: the clocks are matched pulse by pulse")
+    line = np.polyfit(times, theirs, 1)
+    points = _smooth(times, theirs, line) if regular else np.stack([times, theirs], axis=1)
+    apart = np.abs(theirs - interpolate(times, points[:, 0], points[:, 1])) * rate
+    return ProbeClock(
+        points,
+        float((line[0] - 1) * 1e6),
+        float(apart.max()),
+        times.size,
+        _within(probe.times, times) + _within(main.times, theirs) - 2 * times.size,
+        regular,
+    )
+
+
+def _in_common(probe: Fronts, main: Fronts) -> tuple[Floats, Floats]:
+    """Return the times of the pulses that both have.
+
+    Where one lacks some, each pulse goes with the other's nearest of its sense: both recordings
+    begin at one time, and drift apart by less than half a pulse.
+    """
+    if np.array_equal(probe.polarities, main.polarities):
+        return probe.times, main.times
+    mine: list[Floats] = []
+    theirs: list[Floats] = []
+    for sense in (1, -1):
+        ours, others = (one.times[one.polarities == sense] for one in (probe, main))
+        period = float(np.median(np.diff(others)))
+        at, of = pair_nearest(ours, others, period / 2)
+        mine.append(ours[at])
+        theirs.append(others[of])
+    times = np.concatenate(mine)
+    order = np.argsort(times)
+    return times[order], np.concatenate(theirs)[order]
+
+
+def _within(times: Floats, common: Floats) -> int:
+    """Return how many pulses there are from the first to the last that both have."""
+    return int(np.sum((times >= common[0]) & (times <= common[-1])))
+
+
+def _regular(probe: Fronts) -> bool:
+    intervals = np.diff(probe.rises)
+    usual = np.median(intervals)
+    return bool(np.all(np.abs((intervals - usual) / usual * 1e6) < IRREGULAR))
+
+
+def _smooth(times: Floats, theirs: Floats, line: Floats) -> Floats:
+    """Return points of the relation: the line, and what departs from it slowly."""
+    evenly = np.arange(theirs[0], theirs[-1], 1 / RATE)
+    departs = np.interp(evenly, theirs, theirs - np.polyval(line, times))
+    size = int(2 ** np.ceil(np.log2(departs.size + RATE * PADDING))) - departs.size
+    around = size // 2 + size % 2, size // 2
+    level = RATE * LEVEL
+    padded = np.pad(departs, around, mode="median", stat_length=level)
+    frequency = np.arange(padded.size // 2 + 1) / padded.size * RATE
+    share = np.clip((frequency - PASSED) / (STOPPED - PASSED), 0, 1)
+    passed = 1 - (1 - np.cos(share * np.pi)) / 2
+    slow = np.fft.irfft(np.fft.rfft(padded) * passed, padded.size)[around[0] : -around[1]]
+    knots = np.arange(0, theirs.max() + KNOT, KNOT, dtype=float)
+    return np.stack([knots, np.polyval(line, knots) + np.interp(knots, evenly, slow)], axis=1)
