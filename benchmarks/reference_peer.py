@@ -84,13 +84,18 @@ def main_clock(session: Path) -> None:
 
 
 def align(session: Path) -> None:
-    """Find the pulses of a session's recordings, and the relation of the probe's clock."""
+    """Find pulses, the relation of the probe's clock, and how loud its bands are."""
+    import spikeglx
     from ibllib.ephys import sync_probes
+    from ibllib.ephys.ephysqc import extract_rmsmap
     from ibllib.io.extractors.ephys_fpga import extract_sync
 
     began = time.perf_counter()
     extract_sync(session, overwrite=True)
     sync_probes.version3B(session, display=False)
+    for band, every in (("ap", 10), ("lf", 1)):
+        path = next(session.rglob(f"*.{band}.bin"))
+        extract_rmsmap(spikeglx.Reader(path), overwrite=True, nmod=every)
     print(time.perf_counter() - began)
 
 

@@ -55,7 +55,7 @@ def add_probe(truth: Truth, rig: EphysRig, *, seed: int) -> dict[str, np.ndarray
     """
     folder = truth.session / COLLECTION
     table = truth.table.copy()
-    for name in table:
+    for name in map(str, table.columns):
         if name.endswith("_times"):
             table[name] = rig.board.read(table[name].to_numpy())
     sorting = simulate_sorting(table, seed=seed, n_units=rig.units)

@@ -6,7 +6,49 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from lab.tasks.outputs import Outputs
+from shared.model.task import RunFacts
+
 log = logging.getLogger(__name__)
+
+
+AP_EVERY = 10
+"""Of the AP band's windows of 4.4 s every tenth is looked at: 98 of an hour."""
+
+BANDS = {"ap": AP_EVERY, "lf": 1}
+
+
+def raw_quality(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
+    """Tell how loud the bands of a probe are, in time and by frequency.
+
+    Raises
+    ------
+    ExtractionError
+        There is no recording, or several; its gains are not told.
+    CodecError
+        A recording is not as its ``.meta`` says.
+    """
+    from lab.tasks.recordings import open_recording
+    from shared.alf.io import save
+    from shared.science.ephys.raw_quality import look_at
+
+    folder, target = (root / arguments["collection"] for root in (session, out))
+    told: dict[str, float | str | None] = {}
+    paths: list[Path] = []
+    for band, every in BANDS.items():
+        if not any(folder.glob(f"*.{band}.meta")):
+            continue
+        with open_recording(folder, "imec", band) as recording:
+            found = look_at(recording.band(), every)
+        log.info(
+            "%s: median loudness %.1f µV, %.4f %% saturated",
+            band, found.microvolts(50), 100 * found.saturated,
+        )  # fmt: skip
+        name = f"_raw_{folder.name}_{band}"
+        told |= {f"{name}_rms_p{p}_uV": round(found.microvolts(p), 3) for p in (10, 90)}
+        told[f"{name}_saturated"] = found.saturated
+        paths += [save(target / file, x) for file, x in found.files(band.upper()).items()]
+    return Outputs(paths, RunFacts(extended_qc=told))
 
 
 def compress(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path]:

@@ -14,6 +14,7 @@ from shared import codec
 from shared.codec.reader import Reader
 from shared.codec.source import FileSource
 from shared.codec.spikeglx import Meta, read_meta
+from shared.science.ephys.raw_quality import RawBand, volts_of
 from shared.science.errors import RawFileInvalid, RawFileMissing
 
 KINDS = (".ebin", ".cbin", ".bin")
@@ -45,6 +46,25 @@ class RawRecording:
         if isinstance(self._samples, FileSource):
             return np.asarray(self._samples.array[start:stop][:, channels])
         return self._samples.read(start, stop, channels=channels)
+
+    def band(self) -> RawBand:
+        """Return the recording as its quality is judged: without lines of other devices.
+
+        Raises
+        ------
+        RawFileInvalid
+            Its ``.meta`` does not tell the gains.
+        """
+        facts = self.meta.facts(self.n_channels)
+        if "microvolts" not in facts:
+            fix = "copy the .meta from the computer that recorded"
+            raise RawFileInvalid(self.meta.name, "it does not tell the gains", fix)
+        told: Any = facts["microvolts"]
+        n = self.meta.sync_columns().word
+        most = int(self.meta.number("imMaxInt") or 512)
+        return RawBand(
+            self.read, self.n_samples, self.rate, volts_of(told, self.n_channels)[:n], most
+        )
 
 
 @contextmanager

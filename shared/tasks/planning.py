@@ -13,7 +13,7 @@ import msgspec
 from shared.alf.layout import RAW_EPHYS, output_collection
 from shared.model.protocols import is_decision, protocol_of
 from shared.tasks.declared.behaviour import HABITUATION, TRIALS, TRIALS_NIDQ, WHEEL, WHEEL_NIDQ
-from shared.tasks.declared.ephys import COMPRESS
+from shared.tasks.declared.ephys import COMPRESS, RAW_QUALITY
 from shared.tasks.declared.sync import ALIGN, PULSES
 from shared.tasks.description import (
     Device,
@@ -118,9 +118,12 @@ def plan(
     if clock.readable and (_recorded(paths, clock) or not _pulses_known(paths, clock)):
         given = {"collection": clock.collection}
         planned.append(_plan(session, EPHYS, PULSES, None, planned, given=given))
-    for collection in _probes(paths) if clock.readable else ():
-        given = {"collection": collection, "sync_collection": clock.collection}
-        planned.append(_plan(session, EPHYS, ALIGN, None, planned, given=given))
+    for collection in _probes(paths):
+        given = {"collection": collection}
+        planned.append(_plan(session, EPHYS, RAW_QUALITY, None, planned, given=given))
+        if clock.readable:
+            given = {"collection": collection, "sync_collection": clock.collection}
+            planned.append(_plan(session, EPHYS, ALIGN, None, planned, given=given))
     for protocol in protocols:
         for task, evidence in _built_in(protocol):
             own, hold, given = _on_clock(task, clock)

@@ -167,7 +167,7 @@ def test_a_session_of_an_ephys_rig_goes_to_its_main_clock(system, fornix, tmp_pa
     run(fornix("worker", "worker", "--until-idle", "3"))
     # Then trials, wheel and the probe are on the main clock
     behaviour = ("sync.pulses", "task.trials_nidq", "task.wheel_nidq")
-    tasks = (*behaviour, "ephys.compress", "ephys.align")
+    tasks = (*behaviour, "ephys.compress", "ephys.align", "ephys.rawqc")
     assert status_of(eid) == dict.fromkeys(tasks, "Complete")
     paths = {item.path for item in datasets_of(eid)}
     assert {"alf/_ibl_trials.table.pqt", "alf/_ibl_wheel.position.npy"} <= paths
@@ -177,7 +177,11 @@ def test_a_session_of_an_ephys_rig_goes_to_its_main_clock(system, fornix, tmp_pa
     assert told["_sync_task_drift_ppm"] == pytest.approx(50, abs=5)
     assert told["sync_probe00"] == "PASS"
     assert told["_sync_probe00_drift_ppm"] == pytest.approx(12, abs=2)
-    assert "raw_ephys_data/probe00/_spikeglx_ephysData_g0_t0.imec0.timestamps.npy" in paths
+    assert told["_raw_probe00_ap_saturated"] == 0
+    assert {
+        "raw_ephys_data/probe00/_spikeglx_ephysData_g0_t0.imec0.timestamps.npy",
+        "raw_ephys_data/probe00/_iblqc_ephysTimeRmsLF.rms.npy",
+    } <= paths
 
 
 def test_a_truncated_wheel_ends_errored_and_trials_complete(system, fornix, shared_data, tmp_path):

@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.simulate.recording import simulate_recording, write_recording
+from lab.simulate.recording import (
+    SimulatedProbe,
+    simulate_recording,
+    write_probe,
+    write_recording,
+)
 from lab.simulate.spikes import simulate_sorting
 from lab.tasks.run import orders, run
 from shared import codec
@@ -38,8 +43,11 @@ def test_each_folder_of_raw_files_has_a_task() -> None:
         "raw_ephys_data/probe02/x_g0_t0.imec2.ap.cbin",  # compressed already
         "raw_ephys_data/probe02/x_g0_t0.imec2.ap.meta",
     ]
-    (planned,) = plan(EID, paths)
-    assert (planned.name, planned.arguments) == ("ephys.compress", {"collection": PROBE})
+    compress, quality, of_compressed = plan(EID, paths)
+    assert (compress.name, compress.arguments) == ("ephys.compress", {"collection": PROBE})
+    assert (quality.name, quality.parents) == ("ephys.rawqc", (compress.id,))
+    assert of_compressed.arguments == {"collection": "raw_ephys_data/probe02"}
+    assert of_compressed.parents == ()
     assert "no task sorts spikes" in unprocessed(paths)[0]
 
 
@@ -73,3 +81,37 @@ def test_a_file_that_was_cut_short_ends_the_task_with_its_reason(
     assert result.status == Status.ERRORED.label
     assert "it was cut short" in (result.error or "")
     assert not list((tmp_path / "out").rglob("*.ebin"))
+
+
+def test_the_loudness_of_both_bands_is_told(tmp_path: Path) -> None:
+    """Given a compressed probe, when it is judged, then noise and spectra are in IBL's files."""
+    sorting = simulate_sorting(trials_of(20, 1), seed=1, n_units=2)
+    probe = SimulatedProbe(sorting, channels=4, seed=1)
+    write_probe(probe, sorting["channels.localCoordinates.npy"], 6.0, tmp_path / PROBE)
+    (order,) = orders("ephys.compress", tmp_path, {"collection": PROBE})
+    run(order, tmp_path, tmp_path)
+    (order,) = orders("ephys.rawqc", tmp_path, {"collection": PROBE})
+    result = run(order, tmp_path, tmp_path)
+    assert result.status == Status.COMPLETE.label, result.error
+    assert len(result.outputs) == 8
+    told = result.facts.extended_qc if result.facts else {}
+    # what all sites share is a wave of 40 µV and noise
+    assert told["_raw_probe00_ap_rms_p90_uV"] == pytest.approx(30, rel=0.4)
+    assert told["_raw_probe00_ap_saturated"] == 0
+    power = np.load(tmp_path / PROBE / "_iblqc_ephysSpectralDensityLF.power.npy")
+    assert power.shape == (513, 4)
+    rms = np.load(tmp_path / PROBE / "_iblqc_ephysTimeRmsLF.rms.npy")
+    assert rms[0] == pytest.approx(1e-4, rel=0.4)
+
+
+def test_a_recording_without_gains_is_told(session: Path, tmp_path: Path) -> None:
+    """Given a .meta without gains, then the task is Errored, and says what to do."""
+    folder = tmp_path / PROBE
+    folder.mkdir(parents=True)
+    (order,) = orders("ephys.compress", session, {})
+    run(order, session, tmp_path)
+    meta = next((session / PROBE).glob("*.ap.meta"))
+    lines = [line for line in meta.read_text().splitlines() if "imroTbl" not in line]
+    (folder / meta.name).write_text("\n".join(lines))
+    (order,) = orders("ephys.rawqc", tmp_path, {"collection": PROBE})
+    assert "does not tell the gains" in (run(order, tmp_path, tmp_path).error or "")
