@@ -9,9 +9,7 @@ from urllib.parse import unquote_plus
 
 from shared.model.images import ARRIVING
 
-_ARRIVED = re.compile(
-    rf"incoming/({ARRIVING})?([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})/"
-)
+_ARRIVED = re.compile(rf"incoming/({ARRIVING})?([0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4,12}}){{4}})/")
 
 
 class Arrived(NamedTuple):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import random
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from functions.ingest.handler import handler
-from shared.model.images import arriving_key, kept_key
+from functions.ingest.images import made_of
+from shared.model.images import FORMATS, WIDTHS, arriving_key, kept_key
 from shared.records import aws
 from tests.api.conftest import Api
 from tests.api.conftest import api as api
@@ -138,3 +141,26 @@ def test_an_image_is_announced_with_its_type_and_size(
 ) -> None:
     answer = api("POST", "/images", body)
     assert (answer.status, field in answer.body) == (400, True)
+
+
+def test_an_id_that_a_device_chose_may_have_capitals(api: Api, bucket: str) -> None:
+    content, key = picture(40, 30), "6F1C9A52-0D1E-4B7A-9A33-5F0F4C1B2A77"
+    body = {"id": key, "content_type": "image/jpeg", "file_size": len(content)}
+    put(made := dict(api.ok("POST", "/images", body)), content)
+    arrive(made["id"])
+    (row,) = api.ok("GET", "/images")["results"]
+    assert (row["id"], row["state"]) == (made["id"], "ready")
+
+
+@pytest.mark.parametrize("content_type", FORMATS)
+def test_a_damaged_image_is_read_or_refused_and_nothing_else(content_type: str) -> None:
+    whole = picture(64, 48, FORMATS[content_type])
+    draw = random.Random(content_type)
+    for _ in range(60):
+        damaged = bytearray(whole[: draw.randint(1, len(whole))] if draw.random() < 0.3 else whole)
+        for _ in range(draw.randint(1, 12)):
+            damaged[draw.randrange(len(damaged))] = draw.randrange(256)
+        with suppress(ValueError):
+            pictures, width, height = made_of(bytes(damaged), content_type)
+            assert set(pictures) == set(WIDTHS)
+            assert width > 0 < height
