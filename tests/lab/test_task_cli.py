@@ -110,10 +110,15 @@ def test_an_unknown_task_names_those_there_are(golden, tmp_path):
 def test_the_list_shows_signatures():
     rows = json.loads(fornix_task("installed", "--json").stdout)
     assert [(row["name"], row["parents"]) for row in rows] == [
+        ("ephys.align", ["ephys.compress", "sync.pulses"]),
         ("ephys.compress", []),
+        ("ephys.rawqc", ["ephys.compress"]),
+        ("sync.pulses", ["ephys.compress"]),
         ("task.habituation", []),
         ("task.trials", []),
+        ("task.trials_nidq", ["sync.pulses"]),
         ("task.wheel", ["task.trials"]),
+        ("task.wheel_nidq", ["sync.pulses", "task.trials_nidq"]),
     ]
     text = fornix_task("installed").stdout
     assert "task.wheel  (after task.trials)" in text
