@@ -79,6 +79,7 @@ def test_what_is_no_row_is_kept_as_such(tmp_path: Path):
         (b"-- PostgreSQL database dump", "row 1"),
         (gzip.compress(b'[{"model": "a.b", "pk": 1, "fields": {}}]' * 99)[:-20], "breaks off"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_damaged_file_says_where(tmp_path: Path, content: bytes, where: str):
     path = tmp_path / "d.json"
