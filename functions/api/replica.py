@@ -17,8 +17,10 @@ import msgspec
 from functions.api.call import Call
 from functions.api.engine import show_values
 from functions.api.engine.declarations import KINDS, Body, Field, Resource, Row
+from functions.api.engine.standing import standing_of
 from functions.api.engine.visible import may_list, visible_to
 from shared import catalog
+from shared.access.colony import may_write_record
 from shared.model import moment
 from shared.model.people import Role
 from shared.records.where import Either, Test, Where
@@ -54,16 +56,20 @@ WINDOWS = {
 }
 
 
-class HeldRow(msgspec.Struct, frozen=True):
-    """A record as it is now; without a row it is not in the replica any more."""
+class HeldRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A record as it is now; without a row it is not in the replica any more.
+
+    ``closed`` says that the caller may not change it.
+    """
 
     kind: str
     key: str
     version: int
     row: Body | None
+    closed: bool = False
 
 
-class HeldBlock(msgspec.Struct, frozen=True):
+class HeldBlock(msgspec.Struct, frozen=True, omit_defaults=True):
     """Rows of a kind, by columns; fields that none of them has are left out.
 
     Attributes
@@ -76,6 +82,8 @@ class HeldBlock(msgspec.Struct, frozen=True):
     fields : list of str
     columns : list of list
         Values of each field, one for each row.
+    closed : list of int
+        Places of the rows that the caller may not change; left out if there are none.
     """
 
     kind: str
@@ -84,6 +92,7 @@ class HeldBlock(msgspec.Struct, frozen=True):
     versions: list[int]
     fields: list[str]
     columns: list[list[Any]]
+    closed: list[int] = []
 
 
 class Scope:
@@ -122,6 +131,19 @@ class Scope:
             if resource.lab not in ("", "lab") and kind != "lab":
                 found.setdefault(resource.fields[resource.lab].to, []).append(kind)
         return found
+
+    @cached_property
+    def closed_labs(self) -> frozenset[str]:
+        """The caller's labs that are not open to all their members."""
+        rows = catalog.table("lab").select([Where("open_lab", "exact", False)])
+        return frozenset(rows.values("name") & set(self.call.who.labs))
+
+    def is_closed(self, kind: str, row: Row) -> bool:
+        """Return whether the caller may not change a record: what its own route would say."""
+        resource = KINDS[kind]
+        if not self.closed_labs or not resource.lab or resource.own:
+            return False
+        return not may_write_record(self.call.who, standing_of(resource, row))
 
     def wheres(self, kind: str) -> list[Where]:
         """Return the conditions on what the replica holds of a kind."""
@@ -176,7 +198,9 @@ class Scope:
         if row is not None:
             version = int(row["_version"])
         held = row is not None and self.has(kind, row)
-        return HeldRow(kind, key, version, self.shown(kind, row) if held and row else None)
+        if not held or row is None:
+            return HeldRow(kind, key, version, None)
+        return HeldRow(kind, key, version, self.shown(kind, row), self.is_closed(kind, row))
 
     def shown(self, kind: str, row: Row) -> Body:
         """Return a row as the replica has it: its declared fields, as lists show them."""
@@ -213,6 +237,7 @@ class Scope:
             [int(row["_version"]) for row in rows],
             list(columns),
             list(columns.values()),
+            [i for i, row in enumerate(rows) if self.is_closed(kind, row)],
         )
 
     def following(self, kind: str, key: str, before: Row | None) -> Iterator[HeldRow]:
@@ -229,7 +254,8 @@ class Scope:
         now = catalog.table(kind).get(key) if parts else None
         if not parts or now is None:  # of a deleted record, they were deleted themselves
             return
-        if before is not None and self.has(kind, before) == self.has(kind, now):
+        stays = before is not None and self.has(kind, before) == self.has(kind, now)
+        if stays and (not self.closed_labs or _answers(before) == _answers(now)):
             return
         for other in parts:
             resource = KINDS[other]
@@ -237,3 +263,8 @@ class Scope:
             for row in mine.all():
                 yield self.now(other, str(row[resource.key]), int(row["_version"]))
                 yield from self.following(other, str(row[resource.key]), None)
+
+
+def _answers(row: Row | None) -> Any:
+    """Return who answers for an animal, by which its records are closed to others."""
+    return (row or {}).get("responsible_user")

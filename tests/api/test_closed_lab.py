@@ -111,3 +111,44 @@ def test_an_open_lab_is_as_it_was(api: Api) -> None:
 
     assert describe(api, "eve").status == 200
     assert api("PATCH", "/labs/fimbrialab", {"open_lab": False}).status == 403
+
+
+def closed_rows(api: Api, user: str) -> set[str]:
+    """Return the animals and surgeries that a first load marks as not the caller's to change."""
+    found = set()
+    for block in api.ok("GET", "/changes?kinds=subject,surgery", user=user)["blocks"]:
+        found |= {f"{block['kind']} {block['keys'][i]}" for i in block.get("closed", ())}
+    return found
+
+
+def test_a_device_is_told_which_rows_its_user_may_not_change(closed: Api) -> None:
+    surgery = {"subject": "FI_001", "implant_weight": 1, "start_time": "2024-07-01T09:00:00"}
+    made = closed.ok("POST", "/surgeries", {**surgery, "users": []})["id"]
+    animals = {"subject FI_001", "subject FI_002"}
+
+    # What the mark says is what the routes say
+    assert closed_rows(closed, "eve") == animals | {f"surgery {made}"}
+    assert closed_rows(closed, "dora") == {f"surgery {made}"}
+    for user in (OWNER, "bob", "carl", "fimbrialab_manager", "admin"):
+        assert closed_rows(closed, user) == set()
+
+    # A change of who answers for the animal marks its records anew
+    since = closed.ok("GET", "/changes?kinds=subject,surgery", user="eve")["next"]
+    given = {"responsible_user": "eve"}
+    closed.ok("PATCH", "/subjects/FI_001", given, user="fimbrialab_manager")
+    where = f"/changes?kinds=subject,surgery&since={since}"
+    rows = closed.ok("GET", where, user="eve")["rows"]
+    told = {f"{row['kind']} {row['key']}": row.get("closed", False) for row in rows}
+    assert told == {"subject FI_001": False, f"surgery {made}": False}
+
+
+def test_what_may_be_changed_is_told_anew_when_rights_change(closed: Api) -> None:
+    since = closed.ok("GET", "/changes?kinds=subject", user="eve")["next"]
+    lets = {"allowed_users": ["bob", "eve"]}
+    closed.ok("PATCH", f"/users/{OWNER}", lets, user="admin")
+    assert closed("GET", f"/changes?kinds=subject&since={since}", user="eve").status == 410
+    assert closed_rows(closed, "eve") == set()
+    # An open lab has no marks at all
+    closed.ok("PATCH", "/labs/fimbrialab", {"open_lab": True}, user="fimbrialab_manager")
+    blocks = closed.ok("GET", "/changes?kinds=subject", user="eve")["blocks"]
+    assert all("closed" not in block for block in blocks)

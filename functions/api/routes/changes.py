@@ -23,6 +23,7 @@ from functions.api.replica import NOT_HELD, HeldBlock, HeldRow, Scope
 from shared import catalog
 from shared.model import change, moment
 from shared.records import feed
+from shared.records.where import Where
 
 routes = Blueprint(__name__)
 
@@ -135,8 +136,20 @@ def _limit(call: Call) -> int:
 def _name_of(scope: Scope) -> str:
     """Return what tells a replica from another account's, or from what it was with other labs."""
     who = scope.call.who
-    told = "\n".join([who.username, who.role, *sorted(who.labs), "", *scope.kinds])
+    told = "\n".join(
+        [who.username, who.role, *sorted(who.labs), "", *scope.kinds, *_rights(scope)]
+    )
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _rights(scope: Scope) -> list[str]:
+    """Return what else decides which rows of closed labs the caller may change."""
+    if not scope.closed_labs:
+        return []
+    who = scope.call.who
+    lets = catalog.table("user").select([Where("allowed_users", "exact", who.username)])
+    kept = [str(who.is_stock_manager), str(who.is_husbandry)]
+    return ["", *sorted(scope.closed_labs), "", *sorted(lets.values("username")), *kept]
 
 
 def _check_reached(place: Bookmark, name: str) -> None:

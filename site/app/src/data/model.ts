@@ -3,6 +3,9 @@
 /** A record as the API shows it; its fields are those of `forms.json`. */
 export type Row = Record<string, unknown>;
 
+/** Marks a row that the account may not change, as its own route would say. */
+export const CLOSED = "_closed";
+
 /** A row of the change feed; without `row` the record is gone. */
 export interface Change {
   kind: string;

@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { as, get, holder, Refused, stranger } from "./api.ts";
 import { everything, fold, FOLD, forgetReplica, keep, meta, setMeta } from "./db.ts";
 import { formsHash } from "./forms.ts";
-import type { Change, Row } from "./model.ts";
+import { type Change, CLOSED, type Row } from "./model.ts";
 import { nudge, unsent } from "./outbox.ts";
 import { refreshMe } from "./session.ts";
 import { clear, confirmed, take } from "./store.ts";
@@ -20,19 +20,28 @@ interface Block {
   versions: number[];
   fields: string[];
   columns: unknown[][];
+  /** Places of the rows that the account may not change. */
+  closed?: number[];
 }
 
 interface Page {
-  rows: Change[];
+  rows: (Change & { closed?: boolean })[];
   blocks: Block[];
   next: string;
   more: boolean;
   forms: string;
 }
 
+/** A changed row, marked if the account may not change it. */
+function marked({ closed, ...change }: Change & { closed?: boolean }): Change {
+  return closed && change.row ? { ...change, row: { ...change.row, [CLOSED]: true } } : change;
+}
+
 function unpacked(block: Block): Change[] {
+  const closed = new Set(block.closed);
   return block.keys.map((key, i) => {
     const row: Row = { [block.key]: key };
+    if (closed.has(i)) row[CLOSED] = true;
     block.fields.forEach((name, j) => (row[name] = block.columns[j]![i]));
     return { kind: block.kind, key, version: block.versions[i]!, row };
   });
@@ -94,7 +103,7 @@ async function fetchAll(): Promise<void> {
       const query = cursor === undefined ? "" : `?since=${encodeURIComponent(cursor)}`;
       const page = await get<Page>(`/changes${query}`, as(holder.value));
       if (mine !== era) return;
-      const changes = [...page.blocks.flatMap(unpacked), ...page.rows];
+      const changes = [...page.blocks.flatMap(unpacked), ...page.rows.map(marked)];
       await keep(changes, page.next);
       take(changes);
       cursor = page.next;

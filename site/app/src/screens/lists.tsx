@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { get, Refused } from "../data/api.ts";
 import { resources, type ResourceForm } from "../data/forms.ts";
-import { type Row, text } from "../data/model.ts";
+import { CLOSED, type Row, text } from "../data/model.ts";
 import { atLeast, lab } from "../data/session.ts";
 import { row, rows, table } from "../data/store.ts";
 import { perform, remove } from "../data/undo.ts";
@@ -116,7 +116,7 @@ function Record({ made, recordKey }: { made: ResourceForm; recordKey: string }) 
     <>
       <header class="page-head">
         <div><p class="crumb"><a href={href("lists")}>Lists</a> / <a href={href("lists", made.path)}>{made.label}</a></p><h1>{called}</h1></div>
-        {found && atLeast(made.actions.update) && (
+        {found && !found[CLOSED] && atLeast(made.actions.update) && (
           <button type="button" class="primary" onClick={() => openSheet(`Change ${called}`, () => <Form path={made.path} row={found} recordKey={recordKey} onCancel={closeSheet} onDone={closeSheet} what={() => `Changed ${made.singular.toLowerCase()} ${called}`} />)}>Change</button>
         )}
       </header>
@@ -134,7 +134,8 @@ function Record({ made, recordKey }: { made: ResourceForm; recordKey: string }) 
       {found && (
         <p class="actions">
           {atLeast(made.actions.create) && <button type="button" class="button" onClick={() => add(made, copied(made, found))}>Copy as new</button>}
-          {atLeast(made.actions.delete) && <button type="button" class="button bad" onClick={() => void drop()}>Delete</button>}
+          {!found[CLOSED] && atLeast(made.actions.delete) && <button type="button" class="button bad" onClick={() => void drop()}>Delete</button>}
+          {found[CLOSED] ? <span class="muted small">Whoever answers for the animal may change this, and those who keep the colony.</span> : null}
         </p>
       )}
       {found && <History kind={made.kind} record={recordKey} id={text(found.id)} />}
