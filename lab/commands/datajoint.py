@@ -95,9 +95,9 @@ def sync(
 ) -> None:
     """Bring the tables in step with the API, or with a folder of sessions.
 
-    Only what changed is read: each animal's rows are written in one transaction that notes what
-    they were made from. Stopped at any moment, the next run goes on. Rows that tables of users
-    refer to are never removed under them; they are named.
+    Of the API only what its feed of changes names is read: each animal's rows are written in one
+    transaction that notes what they were made from. Stopped at any moment, the next run goes on.
+    Rows that tables of users refer to are never removed under them; they are named.
 
     Example: fornix datajoint sync --follow 60
     """
@@ -142,26 +142,29 @@ def _sync_once(
     as_json: bool,
 ) -> int:
     """Bring everything in step once; return how many animals were refused."""
+    from lab.client import Client, settings
     from lab.exports.datajoint.database import Database
+    from lab.exports.datajoint.follow import follow
     from lab.exports.datajoint.sources import folder_subjects, served_subjects
     from lab.exports.datajoint.sync import sync as bring_in_step
 
-    if sessions is None:
-        from lab.client import Client, settings
-
-        subjects = served_subjects(Client(settings()), cache)
-    else:
-        subjects = _run(lambda: folder_subjects(sessions))
+    client = None if sessions else Client(settings())
+    subjects = _run(lambda: folder_subjects(sessions)) if sessions else []
     refused = 0
     with _run(lambda: Database(account)) as database:
         if dry_run:
             database.create()
             known = database.known()
-            for one in subjects:
+            for one in served_subjects(client, cache) if client else subjects:
                 if known.get(one.id) != one.made_from:
                     click.echo(one.nickname)
             return 0
-        for step in bring_in_step(database, subjects, forget=not keep):
+        steps = (
+            follow(database, client, cache, forget=not keep)
+            if client
+            else bring_in_step(database, subjects, forget=not keep)
+        )
+        for step in steps:
             refused += step.did == "refused"
             if as_json:
                 line: dict[str, Any] = {

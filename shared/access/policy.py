@@ -99,6 +99,7 @@ ROUTES: Mapping[str, Rule] = {
     "POST /session": READ_PUBLIC,
     "DELETE /session": READ_PUBLIC,
     "GET /changes": Rule(MEMBERS),
+    "GET /changes/subjects": Rule(MEMBERS),
     "POST /batch": Rule(MEMBERS),
     "GET /audit": Rule(MEMBERS),
     "POST /audit/{}/undo": Rule(MEMBERS),

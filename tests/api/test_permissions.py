@@ -105,6 +105,7 @@ OTHERS = """
 GET    /api/schema                        AVMGDRW
 GET    /health                            AVMGDRW
 GET    /changes                           MGD
+GET    /changes/subjects                  MGD
 POST   /batch                             MGD
 GET    /audit                             MGD
 POST   /audit/{group}/undo                MGD

@@ -17,10 +17,11 @@ import msgspec
 from chalice.app import Blueprint, Response
 
 from functions.api.call import Call, matches
-from functions.api.engine.declarations import KINDS
+from functions.api.engine.declarations import KINDS, Row
 from functions.api.errors import JSON, ApiError, Invalid
 from functions.api.replica import NOT_HELD, HeldBlock, HeldRow, Scope
 from shared import catalog
+from shared.access import policy
 from shared.model import change, moment
 from shared.records import feed
 from shared.records.where import Where
@@ -38,6 +39,19 @@ MARGIN = timedelta(hours=1)
 
 LASTING = timedelta(hours=1)
 """While nothing changes, a place stays as it is for this long, so that answers are the same."""
+
+
+OF_SUBJECTS = frozenset(
+    {"subject", "session", "dataset", "weighing", "watering", "water-restriction", "lab"}
+)
+"""Kinds of record that the tables of an animal are made from."""
+
+
+class ChangedSubjects(msgspec.Struct, frozen=True):
+    """Ids of animals of which something changed, and the place to go on from."""
+
+    subjects: list[str]
+    next: str
 
 
 class Bookmark(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -117,6 +131,70 @@ def changes() -> Response:
     if matches(call.request, tag):
         return Response("", status_code=304, headers=headers)
     return Response(body.decode(), headers=headers)
+
+
+@routes.route("/changes/subjects", methods=["GET"])
+def changed_subjects() -> Response:
+    """Tell the ids of animals of which anything changed since a place: of their data, too.
+
+    Without ``since`` only the place is told from which to follow. Ids come again for a minute, for
+    entries of the feed may be late; that of an animal that was deleted comes, too.
+    """
+    call = Call(routes.current_request)
+    if call.who.is_public or policy.sees_own_lab_only(call.who):
+        raise ApiError(403, "People of a lab may follow what changes.")
+    name = hashlib.sha256(call.who.username.encode()).hexdigest()[:16]
+    since, now = call.query.get("since"), catalog.as_of()
+    found: set[str] = set()
+    if since:
+        place = bookmark_of(since)
+        _check_reached(place, name)
+        found = _subjects_since(place)
+    body = ChangedSubjects(sorted(found), Bookmark(now, name).text())
+    return Response(msgspec.json.encode(body).decode(), headers=JSON)
+
+
+def _subjects_since(place: Bookmark) -> set[str]:
+    """Return the animals of which a record changed since a place.
+
+    Raises
+    ------
+    ApiError
+        410 if of a deleted record nothing tells any more whose it was.
+    """
+    start = _earlier(place.at)
+    told = catalog.current().changed_since(start, OF_SUBJECTS)
+    remembered = told is not None
+    found: set[str] = set()
+    former: dict[tuple[str, str], Row | None] = {}
+    for one in feed.since(start) if told is None else told:
+        if one.kind == feed.RESET:
+            raise ApiError(410, "The table was replaced; compare everything.")
+        if one.kind not in OF_SUBJECTS:
+            continue
+        name = (one.kind, one.key)
+        before = catalog.table(one.kind).was(one.key, place.at) if remembered else former.get(name)
+        if not (one.row or before or remembered):
+            raise ApiError(410, "What was deleted is not at hand any more; compare everything.")
+        found |= _subjects_of(one, before)
+        former[name] = one.row or before
+    return found
+
+
+def _subjects_of(told: change.Change, before: Row | None) -> set[str]:
+    """Return the ids of the animals that a record was and is of."""
+    rows: list[Row] = [row for row in (told.row, before) if row]
+    if told.kind == "subject":
+        return {str(row["id"]) for row in rows}
+    if told.kind == "lab":
+        of_lab = catalog.table("subject").select([Where("lab", "exact", told.key)])
+        return {str(each) for each in of_lab.values("id")}
+    if told.kind == "dataset":
+        owners = {str(row["session"]) for row in rows}
+        rows = [row for row in map(catalog.table("session").get, owners) if row]
+    keys = {str(row["subject"]) for row in rows if row.get("subject")}
+    animals = map(catalog.table("subject").get, keys)
+    return {str(row["id"]) for row in animals if row}  # one that is gone tells so itself
 
 
 def _kinds(call: Call) -> list[str]:

@@ -26,6 +26,9 @@ from shared.science.tables.rows import Row, Rows
 STATE = "`fornix_sync`.`subject`"
 """Which animals are there, and from what their rows were made."""
 
+PLACES = "`fornix_sync`.`place`"
+"""Until where in a server's feed of changes the tables are in step with it."""
+
 HELD = 1451
 """MariaDB's error: rows of another table refer to this one."""
 
@@ -150,6 +153,10 @@ class Database:
                 "subject_nickname varchar(255) NOT NULL, made_from char(64) NOT NULL, "
                 "made_at datetime NOT NULL) ENGINE=InnoDB"
             )
+            cursor.execute(
+                f"CREATE TABLE IF NOT EXISTS {PLACES} (source varchar(255) PRIMARY KEY, "
+                "made_by char(64) NOT NULL, place varchar(1000) NOT NULL) ENGINE=InnoDB"
+            )
         self._connection.commit()
 
     def known(self) -> dict[str, str]:
@@ -159,6 +166,34 @@ class Database:
             found = {str(uuid.UUID(bytes=key)): made for key, made in cursor.fetchall()}
         self._connection.rollback()
         return found
+
+    def place(self, source: str, made_by: str) -> str | None:
+        """Return until where the tables are in step with a server.
+
+        Parameters
+        ----------
+        source : str
+            Address of the server.
+        made_by : str
+            Digest of the code that makes rows; made by other code, they are in step with nothing.
+        """
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT place FROM {PLACES} WHERE source = %s AND made_by = %s",  # noqa: S608
+                (source, made_by),
+            )
+            found = cursor.fetchone()
+        self._connection.rollback()
+        return found[0] if found else None
+
+    def keep_place(self, source: str, made_by: str, place: str) -> None:
+        """Note until where the tables are in step with a server."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                f"REPLACE INTO {PLACES} VALUES (%s, %s, %s)",  # noqa: S608
+                (source, made_by, place),
+            )
+        self._connection.commit()
 
     def put(self, subject: str, nickname: str, made_from: str, rows: Rows) -> RowChange:
         """Bring the rows of an animal in step, in one transaction.

@@ -12,7 +12,7 @@ import json
 import uuid
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -333,8 +333,19 @@ RECORDS = {
 """Records of an animal, and the lists that they are in."""
 
 
-def served_subjects(client: Client, cache: Path) -> list[SourceSubject]:
-    """Return the animals of the API that have sessions, with what lists tell of them."""
+def served_subjects(
+    client: Client, cache: Path, ids: Collection[str] | None = None
+) -> list[SourceSubject]:
+    """Return the animals of the API that have sessions, with what lists tell of them.
+
+    Parameters
+    ----------
+    client : Client
+    cache : path
+        Folder for what is downloaded.
+    ids : collection of str, optional
+        Only these animals; the lists are asked for each alone.
+    """
     labs = {row["name"]: row for row in _rows(client, "labs")}
     animals = [
         ServedSubject(
@@ -343,15 +354,17 @@ def served_subjects(client: Client, cache: Path) -> list[SourceSubject]:
             row,
             {k: labs.get(row["lab"], {}).get(k) for k in ("institution", "timezone")},
         )
-        for row in _rows(client, "subjects")
+        for row in _subject_rows(client, ids)
     ]
     many = Counter(animal.nickname for animal in animals)
-    named = {each.nickname: each for each in animals if many[each.nickname] == 1}
+    alone = ids is not None
+    named = {} if alone else {one.nickname: one for one in animals if many[one.nickname] == 1}
     owner: dict[str, ServedSubject] = {}
     for animal, row in _of_animals(client, "sessions", named, animals):
         owner[row["id"]] = animal
         animal.sessions.append({k: v for k, v in row.items() if k != "url"})
-    for row in _rows(client, "datasets"):
+    whose = [{"subject": one.id} for one in animals] if alone else [{}]
+    for row in (row for query in whose for row in _rows(client, "datasets", **query)):
         eid = str(row.get("session") or "").rpartition("/")[2]
         wanted = row["name"].endswith(AMBIENT) or any(f"{name}." in row["name"] for name in FILES)
         if eid in owner and wanted:
@@ -361,7 +374,18 @@ def served_subjects(client: Client, cache: Path) -> list[SourceSubject]:
     for name, path in RECORDS.items():
         for animal, row in _of_animals(client, path, named, animals):
             animal.records[name].append(row)
+    for one in animals:  # lists of one animal and of all have other orders
+        one.sessions.sort(key=lambda row: str(row["id"]))
+        for rows in one.records.values():
+            rows.sort(key=lambda row: json.dumps(row, sort_keys=True))
     return [one for one in animals if one.sessions]
+
+
+def _subject_rows(client: Client, ids: Collection[str] | None) -> Iterator[dict[str, Any]]:
+    if ids is None:
+        yield from _rows(client, "subjects")
+    for each in sorted(ids or ()):
+        yield from _rows(client, "subjects", django=f"id,{each}")
 
 
 def _of_animals(
@@ -371,7 +395,7 @@ def _of_animals(
     animals: Sequence[ServedSubject],
 ) -> Iterator[tuple[ServedSubject, dict[str, Any]]]:
     """Yield the rows of a list with their animals; of those called alike, one after the other."""
-    for row in _rows(client, path):
+    for row in _rows(client, path) if named else ():
         if animal := named.get(row["subject"]):
             yield animal, row
     for animal in animals:
