@@ -151,7 +151,8 @@ def changed_subjects() -> Response:
         _check_reached(place, name)
         found = _subjects_since(place)
     body = ChangedSubjects(sorted(found), Bookmark(now, name).text())
-    return Response(msgspec.json.encode(body).decode(), headers=JSON)
+    headers: dict[str, Any] = {**JSON}
+    return Response(msgspec.json.encode(body).decode(), headers=headers)
 
 
 def _subjects_since(place: Bookmark) -> set[str]:
