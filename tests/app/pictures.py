@@ -65,7 +65,7 @@ def of_readme(browser: Any, url: str) -> None:
     page.goto(f"{url}/app/")
     sign_in(page)
     page.evaluate("location.hash = '#/mouse/FI_104?tab=water'")
-    page.locator(".chart path.min").wait_for()
+    page.locator('.chart path.min[d*="L"]').wait_for(state="attached")
     page.locator(".facts .pct").wait_for()
     page.get_by_role("button", name="Why these numbers?").click()
     page.locator(".explanation").wait_for()
