@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from functions.api.resources import subjects
+from functions.api.resources.subjects import key_for
 from shared import catalog
 from tests.api.conftest import LABS, Api
 
@@ -147,6 +149,37 @@ def test_sessions_of_one_day_and_number_are_two_in_two_folders(
         data = api.ok("GET", f"/datasets?subject=M1&lab={lab}")["results"]
         folders = {each["data_url"].partition("/data/")[2] for each in data[0]["file_records"]}
         assert all(folder.startswith(f"{lab}/Subjects/M1/2024-07-01/001/") for folder in folders)
+
+
+def test_a_change_means_the_animal_of_the_record(api: Api, mice: dict[str, str]) -> None:
+    body = {"subject": f"M1@{THERE}", "weight": 20.0, "date_time": "2024-07-01T09:00:00"}
+    weighing = api.ok("POST", "/weighings", body, **ADMIN)["id"]
+    kept = api.ok("PUT", f"/weighings/{weighing}", {**body, "subject": "M1"}, **ADMIN)
+    assert kept["subject"] == "M1"
+    assert api.ok("GET", f"/weighings?subject={mice[THERE]}")["count"] == 1
+    body = {"subject": mice[THERE], "start_time": "2024-07-01T10:00:00"}
+    eid = api.ok("POST", "/sessions", body, **ADMIN)["id"]
+    api.ok("PATCH", f"/sessions/{eid}", {"subject": "M1", "narrative": "n"}, **ADMIN)
+    # The sessions of two animals never share a folder
+    refused = api("POST", "/sessions", {**body, "lab": HERE}, **ADMIN)
+    assert (refused.status, "share folders" in refused.body["lab"][0]) == (400, True)
+
+
+def test_two_labs_name_their_mice_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a lab that does not see yet that the other has just named its mouse so
+    tried: list[str] = []
+
+    def first_sees_none(nickname: str, identity: str) -> str:
+        tried.append(nickname)
+        return nickname if len(tried) <= 2 else key_for(nickname, identity)
+
+    monkeypatch.setattr(subjects, "key_for", first_sees_none)
+    # When both make it, then each has its own, the second by another try
+    for lab in LABS:
+        made = api("POST", "/subjects", {"nickname": "R1", "lab": lab}, **member(lab))
+        assert made.status == 201, made.raw
+    assert tried == ["R1"] * 3
+    assert api.ok("GET", "/subjects?nickname=R1")["count"] == 2
 
 
 def test_a_rename_in_one_lab_leaves_the_other_alone(api: Api, mice: dict[str, str]) -> None:

@@ -55,7 +55,14 @@ def last_part(value: str) -> str:
     return unquote(value.rstrip("/").rpartition("/")[2])
 
 
-def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partial: bool) -> Body:
+def read_body(
+    resource: Resource,
+    data: Mapping[str, Any],
+    call: Call,
+    *,
+    partial: bool,
+    old: Row | None = None,
+) -> Body:
     """Return the valid fields of a body; unknown and read-only ones are ignored.
 
     Parameters
@@ -66,6 +73,8 @@ def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partia
     call : Call
     partial : bool
         Whether absent fields stay as they are.
+    old : mapping, optional
+        The record that is changed.
 
     Raises
     ------
@@ -74,7 +83,7 @@ def read_body(resource: Resource, data: Mapping[str, Any], call: Call, *, partia
     """
     problems: dict[str, list[str]] = {}
     body: Body = {}
-    call.lab_meant = _lab_meant(resource, data, call)
+    call.lab_meant = _lab_meant(resource, data, call) or (lab_of(resource, old) if old else None)
     for name, spec in resource.fields.items():
         if spec.read_only and not (spec.imported and call.is_import):
             continue

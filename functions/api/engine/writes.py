@@ -192,7 +192,8 @@ def _update(plan: Plan, resource: Resource, key: str, data: Any) -> PlannedRecor
     call = plan.call
     if not isinstance(data, dict):
         raise ApiError(400, "The body must be a JSON object.")
-    new = read_values.read_body(resource, data, call, partial=True)
+    there = plan.record(resource, key).body
+    new = read_values.read_body(resource, data, call, partial=True, old=there)
     if resource.title and new.get(resource.key) == resource.title(key):
         del new[resource.key]
     if resource.key != "id" and new.get(resource.key, key) != key:

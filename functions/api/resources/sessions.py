@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
-from functions.api.engine import read_values
+from functions.api.engine import meanings, read_values
 from functions.api.engine.concurrency import check_match, merge_json
 from functions.api.engine.declarations import (
     KINDS,
@@ -36,6 +36,7 @@ from shared import catalog
 from shared.access import policy
 from shared.catalog import visible
 from shared.model import moment
+from shared.model.identity import nickname_of
 from shared.model.messages import SessionShown
 from shared.model.quality import QC
 from shared.records import queues
@@ -69,6 +70,23 @@ def check_uuid4(value: Any) -> str:
     if not read_values.is_uuid(value) or str(value)[14] not in "34":
         raise Invalid({"id": ["Must be a UUID of version 4."]})
     return str(value).lower()
+
+
+def check_folder(subject: Row, lab: str) -> None:
+    """Refuse a session of another lab's animal where the lab has one of its nickname.
+
+    Raises
+    ------
+    Invalid
+        400: their sessions would have one folder.
+    """
+    others = meanings.keys_called(KINDS["subject"], nickname_of(subject["nickname"]))
+    named = [Where("nickname", "in", others), Where("lab", "exact", lab)]
+    if lab != subject["lab"] and len(catalog.table("subject").select(named)):
+        text = (
+            f"{lab} has a {nickname_of(subject['nickname'])} of its own; the sessions of the two"
+        )
+        raise Invalid({"lab": [f"{text} would share folders. Choose another lab."]})
 
 
 class Sessions(Store):
@@ -108,6 +126,7 @@ class Sessions(Store):
         eid = check_uuid4(data["id"]) if data.get("id") else None
         subject = catalog.table("subject").get(body.pop("subject")) or {}
         lab = body.pop("lab") or subject["lab"]
+        check_folder(subject, lab)
         about = {"lab": lab, "subject": subject.get("nickname")}
         check_record(call, resource, about, is_new=True)
         body["users"] = body["users"] or [call.who.username]
@@ -138,7 +157,8 @@ class Sessions(Store):
         ApiError
             404, 403 if it is not of the caller's lab, 400 with messages per field.
         """
-        new = read_values.read_body(resource, data, call, partial=True)
+        there = catalog.table("session").get(key.lower())
+        new = read_values.read_body(resource, data, call, partial=True, old=there)
 
         def edit(old: dict[str, Any]) -> dict[str, Any]:
             check_match(call, _tag(old["version"]))

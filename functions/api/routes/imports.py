@@ -21,7 +21,7 @@ from functions.api.engine.stores import store_of
 from functions.api.errors import ApiError, Invalid, response_to
 from functions.api.resources.datasets import checked_hash
 from functions.api.resources.owners import owner_of, record_of
-from functions.api.resources.sessions import check_uuid4
+from functions.api.resources.sessions import check_folder, check_uuid4
 from shared import catalog
 from shared.alf.dataset_types import data_format, match_dataset_type
 from shared.alf.errors import ALFError
@@ -214,6 +214,8 @@ def _session(resource: Resource, row: Body, call: Call) -> CarriedRow:
     body = read_values.read_body(resource, row, call, partial=False)
     if not body["start_time"]:
         raise Invalid({"start_time": ["This field is required."]})
+    animal = catalog.table("subject").get(body["subject"]) or {}
+    check_folder(animal, body["lab"] or animal["lab"])
     try:
         item = sessions.create(
             **{name: value for name, value in body.items() if value is not None},

@@ -1,8 +1,8 @@
 // Water of the lab's restricted animals, as the server works it out, with what this device adds.
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { as, get, holder, Refused } from "./api.ts";
 import { meta, setMeta } from "./db.ts";
-import { num, type Row, text } from "./model.ts";
+import { called, num, type Row, text } from "./model.ts";
 import { lab } from "./session.ts";
 import { rows, revision } from "./store.ts";
 import { day, today } from "./time.ts";
@@ -24,7 +24,14 @@ export interface Status {
   threshold: number;
 }
 
-export const status = signal<ReadonlyMap<string, Status>>(new Map());
+const told = signal<Row[]>([]);
+
+/** Restricted animals of the lab by their keys; the server says nicknames, which the lab has once. */
+export const status = computed((): ReadonlyMap<string, Status> => {
+  const mine = rows("subject").filter((each) => each.lab === lab.value).map((each) => text(each.nickname));
+  const keys = new Map(mine.map((key) => [called(key), key]));
+  return new Map(told.value.map((row) => [keys.get(text(row.nickname)) ?? text(row.nickname), read(row)]));
+});
 
 let asked = "";
 
@@ -63,7 +70,7 @@ export async function refreshWater(): Promise<void> {
 }
 
 export function fill(found: Row[]): void {
-  status.value = new Map(found.map((row) => [text(row.nickname), read(row)]));
+  told.value = found;
 }
 
 export async function recallWater(): Promise<void> {

@@ -140,7 +140,7 @@ function Water({ mouse }: { mouse: Row }) {
   // Each day's thresholds, and why today's are what they are, in one request.
   const ask = (all: boolean): void => {
     const since = all ? "" : `&start_date=${addDays(today(), -SHOWN_DAYS)}`;
-    void get<Requirement>(`/water-requirement/${encodeURIComponent(nickname)}?explain=${today()}${since}`)
+    void get<Requirement>(`/water-requirement/${encodeURIComponent(text(mouse.id) || nickname)}?explain=${today()}${since}`)
       .then((found) => {
         setFetched({ days: readDays(found.records), all });
         setKnown((now) => ({ ...now, [today()]: found.steps ?? [] }));
@@ -154,7 +154,7 @@ function Water({ mouse }: { mouse: Row }) {
     setOn(date);
     if (known[date]) return setSteps(known[date]);
     setSteps("…");
-    void get<{ steps: Step[] }>(`/water-explanation/${encodeURIComponent(nickname)}?date=${date}`)
+    void get<{ steps: Step[] }>(`/water-explanation/${encodeURIComponent(text(mouse.id) || nickname)}?date=${date}`)
       .then((found) => setSteps(found.steps))
       .catch((error: unknown) => setSteps(error instanceof Refused ? error.message : String(error)));
   };
@@ -210,7 +210,7 @@ function Training({ mouse }: { mouse: Row }) {
   const found = of(sessions, nickname).slice().reverse();
   const [prediction, setPrediction] = useState<Prediction | string>("");
   useEffect(() => {
-    void get<Prediction>(`/training-prediction/${encodeURIComponent(nickname)}`)
+    void get<Prediction>(`/training-prediction/${encodeURIComponent(text(mouse.id) || nickname)}`)
       .then(setPrediction)
       .catch((error: unknown) => setPrediction(error instanceof Refused ? (error.status === 404 ? "No prediction yet: it is made in the night after the fifth training day." : error.message) : String(error)));
   }, [nickname]);
