@@ -8,16 +8,20 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("pymysql", reason="the extra [datajoint] is not installed")
+pytest.importorskip("duckdb", reason="the extra [sql] is not installed")
 
 from lab.commands.analyse import load_subject
 from lab.exports.datajoint.database import Database
 from lab.exports.datajoint.sources import folder_subjects
 from lab.exports.datajoint.sync import sync
+from lab.exports.sql import connect, write_tables
 from shared.science.cohort.features import as_table, subject_features
 from tests.exports import databases
+from tests.exports.test_sql import FEATURES
 
 pytestmark = pytest.mark.proof
 
@@ -66,7 +70,14 @@ def served(tmp_path_factory):
         by_files = as_table(
             [subject_features(load_subject(one, one.parts[-3], facts[one.name])) for one in mice]
         )
-        yield settings, by_files.set_index("subject")
+        yield settings, by_files.set_index("subject"), by_sql(root, settings.parent / "tables")
+
+
+def by_sql(root: Path, out: Path) -> pd.DataFrame:
+    """Return the features that SQL gives on the Parquet tables of the same mice."""
+    list(write_tables(out, folder_subjects(root)))
+    with connect(str(out)) as connection:
+        return connection.execute(FEATURES).df().set_index("subject")
 
 
 def ask(line: str, settings: Path, *arguments: str, code: str = "") -> object:
@@ -84,8 +95,8 @@ def ask(line: str, settings: Path, *arguments: str, code: str = "") -> object:
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_fig_2_s_table_by_queries_equals_the_one_from_files(line, served):
-    settings, by_files = served
+def test_fig_2_s_table_by_datajoint_equals_those_from_files_and_by_sql(line, served):
+    settings, by_files, tables = served
     rows = ask(line, settings, "features")
     assert {row["subject"] for row in rows} == set(by_files.index)
     compared = 0
@@ -97,11 +108,17 @@ def test_fig_2_s_table_by_queries_equals_the_one_from_files(line, served):
             np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12, err_msg=name)
             compared += 1
     assert compared == 3 * 19
+    # and SQL on the Parquet tables gives the same numbers
+    asked = {row["subject"]: row for row in rows}
+    for mouse, row in tables.iterrows():
+        for name, value in row.items():
+            np.testing.assert_allclose(float(value), asked[mouse][name], rtol=1e-12, err_msg=name)
+    assert tables.shape == (3, 9)
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_user_s_computed_table_is_populated_with_jobs_reserved(line, served):
-    settings, _ = served
+    settings, *_ = served
     answer = ask(line, settings, "populate")
     assert answer == {"sessions": 33, "made": 33, "refused": "AccessError"}
 
@@ -111,7 +128,7 @@ def test_the_paper_s_own_functions_run_unmodified_and_give_the_same_numbers(serv
     notebook = os.environ.get("NOTEBOOK", "")
     if not (Path(notebook) / "random_forest_functions.py").is_file():
         pytest.skip("the paper's notebook is not here: make datajoint NOTEBOOK=FOLDER")
-    settings, by_files = served
+    settings, by_files, _ = served
     rows = ask("0.14", settings, notebook, code=PAPER)
     by_mouse = {row["subject_nickname"]: row for row in rows}
     assert set(by_mouse) == set(by_files.index)
