@@ -124,6 +124,9 @@ function localDays(mouse: Row): Day[] {
 const SHOWN_DAYS = 90;
 /** Days of the curve until all are asked for. */
 
+const HELD_DAYS = 59;
+/** Days of which the device holds all weighings (functions/api/replica.py). */
+
 interface Requirement {
   records: Row[];
   steps?: Step[];
@@ -136,7 +139,10 @@ function Water({ mouse }: { mouse: Row }) {
   const [known, setKnown] = useState<Record<string, Step[]>>({});
   const [steps, setSteps] = useState<Step[] | string>("");
   const [told, setTold] = useState("");
-  const days = fetched?.days ?? localDays(mouse);
+  // The server says for each day the last weight known; a dot is for a day on which it was weighed.
+  const weighedOn = new Set(of(weighings, nickname).map((each) => day(each.date_time)));
+  const held = addDays(today(), -HELD_DAYS);
+  const days = fetched?.days.map((each) => (each.date > held && !weighedOn.has(each.date) ? { ...each, weight: null } : each)) ?? localDays(mouse);
   // Each day's thresholds, and why today's are what they are, in one request.
   const ask = (all: boolean): void => {
     const since = all ? "" : `&start_date=${addDays(today(), -SHOWN_DAYS)}`;
