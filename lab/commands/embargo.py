@@ -207,6 +207,11 @@ def _listed(client: Client, kind: HolderKind, path: str, **name: str) -> Holder 
         return None
     if not rows:
         return None
+    if len(rows) > 1:
+        labs = sorted(row["lab"] for row in rows)
+        raise click.ClickException(
+            f"{' and '.join(labs)} have a {kind} {what}: write {what}@{labs[0]}."
+        )
     return Holder(kind, what, f"{path}/{quote(what, safe='')}", rows[0])
 
 
@@ -237,7 +242,7 @@ def _state(client: Client, found: Holder) -> EmbargoState:
     zone, public, sessions = "UTC", None, None
     row = found.row
     if found.kind == "session":
-        days["subject"] = _day(client, "/subjects", row["subject"])
+        days["subject"] = _day(client, "/subjects", f"{row['subject']}@{row['lab']}")
         days |= {f"project {name}": _day(client, "/projects", name) for name in row["projects"]}
         zone = client.get(f"/labs/{quote(row['lab'], safe='')}").get("timezone") or "UTC"
         public = bool(row.get("public"))
