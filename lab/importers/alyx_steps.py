@@ -190,7 +190,7 @@ AFTER_SESSIONS = (
     Step(
         "surgeries",
         "name json subject users procedures narrative start_time end_time outcome_type"
-        " implant_weight",
+        " implant_weight unusual",
         "lab",
         convert=surgery_row,
     ),
