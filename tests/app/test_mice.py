@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.app import colony
-from tests.app.conftest import PASSWORD, Open, laboratory
+from tests.app.conftest import PASSWORD, Open, laboratory, shoot
 from tests.app.served import Site
 from tests.app.test_outbox import saved
 from tests.app.test_start import go
@@ -253,6 +254,26 @@ def test_the_mouse_page_tells_training_status_and_time_as_the_analysis_has_them(
     # And leads to its figures
     page.get_by_role("link", name="Figures of FI_106").click()
     expect(page).to_have_url(f"{site.url}/subjects/FI_106.html")
+
+
+def test_a_month_of_sessions_leads_to_the_week_of_a_day(device: Open) -> None:
+    page = device("phone")
+    go(page, "#/sessions")
+    # Given the month, in which today has one session
+    page.get_by_role("button", name="Month", exact=True).click()
+    cell = page.locator("td.now").get_by_role("button")
+    expect(cell).to_have_accessible_name(re.compile("1 session$"))
+    shoot(page, "sessions-month-phone")
+    # When another month was looked at, and today is tapped
+    page.get_by_role("button", name="Month before").click()
+    expect(page.locator("td.now")).to_have_count(0)
+    page.get_by_role("button", name="This month").click()
+    cell.click()
+    # Then its week is there, with the session
+    expect(page.get_by_role("button", name="Week", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    expect(page.locator(".week .now .session-link")).to_contain_text("FI_101")
 
 
 def test_the_keys_that_the_question_mark_shows_do_what_they_say(device: Open) -> None:

@@ -214,6 +214,17 @@ export function week(of: string, shift = 0): string[] {
   return Array.from({ length: 7 }, (_, i) => addDays(monday, i));
 }
 
+/** The weeks that a month has days in, so many months on; days of other months are empty. */
+export function month(of: string, shift = 0): string[][] {
+  const first = new Date(of.slice(0, 7) + "-01T00:00:00Z");
+  first.setUTCMonth(first.getUTCMonth() + shift);
+  const from = first.toISOString().slice(0, 10);
+  const weeks: string[][] = [];
+  for (let days = week(from); days.some((on) => on.slice(0, 7) === from.slice(0, 7)); days = week(days[0]!, 1))
+    weeks.push(days.map((on) => (on.slice(0, 7) === from.slice(0, 7) ? on : "")));
+  return weeks;
+}
+
 /** Days on which an animal was trained. */
 export const trainedOn = (nickname: string): Set<string> =>
   new Set(of(sessions, nickname).map((each) => day(each.start_time)));

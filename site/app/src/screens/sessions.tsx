@@ -3,10 +3,10 @@ import { useEffect, useState } from "preact/hooks";
 import { get, Refused } from "../data/api.ts";
 import { list, num, type Row, text } from "../data/model.ts";
 import { openFigures, publicPage } from "../data/results.ts";
-import { name, restricted, trainedOn, week } from "../data/select.ts";
+import { month, name, restricted, trainedOn, week } from "../data/select.ts";
 import { lab } from "../data/session.ts";
 import { row, rows } from "../data/store.ts";
-import { day, said, saidTime, today, wall } from "../data/time.ts";
+import { day, daysBetween, said, saidTime, today, wall } from "../data/time.ts";
 import { Empty } from "../parts/empty.tsx";
 import { Picture, picturesOf } from "../parts/picture.tsx";
 import { href, place } from "../parts/router.ts";
@@ -29,13 +29,68 @@ function Weeks({ shift, set }: { shift: number; set: (shift: number) => void }) 
 
 const short = (on: string): string => new Intl.DateTimeFormat("en-GB", { weekday: "short", timeZone: "UTC" }).format(new Date(on + "T00:00:00Z"));
 
-export function Sessions() {
-  const [shift, setShift] = useState(0);
-  const days = week(today(), shift);
-  const found = mine().filter((each) => days.includes(day(each.start_time)));
+const monthName = (on: string): string => new Intl.DateTimeFormat("en-GB", { month: "long", year: "numeric", timeZone: "UTC" }).format(new Date(on + "T00:00:00Z"));
+
+/** How many sessions each day of a month has; a day leads to its week. */
+function Month({ shift, set, open }: { shift: number; set: (shift: number) => void; open: (on: string) => void }) {
+  const weeks = month(today(), shift);
+  const count = new Map<string, number>();
+  for (const each of mine()) count.set(day(each.start_time), (count.get(day(each.start_time)) ?? 0) + 1);
+  const called = monthName(weeks[1]![0]!);
   return (
     <>
-      <header class="page-head"><h1>Sessions</h1><button type="button" class="primary" data-new onClick={() => add(form("sessions"))}>New</button></header>
+      <div class="segments" role="group" aria-label="Which month">
+        <button type="button" aria-label="Month before" onClick={() => set(shift - 1)}>‹</button>
+        <button type="button" aria-pressed={shift === 0} onClick={() => set(0)}>This month</button>
+        <button type="button" aria-label="Month after" onClick={() => set(shift + 1)}>›</button>
+      </div>
+      <table class="month">
+        <caption>{called}</caption>
+        <thead><tr>{week(today()).map((on) => <th key={on} scope="col">{short(on)}</th>)}</tr></thead>
+        <tbody>
+          {weeks.map((days) => (
+            <tr key={days.join()}>
+              {days.map((on, place) => (
+                <td key={place} class={on === today() ? "now" : ""}>
+                  {on && (
+                    <button type="button" class="quiet" aria-label={`${said(on)}: ${count.get(on) ?? "no"} ${count.get(on) === 1 ? "session" : "sessions"}`} onClick={() => open(on)}>
+                      <span class="muted small">{Number(on.slice(8))}</span>
+                      <strong>{count.get(on) ?? ""}</strong>
+                    </button>
+                  )}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </>
+  );
+}
+
+export function Sessions() {
+  const [shift, setShift] = useState(0);
+  const [months, setMonths] = useState<number | undefined>(undefined);
+  const days = week(today(), shift);
+  const found = mine().filter((each) => days.includes(day(each.start_time)));
+  const open = (on: string): void => {
+    setShift(daysBetween(week(today())[0]!, week(on)[0]!) / 7);
+    setMonths(undefined);
+  };
+  const head = (
+    <header class="page-head">
+      <h1>Sessions</h1>
+      <div class="segments" role="group" aria-label="How long">
+        <button type="button" aria-pressed={months === undefined} onClick={() => setMonths(undefined)}>Week</button>
+        <button type="button" aria-pressed={months !== undefined} onClick={() => setMonths(0)}>Month</button>
+      </div>
+      <button type="button" class="primary" data-new onClick={() => add(form("sessions"))}>New</button>
+    </header>
+  );
+  if (months !== undefined) return <>{head}<Month shift={months} set={setMonths} open={open} /></>;
+  return (
+    <>
+      {head}
       <Weeks shift={shift} set={setShift} />
       <ol class="week">
         {days.map((on) => {
