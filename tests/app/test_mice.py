@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from tests.api.conftest import Api
 from tests.app import colony
 from tests.app.conftest import PASSWORD, Open, laboratory, shoot
 from tests.app.served import Site
@@ -274,6 +275,26 @@ def test_a_month_of_sessions_leads_to_the_week_of_a_day(device: Open) -> None:
         "aria-pressed", "true"
     )
     expect(page.locator(".week .now .session-link")).to_contain_text("FI_101")
+
+
+def test_the_mouse_page_says_who_may_change_an_animal_that_is_not_ones_own(device: Open) -> None:
+    # Given a lab that is not open, and an animal that another answers for
+    api, manager = Api(), "fimbrialab_manager"
+    me = f"/users/{colony.ME}"
+    api.ok("PATCH", me, {"is_husbandry": False}, user="admin")
+    api.ok("PATCH", "/subjects/FI_105", {"responsible_user": manager}, user=manager)
+    api.ok("PATCH", "/labs/fimbrialab", {"open_lab": False}, user=manager)
+    try:
+        page = device("phone")
+        go(page, "#/mouse/FI_105")
+        expect(page.get_by_role("note")).to_contain_text(f"{manager}, whom they let, managers")
+        expect(page.get_by_role("link", name="Weigh", exact=True).first).to_be_visible()
+        go(page, "#/mouse/FI_104")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("FI_104")
+        expect(page.get_by_role("note")).to_have_count(0)
+    finally:
+        api.ok("PATCH", "/labs/fimbrialab", {"open_lab": True}, user=manager)
+        api.ok("PATCH", me, {"is_husbandry": True}, user="admin")
 
 
 def test_the_keys_that_the_question_mark_shows_do_what_they_say(device: Open) -> None:

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { get, Refused } from "../data/api.ts";
 import { type FieldForm, form, words } from "../data/forms.ts";
-import { called, list, num, type Row, text } from "../data/model.ts";
+import { called, CLOSED, list, num, type Row, text } from "../data/model.ts";
 import { type Judged, judged, openFigures, publicPage } from "../data/results.ts";
 import {
   cageMates, cageOf, genotype, history, lastWeight, lives, name, of, openRestriction, sessions, waterings, weighings,
@@ -81,6 +81,7 @@ function Head({ mouse }: { mouse: Row }) {
         </div>
         {lives(mouse) && <a class="primary" href={href("weigh") + `?which=mouse:${encodeURIComponent(name(mouse))}`}>Weigh</a>}
       </div>
+      {mouse[CLOSED] ? <p class="muted" role="note">{mouse.responsible_user ? `${text(mouse.responsible_user)}, whom they let, ` : ""}managers and those who keep the colony may change it. Everybody weighs it and gives it water.</p> : null}
       <dl class="facts">
         {facts.map(([label, said_]) => <div key={label}><dt>{label}</dt><dd>{said_}</dd></div>)}
       </dl>
