@@ -149,3 +149,45 @@ def test_a_notice_leads_to_its_animal_and_is_marked_as_read(device: Open, site: 
     expect(told.get_by_role("button", name="Mark as read")).to_have_count(0)
     told.get_by_role("link", name="FI_101").click()
     expect(page).to_have_url(re.compile("#/mouse/FI_101"))
+
+
+DRAFTS = """() => new Promise((found) => {
+    const asked = indexedDB.open("fornix-notebook");
+    asked.onsuccess = () => {
+        const all = asked.result.transaction("drafts").objectStore("drafts").getAll();
+        all.onsuccess = () => { asked.result.close(); found(JSON.stringify(all.result)); };
+    };
+})"""
+
+
+def test_a_form_that_was_not_sent_is_as_it_was_after_a_reload(device: Open) -> None:
+    # Given a form that was begun
+    page = device("desk")
+    go(page, "#/lists/projects")
+    page.get_by_role("button", name="New", exact=True).click()
+    page.get_by_label("Name").fill("Half a name")
+    page.wait_for_function(f"async () => (await ({DRAFTS})()).includes('Half a name')")
+    # When the page is loaded anew
+    page.reload()
+    page.get_by_role("button", name="New", exact=True).click()
+    # Then it goes on where it was, and once it is sent nothing is left of it
+    expect(page.get_by_label("Name")).to_have_value("Half a name")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Name")).to_have_count(0)
+    page.wait_for_function(f"async () => await ({DRAFTS})() === '[]'")
+
+
+def test_a_newer_notebook_is_offered(device: Open) -> None:
+    # Given a server whose declarations have changed since the app was loaded
+    page = device("phone")
+    page.route(
+        re.compile(r"/changes"),
+        lambda route: route.fulfill(
+            json={**(answer := route.fetch()).json(), "forms": "changed"}, response=answer
+        ),
+    )
+    # When the device asks for changes again
+    page.reload()
+    # Then it says so, and loads the app anew by one tap
+    with page.expect_navigation():
+        page.get_by_role("button", name="Load it").click()
