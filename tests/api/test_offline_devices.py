@@ -7,8 +7,6 @@ devices, a new one and the model agree.
 
 from __future__ import annotations
 
-import copy
-import datetime as dt
 import itertools
 import uuid
 from typing import Any
@@ -18,130 +16,21 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from shared.model import moment
+from tests.api.agreement import TESTS, compare, furnish
 from tests.api.conftest import Answer, Api
 from tests.api.device import Device
-from tests.api.plain_colony import Colony, Name, Values
+from tests.api.notebook import PATHS, Group, Notebook, Write, day, told
+from tests.api.plain_colony import Colony, Values
 
-Write = tuple[str, str, str, Values]
-"""op, kind, key, values; as the model knows it."""
-
-PATHS = {
-    "subject": "subjects",
-    "weighing": "weighings",
-    "water-restriction": "water-restriction",
-    "surgery": "surgeries",
+BLANK: Values = {
+    **dict.fromkeys(("death_date", "birth_date", "wean_date", "genotype_date", "cage", "litter")),
+    "to_be_culled": False,
+    "to_be_genotyped": False,
+    "zygosities": {},
 }
-HELD = {
-    "subject": ("death_date", "wean_date", "genotype_date", "cage", "protocol_number"),
-    "weighing": ("subject", "weight"),
-    "surgery": ("subject",),
-}
-"""Fields that the model and the devices are compared by."""
+"""An animal of which nothing is said."""
 
 _numbers = itertools.count()
-
-
-def day(ago: int) -> str:
-    return (moment.now().date() - dt.timedelta(days=ago)).isoformat()
-
-
-class Group:
-    """What a device did in one go, until it has been answered."""
-
-    def __init__(self, writes: list[Write], seen: dict[Name, int], versions: dict[Name, int]):
-        self.id = str(uuid.uuid4())
-        self.writes = writes
-        self.seen = seen
-        self.body = {
-            "group": self.id,
-            "what": "what was done",
-            "writes": [_as_sent(each, versions) for each in writes],
-            "atomic": True,
-        }
-
-
-def _as_sent(write: Write, versions: dict[Name, int]) -> dict[str, Any]:
-    op, kind, key, values = write
-    sent = {name: value for name, value in values.items() if name != "ended"}
-    if kind == "water-restriction" and values.get("ended"):
-        sent["end_time"] = f"{day(0)}T00:00:00"
-    if kind == "water-restriction" and op == "create":
-        sent |= {"reference_weight": 25, "start_time": f"{day(2)}T09:00:00"}
-    if kind == "surgery" and op == "create":
-        sent |= {"implant_weight": 1, "start_time": f"{day(3)}T09:00:00"}
-    if kind == "weighing" and op == "create":
-        sent |= {"date_time": f"{day(1)}T09:00:00"}
-    if op == "create":
-        sent |= {"nickname": key, "lab": "fimbrialab"} if kind == "subject" else {}
-        sent["id"] = str(uuid.uuid4()) if kind == "subject" else key
-        return {"op": op, "resource": PATHS[kind], "body": sent}
-    version = versions.get((kind, key), 0)
-    return {"op": op, "resource": PATHS[kind], "key": key, "version": version, "body": sent}
-
-
-def _told(group: Group, answer: Answer) -> list[tuple[Name, int]]:
-    """Return the versions that an answer tells."""
-    written = zip(group.writes, answer.body["results"], strict=True)
-    own = [
-        ((kind, key), each["version"]) for (op, kind, key, _), each in written if op != "delete"
-    ]
-    return own + [((row["kind"], row["key"]), row["version"]) for row in answer.body["rows"]]
-
-
-class Notebook:
-    """A device: its copy, as the server told it and as the model was then, and its outbox."""
-
-    def __init__(self, api: Api, user: str) -> None:
-        self.device = Device(api, user)
-        self.user = user
-        self.outbox: list[Group] = []
-        self.sent: list[str] = []
-        self.seen: dict[Name, int] = {}
-        self.view: dict[Name, Values] = {}
-
-    def pull(self, colony: Colony) -> None:
-        self.device.pull()
-        self.seen = dict(colony.numbers)
-        self.view = copy.deepcopy(colony.records)
-
-    def does(self, writes: list[Write]) -> None:
-        self.outbox.append(Group(writes, dict(self.seen), dict(self.device.versions)))
-        for op, kind, key, values in writes:  # shown as if it were done
-            if op == "delete":
-                self.view.pop((kind, key), None)
-            else:
-                self.view[kind, key] = {**self.view.get((kind, key), {}), **values}
-
-    def learn(self, told: list[tuple[Name, int]], colony: Colony) -> None:
-        """Take in the versions of an answer; what waits builds on the device's own change.
-
-        It does not if the version says that others have changed the record, too.
-        """
-        for name, version in told:
-            before = self.device.versions.get(name, 0)
-            self.device.versions[name] = version
-            if name not in colony.numbers:
-                continue  # of a kind that the model has not
-            self.seen[name] = colony.numbers[name]
-            for group in self.outbox:
-                for (_, kind, key, _), sent in zip(
-                    group.writes, group.body["writes"], strict=True
-                ):
-                    mine = (kind, key) == name and sent.get("version") == before
-                    if mine and before in (0, version - 1):
-                        sent["version"] = version
-                        group.seen[name] = colony.numbers[name]
-
-    def of(self, kind: str, **wanted: Any) -> list[str]:
-        return sorted(
-            key
-            for (k, key), values in self.view.items()
-            if k == kind and all(values.get(name) == value for name, value in wanted.items())
-        )
-
-    def living(self) -> list[str]:
-        return self.of("subject", death_date=None)
 
 
 class Offline(RuleBasedStateMachine):
@@ -154,7 +43,12 @@ class Offline(RuleBasedStateMachine):
         self.count = itertools.count(1)
         fields = {f["name"]: f for f in self._form("subjects")["fields"]}
         derived = fields["protocol_number"].get("read_only", False)
-        self.colony = Colony(frozenset({"protocol_number"} if derived else ()))
+        worked_out = frozenset({"protocol_number"} if derived else ())
+        self.colony = Colony(worked_out, tested=day(4), culled=day(1))
+        self.line = f"{self.prefix}line"
+        self.cages = {str(uuid.uuid4()): f"{self.prefix}K{n}" for n in range(2)}
+        self.named = itertools.count(1)
+        furnish(api, self.line, f"{self.prefix}PV", self.cages)
         self.devices = [
             Notebook(api, "fimbrialab_member"),
             Notebook(api, "fimbrialab_manager"),
@@ -177,8 +71,30 @@ class Offline(RuleBasedStateMachine):
     @rule(which=which, pups=st.integers(1, 3))
     def birth(self, which: int, pups: int) -> None:
         names = [f"{self.prefix}{next(self.count)}" for _ in range(pups)]
-        blank = dict.fromkeys(("death_date", "wean_date", "genotype_date", "cage"))
-        self.devices[which].does([("create", "subject", name, dict(blank)) for name in names])
+        self.devices[which].does([self._born(name) for name in names])
+
+    def _born(self, name: str, **values: Any) -> Write:
+        return ("create", "subject", name, {**BLANK, "line": self.line, **values})
+
+    @rule(which=which, pups=st.integers(1, 3))
+    def litter(self, which: int, pups: int) -> None:
+        """Write down a litter and its pups, which have its birth date."""
+        litter = f"{self.prefix}L{next(self.count)}"
+        names = [f"{self.prefix}{next(self.count)}" for _ in range(pups)]
+        born: Values = {"birth_date": day(30), "line": self.line}
+        self.devices[which].does(
+            [
+                ("create", "litter", litter, born),
+                *(self._born(each, litter=litter, birth_date=day(30)) for each in names),
+            ]
+        )
+
+    @rule(which=which, draw=draw)
+    def correct_a_birth(self, which: int, draw: int) -> None:
+        notebook = self.devices[which]
+        if litters := notebook.of("litter"):
+            litter = litters[draw % len(litters)]
+            notebook.does([("update", "litter", litter, {"birth_date": day(30 + draw)})])
 
     @rule(
         which=which,
@@ -187,14 +103,14 @@ class Offline(RuleBasedStateMachine):
             [
                 {"wean_date": day(9)},
                 {"genotype_date": day(5)},
-                {"cage": "C1"},
-                {"cage": "C2"},
+                {"to_be_culled": True},
+                {"to_be_genotyped": True},
                 {"death_date": day(0)},
             ]
         ),
     )
     def care(self, which: int, draw: int, change: Values) -> None:
-        """Wean, genotype, move or cull an animal."""
+        """Wean or genotype an animal, or mark it for that, or note its death."""
         notebook = self.devices[which]
         if animals := notebook.living():
             animal = animals[draw % len(animals)]
@@ -245,6 +161,99 @@ class Offline(RuleBasedStateMachine):
             values = {"subject": animals[draw % len(animals)]}
             notebook.does([("create", "surgery", str(uuid.uuid4()), values)])
 
+    @rule(which=which, draw=draw, to=st.sampled_from(["C1", "C2", 0, 1, 0, 1]))
+    def move(self, which: int, draw: int, to: str | int) -> None:
+        """Move an animal into a cage; one that never was in any may have a note of one."""
+        notebook = self.devices[which]
+        animals = notebook.living()
+        if isinstance(to, str):
+            animals = [each for each in animals if not notebook.of("stay", subject=each)]
+        if not animals:
+            return
+        animal = animals[draw % len(animals)]
+        if isinstance(to, str):
+            notebook.does([("update", "subject", animal, {"cage": to})])
+            return
+        stay: Values = {"subject": animal, "cage": list(self.cages)[to], "ended": False}
+        notebook.does([("create", "stay", str(uuid.uuid4()), stay)])
+
+    @rule(which=which, draw=draw)
+    def pair(self, which: int, draw: int) -> None:
+        notebook = self.devices[which]
+        animals = notebook.living()
+        if len(animals) > 1:
+            father, mother = (animals[(draw + n) % len(animals)] for n in (0, 1))
+            pair = {"father": father, "mother1": mother, "line": self.line, "ended": False}
+            name = f"{self.prefix}P{next(self.count)}"
+            notebook.does([("create", "breeding-pair", name, pair)])
+
+    @rule(which=which, draw=draw, name=st.sampled_from(TESTS), found=st.booleans())
+    def test(self, which: int, draw: int, name: str, found: bool) -> None:
+        """Test an animal for a sequence; where it was, correct or delete that."""
+        notebook = self.devices[which]
+        animals = notebook.of("subject")
+        if not animals:
+            return
+        values = {"subject": animals[draw % len(animals)], "sequence": name}
+        if known := notebook.of("genotype-test", **values):
+            update: Write = ("update", "genotype-test", known[0], {"test_result": found})
+            notebook.does([update if draw % 2 else ("delete", "genotype-test", known[0], {})])
+            return
+        result = {**values, "test_result": found}
+        notebook.does([("create", "genotype-test", str(uuid.uuid4()), result)])
+
+    @rule(which=which, draw=draw, count=st.integers(1, 2))
+    def cull(self, which: int, draw: int, count: int) -> None:
+        notebook = self.devices[which]
+        animals = notebook.living()[draw % 3 :][:count]
+        writes: list[Write] = [
+            ("create", "cull", str(uuid.uuid4()), {"subject": each}) for each in animals
+        ]
+        if writes:
+            notebook.does(writes)
+
+    @rule(which=which, draw=draw)
+    def delete_a_cull(self, which: int, draw: int) -> None:
+        notebook = self.devices[which]
+        if keys := notebook.of("cull"):
+            notebook.does([("delete", "cull", keys[draw % len(keys)], {})])
+
+    # --- what people do with the server at hand ------------------------------------------------
+
+    @rule(draw=draw, pups=st.integers(1, 2), lost=st.booleans())
+    def add_pups(self, draw: int, pups: int, lost: bool) -> None:
+        """Add pups to a litter; the line's counter names them, each name once for ever."""
+        if litters := sorted(self.colony.of("litter")):
+            litter = litters[draw % len(litters)]
+            numbers = [next(self.named) for _ in range(pups)]
+            names = [f"{self.prefix}PV_{number:04d}" for number in numbers]
+            self._ask(f"/litters/{litter}/pups", {"unknown": pups}, lost)
+            self._done_there([self._born(each, litter=litter) for each in names])
+
+    @rule(draw=draw, lost=st.booleans())
+    def wean(self, draw: int, lost: bool) -> None:
+        """Wean the living pups of a litter."""
+        litters = {
+            values["litter"]
+            for values in self.colony.of("subject", death_date=None).values()
+            if values["litter"]
+        }
+        if litters:
+            litter = sorted(litters)[draw % len(litters)]
+            pups = self.colony.of("subject", litter=litter, death_date=None)
+            self._ask(f"/litters/{litter}/wean", {"date": day(9)}, lost)
+            self._done_there([("update", "subject", each, {"wean_date": day(9)}) for each in pups])
+
+    def _ask(self, path: str, body: Values, lost: bool) -> None:
+        """Send a request, and again if its answer was lost."""
+        self.group = str(uuid.uuid4())
+        for _ in range(2 if lost else 1):
+            self.api.ok("POST", path, body, headers={"X-Fornix-Group": self.group})
+
+    def _done_there(self, writes: list[Write]) -> None:
+        self.colony.do(self.group, writes)
+        self.accepted += 1
+
     # --- what the network does -----------------------------------------------------------------
 
     @rule(which=which, lost=st.sampled_from([0, 0, 1, 2]), pulls=st.booleans())
@@ -256,7 +265,7 @@ class Offline(RuleBasedStateMachine):
             answers = [self._post(notebook, group) for _ in range(lost + 1)]
             self._judge(group, answers)
             if answers[0].status == 200:
-                notebook.learn(_told(group, answers[-1]), self.colony)
+                notebook.learn(told(group, answers[-1]), self.colony)
         if pulls:
             notebook.pull(self.colony)
 
@@ -277,7 +286,11 @@ class Offline(RuleBasedStateMachine):
     @rule(which=which, draw=draw, lost=st.booleans())
     def undo(self, which: int, draw: int, lost: bool) -> None:
         """Take back something that was done, by whichever device."""
-        groups = [name for name, each in self.colony.groups.items() if not each.undone]
+        groups = [
+            name
+            for name, each in self.colony.groups.items()
+            if each.numbers and not each.undone  # there is something to take back
+        ]
         if not groups:
             return
         group = groups[-1 - draw % len(groups)]
@@ -312,45 +325,41 @@ class Offline(RuleBasedStateMachine):
             return
         self.refused += 1
         assert group.id not in self.colony.groups, "what was done once is refused the second time"
-        about_dead = any(
-            self.colony.is_dead(str(values.get("subject") or key))
-            for op, kind, key, values in group.writes
-        )
-        twice = any(
-            op == "create" and kind == "water-restriction" and self._restricted(values)
-            for op, kind, _, values in group.writes
-        )
+        made = [(kind, values) for op, kind, _, values in group.writes if op == "create"]
+        about_dead = any(self.colony.is_dead(each) for each in self._animals(group))
+        twice = any(self._is_there(kind, values) for kind, values in made)
         assert about_dead or twice or not self._holds(group), answers[0].raw
 
     def _holds(self, group: Group) -> bool:
         """Return whether the model would do it: what it changes is as the device last saw it."""
-        there = {key for kind, key in self.colony.records if kind == "subject"}
-        named = {str(values["subject"]) for *_, values in group.writes if "subject" in values}
-        return named <= there and self.colony.agrees(group.seen, group.writes)
+        made = {(kind, key) for op, kind, key, _ in group.writes if op == "create"}
+        return self.colony.agrees(group.seen, group.writes) and all(
+            self.colony.names_only_what_is(kind, values, made)
+            for _, kind, _, values in group.writes
+        )
 
-    def _restricted(self, values: Values) -> bool:
-        return bool(self.colony.of("water-restriction", subject=values["subject"], ended=False))
+    @staticmethod
+    def _animals(group: Group) -> set[str]:
+        """Return the animals that writes change, or name."""
+        changed = {key for op, kind, key, _ in group.writes if (op, kind) == ("update", "subject")}
+        named = ("subject", "father", "mother1")
+        return changed | {
+            str(values[name]) for *_, values in group.writes for name in named if name in values
+        }
+
+    def _is_there(self, kind: str, values: Values) -> bool:
+        """Return whether an animal has already of what it may have only one."""
+        same = {
+            "water-restriction": {"subject", "ended"},
+            "genotype-test": {"subject", "sequence"},
+            "cull": {"subject"},
+        }.get(kind)
+        return bool(same and self.colony.of(kind, **{name: values[name] for name in same}))
 
     # --- what must hold ------------------------------------------------------------------------
 
     def _compare(self, device: Device) -> None:
-        """Compare what a device holds with the model."""
-        mine = {name for name in self.colony.records if name[0] == "subject"}
-        animals = {key for _, key in mine}
-        for kind in PATHS:
-            theirs = {
-                key: row
-                for key, row in device.of(kind).items()
-                if (key if kind == "subject" else row["subject"]).startswith(self.prefix)
-            }
-            model = self.colony.of(kind)
-            assert set(theirs) == set(model), (kind, animals)
-            for key, values in model.items():
-                row = theirs[key]
-                if kind == "water-restriction":
-                    assert bool(row.get("end_time")) == values["ended"], (key, row)
-                for name in HELD.get(kind, ()):
-                    assert row.get(name) == values.get(name), (kind, key, name, row, values)
+        compare(device, self.colony, self.prefix, self.cages)
 
     def teardown(self) -> None:
         """Send all that waits; then both devices are as a new one."""
@@ -366,13 +375,16 @@ class Offline(RuleBasedStateMachine):
         assert fresh.text() in texts
         _seen["accepted"] += self.accepted
         _seen["refused"] += self.refused
+        _kinds.update(kind for kind, _ in self.colony.numbers)
 
 
 _seen = {"accepted": 0, "refused": 0}
+_kinds: set[str] = set()
 
 
 def drive(api: Api, examples: int, steps: int) -> None:
     _seen.update(accepted=0, refused=0)
+    _kinds.clear()
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: Offline(api),
         settings=settings(
@@ -386,6 +398,7 @@ def drive(api: Api, examples: int, steps: int) -> None:
     )
     assert _seen["accepted"] > examples  # it is no test if all is refused
     assert _seen["refused"] > 0
+    assert _kinds == set(PATHS)
 
 
 def test_two_devices_and_a_bad_network_come_to_what_the_model_says(api: Api) -> None:

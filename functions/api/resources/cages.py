@@ -32,6 +32,7 @@ from functions.api.resources.of_subject import (
     replacing,
 )
 from functions.api.resources.parts import in_order, own_lab, word_list
+from shared import catalog
 from shared.model import moment
 from shared.model.identity import nickname_of
 from shared.records.where import Where
@@ -55,6 +56,12 @@ def _show_cage(shown: Body, row: Row, call: Call) -> Body:
 
 def _prepare_stay(body: Body, old: Body | None, call: Call) -> Body:
     in_order(body, "start", "end", "A stay cannot end before it begins.")
+    begins = old is None or old.get("end") or old["subject"] != body["subject"]
+    if begins and not body.get("end") and not call.is_import:
+        subject = catalog.table("subject").get(body["subject"]) or {}
+        if died := subject.get("death_date"):
+            text = f"{nickname_of(body['subject'])} died on {died}; give the stay's end."
+            raise Invalid({"subject": [text]})
     return {name: value for name, value in body.items() if name != "confirmed"}
 
 
@@ -69,10 +76,22 @@ def _settle(plan: Plan, before: Body | None, after: Body | None, call: Call) -> 
             if before is None or before["cage"] != after["cage"]:
                 _ask(plan, after)
         still = plan.select("stay", [Where("subject", "exact", nickname), _OPEN])
-        cage = plan.get("cage", still[0]["cage"]) if still else None
-        if cage is None and subject.get("death_date"):
-            continue  # where it died is kept
-        plan.change(KINDS["subject"], nickname, replacing(cage=(cage or {}).get("name")))
+        if still:
+            name = _name(plan, still[0])
+        elif subject.get("death_date") or subject.get("cage") not in _left(plan, before, after):
+            continue  # where it died is kept, and what somebody wrote
+        else:
+            name = None
+        plan.change(KINDS["subject"], nickname, replacing(cage=name))
+
+
+def _left(plan: Plan, *stays: Body | None) -> list[str | None]:
+    """Return the names of the cages of stays."""
+    return [_name(plan, each) for each in stays if each]
+
+
+def _name(plan: Plan, stay: Body) -> str | None:
+    return (plan.get("cage", stay["cage"]) or {}).get("name")
 
 
 _OPEN = Where("end", "isnull", True)

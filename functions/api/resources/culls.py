@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from functions.api.engine.declarations import (
@@ -72,7 +71,8 @@ def _die(plan: Plan, before: Body | None, after: Body | None, call: Call) -> Non
         return
     if before and all(before.get(n) == after.get(n) for n in ("date", "severity")):
         return
-    noted = None if before else {"subject": _of_life(subject), **_going_on(plan, subject)}
+    is_new = before is None and not after.get("ended")  # one that is put back knows what it ended
+    noted = {"subject": _of_life(subject), **_going_on(plan, subject)} if is_new else None
     died = replacing(
         death_date=after["date"], actual_severity=after["severity"], to_be_culled=False
     )
@@ -109,24 +109,50 @@ def _going_on(plan: Plan, subject: Row) -> dict[str, list[str]]:
     return found
 
 
-def _ids(rows: Iterable[Row]) -> list[str]:
-    return [str(row["id"]) for row in rows]
-
-
 def _end(plan: Plan, kind: str, key: str) -> str | None:
     return (plan.get(kind, key) or {}).get(ENDED[kind])
 
 
 def _take_back(plan: Plan, cull: Body, subject: Body) -> None:
-    """Let an animal live again: what ended by its cull, and is as it ended, goes on."""
+    """Let an animal live again: what ended by its cull, and is as it ended, goes on.
+
+    A pair whose other parent is dead by now does not; it waits for that one's cull to be deleted.
+    """
     noted = cull.get("ended") or {}
     life = noted.get("subject") or {"death_date": None}
     plan.change(KINDS["subject"], subject["nickname"], replacing(**life))
     for kind, field in ENDED.items():
         for key, end in noted.get(kind) or ():
             row = plan.get(kind, key)
-            if row is not None and row.get(field) == end:
+            if row is None or row.get(field) != end:
+                continue
+            if kind == "breeding-pair" and (dead := _dead_parents(plan, row)):
+                _hand_on(plan, dead, [key, end])
+            else:
                 plan.change(KINDS[kind], key, replacing(**{field: None}))
+
+
+def _dead_parents(plan: Plan, pair: Row) -> list[str]:
+    """Return the parents by whose death a pair has ended: its father, or all of its mothers."""
+
+    def dead(*names: str) -> list[str] | None:
+        rows = [plan.get("subject", str(pair[name])) for name in names if pair.get(name)]
+        died = [bool(row.get("death_date")) for row in rows if row]
+        return [str(row["nickname"]) for row in rows if row] if died and all(died) else None
+
+    return [*(dead("father") or ()), *(dead("mother1", "mother2") or ())]
+
+
+def _hand_on(plan: Plan, animals: list[str], ended: list[str]) -> None:
+    """Note at the culls of other animals what goes on when these are taken back."""
+
+    def noting(cull: Body) -> Body:
+        noted = dict(cull.get("ended") or {})
+        pairs = noted.get("breeding-pair") or []
+        return {**cull, "ended": {**noted, "breeding-pair": [*pairs, ended]}}
+
+    for row in plan.select("cull", [Where("subject", "in", animals)]):
+        plan.change(KINDS["cull"], row["id"], noting)
 
 
 def follow_death(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
