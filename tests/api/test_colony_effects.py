@@ -280,3 +280,36 @@ def test_an_animal_with_records_of_the_colony_is_not_deleted(colony: Api) -> Non
     for path in ("stays", "genotype-tests", "culls"):
         assert f"1 of /{path}" in refused.body["detail"]
         assert colony.ok("GET", f"/{path}")["count"] == 1, path
+
+
+def test_the_generation_of_a_line_is_told_from_the_pedigree(colony: Api) -> None:
+    # Given a line that is crossed back to a strain, and its founder with a female of the strain
+    api = colony
+    scheme = {"strain": "C57BL/6J", "generation_scheme": "backcross"}
+    nameless = api("PATCH", "/lines/PV", {"generation_scheme": "backcross"}, **MANAGER)
+    assert nameless.body["strain"] == ["Name the strain that the line is crossed back to."]
+    api.ok("POST", "/strains", {"name": "C57BL/6J"}, user="admin")
+    api.ok("PATCH", "/lines/PV", scheme, **MANAGER)
+    b6 = {"lab": "fimbrialab", "nickname": "B6", "sex": "F", "strain": "C57BL/6J"}
+    api.ok("POST", "/subjects", b6)
+    # When it is crossed back once, and its pups with each other
+    bred = {}
+    for name, father, mother in (("N1", "DAD", "B6"), ("N1F1", "PV_0001", "PV_0002")):
+        pair = {"line": "PV", "father": father, "mother1": mother}
+        pair = api.ok("POST", "/breeding-pairs", pair)["name"]
+        bred[name] = api.ok("POST", "/litters", {"breeding_pair": pair})["name"]
+        api.ok("POST", f"/litters/{bred[name]}/pups", {"male": 1, "female": 1})
+    # Then pups and their litters say so, the founder nothing
+    generation = {
+        path: api.ok("GET", path)["generation"]
+        for path in ("/subjects/DAD", "/subjects/B6", "/subjects/PV_0002", "/subjects/PV_0003")
+    }
+    assert list(generation.values()) == [None, None, "N1", "N1F1"]
+    assert {api.ok("GET", f"/litters/{key}")["generation"] for key in bred.values()} == set(bred)
+    listed = api.ok("GET", "/subjects?nickname=PV_0003")["results"]
+    assert ["generation" in each for each in listed] == [False]  # lists cost nothing by the row
+    # And without a scheme nobody does
+    api.ok("PATCH", "/lines/PV", {"generation_scheme": "intercross"}, **MANAGER)
+    assert api.ok("GET", "/subjects/PV_0003")["generation"] == "F2"
+    api.ok("PATCH", "/lines/PV", {"generation_scheme": None}, **MANAGER)
+    assert api.ok("GET", "/subjects/PV_0003")["generation"] is None

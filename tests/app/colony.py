@@ -163,7 +163,16 @@ def _lines() -> Iterator[Row]:
     for name, short in LINES:
         yield "allele", short, {"nickname": short, "name": name, "sequences": list(SEQUENCES)}
         body = {"name": name, "nickname": short, "lab": LAB, "alleles": [short], "is_active": True}
-        yield "line", name, {**body, "strain": "C57BL/6J", "species": "Mus musculus"}
+        yield (
+            "line",
+            name,
+            {
+                **body,
+                "strain": "C57BL/6J",
+                "species": "Mus musculus",
+                "generation_scheme": "backcross",
+            },
+        )
         for order, (first, second, zygosity) in enumerate(
             ((True, False, 2), (True, True, 1), (False, True, 0))
         ):

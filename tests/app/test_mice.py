@@ -354,3 +354,13 @@ def test_what_a_route_of_its_own_did_is_undone_with_all_that_followed(device: Op
 
     undone(transfer)
     undone(cull)
+
+
+def test_the_family_of_a_mouse_says_its_generation(device: Open) -> None:
+    page = device()
+    go(page, "#/mouse/PV_9001?tab=family")
+    expect(page.get_by_text("Generation F1 of Pvalb-Cre")).to_be_visible()
+    # An animal of unknown parents says none
+    go(page, "#/mouse/FI_101?tab=family")
+    expect(page.get_by_role("heading", name="Parents")).to_be_visible()
+    expect(page.get_by_text("Generation", exact=False)).to_have_count(0)

@@ -22,9 +22,11 @@ from shared.science.colony.genotype import (
 from shared.science.colony.names import is_automatic, next_name, next_names
 from shared.science.colony.pedigree import (
     CircularPedigree,
+    Family,
+    Generation,
     Parents,
     ancestors,
-    backcross_generation,
+    generation,
     inbreeding,
 )
 from shared.science.colony.plan import Animal, ranked, share
@@ -153,12 +155,49 @@ def test_a_circle_is_named():
     assert ancestors("son", FAMILY) == ["mum", "dad", "gran", "grandpa"]
 
 
-def test_generations_of_backcrossing_are_counted():
-    pedigree = {"n2": Parents("n1", "b6_2"), "n1": Parents("b6_1", "founder")}
-    pure = {"b6_1": True, "b6_2": True}
+LINE = {
+    "n1": Family("founder", ("b6",)),
+    "n2": Family("b6", ("n1",)),
+    "n1 too": Family("founder", ("b6",)),
+    "n2f1": Family("n2", ("n2",)),
+    "n2f2": Family("n2f1", ("n2f1",)),
+    "n3": Family("n2f2", ("b6", "b6 too")),
+    "uneven": Family("n2f2", ("n1 too",)),
+    "either": Family("n2", ("b6", "n2f1")),
+    "half": Family("n2", ()),
+    "of b6": Family("b6", ("b6 too",)),
+}
+"""A line that is crossed back to a strain and within itself."""
 
-    assert backcross_generation("n2", pedigree, pure) == 2
-    assert backcross_generation("founder", pedigree, pure) == 0
+
+@pytest.mark.parametrize(
+    ("animal", "said"),
+    [
+        ("founder", ""),
+        ("n1", "N1"),
+        ("n2", "N2"),
+        ("n2f1", "N2F1"),
+        ("n2f2", "N2F2"),
+        ("n3", "N3"),  # the filial count begins anew
+        ("uneven", "N1F1"),  # the less advanced parent counts
+        ("either", "N2F1"),  # as does the less advanced of two possible mothers
+        ("half", ""),
+        ("of b6", ""),
+    ],
+)
+def test_the_generation_is_counted_from_the_pedigree(animal, said):
+    assert str(generation(animal, LINE, {"b6", "b6 too"})) == said
+
+
+def test_without_a_strain_only_filial_generations_are_counted():
+    assert str(generation("n2f2", LINE)) == "F3"
+
+
+def test_a_long_pedigree_is_no_matter_and_a_circle_is_named():
+    long = {f"a{i}": Family(f"a{i - 1}", (f"a{i - 1}",)) for i in range(1, 3000)}
+    assert generation("a2999", long) == Generation(0, 2999)
+    with pytest.raises(CircularPedigree, match="among its own ancestors"):
+        generation("a", {"a": Family("b", ("c",)), "b": Family("a", ("c",))})
 
 
 def animal(name, sex, age=10, **zygosities):

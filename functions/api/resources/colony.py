@@ -6,7 +6,7 @@ import datetime as dt
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from functions.api import genotypes
+from functions.api import generations, genotypes
 from functions.api.engine import read_values
 from functions.api.engine.declarations import (
     COLONY,
@@ -170,6 +170,7 @@ def _show_litter_detail(shown: Body, row: Row, call: Call) -> Body:
     mine = [Where("litter", "exact", row["name"])]
     return {
         **shown,
+        "generation": generations.of_pups(row, call),
         "pups": sorted(map(nickname_of, related(call, "subject", mine).values("nickname"))),
     }
 
@@ -242,6 +243,12 @@ def lab_of_line(line: str | None) -> str | None:
     return read_values.lab_of(_LINES, row) if row else None
 
 
+def _prepare_line(body: Body, old: Body | None, call: Call) -> Body:
+    if body.get("generation_scheme") == generations.BACKCROSS and not body.get("strain"):
+        raise Invalid({"strain": ["Name the strain that the line is crossed back to."]})
+    return body
+
+
 _LINES = Resource(
     path="lines",
     kind="line",
@@ -266,11 +273,12 @@ _LINES = Resource(
         "is_active": flag(default=True),
         "wean_age_days": integer(minimum=0, maximum=365),
         "sample_age_days": integer(minimum=0, maximum=365),
-        "generation_scheme": text(maximum=64),
+        "generation_scheme": choice(generations.SCHEMES),
         **{name: integer(read_only=True, imported=True, default=0) for name in COUNTERS.values()},
         "json": json(),
     },
     unique=(("nickname",),),
+    prepare=_prepare_line,
     reverse={
         "subject": ("subject", "line", "name"),
         "litter": ("litter", "line", "name"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from functions.api import genotypes, permissions
+from functions.api import generations, genotypes, permissions
 from functions.api.engine import meanings, read_values, show_values
 from functions.api.engine.declarations import (
     KINDS,
@@ -238,6 +238,7 @@ def _show_subject_detail(shown: Body, row: Row, call: Call) -> Body:
         rows = sorted(related(call, kind, mine).all(), key=lambda each: str(each["date_time"]))
         shown[name] = [show_values.show(KINDS[kind], each, call) for each in rows]
     shown["genotype"] = row.get("zygosities") or []
+    shown["generation"] = generations.of_animal(row, call)
     return shown
 
 

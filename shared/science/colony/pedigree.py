@@ -1,8 +1,8 @@
-"""Pedigree: ancestors, relatedness, backcross generation."""
+"""Pedigree: ancestors, relatedness, generation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -86,23 +86,94 @@ def inbreeding(mother: str, father: str, pedigree: Pedigree) -> float:
     return kinship(mother, father)
 
 
-def backcross_generation(animal: str, pedigree: Pedigree, backcrossed: Mapping[str, bool]) -> int:
-    """Return how many generations in a row one parent was of the inbred strain.
+@dataclass(frozen=True)
+class Family:
+    """Who an animal's parents are or, where two females were with a male, may be."""
+
+    father: str | None = None
+    mothers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, order=True)
+class Generation:
+    """How far an animal is from the founders of its line, such as N4F2.
+
+    Attributes
+    ----------
+    backcross
+        Crosses in a row with the inbred strain (N); the first one is N1.
+    filial
+        Crosses within the line since the last of these (F).
+    """
+
+    backcross: int = 0
+    filial: int = 0
+
+    def __str__(self) -> str:
+        """As colonies write it; empty for a founder."""
+        parts = (("N", self.backcross), ("F", self.filial))
+        return "".join(f"{letter}{count}" for letter, count in parts if count)
+
+
+def generation(
+    animal: str, families: Mapping[str, Family], strain: Container[str] = ()
+) -> Generation:
+    """Return the generation of an animal of a line, from its pedigree.
+
+    A cross with the strain counts one backcross more than the other parent, and the filial count
+    begins anew. A cross within the line counts one filial generation more. Where parents, or
+    possible mothers, differ, the less advanced one counts.
 
     Parameters
     ----------
     animal
-        Whose generation (the 4 of N4F2).
-    backcrossed
-        Animal to whether it is of the strain that the line is crossed back to.
+        Of the line.
+    families
+        Animal to its parents; those that are missing are founders, as are those of whom one
+        parent is not known.
+    strain
+        Animals of the inbred strain that the line is crossed back to.
+
+    Raises
+    ------
+    CircularPedigree
+        If an animal is among its own ancestors.
     """
-    count = 0
-    while True:
-        parents = pedigree.get(animal, Parents())
-        pair = [parent for parent in (parents.mother, parents.father) if parent is not None]
-        pure = [parent for parent in pair if backcrossed.get(parent)]
-        others = [parent for parent in pair if not backcrossed.get(parent)]
-        if len(pair) != 2 or len(pure) != 1:
-            return count
-        count += 1
-        animal = others[0]
+    known: dict[str, Generation] = {}
+    begun: set[str] = set()
+    stack = [animal]
+    while stack:
+        each = stack[-1]
+        family = families.get(each, Family())
+        parents = [name for name in (family.father, *family.mothers) if name]
+        waiting = [name for name in parents if name not in known and name not in strain]
+        if each not in known and waiting:
+            if each in begun:
+                text = f"{each} is among its own ancestors; mend the litter's pair."
+                raise CircularPedigree(text)
+            begun.add(each)
+            stack += waiting
+            continue
+        known[stack.pop()] = _of_family(family, known, strain)
+    return known[animal]
+
+
+def _of_family(
+    family: Family, known: Mapping[str, Generation], strain: Container[str]
+) -> Generation:
+    if family.father is None or not family.mothers:
+        return Generation()
+    return min(_of_pair(family.father, mother, known, strain) for mother in family.mothers)
+
+
+def _of_pair(
+    father: str, mother: str, known: Mapping[str, Generation], strain: Container[str]
+) -> Generation:
+    of_line = [known[each] for each in (father, mother) if each not in strain]
+    if len(of_line) == 1:
+        return Generation(of_line[0].backcross + 1)
+    if not of_line:
+        return Generation()
+    return Generation(
+        min(each.backcross for each in of_line), 1 + min(each.filial for each in of_line)
+    )

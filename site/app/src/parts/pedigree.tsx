@@ -1,4 +1,6 @@
 // Parents and grandparents above, sibs and offspring below.
+import { useEffect, useState } from "preact/hooks";
+import { get } from "../data/api.ts";
 import { type Row, text } from "../data/model.ts";
 import { name, pups } from "../data/select.ts";
 import { row, rows } from "../data/store.ts";
@@ -36,6 +38,23 @@ function Parents({ mouse, depth }: { mouse: Row | undefined; depth: number }) {
   );
 }
 
+/** The generation, such as N4F2; the server has the ancestors that the device does not keep. */
+function Generation({ mouse }: { mouse: Row }) {
+  const [said, setSaid] = useState("");
+  const key = text(mouse.id) || name(mouse);
+  const counted = Boolean(row("line", mouse.line)?.generation_scheme);
+  useEffect(() => {
+    let current = true;
+    setSaid("");
+    if (counted) {
+      const found = get<Row>(`/subjects/${encodeURIComponent(key)}`);
+      found.then((each) => current && setSaid(text(each.generation))).catch(() => undefined); // offline: not shown
+    }
+    return () => { current = false; };
+  }, [key, counted]);
+  return said ? <p>Generation <strong>{said}</strong> of {text(mouse.line)}</p> : null;
+}
+
 export function Pedigree({ mouse }: { mouse: Row }) {
   const nickname = name(mouse);
   const litter = text(mouse.litter);
@@ -45,6 +64,7 @@ export function Pedigree({ mouse }: { mouse: Row }) {
     <section class="family">
       <h2>Parents</h2>
       {pairOf(mouse) ? <Parents mouse={mouse} depth={3} /> : <p class="muted">Not known: the animal has no litter with a pair.</p>}
+      <Generation mouse={mouse} />
       <h2>Litter {litter && <a href={href("litter", litter)}>{litter}</a>}</h2>
       {sibs.length ? <p>{sibs.map((each, i) => <span key={name(each)}>{i > 0 && ", "}<a href={href("mouse", name(each))}>{name(each)}</a></span>)}</p> : <p class="muted">No others.</p>}
       <h2>Offspring</h2>
