@@ -104,7 +104,8 @@ def filled(api: Api, world: dict[str, Any]) -> Api:
     return api
 
 
-def test_no_list_costs_more_by_the_row(filled: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def check_lists(filled: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assert that no list costs more by the row."""
     many, dear = [], {}
     for path in [*(f"/{each.path}" for each in LISTS), *REACHES]:
         mark = "&" if "?" in path else "?"
@@ -124,7 +125,8 @@ def test_no_list_costs_more_by_the_row(filled: Api, monkeypatch: pytest.MonkeyPa
     assert len(many) >= len(LISTS) // 2, sorted(many)
 
 
-def test_no_detail_reads_more_than_its_own(filled: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def check_details(filled: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assert that no record reads more than its own."""
     dear, keyless = {}, set()
     for resource in LISTS:
         if not resource.has("read"):
@@ -143,3 +145,8 @@ def test_no_detail_reads_more_than_its_own(filled: Api, monkeypatch: pytest.Monk
                 dear[path] = count
     assert not dear, "\n".join(f"{k}: {v}" for k, v in dear.items())
     assert keyless == {"water-restriction"}, "as in Alyx, rows of this list name no key"
+
+
+def test_no_page_costs_more_by_the_row(filled: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_lists(filled, monkeypatch)
+    check_details(filled, monkeypatch)

@@ -15,6 +15,7 @@ from shared.datasets.read import content_hashes, datasets_of
 from shared.datasets.register import register_datasets
 from shared.model.messages import SessionFinished, TaskWaits, encode
 from shared.model.task import Completion, RunRecord
+from shared.records import documents
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset
 from shared.records.meter import metered
@@ -49,6 +50,13 @@ def register(eid, *paths, version=0):
         [Dataset.of(eid, path, file_size=1, sha256="0" * 64, created_by="rig") for path in paths],
         manifest=f"{version}{paths}",
     )
+
+
+@pytest.fixture(autouse=True)
+def server_of_the_lab(flow):
+    """Register the repository that ibllib's tasks name."""
+    name = IBLLIB["data_repository"]
+    documents.create("data-repository", name, {"name": name}, who="installation")
 
 
 @pytest.fixture

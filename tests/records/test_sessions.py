@@ -27,6 +27,9 @@ HASH = "0123456789abcdef0123456789abcdef"
 def lab(table: str) -> str:
     documents.create("lab", "fimbrialab", {"timezone": "Europe/Lisbon"}, who="admin")
     documents.create("subject", "FI_001", {"lab": "fimbrialab"}, who="admin")
+    # What the datasets here name
+    documents.create("dataset-type", "obj.times", {"name": "obj.times"}, who="admin")
+    documents.create("user", "anna", {"username": "anna", "lab": ["fimbrialab"]}, who="admin")
     return "fimbrialab"
 
 
