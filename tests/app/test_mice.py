@@ -230,7 +230,7 @@ def test_the_mouse_page_tells_training_status_and_time_as_the_analysis_has_them(
     # Given a mouse whose sessions are on the results site
     sessions = [replace(each, subject="FI_106") for each in _plan(2, 0)[0]]
     _simulate(tmp_path / "sessions", 0, sessions)
-    build_tree(tmp_path / "sessions", tmp_path / "site", SiteSettings(), quiet=True, images=False)
+    build_tree(tmp_path / "sessions", tmp_path / "site", SiteSettings(), quiet=True, images=True)
     site.pages = tmp_path / "site"
     # And a prediction learned from the published cohort: of one of its mice, after seven days
     cohort = from_daily_tables(shared_data / "training_cohort")
@@ -252,8 +252,13 @@ def test_the_mouse_page_tells_training_status_and_time_as_the_analysis_has_them(
         meter = found.get_by_role("meter", name=f"{label}: {round(100 * chance)} percent")
         expect(meter).to_be_visible()
     expect(found).to_contain_text("Right for 4 of 10 mice.")
-    # And leads to its figures
-    page.get_by_role("link", name="Figures of FI_106").click()
+    # And shows its figures, and leads there
+    figures = page.get_by_role("link", name="Figures of FI_106")
+    picture = figures.locator("img")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("picture => picture.naturalWidth > 400", arg=picture.element_handle())
+    shoot(page, "mouse-figures-phone")
+    figures.click()
     expect(page).to_have_url(f"{site.url}/subjects/FI_106.html")
 
 

@@ -1,15 +1,21 @@
 // What the results site shows of an animal or a session: its public pages, or those of the lab alone.
-import { get, Refused } from "./api.ts";
+import { get, Refused, ROOT } from "./api.ts";
 
 export const SITE = new URL("..", location.href).pathname;
 
-type Kind = "subjects" | "sessions";
+export type Kind = "subjects" | "sessions";
 
 /** As shared/results/addresses.py has it. */
 export const safeName = (name: string): string =>
   name.replaceAll(/[^A-Za-z0-9_-]/gu, (each) => `~${each.codePointAt(0)!.toString(16)}`);
 
 export const publicPage = (kind: Kind, key: string): string => `${SITE}${kind}/${safeName(key)}.html`;
+
+/** Where the picture of a page's figures is: the public one, then the one for members. */
+export const pictures = (kind: Kind, key: string, lab: string): string[] => {
+  const name = `data/${kind}/${safeName(key)}.png`;
+  return [SITE + name, `${ROOT}/lab-pages/${encodeURIComponent(lab)}/${name}`];
+};
 
 const labPage = (kind: Kind, key: string, lab: string): string =>
   `${SITE}my-lab.html?at=${encodeURIComponent(lab)}/${kind}/${safeName(key)}.html`;

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { get, Refused } from "../data/api.ts";
 import { type FieldForm, form, words } from "../data/forms.ts";
 import { called, CLOSED, list, num, type Row, text } from "../data/model.ts";
-import { type Judged, judged, openFigures, publicPage } from "../data/results.ts";
+import { type Judged, judged } from "../data/results.ts";
 import {
   cageMates, cageOf, genotype, history, lastWeight, lives, name, of, openRestriction, sessions, waterings, weighings,
 } from "../data/select.ts";
@@ -13,6 +13,7 @@ import { status } from "../data/water.ts";
 import { Form } from "../forms/form.tsx";
 import { type Day, readDays, WeightChart } from "../parts/chart.tsx";
 import { Empty } from "../parts/empty.tsx";
+import { Figures } from "../parts/figures.tsx";
 import { Pedigree } from "../parts/pedigree.tsx";
 import { href, place } from "../parts/router.ts";
 import { closeSheet, openSheet } from "../parts/sheet.tsx";
@@ -224,7 +225,7 @@ function Training({ mouse }: { mouse: Row }) {
   return (
     <section>
       <Status nickname={nickname} lab={text(mouse.lab)} />
-      <p><a href={publicPage("subjects", nickname)} onClick={(event) => { event.preventDefault(); void openFigures("subjects", nickname, text(mouse.lab)); }}>Figures of {nickname} on the results site</a></p>
+      <Figures kind="subjects" of={nickname} lab={text(mouse.lab)} called={called(nickname)} />
       <h2>Predicted training time</h2>
       {typeof prediction === "string" ? <p class="muted">{prediction || "…"}</p> : <Predicted found={prediction} />}
       <h2>Sessions</h2>

@@ -2,12 +2,12 @@
 import { useEffect, useState } from "preact/hooks";
 import { get, Refused } from "../data/api.ts";
 import { list, num, type Row, text } from "../data/model.ts";
-import { openFigures, publicPage } from "../data/results.ts";
 import { month, name, restricted, trainedOn, week } from "../data/select.ts";
 import { lab } from "../data/session.ts";
 import { row, rows } from "../data/store.ts";
 import { day, daysBetween, said, saidTime, today, wall } from "../data/time.ts";
 import { Empty } from "../parts/empty.tsx";
+import { Figures } from "../parts/figures.tsx";
 import { Picture, picturesOf } from "../parts/picture.tsx";
 import { href, place } from "../parts/router.ts";
 import { openSheet } from "../parts/sheet.tsx";
@@ -152,7 +152,7 @@ export function Session() {
         <div><dt>QC</dt><dd>{text(session.qc) || "–"}</dd></div>
         <div><dt>Projects</dt><dd>{list(session.projects).join(", ") || "–"}</dd></div>
       </dl>
-      <p><a href={publicPage("sessions", id)} onClick={(event) => { event.preventDefault(); void openFigures("sessions", id, text(session.lab)); }}>Figures on the results site</a></p>
+      <Figures kind="sessions" of={id} lab={text(session.lab)} called={called} />
       {session.narrative ? <><h2>Narrative</h2><p class="preview">{text(session.narrative)}</p></> : null}
       <h2>Notes</h2>
       {notes.length ? notes.map((each) => (
