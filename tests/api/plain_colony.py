@@ -139,6 +139,9 @@ class Colony:
                 self.records.pop(name, None)
             else:
                 self.records[name] = copy.deepcopy(values)
+        for name in names:
+            if name[0] == "cull" and done.before[name] is None:
+                self._go_on(before[name])
         self._follow(before)
         self._note(new, before)
         done.undone = True
@@ -174,14 +177,18 @@ class Colony:
         animal |= {"death_date": self.culled, "to_be_culled": False}
 
     def _live_again(self, cull: Values) -> None:
-        """Take a death back; a pair whose other parent is dead waits for that one's return."""
+        """Take a death back; what ended with it goes on."""
         self.records["subject", cull["subject"]] |= cull["life"]
+        self._go_on(cull)
+
+    def _go_on(self, cull: Values) -> None:
+        """Let go on what a cull ended; a pair whose other parent is dead waits for its return."""
         for name in cull["ended"]:
             record = self.records.get(name, {"ended": None})
             parents = [record.get(each) for each in ("father", "mother1")]
             dead = [each for each in parents if self.of("subject").get(each, {}).get("death_date")]
             for other in self.of("cull").values():
-                if other["subject"] in dead:
+                if other["subject"] in dead and name not in other["ended"]:
                     other["ended"].append(name)
             record["ended"] = bool(dead)
 

@@ -53,6 +53,20 @@ def test_a_pair_goes_on_when_both_its_parents_live_again(colony: Api) -> None:
     assert end_of_pair(colony) is None
 
 
+def test_an_undone_cull_leaves_a_pair_ended_whose_other_parent_is_dead(colony: Api) -> None:
+    group = new_id()
+    body = {"id": new_id(), "subject": "DAD", "date": "2024-07-01", "severity": "mild"}
+    send(colony, [{"op": "create", "resource": "culls", "body": body}], group=group)
+    (for_mum,) = culled(colony, "MUM")
+
+    assert undo(colony, group).status == 200
+
+    assert died(colony, "DAD") is None
+    assert end_of_pair(colony) == "2024-07-01"
+    colony.ok("DELETE", f"/culls/{for_mum}")
+    assert end_of_pair(colony) is None
+
+
 def test_a_pair_with_another_mother_goes_on_when_one_is_dead(colony: Api) -> None:
     colony.ok("PATCH", "/breeding-pairs/PV_BP_001", {"mother2": "MUM2"})
     for_mum, for_dad = culled(colony, "MUM", "DAD")

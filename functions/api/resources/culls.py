@@ -124,12 +124,12 @@ def _take_back(plan: Plan, cull: Body, subject: Body) -> None:
     for kind, field in ENDED.items():
         for key, end in noted.get(kind) or ():
             row = plan.get(kind, key)
-            if row is None or row.get(field) != end:
+            if row is None or row.get(field) not in (end, None):  # None: an undo put it back
                 continue
-            if kind == "breeding-pair" and (dead := _dead_parents(plan, row)):
+            dead = _dead_parents(plan, row) if kind == "breeding-pair" else []
+            if dead:
                 _hand_on(plan, dead, [key, end])
-            else:
-                plan.change(KINDS[kind], key, replacing(**{field: None}))
+            plan.change(KINDS[kind], key, replacing(**{field: end if dead else None}))
 
 
 def _dead_parents(plan: Plan, pair: Row) -> list[str]:
@@ -149,7 +149,8 @@ def _hand_on(plan: Plan, animals: list[str], ended: list[str]) -> None:
     def noting(cull: Body) -> Body:
         noted = dict(cull.get("ended") or {})
         pairs = noted.get("breeding-pair") or []
-        return {**cull, "ended": {**noted, "breeding-pair": [*pairs, ended]}}
+        new = [each for each in pairs if each[0] != ended[0]]
+        return {**cull, "ended": {**noted, "breeding-pair": [*new, ended]}}
 
     for row in plan.select("cull", [Where("subject", "in", animals)]):
         plan.change(KINDS["cull"], row["id"], noting)
