@@ -293,7 +293,10 @@ def test_the_mouse_page_says_who_may_change_an_animal_that_is_not_ones_own(devic
         page = device("phone")
         go(page, "#/mouse/FI_105")
         expect(page.get_by_role("note")).to_contain_text(f"{manager}, whom they let, managers")
+        # And offers what everybody may do, and no more
         expect(page.get_by_role("link", name="Weigh", exact=True).first).to_be_visible()
+        offered = page.locator(".actions").get_by_role("button")
+        expect(offered).to_have_text(["End restriction", "Note", "Tag"])
         go(page, "#/mouse/FI_104")
         expect(page.get_by_role("heading", level=1)).to_contain_text("FI_104")
         expect(page.get_by_role("note")).to_have_count(0)

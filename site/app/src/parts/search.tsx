@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { text } from "../data/model.ts";
 import { cageOf, lives, mice } from "../data/select.ts";
 import { rows } from "../data/store.ts";
-import { ACTIONS, runAction } from "../screens/actions.tsx";
+import { ACTIONS, may, runAction } from "../screens/actions.tsx";
 import { DESTINATIONS } from "./nav.ts";
 import { go, href } from "./router.ts";
 import { searching } from "./searching.ts";
@@ -44,7 +44,7 @@ function find(typed: string): Found[] {
       const name = text(mouse.nickname);
       if (wanted && !name.toLowerCase().includes(wanted)) continue;
       if (!wanted && found.length > 3) break;
-      if (!action.fits(mouse)) continue;
+      if (!may(action, mouse)) continue;
       push(`${action.label}: ${name}`, hintOf(name), () => runAction(action, [mouse]));
       if (found.length >= 6) break;
     }

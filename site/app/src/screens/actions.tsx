@@ -1,6 +1,6 @@
 // What may be done with an animal, from its page, from lists and from the search.
 import { useState } from "preact/hooks";
-import { list, type Row, text, type Write } from "../data/model.ts";
+import { CLOSED, list, type Row, text, type Write } from "../data/model.ts";
 import { cageOf, lives, name, names, openRestriction } from "../data/select.ts";
 import { lab, me } from "../data/session.ts";
 import { nowWall, today } from "../data/time.ts";
@@ -23,7 +23,12 @@ export interface Action {
   /** Whether it is offered for one animal only. */
   single?: boolean;
   tone?: "bad";
+  /** Whether any member may do it, in a lab that is not open, with an animal that others answer for. */
+  forAll?: boolean;
 }
+
+/** Whether an action fits an animal, and the person here may do it. */
+export const may = (action: Action, mouse: Row): boolean => action.fits(mouse) && (!!action.forAll || !mouse[CLOSED]);
 
 const sheet = (title: string, mice: Row[], body: () => preact.ComponentChildren): void => openSheet(`${title}: ${names(mice)}`, body);
 
@@ -39,6 +44,7 @@ export const ACTIONS: Action[] = [
     name: "end",
     label: "End restriction",
     words: ["end", "unrestrict"],
+    forAll: true,
     fits: (mouse) => !!openRestriction(name(mouse)),
     run: (mice) => void endRestriction(mice),
   },
@@ -53,6 +59,7 @@ export const ACTIONS: Action[] = [
     name: "note",
     label: "Note",
     words: ["note", "photo", "picture"],
+    forAll: true,
     fits: () => true,
     run: (mice) => sheet("Note", mice, () => <Note about="subject" ids={mice.map((each) => text(each.id))} what={`Note on ${names(mice)}`} />),
   },
@@ -91,6 +98,7 @@ export const ACTIONS: Action[] = [
     name: "tag",
     label: "Tag",
     words: ["tag", "cohort"],
+    forAll: true,
     fits: () => true,
     run: (mice) => sheet("Tag", mice, () => <Tags mice={mice} />),
   },

@@ -12,7 +12,7 @@ import { lookOf, Views } from "../grid/views.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { go, href, place } from "../parts/router.ts";
 import { closeSheet, openSheet } from "../parts/sheet.tsx";
-import { ACTIONS, runAction } from "./actions.tsx";
+import { ACTIONS, may, runAction } from "./actions.tsx";
 
 const COLUMNS: Shown[] = [
   { name: "nickname", label: "Name", show: (m) => called(name(m)) },
@@ -125,8 +125,8 @@ export function Bulk({ keys, clear }: { keys: string[]; clear: () => void }) {
   const chosen = keys.map((each) => row("subject", each)).filter((each) => !!each);
   return (
     <>
-      {ACTIONS.filter((each) => !each.single && chosen.some(each.fits)).map((each) => (
-        <button key={each.name} type="button" class="button" onClick={() => { runAction(each, chosen.filter(each.fits)); clear(); }}>{each.label}</button>
+      {ACTIONS.filter((each) => !each.single && chosen.some((mouse) => may(each, mouse))).map((each) => (
+        <button key={each.name} type="button" class="button" onClick={() => { runAction(each, chosen.filter((mouse) => may(each, mouse))); clear(); }}>{each.label}</button>
       ))}
       <a class="button" href={href("cards") + `?mice=${encodeURIComponent(keys.join(","))}`}>Cards</a>
       <button type="button" class="button" onClick={() => download(chosen)}>Export</button>

@@ -19,7 +19,7 @@ import { href, place } from "../parts/router.ts";
 import { closeSheet, openSheet } from "../parts/sheet.tsx";
 import { Signatures } from "../parts/signatures.tsx";
 import { Timeline } from "../parts/timeline.tsx";
-import { ACTIONS, runAction } from "./actions.tsx";
+import { ACTIONS, may, runAction } from "./actions.tsx";
 import { Changes } from "./changes.tsx";
 
 const TABS: [string, string][] = [["", "Timeline"], ["water", "Weight & water"], ["sessions", "Training"], ["family", "Family"], ["details", "Details"], ["changes", "Changes"]];
@@ -55,7 +55,7 @@ function Head({ mouse }: { mouse: Row }) {
   const mates = (cageMates.value.get(cage) ?? []).map(name).filter((each) => each !== name(mouse));
   const zygosities = genotype(mouse);
   const [more, setMore] = useState(false);
-  const fitting = ACTIONS.filter((each) => each.fits(mouse));
+  const fitting = ACTIONS.filter((each) => may(each, mouse));
   const shown = more ? fitting : fitting.slice(0, 4);
   const facts: [string, preact.ComponentChildren][] = [
     ["Sex and age", `${{ M: "♂ male", F: "♀ female" }[text(mouse.sex)] ?? "sex unknown"}, ${age(mouse.birth_date, mouse.death_date) || "age unknown"}`],
@@ -305,7 +305,7 @@ function Details({ mouse }: { mouse: Row }) {
   const fields = form("subjects").fields;
   return (
     <section>
-      <button type="button" class="button" onClick={() => openSheet(`Change ${name(mouse)}`, () => <Form path="subjects" row={mouse} recordKey={name(mouse)} onCancel={closeSheet} onDone={closeSheet} fields={fields.filter((each) => !each.read_only && each.name !== "nickname" && each.name !== "json").map((each) => each.name)} />)}>Change</button>
+      {!mouse[CLOSED] && <button type="button" class="button" onClick={() => openSheet(`Change ${name(mouse)}`, () => <Form path="subjects" row={mouse} recordKey={name(mouse)} onCancel={closeSheet} onDone={closeSheet} fields={fields.filter((each) => !each.read_only && each.name !== "nickname" && each.name !== "json").map((each) => each.name)} />)}>Change</button>}
       <dl class="details">
         {fields.map((each) => <div key={each.name}><dt>{each.label}</dt><dd>{shownValue(each, mouse[each.name])}</dd></div>)}
       </dl>
