@@ -43,6 +43,10 @@ def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+FUNCTIONS = ("ingest", "dispatch", "analysis", "notices")
+"""Queues whose messages wake a function."""
+
+
 class Flow:
     """Buckets, queues and handlers of one test."""
 
@@ -54,7 +58,7 @@ class Flow:
         self.s3.create_bucket(Bucket=self.bucket)
         self.queues = {
             queue: self.sqs.create_queue(QueueName=f"{name}-{queue}")["QueueUrl"]
-            for queue in ("ingest", "dispatch", "analysis", f"work-{LAB}")
+            for queue in (*FUNCTIONS, f"work-{LAB}")
         }
         arn = self.sqs.get_queue_attributes(
             QueueUrl=self.queues["ingest"], AttributeNames=["QueueArn"]
@@ -77,7 +81,7 @@ class Flow:
             "FORNIX_DATA_BUCKET": self.bucket,
             "FORNIX_LABS": LAB,
             "FORNIX_WORK_QUEUE_PREFIX": self.queues[f"work-{LAB}"].removesuffix(LAB),
-            **{f"FORNIX_{q.upper()}_QUEUE_URL": self.queues[q] for q in list(self.queues)[:3]},
+            **{f"FORNIX_{q.upper()}_QUEUE_URL": self.queues[q] for q in FUNCTIONS},
         }
 
     def receive(self, queue: str) -> list[dict[str, Any]]:

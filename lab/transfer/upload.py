@@ -187,6 +187,7 @@ class Transfer:
                 self.sleep(next(pauses))
             answer = self.client.get(f"/uploads/{upload}")
         self._say(answer, said)
+        self._count_skipped(answer, known, counted)  # of an upload that was at its end already
         return answer
 
     def _say(self, answer: Mapping[str, Any], before: str) -> str:
@@ -236,9 +237,10 @@ class Transfer:
     ) -> None:
         """Tell of files that need not be sent."""
         for file in answer["files"]:
-            if file["state"] != "wanted" and file["path"] not in counted:
-                counted.add(file["path"])
-                self.notice(TransferStep("skipped", file["path"], known[file["path"]].size))
+            path = file["path"]
+            if file["state"] != "wanted" and path in known and path not in counted:
+                counted.add(path)
+                self.notice(TransferStep("skipped", path, known[path].size))
 
     def _completed(self, upload: str, without: Mapping[str, str]) -> bool:
         """Say that all has been sent; False if the server misses something."""

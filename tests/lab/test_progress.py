@@ -127,7 +127,7 @@ def test_a_killed_upload_goes_on_with_what_is_missing(system: Any, tmp_path: Pat
     folder = tmp_path / "rig" / FOLDER / "alf"
     folder.mkdir(parents=True)
     for name in ("spikes.times.npy", "clusters.depths.npy"):
-        (folder / name).write_bytes(npy(4_000_000, 1))
+        (folder / name).write_bytes(npy(*range(500_000)))
     command = [FORNIX, "rig", "upload", folder.parent, "--include", "alf/*", "--json"]
     env = os.environ | system.environment("rig") | {"XDG_STATE_HOME": str(tmp_path / "state")}
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)

@@ -107,13 +107,18 @@ def visit(browser: Any, address: str) -> Iterator[Opened]:
         options = {"viewport": {"width": 1280, "height": 900}, **options}
         context = browser.new_context(**options)
         contexts.append(context)
+
+        def failed(request: Any) -> None:
+            if "ERR_ABORTED" not in str(request.failure):  # the page was left before it came
+                problems.append(f"{path}: {request.url} {request.failure}")
+
         page = context.new_page()
         page.on(
             "console",
             lambda m: problems.append(f"{path}: {m.text}") if m.type == "error" else None,
         )
         page.on("pageerror", lambda e: problems.append(f"{path}: {e}"))
-        page.on("requestfailed", lambda r: problems.append(f"{path}: {r.url} {r.failure}"))
+        page.on("requestfailed", failed)
 
         def check(request: Any) -> None:
             url = urlparse(request.url)
