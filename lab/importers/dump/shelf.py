@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.importers.dump.reading import NO_MODEL, DumpRow
+from lab.importers.journal import transaction
 
 SCHEMA = """
 CREATE TABLE row (n INTEGER PRIMARY KEY, model TEXT NOT NULL, pk TEXT NOT NULL, natural_key TEXT,
@@ -83,16 +84,9 @@ class Shelf:
         """Release the file."""
         self._db.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Commit all that happens inside together, or nothing of it."""
-        self._db.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        return transaction(self._db)
 
     def fill(
         self,
