@@ -18,6 +18,7 @@ from tests.app.served import Site
 from tests.app.test_outbox import saved
 from tests.app.test_start import go
 from tests.app.week import ask
+from tests.processes import until
 
 pytestmark = pytest.mark.browser
 
@@ -256,7 +257,7 @@ def test_the_mouse_page_tells_training_status_and_time_as_the_analysis_has_them(
     figures = page.get_by_role("link", name="Figures of FI_106")
     picture = figures.locator("img")
     picture.scroll_into_view_if_needed()
-    page.wait_for_function("picture => picture.naturalWidth > 400", arg=picture.element_handle())
+    until(lambda: picture.evaluate("picture => picture.naturalWidth") > 400)
     shoot(page, "mouse-figures-phone")
     figures.click()
     expect(page).to_have_url(f"{site.url}/subjects/FI_106.html")
@@ -324,6 +325,8 @@ def test_the_keys_that_the_question_mark_shows_do_what_they_say(device: Open) ->
     keys.press("/")
     expect(page.get_by_role("combobox", name="Find a mouse")).to_be_focused()
     keys.press("Escape")
+    expect(page.get_by_role("combobox", name="Find a mouse")).to_be_hidden()
+    expect(page.locator("dialog[open], input:focus")).to_have_count(0)
     keys.press("g")
     keys.press("m")
     expect(heading).to_have_text("Mice")

@@ -18,6 +18,7 @@ from shared.science.notices.recipients import NoticeRule, Person
 from tests.app import colony
 from tests.app.conftest import PASSWORD, Open, shoot, sign_in
 from tests.app.served import Site, forms
+from tests.processes import until
 
 pytestmark = pytest.mark.browser
 
@@ -166,7 +167,7 @@ def test_a_form_that_was_not_sent_is_as_it_was_after_a_reload(device: Open) -> N
     go(page, "#/lists/projects")
     page.get_by_role("button", name="New", exact=True).click()
     page.get_by_label("Name").fill("Half a name")
-    page.wait_for_function(f"async () => (await ({DRAFTS})()).includes('Half a name')")
+    until(lambda: "Half a name" in page.evaluate(DRAFTS))
     # When the page is loaded anew
     page.reload()
     page.get_by_role("button", name="New", exact=True).click()
@@ -174,7 +175,7 @@ def test_a_form_that_was_not_sent_is_as_it_was_after_a_reload(device: Open) -> N
     expect(page.get_by_label("Name")).to_have_value("Half a name")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_label("Name")).to_have_count(0)
-    page.wait_for_function(f"async () => await ({DRAFTS})() === '[]'")
+    until(lambda: page.evaluate(DRAFTS) == "[]")
 
 
 def test_a_newer_notebook_is_offered(device: Open) -> None:

@@ -199,6 +199,9 @@ def test_the_cloud_killed_at_any_moment(cloud, fornix, api, folder, moment):
     if moment == "in mid-task":
         time.sleep(5)
         cloud.invoke("dispatch", {"kind": "sweep"})  # as the schedule does
+    until(lambda: len(tasks_of(api, eid)) == 2)
+    # As at every start: a message may be lost, or with a worker that is no more
+    cloud.invoke("dispatch", {"kind": "sweep", "start": True})
     worked(fornix, api, eid)
     names = dataset_names(api, eid)
     assert len(names) == len(set(names))

@@ -29,6 +29,7 @@ from shared.results.source import Lab, Subject
 from shared.results.store import FolderStore, encode
 from shared.results.views.lists import month_columns, sessions_view
 from shared.results.views.rows import ListedSession
+from tests.processes import until
 
 from .conftest import Shelf, trials_of
 
@@ -283,20 +284,26 @@ class TestLists:
         page.click("th button:has-text('Trials')")
         assert page.url.endswith("#lab=septumlab&sort=n_trials")
         page.go_back()
-        page.wait_for_function("!document.querySelector('th[aria-sort]:nth-child(5)')")
+        until(lambda: page.evaluate("!document.querySelector('th[aria-sort]:nth-child(5)')"))
         assert page.inner_text("#found") == "14 of 42 sessions"
         page.go_back()
-        page.wait_for_function("document.querySelector('#found').textContent === '42 sessions'")
+        until(
+            lambda: page.evaluate("document.querySelector('#found').textContent === '42 sessions'")
+        )
         assert page.get_by_label("Lab").input_value() == ""
         page.go_forward()
-        page.wait_for_function("document.querySelector('#found').textContent.startsWith('14')")
+        until(
+            lambda: page.evaluate("document.querySelector('#found').textContent.startsWith('14')")
+        )
 
     def test_typing_is_one_step_back(self, visit: Opened) -> None:
         page = visit("sessions.html")
         page.get_by_label("Search").press_sequentially("SP_001")
         assert page.url.endswith("#q=SP_001")
         page.go_back()
-        page.wait_for_function("document.querySelector('#found').textContent === '42 sessions'")
+        until(
+            lambda: page.evaluate("document.querySelector('#found').textContent === '42 sessions'")
+        )
 
     def test_dates_and_numbers_have_ranges(self, visit: Opened) -> None:
         page = visit("sessions.html")

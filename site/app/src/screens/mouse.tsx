@@ -217,6 +217,7 @@ function Training({ mouse }: { mouse: Row }) {
   const nickname = name(mouse);
   const found = of(sessions, nickname).slice().reverse();
   const [prediction, setPrediction] = useState<Prediction | string>("");
+  const [drawn, setDrawn] = useState(false);
   useEffect(() => {
     void get<Prediction>(`/training-prediction/${encodeURIComponent(text(mouse.id) || nickname)}`)
       .then(setPrediction)
@@ -224,8 +225,8 @@ function Training({ mouse }: { mouse: Row }) {
   }, [nickname]);
   return (
     <section>
-      <Status nickname={nickname} lab={text(mouse.lab)} />
-      <Figures kind="subjects" of={nickname} lab={text(mouse.lab)} called={called(nickname)} />
+      <Status nickname={nickname} lab={text(mouse.lab)} onFound={() => setDrawn(true)} />
+      <Figures kind="subjects" of={nickname} lab={text(mouse.lab)} called={called(nickname)} drawn={drawn} />
       <h2>Predicted training time</h2>
       {typeof prediction === "string" ? <p class="muted">{prediction || "…"}</p> : <Predicted found={prediction} />}
       <h2>Sessions</h2>
@@ -247,12 +248,12 @@ function Training({ mouse }: { mouse: Row }) {
   );
 }
 
-function Status({ nickname, lab }: { nickname: string; lab: string }) {
+function Status({ nickname, lab, onFound }: { nickname: string; lab: string; onFound: () => void }) {
   const [found, setFound] = useState<Judged | string>("");
   useEffect(() => {
     let live = true;
     void judged(nickname, lab)
-      .then((answer) => live && setFound(answer ?? "No status yet: it is judged in the night after the first session."))
+      .then((answer) => live && (answer && onFound(), setFound(answer ?? "No status yet: it is judged in the night after the first session.")))
       .catch((error: unknown) => live && setFound(error instanceof Refused ? error.message : String(error)));
     return () => void (live = false);
   }, [nickname, lab]);

@@ -152,7 +152,7 @@ export function Session() {
         <div><dt>QC</dt><dd>{text(session.qc) || "–"}</dd></div>
         <div><dt>Projects</dt><dd>{list(session.projects).join(", ") || "–"}</dd></div>
       </dl>
-      <Figures kind="sessions" of={id} lab={text(session.lab)} called={called} />
+      <Figures kind="sessions" of={id} lab={text(session.lab)} called={called} drawn={!!trials} />
       {session.narrative ? <><h2>Narrative</h2><p class="preview">{text(session.narrative)}</p></> : null}
       <h2>Notes</h2>
       {notes.length ? notes.map((each) => (
