@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lab.simulate.mouse import Floats
-from shared.science.clocks.wiring import BOARD
 
 if TYPE_CHECKING:
     from lab.simulate.course import Course
@@ -24,8 +23,20 @@ if TYPE_CHECKING:
 STEM = "_spikeglx_ephysData_g0_t0.nidq"
 COLLECTION = "raw_ephys_data"
 
-WIRES = {name: line for name, line in BOARD.items() if line < 8}
-"""Digital lines; the state machine is on the first analog one."""
+WIRES = {
+    "left_camera": 0,
+    "right_camera": 1,
+    "body_camera": 2,
+    "imec_sync": 3,
+    "frame2ttl": 4,
+    "rotary_encoder_0": 5,
+    "rotary_encoder_1": 6,
+    "audio": 7,
+}
+"""Digital lines; the state machine is on the first analog one.
+
+Said anew here: what reads the wiring is held against the simulator, and that needs no codec.
+"""
 
 CAMERAS = {"left": 60.0, "right": 150.0, "body": 30.0}
 """Frames a second."""
