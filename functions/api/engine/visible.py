@@ -165,7 +165,13 @@ def related(
 
 
 def belonging(
-    call: Call, row: Row, kind: str, field: str, by: str = "id", wheres: Sequence[Where] = ()
+    call: Call,
+    row: Row,
+    kind: str,
+    field: str,
+    by: str = "id",
+    wheres: Sequence[Where] = (),
+    fields: Sequence[str] | None = None,
 ) -> list[Row]:
     """Return the records of another kind that name a row, as the caller may list them.
 
@@ -182,7 +188,9 @@ def belonging(
     by : str
         The field of the row that they name it by.
     wheres : sequence of Where
-        What else they have to be; the same for all rows.
+        What else they have to be; the same for all rows and wherever a request asks this.
+    fields : sequence of str, optional
+        What is read of them, `field` among it; all by default.
     """
     group = call.beside(row)
 
@@ -191,7 +199,7 @@ def belonging(
         named = Where(field, "in", keys)
         if len(keys) == 1:
             named = Where(field, "exact", next(iter(keys)))
-        rows = related(call, kind, [named, *wheres]).all()
+        rows = related(call, kind, [named, *wheres]).all(fields)
         call.show_together(rows)
         found: dict[Any, list[Row]] = {}
         for each in rows:

@@ -28,7 +28,7 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.filter_grammar import flag_of
 from functions.api.engine.filters import Select
-from functions.api.engine.visible import related
+from functions.api.engine.visible import belonging, related
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.access import policy
@@ -209,16 +209,9 @@ def _tags_of(row: Row, call: Call) -> set[str]:
 
 def _projects_of_sessions(row: Row, call: Call) -> list[str]:
     """Return the projects that a subject's sessions belong to; read once for a page's subjects."""
-
-    def read() -> dict[str, set[str]]:
-        names = [each["nickname"] for each in call.beside(row)]
-        theirs = related(call, "session", [Where("subject", "in", names)])
-        found: dict[str, set[str]] = {}
-        for each in theirs.all(("subject", "projects")):
-            found.setdefault(each["subject"], set()).update(each.get("projects") or ())
-        return found
-
-    return sorted(call.once("projects of sessions", read).get(row["nickname"], ()))
+    read = ("subject", "projects")
+    theirs = belonging(call, row, "session", "subject", by="nickname", fields=read)
+    return sorted({project for each in theirs for project in each.get("projects") or ()})
 
 
 def _water_of(row: Row, call: Call) -> Body:

@@ -96,15 +96,20 @@ class PartOf(Exception):
         self.name = name
 
 
+def _is_empty(field: str, value: Any, *, needed: bool) -> bool:
+    """Return whether there is no value; without one that is ``needed`` the row is unfit."""
+    if value in EMPTY and needed:
+        raise RowUnfit(f"it has no {field.replace('_', ' ')}")
+    return value in EMPTY
+
+
 def one(
     field: str, model: str, *, to: str = "", needed: bool = False, always: bool = False
 ) -> CarriedField:
     """Return a reference; without what is ``needed`` the row is unfit."""
 
     def read(job: DumpContext, row: Shelved, value: Any) -> str | None:
-        if value in EMPTY:
-            if needed:
-                raise RowUnfit(f"it has no {field.replace('_', ' ')}")
+        if _is_empty(field, value, needed=needed):
             return None
         try:
             return job.reference(model, value)
@@ -138,9 +143,7 @@ def time(field: str, *, to: str = "", needed: bool = False, server: bool = False
     """Return a time; ``server``: of the server's clock, not the lab's."""
 
     def read(job: DumpContext, row: Shelved, value: Any) -> str | None:
-        if value in EMPTY:
-            if needed:
-                raise RowUnfit(f"it has no {field.replace('_', ' ')}")
+        if _is_empty(field, value, needed=needed):
             return None
         try:
             dt.datetime.fromisoformat(value)
@@ -155,9 +158,7 @@ def day(field: str, *, to: str = "", needed: bool = False) -> CarriedField:
     """Return a date."""
 
     def read(job: DumpContext, row: Shelved, value: Any) -> str | None:
-        if value in EMPTY:
-            if needed:
-                raise RowUnfit(f"it has no {field.replace('_', ' ')}")
+        if _is_empty(field, value, needed=needed):
             return None
         try:
             return dt.date.fromisoformat(value[:10]).isoformat()
