@@ -17,9 +17,9 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +30,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab.client import Client, Conflicting, RecordMissing, RequestRefused, Unreachable
 from lab.client import ClientError as ApiError
 from lab.tasks.run import names
-from lab.tasks.trouble import WITHOUT_A_RESULT, MachineTrouble
-from lab.transfer import Transfer
-from lab.worker.facts import fill_facts
+from lab.tasks.trouble import MachineTrouble
+from lab.worker.attempt import Attempt, LeaseLost, Stopping
 from lab.worker.health import Computer, about, as_trouble
-from lab.worker.inputs import BadInput, fetch
-from lab.worker.inside import Outside, inside, plain_file, read_own
+from lab.worker.heartbeats import heartbeats
 from lab.worker.process import Starter
 from lab.worker.queue import POLL_SECONDS, WorkQueue, task_of
 from shared.model.task import (
     LEASE_SECONDS,
     Claim,
     ClaimRequest,
-    Completion,
-    Heartbeat,
-    LogText,
     Release,
-    RunOrder,
-    RunRecord,
-    RunResult,
     WorkerReport,
 )
-from shared.tasks.states import Status
 
 log = logging.getLogger(__name__)
 
@@ -68,20 +59,6 @@ PREFIX = "fornix-worker-"
 
 DRAIN = "fornix-worker.drain"
 """A file of this name in a worker's folder has it stop after its task."""
-
-LOOK_SECONDS = 0.2
-"""Between two looks at whether a running task has been lost, or should be given back."""
-
-RESULT_BYTES, LOG_BYTES = 2**24, 2**20
-"""Of what a task's process has written no more is read."""
-
-
-class LeaseLost(Exception):
-    """The task is no longer this worker's."""
-
-
-class Stopping(Exception):
-    """The worker has been told to stop."""
 
 
 @dataclass
@@ -267,14 +244,14 @@ class Worker:
         task, attempt = claim.task, claim.attempt
         log.info("%s of %s, attempt %d", task.name, claim.session.folder, attempt)
         began = time.monotonic()
-        lost = threading.Event()
         self._running = claim
         place: Path | None = None
         try:
             place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.folder))
             (place / "pid").write_text(str(os.getpid()))
-            with self._heartbeats(claim, place, lost):
-                ending = self._work(claim, place, lost)
+            run = self._attempt(claim, place)
+            with heartbeats(run, self.lease):
+                ending = run.work()
                 ending = msgspec.structs.replace(
                     ending, elapsed=round(time.monotonic() - began, 3)
                 )
@@ -313,6 +290,17 @@ class Worker:
         )
         return ending.status
 
+    def _attempt(self, claim: Claim, place: Path) -> Attempt:
+        return Attempt(
+            client=self.client,
+            claim=claim,
+            place=place,
+            worker=self.name,
+            starter=self._starter,
+            claim_again=partial(self._claim, claim.task.id),
+            stopping=self.stopping,
+        )
+
     def _give_up(self, claim: Claim, error: MachineTrouble | OSError) -> None:
         """Give a task back that this computer cannot run now, and rest or leave it to others."""
         trouble = as_trouble(error) or MachineTrouble("disk", f"{type(error).__name__}: {error}")
@@ -326,153 +314,6 @@ class Worker:
         self._lacks(trouble)
         self.stopping.wait(self.rest)
 
-    def _work(self, claim: Claim, place: Path, lost: threading.Event) -> Completion:
-        """Fetch the inputs, run the task, send the outputs; return how it ended."""
-        task, attempt = claim.task, claim.attempt
-        room = place / "run"
-        out = room / "out"
-        out.mkdir(parents=True)
-        failed = Completion(attempt, Status.ERRORED.label)
-        try:
-            session = inside(room / "session", claim.session.folder)
-            for name, value in task.arguments.items():
-                if name.endswith("collection"):  # it becomes a folder
-                    inside(out, value, whole=True)
-            fetch(claim, session, again=self._claims_again(claim), check=lambda: self._go(lost))
-        except (BadInput, Outside) as error:
-            return msgspec.structs.replace(failed, log=f"{error}\n")
-        result, text = self._run(claim, session, out, place, lost)
-        self._go(lost)
-        if result.trouble:
-            raise MachineTrouble(result.trouble, result.error or result.trouble)
-        record = self._completed(result.record or RunRecord(), claim)
-        ending = Completion(
-            attempt, result.status, log=text, version=record.version, run_record=record
-        )
-        try:
-            for path in result.outputs:
-                plain_file(out, path)
-        except Outside as error:
-            return msgspec.structs.replace(
-                ending, status=Status.ERRORED.label, log=f"{text}\n{error}\n"
-            )
-        if not result.outputs:
-            return ending
-        ending = self._send(claim, out, result.outputs, ending)
-        if result.facts is not None and ending.status == Status.COMPLETE.label:
-            fill_facts(self.client, claim, result.facts)
-        return ending
-
-    def _send(
-        self, claim: Claim, out: Path, outputs: Sequence[str], ending: Completion
-    ) -> Completion:
-        """Send the outputs; return the ending with what became of them."""
-        sent = Transfer(self.client, out).upload(
-            {"id": claim.session.id},
-            outputs,
-            task={
-                "id": claim.task.id,
-                "attempt": claim.attempt,
-                "run_record": msgspec.to_builtins(ending.run_record),
-            },
-        )
-        ending = msgspec.structs.replace(ending, upload=sent.answer["id"])
-        if sent.refused:
-            reasons = "\n".join(f"{path}: {why}" for path, why in sent.refused.items())
-            ending = msgspec.structs.replace(
-                ending,
-                status=Status.ERRORED.label,
-                log=f"{ending.log}\nOutputs were refused:\n{reasons}\n",
-            )
-        return ending
-
-    def _claims_again(self, claim: Claim) -> Callable[[], Claim]:
-        def again() -> Claim:
-            fresh = self._claim(claim.task.id)
-            if fresh is None:
-                raise LeaseLost("it is not to be had again")
-            return fresh
-
-        return again
-
-    def _completed(self, record: RunRecord, claim: Claim) -> RunRecord:
-        """Return a run's record with who ran it, and the ids of what it read."""
-        ids = {each.path: each.id for each in claim.inputs}
-        return msgspec.structs.replace(
-            record,
-            worker=self.name,
-            attempt=claim.attempt,
-            session=claim.session.id,
-            inputs=tuple(
-                msgspec.structs.replace(each, id=ids.get(each.path)) for each in record.inputs
-            ),
-        )
-
-    def _run(
-        self, claim: Claim, session: Path, out: Path, place: Path, lost: threading.Event
-    ) -> tuple[RunResult, str]:
-        """Run a task in a process of its own; return its result and log.
-
-        Raises
-        ------
-        LeaseLost
-            The task was taken over while it ran.
-        MachineTrouble
-            Its process could not be started, or was killed by the system.
-        """
-        task = claim.task
-        room = place / "run"
-        order, result, log_file = place / "order.json", room / "result.json", room / "log.txt"
-        order.write_bytes(
-            msgspec.json.encode(
-                RunOrder(
-                    task=task.executable,
-                    arguments={name: str(value) for name, value in task.arguments.items()},
-                    session=str(session),
-                    out=str(out),
-                    ram=task.ram,
-                    cpu=task.cpu,
-                    time_out_secs=task.time_out_secs,
-                )
-            )
-        )
-        limit = time.monotonic() + task.time_out_secs
-        process = self._starter.start(order, result, log_file, room)
-        try:
-            while (code := process.wait(LOOK_SECONDS)) is None and time.monotonic() < limit:
-                self._go(lost)
-        finally:
-            process.stop()
-        text = (read_own(log_file, LOG_BYTES) or b"").decode(errors="replace")
-        errored = RunResult(Status.ERRORED.label)
-        if code is None:
-            return errored, f"{text}\nStopped after its time-out of {task.time_out_secs} s.\n"
-        written = read_own(result, RESULT_BYTES)
-        if written is None:
-            self._died(code, process.parent_died, text)
-            return errored, f"{text}\nThe process ended with code {code}.\n"
-        try:
-            return msgspec.json.decode(written, type=RunResult), text
-        except msgspec.DecodeError as error:
-            return errored, f"{text}\nThe result cannot be read: {error}\n"
-
-    def _died(self, code: int, parent_died: bool, text: str) -> None:
-        """Raise if a process without a result ended by no fault of its task."""
-        last = text.strip().rpartition("\n")[2]
-        if code == -9:
-            raise MachineTrouble("memory", "the system killed its process, for want of memory")
-        if code == WITHOUT_A_RESULT:
-            raise MachineTrouble("disk", f"its process could not write its result: {last}")
-        if parent_died:
-            raise MachineTrouble("environment", f"tasks cannot be started (code {code}): {last}")
-
-    def _go(self, lost: threading.Event) -> None:
-        """Raise if the task should not go on."""
-        if lost.is_set():
-            raise LeaseLost("the lease has ended")
-        if self.stopping.is_set():
-            raise Stopping
-
     def give_back(self, reason: str | None = None, trouble: MachineTrouble | None = None) -> None:
         """Give the running task back, if there is one, so that another takes it at once."""
         if (claim := self._running) is None:
@@ -484,34 +325,3 @@ class Worker:
             log.warning("%s was given back%s", claim.task.name, f": {reason}" if reason else "")
         except ApiError as error:
             log.error("%s could not be given back: %s", claim.task.name, error)
-
-    @contextmanager
-    def _heartbeats(self, claim: Claim, place: Path, lost: threading.Event) -> Iterator[None]:
-        """Send heartbeats and the log meanwhile; set ``lost`` when the task is another's."""
-        over = threading.Event()
-        log_file = place / "run" / "log.txt"
-        beat = msgspec.to_builtins(Heartbeat(claim.attempt, self.lease))
-
-        def live() -> None:
-            told = 0
-            while not over.wait(self.lease / 3):
-                try:
-                    self.client.post(f"/tasks/{claim.task.id}/heartbeat", beat)
-                    text = (read_own(log_file, LOG_BYTES) or b"").decode(errors="replace")
-                    if len(text) > told:
-                        more = msgspec.to_builtins(LogText(claim.attempt, text[told:]))
-                        self.client.post(f"/tasks/{claim.task.id}/log", more)
-                        told = len(text)
-                except (Conflicting, RecordMissing):
-                    lost.set()
-                    return
-                except ApiError as error:
-                    log.warning("heartbeat: %s", error)
-
-        thread = threading.Thread(target=live, daemon=True, name="heartbeat")
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join(1)
