@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from lab.commands.output import AS_JSON, tell
 from shared.model import moment
 
 VARIABLES = {"FORNIX_TABLE": "TableName", "FORNIX_DATA_BUCKET": "DataBucket"}
@@ -65,8 +66,14 @@ def _reach(outputs: Path | None, home: Path | None) -> None:
 @click.option("--replace", is_flag=True, help="Also if the table has records; later ones go.")
 @click.option("--dry-run", is_flag=True, help="Say what would be restored; write nothing.")
 @deployment
+@AS_JSON
 def restore(
-    to: str | None, replace: bool, dry_run: bool, outputs: Path | None, home: Path | None
+    to: str | None,
+    replace: bool,
+    dry_run: bool,
+    outputs: Path | None,
+    home: Path | None,
+    as_json: bool,
 ) -> None:
     """Make the table what the journal says it was, now or at a moment.
 
@@ -77,13 +84,23 @@ def restore(
     Exit codes: 0 restored, 1 refused or files are missing in the bucket.
     """
     _reach(outputs, home)
+    import msgspec
+
     from functions.journal.restore import NotEmpty, OtherRestore
     from functions.journal.restore import restore as run
 
+    def say(text: str) -> None:
+        tell(as_json, text, event="step", message=text)
+
     try:
-        report = run(_stamp(to), replace=replace, dry_run=dry_run, say=click.echo)
+        report = run(_stamp(to), replace=replace, dry_run=dry_run, say=say)
     except (NotEmpty, OtherRestore, LookupError) as error:
         raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(
+            json.dumps({"event": "done", "dry_run": dry_run, **msgspec.to_builtins(report)})
+        )
+        sys.exit(1 if report.missing else 0)
     verb = "would be restored" if dry_run else "restored"
     for kind, n in report.items.items():
         click.echo(f"{n:8d} {kind}")
@@ -144,9 +161,11 @@ def verify(as_json: bool, outputs: Path | None, home: Path | None) -> None:
 
 @backup.command()
 @deployment
-def now(outputs: Path | None, home: Path | None) -> None:
+@AS_JSON
+def now(outputs: Path | None, home: Path | None, as_json: bool) -> None:
     """Journal at once what was written since the last minute."""
     _reach(outputs, home)
     from functions.journal.append import append
 
-    click.echo(f"{append()} transactions journaled.")
+    count = append()
+    tell(as_json, f"{count} transactions journaled.", transactions=count)

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from lab.commands.output import AS_JSON, tell
+
 BATCH = 10
 """Messages that SQS hands out and takes at once, at most."""
 
@@ -75,7 +77,8 @@ def _batches(client: Any, queue: str) -> Iterator[list[dict[str, Any]]]:
 @click.argument("queue", required=False)
 @click.option("--name", default="fornix", show_default=True, help="Name of the deployment.")
 @click.option("--dry-run", is_flag=True, help="Say how many wait where; send none.")
-def command(queue: str | None, name: str, dry_run: bool) -> None:
+@AS_JSON
+def command(queue: str | None, name: str, dry_run: bool, as_json: bool) -> None:
     """Send what could not be handled to its queue again: QUEUE (ingest, work-LAB, …) or all."""
     import boto3
 
@@ -96,6 +99,8 @@ def command(queue: str | None, name: str, dry_run: bool) -> None:
         if dry_run:
             wanted = "ApproximateNumberOfMessages"
             waiting = client.get_queue_attributes(QueueUrl=dead, AttributeNames=[wanted])
-            click.echo(f"{each}: about {waiting['Attributes'][wanted]} messages wait")
+            count = int(waiting["Attributes"][wanted])
+            tell(as_json, f"{each}: about {count} messages wait", queue=each, waiting=count)
         else:
-            click.echo(f"{each}: {redrive(client, dead, main)} messages sent again")
+            count = redrive(client, dead, main)
+            tell(as_json, f"{each}: {count} messages sent again", queue=each, sent=count)

@@ -6,6 +6,8 @@ import os
 
 import click
 
+from lab.commands.output import AS_JSON, tell
+
 
 @click.command()
 @click.option(
@@ -17,7 +19,8 @@ import click
 @click.option("--user", help="User name; asked for if not given.")
 @click.option("--password", help="Asked for if not given; not stored.")
 @click.option("--public", is_flag=True, help="With the account that the server publishes.")
-def login(url: str, user: str | None, password: str | None, public: bool) -> None:
+@AS_JSON
+def login(url: str, user: str | None, password: str | None, public: bool, as_json: bool) -> None:
     """Log in once; later commands find address and token.
 
     The token is stored in your configuration folder, readable by you only; the password is not.
@@ -30,15 +33,23 @@ def login(url: str, user: str | None, password: str | None, public: bool) -> Non
     password = password or click.prompt("Password", hide_input=True)
     client = Client(Settings(url.rstrip("/"), user, password))
     path = save_settings(url, user, client.login())
-    who = client.get("/me")
+    who = client.me()
     about = f"{who.get('role', '')} of {', '.join(who.get('labs') or ['no lab'])}"
-    click.echo(f"Logged in as {who['username']} ({about}); the token is in {path}.")
+    tell(
+        as_json,
+        f"Logged in as {who['username']} ({about}); the token is in {path}.",
+        user=who["username"],
+        role=who.get("role"),
+        labs=who.get("labs") or [],
+        file=str(path),
+    )
 
 
 @click.command()
 @click.option("--current", prompt="Current password", hide_input=True, help="Asked for.")
 @click.password_option("--new", prompt="New password", help="Asked for; not stored.")
-def password(current: str, new: str) -> None:
+@AS_JSON
+def password(current: str, new: str, as_json: bool) -> None:
     """Change your own password; other computers have to log in again."""
     from lab.client import Client, save_settings, settings
 
@@ -46,4 +57,5 @@ def password(current: str, new: str) -> None:
     body = {"current_password": current, "password": new}
     token = Client(known).post("/me/password", body)["token"]
     save_settings(known.url, known.user or "", token)
-    click.echo("The password is changed. Log in again on your other computers.")
+    said = "The password is changed. Log in again on your other computers."
+    tell(as_json, said, user=known.user, changed=True)

@@ -19,6 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from lab.commands.output import tell
 from shared import codec as recordings
 from shared.codec.errors import CodecError
 
@@ -278,7 +279,8 @@ def info(source: str, sidecar: str | None, as_json: bool) -> None:
 @codec.command("rebuild-index")
 @click.argument("source", type=existing)
 @overwrite
-def rebuild_index(source: Path, overwrite: bool) -> None:
+@as_json
+def rebuild_index(source: Path, overwrite: bool, as_json: bool) -> None:
     """Write the lost sidecar of SOURCE again, from its footer or its chunks."""
     from shared.codec.files import replacing, sidecar_path
 
@@ -294,7 +296,7 @@ def rebuild_index(source: Path, overwrite: bool) -> None:
             )
         with replacing(target) as file:
             file.write(reader.index.to_json(reader.source.size()).encode())
-    click.echo(str(target))
+    tell(as_json, str(target), sidecar=str(target))
 
 
 @codec.command(context_settings={"ignore_unknown_options": True})

@@ -18,6 +18,8 @@ from typing import Any
 
 import click
 
+from lab.commands.output import AS_JSON, tell
+
 DEMO_LABS: dict[str, dict[str, Any]] = {
     "fimbrialab": {"institution": "Institute of the Fimbria", "latitude": 51.5, "longitude": -0.1},
     "septumlab": {"institution": "Septum University", "latitude": 40.7, "longitude": -74.0},
@@ -137,10 +139,12 @@ def publish_training_time(out: Path, settings: Any, result: dict[str, Any]) -> N
 @site.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--port", default=8001, show_default=True, help="0 takes a free one.")
-def serve(folder: Path, port: int) -> None:
+@AS_JSON
+def serve(folder: Path, port: int, as_json: bool) -> None:
     """Serve the site in FOLDER to this computer only, until Ctrl-C."""
     server = server_of(folder, port)
-    click.echo(f"http://127.0.0.1:{server.server_address[1]}/  (Ctrl-C stops)")
+    url = f"http://127.0.0.1:{server.server_address[1]}/"
+    tell(as_json, f"{url}  (Ctrl-C stops)", event="serving", site=url)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -154,7 +158,8 @@ def serve(folder: Path, port: int) -> None:
 @click.option("--sessions", default=2000, show_default=True, type=click.IntRange(1))
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--seed", default=0, show_default=True)
-def demo(out: Path, sessions: int, jobs: int, seed: int) -> None:
+@AS_JSON
+def demo(out: Path, sessions: int, jobs: int, seed: int, as_json: bool) -> None:
     """Make a site of simulated sessions under OUT: OUT/sessions and OUT/site.
 
     Raw sessions are simulated and go through the same extraction as those of a rig; the raw
@@ -166,7 +171,7 @@ def demo(out: Path, sessions: int, jobs: int, seed: int) -> None:
     tree = out / "sessions"
     total = sum(len(plan) for plan in plans)
     with (
-        click.progressbar(length=total, label="Simulated sessions") as bar,
+        click.progressbar(length=total, label="Simulated sessions", hidden=as_json) as bar,
         ProcessPoolExecutor(jobs) as pool,
     ):
         for n in pool.map(partial(_simulate, tree, seed), plans):
@@ -174,8 +179,9 @@ def demo(out: Path, sessions: int, jobs: int, seed: int) -> None:
     for name, about in DEMO_LABS.items():
         if (tree / name).is_dir():
             (tree / name / "lab.json").write_text(json.dumps(about | {"synthetic": True}))
-    build_tree(tree, out / "site", SiteSettings(), jobs)
-    click.echo(f"look at it: fornix site serve {out / 'site'}")
+    site = out / "site"
+    done = build_tree(tree, site, SiteSettings(), jobs, quiet=as_json)
+    tell(as_json, f"look at it: fornix site serve {site}", site=str(site), changed=done.changed)
 
 
 def _plan(sessions: int, seed: int) -> list[list[Any]]:

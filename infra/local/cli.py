@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import signal
 import sys
 import time
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from infra.local.home import DEFAULT_HOME, Home, Ports
+from lab.commands.output import AS_JSON
 
 USUAL = Ports()
 
@@ -48,6 +50,7 @@ USUAL = Ports()
     show_default=True,
     help="Seconds until unprocessed sessions count as failed.",
 )
+@AS_JSON
 def up(
     data: tuple[Path, ...],
     once: bool,
@@ -58,6 +61,7 @@ def up(
     gateway_port: int,
     dynamodb_port: int,
     timeout: int,
+    as_json: bool,
 ) -> None:
     """Start Fornix on this computer, process sessions, and keep running until Ctrl-C.
 
@@ -66,24 +70,37 @@ def up(
     registered, processed by the labs' workers, and shown on the results site. State is kept in
     --home and survives being killed at any moment; start again to go on.
 
+    With --json each line of the output is an object with an "event": step, those of `fornix rig
+    upload`, processed (a session, its tasks and its page), running (the addresses); what is for
+    people goes to the error output.
+
     Exit codes: 0 everything was processed (or nothing was asked for), 1 something failed, 3 the
     system could not start.
     """
     # Not at the top: the commands that need no cloud shall not import its libraries.
     from infra.local.cloud import CloudError
-    from infra.local.demo import DemoError, Workers, describe, process
+    from infra.local.demo import DemoError, Workers, addresses_of, describe, page_of, process
     from infra.local.logs import NewErrors
     from infra.local.showcase import Figure2, colony
     from infra.local.system import System
     from lab.client import ClientError
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=as_json)
+
+    def say(event: str, **facts: object) -> None:
+        if as_json:
+            click.echo(json.dumps({"event": event, **facts}))
+
+    def step(message: str) -> None:
+        console.print(f"[dim]· {message}[/dim]", soft_wrap=True)
+        say("step", message=message.strip())
+
     signal.signal(signal.SIGTERM, _interrupt)
     ports = Ports(api_port, site_port, gateway_port, dynamodb_port)
     system = System(Home(home, ports))
     errors = NewErrors(system.home.logs)
     try:
-        system.start(lambda message: console.print(f"[dim]· {message}[/dim]", soft_wrap=True))
+        system.start(step)
     except CloudError as error:
         console.print(f"[red]cannot start:[/red] {escape(str(error))}", soft_wrap=True)
         errors.tell(console)
@@ -98,7 +115,9 @@ def up(
         workers.start()
         if not no_job:
             try:
-                process(system, console, data, timeout)
+                for job in process(system, console, data, timeout, as_json=as_json):
+                    page = page_of(system.home, job)
+                    say("processed", session=job.name, id=job.eid, tasks=job.tasks, page=page)
                 colony(system.home, datetime.date.today())
             except (DemoError, ClientError, CloudError) as error:
                 failed = True
@@ -106,6 +125,7 @@ def up(
         errors.tell(console)
         if not once:
             describe(system.home, console)
+            say("running", **addresses_of(system.home))
             figure.start()
             while True:
                 if figure.publish():

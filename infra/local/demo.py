@@ -178,7 +178,13 @@ def environment(home: Home, username: str) -> dict[str, str]:
     }
 
 
-def process(system: System, console: Console, data: Sequence[Path], timeout: float) -> list[Job]:
+def process(
+    system: System,
+    console: Console,
+    data: Sequence[Path],
+    timeout: float,
+    as_json: bool = False,
+) -> list[Job]:
     """Take sessions from their folders to the results site, and tell what happened.
 
     Parameters
@@ -191,6 +197,8 @@ def process(system: System, console: Console, data: Sequence[Path], timeout: flo
         Session folders; simulated sessions if there are none.
     timeout
         Seconds to wait for the processing of all sessions.
+    as_json
+        Whether the uploads tell by lines of JSON.
 
     Raises
     ------
@@ -203,7 +211,7 @@ def process(system: System, console: Console, data: Sequence[Path], timeout: flo
     for job in jobs:
         register_subject(client, job)
     for job in jobs:
-        upload(home, console, job)
+        upload(home, console, job, as_json)
     wait(system, client, console, jobs, timeout)
     report(home, console, jobs)
     failed = {
@@ -305,7 +313,7 @@ def register_subject(client: Client, job: Job) -> None:
     ensure(client, "subjects", job.subject, body)
 
 
-def upload(home: Home, console: Console, job: Job) -> None:
+def upload(home: Home, console: Console, job: Job, as_json: bool = False) -> None:
     """Upload a session with the rig's command.
 
     Raises
@@ -313,11 +321,12 @@ def upload(home: Home, console: Console, job: Job) -> None:
     DemoError
         If the command fails.
     """
-    console.print(f"[bold]fornix rig upload[/bold] {job.folder}")
+    console.print(f"[bold]fornix rig upload[/bold] {job.folder}", soft_wrap=True)
     done = subprocess.run(
         [
             *(*FORNIX, "rig", "upload", str(job.folder), "--lab", job.lab),
             *("--include", f"{SORTED}/*", "--include", f"{RAW_PROBE}/*"),
+            *(["--json"] if as_json else []),
         ],
         env=environment(home, f"{job.lab}_rig"),
         check=False,
@@ -449,6 +458,11 @@ def hints(home: Home) -> list[str]:
         ".venv/bin/fornix one-setup --default",
         f".venv/bin/python -c '{search}'",
     ]
+
+
+def addresses_of(home: Home) -> dict[str, str]:
+    """Return where a program finds everything."""
+    return {"site": home.site_url, "api": home.api_url, "users": str(home.credentials_file)}
 
 
 def describe(home: Home, console: Console) -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from lab.client.errors import NotConfigured
 
+EXAMPLE = "give one like https://api.example.org/v1 (`fornix login`, or FORNIX_API_URL)"
+"""What to do about an address that is none."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -41,13 +44,25 @@ def address(url: str) -> str:
 
     Addresses of this computer get http, all others https.
 
+    Raises
+    ------
+    NotConfigured
+        It names no server, or none that is asked by HTTP.
+
     Examples
     --------
     >>> address("api.example.org/v1/"), address("localhost:8000")
     ('https://api.example.org/v1', 'http://localhost:8000')
     """
     url = url.strip().rstrip("/")
-    if "://" in url:
+    scheme, named, host = url.partition("://")
+    if re.search(r"\s", url) or not url or url.endswith(":") or (named and not host):
+        raise NotConfigured(f"{url!r} is no address of a server: {EXAMPLE}")
+    if named:
+        if scheme.lower() not in ("http", "https"):
+            raise NotConfigured(
+                f"{url} begins with {scheme}://, the API's with https://: {EXAMPLE}"
+            )
         return url
     here = re.match(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(?=[:/]|$)", url)
     return f"http://{url}" if here else f"https://{url}"

@@ -38,13 +38,13 @@ class RequestRefused(ClientError):
 
 
 class WrongAddress(RequestRefused):
-    """A web page was answered: the address is that of a site, not of the API."""
+    """What answers is not the API: a web page of a site, say."""
 
     exit_code = 4
 
-    def __init__(self, status: int, url: str) -> None:
+    def __init__(self, status: int, url: str, what: str = "otherwise than the API does") -> None:
         why = (
-            f"{url} answers a web page: is it the address of the results site? Give that of the "
+            f"{url} answers {what}: is it the address of the results site? Give that of the "
             "API, which often ends in /v1: `fornix login`, or FORNIX_API_URL"
         )
         super().__init__(status, {"detail": why}, f"GET {url}")

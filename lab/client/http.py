@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 
-from lab.client.configuration import Settings, address
+from lab.client.configuration import EXAMPLE, Settings, address
 from lab.client.errors import (
     Conflicting,
     LoginFailed,
@@ -41,6 +41,9 @@ class Client:
         How to wait between tries.
     transient
         Answers after which a request is tried again.
+    plain_missing
+        Whether a web page with status 404 says that a record is missing, as Django's does. Fornix
+        answers JSON always, so that a page means another address than its API's.
     """
 
     def __init__(
@@ -48,10 +51,12 @@ class Client:
         settings: Settings,
         sleep: Callable[[float], object] = time.sleep,
         transient: frozenset[int] = TRANSIENT,
+        plain_missing: bool = False,
     ) -> None:
         self.settings = replace(settings, url=address(settings.url))
         self.sleep = sleep
         self.transient = transient
+        self.plain_missing = plain_missing
         self._token = settings.token
         self._login_lock = threading.Lock()
         self._local = threading.local()
@@ -65,6 +70,22 @@ class Client:
     def get(self, path: str, **query: Any) -> Any:
         """GET a path; see :meth:`request`."""
         return self.request("GET", path, query=query)
+
+    def me(self) -> dict[str, Any]:
+        """Return whose account it is: ``username``, ``role``, ``labs``.
+
+        Raises
+        ------
+        WrongAddress
+            What answers is not the API.
+        """
+        try:
+            who = self.get("/me")
+        except RecordMissing as error:
+            raise WrongAddress(error.status, self.settings.url) from None
+        if not isinstance(who, dict) or "username" not in who:
+            raise WrongAddress(200, self.settings.url)
+        return who
 
     def post(self, path: str, body: Any = None) -> Any:
         """POST a JSON body; see :meth:`request`."""
@@ -192,14 +213,14 @@ class Client:
             trouble = f"did not answer ({type(error).__name__})"
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
             raise NotConfigured(
-                f"{self.settings.url!r} is no address of a server: give one like "
-                "https://api.example.org/v1 (`fornix login`, or FORNIX_API_URL)"
+                f"{self.settings.url!r} is no address of a server: {EXAMPLE}"
             ) from None
         except requests.exceptions.ChunkedEncodingError:
             raise Unreachable(f"{self.settings.url} broke off its answer") from None
         else:
             if answer.status_code not in self.transient:
-                _refuse_page(answer)
+                if not (self.plain_missing and answer.status_code == 404):
+                    refuse_page(answer)
                 return answer
             trouble = f"answered {answer.status_code}"
         raise Unreachable(f"{self.settings.url} {trouble}, {TRIES} times in a row")
@@ -221,14 +242,17 @@ class Client:
         )
 
 
-def _refuse_page(answer: requests.Response) -> None:
+def refuse_page(answer: requests.Response) -> None:
     """Say so where a web page is answered: the address is that of a site.
 
     Raises
     ------
     WrongAddress
-        It is a page; other than for 404, which an API's framework may answer in HTML.
+        It is a page.
     """
     start = answer.content[:100].lstrip().lower()
-    if answer.status_code != 404 and start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        raise WrongAddress(answer.status_code, answer.url, "a web page")
+    if answer.status_code == 403 and b"Missing Authentication Token" in answer.content[:200]:
+        # So API Gateway answers where no stage is, as above the API's address.
         raise WrongAddress(answer.status_code, answer.url)

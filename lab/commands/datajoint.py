@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import pymysql  # noqa: F401 - so that the command line says at once which extra brings it
 
+from lab.commands.output import AS_JSON, tell
+
 if TYPE_CHECKING:
     from lab.exports.datajoint.database import DatabaseAccount
     from lab.exports.datajoint.server import LocalServer
@@ -25,7 +27,6 @@ FOLDER = click.option(
 PORT = click.option(
     "--port", default=3306, show_default=True, type=click.IntRange(1, 65535), help="Its port."
 )
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="JSON, an object a line.")
 
 
 @click.group()
@@ -58,10 +59,11 @@ def up(folder: Path, port: int, as_json: bool) -> None:
 
 @datajoint.command()
 @FOLDER
-def down(folder: Path) -> None:
+@AS_JSON
+def down(folder: Path, as_json: bool) -> None:
     """Stop the server of a folder; its data stay."""
     stopped = _server(folder, 3306).stop()
-    click.echo("stopped" if stopped else "was not running")
+    tell(as_json, "stopped" if stopped else "was not running", stopped=bool(stopped))
 
 
 @datajoint.command()

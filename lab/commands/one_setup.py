@@ -17,7 +17,14 @@ from typing import Any
 
 import click
 
-from lab.client import Client, LoginFailed, RecordMissing, RequestRefused, settings
+from lab.client import (
+    Client,
+    LoginFailed,
+    RecordMissing,
+    RequestRefused,
+    WrongAddress,
+    settings,
+)
 
 
 class WouldOverwrite(click.ClickException):
@@ -143,6 +150,8 @@ def owner(client: Client, user: str | None) -> str:
         name = client.get("/me")["username"]
     except RecordMissing:
         name = user
+    except WrongAddress:
+        raise
     except RequestRefused as error:
         raise LoginFailed(f"the server does not accept the token: {error}") from error
     if not name:

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from lab.commands.output import AS_JSON, tell
+
 
 @click.group()
 def queues() -> None:
@@ -31,11 +33,13 @@ def show(lab: str | None, as_json: bool) -> None:
 
 @queues.command()
 @click.argument("names", nargs=-1, required=True)
-def redrive(names: tuple[str, ...]) -> None:
+@AS_JSON
+def redrive(names: tuple[str, ...], as_json: bool) -> None:
     """Send the undeliverable messages of the named queues again, once their cause is mended."""
     from lab.client import Client, settings
 
     client = Client(settings())
     for name in names:
         done = client.post(f"/queues/{name}/redrive")
-        click.echo(f"{name}: {done['sent']} sent again, {done['dropped']} dropped")
+        text = f"{name}: {done['sent']} sent again, {done['dropped']} dropped"
+        tell(as_json, text, queue=name, sent=done["sent"], dropped=done["dropped"])

@@ -230,7 +230,7 @@ def watch(
     from lab.rig.watch import EVERY_SECONDS, Watch
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it is told once
     console = Console(stderr=as_json)
 
     def tell(report: Report) -> None:

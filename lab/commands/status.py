@@ -15,7 +15,7 @@ ERRORS, UPLOADS = 5, 10
 
 def collect(client: Any, lab: str | None) -> dict[str, Any]:
     """Ask the server how it is, and what a lab's tasks and uploads do."""
-    who = client.get("/me")
+    who = client.me()
     lab = lab or next(iter(who.get("labs") or ()), None)
     scope = {"lab": lab} if lab else {}
     counts = {

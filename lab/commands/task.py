@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from lab.commands.output import AS_JSON
 from lab.tasks.cli import task
 from shared.tasks.states import LABELS, Status
 
@@ -48,7 +49,7 @@ def find(
             yield client.get(f"/tasks/{each}")
         return
     if not wanted.get("lab") and not wanted.get("session"):
-        wanted = wanted | {"lab": next(iter(client.get("/me").get("labs") or ()), None)}
+        wanted = wanted | {"lab": next(iter(client.me().get("labs") or ()), None)}
     query = {name: value for name, value in wanted.items() if value and name != "log_text"}
     start = 0
     while True:
@@ -109,9 +110,15 @@ def show(task_id: str, as_json: bool) -> None:
 
 @task.command()
 @click.argument("task_id")
-def log(task_id: str) -> None:
+@AS_JSON
+def log(task_id: str, as_json: bool) -> None:
     """Print the log of a task; of a running one, what it has written so far."""
-    click.echo(_client().get(f"/tasks/{task_id}").get("log") or "", nl=False)
+    row = _client().get(f"/tasks/{task_id}")
+    if as_json:
+        about = {name: row.get(name) for name in ("id", "name", "status")}
+        click.echo(json.dumps(about | {"log": row.get("log") or ""}))
+        return
+    click.echo(row.get("log") or "", nl=False)
 
 
 def _change(

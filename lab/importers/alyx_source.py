@@ -45,7 +45,7 @@ class AlyxSource:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = settings.url
-        self._client = Client(settings, sleep, transient=BUSY)
+        self._client = Client(settings, sleep, transient=BUSY, plain_missing=True)
         self._interval = 1 / rate if rate else 0.0
         self._sleep = sleep
         self._next = 0.0

@@ -10,8 +10,16 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from lab.client import ClientError, Patience, RecordMissing, RequestRefused, patient_session
+from lab.client import (
+    ClientError,
+    Patience,
+    RecordMissing,
+    RequestRefused,
+    Unreachable,
+    patient_session,
+)
 from lab.client.configuration import address
+from lab.client.http import refuse_page
 from shared.model import json
 from shared.model.object_index import INDEXED, LocatedObject, ObjectIndex
 from shared.model.release import ReleasedFile, ReleaseManifest, ReleaseRecord
@@ -91,11 +99,18 @@ class ReleaseServer:
                 allow_redirects=follow,
             )
         except requests.RequestException as error:
-            raise ClientError(f"{self.url} did not answer ({type(error).__name__})") from error
+            raise Unreachable(f"{self.url} did not answer ({type(error).__name__})") from error
         if answer.ok:
             return answer
         with answer:
+            refuse_page(answer)
             raise _refusal(answer, path)
+
+    def _read(self, path: str) -> bytes:
+        """Return the JSON of a path, unread; a page is none."""
+        answer = self._get(path)
+        refuse_page(answer)
+        return answer.content
 
     def releases(self) -> list[ReleaseRecord]:
         """Return all versions of all releases that the account may see."""
@@ -110,7 +125,7 @@ class ReleaseServer:
         RecordMissing
             There is none that the account may see.
         """
-        return json.decode(self._get(f"/releases/{quote(name)}/{version}").content, ReleaseRecord)
+        return json.decode(self._read(f"/releases/{quote(name)}/{version}"), ReleaseRecord)
 
     def manifest(self, record: ReleaseRecord) -> ReleaseManifest:
         """Return a version's manifest, proved by the record's digest.
@@ -120,9 +135,9 @@ class ReleaseServer:
         NoRelease
             It is not the one that the record names, or damaged.
         """
-        answer = self._get(f"/releases/{record.name}/{record.version}/manifest.json")
+        content = self._read(f"/releases/{record.name}/{record.version}/manifest.json")
         try:
-            return decode_manifest(answer.content, record.manifest)
+            return decode_manifest(content, record.manifest)
         except BadManifest as error:
             raise NoRelease(str(error)) from None
 
@@ -158,7 +173,7 @@ class ReleaseServer:
 
     def json(self, path: str) -> Any:
         """Return the answer of a path, parsed."""
-        return json.decode(self._get(path).content, Any)
+        return json.decode(self._read(path), Any)
 
     def location(self, file: ReleasedFile) -> str:
         """Return the storage's own address of a file, which is good for a while without account.

@@ -30,7 +30,10 @@ class Account:
 
     def me(self) -> dict[str, Any]:
         """Return the account's name, role and labs."""
-        return self.find("/me") or {}
+        if "/me" not in self._known:
+            self._known["/me"] = self.client.me()
+        found: dict[str, Any] = self._known["/me"]
+        return found
 
     def find(self, path: str) -> Any:
         """Return a row of the server, None if there is none; asked once."""

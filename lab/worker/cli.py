@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from lab.commands.output import AS_JSON, tell
+
 
 @click.group(invoke_without_command=True)
 @click.option("--name", default=platform.node, help="Shown as the owner of tasks.")
@@ -83,7 +85,7 @@ def worker(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for noisy in ("botocore", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+        logging.getLogger(noisy).setLevel(logging.ERROR)  # what cannot be reached is told once
 
     def tell(report: dict[str, Any]) -> None:
         if as_json:
@@ -118,18 +120,20 @@ def worker(
 
 @worker.command()
 @click.option("--off", is_flag=True, help="Let workers begin tasks again.")
+@AS_JSON
 @click.pass_obj
-def drain(folder: Path, off: bool) -> None:
+def drain(folder: Path, off: bool, as_json: bool) -> None:
     """Have the workers of this computer's --folder end what they run, begin nothing, and stop."""
     from lab.worker.run import DRAIN
 
     mark = folder / DRAIN
     if off:
         mark.unlink(missing_ok=True)
-        click.echo("Workers may be started again.")
+        said = "Workers may be started again."
     else:
         mark.touch()
-        click.echo(f"Workers in {folder} stop after their tasks (fornix worker drain --off).")
+        said = f"Workers in {folder} stop after their tasks (fornix worker drain --off)."
+    tell(as_json, said, folder=str(folder), draining=not off)
 
 
 @worker.command()

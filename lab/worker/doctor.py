@@ -98,7 +98,7 @@ def _sandbox() -> WorkerFinding:
 def _server(client: Callable[[], Any]) -> Iterator[WorkerFinding]:
     try:
         api = client()
-        who = api.get("/me")
+        who = api.me()
     except ClientError as error:
         yield WorkerFinding("server", False, str(error))
         return

@@ -125,12 +125,17 @@ class Worker:
         -------
         int
             How many tasks were run.
+
+        Raises
+        ------
+        Unreachable
+            When it was to stop for want of messages, and could not ask for any.
         """
-        done, last = 0, time.monotonic()
+        done, last, heard = 0, time.monotonic(), True
         self.report("working")
         try:
             while (most is None or done < most) and not self._over():
-                if idle is not None and time.monotonic() - last >= idle:
+                if idle is not None and heard and time.monotonic() - last >= idle:
                     break
                 try:
                     if not self.well():
@@ -138,10 +143,16 @@ class Worker:
                         continue
                     ran = self.poll_once()
                 except (BotoCoreError, ClientError, Unreachable) as error:
+                    heard = False
                     log.warning("%s; again in %.0f s", error, TROUBLE_SECONDS)
                     self._queue.forget()
+                    if idle is not None and time.monotonic() - last >= idle:
+                        raise Unreachable(
+                            f"nothing was heard of the lab's queue: {error}"
+                        ) from None
                     self.stopping.wait(TROUBLE_SECONDS)
                     continue
+                heard = True
                 if ran is not None:
                     last = time.monotonic()
                     done += ran
