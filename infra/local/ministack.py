@@ -10,7 +10,8 @@ one ASGI application. Some things are changed here, each with a conformance test
 - requests with the root key have their signatures checked like all others, and a policy is parsed
   once;
 - its unauthenticated housekeeping addresses are closed;
-- messages for a function are collected for a moment, as on AWS;
+- messages for a function are collected for a moment, as on AWS; none is lost that comes while
+  others are deleted, and none goes to a client that has hung up while it waited;
 - the bytes of objects are on disk only;
 - what functions write is kept in files, and what fails is told there; the emulator itself
   remembers the last invocations only;
@@ -163,6 +164,7 @@ class Cloud:
         worker._drain_stderr_bounded.__defaults__ = (0.005, 0.002, 0.250)
         _keep_logs(worker, FunctionLogs(logs))
         _collect_batches(importlib.import_module("ministack.services.sqs"))
+        _lose_no_message(importlib.import_module("ministack.services.sqs"))
         _keep_versions_on_disk(importlib.import_module("ministack.services.s3"))
         self._unsaved = 0
         self._held = False
@@ -184,7 +186,10 @@ class Cloud:
             if _is_housekeeping(scope) or _lists_buckets_unsigned(scope):
                 await answer(send, 403, b'{"message": "closed in the embedded cloud"}')
                 return
-        await self._app.app(scope, receive, _telling(scope, send))
+        if _waits_for_messages(scope):
+            await _while_connected(self._app.app, scope, receive, _telling(scope, send))
+        else:
+            await self._app.app(scope, receive, _telling(scope, send))
         if self._may_change(scope):
             # Two saves: what the request set off, a queue's delivery say, ends after its answer.
             self._unsaved = 2
@@ -285,6 +290,74 @@ def _collect_batches(sqs: Any) -> None:
         return list(receive(queue_url, most))
 
     sqs._receive_messages_for_esm = receive_collected
+
+
+def _lose_no_message(sqs: Any) -> None:
+    """Take messages out of a queue's list, one by one, where ministack replaces the list.
+
+    The thread that calls functions replaces it with what it had seen; a message that a request had
+    added meanwhile was gone.
+    """
+    sweep = sqs._dlq_sweep
+
+    def take(queue: dict[str, Any], gone: Callable[[dict[str, Any]], bool]) -> None:
+        messages = queue["messages"]
+        for message in [each for each in messages if gone(each)]:
+            with contextlib.suppress(ValueError):  # another has taken it
+                messages.remove(message)
+
+    def sweep_in_place(queue: dict[str, Any]) -> None:
+        seen = list(queue["messages"])
+        copy = {**queue, "messages": seen}
+        sweep(copy)
+        if len(copy["messages"]) < len(seen):
+            kept = {each["id"] for each in copy["messages"]}
+            moved = {each["id"] for each in seen} - kept
+            take(queue, lambda message: message["id"] in moved)
+
+    def delete_in_place(queue_url: str, handles: set[str]) -> None:
+        with sqs._queues_lock:
+            take(sqs._get_q(queue_url), lambda each: each.get("receipt_handle") in handles)
+
+    sqs._dlq_sweep = sweep_in_place
+    sqs._delete_messages_for_esm = delete_in_place
+
+
+def _waits_for_messages(scope: Scope) -> bool:
+    """Tell whether a request is a long poll of a queue."""
+    target = next((v for k, v in scope.get("headers", ()) if k == b"x-amz-target"), b"")
+    return target == b"AmazonSQS.ReceiveMessage"
+
+
+async def _while_connected(app: Asgi, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve a small request until it is answered, or until its client has hung up.
+
+    A worker that was killed in its long poll would otherwise still be handed the next message,
+    which would be hidden from all others for a while.
+    """
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    whole = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def again() -> Any:
+        return next(whole, None) or await asyncio.Event().wait()
+
+    served = asyncio.ensure_future(app(scope, again, send))
+    hung_up = asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({served, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        hung_up.cancel()
+        if not served.done():
+            served.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await served
 
 
 def _keep_versions_on_disk(s3: Any) -> None:

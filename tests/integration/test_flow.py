@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +100,12 @@ RAW = [
 ]
 
 
+def given_back(cloud, api, eid):
+    """Sweep, as the schedule does; tell whether the lease of the killed worker was ended."""
+    cloud.invoke("dispatch", {"kind": "sweep"})
+    return tasks_of(api, eid)["task.trials"] == "Waiting"
+
+
 @pytest.mark.integration
 def test_a_worker_killed_in_mid_task(cloud, fornix, api, folder):
     eid = upload(fornix, folder)["eid"]
@@ -109,9 +114,7 @@ def test_a_worker_killed_in_mid_task(cloud, fornix, api, folder):
     until(lambda: tasks_of(api, eid)["task.trials"] == "Started", every=0.05)
     worker.kill()
     worker.communicate()
-    time.sleep(5)
-    cloud.invoke("dispatch", {"kind": "sweep"})
-    assert tasks_of(api, eid)["task.trials"] == "Waiting"
+    until(lambda: given_back(cloud, api, eid))
     worked(fornix, api, eid)
 
 
@@ -140,19 +143,20 @@ def test_a_duplicated_event_and_a_message_delivered_twice(cloud, fornix, api, fo
     assert set(RAW) < set(names)
 
 
+def arrived(cloud):
+    """Return how many files of an upload have arrived and were not judged yet."""
+    bucket = cloud.env["FORNIX_DATA_BUCKET"]
+    listed = cloud.client("s3").list_objects_v2(Bucket=bucket, Prefix="incoming/")
+    return sum("chunk" in item["Key"] for item in listed.get("Contents", []))
+
+
 @pytest.mark.integration
 def test_an_upload_cut_at_half(cloud, fornix, api, folder):
     (folder / "raw_ephys_data").mkdir()
     for n in range(30):
         (folder / "raw_ephys_data" / f"chunk{n:02}.data.bin").write_bytes(os.urandom(300_000))
-    s3, bucket = cloud.client("s3"), cloud.env["FORNIX_DATA_BUCKET"]
-
-    def stored():
-        listed = s3.list_objects_v2(Bucket=bucket, Prefix="incoming/").get("Contents", [])
-        return sum("chunk" in item["Key"] for item in listed)
-
     first = fornix("rig", "rig", "upload", folder)
-    before = until(stored, every=0.02)
+    before = until(lambda: arrived(cloud), every=0.02)
     first.kill()
     first.communicate()
     report = upload(fornix, folder)
@@ -175,7 +179,7 @@ def test_the_cloud_killed_at_any_moment(cloud, fornix, api, folder, moment):
         (folder / "raw_ephys_data" / f"chunk{n:02}.data.bin").write_bytes(os.urandom(300_000))
     client = fornix("rig", "rig", "upload", folder)
     if moment == "while files are sent":
-        time.sleep(2)
+        until(lambda: arrived(cloud) or client.poll() is not None, every=0.02)
         cloud.kill()
     else:
         run(client)
@@ -197,8 +201,7 @@ def test_the_cloud_killed_at_any_moment(cloud, fornix, api, folder, moment):
     assert report["state"] == "registered"
     eid = report["eid"]
     if moment == "in mid-task":
-        time.sleep(5)
-        cloud.invoke("dispatch", {"kind": "sweep"})  # as the schedule does
+        until(lambda: given_back(cloud, api, eid))
     until(lambda: len(tasks_of(api, eid)) == 2)
     # As at every start: a message may be lost, or with a worker that is no more
     cloud.invoke("dispatch", {"kind": "sweep", "start": True})

@@ -23,7 +23,8 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.config import Config
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from infra.local import ministack
 from infra.local.cloud import CloudError, EmbeddedCloud
@@ -111,6 +112,66 @@ print(json.dumps({
 
 
 # -- what it keeps to itself -------------------------------------------------------------------
+
+
+def test_a_message_that_comes_while_others_are_deleted_is_kept() -> None:
+    # Given a queue in which a message arrives just when its list is gone through
+    program = """
+import threading
+from infra.local import ministack
+from ministack.services import sqs
+
+class Arriving(list):
+    late = None
+    def __iter__(self):
+        yield from list.__iter__(self)
+        if self.late:
+            late, self.late = self.late, None
+            self.append(late)
+
+def message(name, **more):
+    known = {"id": name, "receipt_handle": None, "receive_count": 0, "visible_at": 0.0}
+    return {**known, "sent_at": 0.0, **more}
+
+ministack._lose_no_message(sqs)
+queue = {"attributes": {"RedrivePolicy": '{"maxReceiveCount": 3, "deadLetterTargetArn": "dead"}'}}
+dead = {"messages": []}
+sqs._get_q, sqs._queue_by_arn = (lambda url: queue), (lambda arn: dead)
+
+# When a function's thread deletes what it has handled
+queue["messages"] = Arriving([message("a", receipt_handle="1"), message("b")])
+queue["messages"].late = message("c")
+sqs._delete_messages_for_esm("url", {"1"})
+assert [each["id"] for each in queue["messages"]] == ["b", "c"], queue
+
+# or looks for messages that were tried too often
+queue["messages"] = Arriving([message("a", receive_count=3), message("b")])
+queue["messages"].late = message("c")
+sqs._dlq_sweep(queue)
+assert [each["id"] for each in queue["messages"]] == ["b", "c"], queue
+assert [each["id"] for each in dead["messages"]] == ["a"], dead
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    # Then it is still there
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_client_that_hung_up_is_handed_no_message(bare: EmbeddedCloud) -> None:
+    # Given a client that waits for a message and hangs up
+    sqs = client(bare.home, "sqs")
+    url = sqs.create_queue(QueueName="hung-up")["QueueUrl"]
+    key, secret = bare.home.root_credentials()
+    impatient = boto3.client(
+        "sqs", endpoint_url=bare.home.gateway_url, region_name=ministack.REGION,
+        aws_access_key_id=key, aws_secret_access_key=secret,
+        config=Config(read_timeout=1, retries={"total_max_attempts": 1}),
+    )  # fmt: skip
+    with pytest.raises(ReadTimeoutError):
+        impatient.receive_message(QueueUrl=url, WaitTimeSeconds=20)
+    # When a message comes, then it is another's at once
+    sqs.send_message(QueueUrl=url, MessageBody="task")
+    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0)["Messages"]
+    assert message["Body"] == "task"
 
 
 def test_everything_listens_on_loopback_only(bare: EmbeddedCloud) -> None:
