@@ -214,7 +214,8 @@ def _read_types() -> dict[str, DatasetType]:
 # and shapes from the IBL overview of datasets. Coordinates are relative to bregma, ML-AP-DV.
 DATASET_TYPES: dict[str, DatasetType] = _read_types()
 
-# Alyx's table of formats, with wav and avi as rigs write them before compression.
+# Alyx's table of formats, with what rigs write besides: wav and avi before compression, mov and
+# camlog where labcams records.
 DATA_FORMATS: dict[str, DataFormat] = {
     row.name: row
     for row in (
@@ -247,6 +248,8 @@ DATA_FORMATS: dict[str, DataFormat] = {
         DataFormat("mp4", "mp4", "video"),
         DataFormat("mj2", "mj2", "video in Motion JPEG 2000"),
         DataFormat("avi", "avi", "video"),
+        DataFormat("mov", "mov", "video"),
+        DataFormat("camlog", "camlog", "text log of a camera, a line a frame"),
         DataFormat("tif", "tif", "images"),
         DataFormat("tar", "tar", "archive"),
         DataFormat("zip", "zip", "compressed archive"),

@@ -61,6 +61,7 @@ _MAGIC: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "bz2": (0, (b"BZh",)),
     "flac": (0, (b"fLaC",)),
     "mj2": (4, (b"jP  ",)),
+    "mov": (4, (b"ftyp", b"moov", b"mdat", b"wide", b"free")),
     "mp4": (4, (b"ftyp",)),
     "npz": (0, (b"PK\x03\x04", b"PK\x05\x06")),
     "sparse_npz": (0, (b"PK\x03\x04",)),
@@ -70,6 +71,8 @@ _MAGIC: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "wav": (0, (b"RIFF", b"RF64")),
     "zip": (0, (b"PK\x03\x04", b"PK\x05\x06")),
 }
+# Files of settings: their readers look up names.
+_ARE_OBJECTS = re.compile(r"_iblrig_taskSettings\.raw|.*\.wiring\.|.*\.ch$")
 _DELIMITERS = {"csv": ",", "ssv": " ", "tsv": "\t", "htsv": "\t"}
 # Files that may be empty: a flag says all by its name, a log may have nothing to say.
 _MAY_BE_EMPTY = {"flag", "log"}
@@ -273,11 +276,24 @@ def _is_length(n: object) -> bool:
     return type(n) is int and 0 <= n <= MOST_ROWS
 
 
-def _json(content: bytes | str, name: str) -> None:
+def _json(content: bytes, name: str) -> None:
     try:
-        read_json(content)
+        value = read_json(content)
     except ContentRefused as error:
         _refuse(name, "content", str(error), "not JSON", "copy the file again from the rig")
+    if not isinstance(value, dict) and _ARE_OBJECTS.match(name.rpartition("/")[2]):
+        rule = f"{_kind(value)}, where an object of names and values is needed"
+        twice = isinstance(value, str) and value.lstrip().startswith("{")
+        fix = "save the settings once, not their text" if twice else "save it again as {...}"
+        _refuse(name, "content", repr(value), rule, fix)
+
+
+def _kind(value: object) -> str:
+    """Return in words what a JSON value is."""
+    if value is None:
+        return "null"
+    kinds = {list: "a list", str: "a text", bool: "true or false"}
+    return kinds.get(type(value), "a number")
 
 
 def _yaml(content: bytes, name: str) -> None:

@@ -240,3 +240,20 @@ def test_a_header_is_json(tmp_path: Path) -> None:
     with pytest.raises(FileInvalid) as refused:
         header(b"", "npy", name="a.b.npy")
     assert json.loads(json.dumps(refused.value.as_dict()))["code"] == "invalid_file"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("[]", "a list"),
+        ('"{\\"DEBUG\\": false}"', "a text"),
+        ("null", "null"),
+        ("7", "a number"),
+        ("true", "true or false"),
+    ],
+)
+def test_settings_that_are_no_object_are_refused_with_what_was_found(content: str, found: str):
+    for name in ("raw_behavior_data/_iblrig_taskSettings.raw.json", "probe00/a.b.wiring.json"):
+        with pytest.raises(FileInvalid, match=f"{found}, where an object of names and values"):
+            header(content.encode(), "json", name=name)
+    assert header(content.encode(), "json", name="alf/probes.description.json").rows is None
