@@ -83,8 +83,7 @@ def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if kind == "snapshot":
         return snapshot()
     if kind == "tables":
-        cache_tables = _cache_tables()
-        return {"cache": cache_tables.build()}
+        return tables()
     if kind == "release.changed":
         return releases_changed([str(event["name"])])
     raise ValueError(f"no analysis for events of kind {kind!r}")
@@ -228,6 +227,17 @@ def snapshot() -> dict[str, Any]:
     from shared import catalog
 
     return {"snapshot": catalog.write_snapshot(), "cache": cache_tables.build(whole=True)}
+
+
+def tables() -> dict[str, Any]:
+    """Bring the cache tables up to date; after many changes, as of an import, the snapshot too."""
+    cache_tables = _cache_tables()
+    done: dict[str, Any] = {"cache": cache_tables.build()}
+    if cache_tables.is_snapshot_due():
+        from shared import catalog
+
+        done["snapshot"] = catalog.write_snapshot()
+    return done
 
 
 def _cache_tables() -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,8 @@ CHALLENGED = ("/data/{path+}", "/uploaded/{path+}")
 LONGEST_NAME = 1800
 """Characters of a name in a path; keys of the table have at most 2,048 bytes."""
 
+log = logging.getLogger(__name__)
+
 app = Chalice("fornix", configure_logs=False)
 
 
@@ -99,6 +102,8 @@ def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
             asks = cookies.is_from_a_page(request)
             permissions.check(path, request.method, identify.caller(request), asks=asks)
             answer = view(**arguments)
+        except catalog.Damaged as error:
+            return _without_snapshot(error, request.method, lambda: guarded(**arguments))
         except Exception as error:  # every error becomes an answer
             return response_to(error)
         if isinstance(answer, Response):
@@ -107,6 +112,24 @@ def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
         return Response(body, headers=dict(JSON))
 
     return guarded
+
+
+def _without_snapshot(
+    error: catalog.Damaged, method: str, again: Callable[[], Response]
+) -> Response:
+    """Answer a request that met a file of the snapshot that cannot be read: another is used.
+
+    Only what changes nothing is done again at once; the client sends the rest again.
+    """
+    log.warning("%s The index is read anew.", error)
+    try:
+        catalog.leave_snapshot()
+    except Exception as another:  # every error becomes an answer
+        return response_to(another)
+    if method in ("GET", "HEAD"):
+        return again()
+    text = "The index is being read anew; send this again."
+    return ApiError(503, text, headers={"Retry-After": "1"}).response()
 
 
 SAFE = {

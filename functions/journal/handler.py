@@ -22,6 +22,9 @@ logger = Logger()
 AGAIN_SECONDS = 30
 """Between the two times of an invocation; the schedule is a minute's."""
 
+MANY = 100
+"""Transactions of half a minute after which the snapshot may be due whatever they wrote."""
+
 NIGHTLY_BACK = timedelta(days=3)
 
 
@@ -40,9 +43,9 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
 
 
 def _append() -> int:
-    """Take in the feed; say so if the cache tables are to be made anew."""
+    """Take in the feed; say so if cache tables, or perhaps the snapshot, are to be made anew."""
     kinds: set[str] = set()
     done = append(kinds)
-    if kinds & cache_tables.KINDS:
+    if kinds & cache_tables.KINDS or done > MANY:
         queues.notify("analysis", TablesChanged())
     return done

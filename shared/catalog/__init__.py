@@ -3,10 +3,12 @@
 `table` gives a kind's rows; `start_request` says that the next look catches up first.
 """
 
+from shared.catalog.damaged import Damaged
 from shared.catalog.index import (
     Index,
     as_of,
     current,
+    leave_snapshot,
     reset_for_tests,
     start_request,
     table,
@@ -15,9 +17,11 @@ from shared.catalog.index import (
 from shared.catalog.planned import planned
 
 __all__ = [
+    "Damaged",
     "Index",
     "as_of",
     "current",
+    "leave_snapshot",
     "planned",
     "reset_for_tests",
     "start_request",

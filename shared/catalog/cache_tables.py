@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from typing import Any
 
 import msgspec
@@ -23,12 +24,15 @@ from shared.alf.cache_tables import (
     sessions_table,
 )
 from shared.catalog import visible
-from shared.catalog.index import Index
+from shared.catalog.damaged import Damaged
+from shared.catalog.index import Index, snapshot_is_due
 from shared.model import copies, moment
 from shared.model.identity import nickname_of, row_id
 from shared.model.quality import QC_NAMES
 from shared.records import aws, env, feed
 from shared.records.where import Either, Where
+
+log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
@@ -58,14 +62,26 @@ def build(origin: str = "fornix", *, whole: bool = False) -> dict[str, Any]:
     if place not in _builders:
         _builders.clear()
         _builders[place] = Builder()
-    return _builders[place].build(origin, whole=whole)
+    try:
+        return _builders[place].build(origin, whole=whole)
+    except Damaged as error:  # also if the files it began with are deleted by now
+        log.warning("%s The tables are built anew.", error)
+        _builders[place] = Builder(leave=_builders[place].index)
+        return _builders[place].build(origin, whole=True)
+
+
+def is_snapshot_due() -> bool:
+    """Return whether much has changed since the latest snapshot, as the last build has seen it."""
+    return any(snapshot_is_due(builder.index) for builder in _builders.values())
 
 
 class Builder:
     """An index that is kept from build to build, and what was built from it last."""
 
-    def __init__(self) -> None:
-        self.index = Index(full=True)
+    def __init__(self, leave: Index | None = None) -> None:
+        self.index = leave or Index(full=True)
+        if leave:
+            leave.leave_snapshot()
         self.at = ""
         self.quarter = ""
 

@@ -19,13 +19,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from shared.catalog import snapshot
+from shared.catalog.damaged import Damaged
 from shared.catalog.listings import ORDER, Row
 from shared.catalog.rows import Rows
 from shared.catalog.scan import scan
 from shared.catalog.versions import Base, Table, base_of
 from shared.model import moment
 from shared.model.change import Change
-from shared.records import aws, feed, transactions
+from shared.records import feed, transactions
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Index:
         self._far_again = datetime.min.replace(tzinfo=UTC)
         self._files: dict[str, Any] = {}
         self._scanned: dict[str, list[Row]] | None = None
+        self._unusable: set[str] = set()
         self._lock = threading.RLock()
 
     def table(self, kind: str) -> Table:
@@ -57,7 +59,10 @@ class Index:
             if self._at is None:
                 self.catch_up()
             if kind not in self.tables:
-                self.tables[kind] = Table(kind, lambda: self._load(kind), self._at or "")
+                at = self._at or ""
+                self.tables[kind] = Table(
+                    kind, lambda: self._load(kind), at, lambda at: self._newer(kind, at)
+                )
             return self.tables[kind]
 
     def catch_up(self) -> str:
@@ -134,7 +139,8 @@ class Index:
         self._seen.clear()
         self._files, self._scanned = {}, None
         latest = snapshot.latest()
-        if latest and moment.of_stamp(latest["at"]) > moment.now() - feed.KEPT / 2:
+        usable = latest and latest["at"] not in self._unusable
+        if latest and usable and moment.of_stamp(latest["at"]) > moment.now() - feed.KEPT / 2:
             self._at, self._files = latest["at"], latest["kinds"]
         else:
             self._at, self._scanned = now, scan()
@@ -147,11 +153,32 @@ class Index:
         if kind not in self._files:
             return Rows(kind, [], order)
         try:
-            return snapshot.read(kind, self._files[kind]["key"], order, self.full)
-        except aws.client("s3").exceptions.NoSuchKey:
-            log.warning("the snapshot of %s is gone; scanning the table", kind)
+            return snapshot.read(kind, self._files[kind], order, self.full)
+        except Damaged as error:
+            log.warning("%s Scanning the table.", error)
             self._files, self._scanned = {}, scan()
             return base_of(kind, self._scanned.pop(kind, []), order)
+
+    def _newer(self, kind: str, at: str) -> tuple[Base, str] | None:
+        """Return the rows of a kind in a snapshot that is newer than a moment, if there is one."""
+        latest = snapshot.latest()
+        if latest is None or latest["at"] <= at or kind not in latest["kinds"]:
+            return None
+        order = ORDER.get(kind, ("key", "id"))
+        return snapshot.read(kind, latest["kinds"][kind], order, self.full), latest["at"]
+
+    def leave_snapshot(self) -> None:
+        """Begin again, from a newer snapshot or from the table: a file of this one is unusable.
+
+        Its files may have been deleted: a process that has not been asked for hours is on an old
+        one.
+        """
+        with self._lock:
+            latest = snapshot.latest()
+            if latest and latest["at"] == self._at:
+                self._unusable.add(latest["at"])
+            self._at = None
+            self.catch_up()
 
 
 _index: Index | None = None
@@ -196,6 +223,13 @@ def table(kind: str) -> Table:
     return current().table(kind)
 
 
+def leave_snapshot() -> None:
+    """Go on without a snapshot that turned out `Damaged`."""
+    global _fresh
+    _fresh = False
+    current().leave_snapshot()
+
+
 def as_of() -> str:
     """Return the moment that the index shows since `start_request`."""
     table("session")
@@ -206,6 +240,24 @@ def reset_for_tests() -> None:
     """Drop the index of this process, e.g. when the table was replaced (for tests)."""
     global _index, _fresh
     _index, _fresh = None, False
+
+
+MANY_YOUNG = 5_000
+"""Rows that changed since the snapshot, after which a new one is due: an import's, mostly."""
+
+
+def snapshot_is_due(index: Index) -> bool:
+    """Return whether so much has changed since the latest snapshot that a new one is to be made.
+
+    Parameters
+    ----------
+    index : Index
+        One that is caught up.
+    """
+    if (latest := snapshot.latest()) is None:
+        return False  # the schedule's first one
+    changed = index.changed_since(latest["at"], [*index.tables])
+    return changed is None or len(changed) > MANY_YOUNG
 
 
 def write_snapshot() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from shared.model.identity import split_path
@@ -38,6 +39,29 @@ IN_PATH: Mapping[str, int] = {"collection": 0, "revision": 1, "name": 2}
 """Fields of a dataset that its path holds, so that they are not stored beside it."""
 
 
+class OnPart(msgspec.Struct, frozen=True):
+    """The test of a dataset's path by a part of it.
+
+    Attributes
+    ----------
+    where : Where
+        The condition on the part, not negated.
+    part : int
+        See `IN_PATH`.
+    """
+
+    where: Where
+    part: int
+
+    def of(self, path: Any) -> Any:
+        """Return the part of a path."""
+        return split_path(path)[self.part]
+
+    def __call__(self, path: Any) -> bool:
+        """Return whether the part of a path fulfils the condition."""
+        return self.where.on_value(self.of(path))
+
+
 def on_stored(kind: str, wheres: Sequence[Where]) -> list[Where]:
     """Return conditions in terms of the fields that rows hold."""
     if kind != "dataset":
@@ -51,8 +75,8 @@ def on_stored(kind: str, wheres: Sequence[Where]) -> list[Where]:
         return Places(value=frozenset(places), negate=where.negate)
 
     def on_path(where: Where) -> Where:
-        test, part = where.test(), IN_PATH[where.field]
-        return Where("path", "test", lambda path: test(split_path(path)[part]), where.negate)
+        on = OnPart(where.positive(), IN_PATH[where.field])
+        return Where("path", "test", on, where.negate)
 
     def stored(where: Where) -> Where:
         if isinstance(where, Either):

@@ -58,8 +58,11 @@ class Rows:
         """Return the rows that have a text some condition looks for; else all of them."""
         best: Sequence[int] = range(self.n)
         for where in wheres:
-            wanted = None if where.negate or isinstance(where, (Either, Places)) else where.texts()
-            if wanted is None or len(wanted) > 8:
+            if where.negate or isinstance(where, (Either, Places)):
+                continue
+            if where.lookup == "in" and len(where.value) > 8:
+                continue
+            if (wanted := where.texts()) is None:
                 continue
             if where.field not in self._having:
                 having = self._having[where.field] = defaultdict(list)

@@ -7,7 +7,8 @@ token of the first page shows the state of that moment while writers write.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,12 +17,20 @@ import msgspec
 from shared.catalog import planned
 from shared.catalog.listings import KEYS, ORDER, SMALL, Row, on_stored, row_key
 from shared.catalog.rows import Rows, sort_key
+from shared.catalog.young import Young
 from shared.model import moment
 from shared.model.change import Change
 from shared.records import feed
 from shared.records.where import Where
 
 Base = Any  # Rows | Columns; numpy is imported only when there is something to hold in columns
+
+
+FOLDED_HERE = 200_000
+"""Rows of a base that a process that answers requests still folds changes into."""
+
+MOST = 20_000
+"""Changes that are kept beside a base, however large it is."""
 
 
 class _Version(msgspec.Struct):
@@ -38,15 +47,19 @@ class _Generation(msgspec.Struct):
     overlay: dict[str, list[_Version]] = msgspec.field(default_factory=dict)
     replaced: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     """Place and version of what the base has of a key; -1 for nothing."""
-    young: tuple[Rows, list[int]] | None = None
+    young: Young | None = None
     """What came after the base as of now, found as fast as what is in it; made on first use."""
+    hidden: dict[str, int] = msgspec.field(default_factory=dict)
+    """The base rows that are replaced as of now, by key."""
+    touched: set[str] = msgspec.field(default_factory=set)
+    """Keys of which versions came since `young` was last looked at."""
 
     def current(self, as_of: str | None) -> tuple[dict[str, Row | None], list[int]]:
         """Return the rows that replace base rows at a moment, and the base rows replaced."""
         shown: dict[str, Row | None] = {}
         hidden: list[int] = []
         now = as_of is None or as_of >= self.at
-        for key, versions in self.overlay.items():
+        for key, versions in list(self.overlay.items()):
             best: _Version | None = None
             for each in versions:
                 if (as_of is None or each.at <= as_of) and (
@@ -62,6 +75,23 @@ class _Generation(msgspec.Struct):
             if place >= 0:
                 hidden.append(place)
         return shown, hidden
+
+    def settle(self) -> Young:
+        """Return what came after the base, after a look at what was touched since the last one."""
+        if self.young is None:
+            self.touched.clear()
+            shown, _ = self.current(None)
+            self.hidden = {key: place for key in shown if (place := self._in_base(key)[0]) >= 0}
+            self.young = Young(shown)
+        for key in list(self.touched):
+            best = max(self.overlay[key], key=lambda each: each.version)
+            place, version = self._in_base(key)
+            if best.version > version:
+                self.young.put(key, best.row)
+                if place >= 0:
+                    self.hidden[key] = place
+            self.touched.discard(key)
+        return self.young
 
     def _in_base(self, key: str) -> tuple[int, int]:
         if (known := self.replaced.get(key)) is None:
@@ -106,13 +136,14 @@ class Selection(msgspec.Struct, frozen=True):
         """Return all the rows."""
         return self.page(0, len(self), fields)
 
-    def values(self, name: str) -> set[Any]:
-        """Return the distinct values of a field; those of lists one by one."""
+    def values(self, name: str) -> Any:
+        """Return the set of distinct values of a field; those of lists one by one."""
         found = self.base.distinct(self.base_rows, name)
+        more: set[Any] = set()
         for _, row in self.extra:
             value = row.get(name)
-            found.update(value if isinstance(value, list) else [value])
-        return found
+            more.update(value if isinstance(value, list) else [value])
+        return found | more if more else found
 
 
 class Table:
@@ -125,9 +156,19 @@ class Table:
         Returns the rows of the snapshot; called on first use.
     at : str
         The moment of the snapshot.
+    newer : callable, optional
+        Returns the rows of a snapshot newer than a moment and its own moment, if there is one.
     """
 
-    def __init__(self, kind: str, load: Callable[[], Base], at: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        load: Callable[[], Base],
+        at: str,
+        newer: Callable[[str], tuple[Base, str] | None] = lambda at: None,
+    ) -> None:
+        self._newer = newer
+        self._lock = threading.Lock()
         self.kind = kind
         self.order = ORDER.get(kind, ("key", "id"))
         self._load = load
@@ -157,7 +198,7 @@ class Table:
         if row is not None and self.kind != "dataset":
             row = {**row, "key": change.key, "_version": change.version}
         versions.append(_Version(change.at, change.version, row))
-        self._now.young = None
+        self._now.touched.add(change.key)
 
     def get(self, key: str) -> Row | None:
         """Return the row of a key as of now, or None."""
@@ -225,17 +266,16 @@ class Table:
             generation = self._before if self._before else generation
         base = generation.base
         if as_of is None:
-            young, hidden = self._young(generation)
+            fresh, hidden = self._young(generation, wheres)
         else:
             shown, hidden = generation.current(as_of)
-            young = self._rows(shown)
+            fresh = Young(shown).matching(wheres)
         found = base.matching(wheres)
         if hidden:
             found = _without(found, hidden)
         if order and order != self.order:
             found = base.sort(found, order)
         order = order or self.order
-        fresh = young.pick(young.matching(wheres))
         extra = []
         if fresh:
             names = [name.lstrip("-") for name in order]
@@ -244,19 +284,20 @@ class Table:
             extra = [(bisect.bisect_left(ranked, sort_key(row, order)), row) for row in fresh]
         return Selection(base, found, extra)
 
-    def _young(self, generation: _Generation) -> tuple[Rows, list[int]]:
-        """Return the rows that came after the base, and the base rows that they replace."""
-        if coming := planned.of_kind(self.kind):
-            shown, hidden = generation.current(None)
+    def _young(
+        self, generation: _Generation, wheres: Sequence[Where]
+    ) -> tuple[list[Row], list[int]]:
+        """Return the rows that came after the base, and the base rows that are replaced."""
+        with self._lock:
+            young = generation.settle()
+            hidden = list(generation.hidden.values())
+        coming = planned.of_kind(self.kind)
+        fresh = young.matching(wheres, without=coming)
+        if coming:
+            fresh += Young(coming).matching(wheres)
             places = {generation.base.find(key) for key in coming} - {-1}
-            return self._rows({**shown, **coming}), list({*hidden, *places})
-        if generation.young is None:
-            shown, hidden = generation.current(None)
-            generation.young = self._rows(shown), hidden
-        return generation.young
-
-    def _rows(self, shown: dict[str, Row | None]) -> Rows:
-        return Rows(self.kind, (row for row in shown.values() if row is not None), self.order)
+            hidden = list({*hidden, *places})
+        return fresh, hidden
 
     @property
     def changed(self) -> bool:
@@ -290,11 +331,14 @@ class Table:
         What changed within the overlap stays apart: it will be read again from the feed.
         """
         now, at = self._now, moment.stamp()
-        if now.base is None or len(now.overlay) <= max(2 * SMALL, now.base.n // 50):
+        if now.base is None or len(now.overlay) <= min(max(2 * SMALL, now.base.n // 50), MOST):
             return
         if at < self._compacted_until:
             return
         self._compacted_until = moment.stamp(moment.now() + timedelta(seconds=10))
+        if now.base.n > FOLDED_HERE:
+            self._take_newer()
+            return
         self.told_from = moment.stamp()
         recent = moment.stamp(moment.now() - 2 * feed.OVERLAP)
         old = {
@@ -311,10 +355,30 @@ class Table:
         else:
             base = now.base.replace(kept, fresh)
         rest = {key: versions for key, versions in now.overlay.items() if key not in old}
+        self._keep_owners(rest)
+        self._before, self._now = now, _Generation(base, at, rest)
+
+    def _take_newer(self) -> None:
+        """Go on from a newer snapshot, if there is one: to fold here would read all of it."""
+        now = self._now
+        if (found := self._newer(now.at)) is None:
+            return
+        base, at = found
+        self.told_from = max(self.told_from, at)
+        recent = moment.stamp(moment.of_stamp(at) - 2 * feed.OVERLAP)
+        rest = {
+            key: versions
+            for key, versions in now.overlay.items()
+            if any(each.at >= recent for each in versions)
+        }
+        self._keep_owners(rest)
+        self._before, self._now = now, _Generation(base, at, rest)
+
+    def _keep_owners(self, rest: Mapping[str, Any]) -> None:
+        """Forget of which session the records are that are in the base now."""
         self._of_session = {
             owner: left for owner, keys in self._of_session.items() if (left := keys & rest.keys())
         }
-        self._before, self._now = now, _Generation(base, at, rest)
 
 
 def _one(base: Base, place: int) -> Any:
@@ -349,9 +413,13 @@ class _SortKeys(Sequence[Any]):
 
     def __init__(self, base: Base, found: Any, names: list[str], order: Sequence[str]) -> None:
         self.base, self.found, self.names, self.order = base, found, names, order
+        self._known: dict[int, Any] = {}
 
     def __len__(self) -> int:
         return len(self.found)
 
     def __getitem__(self, i: Any) -> Any:
-        return sort_key(self.base.pick(self.found[i : i + 1], self.names)[0], self.order)
+        if i not in self._known:  # all searches begin in the middle
+            row = self.base.pick(self.found[i : i + 1], self.names)[0]
+            self._known[i] = sort_key(row, self.order)
+        return self._known[i]

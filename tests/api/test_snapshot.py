@@ -110,3 +110,29 @@ def test_a_snapshot_whose_files_are_gone_is_as_good_as_none(api: Api, bucket: st
     aws.client("s3").delete_object(Bucket=bucket, Key=kinds["session"]["key"])
     catalog.reset_for_tests()
     assert [row["id"] for row in api.ok("GET", "/sessions")["results"]] == [eid]
+
+
+@pytest.mark.parametrize("spoilt", ["another byte", "its end is missing", "gone"])
+@pytest.mark.parametrize("small", [1000, 1])
+def test_a_snapshot_that_is_damaged_later_is_left_for_the_table(
+    api: Api, bucket: str, monkeypatch: pytest.MonkeyPatch, small: int, spoilt: str
+) -> None:
+    monkeypatch.setattr(versions, "SMALL", small)  # as rows, and as columns
+    # Given a process that has begun with a snapshot
+    eids = [make(api, number) for number in (1, 2)]
+    key = catalog.write_snapshot()["kinds"]["session"]["key"]
+    catalog.reset_for_tests()
+    api.ok("GET", "/subjects")
+    # When a file of it is spoilt, or deleted because there is a newer one
+    client = aws.client("s3")
+    body = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    if spoilt == "gone":
+        client.delete_object(Bucket=bucket, Key=key)
+    else:
+        other = bytes(byte ^ 1 if i == 20 else byte for i, byte in enumerate(body))
+        body = other if spoilt == "another byte" else body[:-20]
+        client.put_object(Bucket=bucket, Key=key, Body=body)
+    # Then lists are as they were, and so are writes
+    assert {row["id"] for row in api.ok("GET", "/sessions")["results"]} == set(eids)
+    eids.append(make(api, 3))
+    assert api.ok("GET", "/sessions")["count"] == 3

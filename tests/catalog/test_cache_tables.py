@@ -16,7 +16,7 @@ from functions.analysis.handler import handler as analysis
 from functions.journal import handler as journal
 from functions.journal.append import append
 from shared import catalog
-from shared.catalog import cache_tables, index
+from shared.catalog import cache_tables, index, snapshot
 from shared.datasets.edit import update_dataset
 from shared.records import aws, documents, feed, objects
 from shared.sessions import store as sessions
@@ -174,3 +174,24 @@ def test_what_is_built_step_by_step_is_what_is_built_at_once(
     # Then a process that begins anew finds nothing to write
     monkeypatch.setattr(cache_tables, "_builders", {})
     assert cache_tables.build(whole=True) == {}
+
+
+def test_after_many_changes_there_is_a_new_snapshot_soon(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "MANY_YOUNG", 4)
+    catalog.write_snapshot()
+    began = snapshot.latest()["at"]
+    # Given few changes, then the snapshot stays
+    flow.upload({"alf/spikes.times.npy": npy(1, 2)})
+    (message, *_) = journaled(flow)
+    assert "snapshot" not in analysis(message, None)
+    # Given many, as at the end of an import, then there is one that has them
+    flow.upload({f"alf/probe{i:02d}/spikes.times.npy": npy(1, 2) for i in range(5)})
+    (message, *_) = journaled(flow)
+    assert "dataset" in analysis(message, None)["snapshot"]["written"]
+    latest = snapshot.latest()
+    assert latest["at"] > began
+    assert latest["kinds"]["dataset"]["n"] == 6
+    # and not another one for the same
+    assert "snapshot" not in analysis(message, None)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json
 import random
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import shared.work.item  # noqa: F401 - tasks are among what is listed
 from shared import catalog
 from shared.catalog import versions
-from shared.catalog.columns.table import Columns, read_parquet
+from shared.catalog.columns import blocks, coded, keys, mapped
+from shared.catalog.columns.local import Local
+from shared.catalog.columns.table import Columns
+from shared.catalog.damaged import Damaged
 from shared.catalog.rows import Rows, sort_key
 from shared.catalog.versions import Table
 from shared.datasets.register import register_datasets, stage
@@ -75,49 +78,171 @@ def columns(rows: list[dict[str, Any]], order: tuple[str, ...]) -> Columns:
     return Columns.of(rows, order, lambda row: str(row["key"]), ("key",))
 
 
-@settings(max_examples=300, deadline=None)
+def in_file(table: Columns, spoil: Any = lambda body: body) -> Columns:
+    """Return the rows as a process finds them in the snapshot, which it reads piece by piece."""
+    body = mapped.pack(table)
+    size = len(body)
+    body = spoil(body)
+
+    def read(ranges: Any) -> list[bytes]:
+        return [body[offset : offset + length] for offset, length in ranges]
+
+    return mapped.opened(
+        "things", read, size, frozenset(), table.order, table.key, table.key_fields
+    )
+
+
+@pytest.fixture
+def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows are cut into many blocks, and have all the forms of columns that many have."""
+    for module in (blocks, mapped):
+        monkeypatch.setattr(module, "BLOCK", 3)
+    monkeypatch.setattr(mapped, "VALUES", 2)
+    monkeypatch.setattr(mapped.local, "ROWS", 2)
+    monkeypatch.setattr(mapped, "MANY_ROWS", 4)
+    monkeypatch.setattr(mapped, "GROUPED", range(3, 6))
+    monkeypatch.setattr(mapped, "MANY_TEXTS", 5)
+    monkeypatch.setattr(mapped, "MANY_JSON", 4)
+    monkeypatch.setattr(keys, "FEW", 2)
+    monkeypatch.setattr(coded, "FEW", 2)
+
+
+FIXED = [HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=FIXED)
 @given(st.lists(rows_, max_size=12), st.lists(wheres(), max_size=3), st.booleans())
 def test_columns_select_what_the_same_conditions_select_row_by_row(
-    rows: list[dict[str, Any]], conditions: list[Where], either: bool
+    tiny_blocks: None, rows: list[dict[str, Any]], conditions: list[Where], either: bool
 ) -> None:
     rows = keyed(rows)
     if either and conditions:
         conditions = [Either(value=conditions)]
     wanted = [r["key"] for r in rows if all(w.on_rows()(r) for w in conditions)]
-    for table in (columns(rows, ("key",)), Rows("thing", rows, ("key",))):
+    made = columns(rows, ("key",))
+    for table in (made, in_file(made), Rows("thing", rows, ("key",))):
         found = table.matching(conditions)
         assert [row["key"] for row in table.pick(found, ["key"])] == wanted
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(rows_, max_size=12))
-def test_rows_come_back_from_columns_and_from_parquet(rows: list[dict[str, Any]]) -> None:
+@settings(max_examples=150, deadline=None, suppress_health_check=FIXED)
+@given(st.lists(rows_, max_size=12), st.data())
+def test_rows_come_back_from_columns_and_from_their_file(
+    tiny_blocks: None, rows: list[dict[str, Any]], data: Any
+) -> None:
     rows = keyed(rows)
     order = ("-text", "n", "key")
     table = columns(rows, order)
-    read = read_parquet(
-        io.BytesIO(table.to_parquet()), frozenset(), order, lambda row: str(row["key"]), ("key",)
-    )
+    again = in_file(in_file(table))
     wanted = sorted(rows, key=lambda row: sort_key(row, order))
-    for each in (table, read):
+    for each in (table, in_file(table), again):
         found = each.pick(each.matching(()))
         assert found == wanted
         assert [types(row) for row in found] == [types(row) for row in wanted]
+        assert [each.find(row["key"]) for row in wanted] == list(range(len(rows)))
+        assert each.find("absent") == -1
+    # also some of them, in any order, and as the values of a field
+    places = data.draw(st.lists(st.integers(0, max(len(rows) - 1, 0)), max_size=8))
+    some = np.array(places if rows else [], np.int64)
+    name = data.draw(st.sampled_from(["text", "many", "n", "flag", "key"]))
+    for each in (table, in_file(table)):
+        assert each.pick(some) == [wanted[i] for i in some]
+        found = set(each.distinct(np.unique(some), name))
+        values = [wanted[i][name] for i in some]
+        assert found == {v for x in values for v in (x if isinstance(x, list) else [x])}
+        assert each.sort(np.arange(len(rows)), ("key",)).tolist() == sorted(
+            range(len(rows)), key=lambda i: wanted[i]["key"]
+        )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=FIXED)
+@given(st.lists(rows_, min_size=1, max_size=12), st.randoms(use_true_random=False), st.booleans())
+def test_a_damaged_file_is_told_and_never_answers_wrongly(
+    tiny_blocks: None, rows: list[dict[str, Any]], chance: random.Random, cut: bool
+) -> None:
+    # Given a file of which a byte is another, or that ends early
+    def spoil(body: bytes) -> bytes:
+        at = chance.randrange(len(body))
+        return (
+            body[:at]
+            if cut
+            else body[:at] + bytes([body[at] ^ 1 << chance.randrange(8)]) + body[at + 1 :]
+        )
+
+    table = columns(keyed(rows), ("key",))
+    # When all of it is read, then it is said, unless what was spoilt is not read at all
+    told = ""
+    try:
+        read = in_file(table, spoil)
+        found = read.pick(read.matching(()))
+    except Damaged as error:
+        told = str(error)
+    assert "things" in told if told else found == keyed(rows)
+
+
+def test_only_what_a_question_touches_is_read(tiny_blocks: None) -> None:
+    # Given 90 rows in blocks of three
+    rows = keyed([{"text": f"t{i:03d}", "n": i // 30, "many": [str(i % 2)]} for i in range(90)])
+    table = columns(rows, ("key",))
+    body = mapped.pack(table)
+    asked = []
+
+    def read(ranges: Any) -> list[bytes]:
+        asked.extend(ranges)
+        return [body[offset : offset + length] for offset, length in ranges]
+
+    opened = mapped.opened("things", read, len(body), frozenset(), ("key",), table.key, ("key",))
+    assert len(asked) == 1  # its end
+    assert isinstance(opened.columns["text"], Local)
+    # When a row is looked for, then a block of it is read, and none of other columns
+    first = opened.matching([Where("n", "exact", 1)])
+    assert len(first) == 30
+    asked.clear()
+    assert opened.pick(first[:1], ["text"]) == [{"text": "t030"}]
+    assert len(asked) == 1
+    # and what was read is kept
+    asked.clear()
+    opened.pick(first[:1], ["text"])
+    opened.matching([Where("n", "exact", 1)])
+    assert asked == []
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=FIXED)
+@given(st.lists(rows_, max_size=12), st.lists(rows_, max_size=12), st.booleans())
+def test_rows_of_one_kind_are_found_by_those_found_of_another(
+    tiny_blocks: None, ones: list[dict[str, Any]], others: list[dict[str, Any]], negate: bool
+) -> None:
+    def table(rows: list[dict[str, Any]], large: bool) -> Table:
+        rows = keyed(rows)
+        base = in_file(columns(rows, ("key",))) if large else Rows("thing", rows, ("key",))
+        made = Table("thing", lambda: base, "2024-01-01T00:00:00.000000")
+        row = {"text": "new", "id": "9999", "many": []}
+        made.apply(Change("2024-01-01T00:00:01.000000", "thing", "9999", 1, row))
+        return made
+
+    found = []
+    for large in (True, False):
+        values = table(ones, large).select().values("text")
+        values = (values - {None, "a"}) | {"x y"}
+        wanted = Where("text", "in", values, negate)
+        found.append([row["key"] for row in table(others, large).select([wanted]).all()])
+    assert found[0] == found[1]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=FIXED)
 @given(
     st.lists(rows_, max_size=10),
     st.lists(st.tuples(st.integers(0, 14), st.one_of(st.none(), rows_)), max_size=25),
     wheres(),
-    st.booleans(),
+    st.sampled_from(["rows", "columns", "file"]),
     st.randoms(use_true_random=False),
 )
 def test_any_moment_is_shown_as_it_was_whatever_order_changes_arrive_in(
+    tiny_blocks: None,
     base: list[dict[str, Any]],
     writes: list[tuple[int, dict[str, Any] | None]],
     where: Where,
-    large: bool,
+    form: str,
     shuffle: random.Random,
 ) -> None:
     # Given a snapshot, as rows or as columns
@@ -126,7 +251,10 @@ def test_any_moment_is_shown_as_it_was_whatever_order_changes_arrive_in(
     state = {row["key"]: row for row in start}
 
     def load() -> Any:
-        return columns(start, order) if large else Rows("thing", start, order)
+        if form == "rows":
+            return Rows("thing", start, order)
+        made = columns(start, order)
+        return in_file(made) if form == "file" else made
 
     table = Table("thing", load, "2024-01-01T00:00:00.000000")
     table.order = order

@@ -1,14 +1,15 @@
-"""Columns of few distinct values: one code a row, or several."""
+"""Columns of few distinct values: one code a row."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
-import pyarrow as pa
 
+from shared.catalog.columns.blocks import Blocks, Need, Runs, through
 from shared.catalog.columns.column import (
     Array,
     Column,
@@ -17,192 +18,301 @@ from shared.catalog.columns.column import (
     narrowest,
     value_key,
 )
+from shared.catalog.columns.keys import FEW, Keys
+from shared.catalog.listings import OnPart
 from shared.records.where import Where
+
+Postings = tuple[Any, Array]
+"""Row numbers grouped by code (an array or `Blocks`), and where each code's group starts."""
 
 
 class Coded:
-    """One value per row, as codes into a list of distinct values."""
+    """One value per row, as codes into a list of distinct values.
 
-    def __init__(self, codes: Array, values: list[Any]) -> None:
-        self.codes = narrowest(codes, len(values))
-        self.values = values
-        self._postings: tuple[Array, Array] | None = None
+    Parameters
+    ----------
+    codes : ndarray, Blocks or Runs
+    values : list, or a function that reads it
+        Distinct values, coded by `encode_json`.
+    postings : callable, optional
+        Reads the posting list; it is made when it is needed where it is not given.
+    ascending : bool
+        Whether the values are in order (`value_key`), as in a file.
+    """
+
+    def __init__(
+        self,
+        codes: Any,
+        values: list[Any] | Callable[[], list[Any]],
+        *,
+        postings: Callable[[], Postings] | None = None,
+        ascending: bool = False,
+    ) -> None:
+        self._values = values
+        self.is_mapped = not isinstance(codes, np.ndarray)
+        self.codes = codes if self.is_mapped else narrowest(codes, len(self.values))
+        self.ascending = ascending
+        self._read_postings = postings
+        self._postings: Postings | None = None
         self._ranks: Array | None = None
         self._known: dict[Any, int] | None = None
+        self._texts: bool | None = None
+        self._aligned: WeakKeyDictionary[Coded, Array] = WeakKeyDictionary()
+        self._parts: dict[int, Coded] = {}
 
     @classmethod
-    def of(cls, values: Sequence[Any]) -> Coded:
+    def of(cls, values: Sequence[Any]) -> Self:
         """Code a list of values."""
+        return cls.of_coded([encode_json(value) for value in values])
+
+    @classmethod
+    def of_coded(cls, values: Iterable[Any]) -> Self:
+        """Code a list of values that are coded one by one already."""
         known: dict[Any, int] = {}
-        codes = np.empty(len(values), np.uint32)
-        for i, value in enumerate(values):
-            frozen = encode_json(value)
-            # True == 1 in Python; the type keeps them apart.
-            codes[i] = known.setdefault((frozen, type(frozen)), len(known))
-        return cls(codes, [value for value, _ in known])
+        # True == 1 in Python; the type keeps them apart.
+        codes = [known.setdefault((value, cls.kind(value)), len(known)) for value in values]
+        return cls(np.array(codes, np.uint32), [value for value, _ in known])
+
+    @staticmethod
+    def kind(value: Any) -> Any:
+        """Return what tells equal values of different kinds apart."""
+        return type(value)
+
+    @property
+    def values(self) -> list[Any]:
+        """The distinct values."""
+        if callable(self._values):
+            self._values = self._values()
+        return self._values
 
     def lut(self, where: Where) -> Array:
         """Return for each distinct value whether it fulfils a condition."""
-        wanted = where.texts()
-        if wanted is not None and self._all_texts():
-            lut: Array = np.full(len(self.values), where.negate)
-            known = self._known or {}
-            lut[[known[text] for text in wanted if text in known]] = not where.negate
-            return lut
-        found = where.on_values(self.values, decode_json)
-        return np.fromiter(found, bool, len(self.values))
+        found = self._lut_of_texts(where)
+        if found is not None:
+            return found != where.negate
+        if isinstance(where.value, OnPart):
+            part = self._part(where.value)
+            return part.lut(where.value.where)[part.codes] != where.negate
+        tried = where.on_values(self.values, decode_json)
+        return np.fromiter(tried, bool, len(self.values))
 
-    def _all_texts(self) -> bool:
-        """Return whether all values are texts, looked up by `_known`; made on first use."""
+    def _lut_of_texts(self, where: Where) -> Array | None:
+        """Return which values fulfil a condition, not negated, without trying each; or None."""
+        if where.path or not self.all_texts():
+            return None
+        lut: Array = np.zeros(len(self.values), bool)
+        if isinstance(where.value, Keys) and where.lookup == "in":
+            found = self._alignment(where.value.column)[where.value.codes]
+            lut[found[found >= 0]] = True
+            wanted: Iterable[Any] | None = where.value.more
+        else:
+            wanted = where.texts()
+        if wanted is not None:
+            codes = (self.code_of(each) for each in wanted)
+            lut[[code for code in codes if code is not None]] = True
+        elif where.lookup in _BETWEEN and self.ascending and (ends := self._between(where)):
+            lut[slice(*ends)] = True
+        else:
+            return None
+        return lut
+
+    def _between(self, where: Where) -> tuple[int, int] | None:
+        """Return the first code and the one after the last that a comparison of texts leaves."""
+        value, values = where.value, self.values
+        low = 1 if values and values[0] is None else 0
+        if where.lookup == "range":
+            if not all(isinstance(each, str) for each in value):
+                return None
+            first, last = value
+            return bisect_left(values, first, low), bisect_right(values, last, low)
+        if not isinstance(value, str):
+            return None
+        return {
+            "lt": lambda: (low, bisect_left(values, value, low)),
+            "lte": lambda: (low, bisect_right(values, value, low)),
+            "gt": lambda: (bisect_right(values, value, low), len(values)),
+            "gte": lambda: (bisect_left(values, value, low), len(values)),
+        }[where.lookup]()
+
+    def all_texts(self) -> bool:
+        """Return whether all values are texts or None."""
+        if self._texts is None:
+            self._texts = all(type(value) is str for value in self.values if value is not None)
+        return self._texts
+
+    def code_of(self, value: Any) -> int | None:
+        """Return the code of a text or None in a column of texts; None if no row has it."""
+        if self.ascending:
+            values = self.values
+            some = 1 if values and values[0] is None else 0
+            if type(value) is not str:
+                return 0 if value is None and some else None
+            place = bisect_left(values, value, some)
+            return place if place < len(values) and values[place] == value else None
+        return self._by_value().get(value)
+
+    def _by_value(self) -> dict[Any, int]:
         if self._known is None:
-            texts = all(type(value) is str for value in self.values if value is not None)
-            self._known = {value: code for code, value in enumerate(self.values)} if texts else {}
-        return bool(self._known)
+            self._known = {value: code for code, value in enumerate(self.values)}
+        return self._known
+
+    def _alignment(self, other: Coded) -> Array:
+        """Return the own code of each value of another column, -1 for none."""
+        if other is self:
+            return np.arange(len(self.values))
+        if (found := self._aligned.get(other)) is None:
+            known = self._by_value()
+            found = np.array([known.get(value, -1) for value in other.values], np.int64)
+            self._aligned[other] = found
+            if self.ascending:
+                self._known = None  # a binary search does for the rest
+        return found
+
+    def _part(self, on: OnPart) -> Coded:
+        """Return a part of the values, as `OnPart` names it, as a column of its own."""
+        if on.part not in self._parts:
+            self._parts[on.part] = Coded.of([on.of(value) for value in self.values])
+        return self._parts[on.part]
 
     def mask(self, where: Where, rows: Array | None) -> Array:
         """See `Column`."""
-        return self.lut(where)[self.codes if rows is None else self.codes[rows]]
+        lut = self.lut(where)
+        return through(self.codes, lut) if rows is None else lut[self.codes[rows]]
 
-    def postings(self) -> tuple[Array, Array]:
+    @property
+    def has_postings(self) -> bool:
+        """Whether the rows of a value are found without looking at all rows."""
+        return not self.is_mapped or bool(self._read_postings) or isinstance(self.codes, Runs)
+
+    def postings(self) -> Postings:
         """Return row numbers grouped by code, and where each code's group starts."""
         if self._postings is None:
-            order = np.argsort(self.codes, kind="stable").astype(np.uint32)
-            counts = np.bincount(self.codes, minlength=len(self.values))
-            self._postings = order, np.concatenate([[0], np.cumsum(counts)])
+            self._postings = (
+                self._read_postings()
+                if self._read_postings
+                else grouped(self.codes, len(self.values))
+            )
         return self._postings
 
     def candidates(self, where: Where, most: int) -> Array | None:
         """Return the sorted rows that fulfil a condition, or None if there are more than most."""
-        codes = np.flatnonzero(self.lut(where))
+        return self.rows_of(np.flatnonzero(self.lut(where)), most) if self.has_postings else None
+
+    def rows_of(self, codes: Array, most: int) -> Array | None:
+        """Return the sorted rows of some codes, or None if there are more than most."""
+        if isinstance(self.codes, Runs):
+            starts = self.codes.starts
+            few = int((starts[codes + 1].astype(np.int64) - starts[codes]).sum()) <= most
+            return self.codes.rows_of(codes) if few else None
         order, starts = self.postings()
-        if int((starts[codes + 1] - starts[codes]).sum()) > most:
+        if int((starts[codes + 1].astype(np.int64) - starts[codes]).sum()) > most:
             return None
-        parts = [order[starts[code] : starts[code + 1]] for code in codes]
-        return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.uint32)
+        if len(codes) == 1:
+            return np.asarray(order[int(starts[codes[0]]) : int(starts[codes[0] + 1])])
+        return np.sort(order[Runs(starts).rows_of(codes)])
 
     def pick(self, rows: Array) -> list[Any]:
         """See `Column`."""
         return [decode_json(self.values[code]) for code in self.codes[rows].tolist()]
 
-    def take(self, rows: Array) -> Coded:
-        """See `Column`."""
-        return Coded(self.codes[rows], self.values)
+    def distinct(self, rows: Array | None) -> Any:
+        """Return the set of the values of some rows, or of all."""
+        if rows is None:
+            present: Array = np.arange(len(self.values))
+        else:
+            present = np.flatnonzero(np.bincount(self.codes[rows], minlength=len(self.values)))
+        if len(present) > FEW and self.all_texts():
+            return Keys(self, present)
+        return {self.values[code] for code in present.tolist()}
 
-    def concat(self, other: Column) -> Coded:
+    def needs(self, rows: Array | None) -> list[Need]:
         """See `Column`."""
-        assert isinstance(other, Coded)  # noqa: S101 - same field, same kind of column
-        known = {(value, type(value)): code for code, value in enumerate(self.values)}
+        values = self._values.needs() if hasattr(self._values, "needs") else []
+        codes: Any = self.codes
+        of_rows = isinstance(codes, Blocks) and rows is not None
+        return [*values, *(codes.needs(rows) if of_rows else [])]
+
+    def take(self, rows: Array) -> Self:
+        """See `Column`."""
+        return type(self)(self.codes[rows], self.values, ascending=self.ascending)
+
+    def concat(self, other: Column) -> Self:
+        """See `Column`."""
+        assert isinstance(other, type(self))  # noqa: S101 - same field, same kind of column
+        known = {(value, self.kind(value)): code for code, value in enumerate(self.values)}
         values = list(self.values)
         lut = np.empty(len(other.values), np.uint32)
         for code, value in enumerate(other.values):
-            lut[code] = known.setdefault((value, type(value)), len(values))
+            lut[code] = known.setdefault((value, self.kind(value)), len(values))
             if lut[code] == len(values):
                 values.append(value)
-        codes = np.concatenate([self.codes.astype(np.uint32), lut[other.codes]])
-        return Coded(codes, values)
+        codes = np.concatenate([np.asarray(self.codes).astype(np.uint32), lut[other.codes]])
+        return type(self)(codes, values)
 
     def ranks(self) -> Array:
         """See `Column`."""
         if self._ranks is None:
-            order = sorted(range(len(self.values)), key=lambda i: value_key(self.values[i]))
             rank = np.empty(len(self.values), np.int64)
-            rank[order] = np.arange(len(order))
+            rank[self.ranked()] = np.arange(len(self.values))
             self._ranks = rank
-        return self._ranks[self.codes]
+        return through(self.codes, self._ranks)
 
-    @property
-    def is_json(self) -> bool:
-        """Whether the values are of a kind that Parquet gets as JSON text."""
-        kinds = {type(value) for value in self.values if value is not None}
-        return not (kinds <= {str} or kinds == {bool} or kinds <= {int, float})
-
-    def arrow(self) -> pa.Array:
-        """See `Column`."""
-        kinds = {type(value) for value in self.values if value is not None}
-        codes = pa.array(self.codes.astype(np.int32))
-        if kinds and not self.is_json and kinds != {str}:
-            plain = (
-                pa.bool_() if kinds == {bool} else pa.int64() if kinds == {int} else pa.float64()
-            )
-            return pa.array(self.values, plain).take(codes)
-        texts = self.values
-        if self.is_json:
-            texts = [v if v is None else json.dumps(decode_json(v)) for v in self.values]
-        # Parquet has None only among the codes, not among the values.
-        missing = np.array([value is None for value in texts], bool)
-        codes = pa.array(self.codes.astype(np.int32), mask=missing[self.codes])
-        some = ["" if value is None else value for value in texts]
-        return pa.DictionaryArray.from_arrays(codes, pa.array(some, pa.string()))
+    def ranked(self) -> list[int]:
+        """Return the codes in the order of their values."""
+        if self.ascending:
+            return list(range(len(self.values)))
+        return sorted(range(len(self.values)), key=lambda i: value_key(self.values[i]))
 
     @property
     def nbytes(self) -> int:
         """See `Column`."""
         lists = sum(array.nbytes for array in self._postings or ())
-        return self.codes.nbytes + lists
+        return int(self.codes.nbytes) + lists
 
 
-class Many:
-    """Several values per row."""
+_BETWEEN = ("lt", "lte", "gt", "gte", "range")
 
-    def __init__(self, starts: Array, inner: Coded) -> None:
-        self.starts = starts
-        self.inner = inner
+
+def grouped(codes: Any, n_values: int) -> tuple[Array, Array]:
+    """Return the row numbers of each code, one after the other, and where each begins."""
+    whole = np.asarray(codes)
+    order = np.argsort(whole, kind="stable").astype(np.uint32)
+    counts = np.bincount(whole, minlength=n_values)
+    return order, np.concatenate([[0], np.cumsum(counts)])
+
+
+class Lists(Coded):
+    """Several values per row: the codes are those of the lists, of which there are few."""
 
     @classmethod
-    def of(cls, values: Sequence[Any]) -> Many:
-        """Code a list of lists."""
-        counts = [len(value or ()) for value in values]
-        flat = [item for value in values for item in (value or ())]
-        return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32), Coded.of(flat))
+    def of(cls, values: Sequence[Any]) -> Self:
+        """Code a list of lists; None is an empty one."""
+        return cls.of_coded([tuple(value or ()) for value in values])
 
-    def mask(self, where: Where, rows: Array | None) -> Array:
-        """See `Column`; a row fulfils a condition if any of its values does."""
-        plain = where.positive()
-        if rows is not None:
-            return self.take(rows).mask(where, None)
-        hits = np.flatnonzero(self.inner.lut(plain)[self.inner.codes])
-        found = np.zeros(len(self.starts) - 1, bool)
-        found[np.searchsorted(self.starts, hits, side="right") - 1] = True
-        if plain.on_value(None):
-            found |= self.starts[:-1] == self.starts[1:]
-        return ~found if where.negate else found
+    @staticmethod
+    def kind(value: Any) -> Any:
+        """See `Coded.kind`."""
+        return tuple(type(each) for each in value)
+
+    def lut(self, where: Where) -> Array:
+        """Return for each distinct list whether any of its values fulfils a condition."""
+        passes = where.compiled()
+        tried = (passes(list(value)) for value in self.values)
+        return np.fromiter(tried, bool, len(self.values))
 
     def pick(self, rows: Array) -> list[Any]:
         """See `Column`."""
-        values, codes = self.inner.values, self.inner.codes
-        return [
-            [
-                decode_json(values[code])
-                for code in codes[self.starts[row] : self.starts[row + 1]].tolist()
-            ]
-            for row in rows.tolist()
-        ]
+        return [list(self.values[code]) for code in self.codes[rows].tolist()]
 
-    def take(self, rows: Array) -> Many:
-        """See `Column`."""
-        counts = (self.starts[1:] - self.starts[:-1])[rows]
-        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32)
-        which = np.repeat(self.starts[:-1][rows].astype(np.int64) - starts[:-1], counts)
-        return Many(starts, self.inner.take(which + np.arange(int(starts[-1]))))
-
-    def concat(self, other: Column) -> Many:
-        """See `Column`."""
-        assert isinstance(other, Many)  # noqa: S101 - same field, same kind of column
-        starts = np.concatenate([self.starts, other.starts[1:] + self.starts[-1]])
-        return Many(starts, self.inner.concat(other.inner))
+    def distinct(self, rows: Array | None) -> set[Any]:
+        """Return the set of the values of some rows, or of all, one by one."""
+        used = range(len(self.values)) if rows is None else set(self.codes[rows].tolist())
+        return {item for code in used for item in self.values[code]}
 
     def ranks(self) -> Array:
         """See `Column`; lists sort by their length."""
-        return (self.starts[1:] - self.starts[:-1]).astype(np.int64)
+        return through(self.codes, np.array([len(value) for value in self.values], np.int64))
 
-    def arrow(self) -> pa.Array:
-        """See `Column`."""
-        inner = self.inner.arrow()
-        if isinstance(inner, pa.DictionaryArray):
-            inner = inner.dictionary_decode()
-        return pa.ListArray.from_arrays(pa.array(self.starts.astype(np.int32)), inner)
-
-    @property
-    def nbytes(self) -> int:
-        """See `Column`."""
-        return self.starts.nbytes + self.inner.nbytes
+    def ranked(self) -> list[int]:
+        """Return the codes as they are."""
+        return list(range(len(self.values)))

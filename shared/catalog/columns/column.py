@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pyarrow as pa
 
 from shared.records.where import Where
+
+if TYPE_CHECKING:
+    from shared.catalog.columns.blocks import Need
 
 Array = np.ndarray[Any, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -30,8 +32,8 @@ class Column(Protocol):
     def concat(self, other: Column) -> Column:
         """Return the column with another's rows after its own."""
 
-    def arrow(self) -> pa.Array:
-        """Return the column for a Parquet file."""
+    def needs(self, rows: Array | None) -> list[Need]:
+        """Return the blocks of a file that some rows' values are in; None: what any need."""
 
     def ranks(self) -> Array:
         """Return numbers that sort as the values do (None first)."""

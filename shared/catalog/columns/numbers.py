@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from shared.catalog.columns.blocks import Need
 from shared.catalog.columns.column import Array, Column, decode_json
 from shared.records.where import Where
 
@@ -15,7 +15,7 @@ from shared.records.where import Where
 class Numbers:
     """Whole numbers, too many different ones to code; -1 stands for None."""
 
-    def __init__(self, values: Array) -> None:
+    def __init__(self, values: Any) -> None:
         self.values = values
 
     @classmethod
@@ -25,7 +25,7 @@ class Numbers:
 
     def mask(self, where: Where, rows: Array | None) -> Array:
         """See `Column`."""
-        values = self.values if rows is None else self.values[rows]
+        values = np.asarray(self.values) if rows is None else self.values[rows]
         found = where.on_array(values, values == -1)
         if found is None:
             some = where.on_values([None if v == -1 else v for v in values.tolist()], decode_json)
@@ -43,17 +43,18 @@ class Numbers:
     def concat(self, other: Column) -> Numbers:
         """See `Column`."""
         assert isinstance(other, Numbers)  # noqa: S101 - same field, same kind of column
-        return Numbers(np.concatenate([self.values, other.values]))
+        return Numbers(np.concatenate([np.asarray(self.values), other.values]))
+
+    def needs(self, rows: Array | None) -> list[Need]:
+        """See `Column`."""
+        is_read = rows is None or isinstance(self.values, np.ndarray)
+        return [] if is_read else self.values.needs(rows)
 
     def ranks(self) -> Array:
         """See `Column`."""
-        return self.values
-
-    def arrow(self) -> pa.Array:
-        """See `Column`."""
-        return pa.array(self.values, mask=self.values == -1)
+        return np.asarray(self.values)
 
     @property
     def nbytes(self) -> int:
         """See `Column`."""
-        return self.values.nbytes
+        return int(self.values.nbytes)

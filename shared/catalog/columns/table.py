@@ -1,17 +1,16 @@
-"""Many rows as columns: searched, sorted, changed, written as Parquet and read again."""
+"""Many rows as columns, in memory or in a file: searched, sorted, changed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from shared.catalog.columns.coded import Coded, Many
-from shared.catalog.columns.column import Array, Column, Rows, encode_json
+from shared.catalog.columns.blocks import File
+from shared.catalog.columns.coded import Coded, Lists
+from shared.catalog.columns.column import Array, Column, Rows
+from shared.catalog.columns.keys import FEW
 from shared.catalog.columns.numbers import Numbers
 from shared.catalog.columns.uuids import Uuids
 from shared.records.where import Either, Places, Where
@@ -34,7 +33,7 @@ def column_of(name: str, values: Sequence[Any]) -> Column:
         or (isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value))
         for value in values
     ):
-        return Many.of(values)
+        return Lists.of(values)
     return Coded.of(values)
 
 
@@ -53,6 +52,8 @@ class Columns:
         Takes a row, returns its key.
     key_fields : tuple of str
         Fields that `key` needs.
+    file : File, optional
+        Where the columns are read from, if they are not in memory.
     """
 
     def __init__(
@@ -62,7 +63,10 @@ class Columns:
         order: tuple[str, ...],
         key: Callable[[Mapping[str, Any]], str],
         key_fields: tuple[str, ...],
+        *,
+        file: File | None = None,
     ) -> None:
+        self.file = file
         self.columns = columns
         self.n = n
         self.order = order
@@ -115,33 +119,20 @@ class Columns:
         whole = Columns(columns, len(keep) + added.n, self.order, self.key, self.key_fields)
         return whole.sorted()
 
-    def to_parquet(self) -> bytes:
-        """Return the rows as a Parquet file; JSON values are text, named in the metadata."""
-        arrays = {name: column.arrow() for name, column in self.columns.items()}
-        kinds = {name: type(column).__name__ for name, column in self.columns.items()}
-        as_json = [
-            name
-            for name, column in self.columns.items()
-            if isinstance(column, Coded) and column.is_json
-        ]
-        table = pa.table(arrays).replace_schema_metadata(
-            {"fornix": json.dumps({"columns": kinds, "json": as_json, "order": self.order})}
-        )
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", row_group_size=1 << 20)
-        return sink.getvalue().to_pybytes()
-
     def find(self, key: str) -> int:
         """Return the row of a key, -1 if there is none."""
         if self.key_fields == ("session", "path"):  # too many rows for a dictionary of them
-            eid, _, path = key.partition("|")
-            column = self.columns.get("session")
-            if not isinstance(column, Coded):
+            owner, _, path = key.partition("|")
+            rows = self._rows_of("session", owner)
+            column = self.columns.get("path")
+            code = column.code_of(path) if isinstance(column, Coded) else None
+            if code is None or rows is None or not isinstance(column, Coded):
                 return -1
-            rows = column.candidates(Where("session", "exact", eid), self.n)
-            mask = self.columns["path"].mask(Where("path", "exact", path), rows)
-            found = rows[mask] if rows is not None else np.flatnonzero(mask)
+            found = rows[column.codes[rows] == code]
             return int(found[0]) if len(found) else -1
+        if self.file is not None:
+            rows = self._rows_of(self.key_fields[0], key)
+            return int(rows[0]) if rows is not None and len(rows) else -1
         if self._places is None:
             self._places = {
                 self.key(row): i
@@ -149,15 +140,31 @@ class Columns:
             }
         return self._places.get(key, -1)
 
+    def _rows_of(self, name: str, text: str) -> Array | None:
+        """Return the rows that have a text in a field whose posting list there is."""
+        column = self.columns.get(name)
+        code = column.code_of(text) if isinstance(column, Coded) else None
+        if code is None or not isinstance(column, Coded):
+            return None
+        return column.rows_of(np.array([code]), self.n)
+
     def matching(self, wheres: Sequence[Where]) -> Array:
         """Return the row numbers that fulfil all conditions, in order."""
+        self._read([where.field for where in wheres], None)
         rows = self._narrowest(wheres)
         for where in sorted(wheres, key=lambda each: each.cost):
             mask = self._mask(where, rows)
             rows = np.flatnonzero(mask) if rows is None else rows[mask]
             if not len(rows):
                 break
-        return np.arange(self.n) if rows is None else rows.astype(np.int64)
+        return np.arange(self.n, dtype=np.uint32) if rows is None else rows.astype(np.int64)
+
+    def _read(self, names: Iterable[str], rows: Array | None) -> None:
+        """Read what some columns need, all at once."""
+        if self.file is not None:
+            columns = (self.columns[name] for name in names if name in self.columns)
+            if needs := [need for column in columns for need in column.needs(rows)]:
+                self.file.blocks(needs)
 
     def _mask(self, where: Where, rows: Array | None) -> Array:
         """Return which of the rows fulfil a condition."""
@@ -182,32 +189,30 @@ class Columns:
                 continue
             if (where.field,) == self.key_fields and where.lookup in ("exact", "in"):
                 wanted = [where.value] if where.lookup == "exact" else where.value
-                if len(wanted) * 4 < self.n or self._places is not None:
+                if len(wanted) <= FEW or self._places is not None:
                     found = (self.find(str(each)) for each in wanted)
                     return np.array(sorted(i for i in found if i >= 0), np.int64)
             column = self.columns.get(where.field)
-            if isinstance(column, Coded) and self.n > max(50_000, 4 * len(column.values)):
+            if isinstance(column, Coded) and not isinstance(column, Lists) and self.n > 50_000:
                 rows = column.candidates(where, self.n // 16)
                 if rows is not None:
                     return rows
         return None
 
-    def distinct(self, rows: Array, name: str) -> set[Any]:
-        """Return the distinct values of a field among some rows."""
+    def distinct(self, rows: Array, name: str) -> Any:
+        """Return the set of distinct values of a field among some rows."""
         column = self.columns.get(name)
-        if isinstance(column, Coded):
-            return {column.values[code] for code in np.unique(column.codes[rows]).tolist()}
         if column is None:
             return set()
-        return {
-            item
-            for value in column.pick(rows)
-            for item in (value if isinstance(value, list) else [value])
-        }
+        self._read([name], rows)
+        if isinstance(column, Coded):
+            return column.distinct(None if len(rows) == self.n else rows)
+        return set(column.pick(rows))
 
     def pick(self, rows: Array, fields: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return some rows as dictionaries, of all or some fields."""
         names = [name for name in (fields or self.columns) if name in self.columns]
+        self._read(names, rows)
         values = [self.columns[name].pick(rows) for name in names]
         if not names:
             return [{} for _ in range(len(rows))]
@@ -217,47 +222,3 @@ class Columns:
     def nbytes(self) -> int:
         """Memory of the row-wise arrays, bytes."""
         return sum(column.nbytes for column in self.columns.values())
-
-
-def read_parquet(
-    source: Any,
-    skip: frozenset[str],
-    order: tuple[str, ...],
-    key: Callable[[Mapping[str, Any]], str],
-    key_fields: tuple[str, ...],
-) -> Columns:
-    """Return the rows that `Columns.to_parquet` wrote, without the fields in ``skip``."""
-    file = pq.ParquetFile(source, read_dictionary=None)
-    about = json.loads(file.schema_arrow.metadata[b"fornix"])
-    columns: dict[str, Column] = {}
-    for name, kind in about["columns"].items():
-        if name in skip:
-            continue
-        array = file.read(columns=[name]).column(0).combine_chunks()
-        columns[name] = _from_arrow(array, kind, name in about["json"])
-    return Columns(columns, file.metadata.num_rows, order, key, key_fields)
-
-
-def _from_arrow(array: Any, kind: str, as_json: bool) -> Column:
-    """Return the column that an Arrow array holds."""
-    if kind == "Numbers":
-        return Numbers(array.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
-    if kind == "Uuids":
-        return Uuids(np.frombuffer(b"".join(array.to_pylist()), ">u8").reshape(-1, 2))
-    if kind == "Many":
-        inner = array.flatten()
-        starts = array.offsets.to_numpy().astype(np.uint32)
-        return Many(starts - starts[0], _coded(inner, False))
-    return _coded(array, as_json)
-
-
-def _coded(array: Any, as_json: bool) -> Coded:
-    """Return a dictionary-coded column of an Arrow array."""
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode(null_encoding="encode")
-    if array.null_count:
-        array = array.dictionary_decode().dictionary_encode(null_encoding="encode")
-    values = array.dictionary.to_pylist()
-    if as_json:
-        values = [None if value is None else encode_json(json.loads(value)) for value in values]
-    return Coded(array.indices.to_numpy(zero_copy_only=False), values)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from shared.catalog.columns.blocks import Need
 from shared.catalog.columns.column import Array, Column, decode_json
 from shared.model.identity import dashed
 from shared.records.where import Where
@@ -16,7 +16,7 @@ from shared.records.where import Where
 class Uuids:
     """UUIDs, a different one in each row; zeros stand for None."""
 
-    def __init__(self, values: Array) -> None:
+    def __init__(self, values: Any) -> None:
         self.values = values
 
     @classmethod
@@ -45,21 +45,19 @@ class Uuids:
     def concat(self, other: Column) -> Uuids:
         """See `Column`."""
         assert isinstance(other, Uuids)  # noqa: S101 - same field, same kind of column
-        return Uuids(np.concatenate([self.values, other.values]))
+        return Uuids(np.concatenate([np.asarray(self.values), other.values]))
+
+    def needs(self, rows: Array | None) -> list[Need]:
+        """See `Column`."""
+        is_read = rows is None or isinstance(self.values, np.ndarray)
+        return [] if is_read else self.values.needs(rows)
 
     def ranks(self) -> Array:
         """See `Column`."""
-        _, ranks = np.unique(self.values, axis=0, return_inverse=True)
+        _, ranks = np.unique(np.asarray(self.values), axis=0, return_inverse=True)
         return ranks.reshape(-1)
-
-    def arrow(self) -> pa.Array:
-        """See `Column`."""
-        packed = pa.py_buffer(np.ascontiguousarray(self.values, ">u8"))
-        return pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(16), len(self.values), [None, packed]
-        )
 
     @property
     def nbytes(self) -> int:
         """See `Column`."""
-        return self.values.nbytes
+        return int(self.values.nbytes)

@@ -1,0 +1,7 @@
+"""A snapshot that cannot be read."""
+
+from __future__ import annotations
+
+
+class Damaged(Exception):
+    """A file of the snapshot cannot be read; the message names it and says what is wrong."""
