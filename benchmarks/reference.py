@@ -22,11 +22,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from reference_video import films
 
 from lab.simulate.board import BoardClock, write_board
 from lab.simulate.habituation import simulate_habituation
@@ -362,6 +364,9 @@ def main() -> None:
             print(f"{session}: {on_main_clock(arguments.ibllib, session)}", flush=True)
         for name, drift in () if arguments.sessions else PROBES.items():
             print(f"{name} probe: {aligned(arguments.ibllib, folder / name, drift)}", flush=True)
+        if not arguments.sessions:
+            for line in films(folder / "films", partial(peer, arguments.ibllib)):
+                print(f"film, {line}", flush=True)
         if not arguments.sessions and MOUSE.exists():
             print(f"training status: {judged(arguments.ibllib, MOUSE, folder)}")
 

@@ -3,6 +3,8 @@
 python reference_peer.py extract SESSION [mended]    writes SESSION/alf, SESSION/quality.json
 python reference_peer.py main_clock SESSION    the same, of a session whose clock is the nidq's
 python reference_peer.py align SESSION    the pulses of its probe, and its clock
+python reference_peer.py film SESSION CAMERA    times of its frames, and quality.json
+python reference_peer.py pose SESSION    licks and pupil of its left camera
 python reference_peer.py judge WINDOWS.json    writes WINDOWS.status.json
 python reference_peer.py fixtures FOLDER SEQUENCES    copies what ibllib's own tests have
 """
@@ -99,6 +101,62 @@ def align(session: Path) -> None:
     print(time.perf_counter() - began)
 
 
+def film(session: Path, camera: Path) -> None:
+    """Find the times of a film's frames, and judge it."""
+    from ibllib.io.extractors import camera as cameras
+    from ibllib.io.extractors.ephys_fpga import get_sync_and_chn_map
+    from ibllib.qc.camera import CameraQC
+    from one.api import One
+
+    label, began = camera.name, time.perf_counter()
+    on_board = (session / "raw_ephys_data").exists()
+    if on_board:
+        sync, channels = get_sync_and_chn_map(session, "raw_ephys_data")
+        extractor = cameras.CameraTimestampsFPGA(label, session)
+        times, _ = extractor.extract(sync=sync, chmap=channels, save=False)
+    else:
+        times, _ = cameras.CameraTimestampsBpod(session).extract(
+            save=False, task_collection="raw_behavior_data"
+        )
+    (session / "alf").mkdir(exist_ok=True)
+    np.save(session / f"alf/_ibl_{label}Camera.times.npy", times)
+    judge = CameraQC(
+        session, label, one=One(cache_dir=session, mode="local"), stream=False,
+        sync_type="nidq" if on_board else "bpod",
+        sync_collection="raw_ephys_data" if on_board else "raw_behavior_data",
+    )  # fmt: skip
+    # its frames of reference are larger than these
+    for name in ("check_position", "check_focus", "check_wheel_alignment"):
+        judge.checks_to_remove.append(name)
+    _, told = judge.run(update=False)
+    print(time.perf_counter() - began)
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return [plain(each) for each in value]
+        return value.name if hasattr(value, "name") else value
+
+    kept = {name: plain(value) for name, value in told.items()}
+    (session / "quality.json").write_text(json.dumps(kept))
+
+
+def pose(session: Path) -> None:
+    """Find licks and the width of the pupil in the pose of the left camera."""
+    import pandas as pd
+    from brainbox.behavior import dlc
+
+    table = pd.read_parquet(session / "alf/_ibl_leftCamera.dlc.pqt")
+    times = np.load(session / "alf/_ibl_leftCamera.times.npy")
+    began = time.perf_counter()
+    points = dlc.likelihood_threshold(table, 0.9)
+    np.save(session / "alf/licks.times.npy", sorted(dlc.get_licks(points, times)))
+    raw = dlc.get_pupil_diameter(points)
+    found = {"pupilDiameter_raw": raw}
+    found["pupilDiameter_smooth"] = dlc.get_smooth_pupil_diameter(raw, "left")
+    pd.DataFrame(found).to_parquet(session / "alf/_ibl_leftCamera.features.pqt")
+    print(time.perf_counter() - began)
+
+
 def quality(session: Path, extractor: Any, found: dict[str, Any]) -> dict[str, Any]:
     """Return outcome, and the share that passes each check."""
     from ibllib.io.raw_data_loaders import load_bpod_fronts
@@ -172,6 +230,8 @@ if __name__ == "__main__":
         "extract": extract,
         "main_clock": main_clock,
         "align": align,
+        "film": film,
+        "pose": pose,
         "judge": judge,
         "fixtures": fixtures,
     }[sys.argv[1]](*map(Path, sys.argv[2:]))

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -84,13 +84,13 @@ def board_signals(course: Course, clock: BoardClock) -> dict[str, Floats]:
     begin = np.column_stack([starts + at, starts + at + START_PULSE])
     begin[0, 1] = long[0] + at[0]
     begin = np.delete(begin, list(clock.lost), axis=0)
-    unfinished = course.end[-1] - course.bpod_start + 0.5
+    unfinished = _unfinished(course)
     pulses = [begin, np.array([[unfinished, unfinished + START_PULSE]])]
     for state in ("reward", "exit_state"):
         on, off = (times + at for times in course.states[state])
         pulses.append(np.column_stack([on, off])[~np.isnan(on)])
     a, b = _quadrature(course)
-    end = unfinished + 3
+    end = stopped_at(course)
     lines = {
         "bpod": np.sort(np.concatenate(pulses), axis=None),
         "frame2ttl": _changes(course, "BNC1High", "BNC1Low"),
@@ -104,6 +104,16 @@ def board_signals(course: Course, clock: BoardClock) -> dict[str, Floats]:
     last = float(clock.read(np.array([end]))[0])
     read["imec_sync"] = np.arange(0.5, last, SYNC_PERIOD / 2)
     return {name: _from_zero(times) for name, times in read.items()}
+
+
+def stopped_at(course: Course) -> float:
+    """Return when the board was stopped, on the state machine's clock (s)."""
+    return _unfinished(course) + 3
+
+
+def _unfinished(course: Course) -> float:
+    """Return when the trial began in which the task was stopped."""
+    return float(course.end[-1] - course.bpod_start + 0.5)
 
 
 def write_board(lines: Mapping[str, Floats], clock: BoardClock, session: Path) -> Path:
@@ -160,10 +170,13 @@ def write_board(lines: Mapping[str, Floats], clock: BoardClock, session: Path) -
     return path
 
 
-def write_description(session: Path, protocol: str, collection: str) -> None:
+def write_description(
+    session: Path, protocol: str, collection: str, devices: Mapping[str, Any] | None = None
+) -> None:
     """Write which devices recorded a session, whose main clock is the board's."""
+    told = f"devices: {json.dumps(devices)}\n" if devices else ""
     (session / "_ibl_experiment.description.yaml").write_text(
-        "version: 1.0.0\n"
+        f"version: 1.0.0\n{told}"
         f"sync: {{nidq: {{collection: {COLLECTION}, extension: bin, "
         "acquisition_software: spikeglx}}\n"
         f"tasks: [{{{protocol}: {{collection: {collection}, sync_label: bpod}}}}]\n"

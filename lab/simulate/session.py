@@ -7,9 +7,10 @@ length. They say in their settings that they are synthetic (``"SYNTHETIC": true`
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +18,20 @@ from shared.alf import SessionPath
 
 if TYPE_CHECKING:
     pass
-from lab.simulate.board import BoardClock, board_signals, write_board, write_description
+from lab.simulate.board import (
+    BoardClock,
+    board_signals,
+    stopped_at,
+    write_board,
+    write_description,
+)
+from lab.simulate.camera import (
+    COLLECTION,
+    Scene,
+    SimulatedCamera,
+    add_film,
+    heard_by_state_machine,
+)
 from lab.simulate.course import Course
 from lab.simulate.files import PROTOCOLS, VERSIONS, RigFiles
 from lab.simulate.mouse import (
@@ -55,6 +69,7 @@ def simulate_session(
     collection: str = "raw_behavior_data",
     truth_folder: Path | str | None = None,
     board: BoardClock | None = None,
+    cameras: Sequence[SimulatedCamera] = (),
 ) -> Truth:
     """Simulate one session and write its raw files.
 
@@ -94,6 +109,8 @@ def simulate_session(
         Where to write the truth too, as ALF files.
     board : BoardClock, optional
         The main clock of an ephys rig: its recording is written, too, and a description.
+    cameras : sequence of SimulatedCamera
+        Their films are written, too; without a board, the first is signed to the state machine.
 
     Returns
     -------
@@ -125,21 +142,45 @@ def simulate_session(
     if protocol == BIASED:
         progress = replace(progress, reward=REWARD_MIN, gain=GAIN_LATER)
     course = Course.run(rng, decisions, performance, progress, rig_version)
+    if cameras and board is None:
+        course = replace(course, events=course.events | heard_by_state_machine(course, cameras[0]))
     session = Path(folder) / path.short
     raw = session / collection
     raw.mkdir(parents=True, exist_ok=True)
     files = RigFiles(raw, rng, course, decisions, progress, path, rig_version, protocol)
     files.write({"day": day, "seed": seed, "lab": lab, "weight": weight})
+    truth = course.truth(session, decisions, progress, protocol)
     if board is not None:
         write_board(board_signals(course, board), board, session)
-        write_description(session, files.task_protocol, collection)
-    truth = course.truth(session, decisions, progress, protocol)
+        write_description(session, files.task_protocol, collection, _devices(cameras))
+    if cameras:
+        main = board or BoardClock(offset=0.0, drift=0.0)
+        sounds = board_signals(course, main)["audio"]
+        wheel = main.read(truth.wheel_times), truth.wheel_position
+        scene = Scene(*wheel, sounds, stopped_at(course))
+        films = {each.label: add_film(session, scene, main, each) for each in cameras}
+        truth = replace(truth, films=films)
     water = float(truth.table["rewardVolume"].sum()) / 1000
     responses = int(np.count_nonzero(decisions.choice))
     truth = replace(truth, progress=next_day(after, responses, water, weight))
     if truth_folder is not None:
         write_truth(truth, Path(truth_folder))
     return truth
+
+
+def _devices(cameras: Sequence[SimulatedCamera]) -> dict[str, Any] | None:
+    """Return the cameras as an experiment description names them."""
+    about = {
+        each.label: {
+            "collection": COLLECTION,
+            "sync_label": f"{each.label}_camera",
+            "fps": int(each.rate),
+            "width": each.width,
+            "height": each.height,
+        }
+        for each in cameras
+    }
+    return {"cameras": about} if about else None
 
 
 def _words(number: int) -> list[int]:

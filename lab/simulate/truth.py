@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
+from lab.simulate.camera import FilmTruth
 from lab.simulate.mouse import Floats, Progress
 
 
@@ -33,6 +35,8 @@ class Truth:
         Fraction correct at contrasts of 0.5 and above.
     progress : Progress
         What the mouse takes to its next session.
+    films : mapping
+        Of each camera, by its label.
     """
 
     session: Path
@@ -42,6 +46,7 @@ class Truth:
     wheel_position: Floats
     performance_easy: float
     progress: Progress
+    films: Mapping[str, FilmTruth] = field(default_factory=dict)
 
 
 def write_truth(truth: Truth, folder: Path) -> None:

@@ -97,12 +97,12 @@ def orders(name: str, session: Path, given: Mapping[str, str]) -> list[TaskDecla
         raise UnknownTask(f"there is no task {name!r}; there are {', '.join(registry.names())}")
     if "collection" in given:
         return [declared.filled(dict(given))]
-    planned = plan("0" * 32, relative_paths(session), _description(session))
+    planned = plan("0" * 32, relative_paths(session), description_of(session))
     found = [declared.filled({**one.arguments, **given}) for one in planned if one.name == name]
     return found or [declared.filled(dict(given))]
 
 
-def _description(session: Path) -> dict[str, Any] | None:
+def description_of(session: Path) -> dict[str, Any] | None:
     """Return a session's experiment description, if it has one."""
     path = session / DESCRIPTION_NAME
     if not path.exists():

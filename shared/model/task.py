@@ -218,13 +218,14 @@ class RunFacts(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         End of its last trial; ISO, the lab's wall clock.
     extended_qc
         Quality of the protocol as Alyx keeps it: the name of the outcome under the protocol's
-        name, the share that passes under each check's, which begin with ``_``.
+        name, the share that passes under each check's, which begin with ``_``; of a film, a check
+        may be a list: its outcome, and the numbers it was made from.
     """
 
     n_trials: int | None = None
     n_correct_trials: int | None = None
     end_time: str | None = None
-    extended_qc: dict[str, float | str | None] = {}
+    extended_qc: dict[str, float | str | list[float | str | None] | None] = {}
 
 
 class RunResult(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,8 @@ import msgspec
 
 from shared.alf.layout import RAW_EPHYS, output_collection
 from shared.model.protocols import is_decision, protocol_of
+from shared.tasks.cameras import BY_STATE_MACHINE, Camera, cameras_in
+from shared.tasks.declared import video
 from shared.tasks.declared.behaviour import HABITUATION, TRIALS, TRIALS_NIDQ, WHEEL, WHEEL_NIDQ
 from shared.tasks.declared.ephys import COMPRESS, RAW_QUALITY
 from shared.tasks.declared.sync import ALIGN, PULSES
@@ -47,11 +49,14 @@ WITHOUT_CHOICES = {"habituation": ((HABITUATION, TASK_DATA),)}
 """The same, by the kind of a protocol in which no decisions are made."""
 
 
-NOT_YET = {"neuropixel": "its raw files are compressed, but no task sorts spikes"}
+NOT_YET = {
+    "neuropixel": "its raw files are compressed, but no task sorts spikes",
+    "cameras": "no film of it, or no pulses that tell when its frames were taken",
+}
 """What is not done with a device's recording, where something is."""
 
-EPHYS = "ephys"
-"""Name of the built-in pipeline of raw recordings."""
+EPHYS, VIDEO = "ephys", "video"
+"""Names of the built-in pipelines of raw recordings and of films."""
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -131,6 +136,14 @@ def plan(
             needed = TASK_DATA if own.stands_for else evidence
             if _has(paths, needed, protocol.collection):
                 planned.append(_plan(session, GRAPH, own, protocol, planned, hold, given))
+    of_task = next(
+        (one.collection for one in protocols if _has(paths, TASK_DATA, one.collection)), ""
+    )
+    for camera in cameras_in(paths):
+        for own, hold, given in _of_camera(camera, clock, of_task):
+            planned.append(_plan(session, VIDEO, own, None, planned, hold, given))
+    if any(_has(paths, pose.name, pose.collection) for pose in video.POSES):
+        planned.append(_plan(session, VIDEO, video.FEATURES, None, planned))
     for graph, pipeline in pipelines().items():
         for each in pipeline.task:
             for where in protocols if each.per == "protocol" else [None]:
@@ -157,9 +170,14 @@ def unprocessed(
         The description says what none can.
     """
     covered = {name for one in pipelines().values() for each in one.task for name in each.covers}
+    on_bpod = main_clock(paths, description).device == "bpod"
+    timed = {
+        each.label for each in cameras_in(paths) if not on_bpod or each.label == BY_STATE_MACHINE
+    }
     told = [
         _told(str(device), NOT_YET.get(device.kind, f"no task for {device.kind}"))
         for device in _uncovered(devices_in(paths, description), covered)
+        if not (device.kind == "cameras" and device.name in timed)
     ]
     own = [each for one in pipelines().values() for each in one.task if each.per == "protocol"]
     for protocol in protocols_in(paths, description, task_protocol):
@@ -207,6 +225,26 @@ def _on_clock(
     if clock.readable and task.name in ON_MAIN_CLOCK:
         return ON_MAIN_CLOCK[task.name], None, {"sync_collection": clock.collection}
     return task, WRONG_CLOCK.format(clock=clock.device), {}
+
+
+def _of_camera(
+    camera: Camera, clock: MainClock, of_task: str
+) -> Iterator[tuple[TaskDeclaration, str | None, dict[str, str]]]:
+    """Yield the tasks of a camera, why each must wait, and its arguments."""
+    on_bpod = clock.device == "bpod"
+    given = {"camera": camera.label, "collection": camera.collection}
+    if not camera.compressed:
+        yield video.COMPRESS, None, given | {"clock": "bpod" if on_bpod else "nidq"}
+    by_task = {"task_collection": of_task} if of_task else {}
+    if clock.readable:
+        yield video.TIMES_NIDQ, None, given | {"sync_collection": clock.collection}
+    elif not on_bpod:
+        yield video.TIMES_NIDQ, WRONG_CLOCK.format(clock=clock.device), given
+    elif of_task and camera.label == BY_STATE_MACHINE:
+        yield video.TIMES_BPOD, None, given | by_task
+    else:
+        return
+    yield video.MOTION, None, given | by_task
 
 
 def _recorded(paths: Collection[str], clock: MainClock) -> bool:
@@ -261,12 +299,15 @@ def _plan(
     if protocol is not None:
         arguments["collection"] = protocol.collection
         arguments["output_collection"] = output_collection(protocol.collection)
-    same = {arguments.get("collection"), arguments.get("sync_collection")} - {None}
+    folders = ("collection", "sync_collection", "task_collection")
+    same = {arguments.get(name) for name in folders} - {None}
+    camera = arguments.get("camera")
     parents = [
         each
         for each in planned
         if {each.name, each.declaration.stands_for} & set(task.parents)
         and (not same or each.arguments.get("collection") in same)
+        and (camera is None or each.arguments.get("camera", camera) == camera)
     ]
     return Planned(
         id=identifier(session, graph, task.name, canonical(arguments)),

@@ -27,14 +27,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from shared.tasks.declared import behaviour, ephys, sync
+from shared.tasks.declared import behaviour, ephys, sync, video
 from shared.tasks.signature import Expected, TaskDeclaration
 
 log = logging.getLogger(__name__)
 
 GROUP = "fornix.pipelines"
 
-BUILT_IN = {task.name: task for task in (*behaviour.TASKS, *sync.TASKS, *ephys.TASKS)}
+BUILT_IN = {
+    task.name: task for task in (*behaviour.TASKS, *sync.TASKS, *ephys.TASKS, *video.TASKS)
+}
 
 
 class BadPipeline(ValueError):

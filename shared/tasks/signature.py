@@ -19,7 +19,8 @@ class Expected(msgspec.Struct, frozen=True):
     name
         Glob of the file name, as ``_iblrig_taskData.raw.*``.
     collection
-        Glob of the collection; ``{collection}`` is filled in from the task's arguments.
+        Glob of the collection; in both, ``{collection}``, or another of the task's arguments, is
+        filled in.
     required
         Without a required input a task is held; a missing required output makes it Incomplete.
     """
@@ -29,8 +30,9 @@ class Expected(msgspec.Struct, frozen=True):
     required: bool = True
 
     def fill(self, arguments: dict[str, str]) -> Expected:
-        """Return this expectation with ``{argument}`` placeholders of the collection filled in."""
-        return Expected(self.name, self.collection.format(**arguments), self.required)
+        """Return this expectation with its ``{argument}`` placeholders filled in."""
+        name, collection = (text.format(**arguments) for text in (self.name, self.collection))
+        return Expected(name, collection, self.required)
 
     def matches(self, path: str) -> bool:
         """Tell whether a path relative to its session, without revision folder, is expected."""

@@ -1,0 +1,265 @@
+"""When each frame of a film was taken, on the clock of the session.
+
+A camera signs every frame to the main clock, but films lack frames: those before the recording
+was started, those that were lost on the way, those after its end. Which frames a film has says the
+camera's own count; where the count begins among the signs tells the first sound, which both the
+main clock and a pin of the camera have seen. The rules are those of the IBL pipeline (ibllib
+4.1.0, ``CameraTimestampsFPGA``, ``CameraTimestampsBpod``). It departs from them where frames have
+no sign: they go on from the first and last sign at the camera's own rate. The reference begins one
+period too early, and without pins leaves frames untimed, or takes the period for the rate.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from shared.science.behaviour.raw_task import RawTask
+from shared.science.clocks.pulses import Floats, Fronts
+from shared.science.errors import SyncFailed
+from shared.science.video.frame_data import FrameData, Integers
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SoundRules:
+    """How the sounds that a camera saw are found among those of the main clock.
+
+    Attributes
+    ----------
+    tolerance
+        Seconds between them, both counted from the first.
+    nearest
+        Whether the nearest is taken, or the first within the tolerance.
+    shortest
+        Sounds, and pauses, that are shorter (s) a camera cannot see.
+    """
+
+    tolerance: float
+    nearest: bool
+    shortest: float
+
+
+BY_BOARD = SoundRules(2.0, False, 0.0)
+BY_STATE_MACHINE = SoundRules(0.5, True, 5e-3)
+
+
+@dataclass(frozen=True)
+class FrameTimes:
+    """When the frames of a film were taken.
+
+    Attributes
+    ----------
+    times : array
+        Shape (frames,): s on the session's clock.
+    method
+        ``pins``: by count and sounds; ``counts``: by count alone, as many signs as possible.
+    n_before, n_lost
+        Signs before the film's first frame; frames lost within it.
+    n_extrapolated
+        Frames of which there is no sign: their times go on at the camera's rate.
+    reason
+        Why the pins were not used; empty if they were.
+    """
+
+    times: Floats
+    method: str
+    n_before: int
+    n_lost: int
+    n_extrapolated: int
+    reason: str = ""
+
+
+class _NoPins(Exception):
+    """The pins cannot be used, for the reason given."""
+
+
+def frame_times(
+    signs: Floats, n_frames: int, data: FrameData, sounds: Fronts | None, rules: SoundRules
+) -> FrameTimes:
+    """Find when the frames of a film were taken.
+
+    Parameters
+    ----------
+    signs : array
+        When the camera signed a frame to the session's clock, rising, s.
+    n_frames : int
+        Frames that the film has.
+    data : FrameData
+        What the rig wrote of them.
+    sounds : Fronts, optional
+        On the session's clock.
+    rules : SoundRules
+
+    Raises
+    ------
+    SyncFailed
+        The camera has signed nothing, or its signs are not in order.
+    """
+    if signs.size < 2 or not np.all(np.diff(signs) > 0):
+        found = "in no order" if signs.size > 1 else f"{signs.size} of them"
+        raise SyncFailed(
+            "the pulses of the camera's frames",
+            f"there are {found}",
+            "check the camera's cable to the main clock, and the wiring file of the recording",
+        )
+    try:
+        return _by_pins(signs, n_frames, data, sounds, rules)
+    except _NoPins as why:
+        log.warning("frames are aligned by their number alone: %s", why)
+        return _by_counts(signs, n_frames, str(why))
+
+
+def _by_pins(
+    signs: Floats, n_frames: int, data: FrameData, sounds: Fronts | None, rules: SoundRules
+) -> FrameTimes:
+    count = data.count
+    if data.pin is None or data.rises.size + data.falls.size < 2:
+        raise _NoPins("the camera's pin saw no sounds")
+    if count is None:
+        raise _NoPins("the rig wrote no numbers of frames")
+    if data.times is None:
+        raise _NoPins("the rig wrote no times of frames")
+    if sounds is None or sounds.times.size < 2:
+        raise _NoPins("the main clock saw no sounds")
+    if count.size < n_frames:
+        raise _NoPins(f"the film has {n_frames} frames, the rig counted {count.size}")
+    count = count[:n_frames]
+    if not np.all(np.diff(count) > 0):
+        raise _NoPins("the numbers of the frames do not rise")
+    pin, first_sound = _first_in_common(data, sounds, rules)
+    if pin >= count.size:
+        raise _NoPins("the film ends before the first sound")
+    start = int(np.searchsorted(signs, first_sound)) - int(count[pin])
+    period = float(np.median(np.diff(signs)))
+    n_before = max(start, 0)
+    extrapolated = 0
+    if start < 0:
+        extrapolated -= start
+        ahead = signs[0] - np.arange(-start, 0, -1) * period
+        signs, start = np.concatenate([ahead, signs]), 0
+    times = signs[start : start + int(count[-1]) + 1]
+    lacking = int(count[-1]) + 1 - times.size
+    if lacking > 0:
+        if not times.size:
+            raise _NoPins("the camera's signs end before its film begins")
+        extrapolated += lacking
+        beyond = times[-1] + (np.arange(lacking) + 1) * period
+        times = np.concatenate([times, beyond])
+    times = times[count]
+    if int(np.searchsorted(times, first_sound)) != pin:
+        raise _NoPins("the first sound does not fall on the frame that saw it")
+    lost = int(count[-1]) + 1 - count.size
+    return FrameTimes(times, "pins", n_before, lost, extrapolated)
+
+
+def _first_in_common(data: FrameData, sounds: Fronts, rules: SoundRules) -> tuple[int, float]:
+    """Return the frame that saw the first sound which both saw, and when that began."""
+    assert data.times is not None  # noqa: S101 - for the types: it was asked before
+    rises = data.rises[data.rises < data.times.size]
+    falls = data.falls[data.falls < data.times.size]
+    if not sounds.alternate or sounds.polarities[0] != 1:
+        raise _NoPins("the sounds do not begin and end in turn")
+    if not rises.size:
+        raise _NoPins("the camera's pin never rose")
+    if not np.all(np.diff(data.times) > 0):
+        raise _NoPins("the camera's clock does not rise")
+    if rises.size + falls.size == sounds.times.size:
+        return int(rises[0]), float(sounds.times[0])
+    times = sounds.times
+    if rules.shortest:
+        short = np.flatnonzero(np.diff(times) < rules.shortest)
+        times = np.delete(times, np.concatenate([short, short + 1]))
+    if times.size < 2:
+        raise _NoPins("all sounds are too short for a camera")
+    begins, ends = times[::2], times[1::2]
+    of_rise = assign(begins - times[0], data.times[rises] - data.times[rises[0]], rules)
+    of_fall = assign(ends - times[1], data.times[falls] - data.times[falls[:1]], rules)
+    both = min(rises.size, falls.size)
+    # A sound of which only one end was seen is left out.
+    seen = of_rise >= 0
+    seen[:both] &= of_fall[:both] >= 0
+    if not seen.any():
+        raise _NoPins("no sound of the main clock is where the camera's pin rose")
+    first = int(np.argmax(seen))
+    return int(rises[first]), float(begins[of_rise[first]])
+
+
+def assign(times: Floats, events: Floats, rules: SoundRules) -> Integers:
+    """Return which of some times each event is; -1 of one that is none. No time is taken twice."""
+    free = np.ones(times.size, bool)
+    found = np.full(events.size, -1)
+    for i, event in enumerate(events):
+        away = np.where(free, np.abs(times - event), np.inf)
+        near = np.flatnonzero(away < rules.tolerance)
+        if near.size:
+            found[i] = int(np.argmin(away)) if rules.nearest else near[0]
+            free[found[i]] = False
+    return found
+
+
+def _by_counts(signs: Floats, n_frames: int, reason: str) -> FrameTimes:
+    """Return the last signs, one a frame; where they are too few they go on at their rate."""
+    before = max(signs.size - n_frames, 0)
+    lacking = max(n_frames - signs.size, 0)
+    period = float(np.median(np.diff(signs)))
+    beyond = signs[-1] + (np.arange(lacking) + 1) * period
+    times = np.concatenate([signs[before:], beyond])
+    return FrameTimes(times, "counts", before, 0, lacking, reason)
+
+
+def signs_on_board(fronts: Fronts) -> Floats:
+    """Return when a camera signed its frames on a line: every second change from the first."""
+    return fronts.times[::2]
+
+
+def signs_of_state_machine(task: RawTask) -> Floats:
+    """Return when a camera signed its frames to the state machine, and between trials would have.
+
+    The state machine hears the camera (``Port1In``, ``Port1Out``) only within trials; between
+    them as many frames are filled in as fit.
+
+    Raises
+    ------
+    SyncFailed
+        There are none, or they do not rise.
+    """
+    trials: list[Floats] = []
+    for rises, falls in zip(task.events("Port1In"), task.events("Port1Out"), strict=True):
+        if not rises.size:
+            continue
+        # A pulse that began before the trial has no rise in it, the last one may have no fall.
+        whole = falls[1:] if falls.size and falls[0] < rises[0] else falls
+        kept = rises[: whole.size] if falls.size else rises[:1]
+        if kept.size:
+            trials.append(kept)
+    if sum(each.size for each in trials) < 2:
+        raise SyncFailed(
+            "the camera's pulses to the state machine",
+            "no trial has any on port 1",
+            "check the camera's cable to port 1 of the Bpod",
+        )
+    within = [float(np.median(np.diff(each))) for each in trials if each.size > 1]
+    rate = 1 / float(np.median(within))
+    pieces: list[Floats] = [trials[0]]
+    for before, after in pairwise(trials):
+        gap = after[0] - before[-1]
+        n = max(int(np.round(gap * rate)) - 1, 0)
+        pieces += [before[-1] + gap / (n + 1) * (np.arange(n) + 1), after]
+    return np.concatenate(pieces)
+
+
+def sounds_of_state_machine(task: RawTask) -> Fronts:
+    """Return all beginnings and ends of sounds that the state machine heard (``BNC2``)."""
+    on, off = (
+        np.concatenate([np.empty(0), *task.events(f"BNC2{edge}")]) for edge in ("High", "Low")
+    )
+    times = np.concatenate([on, off])
+    polarities = np.concatenate([np.ones(on.size), -np.ones(off.size)])
+    known = np.isfinite(times)
+    order = np.argsort(times[known], kind="stable")
+    return Fronts(times[known][order], polarities[known][order])
