@@ -459,7 +459,7 @@ def test_inputs_that_change_while_the_task_runs_make_it_run_again(flow, eid):
 
 def test_what_no_task_reads_and_the_same_content_again_start_nothing(flow, processed):
     before = [task.attribute_values for task in read.of_session(processed)]
-    register(processed, "raw_video_data/_iblrig_leftCamera.raw.mp4", version=2)
+    register(processed, "raw_widefield_data/imaging.frames.mov", version=2)
     corrected(flow, processed, RAW[0], sha256="0" * 64)
     assert [task.attribute_values for task in read.of_session(processed)] == before
 

@@ -324,7 +324,7 @@ def test_without_a_description_devices_are_known_by_their_files():
         "raw_behavior_data/_iblrig_micData.raw.wav",
     ]
     assert [text.partition(":")[0] for text in unprocessed(paths)] == [
-        *("camera left", "probe00", "microphone", "widefield"),
+        *("probe00", "microphone", "widefield"),  # the left camera's film has tasks
     ]
 
 

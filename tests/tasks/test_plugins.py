@@ -58,6 +58,8 @@ def test_a_lab_s_pipeline_is_planned_where_its_package_is_installed(installed):
         "names": [
             *("task.trials", "task.wheel", "task.trials_nidq", "task.wheel_nidq"),
             *("task.habituation", "sync.pulses", "ephys.align", "ephys.compress", "ephys.rawqc"),
+            *("video.compress", "video.times", "video.times_nidq", "video.motion"),
+            "video.features",
             "licks.count",
         ],
         "inputs": ["c/_lab_lickPiezo.raw.npy"],
