@@ -151,4 +151,5 @@ def smoothed(values: Floats, window: int) -> Floats:
     first, last = (at[:half] - at[half])[:, None], (at[-half:] - at[-half - 1])[:, None]
     found[:half] = first ** np.arange(DEGREE + 1) @ weights[0]
     found[-half:] = last ** np.arange(DEGREE + 1) @ weights[-1]
-    return interpolate(np.arange(values.size), at, found)
+    every = np.arange(values.size, dtype=float)
+    return interpolate(every, at.astype(float), found)
