@@ -24,6 +24,13 @@ def derived(*parts: str) -> UUID:
     return UUID(bytes=digest[:16], version=4)
 
 
+def as_text(identifier: object) -> object:
+    """Turn an identifier of 16 bytes into the UUID that it is; others are returned as they are."""
+    if isinstance(identifier, bytes) and len(identifier) == 16:
+        return str(UUID(bytes=identifier))
+    return identifier
+
+
 def from_int_pairs(pairs: npt.NDArray[np.int64]) -> list[str]:
     """Turn identifiers of older ONE tables, two 64-bit integers each, into the UUIDs they are.
 

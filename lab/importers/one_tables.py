@@ -27,7 +27,7 @@ from shared.alf.path import SessionPath, parse_dataset_path, parse_session_path,
 
 from .bytes import Mover, Remote
 from .carrier import Carrier, Row
-from .identifiers import from_int_pairs
+from .identifiers import as_text, from_int_pairs
 from .sessions import Repository, SessionCarrier, dataset_row, session_row
 
 BATCH = 2000
@@ -41,6 +41,9 @@ COLUMNS = {
 
 BAD_ROW = (ValueError, TypeError, AttributeError)
 """What reading a hostile row may raise (an ALFError is a ValueError)."""
+
+MOST_NUMBER = 999
+"""Largest number of a session (ONE convention: three digits)."""
 
 QUALITIES = {"NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"}
 
@@ -147,7 +150,7 @@ class TablesImport:
             eid = str(entry.get("id"))
             try:
                 eid, session = str(UUID(entry["id"])), _session_path(entry, self.lab)
-                projects = [p for p in (entry.get("projects") or "").split(",") if p]
+                projects = _names(entry.get("projects"))
                 if problem := self.target.prepare_session(session, projects):
                     raise ValueError(problem)
             except BAD_ROW as error:
@@ -240,6 +243,8 @@ def _read(table: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[l
             pair = [columns_.pop(f"{key}_{i}", None) for i in (0, 1)]
             if None not in pair:
                 columns_[key] = from_int_pairs(np.array(pair, dtype=np.int64).T)
+            elif key in columns_:
+                columns_[key] = [as_text(each) for each in columns_[key]]
         if "project" in columns_:
             columns_["projects"] = columns_.pop("project")
         yield [
@@ -274,11 +279,29 @@ def _session_path(entry: Row, default_lab: str | None) -> SessionPath:
     date = entry["date"]
     if isinstance(date, datetime.datetime):
         date = date.date()
-    number = entry["number"]
-    if isinstance(number, float) and not number.is_integer():
-        raise ValueError(f"the number {number} is no whole number")
-    text = f"{lab}/Subjects/{entry['subject']}/{date}/{int(number):03d}"
-    return parse_session_path(text)
+    number = _number(entry["number"])
+    return parse_session_path(f"{lab}/Subjects/{entry['subject']}/{date}/{number:03d}")
+
+
+def _number(value: object) -> int:
+    """Return a session's number, however the table has it."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise ValueError("the number is missing: write that of the session's folder, as 1")
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number.is_integer() or not 0 <= number <= MOST_NUMBER:
+        raise ValueError(f"the number {value!r} is no whole number from 0 to {MOST_NUMBER}")
+    return int(number)
+
+
+def _names(value: object) -> list[str]:
+    """Return names that a table has as a text with commas, a list, or not at all."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list):
+        return []
+    return [name for part in parts if isinstance(part, str) and (name := part.strip())]
 
 
 def _size(value: float | None) -> int | None:

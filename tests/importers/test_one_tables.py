@@ -252,3 +252,69 @@ def test_requests_are_cut_by_rows(fornix, tmp_path):
     run(write(tmp_path / "one", sessions, datasets), fornix)
     assert fornix.requests["datasets"] == 11
     assert len(fornix.rows["datasets"]) == 2010
+
+
+def test_tables_that_users_reported(fornix, shared_data, tmp_path):
+    # Given tables whose ids are bytes, whose projects are lists, and of which a number is missing
+    reported = shared_data / "reported"
+    # When they are imported
+    by_bytes = run(reported / "import-one-ids-bytes/tables", fornix)
+    by_lists = run(reported / "import-one-projects-list/tables", fornix)
+    # Then what can be read is carried, ids and projects as they are
+    table = pd.read_parquet(reported / "import-one-ids-bytes/tables/sessions.pqt")
+    assert {str(uuid.UUID(bytes=one)) for one in table.index} <= set(fornix.rows["sessions"])
+    assert fornix.rows["sessions"]["ba453b2a-ae49-4017-9693-34edc0711681"]["projects"] == [
+        "a",
+        "b",
+    ]
+    assert fornix.rows["sessions"]["2774250a-ed11-47b6-ad8c-cb0b1701b3d5"]["projects"] == []
+    for journal in (by_bytes, by_lists):
+        assert journal.tallies()["sessions"] == {"created": 2}
+        assert journal.tallies()["datasets"] == {"created": 4}
+    # and what is missing is told: which session, which field, what to do
+    journal = run(reported / "import-one-number-missing/tables", fornix)
+    refused = {row["id"]: f"{row['reason']} {row['detail']}" for row in journal.refusals()}
+    said = refused["b0432445-d16e-49bb-907f-b5a17299f470"]
+    assert "number" in said
+    assert "missing" in said
+    assert journal.tallies()["sessions"] == {"created": 1, "not carried": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "known"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (np.array(["a"], dtype=object), ["a"]),
+        ([], []),
+        (None, []),
+        ("", []),
+        ("a", ["a"]),
+        ("a, b", ["a", "b"]),
+    ],
+)
+def test_projects_are_read_in_any_form(fornix, tmp_path, value, known):
+    sessions = sessions_table()
+    sessions["projects"] = pd.Series([value], index=sessions.index, dtype=object)
+    run(
+        write(tmp_path / "one", sessions, datasets_table(list(sessions.index), ["a.b.npy"])),
+        fornix,
+    )
+    (row,) = fornix.rows["sessions"].values()
+    assert row["projects"] == known
+
+
+@pytest.mark.parametrize("number", [None, np.nan, -1, 1.5, "one", 10**7])
+def test_a_number_that_is_none_is_told_with_session_and_field(fornix, tmp_path, number):
+    sessions = sessions_table(2)
+    sessions["number"] = pd.Series([number, 2], index=sessions.index, dtype=object).astype(
+        str if isinstance(number, str) else float
+    )
+    journal = run(
+        write(tmp_path / "one", sessions, datasets_table(list(sessions.index), ["a.b.npy"])),
+        fornix,
+    )
+    assert list(fornix.rows["sessions"]) == [sessions.index[1]]
+    said = [row for row in journal.refusals() if row["id"] == sessions.index[0]]
+    assert said
+    assert "number" in said[0]["reason"]
+    assert "Error" not in said[0]["reason"], "it is told in words, not by Python"
