@@ -39,6 +39,32 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     assert not gone
 
 
+def test_the_readme_is_an_invitation() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) <= 700
+    for page in ("rigs", "workers", "scientists", "lab", "alyx", "deploying"):
+        assert f"docs/{page}.md" in text, "who comes first finds their page"
+
+
+def test_the_docs_are_a_site_with_search(tmp_path: Path) -> None:
+    """As `make docs` builds it; a page that no other names, or any other warning, fails."""
+    sphinx = Path(sys.executable).with_name("sphinx-build")
+    command = [
+        sphinx,
+        "--quiet",
+        "--fail-on-warning",
+        "-d",
+        tmp_path / "tmp",
+        ROOT / "docs",
+        tmp_path,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    index = (tmp_path / "searchindex.js").read_text()
+    assert all(word in index for word in ("quarantin", "redriv", "runbook"))
+    assert "operations" in index
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("page", RUN, ids=named)
 def test_a_reader_may_copy_it(page: Path, processed: Cloud, tmp_path: Path) -> None:

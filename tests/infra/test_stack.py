@@ -461,6 +461,21 @@ def test_alarms_reach_the_encrypted_topic(stack: Template) -> None:
         assert alarm["AlarmDescription"]
 
 
+def test_each_alarm_and_the_budget_have_a_part_of_the_runbook(stack: Template) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/operations.md").read_text()
+    headings = re.findall(r"^### `(.+)`$", text, re.MULTILINE)
+    patterns = [
+        re.sub(r"\b(FUNCTION|QUEUE|OPERATION|SCHEDULE)\b", r"[\\w-]+", h) for h in headings
+    ]
+    alarms = [a["AlarmName"] for a in of_type(stack, "AWS::CloudWatch::Alarm").values()]
+    (budget,) = of_type(stack, "AWS::Budgets::Budget").values()
+    names = [*(name.removeprefix("fornix-") for name in alarms), budget["Budget"]["BudgetName"]]
+    found = {name: [p for p in patterns if re.fullmatch(p, name)] for name in names}
+    assert [name for name, those in found.items() if not those] == []
+    used = {pattern for those in found.values() for pattern in those}
+    assert sorted(set(patterns) - used) == [], "a part for no alarm"
+
+
 def test_one_computer_is_not_flooded_with_processes() -> None:
     stack = template(("fimbrialab",))
     mappings = of_type(stack, "AWS::Lambda::EventSourceMapping").values()
