@@ -6,6 +6,7 @@ raised to a new version, this file decides whether ``infra/local/ministack.py`` 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -19,12 +20,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError
 
 from infra.local import ministack
 from infra.local.cloud import CloudError, EmbeddedCloud
@@ -156,22 +157,50 @@ assert [each["id"] for each in dead["messages"]] == ["a"], dead
     assert done.returncode == 0, done.stderr
 
 
-def test_a_client_that_hung_up_is_handed_no_message(bare: EmbeddedCloud) -> None:
-    # Given a client that waits for a message and hangs up
-    sqs = client(bare.home, "sqs")
-    url = sqs.create_queue(QueueName="hung-up")["QueueUrl"]
-    key, secret = bare.home.root_credentials()
-    impatient = boto3.client(
-        "sqs", endpoint_url=bare.home.gateway_url, region_name=ministack.REGION,
-        aws_access_key_id=key, aws_secret_access_key=secret,
-        config=Config(read_timeout=1, retries={"total_max_attempts": 1}),
-    )  # fmt: skip
-    with pytest.raises(ReadTimeoutError):
-        impatient.receive_message(QueueUrl=url, WaitTimeSeconds=20)
-    # When a message comes, then it is another's at once
-    sqs.send_message(QueueUrl=url, MessageBody="task")
-    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0)["Messages"]
-    assert message["Body"] == "task"
+def test_a_poll_ends_when_its_client_hangs_up() -> None:
+    """Else the next message would be handed to a worker that is no more."""
+    ended: list[str] = []
+    told: list[Any] = []
+
+    async def queue(scope: Any, receive: Any, send: Any) -> None:
+        request = await receive()
+        if request["body"] == b"there is one":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            return
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("poll")
+
+    async def ask(body: bytes) -> None:
+        events = iter(
+            [
+                {"type": "http.request", "body": body[:5], "more_body": True},
+                {"type": "http.request", "body": body[5:], "more_body": False},
+            ]
+        )
+
+        async def receive() -> Any:
+            # Whoever is answered stays connected; who waits in vain hangs up.
+            if (event := next(events, None)) is not None:
+                return event
+            if body == b"there is one":
+                await asyncio.Event().wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            told.append(message["status"])
+
+        cloud = SimpleNamespace(_app=SimpleNamespace(app=queue), _may_change=lambda scope: False)
+        headers = [(b"authorization", b"x"), (b"x-amz-target", b"AmazonSQS.ReceiveMessage")]
+        scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+        serve: Any = ministack.Cloud.__call__
+        await serve(cloud, scope | {"query_string": b""}, receive, send)
+
+    asyncio.run(ask(b"there is one"))
+    assert (told, ended) == ([200], [])
+    asyncio.run(ask(b"nothing yet"))
+    assert (told, ended) == ([200], ["poll"])
 
 
 def test_everything_listens_on_loopback_only(bare: EmbeddedCloud) -> None:
