@@ -131,6 +131,11 @@ clean:  ## remove what was installed and built
 fuzz-codec: setup  ## a million damaged recordings; CASES=… for fewer, SEED=… for others
 	$(BIN)/python -m tests.codec.fuzz --cases $(or $(CASES),1000000) --seed $(or $(SEED),1)
 
+.PHONY: bench
+bench: setup  ## requests to the API, beside the last tag or BASE=revision; fails where slower
+	$(BIN)/python benchmarks/api.py --base $(or $(BASE),tag)
+	$(BIN)/python benchmarks/load.py
+
 bench-codec: setup .venv/.wavpack  ## the codec beside mtscomp, WavPack, zstd; FILES=… your own
 	$(BIN)/python benchmarks/codec.py $(FILES)
 

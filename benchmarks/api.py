@@ -1,13 +1,20 @@
-"""What requests to the API cost: wall and CPU milliseconds, requests to the table, capacity units.
+"""What requests to the API take: in the function, over HTTP, in DynamoDB, and on AWS by estimate.
 
-Requests go in process through the Lambda entry point, to an embedded DynamoDB that holds 2,000
-sessions of 30 datasets. Beside each median stands what a PostgreSQL-backed Alyx 3.6.1 takes for
-the same request on the same two cores::
+A system is started in a temporary folder and filled over HTTP with 2,000 sessions of 30 datasets
+with two copies each, 6,000 weights, 8,000 waterings, probes and tasks with logs. Each request is
+made in turn in the function itself and over loopback HTTP on a connection of its own::
 
-    python benchmarks/api.py [--sessions 2000] [--repeats 15] [--json FILE] [--beside CHECKOUT]
+    python benchmarks/api.py [--sessions 2000] [--repeats 15] [--json FILE]
+    python benchmarks/api.py --beside CHECKOUT   # another commit with its own .venv, in turn
+    python benchmarks/api.py --base REVISION     # the same; its checkout is made for the run
+    make bench [BASE=REVISION]                   # the same, beside the last tag if there is one
 
-With ``--beside`` another checkout, which has its own ``.venv``, the import of the function is
-timed in both in turn, compiled and not (as on Lambda, whose disk keeps nothing).
+Beside another commit each request goes to both in turn, and what is slower by more than a fifth,
+in the median of the pairs and by more than half a millisecond, makes the command fail. The import
+of the function is timed in both, too, compiled and not (as on Lambda, whose disk keeps nothing).
+
+How Fornix compares with another server is not said here: the peer would have to answer in the
+same run (``docs/benchmarks.md`` says how that was done, and when).
 """
 
 from __future__ import annotations
@@ -15,233 +22,153 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import statistics
 import subprocess
 import sys
-import time
-import uuid
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aws import estimate
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-LABS = ("fimbrialab", "septumlab")
-ALYX_MS = {
-    "sessions by subject": 35,
-    "sessions by dates and dataset types": 108,
-    "session detail (30 datasets)": 196,
-    "datasets of a session": 93,
-    "create session": 55,
-    "register 1 file": 156,
-    "register 10 files": 1321,
-    "subjects (100)": 1663,
-    "waiting tasks": 688,
-    "schema": 406,
-    "login": 328,
-}
-TARGET_MS = dict.fromkeys(list(ALYX_MS)[:4], 20) | {
-    "register 10 files": 60,
-    "subjects (100)": 20,
-    "waiting tasks": 20,
-}
+SLOWER = 1.2
+"""Ratio to the other checkout from which a request counts as slower."""
+NOTICEABLE_MS = 0.5
+"""Difference below which a ratio says nothing."""
 
 
 @dataclass
 class Cost:
-    """Medians over the repeats of one request."""
+    """Medians of one request over its turns."""
 
     name: str
-    wall_ms: float
+    function_ms: float
     cpu_ms: float
+    http_ms: float
     requests: float
-    units: float
+    read_units: float
+    write_units: float
 
 
-def start_database(stack: ExitStack) -> None:
-    """Start an in-memory DynamoDB and create the table."""
-    from tests.conftest import free_port
+class Side:
+    """A checkout's system in a process of its own.
 
-    port = free_port()
-    binary = ROOT / "node_modules" / "@dynoxide" / "linux-x64" / "dynoxide"
-    server = subprocess.Popen(
-        [str(binary), "serve", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    stack.callback(server.terminate)
-    os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = f"http://127.0.0.1:{port}"
-    time.sleep(0.5)
-    from shared.records.table import TABLE_SCHEMA, connection, table_name
+    Parameters
+    ----------
+    checkout : Path
+        With its own ``.venv``.
+    sessions : int
+        Sessions to fill it with.
+    """
 
-    client: Any = connection().client
-    client.create_table(TableName=table_name(), BillingMode="PAY_PER_REQUEST", **TABLE_SCHEMA)
+    def __init__(self, checkout: Path, sessions: int) -> None:
+        python = checkout / ".venv" / "bin" / "python"
+        script = Path(__file__).with_name("api_side.py")
+        self._process = subprocess.Popen(
+            [python, script, checkout, str(sessions)],
+            cwd=checkout,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
+    def answer(self) -> dict[str, Any]:
+        """Return the next line that the process writes."""
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"the measured system ended with {self._process.wait()}")
+        found: dict[str, Any] = json.loads(line)
+        return found
 
-def fill(n_sessions: int) -> list[str]:
-    """Write the records by batches, as an import would; return the sessions' ids."""
-    from shared.records import documents, reference
-    from shared.records.items import Dataset, Document, Pointer, Session
-    from shared.records.table import Record
-    from shared.sessions import store as sessions
-    from shared.work import write
+    def ask(self, name: str, turn: int = 0) -> dict[str, Any]:
+        """Have a request made; return what it took."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"name": name, "turn": turn}) + "\n")
+        self._process.stdin.flush()
+        return self.answer()
 
-    def document(kind: str, key: str, body: dict[str, Any]) -> Document:
-        body = {"id": key, **body}
-        return Document(pk=f"DOC#{kind}#{key}", sk="A", what=kind, id=key, body=body, version=1)
-
-    draw = random.Random(1)
-    ids = []
-    with Record.batch_write() as batch:
-        for kind, key, body in reference.rows():
-            batch.save(document(kind, key, body))
-        for lab in LABS:
-            body = {"name": lab, "timezone": "Europe/Lisbon", "repositories": ["fornix"]}
-            batch.save(document("lab", lab, body))
-        user = {"username": "admin", "role": "administrator", "lab": [], "is_active": True}
-        batch.save(document("user", "admin", user))
-        for i in range(100):
-            body = {
-                "nickname": f"S_{i:03d}",
-                "lab": LABS[i % 2],
-                "sex": "F",
-                "birth_date": "2024-01-01",
-                "projects": [],
-                "responsible_user": "admin",
-            }
-            batch.save(document("subject", body["nickname"], body))
-        for i in range(n_sessions):
-            subject, day = f"S_{i % 100:03d}", 1 + i // 100
-            eid = str(uuid.UUID(int=draw.getrandbits(128), version=4))
-            ids.append(eid)
-            date = f"2024-{1 + day // 28:02d}-{1 + day % 28:02d}"
-            item = Session(
-                pk=f"SES#{eid}",
-                sk="A",
-                id=eid,
-                subject=subject,
-                lab=LABS[i % 2],
-                date=date,
-                number=1,
-                start_time=f"{date}T10:00:00+00:00",
-                users=["admin"],
-                projects=["demo"] if i % 3 else [],
-                task_protocol="_iblrig_tasks_trainingChoiceWorld6.4.2",
-                n_trials=600,
-                n_correct_trials=400,
-            )
-            sessions._index(item)
-            batch.save(item)
-            batch.save(Pointer(pk=f"UNIQ#{subject}#{date}#1", sk="A", to=eid))
-            batch.save(Pointer(pk=f"EID#{eid.replace('-', '')[:12]}", sk="A", to=eid))
-            for j in range(30):
-                kind = "spikes.times" if j == 0 and i % 2 else "trials.table"
-                batch.save(
-                    Dataset.of(
-                        eid,
-                        f"alf/probe0{j % 2}/object{j:02d}.times.npy",
-                        dataset_type=kind,
-                        data_format="npy",
-                        file_size=1000 + j,
-                        hash=f"{j:032x}",
-                        created_by="admin",
-                    )
-                )
-    for eid in ids[:230]:
-        write.create(eid, LABS[0], None, {"name": "task.trials", "executable": "task.trials"})
-    documents.create("project", "demo", {"name": "demo"}, who="admin")
-    return ids
+    def close(self) -> None:
+        """Have the system stopped."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(120)
 
 
-def measure(name: str, call: Callable[[int], Any], repeats: int) -> Cost:
-    """Return the medians of a request."""
-    from shared.records.meter import metered
-
-    call(-1)
-    walls, cpus, requests, units = [], [], [], []
-    for i in range(repeats):
-        with metered() as cost:
-            wall, cpu = time.perf_counter(), time.process_time()
-            call(i)
-            walls.append(1000 * (time.perf_counter() - wall))
-            cpus.append(1000 * (time.process_time() - cpu))
-        requests.append(cost.requests)
-        units.append(cost.units)
-    middle = statistics.median
-    return Cost(name, middle(walls), middle(cpus), middle(requests), middle(units))
+def measure(sides: list[Side], name: str, first: int, repeats: int) -> list[list[dict[str, Any]]]:
+    """Return what a request took in each turn, by side; sides go first by turns."""
+    took: list[list[dict[str, Any]]] = [[] for _ in sides]
+    for turn in range(first - 2, first + repeats):
+        order = list(enumerate(sides))
+        for place, side in order if turn % 2 else order[::-1]:
+            cost = side.ask(name, turn + 2)
+            if turn >= first:  # the turns before warm up
+                took[place].append(cost)
+    return took
 
 
-def run(n_sessions: int, repeats: int) -> list[Cost]:
-    """Measure all the requests."""
-    os.environ.setdefault("AWS_ACCESS_KEY_ID", "test")
-    os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "test")
-    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
-    os.environ["FORNIX_API_URL"] = "http://fornix.test"
-    os.environ.pop("FORNIX_DATA_BUCKET", None)
-    os.environ.pop("FORNIX_DISPATCH_QUEUE_URL", None)
-    with ExitStack() as stack:
-        start_database(stack)
-        ids = fill(n_sessions)
-        time.sleep(6)  # what was just written would be read again with each request
-        from functions.api.app import app
-        from functions.api.auth import passwords, tokens
-        from tests.api import gateway
+def medians(name: str, took: list[dict[str, Any]]) -> Cost:
+    """Return the middle of what a request took."""
+    middle = {key: statistics.median(cost[key] for cost in took) for key in took[0]}
+    return Cost(name, **middle)
 
-        passwords.set_password("admin", "correct horse")
-        token = tokens.issue("admin")
-        headers = {"Authorization": f"Token {token}", "Content-Type": "application/json"}
 
-        def call(method: str, path: str, body: Any = None, expect: int = 200) -> Any:
-            raw = json.dumps(body).encode() if body is not None else b""
-            status, _, content = gateway.call(app, method, path, headers, raw)
-            if status != expect:
-                raise RuntimeError(f"{method} {path}: {status} {content[:300]!r}")
-            return json.loads(content)
+def slower(name: str, here: list[dict[str, Any]], there: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each of a request's times that is worse than in the other checkout."""
+    found = []
+    for key in ("function_ms", "http_ms"):
+        pairs = [(a[key], b[key]) for a, b in zip(here, there, strict=True)]
+        ratio = statistics.median(a / b for a, b in pairs)
+        more = statistics.median(a - b for a, b in pairs)
+        if ratio > SLOWER and more > NOTICEABLE_MS:
+            found.append(f"{name}: {key} is {ratio:.2f} of the other checkout's")
+    return found
 
-        def register(i: int, n: int) -> None:
-            names = [f"alf/run{i}_{n}_{k}/spikes.times.npy" for k in range(n)]
-            body = {
-                "created_by": "admin",
-                "path": f"S_{(i + 1) % 100:03d}/2024-01-02/001",
-                "filenames": names,
-                "hashes": ["0" * 32] * n,
-                "filesizes": [10] * n,
-                "name": "fornix",
-                "check_protected": True,
-            }
-            call("POST", "/register-file", body, 201)
 
-        def eid(i: int) -> str:
-            return ids[i % len(ids)]
+def print_head(beside: bool) -> None:
+    """Print the table's head."""
+    head = ("function ms", "CPU ms", "HTTP ms", "requests", "read", "write", "AWS ms", "$/million")
+    print("| request, medians | " + " | ".join(head) + (" | ratios |" if beside else " |"))
+    print("|---|" + "--:|" * (len(head) + beside))
 
-        dates = "date_range=2024-01-03,2024-01-20"
-        login = {"username": "admin", "password": "correct horse"}
-        requests: dict[str, Callable[[int], Any]] = {
-            "sessions by subject": lambda i: call("GET", f"/sessions?subject=S_{i + 1:03d}"),
-            "sessions by dates and dataset types": lambda i: call(
-                "GET", f"/sessions?{dates}&dataset_types=spikes.times,trials.table"
-            ),
-            "session detail (30 datasets)": lambda i: call("GET", f"/sessions/{eid(i + 500)}"),
-            "datasets of a session": lambda i: call("GET", f"/datasets?session={eid(i + 700)}"),
-            "create session": lambda i: call(
-                "POST",
-                "/sessions",
-                {"subject": f"S_{i + 1:03d}", "start_time": "2025-01-01T10:00:00", "number": 1},
-                201,
-            ),
-            "register 1 file": lambda i: register(i, 1),
-            "register 10 files": lambda i: register(i, 10),
-            "subjects (100)": lambda i: call("GET", "/subjects"),
-            "waiting tasks": lambda i: call(
-                "GET", f"/tasks?status=Waiting&django=session__lab__name__in,{LABS[0]}"
-            ),
-            "schema": lambda i: call("GET", "/api/schema"),
-            "login": lambda i: call("POST", "/auth-token", login),
-        }
-        return [measure(name, request, repeats) for name, request in requests.items()]
+
+def print_row(cost: Cost, other: Cost | None) -> None:
+    """Print a request's medians, and what they are beside the other checkout's."""
+    aws = estimate(cost.cpu_ms, cost.requests, cost.read_units, cost.write_units)
+    cells = [
+        *(f"{cost.function_ms:.1f}", f"{cost.cpu_ms:.1f}", f"{cost.http_ms:.1f}"),
+        *(f"{cost.requests:.0f}", f"{cost.read_units:.1f}", f"{cost.write_units:.0f}"),
+        *(f"{aws.milliseconds:.0f}", f"{aws.dollars:.1f}"),
+    ]
+    if other:
+        inside, outside = cost.function_ms / other.function_ms, cost.http_ms / other.http_ms
+        cells.append(f"{inside:.2f}, {outside:.2f}")
+    print(f"| {cost.name} | " + " | ".join(cells) + " |", flush=True)
+
+
+@contextmanager
+def checkout_of(revision: str) -> Iterator[Path]:
+    """Make a checkout of a revision, with all it needs to run, for as long as the block runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "checkout"
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(place), revision], check=True)
+        try:
+            subprocess.run(["make", "-s", "setup"], cwd=place, stdout=sys.stderr, check=True)
+            yield place
+        finally:
+            subprocess.run([*git, "remove", "--force", str(place)], check=True)
+
+
+def last_tag() -> str | None:
+    """Return the last tag before this commit."""
+    asked = ["git", "-C", str(ROOT), "describe", "--tags", "--abbrev=0"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
 
 
 def cold_import(checkout: Path, *, compiled: bool) -> float:
@@ -276,27 +203,52 @@ def compare_imports(other: Path, repeats: int = 9) -> None:
 
 def main() -> None:
     """Run and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sessions", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--beside", type=Path)
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--beside", type=Path, help="a checkout with its own .venv")
+    other.add_argument("--base", metavar="REVISION", help="or 'tag' for the last one")
     options = parser.parse_args()
-    if options.beside:
-        compare_imports(options.beside.resolve())
-    rows = run(options.sessions, options.repeats)
-    print(
-        f"{'request':38}{'wall ms':>9}{'CPU ms':>8}{'requests':>9}{'units':>7}{'Alyx':>7}{'x':>6}"
-    )
-    for row in rows:
-        peer = ALYX_MS[row.name]
-        mark = "" if row.wall_ms <= TARGET_MS.get(row.name, 1e9) else "  above target"
-        print(
-            f"{row.name:38}{row.wall_ms:9.1f}{row.cpu_ms:8.1f}{row.requests:9.0f}"
-            f"{row.units:7.1f}{peer:7}{peer / row.wall_ms:6.0f}{mark}"
-        )
+    rows: list[Cost] = []
+    worse: list[str] = []
+    with ExitStack() as stack:
+        beside = options.beside and options.beside.resolve()
+        base = last_tag() if options.base == "tag" else options.base
+        if options.base and not base:
+            print("no tag yet, nothing to compare with: name a commit, as in BASE=main~20")
+        if base:
+            beside = stack.enter_context(checkout_of(base))
+        if beside:
+            compare_imports(beside)
+        checkouts = [ROOT, *([beside] if beside else [])]
+        sides = []
+        for checkout in checkouts:
+            sides.append(Side(checkout, options.sessions))
+            stack.callback(sides[-1].close)
+        ready = [side.answer() for side in sides]
+        filled = ", ".join(f"{about['fill_s']:.0f} s" for about in ready)
+        print(f"filled over HTTP with {options.sessions} sessions in {filled}\n")
+        print_head(beside=len(sides) > 1)
+        young, old = ready[0]["young"], ready[0]["requests"]
+        for first, names, when in ((100, young, ", just written"), (0, old, "")):
+            for name in names:
+                took = measure(sides, name, first, options.repeats)
+                costs = [medians(name + when, each) for each in took]
+                rows.append(costs[0])
+                print_row(costs[0], costs[1] if len(costs) > 1 else None)
+                if len(costs) > 1:
+                    worse += slower(name + when, *took)
+            if when:
+                for side in sides:
+                    side.ask("settle")
     if options.json:
-        options.json.write_text(json.dumps([vars(row) for row in rows], indent=1))
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    if worse:
+        sys.exit("slower than the other checkout:\n" + "\n".join(worse))
 
 
 if __name__ == "__main__":

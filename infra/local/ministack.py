@@ -12,6 +12,8 @@ one ASGI application. Some things are changed here, each with a conformance test
 - its unauthenticated housekeeping addresses are closed;
 - messages for a function are collected for a moment, as on AWS; none is lost that comes while
   others are deleted, and none goes to a client that has hung up while it waited;
+- no request waits for a process of its function to start while another is at hand
+  (``infra/local/processes.py``);
 - the bytes of objects are on disk only;
 - what functions write is kept in files, and what fails is told there; the emulator itself
   remembers the last invocations only;
@@ -37,6 +39,7 @@ from typing import Any
 import urllib3
 
 from infra.local.logs import FunctionLogs
+from infra.local.processes import Processes
 
 VERSION = "1.5.33"
 """The version whose private parts are known here; ``pyproject.toml`` pins the same."""
@@ -159,10 +162,13 @@ class Cloud:
         evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
         evaluator._is_root_key = _is_no_key
         evaluator.parse_policy_document = _parsing_once(evaluator.parse_policy_document)
-        worker = importlib.import_module("ministack.core.lambda_runtime").Worker
+        runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
         # A function that logs nothing is waited for: 50 ms in vain after each of its answers.
-        worker._drain_stderr_bounded.__defaults__ = (0.005, 0.002, 0.250)
-        _keep_logs(worker, FunctionLogs(logs))
+        runtime.Worker._drain_stderr_bounded.__defaults__ = (0.005, 0.002, 0.250)
+        _keep_logs(runtime.Worker, FunctionLogs(logs))
+        processes = Processes(runtime)
+        service: Any = importlib.import_module("ministack.services.lambda_svc")
+        service.acquire_worker, service.release_worker = processes.acquire, processes.release
         _collect_batches(importlib.import_module("ministack.services.sqs"))
         _lose_no_message(importlib.import_module("ministack.services.sqs"))
         _keep_versions_on_disk(importlib.import_module("ministack.services.s3"))

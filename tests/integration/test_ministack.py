@@ -91,6 +91,11 @@ print(json.dumps({
     "root key": list(inspect.signature(iam_evaluator._is_root_key).parameters),
     "drain": list(inspect.signature(lambda_runtime.Worker._drain_stderr_bounded).parameters),
     "read": list(inspect.signature(lambda_runtime.Worker._read_stderr).parameters),
+    "key": list(inspect.signature(lambda_runtime._worker_key).parameters),
+    "lend": list(inspect.signature(lambda_runtime.acquire_worker).parameters),
+    "lending": "acquire_worker(func_name, config, code_zip, qualifier=qualifier)"
+    in inspect.getsource(lambda_svc),
+    "processes": (lambda_runtime._workers, type(lambda_runtime._lock).__name__),
     "logs": list(inspect.signature(lambda_svc._emit_lambda_logs).parameters),
 }))
 """
@@ -108,6 +113,10 @@ print(json.dumps({
         "root key": ["access_key_id"],
         "drain": ["self", "first_line_wait", "idle_confirm", "hard_cap"],
         "read": ["self"],
+        "key": ["func_name", "config", "qualifier"],
+        "lend": ["func_name", "config", "code_zip", "qualifier", "max_concurrency"],
+        "lending": True,
+        "processes": [{}, "lock"],
         "logs": ["func", "request_id", "log_text", "error", "duration_ms", "log_source"],
     }
 

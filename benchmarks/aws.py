@@ -1,0 +1,68 @@
+"""What a request would take and cost on AWS, from what it was measured to need.
+
+Nothing here was run on AWS: counts and processor time are measured on the embedded cloud, the
+rest are published prices and assumptions, each with its source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VCPU_MB = 1769
+"""Memory that brings a function one processor (AWS Lambda, "Configure memory")."""
+
+FUNCTION_MB = 1769
+"""Memory of the API's function (``infra/functions.py``): one processor."""
+
+GATEWAY_MS = 10.0
+"""Assumed time in API Gateway and on the way to the function; AWS publishes none."""
+
+TRIP_MS = 4.0
+"""Assumed round trip to DynamoDB in the region: AWS says "single-digit milliseconds"."""
+
+GATEWAY_DOLLARS = 3.50
+"""Of a million requests to a REST API (us-east-1, first 333 million a month)."""
+
+INVOCATION_DOLLARS = 0.20
+"""Of a million invocations (AWS Lambda pricing)."""
+
+GB_SECOND_DOLLARS = 0.0000133334
+"""Of one GB of an Arm function for a second (AWS Lambda pricing)."""
+
+READ_DOLLARS, WRITE_DOLLARS = 0.125, 0.625
+"""Of a million request units (DynamoDB on demand, us-east-1, since November 2024)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a request takes and costs.
+
+    Attributes
+    ----------
+    milliseconds : float
+        Until its answer, in a warm function.
+    dollars : float
+        Of a million of it.
+    """
+
+    milliseconds: float
+    dollars: float
+
+
+def estimate(cpu_ms: float, requests: float, read_units: float, write_units: float) -> Estimate:
+    """Return what a request would take and cost on AWS.
+
+    Parameters
+    ----------
+    cpu_ms : float
+        Processor time of the function here, taken for that of one Lambda processor.
+    requests : float
+        Requests to DynamoDB, one after the other.
+    read_units, write_units : float
+        Request units that DynamoDB charges.
+    """
+    function_ms = cpu_ms * max(1.0, VCPU_MB / FUNCTION_MB) + TRIP_MS * requests
+    memory = function_ms / 1000 * FUNCTION_MB / 1024 * 1e6 * GB_SECOND_DOLLARS
+    units = read_units * READ_DOLLARS + write_units * WRITE_DOLLARS
+    dollars = GATEWAY_DOLLARS + INVOCATION_DOLLARS + memory + units
+    return Estimate(GATEWAY_MS + function_ms, dollars)

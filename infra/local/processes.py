@@ -1,0 +1,104 @@
+"""How many processes a function of the embedded cloud has, and who waits for one.
+
+ministack starts a process for each request that finds all others at work, and has that request
+wait until the process is ready: seconds, on a computer that is busy. Here the process starts
+apart, one at a time, and the request takes the first that is free.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+from typing import Any
+
+FUNCTIONS = frozenset({"fornix-api"})
+"""Functions that people wait for, and that never call themselves: those would wait for ever."""
+
+log = logging.getLogger(__name__)
+
+
+class Processes:
+    """The processes of functions, in the place of ministack's own lending of them.
+
+    Parameters
+    ----------
+    runtime
+        ``ministack.core.lambda_runtime``.
+    """
+
+    def __init__(self, runtime: Any) -> None:
+        self._runtime = runtime
+        self._acquire, self._release = runtime.acquire_worker, runtime.release_worker
+        self._freed = threading.Condition()
+        self._starting: set[str] = set()
+
+    def acquire(
+        self,
+        name: str,
+        config: dict[str, Any],
+        code: bytes,
+        qualifier: str = "$LATEST",
+        max_concurrency: int | None = None,
+    ) -> tuple[Any, str]:
+        """Lend a process of a function, and say whether it was there before.
+
+        Returns
+        -------
+        process : Worker
+        how : str
+            ``reused`` or ``spawn``; the first request of a function starts its process itself.
+        """
+        if name not in FUNCTIONS:
+            lent: tuple[Any, str] = self._acquire(
+                name, config, code, qualifier=qualifier, max_concurrency=max_concurrency
+            )
+            return lent
+        key = self._runtime._worker_key(name, config, qualifier)
+        with self._freed:
+            while True:
+                with self._runtime._lock:
+                    pool = self._runtime._workers.setdefault(key, [])
+                    free = next((process for process in pool if not process.in_use), None)
+                    if free is not None:
+                        return self._lend(free), "reused"
+                    process = None
+                    if not pool or key not in self._starting:
+                        process = self._lend(
+                            self._runtime._worker_class_for(config)(name, config, code)
+                        )
+                        pool.append(process)
+                        if len(pool) == 1:
+                            return process, "spawn"
+                if process is not None:
+                    self._starting.add(key)
+                    self._start_apart(key, process)
+                self._freed.wait()
+
+    def release(self, process: Any) -> None:
+        """Take a process back; who waits for one may have it."""
+        self._release(process)
+        with self._freed:
+            self._freed.notify_all()
+
+    @staticmethod
+    def _lend(process: Any) -> Any:
+        process.in_use, process.last_used = True, time.time()
+        return process
+
+    def _start_apart(self, key: str, process: Any) -> None:
+        """Start a process in a thread, with what ministack knows of the request at hand."""
+
+        def start() -> None:
+            try:
+                self._runtime.ensure_spawned(process)
+            except Exception:  # whoever gets it next starts it again, and is told why it fails
+                log.exception("a process of %s did not start", key)
+            finally:
+                with self._freed:
+                    self._starting.discard(key)
+                self.release(process)
+
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(start,), daemon=True).start()

@@ -1,0 +1,91 @@
+"""A function's processes: more start beside those at work, and nobody waits for one to start."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from infra.local.processes import Processes
+
+API = "fornix-api"
+
+
+class Runtime(SimpleNamespace):
+    """What of ministack lends processes; one starts when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(_lock=threading.Lock(), _workers={})
+        self.let = threading.Event()
+        self.asked = threading.Semaphore(0)
+        self.broken = False
+
+    def _worker_key(self, name: str, config: Any, qualifier: str) -> str:
+        return f"{name}:{qualifier}"
+
+    def _worker_class_for(self, config: Any) -> Any:
+        return lambda *_: SimpleNamespace(in_use=False, last_used=0.0)
+
+    def acquire_worker(self, *_: Any, **__: Any) -> tuple[Any, str]:
+        return SimpleNamespace(in_use=True), "ministack's own"
+
+    def release_worker(self, process: Any) -> None:
+        with self._lock:
+            process.in_use = False
+
+    def ensure_spawned(self, process: Any) -> None:
+        self.asked.release()
+        self.let.wait()
+        if self.broken:
+            raise RuntimeError("no memory")
+
+
+@pytest.fixture
+def runtime() -> Iterator[Runtime]:
+    runtime = Runtime()
+    yield runtime
+    runtime.let.set()
+
+
+def later(pool: ThreadPoolExecutor, processes: Processes) -> Future[tuple[Any, str]]:
+    return pool.submit(processes.acquire, API, {}, b"")
+
+
+def test_who_finds_all_at_work_gets_the_first_that_is_free(runtime: Runtime) -> None:
+    # Given one process at work
+    processes = Processes(runtime)
+    first, how = processes.acquire(API, {}, b"")
+    assert how == "spawn"
+    with ThreadPoolExecutor() as pool:
+        # When two more requests come, one process starts beside it
+        waiting = [later(pool, processes) for _ in range(2)]
+        runtime.asked.acquire()
+        assert not any(each.done() for each in waiting)
+        # Then the first that comes back is lent again, though the other has not started yet
+        processes.release(first)
+        done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+        (got,) = done
+        assert got.result() == (first, "reused")
+        # And the last waits no longer than until the other has started
+        runtime.let.set()
+        rest = next(each for each in waiting if each is not got)
+        assert rest.result(60)[0] is not first
+    assert len(runtime._workers[f"{API}:$LATEST"]) == 2
+
+
+def test_one_that_does_not_start_is_lent_so_that_its_error_is_told(runtime: Runtime) -> None:
+    processes = Processes(runtime)
+    processes.acquire(API, {}, b"")
+    runtime.broken = True
+    runtime.let.set()
+    with ThreadPoolExecutor() as pool:
+        process, how = later(pool, processes).result(60)
+    assert (process.in_use, how) == (True, "reused")
+
+
+def test_functions_that_nobody_waits_for_are_left_to_ministack(runtime: Runtime) -> None:
+    assert Processes(runtime).acquire("fornix-ingest", {}, b"")[1] == "ministack's own"
