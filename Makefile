@@ -151,7 +151,7 @@ bench-codec: setup .venv/.wavpack  ## the codec beside mtscomp, WavPack, zstd; F
 
 spikeinterface: setup  ## the codec's reader in SpikeInterface, which is installed apart
 	test -x .venv/spikeinterface/bin/python || python3 -m venv .venv/spikeinterface
-	.venv/spikeinterface/bin/pip install --quiet spikeinterface==0.105.3 zstandard isal zlib-ng \
+	.venv/spikeinterface/bin/pip install --quiet spikeinterface==0.105.3 zstandard isal zlib-ng msgspec \
 	    scipy hypothesis pytest pytest-timeout requests
 	.venv/spikeinterface/bin/python -m pytest -p no:cacheprovider tests/codec/test_plugins.py
 

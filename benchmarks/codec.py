@@ -51,8 +51,8 @@ import numpy as np  # noqa: E402
 import zstandard  # noqa: E402
 
 from benchmarks.recordings import RECORDINGS, Recording  # noqa: E402
-from shared import codec  # noqa: E402
-from shared.codec import mtscomp as pairs  # noqa: E402
+from shared import codec, recordings  # noqa: E402
+from shared.recordings import mtscomp as pairs  # noqa: E402
 
 ENOUGH = 24.0  # seconds: what took longer in all is not measured again
 BIG = 30_000_000  # bytes: what is smaller is measured more often, and not with two workers
@@ -224,15 +224,15 @@ def fornix(bench: Bench, level: str) -> Entry:
     def compress(check: bool, workers: int) -> None:
         source, rate = bench.folder / "a.npy", bench.rate
         options: dict[str, Any] = {"level": level, "check": check, "workers": workers}
-        codec.compress(source, target, sample_rate=rate, overwrite=True, **options)
+        recordings.compress(source, target, sample_rate=rate, overwrite=True, **options)
 
     return files(
         bench,
         f"fornix {level}",
         (target,),
         compress,
-        lambda back, workers: codec.decompress(target, back, overwrite=True, workers=workers),
-        lambda: codec.open(target),
+        lambda back, workers: recordings.decompress(target, back, overwrite=True, workers=workers),
+        lambda: recordings.open(target),
     )
 
 
@@ -243,7 +243,7 @@ def fornix_cbin(bench: Bench) -> Entry:
     def compress(check: bool, workers: int) -> None:
         source, rate = bench.folder / "a.npy", bench.rate
         options: dict[str, Any] = {"check": check, "workers": workers}
-        opened = codec.open_source(source)
+        opened = recordings.open_source(source)
         pairs.compress(opened, target, sample_rate=rate, overwrite=True, **options)
 
     return files(
@@ -251,8 +251,8 @@ def fornix_cbin(bench: Bench) -> Entry:
         "fornix .cbin",
         (target, target.with_suffix(".ch")),
         compress,
-        lambda back, workers: codec.decompress(target, back, overwrite=True, workers=workers),
-        lambda: codec.open(target),
+        lambda back, workers: recordings.decompress(target, back, overwrite=True, workers=workers),
+        lambda: recordings.open(target),
     )
 
 
@@ -380,13 +380,13 @@ def compress_file(folder: Path, name: str, rate: float, workers: int) -> None:
     """Compress `name.npy` to `name.ebin`."""
     target = folder / f"{name}.ebin"
     options: dict[str, Any] = {"check": False, "workers": workers, "overwrite": True}
-    codec.compress(folder / f"{name}.npy", target, sample_rate=rate, **options)
+    recordings.compress(folder / f"{name}.npy", target, sample_rate=rate, **options)
 
 
 def decompress_file(folder: Path, name: str, rate: float, workers: int) -> None:
     """Decompress `name.ebin` to `name.bin`."""
     source, target = folder / f"{name}.ebin", folder / f"{name}.bin"
-    codec.decompress(source, target, overwrite=True, workers=workers)
+    recordings.decompress(source, target, overwrite=True, workers=workers)
 
 
 def scaling(bench: Bench) -> dict[str, tuple[float, float]]:
@@ -482,7 +482,7 @@ def goals(
 
 def load(path: Path, arguments: argparse.Namespace) -> Recording:
     """Read a recording given by the user."""
-    source = codec.open_source(path, arguments.channels, arguments.dtype, arguments.rate)
+    source = recordings.open_source(path, arguments.channels, arguments.dtype, arguments.rate)
     rate = arguments.rate or source.sample_rate
     if rate is None:
         raise SystemExit(f"{path.name}: give --rate")

@@ -20,7 +20,8 @@ from rich.progress import (
 )
 
 from lab.commands.output import tell
-from shared import codec as recordings
+from shared import recordings
+from shared.codec import DEFAULT_LEVEL, LEVELS
 from shared.codec.errors import CodecError
 
 existing = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -76,8 +77,8 @@ def codec() -> None:
 @click.option(
     "--level",
     "-l",
-    type=click.Choice(sorted(recordings.LEVELS)),
-    default=recordings.DEFAULT_LEVEL,
+    type=click.Choice(sorted(LEVELS)),
+    default=DEFAULT_LEVEL,
     show_default=True,
     help="How hard to look for a good prediction.",
 )
@@ -96,7 +97,7 @@ def codec() -> None:
 @as_json
 def compress(source: Path, target: Path | None, **options: Any) -> None:
     """Compress SOURCE to TARGET, .ebin (with its .eh index) or .cbin (with its .ch header)."""
-    from shared.codec import mtscomp
+    from shared.recordings import mtscomp
 
     target = target or source.with_suffix(".ebin")
     if options["follow"]:
@@ -172,7 +173,7 @@ def _try(source: Any, rate: float, options: dict[str, Any]) -> None:
     samples = source.read(start, min(source.shape[0], start + round(rate)))
     if not len(samples):
         raise CodecError("the recording is empty")
-    coded = encoder.encode(samples, recordings.LEVELS[options["level"]])
+    coded = encoder.encode(samples, LEVELS[options["level"]])
     size = coded.size
     total = source.shape[0] * source.shape[1] * source.dtype.itemsize
     facts = {

@@ -36,7 +36,7 @@ def object_index(file: BinaryIO, extension: str, size: int, name: str) -> Object
     if size < INDEXED:
         return None
     if extension == "ebin":
-        from shared.codec.object_index import object_index as of_recording
+        from shared.recordings.object_index import object_index as of_recording
 
         return of_recording(_Whole(file, size, name))
     return _of_array(file, size) if extension == "npy" else None

@@ -30,7 +30,7 @@ FRAME_BYTES = 64 * 2**20
 
 
 LIBRARIES = {
-    "ebin": ("shared.codec.object_index",),
+    "ebin": ("shared.recordings.object_index",),
     "npy": ("numpy", "numpy.lib.format"),
     "pqt": ("pyarrow.parquet",),
     "yaml": ("yaml",),

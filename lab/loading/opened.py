@@ -170,15 +170,15 @@ class OpenedData:
         name : str
             Its file's name, or path.
         """
-        from shared import codec
+        from shared import recordings
 
         files = self._chosen(str(session), None)
         file = self._file(files, name, None)
         if file.suffix == "cbin":
             header = self._file(files, f"{file.path.removesuffix('cbin')}ch", None)
-            return codec.open(self.source.address(file), sidecar=self.source.address(header))
+            return recordings.open(self.source.address(file), sidecar=self.source.address(header))
         index = self._recording_index(file)
-        return codec.open(self.source.address(file), index=index)
+        return recordings.open(self.source.address(file), index=index)
 
     def references(self, session: str, name: str) -> dict[str, Any]:
         """Return a compressed recording as references of a Zarr array, for fsspec.
@@ -203,19 +203,19 @@ class OpenedData:
         >>> store = zarr.storage.FsspecStore(files, path="")  # doctest: +SKIP
         >>> zarr.open_array(store, mode="r", zarr_format=2)[30_000:60_000]  # doctest: +SKIP
         """
-        from shared import codec
-        from shared.codec.references import zarr_references
+        from shared import recordings
+        from shared.recordings.references import zarr_references
 
         file = self._file(self._chosen(str(session), None), name, None)
         address = self.source.address(file)
         index = self._recording_index(file)
         if index is None:
-            with codec.open(address) as reader:
+            with recordings.open(address) as reader:
                 index = reader.index
         return {"version": 1, "refs": zarr_references(address, index)}
 
     def _recording_index(self, file: ReleasedFile) -> RecordingIndex | None:
-        from shared.codec.object_index import recording_index
+        from shared.recordings.object_index import recording_index
 
         found = self.source.index(file)
         return None if found is None else recording_index(found, file.path)

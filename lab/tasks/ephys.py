@@ -62,7 +62,7 @@ def compress(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Pat
     CodecError
         A file is not as its ``.meta`` says.
     """
-    from shared import codec
+    from shared import recordings
     from shared.codec.overview import overview_path
 
     folder = session / arguments["collection"]
@@ -71,7 +71,7 @@ def compress(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Pat
     written: list[Path] = []
     for raw in sorted(folder.glob("*.bin")):
         packed = target / raw.with_suffix(".ebin").name
-        codec.compress(raw, packed, published=True, overwrite=True)
+        recordings.compress(raw, packed, published=True, overwrite=True)
         made = packed.stat().st_size
         log.info("%s: %d bytes, %.2f to 1", packed.name, made, raw.stat().st_size / made)
         written += [packed, packed.with_suffix(".eh"), overview_path(packed)]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared import codec
+from shared import recordings
 from shared.codec.reader import Reader
-from shared.codec.source import FileSource
-from shared.codec.spikeglx import Meta, read_meta
+from shared.recordings.source import FileSource
+from shared.recordings.spikeglx import Meta, read_meta
 from shared.science.ephys.raw_quality import RawBand, volts_of
 from shared.science.errors import RawFileInvalid, RawFileMissing
 
@@ -112,7 +112,7 @@ def open_recording(folder: Path, stream: str, band: str = "") -> Iterator[RawRec
     if path.suffix == ".bin":
         yield RawRecording(path, meta, FileSource(path))
         return
-    with codec.open(path) as samples:
+    with recordings.open(path) as samples:
         yield RawRecording(path, meta, samples)
 
 

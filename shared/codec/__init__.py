@@ -1,12 +1,6 @@
-"""Lossless electrophysiology codec: bytes and arrays only.
+"""Lossless electrophysiology codec: arrays to chunks, chunks to files and back. See FORMAT.md.
 
-    from shared import codec
-
-    codec.compress("ap.bin", "ap.ebin", n_channels=385, dtype="int16", sample_rate=30_000)
-    with codec.open("ap.ebin") as recording:
-        second = recording[30_000:60_000]
-
-The format is documented to the byte in FORMAT.md.
+`shared.recordings` compresses and opens whole recordings; here is what they are made of.
 """
 
 from shared.codec.errors import (
@@ -19,11 +13,8 @@ from shared.codec.errors import (
 )
 from shared.codec.index import RecordingIndex
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS
-from shared.codec.opening import open, open_source
 from shared.codec.reader import Reader
-from shared.codec.source import tail
-from shared.codec.whole import decompress, open_salvaged, verify
-from shared.codec.writer import Writer, compress
+from shared.codec.writer import Writer
 
 __all__ = [
     "DEFAULT_LEVEL",
@@ -37,11 +28,4 @@ __all__ = [
     "UnsupportedVersionError",
     "VerificationError",
     "Writer",
-    "compress",
-    "decompress",
-    "open",
-    "open_salvaged",
-    "open_source",
-    "tail",
-    "verify",
 ]

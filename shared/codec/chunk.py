@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.codec.errors import CorruptionError, FormatError, TruncationError
+from shared.codec.errors import CodecError, CorruptionError, FormatError, TruncationError
 
 try:  # hardware-assisted, and the same polynomial
     from isal.isal_zlib import crc32
 except ImportError:  # pragma: no cover - isal has no wheel everywhere
     crc32 = zlib.crc32
 
+Samples = NDArray[Any]
+
 DTYPES: dict[int, np.dtype[Any]] = {
-    1: np.dtype("int16"),
-    2: np.dtype("uint16"),
-    3: np.dtype("int32"),
+    code: np.dtype(name) for code, name in enumerate(("int16", "uint16", "int32"), 1)
 }
 DTYPE_CODES = {dtype: code for code, dtype in DTYPES.items()}
 
@@ -38,8 +38,15 @@ MAX_TAPS = 16
 #: Samples of a part of a row that has a class of its own.
 PART = 256
 MAX_CLASSES = 16
+#: Values a table can hold: their ranks must fit in 16 bits, with half a mind to compress.
+MAX_TABLE = 1 << 15
 #: A zstandard frame cannot expand further than this.
 MAX_EXPANSION = 1 << 18
+
+MAGIC = b"FXCK"
+HEADER = struct.Struct("<4sIQIIIIQIIBB2x12x")
+#: Where a chunk's header holds its own checksum, which counts as zero in it.
+CRC_OFFSET = 44
 
 
 def rows_per_frame(length: int) -> int:
@@ -65,12 +72,9 @@ class ValueKind(IntEnum):
 class Flags(IntFlag):
     """What holds of a coded chunk."""
 
-    #: Taps weigh differences of samples, not samples.
-    DIFFERENCES = 1
-    #: Products of taps are summed in twice the samples' width.
-    WIDE = 2
-    #: Each row is cut in parts, and parts of like size share a frame.
-    CLASSES = 4
+    DIFFERENCES = 1  # taps weigh differences of samples, not samples
+    WIDE = 2  # products of taps are summed in twice the samples' width
+    CLASSES = 4  # each row is cut in parts, and parts of like size share a frame
 
 
 class Encoded(NamedTuple):
@@ -89,41 +93,19 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Parameters:
-    """The numbers that the parameters of a coded chunk begin with.
-
-    Attributes
-    ----------
-    kind : ValueKind
-    flags : Flags
-    tap_shift, weight_shift : int
-        Fraction bits of the taps, and of the weights of neighbours.
-    taps : int
-        Taps of each channel.
-    width : int
-        Bytes of the integers coded: 2 or 4.
-    segment : int
-        Samples of a segment.
-    group : int
-        Channels that share a frame.
-    terms : int
-        Neighbours of all channels together.
-    values : int
-        Values in the table.
-    base : int
-        What shifted samples count from.
-    """
+    """The numbers that the parameters of a coded chunk begin with."""
 
     kind: ValueKind
     flags: Flags
-    tap_shift: int
-    taps: int
-    weight_shift: int
-    width: int
-    segment: int
-    group: int
-    terms: int
-    values: int
-    base: int
+    tap_shift: int  # fraction bits of the taps
+    taps: int  # of each channel
+    weight_shift: int  # fraction bits of the weights of neighbours
+    width: int  # bytes of the integers coded: 2 or 4
+    segment: int  # samples of a segment
+    group: int  # channels that share a frame
+    terms: int  # neighbours of all channels together
+    values: int  # in the table
+    base: int  # what shifted samples count from
 
     STRUCT = struct.Struct("<BBBBBBHIIIIq")
 
@@ -134,12 +116,7 @@ class Parameters:
 
     @classmethod
     def unpack(cls, data: bytes, shape: tuple[int, int], dtype: np.dtype[Any]) -> "Parameters":
-        """Read them, and hold them against the chunk's shape and type.
-
-        Raises
-        ------
-        FormatError
-        """
+        """Read them, and raise `FormatError` if they contradict the chunk's shape and type."""
         kind, flags, *few, spare, segment, group, terms, values, base = cls.STRUCT.unpack(data)
         length, channels = shape
         tap_shift, taps, weight_shift, width = few
@@ -151,8 +128,7 @@ class Parameters:
             and (width == dtype.itemsize if kind == ValueKind.DIRECT else width == 2)
             and (kind != ValueKind.SHIFTED or dtype == np.int32)
             and (1 <= values <= MAX_TABLE if kind == ValueKind.RANKED else values == 0)
-            and tap_shift < 8 * width
-            and weight_shift < 8 * width
+            and max(tap_shift, weight_shift) < 8 * width
             and taps <= MAX_TAPS
             and 1 <= segment <= length
             and 1 <= group <= FRAME_SYMBOLS
@@ -161,12 +137,8 @@ class Parameters:
         )
         if not sound:
             raise FormatError("the chunk's parameters contradict its header")
-        lengths = segment, group, terms, values, base
-        return cls(ValueKind(kind), Flags(flags), tap_shift, taps, weight_shift, width, *lengths)
-
-
-#: Values a table can hold: their ranks must fit in 16 bits, with half a mind to compress.
-MAX_TABLE = 1 << 15
+        numbers = *few, segment, group, terms, values, base
+        return cls(ValueKind(kind), Flags(flags), *numbers)
 
 
 class ChunkHeader(NamedTuple):
@@ -194,11 +166,11 @@ class ChunkHeader(NamedTuple):
         """Samples × channels."""
         return self.length, self.channels
 
-
-MAGIC = b"FXCK"
-HEADER = struct.Struct("<4sIQIIIIQIIBB2x12x")
-#: Where a chunk's header holds its own checksum, which counts as zero in it.
-CRC_OFFSET = 44
+    def coded(self, data: bytes | memoryview) -> Encoded:
+        """Return what follows the header in the bytes of the chunk."""
+        data, middle = memoryview(data), HEADER.size + self.meta
+        meta, body = data[HEADER.size : middle], data[middle : self.size]
+        return Encoded(self.mode, meta, self.meta_size, body)
 
 
 def read_header(data: bytes | memoryview, name: str) -> ChunkHeader:
@@ -223,65 +195,48 @@ def read_header(data: bytes | memoryview, name: str) -> ChunkHeader:
     return header
 
 
-def own_crc(data: memoryview) -> int:
-    """Return the checksum of a chunk as its header should have it."""
-    blank = bytes(data[:CRC_OFFSET]) + bytes(4) + bytes(data[CRC_OFFSET + 4 : HEADER.size])
-    return crc32(data[HEADER.size :], crc32(blank))
-
-
-def open_alone(
-    data: bytes | memoryview, name: str, header: ChunkHeader | None = None
-) -> tuple[ChunkHeader, Encoded]:
-    """Read a chunk that proves itself by its own checksum; what follows it is left alone.
-
-    Parameters
-    ----------
-    data : bytes-like
-        Starts with the chunk.
-    name : str
-        What to call it in messages.
-    header : ChunkHeader, optional
-        Of a chunk whose bytes were held against an index: no checksum is computed again.
+def check_alone(data: bytes | memoryview, header: ChunkHeader, name: str) -> None:
+    """Hold a chunk against its own checksum; what follows it is left alone.
 
     Raises
     ------
     TruncationError, CorruptionError
     """
-    data = memoryview(data)
-    known, header = header, header or read_header(data, name)
     if len(data) < header.size:
         raise TruncationError(f"{name} is cut short", (header.number,))
-    if known is None and own_crc(data[: header.size]) != header.crc:
+    blank = bytes(data[:CRC_OFFSET]) + bytes(4) + bytes(data[CRC_OFFSET + 4 : HEADER.size])
+    if crc32(memoryview(data)[HEADER.size : header.size], crc32(blank)) != header.crc:
         raise CorruptionError(
             f"{name}: bytes were changed after they were written", (header.number,)
         )
-    middle = HEADER.size + header.meta
-    meta, body = data[HEADER.size : middle], data[middle : header.size]
-    return header, Encoded(header.mode, meta, header.meta_size, body)
 
 
 class Sealed(NamedTuple):
-    """A chunk as it goes to the file.
+    """A chunk as it goes to the file."""
 
-    Attributes
-    ----------
-    pieces : tuple of bytes-like
-        That follow each other in the file; none when they have been written.
-    size : int
-        Bytes in all.
-    length : int
-        Samples.
-    crc : int
-        CRC-32 of all its bytes.
-    extra : object
-        What else its maker tells of it.
-    """
-
-    pieces: tuple[bytes | memoryview, ...]
+    pieces: tuple[bytes | memoryview, ...]  # none when they have been written
     size: int
-    length: int
-    crc: int
-    extra: Any = None
+    length: int  # samples
+    crc: int  # of all its bytes
+    extra: Any = None  # what else its maker tells of it
+
+
+def as_samples(samples: object, name: str = "the array") -> Samples:
+    """Return samples × channels, or say what is wrong with them.
+
+    A one-dimensional array is one channel.
+    """
+    array = np.asarray(samples)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2:
+        raise CodecError(f"{name} has {array.ndim} dimensions; recordings have samples × channels")
+    if array.dtype.newbyteorder("=") not in DTYPE_CODES:
+        kinds = ", ".join(each.name for each in DTYPE_CODES)
+        raise CodecError(f"{name} holds {array.dtype}; the codec takes {kinds}")
+    if not 1 <= array.shape[1] <= MAX_CHANNELS:
+        raise CodecError(f"{name} has {array.shape[1]} channels; 1 to {MAX_CHANNELS} are possible")
+    return array
 
 
 def raw_bytes(samples: NDArray[Any]) -> memoryview:

@@ -37,64 +37,33 @@ class Window(NamedTuple):
     channels: NDArray[np.int64] | None = None
 
 
-def decode(
-    coded: Encoded,
-    shape: Shape,
-    dtype: np.dtype[Any],
-    window: Window | None = None,
-    *,
-    out: NDArray[Any] | None = None,
-    scratch: bool = False,
-    threads: int = 1,
-) -> NDArray[Any]:
-    """Decode one chunk, or a window of it.
-
-    CodedChunk
-    ----------
-    coded : Encoded
-    shape : tuple of int
-        Samples × channels of the chunk.
-    dtype : data type
-    window : Window, optional
-        Only the segments it touches are restored, and only the channels it needs.
-    out : array, optional
-        Receives the samples, and is returned.
-    scratch : bool
-        Whether the array returned may be overwritten by the next call in this thread.
-    threads : int
-        That inflate.
-
-    Returns
-    -------
-    array, shape (samples wanted, channels wanted)
-
-    Raises
-    ------
-    FormatError
-        If the bytes contradict themselves. Memory stays within a small multiple of the chunk.
-    """
-    window = window or Window(0, shape[0])
-    if coded.mode == Mode.STORED:
-        return restore_stored(coded, shape, dtype, window, out)
-    return CodedChunk(coded, shape, dtype).restore(window, out, scratch, threads)
-
-
-def restore_stored(
-    coded: Encoded, shape: Shape, dtype: np.dtype[Any], window: Window, out: NDArray[Any] | None
-) -> NDArray[Any]:
-    """Take a window of samples stored as they are."""
-    if coded.meta or coded.meta_size:
-        raise FormatError("a chunk without a model has parameters")
-    if len(coded.body) != shape[0] * shape[1] * dtype.itemsize:
-        raise FormatError("a chunk stored as it is has the wrong size")
-    samples = np.frombuffer(coded.body, dtype.newbyteorder("<")).reshape(shape)
+def take(samples: NDArray[Any], window: Window, out: NDArray[Any] | None) -> NDArray[Any]:
+    """Return a window of the samples of a whole chunk, in `out` where it is given."""
     wanted = samples[window.start : window.stop]
     if window.channels is not None:
         wanted = wanted[:, window.channels]
     if out is None:
-        return wanted.astype(dtype)
+        return wanted
     out[:] = wanted
     return out
+
+
+class StoredChunk:
+    """Samples stored as they are."""
+
+    def __init__(self, coded: Encoded, shape: Shape, dtype: np.dtype[Any]) -> None:
+        if coded.meta or coded.meta_size:
+            raise FormatError("a chunk without a model has parameters")
+        if len(coded.body) != shape[0] * shape[1] * dtype.itemsize:
+            raise FormatError("a chunk stored as it is has the wrong size")
+        self.samples = np.frombuffer(coded.body, dtype.newbyteorder("<")).reshape(shape)
+
+    def restore(
+        self, window: Window, out: NDArray[Any] | None = None, threads: int = 1
+    ) -> NDArray[Any]:
+        """Return the samples of a window."""
+        found = take(self.samples, window, out)
+        return found if out is not None else found.astype(found.dtype.newbyteorder("="))
 
 
 class MetaReader:
@@ -196,40 +165,44 @@ class CodedChunk:
     # ---- samples ----
 
     def restore(
-        self, window: Window, out: NDArray[Any] | None, scratch: bool, threads: int
+        self, window: Window, out: NDArray[Any] | None = None, threads: int = 1
     ) -> NDArray[Any]:
-        """Restore the samples of a window."""
+        """Return the samples of a window: only the segments and channels it needs are restored.
+
+        Parameters
+        ----------
+        window : Window
+        out : array, shape (samples wanted, channels wanted), optional
+            Receives them.
+        threads : int
+            That inflate.
+
+        Raises
+        ------
+        FormatError
+            If the bytes contradict themselves. Memory stays within a small multiple of the chunk.
+        """
         start, stop, chosen = window
         length, channels = self.shape
         wanted = range(channels) if chosen is None else chosen.tolist()
-        shape = stop - start, len(wanted)
-        if 0 in shape:
-            return np.empty(shape, self.dtype) if out is None else out
-        in_place = (
-            self.numbers.kind == ValueKind.DIRECT and out is not None and out.flags.c_contiguous
-        )
-        if out is not None and in_place:
+        if out is None:
+            out = np.empty((stop - start, len(wanted)), self.dtype)
+        if not out.size:
+            return out
+        numbers, time, baseline = self.numbers, self.time, self.baseline
+        if numbers.kind == ValueKind.DIRECT and out.flags.c_contiguous:
             samples = out.view(self.work)
-        elif scratch:
-            samples = WORKSPACE.array("samples", shape, self.work)
         else:
-            samples = np.empty(shape, self.work)
+            samples = WORKSPACE.array("samples", out.shape, self.work)
         # Segments are restored whole, and rows are read from a part's start on.
-        segment, step = self.numbers.segment, PART if self.classes.size else 1
+        segment, step = numbers.segment, PART if self.classes.size else 1
         first, last = start // segment * segment, min(length, -(-stop // segment) * segment)
         low = first // step * step
-        rows = self._read_rows(wanted, low, last, threads)
-        residual = rows[:, first - low :]
-        time, baseline = self.time, self.baseline
+        residual = self._read_rows(wanted, low, last, threads)[:, first - low :]
         if chosen is not None:
             time, baseline = replace(time, taps=time.taps[chosen]), baseline[chosen]
         time_restore(residual, samples, start - first, time, baseline)
-        numbers = self.numbers
-        restored = values.restore(samples, numbers.kind, numbers.base, self.table, self.dtype)
-        if out is None:
-            return restored
-        if not in_place:
-            out[:] = restored
+        values.restore(samples, numbers.kind, numbers.base, self.table, out)
         return out
 
     def _read_rows(self, wanted: Iterable[int], low: int, high: int, threads: int) -> Ints:
@@ -329,6 +302,23 @@ class CodedChunk:
             self._read_frame(index, flat, begin, self.offsets[index])
             parts[mine] = piece
         row[:] = parts.reshape(-1)[: len(row)]
+
+
+def of_mode(coded: Encoded, shape: Shape, dtype: np.dtype[Any]) -> CodedChunk | StoredChunk:
+    """Return what restores the samples of a chunk of this shape and type."""
+    return (StoredChunk if coded.mode == Mode.STORED else CodedChunk)(coded, shape, dtype)
+
+
+def decode(
+    coded: Encoded,
+    shape: Shape,
+    dtype: np.dtype[Any],
+    window: Window | None = None,
+    out: NDArray[Any] | None = None,
+    threads: int = 1,
+) -> NDArray[Any]:
+    """Restore a chunk, or a window of it, as `CodedChunk.restore` does."""
+    return of_mode(coded, shape, dtype).restore(window or Window(0, shape[0]), out, threads)
 
 
 def _take_neighbours(reader: MetaReader, numbers: Parameters, channels: int) -> SpaceModel:

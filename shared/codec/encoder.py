@@ -33,21 +33,9 @@ TABLE_BITS = 500.0
 def encode(
     samples: NDArray[Any], level: Level, model: Model | None = None, fresh: bool = False
 ) -> Encoded:
-    """Code one chunk.
+    """Code one chunk of at least one sample, in native byte order.
 
-    Parameters
-    ----------
-    samples : array, shape (samples, channels)
-        int16, uint16 or int32 in native byte order; at least one sample.
-    level : Level
-    model : Model, optional
-        Fitted on this chunk, or on another of the same recording; by default on this one.
-    fresh : bool
-        Whether it was fitted on this chunk.
-
-    Returns
-    -------
-    Encoded
+    The model may be one of another chunk of the recording; `fresh` tells that it is this one's.
     """
     fresh = fresh or model is None
     if model is None or len(model.scales) != samples.shape[1]:

@@ -33,13 +33,9 @@ def compressor() -> zstandard.ZstdCompressor:
 
 
 def inflate(frame: bytes | memoryview, size: int, coder: zstandard.ZstdDecompressor) -> bytes:
-    """Decode one zstandard frame that must hold exactly `size` bytes.
+    """Decode one zstandard frame that must hold exactly `size` bytes, or raise `FormatError`.
 
-    Raises
-    ------
-    FormatError
-        If the frame is not one, or holds another number of bytes; nothing larger than `size` is
-        ever allocated.
+    Nothing larger than `size` is ever allocated.
     """
     check_size(frame, size)
     try:
@@ -57,13 +53,7 @@ def inflate_all(
     coder: zstandard.ZstdDecompressor,
     threads: int,
 ) -> list[Any]:
-    """Decode frames as `inflate` does, in one call, by several threads.
-
-    Raises
-    ------
-    FormatError
-        As by `inflate`.
-    """
+    """Decode frames as `inflate` does, in one call, by several threads."""
     for frame, size in zip(frames, sizes, strict=True):
         check_size(frame, size)
     declared = np.array(sizes, np.uint64).tobytes()

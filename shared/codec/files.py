@@ -28,12 +28,7 @@ def sidecar_path(path: Path) -> Path:
 
 
 def refuse_existing(*targets: Path, overwrite: bool) -> None:
-    """Refuse to write over what is there, unless that is allowed.
-
-    Raises
-    ------
-    CodecError
-    """
+    """Refuse to write over what is there, unless that is allowed."""
     for target in targets:
         if target.exists() and not overwrite:
             raise CodecError(f"{target} exists; allow overwriting, or choose another name")
@@ -45,16 +40,9 @@ def replacing(
 ) -> Iterator[BinaryIO]:
     """Write a file under another name, and give it its own only when it is safely on disk.
 
-    Parameters
-    ----------
-    target : path
-    overwrite : bool
-        Whether the target may exist.
-    precious : bool
-        Whether to refuse where a writer that died left its unfinished file: it may hold the only
-        copy of a stream.
-    durable : bool
-        Whether to have the new name written to disk, too: once is enough for a folder.
+    If `precious`, it is refused where a writer that died left its unfinished file, which may hold
+    the only copy of a stream. If `durable`, the new name is written to disk, too: once is enough
+    for a folder.
 
     Raises
     ------

@@ -35,69 +35,71 @@ LONG_EXCERPT = 40
 PIECES_OF_ALL = 160
 #: Samples by which the scale of each of many channels is chosen.
 SAMPLES_TO_SCALE = 2048
-#: Recordings of fewer values are fitted as quickly as it goes: there is little to save.
-SMALL = 1 << 14
+#: Chunks of fewer values are fitted by one look, or not at all: there is little to
+#: save, and it would take longer than all else.
+SMALL, TINY = 1 << 16, 1 << 14
 #: Bits per sample that a further neighbour must save where there are few: they take little time.
 FEW_GAIN = 0.006
 
 
 @dataclass(frozen=True)
 class Model:
-    """What is fitted once and used for a run of chunks.
+    """What is fitted once and used for a run of chunks."""
 
-    Attributes
-    ----------
-    ranked : bool
-        Whether samples are coded by rank, as the values in use leave most of their range unused.
-    base : int
-        What narrow integers count from where the samples are wide.
-    baseline : array, shape (channels,)
-        Subtracted from each channel before all else.
-    time : TimeModel
-    space : SpaceModel
-    scales : list of Scale
-        Of the residual of each channel.
-    """
-
-    ranked: bool
-    base: int
-    baseline: Ints
+    ranked: bool  # samples are coded by rank: those in use leave most of their range unused
+    base: int  # what narrow integers count from where the samples are wide
+    baseline: Ints  # of each channel, subtracted before all else
     time: TimeModel
     space: SpaceModel
-    scales: list[Scale]
+    scales: list[Scale]  # of the residual of each channel
 
 
 def fit(samples: NDArray[Any], level: Level) -> Model:
     """Fit a model on an excerpt of a chunk, to be used for it and the chunks after it.
 
-    Parameters
-    ----------
-    samples : array, shape (samples, channels)
-    level : Level
-
-    Returns
-    -------
-    Model
-        The same for the same samples, whatever the machine is busy with.
+    It is the same for the same samples, whatever the machine is busy with.
     """
     length, channels = samples.shape
     some = np.concatenate([samples[piece] for piece in excerpt(length, channels)])
     ranked = values.are_sparse(samples, some)
     kind, base, _, rows = values.prepare(some, ranked)
     rows = rows.copy()
-    baseline = choose_baseline(rows, kind == ValueKind.SHIFTED)
-    rows -= baseline[:, None]
+    if samples.size < TINY:
+        baseline = np.zeros(channels, rows.dtype)
+    else:
+        baseline = choose_baseline(rows, kind == ValueKind.SHIFTED)
+        rows -= baseline[:, None]
     families = level.many if channels >= MANY_CHANNELS else level.few
-    if samples.size < SMALL:
-        families = (tuple(each for each in families[0] if not each.wide),)
-    ways = [_fit_both(rows, each, level, length) for each in families]
+    if samples.size < TINY:
+        ways = [_fit_nothing(rows, length)]
+    elif samples.size < SMALL:
+        ways = [_fit_once(rows, families[0], level, length)]
+    else:
+        ways = [_fit_both(rows, each, level, length) for each in families]
     time, space, left = min(ways, key=lambda way: _mean_bits(way[2])) if ways[1:] else ways[0]
     return Model(kind == ValueKind.RANKED, base, baseline, time, space, _scales(left, length))
 
 
-def _fit_both(
-    rows: Ints, candidates: Sequence[Candidate], level: Level, length: int
-) -> tuple[TimeModel, SpaceModel, Ints]:
+#: Models, and what they leave of the excerpt.
+Fitted = tuple[TimeModel, SpaceModel, Ints]
+
+
+def _fit_nothing(rows: Ints, length: int) -> Fitted:
+    """Take the samples or their differences, whichever are smaller."""
+    changes = np.diff(rows, axis=1)
+    sizes = [np.abs(each.astype(np.float32)).sum() for each in (rows[:, 1:], changes)]
+    order = int(sizes[1] < sizes[0])
+    time = TimeModel(order, 0, False, np.zeros((len(rows), 0), np.int16), length)
+    return time, no_neighbours(len(rows)), changes if order else rows
+
+
+def _fit_once(rows: Ints, candidates: Sequence[Candidate], level: Level, length: int) -> Fitted:
+    """Fit taps, then neighbours to what these leave."""
+    time = fit_time(_excerpt(rows, rows, length), candidates)
+    return time, *_fit_neighbours(rows, time, level, length)
+
+
+def _fit_both(rows: Ints, candidates: Sequence[Candidate], level: Level, length: int) -> Fitted:
     """Fit taps, then neighbours to what these leave, then both again, and keep the better.
 
     Taps fitted as if there were no neighbours are seldom the best with them. Of many channels a
@@ -105,32 +107,26 @@ def _fit_both(
     """
     many = len(rows) >= MANY_CHANNELS
     seen, half = (_some_pieces(rows, 4), _some_pieces(rows, 2)) if many else (rows, rows)
-    terms, gain = level.terms, level.gain if many else min(level.gain, FEW_GAIN)
-    time = fit_time(_excerpt(seen, seen, length), candidates)
-    space, left = _fit_neighbours(seen, time, terms, gain, length)
-    if len(rows) * length < SMALL:
-        return time, space, left
+    time, space, left = _fit_once(seen, candidates, level, length)
     if len(space.weights):
         wider = half.astype(np.dtype(f"i{2 * half.itemsize}"))  # with room for sums of any size
         own = np.stack([row.copy() for row in less_neighbours(wider, space)])
         other_time = fit_time(_excerpt(half, own, length), candidates)
-        other_space, other = _fit_neighbours(rows, other_time, terms, gain, length)
+        other_space, other = _fit_neighbours(rows, other_time, level, length)
         if _mean_bits(_some_pieces(other, 4) if many else other) < _mean_bits(left):
             return other_time, other_space, other
-    if not many:
-        return time, space, left
-    time = fit_time(_excerpt(rows, rows, length), candidates)
-    return time, *_fit_neighbours(rows, time, terms, gain, length)
+    return _fit_once(rows, candidates, level, length) if many else (time, space, left)
 
 
 def _fit_neighbours(
-    rows: Ints, time: TimeModel, terms: int, gain: float, length: int
+    rows: Ints, time: TimeModel, level: Level, length: int
 ) -> tuple[SpaceModel, Ints]:
     """Fit the neighbours to what a time model leaves, and return what they leave, too."""
     residual = rows.copy()
     for _ in time_residuals(residual, time):
         pass
-    space = fit_space(residual, terms, gain, length)
+    gain = level.gain if len(rows) >= MANY_CHANNELS else min(level.gain, FEW_GAIN)
+    space = fit_space(residual, level.terms, gain, length)
     if not len(space.weights):
         return no_neighbours(len(rows)), residual
     left = np.stack([row.copy() for row in less_neighbours(residual, space)])

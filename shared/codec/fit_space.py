@@ -17,20 +17,8 @@ TERM_BITS = 16.0
 def fit_space(residual: Ints, terms: int, gain: float, length: int) -> SpaceModel:
     """Choose for each channel the earlier channels of its bank that predict its residual best.
 
-    Parameters
-    ----------
-    residual : array, shape (channels, samples)
-        An excerpt.
-    terms : int
-        Most terms per channel.
-    gain : float
-        Bits per sample that a further term must save.
-    length : int
-        Samples of a chunk, by which each term must pay.
-
-    Returns
-    -------
-    SpaceModel
+    There are at most so many terms per channel. Each must save `gain` bits per sample, and pay for
+    itself in a chunk of some length.
     """
     channels, some = residual.shape
     if terms == 0 or channels == 1 or some < 64:
@@ -88,15 +76,8 @@ def _pursue(
     """Choose terms for every channel of a bank at once, while each gains `least` bits.
 
     Orthogonal matching pursuit: the neighbour that explains most of what is left, then least
-    squares on all chosen so far, again up to `terms` times.
-
-    Returns
-    -------
-    chosen : array, shape (channels, terms)
-        Channels, counted within the bank.
-    weights : array, shape (channels, terms)
-    counts : array, shape (channels,)
-        How many terms earn their keep.
+    squares on all chosen so far, again up to `terms` times. Returned are those chosen, counted
+    within the bank, with their weights (both channels × terms), and how many earn their keep.
     """
     channels = len(products)
     rows = np.arange(channels)

@@ -32,21 +32,11 @@ MANY_TAPS, VALUES_PER_SLOW_STEP = 16, 1024
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What a time model is fitted on.
+    """What a time model is fitted on."""
 
-    Attributes
-    ----------
-    rows : array, shape (channels, pieces, samples)
-        Samples that follow each other, in each piece.
-    own : array of that shape
-        What taps are to predict: the samples, less what neighbours tell of them.
-    length : int
-        Samples of a chunk, by which each tap must pay.
-    """
-
-    rows: Ints
-    own: Ints
-    length: int
+    rows: Ints  # channels × pieces × samples, which follow each other in each piece
+    own: Ints  # what taps are to predict: the samples, less what neighbours tell of them
+    length: int  # samples of a chunk, by which each tap must pay
 
     def part(self, channels: slice) -> "Excerpt":
         """Return some of the channels."""
@@ -76,18 +66,9 @@ class Excerpt:
 
 
 def fit_time(excerpt: Excerpt, candidates: Sequence[Candidate]) -> TimeModel:
-    """Choose a time model by the bits its residual takes on an excerpt.
+    """Choose a time model by the bits its residual takes on an excerpt; `cut` is to follow.
 
-    Parameters
-    ----------
-    excerpt : Excerpt
-    candidates : sequence of Candidate
-        From the simplest on.
-
-    Returns
-    -------
-    TimeModel
-        Not yet cut in segments.
+    The candidates come from the simplest on.
     """
     channels = len(excerpt.rows)
     ballot = excerpt.part(slice(None, None, max(1, channels // VOTERS)))
@@ -130,22 +111,12 @@ def _bits_left(history: Floats, model: TimeModel, itemsize: int) -> float:
 
 
 def _covariance(history: Floats, lags: int) -> Floats:
-    """Return the products of samples or differences and those before them.
+    """Return the products of values so many samples back with others: channels × lags × lags.
 
     Each piece is weighed by its power, so that one with an artefact counts like any other. Only
     products that lie within a piece count. To count fewer of them for longer lags, as an
     autocorrelation does, is to look through a window, and what leaks through it hides how well a
     smooth signal can be predicted.
-
-    Parameters
-    ----------
-    history : array, shape (channels, pieces, samples)
-    lags : int
-
-    Returns
-    -------
-    array, shape (channels, lags, lags)
-        Of values so many samples back, with others.
     """
     channels, count, span = history.shape
     width = lags - 1

@@ -26,24 +26,13 @@ PUBLISHED_SAMPLES, PUBLISHED_BYTES = 3000, 1 << 18
 
 
 class RecordingHeader(NamedTuple):
-    """What a file says of its recording before the first chunk.
-
-    Attributes
-    ----------
-    n_channels : int
-    sample_rate : float
-        In Hz.
-    dtype : numpy.dtype
-    chunk_length : int
-        Samples of every chunk but the last.
-    samples, chunks : int or None
-        How many there are; None while the file is being written.
-    """
+    """What a file says of its recording before the first chunk."""
 
     n_channels: int
-    sample_rate: float
+    sample_rate: float  # in Hz
     dtype: np.dtype[Any]
-    chunk_length: int
+    chunk_length: int  # samples of every chunk but the last
+    #: How many there are; None while the file is being written.
     samples: int | None = None
     chunks: int | None = None
 
@@ -65,7 +54,7 @@ class RecordingHeader(NamedTuple):
 
 
 def read_header(data: bytes | memoryview, name: str) -> RecordingHeader:
-    """Read the start of a file.
+    """Read the start of a file of some name.
 
     Raises
     ------
@@ -112,22 +101,8 @@ def default_chunk_length(
 ) -> int:
     """Return samples per chunk: one second's, or more whole seconds' for few channels.
 
-    A short last chunk takes about as long to decode as a whole one; so those of several seconds
-    are half again as long or a third shorter, where that makes them about even.
-
-    Parameters
-    ----------
-    sample_rate : float
-        In Hz.
-    n_channels : int
-    dtype : numpy.dtype
-    n_samples : int, optional
-        Of the whole recording, where that is known.
-
-    Returns
-    -------
-    int
-        At least 1, and never more than a chunk may hold.
+    A short last chunk takes about as long to decode as a whole one; so where the number of samples
+    is known, chunks of several seconds are up to half again as long, to be about even.
     """
     per_sample = n_channels * dtype.itemsize
     second = max(1, round(sample_rate))

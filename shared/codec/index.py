@@ -9,13 +9,16 @@ import json
 import struct
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 import zstandard
+from msgspec import Meta
 
 from shared.codec import chunk, header
-from shared.codec.chunk import DTYPE_CODES, MAX_CHANNELS, MAX_CHUNK_BYTES, crc32
+from shared.codec.chunk import MAX_CHANNELS, MAX_CHUNK_BYTES, crc32
+from shared.codec.entropy import inflate
 from shared.codec.errors import (
     CorruptionError,
     FormatError,
@@ -32,7 +35,7 @@ MAX_INDEX_BYTES = 1 << 30
 #: What a torn file can still be used for.
 SALVAGE = (
     "What is whole of it can be restored: `fornix codec decompress --salvage`, "
-    "or shared.codec.open_salvaged"
+    "or shared.recordings.open_salvaged"
 )
 
 
@@ -47,36 +50,35 @@ class ChunkEntry(NamedTuple):
     crc: int | None
 
 
+class IndexFields(msgspec.Struct):
+    """What a sidecar must say, and within what bounds: FORMAT.md, section 3."""
+
+    n_channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)]
+    sample_rate: Annotated[float, Meta(gt=0, lt=1e12)]
+    dtype: Literal["int16", "uint16", "int32"]
+    shape: tuple[Annotated[int, Meta(ge=0, lt=1 << 62)], int]
+    chunk_length: Annotated[int, Meta(ge=1)]
+    chunk_sizes: list[
+        Annotated[int, Meta(gt=chunk.HEADER.size, le=chunk.HEADER.size + 2 * MAX_CHUNK_BYTES)]
+    ]
+    chunk_crc32: list[Annotated[int, Meta(ge=0, lt=1 << 32)]]
+
+
 @dataclass
 class RecordingIndex:
-    """What the sidecar and the footer say of a recording.
-
-    Attributes
-    ----------
-    n_channels : int
-    sample_rate : float
-        In Hz.
-    dtype : numpy.dtype
-        int16, uint16 or int32.
-    chunk_length : int
-        Samples of every chunk but the last.
-    bounds : list of int
-        First sample of each chunk, and the number of samples.
-    offsets : list of int
-        Where each chunk starts in the file, and where the last one ends, in bytes.
-    crcs : list of int
-        CRC-32 of each chunk as stored, header included; empty where they are not known.
-    facts : dict
-        What else is told: level, SHA-1, and by SpikeGLX gain, probe map and clock.
-    """
+    """What the sidecar and the footer say of a recording."""
 
     n_channels: int
-    sample_rate: float
-    dtype: np.dtype[Any]
-    chunk_length: int = 0
+    sample_rate: float  # in Hz
+    dtype: np.dtype[Any]  # int16, uint16 or int32
+    chunk_length: int = 0  # samples of every chunk but the last
+    #: First sample of each chunk, and the number of samples.
     bounds: list[int] = field(default_factory=lambda: [0])
+    #: Where each chunk starts in the file, and where the last one ends, in bytes.
     offsets: list[int] = field(default_factory=lambda: [header.HEADER.size])
+    #: CRC-32 of each chunk as stored, header included; empty where they are not known.
     crcs: list[int] = field(default_factory=list)
+    #: What else is told: level, SHA-1, and by SpikeGLX gain, probe map and clock.
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -104,29 +106,24 @@ class RecordingIndex:
 
     def to_json(self, file_size: int | None = None) -> str:
         """Return the footer's text, or with the size of the file the sidecar's."""
-        named: dict[str, Any] = {
-            "algorithm": ALGORITHM,
-            "version": header.VERSION,
-            "n_channels": self.n_channels,
-            "sample_rate": self.sample_rate,
-            "dtype": self.dtype.name,
-            "shape": list(self.shape),
-            "chunk_length": self.chunk_length,
-            "chunk_sizes": np.diff(self.offsets).tolist(),
-            "chunk_crc32": self.crcs,
-        }
+        fields = IndexFields(
+            self.n_channels,
+            self.sample_rate,
+            self.dtype.name,  # type: ignore[arg-type]
+            self.shape,
+            self.chunk_length,
+            np.diff(self.offsets).tolist(),
+            self.crcs,
+        )
+        named = {"algorithm": ALGORITHM, "version": header.VERSION} | msgspec.structs.asdict(
+            fields
+        )
         size = {} if file_size is None else {"file_size": file_size}
         return json.dumps(named | size | self.facts, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str) -> "RecordingIndex":
-        """Read a sidecar, refusing whatever contradicts itself.
-
-        Parameters
-        ----------
-        text : str or bytes
-        name : str
-            What to call it in messages.
+        """Read a sidecar of some name, refusing whatever contradicts itself.
 
         Raises
         ------
@@ -143,62 +140,37 @@ class RecordingIndex:
                 f"{name} has version {version!r}; this program knows {header.VERSION}. "
                 "Update Fornix to read it"
             )
-        try:
-            return cls._from_fields(data)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"{name} lacks or garbles a field: {error}") from error
+        return cls.from_fields(data, name)
 
     @classmethod
-    def _from_fields(cls, data: dict[str, Any]) -> "RecordingIndex":
-        """Take the fields off a sidecar; what is left are facts."""
-        channels = _whole(data.pop("n_channels"), 1, MAX_CHANNELS)
-        rate, dtype = _rate(data.pop("sample_rate")), _dtype(data.pop("dtype"))
-        samples, columns = data.pop("shape")
-        _whole(columns, channels, channels)
-        length = _whole(
-            data.pop("chunk_length"), 1, MAX_CHUNK_BYTES // (channels * dtype.itemsize)
-        )
-        count = -(-_whole(samples, 0, 1 << 62) // length)
-        sizes, crcs = data.pop("chunk_sizes"), data.pop("chunk_crc32")
-        if not len(sizes) == len(crcs) == _whole(count, 0, MAX_CHUNKS):
-            raise ValueError("the lists of chunks do not fit together")
-        least, most = chunk.HEADER.size + 1, chunk.HEADER.size + 2 * MAX_CHUNK_BYTES
-        sizes = [_whole(each, least, most) for each in sizes]
-        data.pop("file_size", None)
+    def from_fields(cls, data: dict[str, Any], name: str) -> "RecordingIndex":
+        """Read the fields of a sidecar; all others but the size of the file are facts."""
+        try:
+            said = msgspec.convert(data, IndexFields)
+        except msgspec.ValidationError as error:
+            raise FormatError(f"{name} lacks or garbles a field: {error}") from error
+        channels, dtype, length = said.n_channels, np.dtype(said.dtype), said.chunk_length
+        samples, columns = said.shape
+        count = -(-samples // length)
+        fits = columns == channels and length * channels * dtype.itemsize <= MAX_CHUNK_BYTES
+        if not (fits and len(said.chunk_sizes) == len(said.chunk_crc32) == count <= MAX_CHUNKS):
+            raise FormatError(f"{name}: its shape, types and lists of chunks do not fit together")
+        known = {*IndexFields.__struct_fields__, "file_size"}
         return cls(
             channels,
-            rate,
+            said.sample_rate,
             dtype,
             length,
             chunk_bounds(samples, length),
-            list(accumulate(sizes, initial=header.HEADER.size)),
-            [_whole(each, 0, (1 << 32) - 1) for each in crcs],
-            data,
+            list(accumulate(said.chunk_sizes, initial=header.HEADER.size)),
+            said.chunk_crc32,
+            {key: value for key, value in data.items() if key not in known},
         )
 
 
 def chunk_bounds(samples: int, length: int) -> list[int]:
     """Return the first sample of each chunk, and the number of samples."""
     return [*range(0, samples, length), samples]
-
-
-def _whole(value: object, low: int, high: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ValueError(f"{value!r} is not a whole number from {low} to {high}")
-    return value
-
-
-def _rate(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e12:
-        raise ValueError(f"{value!r} is not a sample rate")
-    return float(value)
-
-
-def _dtype(value: object) -> np.dtype[Any]:
-    for dtype in DTYPE_CODES:
-        if value == dtype.name:
-            return dtype
-    raise ValueError(f"{value!r} is not a sample type")
 
 
 # ---- footer -----------------------------------------------------------------------------------
@@ -259,11 +231,7 @@ def read_trailer(data: bytes | memoryview, file_size: int, name: str) -> Trailer
 def read_footer(source: Readable, sidecar: bytes | None = None) -> RecordingIndex:
     """Read the index at the end of a file, in one request where it is short.
 
-    Parameters
-    ----------
-    source : Readable
-    sidecar : bytes, optional
-        Text that must say the same.
+    A sidecar, where one is given, must say the same.
 
     Raises
     ------
@@ -297,8 +265,6 @@ def _inflate_index(data: bytes | memoryview, trailer: Trailer, name: str) -> byt
     if len(data) != trailer.packed or crc32(data) != trailer.crc:
         raise CorruptionError(f"{name}: the index in the footer was changed. {SALVAGE}")
     try:
-        if zstandard.frame_content_size(data) != trailer.size:
-            raise FormatError(f"{name}: the index in the footer has another size")
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=trailer.size)
-    except zstandard.ZstdError as error:
-        raise CorruptionError(f"{name}: the index in the footer does not decode") from error
+        return inflate(data, trailer.size, zstandard.ZstdDecompressor())
+    except FormatError as error:
+        raise CorruptionError(f"{name}: the index in the footer: {error}") from error

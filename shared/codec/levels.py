@@ -15,23 +15,14 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True)
 class Level:
-    """One setting.
+    """One setting."""
 
-    Attributes
-    ----------
-    many, few : tuple of tuples of Candidate
-        Time models tried for recordings of many, and of few (less than 32), channels: of each
-        tuple the one that promises most, and of these the one that neighbours help most.
-    terms : int
-        Most neighbours a channel is predicted from.
-    gain : float
-        Bits per sample that a further neighbour must save to be worth its arithmetic.
-    """
-
+    #: Time models tried for recordings of many, and of few (less than 32), channels: of each tuple
+    #: the one that promises most, and of these the one that neighbours help most.
     many: tuple[tuple[Candidate, ...], ...]
     few: tuple[tuple[Candidate, ...], ...]
-    terms: int
-    gain: float
+    terms: int  # most neighbours a channel is predicted from
+    gain: float  # bits per sample that a further one must save to be worth its arithmetic
 
 
 #: Nothing, the difference from the sample before, and a share of that sample.

@@ -26,49 +26,23 @@ TILE = 512
 
 @dataclass(frozen=True)
 class TimeModel:
-    """How a sample is predicted from the samples before it in the same channel.
+    """How a sample is predicted from the samples before it in the same channel."""
 
-    Attributes
-    ----------
-    order : int
-        0 when the taps weigh samples, 1 when they weigh first differences.
-    shift : int
-        Fraction bits of the taps.
-    wide : bool
-        Whether products are summed in twice the sample's width.
-    taps : array of int16, shape (channels, p)
-        Weights of the last p values, the most recent first.
-    segment : int
-        Samples per independent segment.
-    """
-
-    order: int
-    shift: int
-    wide: bool
-    taps: NDArray[np.int16]
-    segment: int
+    order: int  # 0 when the taps weigh samples, 1 when they weigh first differences
+    shift: int  # fraction bits of the taps
+    wide: bool  # products are summed in twice the sample's width
+    taps: NDArray[np.int16]  # channels × p weights of the last p values, the most recent first
+    segment: int  # samples per independent segment
 
 
 @dataclass(frozen=True)
 class SpaceModel:
-    """How the residual of a channel is predicted from channels already decoded.
+    """How the residual of a channel is predicted from channels already decoded."""
 
-    Attributes
-    ----------
-    shift : int
-        Fraction bits of the weights.
-    counts : array of uint8, shape (channels,)
-        Number of terms of each channel.
-    distances : array of uint8, shape (terms,)
-        How many channels back a term looks, within the bank.
-    weights : array of int8, shape (terms,)
-        Weight of each term in units of 2**-shift.
-    """
-
-    shift: int
-    counts: NDArray[np.uint8]
-    distances: NDArray[np.uint8]
-    weights: NDArray[np.int8]
+    shift: int  # fraction bits of the weights
+    counts: NDArray[np.uint8]  # terms of each channel
+    distances: NDArray[np.uint8]  # how many channels back each term looks, within the bank
+    weights: NDArray[np.int8]  # of each term
 
     def ends(self) -> NDArray[np.int64]:
         """Return the number of terms of all channels up to each, it included."""
@@ -81,10 +55,7 @@ class SpaceModel:
 def time_residuals(rows: Ints, model: TimeModel) -> Iterator[Ints]:
     """Replace each sample but the heads of segments by its difference from the prediction.
 
-    Yields
-    ------
-    array, shape (samples,)
-        Each row, in place, when it is done: what else is done to it finds it in the cache.
+    Each row is yielded when it is done: what else is done to it finds it in the cache.
     """
     width = model.taps.shape[1]
     plain = width == 0 or (width == 1 and model.order == 0 and not model.wide)
@@ -166,14 +137,6 @@ def neighbour_sums(
 
     Its result holds until it is called again; for a channel without neighbours it is None. What
     can be made once is: the calls are thousands, of microseconds each.
-
-    Parameters
-    ----------
-    rows : sequence or mapping of arrays
-        By channel, each of `length` samples of type `dtype`.
-    length : int
-    dtype : data type
-    model : SpaceModel
     """
     total, product = WORKSPACE.rows("scratch", 2, length, dtype)
     ends, counts = model.ends().tolist(), model.counts.tolist()

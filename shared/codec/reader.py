@@ -3,28 +3,26 @@
 import os
 import threading
 import weakref
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.codec.chunk import Samples
 from shared.codec.decoder import Window
-from shared.codec.errors import TruncationError
 from shared.codec.index import Readable, RecordingIndex
 from shared.codec.opened import open_chunk
 from shared.codec.slicing import inside, positions, two_axes
-from shared.codec.source import Samples
+from shared.codec.stored import StoredChunks
 
 #: Decoded chunks kept, in bytes: a few seconds of a Neuropixels probe.
 CACHE_BYTES = 96 << 20
 #: Chunks stored in fewer bytes than this are inflated sooner than other threads are awake.
 WORTH_THREADS = 1 << 20
-#: Bytes of neighbouring chunks that one request brings at most.
-TOGETHER = 64 << 20
 #: Numbers of chunks remembered that were decoded in part, and chunks kept as stored since what
 #: follows the part is likely to be read.
 MEMORY, KEPT_STORED = 256, 2
@@ -34,13 +32,8 @@ class Restorable(Protocol):
     """A chunk that was read and checked."""
 
     def restore(
-        self,
-        window: Window | None = None,
-        *,
-        out: NDArray[Any] | None = None,
-        scratch: bool = False,
-        threads: int = 1,
-    ) -> NDArray[Any]:
+        self, window: Window | None = None, *, out: Samples | None = None, threads: int = 1
+    ) -> Samples:
         """Return the samples of a window."""
         ...
 
@@ -59,16 +52,24 @@ class Reader:
 
     Indexing follows numpy for the first two axes: integers, slices with any step, lists, index
     and mask arrays; both axes by lists select the outer product. Of a few channels only what they
-    need is decoded. Use `open`, not this class. Readers can be pickled, and used after a fork.
+    need is decoded. `shared.recordings.open` makes readers. They can be pickled, and used after a
+    fork.
 
     Attributes
     ----------
     shape : tuple of int
-        Samples × channels.
+        Samples × channels: also `n_samples` and `n_channels`; `size` is their product.
     dtype : numpy.dtype
-    sample_rate : float
-        In Hz.
+    sample_rate, duration : float
+        In Hz, and in seconds.
+    nbytes : int
+        Of the samples, uncompressed.
     index : RecordingIndex
+    n_chunks : int
+    chunk_bounds : list of int
+        First sample of each chunk, and the number of samples.
+    chunk_offsets : list of int
+        Where each chunk starts in the file, and where the last one ends.
     """
 
     ndim = 2
@@ -83,14 +84,18 @@ class Reader:
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.source, self.index = source, index
-        self.shape, self.dtype = index.shape, index.dtype
-        self.sample_rate = index.sample_rate
+        self.shape, self.dtype, self.sample_rate = index.shape, index.dtype, index.sample_rate
+        self.size = self.shape[0] * self.shape[1]
+        self.nbytes = self.size * self.dtype.itemsize
+        # As mtscomp's readers have them.
+        self.n_samples, self.n_channels = self.shape
+        self.n_chunks, self.duration = index.n_chunks, self.n_samples / self.sample_rate
+        self.chunk_bounds, self.chunk_offsets = index.bounds, index.offsets
         #: Opens the same recording again, in another process.
         self.reopen: Callable[[], Reader] | None = None
         self._threads = max(1, threads)
         self._read_ahead = read_ahead
         self._cache_bytes = cache_bytes
-        self._last = -1
         self._start_again()
         OPEN_READERS.add(self)
 
@@ -99,10 +104,13 @@ class Reader:
         self._cache: OrderedDict[int, Samples] = OrderedDict()
         self._parted: OrderedDict[int, int] = OrderedDict()
         self._opened: OrderedDict[int, Restorable] = OrderedDict()
-        self._coming: dict[int, Future[bytes | memoryview]] = {}
-        self._together: dict[int, memoryview] = {}
         self._lock = threading.RLock()
-        self._fetchers: ThreadPoolExecutor | None = None
+        self._stored = StoredChunks(self.source, self.index, self._read_ahead, self._held)
+
+    def _held(self) -> set[int]:
+        """Return the chunks that need not be fetched."""
+        with self._lock:
+            return {*self._cache, *self._opened}
 
     def start_again(self) -> None:
         """Let go of all that a fork does not copy soundly."""
@@ -113,50 +121,8 @@ class Reader:
 
     def __reduce__(self) -> tuple[Callable[[], "Reader"], tuple[()]]:
         if self.reopen is None:
-            raise TypeError("only a reader made by shared.codec.open can be pickled")
+            raise TypeError("only a reader made by shared.recordings.open can be pickled")
         return self.reopen, ()
-
-    # ---- numpy's face, and mtscomp's ----
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return self.shape[0] * self.shape[1]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the samples, uncompressed."""
-        return self.size * self.dtype.itemsize
-
-    @property
-    def n_samples(self) -> int:
-        """Number of samples per channel."""
-        return self.shape[0]
-
-    @property
-    def n_channels(self) -> int:
-        """Number of channels."""
-        return self.shape[1]
-
-    @property
-    def n_chunks(self) -> int:
-        """Number of chunks."""
-        return self.index.n_chunks
-
-    @property
-    def duration(self) -> float:
-        """Seconds."""
-        return self.shape[0] / self.sample_rate
-
-    @property
-    def chunk_bounds(self) -> list[int]:
-        """First sample of each chunk, and the number of samples."""
-        return self.index.bounds
-
-    @property
-    def chunk_offsets(self) -> list[int]:
-        """Where each chunk starts in the file, and where the last ends."""
-        return self.index.offsets
 
     @property
     def cmeta(self) -> dict[str, Any]:
@@ -167,7 +133,7 @@ class Reader:
 
     @property
     def sha1(self) -> str | None:
-        """Return the SHA-1 of all samples, if it was recorded."""
+        """SHA-1 of all samples, if it was recorded."""
         found = self.index.facts.get("sha1_uncompressed")
         return found if isinstance(found, str) else None
 
@@ -185,10 +151,6 @@ class Reader:
             raise ValueError("a compressed recording cannot become an array without a copy")
         samples = self.read(0, self.shape[0])
         return samples if dtype is None else samples.astype(dtype, copy=False)
-
-    def __iter__(self) -> Iterator[Samples]:
-        for start in range(0, self.shape[0]):
-            yield self[start]
 
     def __getitem__(self, key: Any) -> Any:
         rows, columns = two_axes(key)
@@ -254,10 +216,12 @@ class Reader:
         width = self.shape[1] if channels is None else len(channels)
         if out is None:
             out = np.empty((stop - start, width), self.dtype)
+        if not out.size:
+            return out
         bounds = self.index.bounds
-        chunks = range(*self._chunks_of(start, stop)) if width else range(0)
-        for number in chunks:
-            self._fetch_together(number, chunks.stop)
+        first, end = bisect_right(bounds, start) - 1, bisect_left(bounds, stop)
+        for number in range(first, end):
+            self._stored.fetch_together(range(number, end))
             a, b = max(start, bounds[number]), min(stop, bounds[number + 1])
             wanted = out[a - start : b - start]
             part = ChunkPart(number, a - bounds[number], b - bounds[number], wanted)
@@ -266,14 +230,6 @@ class Reader:
             else:
                 self._read_channels(part, channels)
         return out
-
-    def _chunks_of(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the first of the chunks that hold samples `start` to `stop`, and the end."""
-        if stop <= start:
-            return 0, 0
-        bounds = self.index.bounds
-        first = int(np.searchsorted(bounds, start, "right")) - 1
-        return first, int(np.searchsorted(bounds, stop, "left"))
 
     def _read_part(self, part: ChunkPart) -> None:
         """Read samples of one chunk, by the cache if that has them or is to keep them.
@@ -329,94 +285,32 @@ class Reader:
                 size -= self._cache.popitem(last=False)[1].nbytes
         return samples
 
-    def decode(self, number: int, scratch: bool = False) -> Samples:
-        """Decode a whole chunk; with `scratch`, it holds until the thread's next call."""
-        return self._restore(number, None, scratch=scratch)
+    def decode(self, number: int, out: Samples | None = None) -> Samples:
+        """Decode a whole chunk."""
+        return self._restore(number, None, out=out)
 
-    def _restore(
-        self, number: int, window: Window | None, out: Samples | None = None, scratch: bool = False
-    ) -> Samples:
+    def _restore(self, number: int, window: Window | None, out: Samples | None = None) -> Samples:
         """Read, check and restore a chunk or a window of it."""
         with self._lock:
             opened = self._opened.get(number)
         if opened is None:
-            with self._lock:
-                data: bytes | memoryview | None = self._together.pop(number, None)
-                self._last = number if data is not None else self._last
-            if data is None:
-                data = self.stored(number)
-                self._order_ahead(number)
-            opened = self._open_chunk(data, number)
+            opened = self._open_chunk(self._stored.read(number), number)
             if window is not None:
                 with self._lock:
                     self._opened[number] = opened
                     if len(self._opened) > KEPT_STORED:
                         self._opened.popitem(last=False)
-        start, stop = self.index.offsets[number : number + 2]
-        threads = self._threads if stop - start >= WORTH_THREADS else 1
-        return opened.restore(window, out=out, scratch=scratch, threads=threads)
+        large = self.index.entry(number).size >= WORTH_THREADS
+        return opened.restore(window, out=out, threads=self._threads if large else 1)
 
     def _open_chunk(self, data: bytes | memoryview, number: int) -> Restorable:
         return open_chunk(data, self.index.entry(number), self.index, self.source.name)
-
-    def stored(self, number: int) -> bytes | memoryview:
-        """Return the bytes of one chunk as they are stored."""
-        with self._lock:
-            coming = self._coming.pop(number, None)
-        start, stop = self.index.offsets[number : number + 2]
-        data = coming.result() if coming else self.source.read(start, stop)
-        if len(data) < stop - start:
-            raise TruncationError(f"{self.source.name}: chunk {number} is cut short", (number,))
-        return data
-
-    def _fetch_together(self, number: int, end: int) -> None:
-        """Fetch a chunk and those behind it, up to one, by one request where each is one."""
-        offsets = self.index.offsets
-        if not getattr(self.source, "distant", False):
-            return
-        with self._lock:
-            held = (self._cache, self._opened, self._coming, self._together)
-            last = number
-            while (
-                last < end
-                and not any(last in each for each in held)
-                and offsets[last + 1] - offsets[number] <= TOGETHER
-            ):
-                last += 1
-        if last - number < 2:
-            return
-        begin = offsets[number]
-        data = memoryview(self.source.read(begin, offsets[last]))
-        if len(data) < offsets[last] - begin:
-            return  # each chunk by itself tells which is cut short
-        with self._lock:
-            self._together = {
-                each: data[offsets[each] - begin : offsets[each + 1] - begin]
-                for each in range(number, last)
-            }
-
-    def _order_ahead(self, number: int) -> None:
-        """Fetch what a reader going forward will want next, while this chunk is decoded."""
-        if not self._read_ahead:
-            return
-        with self._lock:
-            going_on, self._last = number - self._last in (0, 1), number
-            if not going_on:
-                self._coming.clear()
-                return
-            if self._fetchers is None:
-                self._fetchers = ThreadPoolExecutor(self._read_ahead, "fornix-codec-fetch")
-            for ahead in range(number + 1, min(number + 1 + self._read_ahead, self.n_chunks)):
-                if not any(ahead in each for each in (self._coming, self._opened, self._cache)):
-                    span = self.index.offsets[ahead : ahead + 2]
-                    self._coming[ahead] = self._fetchers.submit(self.source.read, *span)
 
     # ---- context ----
 
     def close(self) -> None:
         """Let go of the file and the threads."""
-        if self._fetchers is not None:
-            self._fetchers.shutdown(cancel_futures=True)
+        self._stored.close()
         self._start_again()
         close = getattr(self.source, "close", None)
         if close is not None:

@@ -18,6 +18,8 @@ from shared.codec.predict import MANY_CHANNELS, Ints, TimeModel, sum_type
 STEPS = 128
 #: Lanes from which on products are summed up in the call that makes them.
 LONG_ROW = 1000
+#: Lanes up to which the library sums along time sooner than one call for each step.
+SHORT_ROW = 128
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,10 @@ class LaneLayout:
 
 
 def time_restore(residual: Ints, out: Ints, skip: int, model: TimeModel, baseline: Ints) -> None:
-    """Turn channel-major residuals into time-major samples.
+    """Turn channel-major residuals into time-major samples, and add the baseline of each channel.
 
-    Parameters
-    ----------
-    residual : array, shape (channels, samples)
-        Whole segments; only the last may be short.
-    out : C-contiguous array, shape (samples wanted, channels)
-        Receives the samples from `skip` on.
-    skip : int
-    model : TimeModel
-    baseline : array, shape (channels,)
-        What is added to each channel in the end.
+    The residuals are those of whole segments; only the last may be short. `out`, C-contiguous,
+    receives the samples from `skip` on.
     """
     segment, narrow = model.segment, out.dtype
     channels, past = len(residual), max(model.taps.shape[1], 1)
@@ -128,8 +122,11 @@ def _store(out: Ints, skip: int, segment: int, begin: int, steps: Ints, by_chann
 
 
 def accumulate(rows: Ints) -> None:
-    """Replace each row by the sum of the rows up to it; quicker than the library along rows."""
+    """Replace each row by the sum of the rows up to it; of long rows quicker than the library."""
     add = np.add
+    if rows.shape[1] < SHORT_ROW:
+        add.accumulate(rows, axis=0, out=rows)
+        return
     for before, now in pairwise(rows):
         add(before, now, now)
 

@@ -26,14 +26,9 @@ class FoundChunk(NamedTuple):
 
 
 def open_salvaged(source: Readable) -> tuple[Reader, list[str]]:
-    """Open a damaged recording: by its index where there is one, else by its chunks.
+    """Open a damaged recording, and tell what is wrong with the file as a whole.
 
-    Returns
-    -------
-    Reader
-        Raises `CorruptionError` for damaged chunks, and reads all others.
-    list of str
-        What is wrong with the file as a whole.
+    By its index where there is one, else by its chunks.
     """
     try:
         return Reader(source, read_footer(source), cache_bytes=0), []
@@ -46,15 +41,9 @@ def rebuild_index(source: Readable) -> tuple[RecordingIndex, list[str]]:
     """Rebuild the index from the chunks alone, stepping over what is damaged.
 
     Every chunk but the last has the length the file's header gives, so a chunk's number tells
-    which samples it holds, and a missing chunk which samples are missing.
-
-    Returns
-    -------
-    RecordingIndex
-        With an entry for every chunk up to the last one found (or announced by the header);
-        reading one that is missing raises `CorruptionError`.
-    list of str
-        What was wrong, in words.
+    which samples it holds, and a missing chunk which samples are missing. The index has an entry
+    for every chunk up to the last one found, or announced by the header; reading one that is
+    missing raises `CorruptionError`. With it comes what was wrong, in words.
 
     Raises
     ------
@@ -98,7 +87,7 @@ def rebuild_index(source: Readable) -> tuple[RecordingIndex, list[str]]:
 def _check(data: bytes | memoryview, here: ChunkHeader, header: RecordingHeader, name: str) -> int:
     """Check a chunk without an index, and return its checksum as the index would have it."""
     name = f"{name}: chunk {here.number}"
-    chunk.open_alone(data, name)
+    chunk.check_alone(data, here, name)
     if here.channels != header.n_channels or here.dtype != header.dtype:
         raise CorruptionError(f"{name} is one of another recording")
     return crc32(data)

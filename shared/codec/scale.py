@@ -26,18 +26,10 @@ LAPLACE_BITS = 2.44
 
 
 class Scale(NamedTuple):
-    """How residuals become symbols.
+    """How residuals become symbols."""
 
-    Attributes
-    ----------
-    shift : int
-        Low bits set aside.
-    centre : int
-        The residual in the middle of the symbols.
-    """
-
-    shift: int
-    centre: int
+    shift: int  # low bits set aside
+    centre: int  # the residual in the middle of the symbols
 
     @property
     def offset(self) -> int:
@@ -57,17 +49,10 @@ def log_sizes(left: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def residual_bits(left: NDArray[Any]) -> NDArray[np.float64]:
-    """Estimate the bits a sample takes, of each channel.
+    """Estimate the bits a sample takes, of each channel of channels × pieces × samples.
 
-    Parameters
-    ----------
-    left : array, shape (channels, pieces, samples)
-        Residuals; fractions are rounded up, as those of predictions are rounded down.
-
-    Returns
-    -------
-    array, shape (channels,)
-        By the size of the residuals, or by their entropy, since some use few of the values near.
+    By the size of the residuals, or by their entropy, since some use few of the values near.
+    Fractions are rounded up, as those of predictions are rounded down.
     """
     sizes = log_sizes(left)
     bits = sizes + LAPLACE_BITS
@@ -94,15 +79,7 @@ def _entropies(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def choose_scale(piece: NDArray[Any], length: int) -> Scale:
-    """Choose a scale by what an excerpt of it would cost.
-
-    Parameters
-    ----------
-    piece : array
-        Residuals, those that follow each other in time together.
-    length : int
-        Number of samples that will share the scale, and a Huffman table.
-    """
+    """Choose by a piece of residuals the scale, and table, that `length` of them will share."""
     flat = piece.reshape(-1)
     some = flat[:: -(-len(flat) // LOOK)].astype(np.int64)
     centre = round(float(some.mean()))

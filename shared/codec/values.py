@@ -30,15 +30,10 @@ class Prepared(NamedTuple):
 
 
 def prepare(samples: NDArray[Any], ranked: bool, base: int = 0) -> Prepared:
-    """Bring samples to channel-major signed integers, as narrow as they can be.
+    """Bring samples × channels to channel-major signed integers, as narrow as they can be.
 
-    Parameters
-    ----------
-    samples : array, shape (samples, channels)
-    ranked : bool
-        Whether to code them by their ranks, if a table can hold their values.
-    base : int
-        Is kept where narrow integers can count from it.
+    If `ranked` they are coded by their ranks, where a table can hold their values. The `base` is
+    kept where narrow integers can count from it.
     """
     length, channels = samples.shape
     none = samples[:0, 0]
@@ -76,30 +71,31 @@ def _rank(samples: NDArray[Any], table: NDArray[Any], rows: Ints) -> None:
 
 
 def restore(
-    samples: Ints, kind: ValueKind, base: int, table: NDArray[Any], dtype: np.dtype[Any]
-) -> NDArray[Any]:
-    """Invert `prepare`, but for the transposition."""
+    samples: Ints, kind: ValueKind, base: int, table: NDArray[Any], out: NDArray[Any]
+) -> None:
+    """Invert `prepare`, but for the transposition; `out` may be the same memory."""
     if kind == ValueKind.RANKED:
-        return _look_up(samples, table)
-    if kind == ValueKind.SHIFTED:
-        return (samples.astype(np.int64) + base).astype(dtype)
-    if dtype == np.uint16:
-        np.bitwise_xor(samples, np.int16(-32768), out=samples)
-    return samples.view(dtype)
+        _look_up(samples, table, out)
+    elif kind == ValueKind.SHIFTED:
+        np.add(samples, base, out=out, dtype=np.int64, casting="unsafe")
+    else:
+        if out.dtype == np.uint16:
+            np.bitwise_xor(samples, np.int16(-32768), out=samples)
+        if not np.may_share_memory(samples, out):
+            out[:] = samples.view(out.dtype)
 
 
-def _look_up(samples: Ints, table: NDArray[Any]) -> NDArray[Any]:
-    """Return the values that have these ranks."""
-    middle, flat = len(table) // 2, samples.reshape(-1)
-    found, places = np.empty(len(flat), table.dtype), np.empty(BLOCK, np.intp)
-    for start in range(0, len(flat), BLOCK):
-        ranks = flat[start : start + BLOCK]
+def _look_up(samples: Ints, table: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write the values that have these ranks."""
+    middle, step = len(table) // 2, max(1, BLOCK // samples.shape[1])
+    places = np.empty((step, samples.shape[1]), np.intp)
+    for start in range(0, len(samples), step):
+        ranks = samples[start : start + step]
         if ranks.min() < -middle or ranks.max() >= len(table) - middle:
             raise FormatError("a rank lies outside the table of values")
         here = np.add(ranks, middle, out=places[: len(ranks)])
         # All places are known to be inside: to clip them only spares a second check.
-        np.take(table, here, out=found[start : start + len(ranks)], mode="clip")
-    return found.reshape(samples.shape)
+        np.take(table, here, out=out[start : start + step], mode="clip")
 
 
 def are_sparse(samples: NDArray[Any], pieces: NDArray[Any]) -> bool:
@@ -122,7 +118,13 @@ def _sparse_range(pieces: NDArray[Any]) -> tuple[int, int] | None:
     """Return where nine tenths of some samples lie if they are worth a table of their values."""
     if pieces.size < 3:
         return None
-    some, counts = np.unique(pieces, return_counts=True)
+    first = int(pieces.min())
+    if int(pieces.max()) - first < WIDE:  # quicker than to sort
+        counts = np.bincount(np.subtract(pieces, first, dtype=np.intp).reshape(-1))
+        some = np.flatnonzero(counts)
+        some, counts = some + first, counts[some]
+    else:
+        some, counts = np.unique(pieces, return_counts=True)
     if len(some) < 3:
         return None
     below = np.cumsum(counts)

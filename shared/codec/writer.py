@@ -1,26 +1,25 @@
-"""Writing recordings: from arrays, files and streams, by one process or several."""
+"""Writing recordings as their samples come."""
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from shared.codec import decoder, encoder, fit, index
-from shared.codec.chunk import MAX_CHUNK_BYTES, Sealed, raw_bytes, seal
-from shared.codec.errors import CodecError, CorruptionError, VerificationError
-from shared.codec.files import SUFFIX, Progress, refuse_existing, replacing, sidecar_path
+from shared.codec.chunk import MAX_CHUNK_BYTES, Samples, Sealed, as_samples, raw_bytes, seal
+from shared.codec.errors import CodecError, VerificationError
+from shared.codec.files import refuse_existing, replacing, sidecar_path
 from shared.codec.header import RecordingHeader, default_chunk_length, published_chunk_length
 from shared.codec.index import RecordingIndex
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS, Level
-from shared.codec.opening import open_source
 from shared.codec.overview import Overview, overview_path, seconds_of
-from shared.codec.parallel import run_jobs, starts_run
-from shared.codec.source import Samples, SampleSource, as_samples
+from shared.codec.workspace import WORKSPACE
+
+#: Chunks in a run, of which the first is the one that the model of all is fitted on.
+RUN = 32
 
 
 class Coder:
@@ -37,9 +36,10 @@ class Coder:
         VerificationError
             If it does not decode to what was given.
         """
-        coded = encoder.encode(samples, self.level, model, fresh=starts_run(number))
+        coded = encoder.encode(samples, self.level, model, fresh=number % RUN == 0)
         if self.check:
-            again = decoder.decode(coded, samples.shape, samples.dtype, scratch=True)
+            again = WORKSPACE.array("again", samples.shape, samples.dtype)
+            decoder.decode(coded, samples.shape, samples.dtype, out=again)
             if not same_samples(again, samples):
                 raise VerificationError(
                     f"chunk {number} does not decode to what was given; this is a defect of the "
@@ -176,7 +176,7 @@ class Writer:
         samples = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
         self._held, self._n_held = [], 0
         number = self.index.n_chunks
-        if self._model is None or starts_run(number):
+        if self._model is None or number % RUN == 0:
             self._model = fit.fit(samples, self.coder.level)
         sealed = self.coder.make(samples, number, self.index.bounds[-1], self._model)
         self.file.writelines(sealed.pieces)
@@ -247,133 +247,3 @@ class Writer:
             self.close()
         else:
             self.discard(error)
-
-
-# ---- whole recordings -------------------------------------------------------------------------
-
-
-def compress(
-    source: object,
-    target: str | Path | None = None,
-    *,
-    sample_rate: float | None = None,
-    n_channels: int | None = None,
-    dtype: np.dtype | str | None = None,
-    workers: int = 1,
-    trim: bool = False,
-    progress: Progress | None = None,
-    **options: Any,
-) -> RecordingIndex:
-    """Compress a recording losslessly.
-
-    Parameters
-    ----------
-    source : array, path, or iterator of arrays
-        Samples × channels of int16, uint16 or int32. A path may be `.npy`, `.cbin` (mtscomp),
-        or raw; for raw files give `n_channels` and `dtype`, or have the SpikeGLX `.meta` beside,
-        which the file is then held against.
-        From an iterator (say `tail` of a growing file) the recording is written as it comes.
-    target : path, optional
-        By default the source's name with `.ebin`.
-    sample_rate : float, optional
-        In Hz; needed unless the source knows it.
-    n_channels, dtype
-        Of a raw file.
-    workers : int
-        Processes. The result is the same bytes whatever their number.
-    trim : bool
-        Whether to take what is whole of a torn raw file, whatever its `.meta` says.
-    progress : callable, optional
-        Called with samples done, and samples in all where that is known.
-    **options
-        As for `Writer`: `chunk_length`, `level`, `check`, `sha1`, `overwrite`, `published`,
-        `overview`.
-
-    Returns
-    -------
-    RecordingIndex
-        As written to the sidecar.
-
-    Raises
-    ------
-    CodecError
-        Nothing is left at the target then.
-    """
-    if target is None:
-        if not isinstance(source, str | Path):
-            raise CodecError("say where to write to")
-        target = Path(source).with_suffix(SUFFIX)
-    if isinstance(source, Iterator):
-        return _compress_stream(source, target, sample_rate, options, progress)
-    opened = open_source(source, n_channels, dtype, sample_rate, trim)
-    rate = sample_rate or opened.sample_rate
-    if rate is None:
-        raise CodecError("give the sample rate: the source does not tell")
-    total, channels = opened.shape
-    options = options | {"sha1": options.get("sha1", False) or opened.sha1 is not None}
-    options |= {"n_samples": total, "precious": False}
-    with Writer(target, channels, opened.dtype, rate, **options) as writer:
-        writer.index.facts.update(opened.facts)
-        length = writer.chunk_length
-        job = ChunkJob(opened, length, writer.coder)
-        place = writer.file, writer.index.offsets[-1]
-        results = run_jobs(job, -(-total // length), workers, opened.shareable, place)
-        with closing(results):
-            for sealed in results:
-                start = writer.index.bounds[-1]
-                summed = opened.read(start, start + sealed.length) if options["sha1"] else None
-                writer.note(sealed, summed)
-                if progress:
-                    progress(writer.index.bounds[-1], total)
-        if opened.sha1 is not None and opened.sha1 != writer.hexdigest:
-            raise CorruptionError(
-                f"{source} has another SHA-1 than its .meta says: it was changed or damaged since "
-                "it was recorded, or the .meta is another file's. Copy it again from where it was "
-                "recorded; --trim (trim=True) takes it as it is"
-            )
-    return writer.index
-
-
-def _compress_stream(
-    source: Iterator[object],
-    target: str | Path,
-    sample_rate: float | None,
-    options: dict[str, Any],
-    progress: Progress | None,
-) -> RecordingIndex:
-    """Compress blocks as they come."""
-    if sample_rate is None:
-        raise CodecError("give the sample rate: an iterator does not tell")
-    blocks = (as_samples(block, "a block") for block in source)
-    first = next(blocks, None)
-    if first is None:
-        raise CodecError("the iterator gave no samples, so neither channels nor type are known")
-    with Writer(target, first.shape[1], first.dtype, sample_rate, **options) as writer:
-        done = 0
-        block: Samples | None = first
-        while block is not None:
-            writer.append(block)
-            done += len(block)
-            if progress:
-                progress(done, None)
-            block = next(blocks, None)
-    return writer.index
-
-
-class ChunkJob:
-    """Makes any chunk of a source; the same in whatever process it runs."""
-
-    def __init__(self, source: SampleSource, chunk_length: int, coder: Coder) -> None:
-        self.source, self.chunk_length, self.coder = source, chunk_length, coder
-
-    def _read(self, number: int) -> Samples:
-        start = number * self.chunk_length
-        return self.source.read(start, min(start + self.chunk_length, self.source.shape[0]))
-
-    def lead(self, number: int) -> fit.Model:
-        """Return the model for the run of chunks that starts with `number`."""
-        return fit.fit(self._read(number), self.coder.level)
-
-    def __call__(self, number: int, model: fit.Model) -> Sealed:
-        """Return chunk `number`, ready to be written."""
-        return self.coder.make(self._read(number), number, number * self.chunk_length, model)

@@ -172,7 +172,7 @@ FACTS = (
     Fact(
         "20 trying a request again",
         r"\bRetry\(",
-        ("lab/client/", "lab/transfer/", "shared/codec/remote.py"),
+        ("lab/client/", "lab/transfer/", "shared/recordings/remote.py"),
     ),
     Fact(
         "21 what a UUID is",

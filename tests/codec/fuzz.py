@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 import zstandard
 
-from shared import codec
+from shared import codec, recordings
 from shared.codec import chunk, decoder, encoder, salvage
 from shared.codec import header as file_header
 from shared.codec import index as chunk_index
-from shared.codec import mtscomp as pairs
 from shared.codec.levels import LEVELS
 from shared.codec.opened import open_chunk
+from shared.recordings import mtscomp as pairs
 from tests.codec.arrays import bursts, faint, recording, stretched
 
 SLOW = 5.0  # seconds after which a case counts as a hang
@@ -76,14 +76,14 @@ class Fuzzer:
             for samples in self.recordings:
                 path = Path(folder) / "a.ebin"
                 level = ["default", "fast", "high"][len(self.files) % 3]
-                index = codec.compress(
+                index = recordings.compress(
                     samples, path, sample_rate=100, chunk_length=300, level=level, overwrite=True
                 )
                 self.files.append((samples, path.read_bytes(), index))
             for samples in self.recordings[:2]:
                 path = Path(folder) / "a.cbin"
                 header = pairs.compress(
-                    codec.open_source(samples), path, sample_rate=300, overwrite=True
+                    recordings.open_source(samples), path, sample_rate=300, overwrite=True
                 )
                 self.pairs.append((samples, path.read_bytes(), json.loads(header.read_text())))
         self.chunks = [
@@ -279,7 +279,7 @@ class Fuzzer:
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "x.cbin").write_bytes(data)
             Path(folder, "x.ch").write_bytes(text)
-            assert codec.verify(Path(folder, "x.cbin")), "wrong samples were returned"
+            assert recordings.verify(Path(folder, "x.cbin")), "wrong samples were returned"
         return "passed Adler-32, found by verify"
 
 

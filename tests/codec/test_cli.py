@@ -13,7 +13,7 @@ from rich.console import Console
 
 import lab.codec
 from lab.codec import codec as command
-from shared import codec
+from shared import recordings
 from tests.codec.arrays import recording
 
 
@@ -48,7 +48,7 @@ def test_mtscomp_pairs_both_ways(raw: Path) -> None:
     assert run("compress", raw, raw.with_name("m.cbin"), "-c", 6, "-r", 1000).exit_code == 0
     assert raw.with_name("m.ch").is_file()
     assert run("compress", raw.with_name("m.cbin")).exit_code == 0
-    assert codec.verify(raw.with_name("m.ebin"), recording(3000, 6)) == []
+    assert recordings.verify(raw.with_name("m.ebin"), recording(3000, 6)) == []
 
 
 def test_a_dry_run_writes_nothing(raw: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_dry_run_writes_nothing(raw: Path) -> None:
 def test_following_a_file(raw: Path) -> None:
     arguments = ["compress", raw, "-c", 6, "-r", 1000, "--follow", "--idle", 0]
     assert run(*arguments).exit_code == 0
-    assert codec.verify(raw.with_suffix(".ebin"), recording(3000, 6)) == []
+    assert recordings.verify(raw.with_suffix(".ebin"), recording(3000, 6)) == []
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_following_refuses_what_it_would_ignore(
 def test_following_does_what_it_is_told(raw: Path) -> None:
     options = ["-c", 6, "-r", 1000, "--idle", 0, "--sha1", "--chunk", 0.5]
     assert run("compress", raw, "--follow", *options).exit_code == 0
-    with codec.open(raw.with_suffix(".ebin")) as reader:
+    with recordings.open(raw.with_suffix(".ebin")) as reader:
         assert reader.sha1 == hashlib.sha1(raw.read_bytes()).hexdigest()
         assert reader.index.chunk_length == 500
 
 
 def test_for_the_web(raw: Path) -> None:
     assert run("compress", raw, "-c", 6, "-r", 1000, "--published").exit_code == 0
-    with codec.open(raw.with_suffix(".ebin")) as reader:
+    with recordings.open(raw.with_suffix(".ebin")) as reader:
         assert reader.index.chunk_length == 21_845
     assert np.load(raw.with_suffix(".rms.npy")).shape == (3, 6)
 
@@ -135,7 +135,7 @@ def test_damage_is_named_and_salvaged(raw: Path) -> None:
     run("compress", raw, "-c", 6, "-r", 1000, "--chunk", 1)
     target = raw.with_suffix(".ebin")
     data = bytearray(target.read_bytes())
-    with codec.open(target) as reader:
+    with recordings.open(target) as reader:
         data[reader.index.offsets[2] - 5] ^= 1
     target.write_bytes(data)
     result = run("verify", target, "--json")

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared import codec
-from shared.codec import chunk, header, mtscomp, parallel, writer
+from shared import codec, recordings
+from shared.codec import chunk, header, writer
 from shared.codec import index as chunk_index
 from shared.codec import reader as reader_module
 from shared.codec.decoder import Window
 from shared.codec.files import LocalFile
+from shared.recordings import mtscomp, parallel
 from tests.codec.arrays import recording
 
 RATE = 1000
@@ -35,7 +36,7 @@ def samples() -> np.ndarray:
 @pytest.fixture
 def path(tmp_path: Path, samples: np.ndarray) -> Path:
     target = tmp_path / "_spikeglx_ephysData_g0_t0.imec0.ap.ebin"
-    codec.compress(samples, target, sample_rate=RATE, chunk_length=1000)
+    recordings.compress(samples, target, sample_rate=RATE, chunk_length=1000)
     return target
 
 
@@ -67,32 +68,32 @@ def test_the_sidecar_tells_what_range_readers_need(path: Path, samples: np.ndarr
 
 def test_the_footer_suffices_without_the_sidecar(path: Path, samples: np.ndarray) -> None:
     path.with_suffix(".eh").unlink()
-    with codec.open(path) as reader:
+    with recordings.open(path) as reader:
         np.testing.assert_array_equal(reader[:], samples)
 
 
 def test_a_swapped_sidecar_is_detected(path: Path, samples: np.ndarray, tmp_path: Path) -> None:
     other = tmp_path / "other.ebin"
-    codec.compress(samples[::-1], other, sample_rate=RATE, chunk_length=1000)
+    recordings.compress(samples[::-1], other, sample_rate=RATE, chunk_length=1000)
     with pytest.raises(codec.CorruptionError, match="sidecar is not the index of"):
-        codec.open(path, sidecar=other.with_suffix(".eh"))
+        recordings.open(path, sidecar=other.with_suffix(".eh"))
 
 
 @pytest.mark.parametrize("where", ["header", "meta", "body", "end"])
 def test_a_flipped_bit_is_named_by_chunk_and_spares_the_others(
     path: Path, samples: np.ndarray, where: str
 ) -> None:
-    with codec.open(path) as reader:
+    with recordings.open(path) as reader:
         start, stop = reader.index.offsets[4:6]
     position = {"header": start + 9, "meta": start + 80, "body": stop - 900, "end": stop - 1}
     flip(path, position[where], 3)
-    with codec.open(path) as reader:
+    with recordings.open(path) as reader:
         with pytest.raises(codec.CorruptionError, match="chunk 4") as caught:
             reader[4100:4200]
         assert caught.value.chunks == (4,)
         np.testing.assert_array_equal(reader[:4000], samples[:4000])
         np.testing.assert_array_equal(reader[5000:], samples[5000:])
-    problems = codec.verify(path)
+    problems = recordings.verify(path)
     assert len(problems) == 1
     assert "chunk 4" in problems[0]
 
@@ -102,9 +103,9 @@ def test_a_flipped_bit_in_header_or_footer_is_detected_at_open(path: Path) -> No
     for position in (3, 9, 12, 17, 25, 33, 41, 50, 62, size - 1, size - 10, size - 20, size - 40):
         flip(path, position)
         with pytest.raises(codec.CodecError):
-            codec.open(path)
+            recordings.open(path)
         flip(path, position)
-    codec.open(path).close()
+    recordings.open(path).close()
 
 
 def test_every_truncation_is_detected_at_open(path: Path) -> None:
@@ -112,17 +113,17 @@ def test_every_truncation_is_detected_at_open(path: Path) -> None:
     for length in [*range(0, 200, 7), *range(200, len(data), 4999), len(data) - 1]:
         path.write_bytes(data[:length])
         with pytest.raises(codec.CodecError):
-            codec.open(path)
+            recordings.open(path)
 
 
 def test_reordered_chunks_are_detected(path: Path) -> None:
-    with codec.open(path) as reader:
+    with recordings.open(path) as reader:
         offsets = reader.index.offsets
     data = path.read_bytes()
     one, two = (data[offsets[i] : offsets[i + 1]] for i in (2, 3))
     index = json.loads(path.with_suffix(".eh").read_text())
     path.write_bytes(data[: offsets[2]] + two + one + data[offsets[4] :])
-    problems = codec.verify(path)
+    problems = recordings.verify(path)
     assert len(problems) == 2
     assert "chunk 2" in problems[0]
     assert "chunk 3" in problems[1]
@@ -134,7 +135,10 @@ def test_reordered_chunks_are_detected(path: Path) -> None:
     body = path.read_bytes()[: offsets[-1]]
     path.write_bytes(body + chunk_index.pack_footer(forged))
     path.with_suffix(".eh").write_text(forged.to_json())
-    with codec.open(path) as reader, pytest.raises(codec.CorruptionError, match="another place"):
+    with (
+        recordings.open(path) as reader,
+        pytest.raises(codec.CorruptionError, match="another place"),
+    ):
         reader[2000:2001]
 
 
@@ -144,7 +148,7 @@ def test_an_unknown_version_is_refused(path: Path) -> None:
     data[60:64] = struct.pack("<I", chunk.crc32(bytes(data[:60])))
     path.write_bytes(data)
     with pytest.raises(codec.UnsupportedVersionError, match="version 2"):
-        codec.open(path)
+        recordings.open(path)
     sidecar = path.with_suffix(".eh")
     index = json.loads(sidecar.read_text()) | {"version": 7}
     with pytest.raises(codec.UnsupportedVersionError, match="version 7"):
@@ -154,7 +158,7 @@ def test_an_unknown_version_is_refused(path: Path) -> None:
 def test_salvage_recovers_all_undamaged_chunks(
     path: Path, samples: np.ndarray, tmp_path: Path
 ) -> None:
-    with codec.open(path) as reader:
+    with recordings.open(path) as reader:
         offsets = list(reader.index.offsets)
     data = bytearray(path.read_bytes())
     data[offsets[2]] ^= 255  # a chunk whose header is lost
@@ -163,9 +167,9 @@ def test_salvage_recovers_all_undamaged_chunks(
     path.write_bytes(data)
     path.with_suffix(".eh").unlink()
     with pytest.raises(codec.TruncationError):
-        codec.decompress(path, tmp_path / "out.bin")
+        recordings.decompress(path, tmp_path / "out.bin")
     assert not (tmp_path / "out.bin").exists()
-    problems = codec.decompress(path, tmp_path / "out.bin", salvage=True)
+    problems = recordings.decompress(path, tmp_path / "out.bin", salvage=True)
     restored = np.fromfile(tmp_path / "out.bin", "int16").reshape(-1, 12)
     expected = samples.copy()
     expected[2000:3000] = expected[5000:6000] = 0
@@ -177,14 +181,14 @@ def test_salvage_recovers_all_undamaged_chunks(
 
 def test_a_chunk_of_another_recording_is_not_salvaged(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.ebin"
-    codec.compress(recording(3000, 7), other, sample_rate=RATE, chunk_length=1000)
+    recordings.compress(recording(3000, 7), other, sample_rate=RATE, chunk_length=1000)
     data = path.read_bytes()
-    with codec.open(other) as reader:
+    with recordings.open(other) as reader:
         a, b = reader.index.offsets[1:3]
-    offsets = codec.open(path).index.offsets
+    offsets = recordings.open(path).index.offsets
     path.write_bytes(data[: offsets[3]] + other.read_bytes()[a:b] + data[offsets[4] :])
     path.with_suffix(".eh").unlink()
-    reader, problems = codec.open_salvaged(path)
+    reader, problems = recordings.open_salvaged(path)
     with reader, pytest.raises(codec.CorruptionError):
         reader.chunk(3)
     assert problems
@@ -211,7 +215,7 @@ def test_the_bytes_do_not_depend_on_workers_or_on_the_way_in(
     elif kind == "ebin":
         source = path
     target = tmp_path / "again.ebin"
-    codec.compress(source, target, chunk_length=1000, workers=workers, **options)
+    recordings.compress(source, target, chunk_length=1000, workers=workers, **options)
     assert target.read_bytes() == path.read_bytes()
     assert target.with_suffix(".eh").read_bytes() == path.with_suffix(".eh").read_bytes()
 
@@ -225,7 +229,7 @@ def test_an_array_is_compressed_alone_where_forking_is_not_safe(
     other.start()
     try:
         target = tmp_path / "again.ebin"
-        codec.compress(samples, target, sample_rate=RATE, chunk_length=1000, workers=2)
+        recordings.compress(samples, target, sample_rate=RATE, chunk_length=1000, workers=2)
     finally:
         stop.set()
         other.join()
@@ -241,8 +245,8 @@ def test_fresh_processes_work_where_forking_is_not_safe(
     other = threading.Thread(target=stop.wait)
     other.start()
     try:
-        codec.compress(source, target, sample_rate=RATE, chunk_length=1000, workers=2)
-        codec.decompress(target, tmp_path / "a.bin", workers=2)
+        recordings.compress(source, target, sample_rate=RATE, chunk_length=1000, workers=2)
+        recordings.decompress(target, tmp_path / "a.bin", workers=2)
     finally:
         stop.set()
         other.join()
@@ -253,12 +257,12 @@ def test_fresh_processes_work_where_forking_is_not_safe(
 WATCHED = """
 import multiprocessing, sys, threading
 import numpy as np
-from shared import codec
+from shared import codec, recordings
 
 methods, get_context = [], multiprocessing.get_context
 multiprocessing.get_context = lambda method: methods.append(method) or get_context(method)
 threading.Thread(target=threading.Event().wait, daemon=True).start()
-codec.compress(
+recordings.compress(
     np.load(sys.argv[1]), sys.argv[2], sample_rate=1000, chunk_length=1000, workers=2
 )
 print(*methods)
@@ -287,7 +291,7 @@ def test_a_progress_bar_does_not_slow_the_start_of_workers(
 DYING_WORKER = """
 import os, signal, sys
 import numpy as np
-from shared import codec
+from shared import codec, recordings
 from shared.codec import writer
 
 parent, encode = os.getpid(), writer.encoder.encode
@@ -301,7 +305,7 @@ def dying(*arguments, **options):
 
 writer.encoder.encode = dying
 try:
-    codec.compress(
+    recordings.compress(
         np.load(sys.argv[1]), sys.argv[2], sample_rate=1000, chunk_length=1000, workers=2
     )
 except codec.CodecError as error:
@@ -368,12 +372,12 @@ def test_decompress(
 ) -> None:
     target = tmp_path / f"out{suffix}"
     steps: list[tuple[int, int | None]] = []
-    codec.decompress(path, target, workers=workers, progress=lambda *step: steps.append(step))
+    recordings.decompress(path, target, workers=workers, progress=lambda *step: steps.append(step))
     restored = np.load(target) if suffix == ".npy" else np.fromfile(target, "int16")
     np.testing.assert_array_equal(restored.reshape(samples.shape), samples)
     assert steps[-1] == (10_500, 10_500)
     with pytest.raises(codec.CodecError, match="exists"):
-        codec.decompress(path, target)
+        recordings.decompress(path, target)
 
 
 def test_spikeglx_metadata_gives_channels_and_rate(tmp_path: Path) -> None:
@@ -381,7 +385,7 @@ def test_spikeglx_metadata_gives_channels_and_rate(tmp_path: Path) -> None:
     raw = tmp_path / "g0_t0.imec0.ap.bin"
     samples.tofile(raw)
     raw.with_suffix(".meta").write_text("nSavedChans=6\nimSampRate=29999.75\ntypeThis=imec\n")
-    index = codec.compress(raw)
+    index = recordings.compress(raw)
     assert (index.n_channels, index.sample_rate) == (6, 29999.75)
     assert raw.with_suffix(".ebin").is_file()
 
@@ -403,16 +407,16 @@ def test_bad_input_is_refused_and_leaves_nothing(
     tmp_path: Path, source: object, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(codec.CodecError, match=message):
-        codec.compress(source, tmp_path / "x.ebin", **({"sample_rate": 1000} | options))
+        recordings.compress(source, tmp_path / "x.ebin", **({"sample_rate": 1000} | options))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_raw_files_that_do_not_fit_their_shape_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(bytes(1001))
     with pytest.raises(codec.CodecError, match="no whole number of samples"):
-        codec.compress(tmp_path / "a.bin", n_channels=5, sample_rate=1000)
+        recordings.compress(tmp_path / "a.bin", n_channels=5, sample_rate=1000)
     with pytest.raises(codec.CodecError, match="give n_channels"):
-        codec.compress(tmp_path / "a.bin", sample_rate=1000)
+        recordings.compress(tmp_path / "a.bin", sample_rate=1000)
 
 
 def test_a_failing_stream_leaves_nothing(tmp_path: Path) -> None:
@@ -421,7 +425,7 @@ def test_a_failing_stream_leaves_nothing(tmp_path: Path) -> None:
         raise RuntimeError("the cable was pulled")
 
     with pytest.raises(RuntimeError, match="cable"):
-        codec.compress(failing(), tmp_path / "x.ebin", sample_rate=1000)
+        recordings.compress(failing(), tmp_path / "x.ebin", sample_rate=1000)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -438,7 +442,7 @@ def test_verification_failure_leaves_nothing(
 
     monkeypatch.setattr(writer.encoder, "encode", faulty)
     with pytest.raises(codec.VerificationError, match="chunk 0"):
-        codec.compress(recording(), tmp_path / "x.ebin", sample_rate=1000)
+        recordings.compress(recording(), tmp_path / "x.ebin", sample_rate=1000)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -446,7 +450,7 @@ def test_a_killed_writer_leaves_what_it_had(tmp_path: Path) -> None:
     """Given a writer killed in the middle, then its chunks so far can be salvaged."""
     script = (
         "import sys, time\n"
-        "from shared import codec\n"
+        "from shared import codec, recordings\n"
         "from tests.codec.arrays import recording\n"
         "w = codec.Writer(sys.argv[1], 12, 'int16', 1000, chunk_length=1000)\n"
         "w.append(recording(4500, 12)); w.flush(); print('ready', flush=True); time.sleep(60)\n"
@@ -464,8 +468,8 @@ def test_a_killed_writer_leaves_what_it_had(tmp_path: Path) -> None:
     assert not target.exists()
     part = tmp_path / "x.ebin.part"
     with pytest.raises(codec.TruncationError, match="never finished"):
-        codec.open(part)
-    codec.decompress(part, tmp_path / "x.bin", salvage=True)
+        recordings.open(part)
+    recordings.decompress(part, tmp_path / "x.bin", salvage=True)
     restored = np.fromfile(tmp_path / "x.bin", "int16").reshape(-1, 12)
     np.testing.assert_array_equal(restored, recording(4500, 12)[:4000])
 
@@ -486,18 +490,18 @@ def test_following_a_growing_file(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=acquire)
     thread.start()
-    blocks = codec.tail(raw, 8, "int16", finished=done.is_set, poll=0.001)
-    codec.compress(blocks, tmp_path / "a.ebin", sample_rate=1000)
+    blocks = recordings.tail(raw, 8, "int16", finished=done.is_set, poll=0.001)
+    recordings.compress(blocks, tmp_path / "a.ebin", sample_rate=1000)
     thread.join()
-    assert codec.verify(tmp_path / "a.ebin", samples) == []
+    assert recordings.verify(tmp_path / "a.ebin", samples) == []
 
 
 def test_a_growing_file_that_shrinks_or_ends_within_a_sample(tmp_path: Path) -> None:
     raw = tmp_path / "a.bin"
     raw.write_bytes(bytes(1003))
     with pytest.raises(codec.CodecError, match="within a sample"):
-        list(codec.tail(raw, 5, idle=0, poll=0.001))
-    blocks = codec.tail(raw, 5, idle=60, poll=0.001)
+        list(recordings.tail(raw, 5, idle=0, poll=0.001))
+    blocks = recordings.tail(raw, 5, idle=60, poll=0.001)
     next(blocks)
     raw.write_bytes(b"")
     with pytest.raises(codec.CodecError, match="shorter"):
@@ -509,11 +513,11 @@ def test_streaming_needs_memory_for_a_few_chunks_only(tmp_path: Path) -> None:
     script = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from shared import codec\n"
+        "from shared import codec, recordings\n"
         "block = np.random.default_rng(0).normal(0, 5, (3000, 64)).astype('int16')\n"
-        "codec.compress(iter([block]), sys.argv[1] + 'warm', sample_rate=3000)\n"
+        "recordings.compress(iter([block]), sys.argv[1] + 'warm', sample_rate=3000)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "codec.compress((block for _ in range(400)), sys.argv[1], sample_rate=3000)\n"
+        "recordings.compress((block for _ in range(400)), sys.argv[1], sample_rate=3000)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
     root = Path(__file__).resolve().parents[2]
@@ -531,7 +535,7 @@ def test_sha1_of_the_raw_bytes(tmp_path: Path) -> None:
     import hashlib
 
     samples = recording(2500, 6)
-    index = codec.compress(samples, tmp_path / "a.ebin", sample_rate=1000, sha1=True)
+    index = recordings.compress(samples, tmp_path / "a.ebin", sample_rate=1000, sha1=True)
     assert index.facts["sha1_uncompressed"] == hashlib.sha1(samples.tobytes()).hexdigest()
 
 
@@ -552,7 +556,7 @@ def test_default_chunks_of_several_seconds_are_about_even(seconds: float, lastin
 
 
 def test_a_short_recording_of_few_channels_is_one_chunk(tmp_path: Path) -> None:
-    index = codec.compress(recording(320_000, 4), tmp_path / "a.ebin", sample_rate=30_000)
+    index = recordings.compress(recording(320_000, 4), tmp_path / "a.ebin", sample_rate=30_000)
     assert index.bounds == [0, 320_000]
 
 
@@ -583,14 +587,14 @@ def test_hostile_sidecars_are_refused(path: Path, change: dict[str, object]) -> 
     sidecar = path.with_suffix(".eh")
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | change))
     with pytest.raises(codec.FormatError):
-        codec.open(path)
+        recordings.open(path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 100_000, "\x00"])
 def test_files_that_are_no_sidecars_are_refused(path: Path, text: str) -> None:
     path.with_suffix(".eh").write_text(text)
     with pytest.raises(codec.FormatError):
-        codec.open(path)
+        recordings.open(path)
 
 
 def note_what_is_decoded(reader: codec.Reader) -> list[tuple[int, tuple[int, int] | None]]:
@@ -608,7 +612,7 @@ def note_what_is_decoded(reader: codec.Reader) -> list[tuple[int, tuple[int, int
 
 def test_a_reader_waits_for_no_one(path: Path) -> None:
     """Given a second across two chunks, then of each only its part is decoded, the first time."""
-    with codec.open(path) as reader:
+    with recordings.open(path) as reader:
         decoded = note_what_is_decoded(reader)
         reader[2000:3000]
         assert decoded == [(2, None)]
@@ -622,7 +626,7 @@ def test_a_reader_waits_for_no_one(path: Path) -> None:
 
 def test_a_reader_going_forward_decodes_each_part_once(path: Path) -> None:
     """Given seconds off the bounds, each part is decoded; given short pieces, the chunk is."""
-    with codec.open(path) as reader:
+    with recordings.open(path) as reader:
         decoded = note_what_is_decoded(reader)
         for start in range(300, 3300, 1000):
             reader[start : start + 1000]
@@ -644,7 +648,7 @@ def test_damage_in_one_of_two_chunks_read_together_is_named(tmp_path: Path) -> N
     """Given a frame that does not inflate under checksums that stand, its chunk is named."""
     samples = recording(18_000, 40)
     target = tmp_path / "a.ebin"
-    index = codec.compress(samples, target, sample_rate=1000, chunk_length=9000)
+    index = recordings.compress(samples, target, sample_rate=1000, chunk_length=9000)
     data = bytearray(target.read_bytes())
     start, stop = index.offsets[1:]
     stored = data[start:stop]
@@ -669,12 +673,12 @@ def test_threads_inflate_what_one_restores(
     samples = recording(5000, 40)
     target = tmp_path / f"a{suffix}"
     if suffix == ".ebin":
-        codec.compress(samples, target, sample_rate=1000, chunk_length=1000)
+        recordings.compress(samples, target, sample_rate=1000, chunk_length=1000)
     else:
-        mtscomp.compress(codec.open_source(samples), target, sample_rate=1000)
+        mtscomp.compress(recordings.open_source(samples), target, sample_rate=1000)
     monkeypatch.setattr(reader_module, "WORTH_THREADS", 0)
     for threads in (2, 3):
-        with codec.open(target, threads=threads) as reader:
+        with recordings.open(target, threads=threads) as reader:
             for start, stop in [(0, 5000), (1000, 2000), (1500, 2500), (10, 4990), (4999, 5000)]:
                 np.testing.assert_array_equal(reader[start:stop], samples[start:stop])
     data = bytearray(target.read_bytes())
@@ -682,7 +686,7 @@ def test_threads_inflate_what_one_restores(
     target.write_bytes(data)
     messages = []
     for threads in (1, 2):
-        with codec.open(target, threads=threads) as reader:
+        with recordings.open(target, threads=threads) as reader:
             np.testing.assert_array_equal(reader[:2000], samples[:2000])
             with pytest.raises(codec.CorruptionError, match="chunk 2") as caught:
                 reader[1500:2500]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from shared import codec
+from shared import codec, recordings
 from shared.codec import chunk, decoder, encoder
 from shared.codec import index as chunk_index
 from shared.codec.levels import LEVELS
@@ -33,7 +33,7 @@ def test_adversarial_files(tmp_path: Path, dtype: str, level: str) -> None:
         if number % len(LEVELS) != list(LEVELS).index(level):
             continue  # the plain decoder is slow: each array meets one level
         samples = samples[:2100, :8]
-        codec.compress(
+        recordings.compress(
             samples,
             tmp_path / "a.ebin",
             sample_rate=100,
@@ -90,7 +90,7 @@ def test_every_feature_of_the_format_is_met() -> None:
 
 def test_bursts_and_faint_noise(tmp_path: Path) -> None:
     for samples in (bursts(), faint(), faint(3000, 4).astype("int32") * 3_000_000):
-        codec.compress(samples, tmp_path / "a.ebin", sample_rate=1000, overwrite=True)
+        recordings.compress(samples, tmp_path / "a.ebin", sample_rate=1000, overwrite=True)
         got = plain_decoder.decode_file((tmp_path / "a.ebin").read_bytes())
         np.testing.assert_array_equal(got, samples)
 

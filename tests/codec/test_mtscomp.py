@@ -10,8 +10,8 @@ import mtscomp
 import numpy as np
 import pytest
 
-from shared import codec
-from shared.codec import mtscomp as pairs
+from shared import codec, recordings
+from shared.recordings import mtscomp as pairs
 from tests.codec.arrays import adversarial, recording
 
 REPORTED = Path(__file__).resolve().parents[3] / "shared" / "data" / "reported"
@@ -29,7 +29,7 @@ def write(folder: Path, samples: np.ndarray, **options: object) -> Path:
 
 
 def compress(source: object, target: Path, **options: object) -> Path:
-    return pairs.compress(codec.open_source(source), target, **options)
+    return pairs.compress(recordings.open_source(source), target, **options)
 
 
 @pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "uint8", "int64", "float32"])
@@ -43,7 +43,7 @@ def test_every_pair_mtscomp_writes_is_read_as_it_reads_it(
     path = write(tmp_path, samples, chunk_order=order, chunk_duration=0.5, **options)
     theirs = mtscomp.Reader(n_threads=1)
     theirs.open(path)
-    with codec.open(path) as reader:
+    with recordings.open(path) as reader:
         assert (reader.shape, reader.dtype) == (samples.shape, samples.dtype)
         expected = theirs[0 : len(samples)]
         np.testing.assert_array_equal(reader[:], expected)
@@ -93,8 +93,8 @@ def test_adversarial_arrays_through_mtscomp(tmp_path: Path) -> None:
 def test_transcoding_both_ways(tmp_path: Path) -> None:
     samples = recording(2600, 9)
     path = write(tmp_path, samples)
-    codec.compress(path, tmp_path / "n.ebin", workers=2)
-    assert codec.verify(tmp_path / "n.ebin", samples) == []
+    recordings.compress(path, tmp_path / "n.ebin", workers=2)
+    assert recordings.verify(tmp_path / "n.ebin", samples) == []
     compress(tmp_path / "n.ebin", tmp_path / "back.cbin", method="zlib")
     assert (tmp_path / "back.cbin").read_bytes() == path.read_bytes()
 
@@ -102,7 +102,7 @@ def test_transcoding_both_ways(tmp_path: Path) -> None:
 def test_damage_that_passes_adler32_is_found_by_verify(tmp_path: Path) -> None:
     samples = recording(1000, 4)
     path, header = write(tmp_path, samples), json.loads((tmp_path / "x.ch").read_text())
-    assert codec.verify(path) == []
+    assert recordings.verify(path) == []
     first, middle, *_ = header["chunk_offsets"]
     content = zlib.decompress(path.read_bytes()[first:middle])
     # Three neighbours whose sum and weighted sum stay.
@@ -118,7 +118,7 @@ def test_damage_that_passes_adler32_is_found_by_verify(tmp_path: Path) -> None:
     path.write_bytes(data + path.read_bytes()[middle:])
     header["chunk_offsets"] = [0, *(each + shift for each in header["chunk_offsets"][1:])]
     (tmp_path / "x.ch").write_text(json.dumps(header))
-    assert codec.verify(path) == ["x.cbin: the samples have another SHA-1 than it says"]
+    assert recordings.verify(path) == ["x.cbin: the samples have another SHA-1 than it says"]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_names_with_identifiers_find_their_header(tmp_path: Path, data: str, hea
     path = write(tmp_path, samples)
     path.rename(tmp_path / data)
     (tmp_path / "x.ch").rename(tmp_path / header)
-    with codec.open(tmp_path / data) as reader:
+    with recordings.open(tmp_path / data) as reader:
         np.testing.assert_array_equal(reader[:], samples)
 
 
@@ -147,7 +147,7 @@ def test_a_chopped_pair_without_checksums(tmp_path: Path) -> None:
     reader.open(write(tmp_path, samples))
     reader.chop(2, tmp_path / "chopped.cbin")
     reader.close()
-    with codec.open(tmp_path / "chopped.cbin") as ours:
+    with recordings.open(tmp_path / "chopped.cbin") as ours:
         np.testing.assert_array_equal(ours[:], samples[:1000])
 
 
@@ -157,12 +157,12 @@ def test_damage(tmp_path: Path) -> None:
     header = json.loads((tmp_path / "x.ch").read_text())
     data[header["chunk_offsets"][1] + 50] ^= 1
     path.write_bytes(data)
-    with codec.open(path) as reader, pytest.raises(codec.CorruptionError, match="chunk 1"):
+    with recordings.open(path) as reader, pytest.raises(codec.CorruptionError, match="chunk 1"):
         reader[:]
-    assert [p for p in codec.verify(path) if "chunk 1" in p]
+    assert [p for p in recordings.verify(path) if "chunk 1" in p]
     path.write_bytes(data[:-1])
     with pytest.raises(codec.TruncationError, match="cut short"):
-        codec.open(path)
+        recordings.open(path)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_hostile_headers(tmp_path: Path, change: dict[str, object]) -> None:
     header = tmp_path / "x.ch"
     header.write_text(json.dumps(json.loads(header.read_text()) | change))
     with pytest.raises(codec.FormatError):
-        codec.open(path)
+        recordings.open(path)
 
 
 def test_a_deflate_bomb_is_not_unpacked(tmp_path: Path) -> None:
@@ -202,14 +202,17 @@ def test_a_deflate_bomb_is_not_unpacked(tmp_path: Path) -> None:
     header = json.loads((tmp_path / "x.ch").read_text())
     header["chunk_offsets"] = [0, len(bomb)]
     (tmp_path / "x.ch").write_text(json.dumps(header))
-    with codec.open(path) as reader, pytest.raises(codec.CorruptionError, match="does not hold"):
+    with (
+        recordings.open(path) as reader,
+        pytest.raises(codec.CorruptionError, match="does not hold"),
+    ):
         reader[:]
 
 
 def test_a_missing_header(tmp_path: Path) -> None:
     (tmp_path / "lonely.cbin").write_bytes(b"x")
     with pytest.raises(codec.CodecError, match=r"no header lonely\.ch"):
-        codec.open(tmp_path / "lonely.cbin")
+        recordings.open(tmp_path / "lonely.cbin")
 
 
 def test_a_pair_of_the_beta_is_read() -> None:
@@ -218,7 +221,7 @@ def test_a_pair_of_the_beta_is_read() -> None:
     if not folder.is_dir():
         pytest.skip("the reported recordings are not here")
     raw = np.fromfile(folder / "raw.bin", "int16").reshape(-1, 7)
-    with codec.open(folder / "b1.cbin") as reader:
+    with recordings.open(folder / "b1.cbin") as reader:
         np.testing.assert_array_equal(reader[:], raw)
         assert reader.sample_rate == 1000
 
@@ -230,7 +233,7 @@ def test_before_the_order_could_be_chosen_it_was_that_in_memory(tmp_path: Path) 
     header = json.loads((tmp_path / "x.ch").read_text()) | {"version": "0.0"}
     del header["chunk_order"]
     (tmp_path / "x.ch").write_text(json.dumps(header))
-    with codec.open(path) as reader:
+    with recordings.open(path) as reader:
         np.testing.assert_array_equal(reader[:], samples)
 
 
@@ -239,7 +242,7 @@ def test_an_impossible_sample_rate_is_told() -> None:
     if not path.is_file():
         pytest.skip("the reported recordings are not here")
     with pytest.raises(codec.FormatError, match="sample rate of 0 Hz"):
-        codec.open(path)
+        recordings.open(path)
 
 
 def test_a_torn_pair_is_salvaged(tmp_path: Path) -> None:
@@ -247,8 +250,8 @@ def test_a_torn_pair_is_salvaged(tmp_path: Path) -> None:
     path = write(tmp_path, samples)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(codec.TruncationError, match="--salvage"):
-        codec.decompress(path, tmp_path / "out.bin")
-    problems = codec.decompress(path, tmp_path / "out.bin", salvage=True)
+        recordings.decompress(path, tmp_path / "out.bin")
+    problems = recordings.decompress(path, tmp_path / "out.bin", salvage=True)
     restored = np.fromfile(tmp_path / "out.bin", "int16").reshape(-1, 4)
     np.testing.assert_array_equal(restored[:1500], samples[:1500])
     assert not restored[1500:].any()

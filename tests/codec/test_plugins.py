@@ -11,8 +11,8 @@ import numcodecs
 import numpy as np
 import pytest
 
-from shared import codec
-from shared.codec.numcodec import FornixCodec
+from shared import codec, recordings
+from shared.recordings.numcodec import FornixCodec
 from tests.codec.arrays import adversarial, recording
 
 
@@ -48,7 +48,7 @@ def test_numcodecs_detects_damage_and_foreign_types() -> None:
 def test_numcodecs_reads_any_chunk_of_a_file(tmp_path: Path) -> None:
     """Given byte ranges of a file as references name them, padded and of a shorter last chunk."""
     samples = recording(2500, 6)
-    index = codec.compress(samples, tmp_path / "a.ebin", sample_rate=1000, chunk_length=1000)
+    index = recordings.compress(samples, tmp_path / "a.ebin", sample_rate=1000, chunk_length=1000)
     data = (tmp_path / "a.ebin").read_bytes()
     ranges = [data[a:b] for a, b in pairwise(index.offsets)]
     plain, filled = FornixCodec(), FornixCodec(length=1000)
@@ -71,15 +71,15 @@ def test_other_programs_find_it_by_its_name() -> None:
     except metadata.PackageNotFoundError:
         pytest.skip("Fornix itself is not installed here")
     groups = {each.group: each.value for each in declared if each.name == "fornix"}
-    assert groups["numcodecs.codecs"] == "shared.codec.numcodec:FornixCodec"
-    assert groups["zarr.codecs"] == "shared.codec.zarr:FornixArrayCodec"
+    assert groups["numcodecs.codecs"] == "shared.recordings.numcodec:FornixCodec"
+    assert groups["zarr.codecs"] == "shared.recordings.zarr:FornixArrayCodec"
 
 
 def test_zarr_3_reads_and_writes_it(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr", "3", reason="Zarr 3 is not installed")
     samples = recording(2500, 6)
     options = {"shape": samples.shape, "chunks": (1000, 6), "dtype": "int16", "compressors": None}
-    from shared.codec.zarr import FornixArrayCodec
+    from shared.recordings.zarr import FornixArrayCodec
 
     written = zarr.create_array(tmp_path / "a.zarr", serializer=FornixArrayCodec(), **options)
     written[:] = samples
@@ -90,10 +90,10 @@ def test_spikeinterface_reads_it(tmp_path: Path) -> None:
     pytest.importorskip("spikeinterface", reason="SpikeInterface is not installed")
     from spikeinterface.core import load
 
-    from shared.codec.spikeinterface import FornixRecordingExtractor, read_fornix
+    from shared.recordings.spikeinterface import FornixRecordingExtractor, read_fornix
 
     samples = recording(3000, 6)
-    codec.compress(samples, tmp_path / "a.ebin", sample_rate=1000, chunk_length=700)
+    recordings.compress(samples, tmp_path / "a.ebin", sample_rate=1000, chunk_length=700)
     extractor = read_fornix(tmp_path / "a.ebin", gain_to_uv=2.34)
     assert extractor.get_num_channels() == 6
     assert extractor.get_sampling_frequency() == 1000
@@ -111,11 +111,11 @@ def test_spikeinterface_reads_it(tmp_path: Path) -> None:
 def test_spikeinterface_reads_an_address(tmp_path: Path) -> None:
     """Given a recording on a web server: the footer, and then one request a second."""
     pytest.importorskip("spikeinterface", reason="SpikeInterface is not installed")
-    from shared.codec.spikeinterface import read_fornix
+    from shared.recordings.spikeinterface import read_fornix
     from tests.codec.test_remote import Server
 
     samples = recording(9500, 6)
-    codec.compress(samples, tmp_path / "a.ebin", sample_rate=1000, chunk_length=1000)
+    recordings.compress(samples, tmp_path / "a.ebin", sample_rate=1000, chunk_length=1000)
     server = Server(tmp_path)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared import codec
+from shared import codec, recordings
 from shared.codec.files import replacing
 from tests.codec.arrays import recording
 
@@ -111,7 +111,7 @@ def test_whoever_is_killed_leaves_a_whole_file_or_none(
     chance = random.Random(turn)
     target = tmp_path / "x.ebin"
     before, after = recording(700, 40, seed=3), np.load(source)
-    codec.compress(before, target, sample_rate=1000)
+    recordings.compress(before, target, sample_rate=1000)
     process = compress(source, target, 2)
     wait_until(lambda: len(processes_of(target)) > 1 or process.poll() is not None)
     time.sleep(chance.uniform(0, 0.4))
@@ -120,17 +120,17 @@ def test_whoever_is_killed_leaves_a_whole_file_or_none(
         os.kill(chance.choice(victims), signal.SIGKILL)
     end(process)
     wait_until(lambda: not processes_of(target))
-    with codec.open(target) as reader:
+    with recordings.open(target) as reader:
         found = np.asarray(reader)
     assert any(np.array_equal(found, each) for each in (before, after))
     assert "ratio" in end(compress(source, target, 2))
-    assert codec.verify(target, source) == []
+    assert recordings.verify(target, source) == []
 
 
 @pytest.mark.parametrize("turn", range(3))
 def test_a_killed_decompression_leaves_no_workers(source: Path, tmp_path: Path, turn: int) -> None:
     stored, target = tmp_path / "x.ebin", tmp_path / "out.bin"
-    codec.compress(np.load(source), stored, sample_rate=1000, chunk_length=200, check=False)
+    recordings.compress(np.load(source), stored, sample_rate=1000, chunk_length=200, check=False)
     process = start("decompress", stored, target, "-j", 3)
     wait_until(lambda: len(processes_of(target)) > 1 or process.poll() is not None)
     time.sleep(random.Random(turn).uniform(0, 0.2))
@@ -147,10 +147,10 @@ def test_a_second_writer_of_a_target_is_told(tmp_path: Path) -> None:
     writer = codec.Writer(target, 6, "int16", 1000)
     writer.append(samples[:2000])
     with pytest.raises(codec.CodecError, match="another process is writing"):
-        codec.compress(samples, target, sample_rate=1000, overwrite=True)
+        recordings.compress(samples, target, sample_rate=1000, overwrite=True)
     writer.append(samples[2000:])
     writer.close()
-    assert codec.verify(target, samples) == []
+    assert recordings.verify(target, samples) == []
 
 
 def test_a_target_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
@@ -167,10 +167,10 @@ def test_what_a_dead_stream_left_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "x.ebin.part").write_bytes(b"precious")
     blocks = lambda: iter([samples])  # noqa: E731
     with pytest.raises(codec.CodecError, match="--salvage"):
-        codec.compress(blocks(), target, sample_rate=1000)
+        recordings.compress(blocks(), target, sample_rate=1000)
     assert (tmp_path / "x.ebin.part").read_bytes() == b"precious"
-    codec.compress(blocks(), target, sample_rate=1000, overwrite=True)
-    assert codec.verify(target, samples) == []
+    recordings.compress(blocks(), target, sample_rate=1000, overwrite=True)
+    assert recordings.verify(target, samples) == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -200,8 +200,8 @@ def test_a_place_that_cannot_be_written_to_is_told(source: Path, tmp_path: Path)
 def reader(tmp_path: Path) -> Iterator[codec.Reader]:
     """A reader that was used, forward, with threads that fetch ahead."""
     target = tmp_path / "a.ebin"
-    codec.compress(recording(6000, 40), target, sample_rate=1000, chunk_length=500)
-    with codec.open(target, threads=3, read_ahead=2) as reader:
+    recordings.compress(recording(6000, 40), target, sample_rate=1000, chunk_length=500)
+    with recordings.open(target, threads=3, read_ahead=2) as reader:
         for begin in range(0, 2000, 500):
             reader[begin : begin + 500]
         reader[100:200]

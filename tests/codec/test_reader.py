@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shared import codec
+from shared import codec, recordings
 from tests.codec.arrays import recording
 
 SHAPE = (1050, 7)
@@ -24,8 +24,8 @@ def samples() -> np.ndarray:
 @pytest.fixture(scope="module")
 def reader(samples: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> codec.Reader:
     target = tmp_path_factory.mktemp("reader") / "a.ebin"
-    codec.compress(samples, target, sample_rate=100, chunk_length=100)
-    return codec.open(target, cache_bytes=3 * 100 * 7 * 2)
+    recordings.compress(samples, target, sample_rate=100, chunk_length=100)
+    return recordings.open(target, cache_bytes=3 * 100 * 7 * 2)
 
 
 slices = [st.slices(length) for length in SHAPE]
@@ -111,7 +111,7 @@ def test_what_is_read_is_the_callers_own(reader: codec.Reader, samples: np.ndarr
 
 def test_threads_read_the_same(reader: codec.Reader, samples: np.ndarray) -> None:
     path = reader.source.path  # type: ignore[attr-defined]
-    with codec.open(path, threads=3) as threaded:
+    with recordings.open(path, threads=3) as threaded:
         np.testing.assert_array_equal(threaded[33:1000], samples[33:1000])
 
 
@@ -122,4 +122,4 @@ def test_the_cache_is_bounded_in_bytes(reader: codec.Reader) -> None:
 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(codec.CodecError, match="cannot open"):
-        codec.open(tmp_path / "no.ebin")
+        recordings.open(tmp_path / "no.ebin")

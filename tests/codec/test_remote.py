@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared import codec
-from shared.codec import mtscomp as pairs
-from shared.codec import remote
+from shared import codec, recordings
+from shared.recordings import mtscomp as pairs
+from shared.recordings import remote
 from tests.codec.arrays import recording
 
 
@@ -95,7 +95,7 @@ def samples() -> np.ndarray:
 
 @pytest.fixture
 def server(tmp_path: Path, samples: np.ndarray) -> Iterator[Server]:
-    codec.compress(samples, tmp_path / "a.ebin", sample_rate=1000, chunk_length=1000)
+    recordings.compress(samples, tmp_path / "a.ebin", sample_rate=1000, chunk_length=1000)
     server = Server(tmp_path)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -114,7 +114,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_second_takes_one_request(server: Server, samples: np.ndarray) -> None:
     """With the sidecar: one request for it, and one range per second read."""
     sidecar = server.address("a.eh")
-    with codec.open(server.address("a.ebin"), sidecar=sidecar, read_ahead=0) as reader:
+    with recordings.open(server.address("a.ebin"), sidecar=sidecar, read_ahead=0) as reader:
         np.testing.assert_array_equal(reader[3000:3999], samples[3000:3999])
         assert len(server.asked) == 2
         start, stop = reader.index.offsets[3:5]
@@ -128,11 +128,11 @@ def test_any_second_takes_one_request(
     server: Server, samples: np.ndarray, read_ahead: int
 ) -> None:
     """Given the index is known: wherever a second begins, its chunks come together."""
-    index = codec.open(server.folder / "a.ebin").index
+    index = recordings.open(server.folder / "a.ebin").index
     for start in (0, 1, 2500, 8499):
         address = server.address("a.ebin")
         server.asked.clear()
-        with codec.open(address, index=index, read_ahead=read_ahead) as reader:
+        with recordings.open(address, index=index, read_ahead=read_ahead) as reader:
             np.testing.assert_array_equal(
                 reader[start : start + 1000], samples[start : start + 1000]
             )
@@ -149,10 +149,10 @@ def test_any_second_takes_one_request(
 def test_much_is_fetched_in_pieces(
     server: Server, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index = codec.open(server.folder / "a.ebin").index
+    index = recordings.open(server.folder / "a.ebin").index
     largest = max(b - a for a, b in pairwise(index.offsets))
-    monkeypatch.setattr("shared.codec.reader.TOGETHER", 2 * largest)
-    with codec.open(server.address("a.ebin"), index=index, read_ahead=0) as reader:
+    monkeypatch.setattr("shared.codec.stored.TOGETHER", 2 * largest)
+    with recordings.open(server.address("a.ebin"), index=index, read_ahead=0) as reader:
         np.testing.assert_array_equal(np.asarray(reader), samples)
     assert len(server.asked) == 5
 
@@ -161,7 +161,7 @@ def test_much_is_fetched_in_pieces(
 def test_seconds_across_chunks_fetch_each_chunk_once(
     server: Server, samples: np.ndarray, read_ahead: int
 ) -> None:
-    with codec.open(server.address("a.ebin"), read_ahead=read_ahead) as reader:
+    with recordings.open(server.address("a.ebin"), read_ahead=read_ahead) as reader:
         for start in range(500, 10_500, 1000):
             got = reader[start : start + 1000]
             np.testing.assert_array_equal(got, samples[start : start + 1000])
@@ -173,7 +173,7 @@ def test_seconds_across_chunks_fetch_each_chunk_once(
 
 def test_a_presigned_address_needs_no_sidecar(server: Server, samples: np.ndarray) -> None:
     server.signature = "abc123"
-    with codec.open(server.address("a.ebin"), read_ahead=0) as reader:
+    with recordings.open(server.address("a.ebin"), read_ahead=0) as reader:
         assert server.asked == [("a.ebin", "bytes=-1024")]
         assert reader.source.name == "a.ebin"
         np.testing.assert_array_equal(reader[1000:2000, 4], samples[1000:2000, 4])
@@ -186,15 +186,15 @@ def test_a_presigned_address_needs_no_sidecar(server: Server, samples: np.ndarra
 def test_a_long_index_takes_a_second_request(
     server: Server, samples: np.ndarray, tmp_path: Path
 ) -> None:
-    codec.compress(samples, tmp_path / "b.ebin", sample_rate=1000, chunk_length=50)
-    with codec.open(server.address("b.ebin"), read_ahead=0) as reader:
+    recordings.compress(samples, tmp_path / "b.ebin", sample_rate=1000, chunk_length=50)
+    with recordings.open(server.address("b.ebin"), read_ahead=0) as reader:
         assert len(server.asked) == 2
         np.testing.assert_array_equal(reader[-5:], samples[-5:])
 
 
 def test_reading_ahead(server: Server, samples: np.ndarray) -> None:
     """Given a reader that goes forward, the next chunk is asked for before it is read."""
-    with codec.open(server.address("a.ebin"), read_ahead=2) as reader:
+    with recordings.open(server.address("a.ebin"), read_ahead=2) as reader:
         got = [reader[start : start + 1000] for start in range(0, len(samples), 1000)]
         np.testing.assert_array_equal(np.concatenate(got), samples)
         spans = [span for _, span in server.asked]
@@ -202,7 +202,7 @@ def test_reading_ahead(server: Server, samples: np.ndarray) -> None:
 
 
 def test_threads(server: Server, samples: np.ndarray) -> None:
-    with codec.open(server.address("a.ebin"), threads=3) as reader:
+    with recordings.open(server.address("a.ebin"), threads=3) as reader:
         np.testing.assert_array_equal(reader[:], samples)
 
 
@@ -210,7 +210,7 @@ def test_threads(server: Server, samples: np.ndarray) -> None:
 def test_passing_failures_are_tried_again(
     server: Server, samples: np.ndarray, faults: list[int | str]
 ) -> None:
-    with codec.open(server.address("a.ebin"), read_ahead=0) as reader:
+    with recordings.open(server.address("a.ebin"), read_ahead=0) as reader:
         server.faults = list(faults)
         np.testing.assert_array_equal(reader[0:10], samples[0:10])
 
@@ -219,11 +219,11 @@ def test_passing_failures_are_tried_again(
 def test_lasting_failures_are_told(server: Server, faults: list[int | str], message: str) -> None:
     server.faults = list(faults)
     with pytest.raises(codec.CodecError, match=message):
-        codec.open(server.address("a.ebin"))
+        recordings.open(server.address("a.ebin"))
 
 
 def test_a_file_replaced_meanwhile_is_noticed(server: Server) -> None:
-    with codec.open(server.address("a.ebin"), read_ahead=0) as reader:
+    with recordings.open(server.address("a.ebin"), read_ahead=0) as reader:
         server.tag = '"two"'
         with pytest.raises(codec.CorruptionError, match="was replaced"):
             reader[0]
@@ -232,9 +232,9 @@ def test_a_file_replaced_meanwhile_is_noticed(server: Server) -> None:
 def test_the_sidecar_of_another_recording_is_noticed(
     server: Server, samples: np.ndarray, tmp_path: Path
 ) -> None:
-    codec.compress(samples[::-1], tmp_path / "b.ebin", sample_rate=1000, chunk_length=1000)
+    recordings.compress(samples[::-1], tmp_path / "b.ebin", sample_rate=1000, chunk_length=1000)
     with (
-        codec.open(server.address("a.ebin"), sidecar=server.address("b.eh")) as reader,
+        recordings.open(server.address("a.ebin"), sidecar=server.address("b.eh")) as reader,
         pytest.raises(codec.CorruptionError, match="chunk 2"),
     ):
         reader[2000:3000]
@@ -243,19 +243,19 @@ def test_the_sidecar_of_another_recording_is_noticed(
 def test_a_server_without_ranges_is_told_apart(server: Server) -> None:
     server.ranges = False
     with pytest.raises(codec.CodecError, match="does not serve ranges"):
-        codec.open(server.address("a.ebin"))
+        recordings.open(server.address("a.ebin"))
 
 
 def test_a_truncated_object_is_noticed_at_open(server: Server, tmp_path: Path) -> None:
     data = (tmp_path / "a.ebin").read_bytes()
     (tmp_path / "a.ebin").write_bytes(data[:-100])
     with pytest.raises(codec.TruncationError):
-        codec.open(server.address("a.ebin"))
+        recordings.open(server.address("a.ebin"))
 
 
 def test_mtscomp_pairs(server: Server, samples: np.ndarray, tmp_path: Path) -> None:
-    pairs.compress(codec.open_source(samples), tmp_path / "m.cbin", sample_rate=1000)
-    with codec.open(server.address("m.cbin"), sidecar=server.address("m.ch")) as reader:
+    pairs.compress(recordings.open_source(samples), tmp_path / "m.cbin", sample_rate=1000)
+    with recordings.open(server.address("m.cbin"), sidecar=server.address("m.ch")) as reader:
         np.testing.assert_array_equal(reader[4321:4400], samples[4321:4400])
     with pytest.raises(codec.CodecError, match=r"give the address of its \.ch"):
-        codec.open(server.address("m.cbin"))
+        recordings.open(server.address("m.cbin"))

@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import codec
+from shared import codec, recordings
 from shared.codec import (
     chunk,
     decoder,
@@ -189,8 +189,8 @@ def test_random_time_models(samples: np.ndarray, data: st.DataObject) -> None:
 @pytest.mark.parametrize("dtype", [">i2", ">u2", ">i4", "<i2"])
 def test_byte_order_of_the_source_does_not_matter(tmp_path: Path, dtype: str) -> None:
     samples = recording().astype(dtype)
-    codec.compress(samples, tmp_path / "a.ebin", sample_rate=1000)
-    with codec.open(tmp_path / "a.ebin") as reader:
+    recordings.compress(samples, tmp_path / "a.ebin", sample_rate=1000)
+    with recordings.open(tmp_path / "a.ebin") as reader:
         assert reader.dtype == np.dtype(dtype).newbyteorder("=")
         np.testing.assert_array_equal(reader[:], samples)
 
@@ -198,11 +198,11 @@ def test_byte_order_of_the_source_does_not_matter(tmp_path: Path, dtype: str) ->
 @pytest.mark.parametrize("shape", [(0, 4), (1, 1), (1, 385), (2, 3), (999, 1)])
 def test_degenerate_shapes_through_files(tmp_path: Path, shape: tuple[int, int]) -> None:
     samples = np.arange(np.prod(shape), dtype="int16").reshape(shape)
-    codec.compress(samples, tmp_path / "a.ebin", sample_rate=30_000, chunk_length=100)
-    with codec.open(tmp_path / "a.ebin") as reader:
+    recordings.compress(samples, tmp_path / "a.ebin", sample_rate=30_000, chunk_length=100)
+    with recordings.open(tmp_path / "a.ebin") as reader:
         assert reader.shape == shape
         np.testing.assert_array_equal(np.asarray(reader), samples)
-    assert codec.verify(tmp_path / "a.ebin", samples) == []
+    assert recordings.verify(tmp_path / "a.ebin", samples) == []
 
 
 def test_recordings_become_much_smaller() -> None:
@@ -229,8 +229,9 @@ def test_a_rank_outside_the_table_is_refused(dtype: str) -> None:
     table = np.array([1, 2, 3, 7, 8], dtype)
 
     def restored(*ranks: int) -> list[int]:
-        rows = np.array([ranks], "int16")
-        return values.restore(rows, chunk.ValueKind.RANKED, 0, table, table.dtype).tolist()[0]
+        rows, out = np.array([ranks], "int16"), np.empty((1, len(ranks)), dtype)
+        values.restore(rows, chunk.ValueKind.RANKED, 0, table, out)
+        return out.tolist()[0]
 
     assert restored(-2, 0, 2) == [1, 3, 8]
     for rank in (-3, 3, 32767, -32768):

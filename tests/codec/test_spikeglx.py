@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared import codec
-from shared.codec import header, overview, spikeglx
+from shared import codec, recordings
+from shared.codec import header, overview
+from shared.recordings import spikeglx
 from tests.codec.arrays import recording
 
 REPORTED = Path(__file__).resolve().parents[3] / "shared/data/reported/codec-meta-bad-rate"
@@ -35,19 +36,19 @@ def test_odd_forms_that_were_reported_are_read(tmp_path: Path, case: str, rate: 
     folder = shutil.copytree(REPORTED / case, tmp_path / case)
     folder.chmod(0o755)
     [raw] = folder.glob("*.bin")
-    index = codec.compress(raw)
+    index = recordings.compress(raw)
     assert (index.n_channels, index.sample_rate) == (7, rate)
-    assert codec.verify(raw.with_suffix(".ebin"), raw) == []
+    assert recordings.verify(raw.with_suffix(".ebin"), raw) == []
 
 
 def test_a_rate_that_is_no_number_is_told(tmp_path: Path) -> None:
     raw = write(tmp_path, recording(100, 7), imSampRate="abc")
     with pytest.raises(codec.CodecError, match="imSampRate=abc, which is no number"):
-        codec.compress(raw)
-    codec.compress(raw, sample_rate=1000)  # given, it need not be read
+        recordings.compress(raw)
+    recordings.compress(raw, sample_rate=1000)  # given, it need not be read
     raw = write(tmp_path, recording(100, 7), imSampRate=0)
     with pytest.raises(codec.CodecError, match="imSampRate=0: impossible"):
-        codec.compress(raw, overwrite=True)
+        recordings.compress(raw, overwrite=True)
 
 
 def test_size_and_sha1_are_held_against_the_data(tmp_path: Path) -> None:
@@ -55,20 +56,20 @@ def test_size_and_sha1_are_held_against_the_data(tmp_path: Path) -> None:
     digest = hashlib.sha1(samples.tobytes()).hexdigest()
     told = {"fileSizeBytes": samples.nbytes, "fileSHA1": digest.upper()}
     raw = write(tmp_path, samples, **told)
-    assert codec.compress(raw).facts["sha1_uncompressed"] == digest
+    assert recordings.compress(raw).facts["sha1_uncompressed"] == digest
     changed = samples.copy()
     changed[700, 3] ^= 1
     changed.tofile(raw)
     before = raw.with_suffix(".ebin").read_bytes()
     for workers in (1, 2):
         with pytest.raises(codec.CorruptionError, match=r"another SHA-1 than its \.meta says"):
-            codec.compress(raw, overwrite=True, workers=workers, chunk_length=200)
+            recordings.compress(raw, overwrite=True, workers=workers, chunk_length=200)
     assert raw.with_suffix(".ebin").read_bytes() == before
     samples[:-1].tofile(raw)
     with pytest.raises(codec.CodecError, match=r"cut short.*--trim"):
-        codec.compress(raw, overwrite=True)
-    codec.compress(raw, overwrite=True, trim=True)
-    assert codec.verify(raw.with_suffix(".ebin"), samples[:-1]) == []
+        recordings.compress(raw, overwrite=True)
+    recordings.compress(raw, overwrite=True, trim=True)
+    assert recordings.verify(raw.with_suffix(".ebin"), samples[:-1]) == []
 
 
 def test_a_torn_raw_file_says_how_to_go_on(tmp_path: Path) -> None:
@@ -77,9 +78,9 @@ def test_a_torn_raw_file_says_how_to_go_on(tmp_path: Path) -> None:
     raw.write_bytes(samples.tobytes() + b"torn")
     place = {"n_channels": 6, "sample_rate": 1000}
     with pytest.raises(codec.CodecError, match=r"--trim .* leaves out the last 4 bytes"):
-        codec.compress(raw, **place)
-    codec.compress(raw, trim=True, **place)
-    assert codec.verify(raw.with_suffix(".ebin"), samples) == []
+        recordings.compress(raw, **place)
+    recordings.compress(raw, trim=True, **place)
+    assert recordings.verify(raw.with_suffix(".ebin"), samples) == []
 
 
 IMRO = "(0,4)(0 0 0 500 250 1)(1 0 0 500 250 1)(2 0 0 1000 125 1)(3 0 0 500 250 1)"
@@ -110,14 +111,14 @@ def test_the_sidecar_has_gain_probe_map_and_clock(tmp_path: Path) -> None:
         snsSaveChanSubset="0:3,8",
         **PROBE,
     )
-    codec.compress(raw)
-    with codec.open(raw.with_suffix(".ebin")) as reader:
+    recordings.compress(raw)
+    with recordings.open(raw.with_suffix(".ebin")) as reader:
         facts = reader.index.facts
     step = 0.6e6 / 512
     assert facts["microvolts"] == pytest.approx([step / 500] * 2 + [step / 1000, step / 500, 1])
     assert facts["probe_map"] == [[0, 27, 0], [0, 59, 0], [0, 11, 20], [0, 43, 20]]
     assert facts["clock"] == {"first_sample": 4711, "created": "2021-02-05T11:00:00"}
-    again = codec.compress(raw.with_suffix(".ebin"), tmp_path / "again.ebin")
+    again = recordings.compress(raw.with_suffix(".ebin"), tmp_path / "again.ebin")
     assert {key: again.facts[key] for key in ("microvolts", "probe_map", "clock")} == {
         key: facts[key] for key in ("microvolts", "probe_map", "clock")
     }
@@ -159,7 +160,7 @@ def test_published_recordings_have_short_chunks_and_an_overview(tmp_path: Path) 
     samples = np.rint(rng.normal(300, 1, size.shape) * size).clip(-32768, 32767).astype("int16")
     target = tmp_path / "a.ebin"
     options = {"sample_rate": 1000, "published": True, "workers": 2}
-    codec.compress(samples, target, chunk_length=130, **options)
+    recordings.compress(samples, target, chunk_length=130, **options)
     levels = np.load(overview.overview_path(target))
     assert (levels.shape, levels.dtype) == ((4, 2), np.uint8)
     for second in range(4):
@@ -177,7 +178,7 @@ def test_short_chunks_cost_little(tmp_path: Path, level: str) -> None:
     """Given chunks of a tenth of a second of many channels, they take some per cent more."""
     samples = recording(60_000, 96)
     sizes = [
-        codec.compress(
+        recordings.compress(
             samples, tmp_path / "a.ebin", sample_rate=30_000, overwrite=True, level=level, **kind
         ).offsets[-1]
         for kind in ({}, {"published": True})

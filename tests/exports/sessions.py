@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lab.simulate.spikes import simulate_sorting, write_sorting
-from shared import codec
+from shared import recordings
 from shared.alf import io
 
 LAB, SUBJECT, DATE = "fimbrialab", "FI_001", "2024-07-01"
@@ -139,7 +139,7 @@ def write_recording(
     }
     lines = [f"{key}={value}" for key, value in told.items()]
     raw.with_suffix(".meta").write_text("\n".join(lines) + "\n")
-    codec.compress(raw, chunk_length=chunk_length, workers=1)
+    recordings.compress(raw, chunk_length=chunk_length, workers=1)
     raw.unlink()
     return data
 

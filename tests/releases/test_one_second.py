@@ -17,7 +17,7 @@ import requests
 import fornix
 from lab.loading.arrays import RemoteArray
 from lab.releases.remote import ReleaseServer
-from shared import codec
+from shared import recordings
 from shared.model.release import ReleaseRecord
 from tests.codec.arrays import recording
 from tests.flow import LAB, SUBJECT, System
@@ -50,7 +50,7 @@ def recorded(system: System, tmp_path: Path) -> dict[str, Any]:
     folder = tmp_path / LAB / "Subjects" / SUBJECT / "2024-07-01/001"
     (folder / PROBE).mkdir(parents=True)
     samples = recording(RATE * SECONDS, CHANNELS)
-    codec.compress(samples, folder / PROBE / NAME, sample_rate=RATE, chunk_length=RATE)
+    recordings.compress(samples, folder / PROBE / NAME, sample_rate=RATE, chunk_length=RATE)
     (folder / "alf").mkdir()
     position = np.cumsum(np.random.default_rng(0).normal(size=700_000))
     np.save(folder / "alf/_ibl_wheel.position.npy", position)

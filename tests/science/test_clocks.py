@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.codec.errors import CodecError
-from shared.codec.spikeglx import Meta, SyncColumns
+from shared.recordings.spikeglx import Meta, SyncColumns
 from shared.science.clocks.events import match_events
 from shared.science.clocks.pulses import Fronts, Pulses, extract_pulses
 from shared.science.clocks.spacers import LENGTH, RISES, WIDTH, find_spacers, protocol_period

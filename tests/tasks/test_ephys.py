@@ -15,7 +15,7 @@ from lab.simulate.recording import (
 )
 from lab.simulate.spikes import simulate_sorting
 from lab.tasks.run import orders, run
-from shared import codec
+from shared import recordings
 from shared.tasks.planning import plan, unprocessed
 from shared.tasks.states import Status
 from tests.site.conftest import trials_of
@@ -59,7 +59,7 @@ def test_what_is_compressed_is_restored_sample_by_sample(session: Path, tmp_path
     stem = f"{PROBE}/_spikeglx_ephysData_g0_t0.imec0.ap"
     assert sorted(result.outputs) == [f"{stem}.ebin", f"{stem}.eh", f"{stem}.rms.npy"]
     raw = np.fromfile(session / f"{stem}.bin", np.int16).reshape(-1, 65)
-    with codec.open(tmp_path / f"{stem}.ebin") as restored:
+    with recordings.open(tmp_path / f"{stem}.ebin") as restored:
         np.testing.assert_array_equal(restored[:], raw)
         assert restored.cmeta["microvolts"][0] == pytest.approx(2.34375)
         assert len(restored.cmeta["probe_map"]) == 64

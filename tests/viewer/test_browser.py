@@ -16,7 +16,7 @@ import pytest
 
 from lab.simulate.recording import MICROVOLTS, RATE, simulate_recording, write_recording
 from lab.site import server_of
-from shared import codec
+from shared import recordings
 from shared.results import assets
 from shared.results.build import Site
 from shared.results.render import SiteSettings
@@ -56,7 +56,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     raw = write_recording(
         samples, spikes["channels.localCoordinates.npy"], folder / "raw_ephys_data" / "probe00"
     )
-    codec.compress(raw, raw.with_suffix(".ebin"), published=True)
+    recordings.compress(raw, raw.with_suffix(".ebin"), published=True)
     files = tuple(
         SourceFile(str(i), path.name, "raw_ephys_data/probe00", location=str(path))
         for i, path in enumerate(sorted(raw.parent.glob("*")))

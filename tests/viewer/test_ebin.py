@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared import codec
+from shared import recordings
 from shared.codec.levels import LEVELS
 from tests.codec import golden
 from tests.codec.arrays import DTYPES, adversarial, bursts, faint, recording, stretched
@@ -84,7 +84,7 @@ def test_kept_files(tmp_path: Path, decoder: Decoder, name: str) -> None:
     kept = golden.FILES[name]
     path = tmp_path / "a.ebin"
     path.write_bytes(kept.data)
-    with codec.open(path) as reader:
+    with recordings.open(path) as reader:
         samples, index = reader[:], json.loads(reader.index.to_json(len(kept.data)))
     assert hashlib.sha256(samples.tobytes()).hexdigest() == kept.sha256
     window: Window = (0, kept.shape[0], None)
@@ -118,7 +118,7 @@ def test_any_window_of_hard_arrays(
         cases["stretched"] = stretched(recording(3000, 6))
     for number, (name, samples) in enumerate(cases.items()):
         path = tmp_path / "a.ebin"
-        codec.compress(
+        recordings.compress(
             samples, path, sample_rate=1000, chunk_length=2080, level=level, overwrite=True
         )
         windows = windows_of(samples, number)
@@ -129,7 +129,7 @@ def test_any_window_of_hard_arrays(
 def test_a_damaged_byte_is_refused(tmp_path: Path, decoder: Decoder) -> None:
     """Given one flipped bit, when its chunk is decoded, then it is refused before it is opened."""
     path, hurt = tmp_path / "a.ebin", tmp_path / "hurt.ebin"
-    codec.compress(recording(2000, 12), path, sample_rate=1000, chunk_length=1000)
+    recordings.compress(recording(2000, 12), path, sample_rate=1000, chunk_length=1000)
     data, index = path.read_bytes(), sidecar(path)
     end = 64 + sum(index["chunk_sizes"])
     rng = np.random.default_rng(3)
@@ -160,7 +160,7 @@ def test_a_wrong_sidecar_is_refused(
     tmp_path: Path, decoder: Decoder, change: dict[str, Any], reason: str
 ) -> None:
     path = tmp_path / "a.ebin"
-    codec.compress(recording(2000, 12), path, sample_rate=1000, chunk_length=1000)
+    recordings.compress(recording(2000, 12), path, sample_rate=1000, chunk_length=1000)
     answer = decoder.decode(path, {**sidecar(path), **change}, [(0, 2000, None)])
     assert answer == {"refused": f"FormatError: {reason}"}
 
@@ -168,7 +168,7 @@ def test_a_wrong_sidecar_is_refused(
 def test_another_recordings_sidecar_is_refused(tmp_path: Path, decoder: Decoder) -> None:
     """Given a chunk that proves itself but is not the one asked for, then it is refused."""
     path = tmp_path / "a.ebin"
-    codec.compress(recording(3000, 12), path, sample_rate=1000, chunk_length=1000)
+    recordings.compress(recording(3000, 12), path, sample_rate=1000, chunk_length=1000)
     index = sidecar(path)
     data = path.read_bytes()
     first, second = index["chunk_sizes"][:2]

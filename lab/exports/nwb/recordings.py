@@ -15,8 +15,8 @@ from pynwb.ecephys import ElectricalSeries
 
 from lab.exports.nwb.probes import Electrodes, title
 from lab.exports.session import ExportError, ExportSession
-from shared import codec
-from shared.codec.spikeglx import Meta, read_meta
+from shared import recordings
+from shared.recordings.spikeglx import Meta, read_meta
 
 BANDS = {"ap": "Action-potential band.", "lf": "Local-field band."}
 
@@ -113,7 +113,7 @@ def _opened(session: ExportSession, path: str, probe: str, band: str) -> ProbeRe
     if path.endswith(".cbin"):
         beside = path.removesuffix(".cbin") + ".ch"
         sidecar = session.local(beside) if beside in session.paths else None
-    reader = codec.open(address, sidecar=sidecar)
+    reader = recordings.open(address, sidecar=sidecar)
     facts, meta = dict(reader.index.facts), _meta(session, path)
     if meta is not None:
         facts = meta.facts(reader.n_channels) | facts

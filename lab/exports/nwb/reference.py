@@ -18,7 +18,7 @@ from lab.exports.nwb import names
 from lab.exports.nwb.export import Written, raw_file, raw_stem
 from lab.exports.nwb.recordings import ProbeRecording, add_recording
 from lab.exports.session import ExportError, ExportSession
-from shared.codec.references import zarr_references
+from shared.recordings.references import zarr_references
 
 ENDING = ".nwb.lindi.json"
 

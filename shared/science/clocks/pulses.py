@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shared.codec.spikeglx import SyncColumns
+from shared.recordings.spikeglx import SyncColumns
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from shared.codec import mtscomp, opening, salvage
+from shared.codec import salvage as damaged
 from shared.codec.chunk import raw_bytes
 from shared.codec.errors import CodecError, CorruptionError
 from shared.codec.files import LocalFile, Progress, refuse_existing, replacing, write_at
-from shared.codec.parallel import run_jobs
 from shared.codec.reader import Reader
+from shared.codec.workspace import WORKSPACE
+from shared.recordings import mtscomp, opening
+from shared.recordings.parallel import Job, run_jobs
 
 
-class Decoding:
+class Decoding(Job):
     """Decodes any chunk of a recording straight into its place in a file."""
 
     def __init__(
@@ -37,16 +39,15 @@ class Decoding:
         """Worker processes open the files themselves."""
         return type(self), self.arguments
 
-    def lead(self, number: int) -> None:
-        """Return nothing: chunks share nothing."""
-
     def __call__(self, number: int, shared: None) -> int:
         """Write one chunk; return its number of samples."""
-        samples = self.reader.decode(number, scratch=True)
-        row = self.reader.shape[1] * self.reader.dtype.itemsize
-        position = self.offset + self.reader.index.bounds[number] * row
+        reader = self.reader
+        _, first, length, *_ = reader.index.entry(number)
+        samples = WORKSPACE.array("whole", (length, reader.n_channels), reader.dtype)
+        reader.decode(number, out=samples)
+        position = self.offset + first * reader.n_channels * reader.dtype.itemsize
         write_at(self.handle, position, [raw_bytes(samples)])
-        return len(samples)
+        return length
 
 
 def decompress(
@@ -135,7 +136,7 @@ def open_salvaged(
     """
     file = LocalFile(Path(source))
     if file.path.suffix != ".cbin":
-        return salvage.open_salvaged(file)
+        return damaged.open_salvaged(file)
     reader = mtscomp.open_pair(file, sidecar, {"cache_bytes": 0}, torn=True)
     size, said = file.size(), reader.index.offsets[-1]
     return reader, [] if size == said else [f"{file.name} has {size} bytes, not {said}"]

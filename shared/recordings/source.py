@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shared.codec import spikeglx
-from shared.codec.chunk import DTYPE_CODES, MAX_CHANNELS
+from shared.codec.chunk import Samples, as_samples
 from shared.codec.errors import CodecError, FormatError
-
-Samples = NDArray[Any]
+from shared.recordings import spikeglx
 
 
 class SampleSource(Protocol):
@@ -34,22 +31,11 @@ class SampleSource(Protocol):
         ...
 
 
-def as_samples(samples: object, name: str = "the array") -> Samples:
-    """Return samples × channels, or say what is wrong with them.
-
-    A one-dimensional array is one channel.
-    """
-    array = np.asarray(samples)
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2:
-        raise CodecError(f"{name} has {array.ndim} dimensions; recordings have samples × channels")
-    if array.dtype.newbyteorder("=") not in DTYPE_CODES:
-        kinds = ", ".join(each.name for each in DTYPE_CODES)
-        raise CodecError(f"{name} holds {array.dtype}; the codec takes {kinds}")
-    if not 1 <= array.shape[1] <= MAX_CHANNELS:
-        raise CodecError(f"{name} has {array.shape[1]} channels; 1 to {MAX_CHANNELS} are possible")
-    return array
+def rate_of(source: SampleSource) -> float:
+    """Return the sample rate that a source knows."""
+    if source.sample_rate is None:
+        raise CodecError("give the sample rate: the source does not tell")
+    return source.sample_rate
 
 
 class ArraySource:
@@ -73,14 +59,8 @@ class ArraySource:
 class FileSource(ArraySource):
     """A file of plain samples, `.npy` or raw, mapped into memory when it is read.
 
-    Parameters
-    ----------
-    path : path
-    n_channels, dtype, sample_rate
-        Of a raw file, where no SpikeGLX `.meta` is beside it.
-    trim : bool
-        Whether to leave out what follows the last whole sample of a torn raw file, and to read
-        one that is shorter than its `.meta` says.
+    Of a raw file, channels and rate are told where no SpikeGLX `.meta` is beside it; `trim` leaves
+    out what follows its last whole sample, and reads one that is shorter than its `.meta` says.
     """
 
     shareable = True

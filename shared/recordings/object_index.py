@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
-from shared.codec import header
 from shared.codec.errors import FormatError
-from shared.codec.index import ALGORITHM, Readable, RecordingIndex, read_footer
+from shared.codec.index import Readable, RecordingIndex, read_footer
 from shared.model.object_index import ObjectIndex
 
 CODEC = "fornix"
@@ -48,8 +45,6 @@ def recording_index(index: ObjectIndex, name: str) -> RecordingIndex:
         raise FormatError(f"{name} has the index of no recording")
     facts = dict(index.facts)
     fields = {
-        "algorithm": ALGORITHM,
-        "version": header.VERSION,
         "n_channels": index.shape[-1],
         "sample_rate": facts.pop("sample_rate", None),
         "dtype": np.dtype(index.dtype).name,
@@ -58,4 +53,4 @@ def recording_index(index: ObjectIndex, name: str) -> RecordingIndex:
         "chunk_sizes": list(index.lengths),
         "chunk_crc32": facts.pop("chunk_crc32", None),
     }
-    return RecordingIndex.from_json(json.dumps(fields | facts), f"the index of {name}")
+    return RecordingIndex.from_fields(fields | facts, f"the index of {name}")

@@ -14,7 +14,7 @@ from zarr.core.buffer import Buffer, NDBuffer
 from zarr.registry import register_codec
 
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS
-from shared.codec.numcodec import decode_block, encode_block
+from shared.recordings.numcodec import decode_block, encode_block
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.codec import remote
-from shared.codec.chunk import MAX_CHANNELS, MAX_CHUNK_BYTES, Sealed, raw_bytes
-from shared.codec.decoder import Window
+from shared.codec.chunk import MAX_CHANNELS, MAX_CHUNK_BYTES, Samples, Sealed, raw_bytes
+from shared.codec.decoder import Window, take
 from shared.codec.errors import CodecError, CorruptionError, FormatError, TruncationError
 from shared.codec.files import LocalFile, Progress, refuse_existing, replacing
 from shared.codec.index import RecordingIndex, chunk_bounds
-from shared.codec.parallel import run_jobs
 from shared.codec.predict import transpose_into
 from shared.codec.reader import Reader
-from shared.codec.source import Samples, SampleSource
+from shared.model.identity import is_uuid
+from shared.recordings import remote
+from shared.recordings.parallel import Job, run_jobs
+from shared.recordings.source import SampleSource, rate_of
 
 try:  # faster than zlib, and the same format
     from isal import isal_zlib
@@ -42,25 +43,21 @@ SUM_BYTES = 1 << 22
 MIN_CHUNK_BYTES = 1 << 16
 #: The `.ch` version written, and that of the beta 0.1.0b1, which says the same.
 VERSION, KNOWN_VERSIONS = "1.0", ("1.0", "0.0")
-
-
-def _decompressor() -> Any:
-    return (isal_zlib or zlib).decompressobj()
+#: What reading a header can end in that is none, or holds nonsense.
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def inflate(data: bytes | memoryview, size: int, name: str, number: int) -> bytes:
     """Decode a zlib stream that must hold exactly `size` bytes, and never allocate more."""
     try:
-        stream = _decompressor()
+        stream = (isal_zlib or zlib).decompressobj()
         content: bytes = stream.decompress(data, size + 1)
     except Exception as error:  # zlib and isal each have their own
-        raise CorruptionError(
-            f"{name}: chunk {number} does not inflate: {error}", (number,)
-        ) from (error)
+        problem = f"{name}: chunk {number} does not inflate: {error}"
+        raise CorruptionError(problem, (number,)) from error
     if len(content) != size or not stream.eof:
-        raise CorruptionError(
-            f"{name}: chunk {number} does not hold the {size} bytes expected", (number,)
-        )
+        problem = f"{name}: chunk {number} does not hold the {size} bytes expected"
+        raise CorruptionError(problem, (number,))
     return content
 
 
@@ -98,24 +95,13 @@ class DeflatedChunk:
     number: int
 
     def restore(
-        self,
-        window: Window | None = None,
-        *,
-        out: Samples | None = None,
-        scratch: bool = False,
-        threads: int = 1,
+        self, window: Window | None = None, *, out: Samples | None = None, threads: int = 1
     ) -> Samples:
         """Return the samples of a window; all are inflated for it."""
         size = math.prod(self.shape) * self.dtype.itemsize
         content = inflate(self.data, size, self.name, self.number)
         samples = restore(content, self.shape, self.dtype, self.deflation)
-        if window is not None:
-            samples = samples[window.start : window.stop]
-            samples = samples if window.channels is None else samples[:, window.channels]
-        if out is None:
-            return samples
-        out[:] = samples
-        return out
+        return take(samples, window or Window(0, len(samples)), out)
 
 
 def restore(
@@ -137,13 +123,7 @@ def restore(
 
 
 def read_header(data: bytes, name: str) -> tuple[RecordingIndex, Deflation]:
-    """Read a `.ch` file.
-
-    Raises
-    ------
-    FormatError
-        If it is not one, or contradicts itself.
-    """
+    """Read a `.ch` file, and raise `FormatError` if it is none, or contradicts itself."""
     try:
         header = json.loads(data)
         version, algorithm = header.get("version", VERSION), header.get("algorithm", "zlib")
@@ -160,14 +140,7 @@ def read_header(data: bytes, name: str) -> tuple[RecordingIndex, Deflation]:
         order = str(header.get("chunk_order", "C"))
         in_time = bool(header.get("do_time_diff", True))
         deflation = Deflation(order, in_time, bool(header.get("do_spatial_diff", False)))
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+    except UNREADABLE as error:
         raise FormatError(f"{name} is not an mtscomp header: {error}") from error
     row = channels * dtype.itemsize
     sound = (
@@ -209,11 +182,7 @@ def find_header(path: Path) -> Path:
 
 def _bare(path: Path) -> str:
     parts = path.name.split(".")[:-1]
-    return ".".join(part for part in parts if part != "stream" and not _is_uuid(part))
-
-
-def _is_uuid(text: str) -> bool:
-    return len(text) == 36 and [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12]
+    return ".".join(part for part in parts if part != "stream" and not is_uuid(part.lower()))
 
 
 def open_pair(
@@ -235,15 +204,12 @@ def open_pair(
     return MtscompReader(source, index, deflation, **options)
 
 
-class Deflating:
+class Deflating(Job):
     """Makes any chunk of a `.cbin` file."""
 
     def __init__(self, source: SampleSource, chunk_length: int, method: str, check: bool) -> None:
         self.source, self.chunk_length = source, chunk_length
         self.method, self.check = method, check
-
-    def lead(self, number: int) -> None:
-        """Return nothing: chunks share nothing."""
 
     def __call__(self, number: int, shared: None) -> Sealed:
         """Return chunk `number`; the format has no checksums of chunks."""
@@ -298,7 +264,7 @@ def compress(
     Parameters
     ----------
     source : SampleSource
-        As `shared.codec.open_source` makes it of an array or a path.
+        As `shared.recordings.open_source` makes it of an array or a path.
     target : path
         The `.cbin` file.
     sample_rate : float, optional
@@ -320,9 +286,7 @@ def compress(
     target = Path(target)
     header_path = target.with_suffix(".ch")
     refuse_existing(target, header_path, overwrite=overwrite)
-    rate = sample_rate or source.sample_rate
-    if rate is None:
-        raise CodecError("give the sample rate: the source does not tell")
+    rate = sample_rate or rate_of(source)
     total, channels = source.shape
     if total == 0:
         raise CodecError("mtscomp files cannot be empty")

@@ -13,11 +13,10 @@ from numcodecs.compat import ensure_ndarray, ndarray_copy
 from numcodecs.registry import register_codec
 from numpy.typing import NDArray
 
-from shared.codec.chunk import seal
+from shared.codec.chunk import as_samples, seal
 from shared.codec.encoder import encode
 from shared.codec.levels import DEFAULT_LEVEL, LEVELS
 from shared.codec.opened import open_lone
-from shared.codec.source import as_samples
 
 
 def encode_block(block: object, level: str) -> bytes:

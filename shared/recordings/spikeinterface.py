@@ -1,10 +1,8 @@
 """Fornix recordings in SpikeInterface (and by it in neo's and everybody's analyses).
 
-    from shared.codec.spikeinterface import read_fornix
+from shared.recordings.spikeinterface import read_fornix
 
-    recording = read_fornix("ap.ebin")                 # or an HTTP address, or mtscomp's .cbin
-
-Importing this module registers the extractor under the name `fornix`.
+recording = read_fornix("ap.ebin")                 # or an HTTP address, or mtscomp's .cbin
 """
 
 from pathlib import Path
@@ -14,8 +12,9 @@ import numpy as np
 from spikeinterface.core import BaseRecording, BaseRecordingSegment
 from spikeinterface.core.core_tools import define_function_from_class
 
-from shared.codec.opening import open as open_recording
 from shared.codec.reader import Reader
+from shared.recordings.opening import open as open_recording
+from shared.recordings.remote import is_address
 
 
 class FornixRecordingExtractor(BaseRecording):
@@ -52,9 +51,9 @@ class FornixRecordingExtractor(BaseRecording):
         if gains is not None:
             self.set_channel_gains(gains)
             self.set_channel_offsets(0 if offset_to_uv is None else offset_to_uv)
-        distant = str(file_path).startswith(("http://", "https://"))
+        whole = str(file_path) if is_address(file_path) else str(Path(file_path).absolute())
         self._kwargs = {
-            "file_path": str(file_path) if distant else str(Path(file_path).absolute()),
+            "file_path": whole,
             "sidecar": None if sidecar is None else str(sidecar),
             "gain_to_uv": gain_to_uv,
             "offset_to_uv": offset_to_uv,
@@ -79,23 +78,8 @@ class FornixRecordingSegment(BaseRecordingSegment):
         channel_indices: Any = None,
     ) -> Any:
         """Return samples × channels."""
-        traces = self._opened[start_frame:end_frame]
-        return traces if channel_indices is None else traces[:, channel_indices]
+        channels = slice(None) if channel_indices is None else channel_indices
+        return self._opened[start_frame:end_frame, channels]
 
 
 read_fornix = define_function_from_class(FornixRecordingExtractor, name="read_fornix")
-
-
-def register() -> None:
-    """Enter the extractor in SpikeInterface's lists, as far as the installed version has them."""
-    from spikeinterface.extractors import extractor_classes
-
-    for name in ("recording_extractor_full_dict", "recording_extractor_full_list"):
-        known = getattr(extractor_classes, name, None)
-        if isinstance(known, dict):
-            known.setdefault(FornixRecordingExtractor.name, FornixRecordingExtractor)
-        elif isinstance(known, list) and FornixRecordingExtractor not in known:
-            known.append(FornixRecordingExtractor)
-
-
-register()

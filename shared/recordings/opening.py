@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from shared.codec import mtscomp, remote
+from shared.codec.chunk import Samples
 from shared.codec.errors import CodecError
 from shared.codec.files import LocalFile, sidecar_path
 from shared.codec.header import HEADER, read_header
 from shared.codec.index import RecordingIndex, read_footer
 from shared.codec.reader import CACHE_BYTES, Reader
-from shared.codec.source import ArraySource, FileSource, Samples, SampleSource
+from shared.recordings import mtscomp, remote
+from shared.recordings.source import ArraySource, FileSource, SampleSource
 
 
 def open(
@@ -52,9 +53,8 @@ def open(
     CodecError
         If the file is truncated, of another kind, or its sidecar belongs to another file.
     """
-    text = str(path)
-    distant = text.startswith(("http://", "https://"))
-    source: Any = remote.RemoteFile(text) if distant else LocalFile(Path(path))
+    distant = remote.is_address(path)
+    source: Any = remote.RemoteFile(str(path)) if distant else LocalFile(Path(path))
     options = {
         "threads": min(4, os.cpu_count() or 1) if threads is None else threads,
         "read_ahead": int(distant) if read_ahead is None else read_ahead,

@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Generator, Iterator
 from multiprocessing.connection import Connection, wait
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
@@ -23,44 +23,29 @@ from shared.codec.chunk import Sealed
 from shared.codec.errors import CodecError
 from shared.codec.files import write_at
 from shared.codec.workspace import WORKSPACE
+from shared.codec.writer import RUN
 
 #: Seconds between two looks at whether a worker's turn has come.
 PATIENCE = 0.0002
 UNKNOWN = -1
-#: Results in a run, of which the first gives what the others share.
-RUN = 32
 
 
-def starts_run(number: int) -> bool:
-    """Tell whether a result is the first of its run."""
-    return number % RUN == 0
-
-
-class OrderedJob(Protocol):
+class Job:
     """Makes any of the results of a piece of work; the same in whatever process it runs."""
 
     def __call__(self, number: int, shared: Any, /) -> Any:
         """Return one result, given what its run shares."""
-        ...
+        raise NotImplementedError
 
     def lead(self, number: int) -> Any:
         """Return what the results share whose numbers are in the run that starts here."""
-        ...
 
 
 class FilePlaces:
     """Where results go in a file: each behind the one before, whichever worker made it.
 
     Workers write what they made themselves, so that nothing is handed from process to process.
-
-    Parameters
-    ----------
-    handle : int
-        Of the file, open for writing; nothing may be left in a buffer of it.
-    start : int
-        Where the first result goes, in bytes.
-    count : int
-        Number of results.
+    The first of `count` results goes to byte `start`; nothing may be left in a buffer of the file.
     """
 
     def __init__(self, handle: int, start: int, count: int) -> None:
@@ -90,7 +75,7 @@ class WorkItem(NamedTuple):
     shared: Any = None
 
 
-def _make(job: OrderedJob, places: FilePlaces | None, task: WorkItem) -> Any:
+def _make(job: Job, places: FilePlaces | None, task: WorkItem) -> Any:
     """Make a result, and write it if it has a place."""
     if task.leads:
         return job.lead(task.number)
@@ -99,7 +84,7 @@ def _make(job: OrderedJob, places: FilePlaces | None, task: WorkItem) -> Any:
 
 
 def _serve(
-    job: OrderedJob, places: FilePlaces | None, mine: Connection, others: tuple[Connection, ...]
+    job: Job, places: FilePlaces | None, mine: Connection, others: tuple[Connection, ...]
 ) -> None:
     """Do a worker's work until its parent hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to hear
@@ -131,9 +116,7 @@ def _can_fork() -> bool:
 class WorkerProcesses:
     """Worker processes, each at the end of a pipe of its own."""
 
-    def __init__(
-        self, job: OrderedJob, places: FilePlaces | None, workers: int, forks: bool
-    ) -> None:
+    def __init__(self, job: Job, places: FilePlaces | None, workers: int, forks: bool) -> None:
         context: Any = multiprocessing.get_context("fork" if forks else "spawn")
         self.pipes: list[Connection] = []
         self.processes: list[Any] = []
@@ -193,7 +176,7 @@ class WorkerProcesses:
 
 
 def run_jobs(
-    job: OrderedJob,
+    job: Job,
     count: int,
     workers: int,
     shareable: bool,
@@ -201,23 +184,10 @@ def run_jobs(
 ) -> Generator[Any, None, None]:
     """Run a job for 0 … count - 1, and yield the results in order.
 
-    Parameters
-    ----------
-    job : OrderedJob
-        Can be pickled if `shareable`.
-    count : int
-    workers : int
-    shareable : bool
-        Whether a fresh process can be given the job cheaply; if not, and processes cannot be
-        forked safely, this process does the work alone.
-    target : (file, int), optional
-        Where results, of type `Sealed`, are written one behind the other, and from which byte on.
-        Those yielded are without their pieces.
-
-    Yields
-    ------
-    object
-        At most two results per worker wait at any time, so memory stays bounded.
+    At most two results per worker wait at any time, so memory stays bounded. A job that is
+    `shareable` can be pickled, and cheaply given to a fresh process; where another cannot go to
+    one forked safely, this process works alone. With a target, a file and a first byte, results of
+    type `Sealed` are written there one behind the other, and yielded without their pieces.
     """
     places = None
     if target is not None:
@@ -230,7 +200,7 @@ def run_jobs(
     if workers <= 1 or alone or not (forks or shareable):
         shared: Any = None
         for number in range(count):
-            shared = job.lead(number) if starts_run(number) else shared
+            shared = job.lead(number) if number % RUN == 0 else shared
             yield _make(job, places, WorkItem(number, False, shared))
         return
     pool = WorkerProcesses(job, places, workers, forks)

@@ -23,15 +23,7 @@ MAX_SIDECAR_BYTES = 1 << 28
 
 
 class RemoteFile:
-    """A file at an address, read by ranges; safe to use from several threads.
-
-    Attributes
-    ----------
-    name : str
-        The last part of the address's path, for messages.
-    requests : int
-        Number of requests made so far.
-    """
+    """A file at an address, read by ranges; safe to use from several threads."""
 
     distant = True  # each read is a request
 
@@ -39,7 +31,6 @@ class RemoteFile:
         self.url = url
         self.name = name_of(url) or "the file"
         self.ahead = TAIL_BYTES
-        self.requests = 0
         self._local = threading.local()
         self._size: int | None = None
         self._tail = b""
@@ -96,7 +87,6 @@ class RemoteFile:
         if session is None:
             session = self._local.session = _session()
         headers = {"Range": span, "Accept-Encoding": "identity"}
-        self.requests += 1
         try:
             response = session.get(self.url, headers=headers, timeout=TIMEOUT)
         except requests.RequestException as error:
@@ -145,24 +135,19 @@ def name_of(path: object) -> str:
 
 def read_small(path: str | Path) -> bytes:
     """Return a whole small file, local or at an address."""
-    text = str(path)
-    if not text.startswith(("http://", "https://")):
+    if not is_address(path):
         try:
             return Path(path).read_bytes()
         except OSError as error:
             raise CodecError(f"cannot read {path}: {error.strerror}") from error
-    import requests
-
-    name = name_of(text)
-    try:
-        with _session() as session, session.get(text, timeout=TIMEOUT, stream=True) as response:
-            if response.status_code != 200:
-                raise CodecError(f"{name}: the server answered {response.status_code}")
-            data = b""
-            for piece in response.iter_content(1 << 20):
-                data += piece
-                if len(data) > MAX_SIDECAR_BYTES:
-                    raise CodecError(f"{name} is too large for an index")
-    except requests.RequestException as error:
-        raise CodecError(f"{name}: {type(error).__name__}") from error
+    file = RemoteFile(str(path))
+    data = file.read(0, MAX_SIDECAR_BYTES)
+    file.close()
+    if len(data) == MAX_SIDECAR_BYTES:
+        raise CodecError(f"{file.name} is too large for an index")
     return data
+
+
+def is_address(path: object) -> bool:
+    """Tell an address from a path."""
+    return str(path).startswith(("http://", "https://"))
