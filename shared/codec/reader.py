@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from shared.codec.chunk import Samples
 from shared.codec.decoder import Window
+from shared.codec.fetching import ChunkFetcher
 from shared.codec.index import Readable, RecordingIndex
 from shared.codec.opened import open_chunk
 from shared.codec.slicing import inside, positions, two_axes
-from shared.codec.stored import StoredChunks
 
 #: Decoded chunks kept, in bytes: a few seconds of a Neuropixels probe.
 CACHE_BYTES = 96 << 20
@@ -105,7 +105,7 @@ class Reader:
         self._parted: OrderedDict[int, int] = OrderedDict()
         self._opened: OrderedDict[int, Restorable] = OrderedDict()
         self._lock = threading.RLock()
-        self._stored = StoredChunks(self.source, self.index, self._read_ahead, self._held)
+        self._fetcher = ChunkFetcher(self.source, self.index, self._read_ahead, self._held)
 
     def _held(self) -> set[int]:
         """Return the chunks that need not be fetched."""
@@ -221,7 +221,7 @@ class Reader:
         bounds = self.index.bounds
         first, end = bisect_right(bounds, start) - 1, bisect_left(bounds, stop)
         for number in range(first, end):
-            self._stored.fetch_together(range(number, end))
+            self._fetcher.fetch_together(range(number, end))
             a, b = max(start, bounds[number]), min(stop, bounds[number + 1])
             wanted = out[a - start : b - start]
             part = ChunkPart(number, a - bounds[number], b - bounds[number], wanted)
@@ -294,7 +294,7 @@ class Reader:
         with self._lock:
             opened = self._opened.get(number)
         if opened is None:
-            opened = self._open_chunk(self._stored.read(number), number)
+            opened = self._open_chunk(self._fetcher.read(number), number)
             if window is not None:
                 with self._lock:
                     self._opened[number] = opened
@@ -310,7 +310,7 @@ class Reader:
 
     def close(self) -> None:
         """Let go of the file and the threads."""
-        self._stored.close()
+        self._fetcher.close()
         self._start_again()
         close = getattr(self.source, "close", None)
         if close is not None:

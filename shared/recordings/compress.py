@@ -15,7 +15,7 @@ from shared.codec.files import SUFFIX, Progress
 from shared.codec.index import RecordingIndex
 from shared.codec.writer import Coder, Writer
 from shared.recordings.opening import open_source
-from shared.recordings.parallel import Job, run_jobs
+from shared.recordings.parallel import OrderedJob, run_jobs
 from shared.recordings.source import SampleSource, rate_of
 
 
@@ -122,7 +122,7 @@ def _compress_stream(
     return writer.index
 
 
-class ChunkJob(Job):
+class ChunkJob(OrderedJob):
     """Makes any chunk of a source; the same in whatever process it runs."""
 
     def __init__(self, source: SampleSource, chunk_length: int, coder: Coder) -> None:

@@ -16,10 +16,10 @@ from shared.codec.files import LocalFile, Progress, refuse_existing, replacing, 
 from shared.codec.reader import Reader
 from shared.codec.workspace import WORKSPACE
 from shared.recordings import mtscomp, opening
-from shared.recordings.parallel import Job, run_jobs
+from shared.recordings.parallel import OrderedJob, run_jobs
 
 
-class Decoding(Job):
+class Decoding(OrderedJob):
     """Decodes any chunk of a recording straight into its place in a file."""
 
     def __init__(

@@ -29,7 +29,7 @@ from shared.codec.predict import transpose_into
 from shared.codec.reader import Reader
 from shared.model.identity import is_uuid
 from shared.recordings import remote
-from shared.recordings.parallel import Job, run_jobs
+from shared.recordings.parallel import OrderedJob, run_jobs
 from shared.recordings.source import SampleSource, rate_of
 
 try:  # faster than zlib, and the same format
@@ -204,7 +204,7 @@ def open_pair(
     return MtscompReader(source, index, deflation, **options)
 
 
-class Deflating(Job):
+class Deflating(OrderedJob):
     """Makes any chunk of a `.cbin` file."""
 
     def __init__(self, source: SampleSource, chunk_length: int, method: str, check: bool) -> None:

@@ -30,7 +30,7 @@ PATIENCE = 0.0002
 UNKNOWN = -1
 
 
-class Job:
+class OrderedJob:
     """Makes any of the results of a piece of work; the same in whatever process it runs."""
 
     def __call__(self, number: int, shared: Any, /) -> Any:
@@ -75,7 +75,7 @@ class WorkItem(NamedTuple):
     shared: Any = None
 
 
-def _make(job: Job, places: FilePlaces | None, task: WorkItem) -> Any:
+def _make(job: OrderedJob, places: FilePlaces | None, task: WorkItem) -> Any:
     """Make a result, and write it if it has a place."""
     if task.leads:
         return job.lead(task.number)
@@ -84,7 +84,7 @@ def _make(job: Job, places: FilePlaces | None, task: WorkItem) -> Any:
 
 
 def _serve(
-    job: Job, places: FilePlaces | None, mine: Connection, others: tuple[Connection, ...]
+    job: OrderedJob, places: FilePlaces | None, mine: Connection, others: tuple[Connection, ...]
 ) -> None:
     """Do a worker's work until its parent hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to hear
@@ -116,7 +116,9 @@ def _can_fork() -> bool:
 class WorkerProcesses:
     """Worker processes, each at the end of a pipe of its own."""
 
-    def __init__(self, job: Job, places: FilePlaces | None, workers: int, forks: bool) -> None:
+    def __init__(
+        self, job: OrderedJob, places: FilePlaces | None, workers: int, forks: bool
+    ) -> None:
         context: Any = multiprocessing.get_context("fork" if forks else "spawn")
         self.pipes: list[Connection] = []
         self.processes: list[Any] = []
@@ -176,7 +178,7 @@ class WorkerProcesses:
 
 
 def run_jobs(
-    job: Job,
+    job: OrderedJob,
     count: int,
     workers: int,
     shareable: bool,

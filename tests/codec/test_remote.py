@@ -151,7 +151,7 @@ def test_much_is_fetched_in_pieces(
 ) -> None:
     index = recordings.open(server.folder / "a.ebin").index
     largest = max(b - a for a, b in pairwise(index.offsets))
-    monkeypatch.setattr("shared.codec.stored.TOGETHER", 2 * largest)
+    monkeypatch.setattr("shared.codec.fetching.TOGETHER", 2 * largest)
     with recordings.open(server.address("a.ebin"), index=index, read_ahead=0) as reader:
         np.testing.assert_array_equal(np.asarray(reader), samples)
     assert len(server.asked) == 5

@@ -14,7 +14,7 @@ TOGETHER = 64 << 20
 Bytes = bytes | memoryview
 
 
-class StoredChunks:
+class ChunkFetcher:
     """Reads chunks from a file or an address, and ahead of a reader that goes forward."""
 
     def __init__(
