@@ -8,7 +8,7 @@ from constructs import Construct
 from infra.backup import MANAGED
 from infra.settings import RUNTIME
 from infra.stack import FornixStack
-from shared.results.addresses import LAB_PAGES
+from shared.model import prefixes as bucket
 
 NO_WAF = (
     "No web firewall by default (5 USD a month and more): the stage throttles, every route checks "
@@ -107,21 +107,35 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
     )
     prefixes = {
         "api": (
-            "incoming/",
-            "notes/",
-            "data/",
-            "manifests/",
-            "snapshots/",
-            "cache/",
-            "indexes/",
-            "releases/",
-            LAB_PAGES,
+            bucket.INCOMING,
+            bucket.NOTES,
+            bucket.DATA,
+            bucket.MANIFESTS,
+            bucket.SNAPSHOTS,
+            bucket.CACHE,
+            bucket.INDEXES,
+            bucket.RELEASES,
+            bucket.LAB_PAGES,
         ),
-        "ingest": ("incoming/", "data/", "quarantine/", "manifests/", "indexes/", "notes/"),
+        "ingest": (
+            bucket.INCOMING,
+            bucket.DATA,
+            bucket.QUARANTINE,
+            bucket.MANIFESTS,
+            bucket.INDEXES,
+            bucket.NOTES,
+        ),
         "dispatch": (),
-        "analysis": ("data/", "manifests/", "snapshots/", "cache/", "releases/", LAB_PAGES),
-        "journal": ("journal/",),
-        "notices": ("snapshots/",),
+        "analysis": (
+            bucket.DATA,
+            bucket.MANIFESTS,
+            bucket.SNAPSHOTS,
+            bucket.CACHE,
+            bucket.RELEASES,
+            bucket.LAB_PAGES,
+        ),
+        "journal": (bucket.JOURNAL,),
+        "notices": (bucket.SNAPSHOTS,),
     }[name]
     reasons = {"*": XRAY, log: OWN_LOG}
     reasons |= {f"{data}/{prefix}*": PREFIX for prefix in prefixes}

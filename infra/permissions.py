@@ -16,7 +16,7 @@ from constructs import Construct
 from infra.queues import Queues
 from infra.settings import Deployment
 from infra.storage import Storage
-from shared.results.addresses import LAB_PAGES
+from shared.model import prefixes
 
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 WRITE_ITEMS = (
@@ -116,15 +116,16 @@ class Permissions:
         self._table(role, *READ_ITEMS, *WRITE_ITEMS, READ_ALL)
         self._objects(
             role,
-            ["incoming/", "notes/"],
+            [prefixes.INCOMING, prefixes.NOTES],
             "s3:GetObject",
             "s3:PutObject",
             "s3:AbortMultipartUpload",
             "s3:ListMultipartUploadParts",
         )
-        kept = ["data/", "manifests/", "snapshots/", "cache/", "indexes/", LAB_PAGES]
+        kept = [prefixes.DATA, prefixes.MANIFESTS, prefixes.SNAPSHOTS, prefixes.CACHE]
+        kept += [prefixes.INDEXES, prefixes.LAB_PAGES]
         self._objects(role, kept, "s3:GetObject")
-        self._objects(role, ["releases/"], "s3:GetObject", "s3:PutObject")
+        self._objects(role, [prefixes.RELEASES], "s3:GetObject", "s3:PutObject")
         self._list(role)
         pairs = list(self.queues.all.values())
         self._send(role, *(pair.main for pair in pairs))  # what was undeliverable is sent again
@@ -151,20 +152,20 @@ class Permissions:
         self._table(role, *READ_ITEMS, *WRITE_ITEMS)
         self._objects(
             role,
-            ["incoming/"],
+            [prefixes.INCOMING],
             "s3:GetObject",
             "s3:DeleteObject",
             "s3:AbortMultipartUpload",
         )
         self._objects(
             role,
-            ["data/", "quarantine/", "manifests/"],
+            [prefixes.DATA, prefixes.QUARANTINE, prefixes.MANIFESTS],
             "s3:GetObject",
             "s3:PutObject",
             "s3:AbortMultipartUpload",
         )
-        self._objects(role, ["indexes/"], "s3:PutObject")
-        self._objects(role, ["notes/"], "s3:PutObject")  # images, and smaller ones of them
+        self._objects(role, [prefixes.INDEXES], "s3:PutObject")
+        self._objects(role, [prefixes.NOTES], "s3:PutObject")  # images, and smaller ones of them
         self._list(role)
         self._send(role, self.queues.stages["ingest"].main, self.queues.stages["dispatch"].main)
 
@@ -188,10 +189,10 @@ class Permissions:
         """Read records and data; write site, lab pages, search snapshot and cache tables."""
         role = self.roles["analysis"]
         self._table(role, *READ_ITEMS, READ_ALL)
-        self._objects(role, ["data/", "manifests/", "releases/"], "s3:GetObject")
-        written = ["snapshots/", "cache/", LAB_PAGES]
+        self._objects(role, [prefixes.DATA, prefixes.MANIFESTS, prefixes.RELEASES], "s3:GetObject")
+        written = [prefixes.SNAPSHOTS, prefixes.CACHE, prefixes.LAB_PAGES]
         self._objects(role, written, "s3:GetObject", "s3:PutObject")
-        self._objects(role, ["snapshots/", LAB_PAGES], "s3:DeleteObject")
+        self._objects(role, [prefixes.SNAPSHOTS, prefixes.LAB_PAGES], "s3:DeleteObject")
         self._list(role)
         site = self.storage.site.bucket_arn
         actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
@@ -202,7 +203,7 @@ class Permissions:
         """Read what is committed, add to the journal; change or delete nothing."""
         role = self.roles["journal"]
         self._table(role, *READ_ITEMS, READ_ALL)
-        self._objects(role, ["journal/"], "s3:GetObject", "s3:PutObject")
+        self._objects(role, [prefixes.JOURNAL], "s3:GetObject", "s3:PutObject")
         self._allow(role, ["s3:ListBucket"], [self.storage.data.bucket_arn])
         self._send(role, self.queues.stages["analysis"].main)  # tables are to be made anew
         role.add_to_policy(
@@ -226,7 +227,7 @@ class Permissions:
                 conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(TOLD)}},
             )
         )
-        self._objects(role, ["snapshots/"], "s3:GetObject")
+        self._objects(role, [prefixes.SNAPSHOTS], "s3:GetObject")
         self._list(role)
         pair = self.queues.stages["notices"]
         self._send(role, pair.main, pair.dead)  # what nobody takes is put there for people
@@ -318,10 +319,10 @@ class Permissions:
             )
         )
 
-    def _objects(self, role: iam.Role, prefixes: Sequence[str], *actions: str) -> None:
+    def _objects(self, role: iam.Role, under: Sequence[str], *actions: str) -> None:
         """Allow actions on the objects under prefixes of the data bucket."""
         bucket = self.storage.data.bucket_arn
-        self._allow(role, actions, [f"{bucket}/{prefix}*" for prefix in prefixes])
+        self._allow(role, actions, [f"{bucket}/{prefix}*" for prefix in under])
 
     def _list(self, role: iam.Role) -> None:
         """Allow listing the data bucket's keys.

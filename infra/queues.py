@@ -11,7 +11,8 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.settings import Deployment
-from infra.storage import UPLOADS, Storage
+from infra.storage import Storage
+from shared.model.prefixes import INCOMING
 
 DEFAULT_RECEIVES = 5
 """Deliveries of a message before it goes to the dead-letter queue."""
@@ -84,7 +85,7 @@ class Queues(Construct):
                     queue=queue.queue_arn,
                     filter=s3.CfnBucket.NotificationFilterProperty(
                         s3_key=s3.CfnBucket.S3KeyFilterProperty(
-                            rules=[s3.CfnBucket.FilterRuleProperty(name="prefix", value=UPLOADS)]
+                            rules=[s3.CfnBucket.FilterRuleProperty(name="prefix", value=INCOMING)]
                         )
                     ),
                 )

@@ -11,16 +11,8 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.settings import Deployment
+from shared.model import prefixes
 from shared.records.table import TABLE_SCHEMA, TTL_ATTRIBUTE
-
-UPLOADS = "incoming/"
-"""Prefix under which rigs and workers put new files; only its events reach ingest."""
-
-KEPT = ("data/", "manifests/", "journal/", "releases/")
-"""Prefixes of the data bucket from which nothing is deleted."""
-
-WRITTEN_ONCE = ("data/", "manifests/", "releases/")
-"""Prefixes of the data bucket at which nothing is overwritten."""
 
 THROUGHPUT = {"MaxReadRequestUnits": 3_000, "MaxWriteRequestUnits": 1_500}
 """Units per second at which the table and each index throttle: a runaway loop then costs some
@@ -59,7 +51,9 @@ class Storage(Construct):
                     expired_object_delete_marker=True,
                 ),
                 s3.LifecycleRule(
-                    id="forget-abandoned-uploads", prefix=UPLOADS, expiration=Duration.days(30)
+                    id="forget-abandoned-uploads",
+                    prefix=prefixes.INCOMING,
+                    expiration=Duration.days(30),
                 ),
                 s3.LifecycleRule(
                     id="tier-by-use",
@@ -104,7 +98,7 @@ class Storage(Construct):
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
                 actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
-                resources=[self.data.arn_for_objects(f"{prefix}*") for prefix in KEPT],
+                resources=[self.data.arn_for_objects(f"{prefix}*") for prefix in prefixes.KEPT],
                 conditions={"ArnNotEquals": {"aws:PrincipalArn": keeper}} if keeper else None,
             )
         )
@@ -114,7 +108,9 @@ class Storage(Construct):
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
                 actions=["s3:PutObject"],
-                resources=[self.data.arn_for_objects(f"{each}*") for each in WRITTEN_ONCE],
+                resources=[
+                    self.data.arn_for_objects(f"{each}*") for each in prefixes.WRITTEN_ONCE
+                ],
                 conditions={
                     "Null": {"s3:if-none-match": "true"},
                     "Bool": {"s3:ObjectCreationOperation": "true"},

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from functions.analysis.records import Records
 from shared import catalog
 from shared.alf.layout import wheel_in
+from shared.model.prefixes import PREDICTIONS
 from shared.records import aws
 from shared.records.where import Where
 from shared.results import tables, training_time
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PREDICTIONS = "cache/training-predictions.json"
 MADE_FROM = "_state/training-time-made-from"
 FEWEST = 20
 """Trained mice from which an analysis makes sense: ten folds of four quartiles."""

@@ -9,24 +9,15 @@ from typing import Any
 
 import msgspec
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
 
 from functions.dispatch.plan import session_registered, session_shown, task_changed
 from functions.dispatch.sweep import sweep
 from shared.model import messages
 from shared.model.messages import SessionRegistered, SessionShown, Sweep, TaskChanged
+from shared.records import batches
 from shared.records.errors import NotFound
 
 logger = Logger()
-processor = BatchProcessor(
-    EventType.SQS,
-    raise_on_entire_batch_failure=False,
-    logger=logger,  # type: ignore[arg-type]  # it has the methods of logging.Logger
-)
 
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
@@ -34,11 +25,7 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     if "kind" in event:
         order = msgspec.convert(event, Sweep)
         return sweep(everything=order.start or order.all, at_start=order.start)
-    return dict(
-        process_partial_response(
-            event=event, record_handler=handle, processor=processor, context=context
-        )
-    )
+    return batches.handled(event, handle, context, logger)
 
 
 def handle(record: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from functions.ingest.place import place
 from shared.model import json
 from shared.model.messages import Finalise, SessionRegistered
 from shared.model.object_index import ObjectIndex, index_key
+from shared.model.prefixes import DATA
 from shared.model.upload import (
     Manifest,
     PlacedFile,
@@ -133,7 +134,7 @@ def decide(waiting: Waiting) -> Manifest:
     if session is not None:
         day = intake.upload.created[:10]
         placed, clashes = place(verdict.accepted, session, intake.datasets, day)
-        placed, occupied = copy(intake.upload.id, f"data/{session.folder}/", placed)
+        placed, occupied = copy(intake.upload.id, f"{DATA}{session.folder}/", placed)
         clashes += occupied
         write_indexes(placed, verdict.indexes)
     target = intake.request.target

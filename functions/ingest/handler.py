@@ -12,23 +12,14 @@ from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
 
 from functions.ingest.finalise import finalise
 from functions.ingest.images import keep
 from functions.ingest.reconcile import reconcile
+from shared.records import batches
 from shared.uploads.keys import arrivals_in
 
 logger = Logger()
-processor = BatchProcessor(
-    EventType.SQS,
-    raise_on_entire_batch_failure=False,
-    logger=logger,  # type: ignore[arg-type]  # it has the methods of logging.Logger
-)
 
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
@@ -53,11 +44,7 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
             if "Records" in message:
                 done.add(upload)
 
-    return dict(
-        process_partial_response(
-            event=event, record_handler=handle, processor=processor, context=context
-        )
-    )
+    return batches.handled(event, handle, context, logger)
 
 
 def uploads_of(message: dict[str, Any]) -> set[str]:

@@ -12,6 +12,7 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from functions.journal.append import append, items_of_table
 from shared.model import moment
+from shared.model.prefixes import DATA, SNAPSHOT
 from shared.records import env, feed, journal, objects
 from shared.records.items import Dataset
 from shared.records.journal import Chunk, Line, StateSource
@@ -125,7 +126,7 @@ def restore(
             _write(_puts(present))
             say(f"part {part + 1} of {source.snapshot.parts}: {len(present)} items")
     deleted = 0 if dry_run else _delete_others(kept)
-    missing = sorted(wanted.keys() - objects.keys("data/")) if wanted else []
+    missing = sorted(wanted.keys() - objects.keys(DATA)) if wanted else []
     if not dry_run:
         _finish(mark, source)
     return RestoreReport(mark.to, dict(sorted(kinds.items())), deleted, missing)
@@ -199,7 +200,7 @@ def _finish(mark: Mark, source: StateSource) -> None:
         journal.write_snapshot(number, now, now, source.snapshot.parts, source.states())
         journal.write_chunk(Chunk(number, now, undone, []))
     if env.has_data_bucket():
-        objects.delete(["snapshots/latest.json"])
+        objects.delete([SNAPSHOT])
     for entry in feed.entries([(feed.RESET, feed.RESET, 0, None)], []):
         entry.save()
     mark.delete()

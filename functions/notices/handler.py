@@ -10,11 +10,6 @@ from collections import Counter
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
 
 import shared.datasets.read
 import shared.sessions.store
@@ -23,28 +18,19 @@ from shared import catalog
 from shared.model.notices import Outcome
 from shared.model.webhooks import DeliveryState
 from shared.notices import gather, mail, store
-from shared.records import metrics
+from shared.records import batches, metrics
 from shared.science.notices.due import due
 from shared.science.notices.recipients import recipients
 from shared.webhooks import deliver, follow
 
 logger = Logger()
-processor = BatchProcessor(
-    EventType.SQS,
-    raise_on_entire_batch_failure=False,
-    logger=logger,  # type: ignore[arg-type]  # it has the methods of logging.Logger
-)
 
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     """Handle a batch of queue messages, or a schedule's call."""
     catalog.start_request()
     if "Records" in event:
-        return dict(
-            process_partial_response(
-                event=event, record_handler=handle, processor=processor, context=context
-            )
-        )
+        return batches.handled(event, handle, context, logger)
     return act(event)
 
 

@@ -12,7 +12,7 @@ Names and paths (import only the standard library)::
 
 ``SessionPath`` and ``DatasetPath`` check their parts when made and give the path back by
 ``build()`` or ``str()``. All that is refused is an :class:`~shared.alf.errors.ALFError`: it names
-the part, the offending text, the rule and the fix, and gives them as JSON by ``as_dict()``.
+the part, the offending text, the rule and the fix.
 
 Contents (numpy and pyarrow are imported when first used), in modules of their own::
 

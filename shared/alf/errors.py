@@ -1,13 +1,15 @@
 """What can be wrong with a name, a file or a set of files, each as its own exception.
 
 Every error says three things a person at a rig can act on: the part at fault, the text that
-was found there, and what to do about it. ``as_dict`` gives the same as JSON for the API.
+was found there, and what to do about it.
 """
 
 from __future__ import annotations
 
+from shared.model.errors import Explained
 
-class ALFError(ValueError):
+
+class ALFError(Explained):
     """Base of all errors of the ALF convention.
 
     Parameters
@@ -27,22 +29,9 @@ class ALFError(ValueError):
     code = "alf_error"
 
     def __init__(self, where: str, part: str, text: str, rule: str, fix: str) -> None:
-        super().__init__(where, part, text, rule, fix)
-        self.where, self.part, self.text, self.rule, self.fix = where, part, text, rule, fix
-
-    def __str__(self) -> str:
-        return f"{self.where!r}: {self.part} {self.text!r}: {self.rule}. To fix: {self.fix}."
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the error as a flat JSON object."""
-        return {
-            "code": self.code,
-            "where": self.where,
-            "part": self.part,
-            "text": self.text,
-            "rule": self.rule,
-            "fix": self.fix,
-        }
+        super().__init__(f"{where!r}: {part} {text!r}", rule, fix)
+        self.args = (where, part, text, rule, fix)
+        self.where, self.part, self.text = where, part, text
 
 
 class ALFInvalid(ALFError):

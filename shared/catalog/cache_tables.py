@@ -28,6 +28,7 @@ from shared.catalog.damaged import Damaged
 from shared.catalog.index import Index, snapshot_is_due
 from shared.model import copies, moment
 from shared.model.identity import nickname_of, row_id
+from shared.model.prefixes import CACHE
 from shared.model.quality import QC_NAMES
 from shared.records import aws, env, feed
 from shared.records.where import Either, Where
@@ -196,7 +197,7 @@ def info(scope: str) -> dict[str, Any] | None:
     """Return what is said of a scope's tables; None if there are none."""
     client = aws.client("s3")
     try:
-        answer = client.get_object(Bucket=env.data_bucket(), Key=f"cache/{scope}/cache_info.json")
+        answer = client.get_object(Bucket=env.data_bucket(), Key=f"{CACHE}{scope}/cache_info.json")
     except client.exceptions.NoSuchKey:
         return None
     return json.loads(answer["Body"].read())
@@ -204,7 +205,7 @@ def info(scope: str) -> dict[str, Any] | None:
 
 def zip_key(scope: str) -> str:
     """Return the S3 key of a scope's zip."""
-    return f"cache/{scope}/cache.zip"
+    return f"{CACHE}{scope}/cache.zip"
 
 
 def _write(scope: str, sessions: list[Row], datasets: list[Row], origin: str) -> Any:
@@ -245,7 +246,7 @@ def _write(scope: str, sessions: list[Row], datasets: list[Row], origin: str) ->
     client.put_object(Bucket=env.data_bucket(), Key=zip_key(scope), Body=packed.getvalue())
     client.put_object(
         Bucket=env.data_bucket(),
-        Key=f"cache/{scope}/cache_info.json",
+        Key=f"{CACHE}{scope}/cache_info.json",
         Body=json.dumps(about).encode(),
     )
     return about

@@ -16,7 +16,7 @@ from shared.catalog.damaged import Damaged
 from shared.catalog.listings import KEYS, SNAPSHOT_ONLY_FIELDS, row_key
 from shared.catalog.rows import Rows
 from shared.catalog.versions import Base
-from shared.model import moment
+from shared.model import moment, prefixes
 from shared.records import aws, env
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def latest() -> dict[str, Any] | None:
         return None
     client = aws.client("s3")
     try:
-        answer = client.get_object(Bucket=env.data_bucket(), Key="snapshots/latest.json")
+        answer = client.get_object(Bucket=env.data_bucket(), Key=prefixes.SNAPSHOT)
     except (client.exceptions.NoSuchKey, client.exceptions.NoSuchBucket):
         return None
     try:
@@ -134,7 +134,7 @@ def write(kinds: dict[str, Any], at: str) -> None:
     before: dict[str, Any] = latest() or {"kinds": {}}
     now: dict[str, Any] = {"at": at, "kinds": kinds}
     aws.client("s3").put_object(
-        Bucket=env.data_bucket(), Key="snapshots/latest.json", Body=json.dumps(now).encode()
+        Bucket=env.data_bucket(), Key=prefixes.SNAPSHOT, Body=json.dumps(now).encode()
     )
     _tidy({each["key"] for some in (before, now) for each in some["kinds"].values()})
 
@@ -148,7 +148,7 @@ def write_kind(kind: str, base: Base, at: str) -> dict[str, Any]:
         from shared.catalog.columns import mapped
 
         body, suffix = mapped.pack(base), "columns"
-    key = f"snapshots/{at.replace(':', '')}/{kind}.{suffix}"
+    key = f"{prefixes.SNAPSHOTS}{at.replace(':', '')}/{kind}.{suffix}"
     aws.client("s3").put_object(Bucket=env.data_bucket(), Key=key, Body=body)
     return {"key": key, "n": base.n, "bytes": len(body)}
 
@@ -157,7 +157,7 @@ def _tidy(wanted: set[str]) -> None:
     """Delete files of snapshots that neither this nor the one before names."""
     client = aws.client("s3")
     for page in client.get_paginator("list_objects_v2").paginate(
-        Bucket=env.data_bucket(), Prefix="snapshots/2"
+        Bucket=env.data_bucket(), Prefix=f"{prefixes.SNAPSHOTS}2"
     ):
         for item in page.get("Contents", []):
             if item["Key"] not in wanted:

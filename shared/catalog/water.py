@@ -142,9 +142,8 @@ def status(found: WaterControl, now: datetime) -> dict[str, Any]:
     ``water_factors`` are what is due per gram from ``threshold`` grams on (``low``) and below it
     (``high``), so that a device can work out what is due while a weight is typed.
     """
-    from shared.science.water.alerts import weighing_alert
+    from shared.science.water.alerts import min_percentage, weighing_alert
     from shared.science.water.control import WATER_FRACTION, WATER_FRACTION_LIGHT
-    from shared.science.water.thresholds import min_percentage
 
     last = found.last_weighing(now)
     implant, expected = found.implant_weight(now), found.expected_weight(now)

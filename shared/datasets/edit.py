@@ -20,7 +20,7 @@ from shared.datasets.register import (
 )
 from shared.model import moment
 from shared.model.messages import SessionRegistered
-from shared.records import leaving, queues
+from shared.records import keys, leaving, queues
 from shared.records.errors import NotFound
 from shared.records.items import Dataset, Pointer, Session
 from shared.records.optimistic import retried
@@ -108,7 +108,7 @@ def delete_dataset(
             writes.delete(item, condition=Dataset.edition == int(item.edition))
             flip(writes, there)
             if item.has_external_id:
-                writes.delete(Pointer(pk=f"DSID#{item.uuid}", sk="A"))
+                writes.delete(Pointer(pk=keys.external(item.uuid), sk="A"))
             writes.row("dataset", f"{owner}|{path}", int(item.edition) + 1, None)
             for each in rest:
                 writes.row("dataset", f"{owner}|{each.path}", int(each.edition), each.row())

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.datasets.read import datasets_of
+from shared.records import keys
 from shared.records.errors import Exists
 from shared.records.items import Dataset, Pointer
 from shared.records.table import Record
@@ -30,19 +31,19 @@ def claims(
         if ids.setdefault(item.id, item.path) != item.path:
             raise Exists(f"{item.uuid} is the id of {ids[item.id]}.", item.uuid)
         if item.has_external_id:
-            claimed[f"DSID#{item.uuid}"] = item.id
+            claimed[keys.external(item.uuid)] = item.id
         claimed |= {f"FRID#{record.id}": "" for record in item.records or () if record.id}
     if not claimed:
         return {}
-    prefixes = {f"EID#{digits[:12]}" for digits in claimed.values() if digits}
-    keys = sorted({*claimed, *prefixes})
+    prefixes = {keys.prefix(digits) for digits in claimed.values() if digits}
+    wanted = sorted({*claimed, *prefixes})
     found = {
         pointer.pk: pointer.to
-        for pointer in Pointer.batch_get([(key, "A") for key in keys], consistent_read=True)
+        for pointer in Pointer.batch_get([(key, "A") for key in wanted], consistent_read=True)
     }
     pointers = {}
     for key, digits in claimed.items():
-        holders = {found.get(key), found.get(f"EID#{digits[:12]}") if digits else None}
+        holders = {found.get(key), found.get(keys.prefix(digits)) if digits else None}
         for holder in holders - {None, owner}:
             if _holds(str(holder), key, digits):
                 raise Exists(

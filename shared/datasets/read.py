@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from shared.model.identity import dataset_path, is_uuid
-from shared.records import listed
+from shared.records import keys, listed
 from shared.records.items import Book, Dataset, Pointer
 from shared.records.table import Record
 
@@ -28,9 +28,9 @@ def datasets_of(owner: str, *, strong: bool = True) -> list[Dataset]:
 def owners_of(ids: Iterable[str]) -> list[str]:
     """Return the sessions (or other records) that datasets may belong to, by their ids."""
     known = {each for each in ids if is_uuid(each)}
-    keys = {(f"EID#{each.replace('-', '')[:12]}", "A") for each in known}
-    keys |= {(f"DSID#{each}", "A") for each in known}
-    return sorted({item.to for item in Pointer.batch_get(sorted(keys))})
+    wanted = {(keys.prefix(each), "A") for each in known}
+    wanted |= {(keys.external(each), "A") for each in known}
+    return sorted({item.to for item in Pointer.batch_get(sorted(wanted))})
 
 
 def places_of(ids: Iterable[str]) -> set[tuple[str, str]]:

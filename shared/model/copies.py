@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.model.dataset import FileRecord
+from shared.model.prefixes import DATA
 
 OWN = "fornix"
 """Reserved name of the own store among data repositories."""
@@ -26,7 +27,7 @@ def own_repository() -> dict[str, Any]:
         "repository_type": None,
         "hostname": "",
         "data_url": "/data/",  # below the API's own address
-        "globus_path": "data/",  # the key of a file in the bucket begins so
+        "globus_path": DATA,  # the key of a file in the bucket begins so
         "globus_is_personal": False,
         "globus_endpoint_id": None,
         "timezone": "UTC",

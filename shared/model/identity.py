@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from shared.model.prefixes import DATA
+
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -120,7 +122,7 @@ def data_key(folder: str, path: str, identity: str) -> str:
     path, identity : str
         The dataset's path below it, and its id.
     """
-    return f"data/{folder}/{with_uuid(path, identity)}"
+    return f"{DATA}{folder}/{with_uuid(path, identity)}"
 
 
 def with_uuid(path: str, identity: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from shared.model.prefixes import INCOMING, NOTES
+
 FORMATS: Mapping[str, str] = {
     "image/jpeg": "JPEG",
     "image/png": "PNG",
@@ -24,9 +26,9 @@ ARRIVING = "image-"
 
 def arriving_key(image: str) -> str:
     """Where a client puts an image."""
-    return f"incoming/{ARRIVING}{image}/original"
+    return f"{INCOMING}{ARRIVING}{image}/original"
 
 
 def kept_key(image: str, size: str) -> str:
     """Where an image is kept: ``original``, or a picture of it by its width."""
-    return f"notes/images/{image}/{size}"
+    return f"{NOTES}images/{image}/{size}"

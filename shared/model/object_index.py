@@ -6,11 +6,10 @@ from typing import Any
 
 import msgspec
 
+from shared.model.prefixes import INDEXES
+
 INDEXED = 2**20
 """Bytes from which on an object gets an index; smaller ones are fetched whole."""
-
-PREFIX = "indexes/"
-"""Where indexes lie in the data bucket, by the dataset's id."""
 
 
 class ObjectIndex(msgspec.Struct, frozen=True):
@@ -73,4 +72,4 @@ class LocatedObject(msgspec.Struct, frozen=True):
 
 def index_key(dataset: str) -> str:
     """Return where a dataset's index lies in the data bucket."""
-    return f"{PREFIX}{dataset}.json"
+    return f"{INDEXES}{dataset}.json"

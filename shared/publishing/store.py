@@ -19,6 +19,7 @@ import msgspec
 from shared import catalog
 from shared.datasets.edit import update_dataset
 from shared.model import json, moment
+from shared.model.prefixes import RELEASES
 from shared.model.release import (
     ReleaseManifest,
     ReleaseRecord,
@@ -33,9 +34,6 @@ from shared.records.errors import Exists, NotFound, Stale
 from shared.records.items import Dataset
 from shared.records.where import Where
 from shared.releases.manifest import content_digest, decode_manifest, encode_manifest
-
-PREFIX = "releases/"
-"""Where manifests lie in the data bucket."""
 
 MOST_WITHDRAWN = 1_000
 """Datasets withdrawn one by one in a version; a record holds no more tombstones."""
@@ -65,7 +63,7 @@ def every() -> list[ReleaseRecord]:
 
 def manifest_key(record: ReleaseRecord) -> str:
     """Return where a version's manifest lies in the data bucket."""
-    return f"{PREFIX}{record.name}/{record.manifest}.json"
+    return f"{RELEASES}{record.name}/{record.manifest}.json"
 
 
 def manifest_of(record: ReleaseRecord) -> ReleaseManifest:

@@ -20,6 +20,7 @@ from typing import Any
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
 
 from shared.model.moment import stamp
+from shared.records import keys
 from shared.records.table import Record
 
 
@@ -236,7 +237,7 @@ def _made(kind: str, key: str) -> str:
     from shared.records.items import Document, Pointer
 
     try:
-        item: Record = Record.get(f"DOC#{kind}#{key}", "A")
+        item: Record = Record.get(keys.document(kind, key), "A")
         if isinstance(item, Pointer):
             item = Record.get(item.to, item.to_sk)
     except Record.DoesNotExist:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from shared.records import listed, staging
+from shared.records import keys, listed, staging
 from shared.records.errors import NotFound
 from shared.records.items import Document, Pointer
 from shared.records.optimistic import retried
@@ -42,7 +42,7 @@ def get(kind: str, key: str, *, strong: bool = True) -> Document:
         If there is none.
     """
     try:
-        item: Record = Record.get(f"DOC#{kind}#{key}", "A", consistent_read=strong)
+        item: Record = Record.get(keys.document(kind, key), "A", consistent_read=strong)
         if isinstance(item, Pointer):
             item = Record.get(item.to, item.to_sk, consistent_read=strong)
     except Record.DoesNotExist:
@@ -175,7 +175,7 @@ def _only(items: Sequence[Document | None]) -> Document:
 
 def _rows(items: Sequence[Document]) -> Iterator[tuple[str, dict[str, Any]]]:
     for item in staging.visible(items):
-        key = item.pk.split("#", 2)[2] if item.pk.startswith("DOC#") else item.id
+        key = keys.document_of(item.pk) if keys.is_document(item.pk) else item.id
         yield item.what, {**item.body, "key": key, "_version": int(item.version)}
 
 

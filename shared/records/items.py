@@ -41,6 +41,7 @@ from shared.model.identity import (
     nickname_of,
     split_path,
 )
+from shared.records import keys
 from shared.records.feed import first_version
 from shared.records.table import Record
 
@@ -259,7 +260,7 @@ class Dataset(Record, discriminator="Dataset"):
     @property
     def session(self) -> str | None:
         """The session's id; None for an aggregate."""
-        return self.owner if self.pk.startswith("SES#") else None
+        return self.owner if keys.is_session(self.pk) else None
 
     @property
     def name(self) -> str:

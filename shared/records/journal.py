@@ -24,12 +24,13 @@ from typing import Any
 import msgspec
 
 from shared.model import moment
+from shared.model.prefixes import JOURNAL
 from shared.records import feed, objects
 from shared.records.table import connection, table_name
 from shared.records.transactions import ORDERED_BY
 
-LOG = "journal/log/"
-SNAPSHOTS = "journal/snapshots/"
+LOG = f"{JOURNAL}log/"
+SNAPSHOTS = f"{JOURNAL}snapshots/"
 
 TOMBSTONES = timedelta(days=4)
 """How long snapshots remember what was deleted: as long as the feed may bring an older version."""

@@ -20,6 +20,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 
 from shared.model import moment
+from shared.records import keys
 from shared.records.errors import Leaving, Missing
 from shared.records.table import Record, connection, table_name
 from shared.records.transactions import ConditionFailed
@@ -38,7 +39,7 @@ Name = tuple[str, str]
 
 def place_of(kind: str, key: str) -> tuple[str, str]:
     """Return the key of the item that says that a record is there."""
-    return (f"SES#{key}", "A") if kind == "session" else (f"DOC#{kind}#{key}", "A")
+    return (keys.session(key) if kind == "session" else keys.document(kind, key)), "A"
 
 
 def there() -> Condition:

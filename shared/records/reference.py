@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.model.copies import OWN, own_repository
-from shared.records import documents
+from shared.records import documents, keys
 from shared.records.errors import Exists
 from shared.records.feed import first_version
 from shared.records.items import Document
@@ -149,9 +149,9 @@ TOGETHER = 30
 
 def _create_missing(records: Sequence[tuple[str, str, dict[str, Any]]], who: str) -> int:
     """Create those records that are not there; return how many were."""
-    keys = [(f"DOC#{kind}#{key}", "A") for kind, key, _ in records]
-    present = {item.pk for item in Record.batch_get(keys, consistent_read=True)}
-    missing = [each for each in records if f"DOC#{each[0]}#{each[1]}" not in present]
+    places = [(keys.document(kind, key), "A") for kind, key, _ in records]
+    present = {item.pk for item in Record.batch_get(places, consistent_read=True)}
+    missing = [each for each in records if keys.document(each[0], each[1]) not in present]
     made = 0
     for start in range(0, len(missing), TOGETHER):
         group = missing[start : start + TOGETHER]
@@ -172,7 +172,7 @@ def _create_together(records: Sequence[tuple[str, str, dict[str, Any]]], who: st
         for kind, key, body in records:
             body = {"id": str(uuid.uuid4()), **body}
             item = Document(what=kind, id=str(body["id"]), body=body, version=first_version())
-            item.pk, item.sk = f"DOC#{kind}#{key}", "A"
+            item.pk, item.sk = keys.document(kind, key), "A"
             condition = Record.pk.does_not_exist()
             version = int(item.version)
             writes.record(

@@ -22,9 +22,6 @@ from shared.records.audit import Audit
 from shared.records.errors import Conflict, TooLarge
 from shared.records.table import Record, connection
 
-LIMIT = 100
-"""Items that one transaction takes (DynamoDB)."""
-
 ORDERED_BY: Mapping[str, str] = {
     "Book": "version",
     "Dataset": "e",

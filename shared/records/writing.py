@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from pynamodb.expressions.condition import Condition
 
-from shared.records import leaving, staging
+from shared.records import keys, leaving, staging
 from shared.records.errors import Conflict, Exists, TooLarge
 from shared.records.feed import first_version
 from shared.records.items import Document, Pointer
@@ -112,7 +112,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
             condition: Condition = Record.pk.does_not_exist()
         else:
             condition = Document.version == int(old.version)
-            if self.mark and old.pk.startswith("DOC#"):
+            if self.mark and keys.is_document(old.pk):
                 condition &= leaving.marked(self.mark)
         writes.record(
             self.kind,
@@ -144,7 +144,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
             unique=self.was_unique,
             was_unique=self.unique,
             parent=(old.g1pk, old.g1sk) if old is not None and old.g1pk else None,
-            place=(old.pk, old.sk) if old is not None and not old.pk.startswith("DOC#") else None,
+            place=(old.pk, old.sk) if old is not None and not keys.is_document(old.pk) else None,
             version=self.version + 1,
             lab=self.lab,
         )
@@ -155,7 +155,9 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
             assert self.before is not None  # noqa: S101 - else there is no change
             return self.before
         old = self.before
-        pk, sk = (old.pk, old.sk) if old else self.place or (f"DOC#{self.kind}#{self.key}", "A")
+        pk, sk = (
+            (old.pk, old.sk) if old else self.place or (keys.document(self.kind, self.key), "A")
+        )
         made = Document(pk=pk, sk=sk, what=self.kind, body=self.body, version=self.version)
         made.id = old.id if old else str(self.body["id"])
         made.made = old.made if old else None
@@ -168,7 +170,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
         new = set(self.unique) - set(self.was_unique) if self.body is not None else set()
         guards = [self._guard(*each) for each in sorted(new)]
         if self.place and self.before is None:
-            alias = f"DOC#{self.kind}#{self.key}"
+            alias = keys.document(self.kind, self.key)
             guards.append(Pointer(pk=alias, sk="A", to=self.place[0], to_sk=self.place[1]))
         return guards
 
@@ -176,27 +178,22 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
         """Return the items beside it that go."""
         old = set(self.was_unique) - set(self.unique if self.body is not None else ())
         guards = [self._guard(*each) for each in sorted(old)]
-        placed = self.before is not None and not self.before.pk.startswith("DOC#")
+        placed = self.before is not None and not keys.is_document(self.before.pk)
         if self.body is None and placed:
-            guards.append(Pointer(pk=f"DOC#{self.kind}#{self.key}", sk="A", to=""))
+            guards.append(Pointer(pk=keys.document(self.kind, self.key), sk="A", to=""))
         return guards
 
     def _guard(self, field: str, value: str) -> Pointer:
-        return Pointer(pk=guard_of(self.kind, field, value), sk="A", to=self.key)
+        return Pointer(pk=keys.unique(self.kind, field, value), sk="A", to=self.key)
 
     def taken(self) -> str | None:
         """Say which identity of a refused new one is taken; None if none is."""
-        if self.before is None and _there(f"DOC#{self.kind}#{self.key}"):
+        if self.before is None and _there(keys.document(self.kind, self.key)):
             return f"{self.kind} {self.key!r} already exists."
         for field, value in sorted(set(self.unique) - set(self.was_unique)):
-            if _there(guard_of(self.kind, field, value)):
+            if _there(keys.unique(self.kind, field, value)):
                 return f"{self.kind} with this {field} already exists."
         return None
-
-
-def guard_of(kind: str, field: str, value: str) -> str:
-    """Return the partition of the item that keeps a unique value; it says whose it is."""
-    return f"UNIQ#{kind}#{field}#{value}"
 
 
 def _there(pk: str) -> bool:
@@ -360,10 +357,10 @@ def _write_staged(
             writes.journal(all_items)
             staging.show(writes, note)
             hold(writes, needs)
-            keys: dict[str, list[str]] = {each.kind: [] for each in every}
+            names: dict[str, list[str]] = {each.kind: [] for each in every}
             for each in every:
-                keys[each.kind].append(each.key)
-            writes.audit(who, "create", every[0].kind, note.sk, None, keys)
+                names[each.kind].append(each.key)
+            writes.audit(who, "create", every[0].kind, note.sk, None, names)
             if extra:
                 extra(writes)
     except BaseException as error:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from shared.model.prefixes import LAB_PAGES
+
 OVERVIEW_DATA, OVERVIEW_IMAGE = "data/overview.json", "data/overview.png"
 
 TRAINING_TIME = "training-time.html"
 
 MY_LAB = "my-lab.html"
 """The page that shows members the pages of their own lab."""
-
-LAB_PAGES = "lab-pages/"
-"""Prefix in the data bucket of the pages for members, a folder for each lab."""
 
 
 def safe_name(name: str) -> str:

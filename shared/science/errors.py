@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
+from shared.model.errors import Explained
 
-class ExtractionError(ValueError):
-    """Raw data can not be turned into trials or wheel; the message says what, where and why.
 
-    Parameters
-    ----------
-    what : str
-        File or quantity at fault.
-    reason : str
-        What is wrong with it.
-    fix : str
-        What to do about it.
-    """
+class ExtractionError(Explained):
+    """Raw data can not be turned into trials or wheel; the message says what, where and why."""
 
     code = "extraction_failed"
-
-    def __init__(self, what: str, reason: str, fix: str) -> None:
-        super().__init__(what, reason, fix)
-        self.what, self.reason, self.fix = what, reason, fix
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.reason}. To fix: {self.fix}."
 
 
 class RawFileMissing(ExtractionError):

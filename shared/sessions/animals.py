@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from shared.alf import names
 from shared.model.identity import SessionKey, nickname_of
-from shared.records import documents
+from shared.records import documents, keys
 from shared.records.items import Document, Pointer, Session
-from shared.records.writing import guard_of
 from shared.sessions.store import find
 
 
@@ -17,7 +16,7 @@ def find_animal(lab: str, nickname: str) -> Document | None:
         return first
     look = f"{lab}\x1f{names.look(nickname)}"
     try:
-        guard = Pointer.get(guard_of("subject", "look", look), "A", consistent_read=True)
+        guard = Pointer.get(keys.unique("subject", "look", look), "A", consistent_read=True)
     except Pointer.DoesNotExist:
         return None
     found = documents.find("subject", guard.to)
@@ -28,8 +27,8 @@ def find_animal(lab: str, nickname: str) -> Document | None:
 def find_in_folder(folder: SessionKey) -> Session | None:
     """Return the session whose folder this is, or None; its animal may have left the lab."""
     animal = find_animal(folder.lab, folder.subject)
-    keys = [folder.subject] if animal is None else [str(animal.body["nickname"]), folder.subject]
-    for key in dict.fromkeys(keys):
+    names = [folder.subject] if animal is None else [str(animal.body["nickname"]), folder.subject]
+    for key in dict.fromkeys(names):
         session = find(key, folder.date, folder.number)
         if session is not None and session.lab == folder.lab:
             return session

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from shared.datasets.read import datasets_of, visible
-from shared.records import staging
+from shared.records import keys, staging
 from shared.records.errors import NotFound
 from shared.records.items import Book, Dataset, Document, Pointer, Session
 from shared.records.table import Record
@@ -45,7 +45,7 @@ def session_contents(
     book: Book | None = None
     files: list[Dataset] = []
     others: dict[str, list[Document]] = defaultdict(list)
-    for item in Record.query(f"SES#{eid}", Record.sk < "I", consistent_read=strong):
+    for item in Record.query(keys.session(eid), Record.sk < "I", consistent_read=strong):
         if isinstance(item, Dataset):
             files.append(item)
         elif isinstance(item, Session):
@@ -72,10 +72,10 @@ def find_dataset(identity: str) -> tuple[Session | None, Dataset]:
         raise missing
     digits = identity.replace("-", "")
     try:
-        owner = Pointer.get(f"EID#{digits[:12]}", "A", consistent_read=True).to
+        owner = Pointer.get(keys.prefix(digits), "A", consistent_read=True).to
     except Pointer.DoesNotExist:
         try:
-            owner = Pointer.get(f"DSID#{identity}", "A", consistent_read=True).to
+            owner = Pointer.get(keys.external(identity), "A", consistent_read=True).to
         except Pointer.DoesNotExist:
             raise missing from None
     if "#" in owner:

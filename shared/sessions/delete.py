@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from shared.records import leaving
+from shared.records import keys, leaving
 from shared.records.errors import Conflict
 from shared.records.items import Dataset, Document, Pointer, Session
 from shared.records.optimistic import retried
 from shared.records.table import Record
 from shared.records.transactions import Transaction, transaction
-from shared.sessions.store import GONE, get, guard_key
+from shared.sessions.store import GONE, get
 from shared.work.item import Task
 
 AT_ONCE = 40
@@ -84,9 +84,9 @@ def _delete(item: Session, mark: str, who: str) -> None:
             version=int(item.version) + 1,
             condition=(Session.version == int(item.version)) & leaving.marked(mark),
         )
-        guard = guard_key(item.subject, item.date, int(item.number))
+        guard = keys.unique_session(item.subject, item.date, int(item.number))
         writes.delete(Pointer(pk=guard, sk="A"))
-        writes.delete(Pointer(pk=f"EID#{item.id.replace('-', '')[:12]}", sk="A"))
+        writes.delete(Pointer(pk=keys.prefix(item.id), sk="A"))
         writes.save(Pointer(pk=GONE, sk=item.id, to=item.id))
 
 
@@ -98,7 +98,7 @@ def unfinished_deletions() -> Iterator[str]:
 
 def finish(eid: str) -> None:
     """Delete what is left in the partition of a deleted session; again is no change."""
-    rest = list(Record.query(f"SES#{eid}", consistent_read=True))
+    rest = list(Record.query(keys.session(eid), consistent_read=True))
     for start in range(0, len(rest), AT_ONCE):
         with transaction() as writes:
             for part in rest[start : start + AT_ONCE]:
@@ -113,9 +113,9 @@ def finish(eid: str) -> None:
 def _pointers(part: Record) -> Iterator[Pointer]:
     """Yield what leads to an item from elsewhere."""
     if isinstance(part, Document):
-        yield Pointer(pk=f"DOC#{part.what}#{part.id}", sk="A")
+        yield Pointer(pk=keys.document(part.what, part.id), sk="A")
     elif isinstance(part, Dataset) and part.has_external_id:
-        yield Pointer(pk=f"DSID#{part.uuid}", sk="A")
+        yield Pointer(pk=keys.external(part.uuid), sk="A")
 
 
 def _unlist(writes: Transaction, eid: str, part: Record) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.model import moment
-from shared.records import documents, leaving, listed
-from shared.records.errors import Conflict, Exists, NotFound
+from shared.records import documents, keys, leaving, listed
+from shared.records.errors import Exists, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Document, Pointer, Session
 from shared.records.optimistic import retried
@@ -51,7 +51,7 @@ def get(eid: str, *, strong: bool = True) -> Session:
         If there is none.
     """
     try:
-        return Session.get(f"SES#{eid}", "A", consistent_read=strong)
+        return Session.get(keys.session(eid), "A", consistent_read=strong)
     except Session.DoesNotExist:
         raise NotFound(f"There is no session {eid}.") from None
 
@@ -59,7 +59,7 @@ def get(eid: str, *, strong: bool = True) -> Session:
 def find(subject: str, date: str, number: int) -> Session | None:
     """Return the session of a subject, day (``YYYY-MM-DD``) and number, or None."""
     try:
-        guard = Pointer.get(guard_key(subject, date, number), "A", consistent_read=True)
+        guard = Pointer.get(keys.unique_session(subject, date, number), "A", consistent_read=True)
     except Pointer.DoesNotExist:
         return None
     return get(guard.to)
@@ -68,7 +68,7 @@ def find(subject: str, date: str, number: int) -> Session | None:
 def of_subject(subject: str, first: str = "", last: str = "9999") -> Iterator[Session]:
     """Yield a subject's sessions between two days (inclusive), oldest first."""
     between = Record.g1sk.between(f"S#{first}", f"S#{last}~")
-    return (item for item in Record.gsi1.query(f"SUBJ#{subject}", between))
+    return (item for item in Record.gsi1.query(keys.of_subject(subject), between))
 
 
 def create(
@@ -125,11 +125,13 @@ def create(
         values["end_time"] = moment.instant(values["end_time"], zone)
     day = start[:10]
     now = moment.now().isoformat()
-    eid = id or str(uuid.uuid4())
-    for attempt in range(ATTEMPTS):
+
+    def step() -> Session:
+        nonlocal animal
         chosen = number if number is not None else _next_number(subject, day)
+        eid = id or str(uuid.uuid4())
         item = Session(
-            pk=f"SES#{eid}",
+            pk=keys.session(eid),
             sk="A",
             id=eid,
             subject=subject,
@@ -141,8 +143,8 @@ def create(
             **{"created": now, "auto_datetime": moment.naive(now), **values},
         )
         _index(item)
-        prefix = Pointer(pk=f"EID#{eid.replace('-', '')[:12]}", sk="A", to=eid)
-        guard = Pointer(pk=guard_key(subject, day, chosen), sk="A", to=eid)
+        prefix = Pointer(pk=keys.prefix(eid), sk="A", to=eid)
+        guard = Pointer(pk=keys.unique_session(subject, day, chosen), sk="A", to=eid)
         try:
             with transaction() as writes:
                 writes.record(
@@ -160,19 +162,20 @@ def create(
                 _hold(writes, names_in(item.row()), animal)
                 if id is not None:  # what was in a session of this id may be still going
                     writes.check(Pointer, GONE, eid, Pointer.pk.does_not_exist())
-            return item
         except ConditionFailed:
             leaving.check_there(names_in(item.row()))
             animal = None  # it may have changed
-            if (there := find(subject, day, chosen)) and number is not None:
-                name = f"{subject}/{day}/{chosen:03d}"
+            if number is not None and (there := find(subject, day, number)):
+                name = f"{subject}/{day}/{number:03d}"
                 raise Exists(f"Session {name} already exists.", there.id) from None
-            if id is not None and _exists(f"SES#{eid}"):
+            if id is not None and _exists(item.pk):
                 raise Exists(f"Session {eid} already exists.", eid) from None
-            if not there and attempt == ATTEMPTS - 1:
+            if id is not None and _exists(prefix.pk):
                 raise Exists("A session whose id starts alike already exists.") from None
-            eid = id or str(uuid.uuid4())
-    raise Conflict(f"No free session number for {subject} on {day}.")
+            raise
+        return item
+
+    return retried(step, f"No free session number for {subject} on {day}.", tries=ATTEMPTS)
 
 
 def update(
@@ -202,7 +205,7 @@ def update(
     def step() -> tuple[Session, bool]:
         item = get(eid)
         before = item.row()
-        old_key = guard_key(item.subject, item.date, int(item.number))
+        old_key = keys.unique_session(item.subject, item.date, int(item.number))
         values = dict(edit(dict(item.attribute_values)) if callable(edit) else edit)
         zone = None
         for name in ("start_time", "end_time"):
@@ -219,7 +222,7 @@ def update(
         item.auto_datetime = moment.naive(moment.now().isoformat())
         moved = before["start_time"] != moment.naive(item.start_time)
         _index(item)
-        key = guard_key(item.subject, item.date, int(item.number))
+        key = keys.unique_session(item.subject, item.date, int(item.number))
         new_names = names_in(item.row()) - names_in(before)
         try:
             with transaction() as writes:
@@ -296,11 +299,6 @@ def _hold(writes: Transaction, names: set[leaving.Name], animal: Mapping[str, An
     hold(writes, names - with_animal)
 
 
-def guard_key(subject: str, date: str, number: int) -> str:
-    """Return the key of the item that keeps a session unique."""
-    return f"UNIQ#{subject}#{date}#{int(number)}"
-
-
 def _exists(pk: str, sk: str = "A") -> bool:
     try:
         Record.get(pk, sk, consistent_read=True, attributes_to_get=["pk", "_k"])
@@ -312,7 +310,7 @@ def _exists(pk: str, sk: str = "A") -> bool:
 def _next_number(subject: str, day: str) -> int:
     """Return the next free number of a day; the guard refuses a racing second."""
     number = 1
-    while _exists(guard_key(subject, day, number)):
+    while _exists(keys.unique_session(subject, day, number)):
         number += 1
     return number
 
@@ -320,8 +318,8 @@ def _next_number(subject: str, day: str) -> int:
 def _index(item: Session) -> None:
     """Set the index keys of a session."""
     number = f"{int(item.number):03d}"
-    item.g1pk, item.g1sk = f"SUBJ#{item.subject}", f"S#{item.date}#{number}"
-    item.g2pk, item.g2sk = f"LAB#{item.lab}#{item.date[:4]}", f"{item.date}#{item.id}"
+    item.g1pk, item.g1sk = keys.of_subject(item.subject), f"S#{item.date}#{number}"
+    item.g2pk, item.g2sk = keys.of_lab(item.lab, item.date[:4]), f"{item.date}#{item.id}"
 
 
 def _rows(items: Sequence[Session]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from shared.model.images import ARRIVING
+from shared.model.prefixes import INCOMING, MANIFESTS, QUARANTINE
 
-_ARRIVED = re.compile(rf"incoming/({ARRIVING})?([0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4,12}}){{4}})/")
+_ARRIVED = re.compile(rf"{INCOMING}({ARRIVING})?([0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4,12}}){{4}})/")
 
 
 class Arrived(NamedTuple):
@@ -28,19 +29,19 @@ def arrivals_in(message: Mapping[str, Any]) -> Iterator[Arrived]:
 
 def request_key(upload: str) -> str:
     """Where an unfinished upload's request lies."""
-    return f"incoming/{upload}.json"
+    return f"{INCOMING}{upload}.json"
 
 
 def incoming_key(upload: str, path: str) -> str:
     """Where a client puts a file."""
-    return f"incoming/{upload}/{path}"
+    return f"{INCOMING}{upload}/{path}"
 
 
 def quarantine_key(upload: str, path: str) -> str:
     """Where a refused file is kept."""
-    return f"quarantine/{upload}/{path}"
+    return f"{QUARANTINE}{upload}/{path}"
 
 
 def manifest_key(folder: str, upload: str) -> str:
     """Where the outcome of an upload is written; ``folder`` is the session's."""
-    return f"manifests/{folder.replace('/Subjects/', '/', 1)}/{upload}.json"
+    return f"{MANIFESTS}{folder.replace('/Subjects/', '/', 1)}/{upload}.json"

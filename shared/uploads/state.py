@@ -17,8 +17,9 @@ from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.exceptions import UpdateError
 
 from shared.model.identity import uuid4_from
+from shared.model.prefixes import INCOMING
 from shared.model.upload import FINAL, Manifest, StoredRequest, Target, UploadRequest, UploadState
-from shared.records import aws, env, optimistic
+from shared.records import aws, env, keys, optimistic
 from shared.records.errors import Conflict, NotFound
 from shared.records.objects import put_json, read_object
 from shared.records.table import Record
@@ -98,7 +99,7 @@ def get_upload(upload: str) -> Upload:
         There is no such upload.
     """
     try:
-        return Upload.get(f"UPL#{upload}", "A", consistent_read=True)
+        return Upload.get(keys.upload(upload), "A", consistent_read=True)
     except Upload.DoesNotExist:
         raise NotFound(f"there is no upload {upload}") from None
 
@@ -145,7 +146,7 @@ def _create(key: str, target: Target, request: UploadRequest, by: str) -> tuple[
     stored = StoredRequest(key, by, now.isoformat(), target, request.files, request.task)
     put_json(request_key(key), stored)
     upload = Upload(
-        pk=f"UPL#{key}",
+        pk=keys.upload(key),
         sk="A",
         id=key,
         state="open",
@@ -154,7 +155,7 @@ def _create(key: str, target: Target, request: UploadRequest, by: str) -> tuple[
         session=target.id,
         by=by,
         created=now.isoformat(),
-        g1pk=f"UPLOADS#{target.key.lab}",
+        g1pk=keys.uploads_of(target.key.lab),
         g1sk=now.isoformat(),
         task=request.task.id if request.task else None,
         attempt=request.task.attempt if request.task else None,
@@ -182,7 +183,7 @@ def manifest_of(upload: Upload) -> Manifest | None:
 
 def uploads_of_lab(lab: str, most: int) -> list[Upload]:
     """Return the latest uploads of a lab, the newest first."""
-    found = Record.gsi1.query(f"UPLOADS#{lab}", scan_index_forward=False, limit=most)
+    found = Record.gsi1.query(keys.uploads_of(lab), scan_index_forward=False, limit=most)
     return [item for item in found if isinstance(item, Upload)]
 
 
@@ -258,8 +259,8 @@ def finish_upload(
 def unfinished_uploads() -> Iterator[tuple[str, datetime]]:
     """Yield the uploads whose request still lies in S3, and since when."""
     pages = aws.client("s3").get_paginator("list_objects_v2")
-    for page in pages.paginate(Bucket=env.data_bucket(), Prefix="incoming/", Delimiter="/"):
+    for page in pages.paginate(Bucket=env.data_bucket(), Prefix=INCOMING, Delimiter="/"):
         for item in page.get("Contents", ()):
-            name = item["Key"].removeprefix("incoming/")
+            name = item["Key"].removeprefix(INCOMING)
             if name.endswith(".json"):
                 yield name.removesuffix(".json"), item["LastModified"]

@@ -19,6 +19,7 @@ from pynamodb.expressions.update import Action
 
 from shared.model import moment
 from shared.model.webhooks import DeliveryState, HookEvent, HookTry
+from shared.records import keys
 from shared.records.table import Record
 from shared.records.transactions import ConditionFailed, conditional
 
@@ -56,7 +57,7 @@ class Delivery(Record, discriminator="Delivery"):
     @property
     def webhook(self) -> str:
         """The webhook's id."""
-        return self.pk.removeprefix("HOOK#")
+        return keys.webhook_of(self.pk)
 
     @property
     def tried(self) -> list[HookTry]:
@@ -89,9 +90,9 @@ def make(webhook: str, event: HookEvent) -> Delivery:
     }
     now = moment.stamp()
     item = Delivery(
-        pk=f"HOOK#{webhook}",
+        pk=keys.webhook(webhook),
         sk=key,
-        g1pk=f"HOOK#{webhook}",
+        g1pk=keys.webhook(webhook),
         g1sk=f"{now}#{key}",
         g2pk=WAITING,
         g2sk=f"{now}#{key}",
@@ -113,7 +114,7 @@ def make(webhook: str, event: HookEvent) -> Delivery:
 def find(webhook: str, delivery: str) -> Delivery | None:
     """Return a delivery, read strongly; None if the log does not have it any more."""
     try:
-        return Delivery.get(f"HOOK#{webhook}", delivery, consistent_read=True)
+        return Delivery.get(keys.webhook(webhook), delivery, consistent_read=True)
     except Delivery.DoesNotExist:
         return None
 
@@ -121,7 +122,7 @@ def find(webhook: str, delivery: str) -> Delivery | None:
 def of_webhook(webhook: str, before: str, most: int) -> list[Delivery]:
     """Return deliveries of a webhook, latest first, older than a moment if one is given."""
     until = Record.g1sk < before if before else None
-    pk = f"HOOK#{webhook}"
+    pk = keys.webhook(webhook)
     found = Record.gsi1.query(pk, until, scan_index_forward=False, limit=most)
     return [item for item in found if isinstance(item, Delivery)]
 
@@ -130,7 +131,7 @@ def overdue(since: timedelta, most: int) -> Iterator[tuple[str, str]]:
     """Yield webhook and id of deliveries that wait and whose message seems to be lost."""
     last = moment.stamp(moment.now() - since)
     for item in Record.gsi2.query(WAITING, Record.g2sk < last, limit=most):
-        yield item.pk.removeprefix("HOOK#"), str(item.sk)
+        yield keys.webhook_of(item.pk), str(item.sk)
 
 
 def claim(item: Delivery) -> bool:

@@ -19,7 +19,7 @@ from pynamodb.attributes import Attribute, ListAttribute, NumberAttribute, Unico
 from pynamodb.constants import BINARY
 
 from shared.model.copies import OWN
-from shared.records import leaving, listed
+from shared.records import keys, leaving, listed
 from shared.records.errors import RecordError, Stale
 from shared.records.leaving import Name
 from shared.records.table import Record
@@ -96,7 +96,7 @@ class Task(Record, discriminator="Task"):
     @property
     def session(self) -> str:
         """The session's id."""
-        return self.pk.removeprefix("SES#")
+        return keys.session_of(self.pk)
 
     @property
     def state(self) -> Status:
@@ -179,7 +179,7 @@ def set_index(task: Task) -> None:
         task.g2pk = task.g2sk = None
         return
     since = task.lease_until if task.state is Status.STARTED else task.datetime
-    task.g2pk, task.g2sk = f"TASK#{task.lab}#{task.status}", f"{since}#{task.id}"
+    task.g2pk, task.g2sk = keys.tasks_of(task.lab, task.status), f"{since}#{task.id}"
 
 
 def names_in(task: Task) -> set[Name]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from shared.records import keys
 from shared.records.errors import NotFound
 from shared.records.items import Pointer
 from shared.records.table import Record
@@ -23,15 +24,15 @@ def get_task(task: str) -> Task:
     """
     missing = NotFound(f"There is no task {task}.")
     try:
-        session = Pointer.get(f"EID#{task.replace('-', '')[:12]}", "A").to
-        return Task.get(f"SES#{session}", f"J#{task}", consistent_read=True)
+        session = Pointer.get(keys.prefix(task), "A").to
+        return Task.get(keys.session(session), f"J#{task}", consistent_read=True)
     except (Pointer.DoesNotExist, Task.DoesNotExist):
         raise missing from None
 
 
 def of_session(session: str) -> list[Task]:
     """Return the tasks of a session, by level."""
-    items = Record.query(f"SES#{session}", Record.sk.startswith("J#"), consistent_read=True)
+    items = Record.query(keys.session(session), Record.sk.startswith("J#"), consistent_read=True)
     found = [item for item in items if isinstance(item, Task)]
     return sorted(found, key=lambda task: (task.level, -task.priority, task.name))
 
@@ -63,7 +64,7 @@ def unfinished(
         No more than so many.
     """
     between = Record.g2sk.between(stamp(after) if after else "0", stamp(before))
-    items = Record.gsi2.query(f"TASK#{lab}#{status.label}", between, limit=most)
+    items = Record.gsi2.query(keys.tasks_of(lab, status.label), between, limit=most)
     for item in items:
         since, _, task_id = str(item.g2sk).partition("#")
         yield Unfinished(task_id, datetime.fromisoformat(since))
@@ -77,8 +78,10 @@ def logs(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     rows
         Tasks as `row` has them.
     """
-    keys = [(f"SES#{each['session']}", f"J#{each['id']}") for each in rows if each.get("logged")]
-    found = Task.batch_get(keys, consistent_read=True) if keys else ()
+    wanted = [
+        (keys.session(each["session"]), f"J#{each['id']}") for each in rows if each.get("logged")
+    ]
+    found = Task.batch_get(wanted, consistent_read=True) if wanted else ()
     return {task.id: task.log for task in found if task.log}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from shared.records import leaving, metrics
+from shared.records import keys, leaving, metrics
 from shared.records.errors import Exists, Missing, NotFound
 from shared.records.feed import first_version
 from shared.records.items import Session
@@ -65,7 +65,7 @@ def create_planned(
         known = {task.id for task in of_session(session)}
         new = [
             Task(
-                pk=f"SES#{session}",
+                pk=keys.session(session),
                 sk=f"J#{plan.id}",
                 id=plan.id,
                 lab=lab,
@@ -164,7 +164,7 @@ def create(
     if status is Status.STARTED:
         raise TaskInvalid("status: A task cannot be created Started; create it, then start it.")
     task = Task(
-        pk=f"SES#{session}",
+        pk=keys.session(session),
         sk=f"J#{key}",
         id=key,
         lab=lab,

@@ -74,7 +74,7 @@ def test_a_misspelt_name_has_no_type() -> None:
     with pytest.raises(DatasetTypeNotFound) as refused:
         match_dataset_type("alf/_ibl_trails.table.pqt")
     assert refused.value.text == "trails.table"
-    assert refused.value.as_dict()["code"] == "unknown_dataset_type"
+    assert refused.value.code == "unknown_dataset_type"
 
 
 def test_a_name_that_two_types_claim_is_ambiguous_unless_one_is_named_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import pickle
 import subprocess
 import sys
 
@@ -106,12 +107,13 @@ def test_every_refusal_names_the_path_the_part_the_rule_and_the_fix(path: str) -
     assume(not is_valid(path))
     with pytest.raises(ALFInvalid) as refused:
         parse_dataset_path(path)
-    error = refused.value.as_dict()
-    assert error["code"] == "invalid_name"
-    assert error["where"] == path
-    assert error["part"] in {*PARTS, "name"}
-    assert error["rule"]
-    assert error["fix"]
+    error = refused.value
+    assert error.code == "invalid_name"
+    assert error.where == path
+    assert error.part in {*PARTS, "name"}
+    assert error.rule
+    assert error.fix
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 @given(

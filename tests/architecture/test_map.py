@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
 
@@ -26,3 +27,11 @@ def test_the_answers_lead_somewhere():
     assert [place for place in places if not (ROOT / place).exists()] == []
     header = (ROOT / "shared/codec/chunk.py").read_text()
     assert "class ChunkHeader" in header
+
+
+def test_the_layers_are_those_that_are_checked():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (each["layers"] for each in contracts["contracts"] if each["id"] == "downwards")
+    block = PAGE.read_text().partition("\n    infra")[2].partition("\n\n")[0]
+
+    assert f"infra{block}".splitlines() == [layers[0], *(f"    {each}" for each in layers[1:])]

@@ -13,7 +13,6 @@ from shared.science.behaviour.curves import (
     chronometric,
     contrast_heat_map,
     median_interval,
-    movement_reaction_times,
     performance,
     performance_easy,
     reaction_time_by_trial,
@@ -54,9 +53,6 @@ def test_reaction_times_use_the_go_cue_only_where_the_stimulus_is_missing():
         goCueTrigger_times=[0.1, 10.1, 20.1, 30.1, NAN, 50.1],
     )
     np.testing.assert_allclose(reaction_times(some), [0.5, 0.3, 1, 60, NAN, 0.2])
-    assert movement_reaction_times(
-        {"firstMovement_times": [1.0], "goCue_times": [1.2]}
-    ) == pytest.approx([-0.2])
 
 
 def test_chronometric_medians_of_a_real_session(mouse):

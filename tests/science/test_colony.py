@@ -15,11 +15,10 @@ from shared.science.colony.genotype import (
     ZygosityRule,
     from_parents,
     from_tests,
-    is_negative,
     offspring,
     sons,
 )
-from shared.science.colony.names import is_automatic, next_name, next_names
+from shared.science.colony.names import is_automatic, next_name
 from shared.science.colony.pedigree import (
     CircularPedigree,
     Family,
@@ -39,7 +38,7 @@ def test_a_name_skips_those_taken_and_is_never_given_again():
     name, counter = next_name("subject", "PV-Cre", 11, {"PV-Cre_0012"})
 
     assert (name, counter) == ("PV-Cre_0013", 13)
-    assert next_names("litter", "PV-Cre", 0, (), 2) == (["PV-Cre_L_001", "PV-Cre_L_002"], 2)
+    assert next_name("litter", "PV-Cre", 0, ()) == ("PV-Cre_L_001", 1)
     assert next_name("breeding-pair", "PV-Cre", 3, ())[0] == "PV-Cre_BP_004"
 
 
@@ -116,12 +115,6 @@ def test_what_parents_foretell_is_what_every_pup_has():
             assert len(pups) > 1
         else:
             assert pups == {foretold}
-
-
-def test_negative_is_without_any():
-    assert is_negative([ABSENT, ABSENT])
-    assert is_negative([])
-    assert not is_negative([ABSENT, PRESENT])
 
 
 FAMILY = {

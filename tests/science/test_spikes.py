@@ -19,13 +19,11 @@ from shared.science.ephys.quality import (
     units_quality,
 )
 from shared.science.ephys.rasters import (
-    ALIGN_SORT,
     around,
     depth_peth,
     psth,
     psth_by_event,
     raster,
-    rasters,
     usable_trials,
 )
 
@@ -100,11 +98,6 @@ def test_a_full_raster_is_thinned_and_says_so():
     assert len(found["time"]) == len(found["row"]) == 100
     assert found["n_spikes"] == 8000
     assert found == raster(dense, TRIALS, max_points=100)
-
-
-def test_the_nine_rasters_are_json():
-    assert len(rasters([10.1], TRIALS)) == len(ALIGN_SORT) == 9
-    json.dumps(rasters([10.1], TRIALS), allow_nan=False)
 
 
 def test_psth_is_the_mean_rate_and_its_standard_error():

@@ -10,16 +10,10 @@ from typing import Any
 
 import pytest
 
-from shared.science.water.alerts import Alert, daily_alerts, is_repeat, weighing_alert
+from shared.science.water.alerts import daily_alerts, weighing_alert
 from shared.science.water.control import COLUMNS, WaterControl
 from shared.science.water.explanation import explain
-from shared.science.water.records import Restriction, Surgery, Water, Weighing, overlaps
-from shared.science.water.thresholds import (
-    span_colour,
-    water_chart,
-    weight_colour,
-    weight_status,
-)
+from shared.science.water.records import Restriction, Surgery, Water, Weighing
 
 
 def from_vector(vector: dict[str, Any]) -> WaterControl:
@@ -109,7 +103,6 @@ def test_an_older_open_restriction_behind_a_newer_closed_one_is_ignored():
     assert not mouse.is_water_restricted(at(7))
     # The last restriction's reference weight outlives it.
     assert mouse.reference_weight(at(7)) == 24.0
-    assert overlaps(both) == [(both[1], both[0])]
 
 
 def test_a_restriction_counts_from_the_morning_of_its_first_day_to_the_minute_it_ends():
@@ -159,30 +152,6 @@ def test_zscore_weight_grows_with_age():
 
 
 @pytest.mark.parametrize(
-    ("weight", "status", "colour", "span"),
-    [
-        (19.9, 2, "red", "orange"),
-        (20.1, 1, "orange", "green"),
-        (20.6, 0, "green", "green"),
-        (18.0, 2, "red", "red"),
-    ],
-)
-def test_status_and_colours(weight, status, colour, span):
-    mouse = replace(MOUSE, weighings=[Weighing(at(3), weight)])
-    assert weight_status(mouse, at(3)) == status
-    assert weight_colour(mouse, at(3)) == colour
-    assert span_colour(mouse, at(3)) == span
-    assert weight_colour(replace(mouse, restrictions=[]), at(3)) == "grey"
-
-
-def test_status_uses_the_larger_fraction_not_the_sum():
-    mouse = replace(MOUSE, reference_weight_pct=0.4, zscore_weight_pct=0.4)
-    light = replace(mouse, weighings=[Weighing(at(3), 15.0)])
-    assert light.percentage_weight(at(3)) < 80
-    assert weight_status(light, at(3)) == 0
-
-
-@pytest.mark.parametrize(
     ("weight", "title"),
     [
         (20.0, "WARNING: M1 weight was 80.0% on 2024-03-03 12:00"),
@@ -210,14 +179,6 @@ def test_a_mouse_never_given_water_is_counted_from_its_restriction():
     assert [a.kind for a in daily_alerts(mouse, at(2, 17))] == ["mouse_not_weighed", "mouse_water"]
 
 
-def test_the_same_alert_is_not_repeated_within_an_hour():
-    alert = Alert("mouse_water", "1.0 mL remaining for M1")
-    sent = [(at(3, 10), alert)]
-    assert is_repeat(alert, sent, at(3, 10, 59))
-    assert not is_repeat(alert, sent, at(3, 11))
-    assert not is_repeat(replace(alert, title="0.9 mL remaining for M1"), sent, at(3, 10, 1))
-
-
 def test_records_run_from_the_first_record_to_now_in_the_zone_of_the_lab():
     found = MOUSE.records(now=at(4, 1))
     assert [record["date"] for record in found] == [f"2024-03-0{i}" for i in range(1, 5)]
@@ -237,9 +198,3 @@ def test_every_number_of_a_day_is_explained():
     )
     assert steps["reference weight"]["how"] == "25 g of 2024-03-01 − implant 0 g"
     json.dumps(explain(WaterControl(), at(1)))
-
-
-def test_chart_spans_join_days_of_one_colour():
-    chart = water_chart(MOUSE, date(2024, 3, 1), date(2024, 3, 4))
-    assert chart["spans"] == [{"start": "2024-03-01", "end": "2024-03-04", "colour": "green"}]
-    assert [line["fraction"] for line in chart["thresholds"]] == [0.75, 0.8]

@@ -16,7 +16,7 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from functions.api.auth import credentials
 from shared import catalog
 from shared.model import moment
-from shared.records import documents
+from shared.records import documents, keys
 from shared.records.errors import NotFound
 from shared.records.table import Record
 
@@ -51,7 +51,7 @@ def issue(username: str, life: float = TOKEN_LIFE, generation: int | None = None
         expires=int(time.time() + life),
         generation=_generation(username) if generation is None else generation,
     )
-    item.g1pk, item.g1sk = f"TOKENS#{username}", item.pk
+    item.g1pk, item.g1sk = keys.tokens_of(username), item.pk
     item.save()
     return token
 
@@ -66,12 +66,6 @@ def revoke(token: str) -> None:
     _recheck_tokens(item.username)
 
 
-def revoke_all(username: str) -> None:
-    """Make all tokens of a user invalid at once, those too that are being issued."""
-    credentials.replace(username)
-    clear(username)
-
-
 def clear(username: str) -> None:
     """Remove the tokens of a former generation; whoever knows them reads them again."""
     remove(username)
@@ -80,7 +74,7 @@ def clear(username: str) -> None:
 
 def remove(username: str) -> None:
     """Remove tokens whose generation has ended, and which are of no use already."""
-    for item in list(Record.gsi1.query(f"TOKENS#{username}")):
+    for item in list(Record.gsi1.query(keys.tokens_of(username))):
         item.delete()
 
 

@@ -20,6 +20,7 @@ from functions.api.engine.declarations import (
 )
 from functions.api.engine.visible import belonging, nested
 from shared import catalog
+from shared.records import keys
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ declare(
         },
         unique=(("session", "name"),),
         prepare=prepare_part,
-        place=lambda body: (f"SES#{body['session']}", f"F#{body['id']}"),
+        place=lambda body: (keys.session(body["session"]), f"F#{body['id']}"),
         show=_show_view,
         example={"session": "<session id>", "name": "FOV_00"},
     ),

@@ -17,6 +17,7 @@ from functions.api.engine.declarations import (
 from functions.api.engine.visible import belonging, nested
 from functions.api.errors import Invalid
 from shared import catalog
+from shared.records import keys
 from shared.records.where import Where
 from shared.sessions.contents import session_and_datasets
 
@@ -122,7 +123,7 @@ declare(
         },
         unique=(("session", "name"),),
         prepare=_prepare_insertion,
-        place=lambda body: (f"SES#{body['session']}", f"E#{body['id']}"),
+        place=lambda body: (keys.session(body["session"]), f"E#{body['id']}"),
         show=_show_insertion,
         show_detail=_show_insertion_detail,
         example={"session": "<session id>", "name": "probe00", "model": "3B2"},

@@ -28,6 +28,8 @@ from functions.api.resources.of_subject import default_user, now
 from shared import catalog
 from shared.datasets.read import owners_of
 from shared.model import moment
+from shared.model.prefixes import NOTES
+from shared.records import keys
 
 if TYPE_CHECKING:
     from functions.api.call import Call
@@ -142,7 +144,7 @@ def _keep_image(image: Any, width: Any) -> str:
     key = f"{moment.now():%Y/%m/%d}/{stem or 'image'}_{uuid.uuid4().hex[:10]}.{extension}"
     aws.client("s3").put_object(
         Bucket=env.data_bucket(),
-        Key=f"notes/{key}",
+        Key=f"{NOTES}{key}",
         Body=content,
         ContentType=IMAGES[extension],
     )
@@ -153,7 +155,7 @@ def _place_note(body: Body) -> tuple[str, str] | None:
     """Return the place within the session it is about, so that one query reads both."""
     if KINDS["session"].model != body["content_type"]:
         return None
-    return f"SES#{body['object_id']}", f"G#{body['id']}"
+    return keys.session(body["object_id"]), f"G#{body['id']}"
 
 
 def _owners_of_note(body: Body) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from functions.api.engine.declarations import (
 from functions.api.engine.filter_grammar import days
 from functions.api.engine.filters import Select
 from shared.model import moment
+from shared.records import keys
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def by_subject(kind: str, time_field: str) -> dict[str, object]:
     return {
         "lab": "subject",
         "parent": lambda body: (
-            f"SUBJ#{body['subject']}",
+            keys.of_subject(body["subject"]),
             f"{kind}#{body.get(time_field) or ''}",
         ),
     }

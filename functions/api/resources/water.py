@@ -24,6 +24,7 @@ from shared import catalog
 from shared.model import moment
 from shared.model.identity import nickname_of
 from shared.model.people import MACHINES
+from shared.records import keys
 from shared.records.where import Where
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _prepare_water(body: Body, old: Body | None, call: Call) -> Body:
 
 def _place_water(body: Body) -> tuple[str, str] | None:
     """Return the place within the session it was given in, so that one query reads both."""
-    return (f"SES#{body['session']}", f"H#{body['id']}") if body.get("session") else None
+    return (keys.session(body["session"]), f"H#{body['id']}") if body.get("session") else None
 
 
 HEAD_START = dt.timedelta(seconds=60)

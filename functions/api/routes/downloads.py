@@ -29,6 +29,7 @@ from shared.model import json, moment
 from shared.model.copies import OWN
 from shared.model.object_index import INDEXED, LocatedObject, ObjectIndex, index_key
 from shared.model.people import Caller
+from shared.model.prefixes import NOTES
 from shared.publishing import reviewers
 from shared.records import aws, documents, env, objects
 from shared.records.errors import Exists, NotFound
@@ -188,7 +189,7 @@ def uploaded() -> Response:
         raise not_found("Note")
     if not policy.may_see_files(identify.caller(request), rows.page(0, 1)[0].get("lab")):
         raise _ask_for_account(request)
-    return redirect(presigned(f"notes/{path}", path.rpartition("/")[2]))
+    return redirect(presigned(f"{NOTES}{path}", path.rpartition("/")[2]))
 
 
 def _texts(call: Call, name: str) -> list[str]:

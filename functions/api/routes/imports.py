@@ -34,7 +34,7 @@ from shared.model.dataset import FileRecord
 from shared.model.identity import dataset_path
 from shared.model.json import Faulty, read
 from shared.model.registration import ImportRequest
-from shared.records import documents
+from shared.records import documents, keys
 from shared.records.errors import Exists
 from shared.records.items import Dataset, Pointer
 from shared.sessions import store as sessions
@@ -353,9 +353,9 @@ def _format_of(name: str) -> str | None:
 
 def _owners(items: Iterable[Dataset]) -> dict[str, str]:
     """Return the owner of each dataset whose id is registered, by id."""
-    keys = {(f"DSID#{item.uuid}", "A") for item in items if item.has_external_id}
-    found = Pointer.batch_get(sorted(keys), consistent_read=True) if keys else ()
-    return {pointer.pk.removeprefix("DSID#"): pointer.to for pointer in found}
+    wanted = {(keys.external(item.uuid), "A") for item in items if item.has_external_id}
+    found = Pointer.batch_get(sorted(wanted), consistent_read=True) if wanted else ()
+    return {keys.external_of(pointer.pk): pointer.to for pointer in found}
 
 
 def _is_new(incoming: _Incoming, there: dict[str, Dataset], owners: Mapping[str, str]) -> bool:

@@ -12,11 +12,10 @@ from functions.api.call import Call
 from functions.api.engine import meanings
 from functions.api.engine.declarations import KINDS
 from functions.api.errors import not_found
+from shared.model.prefixes import PREDICTIONS
 from shared.records import aws, env
 
 routes = Blueprint(__name__)
-
-KEY = "cache/training-predictions.json"
 
 
 @routes.route("/training-prediction/{nickname}", methods=["GET"])
@@ -26,7 +25,7 @@ def prediction(nickname: str) -> dict[str, Any]:
     key = meanings.key_in_address(call, KINDS["subject"], unquote(nickname))
     client = aws.client("s3")
     try:
-        answer = client.get_object(Bucket=env.data_bucket(), Key=KEY)
+        answer = client.get_object(Bucket=env.data_bucket(), Key=PREDICTIONS)
     except client.exceptions.NoSuchKey:
         raise not_found("Prediction") from None
     found = json.loads(answer["Body"].read())

@@ -94,11 +94,6 @@ def reaction_times(trials: Trials) -> Floats:
     return column(trials, "response_times") - onset
 
 
-def movement_reaction_times(trials: Trials) -> Floats:
-    """Return first movement − go cue (s) of each trial; may be negative."""
-    return column(trials, "firstMovement_times") - column(trials, "goCue_times")
-
-
 def median(values: Floats) -> float:
     """Return the median of the finite values, NaN without any (and no warning)."""
     finite = values[np.isfinite(values)]

@@ -6,7 +6,7 @@ many of them carry it: none, one, both, or *present* where a test cannot tell on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
@@ -20,11 +20,6 @@ class Zygosity(IntEnum):
     HETEROZYGOUS = 1
     HOMOZYGOUS = 2
     PRESENT = 3
-
-    @property
-    def symbol(self) -> str:
-        """As the colony's lists show it."""
-        return ("-/-", "+/-", "+/+", "+")[self]
 
     @property
     def copies(self) -> tuple[int, ...]:
@@ -187,8 +182,3 @@ def _copies(parent: Zygosity | None) -> tuple[int, ...]:
 def _gifts(copies: int) -> tuple[int, ...]:
     """Return how many copies a parent with so many may pass on."""
     return ((0,), (0, 1), (1,))[copies]
-
-
-def is_negative(zygosities: Iterable[Zygosity]) -> bool:
-    """Return whether an animal has none of its alleles; true where none is known, as in Alyx."""
-    return all(zygosity is Zygosity.ABSENT for zygosity in zygosities)

@@ -50,14 +50,3 @@ def next_name(
         name = PATTERNS[kind].format(line=line_nickname, number=counter)
         if name not in taken:
             return name, counter
-
-
-def next_names(
-    kind: Kind, line_nickname: str, counter: int, taken: Container[str], count: int
-) -> tuple[list[str], int]:
-    """Return several names in a row, and the counter after them."""
-    names = []
-    for _ in range(count):
-        name, counter = next_name(kind, line_nickname, counter, taken)
-        names.append(name)
-    return names, counter

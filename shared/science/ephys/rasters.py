@@ -7,7 +7,6 @@ than a page can draw.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -281,10 +280,3 @@ def thinned(n: int, most: int, seed: int) -> Ints:
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
-
-
-def rasters(
-    times: ArrayLike, trials: Trials, pairs: Sequence[tuple[Align, Sort]] = ALIGN_SORT
-) -> list[dict[str, Any]]:
-    """Return the rasters of a cell page, one per pair of alignment and order."""
-    return [raster(times, trials, align, sort) for align, sort in pairs]

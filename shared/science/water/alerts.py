@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from shared.science.water.control import WaterControl
 from shared.science.water.records import Moment
-from shared.science.water.thresholds import min_percentage
+
+WEIGHT_THRESHOLD = 0.75
+"""Least fraction of the expected weight below which every lab is warned."""
 
 _ATTENTION_MARGIN = 2.0
 _WATER_INTERVAL = timedelta(hours=23, seconds=-10)
-_REPEAT_AFTER = timedelta(seconds=3600)
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class Alert:
     kind: Literal["mouse_underweight", "mouse_not_weighed", "mouse_water"]
     title: str
     details: str = ""
+
+
+def min_percentage(control: WaterControl) -> float:
+    """Return the percentage at which a weighing raises an alert."""
+    return 100 * max(control.fraction, WEIGHT_THRESHOLD)
 
 
 def weighing_alert(control: WaterControl, d: Moment) -> Alert | None:
@@ -76,19 +81,3 @@ def daily_alerts(control: WaterControl, now: datetime) -> list[Alert]:
             )
         )
     return alerts
-
-
-def is_repeat(alert: Alert, earlier: Sequence[tuple[datetime, Alert]], now: datetime) -> bool:
-    """Tell whether the same alert of this mouse was sent within the last hour.
-
-    Parameters
-    ----------
-    alert : Alert
-    earlier : sequence of (when, Alert)
-        Alerts sent about the same mouse.
-    now : datetime
-    """
-    return any(
-        (old.kind, old.title) == (alert.kind, alert.title) and now - when < _REPEAT_AFTER
-        for when, old in earlier
-    )

@@ -6,10 +6,8 @@ A moment `d` is a naive datetime in the lab's zone; a plain date means noon of i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from itertools import pairwise
 
 Moment = datetime | date
 
@@ -46,19 +44,6 @@ class Water:
     when: datetime
     volume: float | None
     in_session: bool = False
-
-
-def overlaps(restrictions: Sequence[Restriction]) -> list[tuple[Restriction, Restriction]]:
-    """Return neighbouring restrictions of which the earlier is still open when the next starts.
-
-    The rules ignore the older one of such a pair, which is seldom what was meant.
-    """
-    ordered = sorted(restrictions, key=lambda restriction: wall_time(restriction.start))
-    return [
-        (older, newer)
-        for older, newer in pairwise(ordered)
-        if older.end is None or wall_time(older.end) > wall_time(newer.start)
-    ]
 
 
 def day_of(d: Moment) -> date:
