@@ -116,7 +116,8 @@ def processed(cloud: Cloud) -> Cloud:
 
     from rich.console import Console
 
-    from infra.local.demo import Workers, process
+    from infra.local.demo import process
+    from infra.local.workers import Workers
 
     workers = Workers(cloud.system.home)
     workers.start()

@@ -79,10 +79,12 @@ def up(
     """
     # Not at the top: the commands that need no cloud shall not import its libraries.
     from infra.local.cloud import CloudError
-    from infra.local.demo import DemoError, Workers, addresses_of, describe, page_of, process
+    from infra.local.demo import DemoError, page_of, process
     from infra.local.logs import NewErrors
+    from infra.local.report import addresses_of, describe
     from infra.local.showcase import Figure2, colony
     from infra.local.system import System
+    from infra.local.workers import Workers
     from lab.client import ClientError
 
     console = Console(highlight=False, stderr=as_json)

@@ -15,13 +15,12 @@ import subprocess
 import sys
 import time
 import uuid
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from hashlib import md5, sha256
 from itertools import islice
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import click
@@ -29,19 +28,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from infra.local.cloud import CloudError
-from infra.local.demo import (
-    FORNIX,
-    DemoError,
-    Job,
-    Workers,
-    environment,
-    exists,
-    page_of,
-    rows,
-)
+from infra.local.cohort_rig import Rig
+from infra.local.demo import DemoError, Job, exists, page_of, rows
 from infra.local.home import Home, Ports
 from infra.local.seed import ADMINISTRATOR, LABS, PROJECT, connect, ensure
 from infra.local.system import System
+from infra.local.workers import FORNIX, Workers, environment
 from infra.settings import ROOT
 from lab.client import Client, ClientError
 from lab.simulate.cohort import write
@@ -53,12 +45,6 @@ NAME, LABEL = "synthetic-cohort", "Synthetic cohort, all twenty features"
 
 ROWS_AT_ONCE = 200
 """Rows of one ``POST /import``."""
-
-PAGE = 250
-"""Sessions of one list's answer."""
-
-AHEAD = 40
-"""Sessions of a lab that may be registered and not yet on the site."""
 
 LOOKED_AT = 12
 """Of these, how many are looked for on the site at a time; they come about in order."""
@@ -154,105 +140,6 @@ def jobs_of(out: Path, mouse: Mouse) -> list[Job]:
     return [
         Job(mouse.folder(out, day), mouse.lab, mouse.subject, day.date, 1) for day in mouse.days
     ]
-
-
-class Rig(Thread):
-    """Uploads the mice of a lab, one after the other, and has the lab make them public.
-
-    Parameters
-    ----------
-    home
-        State folder of a running system.
-    lab
-        Whose rig it is.
-    jobs
-        The sessions of each mouse.
-    until
-        When no further mouse is begun (monotonic clock).
-    """
-
-    def __init__(self, home: Home, lab: str, jobs: Sequence[list[Job]], until: float) -> None:
-        super().__init__(daemon=True, name=f"rig-{lab}")
-        self.home, self.lab, self.jobs, self.until = home, lab, jobs, until
-        self.registered: deque[Job] = deque()
-        self.error: Exception | None = None
-        self._process: subprocess.Popen[str] | None = None
-        self._stopped = Event()
-
-    def run(self) -> None:
-        """Upload what is not there yet; the sessions that are registered come first."""
-        try:
-            manager = connect(self.home, f"{self.lab}_manager")
-            known = dict(_registered(manager, self.lab))
-            for jobs in self.jobs:
-                if time.monotonic() > self.until:
-                    return
-                missing = {}
-                for job in jobs:
-                    job.eid = known.get((job.subject, job.date, job.number), "")
-                    if job.eid:
-                        self._publish(manager, job)
-                    else:
-                        missing[job.date, job.number] = job
-                if missing:
-                    self._upload(manager, missing)
-        except Exception as error:
-            self.error = error
-
-    def stop(self) -> None:
-        """Stop; what has been uploaded is kept."""
-        self._stopped.set()
-        if (process := self._process) is not None:
-            process.terminate()
-
-    def _publish(self, manager: Client, job: Job) -> None:
-        """Make a session public unless it has its page; not too many ahead of the workers."""
-        while len(self.registered) >= AHEAD and not self._stopped.wait(0.2):
-            pass
-        job.page = exists(page_of(self.home, job))
-        if not job.page:
-            manager.patch(f"/sessions/{job.eid}", {"public": True})
-        self.registered.append(job)
-
-    def _upload(self, manager: Client, missing: dict[tuple[str, int], Job]) -> None:
-        """Run the rig's command on a mouse's folder.
-
-        Raises
-        ------
-        DemoError
-            A session is refused.
-        """
-        folder = next(iter(missing.values())).folder.parents[1]
-        self._process = process = subprocess.Popen(
-            [*FORNIX, "rig", "upload", str(folder), "--lab", self.lab, "--json"],
-            env=environment(self.home, f"{self.lab}_rig"),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None  # noqa: S101 - it has a pipe
-        with process:
-            for line in process.stdout:
-                report = json.loads(line)
-                if report["event"] != "ended":
-                    continue
-                if report["state"] != "registered":
-                    raise DemoError(f"{report['folder']} is {report['state']}: {report}")
-                _, date, number = report["session"].split("/")[-3:]
-                if (job := missing.pop((date, int(number)), None)) is not None:
-                    job.eid = report["eid"]
-                    self._publish(manager, job)
-        if not self._stopped.is_set() and (process.returncode or missing):
-            raise DemoError(f"fornix rig upload {folder} ended with code {process.returncode}")
-
-
-def _registered(client: Client, lab: str) -> Iterator[tuple[tuple[str, str, int], str]]:
-    """Yield subject, date and number of the sessions of a lab, with their ids."""
-    start, count = 0, 1
-    while start < count:
-        answer = client.get("/sessions", lab=lab, limit=PAGE, offset=start)
-        for row in answer["results"]:
-            yield (row["subject"], row["start_time"][:10], row["number"]), row["id"]
-        start, count = start + PAGE, answer["count"]
 
 
 def send(

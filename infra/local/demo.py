@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -21,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from infra.local.cloud import CloudError, spawn
 from infra.local.home import Home
 from infra.local.seed import ADMINISTRATOR, LABS, PROJECT, connect, ensure, subjects
 from infra.local.system import System
+from infra.local.workers import FORNIX, environment
 from lab.client import Client, RecordMissing
 from shared.results import addresses
 from shared.tasks.states import TERMINAL, Status
@@ -103,79 +100,6 @@ class Job:
     def processed(self) -> bool:
         """Whether there are tasks and all of them have ended."""
         return bool(self.tasks) and all(Status.parse(s) in TERMINAL for s in self.tasks.values())
-
-
-class Workers:
-    """One ``fornix worker`` process per lab.
-
-    Parameters
-    ----------
-    home
-        State folder of a running system.
-    tasks
-        How many tasks each runs at a time.
-    """
-
-    def __init__(self, home: Home, tasks: int = 1) -> None:
-        self.home = home
-        self.tasks = tasks
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self) -> None:
-        """Start them."""
-        for lab in LABS:
-            self._processes[lab] = spawn(
-                [*FORNIX, "worker", "--tasks", str(self.tasks)],
-                self.log(lab),
-                cwd=self.home.path,
-                env=environment(self.home, f"{lab}_worker"),
-            )
-
-    def log(self, lab: str) -> Path:
-        """Return where a lab's worker writes."""
-        return self.home.logs / f"worker-{lab}.log"
-
-    def check(self) -> None:
-        """Raise if a worker has ended.
-
-        Raises
-        ------
-        CloudError
-            Naming the worker and its log.
-        """
-        for lab, process in self._processes.items():
-            if process.poll() is not None:
-                raise CloudError(
-                    f"the worker of {lab} ended with code {process.returncode}: "
-                    f"see {self.log(lab)}"
-                )
-
-    def stop(self) -> None:
-        """Stop them; a task that runs is given back to its queue."""
-        for process in self._processes.values():
-            process.terminate()
-        for process in self._processes.values():
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._processes.clear()
-
-
-FORNIX = (sys.executable, "-m", "lab.cli")
-
-
-def environment(home: Home, username: str) -> dict[str, str]:
-    """Return the environment of a program that is run by a user and knows only the API."""
-    user = home.read_credentials()["users"][username]
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "FORNIX_"))}
-    return kept | {
-        "FORNIX_API_URL": home.api_url,
-        "FORNIX_USER": user["username"],
-        "FORNIX_PASSWORD": user["password"],
-        "XDG_CONFIG_HOME": str(home.path / "config" / username),
-    }
 
 
 def process(
@@ -446,47 +370,3 @@ def report(home: Home, console: Console, jobs: list[Job]) -> None:
         console.print(f"[bold]{job.name}[/bold]  {tasks}", soft_wrap=True)
         whose = "" if job.public else f"  (not public: sign in as {job.lab}_member)"
         console.print(f"  {page_of(home, job)}{whose}", soft_wrap=True)
-
-
-def hints(home: Home) -> list[str]:
-    """Return the shell commands with which a scientist connects; a test runs them."""
-    user = home.read_credentials()["users"][f"{LABS[0]}_member"]
-    login = f"login --url {home.api_url} --user {user['username']} --password {user['password']}"
-    search = f'from one.api import ONE; print(ONE().search(lab="{LABS[0]}"))'
-    return [
-        f".venv/bin/fornix {login}",
-        ".venv/bin/fornix one-setup --default",
-        f".venv/bin/python -c '{search}'",
-    ]
-
-
-def addresses_of(home: Home) -> dict[str, str]:
-    """Return where a program finds everything."""
-    return {"site": home.site_url, "api": home.api_url, "users": str(home.credentials_file)}
-
-
-def describe(home: Home, console: Console) -> None:
-    """Print where everything is and how to connect."""
-    commands = "\n  ".join(hints(home))
-    user = home.read_credentials()["users"][f"{LABS[0]}_member"]
-    console.print(
-        f"""
-[bold]Fornix is running[/bold]
-  results site   {home.site_url}
-  API            {home.api_url}   ({home.api_url}/api/schema lists its routes)
-  users          {home.credentials_file}  (accounts of each role, with their passwords)
-  worker logs    {home.logs}
-
-[bold]Keep the lab's notebook[/bold] (animals, weights, water, breeding; works without a network)
-  {home.site_url}/app/#/sign-in/{user["username"]}/{user["password"]}
-
-[bold]See what a lab keeps to itself[/bold] (one session of each lab is not public)
-  {home.site_url}/{addresses.MY_LAB}   sign in as {user["username"]}, password {user["password"]}
-
-[bold]Connect with ONE[/bold] (in another terminal, in this folder)
-  {escape(commands)}
-
-Ctrl-C stops; everything is kept in {home.path}.
-""",
-        soft_wrap=True,
-    )

@@ -18,6 +18,8 @@ one ASGI application. Some things are changed here, each with a conformance test
 - what functions write is kept in files, and what fails is told there; the emulator itself
   remembers the last invocations only;
 - the API and the site get addresses of their own, without the emulator's path or host.
+
+One file, because an upgrade of ministack is then a change of one file.
 """
 
 from __future__ import annotations

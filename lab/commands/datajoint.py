@@ -147,7 +147,8 @@ def _sync_once(
     from lab.client import Client, settings
     from lab.exports.datajoint.database import Database
     from lab.exports.datajoint.follow import follow
-    from lab.exports.datajoint.sources import folder_subjects, served_subjects
+    from lab.exports.datajoint.served import served_subjects
+    from lab.exports.datajoint.sources import folder_subjects
     from lab.exports.datajoint.sync import sync as bring_in_step
 
     client = None if sessions else Client(settings())

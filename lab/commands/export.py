@@ -144,7 +144,8 @@ def sql_tables(out: Path, sessions: Path | None, cache: Path | None, as_json: bo
 
     Run again, it makes anew only what changed. Ask them by `fornix sql --tables OUT "SELECT …"`.
     """
-    from lab.exports.datajoint.sources import folder_subjects, served_subjects
+    from lab.exports.datajoint.served import served_subjects
+    from lab.exports.datajoint.sources import folder_subjects
     from lab.exports.session import ExportError
     from lab.exports.sql import write_tables
     from shared.alf import ALFError

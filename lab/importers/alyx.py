@@ -4,6 +4,8 @@ Lists are read by limit and offset. Several of Alyx's lists have no order, so th
 repeat rows of another and miss some: identifiers seen are counted against the list's ``count``
 and the list is read again while some are missing. Sessions and their datasets are read one
 session at a time, because only the session's detail has all its fields.
+
+One file, because all of it is one walk through the lists of Alyx, with one state.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ attempt number shuts out a worker that was taken for dead. A worker that is kill
 behind but a lease that ends. A task is Errored by its own faults only: where the computer has no
 space, no memory or a broken environment, the task is given back, and the worker rests until it is
 well again.
+
+One file, because a run's steps share what has to be undone when it is cut off.
 """
 
 from __future__ import annotations

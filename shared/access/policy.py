@@ -7,6 +7,8 @@ such a name that nobody decided about is for administrators only.
 
 Reading is open to every person with an account: the laboratories of a collaboration share their
 data with each other, and with the public what is marked public. Machines see their own lab.
+
+One file, because whoever asks what a role may do reads it all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Reading recordings: an array-like over local files and HTTP addresses."""
+"""Reading recordings: an array-like over local files and HTTP addresses.
+
+One file, because it is one class: a recording that is open.
+"""
 
 import os
 import threading

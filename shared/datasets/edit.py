@@ -9,15 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shared.datasets.named import names_in
+from shared.datasets.partition import check_unflipped, flip, read_partition
 from shared.datasets.read import mark_defaults
-from shared.datasets.register import (
-    NoBytes,
-    check_unflipped,
-    flip,
-    has_bytes,
-    read_partition,
-    write_key,
-)
+from shared.datasets.register import NoBytes, has_bytes, write_key
 from shared.model import moment
 from shared.model.messages import SessionRegistered
 from shared.records import keys, leaving, queues

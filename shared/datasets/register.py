@@ -22,22 +22,20 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-import msgspec
-
 from shared.datasets.identities import claims
 from shared.datasets.named import held_by_session, newly_named
+from shared.datasets.partition import Partition, flip, read_partition, stage
 from shared.datasets.protection import protected_tags
-from shared.datasets.read import mark_defaults, visible
+from shared.datasets.read import mark_defaults
 from shared.model import copies, moment
 from shared.model.copies import OWN
 from shared.records import leaving
-from shared.records.errors import Kept, Missing, NotFound
-from shared.records.feed import first_version
-from shared.records.items import Book, Dataset, Pointer, Session
+from shared.records.errors import Kept, Missing
+from shared.records.items import Dataset, Pointer, Session
 from shared.records.leaving import Name
 from shared.records.optimistic import retried
 from shared.records.table import Record
-from shared.records.transactions import ConditionFailed, Transaction, transaction
+from shared.records.transactions import ConditionFailed, transaction
 from shared.records.writing import hold
 
 AT_ONCE = 40
@@ -80,48 +78,6 @@ class NoBytes(Missing):
             "repository that has it, or say that it does not exist yet.",
             "dataset",
         )
-
-
-class Partition(msgspec.Struct):
-    """What is registered for a session, or for another record that has datasets.
-
-    ``belongs_to`` is the other record's kind and key, if datasets are added.
-    """
-
-    owner: str
-    session: Session | None
-    book: Book | None
-    datasets: dict[str, Dataset]
-    belongs_to: Name | None = None
-
-    @property
-    def pk(self) -> str:
-        """Its partition key."""
-        return f"{'AGG' if '#' in self.owner else 'SES'}#{self.owner}"
-
-    @property
-    def folder(self) -> str:
-        """Where the bytes of new datasets go, below ``data/``."""
-        return self.session.folder if self.session else self.owner.replace("#", "/")
-
-
-def read_partition(owner: str) -> Partition:
-    """Return what is there to register to.
-
-    Raises
-    ------
-    NotFound
-        There is no such session.
-    """
-    head = "AGG" if "#" in owner else "SES"
-    between = Record.sk.between("A", "D~")
-    present = list(Record.query(f"{head}#{owner}", between, consistent_read=True))
-    session = next((item for item in present if isinstance(item, Session)), None)
-    if head == "SES" and session is None:
-        raise NotFound(f"There is no session {owner}.")
-    book = next((item for item in present if isinstance(item, Book)), None)
-    files = visible(book, [item for item in present if isinstance(item, Dataset)])
-    return Partition(owner, session, book, {item.path: item for item in files})
 
 
 def register_datasets(
@@ -384,41 +340,3 @@ def keep_content(item: Dataset, hash: str | None, size: int | None) -> None:
 
 def _protected(item: Dataset) -> bool:
     return bool(item.tags) and not protected_tags().isdisjoint(item.tags)
-
-
-def stage(added: Sequence[Dataset], token: str) -> None:
-    """Write datasets that nobody sees yet."""
-    with Dataset.batch_write() as batch:
-        for item in added:
-            item.batch = token
-            batch.save(item)
-
-
-def flip(writes: Transaction, there: Partition, token: str | None = None) -> None:
-    """Add the write to the book that makes a set visible; it also orders all changes of defaults.
-
-    Parameters
-    ----------
-    writes
-        A transaction.
-    there
-        The partition as it was read.
-    token
-        The set that is to be seen from now on.
-    """
-    book = there.book
-    version = int(book.version) if book else first_version()
-    sets = set(book.sets or ()) if book else set()
-    fresh = Book(
-        pk=there.pk, sk="B", version=version + 1, sets=(sets | {token} if token else sets) or None
-    )
-    writes.save(fresh, condition=_unflipped(book))
-
-
-def check_unflipped(writes: Transaction, there: Partition) -> None:
-    """Add the condition that nothing was registered since a partition was read."""
-    writes.check(Book, there.pk, "B", _unflipped(there.book))
-
-
-def _unflipped(book: Book | None) -> Any:
-    return (Book.version == int(book.version)) if book else Record.pk.does_not_exist()

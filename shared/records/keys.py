@@ -23,6 +23,11 @@ def session_of(key: str) -> str:
     return key.removeprefix(_SESSION)
 
 
+def owner(owner_id: str) -> str:
+    """Return the partition that datasets are in: a session's, or of another ``type#id``."""
+    return f"AGG#{owner_id}" if "#" in owner_id else session(owner_id)
+
+
 def prefix(identity: str) -> str:
     """Return the partition that says to which session ids with this beginning belong.
 

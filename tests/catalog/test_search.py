@@ -21,7 +21,8 @@ from shared.catalog.columns.table import Columns
 from shared.catalog.damaged import Damaged
 from shared.catalog.rows import Rows, sort_key
 from shared.catalog.versions import Table
-from shared.datasets.register import register_datasets, stage
+from shared.datasets.partition import stage
+from shared.datasets.register import register_datasets
 from shared.model import moment
 from shared.model.change import Change
 from shared.records import documents, feed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.demo import hints
+from infra.local.report import hints
 from tests.docs.snippets import LANGUAGES, ROOT, SILENT, Block, blocks, pages
 from tests.system import Cloud
 

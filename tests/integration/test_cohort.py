@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from infra.local import cohort
-from infra.local.demo import Workers
 from infra.local.seed import LABS, connect
+from infra.local.workers import Workers
 from lab.commands.analyse import FEATURES_FILE, load_subject
 from lab.simulate.cohort import write
 from lab.simulate.cohort_plan import plan

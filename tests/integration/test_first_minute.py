@@ -11,8 +11,9 @@ import pytest
 from playwright.sync_api import expect
 from rich.console import Console
 
-from infra.local.demo import describe, rows
+from infra.local.demo import rows
 from infra.local.home import Home
+from infra.local.report import describe
 from infra.local.seed import connect
 from infra.local.showcase import colony
 from tests.system import Cloud

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from shared.datasets.edit import delete_dataset
+from shared.datasets.partition import stage
 from shared.datasets.read import datasets_of
-from shared.datasets.register import register_datasets, stage
+from shared.datasets.register import register_datasets
 from shared.model import moment
 from shared.model.identity import dataset_id
 from shared.records import audit, documents, feed

@@ -18,7 +18,7 @@ from functions.analysis import sql as site_tables
 from functions.analysis.records import Records
 from lab.client import Client, ClientError, RecordMissing, RequestRefused
 from lab.commands.publish import find_sessions
-from lab.exports.datajoint.sources import served_subjects
+from lab.exports.datajoint.served import served_subjects
 from lab.releases.mirror import mirror_server
 from lab.releases.remote import ReleaseServer, find_release, parse_address
 from lab.releases.verify import verify_server

@@ -13,6 +13,9 @@ Adding a resource takes a few lines::
 gives ``GET/POST /cage-types`` and ``GET/PUT/PATCH/DELETE /cage-types/{name}``, stored as documents
 of that kind with a unique name, filtered by its fields, in the OpenAPI document with its example,
 open to reading for every account and to writing for members.
+
+One file, because these few types and their defaults are the language that every resource is
+written in.
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ from a fixed list. The language itself is read by `functions.api.engine.filter_g
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from datetime import date, datetime
 from typing import Any
 
 from functions.api.call import Call
@@ -22,11 +20,20 @@ from functions.api.engine.filter_grammar import (
     parse,
     scalar,
 )
+from functions.api.engine.filter_values import (
+    DATE_PARTS,
+    DATES,
+    MOMENTS,
+    SCALARS,
+    choice_of,
+    fitted,
+    moment_of,
+    typed,
+)
 from shared.catalog.versions import Selection
 from shared.datasets.read import datasets_of
 from shared.model import moment
 from shared.model.quality import QC
-from shared.records.patterns import BadPattern
 from shared.records.where import LOOKUPS, OnStored, Places, Where, items_where
 
 MAX_DEPTH = 6
@@ -34,28 +41,6 @@ MAX_SESSIONS = 100
 PUBLIC_LOOKUPS = frozenset(LOOKUPS) - {"test"}
 NEVER = frozenset({"password", "token", "tokens"})
 _ID = re.compile(r"(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|-?[0-9]{1,12})\Z")
-
-
-def _day_of(value: str) -> date:
-    return date.fromisoformat(value[:10])
-
-
-_DATE_PARTS: dict[str, Callable[[str], Any]] = {
-    "date": lambda x: x[:10],
-    "year": lambda x: int(x[:4]),
-    "month": lambda x: int(x[5:7]),
-    "day": lambda x: int(x[8:10]),
-    "hour": lambda x: int(x[11:13] or 0),
-    "minute": lambda x: int(x[14:16] or 0),
-    "second": lambda x: int(x[17:19] or 0),
-    "time": lambda x: x[11:] or "00:00:00",
-    "quarter": lambda x: (int(x[5:7]) + 2) // 3,
-    "week": lambda x: _day_of(x).isocalendar().week,
-    "iso_year": lambda x: _day_of(x).isocalendar().year,
-    "iso_week_day": lambda x: _day_of(x).isoweekday(),
-    "week_day": lambda x: _day_of(x).isoweekday() % 7 + 1,
-}
-"""Parts of a date or a time that Django's lookups know; its weeks begin on Sunday, day 1."""
 
 
 def conditions(resource: Resource, query: str, select: Select) -> list[Where]:
@@ -85,7 +70,7 @@ def pairs(resource: Resource, name: str, query: str) -> list[Where]:
     for path, value, negated in parse(query):
         keys = path.split("__")
         lookup = keys.pop() if len(keys) > 1 and keys[-1] in PUBLIC_LOOKUPS else "exact"
-        found.append(Where(name, lookup, _fit(lookup, value, path), negated, tuple(keys)))
+        found.append(Where(name, lookup, fitted(lookup, value, path), negated, tuple(keys)))
     return found
 
 
@@ -146,7 +131,7 @@ def _condition(
         return Where(head, "test", lambda x: _has_key(x, key), negated, tuple(rest[:-1]))
     if spec.type == "json":
         lookup = rest.pop() if rest and rest[-1] in PUBLIC_LOOKUPS else "exact"
-        return Where(head, lookup, _fit(lookup, value, whole), negated, tuple(rest))
+        return Where(head, lookup, fitted(lookup, value, whole), negated, tuple(rest))
     found = _plain(spec, head, rest, value, negated, whole, zoned=resource.store is None)
     return _called(resource, found) if head == resource.key else found
 
@@ -196,7 +181,7 @@ def _stored(
         select(kind, [])  # refuses who may not list them
     if rest == ["isnull"]:
         inner = Where("id", "isnull", False)
-        negated = negated != bool(_fit("isnull", value, whole))
+        negated = negated != bool(fitted("isnull", value, whole))
     elif not kind:
         inner = _plain(Field("datetime"), head, rest, value, False, whole)
     elif not rest:
@@ -223,7 +208,7 @@ def _reference(
     if not rest or (len(rest) == 1 and rest[0] in PUBLIC_LOOKUPS):
         lookup = rest[0] if rest else "exact"
         if lookup == "isnull" or value is None:
-            wanted = True if value is None else _fit("isnull", value, whole)
+            wanted = True if value is None else fitted("isnull", value, whole)
             return Where(head, "isnull", wanted, negated)
         if other.key != "id" and lookup in ("exact", "in") and not other.title:
             # A name's record may be meant by its id.
@@ -231,12 +216,12 @@ def _reference(
             named = {str(each) for each in wanted}
             named |= select(spec.to, [Where("id", "in", named)]).values(other.key)
             return Where(head, "in", named, negated)
-        return _called(other, Where(head, lookup, _fit(lookup, value, whole), negated))
+        return _called(other, Where(head, lookup, fitted(lookup, value, whole), negated))
     if rest[0] in ("pk", "id", other.key) and (other.key == "id" or rest[0] == other.key):
         lookup = rest[1] if len(rest) > 1 else "exact"
         if len(rest) > 2 or lookup not in PUBLIC_LOOKUPS:
             raise _bad_lookup(whole, lookup)
-        return _called(other, Where(head, lookup, _fit(lookup, value, whole), negated))
+        return _called(other, Where(head, lookup, fitted(lookup, value, whole), negated))
     inner = _condition(other, rest, value, False, select, whole, depth + 1)
     chosen = select(spec.to, [inner])
     keys = _dataset_ids(chosen, whole) if spec.to == "dataset" else chosen.values(other.key)
@@ -276,84 +261,30 @@ def _plain(
     zoned: bool = False,
 ) -> Where:
     """Return the condition on a field; ``zoned`` times have their zone, filters the wall clock."""
-    part = rest.pop(0) if rest and rest[0] in _DATE_PARTS and spec.type in _DATES else None
+    part = rest.pop(0) if rest and rest[0] in DATE_PARTS and spec.type in DATES else None
     lookup = rest[0] if rest else "exact"
     if len(rest) > 1 or lookup not in PUBLIC_LOOKUPS:
         raise _bad_lookup(whole, lookup)
-    if spec.type in _SCALARS and isinstance(value, str) and lookup in _MOMENTS:
-        value = _typed(spec, value, whole)
+    if spec.type in SCALARS and isinstance(value, str) and lookup in MOMENTS:
+        value = typed(spec, value, whole)
     if spec.choices and not isinstance(value, (bool, list)):
-        value = _choice(spec, value)
+        value = choice_of(spec, value)
     elif spec.choices and isinstance(value, list):
-        value = [_choice(spec, each) for each in value]
+        value = [choice_of(spec, each) for each in value]
     if spec.type == "text" and isinstance(value, (int, float)) and lookup != "isnull":
         value = str(value)
-    if spec.type == "datetime" and part is None and lookup in _MOMENTS:
-        value = [_moment(each) for each in value] if isinstance(value, list) else _moment(value)
-    value = _fit(lookup, value, whole)
-    if zoned and spec.type == "datetime" and part is None and lookup in _MOMENTS:
+    if spec.type == "datetime" and part is None and lookup in MOMENTS:
+        value = (
+            [moment_of(each) for each in value] if isinstance(value, list) else moment_of(value)
+        )
+    value = fitted(lookup, value, whole)
+    if zoned and spec.type == "datetime" and part is None and lookup in MOMENTS:
         test = LOOKUPS[lookup](value)
         return Where(head, "test", lambda x: x is not None and test(moment.naive(x)), negated)
     if part:
-        test, cut = LOOKUPS[lookup](value), _DATE_PARTS[part]
+        test, cut = LOOKUPS[lookup](value), DATE_PARTS[part]
         return Where(head, "test", lambda x: x is not None and test(cut(str(x))), negated)
     return Where(head, lookup, value, negated)
-
-
-_DATES = ("date", "datetime")
-
-
-_MOMENTS = frozenset({"exact", "in", "lt", "lte", "gt", "gte", "range"})
-
-
-_SCALARS = ("bool", "int", "float")
-
-
-def _typed(spec: Field, value: str, whole: str) -> Any:
-    """Return the yes or no, or the number, that a text stands for; ``001`` is one, too."""
-    read = flag_of if spec.type == "bool" else number_of
-    try:
-        return read("django", value)
-    except BadFilter as error:
-        raise BadFilter(f"{whole!r}: {error.body['django'][0]}") from None
-
-
-def _moment(value: Any) -> Any:
-    """Return a time as rows have it: of a bare date midnight, as Django takes it; T for a space.
-
-    What is no time stays as it is; texts are compared then.
-    """
-    try:
-        return datetime.fromisoformat(value).replace(tzinfo=None).isoformat()
-    except (TypeError, ValueError):
-        return value
-
-
-def _choice(spec: Field, value: Any) -> Any:
-    for name, stored in (spec.choices or {}).items():
-        if value == stored or (isinstance(value, str) and value.upper() == name.upper()):
-            return stored
-    return value
-
-
-def _fit(lookup: str, value: Any, whole: str) -> Any:
-    """Return a value of the shape its lookup takes."""
-    if lookup == "in":
-        return value if isinstance(value, list) else [value]
-    if lookup == "range":
-        if not isinstance(value, list) or len(value) != 2:
-            raise BadFilter(f"{whole!r} takes two values in brackets.")
-        return value
-    if isinstance(value, list):
-        raise BadFilter(f"{whole!r} takes one value, not a list.")
-    if lookup == "isnull" and not isinstance(value, bool):
-        raise BadFilter(f"{whole!r} takes True or False.")
-    if lookup in ("regex", "iregex"):
-        try:
-            LOOKUPS[lookup](value)
-        except BadPattern as error:
-            raise BadFilter(f"{whole!r}: {error}") from None
-    return value
 
 
 def _unknown(whole: str, resource: Resource) -> BadFilter:
@@ -402,7 +333,7 @@ def by_field(resource: Resource, name: str, value: str, select: Select) -> list[
     if spec.type in ("int", "float", "floats"):
         return [Where(name, "exact", number_of(name, value))]
     if spec.type == "choice":
-        stored = _choice(spec, scalar(value.strip()))
+        stored = choice_of(spec, scalar(value.strip()))
         if stored not in (spec.choices or {}).values():
             raise BadFilter(f"{value!r} is not one of {', '.join(spec.choices or {})}.", name)
         return [Where(name, "exact", stored)]
@@ -411,7 +342,7 @@ def by_field(resource: Resource, name: str, value: str, select: Select) -> list[
             parts = [part.strip() for part in value.split(",")]
             return [_condition(resource, [name], part, False, select, name, 0) for part in parts]
         return [_condition(resource, [name], value, False, select, name, 0)]
-    if spec.type in _DATES:
+    if spec.type in DATES:
         return [_plain(spec, name, [], value, False, name, zoned=resource.store is None)]
     found = Where(name, "exact", value)
     return [_called(resource, found) if name == resource.key else found]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from functions.api.engine.declarations import Resource, Row
-from functions.api.engine.read_values import lab_of
+from functions.api.engine.zones import lab_of
 from functions.api.errors import Invalid
 from shared import catalog
 from shared.records.where import Where

@@ -32,6 +32,8 @@ nothing but plan, for it may be run again, and asks whether there is anything to
 record fold into one, and a change that changes nothing has no effects. What it decides from
 several records holds only if it also changes one that all their writers change (`Plan.change` to
 what it is already counts): so of two restrictions begun at once the second sees the first.
+
+One file, because a plan and the loop that runs it are one contract.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from functions.api.engine import identities, read_values, references, sendings
+from functions.api.engine import identities, read_values, references, sendings, zones
 from functions.api.engine.declarations import KINDS, Body, Resource, Row
 from functions.api.engine.identities import PlannedRecord
 from functions.api.errors import ApiError, not_found
@@ -280,7 +282,7 @@ class Plan:
         resource, old = record.resource, record.body
         if body != old and check:
             check(old, body)
-        body = read_values.localise(resource, body, read_values.lab_of(resource, body))
+        body = zones.localise(resource, body, zones.lab_of(resource, body))
         self._set(record, body)
         if body != old:
             self.run_effects(resource, old, body)
@@ -302,7 +304,7 @@ class Plan:
 
     def _lab_of(self, resource: Resource, body: Body) -> str | None:
         """Return whose a record is, also when it goes with the one by which that is known."""
-        lab = read_values.lab_of(resource, body)
+        lab = zones.lab_of(resource, body)
         if lab is not None or resource.lab in ("", "lab"):
             return lab
         owner = self._records.get((resource.fields[resource.lab].to, str(body.get(resource.lab))))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
-from functions.api.engine import meanings, read_values
+from functions.api.engine import meanings, zones
 from functions.api.engine.declarations import KINDS, MODELS, Field, Resource
 from shared import catalog
 from shared.datasets.read import owners_of
@@ -92,7 +92,7 @@ def labs_of(kind: str, keys: Iterable[str]) -> set[str | None]:
     if kind == "dataset":
         return {lab_of_owner(owner) for owner in owners_of(key.lower() for key in keys)}
     rows = catalog.table(kind).select([Where(resource.key, "in", set(keys))]).all()
-    return {read_values.lab_of(resource, row) for row in rows}
+    return {zones.lab_of(resource, row) for row in rows}
 
 
 def lab_of_owner(owner: str) -> str | None:
@@ -103,4 +103,4 @@ def lab_of_owner(owner: str) -> str | None:
     resource = MODELS.get(model)
     key = meanings.stored_key(resource.kind, identity) if resource else None
     row = catalog.table(resource.kind).get(key) if resource and key else None
-    return read_values.lab_of(resource, row) if resource and row else None
+    return zones.lab_of(resource, row) if resource and row else None

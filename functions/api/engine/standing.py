@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from functions.api import permissions
-from functions.api.engine import read_values
+from functions.api.engine import zones
 from functions.api.engine.declarations import KINDS, Resource
 from shared import catalog
 from shared.access.colony import Standing, may_write_record
@@ -68,7 +68,7 @@ def standing_of(
     changed_to : mapping, optional
         What it is to be, or was, if it is changed: changes of some fields are open to a whole lab.
     """
-    lab = read_values.lab_of(resource, row)
+    lab = zones.lab_of(resource, row)
     settings = (catalog.table("lab").get(lab) if lab else None) or {}
     if settings.get("open_lab", True) is not False:
         return Standing(lab)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
 from functions.api.auth.identify import require_account
-from functions.api.engine import concurrency, meanings, own_fields, read_values, relations
+from functions.api.engine import concurrency, meanings, own_fields, read_values, relations, zones
 from functions.api.engine.declarations import Body, Resource
 from functions.api.engine.identities import PlannedRecord, taken
 from functions.api.engine.plan import Plan, is_document
@@ -159,8 +159,8 @@ def _made_before(plan: Plan, resource: Resource, data: Body, new: Body) -> Plann
     given = {name: value for name, value in new.items() if name in data}
     if resource.title and given.get(resource.key) == resource.title(key):
         given[resource.key] = key
-    lab = read_values.lab_of(resource, found)
-    sent = read_values.localise(resource, given, lab)
+    lab = zones.lab_of(resource, found)
+    sent = zones.localise(resource, given, lab)
     if not _has(found, sent) and not _has(_as_made(resource, key), sent):
         text = f"There is a {resource.kind} with this id already, and it is another one."
         raise ApiError(409, text, version=int(found.get("_version") or 0))

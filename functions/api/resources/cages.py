@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions.api.engine import read_values
+from functions.api.engine import zones
 from functions.api.engine.declarations import (
     HUSBANDRY,
     KINDS,
@@ -142,7 +142,7 @@ def end_with_death(plan: Plan, before: Body | None, after: Body | None, call: Ca
     """End an animal's stay when it has died."""
     if after is None or not after.get("death_date") or (before and before.get("death_date")):
         return
-    end = moment.instant(after["death_date"], read_values.zone_of(after.get("lab")))
+    end = moment.instant(after["death_date"], zones.zone_of(after.get("lab")))
     for row in plan.select("stay", [Where("subject", "exact", after["nickname"]), _OPEN]):
         plan.change(KINDS["stay"], row["id"], replacing(end=max(end, row["start"])))
 

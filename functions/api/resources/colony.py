@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from functions.api import generations, genotypes
-from functions.api.engine import read_values
+from functions.api.engine import zones
 from functions.api.engine.declarations import (
     COLONY,
     HUSBANDRY,
@@ -240,7 +240,7 @@ def lines_lab(path: str) -> dict[str, Any]:
 def lab_of_line(line: str | None) -> str | None:
     """Return the lab of a line."""
     row = catalog.table("line").get(line or "")
-    return read_values.lab_of(_LINES, row) if row else None
+    return zones.lab_of(_LINES, row) if row else None
 
 
 def _prepare_line(body: Body, old: Body | None, call: Call) -> Body:

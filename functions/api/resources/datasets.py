@@ -26,25 +26,33 @@ from functions.api.engine.declarations import (
     refs,
     text,
 )
-from functions.api.engine.filter_grammar import BadFilter, flag_of
-from functions.api.engine.filters import MAX_SESSIONS, Select
+from functions.api.engine.filter_grammar import BadFilter
+from functions.api.engine.filters import MAX_SESSIONS
 from functions.api.engine.plan import delete_notes
 from functions.api.engine.relations import lab_of_owner
 from functions.api.engine.stores import Store
-from functions.api.engine.visible import public_datasets
 from functions.api.errors import ApiError, Invalid, not_found
+from functions.api.resources.dataset_filters import (
+    by_quality,
+    created,
+    in_parts,
+    of_probe,
+    of_session,
+    on_day,
+    whether_exists,
+    whether_public,
+    whether_tagged,
+)
 from functions.api.resources.owners import owner_of, record_of
 from functions.api.shown.datasets import brief, dataset_body
-from functions.api.shown.insertions import probe_of
-from functions.api.shown.repositories import on_server, repositories
+from functions.api.shown.repositories import repositories
 from shared import catalog
 from shared.alf import names
 from shared.catalog.listings import on_stored
-from shared.catalog.versions import Selection
 from shared.datasets.edit import delete_dataset, update_dataset
 from shared.datasets.read import datasets_of, owners_of
 from shared.datasets.register import has_bytes, keep_content, register_datasets
-from shared.model.identity import dataset_path, split_path
+from shared.model.identity import dataset_path
 from shared.model.quality import QC
 from shared.records.errors import NotFound
 from shared.records.items import Dataset
@@ -265,73 +273,6 @@ def _show_dataset(shown: Body, row: Row, call: Call) -> Body:
     return dataset_body(row["_session"], row["_item"], known, call)
 
 
-def _exists(value: str, call: Call, select: Select) -> list[Where]:
-    there = on_server()
-    return [
-        there if flag_of("exists", value) else Where("repositories", "test", there.value, True)
-    ]
-
-
-def _public(value: str, call: Call, select: Select) -> list[Where]:
-    either = public_datasets()
-    if flag_of("public", value):
-        return [either]
-    return [Where(each.field, each.lookup, each.value, negate=True) for each in either.value]
-
-
-def _tagged(tags: Any) -> Any:
-    def condition(value: str, call: Call, select: Select) -> list[Where]:
-        return [Where("tags", "in", tags(), not flag_of("", value))]
-
-    return condition
-
-
-def _day(value: str, call: Call, select: Select) -> list[Where]:
-    from functions.api.engine.filter_grammar import days
-
-    first, after = days("date", f"{value},{value}")
-    on_day = [Where("start_time", "gte", first), Where("start_time", "lt", after)]
-    return [Where("session", "in", select("session", on_day).values("id"))]
-
-
-def _created(name: str, lookup: str) -> Any:
-    def condition(value: str, call: Call, select: Select) -> list[Where]:
-        from functions.api.engine.filter_grammar import days
-
-        first, after = days(name, f"{value},{value}")
-        if lookup == "date":
-            return [
-                Where("created_datetime", "gte", first),
-                Where("created_datetime", "lt", after),
-            ]
-        bound = first if lookup == "gte" else after
-        return [Where("created_datetime", "gte" if lookup == "gte" else "lt", bound)]
-
-    return condition
-
-
-def _session_ref(value: str, call: Call, select: Select) -> list[Where]:
-    return [Where("session", "exact", read_values.last_part(value).lower())]
-
-
-def _probe(value: str, call: Call, select: Select) -> list[Where]:
-    from functions.api.shown.insertions import probe_of
-
-    row = catalog.table("insertion").get(value.lower())
-    if row is None:
-        return [Where("session", "in", set())]
-    return [
-        Where("session", "exact", row["session"]),
-        Where("collection", "test", lambda c: probe_of(c or "") == row["name"]),
-    ]
-
-
-def _quality(value: str, call: Call, select: Select) -> list[Where]:
-    from functions.api.engine.filters import quality
-
-    return [Where("qc", "exact", quality("qc", value))]
-
-
 def _if_any(kind: str, value: str) -> None:
     if value:  # datasets show "" where there is none, and it comes back
         names.check(kind, value)
@@ -347,17 +288,6 @@ def _files_of(row: Row) -> list[Body]:
 def _changed(row: Row) -> list[Body]:
     item: Dataset = row["_item"]
     return [{"auto_datetime": item.changed or item.created}]
-
-
-def _in_parts(found: Selection) -> set[tuple[str, str]]:
-    """Return the places of the datasets that belong to some probes or fields of view."""
-    parts = {(row["session"], row["name"]) for row in found.all(("session", "name"))}
-    theirs = [Where("session", "in", {session for session, _ in parts})]
-    return {
-        (row["session"], row["path"])
-        for row in catalog.table("dataset").select(theirs).all(("session", "path"))
-        if (row["session"], probe_of(split_path(row["path"])[0])) in parts
-    }
 
 
 DATASET = Resource(
@@ -393,21 +323,21 @@ DATASET = Resource(
         "lab": "session__lab",
         "experiment_number": "session__number",
         "number": "session__number",
-        "date": _day,
-        "created_date": _created("created_date", "date"),
-        "created_date_gte": _created("created_date_gte", "gte"),
-        "created_date_lte": _created("created_date_lte", "lte"),
-        "exists": _exists,
-        "session": _session_ref,
-        "probe_insertion": _probe,
-        "public": _public,
-        "protected": _tagged(permissions.protecting),
+        "date": on_day,
+        "created_date": created("created_date", "date"),
+        "created_date_gte": created("created_date_gte", "gte"),
+        "created_date_lte": created("created_date_lte", "lte"),
+        "exists": whether_exists,
+        "session": of_session,
+        "probe_insertion": of_probe,
+        "public": whether_public,
+        "protected": whether_tagged(permissions.protecting),
         "tag": "tags",
-        "qc": _quality,
+        "qc": by_quality,
     },
     reverse={
-        "probe_insertion": ("insertion", _in_parts, ""),
-        "field_of_view": ("field-of-view", _in_parts, ""),
+        "probe_insertion": ("insertion", in_parts, ""),
+        "field_of_view": ("field-of-view", in_parts, ""),
         "data_notices": ("data-notice", "datasets", "id"),
         "download": ("download", "dataset", "id"),
     },

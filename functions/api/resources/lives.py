@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions.api.engine import read_values, references
+from functions.api.engine import references, zones
 from functions.api.engine.declarations import KINDS, Body, Row
 from functions.api.errors import ApiError, Invalid
 from shared import catalog
@@ -120,7 +120,7 @@ def subject_of(body: Body) -> Row:
 
 def instant_of(body: Body, field: str) -> str:
     """Return a time of a record of an animal, in the zone of its lab."""
-    zone = read_values.zone_of(subject_of(body).get("lab"))
+    zone = zones.zone_of(subject_of(body).get("lab"))
     return moment.instant(str(body[field]), zone)
 
 

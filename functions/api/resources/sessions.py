@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from functions.api import permissions
-from functions.api.engine import meanings, read_values
+from functions.api.engine import meanings, read_values, zones
 from functions.api.engine.concurrency import check_match, merge_json
 from functions.api.engine.declarations import (
     KINDS,
@@ -135,7 +135,7 @@ class Sessions(Store):
             made = sessions.create(
                 subject=subject["nickname"],
                 lab=lab,
-                zone=read_values.zone_of(lab) or "UTC",
+                zone=zones.zone_of(lab) or "UTC",
                 start_time=start,
                 number=body.pop("number"),
                 who=call.who.username,

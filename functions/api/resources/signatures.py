@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from functions.api.auth import identify, passwords
-from functions.api.engine import meanings, read_values
+from functions.api.engine import meanings, read_values, zones
 from functions.api.engine.declarations import (
     MODELS,
     Access,
@@ -82,7 +82,7 @@ def _prepare(body: Body, old: Body | None, call: Call) -> Body:
     return {
         **{name: value for name, value in body.items() if name != "password"},
         "content_type": resource.model,
-        "lab": read_values.lab_of(resource, row),
+        "lab": zones.lab_of(resource, row),
         "sha256": sealed,
         "version": int(row.get("_version") or 0),
         "by": call.who.username,

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from functions.api import generations, genotypes, permissions
-from functions.api.engine import meanings, read_values, show_values
+from functions.api.engine import meanings, read_values, show_values, zones
 from functions.api.engine.declarations import (
     KINDS,
     REFERENCE,
@@ -158,7 +158,7 @@ def _end_with_death(plan: Plan, before: Body | None, after: Body | None, call: C
     if after is None or not after.get("death_date") or (before and before.get("death_date")):
         return
     mine = [Where("subject", "exact", after["nickname"]), Where("end_time", "isnull", True)]
-    end = moment.instant(after["death_date"], read_values.zone_of(after.get("lab")))
+    end = moment.instant(after["death_date"], zones.zone_of(after.get("lab")))
     for row in plan.select("water-restriction", mine):
         plan.change(KINDS["water-restriction"], row["id"], lambda each: {**each, "end_time": end})
 

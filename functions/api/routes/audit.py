@@ -15,7 +15,7 @@ import msgspec
 from chalice.app import Blueprint
 
 from functions.api.call import Call
-from functions.api.engine import read_values, undoing
+from functions.api.engine import read_values, undoing, zones
 from functions.api.engine.declarations import KINDS
 from functions.api.engine.plan import Plan, planned
 from functions.api.engine.visible import may_list
@@ -160,7 +160,7 @@ def is_for(call: Call, entry: audit.Audit) -> bool:
     lab = entry.lab
     if lab is None:  # written before entries said so, or by another way
         row = catalog.table(kind).get(key) or {**entry.before, **entry.after}
-        lab = read_values.lab_of(KINDS[kind], row) or ""
+        lab = zones.lab_of(KINDS[kind], row) or ""
         if KINDS[kind].lab and not lab:
             return False
     return not lab or lab in call.who.labs

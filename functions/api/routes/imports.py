@@ -3,6 +3,8 @@
 Each row goes through the declaration of its resource, as if it were posted alone. What is there
 already is compared with what the row says: the same is ``unchanged``, other content is refused
 with 409 and stays as it is. So a request may be repeated, and an import be killed and resumed.
+
+One file, because the three ways in (records, sessions, datasets) compare and answer alike.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import msgspec
 from chalice.app import Blueprint
 
 from functions.api.call import Call
-from functions.api.engine import meanings, read_values
+from functions.api.engine import meanings, read_values, zones
 from functions.api.engine.declarations import RESOURCES, Body, Resource
 from functions.api.engine.stores import store_of
 from functions.api.errors import ApiError, Invalid, response_to
@@ -415,7 +417,7 @@ def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call
         It is not; names the fields.
     """
     given = read_values.read_body(resource, row, call, partial=True)
-    zone = read_values.zone_of(read_values.lab_of(resource, there))
+    zone = zones.zone_of(zones.lab_of(resource, there))
     others = [
         name
         for name, value in given.items()

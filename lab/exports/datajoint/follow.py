@@ -12,7 +12,8 @@ from typing import Any
 
 from lab.client import Client, RequestRefused
 from lab.exports.datajoint.database import Database
-from lab.exports.datajoint.sources import code_version, served_subjects
+from lab.exports.datajoint.served import served_subjects
+from lab.exports.datajoint.sources import code_version
 from lab.exports.datajoint.sync import SyncStep, sync
 
 FOLLOWING = "/changes/subjects"

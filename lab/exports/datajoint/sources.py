@@ -11,8 +11,7 @@ import hashlib
 import json
 import uuid
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lab.client import Client
 from lab.exports.folder import SUBJECTS, FolderSession
-from lab.exports.served import ServedSession
 from lab.exports.session import ExportError, ExportSession
 from lab.extracted import Wheel as FolderWheel
 from lab.extracted import ambient, default_folder
 from lab.extracted import trials as trials_of_folder
 from lab.rig.settings import settings_of
-from shared.alf.layout import TRIAL_COLUMNS, sortings_in, trials_in, wheel_in
+from shared.alf.layout import TRIAL_COLUMNS, sortings_in, trials_in
 from shared.science.tables.records import (
     LabRecord,
     ProbeUnits,
@@ -38,9 +35,6 @@ from shared.science.tables.records import (
     WateringRecord,
     WeighingRecord,
 )
-
-PAGE = 250
-"""Rows of one answer of a list, the most there are."""
 
 FILES = ("trials", "wheel", "wheelMoves", "spikes", "clusters")
 """Objects that rows are made from."""
@@ -259,157 +253,3 @@ def folder_subjects(root: Path, kept: Path | None = None) -> list[SourceSubject]
 
 def _moment(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text).replace(tzinfo=None)
-
-
-class ServedSubject(SourceSubject):
-    """An animal of the API, with its rows of the lists."""
-
-    def __init__(self, client: Client, cache: Path, row: dict[str, Any], lab: dict) -> None:
-        self.client, self.cache, self.row, self.lab = client, cache, row, lab
-        self.id, self.nickname = str(row["id"]), str(row["nickname"])
-        self.sessions: list[dict[str, Any]] = []
-        self.files: list[tuple[str, str, str]] = []
-        self.records: dict[str, list[dict[str, Any]]] = {"weighings": [], "waterings": []}
-        self.records["restrictions"] = []
-
-    def facts(self) -> Any:
-        """Return the rows of the lists, and the hashes of the files."""
-        kept = ("nickname", "sex", "birth_date", "projects", "lab")
-        animal = {name: self.row.get(name) for name in kept}
-        return [animal, self.lab, self.sessions, sorted(self.files), self.records]
-
-    def load(self) -> SubjectRecord:
-        """Read the animal, and download the files that its rows are made from."""
-        birth = self.row.get("birth_date")
-        return SubjectRecord(
-            id=self.id,
-            nickname=self.nickname,
-            lab=LabRecord(
-                str(self.row.get("lab") or ""),
-                str(self.lab.get("institution") or ""),
-                str(self.lab.get("timezone") or "UTC"),
-            ),
-            sex=str(self.row.get("sex") or "U"),
-            birth_date=dt.date.fromisoformat(birth) if birth else None,
-            projects=tuple(self.row.get("projects") or ()),
-            sessions=tuple(self._session(row["id"]) for row in self.sessions),
-            weighings=tuple(
-                WeighingRecord(_moment(row["date_time"]), float(row["weight"]))
-                for row in self.records["weighings"]
-            ),
-            waterings=tuple(
-                WateringRecord(
-                    _moment(row["date_time"]),
-                    str(row.get("water_type") or "Water"),
-                    row.get("water_administered"),
-                    bool(row.get("adlib")),
-                )
-                for row in self.records["waterings"]
-            ),
-            restrictions=tuple(
-                RestrictionRecord(
-                    _moment(row["start_time"]),
-                    _moment(row["end_time"]) if row.get("end_time") else None,
-                    row.get("reference_weight"),
-                )
-                for row in self.records["restrictions"]
-            ),
-        )
-
-    def _session(self, eid: str) -> SessionRecord:
-        record = self.client.get(f"/sessions/{eid}")
-        session = ServedSession(self.client, record, self.cache)
-        found = wheel_in(session.paths, session.preferred)
-        wheel = session.load(found[0], ("position",))["position"] if found else None
-        location = str(record.get("location") or "")
-        return session_record(session, location, loaded_trials(session), wheel)
-
-
-RECORDS = {
-    "weighings": "weighings",
-    "waterings": "water-administrations",
-    "restrictions": "water-restriction",
-}
-"""Records of an animal, and the lists that they are in."""
-
-
-def served_subjects(
-    client: Client, cache: Path, ids: Collection[str] | None = None
-) -> list[SourceSubject]:
-    """Return the animals of the API that have sessions, with what lists tell of them.
-
-    Parameters
-    ----------
-    client : Client
-    cache : path
-        Folder for what is downloaded.
-    ids : collection of str, optional
-        Only these animals; the lists are asked for each alone.
-    """
-    labs = {row["name"]: row for row in _rows(client, "labs")}
-    animals = [
-        ServedSubject(
-            client,
-            cache,
-            row,
-            {k: labs.get(row["lab"], {}).get(k) for k in ("institution", "timezone")},
-        )
-        for row in _subject_rows(client, ids)
-    ]
-    many = Counter(animal.nickname for animal in animals)
-    alone = ids is not None
-    named = {} if alone else {one.nickname: one for one in animals if many[one.nickname] == 1}
-    owner: dict[str, ServedSubject] = {}
-    for animal, row in _of_animals(client, "sessions", named, animals):
-        owner[row["id"]] = animal
-        animal.sessions.append({k: v for k, v in row.items() if k != "url"})
-    whose = [{"subject": one.id} for one in animals] if alone else [{}]
-    for row in (row for query in whose for row in _rows(client, "datasets", **query)):
-        eid = str(row.get("session") or "").rpartition("/")[2]
-        wanted = row["name"].endswith(AMBIENT) or any(f"{name}." in row["name"] for name in FILES)
-        if eid in owner and wanted:
-            told = (eid, f"{row.get('collection')}/{row.get('revision')}/{row['name']}")
-            state = f"{row['hash']} {row['default_dataset']}"
-            owner[eid].files.append((*told, state))
-    for name, path in RECORDS.items():
-        for animal, row in _of_animals(client, path, named, animals):
-            animal.records[name].append(row)
-    for one in animals:  # lists of one animal and of all have other orders
-        one.sessions.sort(key=lambda row: str(row["id"]))
-        for rows in one.records.values():
-            rows.sort(key=lambda row: json.dumps(row, sort_keys=True))
-    return [one for one in animals if one.sessions]
-
-
-def _subject_rows(client: Client, ids: Collection[str] | None) -> Iterator[dict[str, Any]]:
-    if ids is None:
-        yield from _rows(client, "subjects")
-    for each in sorted(ids or ()):
-        yield from _rows(client, "subjects", django=f"id,{each}")
-
-
-def _of_animals(
-    client: Client,
-    path: str,
-    named: Mapping[str, ServedSubject],
-    animals: Sequence[ServedSubject],
-) -> Iterator[tuple[ServedSubject, dict[str, Any]]]:
-    """Yield the rows of a list with their animals; of those called alike, one after the other."""
-    for row in _rows(client, path) if named else ():
-        if animal := named.get(row["subject"]):
-            yield animal, row
-    for animal in animals:
-        if animal.nickname not in named:
-            for row in _rows(client, path, subject=animal.id):
-                yield animal, row
-
-
-def _rows(client: Client, path: str, **query: str) -> Iterator[dict[str, Any]]:
-    offset = 0
-    while True:
-        found = client.get(f"/{path}", limit=PAGE, offset=offset, **query)
-        page = found["results"] if isinstance(found, dict) else found
-        yield from page
-        if len(page) < PAGE:
-            return
-        offset += PAGE

@@ -8,21 +8,21 @@ from typing import Any, ClassVar
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import astuple
-from numpy.typing import ArrayLike
 
 from shared.model.identity import nickname_of
 from shared.results import addresses
 from shared.results.numbers import rounded
 from shared.results.render import SiteSettings
 from shared.results.source import SiteSession, Subject, fingerprint
+from shared.results.views.next_status import NextStatus, is_determined, next_status
 from shared.results.views.page import Crumb, PageFrame, how_synthetic
 from shared.results.views.rows import ListedProbe, ListedSession, ListedSubject
 from shared.results.views.session import Behaviour, Numbers, TrialArrays, code_to_connect
 from shared.science.behaviour.curves import contrast_heat_map, contrasts
-from shared.science.behaviour.psychometric import PARAMETERS, least_threshold
+from shared.science.behaviour.psychometric import PARAMETERS
 from shared.science.status.history import History, training_history
 from shared.science.status.sessions import JudgedSession
-from shared.science.status.stages import RANK, Variant
+from shared.science.status.stages import Variant
 
 VARIANT: Variant = "brainbox"
 """Whose status rules: those by which the labs judge their mice."""
@@ -107,28 +107,6 @@ class Reached(Struct, frozen=True):
     status: str
     date: str
     id: str
-
-
-class MeasuredCriterion(Struct, frozen=True, rename={"passed": "pass"}):
-    """A criterion with what the last days measured (a number, or one per day).
-
-    A parameter of a fit that ended at a bound is no measurement: `value` is None, and the
-    criterion does not count as met.
-    """
-
-    name: str
-    value: Any
-    rule: str
-    margin: float | None
-    passed: bool
-
-
-class NextStatus(Struct, frozen=True):
-    """The next status and its criteria."""
-
-    status: str
-    dates: list[str]
-    criteria: list[MeasuredCriterion]
 
 
 class HeatMap(Struct, frozen=True):
@@ -249,7 +227,7 @@ def subject_view(
         first=[
             Reached(status, place["date"], place["eid"]) for status, place in history.first.items()
         ],
-        next=_next(history),
+        next=next_status(history),
         days=days,
         heatmap=HeatMap(**map_),
         row=_row(subject, days, history, rows),
@@ -320,7 +298,7 @@ def _day(
         location=day.location,
         status=judged["status"],
         fit=DayFit(**{name: rounded(judged["fit"][name]) for name in PARAMETERS})
-        if _is_determined(
+        if is_determined(
             judged["fit"]["threshold"], judged["fit"]["bias"], np.unique(contrasts(trials))
         )
         else None,
@@ -331,61 +309,6 @@ def _day(
 
 
 SESSION_FIELDS = frozenset(ListedSession.__struct_fields__)
-
-
-def _next(history: History) -> NextStatus | None:
-    """Return the criteria of the next status with what the last three days measured."""
-    if not history.sessions:
-        return None
-    last = history.sessions[-1]
-    window = last["window"]
-    # A status never falls, a window does: what comes next is beyond what was reached.
-    reached = RANK[last["status"]]
-    beyond = [status for status in window["criteria"] if RANK[status] > reached]
-    if not beyond:
-        return None
-    status = min(beyond, key=RANK.__getitem__)
-    return NextStatus(
-        status,
-        window["info"]["session_dates"],
-        [
-            MeasuredCriterion(one["name"], None, one["rule"], None, False)
-            if _is_from_a_bound(one, window["criteria"][status])
-            else MeasuredCriterion(
-                one["name"], _plain(one["value"]), one["rule"], rounded(one["margin"]), one["pass"]
-            )
-            for one in window["criteria"][status]
-        ],
-    )
-
-
-FITTED = ("Threshold", "Bias", "LapseLow_50", "LapseHigh_50")
-"""Criteria on parameters of one and the same curve."""
-
-MOST = 99.9
-"""Percent contrast: beyond, a fit ended at its bounds (threshold 100 %, bias ±100 %)."""
-
-
-def _is_from_a_bound(one: Mapping[str, Any], criteria: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether a criterion is on a curve that the choices do not determine."""
-    known = {criterion["name"]: criterion["value"] for criterion in criteria}
-    if one["name"] not in FITTED or "Threshold" not in known:
-        return False
-    shown = known.get("Zero_contrast") or []
-    return not _is_determined(known["Threshold"], known.get("Bias", 0.0), shown)
-
-
-def _is_determined(threshold: float | None, bias: float | None, levels: ArrayLike) -> bool:
-    """Tell whether parameters (percent) are estimates, by the contrasts (percent) shown."""
-    if threshold is None or bias is None:
-        return False
-    return least_threshold(levels) < threshold < MOST and abs(bias) < MOST
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return rounded(value) if isinstance(value, float) else value
 
 
 def _row(

@@ -1,5 +1,6 @@
 // Decoder of Fornix recordings (.ebin), as shared/codec/FORMAT.md says; section numbers are its.
 // No DOM, no network: bytes in, samples out. A zstandard library is handed in as `inflate`.
+// One file, because it is one decoder, read beside FORMAT.md.
 
 export class FormatError extends Error {}
 

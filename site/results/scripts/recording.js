@@ -1,5 +1,6 @@
 // Raw voltage of a probe at any moment: an image of all sites, traces, spikes over them. What is
 // shown is in the page's address, so that a moment can be sent to somebody.
+// One file, because one picture is drawn from one state.
 
 import { RecordingClock } from "./clock.js";
 import { element, fixed, json, root } from "./common.js";

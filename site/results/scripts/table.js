@@ -1,6 +1,7 @@
 // Lists with text search, facets, ranges and sorting, quick at 100,000 rows: columns in memory,
 // the repeated texts as small numbers, one page of rows in the document. What is chosen is in the
 // address, so that Back undoes it and a link shows the same.
+// One file, because the kinds of lists are declared beside what draws them.
 
 import { count, element, fixed, labPage, link, nickname, percent, safeName, sessionPage, statusName, subjectPage, svg } from "./common.js";
 

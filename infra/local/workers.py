@@ -1,0 +1,85 @@
+"""The labs' workers of the system on one computer, each a process as a lab would run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.local.cloud import CloudError, spawn
+from infra.local.home import Home
+from infra.local.seed import LABS
+
+
+class Workers:
+    """One ``fornix worker`` process per lab.
+
+    Parameters
+    ----------
+    home
+        State folder of a running system.
+    tasks
+        How many tasks each runs at a time.
+    """
+
+    def __init__(self, home: Home, tasks: int = 1) -> None:
+        self.home = home
+        self.tasks = tasks
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start them."""
+        for lab in LABS:
+            self._processes[lab] = spawn(
+                [*FORNIX, "worker", "--tasks", str(self.tasks)],
+                self.log(lab),
+                cwd=self.home.path,
+                env=environment(self.home, f"{lab}_worker"),
+            )
+
+    def log(self, lab: str) -> Path:
+        """Return where a lab's worker writes."""
+        return self.home.logs / f"worker-{lab}.log"
+
+    def check(self) -> None:
+        """Raise if a worker has ended.
+
+        Raises
+        ------
+        CloudError
+            Naming the worker and its log.
+        """
+        for lab, process in self._processes.items():
+            if process.poll() is not None:
+                raise CloudError(
+                    f"the worker of {lab} ended with code {process.returncode}: "
+                    f"see {self.log(lab)}"
+                )
+
+    def stop(self) -> None:
+        """Stop them; a task that runs is given back to its queue."""
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes.clear()
+
+
+FORNIX = (sys.executable, "-m", "lab.cli")
+
+
+def environment(home: Home, username: str) -> dict[str, str]:
+    """Return the environment of a program that is run by a user and knows only the API."""
+    user = home.read_credentials()["users"][username]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "FORNIX_"))}
+    return kept | {
+        "FORNIX_API_URL": home.api_url,
+        "FORNIX_USER": user["username"],
+        "FORNIX_PASSWORD": user["password"],
+        "XDG_CONFIG_HOME": str(home.path / "config" / username),
+    }
