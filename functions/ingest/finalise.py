@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from functions.ingest.intake import THREADS, Waiting, gather, look
+from functions.ingest.intake import THREADS, Waiting, decided_before, gather, look
 from functions.ingest.judge import judge
 from functions.ingest.place import place
 from shared.model import json
@@ -104,7 +104,7 @@ def complete(waiting: Waiting, *, late: bool) -> str:
     """Do what :func:`finalise` says, as the only writer of the session."""
     upload = waiting.upload
     key = manifest_key(upload.folder, upload.id)
-    manifest = objects.read_object(key, Manifest) or objects.write_once(key, decide(waiting))
+    manifest = decided_before(waiting) or objects.write_once(key, decide(waiting))
     quarantine(waiting, (refusal.path for refusal in manifest.refused))
     register(manifest, key)
     outcome = manifest.outcome(late=late)

@@ -9,11 +9,11 @@ from functools import partial
 from typing import BinaryIO
 
 from shared.datasets.read import datasets_of, hashes_by_path
-from shared.model.upload import FileRequest, StoredRequest
+from shared.model.upload import FileRequest, Manifest, StoredRequest
 from shared.records import objects
 from shared.records.errors import NotFound, Stale
 from shared.records.items import Dataset, Session
-from shared.uploads.keys import incoming_key
+from shared.uploads.keys import incoming_key, manifest_key
 from shared.uploads.progress import missing_files, unchanged
 from shared.uploads.state import Upload, get_upload, request_of
 from shared.uploads.target import find_session
@@ -102,6 +102,11 @@ def look(upload_id: str) -> Waiting | Upload | None:
     if upload.final:
         return upload
     return Waiting(upload, request, arrived(upload_id))
+
+
+def decided_before(waiting: Waiting) -> Manifest | None:
+    """Return the manifest that a run which was cut off has written; it rules."""
+    return objects.read_object(manifest_key(waiting.upload.folder, waiting.upload.id), Manifest)
 
 
 def gather(waiting: Waiting) -> Intake:
