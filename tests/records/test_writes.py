@@ -21,7 +21,7 @@ PAST_TRANSACTIONS = {
     "functions/dispatch/sweep.py": "an end that was followed up; again is no change",
     "shared/records/transactions.py": "the transaction itself",
     "functions/journal/restore.py": "the mark of a restore, and the sign to read all anew",
-    "shared/datasets/register.py:stage": "seen, and journaled, with the transaction that follows",
+    "shared/datasets/partition.py:stage": "seen, and journaled, with the transaction that follows",
     "shared/records/leaving.py": "a mark that no version counts and no journal has",
     "shared/uploads/lock.py": "not journaled",
     "shared/uploads/state.py": "what a validation notes in passing",
