@@ -62,7 +62,7 @@ class KnownSource(Record, discriminator="KnownSource"):
     expires = NumberAttribute()
 
 
-class Attempt:
+class LoginAttempt:
     """A try at a login that may go on; `succeeded` gives its places back."""
 
     def __init__(self, username: str, source: str) -> None:
@@ -143,8 +143,8 @@ def _take(key: str, most: int, again: int) -> bool:
 
 
 @contextmanager
-def attempt(username: str, source: str) -> Iterator[Attempt]:
-    """Let a login be tried; it counts as failed unless `Attempt.succeeded` is called.
+def attempt(username: str, source: str) -> Iterator[LoginAttempt]:
+    """Let a login be tried; it counts as failed unless `LoginAttempt.succeeded` is called.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def attempt(username: str, source: str) -> Iterator[Attempt]:
     ApiError
         429 after too many failures.
     """
-    tried = Attempt(username, source)
+    tried = LoginAttempt(username, source)
     tried.take()
     yield tried
 
