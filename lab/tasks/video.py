@@ -214,7 +214,8 @@ def features(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Pat
         table = _pose_table(session, camera)
         if table is None:
             continue
-        points = pose.points_of(pd.read_parquet(table), table.name)
+        read = pd.read_parquet(table)
+        points = pose.points_of({str(name): read[name] for name in read}, table.name)
         at = np.asarray(load(path), float)
         n = len(next(iter(points.values())))
         if n > at.size:

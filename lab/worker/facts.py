@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import requests
@@ -53,7 +54,7 @@ def _change(session: dict[str, Any], collection: str, facts: RunFacts) -> dict[s
     }
 
 
-def _quality(session: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def _quality(session: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """Return the quality of a session of which one protocol's has been judged (anew).
 
     The session is as good as the worst that is told of it. What somebody has set it to, beyond
@@ -66,7 +67,7 @@ def _quality(session: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return {"extended_qc": after, "qc": worst}
 
 
-def _worst(extended: dict[str, Any]) -> str:
+def _worst(extended: Mapping[str, Any]) -> str:
     """Return the worst outcome that is told; names that begin with ``_`` are single checks."""
     told = (value for name, value in extended.items() if not name.startswith("_"))
     outcomes = [value for value in told if isinstance(value, str) and value in QC]

@@ -2,6 +2,8 @@
 
 Changes are kept as versions in time on top of the snapshot, so that a page asked for with the
 token of the first page shows the state of that moment while writers write.
+
+One file, because a version is read and written by the same rules of time.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ The same types serve both sides of HTTP and the worker's own order to a task's p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -225,7 +226,7 @@ class RunFacts(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     n_trials: int | None = None
     n_correct_trials: int | None = None
     end_time: str | None = None
-    extended_qc: dict[str, float | str | list[float | str | None] | None] = {}
+    extended_qc: Mapping[str, float | str | list[float | str | None] | None] = {}
 
 
 class RunResult(Struct, frozen=True, forbid_unknown_fields=True):

@@ -54,6 +54,7 @@ FACTS = (
             "shared/tasks/declared/",  # outputs are declared by name
             "shared/science/behaviour/",  # messages name the file
             "lab/tasks/behaviour.py",
+            "lab/tasks/video.py",  # reads what another task has written beside it
             "lab/extracted.py",
         ),
     ),
@@ -120,6 +121,8 @@ FACTS = (
         (
             "shared/model/",
             "shared/science/behaviour/",
+            "shared/science/video/",
+            "lab/tasks/video.py",
             "shared/catalog/cache_tables.py",
             "functions/api/",
             "lab/worker/facts.py",

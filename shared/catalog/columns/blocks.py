@@ -30,7 +30,7 @@ BLOCK = 1 << 18
 """Elements of a block: a megabyte of codes of four bytes."""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class BlockEntry(msgspec.Struct, frozen=True, array_like=True):
     """Where a block is, and what must be there.
 
     Attributes
@@ -54,19 +54,19 @@ class Need(NamedTuple):
 
     Attributes
     ----------
-    entry : Entry
+    entry : BlockEntry
     made : callable
         Makes of its bytes what is kept.
     weight : int
         Bytes that are kept for each byte.
     """
 
-    entry: Entry
+    entry: BlockEntry
     made: Callable[[bytes], Any]
     weight: int = 1
 
 
-class _Kept:
+class _BlockCache:
     """Unpacked blocks of all files of this process, the ones used last."""
 
     def __init__(self) -> None:
@@ -96,10 +96,10 @@ class _Kept:
                 self.nbytes -= self._held.pop(key)[1]
 
 
-KEPT = _Kept()
+KEPT = _BlockCache()
 
 
-class File:
+class BlockFile:
     """A file of blocks.
 
     Parameters
@@ -115,13 +115,13 @@ class File:
     def __init__(self, name: str, read: Read) -> None:
         self.name = name
         self._read = read
-        self._number = next(File._numbers)
+        self._number = next(BlockFile._numbers)
 
     def __del__(self) -> None:
         """Leave the room to others."""
         KEPT.forget(self._number)
 
-    def raw(self, entries: Sequence[Entry]) -> list[bytes]:
+    def raw(self, entries: Sequence[BlockEntry]) -> list[bytes]:
         """Return what blocks hold, unpacked.
 
         Raises
@@ -132,7 +132,7 @@ class File:
         found = self._read([(entry.offset, entry.length) for entry in entries])
         return [self._unpacked(entry, body) for entry, body in zip(entries, found, strict=True)]
 
-    def _unpacked(self, entry: Entry, body: bytes) -> bytes:
+    def _unpacked(self, entry: BlockEntry, body: bytes) -> bytes:
         where = f"{self.name}, bytes {entry.offset} to {entry.offset + entry.length}"
         if len(body) != entry.length:
             raise Damaged(f"{where}: the file ends before them.")
@@ -161,8 +161,8 @@ class Blocks:
 
     Parameters
     ----------
-    file : File
-    entries : sequence of Entry
+    file : BlockFile
+    entries : sequence of BlockEntry
         The blocks.
     kinds : sequence of str
         The type of each block's numbers, as numpy writes it.
@@ -174,8 +174,8 @@ class Blocks:
 
     def __init__(
         self,
-        file: File,
-        entries: Sequence[Entry],
+        file: BlockFile,
+        entries: Sequence[BlockEntry],
         kinds: Sequence[str],
         n: int,
         *,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.catalog.columns.blocks import Entry, File, Need
+from shared.catalog.columns.blocks import BlockEntry, BlockFile, Need
 from shared.catalog.columns.coded import Coded
 from shared.catalog.columns.column import Array, Column, JsonText, decode_json
 from shared.records.where import Where
@@ -36,8 +36,8 @@ class Local:
 
     Parameters
     ----------
-    file : File
-    entries : sequence of Entry
+    file : BlockFile
+    entries : sequence of BlockEntry
         Blocks of rows.
     n : int
         Rows.
@@ -45,7 +45,7 @@ class Local:
         Rows of a block.
     """
 
-    def __init__(self, file: File, entries: Sequence[Entry], n: int, per: int) -> None:
+    def __init__(self, file: BlockFile, entries: Sequence[BlockEntry], n: int, per: int) -> None:
         self.file, self.entries, self.n, self.per = file, entries, n, per
 
     def needs(self, rows: Array | None) -> list[Need]:

@@ -3,7 +3,7 @@
 ::
 
     FXCOLS01                8 bytes
-    blocks                  each a zlib stream: codes, row numbers or JSON, see `Stored`
+    blocks                  each a zlib stream: codes, row numbers or JSON, see `StoredColumn`
     directory               a zlib stream of JSON, see `Directory`
     its offset, length, CRC-32 (8, 4 and 4 bytes, little-endian), FXCOLS01
 
@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from shared.catalog.columns import local
-from shared.catalog.columns.blocks import BLOCK, Blocks, Entry, File, Need, Read, Runs
+from shared.catalog.columns.blocks import BLOCK, BlockEntry, BlockFile, Blocks, Need, Read, Runs
 from shared.catalog.columns.coded import Coded, Lists, grouped
 from shared.catalog.columns.column import Array, Column, JsonText, narrowest
 from shared.catalog.columns.numbers import Numbers
@@ -52,35 +52,35 @@ LEVEL = 3
 """Of zlib."""
 
 
-class Stored(msgspec.Struct, omit_defaults=True):
+class StoredColumn(msgspec.Struct, omit_defaults=True):
     """Where a column is.
 
     Attributes
     ----------
     kind : str
         ``coded``, ``lists``, ``numbers``, ``uuids`` or ``local``.
-    values : list of Entry
+    values : list of BlockEntry
         Distinct values as JSON, in order, `VALUES` of them a block.
-    codes : list of Entry
+    codes : list of BlockEntry
         A number for each row, `BLOCK` rows a block; of ``local``, the rows' values as JSON; of
         ``uuids``, first halves, then second halves.
     types : list of str
         Type of the numbers of each block of ``codes``, as numpy writes it.
-    starts : Entry, optional
+    starts : BlockEntry, optional
         Row at which each value begins, where the rows of a value lie together; else the place in
         ``order`` where its rows begin.
-    order : list of Entry
+    order : list of BlockEntry
         Posting list: numbers of the rows of the first value, the second and so on, as steps.
     rows : int
         Rows of a block of ``local``.
     """
 
     kind: str
-    values: list[Entry] = []
-    codes: list[Entry] = []
+    values: list[BlockEntry] = []
+    codes: list[BlockEntry] = []
     types: list[str] = []
-    starts: Entry | None = None
-    order: list[Entry] = []
+    starts: BlockEntry | None = None
+    order: list[BlockEntry] = []
     rows: int = 0
 
 
@@ -89,7 +89,7 @@ class Directory(msgspec.Struct):
 
     n: int
     order: tuple[str, ...]
-    columns: dict[str, Stored]
+    columns: dict[str, StoredColumn]
 
 
 def pack(table: Columns) -> bytes:
@@ -112,14 +112,14 @@ class _Writer:
         self.parts = [MAGIC]
         self._at = len(MAGIC)
 
-    def add(self, plain: bytes, level: int = LEVEL) -> Entry:
+    def add(self, plain: bytes, level: int = LEVEL) -> BlockEntry:
         packed = zlib.compress(plain, level)
-        entry = Entry(self._at, len(packed), len(plain), zlib.crc32(packed))
+        entry = BlockEntry(self._at, len(packed), len(plain), zlib.crc32(packed))
         self.parts.append(packed)
         self._at += len(packed)
         return entry
 
-    def numbers(self, values: Array, *, steps: bool = False) -> list[Entry]:
+    def numbers(self, values: Array, *, steps: bool = False) -> list[BlockEntry]:
         """Add an array in blocks."""
         return [self.add(_little(each, steps)) for each in _cut(values)]
 
@@ -134,16 +134,16 @@ def _little(values: Array, steps: bool = False) -> bytes:
     return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def _stored(out: _Writer, name: str, column: Column, is_key: bool) -> Stored:
+def _stored(out: _Writer, name: str, column: Column, is_key: bool) -> StoredColumn:
     """Write a column; return where it is."""
     if isinstance(column, Numbers):
         blocks = [_narrow(each) for each in _cut(np.asarray(column.values))]
         entries = [out.add(_little(each)) for each in blocks]
-        return Stored("numbers", codes=entries, types=[_type(each) for each in blocks])
+        return StoredColumn("numbers", codes=entries, types=[_type(each) for each in blocks])
     if isinstance(column, Uuids):
         halves = np.asarray(column.values).reshape(-1, 2)
         first, second = (halves[:, i].astype("<u8") for i in (0, 1))
-        return Stored("uuids", codes=[*out.numbers(first), *out.numbers(second)])
+        return StoredColumn("uuids", codes=[*out.numbers(first), *out.numbers(second)])
     if isinstance(column, local.Local):
         column = column.take(np.arange(column.n))
     assert isinstance(column, Coded)  # noqa: S101 - there are no others
@@ -153,8 +153,8 @@ def _stored(out: _Writer, name: str, column: Column, is_key: bool) -> Stored:
         told = codes.tolist()
         cut = [told[i : i + rows] for i in range(0, len(told), rows)]
         entries = [out.add(local.to_json([values[code] for code in each])) for each in cut]
-        return Stored("local", codes=entries, rows=rows)
-    stored = Stored("lists" if isinstance(column, Lists) else "coded")
+        return StoredColumn("local", codes=entries, rows=rows)
+    stored = StoredColumn("lists" if isinstance(column, Lists) else "coded")
     stored.values = [
         out.add(local.to_json(values[i : i + VALUES])) for i in range(0, len(values), VALUES)
     ]
@@ -229,7 +229,7 @@ def opened(
     Damaged
         It is not such a file, or its end is missing.
     """
-    file = File(name, read)
+    file = BlockFile(name, read)
     about = _directory(file, read, size)
     columns = {
         field: _column(file, stored, about.n)
@@ -239,7 +239,7 @@ def opened(
     return Columns(columns, about.n, order, key, key_fields, file=file)
 
 
-def _directory(file: File, read: Read, size: int) -> Directory:
+def _directory(file: BlockFile, read: Read, size: int) -> Directory:
     last = min(size, LAST)
     (end,) = read([(size - last, last)])
     if len(end) < TRAILER.size or not end.endswith(MAGIC):
@@ -257,7 +257,7 @@ def _directory(file: File, read: Read, size: int) -> Directory:
         raise Damaged(f"{file.name}: its directory is of another format: {error}") from None
 
 
-def _column(file: File, stored: Stored, n: int) -> Column:
+def _column(file: BlockFile, stored: StoredColumn, n: int) -> Column:
     """Return a column that is read when it is asked for."""
     if stored.kind == "numbers":
         return Numbers(Blocks(file, stored.codes, stored.types, n))
@@ -283,7 +283,7 @@ def _column(file: File, stored: Stored, n: int) -> Column:
     return made(codes, values, postings=postings, ascending=not lists)
 
 
-def _starts(file: File, stored: Stored) -> Array:
+def _starts(file: BlockFile, stored: StoredColumn) -> Array:
     if stored.starts is None:
         return np.zeros(1, np.uint32)
     return file.blocks([Need(stored.starts, _summed)])[0]
@@ -293,7 +293,7 @@ def _summed(body: bytes) -> Array:
     return np.cumsum(np.frombuffer(body, "<u4"), dtype=np.uint32)
 
 
-def _postings(file: File, stored: Stored, n: int) -> tuple[Blocks, Array]:
+def _postings(file: BlockFile, stored: StoredColumn, n: int) -> tuple[Blocks, Array]:
     kinds = ["<u4"] * len(stored.order)
     return Blocks(file, stored.order, kinds, n, steps=True), _starts(file, stored)
 
@@ -303,13 +303,13 @@ class Values:
 
     Parameters
     ----------
-    file : File
-    entries : sequence of Entry
+    file : BlockFile
+    entries : sequence of BlockEntry
     lists : bool
         Whether the values are lists.
     """
 
-    def __init__(self, file: File, entries: Sequence[Entry], lists: bool) -> None:
+    def __init__(self, file: BlockFile, entries: Sequence[BlockEntry], lists: bool) -> None:
         self.file, self.entries = file, entries
         self._made = _lists_of_json if lists else local.of_json
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.catalog.columns.blocks import File
+from shared.catalog.columns.blocks import BlockFile
 from shared.catalog.columns.coded import Coded, Lists
 from shared.catalog.columns.column import Array, Column, Rows
 from shared.catalog.columns.keys import FEW
@@ -52,7 +52,7 @@ class Columns:
         Takes a row, returns its key.
     key_fields : tuple of str
         Fields that `key` needs.
-    file : File, optional
+    file : BlockFile, optional
         Where the columns are read from, if they are not in memory.
     """
 
@@ -64,7 +64,7 @@ class Columns:
         key: Callable[[Mapping[str, Any]], str],
         key_fields: tuple[str, ...],
         *,
-        file: File | None = None,
+        file: BlockFile | None = None,
     ) -> None:
         self.file = file
         self.columns = columns
