@@ -2,8 +2,8 @@
 
 Lists are read by limit and offset. Several of Alyx's lists have no order, so that a page may
 repeat rows of another and miss some: identifiers seen are counted against the list's ``count``
-and the list is read again while some are missing. Sessions and their datasets are read one
-session at a time, because only the session's detail has all its fields.
+and the list is read again while some are missing. Sessions are read one by one, because only a
+session's detail has all its fields, and several at a time, while others are written.
 
 One file, because all of it is one walk through the lists of Alyx, with one state.
 """
@@ -20,6 +20,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from lab.client import ClientError, RecordMissing, RequestRefused
+from lab.importers.ahead import PASSES, Ahead, Listed
 from lab.importers.alyx_rows import RowUnfit
 from lab.importers.alyx_source import AlyxSource
 from lab.importers.alyx_steps import (
@@ -38,9 +39,6 @@ OF_EVERY_ROW = ("id", "url", "version")
 
 CHUNK = 25
 """Sessions read and sent between two commits of the journal."""
-
-PASSES = 3
-"""Times that a list without order is read before rows that did not show up are given up."""
 
 SHORT_LIST = f"the source counts more rows than its list showed in {PASSES} readings"
 
@@ -225,10 +223,17 @@ class AlyxImport:
         A session whose parent is still to come waits for the next turn. A turn in which nothing
         got on leaves only sessions that wait for each other: they are carried without parents.
         """
+        with Ahead(self.source) as ahead:
+            self._copy_turns(ahead)
+
+    def _copy_turns(self, ahead: Ahead) -> None:
         turn, behind = self.journal.get("turn", (0, -1))
         while True:
-            while chunk := self.journal.items("sessions", f"turn {turn}", self._chunk):
-                self._copy_chunk(chunk, f"turn {turn + 1}")
+            while some := self.journal.items("sessions", f"turn {turn}", 2 * self._chunk):
+                chunk, then = some[: self._chunk], some[self._chunk :]
+                ahead.begin(chunk)
+                ahead.begin(then)  # they are read while these are written
+                self._copy_chunk(chunk, f"turn {turn + 1}", ahead)
             if not self.journal.count("sessions", f"turn {turn + 1}"):
                 return
             done = self.journal.count("sessions", "done")
@@ -237,7 +242,7 @@ class AlyxImport:
             turn, behind = turn + 1, done
             self.journal.set("turn", (turn, behind))
 
-    def _copy_chunk(self, eids: list[str], waiting: str) -> None:
+    def _copy_chunk(self, eids: list[str], waiting: str, ahead: Ahead) -> None:
         """Copy some sessions and their datasets; commit when the server has all.
 
         Parameters
@@ -246,11 +251,13 @@ class AlyxImport:
             The sessions.
         waiting : str
             State of those that must wait.
+        ahead : Ahead
+            Has begun to read them.
         """
         with self.journal.transaction():
             rows = []
             for eid in eids:
-                row = self._session(eid)
+                row = self._session(eid, ahead)
                 if row is None:
                     self.journal.mark("sessions", [eid], "not carried")
                 elif self._must_wait(row):
@@ -262,7 +269,7 @@ class AlyxImport:
             for eid in refused:
                 self._leave_datasets(eid)
             sent = [row["id"] for row in rows if row["id"] not in refused]
-            self.carrier.carry("datasets", (d for eid in sent for d in self._datasets(eid)))
+            self.carrier.carry("datasets", self._datasets(ahead.datasets(eids), eids, set(sent)))
             if self.mover:
                 for eid in sent:
                     self.mover.move(eid, self._remotes.pop(eid, []))
@@ -278,10 +285,10 @@ class AlyxImport:
             detail = f"{count} datasets of session {eid}"
             self.carrier.refuse("datasets", f"of session {eid}", reason, detail, n=count)
 
-    def _session(self, eid: str) -> Row | None:
+    def _session(self, eid: str, ahead: Ahead) -> Row | None:
         """Return a session's row, or None after accounting for why there is none."""
         try:
-            row = self.source.get(f"/sessions/{eid}")
+            row = ahead.session(eid)
             if not isinstance(row, dict) or _identifier(row) != eid:
                 raise RowUnfit("the source shows another row under the session's address")
             return self.fit(SESSIONS, row)
@@ -309,35 +316,34 @@ class AlyxImport:
             return False
         return True
 
-    def _datasets(self, eid: str) -> Iterator[Row]:
-        """Yield the rows of a session's datasets, each once."""
-        seen: set[str] = set()
-        for _ in range(PASSES):
-            offset, count = 0, 1
-            while offset < count:
-                count, rows = self.source.page("/datasets", offset, session=eid)
-                for row in rows:
-                    key = str(row.get("url") if isinstance(row, dict) else row)
-                    if key not in seen:
-                        seen.add(key)
-                        yield from self._dataset(row, eid)
-                offset += len(rows)
-                if not rows:
-                    break
-            if len(seen) >= count:
-                return
-        self.carrier.refuse("datasets", f"{count - len(seen)} rows of session {eid}", SHORT_LIST)
+    def _datasets(self, listed: Listed, asked: list[str], sent: set[str]) -> Iterator[Row]:
+        """Yield the rows of the datasets of sessions that were sent, each once.
 
-    def _dataset(self, row: Any, eid: str) -> Iterator[Row]:
+        Parameters
+        ----------
+        listed : Listed
+            What the source shows of some sessions.
+        asked, sent : list and set of str
+            Those sessions, and which of them were sent.
+        """
+        for row in listed.rows:
+            eid = str(row.get("session"))[-36:] if isinstance(row, dict) else ""
+            if eid in sent or eid not in asked:
+                yield from self._dataset(row, asked)
+        if listed.missing:
+            some = f"session {asked[0]}" + (" and others" if len(asked) > 1 else "")
+            self.carrier.refuse("datasets", f"{listed.missing} rows of {some}", SHORT_LIST)
+
+    def _dataset(self, row: Any, asked: list[str]) -> Iterator[Row]:
         """Yield what is sent of a dataset, or account for why it is not."""
         try:
             if not isinstance(row, dict) or not _identifier(row):
                 raise RowUnfit("the row has no identifier")
             fit = self.fit(DATASETS, row)
-            if fit.get("session") != eid:
+            if fit.get("session") not in asked:
                 raise RowUnfit("the source shows a dataset of another session")
             if self.mover:
-                self._remotes.setdefault(eid, []).append(_remote(row, fit))
+                self._remotes.setdefault(fit["session"], []).append(_remote(row, fit))
             yield fit
         except RowUnfit as problem:
             self.carrier.refuse("datasets", str(row)[:200], str(problem))

@@ -7,6 +7,7 @@ when the request is repeated.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +26,7 @@ class NoAlyx(Exception):
 
 
 class AlyxSource:
-    """A running Alyx (or Fornix, which speaks the same language).
+    """A running Alyx (or Fornix, which speaks the same language); several threads may ask it.
 
     Parameters
     ----------
@@ -49,6 +50,7 @@ class AlyxSource:
         self._interval = 1 / rate if rate else 0.0
         self._sleep = sleep
         self._next = 0.0
+        self._lock = threading.Lock()
 
     def get(self, path: str, **query: Any) -> Any:
         """Return the JSON at a path, keeping the distance between requests.
@@ -58,10 +60,12 @@ class AlyxSource:
         ClientError
             The source refuses or cannot be reached.
         """
-        wait = self._next - time.monotonic()
-        if wait > 0:
-            self._sleep(wait)
-        self._next = time.monotonic() + self._interval
+        with self._lock:
+            now = time.monotonic()
+            at = max(self._next, now)
+            self._next = at + self._interval
+        if at > now:
+            self._sleep(at - now)
         return self._client.get(path, **query)
 
     def page(self, path: str, offset: int, **filters: Any) -> tuple[int, list[Any]]:

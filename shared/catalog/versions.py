@@ -111,6 +111,8 @@ class Selection(msgspec.Struct, frozen=True):
     base_rows: Any
     extra: list[tuple[int, Row]]
     """Rows not in the base, each with the number of base rows before it."""
+    by_order: bool = True
+    """Whether the base rows are in the order of the base."""
 
     def __len__(self) -> int:
         return len(self.base_rows) + len(self.extra)
@@ -140,7 +142,8 @@ class Selection(msgspec.Struct, frozen=True):
 
     def values(self, name: str) -> Any:
         """Return the set of distinct values of a field; those of lists one by one."""
-        found = self.base.distinct(self.base_rows, name)
+        rows = self.base_rows if self.by_order else sorted(self.base_rows)
+        found = self.base.distinct(rows, name)
         more: set[Any] = set()
         for _, row in self.extra:
             value = row.get(name)
@@ -275,7 +278,8 @@ class Table:
         found = base.matching(wheres)
         if hidden:
             found = _without(found, hidden)
-        if order and order != self.order:
+        by_order = not order or order == self.order
+        if order and not by_order:
             found = base.sort(found, order)
         order = order or self.order
         extra = []
@@ -284,7 +288,7 @@ class Table:
             ranked = _SortKeys(base, found, names, order)
             fresh.sort(key=lambda row: sort_key(row, order))
             extra = [(bisect.bisect_left(ranked, sort_key(row, order)), row) for row in fresh]
-        return Selection(base, found, extra)
+        return Selection(base, found, extra, by_order)
 
     def _young(
         self, generation: _Generation, wheres: Sequence[Where]
@@ -392,13 +396,16 @@ def _one(base: Base, place: int) -> Any:
 
 
 def _without(found: Any, hidden: list[int]) -> Any:
-    """Return row numbers without some."""
+    """Return row numbers, which are in order, without some."""
     if isinstance(found, list):
         gone = set(hidden)
         return [i for i in found if i not in gone]
     import numpy as np
 
-    return found[~np.isin(found, hidden)]
+    wanted = np.unique(np.array(hidden, np.int64))
+    places = np.searchsorted(found, wanted)
+    places = places[places < len(found)]
+    return np.delete(found, places[np.isin(found[places], wanted)])
 
 
 def base_of(kind: str, rows: list[Row], order: tuple[str, ...]) -> Base:

@@ -123,6 +123,9 @@ class FakeAlyx:
             return rows()
         if "session" in query:
             rows = [r for r in rows if str(r.get("session"))[-36:] == query["session"]]
+        if query.get("django", "").startswith("session__in,"):
+            wanted = query["django"].removeprefix("session__in,")
+            rows = [r for r in rows if repr(str(r.get("session"))[-36:]) in wanted]
         if query.get("django") == "session__isnull,True":
             rows = [r for r in rows if r.get("session") is None]
         lab = query.get("django", "").removeprefix("subject__lab__name,")

@@ -14,6 +14,7 @@ from lab.importers.alyx import AlyxImport
 from lab.importers.alyx_source import AlyxSource, NoAlyx
 from lab.importers.carrier import Carrier
 from lab.importers.journal import Journal, JournalInUse
+from tests.processes import until
 
 
 def run(alyx: Any, fornix: Any, journal: Journal | None = None, **source: Any) -> Journal:
@@ -404,3 +405,32 @@ def test_datasets_of_no_session_belong_to_what_their_path_says(alyx, fornix):
     )
     (refusal,) = journal.refusals()
     assert "no path" in refusal["reason"]
+
+
+def test_sessions_are_read_while_others_are_written_and_their_datasets_together(
+    alyx, fornix, monkeypatch
+):
+    # Given seven sessions, of which two are written at a time
+    monkeypatch.setattr("lab.importers.alyx.CHUNK", 2)
+    eids = [alyx.session(number=number) for number in range(1, 8)]
+
+    def read() -> list[str]:
+        return [r for r in alyx.requests if r.startswith("/sessions/")]
+
+    written = []
+
+    def slowly(resource: str) -> None:
+        if resource == "sessions":
+            written.append(resource)
+            # When some are written, then the next ones are read meanwhile
+            until(lambda: len(read()) >= min(2 * len(written) + 2, 7))
+
+    fornix.before = slowly
+    journal = run(alyx, fornix)
+    # Then all arrive, by one request for each session, and one for the datasets of each two
+    assert set(fornix.rows["sessions"]) == set(eids)
+    assert len(fornix.rows["datasets"]) == 14
+    assert len(read()) == 7
+    asked = [r for r in alyx.requests if r.startswith("/datasets?") and "isnull" not in r]
+    assert len(asked) == 4
+    assert list(journal.refusals()) == []

@@ -293,6 +293,10 @@ class Runs:
             return rows.astype(np.uint32)
         return (np.searchsorted(self.starts, rows, side="right") - 1).astype(np.uint32)
 
+    def present(self, rows: Array) -> Array:
+        """Return the codes that some rows, given in order, have: each once, in order."""
+        return np.flatnonzero(np.diff(np.searchsorted(rows, self.starts)))
+
     def through(self, lut: Array) -> Array:
         """Return for each row what a table of all codes says of its code."""
         return lut if self.unique else np.repeat(lut, np.diff(self.starts))

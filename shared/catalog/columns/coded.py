@@ -219,6 +219,8 @@ class Coded:
         """Return the set of the values of some rows, or of all."""
         if rows is None:
             present: Array = np.arange(len(self.values))
+        elif isinstance(self.codes, Runs):
+            present = self.codes.present(rows)
         else:
             present = np.flatnonzero(np.bincount(self.codes[rows], minlength=len(self.values)))
         if len(present) > FEW and self.all_texts():

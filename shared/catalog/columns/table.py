@@ -157,7 +157,7 @@ class Columns:
             rows = np.flatnonzero(mask) if rows is None else rows[mask]
             if not len(rows):
                 break
-        return np.arange(self.n, dtype=np.uint32) if rows is None else rows.astype(np.int64)
+        return np.arange(self.n, dtype=np.uint32) if rows is None else rows.astype(np.int64, copy=False)
 
     def _read(self, names: Iterable[str], rows: Array | None) -> None:
         """Read what some columns need, all at once."""
@@ -200,7 +200,8 @@ class Columns:
         return None
 
     def distinct(self, rows: Array, name: str) -> Any:
-        """Return the set of distinct values of a field among some rows."""
+        """Return the set of distinct values of a field among some rows, which are in order."""
+        rows = np.asarray(rows)
         column = self.columns.get(name)
         if column is None:
             return set()

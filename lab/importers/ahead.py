@@ -1,0 +1,115 @@
+"""Sessions of an Alyx and their datasets, several requests at a time, before their turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from lab.client import RequestRefused
+from lab.importers.alyx_source import AlyxSource
+
+READERS = 4
+"""Requests at a time; an Alyx has a few processes, whom others ask too."""
+
+PASSES = 3
+"""Times that a list without order is read before rows that did not show up are given up."""
+
+
+class Listed(NamedTuple):
+    """The datasets of some sessions.
+
+    Attributes
+    ----------
+    rows : list
+        Each once, as the source shows them.
+    missing : int
+        Rows that the source counts beside them.
+    """
+
+    rows: list[Any]
+    missing: int
+
+
+class Ahead:
+    """Reads what will be asked for next; ends its threads with its ``with`` block.
+
+    Parameters
+    ----------
+    source : AlyxSource
+    """
+
+    def __init__(self, source: AlyxSource) -> None:
+        self.source = source
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="ahead")
+        self._sessions: dict[str, Future[Any]] = {}
+        self._datasets: dict[tuple[str, ...], Future[Listed]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def begin(self, eids: Sequence[str]) -> None:
+        """Read some sessions and their datasets, unless it is begun."""
+        for eid in eids:
+            if eid not in self._sessions:
+                path = f"/sessions/{eid}"
+                self._sessions[eid] = self._pool.submit(self.source.get, path)
+        if eids and tuple(eids) not in self._datasets:
+            self._datasets[tuple(eids)] = self._pool.submit(self._list, list(eids))
+
+    def session(self, eid: str) -> Any:
+        """Return a session for which `begin` was called, as the source shows it, once.
+
+        Raises
+        ------
+        ClientError
+            The source refuses or cannot be reached.
+        """
+        return self._sessions.pop(eid).result()
+
+    def datasets(self, eids: Sequence[str]) -> Listed:
+        """Return the datasets of sessions for which `begin` was called, once.
+
+        Raises
+        ------
+        ClientError
+            The source refuses or cannot be reached.
+        """
+        return self._datasets.pop(tuple(eids)).result()
+
+    def _list(self, eids: list[str]) -> Listed:
+        if len(eids) == 1:
+            return self._read({"session": eids[0]})
+        try:
+            return self._read({"django": f"session__in,{eids}"})
+        except RequestRefused as error:
+            if error.status != 400:
+                raise
+        parts = [self._read({"session": eid}) for eid in eids]
+        return Listed([row for part in parts for row in part.rows], sum(p.missing for p in parts))
+
+    def _read(self, query: dict[str, str]) -> Listed:
+        """Return the rows of a list, which may have no order: it is read until all were seen."""
+        seen: dict[str, Any] = {}
+        count = 0
+        for _ in range(PASSES):
+            offset, count = 0, 1
+            while offset < count:
+                count, rows = self.source.page("/datasets", offset, **query)
+                for row in rows:
+                    seen.setdefault(str(row.get("url") if isinstance(row, dict) else row), row)
+                offset += len(rows)
+                if not rows:
+                    break
+            if len(seen) >= count:
+                break
+        return Listed([*seen.values()], max(count - len(seen), 0))
