@@ -157,7 +157,9 @@ class Columns:
             rows = np.flatnonzero(mask) if rows is None else rows[mask]
             if not len(rows):
                 break
-        return np.arange(self.n, dtype=np.uint32) if rows is None else rows.astype(np.int64, copy=False)
+        if rows is None:
+            return np.arange(self.n, dtype=np.uint32)
+        return rows.astype(np.int64, copy=False)
 
     def _read(self, names: Iterable[str], rows: Array | None) -> None:
         """Read what some columns need, all at once."""
