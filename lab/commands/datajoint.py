@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pymysql  # noqa: F401 - so that the command line says at once which extra brings it
 
-from lab.commands.output import AS_JSON, tell
+from lab.commands.output import AS_JSON, SESSIONS_FOLDER, tell
 
 if TYPE_CHECKING:
     from lab.exports.datajoint.database import DatabaseAccount
@@ -69,11 +69,7 @@ def down(folder: Path, as_json: bool) -> None:
 @datajoint.command()
 @FOLDER
 @PORT
-@click.option(
-    "--sessions",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of sessions, LAB/Subjects/SUBJECT/DATE/NNN, in place of the API.",
-)
+@SESSIONS_FOLDER
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),

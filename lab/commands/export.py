@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lab.commands.output import SESSIONS_FOLDER
+
 if TYPE_CHECKING:
     from lab.exports.many import SessionToExport
     from lab.exports.nwb.export import Written
@@ -128,11 +130,7 @@ def nwb(
 
 @export.command("sql")
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--sessions",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of sessions, LAB/Subjects/SUBJECT/DATE/NNN, in place of the API.",
-)
+@SESSIONS_FOLDER
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),

@@ -81,6 +81,15 @@ class FoundSession:
     files: list[FoundFile] = field(default_factory=list)
     problems: list[tuple[str, str, str]] = field(default_factory=list)
 
+    def latest_revisions(self) -> dict[str, str]:
+        """Return the latest revision of each dataset by its path without one."""
+        latest: dict[str, str] = {}
+        for file in self.files:
+            parts = parse_dataset_path(file.path)
+            key = parts.without_revision
+            latest[key] = max(latest.get(key, ""), parts.revision)
+        return latest
+
 
 @dataclass(frozen=True)
 class Stray:
@@ -306,11 +315,7 @@ class FolderImport:
 
     def _dataset_rows(self, found: FoundSession, eid: str) -> Iterator[Row]:
         """Yield the rows of a session's datasets, reading each file for its checksum."""
-        latest: dict[str, str] = {}
-        for file in found.files:
-            parts = parse_dataset_path(file.path)
-            key = parts.without_revision
-            latest[key] = max(latest.get(key, ""), parts.revision)
+        latest = found.latest_revisions()
         for file in found.files:
             try:
                 md5 = self._md5(file.on_disk)

@@ -189,13 +189,10 @@ class ZipSource(_Indexed):
         raise NoData(f"{file.path} is in a zip: unpack it, or open the release by its address.")
 
 
-class ReleaseSource(_Indexed):
-    """A release on a server."""
+class _OnServer:
+    """Files that are read from a server."""
 
-    def __init__(self, server: ReleaseServer, record: ReleaseRecord) -> None:
-        self.server, self.name = server, f"{server.url}/releases/{record.name}/{record.version}"
-        self.manifest = server.manifest(record)
-        self.hidden = record.withdrawn
+    server: ReleaseServer
 
     def place(self, file: ReleasedFile) -> None:
         """Return none: it is not on this disk."""
@@ -214,7 +211,16 @@ class ReleaseSource(_Indexed):
         return self.server.index(file)
 
 
-class ApiSource:
+class ReleaseSource(_OnServer, _Indexed):
+    """A release on a server."""
+
+    def __init__(self, server: ReleaseServer, record: ReleaseRecord) -> None:
+        self.server, self.name = server, f"{server.url}/releases/{record.name}/{record.version}"
+        self.manifest = server.manifest(record)
+        self.hidden = record.withdrawn
+
+
+class ApiSource(_OnServer):
     """A server: every session that the account may see, or anybody."""
 
     def __init__(self, server: ReleaseServer) -> None:
@@ -262,22 +268,6 @@ class ApiSource:
                 )
             )
         return session, files
-
-    def place(self, file: ReleasedFile) -> None:
-        """Return none: it is not on this disk."""
-        return
-
-    def read(self, file: ReleasedFile, start: int, length: int) -> bytes:
-        """Return some bytes of a file by one range request."""
-        return self.server.read(file, start, length)
-
-    def address(self, file: ReleasedFile) -> str:
-        """Return an address that is good for an hour."""
-        return self.server.location(file)
-
-    def index(self, file: ReleasedFile) -> ObjectIndex | None:
-        """Return what lies where in a large file, as the server knows it."""
-        return self.server.index(file)
 
 
 def _of_tables(root: Path) -> ReleaseManifest:

@@ -151,11 +151,7 @@ def _session(found: FoundSession, lab: str | None) -> ReleasedSession:
 def _files(
     found: FoundSession, session: ReleasedSession, hashes: HashCache
 ) -> Iterator[ReleasedFile]:
-    latest: dict[str, str] = {}
-    for file in found.files:
-        parts = parse_dataset_path(file.path)
-        key = parts.without_revision
-        latest[key] = max(latest.get(key, ""), parts.revision)
+    latest = found.latest_revisions()
     for file in found.files:
         known = hashes.of(file.on_disk)
         parts = parse_dataset_path(file.path)

@@ -141,6 +141,8 @@ def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
 def bring(owner: str, bytes_of: Callable[[str], bytes] | None = None) -> None:
     """Note of each dataset that was registered by name that its bytes came, as ingest does.
 
+    This is the function that uploads end in; their whole way is tested in `tests/uploads`.
+
     ``bytes_of`` gives the bytes of a path; they are put where they belong.
     """
     came = []

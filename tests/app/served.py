@@ -5,16 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import mimetypes
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from shared.results.notebook import cache_control
 from tests.api import gateway
+from tests.processes import answering
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / ".build" / "app"
@@ -168,17 +168,8 @@ def serve(app: Any) -> Iterator[Site]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    site.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with answering(Handler) as site.url:
         yield site
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
 
 
 def forms() -> dict[str, Any]:

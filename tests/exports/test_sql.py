@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -27,6 +26,7 @@ from shared.science.cohort.features import as_table, subject_features
 from shared.science.tables.declared import TABLES
 from shared.science.tables.rows import rows_of
 from tests.exports import databases
+from tests.processes import answering
 
 FEATURES = """
 WITH sessions AS (
@@ -173,15 +173,8 @@ def served(folder: Path) -> Iterator[tuple[str, list[tuple[str, int]]]]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Files) as url:
+        yield url, asked
 
 
 def test_over_http_only_the_files_of_the_animal_asked_for_are_read(tmp_path):

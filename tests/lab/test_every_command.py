@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ import pytest
 
 from lab import cli
 from lab.client import retries
-from tests.processes import free_port
+from tests.processes import answering, free_port
 
 PASSES_ON = {"codec benchmark"}
 """Hands its arguments, --json FILE among them, to a script of the checkout."""
@@ -140,14 +139,8 @@ def site(status: int, page: bytes = b"<!doctype html><title>Mice</title>") -> It
         def log_message(self, format: str, *args: Any) -> None:
             """Stay silent."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(Page) as url:
+        yield url
 
 
 @pytest.fixture

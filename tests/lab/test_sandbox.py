@@ -7,14 +7,14 @@ import os
 import re
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import msgspec
 import pytest
 
 from lab.worker.inside import Outside, create, inside, plain_file, read_own
 from tests.lab.worker_fixtures import the
-from tests.processes import runs, until
+from tests.processes import answering, runs, until
 
 landlocked = pytest.mark.skipif(sys.platform != "linux", reason="the kernel confines on Linux")
 
@@ -203,14 +203,10 @@ class Endless(BaseHTTPRequestHandler):
 
 @pytest.mark.integration
 def test_an_input_that_never_ends_is_cut_off(worker, trials, tmp_path):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     claim = worker._claim(trials.id)
-    url = f"http://127.0.0.1:{server.server_port}/x"
-    one = msgspec.structs.replace(claim.inputs[0], url=url)
-    assert worker.execute(msgspec.structs.replace(claim, inputs=(one,))) == "Errored"
-    server.shutdown()
-    server.server_close()
+    with answering(Endless) as url:
+        one = msgspec.structs.replace(claim.inputs[0], url=f"{url}/x")
+        assert worker.execute(msgspec.structs.replace(claim, inputs=(one,))) == "Errored"
     assert f"more than the {one.size} bytes that are registered" in the(trials).log
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.processes import answering
 
 PART = 100_000
 
@@ -169,10 +170,5 @@ def md5(content: bytes) -> str:
 @contextmanager
 def host_server(state: HostState, token: str) -> Iterator[str]:
     """Serve a host's API; yields its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(state, token))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(handler(state, token)) as url:
+        yield url

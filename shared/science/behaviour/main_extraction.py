@@ -13,8 +13,7 @@ from shared.science.behaviour.main_clock import OnMainClock, on_main_clock
 from shared.science.behaviour.quality import Board
 from shared.science.behaviour.raw_task import read_decisions
 from shared.science.behaviour.trials import Extraction, compute_trials
-from shared.science.behaviour.wheel import first_movements_of, wheel_of
-from shared.science.behaviour.wheel_movements import find_movements
+from shared.science.behaviour.wheel import files_of_wheel, first_movements_of, wheel_of
 from shared.science.behaviour.wheel_position import WheelTrace
 from shared.science.clocks.pulses import Pulses
 from shared.science.clocks.wiring import BOARD, read_wiring
@@ -131,10 +130,4 @@ def wheel_files(found: MainExtraction) -> dict[str, np.ndarray]:
             "there are none on its two lines of the main clock",
             "check the cable, and the wiring file of the recording",
         )
-    moves = find_movements(wheel.times, wheel.position)
-    return {
-        "_ibl_wheel.timestamps.npy": wheel.times,
-        "_ibl_wheel.position.npy": wheel.position,
-        "_ibl_wheelMoves.intervals.npy": moves.intervals,
-        "_ibl_wheelMoves.peakAmplitude.npy": moves.peak_amplitude,
-    }
+    return files_of_wheel(wheel)

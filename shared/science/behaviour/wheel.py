@@ -46,7 +46,11 @@ def extract_wheel(session: Path | str, collection: str | None = None) -> dict[st
         The encoder's events do not match those of the state machine, for example because the
         encoder files are truncated or of another session.
     """
-    wheel = wheel_of(session, read_decisions(session, collection), collection)
+    return files_of_wheel(wheel_of(session, read_decisions(session, collection), collection))
+
+
+def files_of_wheel(wheel: WheelTrace) -> dict[str, np.ndarray]:
+    """Return the wheel and its movements as files; shapes and units as of `extract_wheel`."""
     moves = find_movements(wheel.times, wheel.position)
     return {
         "_ibl_wheel.timestamps.npy": wheel.times,
