@@ -54,7 +54,7 @@ def test_a_truncated_wheel_file_is_refused_with_its_extent(shared_data: Path) ->
         RawFileInvalid, match=r"its 14 positions cover .* truncated, corrupt"
     ) as refused:
         extract_wheel(session)
-    assert refused.value.what == "_iblrig_encoderPositions.raw.ssv"
+    assert refused.value.fault == "_iblrig_encoderPositions.raw.ssv"
     assert refused.value.fix
 
 
