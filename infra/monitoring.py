@@ -32,9 +32,10 @@ WORK = {
     "Tasks created and claimed": ("TasksCreated", "TasksRerun", "TasksClaimed"),
     "Tasks ended": (
         *("TasksComplete", "TasksIncomplete", "TasksEmpty", "TasksErrored"),
-        *("LeasesExpired", "TasksReturned"),
+        *("LeasesExpired", "TasksReturned", "TasksFailedTwice"),
     ),
     "Longest wait of a task, s": ("OldestWaiting",),
+    "Labs whose workers are silent": ("LabsSilent",),
     "Analysis": ("SessionsPublished", "BuildsUnchanged"),
     "Notices": ("NoticesMade", "MailsSent", "MailsFailed"),
     "Webhooks": ("HooksDelivered", "HooksFailed"),
@@ -226,7 +227,7 @@ class Monitoring(Construct):
             namespace=self.settings.name,
             metric_name=name,
             period=period,
-            statistic="Sum" if METRICS[name] == COUNT else "Maximum",
+            statistic="Sum" if METRICS[name] == COUNT and name != "LabsSilent" else "Maximum",
         )
 
     def _work(self) -> None:
@@ -234,6 +235,8 @@ class Monitoring(Construct):
         hour = Duration.hours(1)
         for name, threshold, why in (
             ("TasksErrored", 10, "Ten tasks ended in an error within an hour: see their logs."),
+            ("TasksFailedTwice", 1, "A task failed at its second try as well: see its log."),
+            ("LabsSilent", 1, "A lab's tasks wait, and no worker of it has spoken for 2 h."),
             ("LeasesExpired", 5, "Five runs were lost within an hour: do the workers crash?"),
             ("UploadsRefused", 5, "Five uploads were refused whole within an hour."),
             ("OldestWaiting", 24 * 3_600, "A task has waited for a day. Are workers running?"),

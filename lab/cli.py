@@ -47,6 +47,7 @@ EXTRAS = {
     "import": "science",
     "mirror": "science",
     "release": "science",
+    "rerun": "worker",
     "restore": "server",
     "rig": "science",
     "site": "science",

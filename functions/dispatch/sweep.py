@@ -15,7 +15,7 @@ from functions.dispatch.plan import advance, announce
 from shared.records import env, metrics, queues
 from shared.records.errors import NotFound
 from shared.tasks.states import Status
-from shared.work import lease, read, write
+from shared.work import board, lease, read, write
 from shared.work.read import Unfinished
 
 log = logging.getLogger(__name__)
@@ -56,18 +56,24 @@ def sweep(
     moment = now or datetime.now(UTC)
     settled = moment if at_start else moment - SETTLE
     counts = {"expired": 0, "due": 0, "sent": 0, "held": 0}
-    oldest = moment
+    oldest, silent = moment, 0
     for lab in env.labs():
         try:
             counts["expired"] += _expire(lab, moment)
             counts["due"] += _follow_up(lab, settled)
             waiting = list(read.unfinished(lab, Status.WAITING, before=settled))
-            oldest = min([oldest, *(task.since for task in waiting)])
+            since = min((task.since for task in waiting), default=moment)
+            oldest = min(oldest, since)
+            told = board.silence(lab, (moment - since).total_seconds(), moment)
+            if told:
+                log.warning("%s", told)
+                silent += 1
             counts["sent"] += _send_again(lab, waiting[:MOST], always=at_start)
             counts["held"] += _promote(lab, settled, everything=everything)
         except Exception:  # one lab's trouble must not keep the others
             log.exception("the sweep of lab %s failed", lab)
-    metrics.put({"OldestWaiting": round((moment - oldest).total_seconds())})
+    waited = round((moment - oldest).total_seconds())
+    metrics.put({"OldestWaiting": waited, "LabsSilent": silent})
     return counts
 
 

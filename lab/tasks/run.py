@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import platform
+import re
 import sys
 import threading
 import time
@@ -41,6 +42,8 @@ GROUP = "fornix.tasks"
 
 LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow")
 """Packages whose versions a run record names, beside Python's and Fornix's."""
+
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 Implementation = Callable[[Path, Path, Mapping[str, str]], list[Path] | None]
 
@@ -146,7 +149,8 @@ def run(task: TaskDeclaration, session: Path, out: Path) -> RunResult:
         ),
         inputs=_fingerprints(session, selected(task.inputs, here)),
         version=version,
-        environment=libraries,
+        environment=libraries | package_of(task.name),
+        host=platform.node() or None,
         started=datetime.now(UTC).isoformat(),
     )
     began = time.monotonic()
@@ -193,6 +197,18 @@ def environment() -> tuple[str, dict[str, str | None]]:
         "platform": platform.platform(),
         **{name: _version(name) for name in LIBRARIES},
     }
+
+
+def package_of(name: str) -> dict[str, str | None]:
+    """Return the versions of the package that has a task, and of what it needs; ours is known."""
+    for entry in entry_points(group=GROUP, name=name):
+        if entry.dist is None or entry.dist.name == "fornix":
+            continue
+        needed = {
+            match[0] for each in entry.dist.requires or () if (match := _PACKAGE.match(each))
+        }
+        return {entry.dist.name: entry.dist.version} | {each: _version(each) for each in needed}
+    return {}
 
 
 def _version(package: str) -> str | None:

@@ -57,6 +57,9 @@ REST_SECONDS = 60.0
 BROKEN_SECONDS = 600.0
 """How long a task is left to others whose libraries are not to be had here."""
 
+REPORT_SECONDS = 1800.0
+"""A worker says how it is at least so often: one write, and the lab is not taken for silent."""
+
 PREFIX = "fornix-worker-"
 
 DRAIN = "fornix-worker.drain"
@@ -116,6 +119,7 @@ class Worker:
         self._queue = WorkQueue(self.client)
         self._starter = Starter()
         self._running: Claim | None = None
+        self._told = time.monotonic()
         self._broken: dict[str, float] = {}  # executables, and until when they are left to others
 
     # -- the loop ------------------------------------------------------------------------------
@@ -140,6 +144,8 @@ class Worker:
                 if idle is not None and heard and time.monotonic() - last >= idle:
                     break
                 try:
+                    if time.monotonic() - self._told >= REPORT_SECONDS:
+                        self.report("resting" if self.trouble else "working")
                     if not self.well():
                         self.stopping.wait(self.rest)
                         continue
@@ -201,10 +207,11 @@ class Worker:
     def report(self, state: Any, reason: str | None = None) -> None:
         """Tell the server how this worker is; that it is not told is no reason to stop."""
         host, version = about()
+        self._told = time.monotonic()
         report = WorkerReport(
             worker=self.name,
             state=state,
-            reason=(reason or "")[:1000] or None,
+            reason=(reason or str(self.trouble or ""))[:1000] or None,
             host=host[:200],
             version=version[:64],
             running=(self._running.task.id,) if self._running else (),

@@ -130,6 +130,7 @@ ROUTES: Mapping[str, Rule] = {
     "GET /data/{}": READ_PUBLIC,
     "HEAD /data/{}": READ_PUBLIC,
     "GET /datasets/{}/index": READ_PUBLIC,
+    "GET /datasets/{}/run-record": READ_PUBLIC,
     "GET /uploaded/{}": READ_PUBLIC,
     "POST /new-download": Rule(ACCOUNTS),
     "POST /register-file": LAB,

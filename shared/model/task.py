@@ -160,7 +160,9 @@ class RunRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     inputs, outputs
         Files.
     version, environment
-        Of Fornix; of Python, the computer and the libraries.
+        Of Fornix; of Python, the system, the libraries and the package that has the task.
+    host
+        Name of the computer.
     started, elapsed
         UTC; seconds.
     status
@@ -176,6 +178,7 @@ class RunRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     outputs: tuple[RunFile, ...] = ()
     version: str | None = None
     environment: dict[str, Any] = {}
+    host: str | None = None
     started: str | None = None
     elapsed: float | None = None
     status: str | None = None

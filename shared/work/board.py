@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
-from shared.model.task import WorkerReport
+from shared.model.task import LONGEST_LEASE, WorkerReport
 from shared.records.table import Record
+from shared.tasks.states import Status
+from shared.work import read
 from shared.work.item import stamp
 
 SHOWN_SECONDS = 86400
 """How long a worker that says nothing more is shown."""
+
+
+SILENT_SECONDS = 2 * 3600
+"""Without word of a worker for so long, while tasks wait, a lab is silent."""
+
+WAITED_SECONDS = 1800
+"""Tasks that wait for less say nothing about the workers."""
 
 
 class WorkerState(Record, discriminator="Worker"):
@@ -52,3 +61,34 @@ def workers(lab: str) -> list[SeenWorker]:
         if isinstance(item, WorkerState) and item.expires > now
     ]
     return sorted(seen, key=lambda each: each.at, reverse=True)
+
+
+def silence(lab: str, waited: float, now: datetime | None = None) -> str | None:
+    """Say for how long no worker of a lab has spoken, while its tasks wait; None if one has.
+
+    A worker that rests has spoken: the board says what its computer lacks. One that runs a task
+    speaks by its heartbeats.
+
+    Parameters
+    ----------
+    lab
+        Which.
+    waited
+        Seconds for which its oldest task has waited.
+    now
+        The present moment.
+    """
+    if waited < WAITED_SECONDS:
+        return None
+    moment = now or datetime.now(UTC)
+    latest = moment + timedelta(seconds=LONGEST_LEASE)
+    if any(read.unfinished(lab, Status.STARTED, after=moment, before=latest, most=1)):
+        return None
+    spoken = (seen.at for seen in workers(lab) if seen.report.state != "stopped")
+    last = max(spoken, default=None)
+    if last is None:
+        return f"No worker of {lab} runs, and its tasks wait."
+    seconds = (moment - datetime.fromisoformat(last)).total_seconds()
+    if seconds < SILENT_SECONDS:
+        return None
+    return f"No worker of {lab} has spoken for {seconds / 3600:.0f} h, and its tasks wait."

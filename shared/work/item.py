@@ -84,6 +84,7 @@ class Task(Record, discriminator="Task"):
     datetime = UnicodeAttribute()
     attempt = NumberAttribute(default=0)
     expiries = NumberAttribute(default=0)
+    failures = NumberAttribute(default=0)
     lease_until = UnicodeAttribute(null=True)
     owner = UnicodeAttribute(null=True)
     upload = UnicodeAttribute(null=True)

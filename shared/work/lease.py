@@ -41,6 +41,9 @@ MOST_EXPIRIES = 3
 DEFAULT_RAM = 4
 """GB that tasks ask for which say nothing: no computer is refused for it."""
 
+TWICE = 2
+"""A task that failed so often, one run after the other, needs somebody: an alarm tells."""
+
 MOST_RETURNS = 5
 """A task that so many runs gave back, because the computer lacked something, is held."""
 
@@ -229,6 +232,7 @@ def complete(task: str, ending: Completion, *, who: str | None = None) -> tuple[
         check_attempt(found, ending.attempt)
         text = ending.log if ending.log is not None else found.log
         record = ending.run_record
+        failures = int(found.failures) + 1 if result is Status.ERRORED else 0
         done = store(
             found,
             who=who or found.owner or SYSTEM,
@@ -241,8 +245,12 @@ def complete(task: str, ending: Completion, *, who: str | None = None) -> tuple[
             lease_until=None,
             expiries=0,
             returns=0,
+            failures=failures,
         )
-        metrics.put({f"Tasks{result.label}": 1}, lab=done.lab, task=task)
+        counts = {f"Tasks{result.label}": 1}
+        if failures == TWICE:
+            counts["TasksFailedTwice"] = 1
+        metrics.put(counts, lab=done.lab, task=task)
         return done, True
 
     return retried(step, CHANGED.format(task=task))

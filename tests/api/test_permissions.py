@@ -128,6 +128,7 @@ POST   /register-file                     MGDRW
 GET    /data/{path+}                      AVMGDRW
 HEAD   /data/{path+}                      AVMGDRW
 GET    /datasets/{id}/index               AVMGDRW
+GET    /datasets/{id}/run-record          AVMGDRW
 GET    /uploaded/{path+}                  AVMGDRW
 POST   /new-download                      MGDRW
 POST   /import                            D

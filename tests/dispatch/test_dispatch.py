@@ -14,7 +14,7 @@ from shared.datasets.edit import delete_dataset, update_dataset
 from shared.datasets.read import content_hashes, datasets_of
 from shared.datasets.register import register_datasets
 from shared.model.messages import SessionFinished, TaskWaits, encode
-from shared.model.task import Completion, RunRecord
+from shared.model.task import Completion, RunRecord, WorkerReport
 from shared.records import documents
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset
@@ -24,7 +24,7 @@ from shared.sessions.delete import delete_session
 from shared.tasks.registry import declaration
 from shared.tasks.signature import digest
 from shared.tasks.states import Status
-from shared.work import item, lease, patch, read, write
+from shared.work import board, item, lease, patch, read, write
 from tests.flow import LAB, SUBJECT
 
 RAW = [
@@ -799,9 +799,38 @@ def test_lost_runs_and_long_waits_are_counted(flow, trials, counted):
     sweep(now=datetime.now(UTC) + LATER)
     found = counted()
     assert 590 <= found.pop("OldestWaiting") <= 600
-    assert found == {"LeasesExpired": 1, "TasksErrored": 0}
+    assert found == {"LeasesExpired": 1, "TasksErrored": 0, "LabsSilent": 0}
     sweep(now=datetime.now(UTC) + timedelta(hours=2))
     assert 7190 <= counted()["OldestWaiting"] <= 7200
+
+
+def test_a_lab_whose_workers_say_nothing_while_its_tasks_wait_is_silent(flow, trials, counted):
+    def silent(hours):
+        counted()
+        sweep(now=datetime.now(UTC) + timedelta(hours=hours))
+        return counted()["LabsSilent"]
+
+    # Without any worker it is so soon, with one that has spoken only after two hours
+    assert (silent(0.25), silent(1)) == (0, 1)
+    board.save_report(trials.lab, WorkerReport("w1", "working"))
+    assert (silent(1), silent(2.1)) == (0, 1)
+    told = board.silence(trials.lab, 9000, datetime.now(UTC) + timedelta(hours=5))
+    assert told == f"No worker of {trials.lab} has spoken for 5 h, and its tasks wait."
+    # One that has stopped says nothing more
+    board.save_report(trials.lab, WorkerReport("w1", "stopped"))
+    assert silent(1) == 1
+
+
+def test_a_task_that_fails_twice_is_counted_once(flow, trials, counted):
+    def ends(status):
+        attempt = int(lease.claim(trials.id, "w1").attempt)
+        lease.complete(trials.id, Completion(attempt, status))
+        patch.patch_task(trials.id, {"status": "Waiting"}, "test")
+        return counted().get("TasksFailedTwice", 0)
+
+    counted()
+    assert [ends("Errored") for _ in range(3)] == [0, 1, 0]
+    assert [ends(status) for status in ("Complete", "Errored", "Errored")] == [0, 0, 1]
 
 
 def test_a_run_on_new_inputs_is_counted(flow, processed, counted):

@@ -445,6 +445,8 @@ def test_what_the_functions_count_is_on_the_dashboard_with_alarms(stack: Templat
     }
     assert own == {
         "TasksErrored": 10,
+        "TasksFailedTwice": 1,
+        "LabsSilent": 1,
         "LeasesExpired": 5,
         "UploadsRefused": 5,
         "OldestWaiting": 86_400,

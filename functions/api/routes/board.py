@@ -5,6 +5,7 @@ For people: sessions by name, reasons first. Machines see their own lab's.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -42,6 +43,9 @@ FUNCTIONS = ("ingest", "dispatch", "analysis", "notices")
 SHOWN = 50
 """Tasks of a status that are listed, the latest first."""
 
+SESSIONS = 20
+"""Sessions of which the time to their result is told, the latest ones."""
+
 LOOKED_AT = 20
 """Messages of a dead-letter queue that are shown."""
 
@@ -61,14 +65,18 @@ def lab_board() -> dict[str, Any]:
     logs = read.logs(row for rows in last.values() for row in rows)
     names = _names(row for rows in last.values() for row in rows)
     waiting = _tasks_in(lab, Status.WAITING, "datetime").page(0, 1)
+    waited = _age(waiting[0], now) if waiting else 0
+    done = found[Status.COMPLETE].page(0, 10 * SHOWN)
     return {
         "lab": lab,
         "at": now.isoformat(timespec="seconds"),
         "workers": [plain(each) for each in board.workers(lab)],
         "queue": _queue(lab),
         "counts": {status.label: len(found[status]) for status in Status},
-        "oldest_waiting": _age(waiting[0], now) if waiting else 0,
-        "median_seconds": _median_seconds(found[Status.COMPLETE].page(0, 10 * SHOWN)),
+        "oldest_waiting": waited,
+        "silent": board.silence(lab, waited, now),
+        "median_seconds": _median_seconds(done),
+        "time_to_result": _median_to_result(done),
         **{
             status.label.lower(): [_entry(row, names, logs, now) for row in rows]
             for status, rows in last.items()
@@ -198,6 +206,30 @@ def _median_seconds(rows: list[Mapping[str, Any]]) -> dict[str, float]:
     return {name: round(median(each), 3) for name, each in sorted(times.items())}
 
 
+def _median_to_result(rows: list[Mapping[str, Any]]) -> int | None:
+    """Return the median seconds from a session's registration to its last task's end.
+
+    Of the sessions whose tasks have ended latest; None where there are none.
+    """
+    from statistics import median  # as above
+
+    ends: dict[str, str] = {}
+    for row in rows:
+        eid = str(row["session"])
+        ends[eid] = max(ends.get(eid, ""), str(row["datetime"]))
+    latest = sorted(ends, key=lambda eid: ends[eid], reverse=True)[:SESSIONS]
+    times = [
+        (_instant(ends[session.id]) - _instant(str(session.created))).total_seconds()
+        for session in Session.batch_get([(f"SES#{eid}", "A") for eid in latest])
+    ]
+    return max(0, round(median(times))) if times else None
+
+
+def _instant(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def _task(task: Task, paths: Mapping[str, str], now: datetime) -> dict[str, Any]:
     """Return a task with its outputs: expected ones, and whether they are there."""
     row = task_row(task)
@@ -208,6 +240,7 @@ def _task(task: Task, paths: Mapping[str, str], now: datetime) -> dict[str, Any]
         "status": task.status,
         "arguments": row["arguments"],
         "upload": task.upload,
+        "run_record": json.loads(task.run_record) if task.run_record else None,
         "expected": [
             {
                 "path": str(output),
@@ -223,7 +256,5 @@ def _time_to_result(session: Session, tasks: list[Task]) -> int | None:
     """Return the seconds from a session's registration to the end of its last task."""
     if not tasks or any(task.state not in TERMINAL for task in tasks):
         return None
-    ends = [datetime.fromisoformat(task.datetime) for task in tasks]
-    created = datetime.fromisoformat(str(session.created))
-    created = created if created.tzinfo else created.replace(tzinfo=UTC)
-    return max(0, round((max(ends) - created).total_seconds()))
+    last = max(_instant(task.datetime) for task in tasks)
+    return max(0, round((last - _instant(str(session.created))).total_seconds()))

@@ -56,7 +56,7 @@ def _rest_of_path(request: Any) -> str:
     return unquote((request.uri_params or {}).get("path", ""))
 
 
-def _ask_for_account(request: Any) -> ApiError:
+def ask_for_account(request: Any) -> ApiError:
     """Return the refusal of a file: 401 if no credentials came, for which API Gateway asks then.
 
     See `functions.api.app.handler`.
@@ -115,7 +115,7 @@ def download() -> Response:
     except NotFound:
         raise not_found("Dataset") from None
     if not readable(item, session, identify.caller(request), review_of(request)):
-        raise _ask_for_account(request)
+        raise ask_for_account(request)
     if f"{item.path.rpartition('.')[0]}.{item.uuid}" not in path:
         raise not_found("Dataset")
     if item.in_own_store and item.stored_key:
@@ -132,7 +132,7 @@ def index_of_dataset(id: str) -> dict[str, Any]:
     except NotFound:
         raise not_found("Dataset") from None
     if not readable(item, session, identify.caller(request), review_of(request)):
-        raise _ask_for_account(request)
+        raise ask_for_account(request)
     if not (item.in_own_store and item.stored_key):
         raise ApiError(404, f"{item.path} is not in the own store: download it from where it is.")
     located = LocatedObject(
@@ -188,7 +188,7 @@ def uploaded() -> Response:
     if not len(rows):
         raise not_found("Note")
     if not policy.may_see_files(identify.caller(request), rows.page(0, 1)[0].get("lab")):
-        raise _ask_for_account(request)
+        raise ask_for_account(request)
     return redirect(presigned(f"{NOTES}{path}", path.rpartition("/")[2]))
 
 

@@ -13,6 +13,7 @@ import { href, place } from "../parts/router.ts";
 import { openSheet } from "../parts/sheet.tsx";
 import { Note } from "./actions.tsx";
 import { add, History } from "./lists.tsx";
+import { Made, type Output, Outputs, type RunRecord, since } from "./task.tsx";
 import { form } from "../data/forms.ts";
 
 const mine = (): Row[] => rows("session").filter((each) => each.lab === lab.value);
@@ -120,10 +121,11 @@ interface Files {
 }
 
 interface Board {
-  tasks: { name: string; status: string; log?: string }[];
+  tasks: { id: string; name: string; status: string; reason: string | null; age: number; expected: Output[]; run_record: RunRecord | null }[];
   expected: number;
   present: number;
   not_processed: string[];
+  time_to_result: number | null;
 }
 
 export function Session() {
@@ -187,8 +189,15 @@ function Contents({ id }: { id: string }) {
     <details onToggle={(event) => event.currentTarget.open && !board && load()}>
       <summary>Files and tasks</summary>
       {told && <p class="muted" role="status">{told}</p>}
-      {board && <p>{board.present} of {board.expected} expected files are there. {board.not_processed.join(" ")}</p>}
-      {board && <ul class="plain">{board.tasks.map((each) => <li key={each.name}>{each.name} <span class={`badge ${each.status === "Errored" ? "bad" : ""}`}>{each.status}</span></li>)}</ul>}
+      {board && <p>{board.present} of {board.expected} expected files are there{board.time_to_result === null ? "" : `, ${since(board.time_to_result)} after the upload`}.</p>}
+      {board?.not_processed.map((each) => <p key={each}>{each}</p>)}
+      {board?.tasks.map((each) => (
+        <details key={each.id}>
+          <summary>{each.name} <span class={`badge ${each.status === "Errored" ? "bad" : ""}`}>{each.status}</span> <span class="muted small">{each.status === "Complete" ? "" : each.reason ?? ""}</span></summary>
+          <Outputs found={each.expected} />
+          {each.run_record && <Made record={each.run_record} id={each.id} />}
+        </details>
+      ))}
       <ul class="plain small">{files.map((each) => <li key={each.id}>{[each.collection, each.name].filter(Boolean).join("/")}</li>)}</ul>
     </details>
   );

@@ -1,0 +1,142 @@
+"""``fornix rerun``: make datasets again from the record of their run, and compare."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from shared.model.task import RunFile, RunRecord
+
+PAGE = 250
+
+KEPT = "Folder for inputs and outputs, which is kept; by default a temporary one."
+
+
+@click.command()
+@click.argument("record")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help=KEPT)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def rerun(record: str, folder: Path | None, as_json: bool) -> None:
+    """Run a task again as RECORD says, and compare what it makes with what it made.
+
+    RECORD is the id of a dataset or of a task, or a JSON file with a run record. The inputs are
+    fetched by the ids and hashes of the record, whatever the session has by now. Nothing is
+    uploaded. Exit code 0 if all outputs have the same values, else 1.
+    """
+    from lab.client import Client, settings
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    client = Client(settings())
+    found = _record(client, record)
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="fornix-rerun-") as place:
+            _rerun(client, found, Path(place), as_json)
+    else:
+        _rerun(client, found, folder, as_json)
+
+
+def _rerun(client: Any, record: RunRecord, folder: Path, as_json: bool) -> None:
+    from lab.tasks.rerun import GOOD
+    from lab.tasks.rerun import rerun as run_again
+    from lab.tasks.run import InputsMissing, UnknownTask
+
+    session = _fetch(client, record, folder / "session")
+    out = folder / "out"
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        result = run_again(
+            record, session, out, lambda file: _original(client, record, file, folder)
+        )
+    except (UnknownTask, InputsMissing) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(result) | {"same": result.same}, indent=1))
+    else:
+        click.echo(f"{record.task}: {result.status}")
+        if result.error:
+            click.echo(f"  {result.error}", err=True)
+        for each in result.outputs:
+            mark = "✓" if each.verdict in GOOD else "✗"
+            click.echo(
+                f"{mark} {each.path}: {each.verdict}" + (f": {each.note}" * bool(each.note))
+            )
+        for name, then, now in result.changed:
+            click.echo(f"  {name} was {then or 'not there'}, is {now or 'not there'}")
+    if not result.same:
+        raise click.exceptions.Exit(1)
+
+
+def _record(client: Any, name: str) -> RunRecord:
+    """Return the record of a file, a task or a dataset."""
+    from lab.client import RecordMissing
+
+    if Path(name).is_file():
+        text: Any = json.loads(Path(name).read_text())
+    else:
+        try:
+            text = client.get(f"/tasks/{name}").get("run_record")
+        except RecordMissing:
+            text = client.get(f"/datasets/{name}/run-record")
+    if not text:
+        raise click.ClickException(f"the task {name} has not run here: it has no record")
+    try:
+        return msgspec.convert(text, RunRecord)
+    except msgspec.ValidationError as error:
+        raise click.ClickException(f"{name} is no run record: {error}") from None
+
+
+def _fetch(client: Any, record: RunRecord, folder: Path) -> Path:
+    """Fetch a run's inputs to their places in a session's folder; return that."""
+    from lab.worker.inside import inside
+    from shared.model.identity import SessionKey
+
+    if record.session:
+        about = client.get(f"/sessions/{record.session}")
+        day, number = about["start_time"][:10], int(about["number"])
+        folder = folder / SessionKey(about["lab"], about["subject"], day, number).folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in record.inputs:
+        if each.id is None:
+            raise click.ClickException(f"the record does not say which dataset {each.path} was")
+        _download(client, each.id, each, inside(folder, each.path))
+    return folder
+
+
+def _download(client: Any, dataset: str, file: RunFile, target: Path) -> None:
+    from lab.client import RecordMissing
+    from lab.worker.inputs import BadInput, download
+    from shared.model.task import TaskInput
+
+    if target.exists():
+        target.unlink()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        url = client.get(f"/datasets/{dataset}/index")["address"]
+        download(TaskInput(file.path, dataset, file.size, url, sha256=file.sha256), target)
+    except RecordMissing:
+        text = f"the input {file.path} ({dataset}) is gone: the run cannot be repeated"
+        raise click.ClickException(text) from None
+    except BadInput as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _original(client: Any, record: RunRecord, file: RunFile, folder: Path) -> Path | None:
+    """Return what the first run wrote, if it is still kept: the dataset of that content."""
+    if record.session is None:
+        return None
+    start, more = 0, True
+    while more:
+        page = client.get("/datasets", session=record.session, limit=PAGE, offset=start)
+        for each in page["results"]:
+            if each.get("sha256") == file.sha256:
+                target = folder / "first" / file.path
+                _download(client, each["id"], file, target)
+                return target
+        start, more = start + PAGE, bool(page.get("next"))
+    return None
