@@ -6,6 +6,7 @@ from aws_cdk import Acknowledgment, CfnElement, Validations
 from constructs import Construct
 
 from infra.backup import MANAGED
+from infra.batch import BatchWorkers
 from infra.settings import RUNTIME
 from infra.stack import FornixStack
 from shared.model import prefixes as bucket
@@ -79,6 +80,8 @@ def acknowledge(stack: FornixStack) -> None:
             stack.schedules.rules[kind],
             {"Serverless-EventBusDLQ": NO_DEAD_LETTERS["journal"]},
         )
+    if stack.functions.settings.batch_vcpus:
+        acknowledge_batch(stack.batch)
     if stack.functions.settings.backup_vault:
         stack.backup.role.node.add_metadata(
             Validations.ACKNOWLEDGED_RULES_METADATA_KEY,
@@ -159,4 +162,19 @@ def _accept(construct: Construct, reasons: dict[str, str]) -> None:
     """Accept findings on a construct and what is in it."""
     Validations.of(construct).acknowledge(
         *(Acknowledgment(id=rule, reason=why) for rule, why in reasons.items())
+    )
+
+
+def acknowledge_batch(batch: BatchWorkers) -> None:
+    """Attach the reasons to what AWS Batch needs."""
+    _accept(
+        batch,
+        {
+            "AwsSolutions-SMG4": "The secret is the token of a worker's account, which the API "
+            "issues and revokes; a rotation here could not make a new one.",
+            "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+            "AWSBatchServiceRole]": "AWS's own policy for its service.",
+            "AwsSolutions-IAM5[Resource::*]": "Asking for a token of the registry knows no "
+            "resources: AWS documents '*' as the only one.",
+        },
     )

@@ -2,6 +2,7 @@
 # Built from the checkout when the stack is deployed; on one computer the function is a zip.
 ARG PYTHON_VERSION
 FROM public.ecr.aws/lambda/python:${PYTHON_VERSION}
+WORKDIR ${LAMBDA_TASK_ROOT}
 
 COPY requirements.lock ./
 # The lock covers development too; its versions bind the few packages named here.

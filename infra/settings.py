@@ -76,6 +76,9 @@ class Deployment:
     licence, licence_url, citation, doi
         What the results site says of its data: the licence's name and address, how to cite them,
         and their DOI; empty for what is not to be said.
+    batch_vcpus
+        Most cores of workers that AWS Batch runs on Fargate for labs without machines, all labs
+        together; 0 for none (`infra.batch`).
     recordings
         Whether raw recordings of public sessions are copied to the site, for anyone to look at:
         S3 keeps them twice then.
@@ -104,6 +107,7 @@ class Deployment:
     licence_url: str = ""
     citation: str = ""
     doi: str = ""
+    batch_vcpus: int = 0
     recordings: bool = True
 
     @classmethod
@@ -130,7 +134,7 @@ class Deployment:
                 raise ValueError(f"a lab in the context 'labs': {error}") from None
         numbers = (
             *("monthly_budget_usd", "throttle_rate", "throttle_burst"),
-            *("api_concurrency", "waf_rate", "lock_days"),
+            *("api_concurrency", "waf_rate", "lock_days", "batch_vcpus"),
         )
         texts = (
             *("name", "alarm_email", "mail_from", "backup_vault", "keeper"),

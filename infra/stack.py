@@ -6,6 +6,7 @@ from aws_cdk import CfnOutput, CfnParameter, Stack, Tags
 from constructs import Construct
 
 from infra.backup import Backup
+from infra.batch import BatchWorkers
 from infra.functions import TIMEOUTS, Functions
 from infra.http_api import HttpApi
 from infra.mail import MailFates
@@ -75,6 +76,8 @@ class FornixStack(Stack):
             self.http_api,
             self.schedules,
         )
+        if settings.batch_vcpus and not settings.local:
+            self.batch = BatchWorkers(self, settings, self.queues, self.http_api.api.url)
         Tags.of(self).add("application", settings.name)
         outputs = {
             "ApiId": self.http_api.api.rest_api_id,

@@ -26,6 +26,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from lab.tasks import personal
+
 OPEN_FILES = 4096
 SPARE_BYTES = 2**30
 """Memory beside what a task declares: the libraries that are loaded already."""
@@ -98,8 +100,10 @@ def _limit(ram: int | None, cpu_seconds: int | None) -> None:
 
 
 def _python() -> list[str]:
-    """Return the folders from which this Python loads."""
-    return [sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if path)]
+    """Return the folders from which this Python, and that of ibllib, load."""
+    others = personal.folders()
+    own = [sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if path)]
+    return [*own, *others]
 
 
 def _landlock(*, reads: Iterable[str], writes: Iterable[str], folder: str) -> bool:

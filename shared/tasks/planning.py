@@ -130,7 +130,10 @@ def plan(
             given = {"collection": collection, "sync_collection": clock.collection}
             planned.append(_plan(session, EPHYS, ALIGN, None, planned, given=given))
     for protocol in protocols:
+        replaced = _replaced(protocol, paths)
         for task, evidence in _built_in(protocol):
+            if task.name in replaced:
+                continue
             own, hold, given = _on_clock(task, clock)
             # the main clock sees the wheel itself
             needed = TASK_DATA if own.stands_for else evidence
@@ -285,6 +288,17 @@ def _asked(task: PipelineTask, protocol: Protocol | None, paths: Collection[str]
     return any(_has(paths, pattern, where) for pattern in task.evidence)
 
 
+def _replaced(protocol: Protocol, paths: Collection[str]) -> set[str]:
+    """Return the built-in tasks in whose place a lab's pipeline has one of its own."""
+    own = (each for one in pipelines().values() for each in one.task if each.replaces)
+    return {
+        name
+        for each in own
+        if each.per == "protocol" and _asked(each, protocol, paths)
+        for name in each.replaces
+    }
+
+
 def _plan(
     session: str,
     graph: str,
@@ -299,6 +313,8 @@ def _plan(
     if protocol is not None:
         arguments["collection"] = protocol.collection
         arguments["output_collection"] = output_collection(protocol.collection)
+        if "extractors" in arguments and protocol.extractors:
+            arguments["extractors"] = ",".join(protocol.extractors)
     folders = ("collection", "sync_collection", "task_collection")
     same = {arguments.get(name) for name in folders} - {None}
     camera = arguments.get("camera")

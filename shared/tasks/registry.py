@@ -12,6 +12,9 @@ path of a TOML file, and what runs its tasks by entry points of group ``fornix.t
     outputs = [{ name = "licks.times.npy", collection = "{output_collection}" }]
     parents = ["task.trials"]
     covers = ["microphone"]       # devices of the description that it sees to
+    replaces = ["task.trials"]    # built-in tasks that its protocols then do without
+
+A task with an argument ``extractors`` is given the names that the description asks for.
 
 Both sides need the package: the workers to run its tasks, the deployment to plan them.
 """
@@ -55,6 +58,7 @@ class PipelineTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arguments: dict[str, str] = {}
     parents: tuple[str, ...] = ()
     covers: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
     cpu: int = 1
     gpu: int = 0
     ram: int = 4

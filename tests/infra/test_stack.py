@@ -453,7 +453,6 @@ def test_what_the_functions_count_is_on_the_dashboard_with_alarms(stack: Templat
         "MailsFailed": 5,
     }
 
-
 def test_alarms_reach_the_encrypted_topic(stack: Template) -> None:
     topics = of_type(stack, "AWS::SNS::Topic").values()
     assert {topic["TopicName"] for topic in topics} == {"fornix-alarms", "fornix-mail-fates"}
@@ -616,6 +615,7 @@ def hardened(tmp_path_factory: pytest.TempPathFactory) -> Template:
         "licence_url": "https://creativecommons.org/licenses/by/4.0/",
         "citation": "A, B (2024). Data.",
         "doi": "10.1234/abc",
+        "batch_vcpus": 16,
     }
     synthesize(settings, out)
     loaded: Template = json.loads((out / "fornix.template.json").read_text())
@@ -670,6 +670,48 @@ def test_what_the_site_says_of_its_data_is_a_setting(
         "licence_url": "https://creativecommons.org/licenses/by/4.0/",
         "citation": "A, B (2024). Data.",
         "doi": "10.1234/abc",
+    }
+
+
+def test_labs_without_machines_have_workers_of_aws_batch_by_a_setting(
+    stack: Template, hardened: Template
+) -> None:
+    assert of_type(stack, "AWS::Batch::JobDefinition") == {}
+    (computers,) = of_type(hardened, "AWS::Batch::ComputeEnvironment").values()
+    assert computers["ComputeResources"]["Type"] == "FARGATE"
+    assert computers["ComputeResources"]["MaxvCpus"] == 16
+    # A job for each lab: the same worker, by an account of its own, that ends when idle
+    labs = {name.removeprefix("fornix-work-") for name in _work_queues(hardened)}
+    jobs = {
+        job["JobDefinitionName"]: job
+        for job in of_type(hardened, "AWS::Batch::JobDefinition").values()
+    }
+    assert set(jobs) == {f"fornix-worker-{lab}" for lab in labs}
+    for job in jobs.values():
+        about = job["ContainerProperties"]
+        assert "--until-idle" in about["Command"]
+        assert [secret["Name"] for secret in about["Secrets"]] == ["FORNIX_TOKEN"]
+        assert job["Timeout"]["AttemptDurationSeconds"] == 86_400
+        # and no rights in AWS: the API lends those of the queue
+        role = about["JobRoleArn"]["Fn::GetAtt"][0]
+        policies = of_type(hardened, "AWS::IAM::Policy").values()
+        assert not any({"Ref": role} in policy.get("Roles", ()) for policy in policies)
+        assert "Policies" not in hardened["Resources"][role]["Properties"]
+    # Messages that wait start it
+    started = {
+        rule["Name"]
+        for rule in of_type(hardened, "AWS::Events::Rule").values()
+        if any("BatchParameters" in target for target in rule["Targets"])
+    }
+    assert started == {f"fornix-batch-{lab}" for lab in labs}
+
+
+def _work_queues(template_: Template) -> set[str]:
+    return {
+        queue["QueueName"]
+        for queue in of_type(template_, "AWS::SQS::Queue").values()
+        if queue["QueueName"].startswith("fornix-work-")
+        and not queue["QueueName"].endswith("-dead")
     }
 
 

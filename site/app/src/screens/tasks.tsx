@@ -106,7 +106,7 @@ export function Tasks() {
           {!words && board.errored.length > 0 && <button type="button" class="primary" onClick={() => again(board.errored)}>Try all again</button>}
         </span>
       </header>
-      {board.silent && <p class="problem" role="alert">{board.silent}</p>}
+      {board.silent && <p class="error" role="alert">{board.silent}</p>}
       <dl class="facts">
         <div><dt>Longest wait</dt><dd>{board.oldest_waiting ? since(board.oldest_waiting) : "–"}</dd></div>
         <div><dt>From upload to result</dt><dd>{board.time_to_result === null ? "–" : since(board.time_to_result)}</dd></div>
