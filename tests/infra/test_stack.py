@@ -453,6 +453,7 @@ def test_what_the_functions_count_is_on_the_dashboard_with_alarms(stack: Templat
         "MailsFailed": 5,
     }
 
+
 def test_alarms_reach_the_encrypted_topic(stack: Template) -> None:
     topics = of_type(stack, "AWS::SNS::Topic").values()
     assert {topic["TopicName"] for topic in topics} == {"fornix-alarms", "fornix-mail-fates"}

@@ -60,6 +60,8 @@ def test_an_output_is_made_again_from_its_record(system, processed, rerun, tmp_p
     assert (raw["id"], raw["sha256"]) == (processed[RAW].uuid, processed[RAW].sha256)
     assert {each["sha256"] for each in record["outputs"]} >= {processed[TABLE].sha256}
     assert record["host"]
+    task = member.get("/tasks", session=record["session"], name="task.trials")["results"][0]["id"]
+    assert member.get(f"/tasks/{task}")["run_record"] == record
     assert {"python", "numpy", "platform"} <= set(record["environment"])
     # What came as it is has none
     with pytest.raises(RecordMissing) as caught:

@@ -155,12 +155,15 @@ def _parents_of(found: Selection) -> set[str]:
 
 
 def _show(shown: Body, row: Row, call: Call) -> Body:
+    """Return a task as it is shown; alone, outside of lists, with who runs it and its record."""
+    alone = ("owner", "lease_until", "run_record") if "run_record" in row else ()
     return {
         "id": row["id"],
         **shown,
         "parents": list(row.get("parents") or []),
         "lab": row.get("lab"),
         "attempt": row.get("attempt"),
+        **{name: row.get(name) for name in alone},
     }
 
 
