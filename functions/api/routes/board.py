@@ -21,7 +21,7 @@ from shared.datasets.read import content_hashes
 from shared.model.identity import SessionKey
 from shared.model.json import plain
 from shared.model.messages import ChangesDue, NoticesDue, Sweep
-from shared.records import queues
+from shared.records import keys, queues
 from shared.records.items import Session
 from shared.records.where import Where
 from shared.sessions.contents import session_and_datasets
@@ -220,7 +220,7 @@ def _median_to_result(rows: list[Mapping[str, Any]]) -> int | None:
     latest = sorted(ends, key=lambda eid: ends[eid], reverse=True)[:SESSIONS]
     times = [
         (_instant(ends[session.id]) - _instant(str(session.created))).total_seconds()
-        for session in Session.batch_get([(f"SES#{eid}", "A") for eid in latest])
+        for session in Session.batch_get([(keys.session(eid), "A") for eid in latest])
     ]
     return max(0, round(median(times))) if times else None
 
