@@ -155,6 +155,32 @@ def test_an_unknown_version_is_refused(path: Path) -> None:
         chunk_index.RecordingIndex.from_json(json.dumps(index), "x")
 
 
+@pytest.mark.parametrize(
+    ("offset", "kind", "value"),
+    [
+        (12, "<I", 0),
+        (12, "<I", 65_537),
+        (16, "<B", 9),
+        (24, "<d", 0.0),
+        (24, "<d", -1.0),
+        (24, "<d", float("nan")),
+        (24, "<d", float("inf")),
+        (40, "<I", 0),
+        (40, "<I", 2**32 - 1),
+    ],
+)
+def test_impossible_values_of_a_header_are_refused(
+    path: Path, offset: int, kind: str, value: float
+) -> None:
+    """Given a header whose checksum stands, what it says must still be possible."""
+    data = bytearray(path.read_bytes())
+    struct.pack_into(kind, data, offset, value)
+    struct.pack_into("<I", data, 60, chunk.crc32(bytes(data[:60])))
+    path.write_bytes(data)
+    with pytest.raises(codec.FormatError, match="impossible"):
+        recordings.open(path)
+
+
 def test_salvage_recovers_all_undamaged_chunks(
     path: Path, samples: np.ndarray, tmp_path: Path
 ) -> None:
@@ -397,6 +423,8 @@ def test_spikeglx_metadata_gives_channels_and_rate(tmp_path: Path) -> None:
         (np.zeros((3, 2, 2), "int16"), {}, "3 dimensions"),
         (np.zeros((3, 0), "int16"), {}, "0 channels"),
         (np.zeros((3, 2), "int16"), {"sample_rate": None}, "sample rate"),
+        (np.zeros((3, 2), "int16"), {"sample_rate": -1}, "sample rate of -1 Hz is impossible"),
+        (np.zeros((3, 2), "int16"), {"sample_rate": float("nan")}, "sample rate of nan Hz"),
         (np.zeros((3, 2), "int16"), {"level": "best"}, "no level 'best'"),
         (np.zeros((3, 2), "int16"), {"chunk_length": 0}, "chunks of 0"),
         ("missing.bin", {}, "not a file"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import pickle
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 from shared import codec, recordings
+from shared.codec import files
 from shared.codec.files import replacing
 from tests.codec.arrays import recording
 
@@ -183,6 +185,31 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     assert process.returncode == 1
     assert f"Error: cannot write {target}: File too large" in output
     assert "Free some space" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_while_decompressing_is_told(source: Path, tmp_path: Path) -> None:
+    stored, target = tmp_path / "x.ebin", tmp_path / "out.bin"
+    recordings.compress(source, stored, sample_rate=1000, check=False)
+    before = set(tmp_path.iterdir())
+    process = start("decompress", stored, target, limit=200_000)
+    output = end(process)
+    assert process.returncode == 1
+    assert f"Error: cannot write {target}: File too large" in output
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_read_only_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a disk that was mounted to be read only, the message says so and what to do."""
+
+    def refused(path: str, flags: int) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    monkeypatch.setattr(files, "_keeping", refused)
+    target = tmp_path / "x.ebin"
+    message = f"cannot write {target}: Read-only file system.*choose a place"
+    with pytest.raises(codec.CodecError, match=message):
+        recordings.compress(recording(300, 6), target, sample_rate=1000)
     assert list(tmp_path.iterdir()) == []
 
 

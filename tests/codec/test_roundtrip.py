@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from shared.codec import (
     decoder,
     encoder,
     fit,
+    fit_space,
     fit_time,
     predict,
     restore,
@@ -147,6 +149,41 @@ def test_one_channel_needs_no_more_than_its_bank(monkeypatch: pytest.MonkeyPatch
     needed = [rows for rows, _ in spans]
     assert all(rows <= channel % 48 + 1 for channel, rows in enumerate(needed))
     assert np.mean(needed) > 5  # neighbours are used, and theirs
+
+
+def test_ten_thousand_channels_take_memory_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given 10,000 channels, only those of a bank are ever held against each other."""
+    products, compared = fit_space._products, []
+
+    def noted(sample: np.ndarray) -> np.ndarray:
+        compared.append(len(sample))
+        return products(sample)
+
+    monkeypatch.setattr(fit_space, "_products", noted)
+    rng = np.random.default_rng(0)
+    samples = rng.integers(-40, 40, (300, 10_000)).astype("int16")
+    tracemalloc.start()
+    try:
+        coded = encoder.encode(samples, LEVELS["default"])
+        got = decoder.decode(coded, samples.shape, samples.dtype)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(got, samples)
+    assert compared
+    assert max(compared) <= chunk.BANK
+    assert peak < 40 * samples.nbytes < 10_000**2 * 8
+
+
+def test_small_files_are_not_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given fewer values than a fit pays for, no taps and no neighbours are looked for."""
+    asked = []
+    for name in ("fit_time", "fit_space"):
+        monkeypatch.setattr(fit, name, lambda *_, name=name: asked.append(name))
+    for level in LEVELS:
+        samples = recording(1000, 8)
+        assert len(encoder.encode(samples, LEVELS[level]).body) < 0.6 * samples.nbytes
+    assert asked == []
 
 
 @pytest.mark.parametrize("channels", [1, 2])
