@@ -1,7 +1,4 @@
-"""Reading recordings: an array-like over local files and HTTP addresses.
-
-One file, because it is one class: a recording that is open.
-"""
+"""Reading recordings: an array-like over local files and HTTP addresses."""
 
 import os
 import threading
