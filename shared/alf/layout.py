@@ -141,6 +141,48 @@ def recordings_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list
     return sorted(found, key=lambda one: (one.probe, one.band))
 
 
+class FilmFiles(msgspec.Struct, frozen=True):
+    """The film of a camera, of the revision that counts.
+
+    Attributes
+    ----------
+    camera : str
+        ``left``, ``right``, ``body``, …
+    film, times : str
+        Paths within the session of the film (``.mp4``) and of its frames' times.
+    """
+
+    camera: str
+    film: str
+    times: str
+
+
+def films_in(paths: Iterable[str], preferred: Collection[str] = ()) -> list[FilmFiles]:
+    """Return the films of a session whose frames have times, sorted by camera.
+
+    Parameters
+    ----------
+    paths, preferred
+        As for :func:`trials_in`.
+    """
+    films: dict[str, tuple[tuple[bool, str], str]] = {}
+    times: dict[str, tuple[tuple[bool, str], str]] = {}
+    for path, parsed in _parsed(path for path in paths if "Camera." in path):
+        name = re.fullmatch(r"_iblrig_(\w+)Camera\.raw\.mp4|_ibl_(\w+)Camera\.times\.npy",
+                            parsed.filename)  # fmt: skip
+        if not name:
+            continue
+        chosen, rank = films if name[1] else times, (path in preferred, parsed.revision or "")
+        camera = name[1] or name[2]
+        if camera not in chosen or chosen[camera][0] < rank:
+            chosen[camera] = (rank, path)
+    return [
+        FilmFiles(camera, path, times[camera][1])
+        for camera, (_, path) in sorted(films.items())
+        if camera in times
+    ]
+
+
 def objects(paths: Iterable[str], name: str, preferred: Collection[str] = ()) -> list[ObjectFiles]:
     """Return the files of an object by collection, sorted.
 

@@ -67,6 +67,11 @@ def recordings_folder(probe_id: str) -> str:
     return f"recordings/{safe_name(probe_id)}/"
 
 
+def films_folder(session_id: str) -> str:
+    """Return what the keys of a session's films, and of what is beside them, start with."""
+    return f"films/{safe_name(session_id)}/"
+
+
 def units_page(probe_id: str) -> str:
     """Return the address of the page of a probe's units; ``#CLUSTER`` chooses one."""
     return f"units/{safe_name(probe_id)}.html"

@@ -60,7 +60,7 @@ class SiteSettings(msgspec.Struct, frozen=True):
     doi : str
         Of the data as a whole, ``10.…/…``.
     recordings : bool
-        Whether raw recordings are copied to the site, for anyone to look at.
+        Whether raw recordings and films are copied to the site, for anyone to look at.
     releases : bool
         Whether the site has pages of releases.
     """
@@ -88,6 +88,7 @@ def content_security_policy(server: str = "") -> str:
     return (
         "default-src 'none'; script-src 'self'; "
         f"style-src 'self' '{PLOT_STYLE_HASH}'; font-src 'self'; img-src 'self' data: blob:; "
+        "media-src 'self'; "
         f"connect-src 'self'{api}; base-uri 'none'; form-action 'none'"
     )
 

@@ -15,7 +15,16 @@ import pandas as pd
 
 from shared.access.visibility import is_public
 from shared.alf import ALFInvalid, with_uuid
-from shared.alf.layout import ObjectFiles, RecordingFiles, recordings_in, sortings_in, trials_in
+from shared.alf.layout import (
+    FilmFiles,
+    ObjectFiles,
+    RecordingFiles,
+    films_in,
+    recordings_in,
+    sortings_in,
+    trials_in,
+    wheel_in,
+)
 from shared.model.identity import nickname_of
 from shared.model.visibility import Visibility
 from shared.results.store import encode
@@ -124,6 +133,16 @@ class SiteSession:
         """Return the compressed raw recordings of a probe, one for each band."""
         found = recordings_in(self.paths, self.preferred)
         return [one for one in found if one.probe == probe]
+
+    @property
+    def films(self) -> list[FilmFiles]:
+        """The films of the cameras, with the times of their frames."""
+        return films_in(self.paths, self.preferred)
+
+    @property
+    def wheel(self) -> ObjectFiles | None:
+        """The wheel of the first protocol."""
+        return next(iter(wheel_in(self.paths, self.preferred)), None)
 
     def dataset(self, path: str) -> SourceFile:
         """Return the dataset of that path, if the source has its bytes.

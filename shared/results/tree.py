@@ -130,7 +130,8 @@ class Tree:
 
     def _datasets(self, session: Path) -> Iterable[SourceFile]:
         raw = [path for end in RECORDED for path in (session / RAW_EPHYS).rglob(f"*{end}")]
-        for path in sorted([*(session / "alf").rglob("*.*"), *raw]):
+        films = (session / "raw_video_data").rglob("*.mp4")
+        for path in sorted([*(session / "alf").rglob("*.*"), *raw, *films]):
             if path.is_file():
                 relative = path.relative_to(session)
                 parts = relative.parent.parts
@@ -138,7 +139,7 @@ class Tree:
                 collection = "/".join(p for p in parts if not p.startswith("#"))
                 # A recording is not read to see whether it has changed.
                 about = path.stat()
-                large = path.suffix == ".ebin"
+                large = path.suffix in (".ebin", ".mp4")
                 state = f"{about.st_size} {about.st_mtime_ns}".encode()
                 yield SourceFile(
                     str(uuid5(NAMESPACE_URL, path.relative_to(session.parents[3]).as_posix())),

@@ -14,6 +14,7 @@ import pandas as pd
 from shared.model.identity import nickname_of
 from shared.results import addresses, tables
 from shared.results.addresses import safe_name
+from shared.results.build.films import bring_films
 from shared.results.build.probes import ProbesBuilder
 from shared.results.build.said import Said, kind_of
 from shared.results.build.state import SubjectState, code_version, confirmed, subject_state
@@ -210,7 +211,10 @@ class SubjectBuilder:
             probes = self.probes.write(
                 one, read.arrays.get(one.id), made_from, heard, one.id in had_probes
             )
-            view = session_view(self.settings, one, shown, probes, made_from, heard.problems)
+            film = bring_films(
+                self.store, one, read.arrays.get(one.id), heard, self.settings.recordings
+            )
+            view = session_view(self.settings, one, shown, probes, made_from, heard.problems, film)
             self._put(addresses.session_data(one.id), encode(view.data))
             self._put(view.page.address, render(view, self.settings))
             if shown is None:
@@ -231,7 +235,7 @@ class SubjectBuilder:
         """Delete the pages of sessions, with those of their probes and units."""
         for eid in sorted(eids):
             names = addresses.session_files(eid)
-            for prefix in addresses.probe_prefixes(eid):
+            for prefix in (*addresses.probe_prefixes(eid), addresses.films_folder(eid)):
                 names += self.store.names(prefix)
             self.store.delete(names)
 

@@ -139,7 +139,8 @@ class Behaviour(Struct, frozen=True):
 class SessionData(Struct, frozen=True, omit_defaults=True):
     """The data of a session's page; without trials there is no behaviour.
 
-    `problems` are sentences on what could not be shown, and why.
+    `problems` are sentences on what could not be shown, and why; `film` is the key of what the
+    cameras' films are read by.
     """
 
     session: SessionFacts
@@ -148,6 +149,7 @@ class SessionData(Struct, frozen=True, omit_defaults=True):
     blocks: list[Block] | None = None
     trials: TrialColumns | None = None
     problems: list[str] = []
+    film: str = ""
 
 
 class TaskCheck(Struct, frozen=True):
@@ -204,6 +206,7 @@ def session_view(
     probes: list[ListedProbe],
     made_from: MadeFrom,
     problems: Sequence[str] = (),
+    film: str = "",
 ) -> SessionView:
     """Return the page of a session with what its trials and probes show.
 
@@ -216,6 +219,8 @@ def session_view(
     made_from : MadeFrom
     problems : sequence of str
         Sentences on what could not be shown, and why.
+    film : str
+        Key of what its films are read by.
     """
     facts = SessionFacts(
         **{name: getattr(session, name) for name in SessionFacts.__struct_fields__}
@@ -235,7 +240,9 @@ def session_view(
         synthetic="all" if session.synthetic else "",
         attributes={"src": addresses.session_data(session.id)},
     )
-    data = SessionData(session=facts, made_from=made_from, problems=list(problems), **known)
+    data = SessionData(
+        session=facts, made_from=made_from, problems=list(problems), film=film, **known
+    )
     kind = protocol(session.task_protocol)
     load, quality = code_to_load(settings, session), quality_of_tasks(session.quality)
     return SessionView(page, data, kind, probes, load, quality)

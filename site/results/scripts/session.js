@@ -7,6 +7,10 @@ const { Plot } = globalThis;
 
 start(async () => {
   const data = await pageData();
+  if (data.film) {
+    const { showFilms } = await import("./film.js");
+    showFilms(data.film);
+  }
   if (!data.blocks) return;
   const shown = new Set(data.blocks.map((b) => b.probability_left));
   const redraw = [];
