@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lab.simulate.board import WIRES, BoardClock, write_board, write_description
 from shared.alf import SessionPath
 
 PROTOCOL = "_iblrig_tasks_habituationChoiceWorld"
@@ -31,6 +32,7 @@ def simulate_habituation(
     missed: float = 0.0,
     lab: str = "",
     collection: str = "raw_behavior_data",
+    board: BoardClock | None = None,
 ) -> Path:
     """Write the raw files of a session of habituation; return the session's folder.
 
@@ -50,6 +52,8 @@ def simulate_habituation(
         Share of the screen's flips that the photodiode misses.
     lab, collection : str
         Laboratory, written in the settings; folder of the raw files.
+    board : BoardClock, optional
+        The main clock of an ephys rig: its recording is written, too, and a description.
     """
     session = Path(folder) / SessionPath(None, subject, date, number).short
     raw = session / collection
@@ -62,6 +66,9 @@ def simulate_habituation(
         trial, clock = _trial(rng, i, clock, grey, after, missed)
         lines.append(json.dumps(trial) + "\n")
     (raw / "_iblrig_taskData.raw.jsonable").write_text("".join(lines), newline="\n")
+    if board is not None:
+        write_board(_signed([json.loads(line) for line in lines], board), board, session)
+        write_description(session, PROTOCOL, collection)
     begin = datetime.datetime.combine(date, datetime.time(9))
     end = begin + datetime.timedelta(seconds=clock)
     settings: dict[str, Any] = {
@@ -129,3 +136,17 @@ def _trial(
         },
     }
     return trial, start + length + float(rng.uniform(0.02, 0.05))
+
+
+def _signed(trials: list[dict[str, Any]], board: BoardClock) -> dict[str, np.ndarray]:
+    """Return when each line of the board changes, from low and in turn; s on its clock."""
+    changes: dict[str, list[float]] = {name: [] for name in (*WIRES, "bpod")}
+    for trial in trials:
+        told = trial["behavior_data"]
+        start = told["Trial start timestamp"] - told["Bpod start timestamp"]
+        for line, port in (("frame2ttl", "BNC1"), ("audio", "BNC2")):
+            for edge in ("High", "Low"):
+                seen = told["Events timestamps"].get(f"{port}{edge}", [])
+                changes[line] += [start + t for t in seen]
+        changes["bpod"] += [start + t for t in told["States timestamps"]["reward"][0]]
+    return {name: board.read(np.sort(times)) for name, times in changes.items()}

@@ -93,6 +93,33 @@ def habituation(session: Path, out: Path, arguments: Mapping[str, str]) -> Outpu
     return Outputs(save(saved(found), out / arguments["output_collection"]), facts)
 
 
+def habituation_nidq(session: Path, out: Path, arguments: Mapping[str, str]) -> Outputs:
+    """Extract the trials of habituation on the main clock, and judge them.
+
+    Raises
+    ------
+    ExtractionError
+        Raw files are not whole, or the pulses are not those of the trials.
+    """
+    from shared.science.behaviour.habituation import compute_habituation, saved
+    from shared.science.behaviour.main_extraction import pulses_of_protocol
+    from shared.science.behaviour.main_habituation import habituation_on_main_clock
+    from shared.science.behaviour.quality import quality_of_habituation
+    from shared.science.behaviour.raw_task import read_task
+    from shared.science.behaviour.trials import save
+
+    collection, output = arguments["collection"], arguments["output_collection"]
+    task = read_task(session, collection)
+    pulses, wiring = pulses_of_protocol(session, collection, arguments["sync_collection"])
+    clock = habituation_on_main_clock(task, compute_habituation(task), pulses, wiring)
+    found = clock.trials
+    quality = _judged(lambda: quality_of_habituation(task, found), arguments)
+    quality |= _clock_told(clock, namespace_of(output))
+    facts = RunFacts(n_trials=len(found["feedbackType"]), extended_qc=quality)
+    files = saved(found) | {"_ibl_trials.stimCenter_times.npy": found["stimCenter_times"]}
+    return Outputs(save(files, out / output), facts)
+
+
 def _judged(judge: Callable[[], Quality], arguments: Mapping[str, str]) -> dict[str, Any]:
     """Return the quality as the session keeps it; that it cannot be judged fails no task."""
     try:

@@ -14,7 +14,15 @@ from shared.alf.layout import RAW_EPHYS, output_collection
 from shared.model.protocols import is_decision, protocol_of
 from shared.tasks.cameras import BY_STATE_MACHINE, Camera, cameras_in
 from shared.tasks.declared import video
-from shared.tasks.declared.behaviour import HABITUATION, TRIALS, TRIALS_NIDQ, WHEEL, WHEEL_NIDQ
+from shared.tasks.declared.behaviour import (
+    HABITUATION,
+    HABITUATION_NIDQ,
+    PASSIVE,
+    TRIALS,
+    TRIALS_NIDQ,
+    WHEEL,
+    WHEEL_NIDQ,
+)
 from shared.tasks.declared.ephys import COMPRESS, RAW_QUALITY
 from shared.tasks.declared.sync import ALIGN, PULSES
 from shared.tasks.description import (
@@ -37,7 +45,12 @@ WRONG_CLOCK = (
     "the times would be wrong."
 )
 
-ON_MAIN_CLOCK = {TRIALS.name: TRIALS_NIDQ, WHEEL.name: WHEEL_NIDQ}
+ON_MAIN_CLOCK = {
+    TRIALS.name: TRIALS_NIDQ,
+    WHEEL.name: WHEEL_NIDQ,
+    HABITUATION.name: HABITUATION_NIDQ,
+    PASSIVE.name: PASSIVE,
+}
 """Tasks of a session whose clock is a board's, by the name of those that they stand for."""
 
 TASK_DATA = "*taskData.raw*"
@@ -45,7 +58,10 @@ TASK_DATA = "*taskData.raw*"
 DECISION = ((TRIALS, TASK_DATA), (WHEEL, "*encoder[EP]*.raw*"))
 """Tasks of a protocol of the decision task, and the files that only they need."""
 
-WITHOUT_CHOICES = {"habituation": ((HABITUATION, TASK_DATA),)}
+WITHOUT_CHOICES = {
+    "habituation": ((HABITUATION, TASK_DATA),),
+    "passive": ((PASSIVE, "*taskSettings.raw*"),),
+}
 """The same, by the kind of a protocol in which no decisions are made."""
 
 
@@ -131,7 +147,7 @@ def plan(
             planned.append(_plan(session, EPHYS, ALIGN, None, planned, given=given))
     for protocol in protocols:
         replaced = _replaced(protocol, paths)
-        for task, evidence in _built_in(protocol):
+        for task, evidence in _built_in(protocol, clock):
             if task.name in replaced:
                 continue
             own, hold, given = _on_clock(task, clock)
@@ -173,7 +189,8 @@ def unprocessed(
         The description says what none can.
     """
     covered = {name for one in pipelines().values() for each in one.task for name in each.covers}
-    on_bpod = main_clock(paths, description).device == "bpod"
+    clock = main_clock(paths, description)
+    on_bpod = clock.device == "bpod"
     timed = {
         each.label for each in cameras_in(paths) if not on_bpod or each.label == BY_STATE_MACHINE
     }
@@ -184,7 +201,7 @@ def unprocessed(
     ]
     own = [each for one in pipelines().values() for each in one.task if each.per == "protocol"]
     for protocol in protocols_in(paths, description, task_protocol):
-        if _built_in(protocol) or any(_asked(each, protocol, paths) for each in own):
+        if _built_in(protocol, clock) or any(_asked(each, protocol, paths) for each in own):
             continue
         name = protocol.name or "a protocol without a name"
         why = f"no task for {name}"
@@ -202,8 +219,10 @@ def _uncovered(devices: list[Device], covered: set[str]) -> Iterator[Device]:
     return (device for device in devices if device.kind not in covered)
 
 
-def _built_in(protocol: Protocol) -> tuple[tuple[TaskDeclaration, str], ...]:
+def _built_in(protocol: Protocol, clock: MainClock) -> tuple[tuple[TaskDeclaration, str], ...]:
     """Return the built-in tasks that a protocol has, and their evidence; none if nobody knows it.
+
+    What a passive protocol shows and plays, only a board sees.
 
     One without a name is taken for the decision task: its settings say if it is not.
     """
@@ -211,7 +230,10 @@ def _built_in(protocol: Protocol) -> tuple[tuple[TaskDeclaration, str], ...]:
         return ()
     if protocol.name is None or is_decision(protocol.name):
         return DECISION
-    return WITHOUT_CHOICES.get(protocol_of(protocol.name), ())
+    kind = protocol_of(protocol.name)
+    if kind == "passive" and clock.device == "bpod":
+        return ()
+    return WITHOUT_CHOICES.get(kind, ())
 
 
 def _has(paths: Collection[str], pattern: str, collection: str) -> bool:

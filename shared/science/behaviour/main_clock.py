@@ -115,10 +115,10 @@ def on_main_clock(
     began[matched.ours] = matched.their_times
     extra = np.setdiff1d(signs.starts, matched.their_times)
     out = _converted(trials, matched)
-    screen = _steady(pulses.of(wiring["frame2ttl"]))
+    screen = steady(pulses.of(wiring["frame2ttl"]))
     sound = _without_camera(pulses.of(wiring["audio"]))
-    tones = _by_length(sound, SOUNDS, "audio")
-    until = _next_start(began, np.sort(np.concatenate([began, extra])))
+    tones = by_length(sound, SOUNDS, "audio")
+    until = next_start(began, np.sort(np.concatenate([began, extra])))
     error = last_within(tones["error_tone"][:, 0], began, until)
     valve = last_within(signs.valve_opens, began, until)
     out["goCue_times"] = first_within(tones["ready_tone"][:, 0], began, until)
@@ -165,7 +165,7 @@ class TrialPulses:
                 f"there is none on line {wiring['bpod']} of the main clock",
                 "check the BNC cable, and the wiring file of the recording",
             )
-        kinds = _by_length(fronts, TRIAL_PULSES, "bpod")
+        kinds = by_length(fronts, TRIAL_PULSES, "bpod")
         starts, taken = kinds["trial_start"], None
         if starts.size and _long_first_pulse(task):
             before = {
@@ -292,7 +292,7 @@ def _long_first_pulse(task: RawTask) -> bool:
     )
 
 
-def _by_length(
+def by_length(
     fronts: Fronts, kinds: Mapping[str, tuple[float, float]], line: str
 ) -> dict[str, np.ndarray]:
     """Return the pulses of each kind; shape (pulses, 2), s."""
@@ -307,13 +307,13 @@ def _by_length(
     return {name: pulses[(length > low) & (length <= high)] for name, (low, high) in kinds.items()}
 
 
-def _next_start(began: Floats, starts: Floats) -> Floats:
+def next_start(began: Floats, starts: Floats) -> Floats:
     """Return when the next trial starts, of each; infinity after the last."""
     after = np.searchsorted(starts, began, side="right")
     return np.append(starts, np.inf)[after]
 
 
-def _steady(screen: Fronts) -> Fronts:
+def steady(screen: Fronts) -> Fronts:
     """Return a screen's changes without those that flicker."""
     quick = np.flatnonzero((np.diff(screen.times) < FLICKER) & (screen.polarities[:-1] == -1))
     drop = np.unique(np.concatenate([quick, quick + 1]))

@@ -16,6 +16,7 @@ from shared.science.behaviour.trials import Extraction, compute_trials
 from shared.science.behaviour.wheel import files_of_wheel, first_movements_of, wheel_of
 from shared.science.behaviour.wheel_position import WheelTrace
 from shared.science.clocks.pulses import Pulses
+from shared.science.clocks.spacers import protocol_period
 from shared.science.clocks.wiring import BOARD, read_wiring
 from shared.science.errors import ExtractionError, RawFileInvalid, RawFileMissing, SyncFailed
 
@@ -74,6 +75,36 @@ def read_pulses(folder: Path, part: str = "") -> Pulses:
     return Pulses(times, channels, polarities)
 
 
+def protocol_number(collection: str) -> int | None:
+    """Return which protocol of a session a folder is of, from 0; None where it is the only one."""
+    number = re.fullmatch(r"raw_task_data_(\d{2})", collection)
+    return int(number[1]) if number else None
+
+
+def pulses_of_protocol(
+    session: Path, collection: str, sync_collection: str
+) -> tuple[Pulses, dict[str, int]]:
+    """Return the main clock's pulses while a protocol ran, and the line of each device.
+
+    Parameters
+    ----------
+    session : path
+        The session's folder.
+    collection, sync_collection : str
+        Folders within it of the task's raw files, and of the main clock's pulses.
+
+    Raises
+    ------
+    RawFileMissing, RawFileInvalid
+        They are not there, or no pulses.
+    """
+    pulses = read_pulses(session / sync_collection)
+    wiring = read_wiring(session / sync_collection, BOARD)
+    number = protocol_number(collection)
+    period = None if number is None else protocol_period(pulses.of(wiring["bpod"]), number)
+    return (pulses.between(*period) if period else pulses), wiring
+
+
 def extract_on_main_clock(session: Path, collection: str, sync_collection: str) -> MainExtraction:
     """Extract the trials of a protocol, and the wheel, on the main clock.
 
@@ -94,10 +125,8 @@ def extract_on_main_clock(session: Path, collection: str, sync_collection: str) 
     task = read_decisions(session, collection)
     pulses = read_pulses(session / sync_collection)
     wiring = read_wiring(session / sync_collection, BOARD)
-    number = re.fullmatch(r"raw_task_data_(\d{2})", collection)
-    clock = on_main_clock(
-        task, compute_trials(task), pulses, wiring, int(number[1]) if number else None
-    )
+    number = protocol_number(collection)
+    clock = on_main_clock(task, compute_trials(task), pulses, wiring, number)
     first = None
     if clock.wheel is None:
         log.warning("firstMovement_times are NaN: no pulses of the rotary encoder")

@@ -81,6 +81,11 @@ class Fronts:
         """When the line rose."""
         return self.times[self.polarities == 1]
 
+    def between(self, start: float, end: float) -> Fronts:
+        """Return the changes from one moment to another."""
+        inside = (self.times >= start) & (self.times <= end)
+        return Fronts(self.times[inside], self.polarities[inside])
+
     def intervals(self) -> Floats:
         """Return when the line was high: shape (pulses, 2), s; NaN where it did not fall again.
 

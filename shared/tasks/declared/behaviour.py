@@ -99,4 +99,34 @@ HABITUATION = TaskDeclaration(
     time_out_secs=1800,
 )
 
-TASKS = (TRIALS, WHEEL, TRIALS_NIDQ, WHEEL_NIDQ, HABITUATION)
+HABITUATION_NIDQ = msgspec.structs.replace(
+    HABITUATION,
+    name="task.habituation_nidq",
+    arguments=ON_MAIN_CLOCK,
+    inputs=(*HABITUATION.inputs, *PULSES),
+    outputs=(*HABITUATION.outputs, Expected("_ibl_trials.stimCenter_times.npy", OUT)),
+    parents=("sync.pulses",),
+    stands_for="task.habituation",
+)
+
+PASSIVE = TaskDeclaration(
+    name="task.passive",
+    arguments=ON_MAIN_CLOCK,
+    inputs=(
+        Expected("_iblrig_taskSettings.raw.json", RAW),
+        Expected("_iblrig_RFMapStim.raw.bin", RAW, required=False),
+        *PULSES,
+    ),
+    outputs=(
+        Expected("_ibl_passivePeriods.intervalsTable.csv", OUT),
+        Expected("_ibl_passiveRFM.times.npy", OUT, required=False),
+        Expected("_ibl_passiveGabor.table.csv", OUT, required=False),
+        Expected("_ibl_passiveStims.table.csv", OUT, required=False),
+    ),
+    parents=("sync.pulses",),
+    priority=80,
+    time_out_secs=1800,
+)
+"""Finds what a passive protocol showed and played; only a board sees it."""
+
+TASKS = (TRIALS, WHEEL, TRIALS_NIDQ, WHEEL_NIDQ, HABITUATION, HABITUATION_NIDQ, PASSIVE)

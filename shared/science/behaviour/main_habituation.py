@@ -1,0 +1,94 @@
+"""Habituation on the main clock of a session.
+
+The rules are those of the IBL behaviour pipeline (ibllib 4.1.0, ``FpgaTrialsHabituation``): the
+state machine signs no trials here, so that its clock goes over to the main one by the openings of
+the valve; what the board saw of screen and sounds goes before what the state machine told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from shared.science.behaviour.main_clock import (
+    SOUNDS,
+    OnMainClock,
+    by_length,
+    first_within,
+    steady,
+    wheel_of_lines,
+)
+from shared.science.behaviour.raw_task import RawTask
+from shared.science.clocks.events import match_events
+from shared.science.clocks.pulses import Pulses
+from shared.science.errors import SyncFailed, TaskUnsupported
+
+PULSES = {"valve_open": (0, 0.4)}
+"""Lengths of the state machine's pulses: longer than the one, at most the other (s)."""
+
+AMBIGUOUS = (8, 9, 3), (8, 12, 6)
+"""Rigs from one version to before another had a second pulse as long as the first."""
+
+
+def habituation_on_main_clock(
+    task: RawTask,
+    trials: Mapping[str, np.ndarray],
+    pulses: Pulses,
+    wiring: Mapping[str, int],
+) -> OnMainClock:
+    """Bring the trials of habituation to the main clock.
+
+    Parameters
+    ----------
+    task : RawTask
+        Its settings.
+    trials : mapping of array
+        As `shared.science.behaviour.habituation.compute_habituation` returns them.
+    pulses : Pulses
+        Of the main clock, while the protocol ran.
+    wiring : mapping
+        Line of each device.
+
+    Raises
+    ------
+    TaskUnsupported
+        The rig's pulses cannot be told apart.
+    SyncFailed
+        The state machine's pulses are not there, or are those of other trials.
+    """
+    if AMBIGUOUS[0] <= task.version < AMBIGUOUS[1]:
+        raise TaskUnsupported(
+            f"habituation of rig {'.'.join(map(str, task.version))}",
+            "not supported on the main clock: two of its pulses have one length",
+            "nothing is missing: the raw files are kept, and this task can be left out",
+        )
+    valve = by_length(pulses.of(wiring["bpod"]), PULSES, "bpod")["valve_open"][:, 0]
+    given = trials["feedback_times"]
+    matched = match_events(given[np.isfinite(given)], valve)
+    n = 0 if matched is None else matched.ours.size
+    if matched is None or n < given.size / 2:
+        raise SyncFailed(
+            "the pulses of the valve",
+            f"{valve.size} on the main clock, {given.size} trials, {n} that match",
+            "check that behaviour and recording are of one session, and the wiring",
+        )
+    out = {
+        name: matched.convert(values) if name.endswith("_times") or name == "intervals" else values
+        for name, values in trials.items()
+    }
+    screen, sound = steady(pulses.of(wiring["frame2ttl"])), pulses.of(wiring["audio"])
+    tones = by_length(sound, SOUNDS, "audio")["ready_tone"][:, 0]
+
+    def until(times: np.ndarray) -> np.ndarray:
+        return np.append(times[1:], np.inf)
+
+    cue, centre, off = (out[f"{name}Trigger_times"] for name in ("goCue", "stimCenter", "stimOff"))
+    out["goCue_times"] = first_within(tones, cue, until(cue))
+    seen = np.flatnonzero(np.isfinite(given))[matched.ours]
+    out["feedback_times"][seen] = matched.their_times
+    out["stimOn_times"] = first_within(screen.times, out["stimOnTrigger_times"], centre)
+    out["stimCenter_times"] = first_within(screen.times, centre, off)
+    out["stimOff_times"] = first_within(screen.times, off, until(out["intervals"][:, 0]))
+    wheel = wheel_of_lines(pulses, wiring)
+    return OnMainClock(out, {}, screen, sound, wheel, matched, given.size - n)
