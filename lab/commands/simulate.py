@@ -6,6 +6,7 @@ import datetime
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ EPHYS_TRIALS = 20
 @click.option("--trials", type=click.IntRange(1), help="Trials per session; else as learned.")
 @click.option(
     "--ephys", is_flag=True,
-    help="With the recordings of an NI board and a probe, each on its own clock; 20 trials.",
+    help="With an NI board, a probe and a camera's film, each on a clock of its own; 20 trials.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per session on stdout.")
@@ -100,7 +101,7 @@ def _run(
 ) -> Iterator[dict[str, Any]]:
     """Yield a summary of each session as it is written."""
     for plan in plans:
-        rig = EphysRig() if ephys else None
+        rig = _ephys_rig() if ephys else None
         truths = simulate_mouse(out, plan, seed=seed, rig_version=rig_version, ephys=rig)
         for session, truth in zip(plan, truths, strict=True):
             yield {
@@ -113,3 +114,11 @@ def _run(
                 "performance_easy": round(truth.performance_easy, 4),
                 "training_phase": truth.progress.phase,
             }
+
+
+def _ephys_rig() -> EphysRig:
+    """Return an ephys rig; without a camera where films cannot be written."""
+    if find_spec("av"):
+        return EphysRig()
+    click.echo("Without films: the extra [video] brings what writes them.", err=True)
+    return EphysRig(cameras=())

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lab.simulate.board import COLLECTION, BoardClock
+from lab.simulate.camera import SimulatedCamera
 from lab.simulate.recording import ProbeDrift, SimulatedProbe, write_probe
 from lab.simulate.spikes import simulate_sorting
 from lab.simulate.truth import Truth
@@ -30,12 +31,15 @@ class EphysRig:
         The probe's clock beside it.
     channels, units
         Sites of the probe that are simulated, and neurons along the whole of it.
+    cameras
+        Whose films are written; they need PyAV, as the extra ``video`` brings it.
     """
 
     board: BoardClock = field(default_factory=BoardClock)
     probe: ProbeDrift = field(default_factory=lambda: ProbeDrift(offset=0.004, drift=-12.0))
     channels: int = 32
     units: int = 120
+    cameras: tuple[SimulatedCamera, ...] = (SimulatedCamera(),)
 
 
 def add_probe(truth: Truth, rig: EphysRig, *, seed: int) -> dict[str, np.ndarray]:

@@ -78,7 +78,7 @@ def simulate_mouse(
     The mouse goes on to the biased task when it sees all contrasts and was right on more than
     80 % of the easy trials for three sessions.
 
-    On an ephys rig each session has the recordings of its board and of a probe, too.
+    On an ephys rig each session has the recordings of its board and of a probe, and films, too.
 
     Yields
     ------
@@ -100,6 +100,7 @@ def simulate_mouse(
             progress=progress,
             lab=session.lab,
             board=ephys.board if ephys else None,
+            cameras=ephys.cameras if ephys else (),
         )
         if ephys:
             add_probe(truth, ephys, seed=seed)

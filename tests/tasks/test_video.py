@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +243,36 @@ def test_poses_of_any_tracker_give_licks_and_pupil(session: Truth, tmp_path: Pat
     found = pd.read_parquet(alf / "_ibl_leftCamera.features.pqt")
     np.testing.assert_allclose(found["pupilDiameter_smooth"], wide, atol=0.2)
     np.testing.assert_allclose(found["pupilDiameter_raw"], wide)
+
+
+def test_a_lab_s_own_tracker_follows_the_paw(session: Truth, tmp_path: Path) -> None:
+    """Given a tracker that is a package of its own, then it finds the paw to a pixel."""
+    where = Path(__file__).parent / "example_pose"
+    place, out = tmp_path / "site", tmp_path / "out"
+    source = shutil.copytree(where, tmp_path / "source")
+    uv = Path(sys.executable).with_name("uv")
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--offline"]
+    subprocess.run(
+        [*command, "--python", sys.executable, "--target", place, source], check=True, timeout=120
+    )
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", "lab.cli", "task", "run", "pose.blob"),
+            *(session.session, "--out", out, "--json"),
+        ],
+        env=os.environ | {"PYTHONPATH": str(place)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)[0]["outputs"] == ["alf/_lab_leftCamera.pose.pqt"]
+    found = pd.read_parquet(out / "alf/_lab_leftCamera.pose.pqt")
+    truth = session.films["left"].paw
+    assert len(found) == len(truth)
+    assert (found["paw_r_likelihood"] > 0.9).mean() > 0.99
+    away = np.hypot(found["paw_r_x"] - truth[:, 0], found["paw_r_y"] - truth[:, 1])
+    assert away.max() < 1
 
 
 def test_a_pose_of_more_frames_than_its_film_is_refused(tmp_path: Path) -> None:
