@@ -88,7 +88,7 @@ def films_of(session: SiteSession, trials: TrialArrays | None) -> Shown | None:
 def _doubt(session: SiteSession, camera: str) -> str:
     """Say why frames may be shown at wrong times; empty if nothing is known against them."""
     judged = session.quality.get(f"_video{camera.capitalize()}_timestamps")
-    if judged not in (None, "PASS", "NOT_SET"):
+    if judged in ("WARNING", "FAIL"):
         return "The film and the times of its frames do not go together: times may be wrong."
     if session.quality.get(f"_sync_{camera}Camera_method") == "counts":
         return "Frames were timed by their number alone: they may be some frames off."

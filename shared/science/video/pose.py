@@ -7,16 +7,14 @@ tracker of a laboratory may. The rules are those of ibllib 4.1.0 (``brainbox.beh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from shared.science.clocks.events import interpolate
 from shared.science.clocks.pulses import Floats
 from shared.science.errors import RawFileInvalid
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Points = dict[str, Floats]
 """Coordinates by column, ``nose_tip_x``; NaN where the point is not surely there."""
@@ -36,7 +34,7 @@ DEGREE, OUTLIER, LONG_GAP, MOSTLY = 3, 5.0, 1.0, 0.9
 """Of the polynomial; standard deviations; seconds that are not bridged; share of NaN at most."""
 
 
-def points_of(table: pd.DataFrame, name: str = "the pose table") -> Points:
+def points_of(table: Mapping[str, npt.ArrayLike], name: str = "the pose table") -> Points:
     """Return the coordinates of a pose table, those that are not likely as NaN.
 
     Raises

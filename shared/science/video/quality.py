@@ -50,7 +50,7 @@ ALIGNED = (1, 2)
 """Frames by which wheel and film may be apart: passed, with a warning."""
 
 
-class Expected(msgspec.Struct, frozen=True):
+class CameraSettings(msgspec.Struct, frozen=True):
     """What a camera was set to: frames a second, pixels."""
 
     fps: float
@@ -58,11 +58,11 @@ class Expected(msgspec.Struct, frozen=True):
     height: int
 
 
-TRAINING = {"left": Expected(30, 1280, 1024)}
+TRAINING = {"left": CameraSettings(30, 1280, 1024)}
 EPHYS = {
-    "left": Expected(60, 1280, 1024),
-    "right": Expected(150, 640, 512),
-    "body": Expected(30, 640, 512),
+    "left": CameraSettings(60, 1280, 1024),
+    "right": CameraSettings(150, 640, 512),
+    "body": CameraSettings(30, 640, 512),
 }
 """Cameras of IBL's rigs, where the description says nothing else."""
 
@@ -88,7 +88,7 @@ class FilmFacts:
 
 def expected_of(
     camera: str, on_board: bool, description: Mapping[str, Any] | None
-) -> Expected | None:
+) -> CameraSettings | None:
     """Return what a camera was set to; None where nobody says.
 
     Parameters
@@ -109,7 +109,7 @@ def expected_of(
         if isinstance(about, Mapping) and isinstance(about.get(name), (int, float))
     }
     if usual is None:
-        return Expected(**said) if len(said) == 3 else None
+        return CameraSettings(**said) if len(said) == 3 else None
     return msgspec.structs.replace(usual, **said)
 
 
@@ -125,7 +125,7 @@ def checks_of(
     times: Floats,
     data: FrameData,
     sounds: Fronts | None,
-    expected: Expected | None,
+    expected: CameraSettings | None,
 ) -> dict[str, Told]:
     """Judge a film and the times of its frames; ``wheel_alignment`` is judged by its motion.
 
@@ -140,7 +140,7 @@ def checks_of(
         What the rig wrote of them.
     sounds : Fronts, optional
         On the session's clock.
-    expected : Expected, optional
+    expected : CameraSettings, optional
         What the camera was set to.
     """
     return {
@@ -154,8 +154,7 @@ def checks_of(
         "position": ["NOT_SET"],
         "resolution": [
             _agree(
-                [expected.width, expected.height] if expected else None,
-                [film.width, film.height],
+                [expected.width, expected.height] if expected else None, [film.width, film.height]
             )
         ],
         "timestamps": [_rising(times, film.n_frames)],
@@ -223,7 +222,7 @@ def _few(off: int) -> str:
     return "PASS" if not off else "WARNING" if abs(off) < FEW else "FAIL"
 
 
-def _rate(times: Floats, expected: Expected | None) -> Told:
+def _rate(times: Floats, expected: CameraSettings | None) -> Told:
     if expected is None or times.size < 2:
         return ["NOT_SET"]
     rate = 1 / float(np.median(np.diff(times)))
