@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from lab.commands.output import AS_JSON
+from lab.rig.preflight import Account, NotReady
 from lab.tasks.cli import task
 from shared.tasks.states import LABELS, Status
 
@@ -48,7 +49,12 @@ def find(
         for each in ids:
             yield client.get(f"/tasks/{each}")
         return
-    if not wanted.get("lab") and not wanted.get("session"):
+    if lab := wanted.get("lab"):
+        try:
+            Account(client).check_lab(lab)
+        except NotReady as error:
+            raise click.ClickException(str(error)) from None
+    elif not wanted.get("session"):
         wanted = wanted | {"lab": next(iter(client.me().get("labs") or ()), None)}
     query = {name: value for name, value in wanted.items() if value and name != "log_text"}
     start = 0

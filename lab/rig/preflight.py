@@ -58,20 +58,32 @@ class Account:
         me = self.me()
         labs = list(me.get("labs") or [])
         if given:
-            if labs and given not in labs and me.get("role") != "administrator":
-                raise NotReady(
-                    f"your account {me.get('username')} belongs to {', '.join(labs)}, not to "
-                    f"{given}: give --lab {labs[0]}, or ask for an account of {given}"
-                )
-            if not labs and self.find(f"/labs/{quote(given, safe='')}") is None:
-                raise NotReady(f"there is no lab {given!r} on the server: check --lab")
-            return given
+            return self.check_lab(given)
         if path.lab and (path.lab in labs or (not labs and self._is_lab(path.lab))):
             return path.lab
         if len(labs) == 1:
             return labs[0]
         yours = f"; yours are {', '.join(labs)}" if labs else ""
         raise NotReady(f"which lab is the session of? Give --lab{yours}")
+
+    def check_lab(self, given: str) -> str:
+        """Return a lab that was given, if it is there and the account may ask about it.
+
+        Raises
+        ------
+        NotReady
+            It is not; the message says which are.
+        """
+        me = self.me()
+        labs = list(me.get("labs") or [])
+        if labs and given not in labs and me.get("role") != "administrator":
+            raise NotReady(
+                f"your account {me.get('username')} belongs to {', '.join(labs)}, not to "
+                f"{given}: give --lab {labs[0]}, or ask for an account of {given}"
+            )
+        if not labs and not self._is_lab(given):
+            raise NotReady(f"there is no lab {given!r} on the server: check --lab")
+        return given
 
     def _is_lab(self, name: str) -> bool:
         return self.find(f"/labs/{quote(name, safe='')}") is not None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -15,6 +18,7 @@ import pytest
 
 from lab import cli
 from lab.client import retries
+from tests.flow import DATE, SUBJECT
 from tests.processes import answering, free_port
 
 PASSES_ON = {"codec benchmark"}
@@ -208,3 +212,75 @@ def test_an_address_without_the_api_s_stage_is_told(fornix: Type) -> None:
         said = fornix("status", "", url)
     assert "often ends in /v1" in said.text
     assert said.code == 4
+
+
+def run(
+    system: Any, role: str, *arguments: object, home: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user of the lab."""
+    own = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home), "HOME": str(home)}
+    return subprocess.run(
+        [sys.executable, "-m", "lab.cli", *map(str, arguments)],
+        env=os.environ | system.environment(role) | own,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.integration
+def test_a_lab_that_is_not_one_s_own_or_not_there_is_told(system: Any, tmp_path: Path) -> None:
+    raw = tmp_path / "data/Subjects/M1/2024-01-01/001/raw_behavior_data"
+    raw.mkdir(parents=True)
+    (raw / "_iblrig_taskSettings.raw.json").write_text('{"SUBJECT_NAME": "M1"}')
+    for arguments in (
+        ("rig", "upload", tmp_path / "data"),
+        ("rig", "upload", tmp_path / "data", "--dry-run"),
+        ("rig", "watch", tmp_path / "data", "--once", "--quiet", "0"),
+        ("rig", "doctor", tmp_path / "data"),
+        ("subject", "add", "M1"),
+        ("status",),
+        ("task", "list"),
+    ):
+        done = run(system, "member", *arguments, "--lab", "nosuchlab", home=tmp_path)
+        said = done.stdout + done.stderr
+        assert "Traceback" not in said, said
+        assert done.returncode == 1, (arguments, said)
+        assert "nosuchlab" in said, (arguments, said)
+
+
+@pytest.mark.integration
+def test_with_json_every_line_is_json(system: Any, tmp_path: Path) -> None:
+    raw = tmp_path / "data/Subjects" / SUBJECT / DATE / "001/raw_behavior_data"
+    raw.mkdir(parents=True)
+    (raw / "_iblrig_taskSettings.raw.json").write_text("{}")
+    (raw / "_iblrig_taskData.raw.jsonable").write_text('{"a": 1}\n')
+    data = tmp_path / "data"
+    told: dict[str, list[Any]] = {}
+    for role, arguments in (
+        ("rig", ("rig", "upload", data, "--dry-run")),
+        ("rig", ("rig", "upload", data)),
+        ("rig", ("rig", "watch", data, "--once")),
+        ("rig", ("rig", "queue")),
+        ("rig", ("rig", "doctor", data)),
+        ("member", ("status",)),
+        ("member", ("subject", "add", "M2")),
+        ("member", ("task", "list")),
+        ("member", ("task", "installed")),
+        ("manager", ("publish", SUBJECT, "--dry-run")),
+        ("manager", ("withdraw", SUBJECT)),
+        ("manager", ("embargo", "show", SUBJECT)),
+        ("manager", ("release", "list")),
+        ("member", ("one-setup",)),
+        ("worker", ("worker", "doctor")),
+        ("worker", ("worker", "drain", "--off")),
+        ("worker", ("worker", "--until-idle", "1")),
+    ):
+        done = run(system, role, *arguments, "--json", home=tmp_path)
+        name = " ".join(map(str, arguments[:2]))
+        assert done.returncode == 0, (name, done.stdout, done.stderr)
+        try:
+            told[name] = [json.loads(line) for line in done.stdout.splitlines()]
+        except ValueError:
+            told[name] = [json.loads(done.stdout)]  # one object, over several lines
+    assert {event["event"] for event in told["rig upload"]} >= {"progress", "ended"}
+    assert told["worker drain"] == [{"folder": tempfile.gettempdir(), "draining": False}]
