@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from lab.commands.rig import rig
 from shared.alf.acceptance import check_contents, check_names
 from shared.alf.validate import Header, header
+from tests.processes import ended, free_port
 
 LISTED = Path(__file__).with_name("footprints.tsv")
 
@@ -84,6 +87,27 @@ def test_a_footprint_passes_the_gate(name: str):
     # Then only what is no ALF file is refused, each by itself
     assert {path: str(error) for path, error in problems.items()} == {}
     assert set(wrong) == {path for path, what in said.items() if what == "refused"}
+
+
+@pytest.mark.parametrize("name", footprints())
+def test_a_rig_s_dry_run_takes_a_footprint(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # Given a rig that is without a network, and has such a session
+    monkeypatch.setenv("FORNIX_API_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("FORNIX_TOKEN", "t")
+    said = footprints()[name]
+    session = tmp_path / "Subjects" / "M1" / "2024-02-29" / "001"
+    for path, what in said.items():
+        (session / path).parent.mkdir(parents=True, exist_ok=True)
+        (session / path).write_bytes(content_of(what))
+    # When it asks what would be sent, then only what is no ALF file would be refused
+    dry = ["upload", str(session), "--dry-run", "--json", "--include", "*"]
+    done = CliRunner().invoke(rig, dry, catch_exceptions=False)
+    (report,) = ended(done.stdout)
+    refused = {file["path"]: file["reason"] for file in report["files"] if "reason" in file}
+    assert set(refused) == {path for path, what in said.items() if what == "refused"}, refused
+    assert len(report["files"]) == len(said)
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra.local.report import hints
+from infra.local.seed import LABS, subjects
 from tests.docs.snippets import LANGUAGES, ROOT, SILENT, Block, blocks, pages
+from tests.processes import until
 from tests.system import Cloud
 
 RUN = [
     page for page in pages() if any(b.language in LANGUAGES and not b.skip for b in blocks(page))
 ]
+
+
+LAB = LABS[0]
+
+_CODE = re.compile(r'<pre [^>]*aria-label="Python[^>]*><code>(.*?)</code>', re.DOTALL)
 
 
 def named(page: Path) -> str:
@@ -96,6 +106,64 @@ def test_the_hints_of_make_run_may_be_copied(processed: Cloud, tmp_path: Path) -
 
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert "UUID" in done.stdout, "the lab's sessions are found"
+
+
+@pytest.mark.integration
+@pytest.mark.browser
+def test_the_code_of_each_kind_of_page_may_be_copied(
+    processed: Cloud, browser: Any, tmp_path: Path
+) -> None:
+    """Given the results site of sessions that a rig uploaded, and a member who is logged in."""
+    site = processed.site_url
+    own = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "PYTHONWARNINGS": "default"}
+    env = processed.user_env(f"{LAB}_member") | own
+    setup = [Path(sys.executable).with_name("fornix"), "one-setup", "--default"]
+    subprocess.run(setup, env=env, check=True, capture_output=True)
+    pages = one_page_of_each_kind(site)
+    shown = {
+        kind: "\n".join(map(html.unescape, _CODE.findall(page_at(site, path))))
+        for kind, path in pages.items()
+    }
+    shown["units"] = code_of_a_unit(site, pages["probes"], browser)
+    assert set(shown) == {"data", "sessions", "subjects", "probes", "units"}
+    # When it is run, with a lab's and a mouse's name where it says LAB and NAME
+    for kind, code in shown.items():
+        assert "one = ONE(" in code
+        for said, meant in (("LAB", LAB), ("NAME", subjects(LAB)[0])):
+            code = re.sub(rf"\b{said}\b", meant, code)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True
+        )
+        # Then it ends well
+        assert done.returncode == 0, f"{kind}\n{code}\n{done.stderr}"
+
+
+def page_at(site: str, path: str) -> str:
+    """Return a page of the site."""
+    with urllib.request.urlopen(f"{site}/{path}", timeout=60) as answer:
+        return str(answer.read().decode())
+
+
+def one_page_of_each_kind(site: str) -> dict[str, str]:
+    """Return a page's address by kind, of those that the sitemap names."""
+    found = {"data": "data.html"}
+    for part in re.findall(r"/(sitemaps/[^<]+)</loc>", page_at(site, "sitemap.xml")):
+        for path, kind in re.findall(
+            r"/((sessions|subjects|probes)/[^<]+)</loc>", page_at(site, part)
+        ):
+            found[kind] = path
+    return found
+
+
+def code_of_a_unit(site: str, probe: str, browser: Any) -> str:
+    """Return what a probe's page of units says about the unit that is chosen there."""
+    tab = browser.new_page()
+    tab.goto(f"{site}/{probe.replace('probes/', 'units/')}")
+    code = tab.locator(".code code").first
+    until(lambda: "unit =" in code.inner_text())
+    text = code.inner_text()
+    tab.close()
+    return str(text)
 
 
 def run(block: Block, env: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -56,9 +56,10 @@ def data_view(settings: SiteSettings, version: str) -> GetDataView:
         PageFrame(address="data.html", title="Get the data"),
         connect="from one.api import ONE\n\n"
         f'one = ONE(base_url="{server}")  # asks once for user name and password',
-        search='eids = one.search(lab="…", date_range=["2025-01-01", "2025-12-31"])\n'
+        search='eids = one.search(lab="LAB", datasets="_ibl_trials.table.pqt")\n'
         'trials = one.load_object(eids[0], "trials", collection="alf")\n'
-        'wheel = one.load_object(eids[0], "wheel", collection="alf")\n'
+        'wheel = one.load_object(eids[0], "wheel", collection="alf")\n\n'
+        'eids = one.search(datasets="spikes.times.npy")\n'
         'spikes = one.load_object(eids[0], "spikes", collection="alf/probe00")',
         read="import pandas as pd\n\n"
         f'site = "{site}"{where}\n'
