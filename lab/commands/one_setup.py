@@ -181,7 +181,8 @@ def one_setup(
     Uses the account of `fornix login`, or FORNIX_USER with FORNIX_PASSWORD or FORNIX_TOKEN.
     """
     account = settings(url, user)
-    client = Client(account)
+    # An Alyx has no such route as /me, and says so by a page; then the user has to be named.
+    client = Client(account, plain_missing=bool(user))
     token = account.token or client.login()
     name = owner(client, account.user)
     result = write_parameters(
