@@ -183,11 +183,11 @@ def _copy(upload: str, occupied: set[str], placed: PlacedFile) -> Refusal | None
         incoming_key(upload, file.path), placed.key, file.size
     ):
         return None
-    there = objects.head(placed.key)
+    occupant = objects.head(placed.key)
     if (
-        there
-        and there.size == file.size
-        and objects.digest(placed.key, there) in (None, file.sha256)
+        occupant
+        and occupant.size == file.size
+        and objects.digest(placed.key, occupant) in (None, file.sha256)
     ):
         return None  # copied before a crash
     text = (
@@ -200,8 +200,8 @@ def _copy(upload: str, occupied: set[str], placed: PlacedFile) -> Refusal | None
 def write_indexes(placed: Iterable[PlacedFile], indexes: Mapping[str, ObjectIndex]) -> None:
     """Keep what lies where in large files; without it they are read all the same."""
     for each in placed:
-        if (found := indexes.get(each.file.path)) is not None:
-            objects.write(index_key(each.id), json.encode(found))
+        if (index := indexes.get(each.file.path)) is not None:
+            objects.write(index_key(each.id), json.encode(index))
 
 
 def quarantine(waiting: Waiting, paths: Iterable[str]) -> None:

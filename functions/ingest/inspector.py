@@ -146,8 +146,8 @@ def look(asked: Inspection, line: Connection) -> Inspected:
     if asked.description:
         return Inspected(Header(), description(file))
     extension = parse_dataset_path(asked.path).extension
-    found = header(file, extension, size=asked.size, name=asked.path)
-    return Inspected(found, index=index(file, extension, asked))
+    parsed = header(file, extension, size=asked.size, name=asked.path)
+    return Inspected(parsed, index=index(file, extension, asked))
 
 
 def index(file: BinaryIO, extension: str, asked: Inspection) -> ObjectIndex | None:

@@ -31,20 +31,20 @@ def place(
     day
         Date of the upload, ``YYYY-MM-DD``.
     """
-    there = {item.path: item for item in datasets}
+    existing = {item.path: item for item in datasets}
     named = set(default_datasets(datasets))
     revision = next_revision(day, {item.revision or "" for item in datasets})
     placed, refused = [], []
     for file in accepted:
         path = parse_dataset_path(file.path)
         chosen = path.revision or (revision if path.without_revision in named else None)
-        awaiting = there.get(file.path)
+        awaiting = existing.get(file.path)
         if awaiting is not None and lacks_bytes(awaiting, file):
             chosen = path.revision or None
         else:
             awaiting = None
         where = dataset_path(path.collection, chosen, path.filename)
-        if not awaiting and where in there and there[where].sha256 != file.sha256:
+        if not awaiting and where in existing and existing[where].sha256 != file.sha256:
             text = (
                 f"{file.path}: revision {chosen} has other content already, and what is "
                 f"registered is never overwritten. To fix: upload it under a new revision."

@@ -33,8 +33,8 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
     """
 
     def step() -> tuple[Dataset, bool]:
-        there = read_partition(owner)
-        item = there.datasets.get(path)
+        partition = read_partition(owner)
+        item = partition.datasets.get(path)
         if item is None:
             raise NotFound(f"There is no dataset {path}.")
         before, was, edition = item.row(), item.default, int(item.edition)
@@ -42,26 +42,26 @@ def update_dataset(owner: str, path: str, edit: Callable[[Dataset], None], *, wh
         edit(item)
         if item.in_own_store and not claimed and not has_bytes(item):
             raise NoBytes(item.path)
-        write_key(there, item)
+        write_key(partition, item)
         moved = item.default != was
         if moved:
             item.default_at = moment.now().isoformat() if item.default else None
         item.edition, item.changed = edition + 1, moment.now().isoformat()
-        group = _revisions(there.datasets, item)
+        group = _revisions(partition.datasets, item)
         if moved:
             mark_defaults(group)
         new = names_in(item) - named
         try:
             with transaction() as writes:
                 writes.save(item, condition=Dataset.edition == edition)
-                if there.session is not None and item.tags != before["tags"]:
+                if partition.session is not None and item.tags != before["tags"]:
                     # A tag may protect it: whoever deletes the session has to see it in time.
-                    writes.check(Session, there.pk, "A", leaving.there())
+                    writes.check(Session, partition.pk, "A", leaving.there())
                 hold(writes, new)
                 if moved:
-                    flip(writes, there)
+                    flip(writes, partition)
                 elif len(group) > 1:
-                    check_unflipped(writes, there)
+                    check_unflipped(writes, partition)
                 for each in group if moved else [item]:
                     writes.row("dataset", f"{owner}|{each.path}", int(each.edition), each.row())
                 writes.audit(who, "update", "dataset", item.uuid, before, item.row())
@@ -90,17 +90,17 @@ def delete_dataset(
     """
 
     def step() -> Dataset:
-        there = read_partition(owner)
-        item = there.datasets.pop(path, None)
+        partition = read_partition(owner)
+        item = partition.datasets.pop(path, None)
         if item is None:
             raise NotFound(f"There is no dataset {path}.")
         if check:
             check(item)
-        rest = _revisions(there.datasets, item)
+        rest = _revisions(partition.datasets, item)
         mark_defaults(rest)
         with transaction() as writes:
             writes.delete(item, condition=Dataset.edition == int(item.edition))
-            flip(writes, there)
+            flip(writes, partition)
             if item.has_external_id:
                 writes.delete(Pointer(pk=keys.external(item.uuid), sk="A"))
             writes.row("dataset", f"{owner}|{path}", int(item.edition) + 1, None)

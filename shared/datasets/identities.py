@@ -37,13 +37,13 @@ def claims(
         return {}
     prefixes = {keys.prefix(digits) for digits in claimed.values() if digits}
     wanted = sorted({*claimed, *prefixes})
-    found = {
+    holder_of = {
         pointer.pk: pointer.to
         for pointer in Pointer.batch_get([(key, "A") for key in wanted], consistent_read=True)
     }
     pointers = {}
     for key, digits in claimed.items():
-        holders = {found.get(key), found.get(keys.prefix(digits)) if digits else None}
+        holders = {holder_of.get(key), holder_of.get(keys.prefix(digits)) if digits else None}
         for holder in holders - {None, owner}:
             if _holds(str(holder), key, digits):
                 raise Exists(
@@ -52,7 +52,7 @@ def claims(
                     key.partition("#")[2],
                 )
         condition = Record.pk.does_not_exist() | (Pointer.to == owner)
-        if (stale := found.get(key)) not in (None, owner):
+        if (stale := holder_of.get(key)) not in (None, owner):
             condition |= Pointer.to == stale
         pointers[key] = (Pointer(pk=key, sk="A", to=owner), condition)
     return pointers

@@ -29,13 +29,13 @@ def names_in(item: Dataset | None) -> set[Name]:
     """Return the (kind, key) of the records that a dataset names."""
     if item is None:
         return set()
-    found = {("tag", str(tag)) for tag in item.tags or ()}
-    found |= {("data-repository", record.repository) for record in item.records or ()}
+    names = {("tag", str(tag)) for tag in item.tags or ()}
+    names |= {("data-repository", record.repository) for record in item.records or ()}
     kinds = {"dataset-type": item.dataset_type, "data-format": item.data_format}
-    found |= {(kind, name) for kind, name in kinds.items() if name and name != "unknown"}
+    names |= {(kind, name) for kind, name in kinds.items() if name and name != "unknown"}
     if item.created_by:
-        found.add(("user", item.created_by))
-    return {each for each in found if not is_built_in(*each)}
+        names.add(("user", item.created_by))
+    return {each for each in names if not is_built_in(*each)}
 
 
 def newly_named(there: Mapping[str, Dataset], written: Iterable[Dataset]) -> set[Name]:

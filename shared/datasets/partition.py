@@ -66,30 +66,33 @@ def stage(added: Sequence[Dataset], token: str) -> None:
             batch.save(item)
 
 
-def flip(writes: Transaction, there: Partition, token: str | None = None) -> None:
+def flip(writes: Transaction, partition: Partition, token: str | None = None) -> None:
     """Add the write to the book that makes a set visible; it also orders all changes of defaults.
 
     Parameters
     ----------
     writes
         A transaction.
-    there
+    partition
         The partition as it was read.
     token
         The set that is to be seen from now on.
     """
-    book = there.book
+    book = partition.book
     version = int(book.version) if book else first_version()
     sets = set(book.sets or ()) if book else set()
     fresh = Book(
-        pk=there.pk, sk="B", version=version + 1, sets=(sets | {token} if token else sets) or None
+        pk=partition.pk,
+        sk="B",
+        version=version + 1,
+        sets=(sets | {token} if token else sets) or None,
     )
     writes.save(fresh, condition=_unflipped(book))
 
 
-def check_unflipped(writes: Transaction, there: Partition) -> None:
+def check_unflipped(writes: Transaction, partition: Partition) -> None:
     """Add the condition that nothing was registered since a partition was read."""
-    writes.check(Book, there.pk, "B", _unflipped(there.book))
+    writes.check(Book, partition.pk, "B", _unflipped(partition.book))
 
 
 def _unflipped(book: Book | None) -> Any:

@@ -36,8 +36,8 @@ def owners_of(ids: Iterable[str]) -> list[str]:
 def places_of(ids: Iterable[str]) -> set[tuple[str, str]]:
     """Return where datasets are, by their ids: (owner, path)."""
     wanted = {each.replace("-", "") for each in ids}
-    found = ((owner, item) for owner in owners_of(ids) for item in datasets_of(owner))
-    return {(owner, item.path) for owner, item in found if item.id in wanted}
+    datasets = ((owner, item) for owner in owners_of(ids) for item in datasets_of(owner))
+    return {(owner, item.path) for owner, item in datasets if item.id in wanted}
 
 
 def visible(book: Book | None, files: list[Dataset]) -> list[Dataset]:

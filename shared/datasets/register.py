@@ -127,30 +127,30 @@ def register_datasets(
     by = who or next((item.created_by for item in new if item.created_by), None) or "?"
 
     def step() -> list[Dataset]:
-        there = read_partition(owner)
-        there.belongs_to = belongs_to
-        added, edited = _compare(new, there)
-        final = {**there.datasets, **{item.path: item for item in [*edited, *added]}}
+        partition = read_partition(owner)
+        partition.belongs_to = belongs_to
+        added, edited = _compare(new, partition)
+        final = {**partition.datasets, **{item.path: item for item in [*edited, *added]}}
         if added or edited:
-            pointers = claims(owner, there.datasets, added)
+            pointers = claims(owner, partition.datasets, added)
             try:
-                _write(there, added, edited, final, pointers, token=token, by=by)
+                _write(partition, added, edited, final, pointers, token=token, by=by)
             except ConditionFailed:
-                leaving.check_there(_needs(there, [*edited, *added]))
+                leaving.check_there(_needs(partition, [*edited, *added]))
                 raise
         return [final[item.path] for item in new]
 
     return retried(step, f"Others keep registering datasets to {owner}; try again.", tries=TRIES)
 
 
-def _needs(there: Partition, written: Sequence[Dataset]) -> set[Name]:
+def _needs(partition: Partition, written: Sequence[Dataset]) -> set[Name]:
     """Return what has to be there when datasets are written."""
-    owner = there.belongs_to if there.session is None else ("session", there.owner)
-    return newly_named(there.datasets, written) | ({owner} if owner else set())
+    owner = partition.belongs_to if partition.session is None else ("session", partition.owner)
+    return newly_named(partition.datasets, written) | ({owner} if owner else set())
 
 
 def _write(
-    there: Partition,
+    partition: Partition,
     added: list[Dataset],
     edited: list[Dataset],
     final: dict[str, Dataset],
@@ -172,14 +172,14 @@ def _write(
     mark_defaults(list(final.values()))
     touched = {(item.collection, item.name) for item in [*edited, *added]}
     rows = [
-        (f"{there.owner}|{item.path}", int(item.edition), item.row())
+        (f"{partition.owner}|{item.path}", int(item.edition), item.row())
         for item in final.values()
         if (item.collection, item.name) in touched
     ]
     direct = edited if staged else [*edited, *added]
     claims = list(pointers.values())
-    named = _needs(there, [*edited, *added]) - {("session", there.owner)}
-    by_session = held_by_session(there.session, named)
+    named = _needs(partition, [*edited, *added]) - {("session", partition.owner)}
+    by_session = held_by_session(partition.session, named)
     at_once = max(1, min(AT_ONCE, (MOST - len(named)) // 2))
     # The flip: the first transaction shows the set, what is left over only edits records.
     for start in range(0, max(len(direct), len(claims), 1), at_once):
@@ -188,7 +188,7 @@ def _write(
             for pointer, condition in claims[start : start + at_once]:
                 writes.save(pointer, condition=condition)
             for item in direct[start : start + at_once]:
-                old = there.datasets.get(item.path)
+                old = partition.datasets.get(item.path)
                 writes.save(
                     item,
                     condition=Dataset.edition == old.edition
@@ -197,19 +197,19 @@ def _write(
                 )
             if not last:
                 continue
-            if there.session is not None:
+            if partition.session is not None:
                 has = leaving.there()
                 for _, user in sorted(by_session):
                     has &= Session.users.contains(user)
-                writes.check(Session, there.pk, "A", has)
+                writes.check(Session, partition.pk, "A", has)
             hold(writes, named - by_session)
-            flip(writes, there, token if staged else None)
+            flip(writes, partition, token if staged else None)
             for row in rows:
                 writes.row("dataset", *row)
             if staged:
                 writes.journal(added)
             paths = sorted(item.path for item in [*edited, *added])
-            writes.audit(by, "register", "session", there.owner, None, _noted(paths))
+            writes.audit(by, "register", "session", partition.owner, None, _noted(paths))
 
 
 def _noted(paths: list[str]) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def _noted(paths: list[str]) -> dict[str, Any]:
     return {"datasets": few, **more}
 
 
-def _compare(new: Sequence[Dataset], there: Partition) -> tuple[list[Dataset], list[Dataset]]:
+def _compare(new: Sequence[Dataset], partition: Partition) -> tuple[list[Dataset], list[Dataset]]:
     """Split datasets into those to add and those there to change; the same ones drop out.
 
     Raises
@@ -230,22 +230,22 @@ def _compare(new: Sequence[Dataset], there: Partition) -> tuple[list[Dataset], l
     """
     added, edited = [], []
     for item in new:
-        old = there.datasets.get(item.path)
+        old = partition.datasets.get(item.path)
         if old is not None:
             if (changed := merged(old, item)) is not None:
-                write_key(there, changed)
+                write_key(partition, changed)
                 edited.append(changed)
             continue
-        write_key(there, item)
+        write_key(partition, item)
         item.batch = None
         added.append(item)
     return added, edited
 
 
-def write_key(there: Partition, item: Dataset) -> None:
+def write_key(partition: Partition, item: Dataset) -> None:
     """Write down where the bytes of a dataset are that is said to be in the own store."""
     if item.in_own_store and item.stored_in is None:
-        item.stored_in = there.folder
+        item.stored_in = partition.folder
 
 
 def merged(old: Dataset, new: Dataset) -> Dataset | None:

@@ -23,8 +23,8 @@ class Arrived(NamedTuple):
 def arrivals_in(message: Mapping[str, Any]) -> Iterator[Arrived]:
     """Yield what the events of a message of S3 are about; of other objects nothing is to do."""
     for record in message.get("Records", ()):
-        if found := _ARRIVED.match(unquote_plus(record["s3"]["object"]["key"])):
-            yield Arrived(found[2], bool(found[1]))
+        if match := _ARRIVED.match(unquote_plus(record["s3"]["object"]["key"])):
+            yield Arrived(match[2], bool(match[1]))
 
 
 def request_key(upload: str) -> str:

@@ -117,26 +117,26 @@ def open_upload(target: Target, request: UploadRequest, by: str) -> tuple[Upload
     for turn in range(1000):
         key = upload_id(target, request, turn)
         try:
-            found = get_upload(key)
+            upload = get_upload(key)
         except NotFound:
             return _create(key, target, request, by)
-        if found.state == "registered" and _gone(found, target):
+        if upload.state == "registered" and _gone(upload, target):
             continue
-        if found.state not in FINAL or found.state == "registered":
-            return found, False
-        if not request.again and found.state != "expired":
-            return found, False
+        if upload.state not in FINAL or upload.state == "registered":
+            return upload, False
+        if not request.again and upload.state != "expired":
+            return upload, False
     raise Conflict("these files have been refused a thousand times; ask an administrator")
 
 
-def _gone(found: Upload, target: Target) -> bool:
+def _gone(upload: Upload, target: Target) -> bool:
     """Tell whether the session that an upload was registered in has been deleted since.
 
     Whoever sends its files again then means them to be there again.
     """
     if target.id is None:
         return True
-    manifest = manifest_of(found)
+    manifest = manifest_of(upload)
     return manifest is not None and manifest.target.id not in (None, target.id)
 
 
@@ -183,8 +183,8 @@ def manifest_of(upload: Upload) -> Manifest | None:
 
 def uploads_of_lab(lab: str, most: int) -> list[Upload]:
     """Return the latest uploads of a lab, the newest first."""
-    found = Record.gsi1.query(keys.uploads_of(lab), scan_index_forward=False, limit=most)
-    return [item for item in found if isinstance(item, Upload)]
+    items = Record.gsi1.query(keys.uploads_of(lab), scan_index_forward=False, limit=most)
+    return [item for item in items if isinstance(item, Upload)]
 
 
 def mark_not_coming(upload: Upload, without: Mapping[str, str]) -> None:

@@ -98,12 +98,14 @@ def _listed(value: Any) -> list[str]:
 
 def _still_there(values: dict[str, Any]) -> dict[str, Any]:
     """Return what is said of a new session without the names of what was deleted meanwhile."""
-    kept = dict(values)
+    remaining = dict(values)
     for field in FREE & values.keys():
         kind, value = sessions.NAMES[field], values[field]
-        there = [name for name in _listed(value) if documents.find(kind, name)]
-        kept[field] = there if isinstance(value, list | tuple) else next(iter(there), None)
-    return {name: value for name, value in kept.items() if value is not None}
+        existing = [name for name in _listed(value) if documents.find(kind, name)]
+        remaining[field] = (
+            existing if isinstance(value, list | tuple) else next(iter(existing), None)
+        )
+    return {name: value for name, value in remaining.items() if value is not None}
 
 
 def _target(session: Session) -> Target:

@@ -24,6 +24,7 @@ from lab.exports.nwb.columns import timing  # noqa: E402
 from lab.exports.nwb.export import export_processed, export_raw  # noqa: E402
 from lab.exports.nwb.names import stem  # noqa: E402
 from lab.exports.session import ExportError  # noqa: E402
+from shared.codec.reader import Reader  # noqa: E402
 from tests.exports import sessions  # noqa: E402
 from tests.exports.sessions import SUBJECT  # noqa: E402
 
@@ -296,13 +297,13 @@ def test_a_recording_is_read_a_chunk_at_a_time_and_each_once(tmp_path, monkeypat
     folder = sessions.make(tmp_path / "data")
     sessions.write_recording(folder, "probe00", samples=6_100, chunk_length=600)
     asked = []
-    read_rows = recordings.codec.Reader.read
+    read_rows = Reader.read
 
     def watched(self, start, stop, *more, **options):
         asked.append(stop - start)
         return read_rows(self, start, stop, *more, **options)
 
-    monkeypatch.setattr(recordings.codec.Reader, "read", watched)
+    monkeypatch.setattr(Reader, "read", watched)
     progress = []
     # When it is exported with chunks of a few kilobytes
     monkeypatch.setattr(recordings, "CHUNK_BYTES", 3_200)
