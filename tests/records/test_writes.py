@@ -85,6 +85,7 @@ OTHER_CALLS = {
     "functions/api/engine/references.py:delete_elsewhere",
     "functions/api/engine/handlers.py:_delete",  # a store's, which writes in a transaction
     "functions/ingest/finalise.py:_close",  # objects of the bucket
+    "shared/catalog/versions.py:_without",  # an array without some of its rows
 }
 """Calls of the same names that are no item's."""
 
