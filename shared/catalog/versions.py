@@ -405,7 +405,9 @@ def _without(found: Any, hidden: list[int]) -> Any:
     wanted = np.unique(np.array(hidden, np.int64))
     places = np.searchsorted(found, wanted)
     places = places[places < len(found)]
-    return np.delete(found, places[np.isin(found[places], wanted)])
+    kept = np.ones(len(found), bool)
+    kept[places[np.isin(found[places], wanted)]] = False
+    return found[kept]
 
 
 def base_of(kind: str, rows: list[Row], order: tuple[str, ...]) -> Base:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -67,6 +68,7 @@ def dataset_path(collection: str | None, revision: str | None, name: str) -> str
     return "/".join(part for part in parts if part)
 
 
+@lru_cache(8192)
 def split_path(path: str) -> tuple[str, str | None, str]:
     """Return the (collection, revision, name) of a dataset's path."""
     folder, _, name = path.rpartition("/")

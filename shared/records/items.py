@@ -18,6 +18,7 @@ Keys::
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from pynamodb.attributes import (
@@ -247,7 +248,7 @@ class Dataset(Record, discriminator="Dataset"):
         """The id with its dashes."""
         return dashed(self.id)
 
-    @property
+    @cached_property
     def path(self) -> str:
         """``collection/#revision#/name`` below the session."""
         return self.sk[2:]

@@ -7,6 +7,8 @@ attributes that an item leaves empty keep it out of that index (sparse indexes).
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Self
 
@@ -22,7 +24,12 @@ with lean.without(
     "botocore.session",
     "botocore.signers",
 ):  # what PynamoDB makes its own client of; `Record` gives it another
-    from pynamodb.attributes import Attribute, DiscriminatorAttribute, UnicodeAttribute
+    from pynamodb.attributes import (
+        Attribute,
+        DiscriminatorAttribute,
+        NumberAttribute,
+        UnicodeAttribute,
+    )
     from pynamodb.connection import Connection
     from pynamodb.connection.table import TableConnection
     from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
@@ -150,21 +157,34 @@ class Record(Model):
         values = item.attribute_values = {
             name: value() if callable(value) else value for name, value in defaults
         }
-        for stored_name, name, attribute in attributes:
+        for stored_name, name, attribute, read in attributes:
             value = data.get(stored_name)
             if value and "NULL" not in value:
-                values[name] = attribute.deserialize(attribute.get_value(value))
+                plain = value.get(attribute.attr_type) if read else None
+                if read and plain is not None:
+                    values[name] = read(plain)
+                else:
+                    values[name] = attribute.deserialize(attribute.get_value(value))
         return item
 
 
 _KIND = Record.get_attributes()["kind"]
 
 
+def _number(text: str) -> int | float:
+    """Return a number; nearly all are whole."""
+    return int(text) if text.isdecimal() else json.loads(text)
+
+
+QUICK: dict[type, Callable[[str], Any]] = {UnicodeAttribute: str, NumberAttribute: _number}
+"""How the commonest attributes are read, as PynamoDB does but in one step."""
+
+
 @lru_cache
-def _plan(model: type[Record]) -> tuple[list[tuple[str, str, Attribute[Any]]], list[Any]]:
-    """Return how to read a model's items: (stored name, name, attribute), (name, default)."""
+def _plan(model: type[Record]) -> tuple[list[tuple[str, str, Attribute[Any], Any]], list[Any]]:
+    """Return how to read a model's items: (stored name, name, attribute, `QUICK`), defaults."""
     known = model.get_attributes().items()
-    attributes = [(each.attr_name, name, each) for name, each in known]
+    attributes = [(each.attr_name, name, each, QUICK.get(type(each))) for name, each in known]
     return attributes, [(name, each.default) for name, each in known if each.default is not None]
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
+import subprocess
+import sys
+import uuid
 from typing import Any
 
 import numpy as np
@@ -456,3 +459,55 @@ def test_a_process_reads_its_own_write_however_long_the_commit_took(
     # When it looks, then its own write is there
     catalog.start_request()
     assert catalog.table("session").get(eid)["number"] == 1
+
+
+OTHER = """
+import json, sys
+import shared.work.item
+from shared import catalog
+from shared.sessions import store
+
+for line in sys.stdin:
+    what, eid, number = json.loads(line)
+    if what == "create":
+        start = "2024-07-01T10:00:00"
+        store.create(subject="FI_001", start_time=start, number=number, who="bob", id=eid)
+    elif what == "update":
+        store.update(eid, {"narrative": str(number)}, who="bob")
+    catalog.start_request()
+    row = catalog.table("session").get(eid)
+    rows = catalog.table("session").select().all()
+    print(json.dumps([row and row["narrative"], len(rows)]), flush=True)
+"""
+
+
+def test_what_one_process_has_written_another_reads_at_once(lab: None) -> None:
+    # Given two processes that answer requests, both of them warm
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+
+        def ask(what: str, eid: str, number: int) -> list[Any]:
+            assert other.stdin
+            assert other.stdout
+            print(json.dumps([what, eid, number]), file=other.stdin, flush=True)
+            return json.loads(other.stdout.readline())
+
+        def here(eid: str) -> list[Any]:
+            catalog.start_request()
+            row = catalog.table("session").get(eid)
+            return [row and row["narrative"], len(catalog.table("session").select())]
+
+        for turn in range(1, 11):
+            # When one of them has written, then the other one's next answer shows it
+            mine = new_session(turn)
+            assert ask("read", mine, 0) == [None, 2 * turn - 1]
+            theirs = str(uuid.uuid4())
+            assert ask("create", theirs, 100 + turn) == [None, 2 * turn]
+            assert here(theirs) == [None, 2 * turn]
+            assert ask("update", mine, turn)[0] == str(turn)
+            assert here(mine) == [str(turn), 2 * turn]
+            sessions.update(theirs, {"narrative": f"mine {turn}"}, who="anna")
+            assert ask("read", theirs, 0)[0] == f"mine {turn}"
+        assert other.stdin
+        other.stdin.close()
