@@ -167,6 +167,10 @@ descriptions: setup  ## a release's DataCite, RO-Crate, Croissant, schema.org be
 	    mlcroissant==1.1.1 pyld==3.3.0 roc-validator==0.13.0 rocrate==0.16.0
 	$(BIN)/pytest -p no:cacheprovider tests/releases/test_descriptions_apart.py
 
+.PHONY: proof-release
+proof-release: setup  ## a release of 5,000 sessions, read in parts
+	$(BIN)/pytest -s -m proof tests/releases/test_many_sessions.py
+
 sharing: setup  ## releases to mirror, zip, ONE and NWB; memory of exports (LENGTHS="60 3600")
 	$(BIN)/pytest -m proof tests/releases/test_whole_way_nwb.py
 	$(BIN)/python benchmarks/nwb_memory.py --seconds $(or $(LENGTHS),20 120)

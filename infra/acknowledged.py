@@ -118,6 +118,7 @@ def _accept_wildcards(stack: FornixStack, name: str) -> None:
             bucket.CACHE,
             bucket.INDEXES,
             bucket.RELEASES,
+            bucket.GATHERED,
             bucket.LAB_PAGES,
         ),
         "ingest": (

@@ -125,7 +125,7 @@ class Permissions:
         kept = [prefixes.DATA, prefixes.MANIFESTS, prefixes.SNAPSHOTS, prefixes.CACHE]
         kept += [prefixes.INDEXES, prefixes.LAB_PAGES]
         self._objects(role, kept, "s3:GetObject")
-        self._objects(role, [prefixes.RELEASES], "s3:GetObject", "s3:PutObject")
+        self._objects(role, [prefixes.RELEASES, prefixes.GATHERED], "s3:GetObject", "s3:PutObject")
         self._list(role)
         pairs = list(self.queues.all.values())
         self._send(role, *(pair.main for pair in pairs))  # what was undeliverable is sent again

@@ -56,6 +56,11 @@ class Storage(Construct):
                     expiration=Duration.days(30),
                 ),
                 s3.LifecycleRule(
+                    id="forget-what-was-gathered",
+                    prefix=prefixes.GATHERED,
+                    expiration=Duration.days(1),
+                ),
+                s3.LifecycleRule(
                     id="tier-by-use",
                     prefix="data/",
                     transitions=[

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from lab.client import Client, settings
+from lab.releases.stepwise import until_done
 
 AT_ONCE = 8
 """Datasets tagged at the same time."""
@@ -52,6 +53,26 @@ def tag_datasets(
     _say(said, as_json, f"{len(chosen)} datasets of {len(sessions)} sessions {word} {tag}")
 
 
+@release.command("untag")
+@click.argument("tag")
+@click.argument("what", metavar="SESSION|SUBJECT|PROJECT")
+@_dry_run
+@_json
+def untag_datasets(tag: str, what: str, dry_run: bool, as_json: bool) -> None:
+    """Take a tag from the datasets of sessions, before a release or the next version is made."""
+    from lab.commands.publish import find_sessions
+    from lab.releases.tagging import tagged_datasets, take_tag
+
+    client = Client(settings())
+    sessions = [session["id"] for session in find_sessions(client, what)]
+    chosen = list(tagged_datasets(client, sessions, tag))
+    if not dry_run:
+        take_tag(client, tag, chosen, AT_ONCE)
+    said = {"tag": tag, "sessions": len(sessions), "datasets": len(chosen), "done": not dry_run}
+    word = "would lose" if dry_run else "lost"
+    _say(said, as_json, f"{len(chosen)} datasets of {len(sessions)} sessions {word} {tag}")
+
+
 @release.command()
 @click.argument("name")
 @click.option("--tag", help="Tag of the datasets.  [default: NAME]")
@@ -90,7 +111,7 @@ def create(
     """
     terms = _terms(about, title, description, creators, licence)
     body = {"name": name, "tag": tag or name, "terms": terms, "dry_run": dry_run}
-    made = Client(settings()).post("/releases", body)
+    made = until_done(Client(settings()), "/releases", body, _told)
     counted = f"{made['n_files']:,} files of {made['n_sessions']:,} sessions, {made['size']:,} B"
     if dry_run:
         _say(made, as_json, f"would be made: {name}, {counted}")
@@ -125,7 +146,7 @@ def publish(
         doi = minter(mint).mint(client, record)
     if doi:
         client.patch(where, {"doi": doi})
-    done = client.post(f"{where}/publish", {"embargo_until": embargo})
+    done = until_done(client, f"{where}/publish", {"embargo_until": embargo}, _told)
     cited = f", doi:{done['doi']}" if done["doi"] else ""
     _say(done, as_json, f"{key} is public {when}{cited}  {done['page'] or done['url']}")
 
@@ -148,7 +169,7 @@ def withdraw(
         return
     body = {"reason": reason} | ({"datasets": list(datasets)} if datasets else {})
     path = f"/releases/{record['name']}/{record['version']}/withdraw"
-    _say(client.post(path, body), as_json, f"{told} withdrawn")
+    _say(until_done(client, path, body, _told), as_json, f"{told} withdrawn")
 
 
 @release.command()
@@ -328,6 +349,10 @@ def _manifest(what: str) -> Any:
         return read_manifest(open_copy(path), path)
     except NoCopy as error:
         raise click.ClickException(str(error)) from None
+
+
+def _told(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _bar(label: str, quiet: bool) -> Any:

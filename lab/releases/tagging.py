@@ -1,8 +1,8 @@
-"""Giving a tag to the datasets of sessions."""
+"""Giving a tag to the datasets of sessions, and taking it from them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,15 +16,24 @@ def datasets_to_tag(
     client: Client, sessions: Iterable[str], tag: str, collection: str, all_revisions: bool
 ) -> Iterator[dict[str, Any]]:
     """Yield the datasets of sessions that are to get a tag and have it not."""
+    for row in _datasets(client, sessions):
+        wanted = row["default_dataset"] or all_revisions
+        among = (row["collection"] or "").startswith(collection)
+        if wanted and among and tag not in row["tags"]:
+            yield row
+
+
+def tagged_datasets(client: Client, sessions: Iterable[str], tag: str) -> Iterator[dict[str, Any]]:
+    """Yield the datasets of sessions that have a tag."""
+    return (row for row in _datasets(client, sessions) if tag in row["tags"])
+
+
+def _datasets(client: Client, sessions: Iterable[str]) -> Iterator[dict[str, Any]]:
     for session in sessions:
         offset = 0
         while True:
             page = client.get("/datasets", session=session, limit=PAGE, offset=offset)["results"]
-            for row in page:
-                wanted = row["default_dataset"] or all_revisions
-                among = (row["collection"] or "").startswith(collection)
-                if wanted and among and tag not in row["tags"]:
-                    yield row
+            yield from page
             if len(page) < PAGE:
                 break
             offset += PAGE
@@ -35,8 +44,22 @@ def give_tag(client: Client, tag: str, datasets: Sequence[dict[str, Any]], at_on
     if not client.get("/tags", name=tag)["results"]:
         client.post("/tags", {"name": tag})
 
+    _write(client, datasets, lambda tags: tags | {tag}, at_once)
+
+
+def take_tag(client: Client, tag: str, datasets: Sequence[dict[str, Any]], at_once: int) -> None:
+    """Take a tag from datasets."""
+    _write(client, datasets, lambda tags: tags - {tag}, at_once)
+
+
+def _write(
+    client: Client,
+    datasets: Sequence[dict[str, Any]],
+    change: Callable[[set[str]], set[str]],
+    at_once: int,
+) -> None:
     def one(row: dict[str, Any]) -> None:
-        client.patch(f"/datasets/{row['id']}", {"tags": sorted({*row["tags"], tag})})
+        client.patch(f"/datasets/{row['id']}", {"tags": sorted(change(set(row["tags"])))})
 
     with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(one, datasets))

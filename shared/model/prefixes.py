@@ -38,6 +38,9 @@ JOURNAL = "journal/"
 RELEASES = "releases/"
 """The manifests of releases."""
 
+GATHERED = "gathered/"
+"""What was read of tags that take several requests to become releases; forgotten after a day."""
+
 LAB_PAGES = "lab-pages/"
 """The pages of labs for their own people."""
 

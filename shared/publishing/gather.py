@@ -1,22 +1,36 @@
-"""What a release is made of: the datasets of a tag, with their sessions."""
+"""What a release is made of: the datasets of a tag, with their sessions.
+
+A request reads so many sessions as its time allows. What it read of a tag that has more is kept
+beside for the next one, for a day; a session that was changed since is read again. Only what was
+gathered as a whole becomes a manifest, so readers see all of a release or nothing.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from shared import catalog
+from shared.catalog.versions import Selection
+from shared.model import json, prefixes
 from shared.model.identity import nickname_of
 from shared.model.quality import QC_NAMES
 from shared.model.release import ReleasedFile, ReleasedSession
+from shared.records import objects
 from shared.records.errors import NotFound
 from shared.records.items import Dataset, Session
 from shared.records.where import Where
 from shared.sessions.contents import session_and_datasets
 
-MOST_SESSIONS = 2_000
-"""Sessions of one release: so many are read within the time that an answer of the API may take."""
+PER_REQUEST = 2_000
+"""Sessions read by one request: an answer of the API may take half a minute."""
+
+STAMPED = ("path", "file_size", "default_dataset", "qc", "version", "created_datetime")
+"""Fields of a dataset's row of which the change has its session read again."""
 
 AT_ONCE = 16
 """Sessions read at the same time."""
@@ -41,56 +55,127 @@ class Gathered(msgspec.Struct, frozen=True):
         return tuple(sorted({session.lab for session in self.sessions}))
 
 
-def gather(tag: str) -> Gathered:
-    """Return what the datasets of a tag are now.
+class Unfinished(msgspec.Struct, frozen=True):
+    """So many of a tag's sessions have been read; ask once more for the rest."""
+
+    done: int
+    of: int
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """A session as it was read: its datasets with the tag, and which lack their bytes."""
+
+    id: str
+    stamp: str
+    session: ReleasedSession | None
+    files: tuple[ReleasedFile, ...]
+    absent: tuple[str, ...]
+
+
+def gather(tag: str) -> Gathered | Unfinished:
+    """Return what the datasets of a tag are now, or how far their reading is.
 
     Raises
     ------
     NotReleasable
-        There are none, or too many; or the own store lacks the bytes of one.
+        There are none; or the own store lacks the bytes of one.
     """
-    tagged = Where("tags", "in", frozenset({tag}))
-    owners = sorted(catalog.table("dataset").select([tagged]).values("session"))
-    if not owners:
+    stamps = _stamps(tag)
+    many = len(stamps) > PER_REQUEST
+    there = dict(_kept(tag, stamps)) if many else {}
+    missing = sorted(stamps.keys() - there.keys())[:PER_REQUEST]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        fresh = list(pool.map(lambda eid: _read(eid, tag, stamps[eid]), missing))
+    there |= {each.id: each for each in fresh}
+    _refuse_absent(there.values())
+    if many and fresh:
+        _keep(tag, fresh)
+    if len(there) < len(stamps):
+        return Unfinished(len(there), len(stamps))
+    found = [each for each in there.values() if each.session is not None and each.files]
+    found.sort(key=lambda each: each.session.folder if each.session else "")
+    return Gathered(
+        tuple(each.session for each in found if each.session),
+        tuple(file for each in found for file in each.files),
+    )
+
+
+def labs_of(tag: str) -> set[str]:
+    """Return the labs whose sessions have datasets of a tag."""
+    ids = frozenset(_tagged(tag).values("session"))
+    found = catalog.table("session").select([Where("id", "in", ids)])
+    return {str(lab) for lab in found.values("lab")}
+
+
+def tagged_paths(tag: str) -> dict[str, list[str]]:
+    """Return where the datasets of a tag are: their paths, by session."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for row in _tagged(tag).all(("session", "path")):
+        found[row["session"]].append(row["path"])
+    return found
+
+
+def _tagged(tag: str) -> Selection:
+    return catalog.table("dataset").select([Where("tags", "in", frozenset({tag}))])
+
+
+def _stamps(tag: str) -> dict[str, str]:
+    """Return the sessions of a tag, each with a digest of what lists say of its datasets."""
+    rows: defaultdict[str, list[str]] = defaultdict(list)
+    for row in _tagged(tag).all(("session", *STAMPED)):
+        rows[row["session"]].append("\x1f".join(str(row.get(name)) for name in STAMPED))
+    if not rows:
         raise NotReleasable(
             f"No dataset has the tag {tag}: give it to some (`fornix release tag`)."
         )
-    if others := [owner for owner in owners if "#" in owner]:
+    if others := sorted(owner for owner in rows if "#" in owner):
         raise NotReleasable(
             f"Datasets of {others[0].partition('#')[0]} have the tag; a release is of sessions' "
             "datasets: take the tag from the others."
         )
-    if len(owners) > MOST_SESSIONS:
-        raise NotReleasable(
-            f"The tag is on datasets of {len(owners)} sessions; a release has up to "
-            f"{MOST_SESSIONS}: make several, by project or year."
-        )
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = [each for each in pool.map(lambda eid: _read(eid, tag), owners) if each]
-    found.sort(key=lambda each: each[0].folder)
-    _refuse_absent(found)
-    return Gathered(
-        tuple(_session(session) for session, datasets in found if datasets),
-        tuple(_file(session, item) for session, datasets in found for item in datasets),
-    )
+    return {
+        eid: hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+        for eid, lines in rows.items()
+    }
 
 
-def _read(eid: str, tag: str) -> tuple[Session, list[Dataset]] | None:
+def _place(tag: str) -> str:
+    return f"{prefixes.GATHERED}{hashlib.sha256(tag.encode()).hexdigest()}/"
+
+
+def _kept(tag: str, stamps: dict[str, str]) -> Iterator[tuple[str, _Read]]:
+    """Yield what earlier requests read and what is so still."""
+    for key in sorted(objects.keys(_place(tag))):
+        for each in json.decode(objects.read(key), tuple[_Read, ...]):
+            if stamps.get(each.id) == each.stamp:
+                yield each.id, each
+
+
+def _keep(tag: str, read: list[_Read]) -> None:
+    data = json.encode(read)
+    objects.write_new(f"{_place(tag)}{hashlib.sha256(data).hexdigest()}.json", data)
+
+
+def _read(eid: str, tag: str, stamp: str) -> _Read:
     try:
         session, datasets = session_and_datasets(eid, strong=True)
     except NotFound:
-        return None
-    chosen = [item for item in datasets if tag in (item.tags or ())]
-    return session, sorted(chosen, key=lambda item: item.path)
+        return _Read(eid, stamp, None, (), ())
+    chosen = sorted(
+        (item for item in datasets if tag in (item.tags or ())), key=lambda item: item.path
+    )
+    absent = (item for item in chosen if not (item.in_own_store and item.stored_key))
+    return _Read(
+        id=eid,
+        stamp=stamp,
+        session=_session(session),
+        files=tuple(_file(session, item) for item in chosen),
+        absent=tuple(f"{session.key.short}/{item.path}" for item in absent),
+    )
 
 
-def _refuse_absent(found: list[tuple[Session, list[Dataset]]]) -> None:
-    absent = [
-        f"{session.key.short}/{item.path}"
-        for session, datasets in found
-        for item in datasets
-        if not (item.in_own_store and item.stored_key)
-    ]
+def _refuse_absent(found: Iterable[_Read]) -> None:
+    absent = sorted(path for each in found for path in each.absent)
     if absent:
         named = ", ".join(absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
         raise NotReleasable(

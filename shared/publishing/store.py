@@ -11,7 +11,9 @@ tag as public, from a day on if there is an embargo.
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -28,12 +30,15 @@ from shared.model.release import (
     Tombstone,
     release_key,
 )
-from shared.publishing.gather import Gathered, gather
+from shared.publishing.gather import AT_ONCE, Gathered, Unfinished, gather, tagged_paths
 from shared.records import documents, objects
 from shared.records.errors import Exists, NotFound, Stale
 from shared.records.items import Dataset
 from shared.records.where import Where
 from shared.releases.manifest import content_digest, decode_manifest, encode_manifest
+
+UNTAGGED = 2_000
+"""Datasets from which one request takes a tag: about ten seconds of writing."""
 
 MOST_WITHDRAWN = 1_000
 """Datasets withdrawn one by one in a version; a record holds no more tombstones."""
@@ -131,10 +136,11 @@ def create(
 
 def publish(
     record: ReleaseRecord, *, who: str, embargo_until: str | None, zone: str
-) -> ReleaseRecord:
+) -> ReleaseRecord | Unfinished:
     """Show a version to the public, from a day on if one is given.
 
-    The tag is marked first: a record says that it is published when its files are.
+    The tag is marked first: a record says that it is published when its files are. A tag of many
+    sessions takes several calls, of which the last one publishes.
 
     Raises
     ------
@@ -143,7 +149,10 @@ def publish(
     """
     if record.state is ReleaseState.WITHDRAWN:
         raise Stale(f"{record.key} was withdrawn; create a new version.")
-    if content_digest(gather(record.tag).files) != record.content:
+    gathered = gather(record.tag)
+    if isinstance(gathered, Unfinished):
+        return gathered
+    if content_digest(gathered.files) != record.content:
         raise Stale(
             f"The tag {record.tag} is on other files than {record.key} has: create a new version."
         )
@@ -180,28 +189,36 @@ def set_doi(record: ReleaseRecord, doi: str, *, who: str) -> ReleaseRecord:
     return _update(record, who, change)
 
 
-def withdraw(record: ReleaseRecord, reason: str, *, who: str) -> ReleaseRecord:
+def withdraw(record: ReleaseRecord, reason: str, *, who: str) -> tuple[ReleaseRecord, int]:
     """Withdraw a version as a whole; its tombstone stays, and files that others have too.
 
-    The record says so first: nobody is shown a version whose files are going.
+    The record says so first: nobody is shown a version whose files are going. Where other
+    versions keep the tag public, each file loses it: again and again, until none is left.
+
+    Returns
+    -------
+    record : ReleaseRecord
+    left : int
+        Files that still have the tag.
     """
-    stone = Tombstone("", "", reason, moment.now().isoformat(timespec="seconds"), who)
-    done = _update(
-        record,
-        who,
-        lambda now: msgspec.structs.replace(
-            now, state=ReleaseState.WITHDRAWN, tombstones=(*now.tombstones, stone)
-        ),
-    )
+    done = record
+    if record.state is not ReleaseState.WITHDRAWN:
+        stone = Tombstone("", "", reason, moment.now().isoformat(timespec="seconds"), who)
+        done = _update(
+            record,
+            who,
+            lambda now: msgspec.structs.replace(
+                now, state=ReleaseState.WITHDRAWN, tombstones=(*now.tombstones, stone)
+            ),
+        )
     others = [one for one in _published_of_tag(record.tag) if one.key != record.key]
     if not others:
         _mark(record.tag, who, public=False, embargo_until=None)
-        return done
+        return done, 0
     kept = {file.id for one in others for file in manifest_of(one).files}
     manifest = manifest_of(record)
     gone = {file.id for file in manifest.files} - kept
-    _untag(manifest, gone, record.tag, who)
-    return done
+    return done, _untag(manifest, gone, record.tag, who)
 
 
 def withdraw_datasets(
@@ -247,18 +264,31 @@ def _published_of_tag(tag: str) -> list[ReleaseRecord]:
     return [one for one in every() if one.tag == tag and one.state is ReleaseState.PUBLISHED]
 
 
-def _untag(manifest: ReleaseManifest, ids: Collection[str], tag: str, who: str) -> None:
-    """Take the release's tag from datasets; those that are gone already do not matter."""
+def _untag(manifest: ReleaseManifest, ids: Collection[str], tag: str, who: str) -> int:
+    """Take the release's tag from up to `UNTAGGED` datasets; return how many are left.
+
+    Those that are gone already do not matter.
+    """
 
     def edit(item: Dataset) -> None:
         item.tags = [each for each in item.tags or () if each != tag]
 
-    for file in manifest.files:
-        if file.id in ids:
+    def of_session(eid: str, paths: Iterable[str]) -> None:
+        for path in paths:
             try:
-                update_dataset(file.session, file.path, edit, who=who)
+                update_dataset(eid, path, edit, who=who)
             except NotFound:
                 continue
+
+    wanted = {(file.session, file.path) for file in manifest.files if file.id in ids}
+    tagged = ((eid, path) for eid, paths in tagged_paths(tag).items() for path in paths)
+    todo = sorted(wanted.intersection(tagged))
+    by_session: defaultdict[str, list[str]] = defaultdict(list)
+    for eid, path in todo[:UNTAGGED]:
+        by_session[eid].append(path)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(of_session, by_session, by_session.values()))
+    return max(0, len(todo) - UNTAGGED)
 
 
 def _protect(tag: str, who: str) -> None:

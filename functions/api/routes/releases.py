@@ -1,4 +1,8 @@
-"""Releases: created from a tag, published, withdrawn; their manifests and descriptions."""
+"""Releases: created from a tag, published, withdrawn; their manifests and descriptions.
+
+What takes longer than an answer may is done in parts: 202 says how far it is, and the same request
+once more goes on.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ from shared.model.release import (
     check_release_name,
 )
 from shared.publishing import reviewers, store
-from shared.publishing.gather import NotReleasable, gather
+from shared.publishing.gather import NotReleasable, Unfinished, gather, labs_of
 from shared.publishing.reviewers import ReviewerLink
 from shared.records import env, queues
 from shared.records.errors import NotFound
@@ -88,7 +92,10 @@ def list_releases() -> dict[str, Any]:
 
 @routes.route("/releases", methods=["POST"])
 def create_release() -> Response:
-    """Fix the content of a tag as a new version of a release; the same once more is none."""
+    """Fix the content of a tag as a new version of a release; the same once more is none.
+
+    202 with ``done`` and ``of`` sessions: there are more; ask again.
+    """
     call = Call(routes.current_request)
     asked = _body(call, NewRelease)
     name = asked.name or asked.tag
@@ -100,10 +107,14 @@ def create_release() -> Response:
         raise Invalid({"tag": [f'Invalid pk "{asked.tag}" - object does not exist.']})
     if any(one.tag != asked.tag for one in store.versions(name)):
         raise Invalid({"name": [f"{name} is the release of another tag."]})
+    if labs := labs_of(asked.tag):
+        permissions.require(policy.may_manage(call.who, labs, "The release"))
     try:
         gathered = gather(asked.tag)
     except NotReleasable as error:
         raise Invalid({"tag": [str(error)]}) from None
+    if isinstance(gathered, Unfinished):
+        return _unfinished(gathered)
     permissions.require(policy.may_manage(call.who, gathered.labs, "The release"))
     if asked.dry_run:
         size = sum(file.size for file in gathered.files)
@@ -151,8 +162,8 @@ def set_doi(name: str, version: str) -> dict[str, Any]:
 
 
 @routes.route("/releases/{name}/{version}/publish", methods=["POST"])
-def publish_release(name: str, version: str) -> dict[str, Any]:
-    """Show a version to the public, at once or from a day on."""
+def publish_release(name: str, version: str) -> Response:
+    """Show a version to the public, at once or from a day on; 202 as when it is made."""
     call = Call(routes.current_request)
     record = _managed(name, version, call)
     day = _body(call, Publication).embargo_until
@@ -165,25 +176,30 @@ def publish_release(name: str, version: str) -> dict[str, Any]:
         done = store.publish(record, who=call.who.username, embargo_until=day, zone=zone)
     except NotReleasable as error:
         raise ApiError(409, str(error)) from None
+    if isinstance(done, Unfinished):
+        return _unfinished(done)
     _tell(done)
-    return _shown(done, call)
+    return Response(_shown(done, call))
 
 
 @routes.route("/releases/{name}/{version}/withdraw", methods=["POST"])
-def withdraw_release(name: str, version: str) -> dict[str, Any]:
-    """Withdraw a version or some of its datasets; tombstones tell of them."""
+def withdraw_release(name: str, version: str) -> Response:
+    """Withdraw a version or some of its datasets; tombstones tell of them.
+
+    202 with ``left``: so many files are shown still, ask again.
+    """
     call = Call(routes.current_request)
     record = _managed(name, version, call)
     asked = _body(call, Withdrawal)
     if not asked.reason.strip():
         raise Invalid({"reason": ["Say why: the tombstone tells it."]})
     if asked.datasets is None:
-        done = store.withdraw(record, asked.reason, who=call.who.username)
+        done, left = store.withdraw(record, asked.reason, who=call.who.username)
     else:
         ids = frozenset(each.lower() for each in asked.datasets)
-        done = store.withdraw_datasets(record, ids, asked.reason, who=call.who.username)
+        done, left = store.withdraw_datasets(record, ids, asked.reason, who=call.who.username), 0
     _tell(done)
-    return _shown(done, call)
+    return Response({**_shown(done, call), "left": left}, status_code=202 if left else 200)
 
 
 @routes.route("/releases/{name}/{version}/reviewers", methods=["POST"])
@@ -237,6 +253,10 @@ def release_document(name: str, version: str, document: str) -> Response:
         raise ApiError(404, f"A release has no {document[:80]}; it has {known}.")
     made = make(store.manifest_of(record), where_of(record, call.base_url))
     return Response(made, headers={"Content-Type": "application/json"})
+
+
+def _unfinished(how_far: Unfinished) -> Response:
+    return Response(json.plain(how_far), status_code=202)
 
 
 def where_of(record: ReleaseRecord, api: str) -> ReleaseAddresses:
