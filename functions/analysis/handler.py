@@ -41,13 +41,17 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return act(event, context)
     failed: list[str] = []
     finished: dict[str, list[str]] = {}  # the messages of each session
+    done: list[dict[str, Any]] = []  # a release's files may come one after the other
     for record in event["Records"]:
         try:
             message = json.loads(record["body"])
+            if message in done:
+                continue
             if message.get("kind") == "session.finished":
                 finished.setdefault(str(message["session"]), []).append(record["messageId"])
             else:
                 act(message, context)
+                done.append(message)
         except Exception:
             logger.exception("a message could not be handled")
             failed.append(record["messageId"])

@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from shared import catalog
 from shared.access.visibility import is_public
 from shared.model import moment
-from shared.model.release import ReleaseRecord, ReleaseState
+from shared.model.release import ReleaseManifest, ReleaseRecord, ReleaseState
+from shared.publishing import nwb
 from shared.publishing import store as releases
 from shared.releases import describe, linked
 from shared.releases.describe import ReleaseAddresses
 from shared.results import addresses
 from shared.results.render import SiteSettings, render
 from shared.results.store import SiteStore, encode, write_if_changed
-from shared.results.views.release import release_view, releases_view
+from shared.results.views.release import SESSIONS_SHOWN, release_view, releases_view
 
 
 def refresh(
@@ -52,12 +53,21 @@ def _files_of(
         api=settings.api_url, page=f"{site}/{page}" if site else "", doi=record.doi
     )
     versions = [one for one in shown if one.name == record.name]
-    files = {page: render(release_view(record, manifest, versions, where), settings)}
+    view = release_view(record, manifest, versions, where, _nwb(record, manifest))
+    files = {page: render(view, settings)}
     if record.state is not ReleaseState.WITHDRAWN:
         makers = (describe.datacite, linked.ro_crate, linked.croissant)
         made = (encode(make(manifest, where)) for make in makers)
         files |= dict(zip(documents, made, strict=True))
     return files
+
+
+def _nwb(record: ReleaseRecord, manifest: ReleaseManifest) -> dict[str, str]:
+    """Return where the NWB files of the sessions are that a page lists, by session."""
+    if not nwb.ordered(record.tag):
+        return {}
+    listed = [one.id for one in manifest.sessions[:SESSIONS_SHOWN]]
+    return {file.session: file.place for file in nwb.nwb_files(record, listed)[1]}
 
 
 def _remove_hidden(store: SiteStore, shown: list[ReleaseRecord]) -> None:

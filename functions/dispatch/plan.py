@@ -15,6 +15,7 @@ import logging
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
+from functions.dispatch.exports import contents_of, planned_exports, show_exports
 from shared.access.visibility import is_public
 from shared.catalog import visible
 from shared.catalog.visible import Calendar
@@ -66,11 +67,12 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
     except BadDescription as error:
         log.error("session %s: %s", eid, error)
         planned = plan(eid, paths, None, session.task_protocol)
+    planned += planned_exports(eid, datasets)
     new = write.create_planned(
         eid,
         session.lab,
         moment.naive(session.start_time),
-        [(one, _first_status(one, paths)) for one in planned],
+        [(one, _first_status(one, contents_of(one, datasets))) for one in planned],
     )
     write.keep_holds(eid, {one.id: one.hold for one in planned})
     for task in new:
@@ -131,9 +133,9 @@ def advance(eid: str, *, by_sweep: bool = False) -> None:
 
 
 def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) -> None:
-    contents = content_hashes(datasets)
     known = read.of_session(eid)
     for task in known:  # parents first
+        contents = contents_of(task, datasets)
         held = task.state is Status.HELD
         if held and task.hold:
             continue  # somebody lets it go, or a retry
@@ -148,6 +150,7 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
             write.note(task, "Held: " + "; ".join(in_the_way))
         elif not held and not without_input:
             write.rerun(task, held=True)
+    show_exports(eid, datasets, known)
     if known and tell_end and settled(known):
         delay = _gathered(known[0].lab)
         queues.notify("analysis", SessionFinished(eid), delay)

@@ -1,6 +1,7 @@
 """Entry point of the ingest function: S3 events, requests to finalise, the reconciler's schedule.
 
 Queue messages: S3 event notifications of ``incoming/``; ``{"kind": "finalise", "upload": id}``;
+``{"kind": "index", "dataset": id}``, of a large file that was stored before there were indexes.
 Invoked directly: ``{"kind": "reconcile"}``, with
 ``"start": true`` when the whole system has just been started.
 """
@@ -13,10 +14,12 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from functions.ingest.backfill import make_index
 from functions.ingest.finalise import finalise
 from functions.ingest.images import keep
 from functions.ingest.reconcile import reconcile
 from shared.records import batches
+from shared.records.errors import NotFound
 from shared.uploads.keys import arrivals_in
 
 logger = Logger()
@@ -36,6 +39,9 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
 
     def handle(record: dict[str, Any]) -> None:
         message = json.loads(record["body"])
+        if message.get("kind") == "index":
+            _index(str(message["dataset"]))
+            return
         for image in {each.id for each in arrivals_in(message) if each.is_image}:
             logger.info("image", extra={"image": image, "state": keep(image)})
         for upload in uploads_of(message) - done:
@@ -45,6 +51,13 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
                 done.add(upload)
 
     return batches.handled(event, handle, context, logger)
+
+
+def _index(dataset: str) -> None:
+    try:
+        logger.info("index", extra={"dataset": dataset, "codec": make_index(dataset)})
+    except NotFound:
+        logger.info("the dataset is gone", extra={"dataset": dataset})
 
 
 def uploads_of(message: dict[str, Any]) -> set[str]:

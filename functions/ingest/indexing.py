@@ -6,6 +6,7 @@ import io
 import math
 from typing import BinaryIO
 
+from shared.alf.indexing import table_index, video_index
 from shared.model.object_index import INDEXED, ObjectIndex
 
 
@@ -39,6 +40,10 @@ def object_index(file: BinaryIO, extension: str, size: int, name: str) -> Object
         from shared.recordings.object_index import object_index as of_recording
 
         return of_recording(_Whole(file, size, name))
+    if extension == "pqt":
+        return table_index(file, size)
+    if extension == "mp4":
+        return video_index(file, size, name)
     return _of_array(file, size) if extension == "npy" else None
 
 

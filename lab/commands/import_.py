@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from lab.client import Settings, settings
+from lab.client import Client, Settings, settings
 from lab.commands.importing import common, run_import, scratch, uploader
 from lab.importers.carrier import Carrier
 from lab.importers.sessions import Repository
@@ -216,10 +216,14 @@ def import_one(
 @import_.command("folder")
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--upload", is_flag=True, help="Upload the bytes.")
+@click.option(
+    "--release", is_flag=True, help="Make the release that PATH is a copy of; implies --upload."
+)
 @_with_place
 @common
 def import_folder(
     path: Path,
+    release: bool,
     lab: str | None,
     repository: str | None,
     url: str | None,
@@ -229,13 +233,16 @@ def import_folder(
     """Register an ALF tree on disk: [lab/Subjects/]subject/YYYY-MM-DD/number/...
 
     Either the bytes stay where they are (--repository names the place, --url is the address that
-    serves PATH), or they are uploaded (--upload), or both.
+    serves PATH), or they are uploaded (--upload), or both. Of a copy of a release (a mirror, or an
+    unpacked zip), --release makes the release, too; `fornix release publish` publishes it.
     """
     from lab.importers.folder import FolderImport
     from lab.importers.known import ids_in
+    from lab.releases.takeup import NotTakenUp, take_up
     from shared.releases.copy import BESIDE
     from shared.releases.manifest import BadManifest
 
+    upload = upload or release
     if repository is None and not upload:
         raise click.UsageError("give --upload, or say with --repository where the bytes stay")
     place = _repository(repository, url, plain_names=True)
@@ -247,6 +254,12 @@ def import_folder(
         except BadManifest as error:
             raise click.ClickException(str(error)) from None
         FolderImport(path, carrier, place, lab, bringing, known, BESIDE).run()
+        if release and not carrier.dry_run:
+            try:
+                record = take_up(Client(settings()), path, lambda line: click.echo(line, err=True))
+            except NotTakenUp as error:
+                raise click.ClickException(str(error)) from None
+            click.echo(f"{record.key}: {record.n_files:,} files", err=True)
 
     run_import(job, f"folder {path.resolve()}", **common)
 

@@ -127,10 +127,19 @@ def create(
 )
 @click.option("--doi", help="DOI that was minted for it elsewhere.")
 @click.option("--mint", metavar="SERVICE", help="Mint a DOI, e.g. datacite (its own variables).")
+@click.option(
+    "--nwb/--no-nwb", default=True, show_default=True, help="Have workers write it as NWB, too."
+)
 @_dry_run
 @_json
 def publish(
-    what: str, embargo: str | None, doi: str | None, mint: str | None, dry_run: bool, as_json: bool
+    what: str,
+    embargo: str | None,
+    doi: str | None,
+    mint: str | None,
+    nwb: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Show a release to the public: its page, its files, its tables."""
     client, record = _record(what)
@@ -146,7 +155,7 @@ def publish(
         doi = minter(mint).mint(client, record)
     if doi:
         client.patch(where, {"doi": doi})
-    done = until_done(client, f"{where}/publish", {"embargo_until": embargo}, _told)
+    done = until_done(client, f"{where}/publish", {"embargo_until": embargo, "nwb": nwb}, _told)
     cited = f", doi:{done['doi']}" if done["doi"] else ""
     _say(done, as_json, f"{key} is public {when}{cited}  {done['page'] or done['url']}")
 

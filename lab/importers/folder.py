@@ -279,16 +279,18 @@ class FolderImport:
         folder = found.folder.relative_to(self.root.parent).as_posix()
         for path, reason, detail in found.problems:
             self.carrier.refuse("files", f"{folder}/{path}", reason, detail)
+        told = self.known.session(session.build())
+        about = self.known.about_session(told)
         problem = self._second_folder(session, found.folder)
-        problem = problem or self.target.prepare_session(session)
+        problem = problem or self.target.prepare_session(session, about.get("projects", ()))
         if problem:
             self.carrier.refuse("sessions", folder, problem, f"{folder}: {problem}")
             self._leave(found, folder)
             return
         if len(found.folder.name) != 3:
             self.journal.note("session folders whose number has not three digits: padded")
-        told = self.known.session(session.build())
-        row = session_row(UUID(told) if told else derived("session", session.build()), session)
+        eid_told = UUID(told) if told else derived("session", session.build())
+        row = session_row(eid_told, session, **about)
         eid = self.target.carry_sessions([row], adopt=True).get(row["id"])
         if eid is None:
             self._leave(found, folder)
@@ -332,6 +334,7 @@ class FolderImport:
                 file_size=file.size,
                 hash=md5,
                 default_dataset=parts.revision == latest[parts.without_revision],
+                **self.known.about_file(eid, file.path),
                 file_records=self._records(file),
             )
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from lab.loading.sources import DataSource, NoData
+from lab.loading.windows import remote_table
 from shared.alf import io as alf
 from shared.model.release import ReleasedFile
 
@@ -113,6 +114,8 @@ def _header(head: io.BytesIO, file: ReleasedFile) -> tuple[tuple[int, ...], bool
 def read_file(source: DataSource, file: ReleasedFile) -> Any:
     """Return a file's content: an array, a table, JSON; of anything else its path or address.
 
+    Of large arrays and tables over a network rows are read as they are asked for.
+
     Raises
     ------
     NoData
@@ -123,6 +126,10 @@ def read_file(source: DataSource, file: ReleasedFile) -> Any:
         return _array(source, file, where)
     if not alf.has_content(file.path):
         return source.address(file)
+    if where is None and file.suffix == "pqt" and file.size > SMALL:
+        table = remote_table(source, file)
+        if table is not None:
+            return table
     try:
         if where and where[1] == 0:
             return alf.load(where[0])

@@ -17,6 +17,7 @@ from lab.loading.sources import (
     ReleaseSource,
     ZipSource,
 )
+from lab.loading.windows import RemoteTable, RemoteVideo, open_video
 from shared.alf import ALFInvalid, layout, parse_dataset_path
 from shared.model.identity import split_path
 from shared.model.release import ReleasedFile, ReleasedSession
@@ -79,6 +80,8 @@ class LoadedObject(Mapping[str, Any]):
             return
         self._table_read = True
         table = read_file(self._source, self._files.pop(layout.TABLE))
+        if isinstance(table, RemoteTable):
+            table = table.to_pandas()
         pairs: dict[str, dict[str, Any]] = {}
         for column in table.columns:
             match = _COLUMN.fullmatch(str(column))
@@ -179,6 +182,17 @@ class OpenedData:
             return recordings.open(self.source.address(file), sidecar=self.source.address(header))
         index = self._recording_index(file)
         return recordings.open(self.source.address(file), index=index)
+
+    def video(self, session: str, name: str) -> RemoteVideo:
+        """Open a video (``.mp4``), of which frames are read as they are asked for.
+
+        Parameters
+        ----------
+        session : str
+        name : str
+            Its file's name, or path.
+        """
+        return open_video(self.source, self._file(self._chosen(session, None), name, None))
 
     def references(self, session: str, name: str) -> dict[str, Any]:
         """Return a compressed recording as references of a Zarr array, for fsspec.

@@ -29,6 +29,9 @@ from shared.releases.manifest import BadManifest, decode_manifest
 BLOCK = 2**20
 """Bytes fetched at a time."""
 
+PAGE = 250
+"""Rows of one request (the most that a list answers)."""
+
 TIMEOUT = (10, 300)
 """Seconds to connect, and to wait for bytes."""
 
@@ -140,6 +143,18 @@ class ReleaseServer:
             return decode_manifest(content, record.manifest)
         except BadManifest as error:
             raise NoRelease(str(error)) from None
+
+    def nwb_files(self, record: ReleaseRecord) -> Iterator[tuple[str, ReleasedFile]]:
+        """Yield the NWB files that workers wrote of a version, each with its path in a copy."""
+        offset = 0
+        while True:
+            where = f"/releases/{record.name}/{record.version}/nwb"
+            page = self.json(f"{where}?limit={PAGE}&offset={offset}")
+            for row in page["results"]:
+                yield f"{row['folder']}/{row['path']}", json.read(row, ReleasedFile)
+            offset += PAGE
+            if offset >= page["count"]:
+                return
 
     def where(self, record: ReleaseRecord) -> ReleaseAddresses:
         """Return where a version is to be found."""

@@ -16,7 +16,7 @@ def datasets_to_tag(
     client: Client, sessions: Iterable[str], tag: str, collection: str, all_revisions: bool
 ) -> Iterator[dict[str, Any]]:
     """Yield the datasets of sessions that are to get a tag and have it not."""
-    for row in _datasets(client, sessions):
+    for row in session_datasets(client, sessions):
         wanted = row["default_dataset"] or all_revisions
         among = (row["collection"] or "").startswith(collection)
         if wanted and among and tag not in row["tags"]:
@@ -25,10 +25,11 @@ def datasets_to_tag(
 
 def tagged_datasets(client: Client, sessions: Iterable[str], tag: str) -> Iterator[dict[str, Any]]:
     """Yield the datasets of sessions that have a tag."""
-    return (row for row in _datasets(client, sessions) if tag in row["tags"])
+    return (row for row in session_datasets(client, sessions) if tag in row["tags"])
 
 
-def _datasets(client: Client, sessions: Iterable[str]) -> Iterator[dict[str, Any]]:
+def session_datasets(client: Client, sessions: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all datasets of sessions."""
     for session in sessions:
         offset = 0
         while True:

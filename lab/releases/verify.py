@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -199,6 +200,8 @@ def verify_server(
 ) -> Verification:
     """Compare what a server answers with for each file with the manifest.
 
+    NWB files that its workers wrote of the release are compared with what they registered.
+
     Parameters
     ----------
     quick : bool
@@ -206,9 +209,9 @@ def verify_server(
     """
     manifest = server.manifest(record)
     faults, size, n_files = [], 0, 0
-    for path, file in manifest.paths().items():
-        if file.id in record.withdrawn:
-            continue
+    released = manifest.paths().items()
+    kept = ((path, file) for path, file in released if file.id not in record.withdrawn)
+    for path, file in chain(kept, server.nwb_files(record)):
         n_files += 1
         try:
             reason, read = _fault_of(server, path, file, quick)

@@ -161,6 +161,7 @@ ROUTES: Mapping[str, Rule] = {
     "GET /releases": READ_PUBLIC,
     "GET /releases/{}": READ_PUBLIC,
     "GET /releases/{}/{}": READ_PUBLIC,
+    "GET /releases/{}/{}/nwb": READ_PUBLIC,
     "GET /releases/{}/{}/{}": READ_PUBLIC,
     "POST /releases": Rule(MANAGERS),
     "PATCH /releases/{}/{}": Rule(MANAGERS),

@@ -9,7 +9,7 @@ SMALL_BLOCK, LARGE_BLOCK = 2**16, 2**23
 """Bytes fetched at a time: of files of which the header is read, and of text read through."""
 
 HEADER_ONLY = frozenset(
-    {"npy", "npz", "pqt", "ebin", "mp4", "avi", "cbin", "bin", "flac", "wav", "tif"}
+    {"npy", "npz", "pqt", "ebin", "nwb", "mp4", "avi", "cbin", "bin", "flac", "wav", "tif"}
 )
 
 

@@ -245,6 +245,7 @@ DATA_FORMATS: dict[str, DataFormat] = {
         DataFormat("log", "log", "text log"),
         DataFormat("flac", "flac", "lossless compressed sound"),
         DataFormat("wav", "wav", "sound"),
+        DataFormat("nwb", "nwb", "Neurodata Without Borders (HDF5)"),
         DataFormat("mp4", "mp4", "video"),
         DataFormat("mj2", "mj2", "video in Motion JPEG 2000"),
         DataFormat("avi", "avi", "video"),

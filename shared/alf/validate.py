@@ -63,6 +63,7 @@ _MAGIC: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "mj2": (4, (b"jP  ",)),
     "mov": (4, (b"ftyp", b"moov", b"mdat", b"wide", b"free")),
     "mp4": (4, (b"ftyp",)),
+    "nwb": (0, (b"\x89HDF\r\n\x1a\n",)),
     "npz": (0, (b"PK\x03\x04", b"PK\x05\x06")),
     "sparse_npz": (0, (b"PK\x03\x04",)),
     "tar": (257, (b"ustar",)),

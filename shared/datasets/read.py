@@ -8,6 +8,7 @@ makes the whole set visible. Readers pass over what is not in the book.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from typing import Any
 
 from shared.model.identity import dataset_path, is_uuid
@@ -68,6 +69,21 @@ def default_datasets(datasets: Iterable[Dataset]) -> dict[str, Dataset]:
     return {
         dataset_path(item.collection, None, item.name): item for item in datasets if item.default
     }
+
+
+def with_tag(datasets: Iterable[Dataset], tag: str) -> list[Dataset]:
+    """Return the datasets that have a tag, of each file's revisions the latest as the default.
+
+    They are copies: which revision is the session's default stays as it is.
+    """
+    found = [copy(item) for item in datasets if tag in (item.tags or ())]
+    latest = {(item.collection, item.name): item.revision or "" for item in found}
+    for item in found:
+        key = (item.collection, item.name)
+        latest[key] = max(latest[key], item.revision or "")
+    for item in found:
+        item.default = (item.revision or "") == latest[item.collection, item.name]
+    return found
 
 
 def hashes_by_path(datasets: Iterable[Dataset]) -> dict[str, str | None]:

@@ -66,6 +66,12 @@ class Finalise(Message, frozen=True, tag="finalise"):
     upload: str
 
 
+class IndexDue(Message, frozen=True, tag="index"):
+    """A large file was asked for whose index is not there (to ingest)."""
+
+    dataset: str
+
+
 class Sweep(Message, frozen=True, tag="sweep"):
     """The unfinished tasks are to be looked through (by the schedule, to dispatch).
 
@@ -105,6 +111,7 @@ AnyMessage = (
     | TablesChanged
     | ReleaseChanged
     | Finalise
+    | IndexDue
     | Sweep
     | NoticesDue
     | ChangesDue

@@ -17,15 +17,16 @@ class ObjectIndex(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    codec : {'fornix', 'raw'}
-        How each part is stored: as a chunk of the Fornix codec, or as samples one after the other.
+    codec : {'fornix', 'raw', 'parquet', 'mp4', 'none'}
+        How each part is stored: as a chunk of the Fornix codec, as samples one after the other,
+        as a row group, as frames from one keyframe on. ``none``: nothing could be told.
     size : int
         Bytes of the object.
     dtype : str
         Of the samples, in NumPy's notation.
     shape : tuple of int
     chunk_length : int
-        Rows of each part; the last may have fewer.
+        Rows of each part; the last may have fewer. 0 where ``facts`` tell the rows of each.
     offset : int
         Where the first part begins.
     lengths : tuple of int
@@ -34,7 +35,9 @@ class ObjectIndex(msgspec.Struct, frozen=True):
         Of the samples of a raw part.
     facts : dict
         What else a reader needs: of a recording its sample rate, the CRC-32 of each chunk, and
-        by SpikeGLX gain, probe map and clock.
+        by SpikeGLX gain, probe map and clock. Of a table ``rows`` of each part and the ``footer``
+        of the file (base64); of a video ``rows``, the ``timescale``, and, compressed (`packed`),
+        ``sizes`` of its frames, the ``gaps`` between them and the ``times`` from each to the next.
     """
 
     codec: str
@@ -46,6 +49,13 @@ class ObjectIndex(msgspec.Struct, frozen=True):
     lengths: tuple[int, ...]
     order: str = "C"
     facts: dict[str, Any] = {}
+
+
+NONE = "none"
+"""Codec of an object in which nothing could be told; it is not looked into again."""
+
+INDEXED_EXTENSIONS = frozenset({"ebin", "npy", "pqt", "mp4"})
+"""Of files that have an index."""
 
 
 class LocatedObject(msgspec.Struct, frozen=True):

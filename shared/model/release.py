@@ -267,6 +267,16 @@ class ReleaseRecord(msgspec.Struct, frozen=True):
         return frozenset(one.dataset for one in self.tombstones if one.dataset)
 
 
+def nwb_tag(tag: str) -> str:
+    """Return the tag of the NWB files that are made of what has a tag."""
+    return f"{tag[:250]}.nwb"
+
+
+def nwb_collection(tag: str) -> str:
+    """Return the folder, within a session, of the NWB file made of what has a tag."""
+    return f"nwb/{re.sub('[^A-Za-z0-9_-]', '_', tag)[:60]}"
+
+
 def release_key(name: str, version: int) -> str:
     """Return the key of a version's record."""
     return f"{name}@{version}"

@@ -109,6 +109,42 @@ class Claim(Struct, frozen=True):
     inputs: tuple[TaskInput, ...]
 
 
+class SessionFacts(Struct, frozen=True, omit_defaults=True):
+    """What is known of a session beside its files; all texts, as the arguments of a task are.
+
+    Attributes
+    ----------
+    start_time
+        With its UTC offset.
+    timezone
+        The lab's, IANA.
+    projects
+        One a line.
+    synthetic
+        ``1`` if it was simulated.
+    birth_date
+        ISO date.
+    """
+
+    session_id: str
+    lab: str
+    subject: str
+    date: str
+    number: str
+    start_time: str
+    timezone: str = ""
+    institution: str = ""
+    protocol: str = ""
+    projects: str = ""
+    synthetic: str = ""
+    sex: str = ""
+    birth_date: str = ""
+    species: str = ""
+    strain: str = ""
+    genotype: str = ""
+    description: str = ""
+
+
 class Heartbeat(Struct, frozen=True, forbid_unknown_fields=True):
     """A sign of life of a run."""
 

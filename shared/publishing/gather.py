@@ -169,7 +169,7 @@ def _read(eid: str, tag: str, stamp: str) -> _Read:
         id=eid,
         stamp=stamp,
         session=_session(session),
-        files=tuple(_file(session, item) for item in chosen),
+        files=tuple(released_file(session, item) for item in chosen),
         absent=tuple(f"{session.key.short}/{item.path}" for item in absent),
     )
 
@@ -198,7 +198,8 @@ def _session(item: Session) -> ReleasedSession:
     )
 
 
-def _file(session: Session, item: Dataset) -> ReleasedFile:
+def released_file(session: Session, item: Dataset) -> ReleasedFile:
+    """Return a dataset as manifests have it."""
     return ReleasedFile(
         id=item.uuid,
         session=session.id,

@@ -30,6 +30,7 @@ from shared.model.release import (
     Tombstone,
     release_key,
 )
+from shared.publishing import nwb
 from shared.publishing.gather import AT_ONCE, Gathered, Unfinished, gather, tagged_paths
 from shared.records import documents, objects
 from shared.records.errors import Exists, NotFound, Stale
@@ -135,12 +136,18 @@ def create(
 
 
 def publish(
-    record: ReleaseRecord, *, who: str, embargo_until: str | None, zone: str
+    record: ReleaseRecord,
+    *,
+    who: str,
+    embargo_until: str | None,
+    zone: str,
+    as_nwb: bool = True,
 ) -> ReleaseRecord | Unfinished:
     """Show a version to the public, from a day on if one is given.
 
     The tag is marked first: a record says that it is published when its files are. A tag of many
-    sessions takes several calls, of which the last one publishes.
+    sessions takes several calls, of which the last one publishes. ``as_nwb`` has workers write
+    the sessions as NWB, too.
 
     Raises
     ------
@@ -158,6 +165,10 @@ def publish(
         )
     marks = {"public": True, "embargo_until": embargo_until, "embargo_zone": zone}
     _mark(record.tag, who, **marks)
+    if as_nwb:
+        nwb.order(record, gathered.sessions, who=who, **marks)
+    else:
+        nwb.mark(record.tag, who, **marks)
     return _update(
         record,
         who,
@@ -214,11 +225,14 @@ def withdraw(record: ReleaseRecord, reason: str, *, who: str) -> tuple[ReleaseRe
     others = [one for one in _published_of_tag(record.tag) if one.key != record.key]
     if not others:
         _mark(record.tag, who, public=False, embargo_until=None)
+        nwb.mark(record.tag, who, public=False, embargo_until=None)
         return done, 0
     kept = {file.id for one in others for file in manifest_of(one).files}
     manifest = manifest_of(record)
     gone = {file.id for file in manifest.files} - kept
-    return done, _untag(manifest, gone, record.tag, who)
+    left = _untag(manifest, gone, record.tag, who)
+    nwb.hide(record.tag, _sessions_of(manifest, gone), who=who)
+    return done, left
 
 
 def withdraw_datasets(
@@ -248,7 +262,12 @@ def withdraw_datasets(
         changed = _update(one, who, lambda now, stones=stones: _with(now, stones))
         done = changed if one.key == record.key else done
     _untag(manifest, wanted, record.tag, who)
+    nwb.hide(record.tag, _sessions_of(manifest, wanted), who=who)
     return done
+
+
+def _sessions_of(manifest: ReleaseManifest, ids: Collection[str]) -> set[str]:
+    return {file.session for file in manifest.files if file.id in ids}
 
 
 def _with(record: ReleaseRecord, stones: Iterable[Tombstone]) -> ReleaseRecord:

@@ -7,6 +7,8 @@ lost message would have started. So a message that cannot be sent is logged and 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from shared.model import messages
 from shared.records import aws, env
@@ -19,6 +21,9 @@ COUNTS = (
     "ApproximateNumberOfMessagesDelayed",
 )
 """What SQS counts of a queue."""
+
+AT_ONCE = 8
+"""Requests at the same time, where there are many messages."""
 
 SHOWN_BYTES = 1000
 """Of a message that is looked at no more is shown."""
@@ -126,6 +131,24 @@ def send(queue_url: str, message: messages.Message, delay: int = 0) -> None:
     aws.client("sqs").send_message(
         QueueUrl=queue_url, MessageBody=messages.encode(message), DelaySeconds=delay
     )
+
+
+def notify_all(queue: str, hints: Sequence[messages.Message]) -> None:
+    """Send many hints to a function's queue, ten by a request; see `notify`."""
+
+    def send_some(some: Sequence[messages.Message]) -> None:
+        entries = [
+            {"Id": str(i), "MessageBody": messages.encode(each)} for i, each in enumerate(some)
+        ]
+        try:
+            answer = aws.client("sqs").send_message_batch(QueueUrl=url(queue), Entries=entries)
+            if failed := answer.get("Failed"):
+                log.warning("%d messages to the %s queue were not sent", len(failed), queue)
+        except Exception:
+            log.warning("messages to the %s queue were not sent", queue, exc_info=True)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(send_some, (hints[i : i + 10] for i in range(0, len(hints), 10))))
 
 
 def notify(queue: str, message: messages.Message, delay: int = 0) -> None:

@@ -24,6 +24,7 @@ from shared.tasks.declared.behaviour import (
     WHEEL_NIDQ,
 )
 from shared.tasks.declared.ephys import COMPRESS, RAW_QUALITY
+from shared.tasks.declared.release import NWB
 from shared.tasks.declared.sync import ALIGN, PULSES
 from shared.tasks.description import (
     Device,
@@ -73,6 +74,10 @@ NOT_YET = {
 
 EPHYS, VIDEO = "ephys", "video"
 """Names of the built-in pipelines of raw recordings and of films."""
+
+
+RELEASE = "release"
+"""Name of the built-in pipeline of what releases have."""
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -169,6 +174,12 @@ def plan(
                 if _asked(each, where, paths):
                     planned.append(_plan(session, graph, each.declaration, where, planned))
     return planned
+
+
+def plan_nwb(session: str, tag: str, collection: str) -> Planned:
+    """Return the task that writes what a release has of a session as NWB."""
+    given = {"tag": tag, "output_collection": collection}
+    return _plan(session, RELEASE, NWB, None, [], given=given)
 
 
 def unprocessed(

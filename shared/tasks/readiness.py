@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
-from shared.tasks.registry import declaration
+from shared.tasks.registry import declaration, declared
 from shared.tasks.signature import digest, missing
 from shared.tasks.states import ACTIVE, ENDED, SATISFIED, Status
 
@@ -68,6 +68,15 @@ def outdated(task: Known, contents: Mapping[str, str]) -> bool:
 def settled(tasks: Iterable[Known]) -> bool:
     """Tell whether a session's work is done: nothing is waiting or running.
 
-    Held tasks do not count: they wait for a parent that failed or for data that never came.
+    Held tasks do not count: they wait for a parent that failed or for data that never came. Nor
+    do tasks of releases, whose results nothing else is made of.
     """
-    return all(Status.parse(task.status) not in ACTIVE - {Status.HELD} for task in tasks)
+    return all(
+        Status.parse(task.status) not in ACTIVE - {Status.HELD} or _of_release(task)
+        for task in tasks
+    )
+
+
+def _of_release(task: Known) -> bool:
+    found = declared(task.executable)
+    return found is not None and found.of_release

@@ -30,7 +30,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from shared.tasks.declared import behaviour, ephys, sync, video
+from shared.tasks.declared import behaviour, ephys, release, sync, video
 from shared.tasks.signature import Expected, TaskDeclaration
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,14 @@ log = logging.getLogger(__name__)
 GROUP = "fornix.pipelines"
 
 BUILT_IN = {
-    task.name: task for task in (*behaviour.TASKS, *sync.TASKS, *ephys.TASKS, *video.TASKS)
+    task.name: task
+    for task in (
+        *behaviour.TASKS,
+        *sync.TASKS,
+        *ephys.TASKS,
+        *video.TASKS,
+        *release.TASKS,
+    )
 }
 
 

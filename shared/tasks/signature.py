@@ -64,6 +64,9 @@ class TaskDeclaration(msgspec.Struct, frozen=True):
         The run is stopped after so many seconds.
     stands_for
         Name of the task in whose place a session has this one; its children are this one's.
+    of_release
+        Whether it reads only what has the tag of its argument ``tag``, is told what is known of
+        the session, and nothing waits for it.
     """
 
     name: str
@@ -78,6 +81,7 @@ class TaskDeclaration(msgspec.Struct, frozen=True):
     priority: int = 30
     time_out_secs: int = 7200
     stands_for: str = ""
+    of_release: bool = False
 
     def filled(self, arguments: dict[str, str]) -> TaskDeclaration:
         """Return the declaration with its signatures filled in from arguments."""

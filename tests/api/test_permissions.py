@@ -151,6 +151,7 @@ GET    /releases/{name}                   AVMGDRW
 GET    /releases/{name}/{version}         AVMGDRW
 PATCH  /releases/{name}/{version}         GD
 GET    /releases/{name}/{version}/{document} AVMGDRW
+GET    /releases/{name}/{version}/nwb     AVMGDRW
 POST   /releases/{name}/{version}/publish GD
 POST   /releases/{name}/{version}/withdraw GD
 GET    /releases/{name}/{version}/reviewers GD

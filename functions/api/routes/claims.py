@@ -18,6 +18,7 @@ from functions.api import permissions
 from functions.api.call import Call
 from functions.api.errors import ApiError, Invalid
 from shared.datasets.read import content_hashes, default_datasets
+from shared.datasets.readable import readable
 from shared.model.identity import nickname_of
 from shared.model.json import Faulty, plain
 from shared.model.json import read as read_object
@@ -39,11 +40,12 @@ from shared.records import aws, env, queues
 from shared.records.items import Dataset, Session
 from shared.sessions.contents import session_and_datasets
 from shared.tasks.registry import declaration
-from shared.tasks.signature import digest, selected
+from shared.tasks.signature import TaskDeclaration, digest, selected
 from shared.tasks.states import Status
 from shared.uploads.state import get_upload
 from shared.uploads.transport import URL_SECONDS
 from shared.work import board, item, lease, read, write
+from shared.work.facts import facts_of
 from shared.work.item import Task
 
 routes = Blueprint(__name__)
@@ -98,6 +100,7 @@ def claim(id: str) -> dict[str, Any]:
     wanted = _read(call, ClaimRequest)
     session, datasets = session_and_datasets(task.session, strong=True)
     declared = declaration(task.executable, task.arguments)
+    datasets = list(readable(declared, datasets))
     inputs = _inputs(task, session, datasets)
     unfit = None
     if wanted.capabilities:
@@ -123,7 +126,7 @@ def claim(id: str) -> dict[str, Any]:
                 name=taken.name,
                 executable=taken.executable,
                 status=taken.status,
-                arguments=json.loads(taken.arguments),
+                arguments=json.loads(taken.arguments) | _facts(declared, session),
                 time_out_secs=int(taken.time_out_secs),
                 cpu=int(taken.cpu),
                 gpu=int(taken.gpu),
@@ -142,6 +145,11 @@ def claim(id: str) -> dict[str, Any]:
             inputs=tuple(inputs),
         )
     )
+
+
+def _facts(declared: TaskDeclaration | None, session: Session) -> dict[str, str]:
+    """Return what a task of a release is told of its session, as its further arguments."""
+    return plain(facts_of(session)) if declared is not None and declared.of_release else {}
 
 
 def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[TaskInput]:

@@ -27,11 +27,19 @@ from shared.catalog import visible
 from shared.datasets.read import datasets_of, owners_of
 from shared.model import json, moment
 from shared.model.copies import OWN
-from shared.model.object_index import INDEXED, LocatedObject, ObjectIndex, index_key
+from shared.model.messages import IndexDue
+from shared.model.object_index import (
+    INDEXED,
+    INDEXED_EXTENSIONS,
+    NONE,
+    LocatedObject,
+    ObjectIndex,
+    index_key,
+)
 from shared.model.people import Caller
 from shared.model.prefixes import NOTES
 from shared.publishing import reviewers
-from shared.records import aws, documents, env, objects
+from shared.records import aws, documents, env, objects, queues
 from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset, Session
 from shared.records.where import Where
@@ -148,8 +156,11 @@ def index_of_dataset(id: str) -> dict[str, Any]:
 
 
 def _index(item: Dataset) -> ObjectIndex | None:
-    """Return the index that was made when the dataset was registered; None if there is none."""
-    return objects.read_object(index_key(item.uuid), ObjectIndex)
+    """Return the index of a dataset; None if there is none, or none yet: then it is made."""
+    found = objects.read_object(index_key(item.uuid), ObjectIndex)
+    if found is None and item.name.rpartition(".")[2] in INDEXED_EXTENSIONS:
+        queues.notify("ingest", IndexDue(item.uuid))
+    return None if found is None or found.codec == NONE else found
 
 
 def _elsewhere(item: Dataset, session: Session | None, call: Call) -> str:

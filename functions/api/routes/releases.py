@@ -7,13 +7,14 @@ once more goes on.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 from chalice.app import Blueprint, Response
 
 from functions.api import permissions
 from functions.api.call import Call
+from functions.api.engine import paging
 from functions.api.errors import ApiError, Invalid, not_found
 from functions.api.routes.downloads import presigned, redirect, review_of
 from shared import catalog
@@ -28,7 +29,7 @@ from shared.model.release import (
     ReleaseTerms,
     check_release_name,
 )
-from shared.publishing import reviewers, store
+from shared.publishing import nwb, reviewers, store
 from shared.publishing.gather import NotReleasable, Unfinished, gather, labs_of
 from shared.publishing.reviewers import ReviewerLink
 from shared.records import env, queues
@@ -57,9 +58,13 @@ class NewRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From when on the public sees a version: at once, or as a day (ISO) begins."""
+    """From when on the public sees a version: at once, or as a day (ISO) begins.
+
+    ``nwb`` has workers write its sessions as NWB, too.
+    """
 
     embargo_until: str | None = None
+    nwb: bool = True
 
 
 class Withdrawal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,14 +171,21 @@ def publish_release(name: str, version: str) -> Response:
     """Show a version to the public, at once or from a day on; 202 as when it is made."""
     call = Call(routes.current_request)
     record = _managed(name, version, call)
-    day = _body(call, Publication).embargo_until
+    asked = _body(call, Publication)
+    day = asked.embargo_until
     zones = visible.zones_of(catalog.table)
     try:
         zone = last_zone(day, {zones.get(lab, "UTC") for lab in record.labs})
     except ValueError:
         raise Invalid({"embargo_until": [f"{day!r} is no day; write YYYY-MM-DD."]}) from None
     try:
-        done = store.publish(record, who=call.who.username, embargo_until=day, zone=zone)
+        done = store.publish(
+            record,
+            who=call.who.username,
+            embargo_until=day,
+            zone=zone,
+            as_nwb=asked.nwb,
+        )
     except NotReleasable as error:
         raise ApiError(409, str(error)) from None
     if isinstance(done, Unfinished):
@@ -236,6 +248,27 @@ def _shown_link(link: ReviewerLink) -> dict[str, Any]:
     shown: dict[str, Any] = json.plain(link)
     del shown["digest"]
     return shown
+
+
+@routes.route("/releases/{name}/{version}/nwb", methods=["GET"])
+def nwb_of_release(name: str, version: str) -> dict[str, Any]:
+    """List the NWB files that workers have written of a version's sessions, by pages of these."""
+    call = Call(routes.current_request)
+    record = _find(name, version, call)
+    if record.state is ReleaseState.WITHDRAWN:
+        raise ApiError(410, f"{record.key} was withdrawn: {record.tombstones[-1].reason}")
+    sessions = {one.id: one for one in store.manifest_of(record).sessions}
+    offset, limit = paging.bounds(call.query)
+    count, files = nwb.nwb_files(record, sessions, offset, limit)
+    shown = [
+        {
+            **json.plain(file),
+            "folder": sessions[file.session].folder,
+            "url": call.url(f"/{quote(file.place)}"),
+        }
+        for file in files
+    ]
+    return {"of": len(sessions), "count": count, "results": shown}
 
 
 @routes.route("/releases/{name}/{version}/{document}", methods=["GET"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from markupsafe import Markup
 from msgspec import Struct
@@ -41,6 +43,8 @@ class SessionRow(Struct, frozen=True):
     projects: str
     n_files: int
     size: str
+    nwb: str = ""
+    """Address of the session as NWB, where a worker has written it."""
 
 
 class ReleasesView(Struct, frozen=True):
@@ -78,6 +82,7 @@ class ReleaseView(Struct, frozen=True):
     versions: list[ReleaseRow]
     sessions: list[SessionRow]
     n_left: int
+    has_nwb: bool
     tombstones: list[Tombstone]
     documents: list[tuple[str, str]]
     load: str
@@ -127,6 +132,7 @@ def release_view(
     manifest: ReleaseManifest,
     versions: Sequence[ReleaseRecord],
     where: ReleaseAddresses,
+    nwb: Mapping[str, str] = MappingProxyType({}),
 ) -> ReleaseView:
     """Return the page of a version.
 
@@ -137,10 +143,12 @@ def release_view(
     versions : sequence of ReleaseRecord
         All public versions of the release.
     where : ReleaseAddresses
+    nwb : mapping
+        Places of NWB files in the own store, by session.
     """
     gone = record.state is ReleaseState.WITHDRAWN
     row = release_row(record)
-    shown_sessions = [] if gone else _sessions(record, manifest)
+    shown_sessions = [] if gone else _sessions(record, manifest, where.api, nwb)
     address = f"{where.api}/releases/{record.name}/{record.version}"
     version = f"{record.name}/{record.version}"
     creators = describe.creators(manifest)
@@ -165,6 +173,7 @@ def release_view(
         versions=[release_row(one) for one in sorted(versions, key=lambda one: -one.version)],
         sessions=shown_sessions[:SESSIONS_SHOWN],
         n_left=max(0, len(shown_sessions) - SESSIONS_SHOWN),
+        has_nwb=any(one.nwb for one in shown_sessions),
         tombstones=list(record.tombstones),
         documents=[] if gone else _documents(record, where),
         load=(
@@ -186,7 +195,9 @@ def _documents(record: ReleaseRecord, where: ReleaseAddresses) -> list[tuple[str
     return found if where.api else []
 
 
-def _sessions(record: ReleaseRecord, manifest: ReleaseManifest) -> list[SessionRow]:
+def _sessions(
+    record: ReleaseRecord, manifest: ReleaseManifest, api: str, nwb: Mapping[str, str]
+) -> list[SessionRow]:
     counts: dict[str, list[int]] = {}
     for file in manifest.files:
         if file.id not in record.withdrawn:
@@ -198,6 +209,7 @@ def _sessions(record: ReleaseRecord, manifest: ReleaseManifest) -> list[SessionR
             projects=", ".join(session.projects),
             n_files=len(counts[session.id]),
             size=human(sum(counts[session.id])),
+            nwb=f"{api}/{quote(nwb[session.id])}" if api and session.id in nwb else "",
         )
         for session in manifest.sessions
         if session.id in counts

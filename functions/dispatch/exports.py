@@ -1,0 +1,86 @@
+"""NWB files of releases: which tasks sessions have for them, and who may see what those made.
+
+The files are datasets of their session with a tag of their own (`nwb_tag`), made public and hidden
+together with the release's: the release itself stays what it was made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from shared.datasets.edit import update_dataset
+from shared.datasets.read import content_hashes
+from shared.datasets.readable import readable
+from shared.model.messages import ReleaseChanged
+from shared.model.release import nwb_collection, nwb_tag
+from shared.records import documents, queues
+from shared.records.errors import NotFound
+from shared.records.items import Dataset
+from shared.tasks.declared.release import NWB
+from shared.tasks.planning import Planned, plan_nwb
+from shared.tasks.readiness import outdated
+from shared.tasks.registry import declaration
+from shared.tasks.signature import missing
+from shared.tasks.states import Status
+from shared.work.item import SYSTEM, Task
+
+GATHER = 30
+"""Seconds in which the files of a release that were finished are gathered for its page."""
+
+
+def planned_exports(eid: str, datasets: Sequence[Dataset]) -> list[Planned]:
+    """Return the tasks that write a session's part of releases as NWB."""
+    tags = sorted({tag for item in datasets for tag in item.tags or ()})
+    wanted = [tag for tag in tags if documents.find("tag", nwb_tag(tag)) is not None]
+    found = (plan_nwb(eid, tag, nwb_collection(tag)) for tag in wanted)
+    return [
+        each for each in found if not missing(each.declaration.inputs, contents_of(each, datasets))
+    ]
+
+
+def contents_of(task: Planned | Task, datasets: Sequence[Dataset]) -> dict[str, str]:
+    """Return the hashes of what a task may read, by path."""
+    if isinstance(task, Planned):
+        return content_hashes(readable(task.declaration, datasets))
+    return content_hashes(readable(declaration(task.executable, task.arguments), datasets))
+
+
+def show_exports(eid: str, datasets: Sequence[Dataset], tasks: Iterable[Task]) -> None:
+    """Give what a session's tasks made for releases the tag by which it is seen.
+
+    A file that was made of what the release has no more is not shown, until the task ran again.
+    """
+    for task in tasks:
+        if task.executable != NWB.name:
+            continue
+        found = declaration(task.executable, task.arguments)
+        if found is None:
+            continue
+        arguments = dict(found.arguments)
+        tag = nwb_tag(arguments["tag"])
+        good = Status.parse(task.status) is Status.COMPLETE and not outdated(
+            task, contents_of(task, datasets)
+        )
+        changed = False
+        for item in datasets:
+            if item.collection != arguments["output_collection"]:
+                continue
+            shown = good and item.default
+            if shown != (tag in (item.tags or ())):
+                changed |= _set_tag(eid, item.path, tag, shown)
+        marked = documents.find("tag", tag) if changed else None
+        if marked is not None:
+            name = (marked.body.get("json") or {}).get("release")
+            queues.notify("analysis", ReleaseChanged(str(name)), GATHER)
+
+
+def _set_tag(eid: str, path: str, tag: str, shown: bool) -> bool:
+    def edit(item: Dataset) -> None:
+        rest = [each for each in item.tags or () if each != tag]
+        item.tags = sorted([*rest, tag]) if shown else rest
+
+    try:
+        update_dataset(eid, path, edit, who=SYSTEM)
+    except NotFound:
+        return False
+    return True

@@ -1,0 +1,83 @@
+"""A copy of a release becomes a release of another Fornix: the same files, the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lab.client import Client
+from lab.releases.stepwise import until_done
+from lab.releases.tagging import give_tag, session_datasets
+from shared.model import json
+from shared.model.release import ReleaseManifest, ReleaseRecord
+from shared.releases.copy import CHECKSUMS, MANIFEST
+from shared.releases.manifest import decode_manifest
+
+AT_ONCE = 8
+"""Datasets tagged at the same time."""
+
+
+class NotTakenUp(ValueError):
+    """A copy could not become a release; the message says what differs."""
+
+
+def take_up(client: Client, folder: Path, told: Callable[[str], object]) -> ReleaseRecord:
+    """Make the release of a copy whose files the server has already; the same again is none.
+
+    Parameters
+    ----------
+    client : Client
+        Of a manager of all labs concerned.
+    folder : Path
+        A copy: a mirror, or what a zip unpacked to.
+    told : callable
+        Is given a line after each step.
+
+    Raises
+    ------
+    NotTakenUp
+        The folder is no copy of a release, or the server lacks files of it.
+    BadManifest
+        Its manifest is damaged.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise NotTakenUp(f"{folder} has no {MANIFEST}: it is no copy of a release.")
+    manifest = decode_manifest((folder / MANIFEST).read_bytes())
+    rows = _rows(client, manifest, _left_out(folder, manifest))
+    give_tag(
+        client, manifest.tag, [row for row in rows if manifest.tag not in row["tags"]], AT_ONCE
+    )
+    body = {"name": manifest.name, "tag": manifest.tag, "terms": json.plain(manifest.terms)}
+    made = until_done(client, "/releases", body, told)
+    return json.read(made, ReleaseRecord)
+
+
+def _left_out(folder: Path, manifest: ReleaseManifest) -> set[str]:
+    """Return the ids of the files that were withdrawn before the copy was made."""
+    if not (folder / CHECKSUMS).is_file():
+        return set()
+    lines = (folder / CHECKSUMS).read_text().splitlines()
+    there = {line.partition("  ")[2] for line in lines}
+    return {
+        file.id
+        for path, file in manifest.paths().items()
+        if file.sha256 is not None and path not in there
+    }
+
+
+def _rows(client: Client, manifest: ReleaseManifest, left_out: set[str]) -> list[dict[str, Any]]:
+    """Return the server's datasets that are the copy's files."""
+    wanted = {file.id: file for file in manifest.files if file.id not in left_out}
+    rows = [
+        row
+        for row in session_datasets(client, (one.id for one in manifest.sessions))
+        if row["id"] in wanted
+    ]
+    if missing := wanted.keys() - {row["id"] for row in rows}:
+        path = manifest.path_of(wanted[min(missing)])
+        raise NotTakenUp(
+            f"The server lacks {len(missing)} files of {manifest.name}@{manifest.version} "
+            f"({path}, …): import the copy first, with --upload."
+        )
+    return rows

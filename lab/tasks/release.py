@@ -1,0 +1,75 @@
+"""Tasks of releases: a session as NWB."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from lab.exports.folder import FolderSession, subject_facts
+from lab.exports.session import ExportFacts
+from shared.model import moment
+from shared.model.task import SessionFacts
+from shared.tasks.declared.release import NWB_FILE
+
+
+class ToldSession(FolderSession):
+    """A session's folder, and what the server says of it.
+
+    Parameters
+    ----------
+    folder : path
+    told : SessionFacts
+    """
+
+    def __init__(self, folder: Path, told: SessionFacts) -> None:
+        super().__init__(folder)
+        self.facts = facts_told(told)
+
+
+def facts_told(told: SessionFacts) -> ExportFacts:
+    """Return the facts of a session as exports want them.
+
+    Raises
+    ------
+    ExportError
+        One is not what it should be.
+    """
+    start = moment.instant(told.start_time, told.timezone or "UTC")
+    return ExportFacts(
+        id=told.session_id,
+        lab=told.lab,
+        subject=subject_facts(told.subject, msgspec.structs.asdict(told)),
+        date=told.date,
+        number=int(told.number),
+        start=dt.datetime.fromisoformat(start),
+        protocol=told.protocol,
+        institution=told.institution,
+        projects=tuple(told.projects.splitlines()),
+        synthetic=bool(told.synthetic),
+    )
+
+
+def nwb(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path] | None:
+    """Write what a release has of a session as NWB, checked as DANDI does.
+
+    Raises
+    ------
+    ExportError
+        What archives ask for is not known, or files contradict each other.
+    """
+    from lab.exports.nwb.backends import backend
+    from lab.exports.nwb.export import export_processed
+
+    told = msgspec.convert(
+        {name: arguments[name] for name in SessionFacts.__struct_fields__ if name in arguments},
+        SessionFacts,
+    )
+    written = export_processed(ToldSession(session, told), out, backend("hdf5"))
+    target = out / arguments["output_collection"] / NWB_FILE
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(written.path, target)
+    return [target]

@@ -1,0 +1,99 @@
+"""NWB files of releases: ordered when a version is published, listed, hidden with what they hold.
+
+A worker of each session's lab writes them. They are datasets of the sessions with a tag of their
+own (`nwb_tag`), which follows the release's: so a release's content stays what it was made of,
+and the one judge of visibility sees to the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from shared import catalog
+from shared.datasets.edit import update_dataset
+from shared.model.messages import SessionRegistered
+from shared.model.release import ReleasedFile, ReleasedSession, ReleaseRecord, nwb_tag
+from shared.publishing.gather import AT_ONCE, released_file, tagged_paths
+from shared.records import documents, queues
+from shared.records.errors import NotFound
+from shared.records.items import Dataset
+from shared.sessions.contents import session_and_datasets
+
+
+def order(
+    record: ReleaseRecord, sessions: Iterable[ReleasedSession], *, who: str, **marks: Any
+) -> None:
+    """Have the sessions of a version written as NWB; what is there already stays.
+
+    Parameters
+    ----------
+    record : ReleaseRecord
+    sessions : iterable of ReleasedSession
+    **marks
+        Of the release's tag: from when on the public sees it.
+    """
+    tag = nwb_tag(record.tag)
+    about = {"json": {"release": record.name}, "description": f"NWB files of {record.tag}"}
+    if documents.find("tag", tag) is None:
+        body = {"name": tag, "protected": False, "hash": None, **about, **marks}
+        documents.create("tag", tag, body, who=who)
+    else:
+        mark(record.tag, who, **about, **marks)
+    queues.notify_all("dispatch", [SessionRegistered(one.id, again=True) for one in sessions])
+
+
+def mark(tag: str, who: str, **values: Any) -> None:
+    """Change what is said of the NWB files of a tag, if there are some."""
+    with suppress(NotFound):
+        documents.update("tag", nwb_tag(tag), lambda body: {**body, **values}, who=who)
+
+
+def hide(tag: str, sessions: Collection[str], *, who: str) -> None:
+    """Hide the NWB files of sessions whose released files have become fewer; order new ones."""
+    hidden = nwb_tag(tag)
+
+    def edit(item: Dataset) -> None:
+        item.tags = [each for each in item.tags or () if each != hidden]
+
+    for eid, paths in tagged_paths(hidden).items():
+        for path in paths if eid in sessions else ():
+            with suppress(NotFound):
+                update_dataset(eid, path, edit, who=who)
+    queues.notify_all("dispatch", [SessionRegistered(eid, again=True) for eid in sessions])
+
+
+def nwb_files(
+    record: ReleaseRecord, sessions: Iterable[str], offset: int = 0, limit: int | None = None
+) -> tuple[int, list[ReleasedFile]]:
+    """Return how many sessions of a version are there as NWB, and the files of some of them.
+
+    Parameters
+    ----------
+    record : ReleaseRecord
+    sessions : iterable of str
+        The version's.
+    offset, limit : int
+        Sessions passed over, and read at most.
+    """
+    tag = nwb_tag(record.tag)
+    there = tagged_paths(tag)
+    wanted = sorted(there.keys() & set(sessions))
+    chosen = wanted[offset : None if limit is None else offset + limit]
+
+    def read(eid: str) -> list[ReleasedFile]:
+        with suppress(NotFound):
+            session, datasets = session_and_datasets(eid, strong=True)
+            tagged = (item for item in datasets if tag in (item.tags or ()))
+            return [released_file(session, item) for item in tagged]
+        return []
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return len(wanted), [file for files in pool.map(read, chosen) for file in files]
+
+
+def ordered(tag: str) -> bool:
+    """Return whether NWB files are made of what has a tag."""
+    return catalog.table("tag").get(nwb_tag(tag)) is not None

@@ -1,0 +1,153 @@
+"""Publishing has workers write a release's sessions as NWB: queue, worker, files, page."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pynwb
+import pytest
+import requests
+
+from functions.analysis.handler import act
+from lab.releases.remote import ReleaseServer
+from lab.releases.verify import verify_server
+from lab.worker.run import Worker
+from shared.records import documents
+from shared.work import read
+from tests.exports.sessions import make
+from tests.flow import LAB, SUBJECT, System
+from tests.releases.conftest import TAG, TERMS, upload
+
+pytestmark = pytest.mark.integration
+
+WHERE = f"/releases/{TAG}/1"
+
+
+class Ordered:
+    """A published release of one session, of which a worker is to write the NWB file."""
+
+    def __init__(self, system: System, folder: Path, tmp: Path) -> None:
+        self.system, self.folder = system, folder
+        facts = {"sex": "F", "birth_date": "2024-03-01", "species": "Mus musculus"}
+        documents.update("subject", SUBJECT, lambda body: body | facts, who="tests")
+        self.eid = upload(system, folder, "2024-07-01")
+        self.manager = system.client("manager")
+        self.worker = Worker(system.client("worker"), lease=60, folder=tmp, poll=2)
+        self.rows = self.manager.get("/datasets", session=self.eid, limit=250)["results"]
+        self.manager.post("/tags", {"name": TAG})
+
+    def release(self, without: str = "\0") -> None:
+        for row in self.rows:
+            if without not in row["name"]:
+                self.manager.patch(f"/datasets/{row['id']}", {"tags": [TAG]})
+        self.manager.post("/releases", {"tag": TAG, "name": TAG, "terms": TERMS})
+        self.manager.post(f"{WHERE}/publish", {})
+
+    def work(self) -> None:
+        """Let the worker do what waits for it."""
+        self.system.flow.until(lambda: self.status() == "Waiting")
+        assert self.worker.run(most=1) == 1
+        self.system.flow.until(lambda: bool(self.listed()["results"]))
+
+    def status(self) -> str | None:
+        tasks = {task.name: task.status for task in read.of_session(self.eid)}
+        return tasks.get("release.nwb")
+
+    def listed(self) -> Any:
+        answer = requests.get(f"{self.system.url}{WHERE}/nwb", timeout=10)
+        return answer.json() if answer.ok else {"results": [], "code": answer.status_code}
+
+
+@pytest.fixture
+def ordered(system: System, tmp_path: Path) -> Ordered:
+    folder = make(tmp_path / "rig")
+    shutil.rmtree(folder / "raw_behavior_data")
+    (tmp_path / "work").mkdir()
+    return Ordered(system, folder, tmp_path / "work")
+
+
+def opened(ordered: Ordered, tmp_path: Path) -> Any:
+    """Fetch the listed file as anybody does; return it as pynwb reads it."""
+    (row,) = ordered.listed()["results"]
+    content = requests.get(row["url"], timeout=10).content
+    path = tmp_path / "got.nwb"
+    path.write_bytes(content)
+    return pynwb.NWBHDF5IO(path, "r")
+
+
+def test_what_is_published_is_written_as_nwb_by_a_worker(
+    ordered: Ordered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = f"{ordered.system.flow.bucket}-site"
+    ordered.system.flow.s3.create_bucket(Bucket=site)
+    monkeypatch.setenv("FORNIX_SITE_BUCKET", site)
+    # Given a release that was published, and nothing of it as NWB yet
+    ordered.release()
+    assert (ordered.listed()["of"], ordered.listed()["count"]) == (1, 0)
+    # When a worker of the lab does what waits for it
+    ordered.work()
+    # Then anybody has the file, with what the release has, checked as DANDI does
+    listed = ordered.listed()
+    (row,) = listed["results"]
+    assert (listed["count"], row["session"], row["code_version"] is not None) == (
+        1,
+        ordered.eid,
+        True,
+    )
+    written = pd.read_parquet(ordered.folder / "alf/_ibl_trials.table.pqt")
+    with opened(ordered, tmp_path) as io:
+        nwb = io.read()
+        np.testing.assert_array_equal(nwb.trials["start_time"][:], written["intervals_0"])
+        assert (nwb.subject.sex, nwb.session_id, nwb.lab) == ("F", ordered.eid, LAB)
+        assert nwb.session_start_time.utcoffset() is not None
+    # its page leads there, and what verifies the release verifies it
+    act({"kind": "release.changed", "name": TAG}, None)
+    page = ordered.system.flow.s3.get_object(Bucket=site, Key=f"releases/{TAG}-1.html")
+    assert row["place"].rpartition("/")[2] in page["Body"].read().decode()
+    server = ReleaseServer(ordered.system.url)
+    found = verify_server(server, server.record(TAG))
+    assert (found.n_files, found.faults) == (len(ordered.rows) + 1, [])
+    # the release itself is what it was: publishing once more refuses nothing
+    assert ordered.manager.post(f"{WHERE}/publish", {})["state"] == "published"
+    assert ordered.status() == "Complete"
+    # When the version is withdrawn, the file is, too
+    ordered.manager.post(f"{WHERE}/withdraw", {"reason": "Consent."})
+    assert ordered.listed() == {"results": [], "code": 410}
+    assert requests.get(row["url"], timeout=10).status_code == 401
+
+
+def test_the_file_has_what_the_release_has_and_no_more(ordered: Ordered, tmp_path: Path) -> None:
+    # Given that the wheel is not released
+    ordered.release(without="wheel")
+    ordered.work()
+    with opened(ordered, tmp_path) as io:
+        nwb = io.read()
+        assert nwb.trials is not None
+        assert "wheel" not in nwb.processing
+    # When a file of the trials is withdrawn, the file that holds it is hidden at once
+    first = ordered.listed()["results"][0]
+    quiet = next(row for row in ordered.rows if "quiescence" in row["name"])
+    body = {"datasets": [quiet["id"]], "reason": "Wrong clock."}
+    ordered.manager.post(f"{WHERE}/withdraw", body)
+    assert ordered.listed()["results"] == []
+    assert requests.get(first["url"], timeout=10).status_code == 401
+    # and a worker writes another without it
+    ordered.work()
+    second = ordered.listed()["results"][0]
+    assert second["sha256"] != first["sha256"]
+    assert requests.get(first["url"], timeout=10).status_code == 401
+    with opened(ordered, tmp_path) as io:
+        assert "quiescence_period" not in " ".join(io.read().trials.colnames)
+
+
+def test_a_lab_may_publish_without(ordered: Ordered) -> None:
+    for row in ordered.rows:
+        ordered.manager.patch(f"/datasets/{row['id']}", {"tags": [TAG]})
+    ordered.manager.post("/releases", {"tag": TAG, "name": TAG, "terms": TERMS})
+    ordered.manager.post(f"{WHERE}/publish", {"nwb": False})
+    ordered.system.flow.pump()
+    assert ordered.status() is None
