@@ -100,8 +100,6 @@ def video_index(file: BinaryIO, size: int, name: str) -> ObjectIndex | None:
         "timescale": tables.timescale,
         "sizes": packed(tables.sizes),
         "gaps": packed(gaps) if gaps.any() else "",
-        if (tables.offsets[1:] != ends[:-1]).any()
-        else "",
         "times": packed(np.diff(tables.times)),
         "description": base64.b64encode(tables.description).decode(),
     }

@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import requests
 
 import fornix
 from lab.loading.arrays import RemoteArray
+from lab.loading.windows import RemoteTable
 from lab.releases.remote import ReleaseServer
 from shared import recordings
+from shared.alf.io import save
+from shared.model.object_index import INDEXED, index_key
 from shared.model.release import ReleaseRecord
+from tests.alf.mp4_files import mp4
 from tests.codec.arrays import recording
 from tests.flow import LAB, SUBJECT, System
 from tests.releases.conftest import TAG, TERMS, upload
@@ -26,6 +31,7 @@ from tests.releases.conftest import TAG, TERMS, upload
 RATE, SECONDS, CHANNELS = 3_000, 12, 120
 PROBE = "raw_ephys_data/probe00"
 NAME = "_spikeglx_ephysData_g0_t0.imec0.ap.ebin"
+VIDEO = "_iblrig_leftCamera.raw.mp4"
 
 
 @contextmanager
@@ -54,6 +60,13 @@ def recorded(system: System, tmp_path: Path) -> dict[str, Any]:
     (folder / "alf").mkdir()
     position = np.cumsum(np.random.default_rng(0).normal(size=700_000))
     np.save(folder / "alf/_ibl_wheel.position.npy", position)
+    rng = np.random.default_rng(1)
+    poses = pd.DataFrame(rng.normal(size=(200_000, 3)), columns=["nose_x", "nose_y", "paw_x"])
+    save(folder / "alf/_ibl_leftCamera.dlc.pqt", poses)
+    frames = [rng.bytes(1_000 + i % 50) for i in range(1_800)]
+    (folder / "raw_video_data").mkdir()
+    video = mp4(frames, keyframes=range(0, 1_800, 60), per_chunk=10, moov_first=True)
+    (folder / "raw_video_data" / VIDEO).write_bytes(video)
     eid = upload(system, folder, "2024-07-01")
     manager = system.client("manager")
     manager.post("/tags", {"name": TAG})
@@ -61,7 +74,8 @@ def recorded(system: System, tmp_path: Path) -> dict[str, Any]:
         manager.patch(f"/datasets/{row['id']}", {"tags": [TAG]})
     manager.post("/releases", {"tag": TAG, "name": TAG, "terms": TERMS})
     manager.post(f"/releases/{TAG}/1/publish", {})
-    return {"eid": eid, "samples": samples, "position": position, "system": system}
+    written = {"samples": samples, "position": position, "poses": poses, "frames": frames}
+    return {"eid": eid, "system": system, **written}
 
 
 def test_a_random_second_is_two_requests_and_then_one(
@@ -94,6 +108,54 @@ def test_a_random_second_is_two_requests_and_then_one(
         assert len(asked) == 3, asked
         rows = [int(span.split()[0].split("-")[1]) + 1 for span in asked[1:]]
         assert rows[0] < 128 + 8 * 601_001
+
+
+def test_rows_of_a_table_and_a_second_of_video_are_one_request_each(
+    recorded: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = fornix.open(f"{recorded['system'].url}/releases/{TAG}")
+    eid, poses, frames = recorded["eid"], recorded["poses"], recorded["frames"]
+    with counted(monkeypatch) as asked:
+        table = release.load(eid, "leftCamera", collection="alf").dlc
+        assert isinstance(table, RemoteTable)
+        found = table[70_000:71_000]
+        assert len(asked) == 2, asked
+        expected = poses.iloc[70_000:71_000].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
+        assert len(table[5:9]) == 4
+        assert len(asked) == 3, asked
+    with counted(monkeypatch) as asked:
+        video = release.video(eid, VIDEO)
+        assert video.second(10.0).data == frames[600:660]
+        assert len(asked) == 2, asked
+        assert video.second(2.5).data == frames[120:210]  # from the keyframe before on
+        assert len(asked) == 3, asked
+
+
+def test_a_file_that_was_stored_before_there_were_indexes_gets_one_when_it_is_asked_for(
+    recorded: dict[str, Any],
+) -> None:
+    system: System = recorded["system"]
+    flow, server = system.flow, ReleaseServer(system.url)
+    manifest = server.manifest(server.record(TAG))
+    files = {file.path.rpartition("/")[2]: file for file in manifest.files if file.size >= INDEXED}
+    assert files.keys() >= {NAME, VIDEO, "_ibl_leftCamera.dlc.pqt", "_ibl_wheel.position.npy"}
+    before = {name: ReleaseServer(system.url).index(file) for name, file in files.items()}
+    # Given that none of them has an index, and that one is damaged
+    for file in files.values():
+        flow.s3.delete_object(Bucket=flow.bucket, Key=index_key(file.id))
+    damaged = files[VIDEO]
+    flow.s3.put_object(Bucket=flow.bucket, Key=damaged.place, Body=bytes(damaged.size))
+    # When they are asked for
+    assert {ReleaseServer(system.url).index(file) for file in files.values()} == {None}
+    # Then they have the same as when they came in, and the damaged one is not looked at again
+    flow.until(lambda: len(flow.keys("indexes/")) == len(files))
+    for name, file in files.items():
+        expected = None if file is damaged else before[name]
+        assert ReleaseServer(system.url).index(file) == expected
+    system.rest()
+    ReleaseServer(system.url).index(damaged)
+    assert flow.messages("ingest") == []
 
 
 def test_zarr_reads_a_release_without_a_copy(recorded: dict[str, Any]) -> None:
