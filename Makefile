@@ -175,7 +175,7 @@ sharing: setup  ## releases to mirror, zip, ONE and NWB; memory of exports (LENG
 	$(BIN)/pytest -m proof tests/releases/test_whole_way_nwb.py
 	$(BIN)/python benchmarks/nwb_memory.py --seconds $(or $(LENGTHS),20 120)
 
-datajoint: setup .venv/.mariadb  ## both lines of DataJoint's client, installed apart; NOTEBOOK=… the paper's code
+datajoint: setup .venv/.mariadb  ## both lines of DataJoint's client, installed apart; MICE=116, NOTEBOOK=… the paper's code
 	for line in 0.14 2; do test -x .venv/datajoint-$$line/bin/python \
 	    || python3 -m venv .venv/datajoint-$$line; done
 	$(BIN)/uv pip install --quiet --python .venv/datajoint-0.14/bin/python \
@@ -184,7 +184,7 @@ datajoint: setup .venv/.mariadb  ## both lines of DataJoint's client, installed 
 	$(BIN)/uv pip install --quiet --no-deps --python .venv/datajoint-0.14/bin/python \
 	    ibl-pipeline-light==0.1.2
 	$(BIN)/uv pip install --quiet --python .venv/datajoint-2/bin/python datajoint==2.3.5 pandas numpy
-	NOTEBOOK="$(NOTEBOOK)" $(BIN)/pytest -p no:cacheprovider tests/exports/test_datajoint_clients.py
+	MICE="$(MICE)" NOTEBOOK="$(NOTEBOOK)" $(BIN)/pytest -p no:cacheprovider tests/exports/test_datajoint_clients.py
 
 IBLLIB := .venv/ibllib/.installed
 

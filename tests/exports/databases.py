@@ -40,7 +40,8 @@ def cohort(
 ) -> Path:
     """Write mice with a session a day, weights, water and a restriction; return the root.
 
-    From the day `trained_from` on they see all contrasts and answer as trained mice do.
+    From the day `trained_from` on, or one or two later, they see all contrasts and answer as
+    trained mice do.
     """
     facts = {}
     for number in range(mice):
@@ -48,7 +49,7 @@ def cohort(
         for day in range(days):
             seed = 100 * number + day
             folder = root / lab / "Subjects" / name / f"2019-07-{day + 1:02d}" / "001"
-            expert = day >= trained_from + number
+            expert = day >= trained_from + number % 3
             sessions.write_trials(folder, expert_trials(260, seed) if expert else trials(n, seed))
             sessions.write_wheel(folder, seed)
             raw = folder / "raw_behavior_data"
@@ -56,7 +57,7 @@ def cohort(
             settings = {
                 "PYBPOD_PROTOCOL": "_iblrig_tasks_trainingChoiceWorld",
                 "IBLRIG_VERSION": "6.4.2",
-                "SESSION_DATETIME": f"2019-07-{day + 1:02d}T10:0{number}:30.25",
+                "SESSION_DATETIME": f"2019-07-{day + 1:02d}T10:{number % 60:02d}:30.25",
                 "PYBPOD_BOARD": "rig1",
                 "PROJECTS": ["ibl_neuropixel_brainwide_01"],
             }

@@ -21,6 +21,7 @@ from lab.exports.datajoint.sync import sync
 from lab.exports.sql import connect, write_tables
 from shared.science.cohort.features import as_table, subject_features
 from tests.exports import databases
+from tests.exports.by_one import assert_same_by_one
 from tests.exports.test_sql import FEATURES
 
 pytestmark = pytest.mark.proof
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.proof
 ROOT = Path(__file__).resolve().parents[2]
 QUERIES = Path(__file__).with_name("datajoint_queries.py")
 LINES = ("0.14", "2")
+MICE = int(os.environ.get("MICE") or 3)
 
 PAPER = """
 import json, sys, warnings
@@ -58,7 +60,7 @@ def python(line: str) -> Path:
 def served(tmp_path_factory):
     """Trained mice in the tables: the settings of a client, and the same mice's features."""
     root = databases.cohort(
-        tmp_path_factory.mktemp("cohort"), mice=3, days=11, n=40, trained_from=6
+        tmp_path_factory.mktemp("cohort"), mice=MICE, days=11, n=40, trained_from=6
     )
     with databases.running(tmp_path_factory.mktemp("mariadb") / "db") as server:
         with Database(server.account()) as database:
@@ -70,7 +72,9 @@ def served(tmp_path_factory):
         by_files = as_table(
             [subject_features(load_subject(one, one.parts[-3], facts[one.name])) for one in mice]
         )
-        yield settings, by_files.set_index("subject"), by_sql(root, settings.parent / "tables")
+        by_files = by_files.set_index("subject")
+        assert_same_by_one(root, by_files)
+        yield settings, by_files, by_sql(root, settings.parent / "tables")
 
 
 def by_sql(root: Path, out: Path) -> pd.DataFrame:
@@ -107,20 +111,21 @@ def test_fig_2_s_table_by_datajoint_equals_those_from_files_and_by_sql(line, ser
             expected = by_files.loc[row["subject"], name]
             np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12, err_msg=name)
             compared += 1
-    assert compared == 3 * 19
+    assert compared == MICE * 19
     # and SQL on the Parquet tables gives the same numbers
     asked = {row["subject"]: row for row in rows}
     for mouse, row in tables.iterrows():
         for name, value in row.items():
             np.testing.assert_allclose(float(value), asked[mouse][name], rtol=1e-12, err_msg=name)
-    assert tables.shape == (3, 9)
+    assert tables.shape == (MICE, 9)
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_user_s_computed_table_is_populated_with_jobs_reserved(line, served):
     settings, *_ = served
     answer = ask(line, settings, "populate")
-    assert answer == {"sessions": 33, "made": 33, "refused": "AccessError"}
+    n = MICE * 11
+    assert answer == {"sessions": n, "made": n, "refused": "AccessError"}
 
 
 def test_the_paper_s_own_functions_run_unmodified_and_give_the_same_numbers(served):

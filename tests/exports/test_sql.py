@@ -26,6 +26,7 @@ from shared.science.cohort.features import as_table, subject_features
 from shared.science.tables.declared import TABLES
 from shared.science.tables.rows import rows_of
 from tests.exports import databases
+from tests.exports.by_one import assert_same_by_one
 from tests.processes import answering
 
 FEATURES = """
@@ -114,7 +115,7 @@ def test_the_tables_hold_all_rows_and_change_by_mouse(tmp_path):
     assert {path.relative_to(out).as_posix() for path in after} == named
 
 
-def test_fig_2_s_numbers_by_sql_equal_those_from_files(tmp_path):
+def test_fig_2_s_numbers_by_sql_and_by_one_equal_those_from_files(tmp_path):
     root = databases.cohort(tmp_path / "data", mice=2, days=11, n=40, trained_from=6)
     write(tmp_path / "tables", root)
     done = CliRunner().invoke(sql, [FEATURES, "--tables", str(tmp_path / "tables"), "--json"])
@@ -126,6 +127,7 @@ def test_fig_2_s_numbers_by_sql_equal_those_from_files(tmp_path):
             for mouse in sorted(root.glob("*/Subjects/*"))
         ]
     ).set_index("subject")
+    assert_same_by_one(root, by_files)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row.pop("subject") for row in rows] == list(by_files.index)
     for mouse, row in zip(by_files.index, rows, strict=True):
