@@ -12,7 +12,7 @@ import msgspec
 from lab.exports.folder import FolderSession, subject_facts
 from lab.exports.session import ExportFacts
 from shared.model import moment
-from shared.model.task import SessionFacts
+from shared.model.task import SessionForTask
 from shared.tasks.declared.release import NWB_FILE
 
 
@@ -22,15 +22,15 @@ class ToldSession(FolderSession):
     Parameters
     ----------
     folder : path
-    told : SessionFacts
+    told : SessionForTask
     """
 
-    def __init__(self, folder: Path, told: SessionFacts) -> None:
+    def __init__(self, folder: Path, told: SessionForTask) -> None:
         super().__init__(folder)
         self.facts = facts_told(told)
 
 
-def facts_told(told: SessionFacts) -> ExportFacts:
+def facts_told(told: SessionForTask) -> ExportFacts:
     """Return the facts of a session as exports want them.
 
     Raises
@@ -65,8 +65,8 @@ def nwb(session: Path, out: Path, arguments: Mapping[str, str]) -> list[Path] | 
     from lab.exports.nwb.export import export_processed
 
     told = msgspec.convert(
-        {name: arguments[name] for name in SessionFacts.__struct_fields__ if name in arguments},
-        SessionFacts,
+        {name: arguments[name] for name in SessionForTask.__struct_fields__ if name in arguments},
+        SessionForTask,
     )
     written = export_processed(ToldSession(session, told), out, backend("hdf5"))
     target = out / arguments["output_collection"] / NWB_FILE

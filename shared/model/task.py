@@ -109,7 +109,7 @@ class Claim(Struct, frozen=True):
     inputs: tuple[TaskInput, ...]
 
 
-class SessionFacts(Struct, frozen=True, omit_defaults=True):
+class SessionForTask(Struct, frozen=True, omit_defaults=True):
     """What is known of a session beside its files; all texts, as the arguments of a task are.
 
     Attributes

@@ -55,14 +55,14 @@ class Gathered(msgspec.Struct, frozen=True):
         return tuple(sorted({session.lab for session in self.sessions}))
 
 
-class Unfinished(msgspec.Struct, frozen=True):
+class GatheredSoFar(msgspec.Struct, frozen=True):
     """So many of a tag's sessions have been read; ask once more for the rest."""
 
     done: int
     of: int
 
 
-class _Read(msgspec.Struct, frozen=True):
+class _GatheredSession(msgspec.Struct, frozen=True):
     """A session as it was read: its datasets with the tag, and which lack their bytes."""
 
     id: str
@@ -72,7 +72,7 @@ class _Read(msgspec.Struct, frozen=True):
     absent: tuple[str, ...]
 
 
-def gather(tag: str) -> Gathered | Unfinished:
+def gather(tag: str) -> Gathered | GatheredSoFar:
     """Return what the datasets of a tag are now, or how far their reading is.
 
     Raises
@@ -91,7 +91,7 @@ def gather(tag: str) -> Gathered | Unfinished:
     if many and fresh:
         _keep(tag, fresh)
     if len(there) < len(stamps):
-        return Unfinished(len(there), len(stamps))
+        return GatheredSoFar(len(there), len(stamps))
     found = [each for each in there.values() if each.session is not None and each.files]
     found.sort(key=lambda each: each.session.folder if each.session else "")
     return Gathered(
@@ -143,29 +143,29 @@ def _place(tag: str) -> str:
     return f"{prefixes.GATHERED}{hashlib.sha256(tag.encode()).hexdigest()}/"
 
 
-def _kept(tag: str, stamps: dict[str, str]) -> Iterator[tuple[str, _Read]]:
+def _kept(tag: str, stamps: dict[str, str]) -> Iterator[tuple[str, _GatheredSession]]:
     """Yield what earlier requests read and what is so still."""
     for key in sorted(objects.keys(_place(tag))):
-        for each in json.decode(objects.read(key), tuple[_Read, ...]):
+        for each in json.decode(objects.read(key), tuple[_GatheredSession, ...]):
             if stamps.get(each.id) == each.stamp:
                 yield each.id, each
 
 
-def _keep(tag: str, read: list[_Read]) -> None:
+def _keep(tag: str, read: list[_GatheredSession]) -> None:
     data = json.encode(read)
     objects.write_new(f"{_place(tag)}{hashlib.sha256(data).hexdigest()}.json", data)
 
 
-def _read(eid: str, tag: str, stamp: str) -> _Read:
+def _read(eid: str, tag: str, stamp: str) -> _GatheredSession:
     try:
         session, datasets = session_and_datasets(eid, strong=True)
     except NotFound:
-        return _Read(eid, stamp, None, (), ())
+        return _GatheredSession(eid, stamp, None, (), ())
     chosen = sorted(
         (item for item in datasets if tag in (item.tags or ())), key=lambda item: item.path
     )
     absent = (item for item in chosen if not (item.in_own_store and item.stored_key))
-    return _Read(
+    return _GatheredSession(
         id=eid,
         stamp=stamp,
         session=_session(session),
@@ -174,7 +174,7 @@ def _read(eid: str, tag: str, stamp: str) -> _Read:
     )
 
 
-def _refuse_absent(found: Iterable[_Read]) -> None:
+def _refuse_absent(found: Iterable[_GatheredSession]) -> None:
     absent = sorted(path for each in found for path in each.absent)
     if absent:
         named = ", ".join(absent[:NAMED]) + (", …" if len(absent) > NAMED else "")

@@ -31,7 +31,7 @@ from shared.model.release import (
     release_key,
 )
 from shared.publishing import nwb
-from shared.publishing.gather import AT_ONCE, Gathered, Unfinished, gather, tagged_paths
+from shared.publishing.gather import AT_ONCE, Gathered, GatheredSoFar, gather, tagged_paths
 from shared.records import documents, objects
 from shared.records.errors import Exists, NotFound, Stale
 from shared.records.items import Dataset
@@ -142,7 +142,7 @@ def publish(
     embargo_until: str | None,
     zone: str,
     as_nwb: bool = True,
-) -> ReleaseRecord | Unfinished:
+) -> ReleaseRecord | GatheredSoFar:
     """Show a version to the public, from a day on if one is given.
 
     The tag is marked first: a record says that it is published when its files are. A tag of many
@@ -157,7 +157,7 @@ def publish(
     if record.state is ReleaseState.WITHDRAWN:
         raise Stale(f"{record.key} was withdrawn; create a new version.")
     gathered = gather(record.tag)
-    if isinstance(gathered, Unfinished):
+    if isinstance(gathered, GatheredSoFar):
         return gathered
     if content_digest(gathered.files) != record.content:
         raise Stale(

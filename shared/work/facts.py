@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.model.identity import nickname_of
-from shared.model.task import SessionFacts
+from shared.model.task import SessionForTask
 from shared.records import documents
 from shared.records.items import Session
 
 
-def facts_of(session: Session) -> SessionFacts:
+def facts_of(session: Session) -> SessionForTask:
     """Return the facts of a session, its animal and its lab."""
     animal = _body("subject", session.subject)
     lab = _body("lab", session.lab)
@@ -20,7 +20,7 @@ def facts_of(session: Session) -> SessionFacts:
         for each in animal.get("zygosities") or ()
     )
     told = {name: str(animal.get(name) or "") for name in ("sex", "birth_date", "strain")}
-    return SessionFacts(
+    return SessionForTask(
         session_id=session.id,
         lab=session.lab,
         subject=nickname_of(session.subject),

@@ -30,7 +30,7 @@ from shared.model.release import (
     check_release_name,
 )
 from shared.publishing import nwb, reviewers, store
-from shared.publishing.gather import NotReleasable, Unfinished, gather, labs_of
+from shared.publishing.gather import GatheredSoFar, NotReleasable, gather, labs_of
 from shared.publishing.reviewers import ReviewerLink
 from shared.records import env, queues
 from shared.records.errors import NotFound
@@ -118,7 +118,7 @@ def create_release() -> Response:
         gathered = gather(asked.tag)
     except NotReleasable as error:
         raise Invalid({"tag": [str(error)]}) from None
-    if isinstance(gathered, Unfinished):
+    if isinstance(gathered, GatheredSoFar):
         return _unfinished(gathered)
     permissions.require(policy.may_manage(call.who, gathered.labs, "The release"))
     if asked.dry_run:
@@ -188,7 +188,7 @@ def publish_release(name: str, version: str) -> Response:
         )
     except NotReleasable as error:
         raise ApiError(409, str(error)) from None
-    if isinstance(done, Unfinished):
+    if isinstance(done, GatheredSoFar):
         return _unfinished(done)
     _tell(done)
     return Response(_shown(done, call))
@@ -288,7 +288,7 @@ def release_document(name: str, version: str, document: str) -> Response:
     return Response(made, headers={"Content-Type": "application/json"})
 
 
-def _unfinished(how_far: Unfinished) -> Response:
+def _unfinished(how_far: GatheredSoFar) -> Response:
     return Response(json.plain(how_far), status_code=202)
 
 
