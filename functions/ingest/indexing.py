@@ -6,7 +6,6 @@ import io
 import math
 from typing import BinaryIO
 
-from shared.alf.indexing import table_index, video_index
 from shared.model.object_index import INDEXED, ObjectIndex
 
 
@@ -41,8 +40,12 @@ def object_index(file: BinaryIO, extension: str, size: int, name: str) -> Object
 
         return of_recording(_Whole(file, size, name))
     if extension == "pqt":
+        from shared.alf.indexing import table_index
+
         return table_index(file, size)
     if extension == "mp4":
+        from shared.alf.indexing import video_index
+
         return video_index(file, size, name)
     return _of_array(file, size) if extension == "npy" else None
 

@@ -31,8 +31,9 @@ FRAME_BYTES = 64 * 2**20
 
 LIBRARIES = {
     "ebin": ("shared.recordings.object_index",),
+    "mp4": ("shared.alf.indexing",),
     "npy": ("numpy", "numpy.lib.format"),
-    "pqt": ("pyarrow.parquet",),
+    "pqt": ("pyarrow.parquet", "shared.alf.indexing"),
     "yaml": ("yaml",),
     "yml": ("yaml",),
 }
