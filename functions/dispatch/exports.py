@@ -1,7 +1,7 @@
 """NWB files of releases: which tasks sessions have for them, and who may see what those made.
 
-The files are datasets of their session with a tag of their own (`nwb_tag`), made public and hidden
-together with the release's: the release itself stays what it was made of.
+The files are datasets of their session with a tag of their own (`nwb_tag`), which is seen with the
+release's: the release itself stays what it was made of.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import msgspec
 
 from shared.access.visibility import days_begun, is_public, last_day
 from shared.model import moment
+from shared.model.release import tag_of_nwb
 from shared.model.visibility import Visibility
 from shared.records.items import Dataset, Session
 from shared.records.where import Where
@@ -50,10 +51,19 @@ _DECIDING = ("public", "embargo_until", "lab", "subject", "projects")
 
 
 def released_tags(tables: Tables, at: datetime | None = None) -> set[str]:
-    """Return the tags that are public releases and whose embargo is over."""
+    """Return the tags that are public releases and whose embargo is over.
+
+    NWB files are seen with what they are made of, and never without it.
+    """
     at = at or moment.now()
     marked = tables("tag").select([Where("public", "exact", True)]).all()
-    return {row["name"] for row in marked if is_public(of_tag(row), at)}
+    found = {row["name"] for row in marked if is_public(of_tag(row), at)}
+
+    def held(name: str) -> bool:
+        base = tag_of_nwb(name)
+        return base is not None and base not in found and tables("tag").get(base) is not None
+
+    return {name for name in found if not held(name)}
 
 
 def of_tag(tag: Row) -> Visibility:

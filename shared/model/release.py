@@ -30,6 +30,9 @@ def check_release_name(name: str) -> None:
         )
 
 
+_OF_NWB = ".nwb"
+
+
 class ReleaseState(StrEnum):
     """Where a version of a release stands."""
 
@@ -269,7 +272,12 @@ class ReleaseRecord(msgspec.Struct, frozen=True):
 
 def nwb_tag(tag: str) -> str:
     """Return the tag of the NWB files that are made of what has a tag."""
-    return f"{tag[:250]}.nwb"
+    return f"{tag[:250]}{_OF_NWB}"
+
+
+def tag_of_nwb(name: str) -> str | None:
+    """Return the tag that NWB files with a tag are made of; None if it is no such tag."""
+    return name.removesuffix(_OF_NWB) if name.endswith(_OF_NWB) else None
 
 
 def nwb_collection(tag: str) -> str:

@@ -1,8 +1,8 @@
 """NWB files of releases: ordered when a version is published, listed, hidden with what they hold.
 
 A worker of each session's lab writes them. They are datasets of the sessions with a tag of their
-own (`nwb_tag`), which follows the release's: so a release's content stays what it was made of,
-and the one judge of visibility sees to the files.
+own (`nwb_tag`): so a release's content stays what it was made of. Who sees them is decided where
+it is decided of all tags: they are seen with the release, and never without it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 
 from shared import catalog
 from shared.datasets.edit import update_dataset
@@ -18,37 +17,25 @@ from shared.model.messages import SessionRegistered
 from shared.model.release import ReleasedFile, ReleasedSession, ReleaseRecord, nwb_tag
 from shared.publishing.gather import AT_ONCE, released_file, tagged_paths
 from shared.records import documents, queues
-from shared.records.errors import NotFound
+from shared.records.errors import Exists, NotFound
 from shared.records.items import Dataset
 from shared.sessions.contents import session_and_datasets
 
 
-def order(
-    record: ReleaseRecord, sessions: Iterable[ReleasedSession], *, who: str, **marks: Any
-) -> None:
-    """Have the sessions of a version written as NWB; what is there already stays.
-
-    Parameters
-    ----------
-    record : ReleaseRecord
-    sessions : iterable of ReleasedSession
-    **marks
-        Of the release's tag: from when on the public sees it.
-    """
+def order(record: ReleaseRecord, sessions: Iterable[ReleasedSession], *, who: str) -> None:
+    """Have the sessions of a version written as NWB; what is there already stays."""
     tag = nwb_tag(record.tag)
-    about = {"json": {"release": record.name}, "description": f"NWB files of {record.tag}"}
-    if documents.find("tag", tag) is None:
-        body = {"name": tag, "protected": False, "hash": None, **about, **marks}
+    body = {
+        "name": tag,
+        "description": f"NWB files of {record.tag}",
+        "public": True,
+        "protected": False,
+        "hash": None,
+        "json": {"release": record.name},
+    }
+    with suppress(Exists):
         documents.create("tag", tag, body, who=who)
-    else:
-        mark(record.tag, who, **about, **marks)
     queues.notify_all("dispatch", [SessionRegistered(one.id, again=True) for one in sessions])
-
-
-def mark(tag: str, who: str, **values: Any) -> None:
-    """Change what is said of the NWB files of a tag, if there are some."""
-    with suppress(NotFound):
-        documents.update("tag", nwb_tag(tag), lambda body: {**body, **values}, who=who)
 
 
 def hide(tag: str, sessions: Collection[str], *, who: str) -> None:

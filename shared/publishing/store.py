@@ -166,9 +166,7 @@ def publish(
     marks = {"public": True, "embargo_until": embargo_until, "embargo_zone": zone}
     _mark(record.tag, who, **marks)
     if as_nwb:
-        nwb.order(record, gathered.sessions, who=who, **marks)
-    else:
-        nwb.mark(record.tag, who, **marks)
+        nwb.order(record, gathered.sessions, who=who)
     return _update(
         record,
         who,
@@ -225,7 +223,6 @@ def withdraw(record: ReleaseRecord, reason: str, *, who: str) -> tuple[ReleaseRe
     others = [one for one in _published_of_tag(record.tag) if one.key != record.key]
     if not others:
         _mark(record.tag, who, public=False, embargo_until=None)
-        nwb.mark(record.tag, who, public=False, embargo_until=None)
         return done, 0
     kept = {file.id for one in others for file in manifest_of(one).files}
     manifest = manifest_of(record)

@@ -114,6 +114,11 @@ def test_what_is_published_is_written_as_nwb_by_a_worker(
     # the release itself is what it was: publishing once more refuses nothing
     assert ordered.manager.post(f"{WHERE}/publish", {})["state"] == "published"
     assert ordered.status() == "Complete"
+    # It is seen with what it was made of, and never without
+    ordered.manager.patch(f"/tags/{TAG}", {"public": False})
+    assert requests.get(row["url"], timeout=10).status_code == 401
+    ordered.manager.patch(f"/tags/{TAG}", {"public": True})
+    assert requests.get(row["url"], timeout=10).status_code == 200
     # When the version is withdrawn, the file is, too
     ordered.manager.post(f"{WHERE}/withdraw", {"reason": "Consent."})
     assert ordered.listed() == {"results": [], "code": 410}
