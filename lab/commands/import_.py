@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from lab.client import Client, Settings, settings
-from lab.commands.importing import common, run_import, scratch, uploader
+from lab.client import Settings, settings
+from lab.commands.importing import common, make_release, run_import, scratch, uploader
 from lab.importers.carrier import Carrier
 from lab.importers.sessions import Repository
 
@@ -238,7 +238,6 @@ def import_folder(
     """
     from lab.importers.folder import FolderImport
     from lab.importers.known import ids_in
-    from lab.releases.takeup import NotTakenUp, take_up
     from shared.releases.copy import BESIDE
     from shared.releases.manifest import BadManifest
 
@@ -255,11 +254,7 @@ def import_folder(
             raise click.ClickException(str(error)) from None
         FolderImport(path, carrier, place, lab, bringing, known, BESIDE).run()
         if release and not carrier.dry_run:
-            try:
-                record = take_up(Client(settings()), path, lambda line: click.echo(line, err=True))
-            except NotTakenUp as error:
-                raise click.ClickException(str(error)) from None
-            click.echo(f"{record.key}: {record.n_files:,} files", err=True)
+            make_release(path)
 
     run_import(job, f"folder {path.resolve()}", **common)
 

@@ -162,6 +162,17 @@ def uploader(carrier: Carrier) -> Uploader:
     return Uploader(Client(settings()), carrier, cache)
 
 
+def make_release(folder: Path) -> None:
+    """Make the release that a folder is a copy of, of files that the server has by now."""
+    from lab.releases.takeup import NotTakenUp, take_up
+
+    try:
+        record = take_up(Client(settings()), folder, lambda line: click.echo(line, err=True))
+    except NotTakenUp as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{record.key}: {record.n_files:,} files", err=True)
+
+
 def scratch(journal: Journal) -> Path:
     """Return the folder of downloads on their way."""
     return (journal.path or state_folder() / "dry-run").with_suffix(".bytes")
