@@ -216,9 +216,7 @@ def import_one(
 @import_.command("folder")
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--upload", is_flag=True, help="Upload the bytes.")
-@click.option(
-    "--release", is_flag=True, help="Make the release that PATH is a copy of; implies --upload."
-)
+@click.option("--release", is_flag=True, help="Make the release that PATH is a copy of, too.")
 @_with_place
 @common
 def import_folder(

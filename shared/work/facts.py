@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import msgspec
 
+from shared.model import json
 from shared.model.identity import nickname_of
 from shared.model.task import SessionForTask
 from shared.records import documents
 from shared.records.items import Session
 
 
+class _Zygosity(msgspec.Struct, frozen=True):
+    allele: str | None = None
+    zygosity: str | None = None
+
+
+class _Animal(msgspec.Struct, frozen=True):
+    sex: str | None = None
+    birth_date: str | None = None
+    species: str | None = None
+    strain: str | None = None
+    description: str | None = None
+    zygosities: tuple[_Zygosity, ...] | None = None
+
+
+class _Laboratory(msgspec.Struct, frozen=True):
+    timezone: str | None = None
+    institution: str | None = None
+
+
 def facts_of(session: Session) -> SessionForTask:
     """Return the facts of a session, its animal and its lab."""
-    animal = _body("subject", session.subject)
-    lab = _body("lab", session.lab)
+    found = documents.find("subject", session.subject)
+    animal = json.read(found.body, _Animal) if found else _Animal()
+    found = documents.find("lab", session.lab)
+    lab = json.read(found.body, _Laboratory) if found else _Laboratory()
     genotype = (
-        " ".join(str(each[part]) for part in ("allele", "zygosity") if each.get(part))
-        for each in animal.get("zygosities") or ()
+        " ".join(part for part in (each.allele, each.zygosity) if part)
+        for each in animal.zygosities or ()
     )
-    told = {name: str(animal.get(name) or "") for name in ("sex", "birth_date", "strain")}
     return SessionForTask(
         session_id=session.id,
         lab=session.lab,
@@ -27,18 +47,15 @@ def facts_of(session: Session) -> SessionForTask:
         date=session.date,
         number=str(int(session.number)),
         start_time=session.start_time,
-        timezone=str(lab.get("timezone") or "UTC"),
-        institution=str(lab.get("institution") or ""),
+        timezone=lab.timezone or "UTC",
+        institution=lab.institution or "",
         protocol=session.task_protocol or "",
         projects="\n".join(sorted(session.projects or ())),
         synthetic="1" if session.synthetic else "",
-        species=str(animal.get("species") or ""),
+        sex=animal.sex or "",
+        birth_date=animal.birth_date or "",
+        species=animal.species or "",
+        strain=animal.strain or "",
         genotype=", ".join(each for each in genotype if each),
-        description=str(animal.get("description") or ""),
-        **told,
+        description=animal.description or "",
     )
-
-
-def _body(kind: str, key: str) -> Mapping[str, Any]:
-    found = documents.find(kind, key)
-    return found.body if found else {}
