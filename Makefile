@@ -186,6 +186,12 @@ datajoint: setup .venv/.mariadb  ## both lines of DataJoint's client, installed 
 	$(BIN)/uv pip install --quiet --python .venv/datajoint-2/bin/python datajoint==2.3.5 pandas numpy
 	MICE="$(MICE)" NOTEBOOK="$(NOTEBOOK)" $(BIN)/pytest -p no:cacheprovider tests/exports/test_datajoint_clients.py
 
+.PHONY: environments
+environments: setup  ## renew the locks of tasks with libraries of their own (lab/environments)
+	for one in lab/environments/*.in; do $(BIN)/uv pip compile $$one --universal --python-version 3.11 \
+	    --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	    --quiet --upgrade -o $${one%.in}.lock; done
+
 IBLLIB := .venv/ibllib/.installed
 
 $(IBLLIB):
@@ -195,6 +201,11 @@ $(IBLLIB):
 
 ibllib: setup $(IBLLIB)  ## ibllib's own registration and whole pipeline against the running system
 	$(BIN)/pytest -m proof tests/integration/test_ibllib.py
+
+.PHONY: ephys
+ephys: setup $(IBLLIB)  ## a simulated probe from the rig to sorted units, beside the truth and brainbox; TRIALS=…, JSON=file
+	FORNIX_EPHYS_TRIALS=$(or $(TRIALS),8) FORNIX_EPHYS_JSON="$(JSON)" \
+	    $(BIN)/pytest -p no:cacheprovider -m proof tests/lab/test_sorting.py
 
 reference: setup $(IBLLIB)  ## trials, wheel, quality, main clock and training status beside ibllib; SESSIONS=… your own
 	$(BIN)/python benchmarks/reference.py --ibllib .venv/ibllib/bin/python $(SESSIONS)

@@ -37,7 +37,7 @@ class EphysRig:
 
     board: BoardClock = field(default_factory=BoardClock)
     probe: ProbeDrift = field(default_factory=lambda: ProbeDrift(offset=0.004, drift=-12.0))
-    channels: int = 32
+    channels: int = 64
     units: int = 120
     cameras: tuple[SimulatedCamera, ...] = (SimulatedCamera(),)
 

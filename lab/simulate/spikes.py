@@ -53,11 +53,15 @@ def simulate_sorting(
     order = np.argsort(times, kind="stable")
     y = np.arange(N_CHANNELS) // 2 * 20.0
     coordinates = np.column_stack([np.tile([16.0, 48.0, 0.0, 32.0], N_CHANNELS // 4), y])
-    nearest = np.abs(y[None] - depths[:, None]).argmin(axis=1)
+    # Drawn apart, so that a seed keeps its spikes: each neuron has a place and a shape of its own.
+    own = np.random.default_rng([seed, 1])
+    places = np.column_stack([own.uniform(0, 48, n_units), depths])
+    shapes = _shapes(own, n_units)
+    apart = np.linalg.norm(coordinates[None] - places[:, None], axis=2)
+    nearest = apart.argmin(axis=1)
     around = np.clip(nearest[:, None] + np.arange(-8, 8), 0, N_CHANNELS - 1)
-    shape = _shape()
-    fall = np.exp(-np.abs(y[around] - depths[:, None]) / 45)
-    waveforms = shape[None, :, None] * fall[:, None, :] * volts[:, None, None]
+    fall = np.exp(-np.take_along_axis(apart - apart.min(axis=1)[:, None], around, axis=1) / 45)
+    waveforms = shapes[:, :, None] * fall[:, None, :] * volts[:, None, None]
     return {
         "spikes.times.npy": times[order],
         "spikes.clusters.npy": clusters[order].astype(np.int32),
@@ -92,7 +96,13 @@ def _respond(rng: np.random.Generator, trials: pd.DataFrame, event: str, side: i
     return start + 0.05 + rng.gamma(2.0, 0.06, start.size)
 
 
-def _shape() -> np.ndarray:
-    """Return a spike of 82 samples at 30 kHz: a trough at a third, then a slow hump."""
+def _shapes(rng: np.random.Generator, n_units: int) -> np.ndarray:
+    """Return spikes of 82 samples at 30 kHz: a trough at a third, then a slow hump.
+
+    Shape (units, samples). They are as broad as those of fast-spiking cells, or of others.
+    """
     t = (np.arange(82) - 27) / 30
-    return -np.exp(-((t / 0.13) ** 2)) + 0.35 * np.exp(-(((t - 0.42) / 0.25) ** 2))
+    wide = rng.uniform(0.6, 1.4, n_units)[:, None]
+    hump = rng.uniform(0.15, 0.55, n_units)[:, None]
+    trough = -np.exp(-((t[None] / (0.13 * wide)) ** 2))
+    return trough + hump * np.exp(-(((t[None] - 0.42 * wide) / (0.25 * wide)) ** 2))

@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 
 GROUP = "fornix.tasks"
 
+NAMED = "FORNIX_ENVIRONMENT"
+"""Variable that names the environment of a task that does not run in the worker's."""
+
 LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow")
 """Packages whose versions a run record names, beside Python's and Fornix's."""
 
@@ -196,6 +199,7 @@ def environment() -> tuple[str, dict[str, str | None]]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         **{name: _version(name) for name in LIBRARIES},
+        **({"environment": apart} if (apart := os.environ.get(NAMED)) else {}),
     }
 
 

@@ -35,6 +35,9 @@ SPARE_BYTES = 2**30
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/opt", "/proc", "/sys")
 """Folders of the system that tasks may read."""
 
+ALSO: list[str] = []
+"""Folders that this process may read besides."""
+
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/shm")  # noqa: S108
 """Devices that tasks may use; shared memory among them."""
 
@@ -77,7 +80,7 @@ def confine(folder: Path, *, ram: int | None, cpu_seconds: int | None) -> bool:
     tempfile.tempdir = None  # it is looked up anew
     _limit(ram, cpu_seconds)
     return _landlock(
-        reads=[*SYSTEM, *_python()], writes=[str(folder), *DEVICES], folder=str(folder)
+        reads=[*SYSTEM, *_python(), *ALSO], writes=[str(folder), *DEVICES], folder=str(folder)
     )
 
 
@@ -101,9 +104,9 @@ def _limit(ram: int | None, cpu_seconds: int | None) -> None:
 
 def _python() -> list[str]:
     """Return the folders from which this Python, and that of ibllib, load."""
-    others = personal.folders()
+    code = str(Path(__file__).resolve().parents[2])  # it need not be on the path (lab.tasks.apart)
     own = [sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if path)]
-    return [*own, *others]
+    return [*own, code, *personal.folders()]
 
 
 def _landlock(*, reads: Iterable[str], writes: Iterable[str], folder: str) -> bool:

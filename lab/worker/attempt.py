@@ -17,6 +17,7 @@ from lab.worker.facts import fill_facts
 from lab.worker.inputs import BadInput, fetch
 from lab.worker.inside import Outside, inside, plain_file, read_own
 from lab.worker.process import Starter
+from lab.worker.shared_inputs import SharedInputs
 from shared.model.task import Claim, Completion, RunOrder, RunRecord, RunResult
 from shared.tasks.states import Status
 
@@ -96,7 +97,8 @@ class Attempt:
             for name, value in task.arguments.items():
                 if name.endswith("collection"):  # it becomes a folder
                     inside(out, value, whole=True)
-            fetch(self.claim, session, again=self._anew, check=self.go_on)
+            shared = SharedInputs(self.place.parent)
+            fetch(self.claim, session, again=self._anew, check=self.go_on, shared=shared)
         except (BadInput, Outside) as error:
             return msgspec.structs.replace(failed, log=f"{error}\n")
         result, text = self._run(session, out)
@@ -143,8 +145,9 @@ class Attempt:
                 )
             )
         )
+        log_file = self.room / "log.txt"
+        process = self.starter.start(order, result, log_file, self.room, task.executable)
         limit = time.monotonic() + task.time_out_secs
-        process = self.starter.start(order, result, self.room / "log.txt", self.room)
         try:
             while (code := process.wait(LOOK_SECONDS)) is None and time.monotonic() < limit:
                 self.go_on()

@@ -52,6 +52,15 @@ from lab.commands.output import AS_JSON, tell
     show_default=True,
     help="Space of the folder's disk that stays free; with less the worker rests.",
 )
+@click.option(
+    "--environments",
+    type=click.Choice(["build", "built", "none"]),
+    envvar="FORNIX_WORKER_ENVIRONMENTS",
+    default="build",
+    show_default=True,
+    help="Of tasks with libraries of their own, as spike sorting: build what a task needs, "
+    "use what is built, or leave them to others.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per task.")
 @click.pass_context
 def worker(
@@ -63,6 +72,7 @@ def worker(
     once: bool,
     until_idle: float | None,
     reserve: float,
+    environments: str,
     as_json: bool,
 ) -> None:
     """Run the tasks of this account's lab, until Ctrl-C.
@@ -79,6 +89,7 @@ def worker(
     if context.invoked_subcommand:
         context.obj = folder
         return
+    from lab.worker.environments import Environments
     from lab.worker.pool import WorkerPool, remove_leftovers
     from lab.worker.queue import POLL_SECONDS
     from lab.worker.run import Worker
@@ -108,6 +119,9 @@ def worker(
                 on_result=tell,
                 poll=poll,
                 reserve=int(reserve * 2**30),
+                environments=None
+                if environments == "none"
+                else Environments(build=environments == "build"),
             )
             for _ in range(1 if once else tasks)
         ]
@@ -153,3 +167,27 @@ def doctor(folder: Path, as_json: bool) -> None:
         click.echo(json.dumps(findings, indent=1))
     if not all(finding["well"] for finding in findings):
         raise click.exceptions.Exit(1)
+
+
+@worker.command("build-environments")
+@click.argument("names", nargs=-1)
+@AS_JSON
+def build_environments(names: tuple[str, ...], as_json: bool) -> None:
+    """Build the environments of tasks with libraries of their own; by default all.
+
+    A worker builds them when a task first needs one; this does it before.
+    """
+    from functools import partial
+
+    from lab.tasks.trouble import MachineTrouble
+    from lab.worker.environments import Environments, needed
+    from lab.worker.health import graphics_cards
+
+    here = Environments(tell=partial(click.echo, err=True))
+    built = {}
+    for name in names or needed(graphics_cards()):
+        try:
+            built[name] = str(here.make(name))
+        except MachineTrouble as trouble:
+            raise click.ClickException(str(trouble)) from None
+    tell(as_json, "\n".join(f"{name}: {place}" for name, place in built.items()), built=built)

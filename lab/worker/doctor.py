@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from lab.client import ClientError
 from lab.tasks.trouble import MachineTrouble
-from lab.worker.health import Computer, about
+from lab.worker.health import Computer, about, graphics_cards
 
 MOST_SKEW = 60
 """Seconds that the clock may be off: signed addresses are refused by more than a few minutes."""
@@ -43,6 +43,7 @@ def examine(client: Callable[[], Any], folder: Path) -> Iterator[WorkerFinding]:
     )
     yield _folder(folder)
     yield from _tasks(folder)
+    yield from _environments()
     yield _sandbox()
     yield from _server(client)
 
@@ -79,6 +80,25 @@ def _tasks(folder: Path) -> Iterator[WorkerFinding]:
         lacks = declared.ram > max(4.0, Computer(folder).capabilities(()).ram)
         text = "can be loaded" + (f"; needs {declared.ram} GB of memory" if lacks else "")
         yield WorkerFinding(name, not lacks, text)
+
+
+def _environments() -> Iterator[WorkerFinding]:
+    """Look whether the environments of tasks with libraries of their own are built."""
+    from lab.worker.environments import Environments, needed
+
+    here = Environments()
+    for name in needed(graphics_cards()):
+        try:
+            built = here.built(name)
+        except MachineTrouble as trouble:
+            yield WorkerFinding(name, False, str(trouble))
+            continue
+        text = f"is built in {here.folder}"
+        if not built:
+            text = (
+                f"is built when a task needs it (before: fornix worker build-environments {name})"
+            )
+        yield WorkerFinding(f"environment {name}", True, text)
 
 
 def _sandbox() -> WorkerFinding:

@@ -85,7 +85,7 @@ class Computer:
         """
         return Capabilities(
             cpu=os.cpu_count() or 1,
-            gpu=_graphics_cards(),
+            gpu=graphics_cards(),
             ram=round((total_memory() or 0) / 2**30, 1) or 4.0,
             disk=self.free(),
             tasks=tasks,
@@ -93,7 +93,7 @@ class Computer:
 
 
 @cache
-def _graphics_cards() -> int:
+def graphics_cards() -> int:
     """Return how many NVIDIA cards the system shows (Linux; elsewhere none are told)."""
     return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 

@@ -11,6 +11,7 @@ import requests
 
 from lab.client import Unreachable
 from lab.worker.inside import create, inside
+from lab.worker.shared_inputs import SharedInputs
 from shared.model.task import Claim, TaskInput
 
 BLOCK = 2**20
@@ -25,7 +26,12 @@ class Expired(Exception):
 
 
 def fetch(
-    claim: Claim, session: Path, *, again: Callable[[], Claim], check: Callable[[], None]
+    claim: Claim,
+    session: Path,
+    *,
+    again: Callable[[], Claim],
+    check: Callable[[], None],
+    shared: SharedInputs,
 ) -> None:
     """Download the inputs of a task.
 
@@ -39,6 +45,8 @@ def fetch(
         Claims anew: that renews the addresses.
     check
         Called before each file; raises if the task should not go on.
+    shared
+        What other tasks have fetched.
 
     Raises
     ------
@@ -52,6 +60,8 @@ def fetch(
         check()
         target = inside(session, one.path)
         target.parent.mkdir(parents=True, exist_ok=True)
+        if shared.take(one, target):
+            continue
         try:
             download(one, target)
         except Expired:
@@ -60,6 +70,7 @@ def fetch(
                 raise BadInput(f"input {one.path} is no longer there") from None
             target.unlink(missing_ok=True)
             download(fresh[one.path], target)
+        shared.keep(one, target)
 
 
 def download(one: TaskInput, target: Path) -> None:

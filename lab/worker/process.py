@@ -13,11 +13,14 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from lab.tasks.trouble import MachineTrouble
+from lab.worker.environments import Environments
 
 SECRETS = re.compile(
     r"(FORNIX_(PASSWORD|TOKEN|USER|API_URL)|AWS_)|.*(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_KEY)",
@@ -51,12 +54,21 @@ class Process(Protocol):
 
 
 class Starter:
-    """Starts the processes of tasks, one after the other."""
+    """Starts the processes of tasks, one after the other.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    environments
+        Of tasks whose libraries must not meet the worker's; none by default.
+    """
+
+    def __init__(self, environments: Environments | None = None) -> None:
+        self._environments = environments
         self._warm: subprocess.Popen[bytes] | None = None
 
-    def start(self, order: Path, result: Path, log: Path, folder: Path) -> Process:
+    def start(
+        self, order: Path, result: Path, log: Path, folder: Path, executable: str = ""
+    ) -> Process:
         """Start the process that carries out an order.
 
         Parameters
@@ -67,9 +79,20 @@ class Starter:
             File to which the process's output goes.
         folder
             Its working folder.
+        executable
+            The task, which may have an environment of its own; that is built if it is missing.
+
+        Raises
+        ------
+        MachineTrouble
+            The process cannot be started here.
         """
+        own = self._environments.command(executable) if self._environments else None
+        if self._environments is not None and own:
+            told = self._environments.variables(executable)
+            return Started(order, result, log, folder, own, told)
         if not hasattr(os, "fork"):
-            return Started(order, result, log, folder)
+            return Started(order, result, log, folder, [sys.executable, "-m", "lab.tasks.run"])
         if self._warm is None or self._warm.poll() is not None:
             self.close()
             self._warm = subprocess.Popen(
@@ -169,17 +192,25 @@ class Started:
 
     parent_died = False
 
-    def __init__(self, order: Path, result: Path, log: Path, folder: Path) -> None:
+    def __init__(
+        self,
+        order: Path,
+        result: Path,
+        log: Path,
+        folder: Path,
+        command: Sequence[str],
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         with log.open("wb") as output:
             # On Windows a group of its own, so that Ctrl-C does not reach it before the worker.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "lab.tasks.run", str(order), str(result), str(os.getpid())],
+                [*command, str(order), str(result), str(os.getpid())],
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
                 start_new_session=os.name == "posix",
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment(),
+                env=environment() | dict(variables),
                 cwd=folder,
             )
 

@@ -34,6 +34,7 @@ from lab.client import ClientError as ApiError
 from lab.tasks.run import names
 from lab.tasks.trouble import MachineTrouble
 from lab.worker.attempt import Attempt, LeaseLost, Stopping
+from lab.worker.environments import Environments, offers
 from lab.worker.health import Computer, about, as_trouble
 from lab.worker.heartbeats import heartbeats
 from lab.worker.process import Starter
@@ -88,6 +89,8 @@ class Worker:
         Seconds of a pause when the computer lacks something.
     reserve
         Bytes of the folder's disk that stay free; by default `health.RESERVE`.
+    environments
+        Of tasks whose libraries must not meet the worker's; without, those are left to others.
     stopping
         Set from another thread: the running task is given back, and no other is begun.
     draining
@@ -106,6 +109,7 @@ class Worker:
     poll: int = POLL_SECONDS
     rest: float = REST_SECONDS
     reserve: int | None = None
+    environments: Environments | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     draining: threading.Event = field(default_factory=threading.Event)
     busy: bool = field(default=False, init=False)
@@ -117,7 +121,7 @@ class Worker:
             self.folder, **({} if self.reserve is None else {"reserve": self.reserve})
         )
         self._queue = WorkQueue(self.client)
-        self._starter = Starter()
+        self._starter = Starter(self.environments)
         self._running: Claim | None = None
         self._told = time.monotonic()
         self._broken: dict[str, float] = {}  # executables, and until when they are left to others
@@ -202,7 +206,11 @@ class Worker:
         """Return the executables that are installed here and not known to be broken."""
         now = time.monotonic()
         self._broken = {name: until for name, until in self._broken.items() if until > now}
-        return tuple(name for name in names() if name not in self._broken)
+        return tuple(
+            name
+            for name in names()
+            if name not in self._broken and offers(self.environments, name)
+        )
 
     def report(self, state: Any, reason: str | None = None) -> None:
         """Tell the server how this worker is; that it is not told is no reason to stop."""

@@ -126,7 +126,7 @@ def _read(suffix: str, source: Path | io.BytesIO) -> Any:
 
 
 def save(path: Path | str, content: np.ndarray | pd.DataFrame | dict | list) -> Path:
-    """Save an array (``npy``), table (``pqt``), ``json`` or ``jsonable`` by its extension.
+    """Save an array (``npy``), table (``pqt``, ``csv``), ``json``, ``jsonable`` by its extension.
 
     The file appears under its name only when it is whole.
 
@@ -145,7 +145,7 @@ def save(path: Path | str, content: np.ndarray | pd.DataFrame | dict | list) -> 
     Raises
     ------
     ALFInvalid
-        The name is not valid, or its extension is none of the four.
+        The name is not valid, or its extension is none of these.
     """
     path = Path(path)
     parse_dataset_path(path.name)
@@ -160,12 +160,16 @@ def save(path: Path | str, content: np.ndarray | pd.DataFrame | dict | list) -> 
         import pandas as pd
 
         pd.DataFrame(content).to_parquet(partial, row_group_size=ROW_GROUP)
+    elif path.suffix == ".csv":
+        import pandas as pd
+
+        pd.DataFrame(content).to_csv(partial, index=False)
     elif path.suffix == ".json":
         partial.write_text(json.dumps(content, indent=1))
     elif path.suffix == ".jsonable":
         partial.write_text("".join(json.dumps(line) + "\n" for line in content))
     else:
-        fix = "save as .npy, .pqt, .json or .jsonable"
+        fix = "save as .npy, .pqt, .csv, .json or .jsonable"
         raise ALFInvalid(path.name, "extension", path.suffix, "can not be saved here", fix)
     os.replace(partial, path)
     return path

@@ -200,5 +200,6 @@ def read_meta(path: Path) -> Meta | None:
     if not meta.is_file():
         return None
     text = meta.read_bytes().decode("utf-8-sig", errors="replace")
-    pairs = dict(re.findall(r"^~?(\w+)\s*=\s*(.*?)\s*$", text, re.MULTILINE))
+    # Some keys have no value: the next line is not theirs.
+    pairs = dict(re.findall(r"^~?(\w+)[ \t]*=[ \t]*(.*?)\s*$", text, re.MULTILINE))
     return Meta(meta.name, pairs)

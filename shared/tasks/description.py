@@ -143,6 +143,26 @@ def overrides(description: Mapping[str, Any] | None, collection: str) -> tuple[s
     return next((each.extractors for each in found if each.collection == collection), ())
 
 
+def sorter_of(description: Mapping[str, Any] | None, probe: str) -> str | None:
+    """Return the sorter that a description asks for (``neuropixel: {probe00: {sorter: …}}``).
+
+    Raises
+    ------
+    BadDescription
+        It is none that a folder can be named by.
+    """
+    about: Any = description or {}
+    for key in ("devices", "neuropixel", probe, "sorter"):
+        about = about.get(key) if isinstance(about, Mapping) else None
+    if about is None:
+        return None
+    try:
+        names.check("collection", f"alf/{about}")
+    except ValueError as error:
+        raise BadDescription(f"{DESCRIPTION_NAME}: sorter: {error}") from None
+    return str(about)
+
+
 def clock_of(paths: Collection[str], description: Mapping[str, Any] | None) -> str:
     """Return the clock of a session: ``bpod``, or the device that the others are synchronised to.
 

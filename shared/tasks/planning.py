@@ -23,7 +23,7 @@ from shared.tasks.declared.behaviour import (
     WHEEL,
     WHEEL_NIDQ,
 )
-from shared.tasks.declared.ephys import COMPRESS, RAW_QUALITY
+from shared.tasks.declared.ephys import COMPRESS, ON_GPU, RAW_QUALITY, SORT, SORT_GPU
 from shared.tasks.declared.release import NWB
 from shared.tasks.declared.sync import ALIGN, PULSES
 from shared.tasks.description import (
@@ -34,6 +34,7 @@ from shared.tasks.description import (
     main_clock,
     overrides,
     protocols_in,
+    sorter_of,
 )
 from shared.tasks.registry import PipelineTask, pipelines
 from shared.tasks.signature import Expected, TaskDeclaration, identifier
@@ -67,7 +68,7 @@ WITHOUT_CHOICES = {
 
 
 NOT_YET = {
-    "neuropixel": "its raw files are compressed, but no task sorts spikes",
+    "neuropixel": "no recording of its spikes beside that of an NI board, which is the clock",
     "cameras": "no film of it, or no pulses that tell when its frames were taken",
 }
 """What is not done with a device's recording, where something is."""
@@ -150,6 +151,9 @@ def plan(
         if clock.readable:
             given = {"collection": collection, "sync_collection": clock.collection}
             planned.append(_plan(session, EPHYS, ALIGN, None, planned, given=given))
+            own, given = _sorting(collection, description)
+            if not _sorted_elsewhere(paths, given):
+                planned.append(_plan(session, EPHYS, own, None, planned, given=given))
     for protocol in protocols:
         replaced = _replaced(protocol, paths)
         for task, evidence in _built_in(protocol, clock):
@@ -201,6 +205,7 @@ def unprocessed(
     """
     covered = {name for one in pipelines().values() for each in one.task for name in each.covers}
     clock = main_clock(paths, description)
+    probes = {one.removeprefix(RAW_EPHYS) for one in _probes(paths) if clock.readable}
     on_bpod = clock.device == "bpod"
     timed = {
         each.label for each in cameras_in(paths) if not on_bpod or each.label == BY_STATE_MACHINE
@@ -209,6 +214,7 @@ def unprocessed(
         _told(str(device), NOT_YET.get(device.kind, f"no task for {device.kind}"))
         for device in _uncovered(devices_in(paths, description), covered)
         if not (device.kind == "cameras" and device.name in timed)
+        and not (device.kind == "neuropixel" and device.name in probes)
     ]
     own = [each for one in pipelines().values() for each in one.task if each.per == "protocol"]
     for protocol in protocols_in(paths, description, task_protocol):
@@ -300,6 +306,28 @@ def _probes(paths: Collection[str]) -> list[str]:
         for folder in folders
         if all(_has(paths, pattern, folder) for pattern in ("*.ap.*bin", "*.ap.meta"))
     )
+
+
+def _sorting(
+    collection: str, description: Mapping[str, Any] | None
+) -> tuple[TaskDeclaration, dict[str, str]]:
+    """Return the task that sorts a probe's spikes, and its arguments."""
+    probe = collection.removeprefix(RAW_EPHYS)
+    sorter = sorter_of(description, probe) or dict(SORT.arguments)["sorter"]
+    given = {
+        "collection": collection,
+        "site_collection": f"alf/{probe}",
+        "output_collection": f"alf/{probe}/{sorter}",
+        "sorter": sorter,
+    }
+    return SORT_GPU if sorter in ON_GPU else SORT, given
+
+
+def _sorted_elsewhere(paths: Collection[str], given: Mapping[str, str]) -> bool:
+    """Tell whether the spikes of a probe came sorted already, as in an imported session."""
+    probe, own = given["site_collection"], given["output_collection"]
+    sorted_in = {path.rpartition("/")[0] for path in paths if path.endswith("/spikes.times.npy")}
+    return any(each == probe or each.startswith(f"{probe}/") for each in sorted_in - {own})
 
 
 def _raw_recordings(paths: Collection[str], clock: MainClock) -> list[str]:

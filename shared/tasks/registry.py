@@ -13,6 +13,7 @@ path of a TOML file, and what runs its tasks by entry points of group ``fornix.t
     parents = ["task.trials"]
     covers = ["microphone"]       # devices of the description that it sees to
     replaces = ["task.trials"]    # built-in tasks that its protocols then do without
+    environment = "lick-rate"     # of group fornix.environments; by default the worker's own
 
 A task with an argument ``extractors`` is given the names that the description asks for.
 
@@ -71,6 +72,7 @@ class PipelineTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ram: int = 4
     priority: int = 30
     time_out_secs: int = 7200
+    environment: str = ""
 
     @property
     def declaration(self) -> TaskDeclaration:
@@ -87,6 +89,7 @@ class PipelineTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ram=self.ram,
             priority=self.priority,
             time_out_secs=self.time_out_secs,
+            environment=self.environment,
         )
 
 

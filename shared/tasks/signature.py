@@ -62,6 +62,9 @@ class TaskDeclaration(msgspec.Struct, frozen=True):
         Higher runs first.
     time_out_secs
         The run is stopped after so many seconds.
+    environment
+        Name of the environment whose Python runs it (``lab.worker.environments``); empty: the
+        worker's own.
     stands_for
         Name of the task in whose place a session has this one; its children are this one's.
     of_release
@@ -82,6 +85,7 @@ class TaskDeclaration(msgspec.Struct, frozen=True):
     time_out_secs: int = 7200
     stands_for: str = ""
     of_release: bool = False
+    environment: str = ""
 
     def filled(self, arguments: dict[str, str]) -> TaskDeclaration:
         """Return the declaration with its signatures filled in from arguments."""

@@ -41,6 +41,16 @@ def test_odd_forms_that_were_reported_are_read(tmp_path: Path, case: str, rate: 
     assert recordings.verify(raw.with_suffix(".ebin"), raw) == []
 
 
+def test_a_key_without_a_value_takes_none_of_the_next_line(tmp_path: Path) -> None:
+    # as the imRoFile of real probes 3A and 3B, which stands before their rate
+    raw = write(tmp_path, np.zeros((10, 7), np.int16), imRoFile="")
+    lines = [
+        line for line in raw.with_suffix(".meta").read_text().splitlines() if "Rate" not in line
+    ]
+    raw.with_suffix(".meta").write_text("\n".join([*lines, "imSampRate=500", ""]))
+    assert recordings.compress(raw).sample_rate == 500
+
+
 def test_a_rate_that_is_no_number_is_told(tmp_path: Path) -> None:
     raw = write(tmp_path, recording(100, 7), imSampRate="abc")
     with pytest.raises(codec.CodecError, match="imSampRate=abc, which is no number"):

@@ -79,7 +79,8 @@ OTHERWISE = {
         "import zip",
     ),
     *("rig queue", "rig simulate", "rig simulate-cohort", "site build", "site demo"),
-    *("site serve", "sql", "task installed", "task run", "up", "worker drain", "zip"),
+    *("site serve", "sql", "task installed", "task run", "up", "worker build-environments"),
+    *("worker drain", "zip"),
     *("backup now", "backup verify", "redrive", "restore"),
 }
 """Commands that ask none, or another one that is named in their arguments."""

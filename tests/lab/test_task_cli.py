@@ -113,12 +113,21 @@ def test_the_list_shows_signatures():
         ("ephys.align", ["ephys.compress", "sync.pulses"]),
         ("ephys.compress", []),
         ("ephys.rawqc", ["ephys.compress"]),
+        ("ephys.sort", ["ephys.compress", "ephys.align"]),
+        ("ephys.sort_gpu", ["ephys.compress", "ephys.align"]),
         ("sync.pulses", ["ephys.compress"]),
         ("task.habituation", []),
+        ("task.habituation_nidq", ["sync.pulses"]),
+        ("task.passive", ["sync.pulses"]),
         ("task.trials", []),
         ("task.trials_nidq", ["sync.pulses"]),
         ("task.wheel", ["task.trials"]),
         ("task.wheel_nidq", ["sync.pulses", "task.trials_nidq"]),
+        ("video.compress", []),
+        ("video.features", ["video.times"]),
+        ("video.motion", ["video.times", "task.wheel"]),
+        ("video.times", ["video.compress"]),
+        ("video.times_nidq", ["video.compress", "sync.pulses"]),
     ]
     text = fornix_task("installed").stdout
     assert "task.wheel  (after task.trials)" in text

@@ -34,7 +34,14 @@ def fornix(system, tmp_path):
     """Start the command line as a user of a role."""
 
     def start(role, *arguments, **options):
-        env = os.environ | system.environment(role) | {"XDG_STATE_HOME": str(tmp_path / "state")}
+        env = (
+            os.environ
+            | system.environment(role)
+            | {
+                "XDG_STATE_HOME": str(tmp_path / "state"),
+                "FORNIX_WORKER_ENVIRONMENTS": "none",  # nothing is downloaded
+            }
+        )
         return subprocess.Popen(
             [FORNIX, *map(str, arguments)],
             env=env | options.pop("env", {}),
@@ -168,7 +175,8 @@ def test_a_session_of_an_ephys_rig_goes_to_its_main_clock(system, fornix, tmp_pa
     # Then trials, wheel and the probe are on the main clock
     behaviour = ("sync.pulses", "task.trials_nidq", "task.wheel_nidq")
     tasks = (*behaviour, "ephys.compress", "ephys.align", "ephys.rawqc")
-    assert status_of(eid) == dict.fromkeys(tasks, "Complete")
+    # … and its spikes wait for a worker with the environment of sorters
+    assert status_of(eid) == {**dict.fromkeys(tasks, "Complete"), "ephys.sort": "Waiting"}
     paths = {item.path for item in datasets_of(eid)}
     assert {"alf/_ibl_trials.table.pqt", "alf/_ibl_wheel.position.npy"} <= paths
     assert {f"raw_ephys_data/_spikeglx_sync.{n}.npy" for n in ("times", "polarities")} <= paths

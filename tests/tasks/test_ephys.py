@@ -48,7 +48,7 @@ def test_each_folder_of_raw_files_has_a_task() -> None:
     assert (quality.name, quality.parents) == ("ephys.rawqc", (compress.id,))
     assert of_compressed.arguments == {"collection": "raw_ephys_data/probe02"}
     assert of_compressed.parents == ()
-    assert "no task sorts spikes" in unprocessed(paths)[0]
+    assert "no recording of its spikes beside" in unprocessed(paths)[0]
 
 
 def test_what_is_compressed_is_restored_sample_by_sample(session: Path, tmp_path: Path) -> None:

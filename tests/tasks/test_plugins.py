@@ -59,6 +59,7 @@ def test_a_lab_s_pipeline_is_planned_where_its_package_is_installed(installed):
             *("task.trials", "task.wheel", "task.trials_nidq", "task.wheel_nidq"),
             *("task.habituation", "task.habituation_nidq", "task.passive", "sync.pulses"),
             *("ephys.align", "ephys.compress", "ephys.rawqc"),
+            *("ephys.sort", "ephys.sort_gpu"),
             *("video.compress", "video.times", "video.times_nidq", "video.motion"),
             "video.features",
             "licks.count",

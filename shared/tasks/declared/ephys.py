@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from shared.tasks.signature import Expected, TaskDeclaration
 
 WHERE = "{collection}"
+SORTED = "{output_collection}"
+
+SPIKES = ("times", "clusters", "amps", "depths", "samples", "templates")
+CLUSTERS = (
+    *("channels.npy", "depths.npy", "amps.npy", "peakToTrough.npy", "waveforms.npy"),
+    *("waveformsChannels.npy", "metrics.pqt", "uuids.csv"),
+)
+TEMPLATES = ("waveforms", "waveformsChannels", "amps")
+CHANNELS = ("localCoordinates", "rawInd", "labels")
+"""Attributes of what a sorter finds (brainbox's ``SpikeSortingLoader`` loads them)."""
 
 COMPRESS = TaskDeclaration(
     name="ephys.compress",
@@ -44,4 +56,56 @@ RAW_QUALITY = TaskDeclaration(
 )
 """Tells how loud the bands of a probe are, in time and by frequency."""
 
-TASKS = (COMPRESS, RAW_QUALITY)
+SORT = TaskDeclaration(
+    name="ephys.sort",
+    arguments=(
+        ("collection", "raw_ephys_data/probe00"),
+        ("site_collection", "alf/probe00"),
+        ("output_collection", "alf/probe00/tridesclous2"),
+        ("sorter", "tridesclous2"),
+        ("parameters", ""),
+        ("motion", "auto"),
+    ),
+    inputs=(
+        Expected("*.ap.[ce]bin", WHERE),
+        Expected("*.ap.meta", WHERE),
+        Expected("*.ap.*h", WHERE),
+        Expected("*imec*.timestamps.npy", WHERE),
+        *(
+            Expected(f"electrodeSites.{name}.npy", "{site_collection}", required=False)
+            for name in ("localCoordinates", "mlapdv", "brainLocationIds_ccf_2017")
+        ),
+    ),
+    outputs=(
+        *(Expected(f"spikes.{name}.npy", SORTED) for name in SPIKES),
+        *(Expected(f"clusters.{name}", SORTED) for name in CLUSTERS),
+        *(Expected(f"templates.{name}.npy", SORTED) for name in TEMPLATES),
+        *(Expected(f"channels.{name}.npy", SORTED) for name in CHANNELS),
+        Expected("channels.*.npy", SORTED, required=False),
+        Expected("clusters.*.npy", SORTED, required=False),
+        Expected("drift.*.npy", SORTED, required=False),
+    ),
+    parents=("ephys.compress", "ephys.align"),
+    cpu=2,
+    ram=8,
+    priority=60,
+    time_out_secs=24 * 3600,
+    environment="ephys-sorting",
+)
+"""Sorts the spikes of a probe, on the main clock."""
+
+SORT_GPU = msgspec.structs.replace(
+    SORT,
+    name="ephys.sort_gpu",
+    gpu=1,
+    ram=32,
+    environment="ephys-kilosort",
+    stands_for="ephys.sort",
+    arguments=tuple((dict(SORT.arguments) | {"sorter": "kilosort4"}).items()),
+)
+"""The same by a sorter that needs a graphics card and PyTorch."""
+
+ON_GPU = ("kilosort4",)
+"""Sorters that need them."""
+
+TASKS = (COMPRESS, RAW_QUALITY, SORT, SORT_GPU)
