@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.tasks.registry import BadPipeline, read_pipeline
+from shared.tasks.registry import BUILT_IN, BadPipeline, read_pipeline
 
 EXAMPLE = Path(__file__).parent / "example_plugin"
 
@@ -55,15 +55,7 @@ def test_a_lab_s_pipeline_is_planned_where_its_package_is_installed(installed):
         "tasks": [["licks.count", "licks", "alf/task_00"]],
         "told": [],
         "others": [],
-        "names": [
-            *("task.trials", "task.wheel", "task.trials_nidq", "task.wheel_nidq"),
-            *("task.habituation", "task.habituation_nidq", "task.passive", "sync.pulses"),
-            *("ephys.align", "ephys.compress", "ephys.rawqc"),
-            *("ephys.sort", "ephys.sort_gpu"),
-            *("video.compress", "video.times", "video.times_nidq", "video.motion"),
-            "video.features",
-            "licks.count",
-        ],
+        "names": [*BUILT_IN, "licks.count"],
         "inputs": ["c/_lab_lickPiezo.raw.npy"],
     }
 
