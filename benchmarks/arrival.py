@@ -102,6 +102,7 @@ def main() -> None:
         cloud.start()
         who = cloud.credentials["admin"]
         admin = Client(Settings(cloud.api_url, user=who["username"], password=who["password"]))
+        admin.post("/subjects", {"nickname": SUBJECT, "lab": LAB})
         (Path(place) / "work").mkdir()
         fornix = Path(sys.executable).with_name("fornix")
         worker = subprocess.Popen(
