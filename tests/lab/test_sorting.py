@@ -152,7 +152,8 @@ def fetched(system, folder: Path) -> None:
         if path and not path.endswith((".ebin", ".bin")):
             target = folder / without_uuid(path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            system.flow.s3.download_file(system.flow.bucket, f"data/{key}", str(target))
+            held = system.flow.s3.get_object(Bucket=system.flow.bucket, Key=f"data/{key}")
+            target.write_bytes(held["Body"].read())
 
 
 def alignment(folder: Path, rig: EphysRig, units: list) -> dict[str, float]:
