@@ -65,3 +65,25 @@ def test_a_session_that_is_yet_to_be_made_does_not_either(
     answer = announce(api, "septumlab_rig", session, running["task"], 1)
     assert answer.status == 400
     assert announce(api, "septumlab_rig", session, NONE, 1).status == 404
+
+
+def test_names_of_a_labs_computers_are_not_for_rigs_and_workers_of_others(
+    api: Api, running: dict[str, Any]
+) -> None:
+    # Given a task that a worker has made its record of
+    made = {"session": running["own"], "executable": "task.trials", "name": "again"}
+    task = f"/tasks/{api.ok('POST', '/tasks', made, user='admin')['id']}"
+    claim = api.ok("POST", f"{task}/claim", {"worker": "rig-pc/1"}, user="fimbrialab_worker")
+    record = {"task": "task.trials", "worker": "rig-pc/1", "host": "rig-pc"}
+    ending = {"attempt": claim["attempt"], "status": "Errored", "log": "no", "elapsed": 1.0}
+    api.ok("POST", f"{task}/complete", {**ending, "run_record": record}, user="fimbrialab_worker")
+
+    # When people of the lab read it, they see where it ran; machines of other labs do not
+    seen = {}
+    for user in ("fimbrialab_member", "fimbrialab_worker", "septumlab_worker", "septumlab_rig"):
+        answer = api("GET", task, user=user)
+        seen[user] = answer.status, b"rig-pc" in answer.raw
+    assert seen["fimbrialab_member"] == seen["fimbrialab_worker"] == (200, True)
+    assert not any(named for _, named in (seen["septumlab_worker"], seen["septumlab_rig"]))
+    # Nor does the account for everybody
+    assert b"rig-pc" not in api("GET", task, user="visitor").raw

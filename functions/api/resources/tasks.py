@@ -27,6 +27,7 @@ from functions.api.engine.relations import check_references
 from functions.api.engine.stores import Store
 from functions.api.errors import Invalid, not_found
 from shared import catalog
+from shared.access import policy
 from shared.alf import names
 from shared.catalog.versions import Selection
 from shared.records.errors import Exists, NotFound
@@ -156,15 +157,22 @@ def _parents_of(found: Selection) -> set[str]:
 
 def _show(shown: Body, row: Row, call: Call) -> Body:
     """Return a task as it is shown; alone, outside of lists, with who runs it and its record."""
-    alone = ("owner", "lease_until", "run_record") if "run_record" in row else ()
     return {
         "id": row["id"],
         **shown,
         "parents": list(row.get("parents") or []),
         "lab": row.get("lab"),
         "attempt": row.get("attempt"),
-        **{name: row.get(name) for name in alone},
+        **(_run_of(row, call) if "run_record" in row else {}),
     }
+
+
+def _run_of(row: Row, call: Call) -> Body:
+    """Return a task's run; names of computers are for those who may read the lab's files."""
+    owner, record = row.get("owner"), row["run_record"]
+    if not policy.may_see_files(call.who, row.get("lab")):
+        owner, record = None, record and {**record, "worker": None, "host": None}
+    return {"owner": owner, "lease_until": row.get("lease_until"), "run_record": record}
 
 
 declare(
