@@ -34,10 +34,10 @@ def login(url: str, user: str | None, password: str | None, public: bool, as_jso
     client = Client(Settings(url.rstrip("/"), user, password))
     path = save_settings(url, user, client.login())
     who = client.me()
-    about = f"{who.get('role', '')} of {', '.join(who.get('labs') or ['no lab'])}"
+    description = f"{who.get('role', '')} of {', '.join(who.get('labs') or ['no lab'])}"
     tell(
         as_json,
-        f"Logged in as {who['username']} ({about}); the token is in {path}.",
+        f"Logged in as {who['username']} ({description}); the token is in {path}.",
         user=who["username"],
         role=who.get("role"),
         labs=who.get("labs") or [],
@@ -53,9 +53,9 @@ def password(current: str, new: str, as_json: bool) -> None:
     """Change your own password; other computers have to log in again."""
     from lab.client import Client, save_settings, settings
 
-    known = settings()
+    current_settings = settings()
     body = {"current_password": current, "password": new}
-    token = Client(known).post("/me/password", body)["token"]
-    save_settings(known.url, known.user or "", token)
+    token = Client(current_settings).post("/me/password", body)["token"]
+    save_settings(current_settings.url, current_settings.user or "", token)
     said = "The password is changed. Log in again on your other computers."
-    tell(as_json, said, user=known.user, changed=True)
+    tell(as_json, said, user=current_settings.user, changed=True)

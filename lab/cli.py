@@ -1,7 +1,7 @@
 """The ``fornix`` command line, assembled from the entry points of group ``fornix.commands``.
 
-A command is imported only when it is called, so that a part that is not installed on this
-computer (the embedded cloud on a rig, say) takes nothing else away.
+A command is imported only when it is called. So a part that is not installed on this computer
+(the embedded cloud on a rig, say) does not disable the others.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ EXTRAS = {
     "worker": "worker",
     "zip": "science",
 }
-"""The extra that a command may need beside the base install; `rig` only to simulate."""
+"""The extra that each command needs beside the base install; `rig` only to simulate."""
 
 
 def _needs(name: str, error: Exception) -> str:
-    """Say which extra a command lacks, and how to install it."""
+    """Name the extra that a command lacks, and how to install it."""
     extra = EXTRAS.get(name)
     missing = getattr(error, "name", None)
     if not extra or not missing or missing.split(".")[0] in ("lab", "shared", "functions"):
@@ -105,7 +105,7 @@ def fornix(profile: str | None) -> None:
 
 
 def main() -> None:
-    """Run the command line; a client's error is shown as one plain line."""
+    """Run the command line; show a client's error as one plain line."""
     try:
         code = fornix(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -121,7 +121,7 @@ def main() -> None:
         code = error.exit_code
     except ModuleNotFoundError as error:
         # Commands import what they need when they run.
-        name = next((one for one in sys.argv[1:] if one in EXTRAS), "")
+        name = next((argument for argument in sys.argv[1:] if argument in EXTRAS), "")
         if not name:
             raise
         click.echo(f"Error: {_needs(name, error)}", err=True)

@@ -227,7 +227,7 @@ def decompress(source: Path, target: Path | None, as_json: bool, **options: Any)
 
 
 def _bytes_per_sample(source: Path, options: dict[str, Any]) -> int:
-    """Return what a progress bar counts in; damage is for the command itself to report."""
+    """Return the unit of a progress bar; the command itself reports damage."""
     try:
         with recordings.open(source, sidecar=options.get("sidecar")) as reader:
             return int(reader.shape[1] * reader.dtype.itemsize)

@@ -1,7 +1,7 @@
 """Trials and wheel of session folders, extracted from raw files once and kept.
 
-What is kept goes by the content of the raw files and of the code that reads them, so it is never
-out of date, and an interrupted analysis of many sessions goes on where it stopped.
+A result is stored under a hash of the raw files and of the code that reads them, so it is never
+out of date. An interrupted analysis of many sessions continues where it stopped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GO_CUE = "_ibl_trials.goCueTrigger_times.npy"
 POSITION = "_ibl_wheel.position.npy"
 
 READ_BY = ("behaviour", "clocks")
-"""Folders of shared.science whose code decides what comes out."""
+"""Folders of shared.science whose code affects the results."""
 
 
 def default_folder() -> Path:
@@ -47,7 +47,7 @@ def _code() -> bytes:
 
 
 def _place(session: Path, kept: Path) -> Path:
-    """Return the folder in which what comes out of a session is kept."""
+    """Return the folder of a session's stored results."""
     digest = sha256(_code())
     for file in sorted(session.glob("raw_*/_iblrig_*")):
         if file.suffix in (".jsonable", ".json", ".ssv"):
@@ -81,10 +81,10 @@ def trials(session: Path, kept: Path | None) -> dict[str, Any]:
     from shared.alf.layout import trials_in
     from shared.science.behaviour.trials import extract_trials, save
 
-    if found := trials_in(_paths(session)):
-        return load_object(session / found[0].collection, "trials")
+    if table_files := trials_in(_paths(session)):
+        return load_object(session / table_files[0].collection, "trials")
     place = _place(session, kept) if kept else None
-    # The table is the last to be written, so with it all is there.
+    # The table is written last, so its presence means that all results are there.
     if place and (place / TABLE).is_file():
         return explode(load(place / TABLE)) | {"goCueTrigger_times": load(place / GO_CUE)}
     files: Mapping[str, Any] = extract_trials(session)
@@ -99,7 +99,7 @@ AMBIENT = {
     "air_pressure_mb": "AirPressure_mb",
     "relative_humidity": "RelativeHumidity",
 }
-"""What a rig's sensor calls its quantities, by our names."""
+"""Our names of the quantities that a rig's sensor measures."""
 
 
 def ambient(logs: Iterable[Path]) -> dict[str, list[float]]:
@@ -125,7 +125,7 @@ def ambient(logs: Iterable[Path]) -> dict[str, list[float]]:
 class Wheel(Mapping[str, Any]):
     """The ``position`` (rad) of a session's wheel, read or extracted when it is asked for.
 
-    Of a mouse's sessions the analyses look at the wheel of the first days only.
+    The analyses look at the wheel of a mouse's first days only.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Wheel(Mapping[str, Any]):
         Raises
         ------
         KeyError
-            Any other name, or there is no wheel that can be read; standard error says why.
+            Another name, or no wheel can be read; standard error has the reason.
         """
         from shared.alf.io import load
         from shared.alf.layout import trials_in, wheel_in
@@ -153,8 +153,8 @@ class Wheel(Mapping[str, Any]):
         if name != "position":
             raise KeyError(name)
         paths = _paths(self.session)
-        if found := wheel_in(paths):
-            return load(self.session / found[0].files["position"])
+        if wheel_files := wheel_in(paths):
+            return load(self.session / wheel_files[0].files["position"])
         if trials_in(paths):
             raise KeyError(name)
         place = _place(self.session, self.kept) if self.kept else None
@@ -163,7 +163,7 @@ class Wheel(Mapping[str, Any]):
         try:
             position = extract_wheel(self.session)[POSITION]
         except ExtractionError as error:
-            # A lost wheel costs two features, not the mouse.
+            # A lost wheel costs two features, but the mouse remains.
             click.echo(f"{self.session}: no wheel: {error}", err=True)
             raise KeyError(name) from error
         if place:
@@ -171,9 +171,9 @@ class Wheel(Mapping[str, Any]):
         return position
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the names there may be."""
+        """Yield the possible names."""
         yield "position"
 
     def __len__(self) -> int:
-        """Return how many."""
+        """Return their number."""
         return 1

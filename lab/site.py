@@ -33,14 +33,14 @@ DAYS = 32
 """Training days of each simulated mouse."""
 
 PROBE_DAYS = 1
-"""At its end, days with a (simulated) recording."""
+"""Number of days at its end with a (simulated) recording."""
 
 
 LICENCES = {
     "CC BY 4.0": "https://creativecommons.org/licenses/by/4.0/",
     "CC0 1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
 }
-"""Addresses of the licences that data usually have."""
+"""Addresses of the usual data licences."""
 
 
 @click.group()
@@ -119,10 +119,10 @@ def build_tree(
     store = FolderStore(out)
     assets.publish(store)
     source = Tree(folder)
-    one = Site(source, store, settings, images=images)
+    site = Site(source, store, settings, images=images)
     names = sorted(source.subjects())
     with click.progressbar(length=len(names), label="Pages", hidden=quiet) as bar:
-        done = one.refresh(progress=lambda name: bar.update(1), workers=jobs)
+        done = site.refresh(progress=lambda name: bar.update(1), workers=jobs)
     return done
 
 
@@ -176,9 +176,9 @@ def demo(out: Path, sessions: int, jobs: int, seed: int, as_json: bool) -> None:
     ):
         for n in pool.map(partial(_simulate, tree, seed), plans):
             bar.update(n)
-    for name, about in DEMO_LABS.items():
+    for name, lab_facts in DEMO_LABS.items():
         if (tree / name).is_dir():
-            (tree / name / "lab.json").write_text(json.dumps(about | {"synthetic": True}))
+            (tree / name / "lab.json").write_text(json.dumps(lab_facts | {"synthetic": True}))
     site = out / "site"
     done = build_tree(tree, site, SiteSettings(), jobs, quiet=as_json)
     tell(as_json, f"look at it: fornix site serve {site}", site=str(site), changed=done.changed)
@@ -198,7 +198,7 @@ def _plan(sessions: int, seed: int) -> list[list[Any]]:
             lab=lab, mice=1, days=DAYS, seed=seed + 1000 * mouse, first_date=first
         )
         name = f"{lab[:2].upper()}_{mouse // len(labs) + 1:03d}"
-        plans.append([replace(one, subject=name) for one in plan])
+        plans.append([replace(day, subject=name) for day in plan])
     left = sessions - (n_mice - 1) * DAYS
     return [*plans[:-1], plans[-1][:left]]
 
@@ -214,23 +214,23 @@ def _simulate(tree: Path, seed: int, plan: list[Any]) -> int:
     if len(list(mouse.glob("*/001/session.json"))) == len(plan):
         return len(plan)
     with tempfile.TemporaryDirectory() as raw:
-        for one, truth in zip(
+        for session, truth in zip(
             plan, simulate_mouse(raw, plan, seed=seed, rig_version=8), strict=True
         ):
-            folder = mouse / one.date.isoformat() / "001"
+            folder = mouse / session.date.isoformat() / "001"
             (folder / "alf").mkdir(parents=True, exist_ok=True)
             save(extract_trials(truth.session), folder / "alf")
-            if one.day >= DAYS - PROBE_DAYS:
-                files = simulate_sorting(truth.table, seed=seed + one.day)
+            if session.day >= DAYS - PROBE_DAYS:
+                files = simulate_sorting(truth.table, seed=seed + session.day)
                 write_sorting(files, folder / "alf" / "probe00")
             settings = next(truth.session.glob("raw_behavior_data/_iblrig_taskSettings.raw.json"))
-            about = json.loads(settings.read_text())
+            fields = json.loads(settings.read_text())
             shutil.rmtree(truth.session)
             described = {
-                "task_protocol": about["PYBPOD_PROTOCOL"] + str(about["IBLRIG_VERSION"]),
-                "start_time": about.get("SESSION_START_TIME", one.date.isoformat()),
-                "projects": about["SUBJECT_PROJECTS"],
-                "synthetic": bool(about["SYNTHETIC"]),
+                "task_protocol": fields["PYBPOD_PROTOCOL"] + str(fields["IBLRIG_VERSION"]),
+                "start_time": fields.get("SESSION_START_TIME", session.date.isoformat()),
+                "projects": fields["SUBJECT_PROJECTS"],
+                "synthetic": bool(fields["SYNTHETIC"]),
             }
             (folder / "session.json").write_text(json.dumps(described))
     born = first.date - datetime.timedelta(days=90 + seed % 30)
@@ -253,11 +253,11 @@ def server_of(folder: Path, port: int = 0) -> ThreadingHTTPServer:
 
 
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
-"""One range from a first byte on; other kinds are answered with the whole file, as HTTP allows."""
+"""One range with a first byte; other kinds get the whole file, as HTTP allows."""
 
 
 class _Pages(SimpleHTTPRequestHandler):
-    """Files of a site; its build state is nobody's business."""
+    """Files of a site, without its build state."""
 
     protocol_version = "HTTP/1.1"
     extensions_map = {  # noqa: RUF012 - so the base class has it
@@ -271,7 +271,7 @@ class _Pages(SimpleHTTPRequestHandler):
     compressed = (".html", ".js", ".json", ".css", ".svg", ".eh")
 
     def do_GET(self) -> None:
-        """Send a file, compressed where that pays."""
+        """Send a file, compressed if that saves bytes."""
         path = Path(self.translate_path(self.path))
         if path.is_dir():
             path = path / "index.html"
@@ -284,14 +284,14 @@ class _Pages(SimpleHTTPRequestHandler):
             body = missing.read_bytes() if missing.is_file() else b"There is no such page."
             self._send(404, "text/html; charset=utf-8", body)
             return
-        if asked := RANGE.fullmatch(self.headers.get("Range", "")):
-            self._send_part(path, int(asked[1]), int(asked[2]) if asked[2] else None)
+        if wanted := RANGE.fullmatch(self.headers.get("Range", "")):
+            self._send_part(path, int(wanted[1]), int(wanted[2]) if wanted[2] else None)
             return
         body = path.read_bytes()
         self._send(200, self.guess_type(path), body, path.suffix in self.compressed)
 
     def _send_part(self, path: Path, first: int, last: int | None) -> None:
-        """Send some bytes of a file, which may be larger than the memory."""
+        """Send some bytes of a file, which may be larger than memory."""
         size = path.stat().st_size
         if first >= size or (last is not None and last < first):
             self._send(416, "text/plain", b"", part=f"*/{size}")
@@ -321,4 +321,4 @@ class _Pages(SimpleHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Stay silent: the reader looks at the pages, not at requests."""
+        """Log nothing: requests do not interest the reader of the pages."""

@@ -1,4 +1,4 @@
-"""Where the API is and who is asking: from the environment, or as `fornix login` saved it."""
+"""Address and account of the API: from the environment, or as `fornix login` saved them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from lab.client.errors import NotConfigured
 
 EXAMPLE = "give one like https://api.example.org/v1 (`fornix login`, or FORNIX_API_URL)"
-"""What to do about an address that is none."""
+"""Advice for an invalid address."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the API is and who is asking."""
+    """Address and account of the API."""
 
     url: str
     user: str | None = None
@@ -40,14 +40,14 @@ def config_path() -> Path:
 
 
 def address(url: str) -> str:
-    """Return an address as it is asked: with a scheme, without a slash at its end.
+    """Return an address in its normal form: with a scheme, without a slash at its end.
 
     Addresses of this computer get http, all others https.
 
     Raises
     ------
     NotConfigured
-        It names no server, or none that is asked by HTTP.
+        The address names no server, or has another scheme than HTTP.
 
     Examples
     --------
@@ -71,12 +71,12 @@ def address(url: str) -> str:
 def settings(url: str | None = None, user: str | None = None) -> Settings:
     """Read the settings from the environment, or else from the file of ``fornix login``.
 
-    An address or user given here goes first.
+    A given address or user takes precedence.
 
     Raises
     ------
     NotConfigured
-        No address of an API is given.
+        No address of an API is set.
     """
     env = os.environ.get
     saved: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What can go wrong when talking to the API."""
+"""Errors of the API's client."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class ClientError(Exception):
-    """Base of what can go wrong when talking to the API; ``exit_code`` is the command's."""
+    """Base of the client's errors; ``exit_code`` is the command's."""
 
     exit_code = 1
 
@@ -38,7 +38,7 @@ class RequestRefused(ClientError):
 
 
 class WrongAddress(RequestRefused):
-    """What answers is not the API: a web page of a site, say."""
+    """The address does not answer as the API does: a web page of a site, say."""
 
     exit_code = 4
 
@@ -51,11 +51,11 @@ class WrongAddress(RequestRefused):
 
 
 class RecordMissing(RequestRefused):
-    """404: there is no such thing."""
+    """404: the record does not exist."""
 
 
 class Conflicting(RequestRefused):
-    """409: the thing has changed, or belongs to another."""
+    """409: the record has changed, or belongs to another."""
 
 
 def plain(body: dict[str, Any]) -> str:

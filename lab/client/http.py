@@ -38,12 +38,12 @@ class Client:
     settings
         Address and account; by default those of :func:`settings`.
     sleep
-        How to wait between tries.
+        Waits between tries.
     transient
-        Answers after which a request is tried again.
+        Status codes after which a request is tried again.
     plain_missing
-        Whether a web page with status 404 says that a record is missing, as Django's does. Fornix
-        answers JSON always, so that a page means another address than its API's.
+        Whether a web page with status 404 means a missing record, as it does in Django. Fornix
+        always answers JSON, so a page means that the address is not its API's.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class Client:
         return self.request("GET", path, query=query)
 
     def me(self) -> dict[str, Any]:
-        """Return whose account it is: ``username``, ``role``, ``labs``.
+        """Return the account: ``username``, ``role``, ``labs``.
 
         Raises
         ------
         WrongAddress
-            What answers is not the API.
+            The address does not answer as the API does.
         """
         try:
             who = self.get("/me")
@@ -96,7 +96,7 @@ class Client:
         return self.request("PATCH", path, body=body)
 
     def send_file(self, method: str, path: str, field: str, file: Path) -> Any:
-        """Send a picture as a form, as large as it is; return the parsed JSON answer.
+        """Send a picture as a form, at full size; return the parsed JSON answer.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class Client:
         Raises
         ------
         RequestRefused
-            The server said no (:class:`RecordMissing` and :class:`Conflicting` among them).
+            The server refuses the request (also :class:`RecordMissing`, :class:`Conflicting`).
         LoginFailed, NotConfigured
             There is no valid account.
         Unreachable
@@ -132,12 +132,12 @@ class Client:
         return self._read(answer, f"{method} {path}")
 
     def location(self, url: str) -> str:
-        """Return where an address of a file leads; one of another server is returned as it is.
+        """Return the redirect target of a file's address; another server's address is unchanged.
 
         Raises
         ------
         RequestRefused
-            The server said no.
+            The server refuses the request.
         """
         if not url.startswith(self.settings.url):
             return url
@@ -155,7 +155,7 @@ class Client:
         Raises
         ------
         RecordMissing
-            It publishes none.
+            The server publishes none.
         """
         answer = self._send("GET", "/public-account", None, None, None)
         account = self._read(answer, "GET /public-account")
@@ -197,7 +197,7 @@ class Client:
         follow: bool = True,
         files: dict[str, Any] | None = None,
     ) -> requests.Response:
-        """Send one request, as often as it takes while the trouble is transient."""
+        """Send one request; repeat it while the error is transient."""
         try:
             answer = self._http.request(
                 method,
@@ -227,7 +227,7 @@ class Client:
 
     @staticmethod
     def _read(answer: requests.Response, request: str) -> Any:
-        """Return an answer's JSON, or raise what it refuses with."""
+        """Return an answer's JSON, or raise the error that it means."""
         try:
             body = answer.json() if answer.content else {}
         except ValueError:
@@ -243,16 +243,16 @@ class Client:
 
 
 def refuse_page(answer: requests.Response) -> None:
-    """Say so where a web page is answered: the address is that of a site.
+    """Refuse an answer that is a web page: its address belongs to a site.
 
     Raises
     ------
     WrongAddress
-        It is a page.
+        The answer is a page.
     """
     start = answer.content[:100].lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
         raise WrongAddress(answer.status_code, answer.url, "a web page")
     if answer.status_code == 403 and b"Missing Authentication Token" in answer.content[:200]:
-        # So API Gateway answers where no stage is, as above the API's address.
+        # API Gateway answers so outside its stages, for example above the API's address.
         raise WrongAddress(answer.status_code, answer.url)

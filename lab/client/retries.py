@@ -1,4 +1,4 @@
-"""How a request that failed is sent again: urllib3's retries, with full jitter."""
+"""Retries of failed requests: urllib3's retries, with full jitter."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse, Retry
 
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
-"""Answers after which the same request may succeed later."""
+"""Status codes after which the same request may succeed later."""
 
 TRIES = 6
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
-"""Seconds; the delay doubles with each try and is drawn at random below that (full jitter)."""
+"""Seconds; the limit doubles with each try, and the delay is random below it (full jitter)."""
 
 
 class Patience(Retry):
@@ -25,7 +25,7 @@ class Patience(Retry):
     Parameters
     ----------
     transient
-        Answers after which the request is sent again.
+        Status codes after which the request is sent again.
     pause
         Waits a number of seconds.
     """
@@ -50,22 +50,22 @@ class Patience(Retry):
         super().__init__(**settings)
 
     def new(self, **settings: Any) -> Patience:
-        """Return the tries that are left."""
+        """Return the remaining tries."""
         return super().new(pause=self.pause, **settings)
 
     def get_backoff_time(self) -> float:
-        """Return a delay drawn between none and that of this try (s)."""
+        """Return a random delay up to the limit of this try (s)."""
         delay = self.backoff_factor * 2 ** max(0, len(self.history) - 1)
         return random.uniform(0, min(self.backoff_max, delay))  # noqa: S311
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
-        """Wait as long as the server asks for, else the delay of this try."""
-        asked = self.get_retry_after(response) if response is not None else None
-        self.pause(asked or self.get_backoff_time())
+        """Wait as long as the server demands, else the delay of this try."""
+        demanded = self.get_retry_after(response) if response is not None else None
+        self.pause(demanded or self.get_backoff_time())
 
 
 def patient_session(patience: Retry) -> requests.Session:
-    """Return a session of connections that sends every request as often as this allows."""
+    """Return a session whose requests are all retried as this allows."""
     session = requests.Session()
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(max_retries=patience))

@@ -1,4 +1,4 @@
-"""Arrays that are read when they are asked for, and of large ones only the rows asked for."""
+"""Arrays that are read on demand; of large ones only the wanted rows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALL = 4 * 2**20
-"""Bytes up to which a file is read whole."""
+"""Files up to this many bytes are read whole."""
 
 HEADER = 4096
-"""Bytes read to know an array; the headers of ALF files have 128."""
+"""Bytes read to find an array's layout; headers of ALF files have 128."""
 
 
 class RemoteArray:
-    """An array of an npy file of which rows are fetched when they are asked for.
+    """An array of an npy file that fetches rows on demand.
 
     Attributes
     ----------
@@ -60,8 +60,8 @@ class RemoteArray:
         """Return elements; a range of rows is fetched by one request, anything else as a whole."""
         rows, *rest = index if isinstance(index, tuple) else (index,)
         if self._whole is None and isinstance(rows, int | np.integer):
-            row = range(len(self))[int(rows)]
-            return self._rows(row, row + 1)[0][tuple(rest) or ...]
+            position = range(len(self))[int(rows)]
+            return self._rows(position, position + 1)[0][tuple(rest) or ...]
         if self._whole is None and isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
             if step > 0:
@@ -88,7 +88,7 @@ class RemoteArray:
 def _layout(
     source: DataSource, file: ReleasedFile
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Return shape, order, type and offset of an array: by its index, or by its header."""
+    """Return shape, order, type and offset of an array, from its index or its header."""
     index = source.index(file)
     if index is not None and index.codec == "raw":
         dtype = np.dtype(index.dtype)
@@ -112,14 +112,14 @@ def _header(head: io.BytesIO, file: ReleasedFile) -> tuple[tuple[int, ...], bool
 
 
 def read_file(source: DataSource, file: ReleasedFile) -> Any:
-    """Return a file's content: an array, a table, JSON; of anything else its path or address.
+    """Return a file's content: an array, a table, JSON; for other kinds its path or address.
 
-    Of large arrays and tables over a network rows are read as they are asked for.
+    Large arrays and tables over a network read their rows on demand.
 
     Raises
     ------
     NoData
-        It is damaged.
+        The file is damaged.
     """
     where = source.place(file)
     if file.suffix == "npy":
@@ -157,12 +157,12 @@ def _array(source: DataSource, file: ReleasedFile, where: tuple[Path | str, int]
 
 
 def _of_bytes(data: bytearray) -> NDArray[Any]:
-    """Return the array of an npy file's bytes, of which it is a view that may be written to.
+    """Return the array of an npy file's bytes: a writable view of them.
 
     Raises
     ------
     ValueError
-        They are no whole npy file, or hold Python objects.
+        The bytes are no complete npy file, or hold Python objects.
     """
     begin = 10 + int.from_bytes(data[8:10], "little")
     if data[6:8] != b"\x01\x00" or len(data) < begin:  # larger headers are rare
@@ -179,7 +179,7 @@ def _of_bytes(data: bytearray) -> NDArray[Any]:
 
 @lru_cache(maxsize=1024)
 def _parsed(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return what a header says; those of a session's files are often the same."""
+    """Return a header's content; cached, as the headers of a session's files repeat."""
     stream = io.BytesIO(header)
     npy.read_magic(stream)
     return npy.read_array_header_1_0(stream)

@@ -1,4 +1,4 @@
-"""What was opened: its sessions, and their objects, loaded attribute by attribute."""
+"""Opened data: sessions and their objects, loaded attribute by attribute."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _COLUMN = re.compile(r"(.+)_([01])")
 
 
 class LoadedObject(Mapping[str, Any]):
-    """An object of the ONE convention: its attributes, each read when it is first asked for.
+    """An object of the ONE convention; each attribute is read at its first use.
 
-    Columns of a ``table`` are attributes; ``intervals_0`` and ``intervals_1`` are one of two
-    columns. Attributes are to be had as ``trials["choice"]`` and ``trials.choice``.
+    Columns of a ``table`` are attributes; ``intervals_0`` and ``intervals_1`` become one attribute
+    of two columns. Both ``trials["choice"]`` and ``trials.choice`` return an attribute.
     """
 
     def __init__(self, source: DataSource, name: str, files: Mapping[str, ReleasedFile]) -> None:
@@ -69,7 +69,7 @@ class LoadedObject(Mapping[str, Any]):
         return f"{self._name}: {', '.join(self)}"
 
     def to_df(self) -> Any:
-        """Return the attributes of one value a row as a data frame."""
+        """Return the attributes with one value a row as a data frame."""
         import pandas as pd
 
         columns = {name: self[name] for name in self}
@@ -132,19 +132,19 @@ class OpenedData:
         what : str
             An object, ``"trials"``; or a file, ``"alf/_ibl_wheel.position.npy"`` or its name.
         collection : str, optional
-            Folder; needed where several have the object.
+            Folder; needed if several have the object.
         revision : str, optional
             Take the latest up to this one; the default ones otherwise.
 
         Returns
         -------
         LoadedObject, or array, data frame or other content
-            Arrays of more than 4 MiB are read row by row as they are asked for.
+            Arrays of more than 4 MiB are read row by row on demand.
 
         Raises
         ------
         NoData
-            There is none, or several; the message says what there is.
+            Nothing matches, or several things do; the message lists them.
         """
         files = self._chosen(str(session), revision)
         if "." in what:
@@ -152,20 +152,20 @@ class OpenedData:
         key = (str(session), what, revision)
         if key not in self._found:
             self._found[key] = layout.objects(files, what, ())
-        found = [one for one in self._found[key] if collection in (None, one.collection)]
-        if not found:
-            there = sorted(set(_objects(files)))
+        candidates = [file for file in self._found[key] if collection in (None, file.collection)]
+        if not candidates:
+            objects = sorted(set(_objects(files)))
             raise NoData(
-                f"The session has no {what} here; it has {', '.join(there) or 'nothing'}."
+                f"The session has no {what} here; it has {', '.join(objects) or 'nothing'}."
             )
-        if len(found) > 1:
-            several = ", ".join(repr(one.collection) for one in found)
+        if len(candidates) > 1:
+            several = ", ".join(repr(file.collection) for file in candidates)
             raise NoData(f"{what} is in {several}: give one as collection.")
-        chosen = {name: files[path] for name, path in found[0].files.items()}
+        chosen = {name: files[path] for name, path in candidates[0].files.items()}
         return LoadedObject(self.source, what, chosen)
 
     def recording(self, session: str, name: str) -> Any:
-        """Return a compressed recording (``.ebin``), read second by second as it is asked for.
+        """Return a compressed recording (``.ebin``), read second by second on demand.
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class OpenedData:
         return recordings.open(self.source.address(file), index=index)
 
     def video(self, session: str, name: str) -> RemoteVideo:
-        """Open a video (``.mp4``), of which frames are read as they are asked for.
+        """Open a video (``.mp4``), whose frames are read on demand.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ class OpenedData:
         """Return a compressed recording as references of a Zarr array, for fsspec.
 
         Nothing is copied: each chunk is a byte range of the recording's file. On a server the
-        references are good for as long as its addresses, an hour.
+        references are valid as long as its addresses, an hour.
 
         Parameters
         ----------
@@ -235,7 +235,7 @@ class OpenedData:
         return None if found is None else recording_index(found, file.path)
 
     def _chosen(self, session: str, revision: str | None) -> dict[str, ReleasedFile]:
-        """Return of each file the revision that counts, by path; worked out once."""
+        """Return each file's effective revision, by path; computed once."""
         if (known := self._counted.get((session, revision))) is not None:
             return known
         groups: dict[tuple[str, str], list[ReleasedFile]] = {}
@@ -275,7 +275,7 @@ class OpenedData:
 
 
 def _objects(paths: Iterable[str]) -> Iterator[str]:
-    """Yield the objects that files are of, without namespaces."""
+    """Yield the objects of files, without namespaces."""
     for path in paths:
         try:
             yield parse_dataset_path(path).object
@@ -295,7 +295,7 @@ def open_data(where: str | Path | None = None) -> OpenedData:
     Raises
     ------
     NoData
-        There is nothing of the kind.
+        There are no data at this place.
     """
     from lab.client import Client, settings
     from lab.releases.remote import NoRelease, ReleaseServer, find_release, parse_address
@@ -338,7 +338,7 @@ def load(
     Parameters
     ----------
     where : str or Path, optional
-        As for `open_data`; what was opened once stays open.
+        As for `open_data`; opened data stay open.
     """
     opened = _opened(None if where is None else str(where))
     return opened.load(session, what, collection=collection, revision=revision)

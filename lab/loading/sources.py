@@ -1,4 +1,4 @@
-"""Where data are: a folder, a zip, a release of a server, a server. Files are read by ranges."""
+"""Sources of data: a folder, a zip, a release of a server, a server. Files are read by ranges."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from shared.releases.manifest import BadManifest, decode_manifest
 
 
 class NoData(LookupError):
-    """What was asked for is not there; the message says what is."""
+    """The requested data do not exist; the message says what exists."""
 
 
 class DataSource(Protocol):
-    """Sessions, their files, and the bytes of these."""
+    """Sessions, their files, and the files' bytes."""
 
     name: str
 
@@ -39,19 +39,19 @@ class DataSource(Protocol):
         """Return the sessions."""
 
     def files(self, session: str) -> Sequence[ReleasedFile]:
-        """Return the files of a session; raises NoData where there is no such session."""
+        """Return the files of a session; raises NoData if there is no such session."""
 
     def read(self, file: ReleasedFile, start: int, length: int) -> bytes:
-        """Return some bytes of a file, by one request where that is over a network."""
+        """Return some bytes of a file, over a network by one request."""
 
     def place(self, file: ReleasedFile) -> tuple[Path | str, int] | None:
-        """Return a file on this disk and the offset in it at which the bytes are, if any."""
+        """Return a file on this disk and the offset of the bytes in it, if any."""
 
     def address(self, file: ReleasedFile) -> str:
-        """Return an address that answers to ranges, or a path, for readers of their own."""
+        """Return an address that answers ranges, or a path, for external readers."""
 
     def index(self, file: ReleasedFile) -> ObjectIndex | None:
-        """Return what lies where in a large file over a network, where that is known."""
+        """Return the index of a large file over a network, if known."""
 
 
 class _Indexed:
@@ -67,15 +67,20 @@ class _Indexed:
 
     @cached_property
     def _by_session(self) -> dict[str, list[ReleasedFile]]:
-        found: dict[str, list[ReleasedFile]] = {one.id: [] for one in self.manifest.sessions}
+        files: dict[str, list[ReleasedFile]] = {
+            session.id: [] for session in self.manifest.sessions
+        }
         for file in self.manifest.files:
             if file.id not in self.hidden:
-                found[file.session].append(file)
-        return found
+                files[file.session].append(file)
+        return files
 
     @cached_property
     def _folders(self) -> dict[str, str]:
-        return {one.id: one.folder.removeprefix("/Subjects/") for one in self.manifest.sessions}
+        return {
+            session.id: session.folder.removeprefix("/Subjects/")
+            for session in self.manifest.sessions
+        }
 
     def files(self, session: str) -> Sequence[ReleasedFile]:
         """Return the files of a session."""
@@ -88,11 +93,11 @@ class _Indexed:
             ) from None
 
     def index(self, file: ReleasedFile) -> ObjectIndex | None:
-        """Return none: what is on this disk needs none."""
+        """Return none: files on this disk need no index."""
         return None
 
     def path_of(self, file: ReleasedFile) -> str:
-        """Return where a file lies in a copy."""
+        """Return a file's path in a copy."""
         return f"{self._folders[file.session]}/{file.path}"
 
 
@@ -115,7 +120,7 @@ class FolderSource(_Indexed):
             )
 
     def place(self, file: ReleasedFile) -> tuple[str, int]:
-        """Return where a file is."""
+        """Return a file's path."""
         return f"{self.name}/{self.path_of(file)}", 0
 
     def read(self, file: ReleasedFile, start: int, length: int) -> bytes:
@@ -130,7 +135,7 @@ class FolderSource(_Indexed):
 
 
 class ZipSource(_Indexed):
-    """A zip, or its parts, as it is: stored files are read where they lie."""
+    """A zip, or its parts, without unpacking: stored files are read in place."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.name = str(paths[0])
@@ -159,7 +164,7 @@ class ZipSource(_Indexed):
         return archive.read(info)
 
     def place(self, file: ReleasedFile) -> tuple[Path, int] | None:
-        """Return where a stored file's bytes begin; None if it is compressed."""
+        """Return the offset of a stored file's bytes; None if it is compressed."""
         name = self.path_of(file)
         try:
             path, _, info = self._entries[name]
@@ -175,27 +180,27 @@ class ZipSource(_Indexed):
         return path, self._offsets[name]
 
     def read(self, file: ReleasedFile, start: int, length: int) -> bytes:
-        """Return some bytes of a file; of a compressed one by unpacking it."""
-        found = self.place(file)
-        if found is None:
+        """Return some bytes of a file; a compressed file is unpacked first."""
+        location = self.place(file)
+        if location is None:
             return self._whole(self.path_of(file))[start : start + length]
-        path, offset = found
+        path, offset = location
         with path.open("rb") as source:
             source.seek(offset + start)
             return source.read(min(length, max(0, file.size - start)))
 
     def address(self, file: ReleasedFile) -> str:
-        """Refuse: readers of their own need a file."""
+        """Refuse: external readers need a file."""
         raise NoData(f"{file.path} is in a zip: unpack it, or open the release by its address.")
 
 
 class _OnServer:
-    """Files that are read from a server."""
+    """Files on a server."""
 
     server: ReleaseServer
 
     def place(self, file: ReleasedFile) -> None:
-        """Return none: it is not on this disk."""
+        """Return none: the file is not on this disk."""
         return
 
     def read(self, file: ReleasedFile, start: int, length: int) -> bytes:
@@ -203,11 +208,11 @@ class _OnServer:
         return self.server.read(file, start, length)
 
     def address(self, file: ReleasedFile) -> str:
-        """Return an address that is good for an hour."""
+        """Return an address that is valid for an hour."""
         return self.server.location(file)
 
     def index(self, file: ReleasedFile) -> ObjectIndex | None:
-        """Return what lies where in a large file, as the server knows it."""
+        """Return the index of a large file, if the server has one."""
         return self.server.index(file)
 
 
@@ -221,18 +226,18 @@ class ReleaseSource(_OnServer, _Indexed):
 
 
 class ApiSource(_OnServer):
-    """A server: every session that the account may see, or anybody."""
+    """A server: every session that the account may see; public ones without an account."""
 
     def __init__(self, server: ReleaseServer) -> None:
         self.server, self.name = server, server.url
         self._known: dict[str, tuple[ReleasedSession, list[ReleasedFile]]] = {}
 
     def sessions(self) -> Sequence[ReleasedSession]:
-        """Return the sessions that were loaded from; to search use ONE."""
+        """Return the sessions loaded so far; to search use ONE."""
         return [session for session, _ in self._known.values()]
 
     def files(self, session: str) -> Sequence[ReleasedFile]:
-        """Return the files of a session that the own store has."""
+        """Return the files of a session in the server's own store."""
         if session not in self._known:
             try:
                 detail = self.server.json(f"/sessions/{session}")
@@ -250,28 +255,31 @@ class ApiSource(_OnServer):
             number=int(detail["number"] or 1),
         )
         files = []
-        for row in detail["data_dataset_session_related"]:
-            address = row["data_url"] or ""
+        for dataset in detail["data_dataset_session_related"]:
+            address = dataset["data_url"] or ""
             if not address.startswith(f"{self.server.url}/data/"):
                 continue  # on other servers only
-            parts = (row["collection"], f"#{row['revision']}#" if row["revision"] else "")
-            path = "/".join([*(part for part in parts if part), row["name"]])
+            parts = (
+                dataset["collection"],
+                f"#{dataset['revision']}#" if dataset["revision"] else "",
+            )
+            path = "/".join([*(part for part in parts if part), dataset["name"]])
             files.append(
                 ReleasedFile(
-                    id=row["id"],
+                    id=dataset["id"],
                     session=session.id,
                     path=path,
-                    size=int(row["file_size"] or 0),
-                    md5=row["hash"],
+                    size=int(dataset["file_size"] or 0),
+                    md5=dataset["hash"],
                     place=unquote(address.removeprefix(f"{self.server.url}/")),
-                    default=str(row["default_revision"]) == "True",
+                    default=str(dataset["default_revision"]) == "True",
                 )
             )
         return session, files
 
 
 def _of_tables(root: Path) -> ReleaseManifest:
-    """Return what the ONE client's tables list."""
+    """Return the manifest of a folder's ONE tables."""
     import pyarrow.parquet as pq
 
     try:
@@ -303,7 +311,7 @@ def _of_tables(root: Path) -> ReleaseManifest:
 
 
 def _of_names(sizes: Mapping[str, int]) -> ReleaseManifest:
-    """Return the sessions that are told by the names of files, and their sizes, alone."""
+    """Return the manifest of a tree, from the names and sizes of its files alone."""
     sessions: dict[str, ReleasedSession] = {}
     files: list[ReleasedFile] = []
     for name, size in sorted(sizes.items()):

@@ -1,4 +1,4 @@
-"""Windows of large tables and videos: by the index at hand, one request for the rows asked for."""
+"""Windows of large tables and videos: an index lets one request fetch the wanted rows."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class _Parts:
             raise NoData(f"The index of {file.path} contradicts itself.")
 
     def of_rows(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the first part that has some of the rows, and the one after the last."""
+        """Return the first part with some of the rows, and the part after the last one."""
         first = int(np.searchsorted(self.rows, start, "right")) - 1
         return first, int(np.searchsorted(self.rows, stop, "left"))
 
 
 class _Sparse(io.BytesIO):
-    """A file of which only some stretches are here, each where it belongs."""
+    """A file with only some stretches in memory, each at its own offset."""
 
     def __init__(self, size: int, parts: Sequence[tuple[int, bytes]]) -> None:
         super().__init__()
@@ -60,14 +60,14 @@ class _Sparse(io.BytesIO):
         count = self._size - self._at if size is None or size < 0 else size
         for begin, data in self._parts:
             if begin <= self._at and self._at + count <= begin + len(data):
-                found = data[self._at - begin : self._at - begin + count]
+                piece = data[self._at - begin : self._at - begin + count]
                 self._at += count
-                return found
+                return piece
         raise OSError("bytes that were not fetched")
 
 
 class RemoteTable:
-    """A Parquet table of which rows are fetched when they are asked for.
+    """A Parquet table that fetches rows on demand.
 
     Attributes
     ----------
@@ -124,9 +124,9 @@ class Frames(msgspec.Struct, frozen=True):
     first : int
         Number of the first: the keyframe at or before the frame asked for.
     data : list of bytes
-        A frame each.
+        One item a frame.
     description : bytes
-        What a decoder is set up with: the codec's box in the video's sample description.
+        Configuration of a decoder: the codec's box in the video's sample description.
     """
 
     first: int
@@ -135,7 +135,7 @@ class Frames(msgspec.Struct, frozen=True):
 
 
 class RemoteVideo:
-    """A video of which frames are fetched when they are asked for.
+    """A video that fetches frames on demand.
 
     Attributes
     ----------
@@ -170,7 +170,7 @@ class RemoteVideo:
         return f"RemoteVideo({self._file.path}, shape={self.shape})"
 
     def frames(self, start: int, stop: int) -> Frames:
-        """Return frames, from the keyframe at or before the first on, by one request.
+        """Return frames by one request, starting at the keyframe at or before the first.
 
         Raises
         ------
@@ -200,18 +200,18 @@ class RemoteVideo:
 
 
 def remote_table(source: DataSource, file: ReleasedFile) -> RemoteTable | None:
-    """Return a table by its index; None where it has none."""
+    """Return a table by its index; None if it has no index."""
     index = source.index(file)
     return RemoteTable(source, file, index) if index and index.codec == PARQUET else None
 
 
 def open_video(source: DataSource, file: ReleasedFile) -> RemoteVideo:
-    """Return a video by its index, which is made here where no server tells it.
+    """Return a video by its index, which is built here if no server has it.
 
     Raises
     ------
     NoData
-        Its frames cannot be told apart.
+        The frames cannot be located.
     """
     index = source.index(file) or _made(source, file)
     if index is None or index.codec != MP4:

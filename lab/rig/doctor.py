@@ -21,12 +21,12 @@ CLOCK_SLACK = 300.0
 """Seconds by which the clock may differ: S3 refuses signed addresses from 15 minutes on."""
 
 FREE_BYTES = 10**9
-"""A disk with less room is told."""
+"""The doctor warns about disks with less free space."""
 
 
 @dataclass(frozen=True)
 class RigFinding:
-    """What was looked at; ``fix`` is empty where all is well."""
+    """One check of a rig; ``fix`` is empty if the check passed."""
 
     what: str
     found: str
@@ -34,7 +34,7 @@ class RigFinding:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether the check passed."""
         return not self.fix
 
 
@@ -70,17 +70,17 @@ def examine(folder: Path | None, lab: str | None) -> Iterator[RigFinding]:
     sessions = list(walk(folder.resolve()))
     fix = "" if sessions else "give the folder above subject/YYYY-MM-DD/NNN, often …/Subjects"
     yield RigFinding("sessions", f"{len(sessions)} below {folder}", fix)
-    for found in sessions[-1:]:
+    for session in sessions[-1:]:
         try:
-            theirs = account.lab_of(found.path, lab)
-            told = account.check_subject(found.path, theirs, create=False, dry=True)
-            yield RigFinding("latest session", f"{found.name} of {theirs}", "; ".join(told))
+            theirs = account.lab_of(session.path, lab)
+            notes = account.check_subject(session.path, theirs, create=False, dry=True)
+            yield RigFinding("latest session", f"{session.name} of {theirs}", "; ".join(notes))
         except (NotReady, ClientError) as error:
-            yield RigFinding("latest session", found.name, str(error))
+            yield RigFinding("latest session", session.name, str(error))
 
 
 def _state() -> Iterator[RigFinding]:
-    """Look at the place of the queue and at the room on its disk."""
+    """Check the queue's folder and the free space of its disk."""
     path = default_path()
     try:
         waiting = [entry for entry in Queue(path).entries() if entry.state == "waiting"]
@@ -96,7 +96,7 @@ def _state() -> Iterator[RigFinding]:
 
 
 def _clock(url: str) -> Iterator[RigFinding]:
-    """Hold the computer's clock against the server's."""
+    """Compare the computer's clock with the server's."""
     try:
         said = requests.get(f"{url}/health", timeout=10).headers.get("Date", "")
         off = time.time() - parsedate_to_datetime(said).timestamp()

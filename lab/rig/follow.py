@@ -11,11 +11,11 @@ from lab.client import Client
 from shared.tasks.states import TERMINAL, Status
 
 EVERY = 1.0
-"""Seconds between looks."""
+"""Seconds between two requests."""
 
 STEADY = 5
-"""Looks without news after which a session without work in progress is done: a task that waited
-for another is promoted a moment after that one has ended."""
+"""Rounds without news after which a session without running tasks is done: a waiting task is
+promoted a moment after the task before it has ended."""
 
 
 AT_REST = TERMINAL | {Status.HELD}
@@ -32,7 +32,7 @@ class Seen(Struct, frozen=True):
 def follow(
     client: Client, session: str, sleep: Callable[[float], object] = time.sleep
 ) -> Iterator[Seen]:
-    """Yield each task of a session whenever its status changes, until nothing is to be done.
+    """Yield each task of a session whenever its status changes, until all tasks have ended.
 
     Parameters
     ----------
@@ -41,17 +41,17 @@ def follow(
     session
         The session's id.
     sleep
-        Waits for so many seconds.
+        Waits the given number of seconds.
     """
-    known: dict[str, str] = {}
+    statuses: dict[str, str] = {}
     steady = 0
     while steady < STEADY:
         rows = client.get("/tasks", session=session)["results"]
-        news = [row for row in rows if known.get(row["id"]) != row["status"]]
-        for row in news:
-            known[row["id"]] = row["status"]
-            yield Seen(row["name"], row["status"], _reason(row))
-        at_rest = all(Status.parse(status) in AT_REST for status in known.values())
+        news = [task for task in rows if statuses.get(task["id"]) != task["status"]]
+        for task in news:
+            statuses[task["id"]] = task["status"]
+            yield Seen(task["name"], task["status"], _reason(task))
+        at_rest = all(Status.parse(status) in AT_REST for status in statuses.values())
         steady = steady + 1 if at_rest and not news else 0
         sleep(EVERY)
 

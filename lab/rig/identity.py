@@ -1,7 +1,8 @@
-"""Whose session a folder is: what path, settings and description say, held against each other.
+"""Check that path, settings and description of a folder name the same session.
 
-Different mice are refused until it is said which source is right: data of one mouse must never
-land under another. Other days and numbers are told only: sessions are moved and renumbered.
+A session whose sources name different mice is refused until the user names the right source:
+data of one mouse must never land under another. Other days and numbers are only reported, because
+sessions are moved and renumbered.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from shared.alf.errors import ALFInvalid
 SOURCES = ("path", "settings", "description")
 
 TEST_SUBJECT = re.compile(r"_iblrig_test|(?i:test_subject|test_mouse)")
-"""Names that rigs use for a run without a mouse: they are no other mouse."""
+"""Names that rigs use for a run without a mouse; they never contradict another name."""
 
 _SAID = re.compile(
     r"^(subject|date|number)(?:_name)?\s*:\s*['\"]?([^'\"#\r\n]+?)['\"]?\s*(?:#.*)?$"
@@ -34,14 +35,14 @@ class DifferentMice(ValueError):
 
 @dataclass(frozen=True)
 class Naming:
-    """What one source says of a session.
+    """The session that one source names.
 
     Attributes
     ----------
     source : str
         'path', 'settings' or 'description'.
     where : str
-        File or folder that says it.
+        File or folder of the source.
     subject, date, number : str or None
     """
 
@@ -53,7 +54,7 @@ class Naming:
 
 
 def claims(folder: Path, path: SessionPath) -> Iterator[Naming]:
-    """Yield what each source says of a session that lies in a folder."""
+    """Yield the session that each source names for a folder."""
     yield Naming("path", "the folder", path.subject, path.date.isoformat(), str(path.number))
     for where, settings in all_settings(folder).items():
         number = settings.get("SESSION_NUMBER")
@@ -80,15 +81,15 @@ def claims(folder: Path, path: SessionPath) -> Iterator[Naming]:
 def agreed(
     folder: Path, path: SessionPath, trust: str | None = None
 ) -> tuple[SessionPath, list[str]]:
-    """Return whose session a folder is, and what is to be told of it.
+    """Return the session of a folder, and the notes for the report.
 
     Parameters
     ----------
     folder : Path
     path : SessionPath
-        As the folder's path, or what was given instead, says.
+        From the folder's path, or as the user gave it.
     trust : str, optional
-        The source that is right where they name different mice.
+        The source to follow if the sources name different mice.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def agreed(
 
 
 def _differences(path: SessionPath, all_claims: list[Naming]) -> Iterator[str]:
-    """Yield where the sources differ in day or number, and days that cannot be."""
+    """Yield where the sources differ in day or number, and impossible days."""
     for claim in all_claims:
         if claim.date and claim.date != path.date.isoformat():
             yield f"{claim.where} says the day {claim.date}, the session is {path.short}"

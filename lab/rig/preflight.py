@@ -1,6 +1,6 @@
-"""What the server is asked before a session is sent: lab, subject, and the names in its facts.
+"""Checks with the server before a session is sent: lab, subject, and the names in its facts.
 
-Asked for an upload and for its dry run alike, so that a dry run says what an upload would meet.
+Uploads and dry runs share them, so that a dry run reports what an upload would meet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lab.client import Client, RecordMissing, RequestRefused
 from shared.alf import SessionPath
 
 CHECKED = {"projects": "project", "procedures": "procedure", "users": "user"}
-"""Facts whose names the server must know: they are left out, and told, where it does not."""
+"""Facts whose names the server must know; unknown names are left out and reported."""
 
 
 class NotReady(ValueError):
@@ -23,7 +23,7 @@ class NotReady(ValueError):
 
 @dataclass
 class Account:
-    """Who is asking, and what the server has answered so far."""
+    """The account at the server, and the server's answers so far."""
 
     client: Client
     _known: dict[str, Any] = field(default_factory=dict)
@@ -32,11 +32,11 @@ class Account:
         """Return the account's name, role and labs."""
         if "/me" not in self._known:
             self._known["/me"] = self.client.me()
-        found: dict[str, Any] = self._known["/me"]
-        return found
+        account: dict[str, Any] = self._known["/me"]
+        return account
 
     def find(self, path: str) -> Any:
-        """Return a row of the server, None if there is none; asked once."""
+        """Return a record of the server, None if there is none; each path is requested once."""
         if path not in self._known:
             try:
                 self._known[path] = self.client.get(path)
@@ -53,7 +53,7 @@ class Account:
         Raises
         ------
         NotReady
-            It is not clear which, or the account does not belong to it.
+            The lab is unclear, or the account does not belong to it.
         """
         me = self.me()
         labs = list(me.get("labs") or [])
@@ -67,12 +67,12 @@ class Account:
         raise NotReady(f"which lab is the session of? Give --lab{yours}")
 
     def check_lab(self, given: str) -> str:
-        """Return a lab that was given, if it is there and the account may ask about it.
+        """Return the given lab if it exists and the account may use it.
 
         Raises
         ------
         NotReady
-            It is not; the message says which are.
+            It is refused; the message lists the account's labs.
         """
         me = self.me()
         labs = list(me.get("labs") or [])
@@ -89,21 +89,21 @@ class Account:
         return self.find(f"/labs/{quote(name, safe='')}") is not None
 
     def check_subject(self, path: SessionPath, lab: str, *, create: bool, dry: bool) -> list[str]:
-        """Check that a session's subject is there; return what is to be told.
+        """Check that a session's subject exists; return notes for the report.
 
         Parameters
         ----------
         path, lab
-            Whose session it is.
+            Session and lab of the subject.
         create
-            Add a subject that is not there.
+            Add a missing subject.
         dry
             Change nothing.
 
         Raises
         ------
         NotReady
-            There is no such subject, or it is of another lab.
+            The subject does not exist, or belongs to another lab.
         """
         name = quote(path.subject, safe="")
         address = f"/subjects/{name}?lab={quote(lab, safe='')}"
@@ -138,23 +138,23 @@ class Account:
 
     def _labs_with(self, nickname: str) -> list[str]:
         """Return the labs that have a subject of a nickname."""
-        found = self.find(f"/subjects?nickname={quote(nickname, safe='')}") or {}
-        return sorted({str(row["lab"]) for row in found.get("results") or ()})
+        page = self.find(f"/subjects?nickname={quote(nickname, safe='')}") or {}
+        return sorted({str(subject["lab"]) for subject in page.get("results") or ()})
 
     def known_facts(self, facts: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """Return the facts whose names the server knows, and what is told of the others."""
-        kept, notes = dict(facts), []
+        """Return the facts whose names the server knows, and notes about the others."""
+        known, notes = dict(facts), []
         for name, kind in CHECKED.items():
             if name not in facts:
                 continue
-            there = [one for one in facts[name] if self._there(name, one)]
-            missing = [one for one in facts[name] if one not in there]
+            existing = [value for value in facts[name] if self._there(name, value)]
+            missing = [value for value in facts[name] if value not in existing]
             if missing:
                 notes.append(f"the server has no {kind} {', '.join(missing)}: left out")
-            kept[name] = there
-            if not there:
-                del kept[name]
-        return kept, notes
+            known[name] = existing
+            if not existing:
+                del known[name]
+        return known, notes
 
     def _there(self, resource: str, name: str) -> bool:
         try:
@@ -164,21 +164,21 @@ class Account:
 
 
 def add_subject(client: Client, nickname: str, lab: str, **fields: Any) -> dict[str, Any]:
-    """Add a subject to a lab; one that is there already, and no different, is returned as it is.
+    """Add a subject to a lab; return an equal subject that exists already unchanged.
 
     Raises
     ------
     NotReady
-        The account may not, or the server refuses a value.
+        The account may not add subjects, or the server refuses a value.
     """
     body = {"nickname": nickname, "lab": lab} | {k: v for k, v in fields.items() if v is not None}
     try:
         return client.post("/subjects", body)
     except RequestRefused as error:
         if error.status in (400, 409):
-            there = client.get("/subjects", nickname=nickname, lab=lab)
-            for row in there if isinstance(there, list) else there["results"]:
-                if row.items() >= body.items():
-                    return dict(row)
+            page = client.get("/subjects", nickname=nickname, lab=lab)
+            for subject in page if isinstance(page, list) else page["results"]:
+                if subject.items() >= body.items():
+                    return dict(subject)
         who = " Members and managers of the lab may." if error.status == 403 else ""
         raise NotReady(f"subject {nickname} could not be added: {error}.{who}") from None

@@ -20,9 +20,9 @@ FIRST_RETRY, LONGEST_RETRY = 30.0, 3600.0
 
 
 def default_path() -> Path:
-    """Return where the queue is kept for this user (``FORNIX_RIG_STATE`` overrides)."""
-    if given := os.environ.get("FORNIX_RIG_STATE"):
-        return Path(given)
+    """Return the path of this user's queue (``FORNIX_RIG_STATE`` overrides)."""
+    if override := os.environ.get("FORNIX_RIG_STATE"):
+        return Path(override)
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home())
     else:
@@ -32,7 +32,7 @@ def default_path() -> Path:
 
 @dataclass(frozen=True)
 class QueuedSession:
-    """A session in the queue; ``fingerprint`` tells whether its files have changed since."""
+    """A session in the queue; ``fingerprint`` shows whether its files have changed since."""
 
     folder: str
     fingerprint: str
@@ -62,7 +62,7 @@ class Queue:
             yield db
 
     def put(self, folder: Path, fingerprint: str) -> bool:
-        """Queue a session, unless these very files are queued, uploaded or refused already."""
+        """Queue a session, unless these very files are already queued, uploaded or refused."""
         with self._db() as db:
             row = db.execute(
                 "select fingerprint from sessions where folder = ?", (str(folder),)
@@ -76,7 +76,7 @@ class Queue:
         return True
 
     def mark_of(self, folder: Path) -> str | None:
-        """Return the fingerprint with which a session is in the queue."""
+        """Return the fingerprint of a queued session."""
         with self._db() as db:
             row = db.execute(
                 "select fingerprint from sessions where folder = ?", (str(folder),)
@@ -84,7 +84,7 @@ class Queue:
         return row[0] if row else None
 
     def due(self, now: float | None = None) -> list[QueuedSession]:
-        """Return the sessions to upload now."""
+        """Return the sessions that are due for upload."""
         return self._select(
             "state = 'waiting' and next_try <= ? order by next_try, folder",
             (now if now is not None else time.time(),),
@@ -101,7 +101,7 @@ class Queue:
             return [QueuedSession(*row) for row in rows]
 
     def settle(self, entry: QueuedSession, state: str, message: str) -> None:
-        """Note that a session is ``done`` or ``refused``; unless its files changed meanwhile."""
+        """Record that a session is ``done`` or ``refused``, unless its files changed meanwhile."""
         with self._db() as db:
             db.execute(
                 "update sessions set state = ?, message = ?, changed = ? where folder = ? and"
@@ -110,7 +110,7 @@ class Queue:
             )
 
     def postpone(self, entry: QueuedSession, message: str, now: float | None = None) -> float:
-        """Try a session again later; return in how many seconds."""
+        """Schedule another try of a session; return in how many seconds."""
         wait = min(LONGEST_RETRY, FIRST_RETRY * 2**entry.tries)
         due = (now if now is not None else time.time()) + wait
         with self._db() as db:
@@ -122,12 +122,12 @@ class Queue:
         return wait
 
     def retry(self, folder: str | None = None) -> int:
-        """Make sessions due now, refused ones too; return how many.
+        """Make sessions due now, also refused ones; return their number.
 
         Parameters
         ----------
         folder : str, optional
-            Of one session; by default all that are not done.
+            Folder of one session; by default all that are not done.
         """
         return self._change(
             "update sessions set state = 'waiting', next_try = 0, tries = 0 where ",
@@ -136,14 +136,14 @@ class Queue:
         )
 
     def forget(self, folder: str | None = None) -> int:
-        """Take sessions out of the queue; return how many.
+        """Remove sessions from the queue; return their number.
 
         A session that is still on disk is queued again when its files change.
 
         Parameters
         ----------
         folder : str, optional
-            Of one session; by default all that are done or refused.
+            Folder of one session; by default all that are done or refused.
         """
         return self._change("delete from sessions where ", folder, "state <> 'waiting'")
 
@@ -155,7 +155,7 @@ class Queue:
 
 
 def fingerprint(folder: Path, files: list[str]) -> tuple[str, float]:
-    """Return what identifies the files' present content, and when the last one changed."""
+    """Return an identifier of the files' present content, and the time of the last change."""
     rows, latest = [], 0.0
     for path in files:
         stat = (folder / path).stat()

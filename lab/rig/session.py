@@ -1,4 +1,4 @@
-"""Sessions on a rig's disk: whose they are, what belongs to them, whether they are finished."""
+"""Sessions on a rig's disk: their identity, their files, and whether they are finished."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shared.alf.acceptance import check_contents, check_names
 from shared.science.behaviour.raw_settings import SETTINGS
 
 FLAGS = ("transfer_me.flag", "raw_session.flag", "upload_me.flag")
-"""Files by which acquisition software says that a session is finished."""
+"""Files that acquisition software writes when a session is finished."""
 
 IGNORED = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 class NoSession(ValueError):
-    """A folder is no session, or it is not clear whose."""
+    """A folder is no session, or its identity is unclear."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Found:
         return self.path.short
 
     def files(self) -> list[str]:
-        """Return what belongs to the session, relative to it: no flags, no hidden files."""
+        """Return the session's files, relative to its folder: no flags, no hidden files."""
         return sorted(name for name in self._names() if is_text(name))
 
     def unreadable(self) -> list[str]:
@@ -58,13 +58,13 @@ class Found:
                 yield relative.as_posix()
 
     def flags(self) -> list[Path]:
-        """Return the files that say that the session is finished."""
+        """Return the files that mark the session as finished."""
         return [self.folder / name for name in FLAGS if (self.folder / name).exists()]
 
     def size(self, paths: Iterable[str]) -> int:
-        """Return the bytes of some files; those that are gone count nothing."""
-        found = (self.folder / path for path in paths)
-        return sum(path.stat().st_size for path in found if path.is_file())
+        """Return the bytes of some files; missing files count nothing."""
+        files = (self.folder / path for path in paths)
+        return sum(path.stat().st_size for path in files if path.is_file())
 
     def announced(self, lab: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return the session as ``POST /uploads`` takes it."""
@@ -81,7 +81,7 @@ class Found:
         return metadata(settings_of(self.folder), self.path)
 
     def problems(self, paths: Iterable[str]) -> tuple[dict[str, ALFError], dict[str, str]]:
-        """Check files as the server will; return what is wrong with which, and what is told."""
+        """Check files as the server will; return the errors and the notes, by path."""
         files = list(paths)
         bad = check_names(files)
 
@@ -109,12 +109,12 @@ def is_text(name: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """Return a name with what is not UTF-8 in it written as escapes."""
+    """Return a name with bytes that are not UTF-8 written as escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 GENERIC = re.compile(r"(?i:ibl(?:rig)?(?:v?\d+)?_?data|(?:local_?)?data|subjects|sessions)")
-"""Folders of rigs that stand where a lab's name could: ``iblrigv8_data/Subjects``."""
+"""Folder names of rigs that appear in place of a lab: ``iblrigv8_data/Subjects``."""
 
 
 def find(
@@ -131,12 +131,12 @@ def find(
     folder
         The folder.
     subject, date, number
-        Whose session the folder is, where neither its path nor the rig's settings say so.
+        The session's identity, if neither its path nor the rig's settings have it.
 
     Raises
     ------
     NoSession
-        There is none, or it is not clear whose it is.
+        There is none, or its identity is unclear.
     """
     folder = folder.resolve()
     if subject or date or number is not None:
@@ -166,7 +166,7 @@ def walk(folder: Path) -> Iterator[Found]:
 
 
 def session_path(folder: Path) -> SessionPath | None:
-    """Return the session that a folder is by its path, None if it is none."""
+    """Return the session that a folder's path names, None if it names none."""
     for depth in (5, 3):
         try:
             path = parse_session_path("/".join(folder.parts[-depth:]))
@@ -181,17 +181,17 @@ def session_path(folder: Path) -> SessionPath | None:
 def _identity(
     folder: Path, subject: str | None, date: str | None, number: int | None
 ) -> SessionPath:
-    """Return whose session a folder is, from what is given and the rig's settings."""
+    """Return a session's identity from the given values and the rig's settings."""
     said = settings_of(folder)
     subject = subject or said.get("SUBJECT_NAME")
     date = date or day_in(said)
-    given = number if number is not None else said.get("SESSION_NUMBER")
-    if not subject or not date or given is None:
+    session_number = number if number is not None else said.get("SESSION_NUMBER")
+    if not subject or not date or session_number is None:
         raise NoSession(
             f"{folder}: neither the path nor the rig's settings say whose session it is; "
             "give --subject, --date and --number"
         )
     try:
-        return parse_session_path(f"{subject}/{date}/{int(given):03d}")
+        return parse_session_path(f"{subject}/{date}/{int(session_number):03d}")
     except (ALFError, ValueError) as error:
         raise NoSession(f"{folder}: {error}") from None

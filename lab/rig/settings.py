@@ -1,4 +1,4 @@
-"""What a rig's settings say of a session, as fields of the session."""
+"""A session's fields as the rig's settings give them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from shared.science.errors import ExtractionError
 
 
 def all_settings(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the settings of each task of a session, by path; what cannot be read is left out."""
-    found = {}
+    """Return the settings of each task of a session, by path, without unreadable files."""
+    settings_by_path = {}
     for path in sorted(folder.glob(f"raw_*/{SETTINGS}")):
         try:
-            found[path.relative_to(folder).as_posix()] = read_settings(path)
+            settings_by_path[path.relative_to(folder).as_posix()] = read_settings(path)
         except (OSError, ExtractionError):
             continue
-    return found
+    return settings_by_path
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def metadata(settings: Mapping[str, Any], path: SessionPath) -> dict[str, Any]:
     start = settings.get("SESSION_START_TIME") or settings.get("SESSION_DATETIME")
     protocol = protocol_in(settings)
     version = settings.get("IBLRIG_VERSION") or settings.get("IBLRIG_VERSION_TAG")
-    about: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "task_protocol": f"{protocol}{version}" if protocol and version else protocol,
         "start_time": start if str(start or "").startswith(path.date.isoformat()) else None,
         "end_time": settings.get("SESSION_END_TIME"),
@@ -53,9 +53,9 @@ def metadata(settings: Mapping[str, Any], path: SessionPath) -> dict[str, Any]:
         "procedures": _names(settings.get("PROCEDURES")),
         "users": _names(settings.get("ALYX_USER")),
     }
-    if not about["start_time"]:
-        about["end_time"] = None
-    return {name: value for name, value in about.items() if value}
+    if not fields["start_time"]:
+        fields["end_time"] = None
+    return {name: value for name, value in fields.items() if value}
 
 
 def _names(value: Any) -> list[str]:

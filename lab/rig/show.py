@@ -1,4 +1,4 @@
-"""What the rig's commands show on the terminal: bars while working, a plain report at the end."""
+"""Terminal output of the rig's commands: bars while working, a plain report at the end."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ SERVER = {
     "rejected": "has refused all files",
     "failed": "has given up",
 }
-"""What the server does, in words, by the state of an upload."""
+"""The server's work in words, by the state of an upload."""
 
 
 @contextmanager
 def bars(console: Console, title: str, size: int) -> Iterator[Notice]:
-    """Show two bars, of hashing and of sending, and what the server does; yield whom to tell."""
+    """Show bars of hashing and of sending, and the server's work; yield the steps' listener."""
     if not console.is_terminal:
         yield silent
         return
@@ -69,8 +69,8 @@ def bars(console: Console, title: str, size: int) -> Iterator[Notice]:
         def notice(step: TransferStep) -> None:
             with lock:
                 if step.event == "server":
-                    told = SERVER.get(step.state, step.state)
-                    progress.console.print(f"[dim]{escape(title)}: the server {told}[/]")
+                    state = SERVER.get(step.state, step.state)
+                    progress.console.print(f"[dim]{escape(title)}: the server {state}[/]")
                 else:
                     done = "sent" if step.event == "skipped" else step.event
                     progress.advance(tasks[done], step.bytes)
@@ -85,10 +85,10 @@ def lines(
     write: Callable[[str], object],
     now: Callable[[], float] = time.monotonic,
 ) -> Iterator[Notice]:
-    """Write a line of JSON for what happens; yield whom to tell.
+    """Write a line of JSON for each event; yield the steps' listener.
 
-    ``progress`` counts bytes, at most once in :data:`AT_MOST_EVERY` and whenever all are hashed,
-    or all are sent; ``server`` says what the server does with the upload.
+    ``progress`` counts bytes, at most once in :data:`AT_MOST_EVERY` and whenever all are hashed
+    or all are sent; ``server`` names the server's work on the upload.
     """
     lock = threading.Lock()
     done = {"hashed": 0, "sent": 0, "skipped": 0}
@@ -113,7 +113,7 @@ def lines(
 
 
 def print_report(console: Console, report: Report, *, verbose: bool = False) -> None:
-    """Print what became of a session; each refused file with its reason."""
+    """Print the result of a session; each refused file with its reason."""
     color = {"registered": "green", "good": "green", "partial": "yellow"}.get(report.state, "red")
     counts: dict[str, int] = {}
     for file in report.files:

@@ -17,10 +17,10 @@ from shared.model.upload import FileState, UploadState
 
 @dataclass
 class Report:
-    """What became of one session.
+    """The result of one session.
 
-    ``files`` are as the server (or the dry run) judged them; ``notes`` tell what is odd about the
-    session, though it is uploaded; ``page`` is where members of the lab see it.
+    ``files`` are as the server (or the dry run) judged them; ``notes`` describe oddities of the
+    session, which is uploaded all the same; ``page`` is where members of the lab see it.
     """
 
     session: str
@@ -64,9 +64,9 @@ class Report:
 
 
 RECORDED = ("raw_*/*", "_ibl_experiment.description*.yaml")
-"""What a rig records: raw collections, and the description of the hardware (ONE convention).
+"""The files that a rig records: raw collections and the hardware's description (ONE convention).
 
-Anything else in a session's folder was computed from that, and is computed again by the tasks.
+Tasks compute all other files of a session from these, and compute them again.
 """
 
 
@@ -130,7 +130,7 @@ def check(
     found, paths
         The session and the files that would be sent.
     account : Account or None
-        Who asks the server; None where it cannot be asked.
+        Account of the server; None if the server cannot be asked.
     """
     report = Report(found.name, str(found.folder), "good")
     _select(report, found, paths)
@@ -175,12 +175,12 @@ def _select(report: Report, found: Found, paths: Sequence[str]) -> None:
 def _prepare(
     report: Report, found: Found, account: Account, options: Options, *, dry: bool = False
 ) -> dict[str, Any]:
-    """Return the session as it is announced, after asking the server about it."""
+    """Return the session as it is announced, after checking its facts with the server."""
     lab = account.lab_of(found.path, options.lab)
     create = options.create_subject
     report.notes += account.check_subject(found.path, lab, create=create, dry=dry)
-    facts, told = account.known_facts(found.facts())
-    report.notes += told
+    facts, notes = account.known_facts(found.facts())
+    report.notes += notes
     return found.announced(lab, facts)
 
 
@@ -198,20 +198,20 @@ def upload(
     notice: Notice = silent,
     hashes: HashCache | None = None,
 ) -> Report:
-    """Upload files of a session; what goes wrong with it is in the report.
+    """Upload files of a session; the report has the problems of the session itself.
 
     Raises
     ------
     Unreachable, LoginFailed, NotConfigured
-        The server cannot be used at all: the same for every session.
+        The server cannot be used for any session.
     """
     report = Report(found.name, str(found.folder), "refused")
     _select(report, found, paths)
     if not paths:
         return _refuse(report, _nothing(report.left_out))
     try:
-        path, told = agreed(found.folder, found.path, options.trust)
-        report.session, report.notes = path.short, told
+        path, notes = agreed(found.folder, found.path, options.trust)
+        report.session, report.notes = path.short, notes
         session = _prepare(report, replace(found, path=path), account, options)
         transfer = Transfer(account.client, found.folder, notice, hashes or HashCache())
         result = transfer.upload(session, paths, again=options.again)

@@ -20,10 +20,10 @@ from lab.transfer import HashCache, Notice, silent
 log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 600.0
-"""A session without a flag counts as finished when nothing in it has changed for so long."""
+"""A session without a flag is finished when nothing in it has changed for this long (s)."""
 
 EVERY_SECONDS = 20.0
-"""How often the folder is looked through."""
+"""Seconds between two looks through the folder."""
 
 
 def span(seconds: float) -> str:
@@ -58,9 +58,9 @@ class Watch:
     options
         How sessions are uploaded.
     tell
-        Told of each session that was uploaded or refused.
+        Called with the report of each session that was uploaded or refused.
     show
-        Gives whom to tell of an upload's steps, by the session's name and its bytes.
+        Returns the listener for an upload's steps, from the session's name and its bytes.
     """
 
     folder: Path
@@ -83,7 +83,7 @@ class Watch:
         every: float = EVERY_SECONDS,
         say: Callable[[list[str]], object] = lambda lines: None,
     ) -> None:
-        """Go round until stopped; ``say`` is told the state whenever other sessions wait."""
+        """Run until stopped; call ``say`` with the state whenever the waiting sessions change."""
         before: set[str] | None = None
         while not self.stopped.is_set():
             self.once()
@@ -95,7 +95,7 @@ class Watch:
             self.stopped.wait(every)
 
     def once(self) -> None:
-        """Queue what is finished, upload what is due."""
+        """Queue the finished sessions and upload those that are due."""
         sessions = {str(found.folder): found for found in walk(self.folder.resolve())}
         self.waiting = {}
         for found in sessions.values():
@@ -128,7 +128,7 @@ class Watch:
             return upload(account, session, paths, self.options, notice=notice, hashes=cache)
 
     def state(self) -> list[str]:
-        """Return in words what is waited for, and what comes next; times as of now."""
+        """Describe the sessions that wait and the next step; times count from now."""
         now = self.now()
         lines = [f"{name}: {why}" for name, why in sorted(self.waiting.items())]
         for entry in self.queue.entries():

@@ -15,7 +15,7 @@ BLOCK = 2**20
 
 
 class Changed(Exception):
-    """A file is not what was announced any more."""
+    """A file has changed since it was announced."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class HashCache:
     Parameters
     ----------
     path
-        SQLite file; None keeps nothing.
+        SQLite file; None disables the cache.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -57,10 +57,10 @@ class HashCache:
         Raises
         ------
         Changed
-            The file is being written while it is read.
+            The file changes while it is read.
         """
         stat = path.stat()
-        # A folder's name may be no UTF-8, which SQLite does not take.
+        # A folder's name may not be valid UTF-8, which SQLite refuses.
         key = str(path.resolve()).encode("utf-8", "backslashreplace").decode()
         now = (stat.st_size, stat.st_mtime_ns)
         if self._path is not None:
@@ -80,9 +80,9 @@ class HashCache:
         after = path.stat()
         if (after.st_size, after.st_mtime_ns) != now:
             raise Changed(f"{path.name} changed while it was read; is it still being written?")
-        found = Hashes(*now, sha256.hexdigest(), md5.hexdigest())
+        hashes = Hashes(*now, sha256.hexdigest(), md5.hexdigest())
         if self._path is not None:
             with self._lock, closing(self._connect()) as db, db:
-                row = (key, found.size, found.changed, found.sha256, found.md5)
+                row = (key, hashes.size, hashes.changed, hashes.sha256, hashes.md5)
                 db.execute("insert or replace into hashes values (?, ?, ?, ?, ?)", row)
-        return found
+        return hashes

@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 class WatchedFile(io.FileIO):
-    """A file that tells how much of it has been read; sent again, it takes that back.
+    """A file that reports how many bytes have been read; repeated reads are subtracted first.
 
     Parameters
     ----------
     path
         The file.
     notice
-        Told of the bytes read, and with a minus of those that are read once more.
+        Called with the bytes read, and with a negative number before bytes are read again.
     """
 
     def __init__(self, path: Path, notice: Callable[[int], None]) -> None:
@@ -23,13 +23,13 @@ class WatchedFile(io.FileIO):
         self._notice = notice
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read and tell."""
+        """Read and report."""
         data = super().read(-1 if size is None else size) or b""
         self._notice(len(data))
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move, and tell of the bytes that will be read once more."""
+        """Move, and subtract the bytes that will be read again."""
         before = self.tell()
         after = super().seek(offset, whence)
         if after < before:

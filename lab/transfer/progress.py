@@ -1,4 +1,4 @@
-"""What is told of an upload while it runs, and what became of it."""
+"""Progress of an upload while it runs, and its result."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class TransferStep(Struct, frozen=True):
     ----------
     event
         ``hashed``, ``sent`` or ``skipped`` (the server has it): so many bytes of a file.
-        ``server``: what the server does with the upload now.
+        ``server``: the server's present work on the upload.
     path, bytes
-        The file; how much of it.
+        The file, and how many of its bytes.
     state
-        The upload's, where the server is at it: ``open``, ``validating``, ``registered``, …
+        State of the upload at the server: ``open``, ``validating``, ``registered``, …
     """
 
     event: Literal["hashed", "sent", "skipped", "server"]
@@ -32,16 +32,16 @@ class TransferStep(Struct, frozen=True):
 
 
 Notice = Callable[[TransferStep], None]
-"""Told of each step, from several threads."""
+"""Called at each step, from several threads."""
 
 
 def silent(step: TransferStep) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 @dataclass
 class Result:
-    """The server's last word on an upload, as JSON: ``state`` and one entry per file."""
+    """The server's final answer to an upload, as JSON: ``state`` and one entry per file."""
 
     answer: dict[str, Any]
     sent: int = 0

@@ -1,8 +1,8 @@
 """Send files to a session: the client's side of the upload protocol, for rigs and workers.
 
-The server is asked what it still wants; what it wants is sent to S3 in parallel; then it is told
-that all is there. Announcing the same files again continues where a killed run stopped. Nothing
-here is kept in memory only: state is on the server, hashes in a cache on disk.
+The server lists the files that it still needs; the client sends them to S3 in parallel, then
+reports that all are there. Announcing the same files again continues where a killed run stopped.
+No state is in memory only: the server has it, and a cache on disk has the hashes.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from lab.transfer.progress import Notice, Result, TransferStep, silent
 from shared.model.upload import FINAL
 
 PARALLEL = 6
-"""Files, or parts of a large file, that are sent at once."""
+"""Files, or parts of a large file, sent at the same time."""
 
 PARTS_AT_ONCE = 6
-"""Parts hashed and signed together; they are in memory, 16 MiB each."""
+"""Parts hashed and signed together; each takes 16 MiB of memory."""
 
 FIRST_LOOK = 0.5
-"""Seconds until the server is first asked whether it has validated; it collects the events of an
-upload's files for a second."""
+"""Seconds until the first request for the result: the server collects the events of an upload's
+files for a second."""
 
 TELL_AGAIN = 30.0
-"""Seconds after which the server is told again that all is there, if it does not validate."""
+"""Seconds after which the client reports completion again, if the server does not validate."""
 
 WAIT_SECONDS = 1800.0
-"""How long to wait for the server to validate what was sent."""
+"""Seconds to wait for the server's validation."""
 
 S3_TRANSIENT = TRANSIENT | {409}
 """Answers of S3 after which the same bytes are sent again."""
@@ -69,7 +69,7 @@ class Transfer:
     folder
         Where the files are.
     notice
-        Told of progress.
+        Called with each step.
     hashes
         Cache of digests.
     wait
@@ -99,7 +99,7 @@ class Transfer:
         Parameters
         ----------
         session
-            Which session, as ``POST /uploads`` takes it.
+            The session, as ``POST /uploads`` takes it.
         paths
             Files relative to the folder, with ``/``.
         task
@@ -116,8 +116,8 @@ class Transfer:
         body: dict[str, Any] = {
             "session": dict(session),
             "files": [
-                {"path": path, "size": one.size, "sha256": one.sha256, "md5": one.md5}
-                for path, one in known.items()
+                {"path": path, "size": hashes.size, "sha256": hashes.sha256, "md5": hashes.md5}
+                for path, hashes in known.items()
             ],
         }
         if task is not None:
@@ -140,7 +140,7 @@ class Transfer:
         return Result(answer, self._sent)
 
     def _hash_all(self, paths: Sequence[str]) -> tuple[dict[str, Hashes], dict[str, str]]:
-        """Return the hashes of the files, and why some could not be read."""
+        """Return the hashes of the files, and for each unreadable file the reason."""
 
         def one(path: str) -> Hashes | str:
             try:
@@ -152,18 +152,18 @@ class Transfer:
                 return str(error)
 
         with ThreadPoolExecutor(2) as pool:
-            found = dict(zip(paths, pool.map(one, paths), strict=True))
+            results = dict(zip(paths, pool.map(one, paths), strict=True))
         return (
-            {path: one for path, one in found.items() if isinstance(one, Hashes)},
-            {path: one for path, one in found.items() if isinstance(one, str)},
+            {path: one for path, one in results.items() if isinstance(one, Hashes)},
+            {path: one for path, one in results.items() if isinstance(one, str)},
         )
 
     def _send_all(self, answer: dict[str, Any], known: Mapping[str, Hashes]) -> dict[str, Any]:
-        """Send what is wanted until nothing is, then wait for the verdict."""
+        """Send files until the server needs no more, then wait for its result."""
         without: dict[str, str] = {}
         counted: set[str] = set()
         pauses = self._pauses()
-        told: float | None = None  # when the server was told that all is there
+        reported: float | None = None  # when completion was last reported
         said = ""
         while answer["state"] not in FINAL:
             said = self._say(answer, said)
@@ -178,32 +178,32 @@ class Transfer:
             if wanted:
                 counted |= {file["path"] for file in wanted}
                 without |= self._send_round(upload, wanted, known)
-                told = None
-            # Of many files the server signs some at a time; it says open until it validates.
+                reported = None
+            # The server signs many files in groups; the state is open until it validates.
             all_sent = answer["state"] == "open" and all("method" in file for file in wanted)
-            if all_sent and (told is None or time.monotonic() - told >= TELL_AGAIN):
-                told = time.monotonic() if self._completed(upload, without) else None
-            if told is not None or not wanted:
+            if all_sent and (reported is None or time.monotonic() - reported >= TELL_AGAIN):
+                reported = time.monotonic() if self._completed(upload, without) else None
+            if reported is not None or not wanted:
                 self.sleep(next(pauses))
             answer = self.client.get(f"/uploads/{upload}")
         self._say(answer, said)
-        self._count_skipped(answer, known, counted)  # of an upload that was at its end already
+        self._count_skipped(answer, known, counted)  # the upload may have ended before
         return answer
 
     def _say(self, answer: Mapping[str, Any], before: str) -> str:
-        """Tell what the server does, if that is news; return it."""
+        """Report the server's state if it has changed; return it."""
         state = str(answer["state"])
         if state != before:
             self.notice(TransferStep("server", state=state))
         return state
 
     def _pauses(self) -> Iterator[float]:
-        """Yield the seconds between looks at the server's validation.
+        """Yield the seconds between two requests for the server's result.
 
         Raises
         ------
         Unreachable
-            It has taken too long.
+            The validation has taken too long.
         """
         deadline, pause = time.monotonic() + self.wait, FIRST_LOOK
         while time.monotonic() < deadline:
@@ -217,7 +217,7 @@ class Transfer:
     def _send_round(
         self, upload: str, wanted: Sequence[Mapping[str, Any]], known: Mapping[str, Hashes]
     ) -> dict[str, str]:
-        """Send files in parallel, small ones first; return why some had to be given up."""
+        """Send files in parallel, small ones first; return the reasons of those given up."""
         before = self._sent
         queue = sorted(wanted, key=lambda file: known[file["path"]].size)
         with ThreadPoolExecutor(PARALLEL) as pool:
@@ -235,7 +235,7 @@ class Transfer:
     def _count_skipped(
         self, answer: Mapping[str, Any], known: Mapping[str, Hashes], counted: set[str]
     ) -> None:
-        """Tell of files that need not be sent."""
+        """Report the files that need not be sent."""
         for file in answer["files"]:
             path = file["path"]
             if file["state"] != "wanted" and path in known and path not in counted:
@@ -243,7 +243,7 @@ class Transfer:
                 self.notice(TransferStep("skipped", path, known[path].size))
 
     def _completed(self, upload: str, without: Mapping[str, str]) -> bool:
-        """Say that all has been sent; False if the server misses something."""
+        """Report that all files are sent; False if the server misses some."""
         try:
             self.client.post(f"/uploads/{upload}/complete", {"without": dict(without)})
         except Conflicting:
@@ -251,7 +251,7 @@ class Transfer:
         return True
 
     def _send(self, upload: str, file: Mapping[str, Any], known: Hashes) -> tuple[str, str | None]:
-        """Send one file; return its path, and why it had to be given up if so.
+        """Send one file; return its path, and the reason if it was given up.
 
         A file without an address, or whose address has expired, is left for the next round.
         """
@@ -277,7 +277,7 @@ class Transfer:
             self._request(path, url, headers, content, known)
 
     def _send_parts(self, upload: str, file: Mapping[str, Any], known: Hashes) -> None:
-        """Send a large file in parts; parts that S3 has already are not sent again."""
+        """Send a large file in parts, without those that S3 already has."""
         path, size, count = file["path"], file["part_size"], file["n_parts"]
         with (self.folder / path).open("rb") as source, ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
             for first in range(1, count + 1, PARTS_AT_ONCE):
@@ -308,12 +308,12 @@ class Transfer:
         self.notice(TransferStep("sent", path, len(piece)))
 
     def _unchanged(self, path: str, known: Hashes) -> None:
-        """Check that a file is still what was announced.
+        """Check that a file is still as announced.
 
         Raises
         ------
         Changed
-            It is not.
+            The file has changed.
         """
         stat = (self.folder / path).stat()
         if (stat.st_size, stat.st_mtime_ns) != (known.size, known.changed):
@@ -329,12 +329,12 @@ class Transfer:
     ) -> None:
         """PUT bytes to S3.
 
-        An address that has expired is left for the next round, which has a new one.
+        An expired address is left for the next round, which gets a new one.
 
         Raises
         ------
         Changed
-            S3 finds another checksum than was announced.
+            S3 computes another checksum than the announced one.
         Unreachable
             S3 does not answer.
         """
