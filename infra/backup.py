@@ -31,7 +31,7 @@ class Backup(Construct):
 
     def __init__(self, scope: Construct, settings: Deployment, storage: Storage) -> None:
         super().__init__(scope, "Backup")
-        there = backup.BackupVault.from_backup_vault_arn(self, "There", settings.backup_vault)
+        vault = backup.BackupVault.from_backup_vault_arn(self, "There", settings.backup_vault)
         self.plan = backup.BackupPlan(
             self,
             "Plan",
@@ -44,7 +44,7 @@ class Backup(Construct):
                     delete_after=KEPT,
                     copy_actions=[
                         backup.BackupPlanCopyActionProps(
-                            destination_backup_vault=there, delete_after=KEPT
+                            destination_backup_vault=vault, delete_after=KEPT
                         )
                     ],
                 )

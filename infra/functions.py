@@ -49,13 +49,13 @@ LOCAL_CONCURRENCY = {"ingest": 4, "dispatch": 2, "analysis": 2, "notices": 2}
 
 def _sign_in(settings: Deployment) -> dict[str, str]:
     """Return what the API is told about signing in; nothing of what is not set."""
-    told = {
+    variables = {
         "FORNIX_OIDC_ISSUER": settings.oidc_issuer,
         "FORNIX_OIDC_AUDIENCE": settings.oidc_audience,
         "FORNIX_OIDC_CLAIM": settings.oidc_claim if settings.oidc_issuer else "",
         "FORNIX_PUBLIC_ACCOUNT": settings.public_account,
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in variables.items() if value}
 
 
 def _of_notices(settings: Deployment) -> dict[str, str]:
@@ -67,14 +67,14 @@ def _of_notices(settings: Deployment) -> dict[str, str]:
 
 def _about_data(settings: Deployment) -> dict[str, str]:
     """Return what the analyses are told to say of the site's data; nothing of what is not set."""
-    told = {
+    variables = {
         "FORNIX_LICENCE": settings.licence,
         "FORNIX_LICENCE_URL": settings.licence_url,
         "FORNIX_CITATION": settings.citation,
         "FORNIX_DOI": settings.doi,
         "FORNIX_RECORDINGS": "" if settings.recordings else "no",
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in variables.items() if value}
 
 
 class Functions(Construct):

@@ -100,8 +100,8 @@ class Permissions:
         for name in self.roles:
             if name not in ("api", "journal"):
                 signs = SECRETS_OF_HOOKS if name == "notices" else ""
-                kept = [each for each in CREDENTIALS if each != signs]
-                self._keep_from_credentials(self.roles[name], kept)
+                hidden = [partition for partition in CREDENTIALS if partition != signs]
+                self._keep_from_credentials(self.roles[name], hidden)
         for name in ("ingest", "dispatch", "notices"):
             self._keep_from_accounts(self.roles[name])
         for name in ("api", "ingest", "dispatch", "notices"):
@@ -122,9 +122,9 @@ class Permissions:
             "s3:AbortMultipartUpload",
             "s3:ListMultipartUploadParts",
         )
-        kept = [prefixes.DATA, prefixes.MANIFESTS, prefixes.SNAPSHOTS, prefixes.CACHE]
-        kept += [prefixes.INDEXES, prefixes.LAB_PAGES]
-        self._objects(role, kept, "s3:GetObject")
+        readable = [prefixes.DATA, prefixes.MANIFESTS, prefixes.SNAPSHOTS, prefixes.CACHE]
+        readable += [prefixes.INDEXES, prefixes.LAB_PAGES]
+        self._objects(role, readable, "s3:GetObject")
         self._objects(role, [prefixes.RELEASES, prefixes.GATHERED], "s3:GetObject", "s3:PutObject")
         self._list(role)
         pairs = list(self.queues.all.values())

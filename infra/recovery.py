@@ -150,8 +150,11 @@ def verify(as_json: bool, outputs: Path | None, home: Path | None) -> None:
         sys.exit(0 if report.good else 1)
     for kind, n in report.same.items():
         click.echo(f"{n:8d} {kind}")
-    for each in report.differences[:SHOWN]:
-        click.echo(f"differs: {each.kind} {each.pk} {each.sk}: {each.what}", err=True)
+    for difference in report.differences[:SHOWN]:
+        click.echo(
+            f"differs: {difference.kind} {difference.pk} {difference.sk}: {difference.what}",
+            err=True,
+        )
     if (more := len(report.differences) - SHOWN) > 0:
         click.echo(f"… and {more} more.", err=True)
     agree = "agree" if report.good else f"differ in {len(report.differences)} items"

@@ -42,15 +42,17 @@ def redrive(client: Any, dead: str, main: str) -> int:
     for batch in _batches(client, dead):
         sent = client.send_message_batch(
             QueueUrl=main,
-            Entries=[{"Id": str(i), "MessageBody": each["Body"]} for i, each in enumerate(batch)],
+            Entries=[
+                {"Id": str(i), "MessageBody": message["Body"]} for i, message in enumerate(batch)
+            ],
         )
-        done = [batch[int(each["Id"])] for each in sent.get("Successful", ())]
+        done = [batch[int(message["Id"])] for message in sent.get("Successful", ())]
         if done:
             client.delete_message_batch(
                 QueueUrl=dead,
                 Entries=[
-                    {"Id": str(i), "ReceiptHandle": each["ReceiptHandle"]}
-                    for i, each in enumerate(done)
+                    {"Id": str(i), "ReceiptHandle": message["ReceiptHandle"]}
+                    for i, message in enumerate(done)
                 ],
             )
         moved += len(done)
@@ -83,24 +85,29 @@ def command(queue: str | None, name: str, dry_run: bool, as_json: bool) -> None:
     import boto3
 
     client: Any = boto3.client("sqs")
-    found = client.get_paginator("list_queues").paginate(QueueNamePrefix=f"{name}-")
-    urls = {url.rpartition("/")[2]: url for page in found for url in page.get("QueueUrls", ())}
+    pages = client.get_paginator("list_queues").paginate(QueueNamePrefix=f"{name}-")
+    urls = {url.rpartition("/")[2]: url for page in pages for url in page.get("QueueUrls", ())}
     pairs = {
-        each.removesuffix("-dead").removeprefix(f"{name}-"): (urls[each], urls[main])
-        for each in sorted(urls)
-        if each.endswith("-dead") and (main := each.removesuffix("-dead")) in urls
+        dead_name.removesuffix("-dead").removeprefix(f"{name}-"): (urls[dead_name], urls[main])
+        for dead_name in sorted(urls)
+        if dead_name.endswith("-dead") and (main := dead_name.removesuffix("-dead")) in urls
     }
     if queue is not None and queue not in pairs:
         raise click.UsageError(
             f"There is no queue {queue!r}; one of {', '.join(pairs) or 'none'}."
         )
-    for each in [queue] if queue else pairs:
-        dead, main = pairs[each]
+    for dead_name in [queue] if queue else pairs:
+        dead, main = pairs[dead_name]
         if dry_run:
             wanted = "ApproximateNumberOfMessages"
             waiting = client.get_queue_attributes(QueueUrl=dead, AttributeNames=[wanted])
             count = int(waiting["Attributes"][wanted])
-            tell(as_json, f"{each}: about {count} messages wait", queue=each, waiting=count)
+            tell(
+                as_json,
+                f"{dead_name}: about {count} messages wait",
+                queue=dead_name,
+                waiting=count,
+            )
         else:
             count = redrive(client, dead, main)
-            tell(as_json, f"{each}: {count} messages sent again", queue=each, sent=count)
+            tell(as_json, f"{dead_name}: {count} messages sent again", queue=dead_name, sent=count)

@@ -141,13 +141,13 @@ class Deployment:
             *("oidc_issuer", "oidc_audience", "oidc_claim", "public_account"),
             *("licence", "licence_url", "citation", "doi"),
         )
-        found: dict[str, Any] = {
-            **{each: _truth(read(each, False)) for each in ("local", "bundle", "waf")},
+        values: dict[str, Any] = {
+            **{setting: _truth(read(setting, False)) for setting in ("local", "bundle", "waf")},
             "recordings": _truth(read("recordings", True)),
-            **{each: int(read(each, getattr(cls, each))) for each in numbers},
-            **{each: str(read(each, getattr(cls, each))) for each in texts},
+            **{setting: int(read(setting, getattr(cls, setting))) for setting in numbers},
+            **{setting: str(read(setting, getattr(cls, setting))) for setting in texts},
         }
-        return cls(labs=tuple(labs), **found)
+        return cls(labs=tuple(labs), **values)
 
 
 def _truth(value: object) -> bool:

@@ -114,7 +114,7 @@ class Storage(Construct):
                 principals=[iam.AnyPrincipal()],
                 actions=["s3:PutObject"],
                 resources=[
-                    self.data.arn_for_objects(f"{each}*") for each in prefixes.WRITTEN_ONCE
+                    self.data.arn_for_objects(f"{folder}*") for folder in prefixes.WRITTEN_ONCE
                 ],
                 conditions={
                     "Null": {"s3:if-none-match": "true"},
@@ -196,8 +196,8 @@ def _lock(settings: Deployment) -> dict[str, Any]:
     """Return how long S3 itself keeps each version (Object Lock, governance mode), if at all."""
     if not settings.lock_days:
         return {}
-    kept = Duration.days(settings.lock_days)
-    return {"object_lock_default_retention": s3.ObjectLockRetention.governance(kept)}
+    retention = Duration.days(settings.lock_days)
+    return {"object_lock_default_retention": s3.ObjectLockRetention.governance(retention)}
 
 
 def _keys(schema: list[dict[str, str]]) -> dict[str, Any]:

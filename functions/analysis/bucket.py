@@ -102,15 +102,15 @@ class Bucket:
         """
         if _made_of(self.name, self.folder + key) == location:
             return
-        found = objects.head(location)
-        if found is None:
+        head = objects.head(location)
+        if head is None:
             raise Unreadable(f"{location} is not in this store")
-        about = {
+        metadata = {
             "Metadata": {MADE_OF: location},
             "ContentType": _type(key),
             "CacheControl": FRESH,
         }
-        objects.copy_out(location, self.name, self.folder + key, found.size, about)
+        objects.copy_out(location, self.name, self.folder + key, head.size, metadata)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects; those that do not exist are no error."""

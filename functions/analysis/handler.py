@@ -168,7 +168,7 @@ def nightly(context: Any) -> dict[str, Any]:
             logger.exception("training time could not be analysed")
         else:
             logger.info("training time", extra={"done": done})
-    said = list(dict.fromkeys(f"{one.where}: {one.reason}" for one in problems))
+    said = list(dict.fromkeys(f"{problem.where}: {problem.reason}" for problem in problems))
     return {"changed": report.changed, "problems": said[:MOST_TOLD]}
 
 
@@ -293,7 +293,7 @@ def _about_site() -> dict[str, Any]:
     """
     from shared.records import env
 
-    known = env.about_site()
-    if site := known.get("site_url", "").rstrip("/"):
-        known = {"api_url": site + REST, **known, "asks": REST}
-    return {**known, "recordings": env.shows_recordings()}
+    facts = env.about_site()
+    if site := facts.get("site_url", "").rstrip("/"):
+        facts = {"api_url": site + REST, **facts, "asks": REST}
+    return {**facts, "recordings": env.shows_recordings()}

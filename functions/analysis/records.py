@@ -72,18 +72,18 @@ class Records:
 
         Each is read with strong consistency: what was just made private is private here.
         """
-        found = {item.id for item in sessions.of_subject(subject)}
-        found |= set(self.expected.get(subject, ()))
+        ids = {item.id for item in sessions.of_subject(subject)}
+        ids |= set(self.expected.get(subject, ()))
         catalog.start_request()
         calendar = visible.calendar_of(catalog.table)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            read = list(pool.map(lambda eid: _read(eid, subject, calendar), sorted(found)))
-        return [one for one in read if one is not None and one.subject == subject]
+            read = list(pool.map(lambda eid: _read(eid, subject, calendar), sorted(ids)))
+        return [session for session in read if session is not None and session.subject == subject]
 
     def labs(self) -> list[Lab]:
         """Return all labs; their coordinates are in the lab's ``json``."""
         catalog.start_request()
-        return [_lab(row) for row in catalog.table("lab").rows()]
+        return [_lab(lab) for lab in catalog.table("lab").rows()]
 
     def hidden(self, lab: str) -> set[str]:
         """Return the nicknames of a lab's mice that may have a session that is not public."""
@@ -141,7 +141,7 @@ def _elsewhere(item: DatasetItem) -> str:
 
 def _session(item: SessionItem, datasets: list[DatasetItem], calendar: Calendar) -> SiteSession:
     seen = visible.of_item(item, calendar)
-    about = item.json if isinstance(item.json, dict) else {}
+    settings = item.json if isinstance(item.json, dict) else {}
     return SiteSession(
         id=item.id,
         lab=item.lab,
@@ -153,7 +153,7 @@ def _session(item: SessionItem, datasets: list[DatasetItem], calendar: Calendar)
         task_protocol=item.task_protocol or "",
         projects=tuple(item.projects or ()),
         location=item.location or "",
-        delay_start=float(about.get("SESSION_DELAY_START") or 0),
+        delay_start=float(settings.get("SESSION_DELAY_START") or 0),
         public=seen.public,
         timezone=seen.timezone,
         embargo_until=date.fromisoformat(seen.embargo_until[:10]) if seen.embargo_until else None,
@@ -177,14 +177,14 @@ def _session(item: SessionItem, datasets: list[DatasetItem], calendar: Calendar)
 
 
 def _lab(row: dict[str, Any]) -> Lab:
-    about = row.get("json") if isinstance(row.get("json"), dict) else {}
-    assert about is not None  # noqa: S101 - the line above
+    facts = row.get("json") if isinstance(row.get("json"), dict) else {}
+    assert facts is not None  # noqa: S101 - the line above
     return Lab(
         name=row["name"],
         institution=row.get("institution") or "",
         timezone=row.get("timezone") or "",
-        latitude=_degrees(about.get("latitude")),
-        longitude=_degrees(about.get("longitude")),
+        latitude=_degrees(facts.get("latitude")),
+        longitude=_degrees(facts.get("longitude")),
     )
 
 

@@ -30,17 +30,17 @@ def refresh(
     """
     catalog.start_request()
     at = moment.now()
-    shown = [record for record in releases.every() if is_public(record.visibility, at)]
+    public = [record for record in releases.every() if is_public(record.visibility, at)]
     wanted = None if names is None else set(names)
     files: dict[str, bytes] = {
-        addresses.RELEASES: render(releases_view(shown), settings),
+        addresses.RELEASES: render(releases_view(public), settings),
     }
-    for record in shown:
+    for record in public:
         if wanted is None or record.name in wanted:
-            files |= _files_of(record, shown, settings)
+            files |= _files_of(record, public, settings)
     written = sum(write_if_changed(store, key, body) for key, body in files.items())
-    _remove_hidden(store, shown)
-    return {"written": written, "shown": len(shown)}
+    _remove_hidden(store, public)
+    return {"written": written, "shown": len(public)}
 
 
 def _files_of(
@@ -52,7 +52,7 @@ def _files_of(
     where = ReleaseAddresses(
         api=settings.api_url, page=f"{site}/{page}" if site else "", doi=record.doi
     )
-    versions = [one for one in shown if one.name == record.name]
+    versions = [version for version in shown if version.name == record.name]
     view = release_view(record, manifest, versions, where, _nwb(record, manifest))
     files = {page: render(view, settings)}
     if record.state is not ReleaseState.WITHDRAWN:
@@ -66,18 +66,18 @@ def _nwb(record: ReleaseRecord, manifest: ReleaseManifest) -> dict[str, str]:
     """Return where the NWB files of the sessions are that a page lists, by session."""
     if not nwb.ordered(record.tag):
         return {}
-    listed = [one.id for one in manifest.sessions[:SESSIONS_SHOWN]]
+    listed = [session.id for session in manifest.sessions[:SESSIONS_SHOWN]]
     return {file.session: file.place for file in nwb.nwb_files(record, listed)[1]}
 
 
 def _remove_hidden(store: SiteStore, shown: list[ReleaseRecord]) -> None:
     """Delete what is there of versions that nobody may see any more."""
-    kept = {addresses.release_page(one.name, one.version) for one in shown}
-    kept |= {
+    visible = {addresses.release_page(record.name, record.version) for record in shown}
+    visible |= {
         file
-        for one in shown
-        if one.state is not ReleaseState.WITHDRAWN
-        for file in addresses.release_files(one.name, one.version)
+        for record in shown
+        if record.state is not ReleaseState.WITHDRAWN
+        for file in addresses.release_files(record.name, record.version)
     }
     for folder in ("releases/", "data/releases/"):
-        store.delete([name for name in store.names(folder) if name not in kept])
+        store.delete([name for name in store.names(folder) if name not in visible])

@@ -32,18 +32,20 @@ def refresh(records: Records, store: SiteStore, names: Iterable[str], at: dt.dat
     int
         Animals that were written or removed.
     """
-    known = {one.nickname: (key, one) for key, one in sql.index(store).subjects.items()}
+    listed = {
+        session.nickname: (key, session) for key, session in sql.index(store).subjects.items()
+    }
     changed = 0
     for name in names:
-        sessions = [one for one in records.sessions(name) if is_visible(one, at)]
-        sessions = [one for one in sessions if not one.refused]
-        key, before = known.get(name, ("", None))
+        sessions = [session for session in records.sessions(name) if is_visible(session, at)]
+        sessions = [session for session in sessions if not session.refused]
+        key, before = listed.get(name, ("", None))
         if not sessions:
             if before is not None:
                 sql.remove_subjects(store, [key])
                 changed += 1
             continue
-        made_from = fingerprint(code_version(), [_told(one) for one in sessions])
+        made_from = fingerprint(code_version(), [_told(session) for session in sessions])
         if before is not None and before.made_from == made_from:
             continue
         try:
@@ -56,50 +58,54 @@ def refresh(records: Records, store: SiteStore, names: Iterable[str], at: dt.dat
             continue
         if before is not None and key != subject.id:
             sql.remove_subjects(store, [key])
-        sql.put_subject(store, subject.id, name, made_from, [one.id for one in sessions], rows)
+        sql.put_subject(
+            store, subject.id, name, made_from, [session.id for session in sessions], rows
+        )
         changed += 1
     return changed
 
 
 def forget(records: Records, store: SiteStore) -> None:
     """Remove animals that have no sessions any more."""
-    there = set(records.subjects())
-    gone = [key for key, one in sql.index(store).subjects.items() if one.nickname not in there]
+    existing = set(records.subjects())
+    gone = [
+        key for key, listed in sql.index(store).subjects.items() if listed.nickname not in existing
+    ]
     if gone:
         sql.remove_subjects(store, gone)
 
 
 def withdraw(records: Records, store: SiteStore, eids: Iterable[str], at: dt.datetime) -> None:
     """Take out at once what of these sessions is in the tables and not public any more."""
-    asked = set(eids)
-    for one in sql.index(store).subjects.values():
-        if asked.isdisjoint(one.sessions):
+    wanted = set(eids)
+    for listed in sql.index(store).subjects.values():
+        if wanted.isdisjoint(listed.sessions):
             continue
-        visible = {s.id for s in records.sessions(one.nickname) if is_visible(s, at)}
-        if not visible.issuperset(one.sessions):
-            refresh(records, store, [one.nickname], at)
+        visible = {s.id for s in records.sessions(listed.nickname) if is_visible(s, at)}
+        if not visible.issuperset(listed.sessions):
+            refresh(records, store, [listed.nickname], at)
 
 
 def _told(session: SiteSession) -> list[object]:
-    files = sorted((path, found.hash) for path, found in session.by_path.items())
-    about = (session.start_time, session.task_protocol, session.location, session.projects)
-    return [session.id, about, files]
+    files = sorted((path, file.hash) for path, file in session.by_path.items())
+    facts = (session.start_time, session.task_protocol, session.location, session.projects)
+    return [session.id, facts, files]
 
 
 def _subject(records: Records, name: str, sessions: list[SiteSession]) -> SubjectRecord:
-    about = records.subject(name)
-    row = catalog.table("lab").get(about.lab) or {}
-    born = about.birth_date
+    subject = records.subject(name)
+    lab = catalog.table("lab").get(subject.lab) or {}
+    born = subject.birth_date
     return SubjectRecord(
-        id=about.id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"{about.lab}/{name}")),
+        id=subject.id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"{subject.lab}/{name}")),
         nickname=nickname_of(name),
         lab=LabRecord(
-            about.lab, str(row.get("institution") or ""), str(row.get("timezone") or "UTC")
+            subject.lab, str(lab.get("institution") or ""), str(lab.get("timezone") or "UTC")
         ),
-        sex=about.sex or "U",
+        sex=subject.sex or "U",
         birth_date=dt.date.fromisoformat(born) if born else None,
-        projects=about.projects,
-        sessions=tuple(_session(records, one) for one in sessions),
+        projects=subject.projects,
+        sessions=tuple(_session(records, session) for session in sessions),
     )
 
 
@@ -109,8 +115,8 @@ def _session(records: Records, one: SiteSession) -> SessionRecord:
     try:
         frame = records.trials(one)
         trials = columns_of(frame) if frame is not None and len(frame) else None
-        if found := wheel_in(one.paths, one.preferred):
-            wheel = records.array(one, found[0].files["position"])
+        if wheels := wheel_in(one.paths, one.preferred):
+            wheel = records.array(one, wheels[0].files["position"])
         for collection in one.sortings:
             sorting = records.sorting(one, collection)
             name = next((part for part in collection.split("/") if part.startswith("probe")), "")
@@ -135,10 +141,10 @@ def _session(records: Records, one: SiteSession) -> SessionRecord:
 
 
 def _movements(records: Records, one: SiteSession) -> int | None:
-    for found in objects(one.paths, "wheelMoves", one.preferred):
-        if "intervals" in found.files:
+    for movements in objects(one.paths, "wheelMoves", one.preferred):
+        if "intervals" in movements.files:
             try:
-                return len(np.asarray(records.array(one, found.files["intervals"])))
+                return len(np.asarray(records.array(one, movements.files["intervals"])))
             except Unreadable:
                 return None
     return None

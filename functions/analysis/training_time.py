@@ -53,7 +53,7 @@ def update(records: Records, store: SiteStore, settings: SiteSettings, at: datet
         What was done, in words.
     """
     rows = index_of(store).subjects
-    trained = [name for name, row in rows.items() if row.days_to_trained is not None]
+    trained = [name for name, mouse in rows.items() if mouse.days_to_trained is not None]
     if len(trained) < FEWEST:
         return f"{len(trained)} trained mice, {FEWEST} are needed"
     made_from = fingerprint(
@@ -67,9 +67,9 @@ def update(records: Records, store: SiteStore, settings: SiteSettings, at: datet
     names = sorted(records.subjects())
     features = from_sessions(_mice(records, store, names, at, public, synthetic))
     try:
-        shown = features[features["subject"].isin(public)].reset_index(drop=True)
+        usable = features[features["subject"].isin(public)].reset_index(drop=True)
         marked = bool(synthetic & public)
-        result = analyse(shown, n_repeats=REPEATS, synthetic=marked)
+        result = analyse(usable, n_repeats=REPEATS, synthetic=marked)
         predictor = Predictor.learned(features)
     except ValueError as error:  # too few with all features
         return str(error)
@@ -78,7 +78,7 @@ def update(records: Records, store: SiteStore, settings: SiteSettings, at: datet
     in_training = features[features["training_time"].isna()]
     publish_predictions(records.bucket, predictor, in_training, result["statement"])
     store.write(MADE_FROM, made_from)
-    return f"{len(shown)} mice analysed, {len(in_training)} in training"
+    return f"{len(usable)} mice analysed, {len(in_training)} in training"
 
 
 def publish_predictions(
@@ -96,7 +96,7 @@ def publish_predictions(
     statement : str
         How far the predictions are to be trusted.
     """
-    rows = {row["subject"]: row for row in predictor.predict(in_training)}
+    rows = {prediction["subject"]: prediction for prediction in predictor.predict(in_training)}
     body = encode(training_time.short({"statement": statement, "subjects": rows}))
     aws.client("s3").put_object(Bucket=bucket, Key=PREDICTIONS, Body=body)
 
@@ -111,17 +111,17 @@ def _mice(
 ) -> Iterator[CohortSubject]:
     """Yield each mouse with its sessions; note which are wholly public, and which simulated."""
     for name in names:
-        about, sessions = records.subject(name), records.sessions(name)
-        if sessions and all(is_visible(one, at) for one in sessions):
+        subject, sessions = records.subject(name), records.sessions(name)
+        if sessions and all(is_visible(session, at) for session in sessions):
             public.add(name)
-        if any(one.synthetic for one in sessions):
+        if any(session.synthetic for session in sessions):
             synthetic.add(name)
         yield CohortSubject(
             name=name,
-            id=about.id,
-            lab=about.lab,
-            sex=about.sex,
-            birth_date=about.birth_date or None,
+            id=subject.id,
+            lab=subject.lab,
+            sex=subject.sex,
+            birth_date=subject.birth_date or None,
             sessions=list(_sessions(records, store, name, sessions)),
             weighings=_dated("weighing", name, "date_time", "weight", float),
             restrictions=_dated(
@@ -135,9 +135,9 @@ def _dated(kind: str, subject: str, when: str, what: str, convert: Any) -> list[
     """Return (ISO date, value) of a subject's records of a kind."""
     rows = catalog.table(kind).select([Where("subject", "exact", subject)]).all()
     return [
-        (str(row[when])[:10], convert(row[what]))
-        for row in rows
-        if row.get(when) and row.get(what) is not None
+        (str(record[when])[:10], convert(record[what]))
+        for record in rows
+        if record.get(when) and record.get(what) is not None
     ]
 
 
@@ -146,32 +146,34 @@ def _sessions(
 ) -> Iterator[CohortSession]:
     """Yield the sessions that have trials; published ones come from the subject's one table."""
     packed = store.read(subject_trials(name))
-    known = tables.unpack(packed[0]) if packed else {}
-    for i, one in enumerate(sorted(sessions, key=lambda s: (s.date, s.number))):
+    published = tables.unpack(packed[0]) if packed else {}
+    for i, session in enumerate(sorted(sessions, key=lambda s: (s.date, s.number))):
         try:
-            frame = known[one.id][1] if one.id in known else records.trials(one)
+            frame = (
+                published[session.id][1] if session.id in published else records.trials(session)
+            )
         except Unreadable as error:
-            log.warning("trials of %s: %s", one.reference, error)
+            log.warning("trials of %s: %s", session.reference, error)
             continue
         if frame is None or not len(frame):
             continue
         gaps(frame)
         yield CohortSession(
-            date=one.date,
-            protocol=one.task_protocol,
+            date=session.date,
+            protocol=session.task_protocol,
             trials=columns_of(frame),
-            number=one.number,
-            wheel=_wheel(records, one) if i < WHEEL_SESSIONS else None,
-            eid=one.id,
+            number=session.number,
+            wheel=_wheel(records, session) if i < WHEEL_SESSIONS else None,
+            eid=session.id,
         )
 
 
 def _wheel(records: Records, one: SiteSession) -> dict[str, Any] | None:
-    found = wheel_in(one.paths, one.preferred)
-    if not found:
+    wheels = wheel_in(one.paths, one.preferred)
+    if not wheels:
         return None
     try:
-        return {"position": records.array(one, found[0].files["position"])}
+        return {"position": records.array(one, wheels[0].files["position"])}
     except Unreadable as error:
         # A lost wheel costs two features, not the mouse.
         log.warning("wheel of %s: %s", one.reference, error)

@@ -73,10 +73,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if event.get("type") != "REQUEST":
         return app(event, context)
     headers = {name.lower(): value for name, value in (event["headers"] or {}).items()}
-    known = bool(headers.get("authorization"))
-    refused = not known and app({"body": None, **event}, context)["statusCode"] == 401
+    has_credentials = bool(headers.get("authorization"))
+    refused = not has_credentials and app({"body": None, **event}, context)["statusCode"] == 401
     return {
-        "principalId": "account" if known else "anonymous",
+        "principalId": "account" if has_credentials else "anonymous",
         "policyDocument": {
             "Version": "2012-10-17",
             "Statement": [

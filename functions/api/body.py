@@ -79,12 +79,12 @@ def _check_depth(value: Any) -> None:
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
-        for each in level:
-            if isinstance(each, dict):
-                below.extend(each.values())
-            elif isinstance(each, list):
-                below.extend(each)
-        level = [each for each in below if isinstance(each, (dict, list))]
+        for nested in level:
+            if isinstance(nested, dict):
+                below.extend(nested.values())
+            elif isinstance(nested, list):
+                below.extend(nested)
+        level = [nested for nested in below if isinstance(nested, (dict, list))]
         if not level:
             return
     raise _too_deep()
@@ -92,11 +92,11 @@ def _check_depth(value: Any) -> None:
 
 def _check_numbers(value: Any) -> None:
     if isinstance(value, dict):
-        for each in value.values():
-            _check_numbers(each)
+        for nested in value.values():
+            _check_numbers(nested)
     elif isinstance(value, list):
-        for each in value:
-            _check_numbers(each)
+        for nested in value:
+            _check_numbers(nested)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError("A number is too large.")
     elif isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:

@@ -40,16 +40,16 @@ def plan(call: Call, wanted: BreedingPlanRequest) -> dict[str, Any]:
     if not lab or catalog.table("lab").get(lab) is None:
         raise Invalid({"lab": ["Say which lab, by its name."]})
     alleles = {name: catalog.table("allele").get(name) for name in wanted.wanted}
-    if unknown := [name for name, row in alleles.items() if row is None]:
+    if unknown := [name for name, animal in alleles.items() if animal is None]:
         raise Invalid({"wanted": [f"There is no allele {', '.join(unknown)}."]})
     animals, left_out = _animals(call, lab, wanted)
-    rows = [row for each in animals.values() for row in each]
+    rows = [animal for group in animals.values() for animal in group]
     pairs = ranked(
-        [_as_animal(row, lab) for row in rows],
+        [_as_animal(animal, lab) for animal in rows],
         {name: Zygosity(number) for name, number in wanted.wanted.items()},
         wanted.count,
         pedigree=_pedigree(rows),
-        x_linked=[name for name, row in alleles.items() if row and row.get("x_linked")],
+        x_linked=[name for name, animal in alleles.items() if animal and animal.get("x_linked")],
     )
     return {
         "lab": lab,
@@ -79,13 +79,13 @@ def _animals(
         wheres.append(Where("nickname", "in", set(wanted.subjects)))
     rows = related(call, "subject", wheres).all()
     rows.sort(key=lambda row: (row.get("birth_date") or "", row["nickname"]), reverse=True)
-    found: dict[str, list[Row]] = {"F": [], "M": []}
+    by_sex: dict[str, list[Row]] = {"F": [], "M": []}
     for row in rows:
-        known = {each.get("allele") for each in row.get("zygosities") or ()}
-        sex = found.get(row.get("sex") or "U")
-        if sex is not None and known >= wanted.wanted.keys() and len(sex) < MOST:
+        alleles = {zygosity.get("allele") for zygosity in row.get("zygosities") or ()}
+        sex = by_sex.get(row.get("sex") or "U")
+        if sex is not None and alleles >= wanted.wanted.keys() and len(sex) < MOST:
             sex.append(row)
-    return found, len(rows) - sum(map(len, found.values()))
+    return by_sex, len(rows) - sum(map(len, by_sex.values()))
 
 
 def _as_animal(row: Row, lab: str) -> Any:
@@ -96,22 +96,24 @@ def _as_animal(row: Row, lab: str) -> Any:
 
     born = row.get("birth_date")
     days = (water.now_in(lab).date() - date.fromisoformat(born)).days if born else 0
-    known = {each["allele"]: Zygosity(each["zygosity"]) for each in row.get("zygosities") or ()}
-    return Animal(row["nickname"], row["sex"], days / 7, known)
+    zygosities = {
+        entry["allele"]: Zygosity(entry["zygosity"]) for entry in row.get("zygosities") or ()
+    }
+    return Animal(row["nickname"], row["sex"], days / 7, zygosities)
 
 
 def _pedigree(rows: list[Row]) -> dict[str, Any]:
     """Return the parents of animals, of these, and so on; two possible mothers are none."""
     from shared.science.colony.pedigree import Parents
 
-    found: dict[str, Any] = {}
-    level = [str(row["nickname"]) for row in rows]
+    pedigree: dict[str, Any] = {}
+    level = [str(animal["nickname"]) for animal in rows]
     while level:
         nickname = level.pop()
-        if nickname in found:
+        if nickname in pedigree:
             continue
         father, mothers = genotypes.parents(catalog.table("subject").get(nickname) or {})
         mother = mothers[0] if len(mothers) == 1 else None
-        found[nickname] = Parents(mother=mother, father=father)
-        level += [each for each in (father, *mothers) if each]
-    return found
+        pedigree[nickname] = Parents(mother=mother, father=father)
+        level += [parent for parent in (father, *mothers) if parent]
+    return pedigree

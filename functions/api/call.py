@@ -130,8 +130,8 @@ class Call:
 
 def matches(request: Any, tag: str) -> bool:
     """Return whether a client has what a tag names already (``If-None-Match``)."""
-    known = (request.headers.get("if-none-match") or "").split(",")
-    return tag in {each.strip().removeprefix("W/").strip('"') for each in known}
+    tags = (request.headers.get("if-none-match") or "").split(",")
+    return tag in {tag_text.strip().removeprefix("W/").strip('"') for tag_text in tags}
 
 
 def base_url(request: Any) -> str:

@@ -128,8 +128,8 @@ class Forms(msgspec.Struct, frozen=True):
 @functools.cache
 def forms() -> Forms:
     """Return the forms of all resources, by path."""
-    found = [form_of(RESOURCES[path]) for path in sorted(RESOURCES)]
-    return Forms(hashlib.sha256(msgspec.json.encode(found)).hexdigest()[:16], found)
+    all_forms = [form_of(RESOURCES[path]) for path in sorted(RESOURCES)]
+    return Forms(hashlib.sha256(msgspec.json.encode(all_forms)).hexdigest()[:16], all_forms)
 
 
 def form_of(resource: Resource) -> Form:
@@ -165,14 +165,14 @@ def title_of(resource: Resource) -> str:
     """Return the field that stands for a record where it is named."""
     if resource.key != "id":
         return resource.key
-    return next((each for each in ("name", "title", "subject") if each in resource.fields), "id")
+    return next((name for name in ("name", "title", "subject") if name in resource.fields), "id")
 
 
 def label_of(name: str) -> str:
     """Return what people call a field, a list or a kind: its name in words."""
     words = [SPELT.get(word, word) for word in name.replace("-", "_").split("_") if word]
-    shown = " ".join(words)
-    return shown[:1].upper() + shown[1:]
+    label = " ".join(words)
+    return label[:1].upper() + label[1:]
 
 
 def field_of(name: str, spec: Field) -> FormField:
@@ -210,12 +210,12 @@ def field_of(name: str, spec: Field) -> FormField:
 
 def pattern_of(spec: Field) -> str:
     """Return the pattern of a text as browsers read it (``pattern`` of an input)."""
-    found = spec.pattern
-    if not found and isinstance(spec.check, partial) and spec.check.func is names.check:
+    pattern = spec.pattern
+    if not pattern and isinstance(spec.check, partial) and spec.check.func is names.check:
         kind = names.KINDS.get(spec.check.args[0])
-        found = kind.pattern if kind else ""
+        pattern = kind.pattern if kind else ""
     # Browsers know letters of all scripts by another name, and want hyphens of a set escaped.
-    return "" if found == ".+" else found.replace(r"\w", r"\p{L}\p{N}_").replace("-]", r"\-]")
+    return "" if pattern == ".+" else pattern.replace(r"\w", r"\p{L}\p{N}_").replace("-]", r"\-]")
 
 
 def text(found: Forms) -> bytes:
@@ -225,7 +225,7 @@ def text(found: Forms) -> bytes:
 
 def main(arguments: list[str]) -> None:
     """Write the file."""
-    if unknown := [each for each in arguments if each.startswith("-")]:
+    if unknown := [argument for argument in arguments if argument.startswith("-")]:
         print(f"usage: python -m functions.api.forms [FILE]  (default {FILE})")
         raise SystemExit(0 if unknown[0] in ("-h", "--help") else 2)
     target = Path(arguments[0]) if arguments else FILE

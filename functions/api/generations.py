@@ -39,10 +39,10 @@ def of_animal(subject: Row, call: Call) -> str | None:
     ancestry: _Ancestry = call.once(f"ancestry in {line['name']}", _Ancestry)
     _read(ancestry, subject, line)
     try:
-        found = generation(subject["nickname"], ancestry.families, ancestry.strain)
+        count = generation(subject["nickname"], ancestry.families, ancestry.strain)
     except CircularPedigree:
         return None
-    return str(found) or None
+    return str(count) or None
 
 
 def of_pups(litter: Row, call: Call) -> str | None:
@@ -69,11 +69,11 @@ def _read(ancestry: _Ancestry, subject: Row, line: Row) -> None:
     background = line.get("strain") if is_backcrossed else None
     waiting = [subject]
     while waiting:
-        row = waiting.pop()
-        if row["nickname"] in ancestry.families:
+        animal = waiting.pop()
+        if animal["nickname"] in ancestry.families:
             continue
-        father, mothers = genotypes.parents(row)
-        ancestry.families[row["nickname"]] = Family(father, tuple(mothers))
+        father, mothers = genotypes.parents(animal)
+        ancestry.families[animal["nickname"]] = Family(father, tuple(mothers))
         for name in (father, *mothers):
             parent = catalog.table("subject").get(name or "") or {}
             if parent.get("line") == line["name"]:

@@ -30,14 +30,18 @@ class Genetics(msgspec.Struct, frozen=True):
 
 def of_line(line: str | None, extra: Sequence[Row] = (), without: str = "") -> Genetics:
     """Return the genetics of a line, with rules that it is to have and without one of its own."""
-    row = catalog.table("line").get(line or "")
-    if row is None:
+    stored_line = catalog.table("line").get(line or "")
+    if stored_line is None:
         return Genetics()
-    known = catalog.table("zygosity-rule").select([Where("line", "exact", row["name"])]).all()
-    rules = [*(each for each in known if each["id"] != without), *extra]
+    stored = (
+        catalog.table("zygosity-rule").select([Where("line", "exact", stored_line["name"])]).all()
+    )
+    rules = [*(item for item in stored if item["id"] != without), *extra]
     rules.sort(key=lambda rule: (rule.get("order") or 0, str(rule["id"])))
     linked = catalog.table("allele").select([Where("x_linked", "exact", True)]).values("nickname")
-    return Genetics(tuple(rules), tuple(n for n in row.get("alleles") or () if n not in linked))
+    return Genetics(
+        tuple(rules), tuple(n for n in stored_line.get("alleles") or () if n not in linked)
+    )
 
 
 def parents(subject: Row) -> tuple[str | None, list[str]]:
@@ -65,9 +69,9 @@ def worked_out(subject: Row, genetics: Genetics, at: str) -> list[dict[str, Any]
     """
     from shared.science.colony.genotype import Zygosity, ZygosityRule, from_tests
 
-    before = [each for each in subject.get("zygosities") or () if each.get("allele")]
-    found = [dict(each) for each in before if each.get("by", "manual") == "manual"]
-    held = {each["allele"] for each in found}
+    before = [entry for entry in subject.get("zygosities") or () if entry.get("allele")]
+    zygosities = [dict(entry) for entry in before if entry.get("by", "manual") == "manual"]
+    held = {entry["allele"] for entry in zygosities}
     results = _results(subject["nickname"])
     rules = [
         ZygosityRule(
@@ -84,18 +88,18 @@ def worked_out(subject: Row, genetics: Genetics, at: str) -> list[dict[str, Any]
     for finding in from_tests(results, rules) if results else ():
         if finding.zygosity is not None and finding.allele not in held:
             held.add(finding.allele)
-            found.append(_said(finding.allele, finding.zygosity, "rule", finding.rule, at))
+            zygosities.append(_said(finding.allele, finding.zygosity, "rule", finding.rule, at))
     father, mothers = parents(subject)
     for allele in genetics.alleles if father and mothers else ():
         foretold = _foretold(allele, father, mothers) if allele not in held else None
         if foretold is not None:
-            found.append(_said(allele, foretold, "parents", None, at))
-    return _as_before(found, before)
+            zygosities.append(_said(allele, foretold, "parents", None, at))
+    return _as_before(zygosities, before)
 
 
 def _results(nickname: str) -> dict[str, bool]:
     tests = catalog.table("genotype-test").select([Where("subject", "exact", nickname)]).all()
-    return {each["sequence"]: bool(each["test_result"]) for each in tests}
+    return {test["sequence"]: bool(test["test_result"]) for test in tests}
 
 
 def _foretold(allele: str, father: str | None, mothers: Iterable[str]) -> int | None:
@@ -110,9 +114,9 @@ def _foretold(allele: str, father: str | None, mothers: Iterable[str]) -> int | 
 def _known(nickname: str | None, allele: str) -> Any:
     from shared.science.colony.genotype import Zygosity
 
-    row = catalog.table("subject").get(nickname or "") or {}
-    known = [each for each in row.get("zygosities") or () if each.get("allele") == allele]
-    return Zygosity(known[0]["zygosity"]) if known else None
+    animal = catalog.table("subject").get(nickname or "") or {}
+    entries = [entry for entry in animal.get("zygosities") or () if entry.get("allele") == allele]
+    return Zygosity(entries[0]["zygosity"]) if entries else None
 
 
 def _said(allele: str, zygosity: int, by: str, rule: str | None, at: str) -> dict[str, Any]:
@@ -126,5 +130,5 @@ def _as_before(found: list[dict[str, Any]], before: Sequence[Row]) -> list[dict[
         names = ("allele", "zygosity", "by", "rule")
         return all(one.get(name) == other.get(name) for name in names)
 
-    kept = [next((dict(old) for old in before if same(old, each)), each) for each in found]
-    return sorted(kept, key=lambda each: str(each["allele"]))
+    dated = [next((dict(old) for old in before if same(old, each)), each) for each in found]
+    return sorted(dated, key=lambda each: str(each["allele"]))

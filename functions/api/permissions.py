@@ -96,12 +96,12 @@ def check_fields(
     """
     fields = resource.fields.items() if old is None else ()
     defaults = {name: field.initial(call) for name, field in fields}
-    given = {
+    changed = {
         name: value
         for name, value in new.items()
         if name in resource.fields and not resource.fields[name].read_only
     }
-    require(policy.may_set(call.who, resource.kind, old, given, defaults))
+    require(policy.may_set(call.who, resource.kind, old, changed, defaults))
     if resource.kind == "dataset" and "tags" in new:
         before = (old or {}).get("tags") or ()
         require(policy.may_tag(call.who, before, new["tags"] or (), released(), protecting()))

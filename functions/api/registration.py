@@ -91,12 +91,12 @@ def flag_of(body: Mapping[str, Any], name: str, default: bool) -> bool:
 
 def _each(body: Mapping[str, Any], name: str, n: int) -> list[Any]:
     """Return one value per file; a single one is for all."""
-    found = items_of(body, name)
-    if len(found) == 1 and n > 1:
-        found = found * n
-    if found and len(found) != n:
-        raise refuse(f"{name}: {len(found)} values for {n} files.")
-    return [None if each in ("", "None") else each for each in found] or [None] * n
+    values = items_of(body, name)
+    if len(values) == 1 and n > 1:
+        values = values * n
+    if values and len(values) != n:
+        raise refuse(f"{name}: {len(values)} values for {n} files.")
+    return [None if value in ("", "None") else value for value in values] or [None] * n
 
 
 def target_of(body: Mapping[str, Any], call: Call) -> FileOwner:
@@ -128,20 +128,20 @@ def target_of(body: Mapping[str, Any], call: Call) -> FileOwner:
         Where("date", "exact", day),
         Where("number", "exact", int(number)),
     ]
-    found = catalog.table("session").select(wanted).all(("id", "lab"))
-    if len(found) > 1:
+    matches = catalog.table("session").select(wanted).all(("id", "lab"))
+    if len(matches) > 1:
         lab = above.rpartition("/")[2]
         labs = [lab] if below else items_of(body, "labs") or call.who.labs
-        found = [row for row in found if row["lab"] in labs] or found
-    if not found:
+        matches = [session for session in matches if session["lab"] in labs] or matches
+    if not matches:
         raise refuse(f"There is no session {subject}/{day}/{int(number):03d}.")
-    if len(found) > 1:
-        several = " and ".join(sorted(row["lab"] for row in found))
-        below = SessionKey(found[0]["lab"], subject, day, int(number)).folder
+    if len(matches) > 1:
+        several = " and ".join(sorted(session["lab"] for session in matches))
+        below = SessionKey(matches[0]["lab"], subject, day, int(number)).folder
         text = f"{several} have a session {path}; put the lab before it, as in {below}."
         raise ApiError(409, text, error=text)
-    key = SessionKey(found[0]["lab"], subject, day, int(number))
-    return FileOwner(found[0]["id"], "/".join(parts[3:]), None, key.lab, key.folder)
+    key = SessionKey(matches[0]["lab"], subject, day, int(number))
+    return FileOwner(matches[0]["id"], "/".join(parts[3:]), None, key.lab, key.folder)
 
 
 def place_of(target: FileOwner, filename: str) -> str:
@@ -220,35 +220,35 @@ def _records(body: Mapping[str, Any], target: FileOwner) -> list[tuple[str, bool
     ApiError
         400 for an unknown lab or repository.
     """
-    known = repositories()
+    registered = repositories()
     exists, server_only = flag_of(body, "exists", True), flag_of(body, "server_only", False)
-    labs = [str(each) for each in items_of(body, "labs") or items_of(body, "projects")]
+    labs = [str(lab_name) for lab_name in items_of(body, "labs") or items_of(body, "projects")]
     if not labs and target.lab:
         labs = [target.lab]
     wanted: dict[str, bool] = {}
     for lab in labs:
-        row = catalog.table("lab").get(lab)
-        if row is None:
+        laboratory = catalog.table("lab").get(lab)
+        if laboratory is None:
             raise refuse(f"labs: There is no lab {lab!r}.")
-        for name in row.get("repositories") or [OWN]:
-            personal = (known.get(name) or {}).get("globus_is_personal")
+        for name in laboratory.get("repositories") or [OWN]:
+            personal = (registered.get(name) or {}).get("globus_is_personal")
             if not (server_only and personal):
                 wanted[name] = server_only and name != OWN  # there only by upload
     named = body.get("name") or body.get("repository")
     if not named and body.get("hostname"):
         named = next(
-            (r["name"] for r in known.values() if r.get("hostname") == body["hostname"]), None
+            (r["name"] for r in registered.values() if r.get("hostname") == body["hostname"]), None
         )
         if named is None:
             raise refuse(f"hostname: There is no data repository at {body['hostname']!r}.")
     if named:
-        if named not in known:
+        if named not in registered:
             raise refuse(f"name: There is no data repository {named!r}.")
         wanted[str(named)] = named != OWN
     if not named and exists and not server_only:
         # Nobody said where the files are: not known to be there, nor known to be absent.
         return [(name, None) for name in wanted]
-    return [(name, there and exists) for name, there in wanted.items()]
+    return [(name, claimed and exists) for name, claimed in wanted.items()]
 
 
 def _type_of(name: str) -> str:
@@ -261,8 +261,8 @@ def _type_of(name: str) -> str:
     except ALFError:
         pass
     added = [
-        DatasetType(row["name"], row.get("filename_pattern") or "", "", "", "")
-        for row in catalog.table("dataset-type").rows()
+        DatasetType(dataset_type["name"], dataset_type.get("filename_pattern") or "", "", "", "")
+        for dataset_type in catalog.table("dataset-type").rows()
     ]
     try:
         return match_dataset_type(name, added).name
@@ -294,12 +294,12 @@ def _size(value: Any) -> int | None:
     if value is None:
         return None
     try:
-        found = int(value)
+        size = int(value)
     except (TypeError, ValueError, OverflowError):
         raise refuse(f"filesizes: {value!r} is not a number of bytes.") from None
-    if not 0 <= found <= MAX_INTEGER:
+    if not 0 <= size <= MAX_INTEGER:
         raise refuse(f"filesizes: A size is between 0 and {MAX_INTEGER}.")
-    return found
+    return size
 
 
 def _hash(value: Any) -> str | None:

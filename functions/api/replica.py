@@ -125,12 +125,12 @@ class Scope:
     @cached_property
     def _parts(self) -> dict[str, list[str]]:
         """Kinds whose records are found through a record of another kind, by that kind."""
-        found: dict[str, list[str]] = {}
+        kinds: dict[str, list[str]] = {}
         for kind in self.kinds:
             resource = KINDS[kind]
             if resource.lab not in ("", "lab") and kind != "lab":
-                found.setdefault(resource.fields[resource.lab].to, []).append(kind)
-        return found
+                kinds.setdefault(resource.fields[resource.lab].to, []).append(kind)
+        return kinds
 
     @cached_property
     def closed_labs(self) -> frozenset[str]:
@@ -163,8 +163,8 @@ class Scope:
             mine = Where("lab", "in", self.call.who.labs)
             return [Either(value=[mine, Where("lab", "isnull", True)])]
         other = KINDS[resource.fields[resource.lab].to]
-        found = catalog.table(other.kind).select(self.wheres(other.kind))
-        return [Where(resource.lab, "in", found.values(other.key))]
+        owners = catalog.table(other.kind).select(self.wheres(other.kind))
+        return [Where(resource.lab, "in", owners.values(other.key))]
 
     def _recent(self, kind: str) -> list[Where]:
         window = WINDOWS.get(kind)
@@ -182,9 +182,9 @@ class Scope:
         """
         key = KINDS[kind].key
         wheres = [*self.wheres(kind), *([Where(key, "gt", after)] if after else [])]
-        found = catalog.table(kind).select(wheres, order=(key,))
-        rows: list[Row] = list(found.page(0, limit))
-        return rows, len(found) > limit
+        selection = catalog.table(kind).select(wheres, order=(key,))
+        rows: list[Row] = list(selection.page(0, limit))
+        return rows, len(selection) > limit
 
     def has(self, kind: str, row: Row) -> bool:
         """Return whether the replica holds a row."""
@@ -206,8 +206,8 @@ class Scope:
         """Return a row as the replica has it: its declared fields, as lists show them."""
         resource = KINDS[kind]
         fields = {name: spec for name, spec in resource.fields.items() if not spec.hidden}
-        shown = {name: self._value(spec, row.get(name)) for name, spec in fields.items()}
-        return {"id": row.get("id"), **shown}
+        values = {name: self._value(spec, row.get(name)) for name, spec in fields.items()}
+        return {"id": row.get("id"), **values}
 
     def _value(self, spec: Field, value: Any) -> Any:
         """Return a value as lists show it, but keys as they are: they tell namesakes apart."""
@@ -227,8 +227,8 @@ class Scope:
                 continue
             values = [row.get(name) for row in rows]
             if spec.many or spec.type in ("datetime", "choice", "ref"):
-                values = [self._value(spec, each) for each in values]
-            if any(each is not None for each in values):
+                values = [self._value(spec, value) for value in values]
+            if any(value is not None for value in values):
                 columns[name] = values
         return HeldBlock(
             kind,
@@ -260,9 +260,9 @@ class Scope:
         for other in parts:
             resource = KINDS[other]
             mine = catalog.table(other).select([Where(resource.lab, "exact", key)])
-            for row in mine.all():
-                yield self.now(other, str(row[resource.key]), int(row["_version"]))
-                yield from self.following(other, str(row[resource.key]), None)
+            for part in mine.all():
+                yield self.now(other, str(part[resource.key]), int(part["_version"]))
+                yield from self.following(other, str(part[resource.key]), None)
 
 
 def _answers(row: Row | None) -> Any:

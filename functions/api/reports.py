@@ -57,8 +57,8 @@ def _table(
     columns: tuple[str, ...], rows: list[dict[str, Any]], summary: dict[str, Any] | None = None
 ) -> ReportTable:
     """Return a report whose rows name animals by their nicknames."""
-    shown = [{**row, "nickname": nickname_of(row["nickname"])} for row in rows]
-    return ReportTable(columns, shown, summary or {})
+    named = [{**row, "nickname": nickname_of(row["nickname"])} for row in rows]
+    return ReportTable(columns, named, summary or {})
 
 
 def usual(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
@@ -92,8 +92,8 @@ def _cell(value: Any) -> Any:
 
 
 def _subjects(call: Call, asked: Asked, *wheres: Where) -> list[Row]:
-    found = related(call, "subject", [Where("lab", "exact", asked.lab), *wheres]).all()
-    return sorted(found, key=lambda row: str(row["nickname"]))
+    animals = related(call, "subject", [Where("lab", "exact", asked.lab), *wheres]).all()
+    return sorted(animals, key=lambda row: str(row["nickname"]))
 
 
 def _alive(row: Row, day: dt.date) -> bool:
@@ -112,11 +112,11 @@ def restrictions(call: Call, asked: Asked) -> ReportTable:
     controls = water.controls(alive) if alive else {}
     rows = []
     for row in alive:
-        found = controls[row["nickname"]]
-        restriction = found.restriction_at(now)
+        control = controls[row["nickname"]]
+        restriction = control.restriction_at(now)
         if restriction is None:
             continue
-        state = water.status(found, now)
+        state = water.status(control, now)
         rows.append(
             {
                 "responsible_user": row.get("responsible_user"),
@@ -149,8 +149,8 @@ def week(call: Call, asked: Asked) -> ReportTable:
     within = [Where("subject", "in", names), Where("start_time", "gte", begin)]
     held = related(call, "session", [*within, Where("start_time", "lt", end)])
     trained: dict[str, set[str]] = {}
-    for each in held.all(("subject", "start_time")):
-        trained.setdefault(each["subject"], set()).add(str(each["start_time"])[:10])
+    for session in held.all(("subject", "start_time")):
+        trained.setdefault(session["subject"], set()).add(str(session["start_time"])[:10])
     restricted = {
         row["subject"]
         for row in related(call, "water-restriction", [Where("subject", "in", names)]).all()
@@ -217,36 +217,44 @@ def year(call: Call, asked: Asked) -> ReportTable:
     """
     first, last = asked.first.isoformat(), asked.last.isoformat()
     rows = [
-        row
-        for row in _subjects(call, asked)
-        if (not row.get("birth_date") or row["birth_date"] <= last)
-        and (not row.get("death_date") or row["death_date"] >= first)
+        animal
+        for animal in _subjects(call, asked)
+        if (not animal.get("birth_date") or animal["birth_date"] <= last)
+        and (not animal.get("death_date") or animal["death_date"] >= first)
     ]
     names = _names(rows)
-    killed = [row for row in rows if row.get("death_date") and row["death_date"] <= last]
+    killed = [
+        animal for animal in rows if animal.get("death_date") and animal["death_date"] <= last
+    ]
     mine = [Where("subject", "in", names)]
     used = _in_period(related(call, "surgery", mine).all(), "start_time", first, last)
     restricted = _in_period(
         related(call, "water-restriction", mine).all(), "start_time", first, last
     )
-    culled = {row["subject"] for row in related(call, "cull", mine).all()}
+    culled = {animal["subject"] for animal in related(call, "cull", mine).all()}
     lists = _year_lists(rows, killed, used, restricted, first, last)
     missing = {
-        "sex": _names(row for row in rows if row.get("sex") not in ("M", "F")),
-        "severity": _names(row for row in killed if not row.get("actual_severity")),
+        "sex": _names(animal for animal in rows if animal.get("sex") not in ("M", "F")),
+        "severity": _names(animal for animal in killed if not animal.get("actual_severity")),
         "cull": _names(killed) - culled,
     }
     counted = [
-        {"list": name, "count": len(each), "percent_male": _percent_male(each)}
-        for name, each in lists.items()
+        {"list": name, "count": len(nicknames), "percent_male": _percent_male(nicknames)}
+        for name, nicknames in lists.items()
     ]
-    lines = [_return_row(name, n, row) for name, each in lists.items() for n, row in _number(each)]
+    lines = [
+        _return_row(name, n, animal)
+        for name, nicknames in lists.items()
+        for n, animal in _number(nicknames)
+    ]
     return _table(
         _RETURN,
         lines,
         {
             "lists": counted,
-            "missing": {what: sorted(map(nickname_of, each)) for what, each in missing.items()},
+            "missing": {
+                what: sorted(map(nickname_of, nicknames)) for what, nicknames in missing.items()
+            },
         },
     )
 
@@ -262,7 +270,7 @@ def _number(rows: Sequence[Row]) -> Iterable[tuple[int, Row]]:
 
 
 def _return_row(name: str, number: int, row: Row) -> dict[str, Any]:
-    return {"list": name, "number": number, **{each: row.get(each) for each in _RETURN[2:]}}
+    return {"list": name, "number": number, **{column: row.get(column) for column in _RETURN[2:]}}
 
 
 def _in_period(rows: Iterable[Row], field: str, first: str, last: str) -> set[str]:
@@ -272,8 +280,8 @@ def _in_period(rows: Iterable[Row], field: str, first: str, last: str) -> set[st
 
 
 def _percent_male(rows: Sequence[Row]) -> float | None:
-    known = [row["sex"] for row in rows if row.get("sex") in ("M", "F")]
-    return round(100 * known.count("M") / len(known), 1) if known else None
+    sexes = [animal["sex"] for animal in rows if animal.get("sex") in ("M", "F")]
+    return round(100 * sexes.count("M") / len(sexes), 1) if sexes else None
 
 
 def _year_lists(
@@ -293,7 +301,7 @@ def _year_lists(
         return bool(row.get("genotype_date")) and first <= row["genotype_date"] <= last
 
     def negative(row: Row) -> bool:
-        return all(each.get("zygosity") == 0 for each in row.get("zygosities") or ())
+        return all(zygosity.get("zygosity") == 0 for zygosity in row.get("zygosities") or ())
 
     def is_used(row: Row) -> bool:
         return row["nickname"] in used

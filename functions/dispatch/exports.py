@@ -32,9 +32,11 @@ def planned_exports(eid: str, datasets: Sequence[Dataset]) -> list[Planned]:
     """Return the tasks that write a session's part of releases as NWB."""
     tags = sorted({tag for item in datasets for tag in item.tags or ()})
     wanted = [tag for tag in tags if documents.find("tag", nwb_tag(tag)) is not None]
-    found = (plan_nwb(eid, tag, nwb_collection(tag)) for tag in wanted)
+    exports = (plan_nwb(eid, tag, nwb_collection(tag)) for tag in wanted)
     return [
-        each for each in found if not missing(each.declaration.inputs, contents_of(each, datasets))
+        export
+        for export in exports
+        if not missing(export.declaration.inputs, contents_of(export, datasets))
     ]
 
 
@@ -53,10 +55,10 @@ def show_exports(eid: str, datasets: Sequence[Dataset], tasks: Iterable[Task]) -
     for task in tasks:
         if task.executable != NWB.name:
             continue
-        found = declaration(task.executable, task.arguments)
-        if found is None:
+        declared = declaration(task.executable, task.arguments)
+        if declared is None:
             continue
-        arguments = dict(found.arguments)
+        arguments = dict(declared.arguments)
         tag = nwb_tag(arguments["tag"])
         good = Status.parse(task.status) is Status.COMPLETE and not outdated(
             task, contents_of(task, datasets)
@@ -65,9 +67,9 @@ def show_exports(eid: str, datasets: Sequence[Dataset], tasks: Iterable[Task]) -
         for item in datasets:
             if item.collection != arguments["output_collection"]:
                 continue
-            shown = good and item.default
-            if shown != (tag in (item.tags or ())):
-                changed |= _set_tag(eid, item.path, tag, shown)
+            is_shown = good and item.default
+            if is_shown != (tag in (item.tags or ())):
+                changed |= _set_tag(eid, item.path, tag, is_shown)
         marked = documents.find("tag", tag) if changed else None
         if marked is not None:
             name = (marked.body.get("json") or {}).get("release")
@@ -76,7 +78,7 @@ def show_exports(eid: str, datasets: Sequence[Dataset], tasks: Iterable[Task]) -
 
 def _set_tag(eid: str, path: str, tag: str, shown: bool) -> bool:
     def edit(item: Dataset) -> None:
-        rest = [each for each in item.tags or () if each != tag]
+        rest = [other for other in item.tags or () if other != tag]
         item.tags = sorted([*rest, tag]) if shown else rest
 
     try:

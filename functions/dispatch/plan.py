@@ -72,9 +72,12 @@ def session_registered(eid: str, *, tell_end: bool = True) -> None:
         eid,
         session.lab,
         moment.naive(session.start_time),
-        [(one, _first_status(one, contents_of(one, datasets))) for one in planned],
+        [
+            (new_task, _first_status(new_task, contents_of(new_task, datasets)))
+            for new_task in planned
+        ],
     )
-    write.keep_holds(eid, {one.id: one.hold for one in planned})
+    write.keep_holds(eid, {new_task.id: new_task.hold for new_task in planned})
     for task in new:
         if task.state is Status.WAITING:
             announce(task)
@@ -94,8 +97,8 @@ def session_shown(eid: str) -> None:
     """
     session_registered(eid)
     session = sessions.get(eid)
-    shown = is_public(visible.of_item(session, _calendar(session)), moment.now())
-    if not shown or not read.of_session(eid):
+    is_shown = is_public(visible.of_item(session, _calendar(session)), moment.now())
+    if not is_shown or not read.of_session(eid):
         queues.notify("analysis", SessionFinished(eid))
 
 
@@ -103,8 +106,8 @@ def _calendar(session: Session) -> Calendar:
     """Return what holds a session back, from the table alone."""
 
     def said(kind: str, key: str, field: str) -> str:
-        found = documents.find(kind, key)
-        return (found.body.get(field) if found else "") or ""
+        document = documents.find(kind, key)
+        return (document.body.get(field) if document else "") or ""
 
     day = "embargo_until"
     return Calendar(
@@ -133,15 +136,15 @@ def advance(eid: str, *, by_sweep: bool = False) -> None:
 
 
 def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) -> None:
-    known = read.of_session(eid)
-    for task in known:  # parents first
+    tasks = read.of_session(eid)
+    for task in tasks:  # parents first
         contents = contents_of(task, datasets)
         held = task.state is Status.HELD
         if held and task.hold:
             continue  # somebody lets it go, or a retry
         if not held and not outdated(task, contents):
             continue
-        in_the_way = obstacles(task, known, contents)
+        in_the_way = obstacles(task, tasks, contents)
         without_input = any(text.startswith("input") for text in in_the_way)
         if not in_the_way:
             if write.set_status(task, Status.WAITING) if held else write.rerun(task):
@@ -150,9 +153,9 @@ def _advance(eid: str, datasets: Sequence[Dataset], *, tell_end: bool = True) ->
             write.note(task, "Held: " + "; ".join(in_the_way))
         elif not held and not without_input:
             write.rerun(task, held=True)
-    show_exports(eid, datasets, known)
-    if known and tell_end and settled(known):
-        delay = _gathered(known[0].lab)
+    show_exports(eid, datasets, tasks)
+    if tasks and tell_end and settled(tasks):
+        delay = _gathered(tasks[0].lab)
         queues.notify("analysis", SessionFinished(eid), delay)
 
 

@@ -64,9 +64,9 @@ def sweep(
             waiting = list(read.unfinished(lab, Status.WAITING, before=settled))
             since = min((task.since for task in waiting), default=moment)
             oldest = min(oldest, since)
-            told = board.silence(lab, (moment - since).total_seconds(), moment)
-            if told:
-                log.warning("%s", told)
+            silence = board.silence(lab, (moment - since).total_seconds(), moment)
+            if silence:
+                log.warning("%s", silence)
                 silent += 1
             counts["sent"] += _send_again(lab, waiting[:MOST], always=at_start)
             counts["held"] += _promote(lab, settled, everything=everything)
@@ -80,9 +80,9 @@ def sweep(
 def _expire(lab: str, moment: datetime) -> int:
     """End the leases that were not prolonged."""
     ended = 0
-    for one in list(read.unfinished(lab, Status.STARTED, before=moment)):
+    for running in list(read.unfinished(lab, Status.STARTED, before=moment)):
         try:
-            task = read.get_task(one.id)
+            task = read.get_task(running.id)
         except NotFound:  # the index is behind: the session was deleted
             continue
         if lease.expire(task, now=moment):
@@ -115,9 +115,9 @@ def _send_again(lab: str, waiting: Sequence[Unfinished], *, always: bool) -> int
     """
     if not waiting or (not always and (queues.depth(queues.work_url(lab)) or 0) >= len(waiting)):
         return 0
-    for one in waiting:
+    for unsent in waiting:
         try:
-            announce(read.get_task(one.id))
+            announce(read.get_task(unsent.id))
         except NotFound:
             continue
     return len(waiting)

@@ -30,6 +30,6 @@ def make_index(dataset: str) -> str:
         except FileInvalid:  # it came in when less was checked
             looking.indexes.clear()
         none = ObjectIndex(NONE, size, "", (), 0, 0, ())
-        found = looking.indexes.get(item.path, none)
-    objects.write(index_key(item.uuid), json.encode(found))
-    return found.codec
+        index = looking.indexes.get(item.path, none)
+    objects.write(index_key(item.uuid), json.encode(index))
+    return index.codec

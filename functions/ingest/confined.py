@@ -179,10 +179,10 @@ class Confined:
         FileInvalid
             It is no whole file of its kind, or looking into it takes too much.
         """
-        found = self._ask(path, opened, size, description=False)
-        if found.index is not None:
-            self.indexes[path] = found.index
-        return found.header
+        outcome = self._ask(path, opened, size, description=False)
+        if outcome.index is not None:
+            self.indexes[path] = outcome.index
+        return outcome.header
 
     def description(
         self, path: str, opened: Callable[[], BinaryIO], size: int
@@ -207,8 +207,8 @@ class Confined:
             self._inspector = _idle.pop() if _idle else Inspector(MEMORY_BYTES)
         try:
             with opened() as file:
-                asked = Inspection(path, size, seconds, description)
-                found, spent = self._inspector.ask(asked, file)
+                inspection = Inspection(path, size, seconds, description)
+                outcome, spent = self._inspector.ask(inspection, file)
                 self._left -= spent
         except OutOfTime:
             self._left -= seconds
@@ -218,9 +218,9 @@ class Confined:
             rule = "the process that looks into it dies of it"
             fix = f"copy it again, or split it if it takes more than {MEMORY_BYTES >> 20} MB"
             raise FileInvalid(path, "content", "", rule, fix) from None
-        if isinstance(found, Refused):
-            raise FileInvalid(path, found.part, found.text, found.rule, found.fix)
-        return found
+        if isinstance(outcome, Refused):
+            raise FileInvalid(path, outcome.part, outcome.text, outcome.rule, outcome.fix)
+        return outcome
 
     def close(self) -> None:
         """Give the process back, for the next upload."""

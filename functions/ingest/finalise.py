@@ -173,7 +173,7 @@ def copy(
     occupied = objects.keys(prefix) if placed else set()
     with ThreadPoolExecutor(THREADS) as pool:
         results = list(pool.map(partial(_copy, upload, occupied), placed))
-    good = [each for each, bad in zip(placed, results, strict=True) if bad is None]
+    good = [candidate for candidate, bad in zip(placed, results, strict=True) if bad is None]
     return good, [bad for bad in results if bad is not None]
 
 
@@ -199,9 +199,9 @@ def _copy(upload: str, occupied: set[str], placed: PlacedFile) -> Refusal | None
 
 def write_indexes(placed: Iterable[PlacedFile], indexes: Mapping[str, ObjectIndex]) -> None:
     """Keep what lies where in large files; without it they are read all the same."""
-    for each in placed:
-        if (index := indexes.get(each.file.path)) is not None:
-            objects.write(index_key(each.id), json.encode(index))
+    for dataset in placed:
+        if (index := indexes.get(dataset.file.path)) is not None:
+            objects.write(index_key(dataset.id), json.encode(index))
 
 
 def quarantine(waiting: Waiting, paths: Iterable[str]) -> None:

@@ -42,7 +42,7 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
         if message.get("kind") == "index":
             _index(str(message["dataset"]))
             return
-        for image in {each.id for each in arrivals_in(message) if each.is_image}:
+        for image in {arrival.id for arrival in arrivals_in(message) if arrival.is_image}:
             logger.info("image", extra={"image": image, "state": keep(image)})
         for upload in uploads_of(message) - done:
             state = finalise(upload, by_event="Records" in message)
@@ -64,4 +64,4 @@ def uploads_of(message: dict[str, Any]) -> set[str]:
     """Return the uploads that a message is about; none for S3's test event and requests."""
     if message.get("kind") == "finalise":
         return {message["upload"]}
-    return {each.id for each in arrivals_in(message) if not each.is_image}
+    return {arrival.id for arrival in arrivals_in(message) if not arrival.is_image}

@@ -108,12 +108,12 @@ def serve(descriptor: int, memory: int) -> None:
     line = Connection(descriptor)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            asked = msgspec.msgpack.decode(line.recv_bytes(FRAME_BYTES), type=Inspection)
-            for library in LIBRARIES.get(asked.path.rpartition(".")[2], ()):
+            inspection = msgspec.msgpack.decode(line.recv_bytes(FRAME_BYTES), type=Inspection)
+            for library in LIBRARIES.get(inspection.path.rpartition(".")[2], ()):
                 import_module(library)
-            allow(asked.seconds)
+            allow(inspection.seconds)
             line.send_bytes(msgspec.msgpack.encode(Ready()))
-            line.send_bytes(answer(asked, line))
+            line.send_bytes(answer(inspection, line))
 
 
 def answer(asked: Inspection, line: Connection) -> bytes:

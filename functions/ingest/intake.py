@@ -115,7 +115,7 @@ def gather(waiting: Waiting) -> Intake:
     session = find_session(request.target)
     datasets = datasets_of(session.id) if session else []
     same = unchanged(request.files, hashes_by_path(datasets))
-    files = [each for each in request.files if each.path in waiting.here and each.path not in same]
+    files = [file for file in request.files if file.path in waiting.here and file.path not in same]
     with ThreadPoolExecutor(THREADS) as pool:
         arrivals = list(pool.map(partial(_arrival, upload.id), files))
     return Intake(

@@ -51,7 +51,7 @@ def append(kinds: set[str] | None = None) -> int:
         if journal.write_chunk(chunk):
             done += len(chunk.entries)
             if kinds is not None:
-                kinds.update(_kind(each) for e in chunk.entries for each in e.images)
+                kinds.update(_kind(image) for e in chunk.entries for image in e.images)
             if not more:
                 return done
 
@@ -98,7 +98,7 @@ def _next(last: Chunk) -> tuple[Chunk, bool]:
         entries.append(entry)
         size += sum(len(str(image.item)) for image in entry.images)
     near = moment.stamp(moment.of_stamp(cursor) - feed.OVERLAP)
-    names = sorted(each for each in (*seen, *(e.name for e in entries)) if each >= near)
+    names = sorted(name for name in (*seen, *(e.name for e in entries)) if name >= near)
     return Chunk(last.number + 1, cursor, names, entries), more
 
 
@@ -112,11 +112,11 @@ def search_late(back: timedelta = timedelta(days=1)) -> int:
     if last is None:
         return 0
     since = moment.stamp(moment.now() - back)
-    known = _known_since(since)
+    journaled = _known_since(since)
     late = [
-        each
-        for each in journal.entries_since(since)
-        if each.name not in known and each.name < last.cursor
+        entry
+        for entry in journal.entries_since(since)
+        if entry.name not in journaled and entry.name < last.cursor
     ]
     if late and journal.write_chunk(Chunk(last.number + 1, last.cursor, last.seen, late)):
         return len(late)
@@ -126,13 +126,13 @@ def search_late(back: timedelta = timedelta(days=1)) -> int:
 def _known_since(since: str) -> set[str]:
     """Return the names of journaled entries, at least of those since a moment."""
     early = moment.stamp(moment.of_stamp(since) - feed.OVERLAP)
-    known: set[str] = set()
+    names: set[str] = set()
     for number in sorted(journal.chunks_after(0), reverse=True):
         chunk = journal.read_chunk(number)
-        known.update(chunk.seen, (each.name for each in chunk.entries))
+        names.update(chunk.seen, (entry.name for entry in chunk.entries))
         if chunk.cursor < early:
             break
-    return known
+    return names
 
 
 def compact(*, always: bool = False) -> Snapshot | None:
@@ -178,12 +178,12 @@ def items_of_table() -> Iterator[Item]:
         "ExpressionAttributeValues": others,
     }
     client: Any = connection().client
-    shown: set[str] = set()
+    whole_lists: set[str] = set()
     while True:
         page = client.scan(**arguments)
         for item in page["Items"]:
-            if (kept := as_journaled(item, shown)) is not None:
-                yield kept
+            if (journaled := as_journaled(item, whole_lists)) is not None:
+                yield journaled
         if "LastEvaluatedKey" not in page:
             return
         arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -214,5 +214,5 @@ def item_at(pk: str, sk: str) -> Item | None:
     client: Any = connection().client
     key = {"pk": {"S": pk}, "sk": {"S": sk}}
     answer = client.get_item(TableName=table_name(), Key=key, ConsistentRead=True)
-    found: Item | None = answer.get("Item")
-    return found
+    item: Item | None = answer.get("Item")
+    return item

@@ -115,17 +115,17 @@ def restore(
         )
     source = StateSource.find(mark.to, int(mark.last))
     kinds: Counter[str] = Counter()
-    kept: set[int] = set()
+    restored: set[int] = set()
     wanted: dict[str, None] = {}
     for part, state in source.states():
         present = [line for line in state.values() if line.item is not None]
         kinds.update(line.item["_k"]["S"] for line in present if line.item)
-        kept.update(hash((line.pk, line.sk)) for line in present)
+        restored.update(hash((line.pk, line.sk)) for line in present)
         wanted.update(dict.fromkeys(_objects_of(present)))
         if not dry_run:
             _write(_puts(present))
             say(f"part {part + 1} of {source.snapshot.parts}: {len(present)} items")
-    deleted = 0 if dry_run else _delete_others(kept)
+    deleted = 0 if dry_run else _delete_others(restored)
     missing = sorted(wanted.keys() - objects.keys(DATA)) if wanted else []
     if not dry_run:
         _finish(mark, source)
@@ -161,8 +161,8 @@ def _write(requests: Iterable[dict[str, Any]]) -> None:
 
 def _batches(requests: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
-    for each in requests:
-        batch.append(each)
+    for request in requests:
+        batch.append(request)
         if len(batch) == BATCH:
             yield batch
             batch = []
@@ -196,7 +196,7 @@ def _finish(mark: Mark, source: StateSource) -> None:
         now = moment.stamp()
         number = max(journal.chunks_after(source.last), default=source.last) + 1
         since = moment.stamp(moment.of_stamp(now) - feed.OVERLAP)
-        undone = [each.name for each in journal.entries_since(since)]
+        undone = [later.name for later in journal.entries_since(since)]
         journal.write_snapshot(number, now, now, source.snapshot.parts, source.states())
         journal.write_chunk(Chunk(number, now, undone, []))
     if env.has_data_bucket():

@@ -90,27 +90,27 @@ def _looked_at_again(suspects: State, last: int, same: Counter[str]) -> list[Dif
         append()
         for number in journal.chunks_after(last):
             for entry in journal.read_chunk(number).entries:
-                for each in entry.images:
-                    if (each.pk, each.sk) in suspects:
-                        line = Line(entry.name, each.order, each.pk, each.sk, each.item)
+                for image in entry.images:
+                    if (image.pk, image.sk) in suspects:
+                        line = Line(entry.name, image.order, image.pk, image.sk, image.item)
                         journal.take_in(suspects, line)
             last = max(last, number)
         left: State = {}
-        found = []
+        differences = []
         for (pk, sk), line in suspects.items():
-            there = _item(pk, sk)
-            what = None if _is_staged(line.item or there) else difference(line.item, there)
-            kind = ((there or line.item or {}).get("_k") or {"S": "?"})["S"]
+            stored = _item(pk, sk)
+            what = None if _is_staged(line.item or stored) else difference(line.item, stored)
+            kind = ((stored or line.item or {}).get("_k") or {"S": "?"})["S"]
             if what:
                 left[pk, sk] = line
-                found.append(Difference(kind, pk, sk, what))
-            elif there is not None:
+                differences.append(Difference(kind, pk, sk, what))
+            elif stored is not None:
                 same[kind] += 1
         suspects = left
         if not suspects:
             return []
         time.sleep(0.2)  # a write that is under way
-    return found
+    return differences
 
 
 def _is_staged(item: Item | None) -> bool:
@@ -122,9 +122,9 @@ def _is_staged(item: Item | None) -> bool:
 
 
 def _item(pk: str, sk: str) -> Item | None:
-    found = item_at(pk, sk)
-    kind = found.get("_k", {}).get("S", "Tries") if found else None  # counters have no kind
-    return None if found is None or kind in NOT_JOURNALED else as_journaled(found, set())
+    item = item_at(pk, sk)
+    kind = item.get("_k", {}).get("S", "Tries") if item else None  # counters have no kind
+    return None if item is None or kind in NOT_JOURNALED else as_journaled(item, set())
 
 
 def difference(expected: Item | None, there: Item | None) -> str | None:
@@ -162,7 +162,7 @@ def comparable(item: Item) -> dict[str, Any]:
             passing = frozenset({"edition", "lease_until", "g2sk", "log"})
     elif kind == "Upload":
         passing = frozenset({"since", "without"})
-    values = {name: _value(each) for name, each in item.items() if name not in passing}
+    values = {name: _value(attribute) for name, attribute in item.items() if name not in passing}
     if kind == "Upload" and values["state"] == "validating":
         values["state"] = "open"
     return values
@@ -178,7 +178,7 @@ def _value(value: dict[str, Any]) -> Any:
         case "NS":
             return frozenset(map(Decimal, held))
         case "L":
-            return [_value(each) for each in held]
+            return [_value(inner) for inner in held]
         case "M":
-            return {name: _value(each) for name, each in held.items()}
+            return {name: _value(inner) for name, inner in held.items()}
     return held

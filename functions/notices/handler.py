@@ -56,8 +56,8 @@ def handle(record: dict[str, Any]) -> None:
         _deliver(body["webhook"], body["delivery"])
     elif "eventType" not in body:
         act(body)
-    elif (told := mail.read_event(body)) is not None:
-        store.note(told)
+    elif (fate := mail.read_event(body)) is not None:
+        store.note(fate)
 
 
 def _deliver(webhook: str, delivery: str) -> None:
@@ -86,22 +86,22 @@ def notices() -> dict[str, Any]:
         except Exception:  # one lab's trouble must not keep the others
             logger.exception("the notices of lab %s failed", lab["name"])
     catalog.start_request()
-    told = deliver_waiting()
+    outcomes = deliver_waiting()
     metrics.put({"NoticesMade": made} if made else {})
-    return {"made": made, "told": dict(told)}
+    return {"made": made, "told": dict(outcomes)}
 
 
 def deliver_waiting() -> Counter[str]:
     """Tell people of all notices whose time has come; return how many by outcome."""
-    told: Counter[str] = Counter()
-    for row in store.waiting():
+    outcomes: Counter[str] = Counter()
+    for notice in store.waiting():
         try:
-            outcome = store.deliver(row["id"])
+            outcome = store.deliver(notice["id"])
         except Exception:
-            logger.exception("notice %s could not be told", row["id"])
+            logger.exception("notice %s could not be told", notice["id"])
             continue
         if outcome is not None:
-            told[outcome] += 1
-    counts = {"MailsSent": told[Outcome.SENT], "MailsFailed": told[Outcome.FAILED]}
+            outcomes[outcome] += 1
+    counts = {"MailsSent": outcomes[Outcome.SENT], "MailsFailed": outcomes[Outcome.FAILED]}
     metrics.put({name: count for name, count in counts.items() if count})
-    return told
+    return outcomes

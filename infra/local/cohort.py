@@ -71,7 +71,7 @@ def records(mouse: Mouse) -> Rows:
         for day, kinds in facts["waters"]
         for kind in kinds.split("; ")
     ]
-    found: Rows = {
+    records_by_resource: Rows = {
         "water-restriction": [
             {"start_time": f"{day}T09:00:00", "reference_weight": grams}
             for day, grams in facts["restrictions"]
@@ -86,12 +86,12 @@ def records(mouse: Mouse) -> Rows:
             for i, (day, kind) in enumerate(waters)
         ],
     }
-    for resource, these in found.items():
-        for row in these:
-            about = json.dumps([resource, name, row], sort_keys=True).encode()
-            digest = md5(about, usedforsecurity=False).digest()
-            row |= {"id": str(uuid.UUID(bytes=digest, version=4)), "subject": name}
-    return found
+    for resource, these in records_by_resource.items():
+        for record in these:
+            content = json.dumps([resource, name, record], sort_keys=True).encode()
+            digest = md5(content, usedforsecurity=False).digest()
+            record |= {"id": str(uuid.UUID(bytes=digest, version=4)), "subject": name}
+    return records_by_resource
 
 
 def register(client: Client, mice: Sequence[Mouse]) -> None:
@@ -219,11 +219,11 @@ def _explain(system: System, jobs: Sequence[Job]) -> None:
         Always, with the tasks of the sessions that were to come next.
     """
     client = connect(system.home, ADMINISTRATOR)
-    found = []
+    reasons = []
     for job in jobs[:LOOKED_AT]:
         tasks = rows(client.get("/tasks", session=job.eid))
-        found.append(f"{job.name} { ({row['name']: row['status'] for row in tasks}) }")
-    raise DemoError(f"nothing new on the site for {PATIENCE:.0f} s: {'; '.join(found)}")
+        reasons.append(f"{job.name} { ({task['name']: task['status'] for task in tasks}) }")
+    raise DemoError(f"nothing new on the site for {PATIENCE:.0f} s: {'; '.join(reasons)}")
 
 
 def tally(system: System) -> dict[str, int]:
@@ -266,8 +266,8 @@ def analyse(system: System, mice: Sequence[Mouse], options: Sequence[str]) -> Pa
 
 def publish(system: System, result: Path) -> str:
     """Put the result on the site and return the address of its page."""
-    about = ["--name", NAME, "--label", LABEL, "--synthetic"]
-    command = [sys.executable, "-m", "infra.publish", str(result), *about]
+    arguments = ["--name", NAME, "--label", LABEL, "--synthetic"]
+    command = [sys.executable, "-m", "infra.publish", str(result), *arguments]
     _run(command, os.environ | system.environment())
     return f"{system.home.site_url}/{TRAINING_TIME}"
 
@@ -344,12 +344,12 @@ def main(
         workers.start()
         register_once(system.home, planned)
         tell("mice, weights and waters registered")
-        shown: Counter[str] = Counter()
+        published: Counter[str] = Counter()
         for job in send(system, out, planned, begun + 60 * minutes):
             workers.check()
-            shown[job.subject] += 1
-            tell(f"{shown.total()} of {total}: {job.name} is on the site")
-        complete = [mouse for mouse in planned if shown[mouse.subject] == len(mouse.days)]
+            published[job.subject] += 1
+            tell(f"{published.total()} of {total}: {job.name} is on the site")
+        complete = [mouse for mouse in planned if published[mouse.subject] == len(mouse.days)]
         tell(f"{len(complete)} of {len(planned)} mice are complete")
         tell(", ".join(f"{count} {what}" for what, count in tally(system).items()))
         options = ["--shuffles", str(shuffles), "--repeats", str(repeats)]

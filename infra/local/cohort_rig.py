@@ -50,13 +50,13 @@ class Rig(Thread):
         """Upload what is not there yet; the sessions that are registered come first."""
         try:
             manager = connect(self.home, f"{self.lab}_manager")
-            known = dict(_registered(manager, self.lab))
+            registered = dict(_registered(manager, self.lab))
             for jobs in self.jobs:
                 if time.monotonic() > self.until:
                     return
                 missing = {}
                 for job in jobs:
-                    job.eid = known.get((job.subject, job.date, job.number), "")
+                    job.eid = registered.get((job.subject, job.date, job.number), "")
                     if job.eid:
                         self._publish(manager, job)
                     else:
@@ -117,6 +117,9 @@ def _registered(client: Client, lab: str) -> Iterator[tuple[tuple[str, str, int]
     start, count = 0, 1
     while start < count:
         answer = client.get("/sessions", lab=lab, limit=PAGE, offset=start)
-        for row in answer["results"]:
-            yield (row["subject"], row["start_time"][:10], row["number"]), row["id"]
+        for session in answer["results"]:
+            yield (
+                (session["subject"], session["start_time"][:10], session["number"]),
+                session["id"],
+            )
         start, count = start + PAGE, answer["count"]

@@ -207,11 +207,11 @@ def given(folder: Path) -> Job:
     DemoError
         If there is no settings file, or it does not say whose session it is.
     """
-    found = sorted(folder.glob(f"raw_*/{SETTINGS}"))
-    if not found:
+    files = sorted(folder.glob(f"raw_*/{SETTINGS}"))
+    if not files:
         raise DemoError(f"{folder}: no raw_*/{SETTINGS} in it, so this is no rig's session folder")
     try:
-        settings = json.loads(found[0].read_text())
+        settings = json.loads(files[0].read_text())
         return Job(
             folder=folder,
             lab=LAB_OF_GIVEN_SESSIONS,
@@ -221,7 +221,7 @@ def given(folder: Path) -> Job:
         )
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise DemoError(
-            f"{found[0]}: does not tell subject, date and number ({error!r})"
+            f"{files[0]}: does not tell subject, date and number ({error!r})"
         ) from None
 
 
@@ -309,17 +309,17 @@ def follow(system: System, client: Client, job: Job) -> None:
     """Bring what is known of a session up to date; publish it once it is registered."""
     if not job.eid:
         query = {"subject": job.subject, "date_range": f"{job.date},{job.date}"}
-        found = rows(client.get("/sessions", **query, number=job.number))
-        if not found:
+        sessions = rows(client.get("/sessions", **query, number=job.number))
+        if not sessions:
             return
         if job.public:  # the site shows public sessions only; someone of the lab has to say so
             connect(system.home, f"{job.lab}_manager").patch(
-                f"/sessions/{found[0]['id']}", {"public": True}
+                f"/sessions/{sessions[0]['id']}", {"public": True}
             )
-        job.eid = found[0]["id"]
+        job.eid = sessions[0]["id"]
     if not job.processed:
         job.tasks = {
-            row["name"]: row["status"] for row in rows(client.get("/tasks", session=job.eid))
+            task["name"]: task["status"] for task in rows(client.get("/tasks", session=job.eid))
         }
         job.processed_at = time.monotonic() if job.processed else 0.0
     elif not job.page:
@@ -332,8 +332,8 @@ def follow(system: System, client: Client, job: Job) -> None:
 
 def rows(answer: Any) -> list[dict[str, Any]]:
     """Return the rows of a list's answer, paged or not."""
-    found: list[dict[str, Any]] = answer["results"] if isinstance(answer, dict) else answer
-    return found
+    results: list[dict[str, Any]] = answer["results"] if isinstance(answer, dict) else answer
+    return results
 
 
 def page_of(home: Home, job: Job) -> str:

@@ -91,9 +91,9 @@ def deploy(
         "SiteUrl": home.site_url,
     }
     wanted = hashlib.sha256(json.dumps([body, parameters], sort_keys=True).encode()).hexdigest()
-    known = json.loads(home.deployed.read_text()) if home.deployed.exists() else {}
-    if known.get("fingerprint") == wanted and _status(home, stack) in COMPLETE:
-        return {key: value for key, value in known.items() if key != "fingerprint"}
+    deployed = json.loads(home.deployed.read_text()) if home.deployed.exists() else {}
+    if deployed.get("fingerprint") == wanted and _status(home, stack) in COMPLETE:
+        return {key: value for key, value in deployed.items() if key != "fingerprint"}
 
     progress(f"deploying {len(body['Resources'])} resources")
     cloud.control("hold")

@@ -156,10 +156,10 @@ class NewErrors:
 
     def tell(self, console: Console) -> None:
         """Print the new errors, and where their whole is."""
-        found = self.read()
-        for line in found:
+        lines = self.read()
+        for line in lines:
             console.print(f"[red]{escape(line)}[/red]", soft_wrap=True)
-        if found:
+        if lines:
             console.print(f"  [dim]see {self.path}[/dim]", soft_wrap=True)
 
     def _size(self) -> int:

@@ -150,10 +150,10 @@ class Cloud:
     """
 
     def __init__(self, dynamodb: str | None, logs: Path) -> None:
-        found = importlib.metadata.version("ministack")
-        if found != VERSION:
+        installed = importlib.metadata.version("ministack")
+        if installed != VERSION:
             raise RuntimeError(
-                f"ministack {found} is installed, but infra/local/ministack.py knows {VERSION}: "
+                f"ministack {installed} is installed, but infra/local/ministack.py knows {VERSION}: "
                 "run tests/integration/test_ministack.py against the new version, then raise "
                 "VERSION and the pin in pyproject.toml together"
             )
@@ -319,8 +319,8 @@ def _lose_no_message(sqs: Any) -> None:
         copy = {**queue, "messages": seen}
         sweep(copy)
         if len(copy["messages"]) < len(seen):
-            kept = {each["id"] for each in copy["messages"]}
-            moved = {each["id"] for each in seen} - kept
+            remaining = {each["id"] for each in copy["messages"]}
+            moved = {each["id"] for each in seen} - remaining
             take(queue, lambda message: message["id"] in moved)
 
     def delete_in_place(queue_url: str, handles: set[str]) -> None:
@@ -425,8 +425,8 @@ class Forward:
         query: dict[str, Any],
     ) -> tuple[int, dict[str, str], bytes]:
         """Pass one request on; its signature and permissions have been checked before."""
-        kept = {k: v for k, v in headers.items() if k.lower() in _FORWARDED}
-        return await asyncio.to_thread(self._request, method, path, kept, body)
+        forwarded = {k: v for k, v in headers.items() if k.lower() in _FORWARDED}
+        return await asyncio.to_thread(self._request, method, path, forwarded, body)
 
     def _request(
         self, method: str, path: str, headers: dict[str, str], body: bytes
@@ -435,12 +435,12 @@ class Forward:
         response = self._pool.request(
             method, path, body=body, headers=headers, retries=False, timeout=60
         )
-        kept = {
+        returned = {
             key: value
             for key, value in response.headers.items()
             if key.lower() not in ("content-length", "connection", "date")
         }
-        return response.status, kept, response.data
+        return response.status, returned, response.data
 
 
 _FORWARDED = ("x-amz-target", "content-type", "authorization", "x-amz-date")

@@ -51,22 +51,24 @@ def fetch(subjects: Iterable[str]) -> None:
 def behaviour(paths: Iterable[str], number: int) -> list[str]:
     """Return the files with trials, and for a mouse's first sessions those with the wheel."""
     paths = list(paths)
-    trials = [path for found in trials_in(paths)[:1] for path in found.files.values()]
-    wheel = [found.files["position"] for found in wheel_in(paths)[:1]]
+    trials = [path for dataset in trials_in(paths)[:1] for path in dataset.files.values()]
+    wheel = [dataset.files["position"] for dataset in wheel_in(paths)[:1]]
     return [*trials, *(wheel if number < WHEEL_SESSIONS else ())]
 
 
 def facts_of(one: Any, subject: str) -> dict[str, Any]:
     """Return what the database says of a mouse, as ``--sessions`` reads it."""
-    row = one.alyx.rest("subjects", "read", id=subject)
+    subject_record = one.alyx.rest("subjects", "read", id=subject)
     restrictions = one.alyx.rest("water-restriction", "list", nickname=subject)
     return {
-        "sex": row["sex"],
-        "birth_date": row["birth_date"],
-        "weighings": [[w["date_time"][:10], w["weight"]] for w in row["weighings"]],
+        "sex": subject_record["sex"],
+        "birth_date": subject_record["birth_date"],
+        "weighings": [[w["date_time"][:10], w["weight"]] for w in subject_record["weighings"]],
         "restrictions": [[r["start_time"][:10], r["reference_weight"]] for r in restrictions],
-        "waters": [[w["date_time"][:10], w["water_type"]] for w in row["water_administrations"]],
-        **(row["json"] or {}),
+        "waters": [
+            [w["date_time"][:10], w["water_type"]] for w in subject_record["water_administrations"]
+        ],
+        **(subject_record["json"] or {}),
     }
 
 

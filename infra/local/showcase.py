@@ -47,10 +47,10 @@ def _history(client: Client, nickname: str, grams: float, today: datetime.date) 
     days = [today - datetime.timedelta(days=back) for back in range(DAYS_SHOWN, -1, -1)]
     for at, (day, weight) in enumerate(zip(days, _weights(grams), strict=True)):
         at_nine = f"{day}T09:00:00"
-        row = {"subject": nickname, "weight": weight}
+        weighing = {"subject": nickname, "weight": weight}
         if day != today:  # today's is of this moment
-            row["date_time"] = at_nine
-        client.post("/weighings", row)
+            weighing["date_time"] = at_nine
+        client.post("/weighings", weighing)
         if at == 2:
             client.post("/water-restriction", {"subject": nickname, "start_time": at_nine})
         if at >= 2 and day != today:  # today's water is for the visitor to give

@@ -76,8 +76,8 @@ FORNIX = (sys.executable, "-m", "lab.cli")
 def environment(home: Home, username: str) -> dict[str, str]:
     """Return the environment of a program that is run by a user and knows only the API."""
     user = home.read_credentials()["users"][username]
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "FORNIX_"))}
-    return kept | {
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "FORNIX_"))}
+    return inherited | {
         "FORNIX_API_URL": home.api_url,
         "FORNIX_USER": user["username"],
         "FORNIX_PASSWORD": user["password"],

@@ -30,7 +30,8 @@ def address_of(request: Any) -> str:
     said = request.headers.get("x-fornix-front") or ""
     if secret and hmac.compare_digest(said.encode("utf-8", "replace"), secret.encode()):
         passed = [
-            each.strip() for each in (request.headers.get("x-forwarded-for") or "").split(",")
+            address.strip()
+            for address in (request.headers.get("x-forwarded-for") or "").split(",")
         ]
         if len(passed) >= 2:
             return str(passed[-2])
@@ -57,19 +58,19 @@ def caller(request: Any) -> Caller:
     ApiError
         403 ``Invalid token.`` if the token is unknown, revoked or expired.
     """
-    known = getattr(request, "fornix_caller", None)
-    if known is None:
-        known = request.fornix_caller = _identify(request)
-    return known
+    identified = getattr(request, "fornix_caller", None)
+    if identified is None:
+        identified = request.fornix_caller = _identify(request)
+    return identified
 
 
 def token_of(request: Any) -> str | None:
     """Return the token of a request: a Token header's, a Basic password, a cookie's; or None."""
-    given = request.headers.get("authorization") or ""
-    scheme, _, value = given.partition(" ")
+    header = request.headers.get("authorization") or ""
+    scheme, _, value = header.partition(" ")
     if scheme.lower() in ("token", "bearer"):
         return value.strip()
-    return _basic(request)[1] if given else cookies.token_in(request)
+    return _basic(request)[1] if header else cookies.token_in(request)
 
 
 def _basic(request: Any) -> tuple[str, str]:

@@ -216,14 +216,14 @@ class _Keys:
         fresh = time.monotonic() - self.read_at
         # An unknown key is asked for once in a while only: anybody can make one up
         refresh = not self.read_at or fresh > KEYS_LIFE
-        found = None if refresh else self._find(wanted)
-        if found is None and (refresh or fresh > PAUSE):
+        signing_key = None if refresh else self._find(wanted)
+        if signing_key is None and (refresh or fresh > PAUSE):
             self.client.get_jwk_set(refresh=True)
             self.read_at = time.monotonic()
-            found = self._find(wanted)
-        if found is None:
+            signing_key = self._find(wanted)
+        if signing_key is None:
             raise jwt.InvalidTokenError("the key is not the provider's")
-        return found
+        return signing_key
 
     def _find(self, wanted: str) -> Any:
         keys = self.client.get_jwk_set().keys
@@ -239,8 +239,8 @@ def _document(issuer: str) -> dict[str, str]:
         with urlopen(  # noqa: S310 - the setting's address, checked
             f"{_checked(issuer)}/.well-known/openid-configuration", timeout=TIMEOUT
         ) as answer:
-            found = json.load(answer)
-        return {name: _checked(found[name]) for name in ENDPOINTS if name in found}
+            document = json.load(answer)
+        return {name: _checked(document[name]) for name in ENDPOINTS if name in document}
     except (OSError, ValueError, KeyError, TypeError):
         raise ApiError(503, _SILENT) from None
 

@@ -53,12 +53,14 @@ def weakness(password: str, about: Iterable[str] = ()) -> str | None:
         return f"A password has at least {SHORTEST} characters."
     if len(password) > LONGEST:
         return f"A password has at most {LONGEST} characters."
-    known = [part for text in about for part in (text, *re.split(r"[\W_]+", text)) if part]
-    found = zxcvbn(password[:100], user_inputs=[*known, "fornix", "alyx"])
-    if found["score"] >= WEAKEST:
+    guessable = [part for text in about for part in (text, *re.split(r"[\W_]+", text)) if part]
+    estimate = zxcvbn(password[:100], user_inputs=[*guessable, "fornix", "alyx"])
+    if estimate["score"] >= WEAKEST:
         return None
-    said = [found["feedback"]["warning"], *found["feedback"]["suggestions"]]
-    return " ".join(["This password is easily guessed.", *(each for each in said if each)])
+    said = [estimate["feedback"]["warning"], *estimate["feedback"]["suggestions"]]
+    return " ".join(
+        ["This password is easily guessed.", *(sentence for sentence in said if sentence)]
+    )
 
 
 def login(username: str, password: str, source: str = "") -> str:
@@ -107,13 +109,13 @@ def checked(username: str, password: str, source: str) -> int | None:
         429 after too many wrong ones.
     """
     with throttle.attempt(username, source) as attempt:
-        known = credentials.of_user(username)
+        account = credentials.of_user(username)
         # Without a hash it takes as long as with one, so that names cannot be probed
-        right = hmac.compare_digest(_hash(password, known.salt), known.hashed)
+        right = hmac.compare_digest(_hash(password, account.salt), account.hashed)
         if not right or tokens.user_of(username) is None:
             return None
         attempt.succeeded()
-        return int(known.generation or 0)
+        return int(account.generation or 0)
 
 
 def _hash(password: str, salt: bytes) -> bytes:

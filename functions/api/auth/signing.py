@@ -59,10 +59,10 @@ def sign(purpose: str, text: str) -> str:
 
 def is_good(purpose: str, text: str, signature: str) -> bool:
     """Return whether a text was signed here, not long ago."""
-    given = signature.encode("utf-8", "replace")
+    claimed = signature.encode("utf-8", "replace")
     for again in (False, True):
         macs = [_mac(key, purpose, text).encode() for key in _keys(again=again).values()]
-        if any(hmac.compare_digest(mac, given) for mac in macs):
+        if any(hmac.compare_digest(mac, claimed) for mac in macs):
             return True
         if time.time() - _known[table_name()][0] < 1:
             break  # they have just been read
@@ -91,8 +91,8 @@ def _keys(*, again: bool = False) -> dict[str, bytes]:
     oldest = _day(now - GOOD)
     read_at, keys = _known.get(table, (0.0, {}))
     if again or now - read_at > READ_AGAIN or not keys:
-        found = SigningKey.query(_PARTITION, SigningKey.sk >= oldest, consistent_read=True)
-        keys = {item.sk: bytes(item.secret) for item in found}
+        recent = SigningKey.query(_PARTITION, SigningKey.sk >= oldest, consistent_read=True)
+        keys = {item.sk: bytes(item.secret) for item in recent}
         _known[table] = (now, keys)
     return {day: key for day, key in keys.items() if day >= oldest}
 

@@ -88,15 +88,15 @@ class LoginAttempt:
         ApiError
             429 that says when to try again.
         """
-        known = self._is_known()
+        is_known = self._is_known()
         window = int(time.time() // WINDOW)
         counts = [(f"TRY#pair#{self.username}#{self.source}#{window}", TRIES)]
-        if not known:
+        if not is_known:
             counts.append((f"TRY#at#{self.source}#{window}", TRIES_OF_SOURCE))
             counts.append((f"TRY#strangers#{self.username}#{window}", TRIES_OF_STRANGERS))
         for key, most in counts:
             # At a known source a full count may be logins that are on their way, all of them right
-            if not any(_take(key, most, i) for i in range(PATIENCE if known else 1)):
+            if not any(_take(key, most, i) for i in range(PATIENCE if is_known else 1)):
                 self.give_back()
                 wait = str(int(WINDOW - time.time() % WINDOW) + 1)
                 raise ApiError(

@@ -29,9 +29,9 @@ def content_tag(resource: Resource, row: Row) -> str:
 def _plain(value: Any) -> Any:
     """Return a value as JSON alone tells it apart: 1 and 1.0 are the same number."""
     if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in sorted(value.items())}
+        return {str(key): _plain(item) for key, item in sorted(value.items())}
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return float(value) if type(value) is int else value
 
 
@@ -54,15 +54,15 @@ def check_match(call: Call, tag: str, version: int | None = None) -> None:
     wanted = call.request.headers.get("if-match")
     if not wanted or wanted.strip() == "*" or call.deletes_parts:
         return
-    known = {each.strip().removeprefix("W/").strip('"') for each in wanted.split(",")}
-    if not {tag.strip('"'), str(version)} & known:
+    accepted = {tag_text.strip().removeprefix("W/").strip('"') for tag_text in wanted.split(",")}
+    if not {tag.strip('"'), str(version)} & accepted:
         raise stale(version)
 
 
 def stale(version: int | None) -> ApiError:
     """Return the answer to a change of what was changed since the client read it."""
-    told: dict[str, Any] = {} if version is None else {"version": version}
-    return ApiError(412, "The record was changed since you read it; read it again.", **told)
+    fields: dict[str, Any] = {} if version is None else {"version": version}
+    return ApiError(412, "The record was changed since you read it; read it again.", **fields)
 
 
 def merge_json(resource: Resource, key: str, old: Row, new: Body, call: Call) -> Body:
@@ -90,8 +90,8 @@ def merge_json(resource: Resource, key: str, old: Row, new: Body, call: Call) ->
     merged = dict(new)
     for name in names:
         bases = [before[name] or {} for before in former if name in before]
-        known = [base for base in bases if isinstance(base, dict)]
-        merged[name] = merge(old[name], new[name], known)
+        objects = [base for base in bases if isinstance(base, dict)]
+        merged[name] = merge(old[name], new[name], objects)
     return merged
 
 
@@ -113,8 +113,8 @@ def merge(current: Body, sent: Body, former: list[Body]) -> Body:
         return {n for n in names if (n in base, base.get(n)) != (n in sent, sent.get(n))}
 
     best = min(
-        (each for each in map(changed, [current, *former]) if each),
+        (changes for changes in map(changed, [current, *former]) if changes),
         key=len,  # of equal ones the latest, which comes first
     )
-    kept = {name: value for name, value in current.items() if name not in best}
-    return kept | {name: value for name, value in sent.items() if name in best}
+    unchanged = {name: value for name, value in current.items() if name not in best}
+    return unchanged | {name: value for name, value in sent.items() if name in best}

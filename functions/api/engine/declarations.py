@@ -397,7 +397,7 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
 
     def takes(self) -> list[str]:
         """Return the names of all query parameters that filter the list, documented or not."""
-        own = [name for name, each in self.fields.items() if each.indexed and not each.hidden]
+        own = [name for name, field in self.fields.items() if field.indexed and not field.hidden]
         names = ["id", *own, *self.filters, *(["django"] if self.django else [])]
         return list(dict.fromkeys(names))
 
@@ -405,8 +405,8 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         """Return the names of the list's documented query parameters, without duplicates."""
         own = [
             name
-            for name, each in self.fields.items()
-            if each.indexed and each.param and not each.hidden and each.type != "json"
+            for name, field in self.fields.items()
+            if field.indexed and field.param and not field.hidden and field.type != "json"
             if self.django or name == self.key
         ]
         names = [*own, *self.filters]
@@ -430,7 +430,7 @@ MODELS: dict[str, Resource] = {}
 
 def declare(*resources: Resource) -> None:
     """Add resources to the API."""
-    for each in resources:
-        RESOURCES[each.path] = each
-        KINDS[each.kind] = each
-        MODELS[each.model] = MODELS[each.model.partition(".")[2]] = each
+    for resource in resources:
+        RESOURCES[resource.path] = resource
+        KINDS[resource.kind] = resource
+        MODELS[resource.model] = MODELS[resource.model.partition(".")[2]] = resource

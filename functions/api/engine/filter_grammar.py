@@ -209,10 +209,10 @@ def number_of(name: str, value: str) -> float:
     BadFilter
         If it is none.
     """
-    found = scalar(value.strip())
-    if isinstance(found, bool) or not isinstance(found, (int, float)):
+    number = scalar(value.strip())
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
         raise BadFilter("Enter a number.", name)
-    return found
+    return number
 
 
 def days(name: str, value: str) -> tuple[str, str]:

@@ -66,12 +66,12 @@ def conditions(resource: Resource, query: str, select: Select) -> list[Where]:
 
 def pairs(resource: Resource, name: str, query: str) -> list[Where]:
     """Return the conditions of a JSON filter, ``key[__lookup],value`` pairs on a JSON field."""
-    found = []
+    wheres = []
     for path, value, negated in parse(query):
         keys = path.split("__")
         lookup = keys.pop() if len(keys) > 1 and keys[-1] in PUBLIC_LOOKUPS else "exact"
-        found.append(Where(name, lookup, fitted(lookup, value, path), negated, tuple(keys)))
-    return found
+        wheres.append(Where(name, lookup, fitted(lookup, value, path), negated, tuple(keys)))
+    return wheres
 
 
 def _condition(
@@ -124,16 +124,16 @@ def _condition(
         found_in = _condition(inside, rest, value, negated, select, whole, depth + 1)
         return items_where(head, found_in)
     if spec.type == "ref" or (spec.to and rest and rest[0] not in PUBLIC_LOOKUPS):
-        found = _reference(resource, spec, head, rest, value, negated, select, whole, depth)
-        return _on_any(found) if spec.type == "json" else found
+        condition = _reference(resource, spec, head, rest, value, negated, select, whole, depth)
+        return _on_any(condition) if spec.type == "json" else condition
     if spec.type == "json" and rest and rest[-1] == "has_key":
         key = str(value)
         return Where(head, "test", lambda x: _has_key(x, key), negated, tuple(rest[:-1]))
     if spec.type == "json":
         lookup = rest.pop() if rest and rest[-1] in PUBLIC_LOOKUPS else "exact"
         return Where(head, lookup, fitted(lookup, value, whole), negated, tuple(rest))
-    found = _plain(spec, head, rest, value, negated, whole, zoned=resource.store is None)
-    return _called(resource, found) if head == resource.key else found
+    condition = _plain(spec, head, rest, value, negated, whole, zoned=resource.store is None)
+    return _called(resource, condition) if head == resource.key else condition
 
 
 def _called(resource: Resource, where: Where) -> Where:
@@ -142,7 +142,7 @@ def _called(resource: Resource, where: Where) -> Where:
     if title is None or where.lookup == "isnull":
         return where
     wanted = where.value if isinstance(where.value, list) else [where.value]
-    names = [each for each in wanted if not meanings.is_precise(each)]
+    names = [nickname for nickname in wanted if not meanings.is_precise(nickname)]
     if where.lookup in ("exact", "in", "iexact") and len(names) < len(wanted):
         precise = {meanings.key_of(resource.kind, str(e)) for e in wanted if e not in names}
         called = lambda key: key in precise or title(key) in names  # noqa: E731
@@ -213,7 +213,7 @@ def _reference(
         if other.key != "id" and lookup in ("exact", "in") and not other.title:
             # A name's record may be meant by its id.
             wanted = value if isinstance(value, list) else [value]
-            named = {str(each) for each in wanted}
+            named = {str(key) for key in wanted}
             named |= select(spec.to, [Where("id", "in", named)]).values(other.key)
             return Where(head, "in", named, negated)
         return _called(other, Where(head, lookup, fitted(lookup, value, whole), negated))
@@ -230,7 +230,7 @@ def _reference(
 
 def _dataset_ids(chosen: Selection, whole: str) -> set[str]:
     """Return the ids of datasets, of which the index holds only where they are."""
-    places = {(row["session"], row["path"]) for row in chosen.all(("session", "path"))}
+    places = {(dataset["session"], dataset["path"]) for dataset in chosen.all(("session", "path"))}
     owners = sorted({owner for owner, _ in places})
     if len(owners) > MAX_SESSIONS:
         raise BadFilter(
@@ -245,9 +245,9 @@ def _check_ids(value: Any, rest: list[str], whole: str) -> None:
     """Refuse values for an id that are none."""
     if rest and rest[-1] not in ("exact", "in", "pk", "id"):
         return
-    for each in value if isinstance(value, list) else [value]:
-        if each is not None and not _ID.match(str(each)):
-            raise BadFilter(f"{whole!r}: {str(each)[:60]!r} is not a valid UUID.")
+    for identity in value if isinstance(value, list) else [value]:
+        if identity is not None and not _ID.match(str(identity)):
+            raise BadFilter(f"{whole!r}: {str(identity)[:60]!r} is not a valid UUID.")
 
 
 def _plain(
@@ -270,12 +270,12 @@ def _plain(
     if spec.choices and not isinstance(value, (bool, list)):
         value = choice_of(spec, value)
     elif spec.choices and isinstance(value, list):
-        value = [choice_of(spec, each) for each in value]
+        value = [choice_of(spec, item) for item in value]
     if spec.type == "text" and isinstance(value, (int, float)) and lookup != "isnull":
         value = str(value)
     if spec.type == "datetime" and part is None and lookup in MOMENTS:
         value = (
-            [moment_of(each) for each in value] if isinstance(value, list) else moment_of(value)
+            [moment_of(item) for item in value] if isinstance(value, list) else moment_of(value)
         )
     value = fitted(lookup, value, whole)
     if zoned and spec.type == "datetime" and part is None and lookup in MOMENTS:
@@ -292,8 +292,8 @@ def _unknown(whole: str, resource: Resource) -> BadFilter:
 
 
 def _bad_lookup(whole: str, lookup: str) -> BadFilter:
-    known = ", ".join(sorted(PUBLIC_LOOKUPS))
-    return BadFilter(f"{whole!r}: {lookup!r} is not one of {known}.")
+    allowed = ", ".join(sorted(PUBLIC_LOOKUPS))
+    return BadFilter(f"{whole!r}: {lookup!r} is not one of {allowed}.")
 
 
 def conditions_of(
@@ -344,8 +344,8 @@ def by_field(resource: Resource, name: str, value: str, select: Select) -> list[
         return [_condition(resource, [name], value, False, select, name, 0)]
     if spec.type in DATES:
         return [_plain(spec, name, [], value, False, name, zoned=resource.store is None)]
-    found = Where(name, "exact", value)
-    return [_called(resource, found) if name == resource.key else found]
+    where = Where(name, "exact", value)
+    return [_called(resource, where) if name == resource.key else where]
 
 
 def quality(name: str, value: str) -> int:
@@ -356,12 +356,12 @@ def quality(name: str, value: str) -> int:
     BadFilter
         If there is no such outcome.
     """
-    found = QC.get(value.strip().upper())
-    if found is None and value.strip() in {str(each) for each in QC.values()}:
-        found = int(value)
-    if found is None:
+    number = QC.get(value.strip().upper())
+    if number is None and value.strip() in {str(code) for code in QC.values()}:
+        number = int(value)
+    if number is None:
         raise BadFilter(f"{value!r} is not one of {', '.join(QC)}.", name)
-    return found
+    return number
 
 
 def good_enough(call: Call) -> Where:

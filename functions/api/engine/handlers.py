@@ -66,11 +66,11 @@ def conditions(resource: Resource, call: Call, select: filters.Select) -> list[W
         400 that names the parameter, also if the list has no such filter.
     """
     wheres: list[Where] = []
-    known = resource.takes()
+    filter_names = resource.takes()
     for name, value in call.query.items():
         if name in NO_FILTERS:
             continue
-        if name not in known:
+        if name not in filter_names:
             raise _no_filter(resource, name)
         if value == "":
             continue
@@ -91,15 +91,15 @@ def _no_filter(resource: Resource, name: str) -> Invalid:
     """Return the answer to a parameter that filters nothing: 400 that names the nearest ones."""
     from difflib import get_close_matches
 
-    known = resource.takes()
-    near = get_close_matches(name[:60].lower(), known, 3, 0.5) or sorted(known)
+    filter_names = resource.takes()
+    near = get_close_matches(name[:60].lower(), filter_names, 3, 0.5) or sorted(filter_names)
     text = f"/{resource.path} has no such filter; it has {', '.join(near)}."
     return Invalid({name: [text]})
 
 
 def _list(resource: Resource, call: Call) -> dict[str, Any]:
-    asked = (call.who.username, f"/{resource.path}", call.query)
-    as_of = paging.read_token(call.query.get(paging.TOKEN), *asked)
+    bound = (call.who.username, f"/{resource.path}", call.query)
+    as_of = paging.read_token(call.query.get(paging.TOKEN), *bound)
     table = catalog.table(resource.kind)
     moment = as_of or catalog.as_of()
     select = selector(call, as_of)
@@ -107,8 +107,8 @@ def _list(resource: Resource, call: Call) -> dict[str, Any]:
     wheres = [*conditions(resource, call, select), *seen]
     offset, limit = paging.bounds(call.query)
     store = store_of(resource)
-    if (found := store.narrow(resource, wheres, call)) is not None:
-        count, rows = len(found), found[offset : offset + limit]
+    if (narrowed := store.narrow(resource, wheres, call)) is not None:
+        count, rows = len(narrowed), narrowed[offset : offset + limit]
     else:
         selection = table.select(wheres, order=resource.order, as_of=as_of)
         count = len(selection)
@@ -116,8 +116,8 @@ def _list(resource: Resource, call: Call) -> dict[str, Any]:
         rows = store.fill(resource, page, call)
     call.show_together(rows)
     results = [show_values.show(resource, row, call) for row in rows]
-    kept = None if resource.live and not as_of else partial(paging.token, moment, *asked)
-    return paging.envelope(call.url(f"/{resource.path}"), call.query, count, results, kept)
+    token = None if resource.live and not as_of else partial(paging.token, moment, *bound)
+    return paging.envelope(call.url(f"/{resource.path}"), call.query, count, results, token)
 
 
 def _read(resource: Resource, call: Call, key: str) -> Response:
@@ -139,8 +139,8 @@ def _with_version(resource: Resource, row: Mapping[str, Any]) -> Mapping[str, An
     """Return a record that was just written with its version, as the index has taken it in."""
     if "_version" in row or not is_document(resource):
         return row
-    known = catalog.table(resource.kind).get(str(row[resource.key])) or {}
-    return {**row, "_version": known.get("_version")}
+    indexed = catalog.table(resource.kind).get(str(row[resource.key])) or {}
+    return {**row, "_version": indexed.get("_version")}
 
 
 def _check_visible(resource: Resource, row: Mapping[str, Any], call: Call) -> None:
@@ -153,8 +153,8 @@ def _create(resource: Resource, call: Call) -> Response:
     if isinstance(data, list) and resource.many:
         rows = store_of(resource).create_many(resource, data, call)
         made = [_with_version(resource, row) for row in rows]
-        shown = [show_values.show(resource, row, call, detail=True) for row in made]
-        return _json(shown, 200 if call.is_repeated else 201)
+        results = [show_values.show(resource, row, call, detail=True) for row in made]
+        return _json(results, 200 if call.is_repeated else 201)
     row = store_of(resource).create(resource, call.body, call)
     return _detail(resource, row, call, 200 if call.is_repeated else 201)
 

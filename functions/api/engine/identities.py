@@ -86,13 +86,13 @@ def names_in(resource: Resource, body: Row | None) -> set[Name]:
     """
     if body is None:
         return set()
-    found = set(resource.owners(dict(body))) if resource.owners else set()
+    named = set(resource.owners(dict(body))) if resource.owners else set()
     for name, spec in resource.fields.items():
-        found |= _named(spec, body.get(name))
-        for inner, each in (spec.items or {}).items():
+        named |= _named(spec, body.get(name))
+        for inner, inner_spec in (spec.items or {}).items():
             for item in body.get(name) or ():
-                found |= _named(each, item.get(inner))
-    return found
+                named |= _named(inner_spec, item.get(inner))
+    return named
 
 
 def _named(spec: Field, value: Any) -> set[Name]:
@@ -104,17 +104,17 @@ def _named(spec: Field, value: Any) -> set[Name]:
 
 def unique_values(resource: Resource, body: Row) -> list[tuple[str, str]]:
     """Return the (fields, values) that no other record of the kind may have."""
-    found = []
+    unique = []
     for names in resource.unique:
         parts = [body.get(name.rstrip("?")) for name in names]
         needed = (part for name, part in zip(names, parts, strict=True) if name[-1] != "?")
         if all(part not in (None, "") for part in needed):
             values = "\x1f".join("" if part is None else str(part) for part in parts)
-            found.append(("+".join(name.rstrip("?") for name in names), values))
+            unique.append(("+".join(name.rstrip("?") for name in names), values))
     if resource.look:
         look = resource.look(resource.title_of(str(body[resource.key])))
-        found.append((LOOK, f"{body[resource.within]}\x1f{look}" if resource.within else look))
-    return found
+        unique.append((LOOK, f"{body[resource.within]}\x1f{look}" if resource.within else look))
+    return unique
 
 
 def taken(resource: Resource, error: Exists) -> Invalid:

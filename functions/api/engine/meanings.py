@@ -104,16 +104,16 @@ def key_in_address(call: Call, resource: Resource, value: str) -> str:
     if not resource.title:
         return value
     lab = call.query.get("lab")
-    found = key_of(resource.kind, value, call, lab=lab, is_write=call.method != "GET")
-    if found is None and lab:
+    key = key_of(resource.kind, value, call, lab=lab, is_write=call.method != "GET")
+    if key is None and lab:
         raise not_found(resource.name)
-    return found or value
+    return key or value
 
 
 def keys_called(resource: Resource, title: str, call: Call | None = None) -> list[str]:
     """Return the keys of all records of a name."""
-    there = [title] if catalog.table(resource.kind).get(title) is not None else []
-    return [*there, *sorted(_beside(resource, call).get(title, ()))]
+    existing = [title] if catalog.table(resource.kind).get(title) is not None else []
+    return [*existing, *sorted(_beside(resource, call).get(title, ()))]
 
 
 def is_shared(resource: Resource, key: str, call: Call | None = None) -> bool:
@@ -142,8 +142,8 @@ def _titled(
         return key if table.get(key) is not None else None
     if OF_LAB in value:
         value, _, lab = value.rpartition(OF_LAB)
-    if is_uuid(value.lower()) and (found := _of_id(resource, value)):
-        return found
+    if is_uuid(value.lower()) and (key_of_id := _of_id(resource, value)):
+        return key_of_id
     rows: Sequence[Row | None] = [table.get(key) for key in keys_called(resource, value, call)]
     if (named := _only(resource, value, rows, call, lab, hint, is_write=is_write)) is None:
         for name in resource.also:
@@ -164,30 +164,30 @@ def _only(
     is_write: bool,
 ) -> str | None:
     """Return the key of the only one of some records of a name that can be meant."""
-    found = [row for row in rows if row is not None and lab in (None, row[resource.within])]
-    if len(found) > 1 and call is not None:
+    candidates = [row for row in rows if row is not None and lab in (None, row[resource.within])]
+    if len(candidates) > 1 and call is not None:
         from functions.api.engine.visible import listable
 
-        found = listable(call, resource.kind, found)
-    if len(found) > 1 and hint:
-        found = [row for row in found if row[resource.within] == hint] or found
-    if len(found) > 1 and call is not None and is_write and not call.is_import:
-        own = [row for row in found if row[resource.within] in call.who.labs]
-        found = own or found
-    if len(found) > 1:
-        labs = sorted({str(row[resource.within]) for row in found})
+        candidates = listable(call, resource.kind, candidates)
+    if len(candidates) > 1 and hint:
+        candidates = [row for row in candidates if row[resource.within] == hint] or candidates
+    if len(candidates) > 1 and call is not None and is_write and not call.is_import:
+        own = [row for row in candidates if row[resource.within] in call.who.labs]
+        candidates = own or candidates
+    if len(candidates) > 1:
+        labs = sorted({str(row[resource.within]) for row in candidates})
         raise ApiError(
             409,
-            f"{len(found)} {resource.kind}s are called {value}: in {' and in '.join(labs)}. Name "
+            f"{len(candidates)} {resource.kind}s are called {value}: in {' and in '.join(labs)}. Name "
             f"the lab (?lab={labs[0]}, or {value}{OF_LAB}{labs[0]}), or give the id.",
             labs=labs,
         )
-    return str(found[0][resource.key]) if found else None
+    return str(candidates[0][resource.key]) if candidates else None
 
 
 def _of_id(resource: Resource, value: str) -> str | None:
-    found = catalog.table(resource.kind).select([Where("id", "exact", value)])
-    return str(found.page(0, 1)[0][resource.key]) if len(found) else None
+    matches = catalog.table(resource.kind).select([Where("id", "exact", value)])
+    return str(matches.page(0, 1)[0][resource.key]) if len(matches) else None
 
 
 def _beside(resource: Resource, call: Call | None) -> Mapping[str, set[str]]:
@@ -202,12 +202,12 @@ def _beside(resource: Resource, call: Call | None) -> Mapping[str, set[str]]:
     coming = of_kind(resource.kind)
     if call is None or any(BESIDE in key for key in coming):
         return read()
-    found: Mapping[str, set[str]] = call.once(f"{resource.kind}s called alike", read)
-    return found
+    by_title: Mapping[str, set[str]] = call.once(f"{resource.kind}s called alike", read)
+    return by_title
 
 
 def _by_title(resource: Resource, keys: Iterable[Any]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    by_title: dict[str, set[str]] = {}
     for key in keys:
-        found.setdefault(resource.title_of(str(key)), set()).add(str(key))
-    return found
+        by_title.setdefault(resource.title_of(str(key)), set()).add(str(key))
+    return by_title

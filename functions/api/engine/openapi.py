@@ -48,16 +48,16 @@ def component(resource: Resource) -> str:
 
 def _schema(resource: Resource) -> dict[str, Any]:
     """Return what a body may have: what only the service writes is not in it."""
-    shown = {
+    fields = {
         name: spec
         for name, spec in resource.fields.items()
         if not spec.read_only and (not spec.hidden or name == "password")
     }
     schema: dict[str, Any] = {
         "type": "object",
-        "properties": {name: _property(spec) for name, spec in shown.items()},
+        "properties": {name: _property(spec) for name, spec in fields.items()},
     }
-    required = [name for name, spec in shown.items() if spec.required and not spec.unless]
+    required = [name for name, spec in fields.items() if spec.required and not spec.unless]
     if required:
         schema["required"] = required
     if set(resource.example) - set(required):  # else it says nothing new
@@ -97,17 +97,17 @@ def document(app: Chalice) -> dict[str, Any]:
                 paths.setdefault(path, {})[method.lower()] = _operation(resource, action)
     for path, entries in app.routes.items():
         for method, entry in entries.items():
-            known = paths.setdefault(path.replace("+}", "}"), {})
-            if method.lower() not in known:
+            methods = paths.setdefault(path.replace("+}", "}"), {})
+            if method.lower() not in methods:
                 words = (entry.view_function.__doc__ or "").strip().split("\n")[0]
                 summary = re.split(r"[.,;:]", words)[0]  # the document is to be small
-                known[method.lower()] = _other(path, summary)
+                methods[method.lower()] = _other(path, summary)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Fornix", "version": "1"},
         "paths": paths,
         "components": {
-            "schemas": {component(each): _schema(each) for each in RESOURCES.values()},
+            "schemas": {component(declared): _schema(declared) for declared in RESOURCES.values()},
         },
     }
 

@@ -43,7 +43,7 @@ def check(resource: Resource, old: Row | None, body: Row) -> None:
         Where("resource", "exact", resource.path),
         Where("lab", "exact", lab_of(resource, body)),
     ]
-    declared = {row["name"]: row for row in catalog.table("own-field").select(mine).all()}
+    declared = {field["name"]: field for field in catalog.table("own-field").select(mine).all()}
     if not declared:
         return
     if not isinstance(values, Mapping):
@@ -69,8 +69,8 @@ def _fault(spec: Row | None, value: Any) -> str | None:
     if value in (None, ""):
         return "This field is required." if spec.get("required") else None
     if spec["type"] == "choice":
-        known = spec.get("choices") or []
-        return None if value in known else f"It is not one of {', '.join(known)}."
+        choices = spec.get("choices") or []
+        return None if value in choices else f"It is not one of {', '.join(choices)}."
     takes, words = _TYPES[spec["type"]]
     return None if takes(value) else words
 

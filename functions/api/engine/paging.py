@@ -67,8 +67,8 @@ def _base36(number: int) -> str:
 
 def _bound(digits: str, caller: str, path: str, query: Mapping[str, str]) -> str:
     """Return what a token is signed for; blank parameters count as absent."""
-    asked = sorted((k, v) for k, v in query.items() if v and k not in _OF_THE_PAGE)
-    return "\n".join([digits, caller, path, urlencode(asked)])
+    parameters = sorted((k, v) for k, v in query.items() if v and k not in _OF_THE_PAGE)
+    return "\n".join([digits, caller, path, urlencode(parameters)])
 
 
 def read_token(value: str | None, caller: str, path: str, query: Mapping[str, str]) -> str | None:
@@ -82,8 +82,8 @@ def read_token(value: str | None, caller: str, path: str, query: Mapping[str, st
     if not value:
         return None
     digits, signature = value[:-32], value[-32:]
-    known = 0 < len(digits) <= 12 and not set(digits) - set(_DIGITS)
-    if not known or not signing.is_good("page", _bound(digits, caller, path, query), signature):
+    is_stamp = 0 < len(digits) <= 12 and not set(digits) - set(_DIGITS)
+    if not is_stamp or not signing.is_good("page", _bound(digits, caller, path, query), signature):
         raise Invalid({TOKEN: ["This is no page token for this list; begin without one."]})
     now = moment.now()
     return moment.stamp(now.fromtimestamp(int(digits, 36) / 1e6, now.tzinfo))
@@ -115,8 +115,8 @@ def envelope(
     rest = {k: v for k, v in query.items() if k not in _OF_THE_PAGE}
 
     def page(start: int) -> str:
-        shown = {**rest, "limit": limit, **({"offset": start} if start else {})}
-        return f"{url}?{urlencode({**shown, **({TOKEN: as_of()} if as_of else {})})}"
+        parameters = {**rest, "limit": limit, **({"offset": start} if start else {})}
+        return f"{url}?{urlencode({**parameters, **({TOKEN: as_of()} if as_of else {})})}"
 
     return {
         "count": count,

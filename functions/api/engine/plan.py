@@ -115,9 +115,9 @@ class Plan:
         """Return a record of the plan; it is read strongly when it is asked for first."""
         name = (resource.kind, key)
         if name not in self._records:
-            found = documents.find(*name)
-            body = dict(found.body) if found else None
-            self._records[name] = PlannedRecord(resource, key, found, body, {})
+            stored = documents.find(*name)
+            body = dict(stored.body) if stored else None
+            self._records[name] = PlannedRecord(resource, key, stored, body, {})
         return self._records[name]
 
     def version(self, kind: str, key: str) -> int | None:
@@ -157,11 +157,11 @@ class Plan:
         if resource.prepare:  # it may give it a name
             whole = resource.prepare(whole, None, self.call)
         key = str(whole[resource.key])
-        known = self._records.get((resource.kind, key))
-        if known and known.body is not None:
+        planned_before = self._records.get((resource.kind, key))
+        if planned_before and planned_before.body is not None:
             text = f"Two {resource.kind}s of the list have the same key."
             raise identities.taken(resource, Exists(text, key))
-        record = known or PlannedRecord(resource, key, None, None, {})
+        record = planned_before or PlannedRecord(resource, key, None, None, {})
         self._records[resource.kind, key] = record
         record.given = dict(given or {})
         self._put(record, whole, check)
@@ -222,8 +222,8 @@ class Plan:
             check(body, None)
         self._take_leave(record)
         self._set(record, None)
-        for other, each in list(references.belonging(resource, body)):
-            self._delete_part(other, str(each[other.key]))
+        for other, part in list(references.belonging(resource, body)):
+            self._delete_part(other, str(part[other.key]))
         self.run_effects(resource, body, None)
 
     def put_back(self, resource: Resource, key: str, body: Body | None, *, check: Check) -> None:
@@ -345,8 +345,8 @@ class Plan:
                 whole=self.whole,
             )
         except Exists as error:
-            known = self._records.get((error.kind, str(error.key)))
-            again = known and (known.is_clients or known.resource.title)
+            planned_record = self._records.get((error.kind, str(error.key)))
+            again = planned_record and (planned_record.is_clients or planned_record.resource.title)
             if again and "with this" not in str(error):
                 # It was sent twice and is there now, or another lab has just taken the key
                 raise ConditionFailed(str(error)) from None
@@ -365,8 +365,8 @@ class Plan:
                 yield identities.write_of(record)
 
     def _write_extra(self, writes: Transaction) -> None:
-        for each in self._also:
-            each(writes)
+        for extra in self._also:
+            extra(writes)
 
     def _sweep(self) -> None:
         """Delete what came to deleted records without a mark at the last moment."""
@@ -379,10 +379,10 @@ class Plan:
         if not gone:
             return
         catalog.start_request()
-        for each in gone:
-            for note in references.notes_about(*each):
+        for deleted in gone:
+            for note in references.notes_about(*deleted):
                 delete_if_there(KINDS["note"], note["id"], self.call)
-            for item in references.aggregates_of(*each):
+            for item in references.aggregates_of(*deleted):
                 references.delete_elsewhere(KINDS["dataset"], item.uuid, self.call)
 
     def unmark(self) -> None:

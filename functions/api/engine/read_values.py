@@ -118,27 +118,27 @@ def _lab_meant(resource: Resource, data: Mapping[str, Any], call: Call) -> str |
     for name, spec in resource.fields.items():
         other = KINDS[spec.to] if spec.type == "ref" and not spec.many else None
         if other and other.lab == "lab" and not other.title and isinstance(data.get(name), str):
-            row = catalog.table(other.kind).get(last_part(data[name]))
-            if row and row.get("lab"):
-                return str(row["lab"])
+            named = catalog.table(other.kind).get(last_part(data[name]))
+            if named and named.get("lab"):
+                return str(named["lab"])
     return call.query.get("lab")
 
 
 def defaults(resource: Resource, call: Call) -> Body:
     """Return what the fields of a new record are if nobody gives them a value."""
-    found = {name: spec.initial(call) for name, spec in resource.fields.items()}
+    values = {name: spec.initial(call) for name, spec in resource.fields.items()}
     read_only = {name for name, spec in resource.fields.items() if spec.read_only}
-    return {name: v for name, v in found.items() if v is not None or name not in read_only}
+    return {name: v for name, v in values.items() if v is not None or name not in read_only}
 
 
 def _read_key(spec: Field, value: Any, call: Call) -> Any:
     """Return a valid value of the field that names the record: part of its address, never null."""
-    found = read(spec, value, call)
-    if found is None:
+    key = read(spec, value, call)
+    if key is None:
         raise ValueError("This field may not be null.")
-    if not str(found).isprintable():
+    if not str(key).isprintable():
         raise ValueError("A name has no control characters.")
-    return found
+    return key
 
 
 def read(spec: Field, value: Any, call: Call) -> Any:
@@ -157,8 +157,8 @@ def read(spec: Field, value: Any, call: Call) -> Any:
         if not isinstance(value, list):
             raise ValueError(f'Expected a list of items but got type "{type(value).__name__}".')
         _count(value)
-        found = [_reference(spec, each, call) for each in value]
-        return list(dict.fromkeys(found))
+        keys = [_reference(spec, item, call) for item in value]
+        return list(dict.fromkeys(keys))
     if value is None or (value == "" and spec.type != "text"):
         if not spec.null:
             if spec.type == "text" and value is None and not spec.required:
@@ -209,45 +209,45 @@ def _int(spec: Field, value: Any, call: Call) -> int:
     try:
         if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
             raise ValueError
-        found = int(value.strip()) if isinstance(value, str) and len(value) < 30 else int(value)
+        number = int(value.strip()) if isinstance(value, str) and len(value) < 30 else int(value)
     except (ValueError, TypeError, OverflowError):
         raise ValueError("A valid integer is required.") from None
-    _bounded(spec, found)
-    return found
+    _bounded(spec, number)
+    return number
 
 
 def _float(spec: Field, value: Any, call: Call) -> float:
     try:
         if isinstance(value, bool):
             raise ValueError
-        found = float(value)
+        number = float(value)
     except (ValueError, TypeError, OverflowError):
         raise ValueError("A valid number is required.") from None
-    if not math.isfinite(found):
+    if not math.isfinite(number):
         raise ValueError("A valid number is required.")
-    _bounded(spec, found)
-    return int(found) if isinstance(value, int) else found
+    _bounded(spec, number)
+    return int(number) if isinstance(value, int) else number
 
 
 def _bool(spec: Field, value: Any, call: Call) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False}
+    words = {"true": True, "1": True, "false": False, "0": False}
     if isinstance(value, bool):
         return value
     try:
-        return known[str(value).strip().lower()]
+        return words[str(value).strip().lower()]
     except KeyError:
         raise ValueError("Must be a valid boolean.") from None
 
 
 def _date(spec: Field, value: Any, call: Call) -> str:
     try:
-        found = dt.date.fromisoformat(value[:10] if isinstance(value, str) else value)
+        day = dt.date.fromisoformat(value[:10] if isinstance(value, str) else value)
     except (ValueError, TypeError):
         raise ValueError(
             "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
         ) from None
-    _in_range(spec, found)
-    return found.isoformat()
+    _in_range(spec, day)
+    return day.isoformat()
 
 
 def _in_range(spec: Field, day: dt.date) -> None:
@@ -262,13 +262,13 @@ def _in_range(spec: Field, day: dt.date) -> None:
 def _datetime(spec: Field, value: Any, call: Call) -> str:
     """Return the text as sent; the record's lab decides what instant it is (see `localise`)."""
     try:
-        found = dt.datetime.fromisoformat(moment.instant(value))
+        time = dt.datetime.fromisoformat(moment.instant(value))
     except (ValueError, TypeError, AttributeError, OverflowError):
         raise ValueError(
             "Datetime has wrong format. Use one of these formats instead: "
             "YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
         ) from None
-    _in_range(spec, found.date())
+    _in_range(spec, time.date())
     return str(value)
 
 
@@ -283,7 +283,7 @@ def _json(spec: Field, value: Any, call: Call) -> Any:
         raise ValueError(f"Expected {_SHAPE_NAMES[spec.shape]}.")
     if spec.items:
         _count(value)
-        value = [_item(spec.items, each, i, call) for i, each in enumerate(value)]
+        value = [_item(spec.items, item, i, call) for i, item in enumerate(value)]
     if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_JSON:
         raise ValueError(f"Ensure this field has no more than {MAX_JSON} bytes.")
     return value
@@ -291,18 +291,18 @@ def _json(spec: Field, value: Any, call: Call) -> Any:
 
 def _item(fields: Mapping[str, Field], item: Body, number: int, call: Call) -> Body:
     """Return the valid fields of an object of a list; unknown ones are ignored."""
-    found: Body = {}
+    result: Body = {}
     for name, spec in fields.items():
         try:
             if name in item:
-                found[name] = read(spec, item[name], call)
+                result[name] = read(spec, item[name], call)
             elif spec.required:
                 raise ValueError("This field is required.")
             else:
-                found[name] = spec.initial(call)
+                result[name] = spec.initial(call)
         except ValueError as error:
             raise ValueError(f"Item {number + 1}, {name}: {error}") from None
-    return found
+    return result
 
 
 def _list_of(kind: type) -> Callable[[Any], bool]:
@@ -341,26 +341,26 @@ def _floats(spec: Field, value: Any, call: Call) -> list[float]:
     if not isinstance(value, list):
         raise ValueError(f'Expected a list of items but got type "{type(value).__name__}".')
     _count(value)
-    return [_float(spec, each, call) for each in value]
+    return [_float(spec, item, call) for item in value]
 
 
 def _reference(spec: Field, value: Any, call: Call) -> str:
     """Return the key of the record that a name, id or address means."""
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         raise ValueError("Incorrect type. Expected the name or id of a record.")
-    given = str(value)
-    key = last_part(given) if "/" in given and spec.by != "name" else given
-    found = _key_of(spec, key, call)
-    if found is None and "/" in given:
-        found = _key_of(spec, last_part(given), call)
-    if found is None:
+    text = str(value)
+    key = last_part(text) if "/" in text and spec.by != "name" else text
+    stored_key = _key_of(spec, key, call)
+    if stored_key is None and "/" in text:
+        stored_key = _key_of(spec, last_part(text), call)
+    if stored_key is None:
         resource = KINDS[spec.to]
         if spec.by == "url":
             raise ValueError("Invalid hyperlink - Object does not exist.")
         if resource.key == "id":
-            raise ValueError(f'Invalid pk "{given[:100]}" - object does not exist.')
-        raise ValueError(f"Object with {resource.key}={given[:100]} does not exist.")
-    return found
+            raise ValueError(f'Invalid pk "{text[:100]}" - object does not exist.')
+        raise ValueError(f"Object with {resource.key}={text[:100]} does not exist.")
+    return stored_key
 
 
 def _key_of(spec: Field, name: str, call: Call) -> str | None:

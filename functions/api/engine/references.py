@@ -34,9 +34,9 @@ def relations_to(resource: Resource) -> Iterator[tuple[Resource, str, Field]]:
         for name, spec in other.fields.items():
             if spec.type == "ref" and spec.to == resource.kind:
                 yield other, name, spec
-            for inner, each in (spec.items or {}).items():
-                if each.type == "ref" and each.to == resource.kind:
-                    yield other, f"{name}.{inner}", each
+            for inner, inner_spec in (spec.items or {}).items():
+                if inner_spec.type == "ref" and inner_spec.to == resource.kind:
+                    yield other, f"{name}.{inner}", inner_spec
 
 
 def is_named(resource: Resource) -> bool:
@@ -63,14 +63,14 @@ def refuse_if_referred(resource: Resource, row: Row) -> None:
         409 that says by what, and how many.
     """
     key = str(row[resource.key])
-    found = []
+    referring_lists = []
     for other, name, spec in relations_to(resource):
         if spec.on_delete == "refuse" and (count := len(referring(other, name, key))):
-            found.append(f"{count} of /{other.path} ({name})")
-    if found:
+            referring_lists.append(f"{count} of /{other.path} ({name})")
+    if referring_lists:
         raise ApiError(
             409,
-            f"{resource.name} {key} is named by {', '.join(sorted(found))}; change these first.",
+            f"{resource.name} {key} is named by {', '.join(sorted(referring_lists))}; change these first.",
         )
 
 
@@ -79,10 +79,10 @@ def belonging(resource: Resource, row: Row) -> Iterator[tuple[Resource, dict[str
     key = str(row[resource.key])
     for other, name, spec in relations_to(resource):
         if spec.on_delete == "cascade":
-            for each in referring(other, name, key).all():
-                yield other, each
-    for each in notes_about(resource, row):
-        yield KINDS["note"], each
+            for record in referring(other, name, key).all():
+                yield other, record
+    for record in notes_about(resource, row):
+        yield KINDS["note"], record
     for item in aggregates_of(resource, row):
         yield KINDS["dataset"], {"id": item.uuid}
 
@@ -91,11 +91,11 @@ def notes_about(resource: Resource, row: Row) -> list[dict[str, Any]]:
     """Return the notes about a record."""
     if resource.kind == "note":
         return []
-    about = [
+    wheres = [
         Where("content_type", "exact", resource.model),
         Where("object_id", "in", {str(row[resource.key]), str(row.get("id") or "")} - {""}),
     ]
-    return catalog.table("note").select(about).all()
+    return catalog.table("note").select(wheres).all()
 
 
 def aggregates_of(resource: Resource, row: Row) -> list[Dataset]:

@@ -43,8 +43,8 @@ def check_references(call: Call, resource: Resource, old: Record | None, new: Re
     for name, field in _references(resource):
         named = _keys(new, name) if name.partition(".")[0] in new else set()
         before = _keys(old, name) if old is not None else set()
-        asked = named | before if not resource.lab and not field.read_only else named - before
-        _check_labs(call, field, asked)
+        checked = named | before if not resource.lab and not field.read_only else named - before
+        _check_labs(call, field, checked)
 
 
 def check_named(call: Call, resource: Resource, old: Record) -> None:
@@ -61,9 +61,9 @@ def check_named(call: Call, resource: Resource, old: Record) -> None:
 def _references(resource: Resource) -> Iterator[tuple[str, Field]]:
     """Yield the fields of a resource that name records of labs, ``list.field`` in lists."""
     for name, spec in resource.fields.items():
-        for label, each in [(name, spec), *((f"{name}.{n}", f) for n, f in _inner(spec))]:
-            if each.to and not each.read_only and (KINDS[each.to].lab or each.to == "lab"):
-                yield label, each
+        for label, inner in [(name, spec), *((f"{name}.{n}", f) for n, f in _inner(spec))]:
+            if inner.to and not inner.read_only and (KINDS[inner.to].lab or inner.to == "lab"):
+                yield label, inner
 
 
 def _inner(spec: Field) -> Iterable[tuple[str, Field]]:
@@ -76,8 +76,8 @@ def _keys(record: Record, name: str) -> set[str]:
     value = record.get(head)
     values = value if isinstance(value, list | tuple) else [value]
     if inner:
-        values = [each.get(inner) for each in values if isinstance(each, Mapping)]
-    return {str(each) for each in values if each not in (None, "")}
+        values = [item.get(inner) for item in values if isinstance(item, Mapping)]
+    return {str(item) for item in values if item not in (None, "")}
 
 
 def _check_labs(call: Call, field: Field, keys: set[str]) -> None:
@@ -102,5 +102,5 @@ def lab_of_owner(owner: str) -> str | None:
     model, _, identity = owner.partition("#")
     resource = MODELS.get(model)
     key = meanings.stored_key(resource.kind, identity) if resource else None
-    row = catalog.table(resource.kind).get(key) if resource and key else None
-    return zones.lab_of(resource, row) if resource and row else None
+    owner_row = catalog.table(resource.kind).get(key) if resource and key else None
+    return zones.lab_of(resource, owner_row) if resource and owner_row else None

@@ -59,8 +59,8 @@ def _renamed(body: Body, name: str, key: str, to: str) -> Body:
     field, _, inner = name.partition(".")
     value = body.get(field)
     if inner:
-        items = [{**each, inner: to} if each.get(inner) == key else each for each in value or ()]
+        items = [{**item, inner: to} if item.get(inner) == key else item for item in value or ()]
         return {**body, field: items}
     if isinstance(value, list):
-        return {**body, field: [to if each == key else each for each in value]}
+        return {**body, field: [to if item == key else item for item in value]}
     return {**body, field: to}

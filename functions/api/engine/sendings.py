@@ -30,13 +30,13 @@ def group_of(call: Call) -> str | None:
     Invalid
         400 if it is no UUID.
     """
-    given = call.request.headers.get(HEADER)
-    if not given or call.is_begun:
+    header = call.request.headers.get(HEADER)
+    if not header or call.is_begun:
         return None
-    if not read_values.is_uuid(given):
+    if not read_values.is_uuid(header):
         raise Invalid({"X-Fornix-Group": ["Must be a valid UUID."]})
     call.is_begun = True
-    return str(given).lower()
+    return str(header).lower()
 
 
 def check_new(call: Call, group: str) -> None:
@@ -47,10 +47,10 @@ def check_new(call: Call, group: str) -> None:
     ApiError
         200 if it was this request, 409 if it was another one.
     """
-    known = answers.of_group(group).get(answers.WHOLE)
-    if known is None:
+    previous = answers.of_group(group).get(answers.WHOLE)
+    if previous is None:
         return
-    if known.who != call.who.username or known.asked != _asked(call):
+    if previous.who != call.who.username or previous.asked != _asked(call):
         raise ApiError(409, "This group was sent before and was another; give it a new id.")
     raise ApiError(200, "This was done before; nothing was done again.", group=group)
 
@@ -59,9 +59,9 @@ def noted(call: Call, group: str) -> Callable[[Transaction], None]:
     """Return what adds to a transaction that a group was done."""
 
     def note(writes: Transaction) -> None:
-        who, asked = call.who.username, _asked(call)
-        kept = answers.answer(group, answers.WHOLE, who, asked, [], call.path)
-        writes.save(kept, Record.pk.does_not_exist())
+        who, digest = call.who.username, _asked(call)
+        answer = answers.answer(group, answers.WHOLE, who, digest, [], call.path)
+        writes.save(answer, Record.pk.does_not_exist())
 
     return note
 

@@ -25,24 +25,24 @@ def show(resource: Resource, row: Row, call: Call, *, detail: bool = False) -> B
     """
     if resource.columns and not detail and resource.show:
         return resource.show({}, row, call)  # it makes the row itself
-    shown: Body = {}
+    result: Body = {}
     names = resource.shown or tuple(resource.fields)
     for name in names if not detail else dict.fromkeys([*names, *resource.fields]):
         spec = resource.fields.get(name)
         if spec is None or spec.hidden:
             continue
-        shown[name] = show_value(spec, row.get(name), call)
-    if resource.title and shown.get(resource.key):
-        shown[resource.key] = resource.title(shown[resource.key])
-    if "id" in row and "id" not in shown and resource.key == "id":
-        shown = {"id": row["id"], **shown}
+        result[name] = show_value(spec, row.get(name), call)
+    if resource.title and result.get(resource.key):
+        result[resource.key] = resource.title(result[resource.key])
+    if "id" in row and "id" not in result and resource.key == "id":
+        result = {"id": row["id"], **result}
     if resource.show:
-        shown = resource.show(shown, row, call)
+        result = resource.show(result, row, call)
     if detail and resource.show_detail:
-        shown = resource.show_detail(shown, row, call)
+        result = resource.show_detail(result, row, call)
     if row.get("_version") and "version" not in resource.fields and not resource.store:
-        shown["version"] = int(row["_version"])  # what a client names in `If-Match`
-    return shown
+        result["version"] = int(row["_version"])  # what a client names in `If-Match`
+    return result
 
 
 def show_value(spec: Field, value: Any, call: Call) -> Any:
@@ -50,14 +50,14 @@ def show_value(spec: Field, value: Any, call: Call) -> Any:
     if spec.many:
         items = value or []
         if spec.by == "url":
-            return [_link(spec, each, call) for each in items]
-        return [_title(spec, each) for each in items]
+            return [_link(spec, item, call) for item in items]
+        return [_title(spec, item) for item in items]
     if value is None:
         return None
     if spec.type == "datetime":
         return moment.naive(value)
     if spec.type == "choice":
-        return next((name for name, each in (spec.choices or {}).items() if each == value), value)
+        return next((name for name, item in (spec.choices or {}).items() if item == value), value)
     if spec.type == "ref" and spec.by == "url":
         return _link(spec, value, call)
     return _title(spec, value) if spec.type == "ref" else value

@@ -49,10 +49,10 @@ def check_record(
         403 that names who may.
     """
     if resource.lab:
-        about = standing_of(resource, row, changed_to)
+        standing = standing_of(resource, row, changed_to)
         if is_new:
-            about = msgspec.structs.replace(about, users=())
-        permissions.require(may_write_record(call.who, about))
+            standing = msgspec.structs.replace(standing, users=())
+        permissions.require(may_write_record(call.who, standing))
 
 
 def standing_of(
@@ -74,9 +74,9 @@ def standing_of(
         return Standing(lab)
     responsible = dict.fromkeys(_responsible(resource, row, DEEPEST))
     delegates = {
-        each: None
+        colleague: None
         for user in responsible
-        for each in (catalog.table("user").get(user) or {}).get("allowed_users") or ()
+        for colleague in (catalog.table("user").get(user) or {}).get("allowed_users") or ()
     }
     users = row.get("users") or [row.get("user")]
     return Standing(

@@ -67,10 +67,10 @@ class Documents(Store):
             400 with messages per field of the first that is wrong.
         """
         records = planned(
-            call, lambda plan: [write(plan, "create", resource, None, each) for each in data]
+            call, lambda plan: [write(plan, "create", resource, None, record) for record in data]
         )
-        call.is_repeated = all(each is not None and each.is_repeated for each in records)
-        return [_body(each) for each in records]
+        call.is_repeated = all(record is not None and record.is_repeated for record in records)
+        return [_body(record) for record in records]
 
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
         """Create a record from what a client sent.

@@ -39,9 +39,9 @@ def put_back(plan: Plan, entries: Sequence[audit.Audit]) -> None:
         409 if a record was changed since, with the fields; 403 that says who may.
     """
     by_record: dict[tuple[str, str], list[audit.Audit]] = {}
-    for each in entries:
-        if not _is_worked_out(each):
-            by_record.setdefault(each.record, []).append(each)
+    for entry in entries:
+        if not _is_worked_out(entry):
+            by_record.setdefault(entry.record, []).append(entry)
     moved: dict[str, list[str]] = {}
     done: list[tuple[Resource, Body | None, Body | None]] = []
     for (kind, key), of_record in reversed(by_record.items()):
@@ -53,8 +53,8 @@ def put_back(plan: Plan, entries: Sequence[audit.Audit]) -> None:
                 moved[f"{kind} {key}"] = _changed_since(kind, key, of_record[-1])
             continue
         old = body = plan.record(resource, key).body
-        for each in reversed(of_record):
-            body = _inverse(body, each)
+        for entry in reversed(of_record):
+            body = _inverse(body, entry)
         plan.put_back(resource, key, body, check=_check(plan, resource))
         done.append((resource, old, body))
     if moved:
@@ -87,10 +87,10 @@ def _is_as_left(plan: Plan, resource: Resource, key: str, last: audit.Audit) -> 
 
 def _changed_since(kind: str, key: str, last: audit.Audit) -> list[str]:
     """Return the fields of a record that others have changed since."""
-    later = [each for each in audit.history(kind, key) if each.sk > last.sk]
-    if any(each.action == "delete" for each in later):
+    later = [entry for entry in audit.history(kind, key) if entry.sk > last.sk]
+    if any(entry.action == "delete" for entry in later):
         return ["deleted"]
-    return sorted({name for each in later for name in {*each.before, *each.after}} - {"id"})
+    return sorted({name for entry in later for name in {*entry.before, *entry.after}} - {"id"})
 
 
 def _inverse(body: Body | None, entry: audit.Audit) -> Body | None:
@@ -117,9 +117,9 @@ def _check(plan: Plan, resource: Resource) -> Any:
     def check(old: Body | None, body: Body | None) -> None:
         op = "create" if old is None else "delete" if body is None else "update"
         check_route(call, op, resource)
-        for one, other in ((old, body), (body, old)):
-            if one is not None:
-                check_record(call, resource, one, other)
+        for version, other in ((old, body), (body, old)):
+            if version is not None:
+                check_record(call, resource, version, other)
         if body is None:
             if old is not None and not resource.lab:
                 relations.check_named(call, resource, old)

@@ -102,15 +102,15 @@ def _public(resource: Resource, tables: visible.Tables, brief: bool) -> list[Whe
         return [NOTHING]
     if resource.kind == "dataset":
         return [public_datasets(tables)]
-    shown = visible.public_sessions(tables)
+    public = visible.public_sessions(tables)
     if resource.kind == "session":
         released = visible.released_sessions(tables) if brief else set()
         if not released:
-            return shown
-        return [Where("id", "in", tables("session").select(shown).values("id") | released)]
+            return public
+        return [Where("id", "in", tables("session").select(public).values("id") | released)]
     if resource.kind == "subject":
-        return [Where("nickname", "in", tables("session").select(shown).values("subject"))]
-    return [Where(resource.public_by, "in", tables("session").select(shown).values("id"))]
+        return [Where("nickname", "in", tables("session").select(public).values("subject"))]
+    return [Where(resource.public_by, "in", tables("session").select(public).values("id"))]
 
 
 def of_labs(resource: Resource, who: Caller) -> list[Where]:
@@ -127,8 +127,8 @@ def of_labs(resource: Resource, who: Caller) -> list[Where]:
         return [Where("lab", "in", who.labs)]
     by = resource.public_by or resource.lab
     other = KINDS["session"] if resource.public_by else KINDS[resource.fields[by].to]
-    found = catalog.table(other.kind).select(of_labs(other, who))
-    return [Where(by, "in", found.values(other.key))]
+    owners = catalog.table(other.kind).select(of_labs(other, who))
+    return [Where(by, "in", owners.values(other.key))]
 
 
 def asks_briefly(resource: Resource, call: Call) -> bool:
@@ -195,21 +195,21 @@ def belonging(
     group = call.beside(row)
 
     def read() -> dict[Any, list[Row]]:
-        keys = {each[by] for each in group}
+        keys = {record[by] for record in group}
         named = Where(field, "in", keys)
         if len(keys) == 1:
             named = Where(field, "exact", next(iter(keys)))
         rows = related(call, kind, [named, *wheres]).all(fields)
         call.show_together(rows)
-        found: dict[Any, list[Row]] = {}
-        for each in rows:
-            value = each.get(field)
+        by_key: dict[Any, list[Row]] = {}
+        for record in rows:
+            value = record.get(field)
             for key in value if isinstance(value, list) else [value]:
-                found.setdefault(key, []).append(each)
-        return found
+                by_key.setdefault(key, []).append(record)
+        return by_key
 
-    found: dict[Any, list[Row]] = call.once(f"{kind} by {field} of {id(group)}", read)
-    return found.get(row[by], [])
+    by_key: dict[Any, list[Row]] = call.once(f"{kind} by {field} of {id(group)}", read)
+    return by_key.get(row[by], [])
 
 
 def nested(call: Call, kind: str, rows: Iterable[Row]) -> list[Body]:

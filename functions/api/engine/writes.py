@@ -66,9 +66,9 @@ def write(
     check_route(plan.call, op, resource)
     if op == "create":
         return _create(plan, resource, data)
-    found = find(resource, str(key))
-    _check_seen(plan.call, resource, found)
-    key = str(found[resource.key])
+    existing = find(resource, str(key))
+    _check_seen(plan.call, resource, existing)
+    key = str(existing[resource.key])
     if version and (present := plan.version(resource.kind, key)) != version:
         raise concurrency.stale(present)
     if op == "delete":
@@ -96,13 +96,13 @@ def find(resource: Resource, key: str) -> Body:
     ApiError
         404.
     """
-    found = catalog.table(resource.kind).get(key)
-    if found is None and resource.key != "id" and (resource.also or read_values.is_uuid(key)):
+    record = catalog.table(resource.kind).get(key)
+    if record is None and resource.key != "id" and (resource.also or read_values.is_uuid(key)):
         named = meanings.key_of(resource.kind, key)
-        found = catalog.table(resource.kind).get(named) if named else None
-    if found is None:
+        record = catalog.table(resource.kind).get(named) if named else None
+    if record is None:
         raise not_found(resource.name)
-    return found
+    return record
 
 
 def tag_of(resource: Resource, body: Mapping[str, Any]) -> str:
@@ -118,8 +118,8 @@ def _create(plan: Plan, resource: Resource, data: Any) -> PlannedRecord:
     named = "id" not in resource.fields and read_values.is_uuid(data.get("id"))
     if named:
         new["id"] = data["id"]
-        if known := _made_before(plan, resource, data, new):
-            return known
+        if existing := _made_before(plan, resource, data, new):
+            return existing
     elif "id" not in resource.fields:  # ids of brain regions are numbers of the atlas
         new["id"] = str(uuid.uuid4())
 
@@ -146,24 +146,24 @@ def _made_before(plan: Plan, resource: Resource, data: Body, new: Body) -> Plann
         its name.
     """
     call, key = plan.call, str(new[resource.key])
-    found = None if resource.title else catalog.table(resource.kind).get(key)
-    if found is None and resource.key != "id":
+    existing = None if resource.title else catalog.table(resource.kind).get(key)
+    if existing is None and resource.key != "id":
         same_id = catalog.table(resource.kind).select([Where("id", "exact", new["id"])])
-        found = same_id.page(0, 1)[0] if len(same_id) else None
-    if found is None:
+        existing = same_id.page(0, 1)[0] if len(same_id) else None
+    if existing is None:
         return None
-    if str(found["id"]) != new["id"]:
+    if str(existing["id"]) != new["id"]:
         raise taken(resource, Exists(f"{resource.kind} {key!r} already exists.", key))
-    key = str(found[resource.key])
-    _check_seen(call, resource, found)
-    given = {name: value for name, value in new.items() if name in data}
-    if resource.title and given.get(resource.key) == resource.title(key):
-        given[resource.key] = key
-    lab = zones.lab_of(resource, found)
-    sent = zones.localise(resource, given, lab)
-    if not _has(found, sent) and not _has(_as_made(resource, key), sent):
+    key = str(existing[resource.key])
+    _check_seen(call, resource, existing)
+    sent_fields = {name: value for name, value in new.items() if name in data}
+    if resource.title and sent_fields.get(resource.key) == resource.title(key):
+        sent_fields[resource.key] = key
+    lab = zones.lab_of(resource, existing)
+    sent = zones.localise(resource, sent_fields, lab)
+    if not _has(existing, sent) and not _has(_as_made(resource, key), sent):
         text = f"There is a {resource.kind} with this id already, and it is another one."
-        raise ApiError(409, text, version=int(found.get("_version") or 0))
+        raise ApiError(409, text, version=int(existing.get("_version") or 0))
     record = plan.record(resource, key)
     record.is_repeated = True
     return record
@@ -176,7 +176,9 @@ def _has(body: Mapping[str, Any], sent: Body) -> bool:
 
 def _as_made(resource: Resource, key: str) -> Body:
     """Return a record as it was when it was made; others may have changed it since."""
-    first = next((each for each in history(resource.kind, key) if each.action == "create"), None)
+    first = next(
+        (entry for entry in history(resource.kind, key) if entry.action == "create"), None
+    )
     return first.after if first else {}
 
 
@@ -192,8 +194,8 @@ def _update(plan: Plan, resource: Resource, key: str, data: Any) -> PlannedRecor
     call = plan.call
     if not isinstance(data, dict):
         raise ApiError(400, "The body must be a JSON object.")
-    there = plan.record(resource, key).body
-    new = read_values.read_body(resource, data, call, partial=True, old=there)
+    existing = plan.record(resource, key).body
+    new = read_values.read_body(resource, data, call, partial=True, old=existing)
     if resource.title and new.get(resource.key) == resource.title(key):
         del new[resource.key]
     if resource.key != "id" and new.get(resource.key, key) != key:

@@ -23,8 +23,8 @@ def localise(resource: Resource, body: Body, lab: str | None) -> Body:
 
 def zone_of(lab: str | None) -> str | None:
     """Return the time zone of a lab; None (UTC) if it is not known."""
-    row = catalog.table("lab").get(lab) if lab else None
-    return row.get("timezone") if row else None
+    laboratory = catalog.table("lab").get(lab) if lab else None
+    return laboratory.get("timezone") if laboratory else None
 
 
 def lab_of(resource: Resource, body: Row) -> str | None:
@@ -39,5 +39,5 @@ def lab_of(resource: Resource, body: Row) -> str | None:
     if not key:
         return None
     other = KINDS[resource.fields[resource.lab].to]
-    row = catalog.table(other.kind).get(key)
-    return lab_of(other, row) if row else None
+    named = catalog.table(other.kind).get(key)
+    return lab_of(other, named) if named else None

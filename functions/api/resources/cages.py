@@ -45,13 +45,13 @@ WEEK = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 
 
 def _days(value: list[str]) -> None:
-    if wrong := [each for each in value if each not in WEEK]:
+    if wrong := [day for day in value if day not in WEEK]:
         raise ValueError(f"{wrong[0][:40]!r} is not one of {', '.join(WEEK)}.")
 
 
 def _show_cage(shown: Body, row: Row, call: Call) -> Body:
     here = belonging(call, row, "stay", "cage", wheres=[Where("end", "isnull", True)])
-    return {**shown, "subjects": sorted({nickname_of(each["subject"]) for each in here})}
+    return {**shown, "subjects": sorted({nickname_of(stay["subject"]) for stay in here})}
 
 
 def _prepare_stay(body: Body, old: Body | None, call: Call) -> Body:
@@ -67,7 +67,7 @@ def _prepare_stay(body: Body, old: Body | None, call: Call) -> Body:
 
 def _settle(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Keep an animal in one cage at a time; its ``cage`` says in which."""
-    for nickname in sorted({str(each["subject"]) for each in (before, after) if each}):
+    for nickname in sorted({str(version["subject"]) for version in (before, after) if version}):
         subject = plan.get("subject", nickname)
         if subject is None:
             continue  # it is deleted, and its stays go with it
@@ -87,7 +87,7 @@ def _settle(plan: Plan, before: Body | None, after: Body | None, call: Call) -> 
 
 def _left(plan: Plan, *stays: Body | None) -> list[str | None]:
     """Return the names of the cages of stays."""
-    return [_name(plan, each) for each in stays if each]
+    return [_name(plan, stay) for stay in stays if stay]
 
 
 def _name(plan: Plan, stay: Body) -> str | None:
@@ -99,16 +99,16 @@ _OPEN = Where("end", "isnull", True)
 
 def _leave_others(plan: Plan, stay: Body) -> None:
     """End what other stay an animal is in, when it comes into a cage."""
-    for row in plan.select("stay", [Where("subject", "exact", stay["subject"]), _OPEN]):
-        if row["id"] == stay["id"]:
+    for other in plan.select("stay", [Where("subject", "exact", stay["subject"]), _OPEN]):
+        if other["id"] == stay["id"]:
             continue
-        if row["start"] > stay["start"]:
-            cage = (plan.get("cage", row["cage"]) or {}).get("name")
+        if other["start"] > stay["start"]:
+            cage = (plan.get("cage", other["cage"]) or {}).get("name")
             message = (
                 f"{nickname_of(stay['subject'])} came into {cage} later; give this stay an end."
             )
             raise Invalid({"start": [message]})
-        plan.change(KINDS["stay"], row["id"], replacing(end=stay["start"]))
+        plan.change(KINDS["stay"], other["id"], replacing(end=stay["start"]))
 
 
 def _ask(plan: Plan, stay: Body) -> None:
@@ -117,7 +117,7 @@ def _ask(plan: Plan, stay: Body) -> None:
         return
     cage = plan.get("cage", stay["cage"]) or {}
     still = plan.select("stay", [Where("cage", "exact", stay["cage"]), _OPEN])
-    here = {str(row["subject"]) for row in still}
+    here = {str(present["subject"]) for present in still}
     unusual = []
     if cage.get("capacity") and len(here) > cage["capacity"]:
         unusual.append(f"{cage['name']} is for {cage['capacity']}; it would hold {len(here)}.")
@@ -129,11 +129,11 @@ def _ask(plan: Plan, stay: Body) -> None:
 
 def _are_mixed(plan: Plan, names: set[str]) -> bool:
     """Return whether grown animals of both sexes are there that are not one breeding pair."""
-    rows = [row for row in (plan.get("subject", name) for name in names) if row]
-    grown = [row for row in rows if row.get("wean_date") or not row.get("litter")]
-    if {"M", "F"} - {row.get("sex") for row in grown}:
+    rows = [animal for animal in (plan.get("subject", name) for name in names) if animal]
+    grown = [animal for animal in rows if animal.get("wean_date") or not animal.get("litter")]
+    if {"M", "F"} - {animal.get("sex") for animal in grown}:
         return False
-    ours = {str(row["nickname"]) for row in grown}
+    ours = {str(animal["nickname"]) for animal in grown}
     pairs = plan.select("breeding-pair", [Where("end_date", "isnull", True)])
     return not any(ours <= {p.get(n) for n in ("father", "mother1", "mother2")} for p in pairs)
 
@@ -143,8 +143,8 @@ def end_with_death(plan: Plan, before: Body | None, after: Body | None, call: Ca
     if after is None or not after.get("death_date") or (before and before.get("death_date")):
         return
     end = moment.instant(after["death_date"], zones.zone_of(after.get("lab")))
-    for row in plan.select("stay", [Where("subject", "exact", after["nickname"]), _OPEN]):
-        plan.change(KINDS["stay"], row["id"], replacing(end=max(end, row["start"])))
+    for stay in plan.select("stay", [Where("subject", "exact", after["nickname"]), _OPEN]):
+        plan.change(KINDS["stay"], stay["id"], replacing(end=max(end, stay["start"])))
 
 
 declare(

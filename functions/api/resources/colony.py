@@ -67,14 +67,16 @@ def _parent(body: Body, name: str, sex: str, old: Body | None) -> None:
     nickname = body.get(name)
     if not nickname or (old and old.get(name) == nickname):
         return
-    row, shown = catalog.table("subject").get(nickname) or {}, nickname_of(nickname)
+    parent, shown_name = catalog.table("subject").get(nickname) or {}, nickname_of(nickname)
     lab = (catalog.table("line").get(body.get("line") or "") or {}).get("lab")
-    if row.get("sex") not in (sex, "U", None):
-        raise Invalid({name: [f"{shown} is {'male' if sex == 'F' else 'female'}."]})
-    if row.get("death_date") and not body.get("end_date"):
-        raise Invalid({name: [f"{shown} died on {row['death_date']}; give the pair's end."]})
-    if lab and row.get("lab") != lab:
-        raise Invalid({name: [f"{shown} is of {row.get('lab')}, the line of {lab}."]})
+    if parent.get("sex") not in (sex, "U", None):
+        raise Invalid({name: [f"{shown_name} is {'male' if sex == 'F' else 'female'}."]})
+    if parent.get("death_date") and not body.get("end_date"):
+        raise Invalid(
+            {name: [f"{shown_name} died on {parent['death_date']}; give the pair's end."]}
+        )
+    if lab and parent.get("lab") != lab:
+        raise Invalid({name: [f"{shown_name} is of {parent.get('lab')}, the line of {lab}."]})
 
 
 def _prepare_pair(body: Body, old: Body | None, call: Call) -> Body:
@@ -132,8 +134,8 @@ def _prepare_litter(body: Body, old: Body | None, call: Call) -> Body:
 
 
 def _pups(litter: str) -> list[str]:
-    found = catalog.table("subject").select([Where("litter", "exact", litter)])
-    return sorted(found.values("nickname"))
+    pups = catalog.table("subject").select([Where("litter", "exact", litter)])
+    return sorted(pups.values("nickname"))
 
 
 def wean_age(line: str | None) -> int:
@@ -179,24 +181,24 @@ def end_with_death(plan: Plan, before: Body | None, after: Body | None, call: Ca
     """End a breeding pair when its father or all of its mothers have died."""
     if after is None or not after.get("death_date") or (before and before.get("death_date")):
         return
-    for row in plan.select("breeding-pair", [Where("end_date", "isnull", True)]):
-        if after["nickname"] not in parents(row):
+    for pair in plan.select("breeding-pair", [Where("end_date", "isnull", True)]):
+        if after["nickname"] not in parents(pair):
             continue
-        mothers = [plan.get("subject", row.get(name) or "") for name in ("mother1", "mother2")]
-        alive = [each for each in mothers if each and not each.get("death_date")]
-        if row.get("father") == after["nickname"] or not alive:
-            day = max(after["death_date"], row.get("start_date") or "")
-            plan.change(KINDS["breeding-pair"], row["name"], replacing(end_date=day))
+        mothers = [plan.get("subject", pair.get(name) or "") for name in ("mother1", "mother2")]
+        alive = [mother for mother in mothers if mother and not mother.get("death_date")]
+        if pair.get("father") == after["nickname"] or not alive:
+            day = max(after["death_date"], pair.get("start_date") or "")
+            plan.change(KINDS["breeding-pair"], pair["name"], replacing(end_date=day))
 
 
 def _follow_litter(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Let pups have the birth date of their litter, where it is changed."""
     if before is None or after is None or before.get("birth_date") == after.get("birth_date"):
         return
-    for row in plan.select("subject", [Where("litter", "exact", after["name"])]):
-        if row.get("birth_date") == before.get("birth_date"):
+    for pup in plan.select("subject", [Where("litter", "exact", after["name"])]):
+        if pup.get("birth_date") == before.get("birth_date"):
             born = replacing(birth_date=after["birth_date"])
-            plan.change(KINDS["subject"], row["nickname"], born)
+            plan.change(KINDS["subject"], pup["nickname"], born)
 
 
 def inherit(body: Body, old: Body | None) -> Body:
@@ -210,10 +212,12 @@ def inherit(body: Body, old: Body | None) -> Body:
     litter = catalog.table("litter").get(body.get("litter") or "") or {}
     line = catalog.table("line").get(body.get("line") or litter.get("line") or "") or {}
     father, mothers = genotypes.parents(body)
-    known = [catalog.table("subject").get(name or "") or {} for name in (father, *mothers)]
+    relatives = [catalog.table("subject").get(name or "") or {} for name in (father, *mothers)]
     filled = {"line": litter.get("line"), "birth_date": litter.get("birth_date")}
     for name in ("species", "strain", "source"):
-        filled[name] = next((each[name] for each in (line, *known) if each.get(name)), None)
+        filled[name] = next(
+            (relative[name] for relative in (line, *relatives) if relative.get(name)), None
+        )
     return {**body, **{n: v for n, v in filled.items() if v is not None and not body.get(n)}}
 
 
@@ -223,10 +227,10 @@ def _house_parents(plan: Plan, before: Body | None, after: Body | None, call: Ca
         return
     lab = lab_of_line(after["line"])
     wheres = [Where("name", "exact", after["cage"]), Where("lab", "exact", lab)]
-    known = plan.select("cage", wheres)
+    cages = plan.select("cage", wheres)
     for nickname in parents(after):
-        if known:
-            stay = {"subject": nickname, "cage": known[0]["id"]}
+        if cages:
+            stay = {"subject": nickname, "cage": cages[0]["id"]}
             plan.create(KINDS["stay"], stay, given={"confirmed": True})
         else:
             plan.change(KINDS["subject"], nickname, replacing(cage=after["cage"]))
@@ -239,8 +243,8 @@ def lines_lab(path: str) -> dict[str, Any]:
 
 def lab_of_line(line: str | None) -> str | None:
     """Return the lab of a line."""
-    row = catalog.table("line").get(line or "")
-    return zones.lab_of(_LINES, row) if row else None
+    line_row = catalog.table("line").get(line or "")
+    return zones.lab_of(_LINES, line_row) if line_row else None
 
 
 def _prepare_line(body: Body, old: Body | None, call: Call) -> Body:

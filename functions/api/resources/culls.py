@@ -36,9 +36,9 @@ def _prepare_cull(body: Body, old: Body | None, call: Call) -> Body:
     from shared.catalog import water
 
     subject = catalog.table("subject").get(body["subject"]) or {}
-    known = catalog.table("cull").select([Where("subject", "exact", body["subject"])]).all()
-    if old is None and known:
-        raise Invalid({"subject": [f"It was culled on {known[0]['date']}; change that cull."]})
+    culls = catalog.table("cull").select([Where("subject", "exact", body["subject"])]).all()
+    if old is None and culls:
+        raise Invalid({"subject": [f"It was culled on {culls[0]['date']}; change that cull."]})
     if old and old["subject"] != body["subject"]:
         raise Invalid({"subject": ["A cull stays with its animal; delete it and make another."]})
     if body["date"] > water.now_in(subject.get("lab")).date().isoformat():
@@ -62,12 +62,12 @@ ENDED = {"water-restriction": "end_time", "stay": "end", "breeding-pair": "end_d
 
 def _die(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Let an animal die by its cull; what ends with it is noted, so that it can be taken back."""
-    known = after or before or {}
-    subject = plan.get("subject", known["subject"])
+    cull = after or before or {}
+    subject = plan.get("subject", cull["subject"])
     if subject is None:
         return  # it is deleted, and its cull goes with it
     if after is None:
-        _take_back(plan, known, subject)
+        _take_back(plan, cull, subject)
         return
     if before and all(before.get(n) == after.get(n) for n in ("date", "severity")):
         return
@@ -94,19 +94,21 @@ def _of_life(subject: Row) -> Body:
 def _going_on(plan: Plan, subject: Row) -> dict[str, list[str]]:
     """Return the keys of what an animal is in, by kind."""
     mine = [Where("subject", "exact", subject["nickname"])]
-    found = {
+    ongoing = {
         kind: [
-            str(row["id"])
-            for row in plan.select(kind, [*mine, Where(ENDED[kind], "isnull", True)])
+            str(record["id"])
+            for record in plan.select(kind, [*mine, Where(ENDED[kind], "isnull", True)])
         ]
         for kind in ("water-restriction", "stay")
     }
     pairs = plan.select("breeding-pair", [Where("end_date", "isnull", True)])
     names = ("father", "mother1", "mother2")
-    found["breeding-pair"] = [
-        str(row["name"]) for row in pairs if subject["nickname"] in [row.get(n) for n in names]
+    ongoing["breeding-pair"] = [
+        str(record["name"])
+        for record in pairs
+        if subject["nickname"] in [record.get(n) for n in names]
     ]
-    return found
+    return ongoing
 
 
 def _end(plan: Plan, kind: str, key: str) -> str | None:
@@ -123,10 +125,10 @@ def _take_back(plan: Plan, cull: Body, subject: Body) -> None:
     plan.change(KINDS["subject"], subject["nickname"], replacing(**life))
     for kind, field in ENDED.items():
         for key, end in noted.get(kind) or ():
-            row = plan.get(kind, key)
-            if row is None or row.get(field) not in (end, None):  # None: an undo put it back
+            record = plan.get(kind, key)
+            if record is None or record.get(field) not in (end, None):  # None: an undo put it back
                 continue
-            dead = _dead_parents(plan, row) if kind == "breeding-pair" else []
+            dead = _dead_parents(plan, record) if kind == "breeding-pair" else []
             if dead:
                 _hand_on(plan, dead, [key, end])
             plan.change(KINDS[kind], key, replacing(**{field: end if dead else None}))
@@ -137,8 +139,10 @@ def _dead_parents(plan: Plan, pair: Row) -> list[str]:
 
     def dead(*names: str) -> list[str] | None:
         rows = [plan.get("subject", str(pair[name])) for name in names if pair.get(name)]
-        died = [bool(row.get("death_date")) for row in rows if row]
-        return [str(row["nickname"]) for row in rows if row] if died and all(died) else None
+        died = [bool(animal.get("death_date")) for animal in rows if animal]
+        return (
+            [str(animal["nickname"]) for animal in rows if animal] if died and all(died) else None
+        )
 
     return [*(dead("father") or ()), *(dead("mother1", "mother2") or ())]
 
@@ -149,7 +153,7 @@ def _hand_on(plan: Plan, animals: list[str], ended: list[str]) -> None:
     def noting(cull: Body) -> Body:
         noted = dict(cull.get("ended") or {})
         pairs = noted.get("breeding-pair") or []
-        new = [each for each in pairs if each[0] != ended[0]]
+        new = [pair for pair in pairs if pair[0] != ended[0]]
         return {**cull, "ended": {**noted, "breeding-pair": [*new, ended]}}
 
     for row in plan.select("cull", [Where("subject", "in", animals)]):
@@ -160,11 +164,11 @@ def follow_death(plan: Plan, before: Body | None, after: Body | None, call: Call
     """Keep an animal's cull on the day of its death."""
     if after is None or before is None or before.get("death_date") == after.get("death_date"):
         return
-    for row in plan.select("cull", [Where("subject", "exact", after["nickname"])]):
+    for cull in plan.select("cull", [Where("subject", "exact", after["nickname"])]):
         if not after.get("death_date"):
-            message = f"It was culled on {row['date']}; delete the cull, which takes all back."
+            message = f"It was culled on {cull['date']}; delete the cull, which takes all back."
             raise Invalid({"death_date": [message]})
-        plan.change(KINDS["cull"], row["id"], replacing(date=after["death_date"]))
+        plan.change(KINDS["cull"], cull["id"], replacing(date=after["death_date"]))
 
 
 declare(

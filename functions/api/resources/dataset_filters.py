@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 def whether_exists(value: str, call: Call, select: Select) -> list[Where]:
     """Find datasets of which the server has the file, or has not."""
-    there = on_server()
+    existing = on_server()
     return [
-        there if flag_of("exists", value) else Where("repositories", "test", there.value, True)
+        existing
+        if flag_of("exists", value)
+        else Where("repositories", "test", existing.value, True)
     ]
 
 
@@ -32,7 +34,7 @@ def whether_public(value: str, call: Call, select: Select) -> list[Where]:
     either = public_datasets()
     if flag_of("public", value):
         return [either]
-    return [Where(each.field, each.lookup, each.value, negate=True) for each in either.value]
+    return [Where(where.field, where.lookup, where.value, negate=True) for where in either.value]
 
 
 def whether_tagged(tags: Any) -> Any:
@@ -74,12 +76,12 @@ def of_session(value: str, call: Call, select: Select) -> list[Where]:
 
 def of_probe(value: str, call: Call, select: Select) -> list[Where]:
     """Find datasets of a probe."""
-    row = catalog.table("insertion").get(value.lower())
-    if row is None:
+    insertion = catalog.table("insertion").get(value.lower())
+    if insertion is None:
         return [Where("session", "in", set())]
     return [
-        Where("session", "exact", row["session"]),
-        Where("collection", "test", lambda c: probe_of(c or "") == row["name"]),
+        Where("session", "exact", insertion["session"]),
+        Where("collection", "test", lambda c: probe_of(c or "") == insertion["name"]),
     ]
 
 
@@ -90,10 +92,10 @@ def by_quality(value: str, call: Call, select: Select) -> list[Where]:
 
 def in_parts(found: Selection) -> set[tuple[str, str]]:
     """Return the places of the datasets that belong to some probes or fields of view."""
-    parts = {(row["session"], row["name"]) for row in found.all(("session", "name"))}
+    parts = {(record["session"], record["name"]) for record in found.all(("session", "name"))}
     theirs = [Where("session", "in", {session for session, _ in parts})]
     return {
-        (row["session"], row["path"])
-        for row in catalog.table("dataset").select(theirs).all(("session", "path"))
-        if (row["session"], probe_of(split_path(row["path"])[0])) in parts
+        (record["session"], record["path"])
+        for record in catalog.table("dataset").select(theirs).all(("session", "path"))
+        if (record["session"], probe_of(split_path(record["path"])[0])) in parts
     }

@@ -95,16 +95,16 @@ class Datasets(Store):
                 continue
             wanted = [where.value] if where.lookup == "exact" else list(where.value)
             if where.field == "id":
-                owners = owners_of([str(each).lower() for each in wanted])
+                owners = owners_of([str(identity).lower() for identity in wanted])
             elif where.field == "session" and len(wanted) <= 2:
-                owners = [str(each) for each in wanted]
+                owners = [str(identity) for identity in wanted]
             else:
                 continue
             return _matching(owners, wheres)
         if not stored:
             return None
-        told = [where for where in wheres if not isinstance(where, OnStored)]
-        among = catalog.table("dataset").select(told).values("session")
+        indexed = [where for where in wheres if not isinstance(where, OnStored)]
+        among = catalog.table("dataset").select(indexed).values("session")
         if len(among) > MAX_SESSIONS:
             text = f"This looks into the datasets of {len(among)} sessions, more than "
             raise BadFilter(f"{text}{MAX_SESSIONS}; name the sessions, the animal or days too.")
@@ -116,12 +116,12 @@ class Datasets(Store):
             (f"{'AGG' if '#' in row['session'] else 'SES'}#{row['session']}", f"D#{row['path']}")
             for row in rows
         ]
-        found = {
+        datasets = {
             (item.pk, item.sk): item for item in Dataset.batch_get(keys, consistent_read=True)
         }
         filled = []
         for row, key in zip(rows, keys, strict=True):
-            if item := found.get(key):
+            if item := datasets.get(key):
                 item.default = row["default_dataset"]
                 filled.append({**row, "_item": item, "_session": brief(item.session)})
         return filled
@@ -142,8 +142,8 @@ class Datasets(Store):
         permissions.check_lab(call.who, lab)
         permissions.check_fields(call, resource, None, body)
         path = dataset_path(body["collection"], body["revision"], body["name"])
-        there = {item.path for item in datasets_of(owner)}
-        if path in there:
+        existing = {item.path for item in datasets_of(owner)}
+        if path in existing:
             raise Invalid({"non_field_errors": [f"Dataset {path} already exists."]})
         identity = data["id"] if read_values.is_uuid(data.get("id")) else None
         item = Dataset.of(
@@ -164,10 +164,10 @@ class Datasets(Store):
             json=body["json"],
         )
         name = str(uuid.uuid4())
-        kept = register_datasets(
+        registered = register_datasets(
             owner, [item], manifest=name, who=call.who.username, belongs_to=record_of(owner)
         )[0]
-        return {"session": owner, "_item": kept, "_session": brief(kept.session)}
+        return {"session": owner, "_item": registered, "_session": brief(registered.session)}
 
     def _session_of(self, data: Mapping[str, Any], call: Call) -> str | None:
         if not data.get("subject"):
@@ -179,10 +179,10 @@ class Datasets(Store):
         subject, day = str(data["subject"]), str(data.get("date"))[:10]
         lab = str(data["lab"]) if data.get("lab") else None
         key = meanings.key_of("subject", subject, call, hint=lab, is_write=True)
-        found = sessions.find(key, day, number) if key else None
-        if found is None:
+        session = sessions.find(key, day, number) if key else None
+        if session is None:
             raise Invalid({"session": ["There is no session of this subject, date and number."]})
-        return found.id
+        return session.id
 
     def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
         """Change a dataset's record; a protected one keeps its content.
@@ -193,10 +193,10 @@ class Datasets(Store):
             404, 403, 400 with messages per field.
         """
         row = self.get(resource, key, call)
-        found: Dataset = row["_item"]
-        permissions.check_lab(call.who, lab_of_owner(found.owner))
+        dataset: Dataset = row["_item"]
+        permissions.check_lab(call.who, lab_of_owner(dataset.owner))
         new = read_values.read_body(resource, data, call, partial=True)
-        _keep_place(found, new)
+        _keep_place(dataset, new)
 
         def edit(item: Dataset) -> None:
             check_match(call, self.etag(resource, {"_item": item}))
@@ -213,7 +213,7 @@ class Datasets(Store):
             if new.get("default_dataset") is not None:
                 item.default = new["default_dataset"]
 
-        item = update_dataset(found.owner, found.path, edit, who=call.who.username)
+        item = update_dataset(dataset.owner, dataset.path, edit, who=call.who.username)
         return {"session": item.owner, "_item": item, "_session": brief(item.session)}
 
     def delete(self, resource: Resource, key: str, call: Call) -> None:
@@ -258,19 +258,19 @@ def _matching(owners: Iterable[str], wheres: Sequence[Where]) -> list[Body]:
     held = [where for where in wheres if where.field != "id" and not isinstance(where, OnStored)]
     rest = [where for where in wheres if where.field == "id" or isinstance(where, OnStored)]
     tests = [where.on_rows() for where in [*on_stored("dataset", held), *rest]]
-    found = []
+    matching = []
     for owner in owners:
         session = brief(owner if "#" not in owner else None)
         for item in datasets_of(owner):
             row: Body = {**item.row(), "id": item.uuid, "_item": item, "_session": session}
             if all(test(row) for test in tests):
-                found.append(row)
-    return found
+                matching.append(row)
+    return matching
 
 
 def _show_dataset(shown: Body, row: Row, call: Call) -> Body:
-    known = call.once("repositories", repositories)
-    return dataset_body(row["_session"], row["_item"], known, call)
+    stores = call.once("repositories", repositories)
+    return dataset_body(row["_session"], row["_item"], stores, call)
 
 
 def _if_any(kind: str, value: str) -> None:

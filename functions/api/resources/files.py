@@ -75,7 +75,7 @@ class Files(Store):
         for where in wheres:
             if where.field in ("dataset", "id") and not where.negate:
                 wanted = where.value if where.lookup == "in" else [where.value]
-                owners = owners_of([str(each).lower() for each in wanted])
+                owners = owners_of([str(identity).lower() for identity in wanted])
                 break
         if owners is None:
             owners = sorted(catalog.table("dataset").select().values("session"))
@@ -84,9 +84,9 @@ class Files(Store):
             session = brief(owner if "#" not in owner else None)
             for item in datasets_of(owner):
                 rows += [
-                    row
-                    for row in file_rows(item, session)
-                    if all(test(row.get(name)) for name, test in tests)
+                    record
+                    for record in file_rows(item, session)
+                    if all(test(record.get(name)) for name, test in tests)
                 ]
         return rows
 
@@ -100,11 +100,11 @@ class Files(Store):
         """
         if not read_values.is_uuid(key):
             raise not_found("FileRecord")
-        found = self.narrow(resource, [Where("id", "exact", key.lower())], call)
-        found = found or self._elsewhere(resource, key, call)
-        if not found:
+        records = self.narrow(resource, [Where("id", "exact", key.lower())], call)
+        records = records or self._elsewhere(resource, key, call)
+        if not records:
             raise not_found("FileRecord")
-        return found[0]
+        return records[0]
 
     def _elsewhere(self, resource: Resource, key: str, call: Call) -> list[Body]:
         """Look for a record whose id leads to no session: an imported one, or an aggregate's."""
@@ -114,14 +114,16 @@ class Files(Store):
             rows = catalog.table("dataset").select([Where("session", "contains", "#")]).all()
             prefix = key.lower().replace("-", "")[:12]
             owners = {
-                row["session"] for row in rows if row_id(row).replace("-", "")[:12] == prefix
+                record["session"]
+                for record in rows
+                if row_id(record).replace("-", "")[:12] == prefix
             }
         return [
-            row
+            record
             for owner in sorted(owners)
             for item in datasets_of(owner)
-            for row in file_rows(item, brief(owner if "#" not in owner else None))
-            if row["id"] == key.lower()
+            for record in file_rows(item, brief(owner if "#" not in owner else None))
+            if record["id"] == key.lower()
         ]
 
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
@@ -133,8 +135,8 @@ class Files(Store):
             400, also if the dataset has one on that repository.
         """
         body = read_values.read_body(resource, data, call, partial=False)
-        _, found = find_dataset(body["dataset"])
-        permissions.check_lab(call.who, lab_of_owner(found.owner))
+        _, dataset = find_dataset(body["dataset"])
+        permissions.check_lab(call.who, lab_of_owner(dataset.owner))
         identity = data["id"] if read_values.is_uuid(data.get("id")) else None
 
         added = FileRecord(
@@ -150,8 +152,8 @@ class Files(Store):
             item.records = [*item.records, added]
 
         if identity:
-            claim_record_id(found.owner, identity)
-        item = update_dataset(found.owner, found.path, edit, who=call.who.username)
+            claim_record_id(dataset.owner, identity)
+        item = update_dataset(dataset.owner, dataset.path, edit, who=call.who.username)
         return file_rows(item, brief(item.session))[-1]
 
     def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
@@ -177,8 +179,8 @@ class Files(Store):
             )
 
         item = self._edit(row, call, change)
-        shown = file_rows(item, brief(item.session))
-        return next((each for each in shown if each["id"] == row["id"]), shown[row["_place"]])
+        files = file_rows(item, brief(item.session))
+        return next((file for file in files if file["id"] == row["id"]), files[row["_place"]])
 
     def delete(self, resource: Resource, key: str, call: Call) -> None:
         """Delete a file record.
@@ -197,8 +199,8 @@ class Files(Store):
         change: Callable[[FileRecord, Sequence[FileRecord]], FileRecord | None],
     ) -> Dataset:
         """Change one of a dataset's records; that the own store has its bytes stays true."""
-        found: Dataset = row["_item"]
-        permissions.check_lab(call.who, lab_of_owner(found.owner))
+        dataset: Dataset = row["_item"]
+        permissions.check_lab(call.who, lab_of_owner(dataset.owner))
 
         def edit(item: Dataset) -> None:
             check_match(call, self.etag(KINDS["file"], {"_item": item}))
@@ -207,7 +209,7 @@ class Files(Store):
                 if record_id(item, record) != row["id"]:
                     records.append(record)
                     continue
-                changed = change(record, [each for each in item.records if each is not record])
+                changed = change(record, [other for other in item.records if other is not record])
                 ours = has_bytes(item) and record.repository == OWN and record.exists
                 if ours and (changed is None or not copies.in_own_store([changed])):
                     text = f"The bytes are in {OWN}; the record that says so stays."
@@ -216,7 +218,7 @@ class Files(Store):
                     records.append(changed)
             item.records = records
 
-        return update_dataset(found.owner, found.path, edit, who=call.who.username)
+        return update_dataset(dataset.owner, dataset.path, edit, who=call.who.username)
 
 
 def _check_place(records: Sequence[FileRecord], repository: str) -> None:

@@ -75,12 +75,14 @@ def set_genotype(plan: Plan, nickname: str, call: Call, day: str | None = None) 
     day : str, optional
         When it was tested; its genotype date if it has none.
     """
-    row = plan.get("subject", nickname)
-    if row is None:
+    subject = plan.get("subject", nickname)
+    if subject is None:
         return  # it is deleted, and its tests go with it
-    found = genotypes.worked_out(row, genotypes.of_line(row.get("line")), now(call))
-    changes: Body = {"zygosities": found} if found != (row.get("zygosities") or []) else {}
-    if day and not row.get("genotype_date"):
+    zygosities = genotypes.worked_out(subject, genotypes.of_line(subject.get("line")), now(call))
+    changes: Body = (
+        {"zygosities": zygosities} if zygosities != (subject.get("zygosities") or []) else {}
+    )
+    if day and not subject.get("genotype_date"):
         changes |= {"genotype_date": day, "to_be_genotyped": False}
     plan.change(KINDS["subject"], nickname, replacing(**changes))
 
@@ -88,7 +90,7 @@ def set_genotype(plan: Plan, nickname: str, call: Call, day: str | None = None) 
 def _follow_test(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     if call.is_import:
         return  # the genotype is taken as it was
-    for nickname in sorted({str(each["subject"]) for each in (before, after) if each}):
+    for nickname in sorted({str(version["subject"]) for version in (before, after) if version}):
         tested = after is not None and after["subject"] == nickname
         set_genotype(plan, nickname, call, after["date"] if after and tested else None)
 
@@ -97,10 +99,10 @@ def _follow_rule(plan: Plan, before: Body | None, after: Body | None, call: Call
     """Work out the animals of the line anew, unless these are too many for one request."""
     if call.is_import:
         return
-    for line in sorted({str(each["line"]) for each in (before, after) if each}):
-        row = plan.get("line", line)
+    for line in sorted({str(version["line"]) for version in (before, after) if version}):
+        stored_line = plan.get("line", line)
         animals = tested(line)
-        if row is None or len(animals) > MOST:
+        if stored_line is None or len(animals) > MOST:
             continue
         plan.change(KINDS["line"], line, lambda body: body)  # rules of one line, one by one
         for nickname in animals:
@@ -130,13 +132,16 @@ def outdated(line: str, genetics: genotypes.Genetics, at: str) -> list[Body]:
     list of dict
         ``subject``, ``before`` and ``after``, for animals whose zygosities differ.
     """
-    found = []
+    differences = []
     for nickname in tested(line):
-        row = catalog.table("subject").get(nickname) or {}
-        before, after = row.get("zygosities") or [], genotypes.worked_out(row, genetics, at)
+        subject = catalog.table("subject").get(nickname) or {}
+        before, after = (
+            subject.get("zygosities") or [],
+            genotypes.worked_out(subject, genetics, at),
+        )
         if after != before:
-            found.append({"subject": nickname, "before": before, "after": after})
-    return found
+            differences.append({"subject": nickname, "before": before, "after": after})
+    return differences
 
 
 def _show_rule(shown: Body, row: Row, call: Call) -> Body:

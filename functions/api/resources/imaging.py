@@ -47,9 +47,11 @@ def _one_default(plan: Plan, before: Body | None, after: Body | None, call: Call
         Where("default_provenance", "exact", True),
         Where("id", "exact", after["id"], negate=True),
     ]
-    for row in plan.select("fov-location", mine):
+    for location in plan.select("fov-location", mine):
         plan.change(
-            KINDS["fov-location"], row["id"], lambda each: {**each, "default_provenance": False}
+            KINDS["fov-location"],
+            location["id"],
+            lambda each: {**each, "default_provenance": False},
         )
 
 
@@ -66,8 +68,8 @@ def _show_stack(shown: Body, row: Row, call: Call) -> Body:
 def _stacks_in(lookup: str, value: str) -> set[str]:
     """Return the stacks of which a slice is in a region."""
     views = [Where("id", "in", views_in(lookup, value))]
-    found: set[str] = catalog.table("field-of-view").select(views).values("stack") - {None}
-    return found
+    stacks: set[str] = catalog.table("field-of-view").select(views).values("stack") - {None}
+    return stacks
 
 
 def _few_floats(value: Sequence[float]) -> None:

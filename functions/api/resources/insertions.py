@@ -61,7 +61,7 @@ def _show_insertion(shown: Body, row: Row, call: Call) -> Body:
         "serial": shown["serial"],
         "auto_datetime": shown["auto_datetime"],
         "chronic_insertion": shown["chronic_insertion"],
-        "datasets": [row_id(each) for each in insertion_datasets(row, call)],
+        "datasets": [row_id(dataset) for dataset in insertion_datasets(row, call)],
     }
 
 
@@ -81,8 +81,8 @@ def _show_insertion_detail(shown: Body, row: Row, call: Call) -> Body:
 def _chronic_in(lookup: str, value: str) -> set[str]:
     """Return the chronic insertions with a channel in a region, over all their sessions."""
     probes = [Where("id", "in", insertions_in(lookup, value))]
-    found: set[str] = catalog.table("insertion").select(probes).values("chronic_insertion")
-    return (found | tracked_in("chronic_insertion", lookup, value)) - {None}
+    insertions: set[str] = catalog.table("insertion").select(probes).values("chronic_insertion")
+    return (insertions | tracked_in("chronic_insertion", lookup, value)) - {None}
 
 
 def _show_chronic(shown: Body, row: Row, call: Call) -> Body:

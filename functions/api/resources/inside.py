@@ -34,8 +34,8 @@ def touch(body: Body) -> Body:
 
 def prepare_inside(body: Body, old: Body | None, call: Call) -> Body:
     """Note when the session began, which lists sort by."""
-    row = catalog.table("session").get(body["session"]) or {}
-    return touch({**body, "session_start": row.get("start_time")})
+    session = catalog.table("session").get(body["session"]) or {}
+    return touch({**body, "session_start": session.get("start_time")})
 
 
 def prepare_part(body: Body, old: Body | None, call: Call) -> Body:
@@ -47,8 +47,8 @@ def prepare_part(body: Body, old: Body | None, call: Call) -> Body:
 def places(found: Selection) -> set[str]:
     """Return ``session/part`` of some datasets, which is where their probe or image is."""
     return {
-        f"{row['session']}/{probe_of(split_path(row['path'])[0])}"
-        for row in found.all(("session", "path"))
+        f"{dataset['session']}/{probe_of(split_path(dataset['path'])[0])}"
+        for dataset in found.all(("session", "path"))
     }
 
 
@@ -96,8 +96,8 @@ def session_from(kind: str, field: str) -> Any:
     """Return what notes the session of the record that one belongs to; it decides who sees it."""
 
     def prepare(body: Body, old: Body | None, call: Call) -> Body:
-        row = catalog.table(kind).get(body[field]) or {}
-        return touch({**body, "session": row.get("session")})
+        owner = catalog.table(kind).get(body[field]) or {}
+        return touch({**body, "session": owner.get("session")})
 
     return prepare
 

@@ -63,10 +63,10 @@ def count(plan: Plan, before: Body | None, after: Body | None, call: Call) -> No
     if licence is None:
         return
     plan.change(KINDS["licence"], licence["number"], lambda body: body)  # they count one by one
-    for each in licence["allowance"] if licence["excess"] == "refuse" else ():
-        if used(licence, each) > each["count"]:
-            text = f"{licence['number']} allows {each['count']} animals"
-            of = f" of {each['species']}" if each.get("species") else ""
+    for limit in licence["allowance"] if licence["excess"] == "refuse" else ():
+        if used(licence, limit) > limit["count"]:
+            text = f"{licence['number']} allows {limit['count']} animals"
+            of = f" of {limit['species']}" if limit.get("species") else ""
             raise Invalid({"licence": [f"{text}{of}, and has them."]})
 
 
@@ -81,22 +81,22 @@ def outside(licence: Row, day: str, procedures: Sequence[str]) -> list[str]:
         said.append(f"{number} is valid from {licence['valid_from']} on.")
     if day > (licence.get("valid_until") or day):
         said.append(f"{number} was valid until {licence['valid_until']}.")
-    known = licence.get("procedures") or procedures
-    if others := sorted(set(procedures) - set(known)):
+    covered = licence.get("procedures") or procedures
+    if others := sorted(set(procedures) - set(covered)):
         said.append(f"{number} does not allow {', '.join(others)}.")
     return said
 
 
 def _show(shown: Body, row: Row, call: Call) -> Body:
-    counted = [{**each, "used": used(row, each)} for each in row.get("allowance") or ()]
+    counted = [{**limit, "used": used(row, limit)} for limit in row.get("allowance") or ()]
     named = {number: name for name, number in SEVERITY.items()}
     warnings = [
-        f"{each['used']} of {each['count']} animals are used"
-        + (f" ({each['species']})" if each.get("species") else "")
-        for each in counted
-        if each["used"] >= NEARLY * each["count"]
+        f"{limit['used']} of {limit['count']} animals are used"
+        + (f" ({limit['species']})" if limit.get("species") else "")
+        for limit in counted
+        if limit["used"] >= NEARLY * limit["count"]
     ]
-    allowance = [{**each, "severity": named.get(each.get("severity") or 0)} for each in counted]
+    allowance = [{**limit, "severity": named.get(limit.get("severity") or 0)} for limit in counted]
     return {**with_id(shown, row, call), "allowance": allowance, "warnings": warnings}
 
 

@@ -45,8 +45,8 @@ def living(*, negate: bool = False) -> list[Where]:
     dated = catalog.table("subject").select([Where("death_date", "gt", earliest)])
     expected = {row["nickname"] for row in dated.all() if is_alive(row)}
     if negate:
-        found = [Where("death_date", "isnull", False)]
-        return [*found, Where("nickname", "in", expected, negate=True)] if expected else found
+        dead = [Where("death_date", "isnull", False)]
+        return [*dead, Where("nickname", "in", expected, negate=True)] if expected else dead
     no_date = Where("death_date", "isnull", True)
     return [Either(value=[no_date, Where("nickname", "in", expected)]) if expected else no_date]
 
@@ -133,16 +133,16 @@ def keep_with_records(body: Body, call: Call) -> None:
         409 that says what there is.
     """
     subject, nickname = KINDS["subject"], str(body["nickname"])
-    found = [
+    records = [
         f"{count} of /{other.path}"
         for other, name, spec in references.relations_to(subject)
         if spec.on_delete == "cascade"
         and (count := len(references.referring(other, name, nickname)))
     ]
     if notes := references.notes_about(subject, body):
-        found.append(f"{len(notes)} of /notes")
-    if found:
-        listed = ", ".join(sorted(found))
+        records.append(f"{len(notes)} of /notes")
+    if records:
+        listed = ", ".join(sorted(records))
         raise ApiError(
             409,
             f"{nickname_of(nickname)} has records ({listed}) and stays; an animal that has left "

@@ -42,10 +42,10 @@ def _follow(plan: Plan, before: Body | None, after: Body | None, call: Call) -> 
         wheres = [Where("user", "exact", username), Where("lab", "exact", lab)]
         today = water.now_in(lab).date().isoformat()
         runs = any(
-            (each.get("start_date") or today) <= today <= (each.get("end_date") or today)
-            for each in plan.select("lab-membership", wheres)
+            (item.get("start_date") or today) <= today <= (item.get("end_date") or today)
+            for item in plan.select("lab-membership", wheres)
         )
-        others = [each for each in user.get("lab") or () if each != lab]
+        others = [item for item in user.get("lab") or () if item != lab]
         labs = [*others, lab] if runs else others
         if set(labs) != set(user.get("lab") or ()):
             plan.change(KINDS["user"], username, replacing(lab=labs))

@@ -50,9 +50,9 @@ def named(kind: Kind, body: Body, call: Call) -> Body:
     if plan is None or line is None:
         raise Invalid({key: ["This field is required."]})
     count = int(line.get(COUNTERS[kind]) or 0)
-    given, count = next_name(kind, line["nickname"], count, _Taken(plan, kind))
+    next_value, count = next_name(kind, line["nickname"], count, _Taken(plan, kind))
     plan.change(KINDS["line"], line["name"], replacing(**{COUNTERS[kind]: count}))
-    return {**body, key: given}
+    return {**body, key: next_value}
 
 
 def _line_of(plan: Plan | None, body: Body) -> str | None:

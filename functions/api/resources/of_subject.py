@@ -88,11 +88,13 @@ def now(call: Call) -> str:
 
 def set_protocol(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
     """Recompute the subject's protocol number: 3 restricted, 2 operated, else 1."""
-    for subject in {str(each["subject"]) for each in (before, after) if each}:
+    for subject in {str(version["subject"]) for version in (before, after) if version}:
         if plan.get("subject", subject) is None:
             continue  # it is deleted, and this goes with it
         mine = [Where("subject", "exact", subject)]
-        restricted = any(is_open(row) for row in plan.select("water-restriction", mine))
+        restricted = any(
+            is_open(restriction) for restriction in plan.select("water-restriction", mine)
+        )
         number = "3" if restricted else "2" if plan.select("surgery", mine) else "1"
         plan.change(KINDS["subject"], subject, replacing(protocol_number=number))
 

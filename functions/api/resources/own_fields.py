@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 
 def _resource(value: str) -> None:
-    known = [path for path, each in RESOURCES.items() if each.lab and "json" in each.fields]
-    if value not in known:
-        raise ValueError(f"{value[:40]!r} is not one of {', '.join(sorted(known))}.")
+    paths = [
+        path for path, resource in RESOURCES.items() if resource.lab and "json" in resource.fields
+    ]
+    if value not in paths:
+        raise ValueError(f"{value[:40]!r} is not one of {', '.join(sorted(paths))}.")
 
 
 def _name(value: str) -> None:

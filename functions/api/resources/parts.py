@@ -94,7 +94,7 @@ def web_address(value: str) -> None:
     ------
     ValueError
     """
-    scheme, found, rest = value.partition("://")
+    scheme, host, rest = value.partition("://")
     plain = value.isprintable() and not set(value) & set(" <>\"'`\\")
-    if value and not (scheme in ("http", "https") and found and rest.strip("/") and plain):
+    if value and not (scheme in ("http", "https") and host and rest.strip("/") and plain):
         raise ValueError("Write a web address that begins with http:// or https://.")

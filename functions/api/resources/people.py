@@ -70,13 +70,13 @@ def _prepare_lab(body: Body, old: Body | None, call: Call) -> Body:
 def _prepare_user(body: Body, old: Body | None, call: Call) -> Body:
     """Keep managers to their own lab and to roles below administrator."""
     permissions.require(policy.may_manage_user(call.who, old, body))
-    about = (body["username"], *(body.get("lab") or ()), body.get("email") or "")
-    if (password := body.get("password")) and (weak := passwords.weakness(password, about)):
+    guessable = (body["username"], *(body.get("lab") or ()), body.get("email") or "")
+    if (password := body.get("password")) and (weak := passwords.weakness(password, guessable)):
         raise Invalid({"password": [weak]})
     if body.get("role") in MACHINES and len(body.get("lab") or ()) != 1:
         raise Invalid({"lab": [f"A {body['role']} belongs to exactly one lab."]})
-    kept = {name: value for name, value in body.items() if name != "password"}
-    return kept | ({"revoked_at": moment.now().isoformat()} if body.get("password") else {})
+    remaining = {name: value for name, value in body.items() if name != "password"}
+    return remaining | ({"revoked_at": moment.now().isoformat()} if body.get("password") else {})
 
 
 def _set_credentials(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
@@ -123,7 +123,7 @@ def _show_user(shown: Body, row: Row, call: Call) -> Body:
 
 def _subjects_of(shown: Body, row: Row, call: Call) -> Body:
     mine = belonging(call, row, "subject", "responsible_user", by="username")
-    shown["subjects_responsible"] = sorted(each["nickname"] for each in mine)
+    shown["subjects_responsible"] = sorted(animal["nickname"] for animal in mine)
     return shown
 
 

@@ -38,23 +38,23 @@ def regions(lookup: str, value: str) -> set[int]:
         if not re.fullmatch(r"-?\d{1,12}", wanted):
             raise Invalid({"atlas_id": ["Enter a number."]})
         wanted = int(wanted)
-    found = {int(row["id"]) for row in table.select([Where(lookup, how, wanted)]).all(("id",))}
-    return found | descendants(found)
+    ids = {int(row["id"]) for row in table.select([Where(lookup, how, wanted)]).all(("id",))}
+    return ids | descendants(ids)
 
 
 def descendants(ids: set[int]) -> set[int]:
     """Return the ids of all regions below some."""
     children: dict[Any, list[int]] = {}
-    for row in catalog.table("brain-region").rows():
-        children.setdefault(row.get("parent"), []).append(int(row["id"]))
-    found: set[int] = set()
+    for region in catalog.table("brain-region").rows():
+        children.setdefault(region.get("parent"), []).append(int(region["id"]))
+    below: set[int] = set()
     waiting = list(ids)
     while waiting:
         for child in children.get(waiting.pop(), []):
-            if child not in found:
-                found.add(child)
+            if child not in below:
+                below.add(child)
                 waiting.append(child)
-    return found
+    return below
 
 
 def insertions_in(lookup: str, value: str) -> set[str]:
@@ -67,8 +67,8 @@ def tracked_in(field: str, lookup: str, value: str) -> set[str]:
     wanted = [Where("brain_region", "in", regions(lookup, value))]
     with_channel = catalog.table("channel").select(wanted).values("trajectory_estimate")
     aligned = [Where("id", "in", with_channel), Where("provenance", "gte", 70)]
-    found: set[str] = catalog.table("trajectory").select(aligned).values(field) - {None}
-    return found
+    probes: set[str] = catalog.table("trajectory").select(aligned).values(field) - {None}
+    return probes
 
 
 def views_in(lookup: str, value: str) -> set[str]:
@@ -101,13 +101,13 @@ def _region_lookup(which: str) -> Any:
             if by_id
             else Where("acronym", "iexact", value.strip())
         )
-        found = {int(row["id"]) for row in table.select([where]).all(("id",))}
+        matching = {int(row["id"]) for row in table.select([where]).all(("id",))}
         if which == "descendants":
-            return [Where("id", "in", (found | descendants(found)) - VOID)]
+            return [Where("id", "in", (matching | descendants(matching)) - VOID)]
         parents = {int(row["id"]): row.get("parent") for row in table.rows()}
         above: set[int] = set()
-        for each in found:
-            region: int | None = each
+        for identity in matching:
+            region: int | None = identity
             while region is not None and region not in above:
                 above.add(region)
                 region = parents.get(region)
@@ -123,9 +123,13 @@ def _show_region(shown: Body, row: Row, call: Call) -> Body:
 def _show_region_detail(shown: Body, row: Row, call: Call) -> Body:
     family = Where("id", "in", descendants({int(row["id"])}))
     shown["related_descriptions"] = [
-        {"id": int(each["id"]), "acronym": each["acronym"], "description": each["description"]}
-        for each in catalog.table("brain-region").select([family]).all()
-        if each.get("description")
+        {
+            "id": int(relative["id"]),
+            "acronym": relative["acronym"],
+            "description": relative["description"],
+        }
+        for relative in catalog.table("brain-region").select([family]).all()
+        if relative.get("description")
     ]
     return shown
 
@@ -133,7 +137,7 @@ def _show_region_detail(shown: Body, row: Row, call: Call) -> Body:
 def _regions_of(found: Selection) -> set[int]:
     """Return the regions that locations of fields of view lie in."""
     rows = found.all(("brain_region",))
-    return {int(each) for row in rows for each in row.get("brain_region") or ()}
+    return {int(identity) for row in rows for identity in row.get("brain_region") or ()}
 
 
 def check_region(value: int) -> None:
@@ -144,10 +148,10 @@ def check_region(value: int) -> None:
 
 def check_regions(value: Any) -> None:
     """Refuse what is no list of the ids of regions."""
-    if not isinstance(value, list) or any(type(each) is not int for each in value):
+    if not isinstance(value, list) or any(type(identity) is not int for identity in value):
         raise ValueError("Expected a list of the ids of brain regions.")
-    for each in value:
-        check_region(each)
+    for identity in value:
+        check_region(identity)
 
 
 declare(

@@ -33,21 +33,23 @@ if TYPE_CHECKING:
 
 
 def _prepare_request(body: Body, old: Body | None, call: Call) -> Body:
-    asked = str(body["date_time"])[:10]
-    if body.get("due_date") and body["due_date"] < asked:
-        raise Invalid({"due_date": [f"It was asked on {asked}; that is later."]})
+    request_day = str(body["date_time"])[:10]
+    if body.get("due_date") and body["due_date"] < request_day:
+        raise Invalid({"due_date": [f"It was asked on {request_day}; that is later."]})
     return body
 
 
 def remaining(rows: Sequence[Row]) -> dict[str, int]:
     """Return by id how many animals requests still wait for: of the line, alive, attached."""
-    asked = [Where("request", "in", {row["id"] for row in rows})]
-    animals = catalog.table("subject").select([*asked, Where("death_date", "isnull", True)])
+    attached = [Where("request", "in", {request["id"] for request in rows})]
+    animals = catalog.table("subject").select([*attached, Where("death_date", "isnull", True)])
     fields = ("request", "line", "responsible_user")
-    come = Counter(tuple(each.get(name) for name in fields) for each in animals.all(fields))
+    come = Counter(tuple(animal.get(name) for name in fields) for animal in animals.all(fields))
     return {
-        row["id"]: max(0, int(row["count"]) - come[row["id"], row["line"], row["user"]])
-        for row in rows
+        request["id"]: max(
+            0, int(request["count"]) - come[request["id"], request["line"], request["user"]]
+        )
+        for request in rows
     }
 
 
@@ -63,10 +65,12 @@ def _tell_managers(plan: Plan, before: Body | None, after: Body | None, call: Ca
         return
     lab = lab_of_line(after["line"])
     managers = [Where("is_stock_manager", "exact", True), Where("lab", "exact", lab)]
-    for row in plan.select("user", managers):
-        if row["username"] != after["user"]:
+    for manager in plan.select("user", managers):
+        if manager["username"] != after["user"]:
             title = f"{after['user']} asks for {after['count']} of {after['line']}"
-            notify(plan, row["username"], lab, "request", title, after.get("description") or "")
+            notify(
+                plan, manager["username"], lab, "request", title, after.get("description") or ""
+            )
 
 
 def follow_owner(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
@@ -77,10 +81,12 @@ def follow_owner(plan: Plan, before: Body | None, after: Body | None, call: Call
     if old == new:
         return
     wheres = [Where("user", "exact", new), Where("line", "exact", after.get("line"))]
-    asked = sorted(plan.select("subject-request", wheres), key=lambda row: str(row["date_time"]))
-    left = remaining(asked)
-    waiting = [row["id"] for row in asked if left[row["id"]]]
-    if waiting and after.get("request") not in {row["id"] for row in asked}:
+    requests = sorted(
+        plan.select("subject-request", wheres), key=lambda row: str(row["date_time"])
+    )
+    left = remaining(requests)
+    waiting = [row["id"] for row in requests if left[row["id"]]]
+    if waiting and after.get("request") not in {row["id"] for row in requests}:
         plan.change(KINDS["subject"], after["nickname"], replacing(request=waiting[0]))
     title = f"{nickname_of(after['nickname'])} is {new}'s now, no longer {old}'s"
     for user in {old, new} - {None, call.who.username}:

@@ -24,13 +24,15 @@ def _date_range(value: str, call: Call, select: Select) -> list[Where]:
 
 def _with_datasets(rows: list[list[Where]], select: Select, field: str = "id") -> list[Where]:
     """Return the conditions that a session has datasets of each kind."""
-    return [Where(field, "in", select("dataset", each).values("session")) for each in rows]
+    return [Where(field, "in", select("dataset", wheres).values("session")) for wheres in rows]
 
 
 def _datasets(value: str, call: Call, select: Select) -> list[Where]:
-    good, there = good_enough(call), on_server()
+    good, existing = good_enough(call), on_server()
     names = read_values.listed(value)
-    return _with_datasets([[Where("name", "exact", name), good, there] for name in names], select)
+    return _with_datasets(
+        [[Where("name", "exact", name), good, existing] for name in names], select
+    )
 
 
 def _dataset_qc(value: str, call: Call, select: Select) -> list[Where]:
@@ -54,13 +56,13 @@ def _performance(name: str, lookup: str) -> Any:
     def condition(value: str, call: Call, select: Select) -> list[Where]:
         limit = number_of(name, value)
         rows = catalog.table("session").select([Where("n_trials", "gt", 0)])
-        found = set()
-        for row in rows.all(("id", "n_trials", "n_correct_trials")):
-            if row.get("n_correct_trials") is not None:
-                percent = 100 * row["n_correct_trials"] / row["n_trials"]
+        ids = set()
+        for session in rows.all(("id", "n_trials", "n_correct_trials")):
+            if session.get("n_correct_trials") is not None:
+                percent = 100 * session["n_correct_trials"] / session["n_trials"]
                 if (percent >= limit) if lookup == "gte" else (percent <= limit):
-                    found.add(row["id"])
-        return [Where("id", "in", found)]
+                    ids.add(session["id"])
+        return [Where("id", "in", ids)]
 
     return condition
 

@@ -127,8 +127,8 @@ class Sessions(Store):
         subject = catalog.table("subject").get(body.pop("subject")) or {}
         lab = body.pop("lab") or subject["lab"]
         check_folder(subject, lab)
-        about = {"lab": lab, "subject": subject.get("nickname")}
-        check_record(call, resource, about, is_new=True)
+        new_session = {"lab": lab, "subject": subject.get("nickname")}
+        check_record(call, resource, new_session, is_new=True)
         body["users"] = body["users"] or [call.who.username]
         start = body.pop("start_time") or moment.now().isoformat(timespec="seconds")
         try:
@@ -157,8 +157,8 @@ class Sessions(Store):
         ApiError
             404, 403 if it is not of the caller's lab, 400 with messages per field.
         """
-        there = catalog.table("session").get(key.lower())
-        new = read_values.read_body(resource, data, call, partial=True, old=there)
+        existing = catalog.table("session").get(key.lower())
+        new = read_values.read_body(resource, data, call, partial=True, old=existing)
 
         def edit(old: dict[str, Any]) -> dict[str, Any]:
             check_match(call, _tag(old["version"]))
@@ -170,9 +170,9 @@ class Sessions(Store):
                     raise Invalid({name: [f"The {name} of a session cannot be changed."]})
             if "start_time" in new and new["start_time"] is None:
                 raise Invalid({"start_time": ["This field may not be null."]})
-            kept = {"subject", "lab"} | ({"number"} if new.get("number") is None else set())
+            fixed = {"subject", "lab"} | ({"number"} if new.get("number") is None else set())
             merged = merge_json(resource, key.lower(), old, new, call)
-            return {name: value for name, value in merged.items() if name not in kept}
+            return {name: value for name, value in merged.items() if name not in fixed}
 
         try:
             sessions.update(key.lower(), edit, who=call.who.username)
@@ -207,12 +207,12 @@ class Sessions(Store):
                 permissions.require(policy.may_delete_protected(call.who))
             refuse_if_referred(resource, session.row())
             for kind in PARTS:
-                for each in inside.get(kind, ()):
-                    delete_if_there(KINDS[kind], each.id, call)
+                for document in inside.get(kind, ()):
+                    delete_if_there(KINDS[kind], document.id, call)
             for kind in TRACKS:
                 left = catalog.table(kind).select([Where("session", "exact", eid)])
-                for row in left.all():
-                    delete_if_there(KINDS[kind], str(row["id"]), call)
+                for record in left.all():
+                    delete_if_there(KINDS[kind], str(record["id"]), call)
 
         try:
             delete_session(eid, who=call.who.username, check=check, first=first)
@@ -258,22 +258,22 @@ def _show_detail(shown: Body, row: Row, call: Call) -> Body:
     session: Session = row["_session"]
     inside: Mapping[str, Sequence[Document]] = row["_inside"]
     datasets: Sequence[Dataset] = row["_datasets"]
-    known, personal = repositories(), personal_repositories()
+    stores, personal = repositories(), personal_repositories()
     shown["url"] = call.url(f"/sessions/{session.id}")
     shown["auto_datetime"] = session.auto_datetime
     shown["notes"] = _inner("note", inside, call)
     shown["wateradmin_session_related"] = [
         {
-            "id": each.id,
-            "name": each.body.get("name") or "",
-            "water_type": each.body.get("water_type"),
-            "water_administered": each.body.get("water_administered"),
+            "id": watering.id,
+            "name": watering.body.get("name") or "",
+            "water_type": watering.body.get("water_type"),
+            "water_administered": watering.body.get("water_administered"),
         }
-        for each in inside.get("watering", ())
-        if listable(call, "watering", [each.body])
+        for watering in inside.get("watering", ())
+        if listable(call, "watering", [watering.body])
     ]
     shown["data_dataset_session_related"] = [
-        session_dataset(session, item, known, call)
+        session_dataset(session, item, stores, call)
         for item in datasets
         if copies.maybe_for_everybody(item.records, personal)
     ]
@@ -299,7 +299,7 @@ def _brief(shown: Body, datasets: Sequence[Dataset], call: Call) -> Body:
 
 
 def _inner(kind: str, inside: Mapping[str, Sequence[Document]], call: Call) -> list[Body]:
-    return nested(call, kind, [each.body for each in inside.get(kind, ())])
+    return nested(call, kind, [document.body for document in inside.get(kind, ())])
 
 
 SESSION = Resource(

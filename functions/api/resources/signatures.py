@@ -54,11 +54,11 @@ def _signed(body: Row) -> tuple[Resource, Body | None]:
 
 
 def _authors(resource: Resource, row: Row) -> set[str]:
-    found: set[str] = set()
+    names: set[str] = set()
     for name in AUTHORS:
         if name in resource.fields and (value := row.get(name)):
-            found |= set(value) if isinstance(value, list) else {str(value)}
-    return found
+            names |= set(value) if isinstance(value, list) else {str(value)}
+    return names
 
 
 def _prepare(body: Body, old: Body | None, call: Call) -> Body:
@@ -70,21 +70,21 @@ def _prepare(body: Body, old: Body | None, call: Call) -> Body:
     if not read_values.is_uuid(body["object_id"]):
         key = meanings.key_of(kind, body["object_id"], call, hint=call.lab_meant, is_write=True)
         body = {**body, "object_id": key or body["object_id"]}
-    resource, row = _signed(body)
-    if row is None:
+    resource, signed = _signed(body)
+    if signed is None:
         raise Invalid({"object_id": [f"There is no {resource.kind} {body['object_id']!r}."]})
-    sealed = fingerprint(resource, row)
+    sealed = fingerprint(resource, signed)
     same = [Where("object_id", "exact", body["object_id"]), Where("sha256", "exact", sealed)]
     before = catalog.table("signature").select(same).all()
-    authors = {each["by"] for each in before if each["meaning"] == "author"}
-    if body["meaning"] != "author" and call.who.username in authors | _authors(resource, row):
+    authors = {signature["by"] for signature in before if signature["meaning"] == "author"}
+    if body["meaning"] != "author" and call.who.username in authors | _authors(resource, signed):
         raise ApiError(403, f"An author's {body['meaning']} is another person's.")
     return {
         **{name: value for name, value in body.items() if name != "password"},
         "content_type": resource.model,
-        "lab": zones.lab_of(resource, row),
+        "lab": zones.lab_of(resource, signed),
         "sha256": sealed,
-        "version": int(row.get("_version") or 0),
+        "version": int(signed.get("_version") or 0),
         "by": call.who.username,
         "at": now(call),
     }

@@ -69,8 +69,8 @@ def _stock(value: str, call: Call, select: Select) -> list[Where]:
 def _restricted(value: str, call: Call, select: Select) -> list[Where]:
     open_ones = select("water-restriction", [Where("end_time", "isnull", True)]).values("subject")
     wanted = flag_of("water_restricted", value)
-    found = [Where("nickname", "in", open_ones, not wanted)]
-    return [*found, *lives.living()] if wanted else found
+    wheres = [Where("nickname", "in", open_ones, not wanted)]
+    return [*wheres, *lives.living()] if wanted else wheres
 
 
 def _tags(value: str, call: Call, select: Select) -> list[Where]:
@@ -110,9 +110,9 @@ def check_free(nickname: str, lab: str | None, known_as: str | None = None) -> N
     if len(catalog.table("subject").select([called, *ours])) and known_as is None:
         raise Invalid({"nickname": ["subject with this nickname already exists."]})
     for has in (called, *(Where(field, "exact", nickname) for field in subject.also)):
-        known = catalog.table("subject").select([has, *ours]).all()
-        if known:
-            owner = subject.title_of(known[0]["nickname"])
+        owners = catalog.table("subject").select([has, *ours]).all()
+        if owners:
+            owner = subject.title_of(owners[0]["nickname"])
             raise Invalid({"nickname": [f"{nickname} is a name of {owner}; choose another."]})
     _check_folders(nickname, lab, known_as)
 
@@ -159,8 +159,10 @@ def _end_with_death(plan: Plan, before: Body | None, after: Body | None, call: C
         return
     mine = [Where("subject", "exact", after["nickname"]), Where("end_time", "isnull", True)]
     end = moment.instant(after["death_date"], zones.zone_of(after.get("lab")))
-    for row in plan.select("water-restriction", mine):
-        plan.change(KINDS["water-restriction"], row["id"], lambda each: {**each, "end_time": end})
+    for restriction in plan.select("water-restriction", mine):
+        plan.change(
+            KINDS["water-restriction"], restriction["id"], lambda each: {**each, "end_time": end}
+        )
 
 
 def _follow_embargo(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
@@ -187,7 +189,7 @@ def _show_subject(shown: Body, row: Row, call: Call) -> Body:
         "father": nickname_of(father) if father else None,
         "mother": nickname_of(mothers[0]) if len(mothers) == 1 else None,
         "tags": sorted(_tags_of(row, call)),
-        "genotype": [each.get("allele") for each in row.get("zygosities") or []],
+        "genotype": [zygosity.get("allele") for zygosity in row.get("zygosities") or []],
         **_water_of(row, call),
     }
     shown.pop("zygosities", None)
@@ -198,11 +200,11 @@ def _tags_of(row: Row, call: Call) -> set[str]:
     """Return the tags that an animal has; read once for a page's subjects."""
 
     def read() -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
+        tags: dict[str, set[str]] = {}
         for tag in related(call, "subject-tag").all(("name", "subjects")):
             for nickname in tag.get("subjects") or ():
-                found.setdefault(nickname, set()).add(tag["name"])
-        return found
+                tags.setdefault(nickname, set()).add(tag["name"])
+        return tags
 
     return call.once("tags of subjects", read).get(row["nickname"], set())
 
@@ -211,7 +213,7 @@ def _projects_of_sessions(row: Row, call: Call) -> list[str]:
     """Return the projects that a subject's sessions belong to; read once for a page's subjects."""
     read = ("subject", "projects")
     theirs = belonging(call, row, "session", "subject", by="nickname", fields=read)
-    return sorted({project for each in theirs for project in each.get("projects") or ()})
+    return sorted({project for session in theirs for project in session.get("projects") or ()})
 
 
 def _water_of(row: Row, call: Call) -> Body:
@@ -221,8 +223,8 @@ def _water_of(row: Row, call: Call) -> Body:
     if call.who.is_public:
         return dict(water.EMPTY)
     rows = call.beside(row)
-    found: dict[str, Body] = call.once(f"water of {id(rows)}", lambda: water.summaries(rows))
-    return found[row["nickname"]]
+    summaries: dict[str, Body] = call.once(f"water of {id(rows)}", lambda: water.summaries(rows))
+    return summaries[row["nickname"]]
 
 
 def _show_subject_detail(shown: Body, row: Row, call: Call) -> Body:

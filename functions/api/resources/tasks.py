@@ -66,7 +66,7 @@ class Tasks(Store):
         from shared.work import read
 
         logs = read.logs(rows)
-        return [{**row, "log": logs.get(row["id"])} for row in rows]
+        return [{**task, "log": logs.get(task["id"])} for task in rows]
 
     def create(self, resource: Resource, data: Mapping[str, Any], call: Call) -> Body:
         """Create a task; the same session, graph, name and arguments make the same task.
@@ -84,9 +84,9 @@ class Tasks(Store):
         permissions.check_fields(call, resource, None, body)
         check_references(call, resource, None, body)
         start = session.get("start_time")
-        given = {name: value for name, value in body.items() if name in data}
+        sent = {name: value for name, value in body.items() if name in data}
         by = call.who.username
-        return self._worded(lambda: write.create(session["id"], session["lab"], start, given, by))
+        return self._worded(lambda: write.create(session["id"], session["lab"], start, sent, by))
 
     def update(self, resource: Resource, key: str, data: Mapping[str, Any], call: Call) -> Body:
         """Change a task, its status by the state machine.
@@ -152,7 +152,9 @@ def _status(value: Any) -> None:
 
 def _parents_of(found: Selection) -> set[str]:
     """Return the tasks that some tasks wait for."""
-    return {str(each) for row in found.all(("parents",)) for each in row.get("parents") or ()}
+    return {
+        str(parent) for task in found.all(("parents",)) for parent in task.get("parents") or ()
+    }
 
 
 def _show(shown: Body, row: Row, call: Call) -> Body:

@@ -65,7 +65,7 @@ def _prepare_type(body: Body, old: Body | None, call: Call) -> Body:
 def _permit_tag(old: Body | None, body: Body | None, call: Call) -> None:
     """Leave publishing to those who manage all labs concerned, unprotecting to who may."""
     was, now = old or {}, body or {}
-    changes = any((now.get(each) or None) != (was.get(each) or None) for each in SHOWING)
+    changes = any((now.get(field) or None) != (was.get(field) or None) for field in SHOWING)
     name = now.get("name") or was["name"]
     if changes and (labs := labs_with(Where("tags", "exact", name))):
         permissions.require(policy.may_manage(call.who, labs, "The tag"))

@@ -52,8 +52,8 @@ def _prepare_water(body: Body, old: Body | None, call: Call) -> Body:
         mine = [Where("subject", "exact", body["subject"])]
         rows = catalog.table("water-restriction").select(mine, order=("-start_time",)).page(0, 1)
         default = (rows[0].get("water_type") if rows else None) or "Water"
-        known = catalog.table("water-type").get(default)
-        body = {**body, "water_type": default if known else None}
+        water_type = catalog.table("water-type").get(default)
+        body = {**body, "water_type": default if water_type else None}
     return body
 
 
@@ -120,8 +120,8 @@ def _prepare_restriction(body: Body, old: Body | None, call: Call) -> Body:
     _check_only_one(body, old)
     lab = catalog.table("lab").get(lives.subject_of(body).get("lab") or "") or {}
     water = body.get("water_type") or lab.get("water_type") or "Water"
-    known = catalog.table("water-type").get(water)
-    body = {**body, "water_type": water if known else None}
+    water_type = catalog.table("water-type").get(water)
+    body = {**body, "water_type": water if water_type else None}
     return _with_reference({**body, "lab": body.get("lab") or lab.get("name")})
 
 
@@ -133,9 +133,9 @@ def _check_only_one(body: Body, old: Body | None) -> None:
     if not is_open(body) or (old and is_open(old) and old["subject"] == body["subject"]):
         return
     mine = [Where("subject", "exact", body["subject"])]
-    for row in catalog.table("water-restriction").select(mine).all():
-        if row["id"] != body.get("id") and is_open(row):
-            began = row["start_time"][:10]
+    for restriction in catalog.table("water-restriction").select(mine).all():
+        if restriction["id"] != body.get("id") and is_open(restriction):
+            began = restriction["start_time"][:10]
             animal = nickname_of(body["subject"])
             text = f"{animal} is restricted since {began} already; end that first."
             raise Invalid({"subject": [text]})
@@ -148,7 +148,7 @@ def _with_reference(body: Body) -> Body:
     start = str(body["start_time"])
     mine = [Where("subject", "exact", body["subject"])]
     rows = catalog.table("weighing").select(mine, order=("-date_time",)).all()
-    before = [row for row in rows if row["date_time"][:10] <= start[:10]]
+    before = [weighing for weighing in rows if weighing["date_time"][:10] <= start[:10]]
     if not before:
         return {**body, "reference_weight": 0}
     days = (

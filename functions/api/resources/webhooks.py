@@ -51,9 +51,9 @@ def _prepare(body: Body, old: Body | None, call: Call) -> Body:
     """Keep the secret apart: nobody reads it, and no list or journal shows it."""
     if not body.get("events"):
         raise Invalid({"events": ["Name at least one event."]})
-    kept = {name: value for name, value in body.items() if name != "secret"}
-    kept["events"] = sorted(set(body["events"]))
-    return kept | ({"secret_set_at": moment.now().isoformat()} if body.get("secret") else {})
+    stored = {name: value for name, value in body.items() if name != "secret"}
+    stored["events"] = sorted(set(body["events"]))
+    return stored | ({"secret_set_at": moment.now().isoformat()} if body.get("secret") else {})
 
 
 def _keep_secret(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:

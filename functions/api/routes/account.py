@@ -83,10 +83,10 @@ def logout() -> Response:
 @routes.route("/public-account", methods=["GET"])
 def public_account() -> dict[str, Any]:
     """Say the user name and password of the account that is published for everybody."""
-    known = env.public_account()
-    if known is None:
+    account = env.public_account()
+    if account is None:
         raise not_found("Account")
-    return {"username": known[0], "password": known[1]}
+    return {"username": account[0], "password": account[1]}
 
 
 @routes.route("/me/password", methods=["POST"])
@@ -155,20 +155,20 @@ def describe(who: Caller) -> dict[str, Any]:
 
 def _settings(lab: str) -> dict[str, Any]:
     """Return what a lab has set: its zone, its ratios, its housing defaults."""
-    row = catalog.table("lab").get(lab) or {}
+    laboratory = catalog.table("lab").get(lab) or {}
     spec = KINDS["lab"].fields
-    shown = [n for n in spec if n not in ("name", "json", "repositories", "address")]
-    return {name: row.get(name, spec[name].default) for name in shown}
+    names = [n for n in spec if n not in ("name", "json", "repositories", "address")]
+    return {name: laboratory.get(name, spec[name].default) for name in names}
 
 
 def _permissions(who: Caller) -> dict[str, list[str]]:
     """Return the actions of each resource that the account may use, by path; with some data."""
-    found = {}
+    allowed = {}
     for path, resource in sorted(RESOURCES.items()):
-        actions = [each for each in METHODS if resource.has(each)]
-        if may := [each for each in actions if policy.may_use(rule_of(resource, each), who)]:
-            found[path] = may
-    return found
+        actions = [action for action in METHODS if resource.has(action)]
+        if may := [action for action in actions if policy.may_use(rule_of(resource, action), who)]:
+            allowed[path] = may
+    return allowed
 
 
 def _delegating(who: Caller) -> list[str]:
@@ -185,6 +185,6 @@ def _rules(who: Caller) -> list[dict[str, Any]]:
     mine = catalog.table("notification-rule").select([Where("user", "exact", who.username)])
     fields = KINDS["notification-rule"].fields
     return [
-        {"id": row["id"], **{name: row.get(name) for name in fields if name != "user"}}
-        for row in mine.all()
+        {"id": rule["id"], **{name: rule.get(name) for name in fields if name != "user"}}
+        for rule in mine.all()
     ]

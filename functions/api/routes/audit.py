@@ -66,14 +66,14 @@ def entries() -> dict[str, Any]:
     """Say who changed what: ``kind`` and ``key``, ``group``, or ``since`` and ``who`` in labs."""
     call = Call(routes.current_request)
     limit = _limit(call)
-    found: list[Entry] = []
-    for each in _asked(call):
-        if not _fits(call, each):
+    views: list[Entry] = []
+    for entry in _asked(call):
+        if not _fits(call, entry):
             continue
-        if len(found) >= limit and each.when != found[-1].at:  # a transaction stays together
-            return _answer(found, found[-1].at)
-        found.append(shown(each))
-    return _answer(found, None)
+        if len(views) >= limit and entry.when != views[-1].at:  # a transaction stays together
+            return _answer(views, views[-1].at)
+        views.append(shown(entry))
+    return _answer(views, None)
 
 
 def _answer(found: list[Entry], place: str | None) -> dict[str, Any]:
@@ -82,10 +82,10 @@ def _answer(found: list[Entry], place: str | None) -> dict[str, Any]:
 
 
 def _limit(call: Call) -> int:
-    given = call.query.get("limit") or str(USUAL)
-    if not given.isascii() or not given.isdigit() or not 0 < int(given[:6]) <= MOST:
+    text = call.query.get("limit") or str(USUAL)
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:6]) <= MOST:
         raise Invalid({"limit": [f"A whole number from 1 to {MOST}."]})
-    return int(given)
+    return int(text)
 
 
 def _asked(call: Call) -> Iterator[audit.Audit]:
@@ -159,8 +159,8 @@ def is_for(call: Call, entry: audit.Audit) -> bool:
         return True
     lab = entry.lab
     if lab is None:  # written before entries said so, or by another way
-        row = catalog.table(kind).get(key) or {**entry.before, **entry.after}
-        lab = zones.lab_of(KINDS[kind], row) or ""
+        record = catalog.table(kind).get(key) or {**entry.before, **entry.after}
+        lab = zones.lab_of(KINDS[kind], record) or ""
         if KINDS[kind].lab and not lab:
             return False
     return not lab or lab in call.who.labs
@@ -175,9 +175,9 @@ def _is_ones_own(call: Call, entry: audit.Audit) -> bool:
     resource = KINDS.get(kind)
     if resource is None or not resource.own:
         return False
-    row = {**entry.before, **entry.after, **(catalog.table(kind).get(key) or {})}
-    owner = row.get(resource.own)
-    own_labs = not owner and row.get("lab") in call.who.labs
+    record = {**entry.before, **entry.after, **(catalog.table(kind).get(key) or {})}
+    owner = record.get(resource.own)
+    own_labs = not owner and record.get("lab") in call.who.labs
     return kind in undoing.SENT or own_labs or owner == call.who.username
 
 
@@ -210,25 +210,27 @@ def undo(group: str) -> dict[str, Any]:
     call = Call(routes.current_request)
     group = _uuid("group", unquote(group))
     new = str(uuid.uuid5(uuid.UUID(group), "undo"))
-    asked = answers.digest(["undo", group])
-    if known := answers.of_group(new).get(answers.WHOLE):
-        return _undone(call, group, new, known.value)
-    found = audit.of_group(group)
-    _check_whole(group, found)
-    mine = [each for each in found if is_for(call, each) or _is_ones_own(call, each)]
+    digest = answers.digest(["undo", group])
+    if previous := answers.of_group(new).get(answers.WHOLE):
+        return _undone(call, group, new, previous.value)
+    group_entries = audit.of_group(group)
+    _check_whole(group, group_entries)
+    mine = [entry for entry in group_entries if is_for(call, entry) or _is_ones_own(call, entry)]
     if not mine:
         raise not_found("group")
-    if len(mine) < len(found):
+    if len(mine) < len(group_entries):
         raise forbidden("Some of it is of labs that are not yours; their members undo it.")
     rows: list[tuple[str, str, int]] = []
 
     def steps(plan: Plan) -> None:
-        undoing.put_back(plan, found)
+        undoing.put_back(plan, group_entries)
 
         def answer(writes: Transaction) -> None:
             rows[:] = [(kind, key, version) for kind, key, version, _ in writes.rows]
-            kept = answers.answer(new, answers.WHOLE, call.who.username, asked, rows, "Undo")
-            writes.save(kept, Record.pk.does_not_exist())
+            stored_answer = answers.answer(
+                new, answers.WHOLE, call.who.username, digest, rows, "Undo"
+            )
+            writes.save(stored_answer, Record.pk.does_not_exist())
 
         plan.also(answer)
 
@@ -244,11 +246,15 @@ def _check_whole(group: str, found: list[audit.Audit]) -> None:
     ApiError
         503.
     """
-    names = {key for each in found for key in (each.record[1],)}
-    told = answers.of_group(group)
-    results = [each.value for each in told.values()]
-    flat = [one for each in results for one in (each if isinstance(each, list) else [each])]
-    done = {one["key"] for one in flat if isinstance(one, dict) and one["status"] in (201, 204)}
+    names = {key for result in found for key in (result.record[1],)}
+    group_answers = answers.of_group(group)
+    results = [result.value for result in group_answers.values()]
+    flat = [
+        write for result in results for write in (result if isinstance(result, list) else [result])
+    ]
+    done = {
+        write["key"] for write in flat if isinstance(write, dict) and write["status"] in (201, 204)
+    }
     if missing := done - names:
         text = f"{len(missing)} of its records are not found yet; try again in a moment."
         raise ApiError(503, text, headers={"Retry-After": "1"})

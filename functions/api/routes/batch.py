@@ -88,15 +88,15 @@ class Replayed(Exception):
 def batch() -> dict[str, Any]:
     """Do the writes of a group, once."""
     call = Call(routes.current_request)
-    asked = read(call)
-    known = answers.of_group(asked.group)
-    digest = answers.digest(asked)
-    check_sender(call, known, digest)
-    if answers.WHOLE in known:
-        return replay(call, known[answers.WHOLE].value, asked)
-    if asked.atomic:
-        return _all_or_none(call, asked, digest)
-    return _one_by_one(call, asked, digest, known)
+    wanted = read(call)
+    previous = answers.of_group(wanted.group)
+    digest = answers.digest(wanted)
+    check_sender(call, previous, digest)
+    if answers.WHOLE in previous:
+        return replay(call, previous[answers.WHOLE].value, wanted)
+    if wanted.atomic:
+        return _all_or_none(call, wanted, digest)
+    return _one_by_one(call, wanted, digest, previous)
 
 
 def read(call: Call) -> Batch:
@@ -108,26 +108,26 @@ def read(call: Call) -> Batch:
         400 that names what is wrong.
     """
     try:
-        asked = msgspec.convert(call.body, Batch)
+        wanted = msgspec.convert(call.body, Batch)
     except msgspec.ValidationError as error:
         raise Invalid({"writes": [str(error)]}) from None
     wrong: dict[str, list[str]] = {}
-    if not read_values.is_uuid(asked.group):
+    if not read_values.is_uuid(wanted.group):
         wrong["group"] = ["Must be a valid UUID."]
-    if len(asked.what) > 500:
+    if len(wanted.what) > 500:
         wrong["what"] = ["Ensure this field has no more than 500 characters."]
-    most = MOST_ATOMIC if asked.atomic else MOST
-    if not 0 < len(asked.writes) <= most:
+    most = MOST_ATOMIC if wanted.atomic else MOST
+    if not 0 < len(wanted.writes) <= most:
         wrong["writes"] = [f"A batch has 1 to {most} writes; send several."]
-    for each in asked.writes:
-        resource = RESOURCES.get(each.resource)
+    for item in wanted.writes:
+        resource = RESOURCES.get(item.resource)
         if resource is None or not is_document(resource):
-            wrong["writes"] = [f"No batch writes /{each.resource[:100]}."]
-        elif each.op != "create" and not each.key:
+            wrong["writes"] = [f"No batch writes /{item.resource[:100]}."]
+        elif item.op != "create" and not item.key:
             wrong["writes"] = [f"A write that is no create names the key of its {resource.kind}."]
     if wrong:
         raise Invalid(wrong)
-    return asked
+    return wanted
 
 
 def check_sender(call: Call, known: dict[str, answers.Answer], digest: str) -> None:
@@ -138,8 +138,8 @@ def check_sender(call: Call, known: dict[str, answers.Answer], digest: str) -> N
     ApiError
         409.
     """
-    for each in known.values():
-        if each.who != call.who.username or each.asked != digest:
+    for answer in known.values():
+        if answer.who != call.who.username or answer.asked != digest:
             raise ApiError(409, "This group was sent before and was another; give it a new id.")
 
 
@@ -148,13 +148,13 @@ def _all_or_none(call: Call, asked: Batch, digest: str) -> dict[str, Any]:
     rows: list[HeldRow] = []
 
     def steps(plan: Plan) -> None:
-        if (known := answers.of_group(asked.group)) and plan.is_again:
-            raise Replayed(known)
+        if (previous := answers.of_group(asked.group)) and plan.is_again:
+            raise Replayed(previous)
         results.clear()
         records: list[tuple[AskedWrite, PlannedRecord | None]] = []
-        for i, each in enumerate(asked.writes):
+        for i, wanted in enumerate(asked.writes):
             try:
-                records.append((each, _plan_one(plan, each)))
+                records.append((wanted, _plan_one(plan, wanted)))
             except ApiError as error:
                 raise _refused(asked, i, error) from None
 
@@ -162,19 +162,19 @@ def _all_or_none(call: Call, asked: Batch, digest: str) -> dict[str, Any]:
             written = {(kind, key): version for kind, key, version, _ in writes.rows}
             results[:] = [_result(*record, written) for record in records]
             rows[:] = [HeldRow(kind, key, version, None) for kind, key, version, _ in writes.rows]
-            kept = answers.answer(
+            stored_answer = answers.answer(
                 asked.group, answers.WHOLE, call.who.username, digest, results, asked.what
             )
-            writes.save(kept, Record.pk.does_not_exist())
+            writes.save(stored_answer, Record.pk.does_not_exist())
 
         plan.also(answer)
 
     try:
         planned(call, steps, group=asked.group, whole=True)
     except Replayed:
-        known = answers.of_group(asked.group)
-        check_sender(call, known, digest)
-        return replay(call, known[answers.WHOLE].value, asked)
+        previous = answers.of_group(asked.group)
+        check_sender(call, previous, digest)
+        return replay(call, previous[answers.WHOLE].value, asked)
     return _shown(call, asked, results, rows)
 
 
@@ -190,9 +190,9 @@ def _refused(asked: Batch, place: int, error: ApiError) -> ApiError:
         _refusal(error) if i == place else WriteResult(424, detail="Another write was refused.")
         for i in range(len(asked.writes))
     ]
-    shown = [msgspec.to_builtins(each) for each in results]
+    bodies = [msgspec.to_builtins(result) for result in results]
     detail = f"Nothing was written: number {place + 1} of {len(asked.writes)} was refused."
-    return ApiError(error.status, detail, group=asked.group, results=shown)
+    return ApiError(error.status, detail, group=asked.group, results=bodies)
 
 
 def _refusal(error: Exception) -> WriteResult:
@@ -228,45 +228,45 @@ def _one_by_one(
     call: Call, asked: Batch, digest: str, known: dict[str, answers.Answer]
 ) -> dict[str, Any]:
     results: list[WriteResult] = []
-    for i, each in enumerate(asked.writes):
+    for i, wanted in enumerate(asked.writes):
         part = f"W#{i:03d}"
         if part in known:
             results.append(msgspec.convert(known[part].value, WriteResult))
         else:
-            results.append(_one(call, asked, digest, each, part))
+            results.append(_one(call, asked, digest, wanted, part))
             catalog.start_request()  # the next one sees what others have written meanwhile
     return _shown(call, asked, results, [])
 
 
 def _one(call: Call, asked: Batch, digest: str, each: AskedWrite, part: str) -> WriteResult:
     """Do a write of a batch in its own transaction, with what is answered."""
-    found: list[WriteResult] = []
+    results: list[WriteResult] = []
     who = call.who.username
 
     def steps(plan: Plan) -> None:
-        if plan.is_again and part in (known := answers.of_group(asked.group)):
-            raise Replayed(known)
+        if plan.is_again and part in (previous := answers.of_group(asked.group)):
+            raise Replayed(previous)
         record = _plan_one(plan, each)
 
         def answer(writes: Transaction) -> None:
             written = {(kind, key): version for kind, key, version, _ in writes.rows}
-            found[:] = [_result(each, record, written)]
-            kept = answers.answer(asked.group, part, who, digest, found[0], asked.what)
-            writes.save(kept, Record.pk.does_not_exist())
+            results[:] = [_result(each, record, written)]
+            stored_answer = answers.answer(asked.group, part, who, digest, results[0], asked.what)
+            writes.save(stored_answer, Record.pk.does_not_exist())
 
         plan.also(answer)
 
     try:
         planned(call, steps, group=asked.group)
-        return found[0]
+        return results[0]
     except Replayed:
         return msgspec.convert(answers.of_group(asked.group)[part].value, WriteResult)
     except (ApiError, RecordError) as error:
         refused = _refusal(error)
         if refused.status < 500:  # what is to be tried again is no answer
-            kept = answers.answer(asked.group, part, who, digest, refused, asked.what)
+            stored_answer = answers.answer(asked.group, part, who, digest, refused, asked.what)
             with suppress(ConditionFailed), transaction() as writes:
-                writes.save(kept, Record.pk.does_not_exist())
+                writes.save(stored_answer, Record.pk.does_not_exist())
         return refused
 
 
@@ -280,21 +280,21 @@ def _shown(
 ) -> dict[str, Any]:
     """Return the answer: results with their rows, and what else was written."""
     scope = Scope(call)
-    shown = []
+    bodies = []
     own = set()
-    for each, result in zip(asked.writes, results, strict=True):
-        resource: Resource = RESOURCES[each.resource]
+    for wanted, result in zip(asked.writes, results, strict=True):
+        resource: Resource = RESOURCES[wanted.resource]
         own.add((resource.kind, result.key))
         now = catalog.table(resource.kind).get(result.key) if result.key else None
-        if now is not None and result.status < 300 and each.op != "delete":
+        if now is not None and result.status < 300 and wanted.op != "delete":
             version = max(result.version, int(now["_version"]))
             result = msgspec.structs.replace(
                 result, row=scope.shown(resource.kind, now), version=version
             )
-        shown.append(msgspec.to_builtins(result))
+        bodies.append(msgspec.to_builtins(result))
     also = [
         msgspec.to_builtins(scope.now(row.kind, row.key, row.version))
         for row in rows
         if (row.kind, row.key) not in own and row.kind in scope.kinds
     ]
-    return {"group": asked.group, "results": shown, "rows": also}
+    return {"group": asked.group, "results": bodies, "rows": also}

@@ -60,25 +60,25 @@ def lab_board() -> dict[str, Any]:
     lab = call.query.get("lab") or (call.who.labs[0] if call.who.labs else "")
     permissions.check_lab(call.who, lab)
     now = datetime.now(UTC)
-    found = {status: _tasks_in(lab, status) for status in Status}
-    last = {status: found[status].page(0, SHOWN) for status in LISTED}
-    logs = read.logs(row for rows in last.values() for row in rows)
-    names = _names(row for rows in last.values() for row in rows)
+    by_status = {status: _tasks_in(lab, status) for status in Status}
+    last = {status: by_status[status].page(0, SHOWN) for status in LISTED}
+    logs = read.logs(task for rows in last.values() for task in rows)
+    names = _names(task for rows in last.values() for task in rows)
     waiting = _tasks_in(lab, Status.WAITING, "datetime").page(0, 1)
     waited = _age(waiting[0], now) if waiting else 0
-    done = found[Status.COMPLETE].page(0, 10 * SHOWN)
+    done = by_status[Status.COMPLETE].page(0, 10 * SHOWN)
     return {
         "lab": lab,
         "at": now.isoformat(timespec="seconds"),
-        "workers": [plain(each) for each in board.workers(lab)],
+        "workers": [plain(worker) for worker in board.workers(lab)],
         "queue": _queue(lab),
-        "counts": {status.label: len(found[status]) for status in Status},
+        "counts": {status.label: len(by_status[status]) for status in Status},
         "oldest_waiting": waited,
         "silent": board.silence(lab, waited, now),
         "median_seconds": _median_seconds(done),
         "time_to_result": _median_to_result(done),
         **{
-            status.label.lower(): [_entry(row, names, logs, now) for row in rows]
+            status.label.lower(): [_entry(task, names, logs, now) for task in rows]
             for status, rows in last.items()
         },
     }
@@ -88,26 +88,26 @@ def lab_board() -> dict[str, Any]:
 def session_board(session: str) -> dict[str, Any]:
     """Show what a session should have against what it has, and what nobody here processes."""
     call = Call(routes.current_request)
-    found, datasets = session_and_datasets(session.lower(), strong=True)
-    permissions.check_lab(call.who, found.lab)
+    item, datasets = session_and_datasets(session.lower(), strong=True)
+    permissions.check_lab(call.who, item.lab)
     paths = content_hashes(datasets)
     now = datetime.now(UTC)
-    tasks = read.of_session(found.id)
+    tasks = read.of_session(item.id)
     try:
-        told = unprocessed(paths, description_in(found.json), found.task_protocol)
+        reasons = unprocessed(paths, description_in(item.json), item.task_protocol)
     except BadDescription as error:
-        told = [str(error)]
-    shown = [_task(task, paths, now) for task in tasks]
-    counts = Counter(one["present"] for task in shown for one in task["expected"])
+        reasons = [str(error)]
+    task_views = [_task(task, paths, now) for task in tasks]
+    counts = Counter(output["present"] for task in task_views for output in task["expected"])
     return {
-        "session": found.id,
-        "name": _name(found),
-        "protocol": found.task_protocol,
-        "tasks": shown,
+        "session": item.id,
+        "name": _name(item),
+        "protocol": item.task_protocol,
+        "tasks": task_views,
         "expected": sum(counts.values()),
         "present": counts[True],
-        "not_processed": told,
-        "time_to_result": _time_to_result(found, tasks),
+        "not_processed": reasons,
+        "time_to_result": _time_to_result(item, tasks),
     }
 
 
@@ -115,16 +115,16 @@ def session_board(session: str) -> dict[str, Any]:
 def show_queues() -> dict[str, Any]:
     """Show how many messages each queue holds, and what lies in its dead-letter queue."""
     call = Call(routes.current_request)
-    shown = {}
+    view = {}
     for name in _queue_names(call.query.get("lab")):
         url = queues.address(name)
         dead = queues.look(queues.dead(url), LOOKED_AT)
-        shown[name] = {
+        view[name] = {
             "messages": queues.depth(url),
             "dead": queues.depth(queues.dead(url)),
             "dead_messages": dead,
         }
-    return shown
+    return view
 
 
 @routes.route("/queues/{queue}/redrive", methods=["POST"])
@@ -138,7 +138,7 @@ def redrive(queue: str) -> dict[str, Any]:
 
 def _queue_names(lab: str | None) -> list[str]:
     labs = [lab] if lab else sorted(catalog.table("lab").select().values("name"))
-    return [*FUNCTIONS, *(f"work-{each}" for each in sorted(labs))]
+    return [*FUNCTIONS, *(f"work-{laboratory}" for laboratory in sorted(labs))]
 
 
 def _queue(lab: str) -> dict[str, int | None]:
@@ -155,14 +155,14 @@ def _tasks_in(lab: str, status: Status, order: str = "-datetime") -> Any:
 
 def _names(rows: Any) -> dict[str, str]:
     """Return sessions' names as people say them, by id."""
-    found = {}
+    names = {}
     for eid in {str(row["session"]) for row in rows}:
         row = catalog.table("session").get(eid)
         if row:
             day = str(row["start_time"])[:10]
             key = SessionKey(row["lab"], row["subject"], day, int(row["number"]))
-            found[eid] = f"{key.lab}/{key.short}"
-    return found
+            names[eid] = f"{key.lab}/{key.short}"
+    return names
 
 
 def _name(session: Session) -> str:
@@ -200,10 +200,10 @@ def _median_seconds(rows: list[Mapping[str, Any]]) -> dict[str, float]:
     from statistics import median  # with fractions and their kin, for this alone
 
     times: dict[str, list[float]] = {}
-    for row in rows:
-        if row.get("time_elapsed_secs") is not None:
-            times.setdefault(str(row["name"]), []).append(float(row["time_elapsed_secs"]))
-    return {name: round(median(each), 3) for name, each in sorted(times.items())}
+    for task in rows:
+        if task.get("time_elapsed_secs") is not None:
+            times.setdefault(str(task["name"]), []).append(float(task["time_elapsed_secs"]))
+    return {name: round(median(durations), 3) for name, durations in sorted(times.items())}
 
 
 def _median_to_result(rows: list[Mapping[str, Any]]) -> int | None:
@@ -214,9 +214,9 @@ def _median_to_result(rows: list[Mapping[str, Any]]) -> int | None:
     from statistics import median  # as above
 
     ends: dict[str, str] = {}
-    for row in rows:
-        eid = str(row["session"])
-        ends[eid] = max(ends.get(eid, ""), str(row["datetime"]))
+    for task in rows:
+        eid = str(task["session"])
+        ends[eid] = max(ends.get(eid, ""), str(task["datetime"]))
     latest = sorted(ends, key=lambda eid: ends[eid], reverse=True)[:SESSIONS]
     times = [
         (_instant(ends[session.id]) - _instant(str(session.created))).total_seconds()
@@ -226,8 +226,8 @@ def _median_to_result(rows: list[Mapping[str, Any]]) -> int | None:
 
 
 def _instant(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    instant = datetime.fromisoformat(text)
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _task(task: Task, paths: Mapping[str, str], now: datetime) -> dict[str, Any]:

@@ -35,8 +35,8 @@ LIFE = 3600
 def grant(scope: str) -> str:
     """Return a text for an address that lets its holder read a scope's tables for a while."""
     text = f"{scope}|{int(time.time()) + LIFE}"
-    shown = base64.urlsafe_b64encode(f"{text}|{signing.sign('grant', text)}".encode()).decode()
-    return shown.rstrip("=")
+    encoded = base64.urlsafe_b64encode(f"{text}|{signing.sign('grant', text)}".encode()).decode()
+    return encoded.rstrip("=")
 
 
 def granted(value: str) -> str:
@@ -61,9 +61,9 @@ def granted(value: str) -> str:
 def _scope(call: Call, tag: str | None) -> str:
     if tag is None:
         return _whole(call.who)
-    row = catalog.table("tag").get(tag)
+    stored_tag = catalog.table("tag").get(tag)
     hidden = _whole(call.who) != "all" and tag not in visible.released_tags(catalog.table)
-    if row is None or hidden:
+    if stored_tag is None or hidden:
         raise not_found("Tag")
     return f"tag/{tag}"
 
@@ -77,17 +77,17 @@ def _whole(who: Caller) -> str:
 
 def _info(call: Call, tag: str | None) -> dict[str, Any]:
     scope = _scope(call, tag)
-    about = cache_tables.info(scope)
-    if about is None and tag is None:  # the schedule has not run yet
+    facts = cache_tables.info(scope)
+    if facts is None and tag is None:  # the schedule has not run yet
         with suppress(ClientError):  # where only the schedule may write them
             cache_tables.build()
-            about = cache_tables.info(scope)
-    if about is None:
+            facts = cache_tables.info(scope)
+    if facts is None:
         raise ApiError(404, "The cache tables have not been made yet.")
     scheme, _, rest = call.base_url.partition("://")
     location = f"{scheme.upper()}://{rest}/cache-files/{grant(scope)}/cache.zip"
-    shown = {name: value for name, value in about.items() if name != "content"}
-    return {**shown, "location": location}
+    public = {name: value for name, value in facts.items() if name != "content"}
+    return {**public, "location": location}
 
 
 @routes.route("/cache/info", methods=["GET"])

@@ -145,12 +145,12 @@ def changed_subjects() -> Response:
         raise ApiError(403, "People of a lab may follow what changes.")
     name = hashlib.sha256(call.who.username.encode()).hexdigest()[:16]
     since, now = call.query.get("since"), catalog.as_of()
-    found: set[str] = set()
+    ids: set[str] = set()
     if since:
         place = bookmark_of(since)
         _check_reached(place, name)
-        found = _subjects_since(place)
-    body = ChangedSubjects(sorted(found), Bookmark(now, name).text())
+        ids = _subjects_since(place)
+    body = ChangedSubjects(sorted(ids), Bookmark(now, name).text())
     headers: dict[str, Any] = {**JSON}
     return Response(msgspec.json.encode(body).decode(), headers=headers)
 
@@ -164,22 +164,24 @@ def _subjects_since(place: Bookmark) -> set[str]:
         410 if of a deleted record nothing tells any more whose it was.
     """
     start = _earlier(place.at)
-    told = catalog.current().changed_since(start, OF_SUBJECTS)
-    remembered = told is not None
-    found: set[str] = set()
+    entries = catalog.current().changed_since(start, OF_SUBJECTS)
+    remembered = entries is not None
+    ids: set[str] = set()
     former: dict[tuple[str, str], Row | None] = {}
-    for one in feed.since(start) if told is None else told:
-        if one.kind == feed.RESET:
+    for entry in feed.since(start) if entries is None else entries:
+        if entry.kind == feed.RESET:
             raise ApiError(410, "The table was replaced; compare everything.")
-        if one.kind not in OF_SUBJECTS:
+        if entry.kind not in OF_SUBJECTS:
             continue
-        name = (one.kind, one.key)
-        before = catalog.table(one.kind).was(one.key, place.at) if remembered else former.get(name)
-        if not (one.row or before or remembered):
+        name = (entry.kind, entry.key)
+        before = (
+            catalog.table(entry.kind).was(entry.key, place.at) if remembered else former.get(name)
+        )
+        if not (entry.row or before or remembered):
             raise ApiError(410, "What was deleted is not at hand any more; compare everything.")
-        found |= _subjects_of(one, before)
-        former[name] = one.row or before
-    return found
+        ids |= _subjects_of(entry, before)
+        former[name] = entry.row or before
+    return ids
 
 
 def _subjects_of(told: change.Change, before: Row | None) -> set[str]:
@@ -199,26 +201,26 @@ def _subjects_of(told: change.Change, before: Row | None) -> set[str]:
 
 
 def _kinds(call: Call) -> list[str]:
-    wanted = [each for each in call.query.get("kinds", "").split(",") if each]
-    if unknown := sorted(each for each in wanted if each not in KINDS or each in NOT_HELD):
+    wanted = [kind for kind in call.query.get("kinds", "").split(",") if kind]
+    if unknown := sorted(kind for kind in wanted if kind not in KINDS or kind in NOT_HELD):
         raise Invalid({"kinds": [f"No replica has {', '.join(unknown)[:200]}."]})
     return wanted
 
 
 def _limit(call: Call) -> int:
-    given = call.query.get("limit") or str(USUAL)
-    if not given.isascii() or not given.isdigit() or not 0 < int(given[:9]) <= MOST:
+    text = call.query.get("limit") or str(USUAL)
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) <= MOST:
         raise Invalid({"limit": [f"A whole number from 1 to {MOST}."]})
-    return int(given)
+    return int(text)
 
 
 def _name_of(scope: Scope) -> str:
     """Return what tells a replica from another account's, or from what it was with other labs."""
     who = scope.call.who
-    told = "\n".join(
+    text = "\n".join(
         [who.username, who.role, *sorted(who.labs), "", *scope.kinds, *_rights(scope)]
     )
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _rights(scope: Scope) -> list[str]:
@@ -227,8 +229,8 @@ def _rights(scope: Scope) -> list[str]:
         return []
     who = scope.call.who
     lets = catalog.table("user").select([Where("allowed_users", "exact", who.username)])
-    kept = [str(who.is_stock_manager), str(who.is_husbandry)]
-    return ["", *sorted(scope.closed_labs), "", *sorted(lets.values("username")), *kept]
+    roles = [str(who.is_stock_manager), str(who.is_husbandry)]
+    return ["", *sorted(scope.closed_labs), "", *sorted(lets.values("username")), *roles]
 
 
 def _check_reached(place: Bookmark, name: str) -> None:
@@ -250,7 +252,7 @@ def _load(scope: Scope, place: Bookmark, limit: int, forms: str) -> Page:
     """Return the next page of a first load."""
     blocks: list[HeldBlock] = []
     left = limit
-    for kind in [each for each in scope.kinds if each >= place.kind]:
+    for kind in [held_kind for held_kind in scope.kinds if held_kind >= place.kind]:
         after = place.after if kind == place.kind else ""
         rows, more = scope.page(kind, after, left)
         if rows:
@@ -270,33 +272,33 @@ def _follow(scope: Scope, place: Bookmark, limit: int, forms: str) -> Page:
     start = place.at if place.settled else _earlier(place.at)
     settled = _earlier(now)
     index = catalog.current()
-    known = index.changed_since(start, scope.kinds)
-    told = known if known is not None else feed.since(start)
-    found: dict[tuple[str, str], change.Change] = {}
+    remembered = index.changed_since(start, scope.kinds)
+    entries = remembered if remembered is not None else feed.since(start)
+    latest: dict[tuple[str, str], change.Change] = {}
     end = ""
-    for each in told:
-        if len(found) >= limit and start < each.at < settled and each.at > end:
-            end = each.at
+    for entry in entries:
+        if len(latest) >= limit and start < entry.at < settled and entry.at > end:
+            end = entry.at
             break
-        if each.kind == feed.RESET:
+        if entry.kind == feed.RESET:
             raise ApiError(410, "The table was replaced; load again.")
-        if each.kind in scope.kinds:
-            found[each.kind, each.key] = each
-        end = each.at
+        if entry.kind in scope.kinds:
+            latest[entry.kind, entry.key] = entry
+        end = entry.at
     else:
         end = ""
     rows: dict[tuple[str, str], HeldRow] = {}
-    for (kind, key), each in found.items():
-        rows[kind, key] = scope.now(kind, key, each.version)
-    for kind, key in found:
-        before = catalog.table(kind).was(key, place.at) if known is not None else None
+    for (kind, key), entry in latest.items():
+        rows[kind, key] = scope.now(kind, key, entry.version)
+    for kind, key in latest:
+        before = catalog.table(kind).was(key, place.at) if remembered is not None else None
         for other in scope.following(kind, key, before):
             rows.setdefault((other.kind, other.key), other)
     if end:
         return Page(
             list(rows.values()), [], Bookmark(end, place.scope, settled=True).text(), True, forms
         )
-    news = any(each.at >= place.at for each in found.values())
+    news = any(entry.at >= place.at for entry in latest.values())
     lasts = place.at > moment.stamp(moment.of_stamp(now) - LASTING) and not place.settled
     at = place.at if lasts and not news else now
     return Page(list(rows.values()), [], Bookmark(at, place.scope).text(), False, forms)

@@ -104,7 +104,7 @@ def claim(id: str) -> dict[str, Any]:
     inputs = _inputs(task, session, datasets)
     unfit = None
     if wanted.capabilities:
-        size = sum(each.size for each in inputs)
+        size = sum(dataset.size for dataset in inputs)
         unfit = lease.unfitness(task, wanted.capabilities, size)
     try:
         taken = lease.claim(
@@ -157,10 +157,10 @@ def _inputs(task: Task, session: Session, datasets: list[Dataset]) -> list[TaskI
     declared = declaration(task.executable, task.arguments)
     if declared is None:
         return []
-    known = default_datasets(datasets)
+    defaults = default_datasets(datasets)
     by_path = {
         path: dataset
-        for path, dataset in known.items()
+        for path, dataset in defaults.items()
         if dataset.in_own_store and dataset.stored_key
     }
     return [
@@ -228,12 +228,12 @@ def _check_upload(upload_id: str, status: Any, task: str) -> None:
 def release(id: str) -> dict[str, Any]:
     """Give a running task back, so that another worker takes it at once."""
     call, _ = _of_lab(id)
-    given = _read(call, Release)
+    wanted = _read(call, Release)
     back, _changed = lease.release(
         id,
-        given.attempt,
-        reason=given.reason,
-        trouble=given.trouble,
+        wanted.attempt,
+        reason=wanted.reason,
+        trouble=wanted.trouble,
         who=call.who.username,
     )
     queues.notify("dispatch", TaskChanged(id))

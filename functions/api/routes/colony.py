@@ -65,7 +65,7 @@ def asked(call: Call, kind: type[T]) -> T:
 def together(call: Call, steps: Callable[[Plan], list[PlannedRecord]]) -> dict[str, Any]:
     """Plan and write; return the group of the audit and the records as they are shown."""
     group, records = planned(call, lambda plan: (plan.group, steps(plan)))
-    rows = [(each.resource, each.body) for each in records if each.body is not None]
+    rows = [(record.resource, record.body) for record in records if record.body is not None]
     return {
         "group": group,
         "rows": [show_values.show(resource, body, call, detail=True) for resource, body in rows],
@@ -86,13 +86,13 @@ def _known(call: Call, names: list[str]) -> list[str]:
         400 that names those that are not there.
     """
     lab = call.query.get("lab")
-    found = {
+    keys = {
         name: meanings.key_of("subject", name, call, lab=lab, is_write=True)
         for name in dict.fromkeys(names)
     }
-    if missing := [name for name, key in found.items() if key is None]:
+    if missing := [name for name, key in keys.items() if key is None]:
         raise Invalid({"subjects": [f"There is no animal {name}." for name in missing]})
-    return list(dict.fromkeys(str(key) for key in found.values()))
+    return list(dict.fromkeys(str(key) for key in keys.values()))
 
 
 @routes.route("/litters/{name}/pups", methods=["POST"])
@@ -143,21 +143,22 @@ def wean(name: str) -> dict[str, Any]:
         lab = lab_of_line(litter["line"])
         mine = [Where("litter", "exact", litter["name"]), Where("death_date", "isnull", True)]
         keys = {
-            nickname_of(row["nickname"]): row["nickname"] for row in plan.select("subject", mine)
+            nickname_of(animal["nickname"]): animal["nickname"]
+            for animal in plan.select("subject", mine)
         }
         pups = sorted(keys)
-        named = [each for cage in wanted.cages for each in cage.subjects] or pups
+        named = [pup for cage in wanted.cages for pup in cage.subjects] or pups
         if strangers := sorted(set(named) - set(pups)):
             text = f"No living pup of {litter['name']}: {', '.join(strangers)}."
             raise Invalid({"cages": [text]})
-        if twice := sorted({each for each in named if named.count(each) > 1}):
+        if twice := sorted({pup for pup in named if named.count(pup) > 1}):
             raise Invalid({"cages": [f"In two cages: {', '.join(twice)}."]})
         if not named:
             raise Invalid({"non_field_errors": [f"{litter['name']} has no living pups."]})
         weaned = {"wean_date": wanted.date}
-        records = [_written(write(plan, "update", SUBJECT, keys[each], weaned)) for each in named]
+        records = [_written(write(plan, "update", SUBJECT, keys[pup], weaned)) for pup in named]
         for cage in wanted.cages:
-            records += _fill(plan, cage, [keys[each] for each in cage.subjects], lab, wanted)
+            records += _fill(plan, cage, [keys[pup] for pup in cage.subjects], lab, wanted)
         return records
 
     return together(call, move)
@@ -168,10 +169,10 @@ def _fill(
 ) -> list[PlannedRecord]:
     """Plan a cage, if it is not there, and the stays of those who come into it."""
     wheres = [Where("name", "exact", cage.name), Where("lab", "exact", lab)]
-    known = plan.select("cage", wheres)
+    cages = plan.select("cage", wheres)
     records = []
-    if known:
-        key = str(known[0]["id"])
+    if cages:
+        key = str(cages[0]["id"])
     else:
         made = _written(
             write(plan, "create", KINDS["cage"], None, {"name": cage.name, "lab": lab})
@@ -179,8 +180,8 @@ def _fill(
         key = made.key
         records.append(made)
     today = moment.now().date().isoformat()
-    for each in pups:
-        stay: Body = {"subject": meanings.exact(each), "cage": key, "confirmed": wanted.confirmed}
+    for pup in pups:
+        stay: Body = {"subject": meanings.exact(pup), "cage": key, "confirmed": wanted.confirmed}
         if wanted.date < today:
             stay["start"] = f"{wanted.date}T12:00:00"
         records.append(_written(write(plan, "create", KINDS["stay"], None, stay)))
@@ -203,7 +204,7 @@ def transfer() -> dict[str, Any]:
         change["request"] = wanted.request
 
     def give(plan: Plan) -> list[PlannedRecord]:
-        return [_written(write(plan, "update", SUBJECT, each, change)) for each in subjects]
+        return [_written(write(plan, "update", SUBJECT, subject, change)) for subject in subjects]
 
     return together(call, give)
 
@@ -226,9 +227,9 @@ def cull() -> dict[str, Any]:
         resource: Resource = KINDS["cull"]
         return [
             _written(
-                write(plan, "create", resource, None, {**said, "subject": meanings.exact(each)})
+                write(plan, "create", resource, None, {**said, "subject": meanings.exact(subject)})
             )
-            for each in subjects
+            for subject in subjects
         ]
 
     return together(call, kill)
@@ -265,8 +266,10 @@ def rename_subject(nickname: str) -> dict[str, Any]:
         return [rename(plan, SUBJECT, body["nickname"], changed)]
 
     group, records = planned(call, lambda plan: (plan.group, give(plan)), whole=True)
-    (shown,) = [show_values.show(SUBJECT, each.body or {}, call, detail=True) for each in records]
-    return {"group": group, "rows": [shown]}
+    (renamed,) = [
+        show_values.show(SUBJECT, each.body or {}, call, detail=True) for each in records
+    ]
+    return {"group": group, "rows": [renamed]}
 
 
 def _new_name(call: Call, subject: Body, new: str) -> str:
@@ -312,7 +315,9 @@ def apply_rules(name: str) -> dict[str, Any]:
         return {"line": line["name"], "changes": changes, "next": None}
     if proposed or wanted.without:
         raise Invalid({"dry_run": ["Only a dry run takes a rule; save the rule itself."]})
-    left = [each["subject"] for each in changes if each["subject"] > wanted.after]
+    left = [
+        difference["subject"] for difference in changes if difference["subject"] > wanted.after
+    ]
     page = left[:PAGE]
 
     def work_out(plan: Plan) -> None:
@@ -321,7 +326,7 @@ def apply_rules(name: str) -> dict[str, Any]:
             set_genotype(plan, nickname, call)
 
     planned(call, work_out)
-    done = [each for each in changes if each["subject"] in page]
+    done = [difference for difference in changes if difference["subject"] in page]
     after = page[-1] if len(left) > PAGE else None
     return {"line": line["name"], "changes": done, "next": after}
 

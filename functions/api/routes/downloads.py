@@ -115,11 +115,11 @@ def download() -> Response:
     """Redirect to the bytes of the dataset whose id is in the file's name."""
     request: Any = routes.current_request
     path = _rest_of_path(request)
-    found = _UUID.findall(path.rpartition("/")[2])
-    if not found:
+    ids = _UUID.findall(path.rpartition("/")[2])
+    if not ids:
         raise not_found("Dataset")
     try:
-        session, item = find_dataset(found[-1].lower())
+        session, item = find_dataset(ids[-1].lower())
     except NotFound:
         raise not_found("Dataset") from None
     if not readable(item, session, identify.caller(request), review_of(request)):
@@ -151,16 +151,16 @@ def index_of_dataset(id: str) -> dict[str, Any]:
         good_for=LIFE,
         index=_index(item) if int(item.file_size or 0) >= INDEXED else None,
     )
-    shown: dict[str, Any] = json.plain(located)
-    return shown
+    view: dict[str, Any] = json.plain(located)
+    return view
 
 
 def _index(item: Dataset) -> ObjectIndex | None:
     """Return the index of a dataset; None if there is none, or none yet: then it is made."""
-    found = objects.read_object(index_key(item.uuid), ObjectIndex)
-    if found is None and item.name.rpartition(".")[2] in INDEXED_EXTENSIONS:
+    index = objects.read_object(index_key(item.uuid), ObjectIndex)
+    if index is None and item.name.rpartition(".")[2] in INDEXED_EXTENSIONS:
         queues.notify("ingest", IndexDue(item.uuid))
-    return None if found is None or found.codec == NONE else found
+    return None if index is None or index.codec == NONE else index
 
 
 def _elsewhere(item: Dataset, session: Session | None, call: Call) -> str:
@@ -171,17 +171,17 @@ def _elsewhere(item: Dataset, session: Session | None, call: Call) -> str:
     ApiError
         404 if no repository has the file, or only such as have no address.
     """
-    found, silent = [], []
-    for shown in file_records(session.folder if session else "", item, repositories(), call):
-        address = shown["data_url"]
-        if not shown["exists"] or shown["data_repository"] == OWN:
+    addresses, silent = [], []
+    for record in file_records(session.folder if session else "", item, repositories(), call):
+        address = record["data_url"]
+        if not record["exists"] or record["data_repository"] == OWN:
             continue
         if address and not address.startswith(call.base_url):
-            found.append(quote(address, safe=IN_ADDRESS))
+            addresses.append(quote(address, safe=IN_ADDRESS))
         else:
-            silent.append(shown["data_repository"])
-    if found:
-        return found[0]
+            silent.append(record["data_repository"])
+    if addresses:
+        return addresses[0]
     why = (
         f"it is on {', '.join(silent)}, which has no web address (data_url)"
         if silent
@@ -211,27 +211,27 @@ def _texts(call: Call, name: str) -> list[str]:
     Invalid
         400 if it is neither.
     """
-    given = call.body.get(name) or []
-    found = given.split(",") if isinstance(given, str) else given
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+    value = call.body.get(name) or []
+    texts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise Invalid({name: ["Expected a list of texts."]})
-    return found
+    return texts
 
 
 @routes.route("/new-download", methods=["POST"])
 def new_download() -> Response:
     """Count downloads of datasets by the caller."""
     call = Call(routes.current_request)
-    ids = list(dict.fromkeys(each.lower() for each in _texts(call, "datasets")))
+    ids = list(dict.fromkeys(identity.lower() for identity in _texts(call, "datasets")))
     projects = set(_texts(call, "projects"))
     if len(ids) > COUNTED:
         raise Invalid({"datasets": [f"Count at most {COUNTED} datasets at once."]})
     if unknown := sorted(projects - catalog.table("project").select().values("name")):
         raise Invalid({"projects": [f"There is no project {unknown[0][:100]!r}."]})
-    there = {item.uuid for owner in owners_of(ids) for item in datasets_of(owner)}
-    if missing := [each for each in ids if each not in there]:
+    existing = {item.uuid for owner in owners_of(ids) for item in datasets_of(owner)}
+    if missing := [identity for identity in ids if identity not in existing]:
         raise ApiError(400, f"There is no dataset {missing[0][:100]}.")
-    counted = [_count(each, projects, call.who.username) for each in ids]
+    counted = [_count(identity, projects, call.who.username) for identity in ids]
     answer = {"download": [key for key, _ in counted], "count": [n for _, n in counted]}
     return Response(answer, status_code=201)
 
@@ -240,15 +240,15 @@ def _count(dataset: str, projects: set[str], who: str) -> tuple[str, int]:
     """Count one more download of a dataset by a user; return the record's id and the count."""
     key = str(uuid.uuid5(uuid.UUID(dataset), who))
     now = moment.now().isoformat()
-    needs = [("project", each) for each in sorted(projects)]
+    needs = [("project", project) for project in sorted(projects)]
 
     def one_more(body: dict[str, Any]) -> dict[str, Any]:
-        known = sorted({*body["projects"], *projects})
-        return {**body, "count": body["count"] + 1, "last_download": now, "projects": known}
+        all_projects = sorted({*body["projects"], *projects})
+        return {**body, "count": body["count"] + 1, "last_download": now, "projects": all_projects}
 
     def again() -> tuple[str, int]:
-        found = documents.update("download", key, one_more, who=who, needs=needs)
-        return key, int(found.body["count"])
+        stored = documents.update("download", key, one_more, who=who, needs=needs)
+        return key, int(stored.body["count"])
 
     with suppress(NotFound):
         return again()

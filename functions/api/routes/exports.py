@@ -35,7 +35,7 @@ def give_away() -> dict[str, Any]:
     call = Call(routes.current_request)
     resource = RESOURCES.get(call.query.get("resource", ""))
     if resource is None or not is_document(resource):
-        names = sorted(name for name, each in RESOURCES.items() if is_document(each))
+        names = sorted(name for name, declared in RESOURCES.items() if is_document(declared))
         raise Invalid({"resource": [f"One of {', '.join(names)}."]})
     after = call.query.get("after")
     wheres = [Where(resource.key, "gt", after)] if after else []
@@ -43,21 +43,21 @@ def give_away() -> dict[str, Any]:
     rows: list[Body] = []
     size = 0
     for row in selection.page(0, MOST_ROWS):
-        shown = _stored(resource, row)
-        size += len(json.dumps(shown))
+        record = _stored(resource, row)
+        size += len(json.dumps(record))
         if rows and size > MOST_BYTES:
             break
-        rows.append(shown)
+        rows.append(record)
     more = len(rows) < len(selection)
     return {"rows": rows, "next": rows[-1][resource.key] if rows and more else None}
 
 
 def _stored(resource: Resource, row: Row) -> Body:
     """Return a record with its id, its choices as they are stored, its times as the lab's."""
-    shown: Body = {"id": row.get("id")}
+    record: Body = {"id": row.get("id")}
     for name, spec in resource.fields.items():
         if spec.hidden:
             continue
         value = row.get(name)
-        shown[name] = moment.naive(value) if spec.type == "datetime" and value else value
-    return shown
+        record[name] = moment.naive(value) if spec.type == "datetime" and value else value
+    return record

@@ -18,8 +18,8 @@ def declared() -> Response:
     from functions.api import forms  # asked for once a session of a client
 
     request: Any = routes.current_request
-    found = forms.forms()
-    headers: dict[str, Any] = {**JSON, "ETag": f'"{found.hash}"', "Cache-Control": "no-cache"}
-    if matches(request, found.hash):
+    all_forms = forms.forms()
+    headers: dict[str, Any] = {**JSON, "ETag": f'"{all_forms.hash}"', "Cache-Control": "no-cache"}
+    if matches(request, all_forms.hash):
         return Response("", status_code=304, headers=headers)
-    return Response(forms.text(found).decode(), headers=headers)
+    return Response(forms.text(all_forms).decode(), headers=headers)

@@ -21,15 +21,15 @@ SIZES = ("original", *map(str, WIDTHS))
 def image(id: str) -> Response:
     """Redirect to an image: the original, or a picture 200 or 800 pixels across."""
     call = Call(routes.current_request)
-    row = find(KINDS["image"], id)
-    if not all(where.on_rows()(row) for where in visible_to(call.who, KINDS["image"])):
+    record = find(KINDS["image"], id)
+    if not all(where.on_rows()(record) for where in visible_to(call.who, KINDS["image"])):
         raise not_found("Image")
     size = call.query.get("size") or "original"
     if size not in SIZES:
         raise Invalid({"size": [f"One of {', '.join(SIZES)}."]})
-    if row["state"] == "refused":
-        raise ApiError(410, f"The image was refused: {row.get('reason')}")
-    if row["state"] != "ready":
+    if record["state"] == "refused":
+        raise ApiError(410, f"The image was refused: {record.get('reason')}")
+    if record["state"] != "ready":
         raise ApiError(409, "The image has not arrived yet; try again.", {"Retry-After": "1"})
-    extension = row["content_type"].partition("/")[2] if size == "original" else "jpeg"
-    return redirect(presigned(kept_key(row["id"], size), f"{row['id']}.{extension}"))
+    extension = record["content_type"].partition("/")[2] if size == "original" else "jpeg"
+    return redirect(presigned(kept_key(record["id"], size), f"{record['id']}.{extension}"))

@@ -115,13 +115,13 @@ def _request(call: Call) -> tuple[Resource, list[Body]]:
         400 if it is no such request.
     """
     try:
-        asked = read(call.body, ImportRequest)
+        wanted = read(call.body, ImportRequest)
     except Faulty as error:
         raise Invalid(error.fields) from None
-    resource = RESOURCES.get(asked.resource)
+    resource = RESOURCES.get(wanted.resource)
     if resource is None:
         raise Invalid({"resource": [f"One of {', '.join(sorted(RESOURCES))}."]})
-    return resource, asked.rows
+    return resource, wanted.rows
 
 
 def _take(
@@ -157,26 +157,26 @@ def _outcome(action: Callable[[], T]) -> T | ApiError:
 
 def _refusal(resource: Resource, row: Body, error: ApiError, places: Mapping[int, int]) -> Body:
     body = {name: value for name, value in error.body.items() if name != "status_code"}
-    found = {
+    refusal = {
         "id": row.get(resource.key) or row.get("id") or row.get("name"),
         "row": places[id(row)],
         "status": error.body["status_code"],
         "detail": body["detail"] if set(body) == {"detail"} else body,
     }
     if isinstance(error, Different) and error.existing:
-        found["existing"] = error.existing
-    return found
+        refusal["existing"] = error.existing
+    return refusal
 
 
 def _record(resource: Resource, row: Body, call: Call) -> CarriedRow:
     """Take over a record that is a document."""
     key = _key_of(resource, row)
-    there = catalog.table(resource.kind).get(key) if key is not None else None
-    if there is not None:
-        _check_same(resource, row, there)
-        _compare(resource, row, there, call)
-        found = documents.find(resource.kind, str(key))
-        return CarriedRow("unchanged", found.body if found else row)
+    existing = catalog.table(resource.kind).get(key) if key is not None else None
+    if existing is not None:
+        _check_same(resource, row, existing)
+        _compare(resource, row, existing, call)
+        document = documents.find(resource.kind, str(key))
+        return CarriedRow("unchanged", document.body if document else row)
     return CarriedRow("created", store_of(resource).create(resource, row, call))
 
 
@@ -209,9 +209,9 @@ def _key_of(resource: Resource, row: Body) -> str | None:
 def _session(resource: Resource, row: Body, call: Call) -> CarriedRow:
     """Take over a session; whose users are not known has none."""
     eid = check_uuid4(row.get("id"))
-    there = catalog.table("session").get(eid)
-    if there is not None:
-        _compare(resource, row, there, call)
+    existing = catalog.table("session").get(eid)
+    if existing is not None:
+        _compare(resource, row, existing, call)
         return CarriedRow("unchanged", sessions.get(eid))
     body = read_values.read_body(resource, row, call, partial=False)
     if not body["start_time"]:
@@ -249,26 +249,32 @@ def _datasets(
             yield row, error
         else:
             by_owner[incoming.item.owner].append(incoming)
-    there = {owner: {i.path: i for i in datasets_of(owner)} for owner in by_owner}
+    existing = {owner: {i.path: i for i in datasets_of(owner)} for owner in by_owner}
     owners = _owners(
-        each.item
+        candidate.item
         for owner, group in by_owner.items()
-        for each in group
-        if each.item.path not in there[owner]
+        for candidate in group
+        if candidate.item.path not in existing[owner]
     )
     for owner, group in by_owner.items():
         new: list[_Incoming] = []
         for incoming in group:
             try:
-                if _is_new(incoming, there[owner], owners):
+                if _is_new(incoming, existing[owner], owners):
                     new.append(incoming)
                 else:
-                    yield incoming.row, CarriedRow("unchanged", there[owner][incoming.item.path])
+                    yield (
+                        incoming.row,
+                        CarriedRow("unchanged", existing[owner][incoming.item.path]),
+                    )
             except Different as error:
                 yield incoming.row, error
         if new:
             refused = _outcome(lambda owner=owner, new=new: _register(owner, new, call))  # type: ignore[misc]
-            yield from ((each.row, refused or CarriedRow("created", each.item)) for each in new)
+            yield from (
+                (candidate.row, refused or CarriedRow("created", candidate.item))
+                for candidate in new
+            )
 
 
 def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
@@ -301,8 +307,8 @@ def _incoming(resource: Resource, row: Body, call: Call) -> _Incoming:
         json=body["json"],
     )
     item.records = _records(row, call)
-    given = {name: body[name] for name in body if name in row}
-    return _Incoming(row, given, item)
+    sent = {name: body[name] for name in body if name in row}
+    return _Incoming(row, sent, item)
 
 
 def _records(row: Body, call: Call) -> list[FileRecord]:
@@ -315,19 +321,19 @@ def _records(row: Body, call: Call) -> list[FileRecord]:
     """
     records = row.get("file_records") or []
     resource = RESOURCES["files"]
-    if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise Invalid({"file_records": ["A list of JSON objects."]})
     if len(records) > PLACES:
         raise Invalid({"file_records": [f"At most {PLACES} for one dataset."]})
-    found = []
-    for each in records:
-        body = read_values.read_body(resource, each, call, partial=True)
+    stored = []
+    for record in records:
+        body = read_values.read_body(resource, record, call, partial=True)
         if "data_repository" not in body:
             raise Invalid({"file_records": ["Each needs its data_repository."]})
         if body["data_repository"] == OWN:  # another installation's own store; bytes are uploaded
             continue
-        identity = each.get("id") if read_values.is_uuid(each.get("id")) else None
-        found.append(
+        identity = record.get("id") if read_values.is_uuid(record.get("id")) else None
+        stored.append(
             FileRecord(
                 body["data_repository"],
                 bool(body.get("exists")),
@@ -336,7 +342,7 @@ def _records(row: Body, call: Call) -> list[FileRecord]:
                 identity,
             )
         )
-    return found
+    return stored
 
 
 def _type_of(name: str) -> str:
@@ -356,8 +362,8 @@ def _format_of(name: str) -> str | None:
 def _owners(items: Iterable[Dataset]) -> dict[str, str]:
     """Return the owner of each dataset whose id is registered, by id."""
     wanted = {(keys.external(item.uuid), "A") for item in items if item.has_external_id}
-    found = Pointer.batch_get(sorted(wanted), consistent_read=True) if wanted else ()
-    return {keys.external_of(pointer.pk): pointer.to for pointer in found}
+    pointers = Pointer.batch_get(sorted(wanted), consistent_read=True) if wanted else ()
+    return {keys.external_of(pointer.pk): pointer.to for pointer in pointers}
 
 
 def _is_new(incoming: _Incoming, there: dict[str, Dataset], owners: Mapping[str, str]) -> bool:
@@ -371,7 +377,7 @@ def _is_new(incoming: _Incoming, there: dict[str, Dataset], owners: Mapping[str,
     item = incoming.item
     old = there.get(item.path)
     if old is None:
-        same_id = next((each for each in there.values() if each.id == item.id), None)
+        same_id = next((dataset for dataset in there.values() if dataset.id == item.id), None)
         owner = owners.get(item.uuid, item.owner)
         if same_id or owner != item.owner:
             place = same_id.path if same_id else f"a dataset of {owner}"
@@ -401,7 +407,7 @@ def _places(item: Dataset) -> list[list[Any]]:
 
 def _register(owner: str, new: list[_Incoming], call: Call) -> None:
     """Store new datasets of one owner."""
-    items = [each.item for each in new]
+    items = [candidate.item for candidate in new]
     manifest = "import " + " ".join(sorted(item.uuid for item in items))
     register_datasets(
         owner, items, manifest=manifest, who=call.who.username, belongs_to=record_of(owner)
@@ -416,11 +422,11 @@ def _compare(resource: Resource, row: Body, there: Mapping[str, Any], call: Call
     Different
         It is not; names the fields.
     """
-    given = read_values.read_body(resource, row, call, partial=True)
+    sent = read_values.read_body(resource, row, call, partial=True)
     zone = zones.zone_of(zones.lab_of(resource, there))
     others = [
         name
-        for name, value in given.items()
+        for name, value in sent.items()
         if _plain(resource, name, value, zone) != _plain(resource, name, there.get(name), zone)
         and not (name == resource.key and value == resource.title_of(str(there[name])))
     ]

@@ -28,8 +28,8 @@ def prediction(nickname: str) -> dict[str, Any]:
         answer = client.get_object(Bucket=env.data_bucket(), Key=PREDICTIONS)
     except client.exceptions.NoSuchKey:
         raise not_found("Prediction") from None
-    found = json.loads(answer["Body"].read())
-    row = found["subjects"].get(key)
-    if row is None:
+    predictions = json.loads(answer["Body"].read())
+    chances = predictions["subjects"].get(key)
+    if chances is None:
         raise not_found("Prediction")
-    return {**row, "statement": found["statement"]}
+    return {**chances, "statement": predictions["statement"]}

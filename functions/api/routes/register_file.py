@@ -69,15 +69,17 @@ def protection(
     by_group: dict[str, list[Dataset]] = {}
     for item in present:
         by_group.setdefault(_group(item.path), []).append(item)
-    details, found = [], False
+    details, is_protected = [], False
     for path in paths:
         group = _group(path)
         items = sorted(by_group.get(group, []), key=_age, reverse=True)
-        shown = [{each.revision or "": bool(set(each.tags or ()) & tags)} for each in items]
-        found |= any(next(iter(each.values())) for each in shown)
+        revisions = [
+            {dataset.revision or "": bool(set(dataset.tags or ()) & tags)} for dataset in items
+        ]
+        is_protected |= any(next(iter(dataset.values())) for dataset in revisions)
         name = group.removeprefix(f"{target.collection}/") if target.collection else group
-        details.append({name: shown})
-    return found, details
+        details.append({name: revisions})
+    return is_protected, details
 
 
 @routes.route("/check-protected", methods=["GET"])
@@ -86,10 +88,10 @@ def check_protected() -> dict[str, Any]:
     call = Call(routes.current_request)
     body = read_request({**call.query, **call.body})
     target = target_of(body, call)
-    names = [str(each) for each in items_of(body, "filenames")]
+    names = [str(filename) for filename in items_of(body, "filenames")]
     paths = [place_of(target, name) for name in names]
-    found, details = protection(target, paths, datasets_of(target.owner))
-    if found:
+    is_protected, details = protection(target, paths, datasets_of(target.owner))
+    if is_protected:
         return {"status_code": 403, "error": PROTECTED, "details": details}
     return {"status_code": 200, "details": "None of the datasets are protected"}
 
@@ -110,13 +112,13 @@ def register_file() -> Response:
         raise refuse("filenames: a name is given twice.")
     present = datasets_of(target.owner)
     if flag_of(body, "check_protected", False):
-        found, details = protection(target, paths, present)
-        if found:
+        is_protected, details = protection(target, paths, present)
+        if is_protected:
             raise ApiError(403, error=PROTECTED, details=details)
     new = _new_revisions(datasets_in(body, target, paths, author), present, target)
     _make_revisions({each.revision for each in new if each.revision}, call)
     name = hashlib.sha256(json.dumps([target.owner, body], sort_keys=True).encode()).hexdigest()
-    kept = register_datasets(
+    registered = register_datasets(
         target.owner,
         new,
         manifest=name,
@@ -124,7 +126,7 @@ def register_file() -> Response:
         belongs_to=record_of(target.owner),
     )
     _join(target, author, call)
-    rows = _answers(target, kept, author, call)
+    rows = _answers(target, registered, author, call)
     return Response(rows, status_code=201, headers=dict(JSON))
 
 
@@ -140,26 +142,26 @@ def _new_revisions(
     revision = next_revision(
         moment.now().date().isoformat(), {item.revision or "" for item in present}
     )
-    found = []
+    datasets = []
     for item in new:
         old = by_path.get(item.path)
         if old is None or item.revision or not (has_bytes(old) and differs(old, item)):
-            found.append(item)
+            datasets.append(item)
             continue
-        group = [each for each in present if _group(each.path) == item.path]
-        same = [each for each in group if each.checksums.agree(item.checksums)]
+        group = [dataset for dataset in present if _group(dataset.path) == item.path]
+        same = [dataset for dataset in group if dataset.checksums.agree(item.checksums)]
         path = same[0].path if same else dataset_path(item.collection, revision, item.name)
-        found.append(_moved(item, path, target))
-    return found
+        datasets.append(_moved(item, path, target))
+    return datasets
 
 
 def _moved(item: Dataset, path: str, target: FileOwner) -> Dataset:
     """Return a dataset under another path; its file is where the client has said."""
     below = (target.folder or target.session_folder.partition("/Subjects/")[2]).strip("/")
     records = [
-        FileRecord(each.repository, each.exists, each.path or f"{below}/{item.path}")
-        for each in item.records
-        if each.repository != OWN
+        FileRecord(record.repository, record.exists, record.path or f"{below}/{item.path}")
+        for record in item.records
+        if record.repository != OWN
     ]
     names = ("dataset_type", "data_format", "file_size", "hash", "version", "qc", "created_by")
     values = {name: getattr(item, name) for name in names}
@@ -179,20 +181,20 @@ def _make_revisions(names: set[str], call: Call) -> None:
 
 def _join(target: FileOwner, author: str, call: Call) -> None:
     """Add the author to the session's users; name the day's base session as its parent."""
-    row = catalog.table("session").get(target.owner)
-    if row is None:
+    session = catalog.table("session").get(target.owner)
+    if session is None:
         return
     edits: dict[str, Any] = {}
-    if not row.get("parent_session") and row.get("type") != "Base":
+    if not session.get("parent_session") and session.get("type") != "Base":
         same_day = [
-            Where("subject", "exact", row["subject"]),
-            Where("date", "exact", row["date"]),
+            Where("subject", "exact", session["subject"]),
+            Where("date", "exact", session["date"]),
             Where("type", "exact", "Base"),
         ]
-        base = catalog.table("session").select(same_day).values("id") - {row["id"]}
+        base = catalog.table("session").select(same_day).values("id") - {session["id"]}
         if base:
             edits["parent_session"] = min(base)
-    if edits or author not in row["users"]:
+    if edits or author not in session["users"]:
 
         def edit(now: dict[str, Any]) -> dict[str, Any]:
             users = list(now["users"] or [])
@@ -202,13 +204,13 @@ def _join(target: FileOwner, author: str, call: Call) -> None:
 
 
 def _answers(target: FileOwner, kept: Sequence[Dataset], author: str, call: Call) -> list[Any]:
-    known = repositories()
-    row = catalog.table("session").get(target.owner)
-    session = brief(target.owner) if row else None
+    stores = repositories()
+    session_row = catalog.table("session").get(target.owner)
+    session = brief(target.owner) if session_row else None
     rows = []
     for item in kept:
-        records = file_records(session.folder if session else "", item, known, call)
-        shown: dict[str, Any] = {
+        records = file_records(session.folder if session else "", item, stores, call)
+        answer: dict[str, Any] = {
             "id": item.uuid,
             "name": item.name,
             "file_size": None if item.file_size is None else int(item.file_size),
@@ -221,21 +223,24 @@ def _answers(target: FileOwner, kept: Sequence[Dataset], author: str, call: Call
             "default": bool(item.default),
             "qc": int(item.qc),
             "file_records": [
-                {k: each[k] for k in ("id", "data_repository", "relative_path", "exists")}
-                for each in records
+                {k: record[k] for k in ("id", "data_repository", "relative_path", "exists")}
+                for record in records
             ],
         }
-        if row:
-            users = [*row["users"], *([author] if author not in row["users"] else [])]
-            shown |= {
-                "subject": nickname_of(row["subject"]),
-                "session": row["id"],
-                "session_number": row["number"],
+        if session_row:
+            users = [
+                *session_row["users"],
+                *([author] if author not in session_row["users"] else []),
+            ]
+            answer |= {
+                "subject": nickname_of(session_row["subject"]),
+                "session": session_row["id"],
+                "session_number": session_row["number"],
                 "session_users": ",".join(users),
-                "session_start_time": row["start_time"],
+                "session_start_time": session_row["start_time"],
             }
         else:
             content_type, _, object_id = target.owner.partition("#")
-            shown |= {"content_type": content_type, "object_id": object_id, "session": None}
-        rows.append(shown)
+            answer |= {"content_type": content_type, "object_id": object_id, "session": None}
+        rows.append(answer)
     return rows

@@ -91,8 +91,8 @@ class DoiOfRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def list_releases() -> dict[str, Any]:
     """List all versions of all releases that the caller may see."""
     call = Call(routes.current_request)
-    shown = [_shown(one, call) for one in store.every() if _may_see(one, call)]
-    return {"count": len(shown), "results": shown}
+    releases = [_shown(record, call) for record in store.every() if _may_see(record, call)]
+    return {"count": len(releases), "results": releases}
 
 
 @routes.route("/releases", methods=["POST"])
@@ -102,26 +102,26 @@ def create_release() -> Response:
     202 with ``done`` and ``of`` sessions: there are more; ask again.
     """
     call = Call(routes.current_request)
-    asked = _body(call, NewRelease)
-    name = asked.name or asked.tag
+    wanted = _body(call, NewRelease)
+    name = wanted.name or wanted.tag
     try:
         check_release_name(name)
     except ValueError as error:
         raise Invalid({"name": [str(error)]}) from None
-    if catalog.table("tag").get(asked.tag) is None:
-        raise Invalid({"tag": [f'Invalid pk "{asked.tag}" - object does not exist.']})
-    if any(one.tag != asked.tag for one in store.versions(name)):
+    if catalog.table("tag").get(wanted.tag) is None:
+        raise Invalid({"tag": [f'Invalid pk "{wanted.tag}" - object does not exist.']})
+    if any(version.tag != wanted.tag for version in store.versions(name)):
         raise Invalid({"name": [f"{name} is the release of another tag."]})
-    if labs := labs_of(asked.tag):
+    if labs := labs_of(wanted.tag):
         permissions.require(policy.may_manage(call.who, labs, "The release"))
     try:
-        gathered = gather(asked.tag)
+        gathered = gather(wanted.tag)
     except NotReleasable as error:
         raise Invalid({"tag": [str(error)]}) from None
     if isinstance(gathered, GatheredSoFar):
         return _unfinished(gathered)
     permissions.require(policy.may_manage(call.who, gathered.labs, "The release"))
-    if asked.dry_run:
+    if wanted.dry_run:
         size = sum(file.size for file in gathered.files)
         return Response(
             {
@@ -132,7 +132,7 @@ def create_release() -> Response:
                 "labs": list(gathered.labs),
             }
         )
-    record, made = store.create(name, asked.tag, asked.terms, gathered, who=call.who.username)
+    record, made = store.create(name, wanted.tag, wanted.terms, gathered, who=call.who.username)
     return Response({**_shown(record, call), "made": made}, status_code=201 if made else 200)
 
 
@@ -140,10 +140,12 @@ def create_release() -> Response:
 def versions_of_release(name: str) -> dict[str, Any]:
     """List the versions of a release, the oldest first."""
     call = Call(routes.current_request)
-    shown = [_shown(one, call) for one in store.versions(unquote(name)) if _may_see(one, call)]
-    if not shown:
+    versions = [
+        _shown(record, call) for record in store.versions(unquote(name)) if _may_see(record, call)
+    ]
+    if not versions:
         raise not_found("Release")
-    return {"count": len(shown), "results": shown}
+    return {"count": len(versions), "results": versions}
 
 
 @routes.route("/releases/{name}/{version}", methods=["GET"])
@@ -171,8 +173,8 @@ def publish_release(name: str, version: str) -> Response:
     """Show a version to the public, at once or from a day on; 202 as when it is made."""
     call = Call(routes.current_request)
     record = _managed(name, version, call)
-    asked = _body(call, Publication)
-    day = asked.embargo_until
+    wanted = _body(call, Publication)
+    day = wanted.embargo_until
     zones = visible.zones_of(catalog.table)
     try:
         zone = last_zone(day, {zones.get(lab, "UTC") for lab in record.labs})
@@ -184,7 +186,7 @@ def publish_release(name: str, version: str) -> Response:
             who=call.who.username,
             embargo_until=day,
             zone=zone,
-            as_nwb=asked.nwb,
+            as_nwb=wanted.nwb,
         )
     except NotReleasable as error:
         raise ApiError(409, str(error)) from None
@@ -202,14 +204,14 @@ def withdraw_release(name: str, version: str) -> Response:
     """
     call = Call(routes.current_request)
     record = _managed(name, version, call)
-    asked = _body(call, Withdrawal)
-    if not asked.reason.strip():
+    wanted = _body(call, Withdrawal)
+    if not wanted.reason.strip():
         raise Invalid({"reason": ["Say why: the tombstone tells it."]})
-    if asked.datasets is None:
-        done, left = store.withdraw(record, asked.reason, who=call.who.username)
+    if wanted.datasets is None:
+        done, left = store.withdraw(record, wanted.reason, who=call.who.username)
     else:
-        ids = frozenset(each.lower() for each in asked.datasets)
-        done, left = store.withdraw_datasets(record, ids, asked.reason, who=call.who.username), 0
+        ids = frozenset(identity.lower() for identity in wanted.datasets)
+        done, left = store.withdraw_datasets(record, ids, wanted.reason, who=call.who.username), 0
     _tell(done)
     return Response({**_shown(done, call), "left": left}, status_code=202 if left else 200)
 
@@ -219,9 +221,9 @@ def invite_reviewers(name: str, version: str) -> Response:
     """Make an address by which reviewers see a version for some days; it is told once."""
     call = Call(routes.current_request)
     record = _managed(name, version, call)
-    asked = _body(call, Invitation)
+    wanted = _body(call, Invitation)
     try:
-        link, token = reviewers.make(record, asked.days, asked.note, who=call.who.username)
+        link, token = reviewers.make(record, wanted.days, wanted.note, who=call.who.username)
     except ValueError as error:
         raise Invalid({"days": [str(error)]}) from None
     address = call.url(f"/releases/{record.name}/{record.version}?review={token}")
@@ -232,8 +234,8 @@ def invite_reviewers(name: str, version: str) -> Response:
 def list_reviewers(name: str, version: str) -> dict[str, Any]:
     """List the addresses of a version that were made for reviewers, without their secrets."""
     call = Call(routes.current_request)
-    shown = [_shown_link(each) for each in reviewers.links_of(_managed(name, version, call))]
-    return {"count": len(shown), "results": shown}
+    links = [_shown_link(link) for link in reviewers.links_of(_managed(name, version, call))]
+    return {"count": len(links), "results": links}
 
 
 @routes.route("/releases/{name}/{version}/reviewers/{link}", methods=["DELETE"])
@@ -245,9 +247,9 @@ def revoke_reviewers(name: str, version: str, link: str) -> Response:
 
 
 def _shown_link(link: ReviewerLink) -> dict[str, Any]:
-    shown: dict[str, Any] = json.plain(link)
-    del shown["digest"]
-    return shown
+    view: dict[str, Any] = json.plain(link)
+    del view["digest"]
+    return view
 
 
 @routes.route("/releases/{name}/{version}/nwb", methods=["GET"])
@@ -257,10 +259,10 @@ def nwb_of_release(name: str, version: str) -> dict[str, Any]:
     record = _find(name, version, call)
     if record.state is ReleaseState.WITHDRAWN:
         raise ApiError(410, f"{record.key} was withdrawn: {record.tombstones[-1].reason}")
-    sessions = {one.id: one for one in store.manifest_of(record).sessions}
+    sessions = {session.id: session for session in store.manifest_of(record).sessions}
     offset, limit = paging.bounds(call.query)
     count, files = nwb.nwb_files(record, sessions, offset, limit)
-    shown = [
+    results = [
         {
             **json.plain(file),
             "folder": sessions[file.session].folder,
@@ -268,7 +270,7 @@ def nwb_of_release(name: str, version: str) -> dict[str, Any]:
         }
         for file in files
     ]
-    return {"of": len(sessions), "count": count, "results": shown}
+    return {"of": len(sessions), "count": count, "results": results}
 
 
 @routes.route("/releases/{name}/{version}/{document}", methods=["GET"])
@@ -282,8 +284,8 @@ def release_document(name: str, version: str, document: str) -> Response:
         return redirect(presigned(store.manifest_key(record), f"{record.key}.json"))
     make = DESCRIPTIONS.get(document)
     if make is None:
-        known = ", ".join(["manifest.json", *DESCRIPTIONS])
-        raise ApiError(404, f"A release has no {document[:80]}; it has {known}.")
+        documents = ", ".join(["manifest.json", *DESCRIPTIONS])
+        raise ApiError(404, f"A release has no {document[:80]}; it has {documents}.")
     made = make(store.manifest_of(record), where_of(record, call.base_url))
     return Response(made, headers={"Content-Type": "application/json"})
 
@@ -309,10 +311,18 @@ def _body(call: Call, kind: type[Any]) -> Any:
 def _find(name: str, version: str, call: Call) -> ReleaseRecord:
     name = unquote(name)
     if version == "latest":
-        found = [one for one in store.versions(name) if _may_see(one, call)]
-        shown = [one for one in found if one.state is not ReleaseState.WITHDRAWN]
-        if shown:
-            return shown[-1]
+        versions = [
+            version_record
+            for version_record in store.versions(name)
+            if _may_see(version_record, call)
+        ]
+        standing = [
+            version_record
+            for version_record in versions
+            if version_record.state is not ReleaseState.WITHDRAWN
+        ]
+        if standing:
+            return standing[-1]
         raise not_found("Release")
     if not version.isascii() or not version.isdecimal() or len(version) > 6:
         raise not_found("Release")
@@ -344,12 +354,12 @@ def _may_see(record: ReleaseRecord, call: Call) -> bool:
 
 def _shown(record: ReleaseRecord, call: Call) -> dict[str, Any]:
     where = f"/releases/{record.name}/{record.version}"
-    shown: dict[str, Any] = json.plain(record)
+    view: dict[str, Any] = json.plain(record)
     if call.who.is_public:
-        shown["tombstones"] = [{**one, "by": ""} for one in shown["tombstones"]]
-        shown |= {"created_by": "", "published_by": ""}
+        view["tombstones"] = [{**tombstone, "by": ""} for tombstone in view["tombstones"]]
+        view |= {"created_by": "", "published_by": ""}
     return {
-        **shown,
+        **view,
         "url": call.url(where),
         "page": where_of(record, call.base_url).page,
         "manifest_url": call.url(f"{where}/manifest.json"),

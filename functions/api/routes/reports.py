@@ -29,23 +29,23 @@ def _asked(call: Call, name: str) -> reports.Asked:
         raise Invalid({"lab": ["Say which lab, by its name."]})
     today = water.now_in(lab).date()
     first, last = reports.usual(name, today)
-    asked = reports.Asked(lab, _day(call, "from") or first, _day(call, "to") or last, today)
-    if not asked.first <= asked.last:
+    wanted = reports.Asked(lab, _day(call, "from") or first, _day(call, "to") or last, today)
+    if not wanted.first <= wanted.last:
         raise Invalid({"to": ["It is before the first day."]})
-    if (asked.last - asked.first).days > reports.LONGEST:
+    if (wanted.last - wanted.first).days > reports.LONGEST:
         raise Invalid({"to": [f"Ask for at most {reports.LONGEST} days."]})
-    return asked
+    return wanted
 
 
 def _day(call: Call, name: str) -> date | None:
     value = call.query.get(name)
     try:
-        found = date.fromisoformat(value) if value else None
+        day = date.fromisoformat(value) if value else None
     except ValueError:
-        found = date.min
-    if found is not None and not 1900 <= found.year < 2200:
+        day = date.min
+    if day is not None and not 1900 <= day.year < 2200:
         raise Invalid({name: ["Write a day as YYYY-MM-DD, between 1900 and 2199."]})
-    return found
+    return day
 
 
 @routes.route("/reports/{name}", methods=["GET"])
@@ -58,20 +58,20 @@ def report(name: str) -> Any:
     form = call.query.get("format") or "json"
     if form not in ("json", "csv"):
         raise Invalid({"format": ["Ask for json or csv."]})
-    asked = _asked(call, name)
-    found = make(call, asked)
+    wanted = _asked(call, name)
+    table = make(call, wanted)
     if form == "csv":
-        file = f"{name}_{asked.lab}_{asked.first}_{asked.last}.csv"
+        file = f"{name}_{wanted.lab}_{wanted.first}_{wanted.last}.csv"
         headers: dict[str, str | list[str]] = {
             "Content-Type": "text/csv; charset=utf-8",
             "Content-Disposition": f'attachment; filename="{file}"',
         }
-        return Response(reports.as_csv(found), headers=headers)
+        return Response(reports.as_csv(table), headers=headers)
     return {
         "report": name,
-        "lab": asked.lab,
-        "from": asked.first.isoformat(),
-        "to": asked.last.isoformat(),
-        **found.summary,
-        "rows": found.rows,
+        "lab": wanted.lab,
+        "from": wanted.first.isoformat(),
+        "to": wanted.last.isoformat(),
+        **table.summary,
+        "rows": table.rows,
     }

@@ -38,5 +38,5 @@ def run_record(id: str) -> dict[str, Any]:
         raise ApiError(404, f"{item.path} was made by no task here: it came as it is.")
     if not policy.may_see_files(who, session.lab):
         record = msgspec.structs.replace(record, worker=None, host=None)
-    shown: dict[str, Any] = plain(record)
-    return shown
+    view: dict[str, Any] = plain(record)
+    return view

@@ -76,11 +76,11 @@ def _of_lab(upload_id: str) -> tuple[Call, Upload]:
 
 def _described(upload: Upload) -> dict[str, Any]:
     """Return what a client is told of an upload."""
-    shown = describe(upload, _registered(upload))
-    if shown.session and (site := env.site_url()):
-        page = addresses.member_page(shown.lab, addresses.session_page(shown.session))
-        shown = msgspec.structs.replace(shown, page=f"{site}/{page}")
-    return dict(json.plain(shown))
+    description = describe(upload, _registered(upload))
+    if description.session and (site := env.site_url()):
+        page = addresses.member_page(description.lab, addresses.session_page(description.session))
+        description = msgspec.structs.replace(description, page=f"{site}/{page}")
+    return dict(json.plain(description))
 
 
 def _registered(upload: Upload) -> dict[str, str | None]:
@@ -156,8 +156,8 @@ def detail(upload: str) -> dict[str, Any]:
 @_worded
 def parts(upload: str) -> dict[str, Any]:
     """Sign addresses for parts of a large file; parts that are there already are marked."""
-    call, found = _of_lab(upload)
-    file = _file(_open_request(found), call.body.get("path"))
+    call, stored = _of_lab(upload)
+    file = _file(_open_request(stored), call.body.get("path"))
     wanted = call.body.get("parts")
     try:
         numbered = [(int(part["number"]), str(part["sha256"])) for part in wanted or ()]
@@ -165,38 +165,38 @@ def parts(upload: str) -> dict[str, Any]:
         raise Invalid({"parts": ["Give a list of {number, sha256}."]}) from None
     if not 1 <= len(numbered) <= URLS_AT_ONCE:
         raise Invalid({"parts": [f"Ask for 1 to {URLS_AT_ONCE} parts at once."]})
-    return {"path": file.path, "parts": sign_parts(found.id, file, numbered)}
+    return {"path": file.path, "parts": sign_parts(stored.id, file, numbered)}
 
 
 @routes.route("/uploads/{upload}/assemble", methods=["POST"])
 def assemble(upload: str) -> dict[str, Any]:
     """Join the parts of a large file."""
-    call, found = _of_lab(upload)
-    file = _file(_open_request(found), call.body.get("path"))
-    transport.assemble(found.id, file)
+    call, stored = _of_lab(upload)
+    file = _file(_open_request(stored), call.body.get("path"))
+    transport.assemble(stored.id, file)
     return {"path": file.path, "state": "stored"}
 
 
 @routes.route("/uploads/{upload}/complete", methods=["POST"])
 def complete(upload: str) -> Response:
     """Say that all has been sent; ``without`` names files that will not come, and why."""
-    call, found = _of_lab(upload)
-    request = request_of(found.id)
-    if found.state in FINAL or request is None:
-        return Response({"id": found.id, "state": found.state}, status_code=202)
+    call, stored = _of_lab(upload)
+    request = request_of(stored.id)
+    if stored.state in FINAL or request is None:
+        return Response({"id": stored.id, "state": stored.state}, status_code=202)
     without = call.body.get("without") or {}
     if not isinstance(without, dict):
         raise Invalid({"without": ["Give an object of path: reason."]})
-    known = {file.path for file in request.files}
-    for path in without.keys() - known:
+    announced = {file.path for file in request.files}
+    for path in without.keys() - announced:
         _file(request, path)
-    mark_not_coming(found, without)
-    lacking = missing_files(request, found, transport.arrived(found.id), _registered(found))
+    mark_not_coming(stored, without)
+    lacking = missing_files(request, stored, transport.arrived(stored.id), _registered(stored))
     if lacking:
-        text = f"{len(lacking)} of {int(found.files)} files have not arrived."
+        text = f"{len(lacking)} of {int(stored.files)} files have not arrived."
         raise ApiError(409, text, missing=lacking[:100])
-    queues.notify("ingest", Finalise(found.id))
-    return Response({"id": found.id, "state": UploadState.VALIDATING}, status_code=202)
+    queues.notify("ingest", Finalise(stored.id))
+    return Response({"id": stored.id, "state": UploadState.VALIDATING}, status_code=202)
 
 
 def _open_request(upload: Upload) -> StoredRequest:

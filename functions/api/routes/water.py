@@ -32,12 +32,12 @@ def _day(call: Call, name: str) -> date | None:
     if not value:
         return None
     try:
-        found = date.fromisoformat(value[:10])
+        day = date.fromisoformat(value[:10])
     except ValueError:
         raise Invalid({name: ["Write the day as YYYY-MM-DD."]}) from None
-    if not 1900 <= found.year < 2200:
+    if not 1900 <= day.year < 2200:
         raise Invalid({name: ["Ask for days between 1900 and 2199."]})
-    return found
+    return day
 
 
 def _range(call: Call, control: WaterControl, today: date) -> tuple[date | None, date]:
@@ -65,16 +65,16 @@ def requirement(nickname: str) -> dict[str, Any]:
     now = water.now_in(subject["lab"])
     lab = catalog.table("lab").get(subject["lab"]) or {}
     start, end = _range(call, control, now.date())
-    told = {}
+    explained = {}
     if _day(call, "explain"):
-        told["steps"] = explain(control, _moment(call, subject["lab"], "explain"))
+        explained["steps"] = explain(control, _moment(call, subject["lab"], "explain"))
     return {
         "subject": nickname_of(subject["nickname"]),
         "implant_weight": control.implant_weight(now),
         "reference_weight_pct": lab.get("reference_weight_pct") or 0,
         "zscore_weight_pct": lab.get("zscore_weight_pct") or 0,
         "records": control.records(start=start, end=end, now=now),
-        **told,
+        **explained,
     }
 
 
@@ -125,10 +125,12 @@ def of_lab() -> dict[str, Any]:
         raise Invalid({"lab": ["Say which lab, by its name."]})
     when = _moment(call, lab)
     mine = [Where("lab", "exact", lab), *visible_to(call.who, KINDS["subject"])]
-    alive = [row for row in catalog.table("subject").select(mine).all() if _lives(row, when)]
-    found = water.controls(alive) if alive else {}
-    restricted = [each for each in found.values() if each.is_water_restricted(when)]
-    rows = {row["nickname"]: row for row in alive}
+    alive = [
+        animal for animal in catalog.table("subject").select(mine).all() if _lives(animal, when)
+    ]
+    controls = water.controls(alive) if alive else {}
+    restricted = [each for each in controls.values() if each.is_water_restricted(when)]
+    rows = {animal["nickname"]: animal for animal in alive}
     return {
         "lab": lab,
         "date": when.date().isoformat(),
@@ -158,23 +160,23 @@ def restricted() -> dict[str, Any]:
     names = sorted(open_ones.values("subject"))
     offset, limit = paging.bounds(call.query)
     rows = []
-    known = catalog.table("subject")
-    page = [row for name in names[offset : offset + limit] if (row := known.get(name))]
+    subjects = catalog.table("subject")
+    page = [animal for name in names[offset : offset + limit] if (animal := subjects.get(name))]
     values = water.summaries(page)
     for subject in page:
         nickname = subject["nickname"]
         lab = catalog.table("lab").get(subject["lab"]) or {}
-        shown = values[nickname]
+        amounts = values[nickname]
         rows.append(
             {
                 "nickname": nickname_of(nickname),
                 "url": call.url(
                     f"/subjects/{meanings.name_in_address(KINDS['subject'], subject, call)}"
                 ),
-                "expected_water": shown["expected_water"],
-                "remaining_water": shown["remaining_water"],
-                "reference_weight": shown["reference_weight"],
-                "last_water_restriction": shown["last_water_restriction"],
+                "expected_water": amounts["expected_water"],
+                "remaining_water": amounts["remaining_water"],
+                "reference_weight": amounts["reference_weight"],
+                "last_water_restriction": amounts["last_water_restriction"],
                 "reference_weight_pct": lab.get("reference_weight_pct") or 0,
                 "zscore_weight_pct": lab.get("zscore_weight_pct") or 0,
             }

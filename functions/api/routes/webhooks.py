@@ -35,11 +35,11 @@ def _hook(call: Call, id: str) -> Body:
     ApiError
         404, also if it is another lab's.
     """
-    row = find(KINDS["webhook"], id)
-    if not all(where.on_rows()(row) for where in visible_to(call.who, KINDS["webhook"])):
+    hook = find(KINDS["webhook"], id)
+    if not all(where.on_rows()(hook) for where in visible_to(call.who, KINDS["webhook"])):
         raise not_found("Webhook")
-    permissions.check_lab(call.who, row["lab"])
-    return row
+    permissions.check_lab(call.who, hook["lab"])
+    return hook
 
 
 def _shown(item: Delivery) -> dict[str, Any]:
@@ -59,26 +59,26 @@ def _shown(item: Delivery) -> dict[str, Any]:
 def deliveries(id: str) -> dict[str, Any]:
     """Say what a webhook was told in the last month, latest first; go on with ``before``."""
     call = Call(routes.current_request)
-    row = _hook(call, id)
-    given = call.query.get("limit") or str(USUAL)
-    if not given.isascii() or not given.isdigit() or not 0 < int(given[:6]) <= MOST:
+    hook = _hook(call, id)
+    text = call.query.get("limit") or str(USUAL)
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:6]) <= MOST:
         raise Invalid({"limit": [f"A whole number from 1 to {MOST}."]})
-    found = store.of_webhook(row["id"], call.query.get("before", ""), int(given))
-    last = str(found[-1].g1sk) if len(found) == int(given) else None
-    return {"results": [_shown(each) for each in found], "next": last}
+    page = store.of_webhook(hook["id"], call.query.get("before", ""), int(text))
+    last = str(page[-1].g1sk) if len(page) == int(text) else None
+    return {"results": [_shown(delivery) for delivery in page], "next": last}
 
 
 @routes.route("/webhooks/{id}/test", methods=["POST"])
 def test(id: str) -> Response:
     """Send a webhook a delivery that tells nothing, to see whether it arrives."""
     call = Call(routes.current_request)
-    row = _hook(call, id)
-    if not row["active"]:
+    hook = _hook(call, id)
+    if not hook["active"]:
         raise ApiError(409, "The webhook is turned off; set active to true first.")
     at = f"{moment.stamp()}Z"
-    event = HookEvent(str(uuid.uuid4()), TEST, at, (row["lab"],), {"webhook": row["id"]})
-    item = store.make(row["id"], event)
-    follow.send(row["id"], item.sk)
+    event = HookEvent(str(uuid.uuid4()), TEST, at, (hook["lab"],), {"webhook": hook["id"]})
+    item = store.make(hook["id"], event)
+    follow.send(hook["id"], item.sk)
     return _accepted(item)
 
 
@@ -86,14 +86,14 @@ def test(id: str) -> Response:
 def again(id: str, delivery: str) -> Response:
     """Send a delivery once more, with its id: its receiver knows it by that."""
     call = Call(routes.current_request)
-    row = _hook(call, id)
-    item = store.find(row["id"], delivery.lower()) if is_uuid(delivery) else None
+    hook = _hook(call, id)
+    item = store.find(hook["id"], delivery.lower()) if is_uuid(delivery) else None
     if item is None:
         raise not_found("Delivery")
     if item.state == DeliveryState.WAITS:
         raise ApiError(409, "It is waiting to be sent; its log says when.")
     store.again(item)
-    follow.send(row["id"], item.sk)
+    follow.send(hook["id"], item.sk)
     return _accepted(item)
 
 

@@ -69,13 +69,13 @@ def file_records(folder: str, item: Dataset, known: Repositories, call: Call) ->
 
     The own store has the files of all labs: those of one are below ``lab/Subjects/``.
     """
-    shown = []
+    views = []
     for record in item.records:
         own = record.repository == OWN
         repository = own_repository() if own else known.get(record.repository)
         below = _lab_folder(folder) if own else ""
         path = relative_path(folder, item, record)
-        shown.append(
+        views.append(
             {
                 "id": record_id(item, record),
                 "data_repository": record.repository,
@@ -85,7 +85,7 @@ def file_records(folder: str, item: Dataset, known: Repositories, call: Call) ->
                 "exists": bool(record.exists),
             }
         )
-    return shown
+    return views
 
 
 def _lab_folder(folder: str) -> str:
@@ -97,9 +97,9 @@ def _lab_folder(folder: str) -> str:
 def session_dataset(session: Session, item: Dataset, known: Repositories, call: Call) -> Body:
     """Return a dataset as the detail of a session shows it."""
     urls = [
-        each["data_url"]
-        for each in file_records(session.folder, item, known, call)
-        if each["exists"]
+        record["data_url"]
+        for record in file_records(session.folder, item, known, call)
+        if record["exists"]
     ]
     address = next((url for url in urls if url), None)
     return {
@@ -183,5 +183,5 @@ class _Brief:
 
 def brief(eid: str | None) -> Any:
     """Return what is needed of a dataset's session; None for an aggregate."""
-    row = catalog.table("session").get(eid) if eid else None
-    return _Brief(row) if row else None
+    session = catalog.table("session").get(eid) if eid else None
+    return _Brief(session) if session else None

@@ -23,4 +23,8 @@ def insertion_datasets(row: Row, call: Call) -> list[Row]:
     """Return the datasets of an insertion: those of its session in a folder of its name."""
     of_probes = Where("collection", "test", lambda c: bool(probe_of(c or "")))
     theirs = belonging(call, row, "dataset", "session", by="session", wheres=[of_probes])
-    return [each for each in theirs if probe_of(split_path(each["path"])[0] or "") == row["name"]]
+    return [
+        dataset
+        for dataset in theirs
+        if probe_of(split_path(dataset["path"])[0] or "") == row["name"]
+    ]

@@ -14,7 +14,9 @@ Repositories = Mapping[str, Row]
 
 def repositories() -> Repositories:
     """Return all data repositories by name."""
-    return {row["name"]: row for row in catalog.table("data-repository").rows()}
+    return {
+        repository["name"]: repository for repository in catalog.table("data-repository").rows()
+    }
 
 
 def personal_repositories() -> set[str]:

@@ -31,10 +31,10 @@ def short_row(row: Row, call: Call) -> Body:
 
 def session_info(eid: str, call: Call) -> Body | None:
     """Return a session as its insertions and trajectories show it; None if there is none."""
-    row = catalog.table("session").get(eid)
-    if row is None:
+    session = catalog.table("session").get(eid)
+    if session is None:
         return None
-    short = short_row(row, call)
+    short = short_row(session, call)
     return {
         name: short[name]
         for name in ("subject", "start_time", "number", "lab", "id", "projects", "task_protocol")
