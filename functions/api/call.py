@@ -141,8 +141,8 @@ def base_url(request: Any) -> str:
     headers: Mapping[str, str] = request.headers
     host = headers.get("host") or request.context.get("domainName") or "localhost"
     scheme = headers.get("x-forwarded-proto") or "https"
-    shown = request.context.get("path") or ""
+    sent = request.context.get("path") or ""
     inner = request.to_original_event().get("path") or ""
     # With the stage in the address, requestContext.path has it in front of the path proper.
-    prefix = shown[: len(shown) - len(inner)] if inner and shown.endswith(inner) else ""
+    prefix = sent[: len(sent) - len(inner)] if inner and sent.endswith(inner) else ""
     return f"{scheme}://{host}{prefix}"

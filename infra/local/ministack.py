@@ -150,10 +150,10 @@ class Cloud:
     """
 
     def __init__(self, dynamodb: str | None, logs: Path) -> None:
-        installed = importlib.metadata.version("ministack")
-        if installed != VERSION:
+        actual = importlib.metadata.version("ministack")
+        if actual != VERSION:
             raise RuntimeError(
-                f"ministack {installed} is installed, but infra/local/ministack.py knows {VERSION}: "
+                f"ministack {actual} is installed, but infra/local/ministack.py knows {VERSION}: "
                 "run tests/integration/test_ministack.py against the new version, then raise "
                 "VERSION and the pin in pyproject.toml together"
             )

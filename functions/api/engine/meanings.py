@@ -164,25 +164,25 @@ def _only(
     is_write: bool,
 ) -> str | None:
     """Return the key of the only one of some records of a name that can be meant."""
-    candidates = [row for row in rows if row is not None and lab in (None, row[resource.within])]
-    if len(candidates) > 1 and call is not None:
+    named = [row for row in rows if row is not None and lab in (None, row[resource.within])]
+    if len(named) > 1 and call is not None:
         from functions.api.engine.visible import listable
 
-        candidates = listable(call, resource.kind, candidates)
-    if len(candidates) > 1 and hint:
-        candidates = [row for row in candidates if row[resource.within] == hint] or candidates
-    if len(candidates) > 1 and call is not None and is_write and not call.is_import:
-        own = [row for row in candidates if row[resource.within] in call.who.labs]
-        candidates = own or candidates
-    if len(candidates) > 1:
-        labs = sorted({str(row[resource.within]) for row in candidates})
+        named = listable(call, resource.kind, named)
+    if len(named) > 1 and hint:
+        named = [row for row in named if row[resource.within] == hint] or named
+    if len(named) > 1 and call is not None and is_write and not call.is_import:
+        own = [row for row in named if row[resource.within] in call.who.labs]
+        named = own or named
+    if len(named) > 1:
+        labs = sorted({str(row[resource.within]) for row in named})
         raise ApiError(
             409,
-            f"{len(candidates)} {resource.kind}s are called {value}: in {' and in '.join(labs)}. Name "
+            f"{len(named)} {resource.kind}s are called {value}: in {' and in '.join(labs)}. Name "
             f"the lab (?lab={labs[0]}, or {value}{OF_LAB}{labs[0]}), or give the id.",
             labs=labs,
         )
-    return str(candidates[0][resource.key]) if candidates else None
+    return str(named[0][resource.key]) if named else None
 
 
 def _of_id(resource: Resource, value: str) -> str | None:

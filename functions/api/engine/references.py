@@ -63,14 +63,14 @@ def refuse_if_referred(resource: Resource, row: Row) -> None:
         409 that says by what, and how many.
     """
     key = str(row[resource.key])
-    referring_lists = []
+    lists = []
     for other, name, spec in relations_to(resource):
         if spec.on_delete == "refuse" and (count := len(referring(other, name, key))):
-            referring_lists.append(f"{count} of /{other.path} ({name})")
-    if referring_lists:
+            lists.append(f"{count} of /{other.path} ({name})")
+    if lists:
         raise ApiError(
             409,
-            f"{resource.name} {key} is named by {', '.join(sorted(referring_lists))}; change these first.",
+            f"{resource.name} {key} is named by {', '.join(sorted(lists))}; change these first.",
         )
 
 
