@@ -143,6 +143,7 @@ def run(task: TaskDeclaration, session: Path, out: Path) -> RunResult:
         absent = ", ".join(map(str, lacking))
         raise InputsMissing(f"{task.name} needs {absent}, which {session} does not have")
     version, libraries = environment()
+    package = package_of(task.name)
     record = RunRecord(
         task=task.name,
         parameters=dict(task.arguments),
@@ -152,7 +153,8 @@ def run(task: TaskDeclaration, session: Path, out: Path) -> RunResult:
         ),
         inputs=_fingerprints(session, selected(task.inputs, here)),
         version=version,
-        environment=libraries | package_of(task.name),
+        environment=libraries | package,
+        code=" ".join(map(str, next(iter(package.items()), ("fornix", version)))),
         host=platform.node() or None,
         started=datetime.now(UTC).isoformat(),
     )
@@ -204,7 +206,7 @@ def environment() -> tuple[str, dict[str, str | None]]:
 
 
 def package_of(name: str) -> dict[str, str | None]:
-    """Return the versions of the package that has a task, and of what it needs; ours is known."""
+    """Return the version of the package that has a task, then of what it needs; ours is known."""
     for entry in entry_points(group=GROUP, name=name):
         if entry.dist is None or entry.dist.name == "fornix":
             continue

@@ -131,7 +131,8 @@ class ReleasedFile(msgspec.Struct, frozen=True):
     qc : str
         Name of its quality.
     code_version : str, optional
-        What made it.
+        What made it, of what a worker made: the package that has the task, and its version, as the
+        record of the run has them.
     """
 
     id: str

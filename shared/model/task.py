@@ -197,6 +197,8 @@ class RunRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
         Files.
     version, environment
         Of Fornix; of Python, the system, the libraries and the package that has the task.
+    code
+        The package that has the task, and its version: ``fornix 0.1.0``.
     host
         Name of the computer.
     started, elapsed
@@ -214,6 +216,7 @@ class RunRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     outputs: tuple[RunFile, ...] = ()
     version: str | None = None
     environment: dict[str, Any] = {}
+    code: str | None = None
     host: str | None = None
     started: str | None = None
     elapsed: float | None = None

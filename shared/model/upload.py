@@ -68,10 +68,10 @@ class TaskRun(msgspec.Struct, frozen=True):
     run_record: dict[str, Any] = {}
 
     @property
-    def version(self) -> str | None:
-        """Version of the code that ran, where the record says it."""
-        version = self.run_record.get("version")
-        return version[:64] if isinstance(version, str) else None
+    def code(self) -> str | None:
+        """The package whose code ran, with its version, where the record says it."""
+        code = self.run_record.get("code")
+        return code[:64] if isinstance(code, str) else None
 
 
 class Target(msgspec.Struct, frozen=True):

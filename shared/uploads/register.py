@@ -65,5 +65,5 @@ def _dataset(session: str, manifest: Manifest, placed: PlacedFile) -> Dataset:
         qc=QC[file.qc],
         created_by=manifest.by,
         provenance=provenance,
-        version=run.version if run else None,
+        version=run.code if run else None,
     )

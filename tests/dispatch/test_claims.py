@@ -97,7 +97,7 @@ def test_outputs_must_be_in_before_a_task_is_complete(system, worker, task):
     body = {
         "session": {"id": task.session},
         "files": [announced(*item) for item in files.items()],
-        "task": {"id": task.id, "attempt": 1, "run_record": {"version": "9.9"}},
+        "task": {"id": task.id, "attempt": 1, "run_record": {"code": "piezo 9.9"}},
     }
     answer = worker.post("/uploads", body)
     end = {"attempt": 1, "status": "Complete", "upload": answer["id"]}
@@ -108,7 +108,7 @@ def test_outputs_must_be_in_before_a_task_is_complete(system, worker, task):
     worker.post(f"{here}/complete", end)
     item = next(i for i in datasets_of(task.session) if i.path.startswith("alf"))
     assert item.provenance == {"upload": answer["id"], "task": task.id, "attempt": 1}
-    assert item.version == "9.9"
+    assert item.version == "piezo 9.9"
 
 
 def test_a_late_worker_s_outputs_are_not_taken(system, worker, task):

@@ -143,6 +143,7 @@ def test_a_task_runs_with_the_libraries_of_its_environment_which_is_built_once(
     # Then it saw the environment's libraries, none of the worker's, and its record names the lock
     name = built.environment_of("piezo.version")
     assert record["environment"]["numpy"] is None
+    assert record["code"] == f"piezo {record['environment']['piezo']}"
     digest = hashlib.sha256(piezo.read_bytes()).hexdigest()
     assert record["environment"]["environment"] == f"{name} sha256:{digest}"
     assert [text.split()[0] for text in told] == ["building", "built"]

@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import requests
 
 from lab.simulate.board import BoardClock
 from lab.simulate.ephys import EphysRig, add_probe
@@ -19,6 +20,7 @@ from lab.simulate.habituation import simulate_habituation
 from lab.simulate.recording import ProbeDrift
 from lab.simulate.session import simulate_session
 from shared.datasets.read import datasets_of
+from shared.releases.manifest import decode_manifest
 from shared.sessions import store as sessions
 from shared.work import read
 from tests.flow import DATE, FOLDER, LAB, SUBJECT, npy
@@ -92,8 +94,8 @@ def test_a_real_session_goes_the_whole_way(system, fornix, shared_data, tmp_path
     table = datasets["alf/_ibl_trials.table.pqt"]
     trials = next(t for t in read.of_session(found().id) if t.name == "task.trials")
     assert table.provenance["task"] == trials.id
-    assert table.version
     record = json.loads(trials.run_record)
+    assert table.version == record["code"] == f"fornix {record['version']}"
     assert {one["id"] for one in record["inputs"]} <= {item.uuid for item in datasets.values()}
     assert "alf/_ibl_wheel.position.npy" in datasets
     # And the session's own fields, by which it is found
@@ -115,6 +117,20 @@ def test_a_real_session_goes_the_whole_way(system, fornix, shared_data, tmp_path
     # And the same again is no change
     again = ended(run(fornix("rig", "rig", "upload", folder, "--json")))[0]
     assert (again["state"], again["sent"], again["upload"]) == ("registered", 0, report["upload"])
+    # And a release tells of each file what made it: a task's code, or nothing of ours
+    run(fornix("manager", "release", "tag", "2026_Mice", SUBJECT))
+    about = ("--title", "Mice", "--creator", "Garrett, Ada;;Fimbria")
+    run(fornix("manager", "release", "create", "2026_Mice", *about))
+    manager = system.client("manager")
+    told = manager.get("/releases/2026_Mice/1")
+    token = {"Authorization": f"Token {manager.login()}"}
+    content = requests.get(told["manifest_url"], headers=token, timeout=10).content
+    manifest = decode_manifest(content, told["manifest"])
+    made_by = {file.path: file.code_version for file in manifest.files}
+    assert made_by == {
+        path: record["code"] if path.startswith("alf/") else None for path in datasets
+    }
+    assert len([path for path in made_by if path.startswith("alf/")]) > 3
 
 
 def test_habituation_goes_the_whole_way(system, fornix, tmp_path):
