@@ -1,4 +1,4 @@
-"""Sessions of an Alyx and their datasets, several requests at a time, before their turn comes."""
+"""Read sessions of an Alyx and their datasets ahead of use, several requests in parallel."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lab.client import RequestRefused
 from lab.importers.alyx_source import AlyxSource
 
 READERS = 4
-"""Requests at a time; an Alyx has a few processes, whom others ask too."""
+"""Parallel requests; an Alyx has a few processes, which others use too."""
 
 PASSES = 3
-"""Times that a list without order is read before rows that did not show up are given up."""
+"""Reads of an unordered list before its missing rows are given up."""
 
 
 class Listed(NamedTuple):
@@ -23,9 +23,9 @@ class Listed(NamedTuple):
     Attributes
     ----------
     rows : list
-        Each once, as the source shows them.
+        The rows as the source shows them, each once.
     missing : int
-        Rows that the source counts beside them.
+        Number of rows that the source counts but does not show.
     """
 
     rows: list[Any]
@@ -33,7 +33,7 @@ class Listed(NamedTuple):
 
 
 class Ahead:
-    """Reads what will be asked for next; ends its threads with its ``with`` block.
+    """Reads ahead; its threads end with its ``with`` block.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Ahead:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def begin(self, eids: Sequence[str]) -> None:
-        """Read some sessions and their datasets, unless it is begun."""
+        """Start to read some sessions and their datasets, unless started before."""
         for eid in eids:
             if eid not in self._sessions:
                 path = f"/sessions/{eid}"
@@ -67,7 +67,7 @@ class Ahead:
             self._datasets[tuple(eids)] = self._pool.submit(self._list, list(eids))
 
     def session(self, eid: str) -> Any:
-        """Return a session for which `begin` was called, as the source shows it, once.
+        """Return a session for which `begin` was called, as the source shows it; only once.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class Ahead:
         return self._sessions.pop(eid).result()
 
     def datasets(self, eids: Sequence[str]) -> Listed:
-        """Return the datasets of sessions for which `begin` was called, once.
+        """Return the datasets of sessions for which `begin` was called; only once.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class Ahead:
         return Listed([row for part in parts for row in part.rows], sum(p.missing for p in parts))
 
     def _read(self, query: dict[str, str]) -> Listed:
-        """Return the rows of a list, which may have no order: it is read until all were seen."""
+        """Return the rows of a list that may have no order: it is read until all were seen."""
         seen: dict[str, Any] = {}
         count = 0
         for _ in range(PASSES):

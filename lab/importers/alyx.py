@@ -1,9 +1,9 @@
 """``fornix import alyx``: copy a running Alyx, in the order in which rows refer to each other.
 
-Lists are read by limit and offset. Several of Alyx's lists have no order, so that a page may
-repeat rows of another and miss some: identifiers seen are counted against the list's ``count``
-and the list is read again while some are missing. Sessions are read one by one, because only a
-session's detail has all its fields, and several at a time, while others are written.
+Lists are read by limit and offset. Several of Alyx's lists have no order, so a page may repeat
+rows of another and miss some. The import counts the identifiers seen against the list's ``count``
+and reads the list again while some are missing. Sessions are read one by one, because only a
+session's detail has all its fields. Several are read in parallel, while others are written.
 
 One file, because all of it is one walk through the lists of Alyx, with one state.
 """
@@ -35,7 +35,7 @@ from lab.importers.bytes import Mover, Remote
 from lab.importers.carrier import Carrier, Row
 
 OF_EVERY_ROW = ("id", "url", "version")
-"""What every row tells of itself; Fornix gives its own (``version`` counts a record's changes)."""
+"""Fields of every row; Fornix computes its own (``version`` counts a record's changes)."""
 
 CHUNK = 25
 """Sessions read and sent between two commits of the journal."""
@@ -49,15 +49,15 @@ class AlyxImport:
     Parameters
     ----------
     source : AlyxSource
-        Where to read.
+        Source of the rows.
     carrier : Carrier
-        Where to send, with the journal.
+        Sends the rows, with the journal.
     server_zone : ZoneInfo, optional
-        Time zone of the Alyx server, in which it keeps weighings, waterings and surgeries; they
-        become the lab's wall-clock times, as Alyx itself shifts them before it counts a day's
-        water. None: they are the lab's already.
+        Time zone of the Alyx server's clock, by which it stores weighings, waterings and
+        surgeries. They become the lab's wall-clock times, as Alyx itself shifts them before it
+        counts a day's water. None: they are the lab's already.
     mover : Mover, optional
-        Brings the bytes too.
+        Moves the bytes, too.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class AlyxImport:
         self._remotes: dict[str, list[Remote]] = {}
         self.source = source
         self.server_zone = server_zone
-        self.lab: str | None = None  # whose rows are read, where lists are read lab by lab
+        self.lab: str | None = None  # the lab being read, while a list is read lab by lab
         self.carrier = carrier
         self.journal = carrier.journal
 
     def run(self) -> None:
-        """Copy everything that is not yet behind, according to the journal."""
+        """Copy everything that the journal does not have yet."""
         for step in BEFORE_SESSIONS:
             self._copy_list(step)
         self._copy_delegates()
@@ -93,15 +93,15 @@ class AlyxImport:
     # Lists
 
     def _copy_by_lab(self, step: Step) -> None:
-        """Copy a list lab by lab, for its rows do not tell two labs' animals of one name apart."""
+        """Copy a list lab by lab: its rows do not distinguish labs' animals of one name."""
         for lab in sorted({lab for _, lab in self.journal.states("lab of subject")}):
             self.lab = lab
-            asked = ("django", f"subject__lab__name,{lab}")
-            self._copy_list(replace(step, filters=(*step.filters, asked)))
+            lab_filter = ("django", f"subject__lab__name,{lab}")
+            self._copy_list(replace(step, filters=(*step.filters, lab_filter)))
         self.lab = None
 
     def _copy_list(self, step: Step) -> None:
-        """Copy a list, from the page that was reached."""
+        """Copy a list, from the page reached so far."""
         name = " ".join([step.resource, *(f"{k}={v}" for k, v in step.filters)])
         if self.journal.get(name + " done"):
             return
@@ -135,7 +135,7 @@ class AlyxImport:
                 return count
 
     def _fit_rows(self, name: str, step: Step, rows: list[Any]) -> Iterator[Row]:
-        """Yield what is sent of the rows not seen before."""
+        """Yield the sent part of the rows not seen before."""
         for row in rows:
             try:
                 if not isinstance(row, dict):
@@ -148,11 +148,11 @@ class AlyxImport:
                 if not key:
                     raise RowUnfit("the row has no identifier")
             except RowUnfit as problem:
-                shown = str(row)[:200]
-                if self.journal.add(name, ["unfit " + shown], "unfit"):
-                    self.carrier.refuse(step.resource, shown, str(problem))
+                excerpt = str(row)[:200]
+                if self.journal.add(name, ["unfit " + excerpt], "unfit"):
+                    self.carrier.refuse(step.resource, excerpt, str(problem))
                 continue
-            # What later rows refer to by id and Fornix by name is kept as the item's state.
+            # Later rows refer by id, but Fornix needs the name: store it as the item's state.
             if self.journal.add(name, [key], "seen"):
                 if "id" in fit and step.key != "id":
                     self.journal.add(f"name of {step.resource}", [str(fit["id"])], key)
@@ -160,21 +160,21 @@ class AlyxImport:
                 yield fit
 
     def fit(self, step: Step, row: Row) -> Row:
-        """Return the part of a row that is carried; note fields that nothing is known about."""
+        """Return the carried part of a row; note unknown fields."""
         carried, computed = step.carried.split(), step.computed.split()
         result = {k: row[k] for k in carried if k in row}
         if identifier := _identifier(row):
             result["id"] = identifier
         for field, value in row.items():
-            known = {*OF_EVERY_ROW, *carried, *computed}
-            if field not in known and value not in (None, "", [], {}):
+            known_fields = {*OF_EVERY_ROW, *carried, *computed}
+            if field not in known_fields and value not in (None, "", [], {}):
                 self.journal.note(f"{step.resource}: the field {field!r} is not carried")
         if step.convert:
             step.convert(self, result)
         return result
 
     def _copy_delegates(self) -> None:
-        """Say who may act for whom, when all users are there."""
+        """Set the delegates of users, when all users exist."""
         for username, delegates in self.journal.states("delegates"):
             try:
                 if not self.carrier.dry_run:
@@ -187,7 +187,7 @@ class AlyxImport:
     # Sessions and datasets
 
     def _list_sessions(self) -> None:
-        """Write down the identifiers of all sessions."""
+        """Store the identifiers of all sessions in the journal."""
         if self.journal.get("sessions listed"):
             return
         for _ in range(PASSES):
@@ -195,8 +195,8 @@ class AlyxImport:
             while offset < count:
                 count, rows = self.source.page("/sessions", offset)
                 with self.journal.transaction():
-                    for row in rows:
-                        self._note_session(row)
+                    for session in rows:
+                        self._note_session(session)
                     offset += len(rows)
                     self.journal.set("sessions offset", offset)
                 self.carrier.progress("list of sessions", offset, count)
@@ -218,10 +218,10 @@ class AlyxImport:
             self.carrier.refuse("sessions", str(row)[:200], "the row has no identifier")
 
     def _copy_sessions(self) -> None:
-        """Copy the sessions listed with their datasets; children after their parents.
+        """Copy the listed sessions with their datasets; children after their parents.
 
-        A session whose parent is still to come waits for the next turn. A turn in which nothing
-        got on leaves only sessions that wait for each other: they are carried without parents.
+        A session whose parent is still to come waits for the next turn. A turn without progress
+        leaves only sessions that wait for each other: they are carried without parents.
         """
         with Ahead(self.source) as ahead:
             self._copy_turns(ahead)
@@ -232,7 +232,7 @@ class AlyxImport:
             while some := self.journal.items("sessions", f"turn {turn}", 2 * self._chunk):
                 chunk, then = some[: self._chunk], some[self._chunk :]
                 ahead.begin(chunk)
-                ahead.begin(then)  # they are read while these are written
+                ahead.begin(then)  # read the next chunk while this one is written
                 self._copy_chunk(chunk, f"turn {turn + 1}", ahead)
             if not self.journal.count("sessions", f"turn {turn + 1}"):
                 return
@@ -248,27 +248,27 @@ class AlyxImport:
         Parameters
         ----------
         eids : list of str
-            The sessions.
+            The sessions to copy.
         waiting : str
-            State of those that must wait.
+            State of sessions that must wait.
         ahead : Ahead
-            Has begun to read them.
+            Has started to read them.
         """
         with self.journal.transaction():
             rows = []
             for eid in eids:
-                row = self._session(eid, ahead)
-                if row is None:
+                session = self._session(eid, ahead)
+                if session is None:
                     self.journal.mark("sessions", [eid], "not carried")
-                elif self._must_wait(row):
+                elif self._must_wait(session):
                     self.journal.mark("sessions", [eid], waiting)
                 else:
-                    rows.append(row)
+                    rows.append(session)
             refused = self.carrier.carry("sessions", rows)
             self.journal.mark("sessions", refused, "not carried")
             for eid in refused:
                 self._leave_datasets(eid)
-            sent = [row["id"] for row in rows if row["id"] not in refused]
+            sent = [session["id"] for session in rows if session["id"] not in refused]
             self.carrier.carry("datasets", self._datasets(ahead.datasets(eids), eids, set(sent)))
             if self.mover:
                 for eid in sent:
@@ -278,7 +278,7 @@ class AlyxImport:
         self.carrier.progress("sessions", behind, self.journal.count("sessions"))
 
     def _leave_datasets(self, eid: str) -> None:
-        """Account for the datasets of a session that the server refused."""
+        """Record the datasets of a session that the server refused."""
         count = int(self.source.get("/datasets", session=eid, limit=1)["count"])
         if count:
             reason = "its session was not carried"
@@ -286,12 +286,12 @@ class AlyxImport:
             self.carrier.refuse("datasets", f"of session {eid}", reason, detail, n=count)
 
     def _session(self, eid: str, ahead: Ahead) -> Row | None:
-        """Return a session's row, or None after accounting for why there is none."""
+        """Return a session's row, or None after recording why there is none."""
         try:
-            row = ahead.session(eid)
-            if not isinstance(row, dict) or _identifier(row) != eid:
+            session = ahead.session(eid)
+            if not isinstance(session, dict) or _identifier(session) != eid:
                 raise RowUnfit("the source shows another row under the session's address")
-            return self.fit(SESSIONS, row)
+            return self.fit(SESSIONS, session)
         except RowUnfit as problem:
             self.carrier.refuse("sessions", eid, str(problem))
         except RecordMissing as error:
@@ -303,7 +303,7 @@ class AlyxImport:
         return None
 
     def _must_wait(self, row: Row) -> bool:
-        """Say whether a session's parent is still to come; cut the link if it never will."""
+        """Return whether a session's parent is still to come; cut the link if it never will."""
         parent = row.get("parent_session")
         if not parent:
             return False
@@ -322,20 +322,20 @@ class AlyxImport:
         Parameters
         ----------
         listed : Listed
-            What the source shows of some sessions.
+            The source's datasets of some sessions.
         asked, sent : list and set of str
             Those sessions, and which of them were sent.
         """
-        for row in listed.rows:
-            eid = str(row.get("session"))[-36:] if isinstance(row, dict) else ""
+        for dataset in listed.rows:
+            eid = str(dataset.get("session"))[-36:] if isinstance(dataset, dict) else ""
             if eid in sent or eid not in asked:
-                yield from self._dataset(row, asked)
+                yield from self._dataset(dataset, asked)
         if listed.missing:
             some = f"session {asked[0]}" + (" and others" if len(asked) > 1 else "")
             self.carrier.refuse("datasets", f"{listed.missing} rows of {some}", SHORT_LIST)
 
     def _dataset(self, row: Any, asked: list[str]) -> Iterator[Row]:
-        """Yield what is sent of a dataset, or account for why it is not."""
+        """Yield the sent part of a dataset, or record why there is none."""
         try:
             if not isinstance(row, dict) or not _identifier(row):
                 raise RowUnfit("the row has no identifier")
@@ -349,7 +349,7 @@ class AlyxImport:
             self.carrier.refuse("datasets", str(row)[:200], str(problem))
 
     def _mention_the_rest(self) -> None:
-        """Note how many rows there are of what is not copied."""
+        """Note the number of rows in lists that are not copied."""
         for route, why in NOT_COPIED.items():
             try:
                 count = int(self.source.get("/" + route, limit=1)["count"])
@@ -359,14 +359,14 @@ class AlyxImport:
                 self.journal.note(f"{count} rows of {route} are not copied: {why}")
 
     def animal(self, nickname: Any, lab: str | None = None) -> Any:
-        """Return what an animal is called: with its lab, where another lab has its namesake.
+        """Return the reference to an animal: with its lab, if another lab has the same nickname.
 
         Parameters
         ----------
         nickname : any
-            As the source has it.
+            Nickname or reference as the source has it.
         lab : str, optional
-            Of the animal; by default the one whose rows are read.
+            Lab of the animal; by default the one being read.
         """
         lab = lab or self.lab or self.journal.state("lab of subject", str(nickname))
         if self.journal.state("namesakes", str(nickname)) is None:
@@ -374,12 +374,12 @@ class AlyxImport:
         return f"{nickname}@{lab}"
 
     def _key_of_animal(self, nickname: str, lab: str) -> str:
-        """Return what tells an animal from the other rows of the list of animals."""
+        """Return a key that is unique in the list of animals."""
         first = self.journal.state("lab of subject", nickname)
         return nickname if first in (None, lab) else f"{nickname}@{lab}"
 
     def lab_time(self, subject: Any, text: Any) -> Any:
-        """Return a time of the server's as the wall clock of the subject's lab shows it.
+        """Convert a time of the server to the wall clock of the subject's lab.
 
         Raises
         ------
@@ -398,7 +398,7 @@ class AlyxImport:
         return time.astimezone(ZoneInfo(zone)).replace(tzinfo=None).isoformat()
 
     def name_of(self, resource: str, reference: Any) -> str:
-        """Return the name of a row that was referred to by its identifier, or by its name.
+        """Return the name of a row from a reference by identifier or by name.
 
         Raises
         ------
@@ -412,7 +412,7 @@ class AlyxImport:
 
 
 def _remote(row: Row, fit: Row) -> Remote:
-    """Return where a dataset's bytes are: its first file record that exists and has an address."""
+    """Return a dataset's remote file: the first existing file record with an address."""
     records = [r for r in row.get("file_records") or [] if r.get("exists") and r.get("data_url")]
     revision = f"#{fit['revision']}#" if fit.get("revision") else ""
     parts = (fit.get("collection"), revision, fit.get("name"))

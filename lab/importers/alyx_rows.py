@@ -1,4 +1,4 @@
-"""How rows of Alyx become rows of Fornix."""
+"""Convert rows of Alyx into rows of Fornix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab.importers.journal import Journal
 from shared.alf.names import is_name
 
 MAX_NICKNAME = 56
-"""Characters of a line's nickname; a number follows in the names of its animals."""
+"""Characters of a line's nickname; the names of its animals add a number."""
 
 AGGREGATE = re.compile(
     r"(?:^|/)aggregates/(?:Subjects/(?P<lab>[^/]+)/(?P<subject>[^/]+)|Tags/(?P<tag>[^/]+))/"
@@ -23,7 +23,7 @@ AGGREGATE = re.compile(
 """Paths of datasets that belong to a subject or a release."""
 
 AGGREGATE_OF = (("subjects.subject", "subjects", "subject"), ("data.tag", "tags", "tag"))
-"""Model, route and part of the path of what such datasets belong to."""
+"""Model, route and part of the path of the owners of such datasets."""
 
 NAMED = {
     "species": "species",
@@ -34,10 +34,10 @@ NAMED = {
     "imaging_type": "imaging-types",
     "repository_type": "data-repository-type",
 }
-"""Fields that name rows of which Alyx has no list, and the resources of those."""
+"""Fields that refer to rows of which Alyx has no list, and the resources of those rows."""
 
 SECRET_KEYS = ("Access key ID", "Secret access key")
-"""Credentials that Alyx keeps in the ``json`` of data repositories; never copied."""
+"""Credentials that Alyx stores in the ``json`` of data repositories; never copied."""
 
 
 class RowUnfit(Exception):
@@ -45,19 +45,19 @@ class RowUnfit(Exception):
 
 
 class RowContext(Protocol):
-    """What a conversion may ask the running import."""
+    """The part of the running import that conversions use."""
 
     carrier: Carrier
     journal: Journal
 
     def lab_time(self, subject: Any, text: Any) -> Any:
-        """Return a time of the server's as the wall clock of the subject's lab shows it."""
+        """Convert a time of the server to the wall clock of the subject's lab."""
 
     def name_of(self, resource: str, reference: Any) -> str:
-        """Return the name of a row that was referred to by its identifier, or by its name."""
+        """Return the name of a row from a reference by identifier or by name."""
 
     def animal(self, nickname: Any, lab: str | None = None) -> Any:
-        """Return what tells an animal from those of other labs that are called alike."""
+        """Return the reference to an animal that is unique among labs with the same nickname."""
 
 
 def _bare(reference: Any) -> str | None:
@@ -73,7 +73,7 @@ def _bare(reference: Any) -> str | None:
 
 
 def _items(row: Row, field: str) -> list[Any]:
-    """Return what a list of a row holds; none is an empty list."""
+    """Return the items of a row's list; a missing list is empty."""
     items = row.get(field) or []
     if not isinstance(items, list):
         raise RowUnfit(f"its {field.replace('_', ' ')} are not a list")
@@ -81,30 +81,30 @@ def _items(row: Row, field: str) -> list[Any]:
 
 
 def session_row(job: RowContext, row: Row) -> None:
-    """Give the parent session by its identifier, and the animal of the session's lab."""
+    """Refer to the parent session by its identifier, and to the animal with its lab."""
     row["subject"] = job.animal(row.get("subject"), row.get("lab"))
     row["parent_session"] = _bare(row.get("parent_session"))
 
 
 def dataset_row(_: RowContext, row: Row) -> None:
-    """Give the session by its identifier, and of the file records what Fornix keeps."""
+    """Refer to the session by its identifier; keep the file records' fields that Fornix stores."""
     row["session"] = _bare(row.get("session"))
     row["hash"], row["revision"] = row.get("hash") or None, row.get("revision") or None
     records = _items(row, "file_records")
     if not all(isinstance(r, dict) for r in records):
         raise RowUnfit("its file records are not a list of rows")
-    kept = ("id", "data_repository", "relative_path", "exists", "json")
-    row["file_records"] = [{k: r[k] for k in kept if k in r} for r in records]
+    stored_fields = ("id", "data_repository", "relative_path", "exists", "json")
+    row["file_records"] = [{k: r[k] for k in stored_fields if k in r} for r in records]
 
 
 def aggregate_row(job: RowContext, row: Row) -> None:
-    """Find what a dataset of no session belongs to: Alyx does not say, but its path does.
+    """Find the owner of a dataset without session: Alyx's row lacks it, but its path has it.
 
     ``aggregates/Subjects/<lab>/<subject>/…`` and ``aggregates/Tags/<tag>/…`` (ONE convention).
     """
     dataset_row(job, row)
     if row.get("content_type"):
-        return  # Fornix says
+        return  # a Fornix names the owner
     for record in row["file_records"]:
         match = AGGREGATE.search(str(record.get("relative_path")))
         for model, resource, part in AGGREGATE_OF:
@@ -118,7 +118,7 @@ def aggregate_row(job: RowContext, row: Row) -> None:
 
 
 def repository_row(job: RowContext, row: Row) -> None:
-    """Leave access keys out."""
+    """Remove access keys."""
     named_row(job, row)
     settings = row.get("json")
     if isinstance(settings, dict) and any(key in settings for key in SECRET_KEYS):
@@ -134,9 +134,9 @@ def lab_row(job: RowContext, row: Row) -> None:
 
 
 def short_name(line: str) -> str:
-    """Return a short name of a line, of which animals' names can be made; Alyx does not show its.
+    """Return a short name of a line, used in its animals' names; Alyx does not show its own.
 
-    Names that are none get a tail of their own, so that no two become the same.
+    Names that need changes get a suffix of their own, so that no two become equal.
     """
     if len(line) <= MAX_NICKNAME and is_name("subject", line):
         return line
@@ -145,9 +145,9 @@ def short_name(line: str) -> str:
 
 
 def subject_row(job: RowContext, row: Row) -> None:
-    """Remember the subject's lab; make the line, the litter and the alleles that it names.
+    """Remember the subject's lab; create the line, the litter and the alleles that it names.
 
-    Alyx shows none of these but by their names.
+    Alyx shows only the names of these.
     """
     named_row(job, row)
     line, litter = row.get("line") or None, row.get("litter") or None
@@ -163,17 +163,17 @@ def subject_row(job: RowContext, row: Row) -> None:
         if isinstance(each, dict) and isinstance(each.get("allele"), str):
             job.carrier.ensure("alleles", each["allele"], {"nickname": each["allele"]})
     nickname, lab = str(row.get("nickname")), str(row.get("lab"))
-    known = job.journal.state("lab of subject", nickname)
-    if known in (None, lab):
+    known_lab = job.journal.state("lab of subject", nickname)
+    if known_lab in (None, lab):
         job.journal.mark("lab of subject", [nickname], lab)
         return
-    job.journal.mark("namesakes", [nickname], known)
-    for each in (known, lab):
+    job.journal.mark("namesakes", [nickname], known_lab)
+    for each in (known_lab, lab):
         job.journal.mark("lab of subject", [f"{nickname}@{each}"], each)
 
 
 def event_row(job: RowContext, row: Row) -> None:
-    """Give the time as the lab's wall clock shows it."""
+    """Convert the time to the lab's wall clock."""
     animal_row(job, row)
     row["date_time"] = job.lab_time(row.get("subject"), row.get("date_time"))
 
@@ -181,13 +181,13 @@ def event_row(job: RowContext, row: Row) -> None:
 def user_row(job: RowContext, row: Row) -> None:
     """Keep the delegates for later."""
     if delegates := row.pop("allowed_users", None):
-        # They may come later in the list.
+        # Delegates may come later in the list.
         job.journal.mark("delegates", [str(row.get("username"))], json.dumps(delegates))
     job.journal.note("users come without passwords: invite them")
 
 
 def animal_row(job: RowContext, row: Row) -> None:
-    """Name the animal of the lab whose rows are read, where several are called alike."""
+    """Refer to the animal of the lab being read, if several labs share the nickname."""
     row["subject"] = job.animal(row.get("subject"))
 
 
@@ -202,20 +202,20 @@ def restriction_row(job: RowContext, row: Row) -> None:
 
 
 def named_row(job: RowContext, row: Row) -> None:
-    """Make the probe models and the like that a row names; Alyx has no lists of them."""
+    """Create the probe models and similar rows that a row names; Alyx has no lists of them."""
     for field, resource in NAMED.items():
         if isinstance(name := row.get(field), str) and name:
             job.carrier.ensure(resource, name, {"name": name})
 
 
 def chronic_row(job: RowContext, row: Row) -> None:
-    """Name the animal, and make the probe model."""
+    """Refer to the animal, and create the probe model."""
     animal_row(job, row)
     named_row(job, row)
 
 
 def surgery_row(job: RowContext, row: Row) -> None:
-    """Turn the identifiers of Alyx's raw rows into the names that the API's relations use."""
+    """Replace the identifiers in Alyx's raw rows by the names that the API's relations use."""
     row["subject"] = job.animal(job.name_of("subjects", row.get("subject")))
     for field, resource in (("users", "users"), ("procedures", "procedures")):
         row[field] = [job.name_of(resource, i) for i in _items(row, field)]

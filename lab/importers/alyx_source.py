@@ -1,7 +1,7 @@
-"""Read a running Alyx through its REST API: politely, patiently, and with doubt.
+"""Read a running Alyx through its REST API: slowly, with retries, and with checks.
 
 Contract: Alyx 3.6 REST. Lists answer ``count`` and ``results`` for any ``limit`` and ``offset``;
-429 and 503 carry ``Retry-After``; errors of the server's database surface as 500, and do so again
+429 and 503 carry ``Retry-After``; errors of the server's database appear as 500, and appear again
 when the request is repeated.
 """
 
@@ -15,18 +15,18 @@ from typing import Any
 from lab.client import Client, Settings
 
 PAGE = 1000
-"""Rows asked for at once: the most that Alyx gives."""
+"""Rows of one request: the most that Alyx returns."""
 
 BUSY = frozenset({429, 502, 503, 504})
-"""Answers after which Alyx is asked again."""
+"""Status codes after which a request is repeated."""
 
 
 class NoAlyx(Exception):
-    """The source answers otherwise than Alyx does."""
+    """The source does not answer as Alyx does."""
 
 
 class AlyxSource:
-    """A running Alyx (or Fornix, which speaks the same language); several threads may ask it.
+    """A running Alyx (or Fornix, which has the same API); several threads may use it.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class AlyxSource:
         self._lock = threading.Lock()
 
     def get(self, path: str, **query: Any) -> Any:
-        """Return the JSON at a path, keeping the distance between requests.
+        """Return the JSON at a path; wait to keep the rate.
 
         Raises
         ------

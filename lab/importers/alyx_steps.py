@@ -36,14 +36,14 @@ class Step:
     computed : str
         Fields that Fornix computes itself, or that repeat other rows.
     key : str
-        Field that names a row in the report; ``'id'`` for the identifier.
+        Field that identifies a row in the report; ``'id'`` for the identifier.
     convert : callable, optional
-        Changes a row before it is sent; raises :class:`Unfit`.
+        Changes a row before it is sent; raises :class:`RowUnfit`.
     filters : tuple of (str, str)
         Query of the list.
     by_lab : bool
-        Whether its rows name animals by nicknames alone: where two labs have an animal of one
-        nickname, it is read lab by lab.
+        Whether its rows name animals by nickname alone: if two labs share a nickname, the list is
+        read lab by lab.
     """
 
     resource: str
@@ -202,4 +202,4 @@ NOT_COPIED = {
     "downloads": "a record of the old server's use",
     "data-notices": "they speak of the old server's data",
 }
-"""Routes that are left behind, and why."""
+"""Routes that are not copied, and why."""

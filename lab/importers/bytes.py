@@ -1,7 +1,7 @@
 """``--upload``: send the bytes of imported datasets, by the same protocol as rigs do.
 
-The datasets are registered first, with their ids; what is uploaded to their places then becomes
-their bytes. What the server has already is not sent again.
+The datasets are registered first, with their ids; the files uploaded to their paths then become
+their bytes. Bytes that the server has are not sent again.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from lab.transfer import BLOCK, HashCache, Transfer, TransferStep
 from .carrier import Carrier
 
 FILES_AT_ONCE = 1000
-"""Files of one upload; the server takes 5,000."""
+"""Files of one upload; the server accepts 5,000."""
 
 DISK = 10 * 10**9
 """Bytes of downloads after which they are uploaded and deleted before more are fetched."""
 
 TRANSIENT = frozenset({429, *range(500, 600)})
-"""Answers of a data server after which it is asked again."""
+"""Status codes of a data server after which a request is repeated."""
 
 TIMEOUT = (10, 300)
 """Seconds to connect to a data server, and to wait for its next bytes."""
 
 
 class NotFetched(Exception):
-    """The bytes of a dataset cannot be had from the source; the message says why."""
+    """The bytes of a dataset cannot be fetched from the source; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Remote:
     Attributes
     ----------
     id : str
-        The dataset's.
+        Id of the dataset.
     path : str
         Path within the session, without UUID.
     url : str or None
@@ -70,14 +70,14 @@ class Remote:
 
 
 class Uploader:
-    """Uploads files to sessions that are there.
+    """Uploads files to existing sessions.
 
     Parameters
     ----------
     client : Client
-        Of Fornix.
+        Client of Fornix.
     carrier : Carrier
-        Keeps account.
+        Records the outcomes.
     hashes : HashCache
         Checksums, so that a resumed import reads no file twice.
     """
@@ -118,7 +118,7 @@ class Uploader:
             return
         for file in answer["files"]:
             if file["state"] in ("registered", "present"):
-                # An upload that is sent again answers as it did when it ended.
+                # An upload that is sent again repeats its final answer.
                 outcome = "created" if file["path"] in self._sent else "unchanged"
                 self.carrier.journal.tally("bytes", outcome)
             else:
@@ -138,7 +138,7 @@ class Uploader:
 def _staged(files: Mapping[str, Path]) -> Iterator[Path]:
     """Yield a folder in which each file has its path within the session.
 
-    The folder itself where the files lie so; else one of links, for names with UUIDs in them.
+    Yields the folder itself if the files lie there so, else one of links, for names with UUIDs.
     """
     roots = {
         Path(str(file)[: -len(path) - 1]) if file.as_posix().endswith("/" + path) else None
@@ -164,11 +164,11 @@ class Fetcher:
     Parameters
     ----------
     folder : Path
-        Where they lie until they are uploaded.
+        Folder of downloads until they are uploaded.
     account : (str, str) or None
         User and password of the data server.
     of : str
-        Address of the server to which the account may be shown.
+        Address of the server that may receive the account.
     pause : callable
         Waits a number of seconds between tries.
     """
@@ -187,12 +187,12 @@ class Fetcher:
         self._http = patient_session(Patience(TRANSIENT, pause))
 
     def fetch(self, remote: Remote) -> Path:
-        """Download a file, unless it was before; check its size and MD5.
+        """Download a file, unless it exists already; check its size and MD5.
 
         Raises
         ------
         NotFetched
-            There is no such file, or it is another one than the source says.
+            The file does not exist, or differs from the source's description.
         """
         if not remote.url or urlsplit(remote.url).scheme not in ("http", "https"):
             raise NotFetched("the source shows no address of its bytes")
@@ -200,7 +200,7 @@ class Fetcher:
         if not place.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             partial = place.with_suffix(".part")
-            # The "#" of a revision stands in Alyx's addresses as it is.
+            # Alyx's addresses have the "#" of a revision unescaped.
             self._download(remote.url.replace("#", "%23"), partial)
             os.replace(partial, place)
         try:
@@ -211,19 +211,19 @@ class Fetcher:
         return place
 
     def discard(self, files: Mapping[str, Path]) -> None:
-        """Delete downloads that are not needed any more."""
+        """Delete downloads that are no longer needed."""
         for file in files.values():
             file.unlink(missing_ok=True)
 
     def _download(self, url: str, partial: Path) -> None:
-        """Stream an address to disk; again while the trouble is transient.
+        """Stream an address to disk; repeat while the error is transient.
 
         Raises
         ------
         NotFetched
             The data server refuses.
         Unreachable
-            It does not answer, several times in a row.
+            The data server does not answer, several times in a row.
         """
         patience: Retry = Patience(TRANSIENT, self._pause)
         while True:
@@ -241,8 +241,8 @@ class Fetcher:
                 raise NotFetched(f"the data server's answer is wrong: {error}") from error
 
     def _stream(self, url: str, partial: Path) -> None:
-        """Write what an address answers."""
-        # The password goes to the server it is for, and nowhere else.
+        """Write the answer of an address to a file."""
+        # The password goes to its own server only.
         account = self._account if urlsplit(url).netloc == self._of else None
         with self._http.get(url, stream=True, auth=account, timeout=TIMEOUT) as answer:
             if answer.status_code in TRANSIENT:
@@ -259,14 +259,14 @@ def _away(url: str, trouble: str) -> Unreachable:
 
 
 def _check(file: Path, remote: Remote) -> None:
-    """Raise unless a download is what the source says it is."""
+    """Raise unless a download matches the source's description."""
     size = file.stat().st_size
     if remote.size and size != remote.size:
         raise NotFetched(f"it has {size} bytes, not {remote.size} as the source says")
     if remote.md5:
         with open(file, "rb") as stream:
-            found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
-        if found.hexdigest() != remote.md5.lower():
+            digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+        if digest.hexdigest() != remote.md5.lower():
             raise NotFetched("its MD5 is not what the source says")
 
 
@@ -284,7 +284,7 @@ class Mover:
         self.fetcher = fetcher
 
     def move(self, eid: str, remotes: list[Remote]) -> None:
-        """Bring the bytes of a session's datasets that the server does not have."""
+        """Fetch and upload the missing bytes of a session's datasets."""
         carrier = self.uploader.carrier
         if carrier.dry_run:
             carrier.journal.tally("bytes", "to send", len(remotes))
@@ -318,6 +318,6 @@ def _without_bytes(client: Client, eid: str) -> set[str]:
     while offset < count:
         answer: dict[str, Any] = client.get("/datasets", session=eid, limit=1000, offset=offset)
         rows, count = answer["results"], answer["count"]
-        missing |= {row["id"] for row in rows if not row.get("sha256")}
+        missing |= {dataset["id"] for dataset in rows if not dataset.get("sha256")}
         offset += len(rows) or count
     return missing

@@ -1,4 +1,4 @@
-"""Send rows to Fornix and keep account of each: created, unchanged, kept, not carried."""
+"""Send rows to Fornix and count their outcomes: created, unchanged, kept, not carried."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from .journal import Journal
 Row = dict[str, Any]
 T = TypeVar("T")
 Progress = Callable[[str, int, int | None], None]
-"""Called with what is being carried, how many are behind, and of how many (None: not known)."""
+"""Called with the kind of row, the number of rows done, and the total (None: unknown)."""
 
 MAX_ROWS = 200
-"""Rows that ``POST /import`` takes at once."""
+"""Rows in one ``POST /import`` at most."""
 
 CONFLICT = 409
-"""Status of a row that is there with other content."""
+"""Status of a row that exists with other content."""
 
 UNUSABLE = (400, 413)
-"""Answers to a request that is wrong or too large as a whole."""
+"""Status codes of a request that is wrong or too large as a whole."""
 
 NAMES = ("id", "nickname", "username", "name")
-"""Fields that name a row."""
+"""Fields that identify a row."""
 
 MAX_BYTES = 1_000_000
-"""Body size at which a batch is cut; a function behind API Gateway takes 6 MB."""
+"""Body size at which a batch is cut; a function behind API Gateway accepts 6 MB."""
 
 
 class Api(Protocol):
-    """What an import needs of a client of the HTTP API."""
+    """The part of an HTTP client that an import needs."""
 
     def get(self, path: str, **query: Any) -> Any:
         """Return the JSON answer of a GET."""
@@ -58,9 +58,9 @@ class Carrier:
     api : Api
         Client of an administrator.
     journal : Journal
-        What happened so far.
+        Record of the import so far.
     dry_run : bool
-        Send nothing; count what would be sent.
+        Send nothing; only count.
     progress : callable, optional
         See :data:`Progress`.
     """
@@ -80,15 +80,15 @@ class Carrier:
         self._bytes = 0
 
     def count_bytes(self, n: int) -> None:
-        """Tell of bytes that were uploaded."""
+        """Report uploaded bytes."""
         self._bytes += n
         self.progress("MB uploaded", self._bytes // 1_000_000, None)
 
     def send(self, resource: str, rows: Iterable[Row]) -> dict[str, Row]:
-        """Send rows of one resource, in batches; return what the server refused, by id.
+        """Send rows of one resource, in batches; return the rows that the server refused, by id.
 
-        A row that the server has under the same identifier with other content is left as it is
-        there: counted as ``kept``, not as refused.
+        A row that exists with other content stays unchanged on the server: it counts as ``kept``,
+        not as refused.
         """
         refused: dict[str, Row] = {}
         for batch in batches(rows, lambda row: row):
@@ -106,13 +106,13 @@ class Carrier:
         return refused
 
     def deliver(self, resource: str, batch: list[Row]) -> Row:
-        """Send a batch; one that is refused as a whole is cut until the row at fault is alone.
+        """Send a batch; a batch refused as a whole is cut until the faulty row is alone.
 
         Returns
         -------
         dict
             The server's answer: ``created`` and ``unchanged`` are counts, ``refused`` are items
-            with ``row``, the place in the batch.
+            with ``row``, the position in the batch.
         """
         try:
             return self.api.post("/import", {"resource": resource, "rows": batch})
@@ -132,7 +132,7 @@ class Carrier:
         return {key: first[key] + second[key] for key in ("created", "unchanged", "refused")}
 
     def carry(self, resource: str, rows: Iterable[Row]) -> set[str]:
-        """Send rows; account for those that the server refused and return their ids."""
+        """Send rows; record those that the server refused and return their ids."""
         refused = self.send(resource, rows)
         for id_, item in refused.items():
             detail = message(item["detail"])
@@ -140,37 +140,37 @@ class Carrier:
         return set(refused)
 
     def ensure(self, resource: str, name: str, row: Row, lab: str | None = None) -> Row:
-        """Make a named row unless there is one, of a lab if its names are its own; return it.
+        """Return a named row, created if it is missing; ``lab`` if names are unique per lab only.
 
-        The server is asked once in an import.
+        The server is asked once per import.
         """
         place = f"{resource} {lab}/{name}" if lab else f"{resource} {name}"
-        known = self.journal.get(place)
-        if known is None:
+        existing = self.journal.get(place)
+        if existing is None:
             query = {"lab": lab} if lab else {}
             try:
-                known = self.api.get(f"/{resource}/{quote(name, safe='')}", **query)
-            except RequestRefused:  # not there, or a name that fits into no address
+                existing = self.api.get(f"/{resource}/{quote(name, safe='')}", **query)
+            except RequestRefused:  # missing, or its name fits into no address
                 self.carry(resource, [row])
-                known = row
-            self.journal.set(place, known)
-        return known
+                existing = row
+            self.journal.set(place, existing)
+        return existing
 
     def refuse(self, resource: str, id_: str, reason: str, detail: str = "", n: int = 1) -> None:
-        """Account for what cannot be carried.
+        """Record a row that cannot be carried.
 
         Parameters
         ----------
         resource : str
-            What it is, e.g. ``'datasets'``.
+            Kind of row, e.g. ``'datasets'``.
         id_ : str
             Its identifier, name or path.
         reason : str
-            Why, in words that many rows share; the report groups by it.
+            Reason in words that many rows share; the report groups by it.
         detail : str
-            What is special to this one; by default the reason.
+            Detail of this row; by default the reason.
         n : int
-            How many it stands for, e.g. the files of a folder.
+            Number of things it stands for, e.g. the files of a folder.
         """
         self.journal.tally(resource, "not carried", n)
         self.journal.refuse(resource, id_, reason, detail or reason)
@@ -182,18 +182,18 @@ def message(detail: Any) -> str:
 
 
 def pattern(detail: str) -> str:
-    """Return a reason without what is special to one row, so that the report can group by it."""
+    """Return a reason without the parts that vary between rows, for grouping in the report."""
     return re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "…", detail)
 
 
 def batches(rows: Iterable[T], sent: Callable[[T], Row]) -> Iterator[list[T]]:
-    """Cut rows into batches that one request holds.
+    """Cut rows into batches that fit into one request.
 
     Parameters
     ----------
     rows : iterable
     sent : callable
-        Gives what is sent of one.
+        Returns the part of a row that is sent.
     """
     batch: list[T] = []
     size = 0

@@ -1,8 +1,8 @@
 """``fornix import folder``: register an ALF tree on disk.
 
-A session is a folder ``[lab/Subjects/]subject/YYYY-MM-DD/number``; everything below it is its
-files. What does not follow the grammar is reported and left where it is: one stray name must not
-spoil the rest (ONE convention).
+A session is a folder ``[lab/Subjects/]subject/YYYY-MM-DD/number``; everything below it belongs to
+it. Files whose names do not follow the grammar are reported and left in place: one stray name must
+not spoil the rest (ONE convention).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .sessions import Repository, SessionCarrier, dataset_row, session_row
 
 DATE_LIKE = re.compile(r"\d{4}-\d{2}-\d{2}")
 JUNK = {".DS_Store", "Thumbs.db", "desktop.ini"}
-"""Files that operating systems leave behind; not worth a line each in the report."""
+"""Files that operating systems leave behind; the report does not list them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class FoundFile:
     uuid : UUID or None
         The identifier in the name.
     on_disk : Path
-        Where it is.
+        Path on disk.
     size : int
         Bytes.
     """
@@ -67,13 +67,13 @@ class FoundSession:
     Attributes
     ----------
     session : SessionPath
-        Which session; ``lab`` is None if no folder names it.
+        Its identity; ``lab`` is None if no folder names it.
     folder : Path
-        Where it is.
+        Path on disk.
     files : list of FoundFile
         Its datasets.
     problems : list of (str, str, str)
-        Path relative to the session, reason, detail of each file that is left behind.
+        Path relative to the session, reason and detail of each file that is left out.
     """
 
     session: SessionPath
@@ -142,9 +142,9 @@ def _read_session(folder: Path) -> FoundSession | Stray:
         session = _session_path(folder)
     except ALFInvalid as error:
         return Stray(folder, error.rule, str(error), _count_files(folder))
-    found = FoundSession(session, folder)
+    session_found = FoundSession(session, folder)
     names: dict[str, str] = {}
-    for path in _files_below(folder, found):
+    for path in _files_below(folder, session_found):
         relative = path.relative_to(folder).as_posix()
         try:
             size = path.stat().st_size
@@ -153,19 +153,19 @@ def _read_session(folder: Path) -> FoundSession | Stray:
             reason = f"{error.part}: {error.rule}"
             if path.name.startswith("._"):
                 reason = "AppleDouble file (macOS's own record beside a file)"
-            found.problems.append((relative, reason, str(error)))
+            session_found.problems.append((relative, reason, str(error)))
             continue
         except OSError as error:
-            found.problems.append((relative, "the file cannot be read", str(error)))
+            session_found.problems.append((relative, "the file cannot be read", str(error)))
             continue
         bare = without_uuid(relative)
         if bare in names:
             reason = "another file has the same name but for the UUID in it"
-            found.problems.append((relative, reason, f"{relative} and {names[bare]}"))
+            session_found.problems.append((relative, reason, f"{relative} and {names[bare]}"))
             continue
         names[bare] = relative
-        found.files.append(FoundFile(bare, uuid_in(path.name), path, size))
-    return found
+        session_found.files.append(FoundFile(bare, uuid_in(path.name), path, size))
+    return session_found
 
 
 def _session_path(folder: Path) -> SessionPath:
@@ -176,7 +176,7 @@ def _session_path(folder: Path) -> SessionPath:
 
 
 def _files_below(folder: Path, found: FoundSession) -> Iterator[Path]:
-    """Yield the files below a folder in a fixed order; remember folders that cannot be read."""
+    """Yield the files below a folder in a fixed order; remember unreadable folders."""
     entries = _entries(folder)
     if entries is None:
         relative = folder.relative_to(found.folder).as_posix()
@@ -214,18 +214,18 @@ class FolderImport:
     root : Path
         The tree.
     carrier : Carrier
-        Where to send, with the journal.
+        Sends the rows, with the journal.
     repository : Repository or None
-        Where the bytes stay, under plain names: its address serves what is below ``root``.
+        Keeps the bytes, under plain names: its address serves the files below ``root``.
         None: they are uploaded.
     lab : str or None
         Lab of sessions whose path does not name one.
     uploader : Uploader, optional
-        Sends the bytes.
+        Uploads the bytes.
     known : KnownIds, optional
-        Ids that the tree tells; others are derived from names.
+        Ids from a manifest or tables in the tree; others are derived from names.
     beside : collection of str
-        Files in the tree's root that are expected beside sessions.
+        Files that are expected in the tree's root beside sessions.
     """
 
     def __init__(
@@ -248,17 +248,17 @@ class FolderImport:
         self.lab = lab
 
     def run(self) -> None:
-        """Register everything that is not yet behind, according to the journal."""
+        """Register everything that the journal does not have yet."""
         n = 0
-        for found in scan(self.root):
-            if isinstance(found, Stray):
-                self._report_stray(found)
+        for entry in scan(self.root):
+            if isinstance(entry, Stray):
+                self._report_stray(entry)
                 continue
             n += 1
-            if self.journal.state("folder", str(found.folder)) is None:
+            if self.journal.state("folder", str(entry.folder)) is None:
                 with self.journal.transaction():
-                    self._carry(found)
-                    self.journal.mark("folder", [str(found.folder)], "done")
+                    self._carry(entry)
+                    self.journal.mark("folder", [str(entry.folder)], "done")
             self.carrier.progress("sessions", n, None)
 
     def _report_stray(self, stray: Stray) -> None:
@@ -279,18 +279,18 @@ class FolderImport:
         folder = found.folder.relative_to(self.root.parent).as_posix()
         for path, reason, detail in found.problems:
             self.carrier.refuse("files", f"{folder}/{path}", reason, detail)
-        told = self.known.session(session.build())
-        about = self.known.about_session(told)
+        known_id = self.known.session(session.build())
+        columns = self.known.about_session(known_id)
         problem = self._second_folder(session, found.folder)
-        problem = problem or self.target.prepare_session(session, about.get("projects", ()))
+        problem = problem or self.target.prepare_session(session, columns.get("projects", ()))
         if problem:
             self.carrier.refuse("sessions", folder, problem, f"{folder}: {problem}")
             self._leave(found, folder)
             return
         if len(found.folder.name) != 3:
             self.journal.note("session folders whose number has not three digits: padded")
-        eid_told = UUID(told) if told else derived("session", session.build())
-        row = session_row(eid_told, session, **about)
+        eid_told = UUID(known_id) if known_id else derived("session", session.build())
+        row = session_row(eid_told, session, **columns)
         eid = self.target.carry_sessions([row], adopt=True).get(row["id"])
         if eid is None:
             self._leave(found, folder)
@@ -302,7 +302,7 @@ class FolderImport:
             self.uploader.send(eid, {file.path: file.on_disk for file in found.files})
 
     def _second_folder(self, session: SessionPath, folder: Path) -> str | None:
-        """Return a problem if another folder is the same session, as ``1`` and ``001`` are."""
+        """Return a problem if another folder is the same session, like ``1`` and ``001``."""
         first = self.journal.state("session folder", session.build())
         if first is None:
             self.journal.mark("session folder", [session.build()], str(folder))
@@ -326,9 +326,9 @@ class FolderImport:
                 self.carrier.refuse("files", path, "the file cannot be read", str(error))
                 continue
             parts = parse_dataset_path(file.path)
-            told = self.known.files.get((eid, file.path))
+            known_id = self.known.files.get((eid, file.path))
             yield dataset_row(
-                file.uuid or (UUID(told) if told else None),
+                file.uuid or (UUID(known_id) if known_id else None),
                 eid,
                 file.path,
                 file_size=file.size,

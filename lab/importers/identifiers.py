@@ -1,4 +1,4 @@
-"""Identifiers of imported rows: kept where there are any, else derived, always the same."""
+"""Identifiers of imported rows: kept if they exist, else derived, always the same."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ def derived(*parts: str) -> UUID:
     """Derive an identifier from text; the same text gives the same identifier everywhere.
 
     ONE clients accept only UUIDs of version 3 and 4 as identifiers of sessions and datasets, so
-    122 bits of a SHA-256 take the shape of version 4.
+    122 bits of a SHA-256 take the form of version 4.
 
     Parameters
     ----------
     *parts : str
-        What identifies the row, e.g. ``'session', lab, subject, date, number``.
+        Texts that identify the row, e.g. ``'session', lab, subject, date, number``.
     """
     digest = hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).digest()
     return UUID(bytes=digest[:16], version=4)
 
 
 def as_text(identifier: object) -> object:
-    """Turn an identifier of 16 bytes into the UUID that it is; others are returned as they are."""
+    """Turn an identifier of 16 bytes into its UUID; return others unchanged."""
     if isinstance(identifier, bytes) and len(identifier) == 16:
         return str(UUID(bytes=identifier))
     return identifier
 
 
 def from_int_pairs(pairs: npt.NDArray[np.int64]) -> list[str]:
-    """Turn identifiers of older ONE tables, two 64-bit integers each, into the UUIDs they are.
+    """Turn identifiers of older ONE tables, two 64-bit integers each, into UUIDs.
 
     Parameters
     ----------

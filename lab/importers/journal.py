@@ -1,8 +1,8 @@
-"""What an import has done so far, kept in one file so that a killed import goes on.
+"""Progress of an import in one file, so that a killed import continues.
 
-The journal is a SQLite database: everything that belongs together (rows sent, what the server
-refused, the position reached in the source) is committed in one transaction, after the server has
-answered. A process killed in between sends its last rows again, which changes nothing.
+The journal is a SQLite database. Rows sent, the server's refusals and the position reached in the
+source are committed in one transaction, after the server has answered. A process killed in between
+sends its last rows again, which changes nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class JournalInUse(RuntimeError):
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Commit all that happens inside together, or nothing of it."""
+    """Commit all changes inside together, or none of them."""
     db.execute("BEGIN")
     try:
         yield
@@ -49,7 +49,7 @@ class Journal:
     Parameters
     ----------
     path : Path or None
-        The file; None keeps the journal in memory (for a dry run).
+        The file; None uses memory (for a dry run).
 
     Raises
     ------
@@ -63,7 +63,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0.2)
         try:
-            # The lock is held until the file is closed or the process ends, however it ends.
+            # The lock lasts until the file is closed or the process ends in any way.
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE;" + SCHEMA)
@@ -79,11 +79,11 @@ class Journal:
         self._db.close()
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Commit all that happens inside together, or nothing of it."""
+        """Commit all changes inside together, or none of them."""
         return transaction(self._db)
 
     def clear(self) -> None:
-        """Forget everything: the next pass begins at the start."""
+        """Forget everything: the next pass starts from the beginning."""
         with self.transaction():
             for table in ("fact", "item", "tally", "refusal", "note"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - names are literals
@@ -103,7 +103,7 @@ class Journal:
         self._db.executemany("INSERT OR REPLACE INTO item VALUES (?, ?, ?)", rows)
 
     def add(self, step: str, ids: Iterable[str], state: str) -> list[str]:
-        """Give a state to items that have none yet; return those, each once."""
+        """Give a state to items without one; return these, each once."""
         new = []
         for i in ids:
             done = self._db.execute(
@@ -122,16 +122,16 @@ class Journal:
 
     def states(self, step: str) -> list[tuple[str, str]]:
         """Return (item, state) of a step that has few items."""
-        found = self._db.execute("SELECT id, state FROM item WHERE step = ?", (step,))
-        return found.fetchall()
+        rows = self._db.execute("SELECT id, state FROM item WHERE step = ?", (step,))
+        return rows.fetchall()
 
     def items(self, step: str, state: str, limit: int) -> list[str]:
         """Return up to ``limit`` items of a step that are in a state."""
-        found = self._db.execute(
+        rows = self._db.execute(
             "SELECT id FROM item WHERE step = ? AND state = ? ORDER BY id LIMIT ?",
             (step, state, limit),
         )
-        return [row[0] for row in found]
+        return [row[0] for row in rows]
 
     def count(self, step: str, state: str | None = None) -> int:
         """Count the items of a step, of one state or all."""
@@ -154,26 +154,26 @@ class Journal:
         return result
 
     def refuse(self, resource: str, id_: str, reason: str, detail: str) -> None:
-        """Remember a row that could not be carried, and why."""
+        """Record a row that could not be carried, and why."""
         self._db.execute(
             "INSERT OR REPLACE INTO refusal VALUES (?, ?, ?, ?)",
             (resource, _text(id_), _text(reason), _text(detail)),
         )
 
     def refusals(self) -> Iterator[dict[str, str]]:
-        """Iterate over what could not be carried."""
+        """Iterate over the rows that could not be carried."""
         for resource, id_, reason, detail in self._db.execute("SELECT * FROM refusal"):
             yield {"resource": resource, "id": id_, "reason": reason, "detail": detail}
 
     def reasons(self) -> list[tuple[str, str, int, str]]:
-        """Return (resource, reason, number of rows, one example), the commonest first."""
+        """Return (resource, reason, number of rows, one example), the most frequent first."""
         return self._db.execute(
             "SELECT resource, reason, count(*) AS n, min(detail) FROM refusal"
             " GROUP BY resource, reason ORDER BY n DESC, resource, reason"
         ).fetchall()
 
     def note(self, text: str, n: int = 1) -> None:
-        """Remember a remark for the report, with how often it came up."""
+        """Record a remark for the report, and count repetitions."""
         self._db.execute(
             "INSERT INTO note VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
             (_text(text), n),
@@ -185,5 +185,5 @@ class Journal:
 
 
 def _text(text: str) -> str:
-    """Replace what is not Unicode (file names may hold any bytes) by escapes."""
+    """Replace bytes that are not Unicode (file names may hold any) by escapes."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""What a copy tells of its sessions and files: by its manifest, or, ids alone, by ONE's tables."""
+"""Known ids and facts of a copy's sessions and files: from its manifest, or from ONE's tables."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class KnownIds(msgspec.Struct, frozen=True):
     files : dict of str
         Id by (session's id, path within it).
     told_sessions : dict of ReleasedSession
-        What a manifest says of sessions, by id.
+        Sessions of a manifest, by id.
     told_files : dict of ReleasedFile
-        And of files, as `files`.
+        Files of a manifest, by the same keys as `files`.
     """
 
     sessions: dict[str, str] = {}
@@ -39,33 +39,33 @@ class KnownIds(msgspec.Struct, frozen=True):
         return self.sessions.get(path) or self.sessions.get(path.rpartition("/Subjects/")[2])
 
     def about_session(self, eid: str | None) -> dict[str, Any]:
-        """Return what is told of a session, as columns of its row.
+        """Return the known facts of a session, as columns of its row.
 
-        The start is on the lab's clock: the lab may have another zone where it is carried to, and
-        the day has to stay.
+        The start is on the lab's clock: the lab may have another zone in the target, and the day
+        must stay.
         """
-        told = self.told_sessions.get(eid or "")
-        if told is None:
+        session = self.told_sessions.get(eid or "")
+        if session is None:
             return {}
-        start = datetime.fromisoformat(told.start_time) if told.start_time else None
-        columns: dict[str, Any] = {"projects": list(told.projects)}
-        if told.task_protocol:
-            columns["task_protocol"] = told.task_protocol
-        if start is not None and start.date().isoformat() == told.date:
+        start = datetime.fromisoformat(session.start_time) if session.start_time else None
+        columns: dict[str, Any] = {"projects": list(session.projects)}
+        if session.task_protocol:
+            columns["task_protocol"] = session.task_protocol
+        if start is not None and start.date().isoformat() == session.date:
             columns["start_time"] = start.replace(tzinfo=None).isoformat()
         return columns
 
     def about_file(self, eid: str, path: str) -> dict[str, Any]:
-        """Return what is told of a file, as columns of its dataset's row."""
-        told = self.told_files.get((eid, path))
-        if told is None:
+        """Return the known facts of a file, as columns of its dataset's row."""
+        file = self.told_files.get((eid, path))
+        if file is None:
             return {}
-        columns: dict[str, Any] = {"qc": told.qc}
-        return columns | ({"version": told.code_version} if told.code_version else {})
+        columns: dict[str, Any] = {"qc": file.qc}
+        return columns | ({"version": file.code_version} if file.code_version else {})
 
 
 def ids_in(root: Path) -> KnownIds:
-    """Return the ids that a folder tells; none of a plain one.
+    """Return the ids that a folder's manifest or tables hold; none for a plain folder.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def ids_in(root: Path) -> KnownIds:
     if (root / MANIFEST).is_file():
         manifest = decode_manifest((root / MANIFEST).read_bytes())
         return KnownIds(
-            _both({one.folder: one.id for one in manifest.sessions}),
+            _both({session.folder: session.id for session in manifest.sessions}),
             {(file.session, file.path): file.id for file in manifest.files},
-            {one.id: one for one in manifest.sessions},
+            {session.id: session for session in manifest.sessions},
             {(file.session, file.path): file for file in manifest.files},
         )
     if all((root / name).is_file() for name in TABLES):

@@ -1,8 +1,8 @@
 """``fornix import one``: register what ONE cache tables list.
 
-The tables are read in batches, so that millions of datasets need little memory. Tables of older
-clients are understood: identifiers as pairs of integers, a ``project`` column, no quality and no
-default revisions (ONE convention, cache tables).
+The tables are read in batches, so that millions of datasets need little memory. The import also
+reads tables of older clients: identifiers as pairs of integers, a ``project`` column, no quality
+and no default revisions (ONE convention, cache tables).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ COLUMNS = {
     "sessions": {"id", "lab", "subject", "date", "number"},
     "datasets": {"eid", "id", "rel_path"},
 }
-"""Columns that a table must have; an identifier may be two columns of integers."""
+"""Required columns; an identifier may be two columns of integers."""
 
 BAD_ROW = (ValueError, TypeError, AttributeError)
-"""What reading a hostile row may raise (an ALFError is a ValueError)."""
+"""Errors that a hostile row may raise (an ALFError is a ValueError)."""
 
 MOST_NUMBER = 999
 """Largest number of a session (ONE convention: three digits)."""
@@ -49,7 +49,7 @@ QUALITIES = {"NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"}
 
 
 class NoTables(Exception):
-    """The path holds no ONE tables that can be read; the message says what is wrong."""
+    """The path has no readable ONE tables; the message says why."""
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def open_tables(path: Path) -> Iterator[tuple[pq.ParquetFile, pq.ParquetFile]]:
     Raises
     ------
     NoTables
-        A table is absent or no Parquet file.
+        A table is missing or no Parquet file.
     """
     with TemporaryDirectory() as scratch:
         folder = path if path.is_dir() else _unzip(path, Path(scratch))
@@ -78,7 +78,7 @@ def open_tables(path: Path) -> Iterator[tuple[pq.ParquetFile, pq.ParquetFile]]:
 
 
 def _unzip(path: Path, scratch: Path) -> Path:
-    """Unpack the two tables of a zip file, wherever in it they lie."""
+    """Unpack the two tables of a zip file, from any folder in it."""
     try:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
@@ -99,11 +99,11 @@ class TablesImport:
     sessions, datasets : ParquetFile
         The tables.
     carrier : Carrier
-        Where to send, with the journal.
+        Sends the rows, with the journal.
     repository : Repository or None
-        Where the bytes are; None: not known, and said so in the report.
+        Repository of the bytes; None: unknown, and the report says so.
     lab : str or None
-        Lab of sessions for which the table names none.
+        Lab of sessions without one in the table.
     mover : Mover, optional
         Fetches the bytes from the repository and uploads them.
     """
@@ -126,14 +126,14 @@ class TablesImport:
         self._latest: dict[tuple[str, str], str] = {}
 
     def run(self) -> None:
-        """Register everything that is not yet behind, according to the journal."""
+        """Register everything that the journal does not have yet."""
         self._import_batches("sessions", self.sessions, self._carry_sessions)
         if "default_revision" not in self.datasets.schema_arrow.names:
             self._latest = _latest_revisions(self.datasets)
         self._import_batches("datasets", self.datasets, self._carry_datasets)
 
     def _import_batches(self, name: str, table: pq.ParquetFile, carry: Any) -> None:
-        """Carry a table batch by batch, from the row that was reached."""
+        """Carry a table batch by batch, from the row reached so far."""
         reached, total = self.journal.get(name + " row", 0), table.metadata.num_rows
         row = 0
         for batch in _read(table):
@@ -176,14 +176,14 @@ class TablesImport:
         refused = self.carrier.carry("datasets", rows)
         if self.mover:
             remotes: dict[str, list[Remote]] = defaultdict(list)
-            for row in rows:
-                if row["id"] not in refused:
-                    remotes[row["session"]].append(self._remote(row))
+            for dataset in rows:
+                if dataset["id"] not in refused:
+                    remotes[dataset["session"]].append(self._remote(dataset))
             for eid, files in remotes.items():
                 self.mover.move(eid, files)
 
     def _remote(self, row: Row) -> Remote:
-        """Return where the repository has a dataset's file."""
+        """Return the repository's file of a dataset."""
         record = row["file_records"][0] if row["file_records"] else None
         url = None
         if record and record["exists"] and self.repository and self.repository.url:
@@ -196,7 +196,7 @@ class TablesImport:
         return Remote(row["id"], path, url, row["file_size"], row["hash"])
 
     def _dataset(self, entry: Row) -> Row:
-        """Turn a row of the table into one of the API."""
+        """Convert a row of the table to one of the API."""
         eid, path = str(UUID(entry["eid"])), entry["rel_path"]
         session = self.journal.state("session", eid)
         if not session:
@@ -227,7 +227,7 @@ class TablesImport:
         )
 
     def _is_default(self, eid: str, path: str, said: bool | None) -> bool:
-        """Say whether a dataset is the default among its revisions: the latest, if unsaid."""
+        """Return whether a dataset is its default revision: the latest, unless ``said``."""
         if said is not None:
             return bool(said)
         parts = parse_dataset_path(path)
@@ -263,14 +263,14 @@ def _latest_revisions(table: pq.ParquetFile) -> dict[tuple[str, str], str]:
             try:
                 parts = parse_dataset_path(row["rel_path"])
             except ALFError:
-                continue  # told when its turn comes
+                continue  # reported when the row itself is read
             key = (row["eid"], parts.without_revision)
             latest[key] = max(latest.get(key, ""), parts.revision)
     return latest
 
 
 def _session_path(entry: Row, default_lab: str | None) -> SessionPath:
-    """Read and check which session a row of the sessions table is."""
+    """Return the checked session of a row of the sessions table."""
     lab = entry["lab"] or default_lab
     if not lab:
         raise ValueError("the table names no lab: give --lab")
@@ -284,7 +284,7 @@ def _session_path(entry: Row, default_lab: str | None) -> SessionPath:
 
 
 def _number(value: object) -> int:
-    """Return a session's number, however the table has it."""
+    """Return a session's number, in any form that tables have."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise ValueError("the number is missing: write that of the session's folder, as 1")
     try:
@@ -297,7 +297,7 @@ def _number(value: object) -> int:
 
 
 def _names(value: object) -> list[str]:
-    """Return names that a table has as a text with commas, a list, or not at all."""
+    """Return names from a text with commas, a list, or nothing."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list):
         return []
@@ -305,21 +305,21 @@ def _names(value: object) -> list[str]:
 
 
 def _size(value: float | None) -> int | None:
-    """Return a file size in bytes; None where the table does not know."""
+    """Return a file size in bytes; None if the table lacks it."""
     return None if value is None or math.isnan(value) else int(value)
 
 
 def _reason(problem: Exception) -> tuple[str, str]:
-    """Return the reason that rows share, and what is special to this one."""
+    """Return the reason that rows share, and the detail of this one."""
     if isinstance(problem, ALFError):
         return f"{problem.part}: {problem.rule}", str(problem)
     return str(problem), str(problem)
 
 
 def origin(table: pq.ParquetFile) -> str:
-    """Return where the tables say they come from."""
+    """Return the origin that the tables' metadata name."""
     try:
-        about = json.loads((table.schema_arrow.metadata or {})[b"one_metadata"])
-        return str(about.get("origin", "unknown"))
+        metadata = json.loads((table.schema_arrow.metadata or {})[b"one_metadata"])
+        return str(metadata.get("origin", "unknown"))
     except (KeyError, ValueError):
         return "unknown"

@@ -1,4 +1,4 @@
-"""What an import did: on the screen in a few lines, in a file completely."""
+"""The report of an import: on the screen in a few lines, in a file completely."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def summary(journal: Journal, **about: Any) -> dict[str, Any]:
     Parameters
     ----------
     journal : Journal
-        Of the import.
+        Journal of the import.
     **about
-        What was imported from where.
+        Source and target of the import.
     """
     return {
         **about,
@@ -46,12 +46,12 @@ def summary(journal: Journal, **about: Any) -> dict[str, Any]:
 
 
 def complete(report: dict[str, Any]) -> bool:
-    """Say whether everything was carried."""
+    """Return whether everything was carried."""
     return not report["reasons"]
 
 
 def save(report: dict[str, Any], journal: Journal, path: Path) -> None:
-    """Write the report with every row that was not carried; millions of rows need no memory."""
+    """Write the report with every refused row; millions of rows need no memory."""
     partial = path.with_name(path.name + ".part")
     with open(partial, "w", encoding="utf-8") as file:
         file.write(json.dumps(report, indent=1, ensure_ascii=False)[:-2] + ',\n "not_carried": [')
@@ -62,7 +62,7 @@ def save(report: dict[str, Any], journal: Journal, path: Path) -> None:
 
 
 def show(report: dict[str, Any], path: Path, console: Console) -> None:
-    """Print the report for people."""
+    """Print the report."""
     outcomes = [o for o in OUTCOMES if any(o in n for n in report["rows"].values())]
     table = Table("", *outcomes, box=None)
     for resource, counts in report["rows"].items():

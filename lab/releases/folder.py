@@ -27,7 +27,7 @@ from shared.releases.proving import Block, blocks_of
 
 
 class LeftOut(msgspec.Struct, frozen=True):
-    """A file that is no dataset and stays behind, and why."""
+    """A file that is no dataset and is left out, and why."""
 
     path: str
     reason: str
@@ -40,7 +40,7 @@ class FolderRelease(msgspec.Struct, frozen=True):
     ----------
     manifest : ReleaseManifest
     files : dict of Path
-        Where each file is, by its path in the copy.
+        Path of each file on disk, by its path in the copy.
     left_out : list of LeftOut
     """
 
@@ -66,26 +66,26 @@ def folder_release(
     date: str | None = None,
     hashes: HashCache | None = None,
 ) -> FolderRelease:
-    """Return a folder's sessions as a release; the same folder gives the same.
+    """Return a folder's sessions as a release; the same folder gives the same release.
 
     Parameters
     ----------
     root : Path
         ``[lab/Subjects/]subject/date/number/…`` at it or below.
     name : str
-        Of the release.
+        Name of the release.
     terms : ReleaseTerms
     lab : str, optional
         Lab of sessions whose path names none.
     date : str, optional
-        Day (ISO) of the release; that of the latest session by default, so that it is the same
-        whenever it is made.
+        Day (ISO) of the release; by default that of the latest session, so that the release does
+        not depend on the day it is made.
     hashes : HashCache, optional
 
     Raises
     ------
     NothingToRelease
-        There is no session, or none of a known lab.
+        There is no session, or none with a known lab.
     """
     hashes = hashes or HashCache()
     sessions: list[ReleasedSession] = []
@@ -125,10 +125,10 @@ def folder_release(
 
 
 def with_content(manifest: ReleaseManifest) -> ReleaseManifest:
-    """Return a manifest with the digest of its files, which are sorted as the server's are."""
+    """Return a manifest with the digest of its files, sorted as on the server."""
     from shared.releases.manifest import content_digest
 
-    order = {one.id: i for i, one in enumerate(manifest.sessions)}
+    order = {session.id: i for i, session in enumerate(manifest.sessions)}
     files = tuple(sorted(manifest.files, key=lambda file: (order[file.session], file.path)))
     return msgspec.structs.replace(manifest, files=files, content=content_digest(files))
 
@@ -153,15 +153,15 @@ def _files(
 ) -> Iterator[ReleasedFile]:
     latest = found.latest_revisions()
     for file in found.files:
-        known = hashes.of(file.on_disk)
+        digests = hashes.of(file.on_disk)
         parts = parse_dataset_path(file.path)
         yield ReleasedFile(
             id=_id(file, session),
             session=session.id,
             path=file.path,
-            size=known.size,
-            sha256=known.sha256,
-            md5=known.md5,
+            size=digests.size,
+            sha256=digests.sha256,
+            md5=digests.md5,
             dataset_type=_type(parts.filename),
             default=parts.revision == latest[parts.without_revision],
         )

@@ -1,7 +1,7 @@
 """Deposits of zips at hosts: FigShare, Zenodo and DANDI by their APIs, behind one interface.
 
-A deposit is begun, gets its files (those that it has already are not sent again), and stays a
-draft until its owner publishes it on the host's own page.
+A deposit is created, receives the files that it lacks, and stays a draft until its owner publishes
+it on the host's own page.
 
 Sources: FigShare API 2 (https://docs.figshare.com), Zenodo REST API (https://developers.zenodo.org),
 DANDI REST API (https://api.dandiarchive.org/swagger).
@@ -34,7 +34,7 @@ DANDI_PART = 64 * 2**20
 
 
 class HostRefused(ClientError):
-    """A host said no; the message has its words."""
+    """A host refused; the message quotes it."""
 
 
 class Deposit(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class Deposit(msgspec.Struct, frozen=True):
     host : str
     id : str
     page : str
-        Where its owner looks at it and publishes it.
+        Page on which its owner views and publishes it.
     """
 
     host: str
@@ -54,20 +54,20 @@ class Deposit(msgspec.Struct, frozen=True):
 
 
 class Host(Protocol):
-    """Where zips are deposited."""
+    """A host of deposits."""
 
     name: ClassVar[str]
     token_variable: ClassVar[str]
 
     def begin(self, datacite: Mapping[str, Any]) -> Deposit:
-        """Make a draft with a release's description."""
+        """Create a draft with a release's description."""
 
     def send(self, deposit: Deposit, path: Path, seen: Seen) -> bool:
         """Send a file unless the draft has it already; return whether it was sent."""
 
 
 class HostClient:
-    """Requests to a host, patient with what passes.
+    """Requests to a host, with retries of transient errors.
 
     Parameters
     ----------
@@ -83,14 +83,14 @@ class HostClient:
         self.header = header
 
     def json(self, method: str, path: str, body: Any = None, *, allow: int = 0) -> Any:
-        """Send JSON and return the answer's; None for the status that is allowed."""
+        """Send JSON and return the answer's; None for the allowed status."""
         answer = self._send(method, path, json=body)
         if answer.status_code == allow:
             return None
         return answer.json() if answer.content else {}
 
     def put(self, url: str, data: Any, *, signed: bool = True) -> requests.Response:
-        """Put bytes; to addresses that are signed by themselves without the account's token."""
+        """Put bytes; signed addresses get no token of the account."""
         return self._send("PUT", url, data=data, token=signed)
 
     def _send(
@@ -117,24 +117,24 @@ class Zenodo:
         self.client = HostClient(url, f"Bearer {token}")
 
     def begin(self, datacite: Mapping[str, Any]) -> Deposit:
-        """Make a draft."""
+        """Create a draft."""
         metadata = {
             "title": _title(datacite),
             "upload_type": "dataset",
             "description": _description(datacite),
             "creators": [
-                {"name": one["name"]}
+                {"name": entry["name"]}
                 | (
-                    {"affiliation": one["affiliation"][0]["name"]}
-                    if one.get("affiliation")
+                    {"affiliation": entry["affiliation"][0]["name"]}
+                    if entry.get("affiliation")
                     else {}
                 )
-                | ({"orcid": orcid} if (orcid := _orcid(one)) else {})
-                for one in datacite["creators"]
+                | ({"orcid": orcid} if (orcid := _orcid(entry)) else {})
+                for entry in datacite["creators"]
             ],
             "license": datacite["rightsList"][0]["rightsIdentifier"].lower(),
             "version": datacite["version"],
-            "keywords": [one["subject"] for one in datacite["subjects"]],
+            "keywords": [entry["subject"] for entry in datacite["subjects"]],
         }
         made = self.client.json("POST", "/deposit/depositions", {"metadata": metadata})
         return Deposit(self.name, str(made["id"]), made["links"]["html"])
@@ -143,8 +143,8 @@ class Zenodo:
         """Send a file as a stream."""
         where = f"/deposit/depositions/{deposit.id}"
         files = self.client.json("GET", f"{where}/files")
-        known = {one["filename"]: one["checksum"].removeprefix("md5:") for one in files}
-        if known.get(path.name) == _md5(path):
+        checksums = {one["filename"]: one["checksum"].removeprefix("md5:") for one in files}
+        if checksums.get(path.name) == _md5(path):
             return False
         bucket = self.client.json("GET", where)["links"]["bucket"]
         with path.open("rb") as file:
@@ -154,7 +154,7 @@ class Zenodo:
 
 
 class FigShare:
-    """FigShare, whose files come in parts that it names; those that it has are not sent again."""
+    """FigShare, which names the parts of a file; parts that it has are not sent again."""
 
     name: ClassVar[str] = "figshare"
     token_variable: ClassVar[str] = "FIGSHARE_TOKEN"  # noqa: S105 - the name of a variable
@@ -163,20 +163,20 @@ class FigShare:
         self.client = HostClient(url, f"token {token}")
 
     def begin(self, datacite: Mapping[str, Any]) -> Deposit:
-        """Make a draft."""
+        """Create a draft."""
         body = {
             "title": _title(datacite),
             "description": _description(datacite),
             "defined_type": "dataset",
-            "authors": [{"name": one["name"]} for one in datacite["creators"]],
-            "keywords": [one["subject"] for one in datacite["subjects"]],
+            "authors": [{"name": entry["name"]} for entry in datacite["creators"]],
+            "keywords": [entry["subject"] for entry in datacite["subjects"]],
         }
         made = self.client.json("POST", "/account/articles", body)
         identity = made["location"].rstrip("/").rpartition("/")[2]
         return Deposit(self.name, identity, f"https://figshare.com/account/articles/{identity}")
 
     def send(self, deposit: Deposit, path: Path, seen: Seen) -> bool:
-        """Send the parts of a file that are not there."""
+        """Send the missing parts of a file."""
         where = f"/account/articles/{deposit.id}/files"
         md5, size = _md5(path), path.stat().st_size
         same = [one for one in self.client.json("GET", where) if one["name"] == path.name]
@@ -206,7 +206,7 @@ class Dandi:
     ----------
     token, url
     dandiset : str
-        Its number, of one that is there: ``000409``.
+        Number of an existing dandiset: ``000409``.
     """
 
     name: ClassVar[str] = "dandi"
@@ -264,7 +264,7 @@ HOSTS: Mapping[str, type[Zenodo] | type[FigShare] | type[Dandi]] = {
 
 
 def host_of(name: str, url: str | None, **more: str) -> Host:
-    """Return a host, with the token of its variable.
+    """Return a host, with the token from its environment variable.
 
     Raises
     ------
@@ -287,8 +287,8 @@ def _description(datacite: Mapping[str, Any]) -> str:
 
 
 def _orcid(creator: Mapping[str, Any]) -> str:
-    known = creator.get("nameIdentifiers") or [{"nameIdentifier": ""}]
-    return str(known[0]["nameIdentifier"]).removeprefix("https://orcid.org/")
+    identifiers = creator.get("nameIdentifiers") or [{"nameIdentifier": ""}]
+    return str(identifiers[0]["nameIdentifier"]).removeprefix("https://orcid.org/")
 
 
 def _blocks(path: Path, size: int = BLOCK) -> Iterator[bytes]:
@@ -305,7 +305,7 @@ def _md5(path: Path) -> str:
 
 
 def _dandi_etag(path: Path) -> str:
-    """Return the MD5 of the parts' MD5s, and how many there are, as S3 makes it."""
+    """Return the MD5 of the parts' MD5s, and the number of parts, as S3 does."""
     parts = [
         hashlib.md5(block, usedforsecurity=False).digest() for block in _blocks(path, DANDI_PART)
     ]

@@ -18,10 +18,10 @@ TIMEOUT = (10, 60)
 
 
 class Minter(Protocol):
-    """A service that gives DOIs."""
+    """A service that assigns DOIs."""
 
     def mint(self, client: Client, record: dict[str, Any]) -> str:
-        """Return the DOI of a release; that which it has already, once more."""
+        """Return the DOI of a release; a release with a DOI keeps it."""
 
 
 def minter(name: str) -> Minter:
@@ -30,17 +30,17 @@ def minter(name: str) -> Minter:
     Raises
     ------
     click.ClickException
-        There is none of this name.
+        There is no service of this name.
     """
     if name == "datacite":
         return DataCite()
-    found = entry_points(group=GROUP, name=name)
-    if not found:
+    services = entry_points(group=GROUP, name=name)
+    if not services:
         raise click.ClickException(
             f"There is no service {name!r} that mints: use datacite, or install a plug-in of "
             f"{GROUP}."
         )
-    made: Minter = next(iter(found)).load()()
+    made: Minter = next(iter(services)).load()()
     return made
 
 

@@ -1,7 +1,7 @@
 """Mirror releases: resumable, verified, incremental copies of one release, or of all of a server.
 
-A mirror of one release is a folder as its zip is unpacked. A mirror of a server is a folder for
-each version, ``NAME/VERSION``; files that an earlier version has too are linked, not fetched.
+A mirror of one release is a folder with the content of its zip. A mirror of a server has a folder
+for each version, ``NAME/VERSION``; files of an earlier version are linked, not fetched.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from shared.releases.manifest import BadManifest, decode_manifest
 Seen = Callable[[str, int], None]
 
 AT_ONCE = 4
-"""Files fetched at the same time."""
+"""Files fetched in parallel."""
 
 HASHED = 2**20
-"""Bytes read at a time of what is there already."""
+"""Bytes of an existing file read at a time."""
 
 
 class Mirrored(msgspec.Struct, frozen=True):
-    """What became of a mirror.
+    """The result of mirroring one release.
 
     Attributes
     ----------
     key : str
         ``name@version``.
     fetched, kept, linked : int
-        Files that came from the server, were there, or were taken from another version's folder.
+        Files from the server, files that existed, and files of another version's folder.
     size : int
-        Bytes that came.
+        Bytes from the server.
     removed : int
-        Files of an earlier version, or withdrawn, that are not there any more.
+        Files of an earlier version, and withdrawn files, that were deleted.
     faults : list of str
-        Files that could not be had, and why.
+        Files that could not be fetched, and why.
     """
 
     key: str
@@ -57,7 +57,7 @@ class Mirrored(msgspec.Struct, frozen=True):
 
 
 class OtherRelease(ValueError):
-    """The folder is a copy of something else."""
+    """The folder is a copy of another release."""
 
 
 def mirror_release(
@@ -69,10 +69,10 @@ def mirror_release(
     trust: bool = True,
     seen: Seen = lambda path, size: None,
 ) -> Mirrored:
-    """Bring a folder in line with a version of a release.
+    """Bring a folder up to date with a version of a release.
 
-    A file that the manifest of the former run has with the same checksum is taken for it; what
-    else is there, and with ``trust`` false all of it, is read and compared.
+    A file with the same checksum in the former run's manifest is not read again. Other existing
+    files, or with ``trust`` false all of them, are read and compared.
 
     Parameters
     ----------
@@ -80,10 +80,10 @@ def mirror_release(
         The version.
     folder : Path
     known : dict of Path, optional
-        Files elsewhere on this disk, by SHA-256; they are linked.
+        Files elsewhere on this disk to link, by SHA-256.
     trust : bool
     seen : callable
-        Told of each file.
+        Called for each file.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def mirror_release(
     removed = 0
     if before:
         removed = _remove(folder, before.paths().keys() - {file.path for file in parts})
-    for file in made if not faults else ():  # the manifest says that all of it is there
+    for file in made if not faults else ():  # a manifest means that the copy is complete
         _replace(folder / file.path, file.body or b"")
     counts = [how for how, _, _ in results]
     return Mirrored(
@@ -136,23 +136,23 @@ def mirror_server(
     trust: bool = True,
     seen: Seen = lambda path, size: None,
 ) -> Iterator[Mirrored]:
-    """Mirror all releases of a server that it shows, each version into a folder of its own."""
-    known = _by_digest(folder)
+    """Mirror all visible releases of a server, each version into a folder of its own."""
+    linkable = _by_digest(folder)
     for record in server.releases():
         place = folder / record.name / str(record.version)
         if record.state is ReleaseState.WITHDRAWN:
             shutil.rmtree(place, ignore_errors=True)
             continue
-        yield mirror_release(server, record, place, known=known, trust=trust, seen=seen)
-        known |= _digests_of(place)
+        yield mirror_release(server, record, place, known=linkable, trust=trust, seen=seen)
+        linkable |= _digests_of(place)
 
 
 class ContentFault(ValueError):
-    """What a server sent is not what its manifest says."""
+    """The server sent other bytes than its manifest describes."""
 
 
 def _proved(before: ReleaseManifest | None) -> dict[str, str | None]:
-    """Return the checksums of the files that a whole former run left."""
+    """Return the checksums of the files that a complete former run left."""
     return {path: file.sha256 for path, file in before.paths().items()} if before else {}
 
 
@@ -182,7 +182,7 @@ def _bring(
 
 
 def _fetch(server: ReleaseServer, path: str, wanted: ReleasedFile, target: Path) -> int:
-    """Fetch a file; a part of it that is there is read, not fetched again."""
+    """Fetch a file; an existing part of it is read, not fetched again."""
     partial = target.with_name(f"{target.name}.partial")
     kind = "sha256" if wanted.sha256 else "md5"
     digest = hashlib.new(kind, usedforsecurity=False)
@@ -253,10 +253,10 @@ def _replace(path: Path, body: bytes) -> None:
 
 
 def _by_digest(folder: Path) -> dict[str, Path]:
-    known: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for manifest in sorted(folder.glob(f"*/*/{MANIFEST}")):
-        known |= _digests_of(manifest.parent)
-    return known
+        paths |= _digests_of(manifest.parent)
+    return paths
 
 
 def _digests_of(folder: Path) -> dict[str, Path]:

@@ -36,14 +36,14 @@ TIMEOUT = (10, 300)
 """Seconds to connect, and to wait for bytes."""
 
 GOOD = 3000
-"""Seconds for which an address of the storage is used; the server makes it good for an hour."""
+"""Seconds for which a storage address is reused; the server makes it valid for an hour."""
 
 _ADDRESS = re.compile(r"(?P<api>.*)/releases/(?P<name>[^/?#]+)(?:/(?P<version>\d+|latest))?/?")
 _NAMED = re.compile(r"(?P<name>[A-Za-z0-9_-]+)(?:[@/](?P<version>\d+|latest))?")
 
 
 class NoRelease(ClientError):
-    """What was given names no release."""
+    """The given text names no release."""
 
 
 def parse_address(text: str) -> tuple[str, str, str] | None:
@@ -71,9 +71,9 @@ class ReleaseServer:
     url : str
         Address of the API.
     token : str, optional
-        Of an account; none asks as anybody may.
+        Token of an account; without one, requests are anonymous.
     grant : str, optional
-        What a reviewer's address has behind ``?review=``.
+        The part of a reviewer's address after ``?review=``.
     """
 
     def __init__(self, url: str, token: str | None = None, grant: str | None = None) -> None:
@@ -110,15 +110,15 @@ class ReleaseServer:
             raise _refusal(answer, path)
 
     def _read(self, path: str) -> bytes:
-        """Return the JSON of a path, unread; a page is none."""
+        """Return the JSON of a path as bytes; refuse a web page."""
         answer = self._get(path)
         refuse_page(answer)
         return answer.content
 
     def releases(self) -> list[ReleaseRecord]:
-        """Return all versions of all releases that the account may see."""
-        found = self.json("/releases")["results"]
-        return [json.read(each, ReleaseRecord) for each in found]
+        """Return all visible versions of all releases."""
+        records = self.json("/releases")["results"]
+        return [json.read(record, ReleaseRecord) for record in records]
 
     def record(self, name: str, version: str = "latest") -> ReleaseRecord:
         """Return a version of a release.
@@ -126,17 +126,17 @@ class ReleaseServer:
         Raises
         ------
         RecordMissing
-            There is none that the account may see.
+            No such version is visible to the account.
         """
         return json.decode(self._read(f"/releases/{quote(name)}/{version}"), ReleaseRecord)
 
     def manifest(self, record: ReleaseRecord) -> ReleaseManifest:
-        """Return a version's manifest, proved by the record's digest.
+        """Return a version's manifest, verified by the record's digest.
 
         Raises
         ------
         NoRelease
-            It is not the one that the record names, or damaged.
+            The manifest is damaged, or differs from the record.
         """
         content = self._read(f"/releases/{record.name}/{record.version}/manifest.json")
         try:
@@ -145,7 +145,7 @@ class ReleaseServer:
             raise NoRelease(str(error)) from None
 
     def nwb_files(self, record: ReleaseRecord) -> Iterator[tuple[str, ReleasedFile]]:
-        """Yield the NWB files that workers wrote of a version, each with its path in a copy."""
+        """Yield the NWB files that workers wrote for a version, each with its path in a copy."""
         offset = 0
         while True:
             where = f"/releases/{record.name}/{record.version}/nwb"
@@ -157,16 +157,16 @@ class ReleaseServer:
                 return
 
     def where(self, record: ReleaseRecord) -> ReleaseAddresses:
-        """Return where a version is to be found."""
+        """Return the addresses of a version."""
         return ReleaseAddresses(api=self.url, doi=record.doi)
 
     def blocks(self, path: str, file: ReleasedFile, start: int = 0) -> Iterator[bytes]:
-        """Yield a file's bytes from an offset on; a connection that breaks is taken up again.
+        """Yield a file's bytes from an offset on; broken connections are resumed.
 
         Raises
         ------
         ClientError
-            The server refuses it, or breaks off again and again.
+            The server refuses the file, or breaks off repeatedly.
         """
         tries = 0
         while start < file.size:
@@ -191,16 +191,16 @@ class ReleaseServer:
         return json.decode(self._read(path), Any)
 
     def location(self, file: ReleasedFile) -> str:
-        """Return the storage's own address of a file, which is good for a while without account.
+        """Return the storage's own address of a file, valid for a while without account.
 
         Raises
         ------
         ClientError
-            The server refuses it.
+            The server refuses the file.
         """
-        known, until = self._locations.get(file.id, ("", 0.0))
+        address, until = self._locations.get(file.id, ("", 0.0))
         if time.monotonic() < until:
-            return known
+            return address
         if file.size >= INDEXED:
             return self._locate(file).address
         answer = self._get(f"/{quote(file.place)}", follow=False)
@@ -209,14 +209,14 @@ class ReleaseServer:
         return location
 
     def index(self, file: ReleasedFile) -> ObjectIndex | None:
-        """Return what lies where in a large file, if the server knows; asked once.
+        """Return the index of a large file, if the server has it; requested once.
 
-        The same answer tells where the bytes are, so that the next request is for them.
+        The same answer has the bytes' address, so the next request goes to them.
 
         Raises
         ------
         ClientError
-            The server refuses it.
+            The server refuses the file.
         """
         if file.size >= INDEXED and file.id not in self._indexes:
             self._locate(file)
@@ -224,19 +224,19 @@ class ReleaseServer:
 
     def _locate(self, file: ReleasedFile) -> LocatedObject:
         path = f"/datasets/{quote(file.id)}/index"
-        found = json.decode(self._get(path).content, LocatedObject)
-        self._locations[file.id] = found.address, time.monotonic() + min(GOOD, found.good_for)
-        sound = found.index is not None and found.index.size == file.size
-        self._indexes[file.id] = found.index if sound else None
-        return found
+        located = json.decode(self._get(path).content, LocatedObject)
+        self._locations[file.id] = located.address, time.monotonic() + min(GOOD, located.good_for)
+        sound = located.index is not None and located.index.size == file.size
+        self._indexes[file.id] = located.index if sound else None
+        return located
 
     def read(self, file: ReleasedFile, start: int, length: int) -> bytes:
-        """Return some bytes of a file by one range request; the first asks where they are, too.
+        """Return some bytes of a file by one range request; the first also looks up the address.
 
         Raises
         ------
         ClientError
-            The answer is not what was asked for.
+            The answer has other bytes than requested.
         """
         last = min(start + length, file.size) - 1
         if last < start:
@@ -251,7 +251,7 @@ class ReleaseServer:
                 raise ClientError(f"{self.url} broke off {file.path}: try again later") from error
             if answer.status_code != 403:
                 break
-            self._locations.pop(file.id, None)  # it has expired
+            self._locations.pop(file.id, None)  # the address has expired
         data = answer.content
         if answer.status_code == 200 and len(data) == file.size:
             data = data[start : last + 1]
@@ -272,18 +272,18 @@ def _refusal(answer: requests.Response, path: str) -> ClientError:
 
 
 def find_release(what: str) -> tuple[ReleaseServer, ReleaseRecord]:
-    """Return the server and the version that a name or an address means.
+    """Return the server and the version of a name or an address.
 
     Parameters
     ----------
     what : str
-        ``API/releases/NAME[/VERSION]``, asked as anybody may unless the account of `fornix login`
+        ``API/releases/NAME[/VERSION]``, requested anonymously unless the account of `fornix login`
         is there; or ``NAME[@VERSION]`` on that account's server.
 
     Raises
     ------
     NoRelease
-        It is neither.
+        The text is neither.
     """
     from lab.client import Client, NotConfigured, settings
 
@@ -292,17 +292,17 @@ def find_release(what: str) -> tuple[ReleaseServer, ReleaseRecord]:
         match = _NAMED.fullmatch(what)
         if match is None:
             raise NoRelease(f"{what!r} is no release: write NAME, NAME@VERSION or its address.")
-        known = settings()
-        token = known.token or (Client(known).login() if known.password else None)
-        server = ReleaseServer(known.url, token)
+        account = settings()
+        token = account.token or (Client(account).login() if account.password else None)
+        server = ReleaseServer(account.url, token)
         return server, server.record(match["name"], match["version"] or "latest")
     api, name, version = found
     query = dict(part.partition("=")[::2] for part in urlsplit(what).query.split("&"))
     token = None
     try:
-        known = settings()
-        if known.url == address(api):
-            token = known.token or (Client(known).login() if known.password else None)
+        account = settings()
+        if account.url == address(api):
+            token = account.token or (Client(account).login() if account.password else None)
     except NotConfigured:
         pass
     server = ReleaseServer(api, token, query.get("review"))

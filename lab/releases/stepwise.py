@@ -1,4 +1,4 @@
-"""What a server does in several requests, each as long as an answer may take."""
+"""Work of a server in several requests, each short enough for one answer."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from lab.client import Client
 
 
 def until_done(client: Client, path: str, body: Any, told: Callable[[str], object]) -> Any:
-    """Send a request again and again until nothing is left to do; return the last answer.
+    """Send a request repeatedly until nothing is left to do; return the last answer.
 
-    The server keeps what it has done: a command that was killed goes on when it is called again.
+    The server keeps its progress, so a killed command continues when it is called again.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def until_done(client: Client, path: str, body: Any, told: Callable[[str], objec
     path : str
     body
     told : callable
-        Is given a line after each step but the last.
+        Called with a line after each step but the last.
     """
     while True:
         answer = client.post(path, body)

@@ -15,17 +15,17 @@ PAGE = 250
 def datasets_to_tag(
     client: Client, sessions: Iterable[str], tag: str, collection: str, all_revisions: bool
 ) -> Iterator[dict[str, Any]]:
-    """Yield the datasets of sessions that are to get a tag and have it not."""
-    for row in session_datasets(client, sessions):
-        wanted = row["default_dataset"] or all_revisions
-        among = (row["collection"] or "").startswith(collection)
-        if wanted and among and tag not in row["tags"]:
-            yield row
+    """Yield the chosen datasets of sessions that do not have a tag yet."""
+    for dataset in session_datasets(client, sessions):
+        wanted = dataset["default_dataset"] or all_revisions
+        among = (dataset["collection"] or "").startswith(collection)
+        if wanted and among and tag not in dataset["tags"]:
+            yield dataset
 
 
 def tagged_datasets(client: Client, sessions: Iterable[str], tag: str) -> Iterator[dict[str, Any]]:
     """Yield the datasets of sessions that have a tag."""
-    return (row for row in session_datasets(client, sessions) if tag in row["tags"])
+    return (dataset for dataset in session_datasets(client, sessions) if tag in dataset["tags"])
 
 
 def session_datasets(client: Client, sessions: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -41,7 +41,7 @@ def session_datasets(client: Client, sessions: Iterable[str]) -> Iterator[dict[s
 
 
 def give_tag(client: Client, tag: str, datasets: Sequence[dict[str, Any]], at_once: int) -> None:
-    """Give datasets a tag, which is made if there is none."""
+    """Give datasets a tag; create the tag if it is new."""
     if not client.get("/tags", name=tag)["results"]:
         client.post("/tags", {"name": tag})
 

@@ -1,4 +1,4 @@
-"""A copy of a release becomes a release of another Fornix: the same files, the same words."""
+"""Make a copy of a release a release of another Fornix: the same files, the same words."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ AT_ONCE = 8
 
 
 class NotTakenUp(ValueError):
-    """A copy could not become a release; the message says what differs."""
+    """A copy could not become a release; the message names the difference."""
 
 
 def take_up(client: Client, folder: Path, told: Callable[[str], object]) -> ReleaseRecord:
-    """Make the release of a copy whose files the server has already; the same again is none.
+    """Make the release of a copy whose files are on the server already; repeating changes nothing.
 
     Parameters
     ----------
     client : Client
-        Of a manager of all labs concerned.
+        Account of a manager of all labs concerned.
     folder : Path
-        A copy: a mirror, or what a zip unpacked to.
+        A copy: a mirror, or an unpacked zip.
     told : callable
-        Is given a line after each step.
+        Called with a line after each step.
 
     Raises
     ------
     NotTakenUp
-        The folder is no copy of a release, or the server lacks files of it.
+        The folder is no copy of a release, or the server lacks some of its files.
     BadManifest
         Its manifest is damaged.
     """
@@ -46,7 +46,10 @@ def take_up(client: Client, folder: Path, told: Callable[[str], object]) -> Rele
     manifest = decode_manifest((folder / MANIFEST).read_bytes())
     rows = _rows(client, manifest, _left_out(folder, manifest))
     give_tag(
-        client, manifest.tag, [row for row in rows if manifest.tag not in row["tags"]], AT_ONCE
+        client,
+        manifest.tag,
+        [dataset for dataset in rows if manifest.tag not in dataset["tags"]],
+        AT_ONCE,
     )
     body = {"name": manifest.name, "tag": manifest.tag, "terms": json.plain(manifest.terms)}
     made = until_done(client, "/releases", body, told)
@@ -58,11 +61,11 @@ def _left_out(folder: Path, manifest: ReleaseManifest) -> set[str]:
     if not (folder / CHECKSUMS).is_file():
         return set()
     lines = (folder / CHECKSUMS).read_text().splitlines()
-    there = {line.partition("  ")[2] for line in lines}
+    paths = {line.partition("  ")[2] for line in lines}
     return {
         file.id
         for path, file in manifest.paths().items()
-        if file.sha256 is not None and path not in there
+        if file.sha256 is not None and path not in paths
     }
 
 
@@ -70,11 +73,11 @@ def _rows(client: Client, manifest: ReleaseManifest, left_out: set[str]) -> list
     """Return the server's datasets that are the copy's files."""
     wanted = {file.id: file for file in manifest.files if file.id not in left_out}
     rows = [
-        row
-        for row in session_datasets(client, (one.id for one in manifest.sessions))
-        if row["id"] in wanted
+        dataset
+        for dataset in session_datasets(client, (session.id for session in manifest.sessions))
+        if dataset["id"] in wanted
     ]
-    if missing := wanted.keys() - {row["id"] for row in rows}:
+    if missing := wanted.keys() - {dataset["id"] for dataset in rows}:
         path = manifest.path_of(wanted[min(missing)])
         raise NotTakenUp(
             f"The server lacks {len(missing)} files of {manifest.name}@{manifest.version} "

@@ -1,9 +1,9 @@
-"""Unpack zips that anybody may have made: hostile ones are refused before a byte is written.
+"""Unpack zips from anybody: hostile ones are refused before a byte is written.
 
-Refused as a whole: names that lead out of the folder or are none on some system, two files of one
-name, links, encrypted files, files that overlap in the zip, and more bytes than the zip can hold
-or the disk has room for. A killed run goes on: each file is written beside its place and moved
-there when its checksum was right.
+A zip is refused as a whole for names that lead out of the folder or are invalid on some system,
+two files of one name, links, encrypted files, overlapping files, and more bytes than the zip can
+hold or the disk has room for. A killed run continues: each file is written beside its place and
+moved there after its checksum was verified.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from lab.transfer import BLOCK
 from shared.alf.names import check
 
 MOST_RATIO = 200
-"""Times that a file may grow when it is unpacked; deflate itself ends at 1,032 (RFC 1951)."""
+"""Largest ratio by which a file may grow; deflate itself ends at 1,032 (RFC 1951)."""
 
 FREE_RATIO = 10 * 2**20
-"""Bytes up to which a file may grow as much as it likes."""
+"""Files up to this many bytes may grow without limit."""
 
 RESERVE = 2**30
-"""Bytes of the disk that are left free."""
+"""Bytes of the disk that stay free."""
 
 
 class HostileZip(ValueError):
-    """A zip that is not unpacked; the message names the file and the rule."""
+    """A refused zip; the message names the file and the rule."""
 
 
 def check_zip(archives: Sequence[zipfile.ZipFile], room: int) -> list[zipfile.ZipInfo]:
@@ -40,7 +40,7 @@ def check_zip(archives: Sequence[zipfile.ZipFile], room: int) -> list[zipfile.Zi
     ----------
     archives : sequence of ZipFile
     room : int
-        Bytes that they may have together.
+        Bytes that the files may have together.
 
     Raises
     ------
@@ -98,18 +98,18 @@ def _check_name(name: str) -> None:
 
 
 def _check_folders(names: Iterable[str]) -> None:
-    """Refuse a file that another one takes for a folder."""
-    known = {name.casefold() for name in names}
-    for name in known:
+    """Refuse a file whose name is a folder of another file."""
+    files = {name.casefold() for name in names}
+    for name in files:
         folder = name.rpartition("/")[0]
         while folder:
-            if folder in known:
+            if folder in files:
                 raise HostileZip(f"{folder} is a file and a folder.")
             folder = folder.rpartition("/")[0]
 
 
 def _check_apart(archive: zipfile.ZipFile) -> None:
-    """Refuse files that share bytes of the zip: a few bytes would become very many."""
+    """Refuse files that share bytes of the zip: a few bytes would expand to very many."""
     end = 0
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
         if info.header_offset < end:
@@ -122,7 +122,7 @@ def unpack(
     folder: Path,
     seen: Callable[[str, int], None] = lambda path, size: None,
 ) -> list[str]:
-    """Unpack a zip, or its parts, into a folder; what is there already is not written again.
+    """Unpack a zip, or its parts, into a folder; existing files are not written again.
 
     Returns
     -------
@@ -139,8 +139,8 @@ def unpack(
     folder.mkdir(parents=True, exist_ok=True)
     archives = [zipfile.ZipFile(path) for path in paths]
     try:
-        there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        room = shutil.disk_usage(folder).free - RESERVE + there
+        existing = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        room = shutil.disk_usage(folder).free - RESERVE + existing
         check_zip(archives, room)
         done = []
         for archive in archives:
@@ -157,7 +157,7 @@ def unpack(
 
 def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
     if target.is_file() and target.stat().st_size == info.file_size:
-        return  # it was moved here whole
+        return  # complete since an earlier run
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name[:200]}.partial")
     size = 0

@@ -21,22 +21,22 @@ Seen = Callable[[str, int], None]
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A file that is not as it should be, and how."""
+    """A file that differs from the manifest, and how."""
 
     path: str
     reason: str
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """What a verification found.
+    """The result of a verification.
 
     Attributes
     ----------
     n_files, size
-        What was read.
+        Number and bytes of the files read.
     faults : list of Fault
     extra : list of str
-        Files that the release does not have.
+        Files that are not in the release.
     """
 
     n_files: int
@@ -46,7 +46,7 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 class NoCopy(ValueError):
-    """The path is no copy of a release; the message says what is missing."""
+    """The path is no copy of a release; the message names the missing parts."""
 
 
 class CopyReader(Protocol):
@@ -66,9 +66,9 @@ class FolderReader:
         self.root = root
 
     def names(self) -> list[str]:
-        """Return the paths of all files, but those of unfinished copies."""
-        found = (path for path in self.root.rglob("*") if path.is_file())
-        names = (path.relative_to(self.root).as_posix() for path in found)
+        """Return the paths of all files, except those of unfinished copies."""
+        paths = (path for path in self.root.rglob("*") if path.is_file())
+        names = (path.relative_to(self.root).as_posix() for path in paths)
         return sorted(name for name in names if not name.endswith(".partial"))
 
     def blocks(self, name: str) -> Iterator[bytes]:
@@ -100,7 +100,7 @@ class ZipReader:
 
 
 def parts_beside(path: Path) -> list[Path]:
-    """Return the parts of the zip that a file is one of; the file alone if it is whole."""
+    """Return all parts of a file's zip; the file alone if the zip is whole."""
     stem, dot, rest = path.name.rpartition(".part")
     if not dot or not rest.endswith(".zip") or not rest.removesuffix(".zip").isdecimal():
         return [path]
@@ -108,12 +108,12 @@ def parts_beside(path: Path) -> list[Path]:
 
 
 def open_copy(path: Path) -> CopyReader:
-    """Return what reads a copy.
+    """Return a reader for a copy.
 
     Raises
     ------
     NoCopy
-        It is neither folder nor zip.
+        The path is neither folder nor zip.
     """
     return FolderReader(path) if path.is_dir() else ZipReader(*parts_beside(path))
 
@@ -124,7 +124,7 @@ def read_manifest(copy: CopyReader, where: Path) -> ReleaseManifest:
     Raises
     ------
     NoCopy
-        There is none, or it is damaged.
+        The manifest is missing or damaged.
     """
     if MANIFEST not in copy.names():
         raise NoCopy(f"{where} has no {MANIFEST}: it is no copy of a release.")
@@ -137,20 +137,20 @@ def read_manifest(copy: CopyReader, where: Path) -> ReleaseManifest:
 def verify_copy(
     path: Path, record: ReleaseRecord | None = None, seen: Seen = lambda path, size: None
 ) -> Verification:
-    """Read a folder or a zip through and compare each file with the manifest.
+    """Read a folder or a zip completely and compare each file with the manifest.
 
     Parameters
     ----------
     path : Path
     record : ReleaseRecord, optional
-        What the server says of the release: then the manifest is proved, too.
+        The server's record of the release, to verify the manifest as well.
     seen : callable
-        Told of each file that was read.
+        Called for each file read.
 
     Raises
     ------
     NoCopy
-        It is no copy of a release, or of another one.
+        The path is no copy of a release, or of another one.
     """
     copy = open_copy(path)
     manifest = read_manifest(copy, path)
@@ -166,7 +166,7 @@ def verify_copy(
     for name, file in manifest.paths().items():
         if record:
             withdrawn = file.id in record.withdrawn
-        else:  # a copy's checksums leave out what was withdrawn when it was made
+        else:  # the checksums omit files that were withdrawn before the copy was made
             withdrawn = bool(sums and file.sha256 and name not in sums)
         if not withdrawn:
             kind = "sha256" if file.sha256 else "md5"
@@ -198,20 +198,20 @@ def verify_server(
     quick: bool = False,
     seen: Seen = lambda path, size: None,
 ) -> Verification:
-    """Compare what a server answers with for each file with the manifest.
+    """Compare the server's bytes of each file with the manifest.
 
-    NWB files that its workers wrote of the release are compared with what they registered.
+    NWB files that its workers wrote for the release are compared with their registration.
 
     Parameters
     ----------
     quick : bool
-        Whether to ask for the last byte of each file only: it is there, and of the right size.
+        Whether to request only the last byte of each file, to check presence and size.
     """
     manifest = server.manifest(record)
     faults, size, n_files = [], 0, 0
     released = manifest.paths().items()
-    kept = ((path, file) for path, file in released if file.id not in record.withdrawn)
-    for path, file in chain(kept, server.nwb_files(record)):
+    remaining = ((path, file) for path, file in released if file.id not in record.withdrawn)
+    for path, file in chain(remaining, server.nwb_files(record)):
         n_files += 1
         try:
             reason, read = _fault_of(server, path, file, quick)

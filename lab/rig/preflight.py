@@ -72,7 +72,7 @@ class Account:
         Raises
         ------
         NotReady
-            It is refused; the message lists the account's labs.
+            The lab is unknown, or the account does not belong to it.
         """
         me = self.me()
         labs = list(me.get("labs") or [])

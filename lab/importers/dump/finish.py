@@ -1,4 +1,4 @@
-"""What single models of Alyx need beyond their fields."""
+"""Conversions of single models of Alyx beyond their fields."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from shared.model.copies import OWN
 from shared.science.colony.genotype import Zygosity, ZygosityRule, from_tests
 
 AUTOMATIC = ("", "-")
-"""Names that mean: none was given."""
+"""Names that mean that none was given."""
 
 MOVED = {"misc.housing": "misc.cage", "misc.housingsubject": "misc.stay"}
-"""Models that are called otherwise here, as notes name them."""
+"""Models that have other names here, as notes name them."""
 
 
 def lab(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Add the installation's own store, and make a list of the enrichment."""
+    """Add the installation's own store, and turn the enrichment into a list."""
     out["repositories"] = [*out["repositories"], OWN]
     if "enrichment" in out:
         out["enrichment"] = [out["enrichment"]]
@@ -27,9 +27,9 @@ def lab(job: DumpContext, row: Shelved, out: Row) -> None:
 
 
 def user(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Say who keeps animals; powers of the old server are not taken over."""
-    groups = [job.shelf.find("auth.group", each) for each in out.pop("is_husbandry", None) or ()]
-    names = [str(each.fields.get("name")) for each in groups if each]
+    """Set who keeps animals; powers of the old server are not carried over."""
+    groups = [job.shelf.find("auth.group", group) for group in out.pop("is_husbandry", None) or ()]
+    names = [str(group.fields.get("name")) for group in groups if group]
     out["is_husbandry"] = any("husbandry" in name.lower() for name in names)
     job.note("users come without passwords: invite them")
     if row.fields.get("is_superuser"):
@@ -37,16 +37,16 @@ def user(job: DumpContext, row: Shelved, out: Row) -> None:
 
 
 def line(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Give a line a nickname of which names of animals can be made."""
-    given = str(out.get("nickname") or out.get("name") or "")
-    out["nickname"] = short_name(given)
-    out.setdefault("name", given)
-    if out["nickname"] != given:
+    """Give a line a nickname for the names of its animals."""
+    text = str(out.get("nickname") or out.get("name") or "")
+    out["nickname"] = short_name(text)
+    out.setdefault("name", text)
+    if out["nickname"] != text:
         job.note("subjects.line: nicknames of which no animal's name can be made were changed")
 
 
 def rule(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Give a rule its place in the dump as order, since Alyx's rules have none."""
+    """Set a rule's order to its position in the dump, since Alyx's rules have none."""
     out["order"] = row.n % 1_000_000
     if "sequence1" not in out or "result1" not in out:
         if "sequence1" in out or "result1" in out:
@@ -56,15 +56,15 @@ def rule(job: DumpContext, row: Shelved, out: Row) -> None:
 
 
 def _named(job: DumpContext, row: Shelved, out: Row, field: str, stem: str) -> None:
-    """Give a name to what has none, the same whenever the dump is read."""
+    """Give an unnamed row a name that is the same whenever the dump is read."""
     if str(out.get(field) or "").strip() in AUTOMATIC:
         out[field] = f"{stem}_{job.identity(row)[:8]}"
         job.note(f"{row.model}: rows without a name were given one")
 
 
 def _line_of(job: DumpContext, row: Shelved) -> str:
-    found = job.shelf.find("subjects.line", row.fields.get("line"))
-    return short_name(str(found.fields.get("nickname"))) if found else "unnamed"
+    line_row = job.shelf.find("subjects.line", row.fields.get("line"))
+    return short_name(str(line_row.fields.get("nickname"))) if line_row else "unnamed"
 
 
 def pair(job: DumpContext, row: Shelved, out: Row) -> None:
@@ -78,12 +78,12 @@ def litter(job: DumpContext, row: Shelved, out: Row) -> None:
 
 
 def subject(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Name an animal; bring its zygosities, its death by cull and its cage into agreement."""
+    """Name an animal; reconcile its zygosities, its death by cull and its cage."""
     _named(job, row, out, "nickname", _line_of(job, row))
-    if found := _zygosities(job, row):
-        out["zygosities"] = found
-    for each in job.shelf.parts("actions.cull", row.pk):
-        day = str(each.fields.get("date") or "")[:10]
+    if zygosities := _zygosities(job, row):
+        out["zygosities"] = zygosities
+    for part in job.shelf.parts("actions.cull", row.pk):
+        day = str(part.fields.get("date") or "")[:10]
         if re.fullmatch(r"\d{4}-\d\d-\d\d", day):
             if out.get("death_date") and out["death_date"] != day:
                 job.note("subjects.subject: death dates other than the cull's gave way to it")
@@ -94,7 +94,7 @@ def subject(job: DumpContext, row: Shelved, out: Row) -> None:
         job.note("subjects.subject: protocol 4 is worked out from licences here")
     stays = job.shelf.parts("misc.housingsubject", row.pk)
     if stays:
-        still = [each for each in stays if end_of_stay(job, each) is None]
+        still = [part for part in stays if end_of_stay(job, part) is None]
         cage = job.shelf.find("misc.housing", still[-1].fields.get("housing")) if still else None
         name = cage.fields.get("cage_name") if cage else None
         if name or not out.get("death_date"):
@@ -105,8 +105,8 @@ def subject(job: DumpContext, row: Shelved, out: Row) -> None:
 
 
 def _zygosities(job: DumpContext, row: Shelved) -> list[Row]:
-    """Return an animal's zygosities; those that its line's rules would not give are manual."""
-    given, found = _by_rules(job, row), []
+    """Return an animal's zygosities; those that differ from its line's rules are manual."""
+    by_rule, zygosities = _by_rules(job, row), []
     at = f"{row.fields.get('genotype_date') or row.fields.get('birth_date') or '1990-01-01'}"
     for each in job.shelf.parts("subjects.zygosity", row.pk):
         if each.state != WAITING:
@@ -123,29 +123,29 @@ def _zygosities(job: DumpContext, row: Shelved) -> list[Row]:
             job.shelf.mark(each, "not carried", "its zygosity is not one that Alyx has")
             continue
         by, rule = "manual", None
-        if (known := given.get(allele)) and known[0] == zygosity:
-            by, rule = "rule", known[1]
-        elif given:
+        if (expected := by_rule.get(allele)) and expected[0] == zygosity:
+            by, rule = "rule", expected[1]
+        elif by_rule:
             job.note("subjects.zygosity: not what the line's rules give, kept as given by hand")
         said = {"allele": allele, "zygosity": zygosity, "by": by, "rule": rule, "at": at[:10]}
-        found.append(said)
-    return sorted(found, key=lambda each: each["allele"])
+        zygosities.append(said)
+    return sorted(zygosities, key=lambda each: each["allele"])
 
 
 def _by_rules(job: DumpContext, row: Shelved) -> dict[str, tuple[int, str]]:
-    """Return allele → (zygosity, id of the rule) that tests and rules give."""
+    """Return allele → (zygosity, id of the rule) from tests and rules."""
     tests = job.shelf.parts("subjects.genotypetest", row.pk)
     line = row.fields.get("line")
     if not tests or line in EMPTY:
         return {}
     results = {str(t.fields.get("sequence")): bool(t.fields.get("test_result")) for t in tests}
     rules = []
-    for each in job.shelf.parts("subjects.zygosityrule", str(line).lower()):
-        fields = each.fields
+    for part in job.shelf.parts("subjects.zygosityrule", str(line).lower()):
+        fields = part.fields
         try:
             rules.append(
                 ZygosityRule(
-                    job.identity(each),
+                    job.identity(part),
                     job.reference("subjects.allele", fields.get("allele")),
                     str(fields.get("sequence0")),
                     bool(fields.get("sequence0_result")),
@@ -166,24 +166,24 @@ def _by_rules(job: DumpContext, row: Shelved) -> dict[str, tuple[int, str]]:
 
 
 def genotype_test(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Of several tests of one sequence the last counts; give it the day of the genotype."""
+    """Keep the last of several tests of one sequence; add the day of the genotype."""
     animal = job.shelf.find("subjects.subject", row.fields.get("subject"))
     out["date"] = animal and (animal.fields.get("genotype_date") or None)
     same = [
-        each
-        for each in job.shelf.parts(row.model, str(row.fields.get("subject")).lower())
-        if each.fields.get("sequence") == row.fields.get("sequence")
+        test
+        for test in job.shelf.parts(row.model, str(row.fields.get("subject")).lower())
+        if test.fields.get("sequence") == row.fields.get("sequence")
     ]
     if same[-1].n != row.n:
         raise PartOf(job.identity(same[-1]))
     if former := same[:-1]:
-        kept = [{"id": e.pk, "test_result": e.fields.get("test_result")} for e in former]
-        out["json"] = {**(out.get("json") or {}), "former": kept}
+        former_tests = [{"id": e.pk, "test_result": e.fields.get("test_result")} for e in former]
+        out["json"] = {**(out.get("json") or {}), "former": former_tests}
     out["user"] = None
 
 
 def housing(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Make one cage of the housings of one name and lab; the last one tells how it is."""
+    """Merge the housings of one name and lab into one cage with the last one's settings."""
     out["lab"] = _lab_of_housing(job, row)
     same = [
         each
@@ -196,8 +196,8 @@ def housing(job: DumpContext, row: Shelved, out: Row) -> None:
     former = [{"id": each.pk, **_settings(each)} for each in same if each.n != row.n]
     more = _settings(row) | ({"former": former} if former else {})
     more.pop("cage_name", None)
-    kept = ("cage_cleaning_frequency_days", "former")
-    more = {k: v for k, v in more.items() if k in kept}
+    settings_kept = ("cage_cleaning_frequency_days", "former")
+    more = {k: v for k, v in more.items() if k in settings_kept}
     if more:
         out["json"] = {**(out.get("json") or {}), **more}
     if "enrichment" in out:
@@ -209,16 +209,16 @@ def _settings(row: Shelved) -> Row:
 
 
 def _used(job: DumpContext, row: Shelved) -> tuple[bool, str, int]:
-    """Return what is greatest of the housing that was used last."""
-    stays = [each.fields for each in job.shelf.stays_in(row.pk)]
-    still = any(not each.get("end_datetime") for each in stays)
-    return still, max((str(each.get("start_datetime")) for each in stays), default=""), row.n
+    """Return a sort key that is largest for the housing used last."""
+    stays = [stay.fields for stay in job.shelf.stays_in(row.pk)]
+    still = any(not stay.get("end_datetime") for stay in stays)
+    return still, max((str(stay.get("start_datetime")) for stay in stays), default=""), row.n
 
 
 def _lab_of_housing(job: DumpContext, row: Shelved, default: str | None = None) -> str:
     """Return the lab of the animals that lived in a housing, else the dump's only lab."""
-    for each in job.shelf.stays_in(row.pk):
-        animal = job.shelf.find("subjects.subject", each.fields.get("subject"))
+    for stay in job.shelf.stays_in(row.pk):
+        animal = job.shelf.find("subjects.subject", stay.fields.get("subject"))
         if animal and animal.state in HERE:
             return job.reference("misc.lab", animal.fields.get("lab"))
     labs = job.shelf.first("misc.lab", 2)
@@ -230,11 +230,11 @@ def _lab_of_housing(job: DumpContext, row: Shelved, default: str | None = None) 
 
 
 def end_of_stay(job: DumpContext, row: Shelved) -> str | None:
-    """Return when an animal left a cage: when it came into the next one, at the latest."""
+    """Return when an animal left a cage: at the latest when it entered the next one."""
     end, start = row.fields.get("end_datetime") or None, str(row.fields.get("start_datetime"))
-    for each in job.shelf.parts(row.model, str(row.fields.get("subject")).lower()):
-        begun = str(each.fields.get("start_datetime") or "")
-        if each.n != row.n and (begun, each.n) > (start, row.n) and (not end or begun < end):
+    for other in job.shelf.parts(row.model, str(row.fields.get("subject")).lower()):
+        begun = str(other.fields.get("start_datetime") or "")
+        if other.n != row.n and (begun, other.n) > (start, row.n) and (not end or begun < end):
             end = begun
     return end
 
@@ -249,13 +249,13 @@ def stay(job: DumpContext, row: Shelved, out: Row) -> None:
 
 
 def restriction(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Of two open restrictions the older one ends when the newer begins."""
+    """End the older of two open restrictions when the newer begins."""
     if "end_time" in out:
         return
     later = [
-        str(each.fields["start_time"])
-        for each in job.shelf.parts(row.model, str(row.fields.get("subject")).lower())
-        if each.n != row.n and str(each.fields.get("start_time") or "") > out["start_time"]
+        str(other.fields["start_time"])
+        for other in job.shelf.parts(row.model, str(row.fields.get("subject")).lower())
+        if other.n != row.n and str(other.fields.get("start_time") or "") > out["start_time"]
     ]
     if later:
         out["end_time"] = min(later)
@@ -263,7 +263,7 @@ def restriction(job: DumpContext, row: Shelved, out: Row) -> None:
 
 
 def dataset(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Say what a dataset belongs to, and where its bytes are."""
+    """Set a dataset's owner, and the places of its bytes."""
     if "session" in out:
         out.pop("content_type", None)
         out.pop("object_id", None)
@@ -294,24 +294,24 @@ def dataset(job: DumpContext, row: Shelved, out: Row) -> None:
 
 
 def about(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Find what a row of any kind is about (Django's generic foreign keys).
+    """Find the target of a row of any kind (Django's generic foreign keys).
 
     Raises
     ------
     RowUnfit
-        It cannot be told, or is not here.
+        The target is unknown, or does not exist here.
     """
     kind = row.fields.get("content_type")
     if isinstance(kind, list) and len(kind) == 2:
         model = f"{kind[0]}.{kind[1]}".lower()
     else:
-        found = job.shelf.find("contenttypes.contenttype", kind)
-        if found is None:
+        kind_row = job.shelf.find("contenttypes.contenttype", kind)
+        if kind_row is None:
             raise RowUnfit(
                 "the dump does not tell what kind of row it is about: dump contenttypes too, or"
                 " give dumpdata --natural-foreign"
             )
-        model = f"{found.fields.get('app_label')}.{found.fields.get('model')}".lower()
+        model = f"{kind_row.fields.get('app_label')}.{kind_row.fields.get('model')}".lower()
     try:
         out["object_id"] = job.reference(model, row.fields.get("object_id"))
     except Lost as problem:
@@ -321,7 +321,7 @@ def about(job: DumpContext, row: Shelved, out: Row) -> None:
 
 
 def note(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Say what a note is about; its image is a file, of which its json keeps the place."""
+    """Set the target of a note; its image is a file, whose path stays in its json."""
     about(job, row, out)
     if image := out.pop("image", None):
         out["json"] = {**(out.get("json") or {}), "image": image}
@@ -329,12 +329,12 @@ def note(job: DumpContext, row: Shelved, out: Row) -> None:
 
 
 def region(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Give a region the number that it has in the atlas."""
+    """Give a region its number in the atlas."""
     out["id"] = int(row.pk)
 
 
 def fov_location(job: DumpContext, row: Shelved, out: Row) -> None:
-    """Read lists that Django writes as text."""
+    """Parse lists that Django writes as text."""
     import json
 
     for field in ("x", "y", "z", "n_xyz"):

@@ -1,4 +1,4 @@
-"""The order in which rows that descend from each other are carried."""
+"""An order for rows that descend from each other."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping
 def generations(
     parents: Mapping[int, Iterable[int]], cuttable: Iterable[int], cut: set[tuple[int, int]]
 ) -> Iterator[list[int]]:
-    """Yield rows by generations, each behind those that it descends from.
+    """Yield rows by generations, each after the rows that it descends from.
 
-    Rows that descend from themselves are a mistake of the source: one of their links is cut.
+    Rows that descend from themselves are an error of the source: one of their links is cut.
 
     Parameters
     ----------
     parents : mapping of int to ints
-        Of each row those that it descends from; others than its keys are there already.
+        Ancestors of each row; ancestors that are no keys exist already.
     cuttable : iterable of int
         Rows whose links may be cut.
     cut : set of (int, int)
-        Takes the links that were cut: row, and the one that it was to descend from.
+        Receives the links that were cut: the row, and its ancestor.
     """
     open_links = {n: {p for p in above if p in parents} for n, above in parents.items()}
     children: dict[int, list[int]] = defaultdict(list)
@@ -53,7 +53,7 @@ def generations(
 def _link_of_circle(
     open_links: Mapping[int, set[int]], may_cut: frozenset[int]
 ) -> tuple[int, int]:
-    """Return a link of a circle: of the rows in it that may be cut, the first one's."""
+    """Return a link of a circle: that of the first row in it that may be cut."""
     at = min(open_links)
     path: list[int] = []
     seen: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""``fornix import dump``: carry what is on the shelf, in the order in which rows refer."""
+"""``fornix import dump``: carry the rows on the shelf, each after the rows that it refers to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lab.importers.dump.stripping import stripped
 from lab.importers.identifiers import derived
 
 PAGE = 500
-"""Rows taken from the shelf at once."""
+"""Rows taken from the shelf at a time."""
 
 NOT_ASKED = "it was not asked for (--only)"
 
@@ -36,14 +36,14 @@ class DumpImport:
     path : Path
         The dump.
     carrier : Carrier
-        Where to send, with the journal.
+        Sends the rows, with the journal.
     shelf : Path or None
-        File for the dump's rows; None keeps them in a temporary one.
+        File for the dump's rows; None stores them in a temporary one.
     server_zone : ZoneInfo, optional
-        Time zone of the Alyx server, in which it keeps weighings, waterings and actions. None:
-        they are in the lab's already.
+        Time zone of the Alyx server's clock, by which it stores weighings, waterings and actions.
+        None: these times are the lab's already.
     only : tuple of str
-        Models, or resources, that are carried; empty for all.
+        Models, or resources, to carry; empty for all.
     media : Path, optional
         Alyx's folder of uploaded files, with the pictures of notes.
     """
@@ -63,8 +63,8 @@ class DumpImport:
         self.server_zone = server_zone
         self.only = only
         self.media = media
-        about = path.stat()
-        self._about = [str(path.resolve()), about.st_size, about.st_mtime_ns]
+        file_status = path.stat()
+        self._about = [str(path.resolve()), file_status.st_size, file_status.st_mtime_ns]
         self._is_on_shelf = bool(shelf and shelf.exists() and self._shelved())
         if shelf and not self._is_on_shelf:
             for ending in ("", "-wal", "-shm"):  # SQLite would read an older log into a new file
@@ -75,12 +75,12 @@ class DumpImport:
         return bool(self.journal.get("shelved") == self._about)
 
     def run(self) -> None:
-        """Carry everything that is not yet behind, and make the account.
+        """Carry everything that is not yet done, and write the outcomes.
 
         Raises
         ------
         BadDump
-            The file cannot be read to its end; then nothing is sent.
+            The file cannot be read completely; then nothing is sent.
         """
         try:
             self._run()
@@ -117,8 +117,8 @@ class DumpImport:
             field = MODELS[row.model].owner if row.model in MODELS else ""
             value = row.fields.get(field) if field else None
             if isinstance(value, list):  # by its natural key
-                found = self.shelf.find(OWNERS[field], value)
-                return found.pk if found else None
+                owner_row = self.shelf.find(OWNERS[field], value)
+                return owner_row.pk if owner_row else None
             return None if value is None else str(value).lower()
 
         rows = (
@@ -131,21 +131,21 @@ class DumpImport:
         self.journal.set("shelved", self._about)
 
     def _leave(self) -> None:
-        """Say what is not carried as a whole."""
-        known = {*MODELS, NO_MODEL}
+        """Record the models that are not carried as a whole."""
+        known_models = {*MODELS, NO_MODEL}
         with self.shelf.transaction():
             self.shelf.mark_all(NO_MODEL, "not carried", "it is no row of a dump")
             for model in self.shelf.models():
                 if model in LEFT:
                     self.shelf.mark_all(model, "left out", LEFT[model])
-                elif model not in known:
+                elif model not in known_models:
                     self.shelf.mark_all(model, "not carried", "nothing is known of such rows")
             for each in ORDER if self.only else ():
                 if each.name not in self.only and each.resource not in self.only:
                     self._leave_unasked(each)
 
     def _leave_unasked(self, model: AlyxModel) -> None:
-        """Leave rows that were not asked for; others may refer to them, if they are here."""
+        """Mark rows of other models as left out; others may refer to them, if they exist here."""
         after = 0
         while rows := self.shelf.waiting(model.name, after, PAGE):
             for row in rows:
@@ -165,7 +165,7 @@ class DumpImport:
             after = rows[-1].n
 
     def _carry(self, model: AlyxModel, rows: Iterable[Shelved]) -> None:
-        """Convert and send rows; the account of a batch is committed when the server answered."""
+        """Convert and send rows; commit the outcomes of a batch after the server's answer."""
         converted = (
             (row, out) for row in rows if (out := self._converted(model, row)) is not None
         )
@@ -196,7 +196,7 @@ class DumpImport:
                     self.shelf.mark(row, "not carried", reason, detail)
 
     def _converted(self, model: AlyxModel, row: Shelved) -> Row | None:
-        """Return what is sent of a row; None after accounting for why nothing is."""
+        """Return the row to send; None after recording why there is none."""
         try:
             out = self.fit(model, row)
         except RowUnfit as problem:
@@ -224,7 +224,7 @@ class DumpImport:
         return out
 
     def fit(self, model: AlyxModel, row: Shelved) -> Row:
-        """Return the part of a row that is carried; note fields that nothing is known about."""
+        """Return the carried part of a row; note unknown fields."""
         fields = self._whole(model, row)
         out: Row = {"id": self.identity(row)}
         for part in model.parts:
@@ -233,9 +233,9 @@ class DumpImport:
                 value = part.read(self, row, value)
             if part.always or value not in EMPTY:
                 out[part.to] = value
-        known = {part.field for part in model.parts} | set(model.ignored.split())
+        known_fields = {part.field for part in model.parts} | set(model.ignored.split())
         for name, value in fields.items():
-            if name not in known and value not in EMPTY:
+            if name not in known_fields and value not in EMPTY:
                 self.note(f"{model.name}: the field {name!r} is not carried")
         if model.finish:
             model.finish(self, row, out)
@@ -252,7 +252,7 @@ class DumpImport:
         return {**parent.fields, **row.fields}
 
     def _carry_generations(self, kinds: tuple[AlyxModel, ...], fields: tuple[str, ...]) -> None:
-        """Carry rows behind those that they descend from."""
+        """Carry rows after the rows that they descend from."""
         parents: dict[int, list[int]] = {}
         of: dict[int, AlyxModel] = {}
         for model in kinds:
@@ -261,10 +261,10 @@ class DumpImport:
                 for row in rows:
                     of[row.n] = model
                     parents[row.n] = [
-                        found.n
+                        parent_row.n
                         for name in fields
                         if row.fields.get(name) not in EMPTY
-                        and (found := self.shelf.find(FIELDS[name], row.fields[name]))
+                        and (parent_row := self.shelf.find(FIELDS[name], row.fields[name]))
                     ]
                 after = rows[-1].n
         cut: set[tuple[int, int]] = set()
@@ -278,10 +278,10 @@ class DumpImport:
             (row,) = self.shelf.numbered([n])
             self.note(f"{row.model}: {row.pk} descends from itself; that link is left empty")
 
-    # The account
+    # The outcomes
 
     def _settle_parts(self) -> None:
-        """Account for rows that became parts of others."""
+        """Record the outcome of rows that became parts of others."""
         for model in models.PARTS:
             after = 0
             with self.shelf.transaction():
@@ -300,7 +300,7 @@ class DumpImport:
                     after = rows[-1].n
 
     def _account(self) -> None:
-        """Write what became of every row into the journal, for the report."""
+        """Write the outcome of every row into the journal, for the report."""
         with self.journal.transaction():
             for model in self.shelf.models():
                 self.journal.tally(model, "rows in", self.shelf.count(model))
@@ -311,45 +311,45 @@ class DumpImport:
             for model, pk, reason, detail in self.shelf.refused():
                 self.journal.refuse(model, pk, reason, detail)
 
-    # What conversions ask
+    # Methods for the conversions
 
     def reference(self, model: str, value: Any) -> str:
-        """Return what the row that a reference means is called here.
+        """Return the name here of the row that a reference points to.
 
         Raises
         ------
         Lost
-            It is not here.
+            The row does not exist here.
         """
-        row = self.shelf.find(self.canonical(model), value)
-        if row is None:
+        target = self.shelf.find(self.canonical(model), value)
+        if target is None:
             raise Lost("refers to a row that is not in the dump")
-        if row.name is not None and (row.state in HERE or row.reason == NOT_ASKED):
+        if target.name is not None and (target.state in HERE or target.reason == NOT_ASKED):
             # Another lab's animal may have the name
-            return self.identity(row) if row.model == models.SUBJECT else row.name
-        if row.state == WAITING:
+            return self.identity(target) if target.model == models.SUBJECT else target.name
+        if target.state == WAITING:
             raise Lost("refers to a row that refers to it")
         raise Lost("refers to a row that was not carried")
 
     def canonical(self, model: str) -> str:
-        """Return the name of a model that may be a proxy."""
+        """Return the name of a model, also for a proxy."""
         return ALIASES.get(model, model)
 
     def identity(self, row: Shelved) -> str:
-        """Return a row's UUID: its primary key, else one made of that."""
+        """Return a row's UUID: its primary key, else one derived from it."""
         if is_uuid(row.pk):
             return row.pk
         return str(derived("dump", row.model, row.pk))
 
     def instant(self, text: str) -> str:
-        """Return a time of the server's clock with the server's zone, if that is known."""
+        """Return a time of the server's clock with the server's zone, if known."""
         time = datetime.fromisoformat(text)
         if self.server_zone is None or time.tzinfo:
             return text
         return time.replace(tzinfo=self.server_zone).isoformat()
 
     def note(self, text: str, n: int = 1) -> None:
-        """Remark something that the report is to say."""
+        """Add a remark to the report."""
         self.journal.note(text, n)
 
 
@@ -368,4 +368,4 @@ OWNERS = {
     "dataset": "data.dataset",
     "line": models.LINE,
 }
-"""Models of the rows that others are parts of, by the field that names them."""
+"""Models of the rows that have parts, by the field that names them."""

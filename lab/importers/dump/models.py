@@ -33,20 +33,20 @@ class AlyxModel:
     name : str
         ``app.model``.
     resource : str
-        What its rows become; empty if they are parts of other rows.
+        Resource of its rows; empty if they are parts of other rows.
     parts : tuple of CarriedField
         Fields that are carried.
     ignored : str
-        Fields that are computed here, or of no use without the old server.
+        Fields that are computed here, or useless without the old server.
     name_field : str
         Field of the sent row by which others refer to it; ``id`` for the identifier.
     unique : bool
-        Whether two rows of one name are two things, the later of which gets another name; else
+        Whether two rows of one name are two things, so that the later gets another name; else
         they are one thing, as in lists of words.
     owner : str
         Field with the row that it is a part of.
     parent : str
-        AlyxModel whose row of the same primary key has the rest of the fields.
+        AlyxModel whose row of the same primary key has the other fields.
     finish : callable, optional
     """
 
@@ -285,7 +285,7 @@ ANIMALS = (
         finish=finish.litter,
     ),
 )
-"""Carried by generations: an animal comes behind its litter, that behind its pair and parents."""
+"""Carried by generations: an animal after its litter, a litter after its pair and parents."""
 
 SESSIONS = AlyxModel(
     SESSION,
@@ -577,10 +577,10 @@ LEFT = {
     "data.download": "it is a record of the old server's use",
     "actions.notification": "it is a message of the old server, sent or out of date",
 }
-"""Models that are left behind, and why."""
+"""Models that are not carried, and why."""
 
 SECRETS = frozenset({"password"})
-"""Fields that no row keeps."""
+"""Fields that are never carried."""
 
 NATURAL = {
     USER: "username",
@@ -590,4 +590,4 @@ NATURAL = {
     "subjects.line": "nickname",
     "experiments.probemodel": "probe_model",
 }
-"""Fields that are a model's natural key; of others it is the name."""
+"""Fields of a model's natural key; other models use the name."""

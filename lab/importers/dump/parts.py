@@ -1,4 +1,4 @@
-"""How one field of an Alyx model becomes a field of a resource."""
+"""Conversions of single fields of an Alyx model to fields of a resource."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from lab.importers.carrier import Row
 from lab.importers.dump.shelf import Shelf, Shelved
 
 EMPTY: tuple[Any, ...] = (None, "", [], {})
-"""Values that say nothing."""
+"""Values that count as empty."""
 
 
 class DumpContext(Protocol):
-    """What a conversion may ask the running import."""
+    """The part of the running import that conversions use."""
 
     shelf: Shelf
 
     def reference(self, model: str, value: Any) -> str:
-        """Return what the row that a reference means is called here."""
+        """Return the name here of the row that a reference points to."""
 
     def identity(self, row: Shelved) -> str:
-        """Return a row's UUID: its primary key, else one made of that."""
+        """Return a row's UUID: its primary key, else one derived from it."""
 
     def instant(self, text: str) -> str:
-        """Return a time of the server's clock with the server's zone, if that is known."""
+        """Return a time of the server's clock with the server's zone, if known."""
 
     def canonical(self, model: str) -> str:
-        """Return the name of a model that may be a proxy."""
+        """Return the name of a model, also for a proxy."""
 
     def note(self, text: str, n: int = 1) -> None:
-        """Remark something that the report is to say."""
+        """Add a remark to the report."""
 
 
 Read = Callable[[DumpContext, Shelved, Any], Any]
@@ -49,11 +49,11 @@ class CarriedField:
     field, to : str
         Its name in Alyx, and here.
     read : callable, optional
-        Gives the value that is sent; as it is by default.
+        Returns the value to send; by default the value is unchanged.
     always : bool
-        Whether it is sent though it is empty, where the server would fill in something else.
+        Whether an empty value is sent too, because the server would fill in another.
     model : str
-        Model that it refers to.
+        Model that the field refers to.
     is_list : bool
         Whether it is a list of references.
     codes : dict, optional
@@ -73,13 +73,13 @@ class CarriedField:
 
 
 def same(*names: str) -> tuple[CarriedField, ...]:
-    """Return fields that are carried as they are; ``old>new`` changes the name."""
+    """Return fields that are carried unchanged; ``old>new`` changes the name."""
     pairs = (name.partition(">") for text in names for name in text.split())
     return tuple(CarriedField(old, new or old) for old, _, new in pairs)
 
 
 class Lost(Exception):
-    """What a reference means is not here; the message says why."""
+    """The target of a reference does not exist here; the message says why."""
 
 
 class PartOf(Exception):
@@ -88,7 +88,7 @@ class PartOf(Exception):
     Parameters
     ----------
     name : str
-        What that one is called here.
+        Name of that row here.
     """
 
     def __init__(self, name: str) -> None:
@@ -97,7 +97,7 @@ class PartOf(Exception):
 
 
 def _is_empty(field: str, value: Any, *, needed: bool) -> bool:
-    """Return whether there is no value; without one that is ``needed`` the row is unfit."""
+    """Return whether there is no value; raise if a ``needed`` value is missing."""
     if value in EMPTY and needed:
         raise RowUnfit(f"it has no {field.replace('_', ' ')}")
     return value in EMPTY
@@ -106,7 +106,7 @@ def _is_empty(field: str, value: Any, *, needed: bool) -> bool:
 def one(
     field: str, model: str, *, to: str = "", needed: bool = False, always: bool = False
 ) -> CarriedField:
-    """Return a reference; without what is ``needed`` the row is unfit."""
+    """Return a reference; a row without a ``needed`` reference is unfit."""
 
     def read(job: DumpContext, row: Shelved, value: Any) -> str | None:
         if _is_empty(field, value, needed=needed):
@@ -123,24 +123,24 @@ def one(
 
 
 def many(field: str, model: str, *, to: str = "", always: bool = False) -> CarriedField:
-    """Return a list of references; those that are not here are left out."""
+    """Return a list of references, without missing targets."""
 
     def read(job: DumpContext, row: Shelved, value: Any) -> list[str]:
         if not isinstance(value or [], list):
             raise RowUnfit(f"its {field.replace('_', ' ')} are not a list")
-        found = []
-        for each in value or []:
+        names = []
+        for reference in value or []:
             try:
-                found.append(job.reference(model, each))
+                names.append(job.reference(model, reference))
             except Lost as problem:
                 job.note(f"{row.model}: one of {field} left out, since it {problem}")
-        return found
+        return names
 
     return CarriedField(field, to or field, read, always, model, is_list=True)
 
 
 def time(field: str, *, to: str = "", needed: bool = False, server: bool = False) -> CarriedField:
-    """Return a time; ``server``: of the server's clock, not the lab's."""
+    """Return a time; ``server``: by the server's clock, not the lab's."""
 
     def read(job: DumpContext, row: Shelved, value: Any) -> str | None:
         if _is_empty(field, value, needed=needed):

@@ -20,12 +20,12 @@ CHUNK = 1 << 20
 """Characters read at once."""
 
 MAX_ROW = 16 << 20
-"""Most characters of one row; the longest of Alyx are task logs of some hundred kB."""
+"""Largest row in characters; the longest of Alyx are task logs of some hundred kB."""
 
 MODEL = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 
 NO_MODEL = "(no row)"
-"""Model of what stands in a dump and is no row."""
+"""Model of an entry of the dump that is no row."""
 
 
 class BadDump(Exception):
@@ -43,7 +43,7 @@ class DumpRow:
     pk : str or None
         Primary key as text; None in a dump with natural primary keys.
     fields : dict
-        Values by field; of what is no row, ``text`` with its beginning.
+        Values by field; an entry that is no row has ``text`` with its beginning.
     """
 
     model: str
@@ -57,7 +57,7 @@ def read_dump(path: Path) -> Iterator[DumpRow]:
     Raises
     ------
     BadDump
-        The file cannot be read to its end.
+        The file cannot be read completely.
     """
     number = 0
     try:
@@ -94,7 +94,7 @@ def _row(value: Any) -> DumpRow:
 
 
 def _values(file: IO[str]) -> Iterator[Any]:
-    """Iterate over the values of a list, or over those that follow each other."""
+    """Iterate over the values of a list, or over a sequence of values."""
     window = _Window(file)
     in_list = window.next_sign() == "["
     if in_list:
@@ -117,21 +117,21 @@ def _values(file: IO[str]) -> Iterator[Any]:
 
 
 class _Window:
-    """The part of a text that is looked at."""
+    """The part of a text in memory."""
 
-    decoder = json.JSONDecoder(parse_constant=lambda name: None)  # NaN is no value
+    decoder = json.JSONDecoder(parse_constant=lambda name: None)  # NaN becomes None
 
     def __init__(self, file: IO[str]) -> None:
         self.file, self.text, self.at, self.ended = file, "", 0, False
 
     def more(self) -> None:
-        """Read on; what is behind is forgotten. As much again, so that long rows cost no more."""
+        """Read on and drop the parsed text; double the window, so that long rows stay cheap."""
         rest = self.text[self.at :]
         added = self.file.read(max(CHUNK, len(rest)))
         self.text, self.at, self.ended = rest + added, 0, not added
 
     def next_sign(self) -> str:
-        """Return the next sign that is no space, and stop before it; empty at the end."""
+        """Move to the next character that is no space and return it; empty at the end."""
         while True:
             while self.at < len(self.text):
                 if not self.text[self.at].isspace():
@@ -142,7 +142,7 @@ class _Window:
             self.more()
 
     def value(self) -> Any:
-        """Return the JSON value that comes next.
+        """Return the next JSON value.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The rows of a dump, kept in a file until their turn comes, with what became of each."""
+"""The rows of a dump, stored in a file until their turn comes, with the outcome of each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WAITING = "waiting"
 """Its turn has not come."""
 
 SENT = "sent"
-"""The server has it (created or unchanged: see the tallies)."""
+"""The server has the row (created or unchanged: see the tallies)."""
 
 HERE = (SENT, "kept", "to send", "within")
 """States of rows that others may refer to."""
@@ -42,19 +42,19 @@ REPEATED = "a later row of the dump has the same primary key"
 
 @dataclass(frozen=True)
 class Shelved:
-    """One row of the dump, as kept.
+    """One stored row of the dump.
 
     Attributes
     ----------
     n : int
-        Its place in the dump.
+        Its position in the dump.
     model, pk : str
     fields : dict
     state : str
     name : str or None
-        What others call it here, once it has been carried.
+        Name by which other rows refer to it here, once it has been carried.
     reason : str or None
-        Why it was left.
+        Why it was not carried.
     """
 
     n: int
@@ -72,12 +72,12 @@ class Shelf:
     Parameters
     ----------
     path : Path or None
-        The file; None keeps it in a temporary one.
+        The file; None stores them in a temporary one.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._db = sqlite3.connect(path or "", isolation_level=None)
-        # It survives the end of the process, however it ends; it can be made again otherwise.
+        # The file need not survive a crash of the machine: it can be made again.
         self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class Shelf:
         self._db.close()
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Commit all that happens inside together, or nothing of it."""
+        """Commit all changes inside together, or none of them."""
         return transaction(self._db)
 
     def fill(
@@ -102,11 +102,11 @@ class Shelf:
         ----------
         rows : iterable of DumpRow
         natural, owner : callable
-            Give a row's natural key, and the primary key of the row that it is a part of.
+            Return a row's natural key, and the primary key of the row that it is a part of.
         strip : callable
-            Gives the fields that are kept of it: no secrets.
+            Returns the stored fields, without secrets.
         progress : callable
-            Takes the number of rows that are behind.
+            Called with the number of rows done.
         """
         for table in ("row", "tally"):
             self._db.execute(f"DROP TABLE IF EXISTS {table}")
@@ -144,12 +144,12 @@ class Shelf:
         ]
 
     def find(self, model: str, key: Any) -> Shelved | None:
-        """Return the row that a reference means: by primary key, or by natural key (a list)."""
+        """Return the row of a reference: by primary key, or by natural key (a list)."""
         if isinstance(key, list):
-            found = self._rows("model = ? AND natural_key = ? LIMIT 1", model, natural_text(key))
+            rows = self._rows("model = ? AND natural_key = ? LIMIT 1", model, natural_text(key))
         else:
-            found = self._rows("model = ? AND pk = ?", model, str(key).lower())
-        return found[0] if found else None
+            rows = self._rows("model = ? AND pk = ?", model, str(key).lower())
+        return rows[0] if rows else None
 
     def parts(self, model: str, owner: str) -> list[Shelved]:
         """Return the rows of a model that are parts of a row, in the dump's order."""
@@ -163,7 +163,7 @@ class Shelf:
         return self._rows(where, housing)
 
     def housings_named(self, cage: str) -> list[Shelved]:
-        """Return the housings of a cage's name, of any lab."""
+        """Return the housings with a cage's name, in any lab."""
         where = "model = 'misc.housing' AND json_extract(fields, '$.cage_name') = ? ORDER BY n"
         return self._rows(where, cage)
 
@@ -177,7 +177,7 @@ class Shelf:
         return self._rows(where, model, WAITING, after, limit)
 
     def numbered(self, numbers: Iterable[int]) -> list[Shelved]:
-        """Return rows by their places in the dump."""
+        """Return rows by their positions in the dump."""
         return [row for n in numbers for row in self._rows("n = ?", n)]
 
     def count(self, model: str, state: str | None = None) -> int:
@@ -186,30 +186,30 @@ class Shelf:
         return self._db.execute(query, (model, state)).fetchone()[0]
 
     def models(self) -> list[str]:
-        """Return the models of the dump, as they come in it."""
-        found = self._db.execute("SELECT model FROM row GROUP BY model ORDER BY min(n)")
-        return [model for (model,) in found]
+        """Return the models of the dump, in its order."""
+        rows = self._db.execute("SELECT model FROM row GROUP BY model ORDER BY min(n)")
+        return [model for (model,) in rows]
 
     def is_taken(self, model: str, name: str, n: int) -> bool:
-        """Say whether another row of a model is called so here."""
+        """Return whether another row of a model has this name here."""
         query = "SELECT 1 FROM row WHERE model = ? AND name = ? AND n != ? LIMIT 1"
         return self._db.execute(query, (model, name, n)).fetchone() is not None
 
     # Writing
 
     def name(self, row: Shelved, name: str) -> None:
-        """Say what others call a row here."""
+        """Set the name by which others refer to a row here."""
         self._db.execute("UPDATE row SET name = ? WHERE n = ?", (name, row.n))
 
     def mark(self, row: Shelved, state: str, reason: str = "", detail: str = "") -> None:
-        """Say what became of a row."""
+        """Set the outcome of a row."""
         self._db.execute(
             "UPDATE row SET state = ?, reason = ?, detail = ? WHERE n = ?",
             (state, reason, detail, row.n),
         )
 
     def mark_all(self, model: str, state: str, reason: str = "") -> None:
-        """Say what became of all rows of a model whose turn has not come."""
+        """Set the outcome of all waiting rows of a model."""
         self._db.execute(
             "UPDATE row SET state = ?, reason = ?, detail = '' WHERE model = ? AND state = ?",
             (state, reason, model, WAITING),
@@ -226,13 +226,13 @@ class Shelf:
 
     def account(self) -> list[tuple[str, str, str, int]]:
         """Return (model, state, reason, rows); the reason of rows sent is the outcome."""
-        found = self._db.execute(
+        rows = self._db.execute(
             "SELECT model, state, coalesce(reason, ''), count(*) FROM row WHERE state != ?"
             " GROUP BY 1, 2, 3 UNION ALL SELECT model, ?, outcome, n FROM tally"
             " WHERE n > 0",
             (SENT, SENT),
         )
-        return found.fetchall()
+        return rows.fetchall()
 
     def refused(self) -> Iterator[tuple[str, str, str, str]]:
         """Iterate over (model, pk, reason, detail) of rows that could not be carried."""
@@ -243,5 +243,5 @@ class Shelf:
 
 
 def natural_text(key: list[Any]) -> str:
-    """Return a natural key as the shelf keeps it."""
+    """Return a natural key as the text that the shelf stores."""
     return str(key[0]) if len(key) == 1 else json.dumps(key)

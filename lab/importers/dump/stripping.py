@@ -1,4 +1,4 @@
-"""What is never kept of a dump, not even on the shelf: secrets of the old server."""
+"""Secrets of the old server, which are removed before a dump is stored on the shelf."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECRET_NAME = re.compile(r"secret|passw|token|credential|access.?key|private.?ke
 
 
 def stripped(row: DumpRow) -> dict[str, Any]:
-    """Return the fields of a row that are kept."""
+    """Return the fields of a row that are stored."""
     if LEFT.get(row.model) == SECRET:
         return {}
     fields = {name: value for name, value in row.fields.items() if name not in SECRETS}
@@ -24,8 +24,8 @@ def stripped(row: DumpRow) -> dict[str, Any]:
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, dict):
-        kept = {k: v for k, v in value.items() if not SECRET_NAME.search(str(k))}
-        return {k: _without_secrets(v) for k, v in kept.items()}
+        harmless = {k: v for k, v in value.items() if not SECRET_NAME.search(str(k))}
+        return {k: _without_secrets(v) for k, v in harmless.items()}
     if isinstance(value, list):
-        return [_without_secrets(each) for each in value]
+        return [_without_secrets(item) for item in value]
     return value

@@ -1,8 +1,8 @@
 """``fornix export alyx-dump``: all records as a dump that Alyx's ``loaddata`` takes.
 
-What a field of Alyx becomes here is declared in `lab.importers.dump.models`; here it is read the
-other way round. Rows keep their ids as primary keys. Times are those of the labs' clocks, as Alyx
-keeps sessions; passwords are none.
+`lab.importers.dump.models` declares how Alyx's fields become fields here; the export applies it in
+reverse. Rows keep their ids as primary keys. Times are those of the labs' clocks, as Alyx stores
+sessions; passwords are empty.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from shared.model.quality import QC
 Row = dict[str, Any]
 
 PAGE = 1_000
-"""Rows of a list that are asked for at once."""
+"""Rows in one request of a list."""
 
 HUSBANDRY = "Husbandry"
-"""Group of Alyx of those who keep animals."""
+"""Alyx's group of the people who keep animals."""
 
 NO_PASSWORD = "!"  # noqa: S105 - Django's sign for a password that nothing matches
 
@@ -39,14 +39,14 @@ NOT_OF_ALYX = (
     *("licences", "templates", "own-fields", "views", "signatures", "subject-tags", "images"),
     *("tasks", "downloads", "notifications", "releases"),
 )
-"""What Alyx has no place for, or makes anew."""
+"""Fields that Alyx lacks, or computes itself."""
 
 FROM_FIXTURES = "experiments.brainregion"
-"""The atlas's regions, which each Alyx has from a file of its own."""
+"""The atlas's regions, which each Alyx loads from a file of its own."""
 
 
 class RecordServer(Protocol):
-    """What an export needs of a client of the HTTP API."""
+    """The part of an HTTP client that an export needs."""
 
     def get(self, path: str, **query: Any) -> Any:
         """Return the JSON answer of a GET."""
@@ -60,7 +60,7 @@ class AlyxDump:
     api : RecordServer
         Client of an administrator.
     progress : callable, optional
-        Called with a model and the number of its rows that are written.
+        Called with a model and the number of its rows written so far.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class AlyxDump:
         self.animals: dict[tuple[str, str], str] = {}
 
     def write(self, path: Path) -> None:
-        """Write all rows into a file, gzipped if its name ends in ``.gz``; whole or not at all."""
+        """Write all rows into a file, gzipped if its name ends in ``.gz``; all or nothing."""
         with _whole(path) as file:
             for n, row in enumerate(self.rows()):
                 file.write((",\n" if n else "[\n") + json.dumps(row, ensure_ascii=False))
             file.write("\n]\n" if self.counts else "[]\n")
 
     def rows(self) -> Iterator[Row]:
-        """Iterate over the rows of the dump, in the order in which they refer to each other."""
-        # Without a key Django finds the group by its name, if there is one.
+        """Iterate over the rows of the dump, each after the rows that it refers to."""
+        # Without a key Django looks the group up by its name.
         yield self._row("auth.group", None, {"name": HUSBANDRY, "permissions": []})
         for model in ORDER:
             if model.name in (FROM_FIXTURES, "actions.chronicrecording"):
@@ -101,19 +101,19 @@ class AlyxDump:
 
     def _stored(self, model: AlyxModel) -> Iterator[Row]:
         """Iterate over the records that become rows of a model; remember their ids."""
-        known = self._ids.setdefault(model.name, {})
+        ids = self._ids.setdefault(model.name, {})
         reads = {"sessions": self._sessions, "datasets": self._datasets}
         read = reads.get(model.resource)
-        for row in read() if read else self._documents(model.resource):
-            name = row.get(NAMED_BY.get(model.name, model.name_field))
+        for record in read() if read else self._documents(model.resource):
+            name = record.get(NAMED_BY.get(model.name, model.name_field))
             if model.name == "data.datarepository" and name == OWN:
                 continue
-            row["id"] = row.get("id") or str(derived("alyx", model.name, str(name)))
+            record["id"] = record.get("id") or str(derived("alyx", model.name, str(name)))
             if name is not None:
-                known[str(name)] = str(row["id"])
+                ids[str(name)] = str(record["id"])
             if model.name == models.SUBJECT:
-                self.animals[str(row.get("lab")), nickname_of(str(name))] = str(row["id"])
-            yield row
+                self.animals[str(record.get("lab")), nickname_of(str(name))] = str(record["id"])
+            yield record
 
     def _documents(self, resource: str) -> Iterator[Row]:
         after: Any = None
@@ -147,7 +147,7 @@ class AlyxDump:
     # Converting
 
     def _converted(self, model: AlyxModel, stored: Row) -> Iterator[Row]:
-        """Yield a row, and those that Alyx keeps apart from it."""
+        """Yield a row, and the rows that Alyx separates from it."""
         fields: Row = {}
         for field in model.parts:
             value = self._value(model, field, stored.get(field.to))
@@ -159,33 +159,33 @@ class AlyxDump:
         yield from before
 
     def _value(self, model: AlyxModel, field: CarriedField, value: Any) -> Any:
-        """Return a value as Alyx has it."""
+        """Return a value in Alyx's form."""
         if field.codes is not None:
             words = {word: code for code, word in field.codes.items()}
             return value if value in field.codes else words.get(value)
         if field.is_list:
-            found = [self._pk_of(model, field, each) for each in value or ()]
-            return [each for each in found if each is not None]
+            keys = [self._pk_of(model, field, each) for each in value or ()]
+            return [each for each in keys if each is not None]
         if field.model:
-            one = value[0] if isinstance(value, list) and value else value
-            return self._pk_of(model, field, one) if one else None
+            single = value[0] if isinstance(value, list) and value else value
+            return self._pk_of(model, field, single) if single else None
         return value
 
     def _pk_of(self, model: AlyxModel, field: CarriedField, name: Any) -> str | None:
-        """Return the primary key of a record that is named."""
+        """Return the primary key of a record from its name."""
         if name in (None, OWN):
             return None
         text = str(name)
-        known = self._ids.get(field.model, {})
-        found = known.get(text)
-        if found is None and is_uuid(text[-36:]):
-            found = text[-36:]
-        if found is None:
+        ids = self._ids.get(field.model, {})
+        pk = ids.get(text)
+        if pk is None and is_uuid(text[-36:]):
+            pk = text[-36:]
+        if pk is None:
             forward = self._ahead(field.model).get(text)
             if forward is None:
                 self.notes[f"{model.name}: {field.field} names a record that is not there"] += 1
             return forward
-        return found
+        return pk
 
     def _ahead(self, name: str) -> dict[str, str]:
         """Return the ids of records that come later in the dump, such as litters of animals."""
@@ -198,7 +198,7 @@ class AlyxDump:
 
 
 NAMED_BY = {models.SUBJECT: "nickname"}
-"""Fields by which records name those of a model, if it is not that of the import."""
+"""Fields by which records refer to a model's records, if not those of the import."""
 
 
 def _lab(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
@@ -212,20 +212,24 @@ def _user(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
     is_head = stored.get("role") == "administrator"
     fields |= {"is_staff": True, "is_superuser": is_head, "user_permissions": []}
     ahead = dump._ahead(models.USER)
-    names = [str(each) for each in stored.get("allowed_users") or ()]
-    fields["allowed_users"] = [ahead[each] for each in names if each in ahead]
+    names = [str(username) for username in stored.get("allowed_users") or ()]
+    fields["allowed_users"] = [ahead[username] for username in names if username in ahead]
     yield from ()
 
 
 def _subject(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
     fields["nickname"] = nickname_of(str(fields["nickname"]))
     fields["protocol_number"] = stored.get("protocol_number") or "1"
-    for each in stored.get("zygosities") or ():
-        allele = dump._ids["subjects.allele"].get(str(each.get("allele")))
+    for zygosity in stored.get("zygosities") or ():
+        allele = dump._ids["subjects.allele"].get(str(zygosity.get("allele")))
         if allele:
             pk = str(derived("zygosity", str(stored["id"]), allele))
-            about = {"subject": stored["id"], "allele": allele, "zygosity": each["zygosity"]}
-            yield dump._row("subjects.zygosity", pk, about)
+            fields_of_zygosity = {
+                "subject": stored["id"],
+                "allele": allele,
+                "zygosity": zygosity["zygosity"],
+            }
+            yield dump._row("subjects.zygosity", pk, fields_of_zygosity)
 
 
 def _cage(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
@@ -260,21 +264,21 @@ def _dataset(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
 
 def _session(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
     fields["qc"] = QC.get(str(fields.get("qc")), 0)
-    # What is shown of a session names its animal by nickname, which is unique with the lab alone.
+    # A session's record names its animal by nickname, which is unique only within a lab.
     animal = dump.animals.get((str(stored.get("lab")), str(stored.get("subject"))))
     fields["subject"] = animal or fields["subject"]
     yield from ()
 
 
 def _about(dump: AlyxDump, stored: Row, fields: Row) -> None:
-    """Name the kind of what a row is about as Django does, and the row by its primary key."""
+    """Name the target's kind as Django does, and the target by its primary key."""
     kind = stored.get("content_type")
     if not kind:
         fields["content_type"] = fields["object_id"] = None
         return
     model = BACK.get(str(kind).lower(), str(kind).lower())
     if "." not in model:
-        model = next((each for each in MODELS if each.endswith(f".{model}")), model)
+        model = next((name for name in MODELS if name.endswith(f".{model}")), model)
     fields["content_type"] = model.split(".")
     target = str(stored.get("object_id"))
     fields["object_id"] = dump._ids.get(model, {}).get(target, target)
@@ -291,11 +295,11 @@ def _note(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
 
 
 def _chronic(dump: AlyxDump, stored: Row, fields: Row) -> Iterator[Row]:
-    """Give the fields of the parent's table to a row of its own, of the same key."""
-    kept: Row = {name: fields.pop(name) for name in ("serial", "model") if name in fields}
+    """Move the fields of the parent's table to a row of its own, with the same key."""
+    parent_fields: Row = {name: fields.pop(name) for name in ("serial", "model") if name in fields}
     above = dict(fields)
     fields.clear()
-    fields.update(kept)
+    fields.update(parent_fields)
     yield dump._row("actions.chronicrecording", stored["id"], above)
 
 
@@ -328,7 +332,7 @@ FINISH: dict[str, Callable[[AlyxDump, Row, Row], Iterator[Row]]] = {
 
 @contextmanager
 def _whole(path: Path) -> Iterator[IO[str]]:
-    """Write a file that takes its name when it is whole."""
+    """Write a file that gets its name when it is complete."""
     partial = path.with_name(path.name + ".part")
     try:
         if path.suffix == ".gz":

@@ -1,6 +1,6 @@
 """Files of a dandiset, from the DANDI archive or another server of its API.
 
-What is used of the API (DANDI API documentation): ``GET dandisets/{id}/`` tells the newest
+The import uses these routes (DANDI API documentation): ``GET dandisets/{id}/`` has the newest
 version, ``GET dandisets/{id}/versions/{version}/assets/`` lists files by pages, and
 ``GET assets/{asset}/download/`` leads to the bytes.
 """
@@ -28,7 +28,7 @@ NAME = re.compile(r"(?:DANDI:)?(\d{6})(?:/([\w.]+))?", re.IGNORECASE)
 
 
 class DandiError(Exception):
-    """The archive refuses, or answers otherwise than it says."""
+    """The archive refuses, or its answer does not follow its documentation."""
 
 
 class Asset(NamedTuple):
@@ -49,9 +49,9 @@ class Dandiset:
     url : str
         Address of the API.
     token : str, optional
-        For what is under embargo.
+        Needed for embargoed dandisets.
     patience : Patience, optional
-        How often and how long to try.
+        Number and delay of retries.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Dandiset:
         self._headers = {"Authorization": f"token {token}"} if token else {}
 
     def assets(self, pattern: str = "*.nwb") -> Iterator[Asset]:
-        """Iterate over the files whose paths fit a pattern.
+        """Iterate over the files whose paths match a pattern.
 
         Raises
         ------
@@ -94,12 +94,12 @@ class Dandiset:
                 raise DandiError(f"{address} is no list of files") from None
 
     def fetch(self, asset: Asset, folder: Path) -> Path:
-        """Bring a file; what is there already is not fetched again.
+        """Download a file, unless it exists already.
 
         Raises
         ------
         DandiError
-            It cannot be fetched whole.
+            The file cannot be downloaded completely.
         """
         path = folder / asset.path
         if path.is_file() and path.stat().st_size == asset.size:

@@ -22,19 +22,19 @@ from shared.model.identity import SessionKey
 
 
 class NwbFacts(msgspec.Struct, frozen=True):
-    """What an NWB file says of its session.
+    """The session as an NWB file describes it.
 
     Attributes
     ----------
     path : Path
     identity : str
-        What the files of one session have in common.
+        Key that the files of one session share.
     subject : str
     start : datetime
-        With its zone.
+        With its time zone.
     lab : str or None
     about : dict
-        Of the animal: fields of the resource ``subjects``.
+        Facts of the animal: fields of the resource ``subjects``.
     protocol : str
     """
 
@@ -57,11 +57,11 @@ class NwbImport:
     Parameters
     ----------
     carrier : Carrier
-        Where animals and sessions are made; its journal takes what is left behind.
+        Creates animals and sessions; its journal records what is left out.
     root : Path
         Folder of the sessions.
     lab : str, optional
-        Lab of files whose own is no name of a lab.
+        Lab of files that name no valid lab.
     """
 
     def __init__(self, carrier: Carrier, root: Path, lab: str | None = None) -> None:
@@ -77,16 +77,16 @@ class NwbImport:
                 self.carrier.refuse("nwb files", str(path), str(problem))
                 continue
             sessions[facts.subject, facts.identity].append(facts)
-        known: dict[str, str] = {}
+        ids_by_path: dict[str, str] = {}
         numbers: dict[tuple[str, dt.date], int] = defaultdict(int)
         for (subject, _), group in sorted(sessions.items(), key=lambda item: item[1][0].start):
             day = group[0].start.date()
             numbers[subject, day] += 1
-            self._session(group, numbers[subject, day], known)
-        return KnownIds(known)
+            self._session(group, numbers[subject, day], ids_by_path)
+        return KnownIds(ids_by_path)
 
     def _session(self, group: list[NwbFacts], number: int, known: dict[str, str]) -> None:
-        """Write the datasets of one session's files, and make the session."""
+        """Write the datasets of one session's files, and create the session."""
         first = group[0]
         lab = str(first.lab)
         day = first.start.date().isoformat()
@@ -99,7 +99,7 @@ class NwbImport:
             return
         self.carrier.ensure("labs", lab, {"name": lab})
         self.carrier.carry("subjects", [first.about | {"nickname": first.subject, "lab": lab}])
-        row: Row = {
+        session: Row = {
             "id": eid,
             "subject": first.subject,
             "lab": lab,
@@ -107,11 +107,11 @@ class NwbImport:
             "number": number,
         }
         if first.protocol:
-            row["task_protocol"] = first.protocol
-        self.carrier.carry("sessions", [row])
+            session["task_protocol"] = first.protocol
+        self.carrier.carry("sessions", [session])
 
     def _file(self, path: Path, folder: Path) -> int:
-        """Write the datasets of one file; return how many."""
+        """Write the datasets of one file; return their number."""
         from pynwb import NWBHDF5IO
 
         n = 0
@@ -130,12 +130,12 @@ class NwbImport:
 
 
 def read_facts(path: Path, lab: str | None) -> NwbFacts:
-    """Return what a file says of its session.
+    """Return the session that a file describes.
 
     Raises
     ------
     UnfitFile
-        It is no NWB file, or does not say whose session it is.
+        The file is no NWB file, or does not identify its session.
     """
     from pynwb import NWBHDF5IO
 
@@ -146,8 +146,8 @@ def read_facts(path: Path, lab: str | None) -> NwbFacts:
             start = nwb.session_start_time
             named, own, protocol = nwb.session_id, nwb.lab, nwb.protocol
             nickname = str(subject.subject_id or "") if subject else ""
-            about = _about(subject)
-    except Exception as error:  # whatever a damaged HDF5 file does to its readers
+            animal = _about(subject)
+    except Exception as error:  # readers of damaged HDF5 files may raise anything
         raise UnfitFile(f"it is no NWB file that can be read ({type(error).__name__})") from None
     if not is_name("subject", nickname):
         nickname = re.sub(r"[^\w.-]+", "_", nickname).strip("._")
@@ -157,23 +157,23 @@ def read_facts(path: Path, lab: str | None) -> NwbFacts:
     if not chosen:
         raise UnfitFile("its lab is no name of a lab here: give --lab")
     identity = str(named or start.isoformat())
-    return NwbFacts(path, identity, nickname, start, chosen, about, str(protocol or ""))
+    return NwbFacts(path, identity, nickname, start, chosen, animal, str(protocol or ""))
 
 
 def _about(subject: Any) -> Row:
-    """Return what a file says of its animal."""
+    """Return the facts of a file's animal."""
     if subject is None:
         return {}
-    found: Row = {"sex": subject.sex if subject.sex in ("M", "F") else "U"}
+    fields: Row = {"sex": subject.sex if subject.sex in ("M", "F") else "U"}
     if subject.date_of_birth:
-        found["birth_date"] = subject.date_of_birth.date().isoformat()
+        fields["birth_date"] = subject.date_of_birth.date().isoformat()
     if subject.description:
-        found["description"] = str(subject.description)
-    return found
+        fields["description"] = str(subject.description)
+    return fields
 
 
 def _session_id(facts: NwbFacts, lab: str) -> str:
-    """Return the session's id: that of the file where it is one, else made of what it says."""
+    """Return the session's id: the file's identifier if valid, else one derived from its facts."""
     try:
         if UUID(facts.identity).version in (3, 4):
             return str(UUID(facts.identity))

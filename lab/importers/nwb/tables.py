@@ -1,8 +1,8 @@
-"""What an NWB file holds as datasets of a session: trials, wheel, sorted spikes.
+"""Datasets of a session from the content of an NWB file: trials, wheel, sorted spikes.
 
-Files of `lab.exports.nwb` are read by its own mapping, the other way round. Of other files the
-trials keep their columns in a table of their own (``alf/nwb``), since nobody says what they mean
-in a task of ours; of their units the spike times are carried.
+Files of `lab.exports.nwb` are read by the inverse of its mapping. The trials of other files keep
+their columns in a separate table (``alf/nwb``), since their meaning in our tasks is unknown; the
+units of other files give their spike times.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OURS = {
     "mouse_wheel_choice",
     "is_mouse_rewarded",
 }
-"""Columns by which trials of the International Brain Laboratory's mapping are known."""
+"""Columns that identify trials of the International Brain Laboratory's mapping."""
 
 NUMBERS = {
     "reward_volume_uL": "rewardVolume",
@@ -32,27 +32,27 @@ NUMBERS = {
     "quiescence_period": "quiescencePeriod",
     **{shown: name for name, (shown, _) in TIMES.items()},
 }
-"""Attribute of the trials by NWB column, for numbers that are the same in both."""
+"""Attribute of the trials by NWB column, for numbers that need no conversion."""
 
 Note = Callable[[str], None]
 
 
 class MadeDataset(NamedTuple):
-    """One dataset of a session: its path within it, and what it holds."""
+    """One dataset of a session: its path within the session, and its content."""
 
     path: str
     content: NDArray[Any] | pd.DataFrame
 
 
 def datasets_of(nwb: Any, note: Note) -> Iterator[MadeDataset]:
-    """Yield the datasets that an NWB file becomes.
+    """Yield the datasets of an NWB file.
 
     Parameters
     ----------
     nwb : pynwb.NWBFile
-        Open.
+        The open file.
     note : callable
-        Takes what is left in the file, and why.
+        Called with each part that is left in the file, and why.
     """
     tables = dict(nwb.intervals or {})
     several = any(re.fullmatch(r"trials_task_\d\d", name) for name in tables)
@@ -72,7 +72,7 @@ def datasets_of(nwb: Any, note: Note) -> Iterator[MadeDataset]:
 
 
 def _collection(name: str, several: bool) -> str:
-    """Return the folder of a protocol: the first has none of its own unless there are several."""
+    """Return the folder of a protocol; a single protocol needs no folder of its own."""
     task = re.search(r"task_\d\d$", name.lower())
     return f"alf/{task[0]}" if task else "alf/task_00" if several else "alf"
 
@@ -81,8 +81,8 @@ def _trials(name: str, table: pd.DataFrame, several: bool) -> MadeDataset:
     intervals = {"intervals_0": table["start_time"], "intervals_1": table["stop_time"]}
     if not set(table) >= OURS:
         rest = table.drop(columns=["start_time", "stop_time"])
-        plain = [each for each in rest if not rest[each].map(_is_object).any()]
-        kept = pd.DataFrame(intervals | {each: rest[each] for each in plain})
+        plain = [column for column in rest if not rest[column].map(_is_object).any()]
+        kept = pd.DataFrame(intervals | {column: rest[column] for column in plain})
         return MadeDataset(f"alf/nwb/_nwb_{_camel(name)}.table.pqt", kept.reset_index(drop=True))
     left = table["gabor_stimulus_side"] == "left"
     contrast = table["gabor_stimulus_contrast"] / 100
@@ -92,7 +92,7 @@ def _trials(name: str, table: pd.DataFrame, several: bool) -> MadeDataset:
         "contrastLeft": contrast.where(left),
         "contrastRight": contrast.where(~left),
         "feedbackType": pd.Series(np.where(table["is_mouse_rewarded"], 1, -1), table.index),
-        **{ours: table[shown] for shown, ours in NUMBERS.items() if shown in table},
+        **{ours: table[nwb_name] for nwb_name, ours in NUMBERS.items() if nwb_name in table},
     }
     folder = _collection(name, several)
     made = pd.DataFrame(columns).reset_index(drop=True)
@@ -100,12 +100,12 @@ def _trials(name: str, table: pd.DataFrame, several: bool) -> MadeDataset:
 
 
 def _is_object(value: Any) -> bool:
-    """Return whether a value of a table is more than a number or a text: links to series."""
+    """Return whether a value of a table is an object, such as a link to a series."""
     return not isinstance(value, (str, bytes, int, float, bool, np.generic, type(None)))
 
 
 def _camel(name: str) -> str:
-    """Return a name as the convention writes objects: ``trialsOfOne``."""
+    """Return a name in the convention's style of objects: ``trialsOfOne``."""
     parts = [part for part in re.split(r"[^0-9A-Za-z]+", name) if part]
     return parts[0][:1].lower() + parts[0][1:] + "".join(p[:1].upper() + p[1:] for p in parts[1:])
 
@@ -128,7 +128,7 @@ def _wheel(nwb: Any, several: bool) -> Iterator[MadeDataset]:
 
 
 def times_of(series: Any) -> NDArray[np.float64]:
-    """Return when the samples of a time series were taken (s)."""
+    """Return the sample times of a time series (s)."""
     if series.timestamps is not None:
         return np.asarray(series.timestamps, float)
     return series.starting_time + np.arange(len(series.data)) / series.rate
@@ -150,7 +150,7 @@ def _units(nwb: Any, note: Note) -> Iterator[MadeDataset]:
 
 
 def _channels(nwb: Any, probe: str) -> Iterator[MadeDataset]:
-    """Yield where a probe's channels are, in the order of its raw file, as units name them."""
+    """Yield the places of a probe's channels, in the order of the raw file that units refer to."""
     table = nwb.electrodes
     if table is None or not {"rel_x", "rel_y", "group_name"} <= set(table.colnames):
         return
@@ -197,46 +197,46 @@ def _sorting(
     times = [np.asarray(units.get_unit_spike_times(int(n)), float) for n in mine]
     owners = np.repeat(clusters, [len(each) for each in times])
     joined = np.concatenate(times) if times else np.empty(0)
-    # Stable, so that spikes of one moment stay in the order of their clusters.
+    # Stable, so that simultaneous spikes stay in the order of their clusters.
     order = np.argsort(joined, kind="stable")
     yield MadeDataset(f"{where}/spikes.times.npy", joined[order])
     yield MadeDataset(f"{where}/spikes.clusters.npy", owners[order])
-    for name, shown, factor in (
+    for name, nwb_name, factor in (
         ("amps", "spike_amplitudes_uV", 1e6),
         ("depths", "spike_distances_from_probe_tip_um", 1.0),
     ):
-        if shown in units.colnames:
-            values = [np.asarray(units[shown][int(n)], float) for n in mine]
+        if nwb_name in units.colnames:
+            values = [np.asarray(units[nwb_name][int(n)], float) for n in mine]
             yield MadeDataset(f"{where}/spikes.{name}.npy", np.concatenate(values)[order] / factor)
     total = int(clusters.max(initial=-1)) + 1
-    for name, shown in (
+    for name, nwb_name in (
         ("channels", "max_electrode"),
         ("depths", "distance_from_probe_tip_um"),
         ("peakToTrough", "peak_to_trough_duration_ms"),
     ):
-        if shown in rows:
+        if nwb_name in rows:
             whole = name == "channels"
             column = np.zeros(total, np.int64) if whole else np.full(total, np.nan)
-            column[clusters] = rows[shown].to_numpy()
+            column[clusters] = rows[nwb_name].to_numpy()
             yield MadeDataset(f"{where}/clusters.{name}.npy", column)
     yield MadeDataset(f"{where}/clusters.metrics.pqt", _metrics(rows, clusters))
 
 
 def _metrics(rows: pd.DataFrame, clusters: NDArray[np.int64]) -> pd.DataFrame:
-    """Return what is known of clusters by the names of the ONE files; others keep theirs."""
-    ours = {shown: (name, 1.0) for name, (shown, _) in METRICS.items()}
-    ours |= {shown: (name, 1e6) for name, (shown, _) in VOLTS.items()}
-    found: dict[str, Any] = {"cluster_id": clusters}
+    """Return the metrics of clusters under the ONE files' names; other columns keep theirs."""
+    ours = {nwb_name: (name, 1.0) for name, (nwb_name, _) in METRICS.items()}
+    ours |= {nwb_name: (name, 1e6) for name, (nwb_name, _) in VOLTS.items()}
+    metrics: dict[str, Any] = {"cluster_id": clusters}
     for column in rows:
         values = rows[column].to_numpy()
         if column in ours and np.issubdtype(values.dtype, np.number):
             name, factor = ours[column]
-            found[name] = values / factor
+            metrics[name] = values / factor
         elif column == "cluster_uuid":
-            found["uuids"] = values.astype(str)
+            metrics["uuids"] = values.astype(str)
         elif column in TEXTS or not (values.dtype == object and len(values) and _nested(values)):
-            found[str(column)] = values
-    return pd.DataFrame(found)
+            metrics[str(column)] = values
+    return pd.DataFrame(metrics)
 
 
 def _nested(values: NDArray[Any]) -> bool:
