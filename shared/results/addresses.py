@@ -41,7 +41,7 @@ def session_files(session_id: str) -> list[str]:
 
 
 def probe_prefixes(session_id: str) -> list[str]:
-    """Return what the names of all files of a session's probes and units start with."""
+    """Return the beginnings of the names of all files of a session's probes and units."""
     name = safe_name(session_id)
     folders = ("probes", "data/probes", "units", "data/units", "recordings")
     return [f"{folder}/{name}-" for folder in folders]
@@ -63,12 +63,12 @@ def drift_image(probe_id: str) -> str:
 
 
 def recordings_folder(probe_id: str) -> str:
-    """Return what the keys of a probe's raw recordings, and what is drawn on them, start with."""
+    """Return the folder of the keys of a probe's raw recordings and of the data drawn on them."""
     return f"recordings/{safe_name(probe_id)}/"
 
 
 def films_folder(session_id: str) -> str:
-    """Return what the keys of a session's films, and of what is beside them, start with."""
+    """Return the folder of the keys of a session's films and of the data drawn beside them."""
     return f"films/{safe_name(session_id)}/"
 
 
@@ -78,7 +78,7 @@ def units_page(probe_id: str) -> str:
 
 
 def units_folder(probe_id: str) -> str:
-    """Return what the keys of the data of a probe's units start with."""
+    """Return the folder of the keys of the data of a probe's units."""
     return f"data/units/{safe_name(probe_id)}/"
 
 
@@ -167,5 +167,5 @@ def lab_pages(lab: str) -> str:
 
 
 def member_page(lab: str, page: str) -> str:
-    """Return the address at which members see a page of their lab; the script splits it again."""
+    """Return a page's address for members of its lab; the script splits it again."""
     return f"{MY_LAB}?at={quote(lab, safe='')}/{page}"

@@ -28,7 +28,7 @@ VENDORED = {
     "assets/vendor/LICENSE.inter.txt": "@fontsource-variable/inter/LICENSE",
     "assets/vendor/LICENSE.land.txt": "world-atlas/LICENSE",
 }
-"""Name on the site and origin in ``node_modules``: nothing is fetched from other hosts."""
+"""Name on the site and origin in ``node_modules``: pages fetch nothing from other hosts."""
 
 
 def assets(root: Path = ROOT) -> Iterator[tuple[str, bytes]]:
@@ -62,10 +62,10 @@ def publish(store: SiteStore, root: Path = ROOT) -> list[str]:
 
 def licences(root: Path = ROOT) -> dict[str, str]:
     """Return the licence of each vendored package, for the page about the site."""
-    found = {}
+    texts = {}
     for origin in VENDORED.values():
         parts = origin.split("/")
         name = "/".join(parts[:2]) if origin.startswith("@") else parts[0]
-        about = json.loads((root / "node_modules" / name / "package.json").read_text())
-        found[f"{name} {about['version']}"] = about["license"]
-    return found
+        package = json.loads((root / "node_modules" / name / "package.json").read_text())
+        texts[f"{name} {package['version']}"] = package["license"]
+    return texts

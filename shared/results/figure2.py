@@ -44,7 +44,7 @@ def draw(result: dict[str, Any], kind: str = "png") -> bytes:
         said += " · synthetic data"
     figure.suptitle(said, size=9, color=MUTED, x=0.98, ha="right")
     out = io.BytesIO()
-    # A fixed salt and no date: the same result is the same file.
+    # A fixed salt and no date: the same result gives the same file.
     with _reproducible():
         figure.savefig(
             out, format=kind, facecolor=PAPER, metadata={"Date": None} if kind == "svg" else None
@@ -127,10 +127,10 @@ def _scores(axes: Any, result: dict[str, Any]) -> None:
 
 
 def _importance(axes: Any, result: dict[str, Any]) -> None:
-    labels = {one["name"]: one["label"] for one in result["features"]}
-    shown = result["importance"][::-1]
+    labels = {feature["name"]: feature["label"] for feature in result["features"]}
+    features = result["importance"][::-1]
     axes.boxplot(
-        [one["values"] for one in shown],
+        [feature["values"] for feature in features],
         orientation="horizontal",
         widths=0.6,
         patch_artist=True,
@@ -138,6 +138,6 @@ def _importance(axes: Any, result: dict[str, Any]) -> None:
         medianprops={"color": PAPER},
         flierprops={"markersize": 2},
     )
-    axes.set_yticklabels([labels[one["feature"]] for one in shown], fontsize=7)
+    axes.set_yticklabels([labels[feature["feature"]] for feature in features], fontsize=7)
     axes.axvline(0, color=RULE, lw=0.8)
     axes.set(xlabel="Drop of F1 when permuted")

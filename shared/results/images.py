@@ -1,7 +1,7 @@
 """Pictures for sharing: one PNG per session, subject and lab and one of all, by matplotlib.
 
-Axes, ticks and labels of a session's picture are the same for all, so they are drawn once per
-process and only the data are drawn anew.
+Axes, ticks and labels are the same in all pictures of sessions, so a process draws them once and
+then only the data.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shared.results.views.subject import SubjectData
 from shared.science.status.stages import RANK
 
 COLOURS = {0.2: "#c4570c", 0.5: "#66727d", 0.8: "#1f68ad"}
-"""Of the blocks of the biased task, as in the site's style sheet."""
+"""Colours of the blocks of the biased task, as in the site's style sheet."""
 
 INK, MUTED, RULE, PAPER = "#1c2329", "#58646f", "#dfe3e6", "#fdfdfc"
 SIZE = (10.0, 5.0)
@@ -59,13 +59,13 @@ def session(content: SessionData) -> bytes:
         colour = COLOURS[block.probability_left]
         points = block.psychometric
         curve = points.curve
-        if curve.y:  # of a fit that tells nothing there is no curve
+        if curve.y:  # a fit that determines nothing has no curve
             artists.append((choices, choices.plot(curve.x, curve.y, color=colour, lw=1.8)[0]))
         artists += _points(
             choices, points.contrasts, points.p_right, points.low, points.high, colour
         )
         speed = block.chronometric
-        # Slower than the axis reaches is drawn at its edge.
+        # Reaction times beyond the axis are drawn at its edge.
         middle, low, high = (
             np.clip(np.array(getattr(speed, name), float), 0.1, 10)
             for name in ("median", "low", "high")
@@ -165,7 +165,7 @@ def overview(content: OverviewData) -> bytes:
 
 
 def lab(content: LabData) -> bytes:
-    """Return the picture of a lab: its sessions by month, where its subjects stand.
+    """Return the picture of a lab: its sessions by month and its subjects by status.
 
     Parameters
     ----------
@@ -202,9 +202,9 @@ def _growth(
     growth.set_xticks(ticks, [f"{tick // 12}-{tick % 12 + 1:02d}" for tick in ticks])
     growth.set(ylabel="Sessions", xlim=(min(at) - 1, max(at) + 1))
     growth.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    shown = [status for status in reversed(RANK) if content.statuses.get(status)]
-    numbers = [content.statuses[status] for status in shown]
-    bars = standing.barh([status.replace("_", " ") for status in shown], numbers, color=MUTED)
+    statuses = [status for status in reversed(RANK) if content.statuses.get(status)]
+    numbers = [content.statuses[status] for status in statuses]
+    bars = standing.barh([status.replace("_", " ") for status in statuses], numbers, color=MUTED)
     standing.bar_label(bars, padding=4, color=INK, fontsize=9)
     standing.set(xticks=())
     for axes in (growth, standing):

@@ -1,9 +1,9 @@
-"""The pages that a lab keeps to itself, until all of a mouse's sessions are public.
+"""The private pages of a lab, for mice that the public does not see completely.
 
-They are the very pages of the results site, built from what the public does not see yet into a
-folder of the data bucket, never into the site's. A mouse with a session that is not public has all
-of its sessions there, so that its learning is shown whole. With the last one published the mouse
-leaves; withdrawing one brings it back. The API serves them to members of the lab.
+They are the same pages as on the results site, but built from what the public does not see yet
+into a folder of the data bucket, never into the site's. For a mouse with a private session they
+have all of its sessions, so that they show its whole learning. The mouse leaves when its last
+session is published; a withdrawn one brings it back. The API serves the pages to lab members.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from shared.results.source import Lab, SiteSession, Sorting, Source, Subject, is
 
 
 class LabSource:
-    """A lab's mice that the public does not see whole, with all of their sessions.
+    """A lab's mice with private sessions, with all of their sessions.
 
     Parameters
     ----------
     source : Source
     lab : str
     hidden : callable
-        Returns the nicknames of the lab's mice that may have a session that is not public.
+        Returns the nicknames of the lab's mice that may have a private session.
     now : callable
         The moment at which embargoes are judged.
     """
@@ -45,23 +45,25 @@ class LabSource:
         self.now = now
 
     def subjects(self) -> Iterable[str]:
-        """Return the nicknames of mice that may have a session that is not public."""
+        """Return the nicknames of mice that may have a private session."""
         return self.hidden()
 
     def subject(self, nickname: str) -> Subject:
-        """Return what is known of a subject."""
+        """Return the facts about a subject."""
         return self.source.subject(nickname)
 
     def sessions(self, subject: str) -> list[SiteSession]:
-        """Return the sessions of a mouse, open to the lab; none if the public sees all of them."""
-        found = [one for one in self.source.sessions(subject) if one.lab == self.lab]
-        if all(is_visible(one, self.now()) for one in found if not one.refused):
+        """Return a mouse's sessions, open to the lab; none if the public sees all of them."""
+        sessions = [
+            session for session in self.source.sessions(subject) if session.lab == self.lab
+        ]
+        if all(is_visible(session, self.now()) for session in sessions if not session.refused):
             return []
-        return [replace(one, public=True, embargo_until=None) for one in found]
+        return [replace(session, public=True, embargo_until=None) for session in sessions]
 
     def labs(self) -> list[Lab]:
         """Return the lab."""
-        return [one for one in self.source.labs() if one.name == self.lab]
+        return [lab for lab in self.source.labs() if lab.name == self.lab]
 
     def trials(self, session: SiteSession) -> pd.DataFrame | None:
         """Return the session's trials table."""
@@ -73,13 +75,13 @@ class LabSource:
 
 
 def lab_settings(settings: SiteSettings, lab: str) -> SiteSettings:
-    """Return what a lab's own pages say of themselves: no address, licence or DOI is theirs."""
+    """Return the settings of a lab's private pages: without address, licence and DOI."""
     return msgspec.structs.replace(
         settings,
         site_url="",
         licence=f"Not public: for {lab} alone",
         licence_url="",
         doi="",
-        recordings=False,  # a lab has its own: a second copy would cost more than it is looked at
+        recordings=False,  # members have the files: a copy costs more than it is used
         releases=False,
     )

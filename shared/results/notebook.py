@@ -10,19 +10,19 @@ from shared.results.assets import ROOT
 from shared.results.store import SiteStore, write_if_changed
 
 FOLDER = "app"
-"""Where it is on the site."""
+"""Folder of the app on the site."""
 
 LAST = ("sw.js", "index.html")
-"""Written when all files that they name are there."""
+"""Files written last, when all files that they name exist."""
 
 HASHED = re.compile(rf"{FOLDER}/[\w-]+-[A-Z0-9]{{8}}\.\w+")
-"""Files whose names hold what is in them (`site/app/build.mjs`): one name is one content."""
+"""Files with a digest of their content in their name (`site/app/build.mjs`)."""
 
 
 def cache_control(key: str) -> str | None:
-    """Return how long browsers keep a file of the app; None of a file that is not of it.
+    """Return how long browsers keep a file of the app; None for other files.
 
-    What holds its content in its name is kept for good, all else is asked for each time.
+    Files with a digest in their name are kept for good; browsers ask for all others each time.
     """
     if not key.startswith(f"{FOLDER}/"):
         return None
@@ -30,9 +30,9 @@ def cache_control(key: str) -> str | None:
 
 
 def notebook(root: Path = ROOT) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of every file of the app; those that name others come last.
+    """Yield name and content of every file of the app; files that name others come last.
 
-    Files of former versions are not taken away: a page that is open may still want them.
+    Files of former versions stay: an open page may still need them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Numbers for JSON: rounded to what a reader can see, missing ones as null."""
+"""Numbers for JSON: rounded to the digits that readers can see, missing ones as null."""
 
 from __future__ import annotations
 

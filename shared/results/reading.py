@@ -1,4 +1,4 @@
-"""Read what the pages show from the files of a session, in any layout (ONE convention)."""
+"""Read the data of the pages from a session's files, in any layout (ONE convention)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from shared.results.source import SiteSession, Sorting, SourceFile, Unreadable
 GO_CUE = "goCueTrigger_times"
 
 TIMES = ("stimOn_times", "response_times")
-"""Columns without which there are choices to show, and no reaction times."""
+"""Columns needed for reaction times; without them only choices are shown."""
 
 ASSUMED = {"probabilityLeft": 0.5}
-"""Columns that the first versions of the task did not write, and what held then."""
+"""Columns that the first versions of the task did not write, and their value then."""
 
 CLUSTER_ARRAYS = ("channels", "depths", "waveforms", "waveformsChannels")
 
@@ -34,10 +34,10 @@ class Read(Protocol):
 
 
 def load_trials(session: SiteSession, read: Read) -> pd.DataFrame | None:
-    """Return a session's trials, None if it has none; of several protocols the first.
+    """Return a session's trials, None if it has none; the first protocol's if it has several.
 
-    Only columns of numbers are kept. Where a stimulus onset was not seen, reaction times count
-    from the go cue's trigger, which is a file of its own.
+    Only numeric columns are kept. Where no stimulus onset was seen, reaction times start at the
+    go cue's trigger, which is in a separate file.
 
     Parameters
     ----------
@@ -53,10 +53,10 @@ def load_trials(session: SiteSession, read: Read) -> pd.DataFrame | None:
     protocols = session.trials
     if not protocols:
         return None
-    found = protocols[0]
-    arrays = found.columns()
-    if found.table:
-        trials = _table(session, found.table, read)
+    files = protocols[0]
+    arrays = files.columns()
+    if files.table:
+        trials = _table(session, files.table, read)
         wanted = [*TRIAL_COLUMNS, *TIMES, *ASSUMED]
         onsets = trials.get("stimOn_times")
         if onsets is None or onsets.isna().any():
@@ -70,7 +70,7 @@ def load_trials(session: SiteSession, read: Read) -> pd.DataFrame | None:
         trials = _joined({name: load_array(session, path, read) for name, path in arrays.items()})
     missing = [name for name in TRIAL_COLUMNS if name not in trials]
     if missing:
-        raise Unreadable(f"the trials in {found.collection} have no {', '.join(missing)}")
+        raise Unreadable(f"the trials in {files.collection} have no {', '.join(missing)}")
     for name, value in ASSUMED.items():
         if name not in trials:
             trials[name] = value
@@ -78,9 +78,9 @@ def load_trials(session: SiteSession, read: Read) -> pd.DataFrame | None:
 
 
 def gaps(trials: pd.DataFrame) -> list[str]:
-    """Return what cannot be shown of trials because columns are missing, as sentences.
+    """Return sentences on what cannot be shown of trials because columns are missing.
 
-    Those columns are added, without values.
+    The missing columns are added, without values.
     """
     missing = [name for name in TIMES if name not in trials]
     for name in missing:
@@ -98,27 +98,27 @@ def load_sorting(session: SiteSession, collection: str, read: Read) -> Sorting |
     Unreadable
         A file is damaged, or the arrays of the spikes differ in length.
     """
-    found = {
+    arrays = {
         kind: _files(session, kind, collection) for kind in ("spikes", "clusters", "channels")
     }
-    if not set(SPIKE_ARRAYS) <= found["spikes"].keys():
+    if not set(SPIKE_ARRAYS) <= arrays["spikes"].keys():
         return None
-    spikes = {name: load_array(session, found["spikes"][name], read) for name in SPIKE_ARRAYS}
+    spikes = {name: load_array(session, arrays["spikes"][name], read) for name in SPIKE_ARRAYS}
     if len({values.shape for values in spikes.values()}) > 1 or spikes["times"].ndim != 1:
         sizes = ", ".join(f"{name} {_shape(values)}" for name, values in sorted(spikes.items()))
         raise Unreadable(f"the spikes in {collection} differ in length: {sizes}")
     if not all(np.issubdtype(values.dtype, np.number) for values in spikes.values()):
         raise Unreadable(f"the spikes in {collection} are not all numbers")
-    if "samples" in found["spikes"]:
-        spikes["samples"] = load_array(session, found["spikes"]["samples"], read)
+    if "samples" in arrays["spikes"]:
+        spikes["samples"] = load_array(session, arrays["spikes"]["samples"], read)
     clusters = {
         name: load_array(session, path, read)
-        for name, path in found["clusters"].items()
+        for name, path in arrays["clusters"].items()
         if name in CLUSTER_ARRAYS
     }
     channels = {
         name: load_array(session, path, read)
-        for name, path in found["channels"].items()
+        for name, path in arrays["channels"].items()
         if name == "localCoordinates"
     }
     return Sorting(collection, spikes, clusters, channels)
@@ -138,12 +138,12 @@ def load_array(session: SiteSession, path: str, read: Read) -> NDArray[Any]:
 
 def _files(session: SiteSession, kind: str, collection: str) -> dict[str, str]:
     """Return the arrays of an object in a collection by attribute."""
-    found = objects(session.paths, kind, session.preferred)
-    return next((one.columns() for one in found if one.collection == collection), {})
+    candidates = objects(session.paths, kind, session.preferred)
+    return next((files.columns() for files in candidates if files.collection == collection), {})
 
 
 def _joined(columns: dict[str, NDArray[Any]]) -> pd.DataFrame:
-    """Return columns read from files of their own as one table."""
+    """Return columns from separate files as one table."""
     flat: dict[str, NDArray[Any]] = {}
     for name, values in columns.items():
         if values.ndim == 2 and values.shape[1] == 2:
@@ -161,10 +161,10 @@ def _table(session: SiteSession, path: str, read: Read) -> pd.DataFrame:
         # One thread: builders run side by side already, and the table is small.
         file = pq.ParquetFile(read(session.dataset(path)))
         table = file.read(use_threads=False)
-        # Decided by the file's own types: asking pandas takes longer than reading.
-        kept = [one.name for one in table.schema if _is_number(one.type)]
-        if len(kept) < table.num_columns or len(set(kept)) < len(kept):
-            names = [one.name for one in table.schema]
+        # The file's own types decide: asking pandas takes longer than reading.
+        numeric = [field.name for field in table.schema if _is_number(field.type)]
+        if len(numeric) < table.num_columns or len(set(numeric)) < len(numeric):
+            names = [field.name for field in table.schema]
             first = [i for i in range(len(names)) if names.index(names[i]) == i]
             table = table.select([i for i in first if _is_number(table.schema.field(i).type)])
         return table.to_pandas(use_threads=False)
@@ -172,9 +172,9 @@ def _table(session: SiteSession, path: str, read: Read) -> pd.DataFrame:
 
 def _numeric(table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of numbers, each name once."""
-    kept = table.loc[:, ~table.columns.duplicated()].select_dtypes(["number", "bool"])
-    kept.columns = kept.columns.map(str)
-    return kept.copy()
+    numeric = table.loc[:, ~table.columns.duplicated()].select_dtypes(["number", "bool"])
+    numeric.columns = numeric.columns.map(str)
+    return numeric.copy()
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -187,7 +187,7 @@ def _shape(values: NDArray[Any]) -> str:
 
 @contextmanager
 def _explained(path: str, kind: str) -> Iterator[None]:
-    """Say which file cannot be read; other failures, of the network say, pass on."""
+    """Say which file cannot be read; other failures, such as the network's, pass on."""
     try:
         yield
     except Unreadable:

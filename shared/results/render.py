@@ -1,8 +1,8 @@
-"""From a view to HTML: one template a page, all foreign text escaped, nothing left undefined.
+"""Render a view as HTML: one template per page, all text escaped, no undefined names.
 
-Templates are in ``site/results/templates``, beside the scripts and styles they belong to; a page
-has the base name of its view's module. Text that matters is in the HTML itself, so that a page
-says what it is without its script, to search engines and to screen readers.
+Templates are in ``site/results/templates``, beside the scripts and styles of their pages; a page
+has the base name of its view's module. The HTML itself has the important text, so that search
+engines and screen readers can read a page without its script.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared.results.static_files import site_files
 TEMPLATES = site_files() / "templates"
 
 PLOT_STYLE_HASH = "sha256-jSYQUrW7J0b3jPqhZP9C2Xh1PyJKHKXd4s0fpGGKrww="
-"""Of the one constant style sheet that Observable Plot puts into each of its SVGs."""
+"""Hash of the one constant style sheet that Observable Plot puts into each of its SVGs."""
 
 ADDRESSES = (
     "session_page",
@@ -52,15 +52,15 @@ class SiteSettings(msgspec.Struct, frozen=True):
     api_url, site_url : str
         Addresses of the API and of the site itself, where they are known.
     asks : str
-        Where pages ask the API if not at its address: a path of the site's own, as ``/rest``.
+        Where pages ask the API if not at `api_url`: a path of the site's own, as ``/rest``.
     licence, licence_url : str
-        Under which the data may be used.
+        Licence of the data.
     citation : str
-        How the data are to be cited; by default by the site's title.
+        How to cite the data; by default by the site's title.
     doi : str
-        Of the data as a whole, ``10.…/…``.
+        DOI of the data as a whole, ``10.…/…``.
     recordings : bool
-        Whether raw recordings and films are copied to the site, for anyone to look at.
+        Whether raw recordings and films are copied to the site.
     releases : bool
         Whether the site has pages of releases.
     """
@@ -78,12 +78,12 @@ class SiteSettings(msgspec.Struct, frozen=True):
 
     @property
     def server(self) -> str:
-        """Where pages ask the API; empty where there is none."""
+        """The API's address for pages; empty if there is none."""
         return self.asks or self.api_url
 
 
 def content_security_policy(server: str = "") -> str:
-    """Return the policy under which every page works: own files only, and the API to sign in."""
+    """Return the policy of every page: own files only, and the API to sign in."""
     api = "" if server.startswith("/") or not server else f" {server}"
     return (
         "default-src 'none'; script-src 'self'; "
@@ -94,17 +94,17 @@ def content_security_policy(server: str = "") -> str:
 
 
 def count(value: int) -> str:
-    """Return a whole number with its thousands apart."""
+    """Return a whole number with separated thousands."""
     return f"{value:,}"
 
 
 def number(value: float | None, decimals: int) -> str:
-    """Return a number with fixed decimals, a dash where there is none."""
+    """Return a number with fixed decimals, a dash for None."""
     return "–" if value is None else f"{value:.{decimals}f}".replace("-", "−")
 
 
 def percent(value: float | None) -> str:
-    """Return a fraction as percent, a dash where there is none."""
+    """Return a fraction as percent, a dash for None."""
     return "–" if value is None else f"{100 * value:.0f} %"
 
 
@@ -115,7 +115,7 @@ def status_name(status: str) -> str:
 
 @cache
 def environment() -> Environment:
-    """Return the templates with the filters and functions they may use."""
+    """Return the template environment with its filters and functions."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -144,7 +144,7 @@ def render(view: Any, settings: SiteSettings) -> bytes:
     Raises
     ------
     jinja2.UndefinedError
-        The template names something that the view does not have.
+        The template uses a name that the view does not have.
     """
     fields = {name: getattr(view, name) for name in view.__struct_fields__}
     template = environment().get_template(f"{view.template}.html")

@@ -1,4 +1,4 @@
-"""Sitemaps: every page for search engines, in parts as the session list has them.
+"""Sitemaps: every page for search engines, in the same parts as the session list.
 
 A part holds at most 50,000 addresses (sitemaps.org): one for the sessions of each month, one for
 all other pages, and an index of them.
@@ -27,7 +27,7 @@ _NAMESPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
 def files(
     site_url: str, subjects: Sequence[ListedSubject], months: Iterable[str]
 ) -> dict[str, bytes]:
-    """Return the index, the part of all pages but the sessions', and what points to them."""
+    """Return the index, the part of all pages but the sessions', and the robots file."""
     labs = sorted({row.lab for row in subjects})
     pages = [
         *FIXED,

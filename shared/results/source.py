@@ -1,4 +1,4 @@
-"""What the builders need to know of sessions, subjects and labs, and the gate to the public."""
+"""The builders' view of sessions, subjects and labs, and the gate to the public."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from shared.results.store import encode
 
 
 class Unreadable(ValueError):
-    """A file of a session cannot be shown; the message is meant for the session's page."""
+    """A file of a session cannot be shown; the message is for the session's page."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file behind a page.
+    """A file behind a page.
 
     Attributes
     ----------
     location : str
         Where the source has the bytes: a path or an object's key.
     elsewhere : str
-        Servers that have the bytes while the source has not.
+        Servers that have the bytes while the source does not.
     """
 
     id: str
@@ -65,18 +65,18 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class SiteSession:
-    """A session as the site knows it; times are naive and local to the lab.
+    """A session for the site; times are naive and local to the lab.
 
     Attributes
     ----------
     subject : str
         The animal's key (`shared.model.identity.animal_key`), as in `Subject`.
     refused : str
-        Why it cannot be shown at all; empty if it can.
+        Why the session cannot be shown at all; empty if it can.
     remarks : tuple of str
-        What whoever builds the site should know.
+        Remarks for the person who builds the site.
     quality : mapping
-        How good the tasks' data are, as Alyx keeps it (``extended_qc``).
+        Quality of the tasks' data, as Alyx keeps it (``extended_qc``).
     """
 
     id: str
@@ -101,7 +101,7 @@ class SiteSession:
 
     @property
     def reference(self) -> str:
-        """Return ``subject/date/number``, as people name a session."""
+        """Return ``subject/date/number``, the name of a session for people."""
         return f"{nickname_of(self.subject)}/{self.date}/{self.number:03d}"
 
     @cached_property
@@ -116,7 +116,7 @@ class SiteSession:
 
     @property
     def preferred(self) -> frozenset[str]:
-        """The paths that are the default among their revisions."""
+        """The paths of default revisions."""
         return frozenset(path for path, dataset in self.by_path.items() if dataset.default)
 
     @cached_property
@@ -127,12 +127,12 @@ class SiteSession:
     @cached_property
     def sortings(self) -> list[str]:
         """The collections with sorted spikes."""
-        return [one.collection for one in sortings_in(self.paths, self.preferred)]
+        return [files.collection for files in sortings_in(self.paths, self.preferred)]
 
     def recordings(self, probe: str) -> list[RecordingFiles]:
         """Return the compressed raw recordings of a probe, one for each band."""
-        found = recordings_in(self.paths, self.preferred)
-        return [one for one in found if one.probe == probe]
+        recordings = recordings_in(self.paths, self.preferred)
+        return [files for files in recordings if files.probe == probe]
 
     @property
     def films(self) -> list[FilmFiles]:
@@ -150,20 +150,20 @@ class SiteSession:
         Raises
         ------
         Unreadable
-            They are on other servers only.
+            Only other servers have the bytes.
         """
-        found = self.by_path[path]
-        if found.elsewhere:
-            raise Unreadable(f"{path} is not in this store, only on {found.elsewhere}")
-        return found
+        dataset = self.by_path[path]
+        if dataset.elsewhere:
+            raise Unreadable(f"{path} is not in this store, only on {dataset.elsewhere}")
+        return dataset
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A subject as the site knows it.
+    """A subject for the site.
 
-    ``nickname`` is its key, of which pages show what comes before the ``~``: another lab may have
-    an animal of that nickname.
+    ``nickname`` is its key. Pages show only the part before the ``~``: another lab may have an
+    animal of that nickname.
     """
 
     nickname: str
@@ -180,7 +180,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab as the site knows it; coordinates in degrees where known."""
+    """A lab for the site; coordinates in degrees if known."""
 
     name: str
     institution: str = ""
@@ -192,7 +192,7 @@ class Lab:
 
 @dataclass(frozen=True)
 class Sorting:
-    """One probe's sorted spikes, as loaded from its ONE files (s, V, µm)."""
+    """A probe's sorted spikes, as loaded from its ONE files (s, V, µm)."""
 
     collection: str
     spikes: dict[str, np.ndarray]
@@ -201,16 +201,16 @@ class Sorting:
 
 
 class Source(Protocol):
-    """Where sessions come from: a folder, the cloud's records, a simulation."""
+    """A source of sessions: a folder, the cloud's records, a simulation."""
 
     def subjects(self) -> Iterable[str]:
         """Return the keys of all subjects with sessions."""
 
     def subject(self, nickname: str) -> Subject:
-        """Return what is known of a subject."""
+        """Return the facts about a subject."""
 
     def sessions(self, subject: str) -> list[SiteSession]:
-        """Return all its sessions with their visible datasets, private ones too."""
+        """Return all sessions of a subject with their visible datasets, private ones too."""
 
     def labs(self) -> list[Lab]:
         """Return all labs."""
@@ -237,7 +237,7 @@ class Source(Protocol):
 def is_visible(session: SiteSession, at: dt.datetime) -> bool:
     """Tell whether the public may see a session at a moment (`shared.access.visibility`).
 
-    The one gate before anything is computed for the site.
+    The only gate before anything is computed for the site.
     """
     day = session.embargo_until
     return is_public(
@@ -251,7 +251,7 @@ def public_datasets(session: SiteSession) -> tuple[SourceFile, ...]:
 
 
 def file_address(session: SiteSession, dataset: SourceFile) -> str:
-    """Return the address of a file below the API's, empty if its name has no place for an id."""
+    """Return the address of a file below the API's, empty if its name cannot hold an id."""
     try:
         name = with_uuid(dataset.path, dataset.id)
     except ALFInvalid:
@@ -261,5 +261,5 @@ def file_address(session: SiteSession, dataset: SourceFile) -> str:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return the SHA-256 of what an output is made from."""
+    """Return the SHA-256 of an output's inputs."""
     return hashlib.sha256(encode(parts)).hexdigest()

@@ -19,9 +19,9 @@ def find_animal(lab: str, nickname: str) -> Document | None:
         guard = Pointer.get(keys.unique("subject", "look", look), "A", consistent_read=True)
     except Pointer.DoesNotExist:
         return None
-    found = documents.find("subject", guard.to)
-    is_it = found is not None and nickname_of(guard.to) == nickname
-    return found if is_it else None
+    subject = documents.find("subject", guard.to)
+    is_it = subject is not None and nickname_of(guard.to) == nickname
+    return subject if is_it else None
 
 
 def find_in_folder(folder: SessionKey) -> Session | None:

@@ -1,8 +1,8 @@
 """Deleting a session with everything in its partition.
 
-The session goes first, with what its id and its name lead to: from then on nothing can be added,
-for every write within a session holds only while the session is there. What is left inside goes
-next; a note says so until that is done, so that a crash in between is made good (`finish`).
+The session goes first, with every pointer to its id and its name: from then on nothing can be
+added, because every write within a session requires that the session exists. The rest of its
+partition goes next. A note stays until then, so that `finish` can complete it after a crash.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def delete_session(
 ) -> None:
     """Delete a session with its datasets' records and the documents in it (bytes are kept).
 
-    It is marked as it was when ``check`` took it: from then on nobody can change it, add to it or
+    The session is marked as ``check`` saw it: from then on nobody can change it, add to it or
     name it.
 
     Parameters
@@ -40,7 +40,7 @@ def delete_session(
     check : callable, optional
         Takes the session; raises to keep it.
     first : callable, optional
-        Deletes what goes before it, once it is marked; raises to keep it.
+        Deletes what must go before the session, once it is marked; raises to keep the session.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def _delete(item: Session, mark: str, who: str) -> None:
 
 
 def unfinished_deletions() -> Iterator[str]:
-    """Yield the sessions that are deleted, but not yet all that is in them."""
+    """Yield the deleted sessions whose contents are not deleted completely."""
     for note in Pointer.query(GONE, consistent_read=True):
         yield note.sk
 
@@ -111,7 +111,7 @@ def finish(eid: str) -> None:
 
 
 def _pointers(part: Record) -> Iterator[Pointer]:
-    """Yield what leads to an item from elsewhere."""
+    """Yield the pointers from elsewhere to an item."""
     if isinstance(part, Document):
         yield Pointer(pk=keys.document(part.what, part.id), sk="A")
     elif isinstance(part, Dataset) and part.has_external_id:

@@ -29,17 +29,17 @@ NAMES: Mapping[str, str] = {
     "projects": "project",
     "users": "user",
 }
-"""Attributes that name other records, and the kinds of these, which must be there."""
+"""Attributes that name other records, with their kinds; these records must exist."""
 
 OF_SUBJECT: Mapping[str, str] = {
     "lab": "lab",
     "projects": "project",
     "responsible_user": "user",
 }
-"""Attributes of a subject that name what a session of it mostly names too, and their kinds."""
+"""Attributes in which a session mostly names what its subject names, with their kinds."""
 
 GONE = "GONE"
-"""Partition of the notes of sessions that are deleted, but not yet all that is in them."""
+"""Partition of the notes about deleted sessions whose contents are not deleted completely."""
 
 
 def get(eid: str, *, strong: bool = True) -> Session:
@@ -102,20 +102,20 @@ def create(
     id : str, optional
         A UUID of version 4; a random one by default.
     animal : mapping, optional
-        The subject's row, if the caller knows it: while the subject is as that says, what it names
-        is held by it, which saves the session to ask for it.
+        The subject's row, if the caller knows it. While the subject stays so, one check of it
+        covers all that it names, and the session need not check these one by one.
     **values
         Other attributes of `Session`.
 
     Raises
     ------
     NotFound, Missing, Leaving
-        If there is no such subject or lab, or something else that it names is not there, or is
-        being deleted.
+        If there is no such subject or lab, or if another record that the session names is missing
+        or being deleted.
     Exists
         If the subject has a session of that number on that day; ``key`` is its id.
     ValueError
-        If the time is not one.
+        If the time cannot be read.
     """
     if not lab or not zone:
         lab = lab or str(documents.get("subject", subject).body["lab"])
@@ -160,14 +160,14 @@ def create(
                 writes.save(guard, condition=Record.pk.does_not_exist())
                 writes.save(prefix, condition=Record.pk.does_not_exist())
                 _hold(writes, names_in(item.row()), animal)
-                if id is not None:  # what was in a session of this id may be still going
+                if id is not None:  # contents of a deleted session with this id may remain
                     writes.check(Pointer, GONE, eid, Pointer.pk.does_not_exist())
         except ConditionFailed:
             leaving.check_there(names_in(item.row()))
             animal = None  # it may have changed
-            if number is not None and (there := find(subject, day, number)):
+            if number is not None and (existing := find(subject, day, number)):
                 name = f"{subject}/{day}/{number:03d}"
-                raise Exists(f"Session {name} already exists.", there.id) from None
+                raise Exists(f"Session {name} already exists.", existing.id) from None
             if id is not None and _exists(item.pk):
                 raise Exists(f"Session {eid} already exists.", eid) from None
             if id is not None and _exists(prefix.pk):
@@ -198,8 +198,8 @@ def update(
     Raises
     ------
     NotFound, Exists, Missing, Leaving, Conflict
-        If it is not there; if another session has the new day and number; if what it names now is
-        not there, or is being deleted; if others kept writing.
+        If the session does not exist; if another session has the new day and number; if a record
+        that it names now is missing or being deleted; if others kept writing.
     """
 
     def step() -> tuple[Session, bool]:
@@ -255,7 +255,7 @@ def update(
 
 
 def _move_inside(session: Session, who: str) -> None:
-    """Give what is within a session its new start, by which lists are sorted."""
+    """Give the contents of a session its new start, by which lists are sorted."""
     start = str(moment.naive(session.start_time))
 
     def move(body: dict[str, Any]) -> dict[str, Any]:
@@ -275,18 +275,18 @@ def names_in(row: Mapping[str, Any]) -> set[leaving.Name]:
 
 def _named(row: Mapping[str, Any], attributes: Mapping[str, str]) -> set[leaving.Name]:
     """Return the (kind, key) of the records that some attributes of a row name."""
-    found: set[leaving.Name] = set()
+    names: set[leaving.Name] = set()
     for name, kind in attributes.items():
         value = row.get(name)
         keys = value if isinstance(value, list | tuple) else [value]
-        found.update((kind, str(key)) for key in keys if key)
-    return found
+        names.update((kind, str(key)) for key in keys if key)
+    return names
 
 
 def _hold(writes: Transaction, names: set[leaving.Name], animal: Mapping[str, Any] | None) -> None:
-    """Let a transaction hold only while what a session names is there and stays.
+    """Let a transaction hold only while the records that a session names exist and stay.
 
-    What its subject names as well cannot be deleted while the subject is as it was read.
+    Records that the subject names too cannot be deleted while the subject is as it was read.
     """
     with_animal: set[leaving.Name] = set()
     if animal is not None:

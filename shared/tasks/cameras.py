@@ -10,11 +10,11 @@ import msgspec
 _FILM = re.compile(r"(?P<folder>[^#]*)/_iblrig_(?P<label>[a-z]+)Camera\.raw\.(?P<form>mp4|avi)")
 
 BY_STATE_MACHINE = "left"
-"""The one camera that signs its frames to the state machine, where that is the clock."""
+"""The one camera that signals its frames to the state machine, where that is the clock."""
 
 
 class Camera(msgspec.Struct, frozen=True):
-    """A camera that has left a film.
+    """A camera with a film in the session.
 
     Attributes
     ----------
@@ -34,10 +34,12 @@ class Camera(msgspec.Struct, frozen=True):
 def cameras_in(paths: Collection[str]) -> list[Camera]:
     """Return the cameras of a session's films, by label.
 
-    A film that is there as ``.avi`` and as ``.mp4`` has been compressed here: its task stays.
+    A film that exists as ``.avi`` and as ``.mp4`` has been compressed here: its task stays.
     """
-    found: dict[tuple[str, str], set[str]] = {}
+    extensions: dict[tuple[str, str], set[str]] = {}
     for path in paths:
         if film := _FILM.fullmatch(path):
-            found.setdefault((film["label"], film["folder"]), set()).add(film["form"])
-    return [Camera(*key, compressed="avi" not in forms) for key, forms in sorted(found.items())]
+            extensions.setdefault((film["label"], film["folder"]), set()).add(film["form"])
+    return [
+        Camera(*key, compressed="avi" not in forms) for key, forms in sorted(extensions.items())
+    ]

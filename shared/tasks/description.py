@@ -1,4 +1,4 @@
-"""The experiment description 1.0.0, and what the files say where a session has none."""
+"""The experiment description 1.0.0, and its replacement by a session's files if it is missing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shared.alf import names
 from shared.alf.layout import RAW_EPHYS, raw_collections_in
 
 DESCRIPTION_NAME = "_ibl_experiment.description.yaml"
-"""Where a session says what hardware recorded it."""
+"""Name of the file that describes the hardware of a session."""
 
 DESCRIPTION_FIELD = "experiment_description"
-"""Where ingest keeps the parsed description in the session's JSON."""
+"""Field of the session's JSON in which ingest keeps the parsed description."""
 
 NAMED = ("cameras", "neuropixel")
-"""Devices of which a session has several, each with a name."""
+"""Kinds of devices of which a session may have several, each with a name."""
 
 FILES = (
     (r"raw_video_data/.*_(left|right|body|belly)Camera\.raw\.", "cameras"),
@@ -28,13 +28,13 @@ FILES = (
     (r"raw_(?:mesoscope|imaging)_data\w*/", "mesoscope"),
     (r"raw_photometry_data/", "neurophotometrics"),
 )
-"""Files by which a device is known, where nothing describes the session (ibllib's folders)."""
+"""Files that show a device in sessions without a description (ibllib's folders)."""
 
 _NIDQ = re.compile(r"raw_ephys_data/(?:[^/]+/)?[^/]*\.nidq\.(?:meta|[ce]?bin)$")
 
 
 MOST_PROTOCOLS, MOST_DEVICES = 50, 500
-"""Protocols and devices of one session; a session has had nine protocols and eight probes."""
+"""Most protocols and devices of a session; a real session had nine and eight probes."""
 
 
 class BadDescription(ValueError):
@@ -47,11 +47,11 @@ def description_in(json: Any) -> Mapping[str, Any] | None:
     Raises
     ------
     BadDescription
-        It is no object.
+        It is not an object.
     """
-    found = json.get(DESCRIPTION_FIELD) if isinstance(json, Mapping) else None
-    if found is None or isinstance(found, Mapping):
-        return found
+    description = json.get(DESCRIPTION_FIELD) if isinstance(json, Mapping) else None
+    if description is None or isinstance(description, Mapping):
+        return description
     raise BadDescription(f"{DESCRIPTION_NAME}: it must be an object")
 
 
@@ -61,11 +61,11 @@ class Protocol(msgspec.Struct, frozen=True):
     Attributes
     ----------
     name
-        As rig or description call it; None where nothing says.
+        The rig's or the description's name of it; None if neither names it.
     collection
         Folder of its raw files.
     extractors
-        Names that the description asks for instead of the usual.
+        Names that the description asks for instead of the default.
     """
 
     name: str | None
@@ -80,7 +80,7 @@ class Device(msgspec.Struct, frozen=True):
     name: str = ""
 
     def __str__(self) -> str:
-        """Return what people call it: ``camera left``, ``probe00``, ``microphone``."""
+        """Return the name for people: ``camera left``, ``probe00``, ``microphone``."""
         if self.kind == "cameras":
             return f"camera {self.name}".strip()
         return self.name or self.kind
@@ -102,18 +102,18 @@ def protocols_in(
     if description and description.get("tasks"):
         return _described(description["tasks"])
     collections = raw_collections_in(paths)
-    told = [name for name in (task_protocol or "").split("/") if name]
-    if len(told) == 1:
-        told *= len(collections)
-    if len(told) != len(collections):
+    described = [name for name in (task_protocol or "").split("/") if name]
+    if len(described) == 1:
+        described *= len(collections)
+    if len(described) != len(collections):
         return [Protocol(None, collection) for collection in collections]
-    return [Protocol(*pair) for pair in zip(told, collections, strict=True)]
+    return [Protocol(*pair) for pair in zip(described, collections, strict=True)]
 
 
 def _described(tasks: Any) -> list[Protocol]:
     """Return the protocols that a description names, each in a folder of its own."""
     try:
-        found = [
+        protocols = [
             Protocol(
                 str(name),
                 str(devices["collection"]),
@@ -123,24 +123,26 @@ def _described(tasks: Any) -> list[Protocol]:
             for name, devices in protocol.items()
             if devices.get("collection")
         ]
-        for each in found:
-            names.check("collection", each.collection)
+        for named in protocols:
+            names.check("collection", named.collection)
     except (AttributeError, TypeError):
         raise BadDescription(
             f"{DESCRIPTION_NAME}: tasks must be a list of {{protocol: {{collection: …}}}}"
         ) from None
     except ValueError as error:
         raise BadDescription(f"{DESCRIPTION_NAME}: collection: {error}") from None
-    if len(found) > MOST_PROTOCOLS:
-        text = f"{len(found)} protocols are more than {MOST_PROTOCOLS}"
+    if len(protocols) > MOST_PROTOCOLS:
+        text = f"{len(protocols)} protocols are more than {MOST_PROTOCOLS}"
         raise BadDescription(f"{DESCRIPTION_NAME}: {text}")
-    return found
+    return protocols
 
 
 def overrides(description: Mapping[str, Any] | None, collection: str) -> tuple[str, ...]:
     """Return the extractors that a description asks for in a collection."""
-    found = protocols_in((), description) if description and description.get("tasks") else []
-    return next((each.extractors for each in found if each.collection == collection), ())
+    protocols = protocols_in((), description) if description and description.get("tasks") else []
+    return next(
+        (protocol.extractors for protocol in protocols if protocol.collection == collection), ()
+    )
 
 
 def sorter_of(description: Mapping[str, Any] | None, probe: str) -> str | None:
@@ -149,18 +151,18 @@ def sorter_of(description: Mapping[str, Any] | None, probe: str) -> str | None:
     Raises
     ------
     BadDescription
-        It is none that a folder can be named by.
+        It cannot name a folder.
     """
-    about: Any = description or {}
+    value: Any = description or {}
     for key in ("devices", "neuropixel", probe, "sorter"):
-        about = about.get(key) if isinstance(about, Mapping) else None
-    if about is None:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if value is None:
         return None
     try:
-        names.check("collection", f"alf/{about}")
+        names.check("collection", f"alf/{value}")
     except ValueError as error:
         raise BadDescription(f"{DESCRIPTION_NAME}: sorter: {error}") from None
-    return str(about)
+    return str(value)
 
 
 def clock_of(paths: Collection[str], description: Mapping[str, Any] | None) -> str:
@@ -203,53 +205,53 @@ def main_clock(paths: Collection[str], description: Mapping[str, Any] | None) ->
     Raises
     ------
     BadDescription
-        ``sync`` does not name exactly one device, or a folder that none can be.
+        ``sync`` does not name exactly one device, or names an impossible folder.
     """
     device = clock_of(paths, description)
-    said = ((description or {}).get("sync") or {}).get(device)
-    about = said if isinstance(said, Mapping) else {}
-    found = min((path for path in paths if _NIDQ.match(path)), default=RAW_EPHYS)
-    collection = str(about.get("collection") or found.rpartition("/")[0])
+    entry = ((description or {}).get("sync") or {}).get(device)
+    settings = entry if isinstance(entry, Mapping) else {}
+    recording = min((path for path in paths if _NIDQ.match(path)), default=RAW_EPHYS)
+    collection = str(settings.get("collection") or recording.rpartition("/")[0])
     try:
         names.check("collection", collection)
     except ValueError as error:
         raise BadDescription(f"{DESCRIPTION_NAME}: collection: {error}") from None
     by_spikeglx = (
         device == "nidq"
-        and about.get("acquisition_software") in (None, "spikeglx")
-        and about.get("extension") in (None, "bin", "cbin", "ebin")
+        and settings.get("acquisition_software") in (None, "spikeglx")
+        and settings.get("extension") in (None, "bin", "cbin", "ebin")
     )
     return MainClock(device, collection, by_spikeglx)
 
 
 def devices_in(paths: Collection[str], description: Mapping[str, Any] | None) -> list[Device]:
-    """Return the devices that recorded beside the task's, as the description or the files say.
+    """Return the devices that recorded beside the task, by the description or the files.
 
     Raises
     ------
     BadDescription
-        ``devices`` is no object, or has more than anybody records with.
+        ``devices`` is not an object, or has too many devices.
     """
     devices = (description or {}).get("devices")
-    found: list[Device] = []
+    recorded: list[Device] = []
     if devices is not None:
         if not isinstance(devices, Mapping):
             raise BadDescription(f"{DESCRIPTION_NAME}: devices must be an object")
         for kind, about in devices.items():
             if kind in NAMED and isinstance(about, Mapping):
-                found += [Device(str(kind), str(name)) for name in about]
+                recorded += [Device(str(kind), str(name)) for name in about]
             else:
-                found.append(Device(str(kind)))
-        if len(found) > MOST_DEVICES:
-            text = f"{len(found)} devices are more than {MOST_DEVICES}"
+                recorded.append(Device(str(kind)))
+        if len(recorded) > MOST_DEVICES:
+            text = f"{len(recorded)} devices are more than {MOST_DEVICES}"
             raise BadDescription(f"{DESCRIPTION_NAME}: {text}")
     else:
         for pattern, kind in FILES:
             matches = [match for path in paths if (match := re.match(pattern, path))]
-            found += sorted(
+            recorded += sorted(
                 {Device(kind, next((g for g in m.groups() if g), "")) for m in matches}, key=str
             )
     clock = main_clock(paths, description)
     if clock.device == "bpod" or clock.readable:
-        return found
-    return [*found, Device("sync pulses", f"sync of {clock.device}")]
+        return recorded
+    return [*recorded, Device("sync pulses", f"sync of {clock.device}")]

@@ -53,7 +53,7 @@ ON_MAIN_CLOCK = {
     HABITUATION.name: HABITUATION_NIDQ,
     PASSIVE.name: PASSIVE,
 }
-"""Tasks of a session whose clock is a board's, by the name of those that they stand for."""
+"""Tasks of a session whose clock is a board's, by the name of the task that they replace."""
 
 TASK_DATA = "*taskData.raw*"
 
@@ -64,30 +64,30 @@ WITHOUT_CHOICES = {
     "habituation": ((HABITUATION, TASK_DATA),),
     "passive": ((PASSIVE, "*taskSettings.raw*"),),
 }
-"""The same, by the kind of a protocol in which no decisions are made."""
+"""The same for habituation and passive protocols, by the kind of protocol."""
 
 
 NOT_YET = {
     "neuropixel": "no recording of its spikes beside that of an NI board, which is the clock",
     "cameras": "no film of it, or no pulses that tell when its frames were taken",
 }
-"""What is not done with a device's recording, where something is."""
+"""The steps that are missing for some kinds of devices."""
 
 EPHYS, VIDEO = "ephys", "video"
 """Names of the built-in pipelines of raw recordings and of films."""
 
 
 RELEASE = "release"
-"""Name of the built-in pipeline of what releases have."""
+"""Name of the built-in pipeline of releases."""
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """A task that a session's pipeline has.
+    """A task of a session's pipeline.
 
     Attributes
     ----------
     hold
-        Why it must not run yet, whatever its inputs are.
+        Why it must not run yet, even if its inputs are complete.
     """
 
     id: str
@@ -113,12 +113,12 @@ def plan(
 ) -> list[Planned]:
     """Return the tasks that a session's data ask for, parents before children.
 
-    A task is planned where the data that only it needs are there: task.trials with task data,
-    task.wheel with either of the rotary encoder's files (the other may yet come: until then the
-    task is held). Habituation has a task of its own; protocols that are known not to be of the
-    decision task, or not known at all, have none. Where the session's clock is a board's, its
-    pulses are found first, and the decision task goes to that clock; what cannot be brought to
-    the session's clock is held.
+    A task is planned where the data that only it needs are present: task.trials with task data,
+    task.wheel with either of the rotary encoder's files (until the other one comes, the task is
+    held). Habituation has a task of its own. Protocols that are unknown, or known not to be of the
+    decision task, have no tasks. Where the session's clock is a board's, its pulses are found
+    first, and the decision task uses that clock. Tasks whose data cannot be brought to the
+    session's clock are held.
 
     Parameters
     ----------
@@ -129,61 +129,66 @@ def plan(
     description
         The parsed experiment description, if the session has one.
     task_protocol
-        The session's protocol, where no description names it; several are joined by ``/``.
+        The session's protocol, if no description names it; several are joined by ``/``.
 
     Raises
     ------
     BadDescription
-        The description says what none can.
+        The description is not valid.
     """
     planned: list[Planned] = []
     clock = main_clock(paths, description)
     protocols = protocols_in(paths, description, task_protocol)
     for collection in _raw_recordings(paths, clock):
-        given = {"collection": collection}
-        planned.append(_plan(session, EPHYS, COMPRESS, None, planned, given=given))
+        arguments = {"collection": collection}
+        planned.append(_plan(session, EPHYS, COMPRESS, None, planned, given=arguments))
     if clock.readable and (_recorded(paths, clock) or not _pulses_known(paths, clock)):
-        given = {"collection": clock.collection}
-        planned.append(_plan(session, EPHYS, PULSES, None, planned, given=given))
+        arguments = {"collection": clock.collection}
+        planned.append(_plan(session, EPHYS, PULSES, None, planned, given=arguments))
     for collection in _probes(paths):
-        given = {"collection": collection}
-        planned.append(_plan(session, EPHYS, RAW_QUALITY, None, planned, given=given))
+        arguments = {"collection": collection}
+        planned.append(_plan(session, EPHYS, RAW_QUALITY, None, planned, given=arguments))
         if clock.readable:
-            given = {"collection": collection, "sync_collection": clock.collection}
-            planned.append(_plan(session, EPHYS, ALIGN, None, planned, given=given))
-            own, given = _sorting(collection, description)
-            if not _sorted_elsewhere(paths, given):
-                planned.append(_plan(session, EPHYS, own, None, planned, given=given))
+            arguments = {"collection": collection, "sync_collection": clock.collection}
+            planned.append(_plan(session, EPHYS, ALIGN, None, planned, given=arguments))
+            own, arguments = _sorting(collection, description)
+            if not _sorted_elsewhere(paths, arguments):
+                planned.append(_plan(session, EPHYS, own, None, planned, given=arguments))
     for protocol in protocols:
         replaced = _replaced(protocol, paths)
         for task, evidence in _built_in(protocol, clock):
             if task.name in replaced:
                 continue
-            own, hold, given = _on_clock(task, clock)
+            own, hold, arguments = _on_clock(task, clock)
             # the main clock sees the wheel itself
             needed = TASK_DATA if own.stands_for else evidence
             if _has(paths, needed, protocol.collection):
-                planned.append(_plan(session, GRAPH, own, protocol, planned, hold, given))
+                planned.append(_plan(session, GRAPH, own, protocol, planned, hold, arguments))
     of_task = next(
-        (one.collection for one in protocols if _has(paths, TASK_DATA, one.collection)), ""
+        (
+            candidate.collection
+            for candidate in protocols
+            if _has(paths, TASK_DATA, candidate.collection)
+        ),
+        "",
     )
     for camera in cameras_in(paths):
-        for own, hold, given in _of_camera(camera, clock, of_task):
-            planned.append(_plan(session, VIDEO, own, None, planned, hold, given))
+        for own, hold, arguments in _of_camera(camera, clock, of_task):
+            planned.append(_plan(session, VIDEO, own, None, planned, hold, arguments))
     if any(_has(paths, pose.name, pose.collection) for pose in video.POSES):
         planned.append(_plan(session, VIDEO, video.FEATURES, None, planned))
     for graph, pipeline in pipelines().items():
-        for each in pipeline.task:
-            for where in protocols if each.per == "protocol" else [None]:
-                if _asked(each, where, paths):
-                    planned.append(_plan(session, graph, each.declaration, where, planned))
+        for lab_task in pipeline.task:
+            for where in protocols if lab_task.per == "protocol" else [None]:
+                if _asked(lab_task, where, paths):
+                    planned.append(_plan(session, graph, lab_task.declaration, where, planned))
     return planned
 
 
 def plan_nwb(session: str, tag: str, collection: str) -> Planned:
-    """Return the task that writes what a release has of a session as NWB."""
-    given = {"tag": tag, "output_collection": collection}
-    return _plan(session, RELEASE, NWB, None, [], given=given)
+    """Return the task that writes a session's released data as NWB."""
+    arguments = {"tag": tag, "output_collection": collection}
+    return _plan(session, RELEASE, NWB, None, [], given=arguments)
 
 
 def unprocessed(
@@ -191,7 +196,7 @@ def unprocessed(
     description: Mapping[str, Any] | None = None,
     task_protocol: str | None = None,
 ) -> list[str]:
-    """Say what a session has recorded that no task here is for.
+    """Name the recordings of a session that no task here handles.
 
     Parameters
     ----------
@@ -201,31 +206,38 @@ def unprocessed(
     Raises
     ------
     BadDescription
-        The description says what none can.
+        The description is not valid.
     """
-    covered = {name for one in pipelines().values() for each in one.task for name in each.covers}
+    covered = {
+        name for pipeline in pipelines().values() for task in pipeline.task for name in task.covers
+    }
     clock = main_clock(paths, description)
-    probes = {one.removeprefix(RAW_EPHYS) for one in _probes(paths) if clock.readable}
+    probes = {pipeline.removeprefix(RAW_EPHYS) for pipeline in _probes(paths) if clock.readable}
     on_bpod = clock.device == "bpod"
     timed = {
-        each.label for each in cameras_in(paths) if not on_bpod or each.label == BY_STATE_MACHINE
+        task.label for task in cameras_in(paths) if not on_bpod or task.label == BY_STATE_MACHINE
     }
-    told = [
+    sentences = [
         _told(str(device), NOT_YET.get(device.kind, f"no task for {device.kind}"))
         for device in _uncovered(devices_in(paths, description), covered)
         if not (device.kind == "cameras" and device.name in timed)
         and not (device.kind == "neuropixel" and device.name in probes)
     ]
-    own = [each for one in pipelines().values() for each in one.task if each.per == "protocol"]
+    own = [
+        task
+        for pipeline in pipelines().values()
+        for task in pipeline.task
+        if task.per == "protocol"
+    ]
     for protocol in protocols_in(paths, description, task_protocol):
-        if _built_in(protocol, clock) or any(_asked(each, protocol, paths) for each in own):
+        if _built_in(protocol, clock) or any(_asked(task, protocol, paths) for task in own):
             continue
         name = protocol.name or "a protocol without a name"
         why = f"no task for {name}"
         if names := overrides(description, protocol.collection):
             why = f"the description asks for the extractors {', '.join(names)}"
-        told.append(_told(f"protocol {name} in {protocol.collection}", why))
-    return told
+        sentences.append(_told(f"protocol {name} in {protocol.collection}", why))
+    return sentences
 
 
 def _told(what: str, why: str) -> str:
@@ -237,11 +249,11 @@ def _uncovered(devices: list[Device], covered: set[str]) -> Iterator[Device]:
 
 
 def _built_in(protocol: Protocol, clock: MainClock) -> tuple[tuple[TaskDeclaration, str], ...]:
-    """Return the built-in tasks that a protocol has, and their evidence; none if nobody knows it.
+    """Return a protocol's built-in tasks with their evidence; none for an unknown protocol.
 
-    What a passive protocol shows and plays, only a board sees.
+    Only a board records the events of a passive protocol.
 
-    One without a name is taken for the decision task: its settings say if it is not.
+    A protocol without a name is taken for the decision task: its settings show if it is not.
     """
     if protocol.extractors:
         return ()
@@ -261,7 +273,7 @@ def _has(paths: Collection[str], pattern: str, collection: str) -> bool:
 def _on_clock(
     task: TaskDeclaration, clock: MainClock
 ) -> tuple[TaskDeclaration, str | None, dict[str, str]]:
-    """Return the task that goes to a session's clock, why it must wait, and its arguments."""
+    """Return the task for a session's clock, why it must wait, and its arguments."""
     if clock.device == "bpod":
         return task, None, {}
     if clock.readable and task.name in ON_MAIN_CLOCK:
@@ -274,19 +286,19 @@ def _of_camera(
 ) -> Iterator[tuple[TaskDeclaration, str | None, dict[str, str]]]:
     """Yield the tasks of a camera, why each must wait, and its arguments."""
     on_bpod = clock.device == "bpod"
-    given = {"camera": camera.label, "collection": camera.collection}
+    arguments = {"camera": camera.label, "collection": camera.collection}
     if not camera.compressed:
-        yield video.COMPRESS, None, given | {"clock": "bpod" if on_bpod else "nidq"}
+        yield video.COMPRESS, None, arguments | {"clock": "bpod" if on_bpod else "nidq"}
     by_task = {"task_collection": of_task} if of_task else {}
     if clock.readable:
-        yield video.TIMES_NIDQ, None, given | {"sync_collection": clock.collection}
+        yield video.TIMES_NIDQ, None, arguments | {"sync_collection": clock.collection}
     elif not on_bpod:
-        yield video.TIMES_NIDQ, WRONG_CLOCK.format(clock=clock.device), given
+        yield video.TIMES_NIDQ, WRONG_CLOCK.format(clock=clock.device), arguments
     elif of_task and camera.label == BY_STATE_MACHINE:
-        yield video.TIMES_BPOD, None, given | by_task
+        yield video.TIMES_BPOD, None, arguments | by_task
     else:
         return
-    yield video.MOTION, None, given | by_task
+    yield video.MOTION, None, arguments | by_task
 
 
 def _recorded(paths: Collection[str], clock: MainClock) -> bool:
@@ -294,7 +306,7 @@ def _recorded(paths: Collection[str], clock: MainClock) -> bool:
 
 
 def _pulses_known(paths: Collection[str], clock: MainClock) -> bool:
-    """Tell whether the main clock's pulses came with the session: its recording need not."""
+    """Tell whether the main clock's pulses came with the session, even without its recording."""
     return _has(paths, PULSES.outputs[0].name, clock.collection)
 
 
@@ -314,24 +326,24 @@ def _sorting(
     """Return the task that sorts a probe's spikes, and its arguments."""
     probe = collection.removeprefix(RAW_EPHYS)
     sorter = sorter_of(description, probe) or dict(SORT.arguments)["sorter"]
-    given = {
+    arguments = {
         "collection": collection,
         "site_collection": f"alf/{probe}",
         "output_collection": f"alf/{probe}/{sorter}",
         "sorter": sorter,
     }
-    return SORT_GPU if sorter in ON_GPU else SORT, given
+    return SORT_GPU if sorter in ON_GPU else SORT, arguments
 
 
 def _sorted_elsewhere(paths: Collection[str], given: Mapping[str, str]) -> bool:
-    """Tell whether the spikes of a probe came sorted already, as in an imported session."""
+    """Tell whether a probe's spikes came already sorted, as in an imported session."""
     probe, own = given["site_collection"], given["output_collection"]
     sorted_in = {path.rpartition("/")[0] for path in paths if path.endswith("/spikes.times.npy")}
     return any(each == probe or each.startswith(f"{probe}/") for each in sorted_in - {own})
 
 
 def _raw_recordings(paths: Collection[str], clock: MainClock) -> list[str]:
-    """Return the folders with raw files of SpikeGLX that say of themselves what they hold."""
+    """Return the folders with raw SpikeGLX files that describe their own content."""
     of_clock = f"{clock.collection}/" if clock.readable else RAW_EPHYS
     folders = {path.rpartition("/")[0] for path in paths if path.startswith((RAW_EPHYS, of_clock))}
     return sorted(
@@ -350,13 +362,13 @@ def _asked(task: PipelineTask, protocol: Protocol | None, paths: Collection[str]
 
 
 def _replaced(protocol: Protocol, paths: Collection[str]) -> set[str]:
-    """Return the built-in tasks in whose place a lab's pipeline has one of its own."""
-    own = (each for one in pipelines().values() for each in one.task if each.replaces)
+    """Return the built-in tasks that a lab's pipeline replaces by its own."""
+    own = (task for pipeline in pipelines().values() for task in pipeline.task if task.replaces)
     return {
         name
-        for each in own
-        if each.per == "protocol" and _asked(each, protocol, paths)
-        for name in each.replaces
+        for task in own
+        if task.per == "protocol" and _asked(task, protocol, paths)
+        for name in task.replaces
     }
 
 
@@ -380,19 +392,19 @@ def _plan(
     same = {arguments.get(name) for name in folders} - {None}
     camera = arguments.get("camera")
     parents = [
-        each
-        for each in planned
-        if {each.name, each.declaration.stands_for} & set(task.parents)
-        and (not same or each.arguments.get("collection") in same)
-        and (camera is None or each.arguments.get("camera", camera) == camera)
+        parent
+        for parent in planned
+        if {parent.name, parent.declaration.stands_for} & set(task.parents)
+        and (not same or parent.arguments.get("collection") in same)
+        and (camera is None or parent.arguments.get("camera", camera) == camera)
     ]
     return Planned(
         id=identifier(session, graph, task.name, canonical(arguments)),
         name=task.name,
         graph=graph,
-        level=max((each.level + 1 for each in parents), default=0),
+        level=max((parent.level + 1 for parent in parents), default=0),
         arguments=arguments,
-        parents=tuple(each.id for each in parents),
+        parents=tuple(parent.id for parent in parents),
         declaration=task.filled(arguments),
         hold=hold,
     )

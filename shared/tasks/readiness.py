@@ -1,4 +1,4 @@
-"""Which of a session's tasks may run, which are to run again, and whether all is done."""
+"""Decide which of a session's tasks may run or must run again, and whether all are done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.tasks.states import ACTIVE, ENDED, SATISFIED, Status
 
 
 class Known(Protocol):
-    """What is asked of a stored task to decide whether it may run."""
+    """The fields of a stored task that decide whether it may run."""
 
     id: str
     executable: str
@@ -21,11 +21,11 @@ class Known(Protocol):
 
     @property
     def inputs(self) -> str | None:
-        """Digest of what the last run has read, if that is known."""
+        """Digest of the inputs of the last run, if known."""
 
 
 def obstacles(task: Known, tasks: Iterable[Known], paths: Collection[str]) -> list[str]:
-    """Say what keeps a task from running; nothing means it may run.
+    """Return what keeps a task from running; an empty list means that it may run.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def obstacles(task: Known, tasks: Iterable[Known], paths: Collection[str]) -> li
         The session's visible datasets, relative to it, without revision folders.
     """
     by_id = {other.id: other for other in tasks}
-    found = [
+    reasons = [
         f"parent {by_id[parent].executable if parent in by_id else parent} is "
         + (by_id[parent].status if parent in by_id else "gone")
         for parent in task.parents
@@ -45,17 +45,17 @@ def obstacles(task: Known, tasks: Iterable[Known], paths: Collection[str]) -> li
     ]
     declared = declaration(task.executable, task.arguments)
     if declared:
-        found += [f"input {expected} is missing" for expected in missing(declared.inputs, paths)]
-    return found
+        reasons += [f"input {expected} is missing" for expected in missing(declared.inputs, paths)]
+    return reasons
 
 
 def outdated(task: Known, contents: Mapping[str, str]) -> bool:
-    """Tell whether a task has run, but on other inputs than the session has now.
+    """Tell whether a task has run on other inputs than the session has now.
 
     Parameters
     ----------
     task
-        The task; what it ran on is known only if a worker claimed it.
+        The task; its inputs are known only if a worker claimed it.
     contents
         Hash of the content of the session's visible datasets, by path without revision folder.
     """
@@ -66,10 +66,10 @@ def outdated(task: Known, contents: Mapping[str, str]) -> bool:
 
 
 def settled(tasks: Iterable[Known]) -> bool:
-    """Tell whether a session's work is done: nothing is waiting or running.
+    """Tell whether no task of a session is waiting or running.
 
     Held tasks do not count: they wait for a parent that failed or for data that never came. Nor
-    do tasks of releases, whose results nothing else is made of.
+    do tasks of releases: no other task uses their results.
     """
     return all(
         Status.parse(task.status) not in ACTIVE - {Status.HELD} or _of_release(task)
@@ -78,5 +78,5 @@ def settled(tasks: Iterable[Known]) -> bool:
 
 
 def _of_release(task: Known) -> bool:
-    found = declared(task.executable)
-    return found is not None and found.of_release
+    declared_task = declared(task.executable)
+    return declared_task is not None and declared_task.of_release

@@ -1,7 +1,7 @@
-"""The tasks there are, by name: built-in ones, and those of pipelines that labs have installed.
+"""All tasks by name: the built-in ones, and those of pipelines that labs have installed.
 
-A lab's package offers a pipeline by an entry point of group ``fornix.pipelines`` that names the
-path of a TOML file, and what runs its tasks by entry points of group ``fornix.tasks``::
+A lab's package offers a pipeline by an entry point of group ``fornix.pipelines``, which gives the
+path of a TOML file. Entry points of group ``fornix.tasks`` implement its tasks::
 
     [[task]]
     name = "lick.rate"            # its entry point of group fornix.tasks
@@ -15,7 +15,7 @@ path of a TOML file, and what runs its tasks by entry points of group ``fornix.t
     replaces = ["task.trials"]    # built-in tasks that its protocols then do without
     environment = "lick-rate"     # of group fornix.environments; by default the worker's own
 
-A task with an argument ``extractors`` is given the names that the description asks for.
+A task with an argument ``extractors`` gets the names that the description asks for.
 
 Both sides need the package: the workers to run its tasks, the deployment to plan them.
 """
@@ -51,11 +51,11 @@ BUILT_IN = {
 
 
 class BadPipeline(ValueError):
-    """A pipeline's file that cannot be used; the message names the file and the fault."""
+    """An unusable pipeline file; the message names the file and the fault."""
 
 
 class PipelineTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A task of a lab's pipeline: when a session has it, and what it declares."""
+    """A task of a lab's pipeline: its declaration, and the sessions that have it."""
 
     name: str
     inputs: tuple[Expected, ...]
@@ -76,7 +76,7 @@ class PipelineTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def declaration(self) -> TaskDeclaration:
-        """What it declares."""
+        """The task's declaration."""
         defaults = dict(behaviour.ARGUMENTS) if self.per == "protocol" else {}
         return TaskDeclaration(
             name=self.name,
@@ -106,7 +106,7 @@ def read_pipeline(path: Path) -> Pipeline:
     Raises
     ------
     BadPipeline
-        It cannot be read, or says what no pipeline can.
+        The file cannot be read, or its content is not valid.
     """
     import tomllib  # as below: the API plans the built-in tasks without it
 
@@ -125,35 +125,35 @@ def pipelines() -> dict[str, Pipeline]:
     """Return the installed pipelines by name; a faulty one is logged and left out."""
     from importlib.metadata import entry_points  # only where somebody asks: it takes its time
 
-    found: dict[str, Pipeline] = {}
+    pipelines_by_name: dict[str, Pipeline] = {}
     for entry in entry_points(group=GROUP):
         try:
-            found[entry.name] = read_pipeline(Path(entry.load()))
+            pipelines_by_name[entry.name] = read_pipeline(Path(entry.load()))
         except (BadPipeline, ImportError, AttributeError, TypeError) as error:
             log.error("the pipeline %s is left out: %s", entry.name, error)
-    return found
+    return pipelines_by_name
 
 
 def declared(name: str) -> TaskDeclaration | None:
-    """Return the declaration of a task, None where nobody has declared it."""
+    """Return the declaration of a task, None for an undeclared task."""
     if name in BUILT_IN:
         return BUILT_IN[name]
     for pipeline in pipelines().values():
-        for each in pipeline.task:
-            if each.name == name:
-                return each.declaration
+        for task in pipeline.task:
+            if task.name == name:
+                return task.declaration
     return None
 
 
 def names() -> list[str]:
     """Return the names of all declared tasks."""
-    return [*BUILT_IN, *(each.name for one in pipelines().values() for each in one.task)]
+    return [*BUILT_IN, *(task.name for pipeline in pipelines().values() for task in pipeline.task)]
 
 
 def declaration(executable: str, arguments: str) -> TaskDeclaration | None:
-    """Return the filled declaration of a stored task, None where nobody has declared it."""
-    found = declared(executable)
-    return found.filled(_texts(json.loads(arguments or "{}"))) if found else None
+    """Return the filled declaration of a stored task, None for an undeclared task."""
+    declared_task = declared(executable)
+    return declared_task.filled(_texts(json.loads(arguments or "{}"))) if declared_task else None
 
 
 def _texts(arguments: Mapping[str, Any]) -> dict[str, str]:

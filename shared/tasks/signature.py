@@ -1,4 +1,4 @@
-"""What a task declares: its input and output signatures, resources, time-out and parents."""
+"""A task's declaration: its input and output signatures, resources, time-out and parents."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ class TaskDeclaration(msgspec.Struct, frozen=True):
         Name of the environment whose Python runs it (``lab.worker.environments``); empty: the
         worker's own.
     stands_for
-        Name of the task in whose place a session has this one; its children are this one's.
+        Name of the task that this one replaces in a session; it takes over its children.
     of_release
-        Whether it reads only what has the tag of its argument ``tag``, is told what is known of
-        the session, and nothing waits for it.
+        Whether it reads only datasets with the tag of its argument ``tag`` and gets the facts of
+        the session; nothing waits for it.
     """
 
     name: str
@@ -123,7 +123,7 @@ def selected(signature: Iterable[Expected], paths: Iterable[str]) -> list[str]:
 
 
 def digest(signature: Iterable[Expected], contents: Mapping[str, str]) -> str:
-    """Return a digest of what a task reads: the same names with the same content give the same.
+    """Return a digest of a task's inputs: it depends on their names and content only.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def identifier(session: str, graph: str, name: str, arguments: str) -> str:
     session
         The session's UUID.
     graph, name
-        Of the pipeline and the task.
+        The pipeline and the task.
     arguments
         Canonical JSON.
     """

@@ -43,7 +43,7 @@ class Status(IntEnum):
 LABELS = [status.label for status in Status]
 
 ACTIVE = frozenset({Status.WAITING, Status.HELD, Status.STARTED})
-"""Statuses of work still to be done; the others are terminal."""
+"""Statuses of unfinished work; the others are terminal."""
 
 TERMINAL = frozenset(Status) - ACTIVE
 
@@ -51,7 +51,7 @@ SATISFIED = frozenset({Status.COMPLETE, Status.INCOMPLETE})
 """A parent in one of these lets its children run (ibllib's rule)."""
 
 RESULTS = frozenset({Status.COMPLETE, Status.INCOMPLETE, Status.EMPTY, Status.ERRORED})
-"""What a run may end in."""
+"""Statuses in which a run may end."""
 
 ENDED = TERMINAL - {Status.ABANDONED}
 """Statuses after a run; it is repeated when its inputs change."""
@@ -66,9 +66,9 @@ STEPS: dict[Status, frozenset[Status]] = {
     },
     Status.ABANDONED: frozenset({Status.WAITING}),
 }
-"""Legal steps. A run starts from Waiting, or in place from any ended task (a re-run by hand);
-one that is to run again but has to wait for a parent is held. An abandoned task must first be put
-back to Waiting."""
+"""Legal steps. A run starts from Waiting, or in place from any ended task (a re-run by hand). A
+task that must run again but waits for a parent is held. An abandoned task must first be set back
+to Waiting."""
 
 
 class UnknownStatus(ValueError):
@@ -79,7 +79,7 @@ class UnknownStatus(ValueError):
 
 
 class IllegalStep(ValueError):
-    """A step between two statuses that the state machine does not have."""
+    """A step between two statuses that the state machine does not allow."""
 
     def __init__(self, old: Status, new: Status) -> None:
         legal = ", ".join(status.label for status in sorted(STEPS[old]))
@@ -88,7 +88,7 @@ class IllegalStep(ValueError):
 
 
 def step(old: Status, new: Status) -> bool:
-    """Check one step; staying where one is changes nothing and is always legal.
+    """Check one step; staying in the same status changes nothing and is always legal.
 
     Returns
     -------

@@ -14,14 +14,14 @@ _ARRIVED = re.compile(rf"{INCOMING}({ARRIVING})?([0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]
 
 
 class Arrived(NamedTuple):
-    """What an object below ``incoming/`` is of: an upload or an image, by its id."""
+    """An object below ``incoming/``: of an upload or an image, by its id."""
 
     id: str
     is_image: bool
 
 
 def arrivals_in(message: Mapping[str, Any]) -> Iterator[Arrived]:
-    """Yield what the events of a message of S3 are about; of other objects nothing is to do."""
+    """Yield the arrivals in the events of an S3 message; other objects need no action."""
     for record in message.get("Records", ()):
         if match := _ARRIVED.match(unquote_plus(record["s3"]["object"]["key"])):
             yield Arrived(match[2], bool(match[1]))

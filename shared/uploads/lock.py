@@ -36,7 +36,7 @@ def only_writer(folder: str, upload: str) -> Iterator[None]:
     Raises
     ------
     Busy
-        Another upload is at it.
+        Another upload is being added.
     """
     now = datetime.now(UTC)
     lock = Lock(
@@ -55,13 +55,13 @@ def only_writer(folder: str, upload: str) -> Iterator[None]:
         _take_over(lock, folder)
     try:
         yield
-    finally:  # a killed process leaves the lock, which ends by itself
+    finally:  # the lock of a killed process expires
         with suppress(DeleteError):
             lock.delete(Lock.holder == upload)
 
 
 def _take_over(lock: Lock, folder: str) -> None:
-    """Take the lock from an upload that has ended: its process was killed before it let go.
+    """Take the lock of an ended upload whose process was killed before it released it.
 
     Raises
     ------

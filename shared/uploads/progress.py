@@ -1,4 +1,4 @@
-"""How far an upload is: the state of each file, and what has still to come."""
+"""Progress of an upload: the state of each file, and which files have still to arrive."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unchanged(files: Iterable[FileRequest], registered: Mapping[str, str | None]
     Parameters
     ----------
     files
-        Those asked for.
+        The requested files.
     registered
         SHA-256 of the session's default datasets, by path without revision folder.
     """
@@ -51,7 +51,7 @@ def missing_files(
     Parameters
     ----------
     request, upload
-        What was asked.
+        The request.
     here
         Sizes of the files that have arrived, by path.
     registered
@@ -63,7 +63,7 @@ def missing_files(
 
 
 def describe(upload: Upload, registered: Mapping[str, str | None]) -> UploadView:
-    """Return what a client is told of an upload: its state and that of each file.
+    """Return the view of an upload for clients: its state and that of each file.
 
     Parameters
     ----------

@@ -39,8 +39,8 @@ def register(manifest: Manifest, key: str) -> None:
     except Missing as missing:
         if missing.kind != "user":
             raise
-        for each in new:  # the account was deleted since the upload was opened
-            each.created_by = None
+        for username in new:  # the account was deleted since the upload was opened
+            username.created_by = None
         register_datasets(session, new, manifest=key, who=manifest.by)
 
 

@@ -1,4 +1,4 @@
-"""How the body of ``POST /uploads`` is read: typed, bounded, with every fault told."""
+"""Read the body of ``POST /uploads``: typed and bounded; every fault is reported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATHS_BYTES = 1_000_000
 """Paths of one upload together; one transaction (4 MB) names them twice."""
 
 FAULTS = 20
-"""Most files whose faults one answer tells."""
+"""Most files whose faults one answer lists."""
 
 RULES: Mapping[str, str] = {
     "path": "path must be text of 1 to 700 bytes.",
@@ -54,14 +54,14 @@ def parse(body: Any) -> UploadRequest:
     ------
     InvalidUpload
         With a message for each field that cannot be understood. Names that break the grammar are
-        no such error: those files are refused one by one, the others are welcome.
+        not such an error: those files are refused one by one, the others are accepted.
     """
     if not isinstance(body, dict):
         raise InvalidUpload({"detail": ["Send a JSON object with 'session' and 'files'."]})
     errors: dict[str, list[str]] = {}
-    known = {"session", "files", "task", "again"}
-    for name in sorted(set(body) - known):
-        errors[name] = [f"Unknown field; an upload has {', '.join(sorted(known))}."]
+    fields = {"session", "files", "task", "again"}
+    for name in sorted(set(body) - fields):
+        errors[name] = [f"Unknown field; an upload has {', '.join(sorted(fields))}."]
     session, key, metadata = _session(body.get("session"), errors)
     files = _files(body.get("files"), errors)
     task = _task(body.get("task"), errors)
@@ -73,7 +73,7 @@ def parse(body: Any) -> UploadRequest:
 def _session(
     value: Any, errors: dict[str, list[str]]
 ) -> tuple[str | None, SessionKey | None, SessionMetadata]:
-    """Read which session is meant, by its id or by its key, and what is said of a new one."""
+    """Read which session is meant, by its id or by its key, and the metadata of a new one."""
     nothing = SessionMetadata()
     if not isinstance(value, dict):
         errors["session"] = ["Give the session as {lab, subject, date, number} or {id}."]
@@ -120,7 +120,7 @@ def _session(
 
 
 def _files(value: Any, errors: dict[str, list[str]]) -> tuple[FileRequest, ...]:
-    """Read the list of files, each by itself, so that all faults are told at once."""
+    """Read the list of files, each by itself, so that one answer lists all faults."""
     if not isinstance(value, list) or not value:
         errors["files"] = ["Give a list of {path, size, sha256}."]
         return ()
@@ -153,7 +153,7 @@ def _files(value: Any, errors: dict[str, list[str]]) -> tuple[FileRequest, ...]:
 
 
 def _without_blanks(entry: Any) -> Any:
-    """Return the entry of a file without the optional fields that say nothing."""
+    """Return the entry of a file without optional fields that are blank."""
     if not isinstance(entry, dict):
         return entry
     return {n: v for n, v in entry.items() if n not in ("md5", "qc") or v not in (None, "")}
@@ -170,7 +170,7 @@ def _fault(i: int, entry: Any, error: json.Faulty) -> str:
 
 
 def _task(value: Any, errors: dict[str, list[str]]) -> TaskRun | None:
-    """Read which run made the files."""
+    """Read the task run that made the files."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""How a dataset was made: the record of its run, as its upload's manifest keeps it for ever."""
+"""How a dataset was made: the record of its run, kept for ever in its upload's manifest."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from shared.uploads.keys import manifest_key
 def run_of(session: Session, item: Dataset) -> RunRecord | None:
     """Return the record of the run that made a dataset; None where no task here made it.
 
-    A task's own record is that of its latest run; an older revision keeps the one of its own.
+    A task keeps only the record of its latest run; an older revision keeps its own record.
     """
     made = item.provenance or {}
     if not made.get("task") or not made.get("upload"):
         return None
-    # The manifest lies by the name that the session had then, as the bytes do.
-    folders = dict.fromkeys(each for each in (item.stored_in, session.folder) if each)
+    # The manifest lies under the name that the session had then, as the bytes do.
+    folders = dict.fromkeys(name for name in (item.stored_in, session.folder) if name)
     for folder in folders:
         key = manifest_key(folder, str(made["upload"]))
         manifest = read_object(key, Manifest)

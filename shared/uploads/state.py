@@ -1,8 +1,8 @@
 """The item of an upload and its conditional steps, and the request that is stored beside it.
 
 The request (the list of files) lies in S3 beside the folder of incoming files as long as the
-upload is unfinished; so unfinished uploads are found by one listing and the table holds one small
-item per upload. The answer (what was registered, what was refused and why) is the manifest, which
+upload is unfinished. So one listing finds all unfinished uploads, and the table holds one small
+item per upload. The answer (the registered files, the refused files and why) is the manifest. It
 is written once and never changed.
 """
 
@@ -27,15 +27,15 @@ from shared.records.transactions import ConditionFailed, transaction
 from shared.uploads.keys import request_key
 
 OPEN_DAYS = 7
-"""An upload that is not complete after so many days ends with what has arrived."""
+"""Days after which an incomplete upload ends with the files that have arrived."""
 
 
 KEPT_DAYS = 365
-"""How long the table remembers a finished upload; its manifest in S3 stays for ever."""
+"""Days for which the table remembers a finished upload; its manifest in S3 stays for ever."""
 
 
 BUSY = timedelta(minutes=2)
-"""While one validation is so young no second one of the same upload starts."""
+"""Time after the start of a validation in which no second one of the same upload starts."""
 
 
 WITHOUT_CHARACTERS = 100_000
@@ -73,15 +73,14 @@ class Upload(Record, discriminator="Upload"):
 
 
 def upload_id(target: Target, request: UploadRequest, turn: int = 0) -> str:
-    """Return the id that this very list of files has, so that a killed client finds it again.
+    """Return the id of an upload of exactly these files, so that a killed client finds it again.
 
     Parameters
     ----------
     target, request
         Session and files; the session's metadata make no difference.
-    turn
-        How many uploads of the same files have ended before without being registered whole, or
-        were deleted with their session.
+    Number of earlier uploads of the same files that ended without registering every file, or
+    whose session was deleted.
     """
     run = [request.task.id, request.task.attempt] if request.task else None
     files = sorted(
@@ -105,7 +104,7 @@ def get_upload(upload: str) -> Upload:
 
 
 def open_upload(target: Target, request: UploadRequest, by: str) -> tuple[Upload, bool]:
-    """Find the upload of these files, or make it.
+    """Find the upload of these files, or create it.
 
     Returns
     -------
@@ -132,7 +131,7 @@ def open_upload(target: Target, request: UploadRequest, by: str) -> tuple[Upload
 def _gone(upload: Upload, target: Target) -> bool:
     """Tell whether the session that an upload was registered in has been deleted since.
 
-    Whoever sends its files again then means them to be there again.
+    A client that sends its files again then wants to restore them.
     """
     if target.id is None:
         return True
@@ -141,7 +140,7 @@ def _gone(upload: Upload, target: Target) -> bool:
 
 
 def _create(key: str, target: Target, request: UploadRequest, by: str) -> tuple[Upload, bool]:
-    """Store the request, then the item: a crash between leaves nothing that shows."""
+    """Store the request, then the item: a crash in between leaves nothing visible."""
     now = datetime.now(UTC)
     stored = StoredRequest(key, by, now.isoformat(), target, request.files, request.task)
     put_json(request_key(key), stored)
@@ -189,10 +188,10 @@ def uploads_of_lab(lab: str, most: int) -> list[Upload]:
 
 def mark_not_coming(upload: Upload, without: Mapping[str, str]) -> None:
     """Note that files will not come, and why; each then counts as refused."""
-    known = upload.without or {}
-    longest = max(20, WITHOUT_CHARACTERS // (len(known) + len(without) + 1))
-    merged = {**known, **{path: str(reason)[:longest] for path, reason in without.items()}}
-    if merged != known:
+    already = upload.without or {}
+    longest = max(20, WITHOUT_CHARACTERS // (len(already) + len(without) + 1))
+    merged = {**already, **{path: str(reason)[:longest] for path, reason in without.items()}}
+    if merged != already:
         upload.update(
             actions=[Upload.without.set(merged)],
             condition=Upload.state.is_in("open", "validating"),
@@ -222,8 +221,8 @@ def start_validation(
 
 
 def reset_validation(upload: Upload) -> None:
-    """Let the validation of an upload begin anew, without waiting until it counts as dead."""
-    tries = max(0, int(upload.tries) - 1)  # it was another upload's turn: that was no try
+    """Let the validation of an upload start again at once, not only when it counts as dead."""
+    tries = max(0, int(upload.tries) - 1)  # another upload held the lock: not a try
     with suppress(UpdateError):
         upload.update(
             actions=[Upload.since.set(""), Upload.tries.set(tries)],
@@ -257,7 +256,7 @@ def finish_upload(
 
 
 def unfinished_uploads() -> Iterator[tuple[str, datetime]]:
-    """Yield the uploads whose request still lies in S3, and since when."""
+    """Yield the uploads whose request still lies in S3, with the time of the request."""
     pages = aws.client("s3").get_paginator("list_objects_v2")
     for page in pages.paginate(Bucket=env.data_bucket(), Prefix=INCOMING, Delimiter="/"):
         for item in page.get("Contents", ()):

@@ -19,17 +19,17 @@ from shared.sessions.animals import find_animal, find_in_folder
 from shared.uploads.request import InvalidUpload
 
 FREE = frozenset({"projects", "users", "procedures", "location"})
-"""What a session may name or not: of these one that was deleted meanwhile is left out."""
+"""Optional references of a session: names deleted meanwhile are left out."""
 
 TRIES = 5
-"""Times a new session is written while what it names is being deleted."""
+"""Attempts to write a new session while a record that it names is being deleted."""
 
 FIRST_YEAR, LAST_YEAR = 1980, 2100
-"""Sessions of other years are mistakes of a clock."""
+"""Sessions of other years come from a wrong clock."""
 
 
 def resolve_target(request: UploadRequest) -> Target:
-    """Return the session that a request goes to, with what is needed to make it.
+    """Return the session of a request, with what is needed to create it.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def resolve_target(request: UploadRequest) -> Target:
 def _complete(
     key: SessionKey, metadata: SessionMetadata, zone: str | None
 ) -> tuple[SessionMetadata, list[str]]:
-    """Return what is said of a new session with its start, and what is wrong with it."""
+    """Return the metadata of a new session with its start, and its faults."""
     said = metadata.given()
     problems = [
         f"There is no {sessions.NAMES[field]} {name!r}."
@@ -97,7 +97,7 @@ def _listed(value: Any) -> list[str]:
 
 
 def _still_there(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what is said of a new session without the names of what was deleted meanwhile."""
+    """Return the metadata of a new session without the names of records deleted meanwhile."""
     remaining = dict(values)
     for field in FREE & values.keys():
         kind, value = sessions.NAMES[field], values[field]
@@ -113,7 +113,7 @@ def _target(session: Session) -> Target:
 
 
 def find_session(target: Target) -> Session | None:
-    """Return the session of a target, None while there is none."""
+    """Return the session of a target, None while it does not exist."""
     key = target.key
     try:
         if target.id is not None:
@@ -124,7 +124,7 @@ def find_session(target: Target) -> Session | None:
 
 
 def find_or_create_session(target: Target, by: str) -> Session:
-    """Return the session of a target, made now if need be.
+    """Return the session of a target, created now if it does not exist.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How the bytes of an upload come in: addresses, parts, what has arrived."""
+"""Transport of an upload's bytes: addresses, parts, sizes of the files that have arrived."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from shared.uploads.keys import incoming_key
 from shared.uploads.request import InvalidUpload
 
 URL_SECONDS = 900
-"""Life of a presigned address."""
+"""Lifetime of a presigned address."""
 
 
 PART_SIZE = 16 * 2**20
-"""Bytes of a part of a large file, more where S3's 10,000 parts would not suffice."""
+"""Bytes of a part of a large file; more where S3's 10,000 parts would not suffice."""
 
 
 MULTIPART_FROM = 32 * 2**20
-"""Files of at least so many bytes go in parts."""
+"""Files of at least so many bytes are sent in parts."""
 
 
 class Incomplete(Stale):
@@ -58,7 +58,7 @@ def parts_of(size: int) -> tuple[int, int]:
 
 
 def address(upload: str, file: FileRequest) -> dict[str, Any]:
-    """Return how a file is to be sent: one PUT, or parts."""
+    """Return the way to send a file: one PUT, or parts."""
     if file.size >= MULTIPART_FROM:
         part_size, n_parts = parts_of(file.size)
         return {"method": "multipart", "part_size": part_size, "n_parts": n_parts}
@@ -85,14 +85,14 @@ def sign_parts(
     Parameters
     ----------
     upload, file
-        Which file.
+        The file.
     wanted
         Numbers of the parts, from 1, and the SHA-256 of each in hexadecimal.
 
     Raises
     ------
     InvalidUpload
-        A part that the file does not have.
+        The file has no such part.
     """
     part_size, n_parts = parts_of(file.size)
     s3 = aws.client("s3")
@@ -158,7 +158,7 @@ def assemble(upload: str, file: FileRequest) -> None:
 
 
 def _multipart(upload: str, path: str, *, create: bool) -> str | None:
-    """Return the multipart upload of a file that is under way, or begin one."""
+    """Return a file's multipart upload under way, or begin one."""
     s3, key = aws.client("s3"), incoming_key(upload, path)
     listed = s3.list_multipart_uploads(Bucket=env.data_bucket(), Prefix=key).get("Uploads", ())
     mine = sorted((item["Initiated"], item["UploadId"]) for item in listed if item["Key"] == key)

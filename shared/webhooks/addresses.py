@@ -1,9 +1,9 @@
-"""Where a webhook may send to: the open internet by https, and nothing else.
+"""Addresses that webhooks may send to: the open internet by https, and nothing else.
 
-A webhook's address is its owner's choice, and the function that sends stands within the cloud.
-So the address is looked up once, every answer must be of the open internet, and the connection
-goes to the very address that was looked at: a name that answers otherwise a moment later is no
-way around. Redirects are not followed. On one computer loopback is allowed as well, by http.
+A webhook's owner chooses its address, and the function that sends runs within the cloud.
+So the name is looked up once, every address in the answer must be of the open internet, and the
+connection goes to one of these addresses: a second look-up with another answer cannot get around
+the check. Redirects are not followed. On one computer loopback is allowed as well, by http.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class RefusedAddress(ValueError):
-    """An address that nothing is sent to; the message says why."""
+    """A forbidden address; the message says why."""
 
 
 class HookTarget(msgspec.Struct, frozen=True):
-    """Where a webhook sends to, as its address says."""
+    """The parts of a webhook's address."""
 
     scheme: str
     host: str
@@ -38,7 +38,7 @@ class HookTarget(msgspec.Struct, frozen=True):
 
 
 def read(url: str, *, local: bool) -> HookTarget:
-    """Return what a webhook's address says.
+    """Return the parts of a webhook's address.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def read(url: str, *, local: bool) -> HookTarget:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this computer by its very name."""
+    """Return whether a host name means this computer."""
     literal = _literal(host)
     return host == "localhost" or (literal is not None and literal.is_loopback)
 
@@ -85,7 +85,7 @@ def _literal(host: str) -> Address | None:
 
 
 def check(address: Address, *, local: bool) -> None:
-    """Refuse an address that is not of the open internet.
+    """Refuse an address outside the open internet.
 
     Raises
     ------
@@ -94,24 +94,26 @@ def check(address: Address, *, local: bool) -> None:
     plain = getattr(address, "ipv4_mapped", None) or address
     if local and plain.is_loopback:
         return
-    translated = any(plain in each for each in TRANSLATED if each.version == plain.version)
+    translated = any(
+        plain in network for network in TRANSLATED if network.version == plain.version
+    )
     if not plain.is_global or plain.is_multicast or plain.is_reserved or translated:
         raise RefusedAddress(f"{address} is not of the open internet.")
 
 
 def resolve(target: HookTarget, *, local: bool) -> str:
-    """Return the one address that is connected to; all that the name has are looked at.
+    """Return the address to connect to, after checking every address that the name has.
 
     Raises
     ------
     RefusedAddress
-        One of them is not of the open internet, or the name has none.
+        An address is outside the open internet, or the name has none.
     """
     try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        answers = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise RefusedAddress(f"{target.host} has no address.") from None
-    addresses = [ipaddress.ip_address(each[4][0]) for each in found]
+    addresses = [ipaddress.ip_address(each[4][0]) for each in answers]
     for each in addresses:
         check(each, local=local and is_loopback(target.host))
     if not addresses:

@@ -1,4 +1,4 @@
-"""One try of a delivery: signed, sent to an address that was looked at, written down."""
+"""One try of a delivery: signed, sent to a checked address, recorded."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from shared.webhooks.store import Delivery
 log = logging.getLogger(__name__)
 
 WAITS = tuple(timedelta(seconds=each) for each in (30, 120, 600, 3_600, 21_600))
-"""Between two tries; after the last one it is given up: about seven hours after the first."""
+"""Waits between tries; a delivery is given up about seven hours after the first one."""
 
 SECONDS = 10.0
-"""For which an answer is waited for."""
+"""Seconds to wait for an answer."""
 
 EARLY = timedelta(seconds=2)
 
@@ -29,7 +29,7 @@ def deliver(webhook: str, delivery: str) -> DeliveryState | None:
     Returns
     -------
     DeliveryState or None
-        How far it is then; None if it was not tried.
+        The new state; None if it was not tried.
     """
     item = store.find(webhook, delivery)
     if item is None or item.state in (DeliveryState.DONE, DeliveryState.STOPPED):
@@ -49,12 +49,12 @@ def deliver(webhook: str, delivery: str) -> DeliveryState | None:
 
 
 def _note(item: Delivery, tried: list[HookTry]) -> DeliveryState:
-    """Write down how a try ended; announce the next one, or give up."""
+    """Record how a try ended; announce the next one, or give up."""
     status = tried[-1].status
     if status is not None and 200 <= status < 300:
         store.note(item, tried, DeliveryState.DONE, None)
         return DeliveryState.DONE
-    count = int(item.tries)  # the claim has counted this one
+    count = int(item.tries)  # the claim has counted this try
     if count > len(WAITS):
         store.note(item, tried, DeliveryState.FAILED, None)
         follow.give_up(item)
@@ -66,7 +66,7 @@ def _note(item: Delivery, tried: list[HookTry]) -> DeliveryState:
 
 
 def attempt(url: str, secret: str, item: Delivery) -> HookTry:
-    """Send a delivery once; an answer of any kind is an end, so is none."""
+    """Send a delivery once; an answer of any kind ends the try, and so does no answer."""
     at = moment.now()
     body = item.body.encode()
     headers = {
@@ -84,12 +84,12 @@ def attempt(url: str, secret: str, item: Delivery) -> HookTry:
 
 
 def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
-    """Send a body; return the status of the answer, of which nothing else is looked at.
+    """Send a body; return the status of the answer, the only part of it that is read.
 
     Raises
     ------
     RefusedAddress
-        Nothing is sent there.
+        The address is forbidden.
     Unanswered
         There was no answer; the message is the kind of error.
     """

@@ -1,4 +1,4 @@
-"""What of the change feed webhooks are told: the committed changes of records, as events."""
+"""Events for webhooks: the committed changes of records in the change feed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.tasks.states import Status
 NAMESPACE = uuid.UUID("c8b6b0a5-5c0b-4a53-9d50-5f6c6a1d9a55")
 
 NEW = timedelta(hours=1)
-"""A record whose day of making is older was not made by the change, but changed by it."""
+"""A record made longer ago than this was changed, not made, by the change."""
 
 LabOf = Callable[[str], str | None]
 """Returns the lab of a session, by its id; None if it is gone."""
@@ -27,7 +27,7 @@ Row = Mapping[str, Any]
 
 
 def events(change: Change, lab_of: LabOf) -> Iterator[HookEvent]:
-    """Yield what webhooks are told of a committed change."""
+    """Yield the events of a committed change for webhooks."""
     read = READERS.get(change.kind)
     if read is not None and change.row is not None:
         yield from read(change, change.row, lab_of)
@@ -61,21 +61,21 @@ def _task(change: Change, row: Row, lab_of: LabOf) -> Iterator[HookEvent]:
         return
     name = f"{row['id']}/{row.get('attempt') or 0}"
     names = ("id", "name", "session", "attempt")
-    data = {each: row.get(each) for each in names}
+    data = {field: row.get(field) for field in names}
     yield _event(Happening.TASK, change, name, (str(row["lab"]),), data)
 
 
 def _release(change: Change, row: Row, lab_of: LabOf) -> Iterator[HookEvent]:
     published = row.get("state") == ReleaseState.PUBLISHED
     if published and _is_new(change, row.get("published")):
-        data = {each: row.get(each) for each in ("name", "version", "title", "doi")}
+        data = {name: row.get(name) for name in ("name", "version", "title", "doi")}
         yield _event(Happening.RELEASE, change, change.key, tuple(row.get("labs") or ()), data)
 
 
 def _notice(change: Change, row: Row, lab_of: LabOf) -> Iterator[HookEvent]:
     if row.get("status") == State.SENT and row.get("lab") and _is_new(change, row.get("sent_at")):
         names = ("id", "notification_type", "user", "subject", "session", "task")
-        data = {each: row.get(each) for each in names}
+        data = {name: row.get(name) for name in names}
         yield _event(Happening.NOTICE, change, str(row["id"]), (str(row["lab"]),), data)
 
 
@@ -85,4 +85,4 @@ READERS: Mapping[str, Callable[[Change, Row, LabOf], Iterator[HookEvent]]] = {
     "release": _release,
     "notification": _notice,
 }
-"""How changes of a kind of record are read."""
+"""Readers of changes, by kind of record."""

@@ -1,8 +1,8 @@
-"""Following the change feed: each committed change becomes deliveries, none is lost, none is two.
+"""Follow the change feed: each committed change becomes deliveries, exactly once.
 
-The feed is read from where it was read before, with an overlap, since an entry may come a moment
-after the time that it has. A delivery's id is made of its webhook and its event, so what is read
-twice is written once. The place is written last: stopped before, the next time reads it again.
+Reading starts where it ended before, with an overlap, since an entry may appear a moment after
+its own time. A delivery's id is made of its webhook and its event, so that an entry read twice
+gives one delivery. The place is written last: after a crash the same entries are read again.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from shared.webhooks.events import events
 from shared.webhooks.store import Delivery
 
 LOST = timedelta(minutes=20)
-"""So long after its time a delivery's message counts as lost; SQS delays by 15 minutes at most."""
+"""Time after which a delivery's message counts as lost; SQS delays by 15 minutes at most."""
 
 MOST = 500
-"""Lost messages that are sent again at a time."""
+"""Most lost messages sent again at a time."""
 
 IDLE = timedelta(minutes=10)
-"""Without webhooks the place is moved on so often."""
+"""Interval at which the place moves on without webhooks."""
 
 EXACT = timedelta(seconds=1)
-"""Of the moment at which a webhook was made."""
+"""Precision of the moment at which a webhook was made."""
 
 Row = Mapping[str, Any]
 
 
 def follow() -> int:
-    """Write down what webhooks are to be told of what changed; return how many deliveries."""
+    """Write down the deliveries of new changes; return how many there are."""
     hooks = catalog.table("webhook").select([Where("active", "exact", True)]).all()
     now, known = moment.now(), store.place()
     if known is None or not hooks:
@@ -74,7 +74,7 @@ def _lab_of(session: str) -> str | None:
 
 
 def deliver_to(hooks: Iterable[Row], event: HookEvent) -> int:
-    """Let the webhooks whose lab's the event is have it; return how many deliveries are new."""
+    """Deliver an event to the webhooks of its lab; return how many deliveries are new."""
     made = 0
     for hook in hooks:
         wanted = event.type in (hook.get("events") or ()) and hook["lab"] in event.labs
@@ -84,7 +84,7 @@ def deliver_to(hooks: Iterable[Row], event: HookEvent) -> int:
 
 
 def start(webhook: str, event: HookEvent) -> bool:
-    """Write down a delivery and announce it; again if that may not have been done."""
+    """Write down a delivery and announce it; announce it again if that may have failed."""
     item = store.make(webhook, event)
     if item.state == DeliveryState.WAITS and not item.tries:
         send(webhook, item.sk)
@@ -93,11 +93,11 @@ def start(webhook: str, event: HookEvent) -> bool:
 
 
 def send(webhook: str, delivery: str, delay: float = 0) -> None:
-    """Announce that a delivery is to be made, after some seconds."""
-    seconds = max(0, min(int(delay), 900))  # SQS delays no longer
+    """Announce a delivery that is to be made after some seconds."""
+    seconds = max(0, min(int(delay), 900))  # the longest delay of SQS
     queues.send(queues.url("notices"), Deliver(webhook, delivery), seconds)
 
 
 def give_up(item: Delivery) -> None:
-    """Put a delivery's message where people find what could not be handled."""
+    """Put a delivery's message among those that could not be handled, for people to see."""
     queues.send(queues.dead(queues.url("notices")), Deliver(item.webhook, item.sk))

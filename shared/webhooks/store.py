@@ -1,8 +1,8 @@
-"""Deliveries and secrets in the table, and how far the change feed was read for webhooks.
+"""Deliveries and secrets in the table, and the place in the change feed.
 
-``HOOK#<webhook>`` / ``<delivery>`` is a delivery, by gsi1 in the order of their times, and in gsi2
-under ``HOOKS#waiting`` while it waits. ``HOOKKEY#<webhook>`` / ``A`` is a secret, in a partition
-that only those who write and who sign may read. ``HOOKS`` / ``read`` is the place in the feed.
+``HOOK#<webhook>`` / ``<delivery>`` is a delivery: in gsi1 by time, and in gsi2 under
+``HOOKS#waiting`` while it waits. ``HOOKKEY#<webhook>`` / ``A`` is a secret, in a partition that
+only writers and the signer may read. ``HOOKS`` / ``read`` is the place in the feed.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class HookKey(Record, discriminator="HookKey"):
 
 
 class FeedPlace(Record, discriminator="FeedPlace"):
-    """Until when the feed was read, and which of its latest entries were."""
+    """The time until which the feed was read, and the latest entries already read."""
 
     at = UnicodeAttribute()
     seen = UnicodeAttribute(default="[]")
 
 
 class Delivery(Record, discriminator="Delivery"):
-    """One event for one webhook: the body, how far it is, each try."""
+    """One event for one webhook: its body, its state, each try."""
 
     event = UnicodeAttribute()
     body = UnicodeAttribute()
@@ -79,7 +79,7 @@ def secret_of(webhook: str) -> str | None:
 
 
 def make(webhook: str, event: HookEvent) -> Delivery:
-    """Write down that an event is to be delivered, once; return it as it is stored."""
+    """Write down an event's delivery, once; return it as stored."""
     key = str(uuid.uuid5(uuid.UUID(webhook), event.id))
     body = {
         "id": key,
@@ -123,19 +123,19 @@ def of_webhook(webhook: str, before: str, most: int) -> list[Delivery]:
     """Return deliveries of a webhook, latest first, older than a moment if one is given."""
     until = Record.g1sk < before if before else None
     pk = keys.webhook(webhook)
-    found = Record.gsi1.query(pk, until, scan_index_forward=False, limit=most)
-    return [item for item in found if isinstance(item, Delivery)]
+    items = Record.gsi1.query(pk, until, scan_index_forward=False, limit=most)
+    return [item for item in items if isinstance(item, Delivery)]
 
 
 def overdue(since: timedelta, most: int) -> Iterator[tuple[str, str]]:
-    """Yield webhook and id of deliveries that wait and whose message seems to be lost."""
+    """Yield webhook and id of waiting deliveries whose message seems to be lost."""
     last = moment.stamp(moment.now() - since)
     for item in Record.gsi2.query(WAITING, Record.g2sk < last, limit=most):
         yield keys.webhook_of(item.pk), str(item.sk)
 
 
 def claim(item: Delivery) -> bool:
-    """Count a try before it is made; not if somebody else has."""
+    """Count a try before it is made; False if somebody else has claimed it."""
     tries = int(item.tries)
     try:
         with conditional():
@@ -148,7 +148,7 @@ def claim(item: Delivery) -> bool:
 def note(
     item: Delivery, tried: Sequence[HookTry], state: DeliveryState, next_at: datetime | None
 ) -> None:
-    """Write down what came of a try, and when the next one is."""
+    """Record the result of a try and the time of the next one."""
     attempts: Any = msgspec.json.encode(list(tried)).decode()
     actions: list[Action] = [Delivery.attempts.set(attempts), Delivery.state.set(state)]
     if next_at is None:
@@ -161,7 +161,7 @@ def note(
 
 
 def again(item: Delivery) -> None:
-    """Let a delivery wait once more, with its id and its body; its tries count from the first."""
+    """Let a delivery wait again with the same id and body; its tries start from zero."""
     at = moment.stamp()
     item.update(
         actions=[
@@ -175,7 +175,7 @@ def again(item: Delivery) -> None:
 
 
 def place() -> FeedPlace | None:
-    """Return how far the feed was read; None if it never was."""
+    """Return the place in the feed; None if it was never read."""
     try:
         return FeedPlace.get("HOOKS", "read", consistent_read=True)
     except FeedPlace.DoesNotExist:
@@ -183,6 +183,6 @@ def place() -> FeedPlace | None:
 
 
 def set_place(at: str, seen: Sequence[str]) -> None:
-    """Write down how far the feed was read."""
+    """Write down the place in the feed."""
     text = msgspec.json.encode(sorted(seen)).decode()
     FeedPlace(pk="HOOKS", sk="read", at=at, seen=text).save()

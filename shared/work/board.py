@@ -1,4 +1,4 @@
-"""What the board shows: how a lab's workers say they are."""
+"""The workers' board: the last report of each worker of a lab."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from shared.work import read
 from shared.work.item import stamp
 
 SHOWN_SECONDS = 86400
-"""How long a worker that says nothing more is shown."""
+"""How long a worker is shown after its last report."""
 
 
 SILENT_SECONDS = 2 * 3600
-"""Without word of a worker for so long, while tasks wait, a lab is silent."""
+"""A lab counts as silent after so long without a report, while tasks wait."""
 
 WAITED_SECONDS = 1800
-"""Tasks that wait for less say nothing about the workers."""
+"""A shorter wait of tasks says nothing about the workers."""
 
 
 class WorkerState(Record, discriminator="Worker"):
-    """What a worker has last said; ``WORKER#<lab>`` / its name. No part of a restore."""
+    """A worker's last report; ``WORKER#<lab>`` / its name. No part of a restore."""
 
     report = UnicodeAttribute()
     at = UnicodeAttribute()
@@ -41,19 +41,19 @@ class SeenWorker(msgspec.Struct, frozen=True):
 
 
 def save_report(lab: str, report: WorkerReport) -> None:
-    """Keep what a worker of a lab says; a stopped one is forgotten after an hour."""
-    kept = 3600 if report.state == "stopped" else SHOWN_SECONDS
+    """Keep a worker's report; a stopped worker is forgotten after an hour."""
+    lifetime = 3600 if report.state == "stopped" else SHOWN_SECONDS
     WorkerState(
         pk=f"WORKER#{lab}",
         sk=report.worker,
         report=msgspec.json.encode(report).decode(),
         at=stamp(),
-        expires=int(time.time()) + kept,
+        expires=int(time.time()) + lifetime,
     ).save()
 
 
 def workers(lab: str) -> list[SeenWorker]:
-    """Return the workers of a lab that have spoken lately, the latest first."""
+    """Return the workers of a lab with a recent report, the latest first."""
     now = datetime.now(UTC).timestamp()
     seen = [
         SeenWorker(item.at, msgspec.json.decode(item.report, type=WorkerReport))
@@ -64,15 +64,15 @@ def workers(lab: str) -> list[SeenWorker]:
 
 
 def silence(lab: str, waited: float, now: datetime | None = None) -> str | None:
-    """Say for how long no worker of a lab has spoken, while its tasks wait; None if one has.
+    """Say how long a lab's workers have been silent while tasks wait; None if they are not.
 
-    A worker that rests has spoken: the board says what its computer lacks. One that runs a task
-    speaks by its heartbeats.
+    A resting worker has reported: the board says what its computer lacks. A worker with a task
+    reports by its heartbeats.
 
     Parameters
     ----------
     lab
-        Which.
+        The lab.
     waited
         Seconds for which its oldest task has waited.
     now

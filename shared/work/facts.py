@@ -1,4 +1,4 @@
-"""What is known of a session beside its files, for tasks that write it down for others."""
+"""Facts about a session beside its files, for tasks that write them into their outputs."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""A task as it is stored: every change of status is one conditional write.
+"""A stored task: every change of status is one conditional write.
 
-Keys: ``SES#<eid>`` / ``J#<task id>``; gsi2 ``TASK#<lab>#<status>`` only while there is work to do
+Keys: ``SES#<eid>`` / ``J#<task id>``; gsi2 ``TASK#<lab>#<status>`` only for unfinished tasks
 (Waiting and Held by the time since when, Started by the end of the lease), so that a sweep reads
-what is unfinished and nothing else. The lease of a running task may be later than its index key
-says: heartbeats do not move the key. ``DUE#<lab>`` / ``<time>#<task id>`` says that a task ended
-and that its session has still to be brought forward.
+nothing else. The lease of a running task may end later than its index key says: heartbeats do not
+move the key. ``DUE#<lab>`` / ``<time>#<task id>`` marks an ended task whose session has still to
+be brought forward.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from shared.tasks.states import ACTIVE, TERMINAL, Status, UnknownStatus
 CHANGED = "Task {task} is being changed by others; try again."
 
 HELD_BY_PLAN, HELD_BY_RUNS = "pipeline", "runs"
-"""Who holds a task, where no user does: a pipeline without a task for it, runs given back."""
+"""Holders of a task other than users: the pipeline has no such task, or runs gave it back."""
 
 SYSTEM = "dispatch"
-"""Who the audit trail names where nobody asked for a change."""
+"""Name in the audit trail for changes that nobody asked for."""
 
 LOG_BYTES = 65536
-"""Of a longer log the first and the last half of this are kept."""
+"""Longer logs keep half of this from their start and half from their end."""
 
 RERUN = "\n--------------------- RERUN ---------------------\n"
 
@@ -44,7 +44,7 @@ WHOLE_NUMBERS = ("priority", "level", "cpu", "gpu", "ram", "io_charge", "time_ou
 
 
 class PackedText(Attribute[str]):
-    """Text, stored compressed: logs shrink to a fifth, and a KB is what a write is billed by."""
+    """Text stored compressed: logs shrink to a fifth, and writes are billed by KB."""
 
     attr_type = BINARY
 
@@ -58,7 +58,7 @@ class PackedText(Attribute[str]):
 
 
 class Task(Record, discriminator="Task"):
-    """One task of a session: Alyx's fields, and who is running it."""
+    """One task of a session: Alyx's fields, and the worker that runs it."""
 
     id = UnicodeAttribute()
     lab = UnicodeAttribute()
@@ -106,17 +106,17 @@ class Task(Record, discriminator="Task"):
 
 
 class Due(Record, discriminator="Due"):
-    """A task that has ended; deleted when its session has been brought forward."""
+    """An ended task; deleted when its session has been brought forward."""
 
     session = UnicodeAttribute()
 
 
 class TaskUnavailable(Stale):
-    """The task is not to be had: another has it, or it is held or done."""
+    """The task cannot be claimed: another worker has it, or it is held or done."""
 
 
 class ComputerUnfit(TaskUnavailable):
-    """The task waits, but for a computer that has what it needs."""
+    """The task waits for a computer that has what it needs."""
 
 
 class AttemptOver(Stale):
@@ -128,12 +128,12 @@ class TaskInvalid(RecordError):
 
 
 def stamp(moment: datetime | None = None) -> str:
-    """Return a moment in UTC as it is stored and compared: ISO with microseconds and ``Z``."""
+    """Return a moment as stored and compared: UTC in ISO format with microseconds and ``Z``."""
     return (moment or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def shortened(text: str) -> str:
-    """Return a log of at most ``LOG_BYTES``, with its middle left out if it is longer."""
+    """Return a log of at most ``LOG_BYTES``; a longer one loses its middle."""
     data = text.encode()
     if len(data) <= LOG_BYTES:
         return text
@@ -175,7 +175,7 @@ def task_row(task: Task, *, full: bool = False) -> dict[str, Any]:
 
 
 def set_index(task: Task) -> None:
-    """Set the index keys: only work to be done is in the index."""
+    """Set the index keys: only unfinished tasks are in the index."""
     if task.state not in ACTIVE:
         task.g2pk = task.g2sk = None
         return
@@ -190,14 +190,14 @@ def names_in(task: Task) -> set[Name]:
 
 
 def store(task: Task, condition: Any = None, *, who: str = SYSTEM, **values: Any) -> Task:
-    """Store a changed task, unless someone else has changed it since it was read.
+    """Store a changed task, unless it was changed since it was read.
 
     Parameters
     ----------
     task
         As it was read.
     condition
-        What must hold beside.
+        A further condition.
     who
         User name, or name of a worker, for the audit trail.
     **values
@@ -208,7 +208,7 @@ def store(task: Task, condition: Any = None, *, who: str = SYSTEM, **values: Any
     ConditionFailed
         The task is no longer as it was read.
     Missing, Leaving
-        What it names now is not there, or is being deleted.
+        A record that it names now is missing or being deleted.
     """
     was, before, former = int(task.edition), task.state, task_row(task)
     named = names_in(task)
@@ -235,12 +235,12 @@ def store(task: Task, condition: Any = None, *, who: str = SYSTEM, **values: Any
 
 
 def _audited(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what the audit trail keeps of a row: not what changes with every write."""
+    """Return a row for the audit trail, without the fields that change with every write."""
     return {name: value for name, value in row.items() if name not in ("datetime", "edition")}
 
 
 def due_item(task: Task) -> Due:
-    """Return what says that a task has ended."""
+    """Return the item that marks a task as ended."""
     return Due(pk=f"DUE#{task.lab}", sk=f"{task.datetime}#{task.id}", session=task.session)
 
 

@@ -1,4 +1,4 @@
-"""A task at work: claimed, kept by heartbeats, completed, given back, taken from a lost worker."""
+"""The run of a task: claim, heartbeats, completion, release, loss of the worker."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from shared.work.item import (
 from shared.work.read import get_task
 
 MOST_EXPIRIES = 3
-"""A task whose worker was lost so many times ends Errored."""
+"""A task whose worker was lost so often ends Errored."""
 
 DEFAULT_RAM = 4
-"""GB that tasks ask for which say nothing: no computer is refused for it."""
+"""GB for tasks that state no memory: no computer is refused for it."""
 
 TWICE = 2
-"""A task that failed so often, one run after the other, needs somebody: an alarm tells."""
+"""An alarm reports a task that failed so often in a row: somebody must look at it."""
 
 MOST_RETURNS = 5
-"""A task that so many runs gave back, because the computer lacked something, is held."""
+"""A task is held after so many runs gave it back because the computer lacked something."""
 
 
 def claim(
@@ -59,16 +59,16 @@ def claim(
 ) -> Task:
     """Take a waiting task, or one whose lease has ended; raises its attempt (fencing) number.
 
-    A worker that asks again for what it holds gets the same answer.
+    A worker that claims again a task that it holds gets the same answer.
 
     Parameters
     ----------
     task, worker
-        Who takes what.
+        The task, and the worker that takes it.
     lease
         Seconds until the first heartbeat is due.
     inputs
-        Digest of what the worker is given to read; the task runs again when that changes.
+        Digest of the inputs given to the worker; the task runs again when it changes.
     unfit
         Why the worker's computer cannot run it.
     who
@@ -79,27 +79,27 @@ def claim(
     NotFound
         There is no such task.
     TaskUnavailable
-        It is not to be had: another has it, it is held or done, or the worker is unfit.
+        The task cannot be claimed: another has it, it is held or done, or the worker is unfit.
     """
 
     def step() -> Task:
-        found = get_task(task)
+        current = get_task(task)
         now = datetime.now(UTC)
-        running = found.state is Status.STARTED
-        live = running and (found.lease_until or "") > stamp(now)
-        if live and found.owner == worker:
-            return found
-        if live or not (running or found.state is Status.WAITING):
-            by = f" by {found.owner} until {found.lease_until}" if live else ""
-            raise TaskUnavailable(f"task {task} is {found.status}{by}")
+        running = current.state is Status.STARTED
+        live = running and (current.lease_until or "") > stamp(now)
+        if live and current.owner == worker:
+            return current
+        if live or not (running or current.state is Status.WAITING):
+            by = f" by {current.owner} until {current.lease_until}" if live else ""
+            raise TaskUnavailable(f"task {task} is {current.status}{by}")
         if unfit:
-            raise ComputerUnfit(f"task {found.name} {unfit}")
+            raise ComputerUnfit(f"task {current.name} {unfit}")
         taken = store(
-            found,
-            Task.lease_until == found.lease_until if running else None,
+            current,
+            Task.lease_until == current.lease_until if running else None,
             who=who or worker,
             status=Status.STARTED.label,
-            attempt=int(found.attempt) + 1,
+            attempt=int(current.attempt) + 1,
             owner=worker,
             inputs=inputs,
             lease_until=stamp(now + timedelta(seconds=_lease(lease))),
@@ -116,11 +116,11 @@ def unfitness(task: Task, offered: Capabilities, size: int) -> str | None:
     Parameters
     ----------
     task
-        What it asks for: cores, graphics cards, GB of memory.
+        Its needs count: cores, graphics cards, GB of memory.
     offered
-        What the computer has.
+        What the computer offers.
     size
-        Bytes of the task's inputs, which must find room twice: as they are, and as outputs.
+        Bytes of the task's inputs, which need space twice: for themselves, and for the outputs.
     """
     lacks = []
     if offered.tasks and task.executable not in offered.tasks:
@@ -157,20 +157,20 @@ def check_attempt(task: Task, attempt: int) -> Task:
 
 
 def heartbeat(task: str, attempt: int, lease: int = LEASE_SECONDS) -> str:
-    """Prolong a lease; return its new end (UTC). Costs one write unit.
+    """Extend a lease; return its new end (UTC). Costs one write unit.
 
     Raises
     ------
     NotFound, AttemptOver
         There is no such task, or it is no longer this attempt's.
     """
-    found = get_task(task)
+    current = get_task(task)
     until = stamp(datetime.now(UTC) + timedelta(seconds=_lease(lease)))
 
     def step() -> str:
         try:
             with conditional():
-                found.update(
+                current.update(
                     actions=[Task.lease_until.set(until)],
                     condition=(Task.status == Status.STARTED.label) & (Task.attempt == attempt),
                 )
@@ -192,54 +192,54 @@ def append_log(task: str, attempt: int, text: str) -> None:
     """
 
     def step() -> None:
-        found = check_attempt(get_task(task), attempt)
+        current = check_attempt(get_task(task), attempt)
         with conditional():
-            found.update(
+            current.update(
                 actions=[
-                    Task.log.set(shortened((found.log or "") + text)),
-                    Task.edition.set(int(found.edition) + 1),
+                    Task.log.set(shortened((current.log or "") + text)),
+                    Task.edition.set(int(current.edition) + 1),
                 ],
-                condition=(Task.edition == int(found.edition)) & (Task.attempt == attempt),
+                condition=(Task.edition == int(current.edition)) & (Task.attempt == attempt),
             )
 
     retried(step, CHANGED.format(task=task))
 
 
 def complete(task: str, ending: Completion, *, who: str | None = None) -> tuple[Task, bool]:
-    """End a run; the same again gets the same answer and changes nothing.
+    """End a run; the same call again returns the same answer and changes nothing.
 
     Returns
     -------
     task
-        As it is now.
+        The task after the call.
     changed
         Whether this call ended the run.
 
     Raises
     ------
     NotFound, AttemptOver, TaskInvalid
-        There is no such task; it is no longer this attempt's; a run cannot end so.
+        There is no such task; another attempt has it; or a run cannot end in this status.
     """
     result = read_status(ending.status)
     if result not in RESULTS:
-        ends = ", ".join(sorted(one.label for one in RESULTS))
+        ends = ", ".join(sorted(status.label for status in RESULTS))
         raise TaskInvalid(f"status: A run ends in one of {ends}, not {result.label}.")
 
     def step() -> tuple[Task, bool]:
-        found = get_task(task)
-        if found.state is result and int(found.attempt) == ending.attempt:
-            return found, False
-        check_attempt(found, ending.attempt)
-        text = ending.log if ending.log is not None else found.log
+        current = get_task(task)
+        if current.state is result and int(current.attempt) == ending.attempt:
+            return current, False
+        check_attempt(current, ending.attempt)
+        text = ending.log if ending.log is not None else current.log
         record = ending.run_record
-        failures = int(found.failures) + 1 if result is Status.ERRORED else 0
+        failures = int(current.failures) + 1 if result is Status.ERRORED else 0
         done = store(
-            found,
-            who=who or found.owner or SYSTEM,
+            current,
+            who=who or current.owner or SYSTEM,
             status=result.label,
             log=shortened(text) if text else None,
             time_elapsed_secs=ending.elapsed,
-            version=ending.version or found.version,
+            version=ending.version or current.version,
             run_record=msgspec.json.encode(record).decode() if record else None,
             upload=ending.upload,
             lease_until=None,
@@ -266,18 +266,18 @@ def release(
 ) -> tuple[Task, bool]:
     """Give a running task back; it waits again. Releasing twice is no error.
 
-    It is not counted against the task that a computer had no space, no memory or a broken
-    environment. Should that happen time and again, on whichever computer, the task is held with
-    the reason, for somebody to look at.
+    A lack of space or memory, or a broken environment, does not count as a failure of the
+    task. If it happens too often, on whichever computer, the task is held with the reason, for
+    somebody to look at.
 
     Parameters
     ----------
     task, attempt
-        Which run.
+        The run.
     reason
-        Why, for the task's log.
+        The reason, for the task's log.
     trouble
-        What the computer lacked.
+        The resource that the computer lacked.
     who
         User name of the worker's account.
 
@@ -288,24 +288,24 @@ def release(
     """
 
     def step() -> tuple[Task, bool]:
-        found = get_task(task)
-        given_back = found.state in (Status.WAITING, Status.HELD)
-        if given_back and int(found.attempt) == attempt:
-            return found, False
-        check_attempt(found, attempt)
+        current = get_task(task)
+        given_back = current.state in (Status.WAITING, Status.HELD)
+        if given_back and int(current.attempt) == attempt:
+            return current, False
+        check_attempt(current, attempt)
         values: dict[str, Any] = {"status": Status.WAITING.label}
-        returns = int(found.returns) + bool(trouble)
+        returns = int(current.returns) + bool(trouble)
         if reason or trouble:
-            text = f"Attempt {attempt} was given back by {found.owner}: {reason or trouble}.\n"
-            values["log"] = shortened((found.log or "") + text)
+            text = f"Attempt {attempt} was given back by {current.owner}: {reason or trouble}.\n"
+            values["log"] = shortened((current.log or "") + text)
         if trouble and returns >= MOST_RETURNS:
             values |= {
                 "status": Status.HELD.label,
                 "hold": f"{returns} runs were given back, the last because: {reason or trouble}",
                 "hold_by": HELD_BY_RUNS,
             }
-        by = who or found.owner or SYSTEM
-        back = store(found, who=by, owner=None, lease_until=None, returns=returns, **values)
+        by = who or current.owner or SYSTEM
+        back = store(current, who=by, owner=None, lease_until=None, returns=returns, **values)
         metrics.put({"TasksReturned": int(bool(trouble))}, lab=back.lab, task=task)
         return back, True
 
@@ -313,9 +313,9 @@ def release(
 
 
 def expire(task: Task, *, now: datetime | None = None) -> bool:
-    """End a lease that was not prolonged: back to Waiting, or Errored after too many times.
+    """End an expired lease: back to Waiting, or Errored after too many times.
 
-    A lease that was prolonged since it was indexed is indexed anew.
+    A lease that was extended since it was indexed is indexed again.
 
     Returns
     -------

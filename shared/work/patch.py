@@ -1,4 +1,4 @@
-"""Stored tasks, changed as ibllib does (``PATCH /tasks/{id}``)."""
+"""Changes of stored tasks as ibllib makes them (``PATCH /tasks/{id}``)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from shared.work.item import (
 from shared.work.read import get_task
 
 HOLD_TEXT = 1000
-"""Characters of a reason why a task is held."""
+"""Longest reason for a hold, in characters."""
 
 _TEXT = ("name", "executable", "graph", "version", "data_repository", "log")
 
@@ -40,9 +40,9 @@ def patch_task(
 ) -> Task:
     """Change a task as ibllib does (``PATCH /tasks/{id}``), through the same state machine.
 
-    Started so, a task has a lease as long as its time-out, for such a client sends no heartbeat.
-    With ``hold``, a reason, it is held until somebody lets it wait again. ``check`` takes the task
-    that is changed, as it is then, and may raise to keep it.
+    A task started this way has a lease as long as its time-out, for such a client sends no
+    heartbeats. With ``hold``, a reason, it is held until somebody lets it wait again. ``check``
+    takes the task as it is then, and may raise to prevent the change.
 
     Raises
     ------
@@ -51,33 +51,33 @@ def patch_task(
     TaskInvalid
         A field cannot be understood, or the state machine has no such step.
     """
-    given = checked(fields)
+    changes = checked(fields)
 
     def once() -> Task:
-        found = get_task(task)
+        current = get_task(task)
         if check:
-            check(found)
-        values: dict[str, Any] = dict(given)
+            check(current)
+        values: dict[str, Any] = dict(changes)
         if fields.get("status") is not None:
-            values |= _step_values(found, read_status(fields["status"]), by)
+            values |= _step_values(current, read_status(fields["status"]), by)
         elif fields.get("hold"):
-            values |= _step_values(found, Status.HELD, by)
+            values |= _step_values(current, Status.HELD, by)
         if "log" in values and values["log"] is not None:
             values["log"] = shortened(values["log"])
         if fields.get("hold"):
             values |= {"hold": str(fields["hold"])[:HOLD_TEXT], "hold_by": by}
         if not values:
-            return found
-        store(found, who=by, **values)
+            return current
+        store(current, who=by, **values)
         if "status" in values:
             queues.notify("dispatch", TaskChanged(task))
-        return found
+        return current
 
     return retried(once, CHANGED.format(task=task))
 
 
 def _step_values(task: Task, status: Status, by: str) -> dict[str, Any]:
-    """Return what a step to another status sets."""
+    """Return the values that a step to another status sets."""
     try:
         if not step(task.state, status):
             return {}
@@ -89,7 +89,7 @@ def _step_values(task: Task, status: Status, by: str) -> dict[str, Any]:
         values |= {
             "attempt": int(task.attempt) + 1,
             "owner": by,
-            "inputs": None,  # not known: such a client reads what it wants
+            "inputs": None,  # unknown: such a client reads any file
             "lease_until": stamp(datetime.now(UTC) + timedelta(seconds=seconds)),
         }
     elif status in (Status.WAITING, Status.HELD):
@@ -100,31 +100,31 @@ def _step_values(task: Task, status: Status, by: str) -> dict[str, Any]:
 
 
 def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that are set, checked; unknown ones are left out."""
-    given: dict[str, Any] = {}
+    """Return the fields to set, checked; unknown ones are left out."""
+    checked_fields: dict[str, Any] = {}
     for name in PATCHABLE & set(fields):
         value = fields[name]
         if name in WHOLE_NUMBERS:
             if value is None:
                 continue
             try:
-                given[name] = int(value)
+                checked_fields[name] = int(value)
             except (TypeError, ValueError):
                 raise TaskInvalid(f"{name}: A valid integer is required.") from None
         elif name == "time_elapsed_secs":
             try:
-                given[name] = None if value is None else float(value)
+                checked_fields[name] = None if value is None else float(value)
             except (TypeError, ValueError):
                 raise TaskInvalid(f"{name}: A valid number is required.") from None
         elif name == "arguments":
-            given[name] = canonical(_arguments(value))
+            checked_fields[name] = canonical(_arguments(value))
         elif name == "parents":
             if not isinstance(value, list):
                 raise TaskInvalid("parents: Expected a list of task ids.")
-            given[name] = [str(parent).rpartition("/")[2] for parent in value]
+            checked_fields[name] = [str(parent).rpartition("/")[2] for parent in value]
         else:
-            given[name] = None if value is None else str(value)
-    return given
+            checked_fields[name] = None if value is None else str(value)
+    return checked_fields
 
 
 def _arguments(value: Any) -> dict[str, Any]:

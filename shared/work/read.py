@@ -1,4 +1,4 @@
-"""Stored tasks, read: one, a session's, a lab's unfinished ones and those that have just ended."""
+"""Reading stored tasks: one, those of a session, a lab's unfinished ones, recently ended ones."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def get_task(task: str) -> Task:
 def of_session(session: str) -> list[Task]:
     """Return the tasks of a session, by level."""
     items = Record.query(keys.session(session), Record.sk.startswith("J#"), consistent_read=True)
-    found = [item for item in items if isinstance(item, Task)]
-    return sorted(found, key=lambda task: (task.level, -task.priority, task.name))
+    tasks = [item for item in items if isinstance(item, Task)]
+    return sorted(tasks, key=lambda task: (task.level, -task.priority, task.name))
 
 
 class Unfinished(NamedTuple):
-    """A task as the index has it."""
+    """A task as listed in the index."""
 
     id: str
     since: datetime
@@ -57,11 +57,11 @@ def unfinished(
     Parameters
     ----------
     lab, status
-        Which.
+        The lab and the status.
     before, after
-        Only those since between these moments (of Started: whose lease, as indexed, ended then).
+        Only tasks since between these moments (for Started: whose lease, as indexed, ended then).
     most
-        No more than so many.
+        Most tasks to return.
     """
     between = Record.g2sk.between(stamp(after) if after else "0", stamp(before))
     items = Record.gsi2.query(keys.tasks_of(lab, status.label), between, limit=most)
@@ -71,31 +71,31 @@ def unfinished(
 
 
 def logs(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the logs of tasks, of which only those that have one are read.
+    """Return the logs of tasks; only tasks that have one are read.
 
     Parameters
     ----------
     rows
-        Tasks as `row` has them.
+        Tasks in the form of `row`.
     """
     wanted = [
-        (keys.session(each["session"]), f"J#{each['id']}") for each in rows if each.get("logged")
+        (keys.session(row["session"]), f"J#{row['id']}") for row in rows if row.get("logged")
     ]
-    found = Task.batch_get(wanted, consistent_read=True) if wanted else ()
-    return {task.id: task.log for task in found if task.log}
+    tasks = Task.batch_get(wanted, consistent_read=True) if wanted else ()
+    return {task.id: task.log for task in tasks if task.log}
 
 
 def due(lab: str, *, before: datetime, most: int) -> list[Due]:
-    """Return the ends of a lab's tasks that nobody has followed up, the oldest first.
+    """Return the ended tasks of a lab that nobody has followed up, the oldest first.
 
     Parameters
     ----------
     lab
-        Which.
+        The lab.
     before
         Only those that ended before this moment.
     most
-        How many at most.
+        Most ends to return.
     """
     ended = Due.query(f"DUE#{lab}", Record.sk < stamp(before), limit=most)
     return [item for item in ended if isinstance(item, Due)]

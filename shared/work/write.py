@@ -1,4 +1,4 @@
-"""Stored tasks, made and moved by the server: planned, promoted, repeated, deleted."""
+"""Stored tasks created and changed by the server: planned, promoted, repeated, deleted."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ AT_ONCE = 30
 def create_planned(
     session: str, lab: str, start: str | None, planned: Iterable[tuple[Planned, str]]
 ) -> list[Task]:
-    """Store the tasks of a plan that are not there yet, all of them or none.
+    """Store the planned tasks that do not exist yet, all of them or none.
 
     Parameters
     ----------
     session, lab
-        Whose they are.
+        The session and its lab.
     start
         The session's start, on the lab's clock: lists of tasks are sorted by it.
     planned
@@ -62,7 +62,7 @@ def create_planned(
     planned = list(planned)
 
     def once() -> list[Task]:
-        known = {task.id for task in of_session(session)}
+        existing = {task.id for task in of_session(session)}
         new = [
             Task(
                 pk=keys.session(session),
@@ -88,7 +88,7 @@ def create_planned(
                 log=f"Held: {plan.hold}" if plan.hold else None,
             )
             for plan, status in planned
-            if plan.id not in known
+            if plan.id not in existing
         ]
         if not new:
             return []
@@ -104,7 +104,7 @@ def create_planned(
 
 
 def _check_session(session: str) -> None:
-    """Raise `NotFound` or `Leaving` if a session is not there any more, or is being deleted."""
+    """Raise `NotFound` or `Leaving` if a session does not exist or is being deleted."""
     try:
         leaving.check_there([("session", session)])
     except Missing:
@@ -138,7 +138,7 @@ def create(
     Parameters
     ----------
     session, lab
-        Whose it is.
+        The session and its lab.
     start
         The session's start, on the lab's clock.
     fields
@@ -147,18 +147,18 @@ def create(
     Raises
     ------
     NotFound, Missing, Leaving
-        The session, or what else it names, is not there any more; or is being deleted.
+        The session, or another record that the task names, is missing or being deleted.
     Exists
         The session has a task of this graph, name and arguments; ``key`` is its id.
     TaskInvalid
         A field cannot be understood.
     """
-    given = checked(fields)
-    arguments = given.pop("arguments", "{}")
-    name = given.pop("name", None) or fields.get("executable")
+    checked_fields = checked(fields)
+    arguments = checked_fields.pop("arguments", "{}")
+    name = checked_fields.pop("name", None) or fields.get("executable")
     if not name:
         raise TaskInvalid("name: This field is required.")
-    graph = given.pop("graph", None) or ""
+    graph = checked_fields.pop("graph", None) or ""
     key = identifier(session, graph, name, arguments)
     status = read_status(fields.get("status") or Status.WAITING.label)
     if status is Status.STARTED:
@@ -173,7 +173,7 @@ def create(
         status=status.label,
         arguments=arguments,
         datetime=stamp(),
-        **({"executable": name} | given),
+        **({"executable": name} | checked_fields),
     )
 
     def once() -> Task:
@@ -182,7 +182,7 @@ def create(
         except ConditionFailed:
             _check_session(session)
             leaving.check_there(names_in(task))
-            if any(each.id == key for each in of_session(session)):
+            if any(other.id == key for other in of_session(session)):
                 text = f"The session already has the task {name} of graph {graph!r}."
                 raise Exists(text, key) from None
             raise
@@ -192,14 +192,14 @@ def create(
 
 
 def keep_holds(session: str, holds: Mapping[str, str | None]) -> None:
-    """Hold a session's unfinished tasks as its pipeline says; let go what it no longer holds.
+    """Hold a session's unfinished tasks as its pipeline says; let the others go.
 
     Parameters
     ----------
     session
         Its id.
     holds
-        Why a task must not run, None if it may, by id.
+        Why a task must not run, by task id; None if it may run.
     """
     for task in of_session(session):
         hold = holds.get(task.id)
@@ -224,9 +224,9 @@ def update_session_start(session: str, start: str) -> None:
     start : str
         The new start, on the lab's clock.
     """
-    for each in of_session(session):
+    for planned in of_session(session):
 
-        def once(key: str = each.id) -> None:
+        def once(key: str = planned.id) -> None:
             task = get_task(key)
             was, former = int(task.edition), {"session_start": task.session_start}
             task.session_start, task.edition = start, was + 1
@@ -237,11 +237,11 @@ def update_session_start(session: str, start: str) -> None:
                 writes.audit(SYSTEM, "update", "task", task.id, former, new)
 
         with suppress(NotFound):  # deleted meanwhile
-            retried(once, CHANGED.format(task=each.id))
+            retried(once, CHANGED.format(task=planned.id))
 
 
 def note(task: Task, text: str) -> None:
-    """Say in the log of a task that does not run why that is so; the same again is no change."""
+    """Note in the log of a waiting task why it does not run; repeating it changes nothing."""
     if task.log != text and not int(task.attempt):  # the log of a run is kept
         with suppress(ConditionFailed):
             store(task, log=text)
@@ -265,12 +265,12 @@ def set_status(task: Task, status: Status, *, log: str | None = None) -> bool:
 
 
 def rerun(task: Task, *, held: bool = False) -> bool:
-    """Let a task wait again whose inputs have changed since it ran; False if it has moved since.
+    """Let an ended task wait again whose inputs have changed; False if it was changed since.
 
     Parameters
     ----------
     task
-        Which.
+        The task.
     held
         Whether it has to wait for a parent first.
 
@@ -292,12 +292,12 @@ def rerun(task: Task, *, held: bool = False) -> bool:
 
 
 def followed_up(task: Task) -> None:
-    """Note that the session of a task that has ended was brought forward; again is no change."""
+    """Note that an ended task's session was brought forward; repeating it changes nothing."""
     due_item(task).delete()
 
 
 def delete(task: str, who: str = SYSTEM, check: Callable[[Task], None] | None = None) -> None:
-    """Delete a task, as it is then if ``check`` does not raise; its datasets stay.
+    """Delete a task, unless ``check`` raises for its current state; its datasets stay.
 
     Raises
     ------
@@ -306,19 +306,19 @@ def delete(task: str, who: str = SYSTEM, check: Callable[[Task], None] | None = 
     """
 
     def once() -> None:
-        found = get_task(task)
+        current = get_task(task)
         if check:
-            check(found)
+            check(current)
         with transaction() as writes:
             writes.record(
                 "task",
                 task,
-                task_row(found),
+                task_row(current),
                 None,
                 who,
-                item=found,
-                version=int(found.edition) + 1,
-                condition=Task.edition == int(found.edition),
+                item=current,
+                version=int(current.edition) + 1,
+                condition=Task.edition == int(current.edition),
             )
 
     retried(once, CHANGED.format(task=task))

@@ -13,9 +13,9 @@ from shared.results.views.session import TrialArrays
 def bring_films(
     store: SiteStore, session: SiteSession, trials: TrialArrays | None, said: Said, wanted: bool
 ) -> str:
-    """Copy a session's films to the site; return the key of what they are shown by.
+    """Copy a session's films to the site; return the key of the data that shows them.
 
-    Films that it has no more are removed. The page does without them if they cannot be brought.
+    Films that the session no longer has are removed. The page omits films that cannot be copied.
 
     Parameters
     ----------
@@ -23,20 +23,22 @@ def bring_films(
     session : SiteSession
     trials : dict of array, optional
     said : Said
-        Gets what cannot be shown.
+        Collects what cannot be shown.
     wanted : bool
-        Whether the site shows what was recorded.
+        Whether the site shows raw recordings and films.
     """
-    shown, kept = None, set[str]()
+    shown, wanted_keys = None, set[str]()
     if wanted:
         with said.of(session, "The films"):
-            found = films_of(session, trials)
-            for key, path in found.copied.items() if found else ():
+            new_films = films_of(session, trials)
+            for key, path in new_films.copied.items() if new_films else ():
                 store.copy(session.dataset(path).location, key)
-            for key, body in found.written.items() if found else ():
+            for key, body in new_films.written.items() if new_films else ():
                 write_if_changed(store, key, body)
-            shown = found
-            kept = found.copied.keys() | found.written.keys() if found else kept
-    there = store.names(addresses.films_folder(session.id))
-    store.delete(name for name in there if name not in kept)
+            shown = new_films
+            wanted_keys = (
+                new_films.copied.keys() | new_films.written.keys() if new_films else wanted_keys
+            )
+    existing = store.names(addresses.films_folder(session.id))
+    store.delete(name for name in existing if name not in wanted_keys)
     return shown.about if shown else ""

@@ -1,4 +1,4 @@
-"""What follows from the states of all subjects: lists, labs, overview, tables, texts."""
+"""Files made from the states of all subjects: lists, labs, overview, tables, texts."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class ListBuilder:
         self.settings = settings
 
     def refresh(self, subjects: Iterable[str], labs: Iterable[Lab]) -> None:
-        """Take over the states of some subjects.
+        """Bring the lists in line with the states of some subjects.
 
         Parameters
         ----------
         subjects : iterable of str
             Nicknames whose state may differ from what the lists say.
         labs : iterable of Lab
-            What is known of labs.
+            Facts about labs.
         """
         names = sorted(set(subjects))
         self._refresh_months(names)
@@ -68,12 +68,12 @@ class ListBuilder:
             return SubjectIndex(dict(sorted(rows.items())))
 
         update(self.store, INDEX, SubjectIndex, change)
-        known = {lab.name: lab for lab in labs}
+        labs_by_name = {lab.name: lab for lab in labs}
         write_derived(
             self.store,
             INDEX,
             SubjectIndex,
-            lambda index: self._pages(index.subjects if index else {}, known),
+            lambda index: self._pages(index.subjects if index else {}, labs_by_name),
         )
         write_derived(
             self.store,
@@ -112,7 +112,7 @@ class ListBuilder:
         return tables.catalogue(rows, list(subjects.values()))
 
     def _sitemaps(self, subjects: Mapping[str, ListedSubject]) -> dict[str, bytes]:
-        """Return the site's pages for search engines, where the site's address is known."""
+        """Return the site's pages for search engines, if the site's address is known."""
         if not self.settings.site_url:
             return {}
         months = sorted({month for row in subjects.values() for month in row.months})
@@ -154,7 +154,7 @@ class ListBuilder:
     def _pages(
         self, subjects: Mapping[str, ListedSubject], labs: Mapping[str, Lab]
     ) -> dict[str, bytes]:
-        """Return the pages that follow from the rows of all subjects."""
+        """Return the pages made from the rows of all subjects."""
         rows = list(subjects.values())
         by_lab: dict[str, list[ListedSubject]] = {}
         for row in sorted(rows, key=lambda row: row.lab):

@@ -1,4 +1,4 @@
-"""Pictures for sharing, drawn from the pages' data once nobody waits for the pages any more."""
+"""Pictures for sharing, drawn from the pages' data after all pages are written."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from shared.results.views.subject import SubjectData
 LAB_IMAGES = "_state/images.json"
 
 LAB_IMAGE_INTERVAL = timedelta(minutes=10)
-"""The pictures of labs are drawn no more often when single sessions come in."""
+"""Least time between two drawings of a lab's picture while single sessions come in."""
 
 
 class LabImages(Struct, frozen=True):
-    """From what data, by its key, the pictures of labs were drawn, and when last."""
+    """The data, by key, that the pictures of labs were drawn from, and when the last was drawn."""
 
     at: datetime
     made_from: dict[str, str] = {}
 
 
 class _Picture(NamedTuple):
-    """A picture of labs: where it is kept, and how it is drawn from what kind of data."""
+    """A picture of labs: its key, the kind of its data, and the function that draws it."""
 
     image: str
     kind: Any
@@ -73,12 +73,14 @@ class PictureBuilder:
         subject, _ = load(self.store, addresses.subject_data(nickname), SubjectData)
         if subject:
             self._put(addresses.subject_image(nickname), images.subject(subject))
-        # What was withdrawn while it was drawn must not stay as a picture.
-        kept = confirmed(self.store, nickname)
-        gone = [addresses.session_image(eid) for eid in prints if eid not in kept]
-        self.store.delete(gone if kept else [*gone, addresses.subject_image(nickname)])
+        # A session withdrawn during the drawing must not keep its picture.
+        remaining = confirmed(self.store, nickname)
+        gone = [addresses.session_image(eid) for eid in prints if eid not in remaining]
+        self.store.delete(gone if remaining else [*gone, addresses.subject_image(nickname)])
         if prints:
-            self.store.write(key, encode({eid: p for eid, p in prints.items() if eid in kept}))
+            self.store.write(
+                key, encode({eid: p for eid, p in prints.items() if eid in remaining})
+            )
         else:
             self.store.delete([key])
         return len(todo)
@@ -89,8 +91,8 @@ class PictureBuilder:
         Parameters
         ----------
         seldom : bool
-            Leave those that were drawn within :data:`LAB_IMAGE_INTERVAL`: in a burst of new
-            sessions they would change with each.
+            Leave pictures drawn within :data:`LAB_IMAGE_INTERVAL`: in a burst of new sessions
+            every one of them would change the picture.
 
         Returns
         -------
@@ -99,12 +101,12 @@ class PictureBuilder:
         """
         from shared.results import images
 
-        shown = sorted({row.lab for row in index_of(self.store).subjects.values()})
+        labs = sorted({row.lab for row in index_of(self.store).subjects.values()})
         todo: dict[str, _Picture] = {}
-        if shown:
+        if labs:
             all_labs = _Picture(addresses.OVERVIEW_IMAGE, OverviewData, images.overview)
             todo[addresses.OVERVIEW_DATA] = all_labs
-        for lab in shown:
+        for lab in labs:
             of_lab = _Picture(addresses.lab_image(lab), LabData, images.lab)
             todo[addresses.lab_data(lab)] = of_lab
         now = datetime.now(UTC)
@@ -118,7 +120,7 @@ class PictureBuilder:
         changed = [key for key in todo if before.made_from.get(key) != drawn[key]]
         for key in changed:
             self._draw_lab(key, todo[key])
-        if not shown:
+        if not labs:
             self.store.delete([addresses.OVERVIEW_IMAGE])
         if drawn != before.made_from:
             self._put(LAB_IMAGES, encode(LabImages(now, drawn)))
@@ -129,7 +131,7 @@ class PictureBuilder:
             return {picture.image: picture.draw(data)} if data else {}
 
         write_derived(self.store, key, picture.kind, make)
-        if self.store.read(key) is None:  # withdrawn while it was drawn
+        if self.store.read(key) is None:  # withdrawn during the drawing
             self.store.delete([picture.image])
 
     def _put(self, key: str, body: bytes) -> None:

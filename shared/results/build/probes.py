@@ -18,7 +18,7 @@ from shared.science.ephys.quality import units_quality
 
 
 class ProbesBuilder:
-    """Writes the pages of one session's probes after the other.
+    """Writes the pages of a session's probes.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ class ProbesBuilder:
         trials : dict of array, optional
         made_from : MadeFrom
         said : Said
-            Gets what cannot be shown.
+            Collects what cannot be shown.
         had_probes : bool
-            Whether there may be pages of probes that the session has no more.
+            Whether pages of probes may exist that the session no longer has.
         """
         rows: list[ListedProbe] = []
-        # Without both there is nothing to align spikes to.
+        # Spikes can only be aligned to both.
         if trials is not None and not {"stimOn_times", "feedback_times"} <= trials.keys():
             trials = None
         written: dict[str, bytes] = {}
@@ -70,19 +70,19 @@ class ProbesBuilder:
         for key, body in written.items():
             write_if_changed(self.store, key, body)
         if session.sortings or had_probes:
-            there = [
+            existing = [
                 name
                 for prefix in addresses.probe_prefixes(session.id)
                 for name in self.store.names(prefix)
             ]
-            kept = written.keys() | copied
-            self.store.delete(name for name in there if name not in kept)
+            current = written.keys() | copied
+            self.store.delete(name for name in existing if name not in current)
         return rows
 
     def _recordings(
         self, session: SiteSession, sorting: Sorting, trials: TrialArrays | None, said: Said
     ) -> Shown | None:
-        """Bring a probe's raw recordings to the site; its other figures do without them."""
+        """Copy a probe's raw recordings to the site; other figures do not depend on them."""
         if not self.settings.recordings:
             return None
         name = probe_id(session, sorting.collection)
@@ -101,7 +101,7 @@ class ProbesBuilder:
         made_from: MadeFrom,
         raw: Shown | None,
     ) -> tuple[ListedProbe, dict[str, bytes]]:
-        """Return a probe's row of the probe list, and the files of its and its units' pages."""
+        """Return a probe's row of the probe list, and the keys of the files of its pages."""
         quality = units_quality(sorting.spikes) if sorting.spikes["times"].size else {}
         about = raw.about if raw else ""
         view, drift = probe_view(

@@ -1,4 +1,4 @@
-"""What is said of a session on its page, where something of it cannot be shown."""
+"""Sentences on a session's page about parts of it that cannot be shown."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Said:
-    """What is said of a session on its page: sentences, and whether to try again."""
+    """Sentences on a session's page about its missing parts, and whether to try again."""
 
     problems: list[str] = field(default_factory=list)
     failed: bool = False
 
     @contextmanager
     def of(self, session: SiteSession, what: str) -> Iterator[None]:
-        """Turn whatever is raised into a sentence; the rest of the session is shown."""
+        """Turn an error into a sentence; the rest of the session is shown."""
         try:
             yield
         except Unreadable as error:
@@ -33,5 +33,5 @@ class Said:
 
 
 def kind_of(error: Exception) -> str:
-    """Return what kind of failure it was; its text may name places that are nobody's business."""
+    """Return the kind of a failure; its text may hold private names and places."""
     return str(error) if isinstance(error, Unreadable) else type(error).__name__

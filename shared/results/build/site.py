@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 
 
 class BuildReport(Struct, frozen=True):
-    """What a build did, and what it could not show.
+    """The result of a build, and what it could not show.
 
     Attributes
     ----------
     changed : int
         Sessions whose pages were written or removed.
     problems : list of Problem
-        What could not be shown of the subjects looked at; the same is said on their pages.
+        Problems of the subjects in this build; their pages show the same sentences.
     failed : list of str
         Subjects whose pages could not be brought up to date.
     """
@@ -52,7 +52,7 @@ class Site:
     Parameters
     ----------
     source : Source
-        Where sessions come from; may yield private ones, they never pass
+        Where sessions come from. It may yield private ones: they never pass
         :func:`shared.results.source.is_visible`.
     store : SiteStore
         Where the site is kept.
@@ -94,11 +94,11 @@ class Site:
         subjects : iterable of str, optional
             Without it also subjects that are published but no longer in the source.
         progress : callable
-            Told each subject when done.
+            Called with each subject when it is done.
         workers : int
             Processes; more than one needs a source and a store that can be pickled.
         pace : callable
-            Passes the subjects on and may stop early; the next refresh does the rest.
+            Passes the subjects on and may stop early; the next refresh does the others.
 
         Returns
         -------
@@ -115,7 +115,7 @@ class Site:
                 done[nickname] = changes
                 progress(nickname)
             self.lists.refresh(done, self.source.labs())
-            # Pictures come last: nobody waits for them to read a page.
+            # Pictures come last: no page waits for them.
             if self.images:
                 for _ in run(self._draw_named, pace(sorted(done))):
                     pass
@@ -128,7 +128,7 @@ class Site:
         )
 
     def _refresh_named(self, nickname: str) -> tuple[str, Changes]:
-        """Refresh a subject; whatever is wrong with it must not stop the others."""
+        """Refresh a subject; its errors must not stop the others."""
         try:
             return nickname, self.refresh_subject(nickname)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What the builders remember under ``_state/``, and the version of the code that computes it.
+"""The builders' memory under ``_state/``, and the version of the code that computes it.
 
 One object per subject with a fingerprint and the key figures of each of its published sessions,
 one per month with the rows of the session list, one with a row per subject.
@@ -29,7 +29,7 @@ class SubjectState(Struct, frozen=True):
 
     @property
     def confirmed(self) -> dict[str, Published]:
-        """The sessions whose pages are whole."""
+        """The sessions whose pages are complete."""
         return {eid: one for eid, one in self.sessions.items() if one.row}
 
 
@@ -56,7 +56,7 @@ def month_state(month: str) -> str:
 
 
 def confirmed(store: SiteStore, nickname: str) -> dict[str, Published]:
-    """Return the published sessions of a subject whose pages are whole, by id."""
+    """Return the published sessions of a subject whose pages are complete, by id."""
     state, _ = load(store, subject_state(nickname), SubjectState)
     return state.confirmed if state else {}
 
@@ -68,7 +68,7 @@ def index_of(store: SiteStore) -> SubjectIndex:
 
 @cache
 def code_version() -> str:
-    """Return a digest of the code and templates that make the site: pages change when they do."""
+    """Return a digest of the code and templates that make the site: it changes with the pages."""
     digest = sha256()
     shared = Path(__file__).parents[2]
     files = [

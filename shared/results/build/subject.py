@@ -59,18 +59,18 @@ from shared.results.views.subject import (
 log = logging.getLogger(__name__)
 
 NOT_SHOWN = ("datasets", "public", "embargo_until", "timezone", "remarks")
-"""What of a session does not decide what its page looks like, or is counted apart."""
+"""Fields of a session that do not change its page, or enter its fingerprint separately."""
 
 
 class Changes(NamedTuple):
-    """What a build did for a subject.
+    """The result of a build for a subject.
 
     Attributes
     ----------
     written, removed : int
         Sessions whose pages were written, and removed.
     problems : tuple of Problem
-        What could not be shown.
+        Problems of the subject and its sessions.
     failed : bool
         Whether the subject as a whole could not be brought up to date.
     """
@@ -89,7 +89,7 @@ class _Read(NamedTuple):
 
 
 class SubjectBuilder:
-    """Brings one subject after the other up to date.
+    """Brings subjects up to date, one after the other.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class SubjectBuilder:
         return Changes(len(touched - removed), len(removed), tuple(problems))
 
     def _visible(self, nickname: str) -> tuple[dict[str, SiteSession], list[Problem]]:
-        """Return the sessions that the public may see, and what is wrong with any session."""
+        """Return the sessions that the public may see, and the problems of all sessions."""
         visible: dict[str, SiteSession] = {}
         problems: list[Problem] = []
         for session in self.source.sessions(nickname):
@@ -194,35 +194,39 @@ class SubjectBuilder:
         prints : mapping of str
             Fingerprints, by session id.
         read : _Read
-            Gets the trials that are read.
+            Collects the trials that are read.
         known : mapping of Published
-            The state so far.
+            The entries so far.
         """
-        # An entry without a day was being written when its builder was stopped.
-        had_probes = {eid for eid, one in known.items() if not one.day or one.day.probes}
-        said = {one.id: Said() for one in sessions}
-        for one in sessions:
-            self._read_trials(one, read, said[one.id])
+        # An entry without a day belongs to a builder that was stopped while it wrote the pages.
+        had_probes = {
+            eid for eid, session in known.items() if not session.day or session.day.probes
+        }
+        said = {session.id: Said() for session in sessions}
+        for session in sessions:
+            self._read_trials(session, read, said[session.id])
         seen = _behaviour(sessions, read, said)
         entries = {}
-        for one in sessions:
-            heard, shown = said[one.id], seen.get(one.id)
-            made_from = _made_from(one, prints[one.id])
+        for session in sessions:
+            heard, shown = said[session.id], seen.get(session.id)
+            made_from = _made_from(session, prints[session.id])
             probes = self.probes.write(
-                one, read.arrays.get(one.id), made_from, heard, one.id in had_probes
+                session, read.arrays.get(session.id), made_from, heard, session.id in had_probes
             )
             film = bring_films(
-                self.store, one, read.arrays.get(one.id), heard, self.settings.recordings
+                self.store, session, read.arrays.get(session.id), heard, self.settings.recordings
             )
-            view = session_view(self.settings, one, shown, probes, made_from, heard.problems, film)
-            self._put(addresses.session_data(one.id), encode(view.data))
+            view = session_view(
+                self.settings, session, shown, probes, made_from, heard.problems, film
+            )
+            self._put(addresses.session_data(session.id), encode(view.data))
             self._put(view.page.address, render(view, self.settings))
             if shown is None:
-                self.store.delete([addresses.session_image(one.id)])
-            entries[one.id] = Published(
-                prints[one.id],
-                session_row(one, shown, heard.problems),
-                session_of_subject(one, shown, probes),
+                self.store.delete([addresses.session_image(session.id)])
+            entries[session.id] = Published(
+                prints[session.id],
+                session_row(session, shown, heard.problems),
+                session_of_subject(session, shown, probes),
                 heard.problems,
                 heard.failed,
             )
@@ -240,7 +244,7 @@ class SubjectBuilder:
             self.store.delete(names)
 
     def _read_trials(self, one: SiteSession, read: _Read, said: Said) -> None:
-        """Keep a session's trials, if it has any that can be read."""
+        """Keep a session's trials, if it has any and they can be read."""
         if not one.trials:
             return
         with said.of(one, "The trials"):
@@ -248,7 +252,7 @@ class SubjectBuilder:
             if table is None or not len(table):
                 raise Unreadable("they are empty")
             said.problems += gaps(table)
-            if others := [found.collection for found in one.trials[1:]]:
+            if others := [trials_of_protocol.collection for trials_of_protocol in one.trials[1:]]:
                 said.problems.append(
                     f"This session has several protocols; its page shows that in "
                     f"{one.trials[0].collection}. Others are in {', '.join(others)}."
@@ -262,7 +266,7 @@ class SubjectBuilder:
         Returns
         -------
         list of Problem
-            Sessions whose trials the training status had to leave out.
+            Sessions whose trials had to be left out of the training status.
         """
         animal = self.source.subject(nickname)
         key = subject_state(nickname)
@@ -304,7 +308,7 @@ class SubjectBuilder:
         sessions: Mapping[str, Published],
         arrays: Mapping[str, TrialArrays],
     ) -> tuple[list[Problem], SubjectView]:
-        """Return the subject's page, without the trials of sessions that it fails with."""
+        """Return the subject's page, without the trials of sessions whose data break it."""
 
         def view(kept: Mapping[str, TrialArrays]) -> SubjectView:
             return subject_view(self.settings, animal, sessions, kept, code_version())
@@ -329,10 +333,10 @@ class SubjectBuilder:
     def _complete(
         self, nickname: str, prints: Mapping[str, str], trials: dict[str, pd.DataFrame]
     ) -> None:
-        """Add the trials of published sessions that were not read just now.
+        """Add the trials of published sessions that this build has not read.
 
-        Those of unchanged sessions are in the subject's own table, marked with what they were
-        made from; the source is asked only for others.
+        The subject's own table has those of unchanged sessions, marked with their fingerprints.
+        The source is asked only for the others.
         """
         missing = set(prints) - set(trials)
         if missing and (packed := self.store.read(addresses.subject_trials(nickname))):
@@ -342,28 +346,33 @@ class SubjectBuilder:
                     if len(known):
                         trials[eid] = known
         if missing:
-            for one in self._visible(nickname)[0].values():
-                if one.id in missing:
-                    found = _Read({}, {})
-                    self._read_trials(one, found, Said())
-                    trials |= found.tables
+            for session in self._visible(nickname)[0].values():
+                if session.id in missing:
+                    single = _Read({}, {})
+                    self._read_trials(session, single, Said())
+                    trials |= single.tables
 
 
 def _behaviour(
     sessions: Iterable[SiteSession], read: _Read, said: Mapping[str, Said]
 ) -> dict[str, Behaviour]:
-    """Return what sessions' trials show, by id; those that fail are taken out of `read`."""
-    ready = [(one, read.arrays[one.id]) for one in sessions if one.id in read.arrays]
+    """Return the behaviour of sessions by id; sessions that fail are removed from `read`."""
+    ready = [
+        (session, read.arrays[session.id]) for session in sessions if session.id in read.arrays
+    ]
     try:
-        return {one.id: shown for (one, _), shown in zip(ready, behaviour_of(ready), strict=True)}
+        return {
+            session.id: shown
+            for (session, _), shown in zip(ready, behaviour_of(ready), strict=True)
+        }
     except Exception as error:
         log.info("one by one, as a session's trials fail: %s", error)
     seen = {}
-    for one, trials in ready:
-        with said[one.id].of(one, "The trials"):
-            (seen[one.id],) = behaviour_of([(one, trials)])
-        if one.id not in seen:
-            del read.tables[one.id], read.arrays[one.id]
+    for session, trials in ready:
+        with said[session.id].of(session, "The trials"):
+            (seen[session.id],) = behaviour_of([(session, trials)])
+        if session.id not in seen:
+            del read.tables[session.id], read.arrays[session.id]
     return seen
 
 
@@ -373,7 +382,7 @@ def _is_due(entry: Published | None, print_: str) -> bool:
 
 
 def _problem_of_day(day: str) -> str:
-    """Return why a session's date cannot be one, empty if it can."""
+    """Return why a session's date is not possible, empty if it is."""
     try:
         date.fromisoformat(day)
     except ValueError:

@@ -58,7 +58,7 @@ PULSES = (
     ),
     Expected("*.wiring*.json", "{sync_collection}", required=False),
 )
-"""What the main clock has seen."""
+"""Events on the main clock."""
 
 ON_MAIN_CLOCK = (*ARGUMENTS, ("sync_collection", "raw_ephys_data"))
 

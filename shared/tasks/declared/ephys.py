@@ -16,7 +16,7 @@ CLUSTERS = (
 )
 TEMPLATES = ("waveforms", "waveformsChannels", "amps")
 CHANNELS = ("localCoordinates", "rawInd", "labels")
-"""Attributes of what a sorter finds (brainbox's ``SpikeSortingLoader`` loads them)."""
+"""Attributes of a sorter's channels (brainbox's ``SpikeSortingLoader`` loads them)."""
 
 COMPRESS = TaskDeclaration(
     name="ephys.compress",
@@ -54,7 +54,7 @@ RAW_QUALITY = TaskDeclaration(
     priority=10,
     time_out_secs=4 * 3600,
 )
-"""Tells how loud the bands of a probe are, in time and by frequency."""
+"""Measures the noise of a probe's bands, in time and by frequency."""
 
 SORT = TaskDeclaration(
     name="ephys.sort",
@@ -103,9 +103,9 @@ SORT_GPU = msgspec.structs.replace(
     stands_for="ephys.sort",
     arguments=tuple((dict(SORT.arguments) | {"sorter": "kilosort4"}).items()),
 )
-"""The same by a sorter that needs a graphics card and PyTorch."""
+"""Sorts the same spikes by a sorter that needs a graphics card and PyTorch."""
 
 ON_GPU = ("kilosort4",)
-"""Sorters that need them."""
+"""Sorters that need a graphics card and PyTorch."""
 
 TASKS = (COMPRESS, RAW_QUALITY, SORT, SORT_GPU)

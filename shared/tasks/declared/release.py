@@ -16,6 +16,6 @@ NWB = TaskDeclaration(
     time_out_secs=4 * 3600,
     of_release=True,
 )
-"""Writes what a release has of a session's behaviour, tracking and units as NWB, inspected."""
+"""Writes a session's released behaviour, tracking and units as NWB, inspected."""
 
 TASKS = (NWB,)

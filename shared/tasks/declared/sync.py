@@ -33,7 +33,7 @@ ALIGN = TaskDeclaration(
         ("sync_collection", "raw_ephys_data"),
     ),
     inputs=(
-        # Compressed: the raw file would be fetched for one of its hundreds of channels.
+        # Compressed: only one of the hundreds of channels of a raw file would be used.
         Expected("*.ap.[ce]bin", WHERE),
         Expected("*.ap.meta", WHERE),
         Expected("*.ap.*h", WHERE),  # the index: .eh, or .ch
@@ -50,6 +50,6 @@ ALIGN = TaskDeclaration(
     priority=80,
     time_out_secs=2 * 3600,
 )
-"""Finds what the main clock reads at each sample of a probe."""
+"""Finds the time on the main clock of each sample of a probe."""
 
 TASKS = (PULSES, ALIGN)

@@ -20,7 +20,7 @@ FRAME_DATA = tuple(
     Expected(f"{NAME}.{name}", WHERE, required=False)
     for name in ("frameData*.bin", "frame_counter*.bin", "GPIO*.bin", "timestamps*.ssv")
 )
-"""What a rig writes of each frame: one file, or three of older rigs."""
+"""Data of each frame from the rig: one file, or three from older rigs."""
 
 COMPRESS = TaskDeclaration(
     name="video.compress",
@@ -59,7 +59,7 @@ TIMES_NIDQ = msgspec.structs.replace(
     parents=("video.compress", "sync.pulses"),
     stands_for="video.times",
 )
-"""Finds it by the board that is the main clock."""
+"""Finds the times of frames by the board that is the main clock, and judges the film."""
 
 MOTION = TaskDeclaration(
     name="video.motion",
@@ -78,13 +78,13 @@ MOTION = TaskDeclaration(
     priority=30,
     time_out_secs=8 * 3600,
 )
-"""Tells how much moves, and whether the wheel in the film goes with its encoder."""
+"""Measures motion, and compares the wheel in the film with its encoder."""
 
 POSES = tuple(
     Expected(f"*Camera.{attribute}.pqt", "alf*", required=False)
     for attribute in ("dlc", "lightningPose", "pose")
 )
-"""Where the points of an animal are in each frame, as any tracker may have found them."""
+"""Positions of the animal's points in each frame, from any tracker."""
 
 FEATURES = TaskDeclaration(
     name="video.features",
@@ -97,6 +97,6 @@ FEATURES = TaskDeclaration(
     priority=30,
     time_out_secs=3600,
 )
-"""Finds licks and the width of the pupil in what trackers have found."""
+"""Finds licks and the width of the pupil in the points of trackers."""
 
 TASKS = (COMPRESS, TIMES_BPOD, TIMES_NIDQ, MOTION, FEATURES)
