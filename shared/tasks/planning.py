@@ -165,12 +165,7 @@ def plan(
             if _has(paths, needed, protocol.collection):
                 planned.append(_plan(session, GRAPH, own, protocol, planned, hold, arguments))
     of_task = next(
-        (
-            candidate.collection
-            for candidate in protocols
-            if _has(paths, TASK_DATA, candidate.collection)
-        ),
-        "",
+        (one.collection for one in protocols if _has(paths, TASK_DATA, one.collection)), ""
     )
     for camera in cameras_in(paths):
         for own, hold, arguments in _of_camera(camera, clock, of_task):
@@ -208,14 +203,12 @@ def unprocessed(
     BadDescription
         The description is not valid.
     """
-    covered = {
-        name for pipeline in pipelines().values() for task in pipeline.task for name in task.covers
-    }
+    covered = {name for one in pipelines().values() for each in one.task for name in each.covers}
     clock = main_clock(paths, description)
-    probes = {pipeline.removeprefix(RAW_EPHYS) for pipeline in _probes(paths) if clock.readable}
+    probes = {one.removeprefix(RAW_EPHYS) for one in _probes(paths) if clock.readable}
     on_bpod = clock.device == "bpod"
     timed = {
-        task.label for task in cameras_in(paths) if not on_bpod or task.label == BY_STATE_MACHINE
+        each.label for each in cameras_in(paths) if not on_bpod or each.label == BY_STATE_MACHINE
     }
     sentences = [
         _told(str(device), NOT_YET.get(device.kind, f"no task for {device.kind}"))
@@ -223,14 +216,9 @@ def unprocessed(
         if not (device.kind == "cameras" and device.name in timed)
         and not (device.kind == "neuropixel" and device.name in probes)
     ]
-    own = [
-        task
-        for pipeline in pipelines().values()
-        for task in pipeline.task
-        if task.per == "protocol"
-    ]
+    own = [each for one in pipelines().values() for each in one.task if each.per == "protocol"]
     for protocol in protocols_in(paths, description, task_protocol):
-        if _built_in(protocol, clock) or any(_asked(task, protocol, paths) for task in own):
+        if _built_in(protocol, clock) or any(_asked(each, protocol, paths) for each in own):
             continue
         name = protocol.name or "a protocol without a name"
         why = f"no task for {name}"
