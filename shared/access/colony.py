@@ -1,10 +1,10 @@
 """Who may write a record of a lab's colony and notebook: one decision, with its reason.
 
 Routes of single records, batches, undo and the marks in a device's replica ask it. A lab is open
-unless it says otherwise: all its members write its records. In a lab that is not, an animal's
-records are written by who is responsible for it and by whom that person lets, by a record's own
-users, and by those who keep the colony. What an animal's welfare hangs on is never closed to a
-member: weights, water, the end of a restriction.
+unless it says otherwise: all its members write its records. In a closed lab, an animal's records
+are written by its responsible user, that user's delegates, the users that a record names, and
+those who keep the colony. Records that an animal's welfare depends on are open to every member:
+weights, water, the end of a restriction.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from shared.model.people import MACHINES, Caller
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What the decision about a record looks at.
+    """The facts that the decision about a record depends on.
 
     Attributes
     ----------
     lab : str, optional
-        Whose record it is; None if it is no lab's.
+        Lab that owns the record; None if none does.
     is_open : bool
         Whether all members of that lab write its records.
     responsible : tuple of str
-        Users responsible for the animal, or the animals, that it is about.
+        Users responsible for the record's animal or animals.
     delegates : tuple of str
-        Whom these users let.
+        Users whom the responsible users allow to write.
     users : tuple of str
         Users that the record itself names.
     is_husbandry : bool
-        Whether those who keep animals write it: animals, litters, pairs, cages, genotypes.
+        Whether animal keepers write it: animals, litters, pairs, cages, genotypes.
     is_welfare : bool
-        Whether an animal's welfare hangs on it.
+        Whether an animal's welfare depends on it.
     """
 
     lab: str | None
@@ -62,7 +62,7 @@ def may_write_record(caller: Caller, about: Standing) -> Decision:
     """
     of_lab = may_write(caller, about.lab)
     if not of_lab or caller.role in ADMINISTRATORS or caller.role in MACHINES:
-        return of_lab  # what machines may do, their routes say
+        return of_lab  # the routes decide what machines may do
     if about.is_open or about.is_welfare or caller.role in MANAGERS:
         return ALLOWED
     named = {*about.responsible, *about.delegates, *about.users}
@@ -86,5 +86,5 @@ def _who_may(about: Standing) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    found = ", ".join(names)
-    return found[:1].upper() + found[1:] if found.startswith("its") else found
+    sentence = ", ".join(names)
+    return sentence[:1].upper() + sentence[1:] if sentence.startswith("its") else sentence

@@ -1,4 +1,4 @@
-"""Of which labs an account is on a day: by its record, and by memberships that have dates."""
+"""The labs of an account on a day, by its record and by dated memberships."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ def labs_on(
 ) -> tuple[str, ...]:
     """Return the labs of an account on a day.
 
-    A lab whose memberships have all ended, or not begun, gives no rights; one of which a
-    membership runs does. Labs without any membership are as the account's record says.
+    A lab gives rights while one of the account's memberships of it runs. For labs without any
+    membership, the account's record counts.
 
     Parameters
     ----------
     labs : sequence of str
-        As the account's record says.
+        Labs in the account's record.
     memberships : iterable of mapping
-        The account's, with ``lab``, ``start_date`` and ``end_date``; the last day is one of it.
+        The account's memberships, with ``lab``, ``start_date`` and ``end_date`` (inclusive).
     today : callable
         Returns the day in a lab.
     """
     runs: dict[str, bool] = {}
-    for each in memberships:
-        lab = str(each["lab"])
+    for membership in memberships:
+        lab = str(membership["lab"])
         day = today(lab)
-        now = (each.get("start_date") or day) <= day <= (each.get("end_date") or day)
-        runs[lab] = runs.get(lab, False) or now
-    kept = [lab for lab in labs if runs.get(lab, True)]
-    return (*kept, *(lab for lab, now in runs.items() if now and lab not in kept))
+        runs_today = (membership.get("start_date") or day) <= day <= (membership.get("end_date") or day)
+        runs[lab] = runs.get(lab, False) or runs_today
+    remaining = [lab for lab in labs if runs.get(lab, True)]
+    return (*remaining, *(lab for lab, runs_today in runs.items() if runs_today and lab not in remaining))

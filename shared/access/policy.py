@@ -1,12 +1,12 @@
-"""Who may do what: one table by route, one by field; what is in neither is refused.
+"""The permissions: one table by route, one by field; a route in neither is refused.
 
 A route's rule names the roles that may use it. Rules of resources come from their declarations
-(`functions.api.engine.rules`), all others are in `ROUTES`. Within a record some fields take more
-than the route: who sees it, where its bytes are, whose it is. They are in `FIELDS`; a field with
-such a name that nobody decided about is for administrators only.
+(`functions.api.engine.rules`), all others are in `ROUTES`. Some fields of a record need more
+permission than its route: its visibility, the place of its bytes, its owner. They are in
+`FIELDS`. A field with such a name but without a rule is for administrators only.
 
-Reading is open to every person with an account: the laboratories of a collaboration share their
-data with each other, and with the public what is marked public. Machines see their own lab.
+Every person with an account may read: the laboratories of a collaboration share their data with
+each other, and public data with everybody. Machines see their own lab.
 
 One file, because whoever asks what a role may do reads it all.
 """
@@ -38,9 +38,9 @@ class Decision(msgspec.Struct, frozen=True):
     ----------
     allowed : bool
     reason : str
-        What is refused, as a sentence.
+        The refusal, as a sentence.
     who_may : str
-        Who may do it, as a sentence.
+        The accounts that may do it, as a sentence.
     """
 
     allowed: bool
@@ -62,21 +62,21 @@ REFUSED = "You do not have permission to perform this action."
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Who may use a route with a method.
+    """The accounts that may use a route with a method.
 
     Attributes
     ----------
     roles : frozenset of Role
     own_lab : bool
-        Whether only for records of the caller's own lab (administrators excepted); only the
-        handler knows the record's.
+        Whether it is only for records of the caller's own lab (administrators excepted). The
+        handler checks this, because only it knows the record's lab.
     reads : bool
-        Whether accounts for the public may use it: it changes nothing and shows what is public.
+        Whether accounts for the public may use it: it changes nothing and shows public data.
     asks : bool
-        Whether anonymous callers are asked to sign in (401), as pages are used to, instead of
-        refused (403), as the ONE client is.
+        Whether anonymous callers are asked to sign in (401), as browsers expect, instead of
+        refused (403), as the ONE client expects.
     stock : bool
-        Whether of members only stock managers may use it.
+        Whether members need to be stock managers.
     """
 
     roles: frozenset[Role]
@@ -175,7 +175,7 @@ ROUTES: Mapping[str, Rule] = {
 
 
 class FieldRule(msgspec.Struct, frozen=True):
-    """Who may give a field of a new record a value, and who may change it.
+    """The roles that may set a field of a new record, and those that may change it later.
 
     Attributes
     ----------
@@ -228,7 +228,7 @@ FIELDS: Mapping[tuple[str, str], FieldRule] = {
     },
     ("line", "is_active"): FieldRule(MEMBERS, MEMBERS),
     ("lab-membership", "role"): MANAGED,
-    ("signature", "password"): FieldRule(MEMBERS, NOBODY),  # see whether it is the signer's own
+    ("signature", "password"): FieldRule(MEMBERS, NOBODY),  # the signer proves the identity
     ("signature", "lab"): SEALED,
     ("notification", "lab"): SEALED,
     ("note", "lab"): SEALED,  # the engine fills it in
@@ -297,7 +297,7 @@ def may_write(caller: Caller, lab: str | None) -> Decision:
 
 
 def may_rename(caller: Caller, subject: Mapping[str, Any]) -> Decision:
-    """Decide whether a caller may give an animal of the own lab another name."""
+    """Decide whether a caller may rename an animal of the own lab."""
     mine = subject.get("responsible_user") == caller.username
     if mine or caller.is_stock_manager or caller.role in MANAGERS:
         return ALLOWED
@@ -306,7 +306,7 @@ def may_rename(caller: Caller, subject: Mapping[str, Any]) -> Decision:
 
 
 def may_change_own(caller: Caller, owner: Any, what: str) -> Decision:
-    """Decide whether a caller may change what is one user's own."""
+    """Decide whether a caller may change a record that belongs to one user."""
     if owner == caller.username or caller.role in ADMINISTRATORS:
         return ALLOWED
     return Decision(
@@ -335,13 +335,13 @@ def may_set(
     ----------
     caller : Caller
     kind : str
-        Of the record.
+        Kind of the record.
     before : mapping, optional
         The record as it is; None if it is new.
     given : mapping
-        Fields and their values; those that stay as they are take no permission.
+        Fields and their values; unchanged values need no permission.
     defaults : mapping
-        What fields of a new record are if nobody gives them a value.
+        Default values of a new record's fields.
     """
     old = defaults if before is None else before
     for name, value in given.items():
@@ -376,9 +376,9 @@ def may_tag(
     ----------
     caller : Caller
     before, after : iterable of str
-        The tags it has and is to have.
+        Its present tags and its new ones.
     released, protecting : collection of str
-        Tags that are public releases, and tags that protect.
+        Tags that are public releases, and tags that protect datasets.
     """
     had, wanted = set(before), set(after)
     changed = had ^ wanted
@@ -404,14 +404,14 @@ def may_unprotect(caller: Caller) -> Decision:
 
 
 def may_delete_protected(caller: Caller) -> Decision:
-    """Decide whether a caller may delete what protected datasets are part of."""
+    """Decide whether a caller may delete a record that has protected datasets."""
     if caller.role in ADMINISTRATORS:
         return ALLOWED
     return Decision(False, "It has protected datasets.", _who(ADMINISTRATORS, "delete it"))
 
 
 def may_manage(caller: Caller, labs: Iterable[str], what: str) -> Decision:
-    """Decide whether a caller may change what belongs to some labs together."""
+    """Decide whether a caller may change a record that some labs share."""
     wanted = set(labs)
     if caller.role in ADMINISTRATORS or (
         caller.role in MANAGERS and wanted and wanted <= set(caller.labs)
@@ -440,7 +440,7 @@ def may_set_own(names: Iterable[str]) -> Decision:
 def may_manage_user(
     caller: Caller, before: Mapping[str, Any] | None, after: Mapping[str, Any]
 ) -> Decision:
-    """Decide whether a caller may make an account, or change it: managers those of their labs."""
+    """Decide whether a caller may make or change an account; managers may in their labs."""
     old = before or {}
     changed = {name for name, value in after.items() if not _same(old.get(name), value)}
     if before is not None and old.get("username") == caller.username and changed <= OWN_ACCOUNT:
@@ -454,7 +454,7 @@ def may_manage_user(
 
 
 ADDRESSING = ("bucket", "region", "plain_names", "key", "url", "host", "path")
-"""Words in the names of a repository's ``json`` entries that say where its files are."""
+"""Words in the names of those ``json`` entries of a repository that locate its files."""
 
 
 def may_change_repository(
@@ -462,7 +462,8 @@ def may_change_repository(
 ) -> Decision:
     """Decide whether a caller may change a data repository.
 
-    A worker reports the state of its lab's in ``json`` (as ibllib does), but not where files are.
+    A worker may report the state of its lab's repository in ``json``, as ibllib does. It may not
+    change the entries that locate files.
 
     Parameters
     ----------
@@ -485,9 +486,9 @@ def may_change_repository(
 def may_change_subject(
     caller: Caller, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> Decision:
-    """Decide whether a caller may change a subject so: workers report in its ``json`` alone.
+    """Decide whether a caller may change a subject so; workers may only change its ``json``.
 
-    That is where ibllib's pipeline keeps when a mouse has reached which training status.
+    There ibllib's pipeline keeps the dates on which a mouse reached each training status.
     """
     if caller.role not in WORKERS:
         return ALLOWED
@@ -516,7 +517,7 @@ def may_see_files(caller: Caller, lab: str | None) -> bool:
 
 
 def _same(old: Any, new: Any) -> bool:
-    """Return whether a value stays: none, empty and false are one."""
+    """Return whether a value stays the same; None, empty and false count as equal."""
     if isinstance(new, (list, tuple)) or isinstance(old, (list, tuple)):
         return sorted(map(str, old or ())) == sorted(map(str, new or ()))
     return old == new or (not old and not new)
@@ -532,7 +533,7 @@ _PLURALS = {
 
 
 def _who(roles: Collection[Role], what: str, others: Sequence[str] = ()) -> str:
-    """Say who may."""
+    """Return the sentence that names those who may."""
     names = [*(name for role, name in _PLURALS.items() if role in roles), *others]
     if not names:
         return f"Nobody may {what}."

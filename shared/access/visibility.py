@@ -1,8 +1,8 @@
-"""Who may see a record: the one judge for API, downloads, cache tables, site and analyses.
+"""Visibility of records: one decision for API, downloads, cache tables, site and analyses.
 
-A session is for the public if it is marked public and its embargo is over. An embargo is a day in
-the lab's calendar; it ends as that day begins there. A dataset is for the public if its session
-is, or if a public release (a tag marked public) has it.
+A session is public if it is marked public and its embargo is over. An embargo is a day in the
+lab's calendar; it ends when that day begins there. A dataset is public if its session is, or if
+it is part of a public release (has a tag marked public).
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from shared.model.visibility import Audience, Visibility
 FOREVER = datetime.max.replace(tzinfo=UTC)
 FIRST_ZONE = timedelta(hours=14)
 LAST_ZONE = timedelta(hours=-12)
-"""UTC offsets of where a day begins first and last (IANA: Pacific/Kiritimati, Etc/GMT+12)."""
+"""UTC offsets of the zones in which a day begins first and last.
+
+IANA: Pacific/Kiritimati, Etc/GMT+12.
+"""
 
 
 def audience(
@@ -45,7 +48,7 @@ def audience(
 def is_public(
     visibility: Visibility, at: datetime, released: Collection[str] = frozenset()
 ) -> bool:
-    """Return whether anybody may see a record; see `audience`."""
+    """Return whether the public may see a record; see `audience`."""
     return audience(visibility, at, released) is Audience.PUBLIC
 
 
@@ -57,12 +60,12 @@ def held_until(visibility: Visibility) -> datetime | None:
 
 
 def may_review(expires: str, revoked: bool, at: datetime) -> bool:
-    """Return whether a reviewer's address is still good: until the second at which it expires."""
+    """Return whether a reviewer's address is still valid."""
     return not revoked and at < datetime.fromisoformat(expires)
 
 
 def embargo_ends(day: str, timezone: str) -> datetime | None:
-    """Return the instant (UTC) at which an embargo ends; None, never, if the day is no date."""
+    """Return the instant (UTC) at which an embargo ends; None (never) if the day is no date."""
     try:
         first = date.fromisoformat(day[:10])
     except ValueError:
@@ -75,12 +78,12 @@ def embargo_ends(day: str, timezone: str) -> datetime | None:
 
 
 def last_day(days: Iterable[str | None]) -> str | None:
-    """Return the embargo that counts of several: a session's own, its animal's, its projects'."""
+    """Return the latest of several embargoes: a session's own, its animal's, its projects'."""
     return max((day for day in days if day), default=None)
 
 
 def last_zone(day: str | None, zones: Collection[str]) -> str:
-    """Return the zone, of those of some labs, in which a day begins last: what all wait for.
+    """Return the time zone, among those of some labs, in which a day begins last.
 
     Raises
     ------
@@ -94,9 +97,10 @@ def last_zone(day: str | None, zones: Collection[str]) -> str:
 
 
 def days_begun(at: datetime) -> tuple[str, str]:
-    """Return the last day that has begun everywhere on earth, and the last that has anywhere.
+    """Return the last day that has begun everywhere on earth, and the last begun anywhere.
 
-    An embargo until the former or before is over in every lab, one after the latter in none.
+    Embargoes until the first day are over in every lab. Embargoes until a day after the second
+    are over in no lab.
     """
     everywhere, anywhere = (at + offset for offset in (LAST_ZONE, FIRST_ZONE))
     return (

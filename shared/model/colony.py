@@ -1,4 +1,4 @@
-"""Bodies of the colony's workflows: types and bounds of what they may say."""
+"""Request bodies of the colony's workflows: their types and bounds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Word = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Pups = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Animals = Annotated[list[Word], msgspec.Meta(min_length=1, max_length=100)]
-"""Nicknames of one request; what follows from each is written with it."""
+"""Nicknames in one request; all that follows from each is written in the same transaction."""
 
 
 class PupsRequest(msgspec.Struct, frozen=True):
-    """How many pups of each sex a litter gets."""
+    """Numbers of pups by sex that a litter gets."""
 
     male: Pups = 0
     female: Pups = 0
@@ -22,14 +22,14 @@ class PupsRequest(msgspec.Struct, frozen=True):
 
 
 class WeanedCage(msgspec.Struct, frozen=True):
-    """A cage, which is made if there is none of its name, and who comes into it."""
+    """A cage and the animals that go into it; a missing cage is made."""
 
     name: Word
     subjects: Animals
 
 
 class WeanRequest(msgspec.Struct, frozen=True):
-    """The day of weaning, and who goes where; where nobody is named, all stay where they are."""
+    """The day of weaning and the new cages; animals that no cage names stay in theirs."""
 
     date: Day
     cages: Annotated[list[WeanedCage], msgspec.Meta(max_length=50)] = []
@@ -37,7 +37,7 @@ class WeanRequest(msgspec.Struct, frozen=True):
 
 
 class TransferRequest(msgspec.Struct, frozen=True):
-    """Animals, who gets them, for which request, and the names that some get."""
+    """Animals, the user who gets them, the request they answer, and new names."""
 
     subjects: Animals
     to: Word
@@ -46,7 +46,7 @@ class TransferRequest(msgspec.Struct, frozen=True):
 
 
 class CullRequest(msgspec.Struct, frozen=True):
-    """Animals and what their culls say."""
+    """Animals and the fields of their culls."""
 
     subjects: Animals
     date: Day
@@ -64,7 +64,7 @@ class RenameRequest(msgspec.Struct, frozen=True):
 
 
 class BreedingPlanRequest(msgspec.Struct, frozen=True):
-    """The genotype that is wanted, of how many animals, and who may be bred."""
+    """The wanted genotype, the number of animals, and the animals that may breed."""
 
     wanted: Annotated[
         dict[Word, Annotated[int, msgspec.Meta(ge=0, le=3)]],
@@ -76,7 +76,7 @@ class BreedingPlanRequest(msgspec.Struct, frozen=True):
 
 
 class ZygositiesRequest(msgspec.Struct, frozen=True):
-    """A line's rules applied, or a look at what a new rule or one less would change."""
+    """Application of a line's rules, or a preview with one rule more or less."""
 
     dry_run: bool = False
     rule: dict[str, Any] | None = None

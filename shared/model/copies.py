@@ -1,8 +1,8 @@
-"""Where a dataset's file is: the one answer for lists, downloads, workers, analyses and tables.
+"""Places of a dataset's file: one answer for lists, downloads, workers, analyses and tables.
 
-The installation's own store is a repository like any other, under a reserved name: no Alyx has
-one of this name, and clients never take it for a bucket of theirs (the ONE client reads files of
-repositories named ``aws…`` straight from the bucket that ``aws_cortexlab`` names).
+The installation's own store is a repository like any other, under a reserved name. No Alyx has a
+repository of this name, and clients do not take it for a bucket of theirs (the ONE client reads
+files of repositories named ``aws…`` straight from the bucket that ``aws_cortexlab`` names).
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ def in_own_store(records: Records | None) -> bool:
 
 
 def for_everybody(repositories: Iterable[str], personal: Iterable[str]) -> bool:
-    """Return whether one of the repositories that have a file is not a personal one.
+    """Return whether a repository that has a file is not a personal one.
 
     Parameters
     ----------
     repositories
-        Names of those that have it (`existing`).
+        Names of the repositories that have the file (`existing`).
     personal
-        Names of the repositories whose files are not there for everybody.
+        Names of personal repositories, whose files are not for everybody.
     """
     return not set(repositories) <= set(personal)
 
 
 def maybe_for_everybody(records: Records | None, personal: Iterable[str]) -> bool:
-    """Return whether a repository for everybody has the file, or nobody has said that not."""
+    """Return whether a repository for everybody has the file or may have it (exists None)."""
     hidden = set(personal)
     return any(
         record.exists is not False and record.repository not in hidden for record in records or ()
@@ -67,22 +67,22 @@ def maybe_for_everybody(records: Records | None, personal: Iterable[str]) -> boo
 
 
 def merged(old: Records | None, new: Records | None) -> list[FileRecord]:
-    """Return the records of a dataset with new ones: one for each place.
+    """Return the old and new records of a dataset merged, one for each repository.
 
-    A place keeps its id and notes. That it has the file stays known when somebody says nothing of
-    it (exists None).
+    A repository keeps its id and notes. It keeps ``exists`` if the new record does not say
+    (None).
     """
-    found = {record.repository: record for record in old or ()}
+    by_repository = {record.repository: record for record in old or ()}
     for record in new or ():
-        before = found.get(record.repository)
+        before = by_repository.get(record.repository)
         if before is None:
-            found[record.repository] = record
+            by_repository[record.repository] = record
             continue
-        found[record.repository] = FileRecord(
+        by_repository[record.repository] = FileRecord(
             record.repository,
             before.exists if record.exists is None else record.exists,
             record.path or before.path,
             before.json if record.json is None else record.json,
             before.id or record.id,
         )
-    return list(found.values())
+    return list(by_repository.values())

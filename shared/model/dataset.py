@@ -1,4 +1,4 @@
-"""Datasets: where their bytes are, and what is known of them."""
+"""Datasets: the places of their bytes, and their checksums."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import msgspec
 
 
 class FileRecord(msgspec.Struct, frozen=True, array_like=True):
-    """One place where a dataset's file is, or is to be; stored as a list of its values.
+    """One place of a dataset's file, present or future; stored as a list of its values.
 
     Attributes
     ----------
     repository : str
         Name of the data repository; `shared.model.copies.OWN` is this installation's own store.
     exists : bool or None
-        Whether the file is there; None if nobody has said.
+        Whether the file is there; None if unknown.
     path : str or None
-        Where it is below the repository's folder, if that does not follow from the dataset.
+        Its path below the repository's folder, unless that follows from the dataset.
     json : object or None
-        What the repository's keeper notes.
+        Notes of the repository's keeper.
     id : str or None
-        Id of the record, if it came from elsewhere; else it follows from the dataset.
+        Id of the record if it was imported; otherwise it follows from the dataset.
     """
 
     repository: str
@@ -38,13 +38,13 @@ class Checksums(msgspec.Struct, frozen=True):
     md5: str | None = None
 
     def differ(self, other: Checksums) -> bool:
-        """Return whether the two are known to be of other content."""
+        """Return whether the contents are known to differ."""
         if self.sha256 and other.sha256:
             return self.sha256 != other.sha256
         return bool(self.md5 and other.md5 and self.md5 != other.md5)
 
     def agree(self, other: Checksums) -> bool:
-        """Return whether the two are known to be of the same content."""
+        """Return whether the contents are known to be equal."""
         if self.sha256 and other.sha256:
             return self.sha256 == other.sha256
         return bool(self.md5 and self.md5 == other.md5)

@@ -1,4 +1,4 @@
-"""What every refusal of data says: what is at fault, which rule it breaks, how to mend it."""
+"""The three parts of a refusal of data: the fault, the broken rule and the fix."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Explained(ValueError):
     Parameters
     ----------
     fault : str
-        What is at fault: a file, a name, a quantity.
+        The thing at fault: a file, a name, a quantity.
     rule : str
-        What is wrong with it, as a sentence without a full stop.
+        The rule that it breaks, as a sentence without a full stop.
     fix : str
-        What to do about it, as a sentence without a full stop.
+        The remedy, as a sentence without a full stop.
 
     Attributes
     ----------

@@ -21,29 +21,29 @@ def is_uuid(text: Any) -> bool:
 
 
 BESIDE = "~"
-"""Stands in a key between a nickname and what tells its animal from others of that nickname. No
-nickname has it (`shared.alf.names`)."""
+"""Separates, in an animal's key, the nickname from the digits that make the key unique. No
+nickname contains it (`shared.alf.names`)."""
 
 
 def animal_key(nickname: str, identity: str) -> str:
-    """Return the key of an animal of a nickname that is the key of another animal already.
+    """Return the key of an animal whose nickname is already another animal's key.
 
-    The first animal of a nickname has the nickname for its key, others of that nickname, which
-    are of other labs, the nickname and the first eight digits of their ids. Records of an animal
-    name it by its key, so those of two animals never mix.
+    The key of the first animal of a nickname is the nickname. Animals of other labs with the same
+    nickname add the first eight digits of their ids. Records name an animal by its key, so
+    records of two animals never mix.
     """
     return f"{nickname}{BESIDE}{identity[:8]}"
 
 
 def nickname_of(key: str) -> str:
-    """Return the nickname of the animal of a key."""
+    """Return the nickname in an animal's key."""
     return key.partition(BESIDE)[0]
 
 
 class SessionKey(msgspec.Struct, frozen=True):
-    """What tells one session from all others; ``date`` is ``YYYY-MM-DD`` on the lab's clock.
+    """The natural key of a session; ``date`` is ``YYYY-MM-DD`` on the lab's clock.
 
-    ``subject`` is the nickname, which is unique within the lab, or the animal's key.
+    ``subject`` is the nickname (unique within the lab) or the animal's key.
     """
 
     lab: str
@@ -79,20 +79,20 @@ def split_path(path: str) -> tuple[str, str | None, str]:
 
 
 def dashed(digits: str) -> str:
-    """Return 32 hexadecimal digits as a UUID is written."""
+    """Return 32 hexadecimal digits as a UUID with dashes."""
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def uuid4_from(prefix: str, *parts: str) -> str:
-    """Return a UUID of version 4's shape made from other things, always the same.
+    """Return a UUID in the form of version 4 that depends only on the arguments.
 
     Parameters
     ----------
     prefix : str
-        Up to 12 hexadecimal digits it starts with (those of the session's id, so that a
+        Up to 12 hexadecimal digits that it starts with (those of the session's id, so that a
         dataset's id leads to its session without an index).
     *parts : str
-        What it identifies.
+        Texts that identify the thing.
     """
     digits = (prefix + hashlib.sha256("\x1f".join(parts).encode()).hexdigest())[:32]
     variant = "89ab"[int(digits[16], 16) & 3]
@@ -100,29 +100,28 @@ def uuid4_from(prefix: str, *parts: str) -> str:
 
 
 def dataset_id(session: str, path: str) -> str:
-    """Return the id of a session's dataset, made from its place.
+    """Return the id of a session's dataset, made from its path.
 
-    It is a UUID of version 4's shape whose first 12 digits are those of the session's id.
+    It is a UUID in the form of version 4. Its first 12 digits are those of the session's id.
     """
     prefix = "" if "#" in session else session.replace("-", "")[:12]
     return uuid4_from(prefix, session, path)
 
 
 def row_id(row: Mapping[str, Any]) -> str:
-    """Return the id of the dataset of a row of the search index."""
+    """Return the id of a dataset by its row of the search index."""
     return row.get("foreign_id") or dataset_id(row["session"], row["path"])
 
 
 def data_key(folder: str, path: str, identity: str) -> str:
-    """Return where the bytes of a dataset lie in the data bucket.
+    """Return the key of a dataset's bytes in the data bucket.
 
     Parameters
     ----------
     folder : str
-        The session's folder when they were registered, or that of the record an aggregate
-        belongs to.
+        The session's folder at registration. For an aggregate, the folder of its record.
     path, identity : str
-        The dataset's path below it, and its id.
+        The dataset's path below the folder, and its id.
     """
     return f"{DATA}{folder}/{with_uuid(path, identity)}"
 

@@ -1,4 +1,4 @@
-"""Images of the notebook: what is taken, the sizes that are made of them, where they lie."""
+"""Images of the notebook: accepted formats, sizes of the previews, keys in the bucket."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ FORMATS: Mapping[str, str] = {
     "image/webp": "WEBP",
     "image/gif": "GIF",
 }
-"""Content types that are taken, and what Pillow calls them."""
+"""Accepted content types, and Pillow's names of them."""
 
 WIDTHS = (200, 800)
-"""Pixels across of the pictures that are made of an image; both are JPEG."""
+"""Widths in pixels of an image's previews; both are JPEG."""
 
 MAX_BYTES = 20_000_000
-"""Size of an image; photographs of phones have some 5 MB."""
+"""Largest image, bytes; photographs of phones have about 5 MB."""
 
 ARRIVING = "image-"
-"""Beginning of the folder below ``incoming/`` that an image is put into."""
+"""Prefix of the folder below ``incoming/`` that an image is uploaded to."""
 
 
 def arriving_key(image: str) -> str:
-    """Where a client puts an image."""
+    """Return the key to which a client uploads an image."""
     return f"{INCOMING}{ARRIVING}{image}/original"
 
 
 def kept_key(image: str, size: str) -> str:
-    """Where an image is kept: ``original``, or a picture of it by its width."""
+    """Return the key of a stored image; ``size`` is ``original`` or a preview's width."""
     return f"{NOTES}images/{image}/{size}"

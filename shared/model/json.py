@@ -1,7 +1,7 @@
-"""Reading typed objects from JSON, with faults told by field.
+"""Reading typed objects from JSON, with faults by field.
 
-msgspec writes NaN and infinities as null, without a word. Whoever stores numbers that may be such
-rounds them first, or checks them on the way in (`bounded`).
+msgspec silently writes NaN and infinities as null. Code that stores such numbers must round them
+first, or check them at the input (`bounded`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class Faulty(ValueError):
-    """An object is not what its type says.
+    """An object does not fit its type.
 
     Attributes
     ----------
     fields : dict of str to list of str
-        What is wrong, by field as ``files[7].size``; ``non_field_errors`` for the whole.
+        Faults by field (``files[7].size``); ``non_field_errors`` for the object as a whole.
     """
 
     def __init__(self, fields: dict[str, list[str]]) -> None:
@@ -55,11 +55,11 @@ def read(value: Any, kind: type[T], *, strict: bool = True) -> T:
     Parameters
     ----------
     value
-        What ``json.loads`` has made.
+        Output of ``json.loads``.
     kind
         A struct type.
     strict
-        Whether text is no number.
+        Whether numbers given as text are refused.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def read(value: Any, kind: type[T], *, strict: bool = True) -> T:
 
 
 def plain(value: Any) -> Any:
-    """Return typed objects as what ``json.dumps`` takes."""
+    """Return typed objects as plain values, which ``json.dumps`` accepts."""
     return msgspec.to_builtins(value)
 
 
@@ -83,7 +83,7 @@ def decode(data: bytes | str, kind: type[T]) -> T:
     Raises
     ------
     Faulty
-        The text is no JSON, or not of that type.
+        The text is not JSON, or not of that type.
     """
     try:
         return msgspec.json.decode(data, type=kind)
@@ -101,12 +101,12 @@ def encode(value: Any) -> bytes:
 
 
 def bounded(value: Any, *, size: int = JSON_BYTES, depth: int = JSON_DEPTH) -> Any:
-    """Return a value that all who read it later can read: bounded, finite, encodable.
+    """Return a value if every later reader can decode it: bounded, finite, encodable.
 
     Raises
     ------
     ValueError
-        It is nested too deep, too large, or has numbers or text that JSON does not have.
+        It is nested too deep, too large, or has numbers or text that JSON cannot express.
     """
     _check(value, depth)
     try:
@@ -122,12 +122,12 @@ def _check(value: Any, depth: int) -> None:
     if depth < 0:
         raise ValueError("This is nested too deep.")
     if isinstance(value, dict):
-        for name, each in value.items():
+        for name, item in value.items():
             _check(name, depth)
-            _check(each, depth - 1)
+            _check(item, depth - 1)
     elif isinstance(value, list | tuple):
-        for each in value:
-            _check(each, depth - 1)
+        for item in value:
+            _check(item, depth - 1)
     elif isinstance(value, str):
         if _SURROGATE.search(value):
             raise ValueError("This has half a character (a lone surrogate).")

@@ -1,21 +1,21 @@
-"""Limits that both sides of HTTP know, and bounds of what is stored."""
+"""Limits that client and server share, and bounds of stored values."""
 
 from __future__ import annotations
 
 UPLOAD_FILES = 5000
-"""Files of one upload; the request must pass API Gateway (10 MB)."""
+"""Most files of one upload; the request must pass API Gateway (10 MB)."""
 
 PATH_BYTES = 700
 """Longest path of a file below its session, in UTF-8."""
 
 URLS_AT_ONCE = 400
-"""Addresses in one answer, so that it stays below Lambda's 6 MB; for the rest ask again."""
+"""Most URLs in one answer, which stays below Lambda's 6 MB; clients ask again for the rest."""
 
 IMPORT_ROWS = 200
-"""Rows of one import request: a Lambda function takes some milliseconds for each."""
+"""Most rows of one import request: a Lambda function takes some milliseconds for each."""
 
 REGISTER_FILES = 1000
-"""Files of one ``/register-file``."""
+"""Most files of one ``/register-file`` request."""
 
 JSON_BYTES = 300_000
 """Longest JSON value of one field; a whole item of the table takes 400 KB."""

@@ -1,4 +1,4 @@
-"""Queue messages, one type each; on the wire they are JSON objects told apart by ``kind``."""
+"""Queue messages, one type each; on the wire they are JSON objects with a ``kind``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 class Message(
     msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="kind"
 ):
-    """One message; it is only ever a hint that something in the table or in S3 has changed."""
+    """One message: only a hint that something in the table or in S3 has changed."""
 
 
 class SessionRegistered(Message, frozen=True, tag="session.registered"):
@@ -19,7 +19,7 @@ class SessionRegistered(Message, frozen=True, tag="session.registered"):
     session
         Its id.
     again
-        Whether the reconciler says so a second time: then nothing new is published.
+        Whether the reconciler repeats the message; then nothing new is published.
     """
 
     session: str
@@ -27,7 +27,7 @@ class SessionRegistered(Message, frozen=True, tag="session.registered"):
 
 
 class SessionShown(Message, frozen=True, tag="session.shown"):
-    """Who may see a session has changed (to dispatch)."""
+    """The visibility of a session has changed (to dispatch)."""
 
     session: str
 
@@ -51,7 +51,7 @@ class TaskWaits(Message, frozen=True, tag="task.waits"):
 
 
 class TablesChanged(Message, frozen=True, tag="tables"):
-    """Something that the ONE client's cache tables are made of has changed (to analysis)."""
+    """The ONE client's cache tables need a rebuild (to analysis)."""
 
 
 class ReleaseChanged(Message, frozen=True, tag="release.changed"):
@@ -61,24 +61,24 @@ class ReleaseChanged(Message, frozen=True, tag="release.changed"):
 
 
 class Finalise(Message, frozen=True, tag="finalise"):
-    """The files of an upload are there (to ingest)."""
+    """The files of an upload have arrived (to ingest)."""
 
     upload: str
 
 
 class IndexDue(Message, frozen=True, tag="index"):
-    """A large file was asked for whose index is not there (to ingest)."""
+    """A client requested a large file that has no index yet (to ingest)."""
 
     dataset: str
 
 
 class Sweep(Message, frozen=True, tag="sweep"):
-    """The unfinished tasks are to be looked through (by the schedule, to dispatch).
+    """The unfinished tasks need a check (by the schedule, to dispatch).
 
     Attributes
     ----------
     all
-        Also those that have been held for long.
+        Whether tasks that have been held for long are included.
     start
         Whether the whole system has just been started.
     """
@@ -88,18 +88,18 @@ class Sweep(Message, frozen=True, tag="sweep"):
 
 
 class Deliver(Message, frozen=True, tag="deliver"):
-    """A delivery of a webhook is to be tried (to notices)."""
+    """A delivery of a webhook is due (to notices)."""
 
     webhook: str
     delivery: str
 
 
 class ChangesDue(Message, frozen=True, tag="changes"):
-    """The change feed is to be read for webhooks (by the schedule)."""
+    """The change feed needs to be read for webhooks (by the schedule)."""
 
 
 class NoticesDue(Message, frozen=True, tag="notices"):
-    """Labs are to be looked through for what people are to be told (by the schedule)."""
+    """Labs need to be checked for new notices (by the schedule)."""
 
 
 AnyMessage = (
@@ -117,13 +117,13 @@ AnyMessage = (
     | ChangesDue
     | Deliver
 )
-"""Every message there is."""
+"""Union of all messages."""
 
 _decoder = msgspec.json.Decoder(AnyMessage)
 
 
 def encode(message: Message) -> str:
-    """Return a message as it lies in a queue."""
+    """Return a message as the text of a queue."""
     return msgspec.json.encode(message).decode()
 
 
@@ -133,6 +133,6 @@ def decode(body: str | bytes) -> AnyMessage:
     Raises
     ------
     msgspec.DecodeError
-        It is none of ours (``msgspec.ValidationError`` is one).
+        The text is no message of this system (``msgspec.ValidationError`` is a subclass).
     """
     return _decoder.decode(body)

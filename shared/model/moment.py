@@ -1,8 +1,7 @@
-"""Instants as the records keep them: local time with its UTC offset, in one ISO string.
+"""Instants as records store them: local time with its UTC offset, in one ISO string.
 
-``2024-03-01T09:30:00+01:00`` is a UTC instant and the lab's wall clock at once. Clients of the
-Alyx REST contract are shown the naive part; offsets are accepted in and naive input is read in the
-lab's zone.
+``2024-03-01T09:30:00+01:00`` is both a UTC instant and the lab's wall clock. Clients of the Alyx
+REST contract get the naive part. Input may have an offset; naive input is read in the lab's zone.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ def zone(name: str | None) -> ZoneInfo:
 
 
 def instant(value: str | datetime | date, zone_name: str | None = None) -> str:
-    """Return a time as it is stored.
+    """Return a time in its stored form.
 
     Parameters
     ----------
     value : str, datetime or date
-        ISO time; a naive one is read as the wall clock of ``zone_name``, one with an offset is
-        converted to that zone. A date is its midnight.
+        ISO time. A naive time is read as the wall clock of ``zone_name``; a time with an offset
+        is converted to that zone. A date means its midnight.
     zone_name : str, optional
         IANA name of the lab's time zone; UTC by default.
 
@@ -49,8 +48,8 @@ def instant(value: str | datetime | date, zone_name: str | None = None) -> str:
         value = datetime.fromisoformat(value.strip())
     elif not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
-    where = zone(zone_name)
-    value = value.replace(tzinfo=where) if value.tzinfo is None else value.astimezone(where)
+    lab_zone = zone(zone_name)
+    value = value.replace(tzinfo=lab_zone) if value.tzinfo is None else value.astimezone(lab_zone)
     return value.isoformat()
 
 

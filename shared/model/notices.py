@@ -1,4 +1,4 @@
-"""Words of notices: how far one is, and how a way of telling ended."""
+"""Words of notices: the states of a notice, and the outcomes of sending it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HOURS = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)")
 
 
 class State(StrEnum):
-    """How far a notice is, as it is stored; the first three are Alyx's."""
+    """State of a notice, as stored; the first three are Alyx's."""
 
     WAITS = "to-send"
     SENT = "sent"
@@ -19,10 +19,10 @@ class State(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a way of telling a person ended.
+    """Outcome of one way of informing a person.
 
-    An e-mail is *sending* until the mail service has answered, *sent* when it has taken it, and
-    *bounced* or *complained* when it says so later.
+    An e-mail is *sending* until the mail service has answered, *sent* once the service has
+    accepted it, and *bounced* or *complained* if the service says so later.
     """
 
     SHOWN = "shown"

@@ -1,4 +1,4 @@
-"""Where the parts of a large object lie in it, so that any of them is had by one range request."""
+"""Index of the parts of a large object: a reader fetches any part by one range request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from shared.model.prefixes import INDEXES
 
 INDEXED = 2**20
-"""Bytes from which on an object gets an index; smaller ones are fetched whole."""
+"""Smallest size in bytes of an object with an index; readers fetch smaller objects whole."""
 
 
 class ObjectIndex(msgspec.Struct, frozen=True):
@@ -18,25 +18,25 @@ class ObjectIndex(msgspec.Struct, frozen=True):
     Attributes
     ----------
     codec : {'fornix', 'raw', 'parquet', 'mp4', 'none'}
-        How each part is stored: as a chunk of the Fornix codec, as samples one after the other,
-        as a row group, as frames from one keyframe on. ``none``: nothing could be told.
+        Form of each part: a chunk of the Fornix codec, samples one after the other, a row group,
+        or frames from one keyframe on. ``none``: the object could not be parsed.
     size : int
         Bytes of the object.
     dtype : str
-        Of the samples, in NumPy's notation.
+        Type of the samples, in NumPy's notation.
     shape : tuple of int
     chunk_length : int
-        Rows of each part; the last may have fewer. 0 where ``facts`` tell the rows of each.
+        Rows of each part; the last may have fewer. 0 if ``facts`` have the rows of each part.
     offset : int
-        Where the first part begins.
+        Position of the first part, bytes.
     lengths : tuple of int
         Bytes of each part; they follow each other.
     order : {'C', 'F'}
-        Of the samples of a raw part.
+        Memory order of the samples of a raw part.
     facts : dict
-        What else a reader needs: of a recording its sample rate, the CRC-32 of each chunk, and
-        by SpikeGLX gain, probe map and clock. Of a table ``rows`` of each part and the ``footer``
-        of the file (base64); of a video ``rows``, the ``timescale``, and, compressed (`packed`),
+        Further needs of a reader. Recording: its sample rate, the CRC-32 of each chunk, and, from
+        SpikeGLX, gain, probe map and clock. Table: ``rows`` of each part and the ``footer`` of
+        the file (base64). Video: ``rows``, the ``timescale``, and, compressed (`packed`),
         ``sizes`` of its frames, the ``gaps`` between them and the ``times`` from each to the next.
     """
 
@@ -52,23 +52,23 @@ class ObjectIndex(msgspec.Struct, frozen=True):
 
 
 NONE = "none"
-"""Codec of an object in which nothing could be told; it is not looked into again."""
+"""Codec of an object that could not be parsed; nobody tries again."""
 
 INDEXED_EXTENSIONS = frozenset({"ebin", "npy", "pqt", "mp4"})
-"""Of files that have an index."""
+"""Extensions of files that get an index."""
 
 
 class LocatedObject(msgspec.Struct, frozen=True):
-    """What the API tells of an object: where its bytes are, and what lies where in it.
+    """An object as the API answers: the address of its bytes, and its index.
 
     Attributes
     ----------
     id : str
-        The dataset's.
+        The dataset's id.
     address : str
-        Of the bytes, without account.
+        URL of the bytes, usable without an account.
     good_for : int
-        Seconds for which the address is good.
+        Seconds for which the address is valid.
     index : ObjectIndex, optional
     """
 
@@ -81,5 +81,5 @@ class LocatedObject(msgspec.Struct, frozen=True):
 
 
 def index_key(dataset: str) -> str:
-    """Return where a dataset's index lies in the data bucket."""
+    """Return the key of a dataset's index in the data bucket."""
     return f"{INDEXES}{dataset}.json"

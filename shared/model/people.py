@@ -1,4 +1,4 @@
-"""People and machines with an account: their roles, and who makes a request."""
+"""People and machines with an account: their roles, and the caller of a request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Role(StrEnum):
-    """What an account is; it decides what it may do (`shared.access.policy`)."""
+    """Role of an account; it decides the account's permissions (`shared.access.policy`)."""
 
     ANONYMOUS = "anonymous"
     MEMBER = "member"
@@ -23,7 +23,7 @@ MACHINES = frozenset({Role.RIG, Role.WORKER})
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who makes a request.
+    """The account that makes a request.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class Caller(msgspec.Struct, frozen=True):
     is_public : bool
         Whether only public data are shown, and nothing may be written.
     is_husbandry : bool
-        Whether it keeps animals: it writes what they live and are bred in.
+        Whether it keeps animals: it writes cages, litters and breeding pairs.
     is_stock_manager : bool
-        Whether it keeps the labs' stock: lines, alleles, animals that are nobody's yet.
+        Whether it keeps the labs' stock: lines, alleles, animals without a responsible user.
     """
 
     username: str = ""

@@ -1,9 +1,9 @@
-"""What lies below which prefix of the data bucket; permissions are given by these, too."""
+"""Prefixes of the data bucket and their content; IAM permissions use them, too."""
 
 from __future__ import annotations
 
 INCOMING = "incoming/"
-"""Put here by clients; only its events reach ingest, and it is emptied."""
+"""Uploads of clients; only events of this prefix reach ingest, which empties it."""
 
 DATA = "data/"
 """The bytes of datasets."""
@@ -12,10 +12,10 @@ QUARANTINE = "quarantine/"
 """Refused files."""
 
 MANIFESTS = "manifests/"
-"""What came of each upload."""
+"""Outcomes of the uploads."""
 
 INDEXES = "indexes/"
-"""What lies where in large files."""
+"""Indexes of large files."""
 
 NOTES = "notes/"
 """Images of notes, and smaller pictures of them."""
@@ -24,13 +24,13 @@ SNAPSHOTS = "snapshots/"
 """The search index at rest."""
 
 SNAPSHOT = f"{SNAPSHOTS}latest.json"
-"""Which snapshot is the newest."""
+"""Names the newest snapshot."""
 
 CACHE = "cache/"
-"""The ONE client's cache tables, and other answers made in advance."""
+"""The ONE client's cache tables, and other precomputed answers."""
 
 PREDICTIONS = f"{CACHE}training-predictions.json"
-"""How long mice are expected to train."""
+"""Expected training times of mice."""
 
 JOURNAL = "journal/"
 """Every write, for restoring."""
@@ -39,7 +39,7 @@ RELEASES = "releases/"
 """The manifests of releases."""
 
 GATHERED = "gathered/"
-"""What was read of tags that take several requests to become releases; forgotten after a day."""
+"""Datasets of tags that take several requests to become releases; expire after a day."""
 
 LAB_PAGES = "lab-pages/"
 """The pages of labs for their own people."""

@@ -1,7 +1,7 @@
-"""What a task protocol is by its name.
+"""Kinds of task protocols, by name.
 
-Names are those of the IBL rigs of all versions: ``_iblrig_tasks_trainingChoiceWorld4.3.0``,
-``ephysChoiceWorld``, ``_iblrig_tasks_ephysPassiveStimulation``; what stands around them is free.
+The names are those of all versions of the IBL rigs: ``_iblrig_tasks_trainingChoiceWorld4.3.0``,
+``ephysChoiceWorld``, ``_iblrig_tasks_ephysPassiveStimulation``. Any text may stand around them.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 import re
 
 WITHOUT_CHOICES = ("habituation", "passive")
-"""Kinds of protocol in which no decisions are made."""
+"""Kinds of protocol without decisions."""
 
 
 def protocol_of(task_protocol: str) -> str:
-    """Return 'training', 'biased', 'ephys', 'habituation' or 'passive' of a protocol, else ''."""
+    """Return a protocol's kind: training, biased, ephys, habituation or passive; else ''."""
     name = (task_protocol or "").casefold()
     for kind in WITHOUT_CHOICES:
         if kind in name:
             return kind
-    found = re.search(r"training|biased|ephys", name)
-    return found.group() if found else ""
+    match = re.search(r"training|biased|ephys", name)
+    return match.group() if match else ""
 
 
 def is_decision(task_protocol: str) -> bool:
-    """Say whether a protocol is one of the decision task (``…ChoiceWorld…``, of any kind)."""
+    """Return whether a protocol is a decision task (``…ChoiceWorld…``, of any kind)."""
     return (
         protocol_of(task_protocol) not in WITHOUT_CHOICES
         and "choiceworld" in (task_protocol or "").casefold()

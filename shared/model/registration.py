@@ -1,4 +1,4 @@
-"""Bodies of ``/register-file`` and ``/import``: types and bounds of what they may say."""
+"""Request bodies of ``/register-file`` and ``/import``: their types and bounds."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Listed = (
     | bool
     | None
 )
-"""One value for all files, or one for each; also as text with commas (the ONE client's forms)."""
+"""One value for all files, or one for each; text with commas, too (the ONE client's forms)."""
 
 
 class RegisterRequest(msgspec.Struct, frozen=True):
-    """What ``/register-file`` and ``/check-protected`` are asked; other fields are ignored.
+    """Body of ``/register-file`` and ``/check-protected``; other fields are ignored.
 
-    The Alyx REST contract names them: clients send numbers and flags also as text.
+    The Alyx REST contract names the fields. Clients may send numbers and flags as text.
     """
 
     path: Text | None = None
@@ -49,7 +49,7 @@ class RegisterRequest(msgspec.Struct, frozen=True):
 
 
 class ImportRequest(msgspec.Struct, frozen=True):
-    """What ``/import`` is asked; each row is read by the declaration of its resource."""
+    """Body of ``/import``; the declaration of the resource reads each row."""
 
     resource: Text
     rows: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=IMPORT_ROWS)]

@@ -1,4 +1,4 @@
-"""Releases: what is published together, under one name and version, and never changes again."""
+"""Releases: datasets published together, under one name and version, with fixed content."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from shared.model.identity import SessionKey, split_path
 from shared.model.visibility import Visibility
 
 FORMAT = 1
-"""Version of the manifest's own shape."""
+"""Version of the manifest's format."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def check_release_name(name: str) -> None:
-    """Refuse what is no name of a release: it is a folder, a file's stem and part of addresses.
+    """Refuse an invalid release name: it becomes a folder, a file's stem and part of URLs.
 
     Raises
     ------
@@ -34,7 +34,7 @@ _OF_NWB = ".nwb"
 
 
 class ReleaseState(StrEnum):
-    """Where a version of a release stands."""
+    """State of a version of a release."""
 
     CREATED = "created"
     """Its content is fixed; the public does not see it."""
@@ -45,7 +45,7 @@ class ReleaseState(StrEnum):
 
 
 class Creator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Somebody who is to be cited for a release.
+    """A person or organisation to cite for a release.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Creator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ``0000-0002-1825-0097``.
     affiliation : str
     organisation : bool
-        Whether this is a laboratory or consortium, and no person.
+        Whether this is a laboratory or consortium, not a person.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Creator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReleaseTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What people say of a release.
+    """The description of a release that people write.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class ReleaseTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     publisher : str
     keywords : tuple of str
     papers : tuple of str
-        DOIs of what describes the data.
+        DOIs of papers that describe the data.
     """
 
     title: str = ""
@@ -90,7 +90,7 @@ class ReleaseTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReleasedSession(msgspec.Struct, frozen=True):
-    """A session of which a release has files; ``start_time`` has the lab's UTC offset."""
+    """A session with files in a release; ``start_time`` has the lab's UTC offset."""
 
     id: str
     lab: str
@@ -114,7 +114,7 @@ class ReleasedFile(msgspec.Struct, frozen=True):
     Attributes
     ----------
     id : str
-        The dataset's.
+        The dataset's id.
     session : str
         The session's id.
     path : str
@@ -124,15 +124,15 @@ class ReleasedFile(msgspec.Struct, frozen=True):
     sha256, md5 : str, optional
         In hexadecimal.
     place : str
-        Key of the bytes in the own store; below the API's address it answers with them.
+        Key of the bytes in the own store; also their path below the API's address.
     dataset_type : str
     default : bool
-        Whether it is the default among its revisions, when the release was made.
+        Whether it was the default revision when the release was made.
     qc : str
         Name of its quality.
     code_version : str, optional
-        What made it, of what a worker made: the package that has the task, and its version, as the
-        record of the run has them.
+        Package that made it, and its version (``fornix 0.1.0``), as the record of the run has
+        them; only for outputs of tasks.
     """
 
     id: str
@@ -159,7 +159,7 @@ class ReleasedFile(msgspec.Struct, frozen=True):
 
 
 class ReleaseManifest(msgspec.Struct, frozen=True):
-    """What a version of a release is: written once, never changed.
+    """The content of a version of a release: written once, never changed.
 
     Attributes
     ----------
@@ -167,7 +167,7 @@ class ReleaseManifest(msgspec.Struct, frozen=True):
     version : int
         1, 2, …
     tag : str
-        The datasets' tag that it was made from.
+        Tag of its datasets.
     created : str
         UTC.
     created_by : str
@@ -197,7 +197,7 @@ class ReleaseManifest(msgspec.Struct, frozen=True):
         return sum(file.size for file in self.files)
 
     def path_of(self, file: ReleasedFile) -> str:
-        """Return where a file lies in a copy of the release, as ONE has it on disk."""
+        """Return a file's path in a copy of the release, as ONE lays it out on disk."""
         return f"{self._folders[file.session]}/{file.path}"
 
     @property
@@ -205,13 +205,13 @@ class ReleaseManifest(msgspec.Struct, frozen=True):
         return {session.id: session.folder for session in self.sessions}
 
     def paths(self) -> dict[str, ReleasedFile]:
-        """Return the files by where they lie in a copy of the release."""
+        """Return the files by their paths in a copy of the release."""
         folders = self._folders
         return {f"{folders[file.session]}/{file.path}": file for file in self.files}
 
 
 class Tombstone(msgspec.Struct, frozen=True):
-    """What was withdrawn: the dataset's id (empty: the version as a whole), and why."""
+    """A withdrawal of a dataset, or of the whole version if ``dataset`` is empty."""
 
     dataset: str
     path: str
@@ -221,16 +221,16 @@ class Tombstone(msgspec.Struct, frozen=True):
 
 
 class ReleaseRecord(msgspec.Struct, frozen=True):
-    """A version of a release as the API keeps and shows it; all but its content may change.
+    """A version of a release as the API stores and shows it; all but its content may change.
 
     Attributes
     ----------
     manifest : str
-        SHA-256 of the manifest's bytes, by which it is found and proved.
+        SHA-256 of the manifest's bytes; it names the manifest and proves it.
     embargo_until : str, optional
         First day (ISO date) in public.
     embargo_zone : str
-        IANA zone in which that day begins: of its labs' the one where it begins last.
+        IANA zone in which that day begins: among its labs' zones, the last to begin it.
     doi : str
         ``10.…/…`` once minted.
     """
@@ -257,7 +257,7 @@ class ReleaseRecord(msgspec.Struct, frozen=True):
 
     @property
     def visibility(self) -> Visibility:
-        """Who may see it; that of a withdrawn version tells who may see its tombstone."""
+        """Its visibility; for a withdrawn version, the visibility of its tombstone."""
         return Visibility(self.published is not None, self.embargo_until, self.embargo_zone)
 
     @property
@@ -268,21 +268,21 @@ class ReleaseRecord(msgspec.Struct, frozen=True):
     @property
     def withdrawn(self) -> frozenset[str]:
         """Ids of the datasets that were withdrawn one by one."""
-        return frozenset(one.dataset for one in self.tombstones if one.dataset)
+        return frozenset(tombstone.dataset for tombstone in self.tombstones if tombstone.dataset)
 
 
 def nwb_tag(tag: str) -> str:
-    """Return the tag of the NWB files that are made of what has a tag."""
+    """Return the tag of the NWB files made from the datasets with a tag."""
     return f"{tag[:250]}{_OF_NWB}"
 
 
 def tag_of_nwb(name: str) -> str | None:
-    """Return the tag that NWB files with a tag are made of; None if it is no such tag."""
+    """Return the tag of the datasets that NWB files are made from; None if it is no NWB tag."""
     return name.removesuffix(_OF_NWB) if name.endswith(_OF_NWB) else None
 
 
 def nwb_collection(tag: str) -> str:
-    """Return the folder, within a session, of the NWB file made of what has a tag."""
+    """Return the folder, within a session, of the NWB file made from datasets with a tag."""
     return f"nwb/{re.sub('[^A-Za-z0-9_-]', '_', tag)[:60]}"
 
 

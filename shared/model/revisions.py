@@ -16,12 +16,12 @@ def next_revision(day: str, used: set[str]) -> str:
     """
     latest = max(used, default="")
     if latest > day and not latest.startswith(day):
-        day = latest  # a later date is there already: stay after it
+        day = latest  # a later date exists already: stay after it
     return next(name for name in _labels(day) if name not in used and name > latest)
 
 
 def _labels(day: str) -> Iterator[str]:
-    """Yield day, day a … day z, day za … day zz, day zza …: each sorts after the one before."""
+    """Yield day, day a … day z, day za … day zz, day zza …, in sorted order."""
     yield day
     prefix = day
     while True:

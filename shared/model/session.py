@@ -1,4 +1,4 @@
-"""Sessions: what a client says of a new one."""
+"""Sessions: the fields that a client may give a new one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SessionMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     start_time, end_time : str, optional
         ISO times; naive ones are the lab's wall clock.
     json : dict, optional
-        What else the rig notes.
+        Further notes of the rig.
     """
 
     task_protocol: Annotated[str, msgspec.Meta(max_length=1023)] | None = None
@@ -37,6 +37,6 @@ class SessionMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     synthetic: bool | None = None
 
     def given(self) -> dict[str, Any]:
-        """Return the fields that say something, as plain values."""
+        """Return the fields that are not empty, as plain values."""
         values = msgspec.to_builtins(self)
         return {name: value for name, value in values.items() if value not in (None, "", [])}

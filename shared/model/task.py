@@ -1,6 +1,6 @@
-"""Tasks on their way: what a worker asks for, is given, runs, and tells about the end.
+"""Messages about a task's run: a worker's claim, the inputs, the order, the result.
 
-The same types serve both sides of HTTP and the worker's own order to a task's process.
+Client and server share these types; the worker also uses them to start a task's process.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 SHORTEST_LEASE, LEASE_SECONDS, LONGEST_LEASE = 5, 300, 3600
-"""Seconds that a claim may hold without a sign of life, and does unless something else is said."""
+"""Seconds that a claim holds without a heartbeat: least, default and most."""
 
 WorkerName = Annotated[str, Meta(min_length=1, max_length=200)]
 Attempt = Annotated[int, Meta(ge=0)]
 Reason = Annotated[str, Meta(max_length=1000)]
 
 Trouble = Literal["disk", "memory", "environment"]
-"""What a computer may lack, by no fault of the task that runs on it."""
+"""Troubles of a computer, which are no fault of its task."""
 
 
 class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a worker's computer offers.
+    """Resources of a worker's computer.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     disk
         Free bytes where tasks run.
     tasks
-        Executables that are installed and fit to run.
+        Installed executables that can run.
     """
 
     cpu: int
@@ -44,7 +44,7 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClaimRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A worker wants a task; without capabilities it is taken to be able to run anything."""
+    """A worker wants a task; a request without capabilities accepts any task."""
 
     worker: WorkerName
     lease: int = LEASE_SECONDS
@@ -57,11 +57,11 @@ class TaskInput(Struct, frozen=True):
     Attributes
     ----------
     path
-        Where it belongs, relative to the session, without revision folder.
+        Path relative to the session, without revision folder.
     id, revision
-        Of the dataset.
+        Id and revision of the dataset.
     size, sha256
-        What is registered.
+        Size and checksum as registered.
     url
         Presigned address.
     """
@@ -75,7 +75,7 @@ class TaskInput(Struct, frozen=True):
 
 
 class ClaimedTask(Struct, frozen=True):
-    """A task as the worker that has it needs to know it."""
+    """The fields of a claimed task that its worker needs."""
 
     id: str
     name: str
@@ -110,16 +110,16 @@ class Claim(Struct, frozen=True):
 
 
 class SessionForTask(Struct, frozen=True, omit_defaults=True):
-    """What is known of a session beside its files; all texts, as the arguments of a task are.
+    """Facts about a session beside its files; all are texts, like the arguments of a task.
 
     Attributes
     ----------
     start_time
         With its UTC offset.
     timezone
-        The lab's, IANA.
+        The lab's time zone, IANA.
     projects
-        One a line.
+        Names, one a line.
     synthetic
         ``1`` if it was simulated.
     birth_date
@@ -146,7 +146,7 @@ class SessionForTask(Struct, frozen=True, omit_defaults=True):
 
 
 class Heartbeat(Struct, frozen=True, forbid_unknown_fields=True):
-    """A sign of life of a run."""
+    """A heartbeat of a run."""
 
     attempt: Attempt
     lease: int = LEASE_SECONDS
@@ -167,9 +167,9 @@ class Release(Struct, frozen=True, forbid_unknown_fields=True):
     attempt
         The run that ends.
     reason
-        Why, for the task's log.
+        Reason for the task's log.
     trouble
-        What the computer lacks; it is not counted against the task.
+        Trouble of the computer; it does not count against the task.
     """
 
     attempt: Attempt
@@ -178,7 +178,7 @@ class Release(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RunFile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A file that a run has read or written; ``id`` is the input dataset's."""
+    """A file that a run has read or written; ``id`` is the id of an input's dataset."""
 
     path: str
     size: int
@@ -187,16 +187,16 @@ class RunFile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 
 
 class RunRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """All that a run can be repeated from.
+    """Record of a run, complete enough to repeat it.
 
     Attributes
     ----------
     task, parameters, command
-        What was run, and how it is run again by hand.
+        The executable, its parameters, and the command that repeats the run by hand.
     inputs, outputs
         Files.
     version, environment
-        Of Fornix; of Python, the system, the libraries and the package that has the task.
+        Version of Fornix; versions of Python, the system, libraries and the task's package.
     code
         The package that has the task, and its version: ``fornix 0.1.0``.
     host
@@ -204,9 +204,9 @@ class RunRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     started, elapsed
         UTC; seconds.
     status
-        How it ended.
+        Final status.
     worker, attempt, session
-        Who ran it, for the how-manieth time, for which session.
+        The worker, the number of the attempt, and the session's id.
     """
 
     task: str = ""
@@ -227,7 +227,7 @@ class RunRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
 
 class RunOrder(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a task's process is to do.
+    """The order to a task's process.
 
     Attributes
     ----------
@@ -236,9 +236,9 @@ class RunOrder(Struct, frozen=True, forbid_unknown_fields=True):
     session, out
         Folders of inputs and outputs.
     ram
-        GB that it may use.
+        Most memory, GB.
     time_out_secs
-        Seconds that it may run.
+        Longest run, seconds.
     """
 
     task: str
@@ -251,18 +251,18 @@ class RunOrder(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RunFacts(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a run found out about its session, for the session's own fields.
+    """Findings of a run for the fields of its session.
 
     Attributes
     ----------
     n_trials, n_correct_trials
-        Of the protocol that was extracted.
+        Numbers of trials in the extracted protocol.
     end_time
         End of its last trial; ISO, the lab's wall clock.
     extended_qc
-        Quality of the protocol as Alyx keeps it: the name of the outcome under the protocol's
-        name, the share that passes under each check's, which begin with ``_``; of a film, a check
-        may be a list: its outcome, and the numbers it was made from.
+        Quality of the protocol in Alyx's form: the outcome's name under the protocol's name, and
+        the share that passes under each check's name, which begins with ``_``. A check of a video
+        may be a list: its outcome, and the numbers behind it.
     """
 
     n_trials: int | None = None
@@ -272,24 +272,24 @@ class RunFacts(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
 
 class RunResult(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a run ended.
+    """The end of a run, as its process reports it.
 
     Attributes
     ----------
     status
-        One of the statuses that a run may end in.
+        Final status.
     outputs
-        Paths of what it has written.
+        Paths of the files that it has written.
     error
-        Why it did not end Complete.
+        Reason if the status is not Complete.
     trouble
-        What the computer lacked; then the status says nothing about the task.
+        Trouble of the computer; if given, the status says nothing about the task.
     record
-        For repeating it.
+        Record for repeating it.
     elapsed
         Seconds.
     facts
-        What it found out about the session.
+        Findings about the session.
     """
 
     status: str
@@ -302,16 +302,16 @@ class RunResult(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Completion(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The end of a run, as its worker tells the server.
+    """The end of a run, as its worker reports it to the server.
 
     Attributes
     ----------
     attempt, status
-        Which run ended how.
+        Number of the attempt, and its final status.
     log, elapsed, version
         Its log, seconds, and the version of the code.
     run_record
-        For repeating it.
+        Record for repeating it.
     upload
         Id of the upload of its outputs.
     """
@@ -326,19 +326,19 @@ class Completion(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
 
 class WorkerReport(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a worker says it is.
+    """State of a worker, as it reports it.
 
     Attributes
     ----------
     worker, host, version
         Its name, its computer and the version of Fornix there.
     state
-        ``working``, ``resting`` (cannot work at present), ``draining`` (ends what it has, takes
+        ``working``, ``resting`` (cannot work at present), ``draining`` (finishes its tasks, takes
         no more) or ``stopped``.
     reason
-        Why it does not work.
+        Reason why it does not work.
     capabilities
-        What its computer offers.
+        Resources of its computer.
     running
         Ids of its tasks.
     """

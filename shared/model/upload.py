@@ -1,6 +1,6 @@
-"""Uploads: what is asked, what is stored of it, what became of each file.
+"""Uploads: the request, its stored form, and the outcome of each file.
 
-These objects travel as they are: from the API to S3, to ingest, into the manifest and back to the
+These objects travel unchanged from the API to S3, to ingest, into the manifest and back to the
 client.
 """
 
@@ -69,7 +69,7 @@ class TaskRun(msgspec.Struct, frozen=True):
 
     @property
     def code(self) -> str | None:
-        """The package whose code ran, with its version, where the record says it."""
+        """The package whose code ran, with its version, if the record has it."""
         code = self.run_record.get("code")
         return code[:64] if isinstance(code, str) else None
 
@@ -83,7 +83,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class UploadRequest(msgspec.Struct, frozen=True):
-    """What a client asks to upload, to a session by its ``key`` or its ``session`` id."""
+    """A client's request to upload files to a session, given by ``key`` or ``session`` id."""
 
     files: tuple[FileRequest, ...]
     key: SessionKey | None = None
@@ -94,7 +94,7 @@ class UploadRequest(msgspec.Struct, frozen=True):
 
 
 class StoredRequest(msgspec.Struct, frozen=True):
-    """What is stored of an unfinished upload."""
+    """The stored form of an unfinished upload."""
 
     upload: str
     by: str
@@ -110,7 +110,7 @@ class StoredRequest(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A file that is not registered, and why: a code for programs, a sentence for people."""
+    """A file that was not registered, and why: a code for programs, a sentence for people."""
 
     path: str
     code: str
@@ -141,7 +141,7 @@ class PlacedFile(msgspec.Struct, frozen=True):
     id : str
         The dataset's id.
     folder : str
-        Folder of the own store that it is in.
+        Its folder in the own store.
     """
 
     file: AcceptedFile
@@ -152,12 +152,12 @@ class PlacedFile(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Where its bytes are in the data bucket."""
+        """Key of its bytes in the data bucket."""
         return data_key(self.folder, self.dataset_path, self.id)
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What the checks of an upload's files came to."""
+    """Result of the checks of an upload's files."""
 
     accepted: tuple[AcceptedFile, ...] = ()
     present: tuple[str, ...] = ()
@@ -167,7 +167,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """The outcome of an upload; written once, and never changed.
+    """The outcome of an upload; written once, never changed.
 
     Attributes
     ----------
@@ -190,7 +190,7 @@ class Manifest(msgspec.Struct, frozen=True):
     version: int = VERSION
 
     def outcome(self, *, late: bool = False) -> UploadState:
-        """Return the final state that this amounts to; ``late`` if its time was over."""
+        """Return the final state of the upload; ``late`` if it has expired."""
         if self.datasets or self.present:
             return UploadState.PARTIAL if self.refused else UploadState.REGISTERED
         nothing_came = all(each.code == "not_received" for each in self.refused)
@@ -198,7 +198,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class FileView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file of an upload as a client is told of it."""
+    """A file of an upload as clients see it."""
 
     path: str
     state: FileState
@@ -214,7 +214,7 @@ class FileView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class UploadView(msgspec.Struct, frozen=True):
-    """An upload as a client is told of it; `page` is where members see its session."""
+    """An upload as clients see it; ``page`` is the address of its session's page."""
 
     id: str
     state: UploadState

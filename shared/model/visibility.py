@@ -1,4 +1,4 @@
-"""What decides who may see a record, and who that is."""
+"""Facts that decide the visibility of a record, and its audience."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import msgspec
 
 
 class Audience(StrEnum):
-    """Who may see a record."""
+    """The people who may see a record."""
 
     PUBLIC = "public"
     """Anybody."""
     ACCOUNT = "account"
-    """Whoever has an account: the laboratories of a collaboration share their data."""
+    """Everybody with an account: the laboratories of a collaboration share their data."""
 
 
 class Visibility(msgspec.Struct, frozen=True):
-    """What a record says of who may see it.
+    """The facts of a record that decide its visibility.
 
     Attributes
     ----------

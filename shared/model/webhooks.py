@@ -1,4 +1,4 @@
-"""What webhooks tell of, how far a delivery is, and how one is signed."""
+"""Webhooks: their events, the states of a delivery, and its signature."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Happening(StrEnum):
-    """What a webhook may be told of."""
+    """Events that a webhook may subscribe to."""
 
     DATASET = "dataset.registered"
     TASK = "task.failed"
@@ -19,11 +19,11 @@ class Happening(StrEnum):
 
 
 TEST = "test"
-"""Type of the delivery that somebody asks for, to try a webhook."""
+"""Type of a delivery on request, to try a webhook."""
 
 
 class DeliveryState(StrEnum):
-    """How far a delivery is: *stopped* when its webhook was turned off or deleted."""
+    """State of a delivery; *stopped* if its webhook was turned off or deleted."""
 
     WAITS = "waiting"
     DONE = "delivered"
@@ -37,15 +37,15 @@ class HookEvent(msgspec.Struct, frozen=True):
     Attributes
     ----------
     id : str
-        The same however often it is read from the feed.
+        Stable: the same at every reading of the feed.
     type : str
         A `Happening`.
     at : str
         When it was committed, UTC.
     labs : tuple of str
-        Whose it is.
+        Labs it belongs to.
     data : dict
-        Ids and names; no data.
+        Ids and names only.
     """
 
     id: str
@@ -56,7 +56,7 @@ class HookEvent(msgspec.Struct, frozen=True):
 
 
 class HookTry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One try: when, the status it was answered with, what kept it from an answer."""
+    """One try: its time, the HTTP status of the answer, or the error without one."""
 
     at: str
     status: int | None = None
@@ -70,9 +70,9 @@ def signature(secret: str, at: int, body: bytes) -> str:
     ----------
     secret : str
     at : int
-        Seconds since 1970; receivers refuse what is old.
+        Seconds since 1970; receivers refuse old signatures.
     body : bytes
-        As it is sent.
+        Body as sent.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""What was answered to a request that its sender may send again: each group is done once.
+"""Answers to requests that a client may repeat, so that each group of writes is done once.
 
-``GRP#group`` / ``A`` is the answer to the whole, written in the transaction of what it did. A
-group of several transactions has ``GRP#group`` / ``W#007`` for each of its writes beside.
+``GRP#group`` / ``A`` is the answer to the whole group, written in the group's transaction. A group
+of several transactions also has ``GRP#group`` / ``W#007`` for each of its writes.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ WHOLE = "A"
 
 
 class Answer(Record, discriminator="Answer"):
-    """What was answered to a group, or to one write of it.
+    """The answer to a group, or to one write of it.
 
     Attributes
     ----------
     who : str
         User name of the sender.
     asked : str
-        Digest of what was asked, which tells another request with the same group.
+        Digest of the request; it reveals another request with the same group.
     what : str
-        What it is called, in words.
+        Name of the change, in words.
     packed : bytes
         The answer.
     """
@@ -50,12 +50,12 @@ class Answer(Record, discriminator="Answer"):
 
 
 def digest(asked: Any) -> str:
-    """Return what tells a request from others."""
+    """Return the digest of a request."""
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()[:32]
 
 
 def answer(group: str, part: str, who: str, asked: str, value: Any, what: str = "") -> Answer:
-    """Return the item of an answer; save it on the condition that there is none."""
+    """Return the item of an answer; save it on the condition that none exists."""
     return Answer(
         pk=f"GRP#{group}",
         sk=part,
@@ -68,6 +68,6 @@ def answer(group: str, part: str, who: str, asked: str, value: Any, what: str = 
 
 
 def of_group(group: str) -> dict[str, Answer]:
-    """Return what is known of a group, by part, read strongly."""
-    found = Answer.query(f"GRP#{group}", consistent_read=True)
-    return {each.sk: each for each in found if each.expires > time.time()}
+    """Return the answers of a group by part, read with strong consistency."""
+    answers = Answer.query(f"GRP#{group}", consistent_read=True)
+    return {item.sk: item for item in answers if item.expires > time.time()}

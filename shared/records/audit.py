@@ -1,12 +1,12 @@
-"""Who changed what and when: one immutable item per write, in the transaction of the write.
+"""The audit trail: one immutable item per write, in the transaction of the write.
 
-``AUD#kind#key`` / time and a random tail. Entries hold only the fields that changed. What was
-written together has one ``group``, by which it is undone together.
+``AUD#kind#key`` / time and a random tail. Entries hold only the fields that changed. Records
+written together share a ``group``, by which they are undone together.
 
-The entries of a transaction have one time. Of those that belong to a lab the first is found by
-the lab and the day (gsi1) and by the group (gsi2), and names the others: so finding them costs
-nothing for each record. Where many records are made together, one item is the entry of all
-(``AUD#*#group#lab``), and the records tell where it is (`Document.made`).
+The entries of a transaction share one time. The first entry of a lab is indexed by lab and day
+(gsi1) and by group (gsi2), and names the lab's other entries, so the others need no index of
+their own. When many records are made together, one item is the entry of all
+(``AUD#*#group#lab``), and each record names it (`Document.made`).
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ class Audit(Record, discriminator="Audit"):
     ----------
     who, action : str
     detail : bytes
-        What changed, see `before` and `after`.
+        The changed fields, see `before` and `after`.
     group : str, optional
-        A UUID; all that was written together has the same.
+        A UUID, common to all that was written together.
     version : int, optional
-        The record's version from then on: while it is the present one, the write can be undone.
+        The record's new version; while the record has it, the write can be undone.
     lab : str, optional
-        Whose record it is; empty if it is all labs'.
+        Lab that owns the record; empty if all labs do.
     others : bytes, optional
-        Of the first of its lab in its transaction: ``[[kind, key], …]`` of the others.
+        Only in the first entry of its lab and transaction: ``[[pk, sk], …]`` of the others.
     many : bytes, optional
-        Of an item that stands for several entries: ``[[kind, key, version, after], …]``.
+        Only in an item that stands for several entries: ``[[kind, key, version, after], …]``.
     made : str, optional
-        Of a deletion: where the entry is by which the record was made, if it stands for several.
+        Only in a deletion: place of the entry of the record's creation, if that is a shared item.
     """
 
     who = UnicodeAttribute()
@@ -101,9 +101,9 @@ def entry(
     kind, key : str
         The record.
     before, after : mapping, optional
-        Its fields then and now; only what differs is kept.
+        Its fields then and now; only changed fields are stored.
     group, version, lab : optional
-        See `Audit`; without a lab it is found by its record alone.
+        See `Audit`; an entry without a lab is found by its record alone.
     """
     old, new = dict(before or {}), dict(after or {})
     same = {name for name in old if name in new and old[name] == new[name]}
@@ -124,7 +124,7 @@ def entry(
 
 
 TOGETHER = 2_000
-"""Bytes of a creation's fields at most that are noted with those of others, in one item."""
+"""Most bytes of a creation's fields for an entry that shares one item with others."""
 
 
 def place_of_many(group: str, lab: str) -> str:
@@ -133,9 +133,9 @@ def place_of_many(group: str, lab: str) -> str:
 
 
 def together(entries: Sequence[Audit], pk: str) -> Audit:
-    """Return the one item that stands for the creations of several records of a lab."""
+    """Return the item that stands for the creations of several records of a lab."""
     first = entries[0]
-    many = [[*each.record, int(each.version or 0), each.after] for each in entries]
+    many = [[*entry.record, int(entry.version or 0), entry.after] for entry in entries]
     return Audit(
         pk=pk,
         sk="",
@@ -175,33 +175,33 @@ def bind(entries: Sequence[Audit], sk: str) -> None:
     """Make the entries of one transaction findable by lab and day, and by their group."""
     heads: dict[str, list[Audit]] = {}
     seen: set[str] = set()
-    for i, each in enumerate(entries):
-        each.sk = sk if each.pk not in seen else f"{sk}{i}"
-        seen.add(each.pk)
-        if each.lab is not None:
-            heads.setdefault(each.lab, []).append(each)
+    for i, entry in enumerate(entries):
+        entry.sk = sk if entry.pk not in seen else f"{sk}{i}"
+        seen.add(entry.pk)
+        if entry.lab is not None:
+            heads.setdefault(entry.lab, []).append(entry)
     for lab, (head, *others) in heads.items():
         head.g1pk, head.g1sk = f"AUD#{lab}#{sk[:10]}", head.sk
         if head.group:
             head.g2pk, head.g2sk = f"GROUP#{head.group}", f"{head.sk}#{lab}"
         if others:
-            head.others = _packed([[each.pk, each.sk] for each in others])
+            head.others = _packed([[entry.pk, entry.sk] for entry in others])
 
 
 def with_others(head: Audit) -> Iterator[Audit]:
-    """Yield an entry that an index found, and those that it names."""
+    """Yield an entry found by an index, and the others that it names."""
     yield from _each(head)
     keys = json.loads(zlib.decompress(head.others)) if head.others else []
     order = {(pk, sk): i for i, (pk, sk) in enumerate(keys)}
-    found = Audit.batch_get([(pk, sk) for pk, sk in keys])
-    for item in sorted(found, key=lambda each: order[each.pk, each.sk]):
+    items = Audit.batch_get([(pk, sk) for pk, sk in keys])
+    for item in sorted(items, key=lambda each: order[each.pk, each.sk]):
         yield from _each(item)
 
 
 def of_group(group: str) -> list[Audit]:
     """Return the entries of a group, oldest first."""
-    found = [(item.pk, item.sk) for item in Record.gsi2.query(f"GROUP#{group}")]
-    heads = sorted(Audit.batch_get(found), key=lambda each: str(each.sk))
+    places = [(item.pk, item.sk) for item in Record.gsi2.query(f"GROUP#{group}")]
+    heads = sorted(Audit.batch_get(places), key=lambda each: str(each.sk))
     return [each for head in heads for each in with_others(head)]
 
 
@@ -214,7 +214,7 @@ def of_day(lab: str, day: str, before: str = "") -> Iterator[Audit]:
         Empty for records of all labs.
     day : str
     before : str, optional
-        Only what is older than this ``sk``.
+        Only entries older than this ``sk``.
     """
     until = Record.g1sk < before if before else None
     for head in Record.gsi1.query(f"AUD#{lab}#{day}", until, scan_index_forward=False):

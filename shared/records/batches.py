@@ -16,18 +16,18 @@ from aws_lambda_powertools.utilities.batch import (
 def handled(
     event: dict[str, Any], handle: Callable[[dict[str, Any]], None], context: Any, logger: Logger
 ) -> dict[str, Any]:
-    """Handle each record of an event of SQS; return which of them failed, as Lambda wants it.
+    """Handle each message of an SQS event; return the failed ones in the form Lambda expects.
 
     Parameters
     ----------
     event
-        The event: its messages are ``Records``.
+        The event; its messages are ``Records``.
     handle
-        Handles one of them; what it raises is logged, and only that one comes again.
+        Handles one message. Its exceptions are logged, and only that message comes again.
     context
-        Of the invocation.
+        Lambda context of the invocation.
     logger
-        The function's own.
+        The function's logger.
     """
     processor = BatchProcessor(
         EventType.SQS,

@@ -1,8 +1,8 @@
 """Records that are neither sessions nor datasets nor tasks: one JSON document each.
 
-What the fields of a document are is declared by the API's resources; here they are JSON values.
-Here one is read, or written alone, without the rules of its resource; the API writes by plans (see
-`functions.api.engine.plan`).
+The API's resources declare the fields of a document; here they are JSON values. This module reads
+and writes single documents without the rules of their resources. The API writes by plans
+(`functions.api.engine.plan`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.records.writing import Write, write_all
 Body = dict[str, Any]
 
 TRIES = 8
-"""Times a write is tried when others write the same record."""
+"""Most tries of a write while others write the same record."""
 
 
 def get(kind: str, key: str, *, strong: bool = True) -> Document:
@@ -34,12 +34,12 @@ def get(kind: str, key: str, *, strong: bool = True) -> Document:
     key : str
         Its key: a name for named records (``subject`` by nickname), else its id.
     strong : bool
-        Whether to read what was written a moment ago.
+        Whether to read with strong consistency.
 
     Raises
     ------
     NotFound
-        If there is none.
+        If it does not exist.
     """
     try:
         item: Record = Record.get(keys.document(kind, key), "A", consistent_read=strong)
@@ -64,8 +64,8 @@ def find(kind: str, key: str) -> Document | None:
 def children(parent: str, prefix: str = "") -> Iterator[Document]:
     """Yield the documents filed under a parent, e.g. ``SUBJ#KS001`` and ``weighing#``."""
     condition = Record.g1sk.startswith(prefix) if prefix else None
-    found = Record.gsi1.query(parent, condition)
-    return (item for item in found if not staging.is_hidden(item))
+    items = Record.gsi1.query(parent, condition)
+    return (item for item in items if not staging.is_hidden(item))
 
 
 def create(
@@ -84,7 +84,7 @@ def create(
     Parameters
     ----------
     kind, key : str
-        What it is, and its key.
+        Kind and key of the document.
     body : mapping
         Its fields; ``id`` is added if absent.
     who : str
@@ -95,8 +95,8 @@ def create(
     Raises
     ------
     Exists, Missing, Leaving
-        If the key or a unique value is taken; if one of what it needs is not there, or is being
-        deleted.
+        If the key or a unique value is taken; if a record that it needs does not exist, or is
+        being deleted.
     """
     whole = {"id": str(uuid.uuid4()), **body}
 
@@ -118,15 +118,15 @@ def update(
     action: str = "update",
     needs: Sequence[tuple[str, str]] = (),
 ) -> Document:
-    """Change a document; tried again when somebody else was faster.
+    """Change a document; try again if another writer was faster.
 
     Parameters
     ----------
     kind, key : str
-        Which.
+        Kind and key of the document.
     edit : callable
-        Takes the present body, returns the new one; may raise to refuse. It leaves unique values
-        and the parent as they are.
+        Takes the present body, returns the new one; may raise to refuse. It must not change
+        unique values or the parent.
     who : str
         User name, for the audit trail.
     action : str
@@ -137,8 +137,8 @@ def update(
     Raises
     ------
     NotFound, Missing, Leaving, Conflict
-        If it is not there; if one of what it needs is not there, or is being deleted; if others
-        kept writing it.
+        If it does not exist; if a record that it needs does not exist, or is being deleted; if
+        others kept writing it.
     """
 
     def step() -> Document:
@@ -153,12 +153,12 @@ def update(
 
 
 def delete(kind: str, key: str, *, who: str) -> None:
-    """Delete a document without unique values, leaving its audit trail.
+    """Delete a document without unique values; its audit trail stays.
 
     Raises
     ------
     NotFound, Conflict
-        If it is not there; if others kept writing it.
+        If it does not exist; if others kept writing it.
     """
 
     def step() -> None:

@@ -1,8 +1,7 @@
-"""What the deployment tells a function by its environment: each variable has one reader, here.
+"""Environment variables of the functions: each variable has one reader, here.
 
-Endpoints, region and credentials are not among them: they come by the standard AWS variables.
-Values are looked up when asked for, so that a process can be pointed at another deployment
-(the tests do; a deployed function never is).
+Endpoints, region and credentials come by the standard AWS variables instead. Values are read at
+each call, so that a process can switch to another deployment (only the tests do).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import os
 
 
 class NotSet(RuntimeError):
-    """A variable that this needs is not set."""
+    """A required variable is not set."""
 
 
 def _needed(name: str) -> str:
@@ -32,14 +31,14 @@ def data_bucket() -> str:
 
 
 def has_data_bucket() -> bool:
-    """Return whether there is a data bucket: without one the index is made by a scan."""
+    """Return whether a data bucket is configured; without one the index is made by a scan."""
     return bool(os.environ.get("FORNIX_DATA_BUCKET"))
 
 
 def oidc() -> tuple[str, str, str]:
-    """Return issuer and audience of sign-in by a provider, and the claim that names a user.
+    """Return issuer and audience of the OIDC provider, and the claim that names a user.
 
-    The first two are empty where there is no such sign-in.
+    Issuer and audience are empty if no provider is configured.
     """
     read = os.environ.get
     return (
@@ -50,7 +49,7 @@ def oidc() -> tuple[str, str, str]:
 
 
 def public_account() -> tuple[str, str] | None:
-    """Return user name and password of the account that is published for everybody, if any."""
+    """Return user name and password of the published account for everybody, if any."""
     username, _, password = os.environ.get("FORNIX_PUBLIC_ACCOUNT", "").partition(":")
     return (username, password) if username and password else None
 
@@ -71,7 +70,7 @@ def work_queue_url(lab: str) -> str:
 
 
 def worker_role(lab: str) -> str:
-    """Return the role that a laboratory's workers take for their queue."""
+    """Return the IAM role that a laboratory's workers assume for their queue."""
     return _needed("FORNIX_WORKER_ROLE_PREFIX") + lab
 
 
@@ -81,24 +80,24 @@ def labs() -> list[str]:
 
 
 def api_url() -> str:
-    """Return the address of the API where it is configured, else nothing."""
+    """Return the address of the API; empty if it is not configured."""
     return os.environ.get("FORNIX_API_URL", "")
 
 
 def site_url() -> str:
-    """Return the address of the results site, without a slash at its end, else nothing."""
+    """Return the address of the results site without a final slash; empty if not configured."""
     return os.environ.get("FORNIX_SITE_URL", "").rstrip("/")
 
 
 def about_site() -> dict[str, str]:
-    """Return what is said on the results site of itself and its data; what is set of it."""
+    """Return the configured facts that the results site shows about itself and its data."""
     names = ("api_url", "site_url", "licence", "licence_url", "citation", "doi")
-    known = {name: os.environ.get(f"FORNIX_{name.upper()}", "") for name in names}
-    return {name: value for name, value in known.items() if value}
+    values = {name: os.environ.get(f"FORNIX_{name.upper()}", "") for name in names}
+    return {name: value for name, value in values.items() if value}
 
 
 def shows_recordings() -> bool:
-    """Return whether recordings come to the results site with their sessions."""
+    """Return whether the results site publishes recordings with their sessions."""
     return os.environ.get("FORNIX_RECORDINGS") != "no"
 
 
@@ -116,7 +115,7 @@ def is_local() -> bool:
 
 
 def front_secret() -> str:
-    """Return what the site's distribution says with each request; empty where there is none."""
+    """Return the secret that the site's distribution sends with each request; may be empty."""
     return os.environ.get("FORNIX_FRONT", "")
 
 

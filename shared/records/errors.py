@@ -1,4 +1,4 @@
-"""What can go wrong with a record; each error carries a message a person can act on."""
+"""Errors about records; each carries a message that a person can act on."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ class RecordError(Exception):
 
 
 class NotFound(RecordError):
-    """There is no such record."""
+    """The record does not exist."""
 
 
 class Missing(RecordError):
-    """A record that another one needs is not there any more.
+    """A record that another one needs no longer exists.
 
     Parameters
     ----------
     message : str
-        What is missing.
+        Sentence about the missing record.
     kind : str
         Its kind.
     """
@@ -28,12 +28,12 @@ class Missing(RecordError):
 
 
 class Exists(RecordError):
-    """A record with this identity is already there.
+    """A record with this identity already exists.
 
     Parameters
     ----------
     message : str
-        What exists.
+        Sentence about the existing record.
     key : str, optional
         Identity of the record that exists, e.g. the session's id.
     kind : str
@@ -51,11 +51,11 @@ class Conflict(RecordError):
 
 
 class TooLarge(RecordError):
-    """The record, or what its change says of it, is larger than an item of the table may be."""
+    """The record, or the feed's entry about it, is larger than an item of the table may be."""
 
 
 class Kept(RecordError):
-    """The record stays as it is: what it says may not be replaced."""
+    """The record's content may not be replaced."""
 
 
 class Stale(RecordError):
@@ -63,4 +63,4 @@ class Stale(RecordError):
 
 
 class Leaving(Conflict):
-    """A record that another one names is just being deleted; try once more."""
+    """A record that another one names is being deleted; try once more."""

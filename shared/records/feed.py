@@ -1,11 +1,11 @@
-"""The change feed: what changed since a moment, read strongly, without an index.
+"""The change feed: all changes since a moment, with strong consistency and without an index.
 
-One small item per transaction, written with it by `shared.records.transactions`, in one partition
-per day (``CHG#2026-01-31`` / time and a random tail). It carries the rows of the search index that
-changed, so that catching up is one query whatever changed, and so that the index as of any recent
-moment can be rebuilt: that is what makes a page token a consistent snapshot. It also carries the
-items themselves, from which the journal in S3 is written. A partition takes about 500 changes a
-second. Items expire after `KEPT`.
+`shared.records.transactions` writes one small item with each transaction, in one partition per day
+(``CHG#2026-01-31`` / time and a random tail). The item carries the changed rows of the search
+index. So readers catch up by one query, and the index as of any recent moment can be rebuilt,
+which makes a page token a consistent snapshot. The item also carries the stored items, from which
+the journal in S3 is written. A partition takes about 500 changes a second. Items expire after
+`KEPT`.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ from shared.model.change import Change
 from shared.records.table import Record, connection, table_name
 
 OVERLAP = timedelta(seconds=60)
-"""Readers go this far back: clocks of writers differ, and a write takes a while to commit."""
+"""Readers start this far back: clocks of writers differ, and a write takes a while to commit."""
 
 NEAR = timedelta(seconds=5)
-"""In between they go back only so far: clocks within a region differ by milliseconds."""
+"""Readers start only so far back most times: clocks within a region differ by milliseconds."""
 
 FAR_EVERY = timedelta(seconds=10)
-"""How often readers go back by all of `OVERLAP`."""
+"""Interval at which readers go back by all of `OVERLAP`."""
 
 KEPT = timedelta(days=4)
-"""How long the feed reaches back; an older snapshot of the index is of no use."""
+"""Lifetime of the feed's items; older snapshots of the index are useless."""
 
 FEED = "CHG"
 SECRETS = "CHGX"
-"""Partitions by day: of what is listed or journaled, and of credentials, which only the journal
+"""Partitions by day: of listed or journaled items, and of credentials, which only the journal
 may read."""
 
 IN_TABLE = {"_k": {"S": "@"}}
-"""Stands for an item that is to be read from the table: it never changes, or hardly."""
+"""Stands for an item that readers get from the table, because it never or hardly changes."""
 
 RESET = "*"
-"""Kind of a change that says: the table was replaced, what was read before does not count."""
+"""Kind of the change after a restore: the table was replaced, so readers start again."""
 
 LARGEST = 300_000
-"""Bytes of one item of the feed at most (DynamoDB takes 400 kB)."""
+"""Most bytes of one item of the feed (DynamoDB takes 400 kB)."""
 
 
 class FeedEntry(Record, discriminator="Change"):
-    """What one transaction changed: rows of the index, and the items as they are from then on.
+    """The changes of one transaction: new rows of the index, and new items of the table.
 
     Attributes
     ----------
@@ -83,14 +83,14 @@ def first_version() -> int:
 def entries(
     rows: Sequence[Any], images: Sequence[Any], *, secret: bool = False
 ) -> list[FeedEntry]:
-    """Return the feed's items for what one transaction changes; more than one if it is much.
+    """Return the feed's items for one transaction; several if one would be too large.
 
     Parameters
     ----------
     rows, images : sequence
-        As `FeedEntry` holds them.
+        Rows and images in the form of `FeedEntry`.
     secret : bool
-        Whether they go to the partition that only the journal reads.
+        Whether they go to the partition that only the journal may read.
     """
     if not rows and not images:
         return []
@@ -107,7 +107,7 @@ def entries(
             if rows and images and not (some and few)
             else ((rows[:some], images[:few]), (rows[some:], images[few:]))
         )
-        return [each for half in halves for each in entries(*half, secret=secret)]
+        return [entry for half in halves for entry in entries(*half, secret=secret)]
     return [
         FeedEntry(
             pk=f"{SECRETS if secret else FEED}#{at:%Y-%m-%d}",
@@ -121,14 +121,14 @@ def entries(
 
 
 def since(cursor: str, seen: set[str] | None = None) -> Iterator[Change]:
-    """Yield what changed at or after a moment, oldest first, by strongly consistent reads.
+    """Yield the changes at or after a moment, oldest first, by strongly consistent reads.
 
     Parameters
     ----------
     cursor : str
         A `shared.model.moment.stamp`.
     seen : set of str, optional
-        Items read before, which are passed over; those read now are added.
+        Names of items read before; they are skipped, and new names are added.
     """
     for name, packed in packed_since(cursor, "r"):
         if seen is not None:
@@ -152,7 +152,7 @@ def packed_since(cursor: str, attribute: str, feed: str = FEED) -> Iterator[tupl
 
 
 def _items(partition: str, cursor: str, attribute: str) -> Iterator[dict[str, Any]]:
-    """Yield the raw items of a day since a moment; every request reads them, so they stay raw."""
+    """Yield the raw items of a day since a moment; raw for speed, as every request reads them."""
     arguments: dict[str, Any] = {
         "TableName": table_name(),
         "KeyConditionExpression": "pk = :day AND sk >= :cursor",

@@ -85,7 +85,7 @@ class InstantAttribute(Attribute[str]):
         return str(round(moment.utc(value).timestamp() * 1e6))
 
     def deserialize(self, value: Any) -> str:
-        """Return the ISO time, UTC and naive as clients are shown it."""
+        """Return the ISO time, UTC and naive, as clients get it."""
         return datetime.fromtimestamp(int(value) / 1e6, UTC).replace(tzinfo=None).isoformat()
 
 
@@ -94,7 +94,7 @@ ROW_FIELDS = (
     *("narrative", "parent_session", "n_trials", "n_correct_trials", "qc", "extended_qc", "json"),
     *("public", "embargo_until", "synthetic", "auto_datetime", "version"),
 )
-"""Plain attributes of a session that its row in the search index has."""
+"""Attributes of a session that its row in the search index copies."""
 
 
 class Session(Record, discriminator="Session"):
@@ -139,7 +139,7 @@ class Session(Record, discriminator="Session"):
 
     @property
     def key(self) -> SessionKey:
-        """What tells it from all other sessions."""
+        """The session's natural key."""
         return SessionKey(self.lab, nickname_of(self.subject), self.date, int(self.number))
 
     @property
@@ -149,14 +149,14 @@ class Session(Record, discriminator="Session"):
 
 
 class Book(Record, discriminator="Book"):
-    """Which sets of datasets of a session are complete and so visible."""
+    """The sets of a session's datasets that are complete, and so visible."""
 
     sets: UnicodeSetAttribute = UnicodeSetAttribute(null=True)
     version = NumberAttribute(default=0)
 
 
 class Pointer(Record, discriminator="Pointer"):
-    """A unique value, or another name of a record: says where the record is."""
+    """A unique value, or an alias of a record; it points to the record."""
 
     to = UnicodeAttribute()
     to_sk = UnicodeAttribute(null=True)
@@ -164,15 +164,15 @@ class Pointer(Record, discriminator="Pointer"):
 
 
 class Dataset(Record, discriminator="Dataset"):
-    """One registered file, of a session or, as an aggregate, of another record.
+    """One registered file of a session or, as an aggregate, of another record.
 
-    Make one with `Dataset.of`. Its place (collection, revision, name) is its key. ``default_at``
-    says when it was made the default among its revisions; the latest one is the default, so there
-    is never more than one, and a new revision needs no write to the old. `sessions.datasets` sets
+    Make one with `Dataset.of`. Its path (collection, revision, name) is its key. ``default_at`` is
+    the time at which it became the default revision. The latest one is the default, so there is
+    never more than one, and a new revision needs no write to the old. `sessions.datasets` sets
     ``default`` accordingly.
 
-    ``records`` says where the file is. ``stored_in`` is the folder of the own store that its bytes
-    lie in, written when they are registered: it follows from nothing that may change.
+    ``records`` are the places of the file. ``stored_in`` is its folder in the own store, written
+    at registration, because the session's folder may change later.
     """
 
     id = HexAttribute(attr_name="i")
@@ -221,13 +221,13 @@ class Dataset(Record, discriminator="Dataset"):
         id : str, optional
             A UUID; by default it is made from the session and the path.
         default : bool
-            Whether it is to be the default among its revisions.
+            Whether it becomes the default revision.
         exists : bool
-            Whether the file is there, on ``repository``.
+            Whether ``repository`` has the file.
         repository : str
             Name of the data repository; this installation's own store by default.
         records : list of FileRecord, optional
-            Instead of those two.
+            Replaces ``exists`` and ``repository``.
         **values
             Other attributes: dataset_type, data_format, file_size, hash (MD5), sha256, qc, rows,
             version, created_by, provenance, stored_in, tags, json.
@@ -280,7 +280,7 @@ class Dataset(Record, discriminator="Dataset"):
 
     @property
     def has_external_id(self) -> bool:
-        """Whether the id does not lead to the session, so that an item must say where it is."""
+        """Whether the id does not lead to the session, so that another item must."""
         return self.session is None or self.uuid != dataset_id(self.owner, self.path)
 
     @property
@@ -290,12 +290,12 @@ class Dataset(Record, discriminator="Dataset"):
 
     @property
     def stored_key(self) -> str | None:
-        """The S3 key of its bytes, None if the own store has none."""
+        """S3 key of its bytes; None if the own store does not have them."""
         return self.stored_in and data_key(self.stored_in, self.path, self.uuid)
 
     @property
     def checksums(self) -> Checksums:
-        """What is known of the content."""
+        """The known checksums of the content."""
         return Checksums(self.sha256, self.hash)
 
     def row(self) -> dict[str, Any]:
@@ -321,9 +321,9 @@ class Dataset(Record, discriminator="Dataset"):
 
 
 class Document(Record, discriminator="Doc"):
-    """Any other record: its fields are the declared ones of its resource, in ``body``.
+    """Any other record; ``body`` has the fields that its resource declares.
 
-    ``made`` is where the audit entry of its creation is, if that is one for several records.
+    ``made`` is the place of the audit entry of its creation, if several records share that entry.
     """
 
     what = UnicodeAttribute(attr_name="w")

@@ -1,13 +1,13 @@
-"""The journal: every committed change of every kind of record, in S3, from which all comes back.
+"""The journal: every committed change of every record, in S3, for restoring the table.
 
-``journal/log/000000000042.json.gz`` is one `Chunk`: what some transactions wrote, item by item,
-and how far the feed had been read. A chunk is written once, under the number after the last one
-(``If-None-Match``), and holds both the changes and the place to go on from; so a writer may be
-killed at any point, or run twice at once, and each change is there once.
+``journal/log/000000000042.json.gz`` is one `Chunk`: the items that some transactions wrote, and
+the position in the feed. A chunk is written once, under the number after the last one
+(``If-None-Match``). It holds both the changes and the position to continue from. So a writer may
+be killed at any point, or run twice at once, and the journal has each change once.
 
-``journal/snapshots/000000000042/…`` is the table after chunk 42, in parts by partition key; it is
-valid from the moment its description ``journal/snapshots/000000000042.json`` is there. Nothing
-below ``journal/`` is ever changed or deleted.
+``journal/snapshots/000000000042/…`` is the table after chunk 42, in parts by partition key. It is
+valid once its description ``journal/snapshots/000000000042.json`` exists. Nothing below
+``journal/`` is ever changed or deleted.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ LOG = f"{JOURNAL}log/"
 SNAPSHOTS = f"{JOURNAL}snapshots/"
 
 TOMBSTONES = timedelta(days=4)
-"""How long snapshots remember what was deleted: as long as the feed may bring an older version."""
+"""Time for which snapshots remember deleted items: the feed may still bring older versions."""
 
 PASS_BYTES = 64 * 2**20
-"""Compressed bytes of log whose changes are held in memory at a time."""
+"""Compressed bytes of log whose changes are in memory at a time."""
 
 Item = dict[str, Any]
 
@@ -44,7 +44,7 @@ Item = dict[str, Any]
 class Image(msgspec.Struct, array_like=True, frozen=True):
     """An item as one transaction left it; ``item`` is None if it was deleted.
 
-    ``order`` is the item's version where it has one: of two images the higher one is the later.
+    ``order`` is the item's version if it has one; the image with the higher version is later.
     """
 
     pk: str
@@ -54,14 +54,14 @@ class Image(msgspec.Struct, array_like=True, frozen=True):
 
 
 class JournalEntry(msgspec.Struct, array_like=True, frozen=True):
-    """What one transaction wrote; ``name`` is a `shared.model.moment.stamp` and a random tail."""
+    """The writes of one transaction; ``name`` is a `moment.stamp` and a random tail."""
 
     name: str
     images: list[Image]
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """Some entries, oldest first, and where the next chunk goes on.
+    """Some entries, oldest first, and the position at which the next chunk continues.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Chunk(msgspec.Struct, frozen=True):
     cursor : str
         A `stamp`: the feed was read up to here.
     seen : list of str
-        Names of entries near the cursor that are journaled; late ones are told apart by them.
+        Names of journaled entries near the cursor; any other entry there is a late one.
     entries : list of JournalEntry
     """
 
@@ -81,7 +81,7 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, array_like=True, frozen=True):
-    """An item in a snapshot, with the name of the entry that wrote it; None if it is deleted."""
+    """An item in a snapshot and the name of the entry that wrote it; None if deleted."""
 
     name: str
     order: int | None
@@ -96,13 +96,13 @@ class Snapshot(msgspec.Struct, frozen=True):
     Attributes
     ----------
     number : int
-        Of the last chunk that it holds; 0 for a table of which nothing was journaled yet.
+        Number of the last chunk in it; 0 if nothing was journaled yet.
     until : str
-        A `stamp`: it says nothing of the table at earlier moments.
+        A `stamp`: the snapshot cannot restore earlier moments.
     cursor : str
-        A `stamp`: all that was written earlier is in it; the feed is to be read from here on.
+        A `stamp`: it contains all earlier writes; the feed must be read from here on.
     parts : int
-        Files it is divided into.
+        Number of its files.
     items, size : int
         Items that exist, and compressed bytes.
     """
@@ -125,17 +125,17 @@ def part_of(pk: str, parts: int) -> int:
 
 
 def chunk_key(number: int) -> str:
-    """Return where a chunk lies."""
+    """Return the key of a chunk."""
     return f"{LOG}{number:012d}.json.gz"
 
 
 def part_key(number: int, part: int, parts: int) -> str:
-    """Return where a part of a snapshot lies."""
+    """Return the key of a part of a snapshot."""
     return f"{SNAPSHOTS}{number:012d}/{part:05d}-of-{parts:05d}.json.gz"
 
 
 def write_chunk(chunk: Chunk) -> bool:
-    """Write a chunk; False if there is one of its number already."""
+    """Write a chunk; return False if its number is already taken."""
     return objects.write_new(chunk_key(chunk.number), _packed(msgspec.json.encode(chunk)))
 
 
@@ -159,28 +159,28 @@ def snapshots() -> list[Snapshot]:
 def write_snapshot(
     number: int, until: str, cursor: str, parts: int, states: Iterable[tuple[int, State]]
 ) -> Snapshot:
-    """Write a snapshot part by part, then its description, which makes it one.
+    """Write a snapshot part by part, then its description, which makes it valid.
 
-    Parts that a killed writer left are written again.
+    Parts that a killed writer left are overwritten.
 
     Parameters
     ----------
     number, until, cursor, parts : int, str, str, int
-        As `Snapshot` has them.
+        See `Snapshot`.
     states : iterable of (int, State)
         The parts.
     """
     items = size = 0
     old = moment.stamp(moment.now() - TOMBSTONES)
     for part, state in states:
-        lines = [each for each in state.values() if each.item is not None or each.name >= old]
+        lines = [line for line in state.values() if line.item is not None or line.name >= old]
         body = _packed(b"\n".join(map(msgspec.json.encode, lines)))
         objects.write(part_key(number, part, parts), body)
-        items += sum(each.item is not None for each in lines)
+        items += sum(line.item is not None for line in lines)
         size += len(body)
-    about = Snapshot(number, until, cursor, parts, items, size)
-    objects.write_new(f"{SNAPSHOTS}{number:012d}.json", msgspec.json.encode(about))
-    return about
+    snapshot = Snapshot(number, until, cursor, parts, items, size)
+    objects.write_new(f"{SNAPSHOTS}{number:012d}.json", msgspec.json.encode(snapshot))
+    return snapshot
 
 
 def _packed(body: bytes) -> bytes:
@@ -196,21 +196,21 @@ def read_part(snapshot: Snapshot, part: int) -> Iterator[Line]:
 
 
 def is_later(line: Line, known: Line) -> bool:
-    """Return whether a line is of a later write than another one of the same item."""
+    """Return whether a line is later than another line of the same item."""
     if line.order is not None and known.order is not None and line.order != known.order:
         return line.order > known.order
     return line.name > known.name
 
 
 def take_in(state: State, line: Line) -> None:
-    """Let a state know of an image."""
-    known = state.get((line.pk, line.sk))
-    if known is None or is_later(line, known):
+    """Put a line into a state, unless the state has a later one of the item."""
+    existing = state.get((line.pk, line.sk))
+    if existing is None or is_later(line, existing):
         state[line.pk, line.sk] = line
 
 
 class StateSource(msgspec.Struct, frozen=True):
-    """What a state is made of: a snapshot, the chunks after it, and up to which moment."""
+    """The sources of a state: a snapshot, the chunks after it, and the moment to stop at."""
 
     snapshot: Snapshot
     chunks: dict[int, int]
@@ -218,14 +218,14 @@ class StateSource(msgspec.Struct, frozen=True):
 
     @classmethod
     def find(cls, to: str | None = None, last: int | None = None) -> StateSource:
-        """Return what the state at a moment (by default now) is made of.
+        """Return the sources of the state at a moment (by default now).
 
         Parameters
         ----------
         to : str, optional
             A `stamp`.
         last : int, optional
-            Number of the last chunk to read; by default whatever is there.
+            Number of the last chunk to read; by default the newest.
 
         Raises
         ------
@@ -248,12 +248,12 @@ class StateSource(msgspec.Struct, frozen=True):
         return max(self.chunks, default=self.snapshot.number)
 
     def states(self, parts: int | None = None) -> Iterator[tuple[int, State]]:
-        """Yield the state part by part; the log is read once for as many as memory holds.
+        """Yield the state part by part; one pass over the log makes as many as memory holds.
 
         Parameters
         ----------
         parts : int, optional
-            How many parts to make; those of the snapshot, or a multiple of them.
+            Number of parts: that of the snapshot (default), or a multiple of it.
         """
         parts = parts or self.snapshot.parts
         passes = min(parts, 1 + sum(self.chunks.values()) // PASS_BYTES)
@@ -269,7 +269,7 @@ class StateSource(msgspec.Struct, frozen=True):
             yield from states.items()
 
     def changes(self) -> Iterator[Line]:
-        """Yield what the log says, up to the moment."""
+        """Yield the lines of the log, up to the moment."""
         for number in sorted(self.chunks):
             for entry in read_chunk(number).entries:
                 if self.to is None or entry.name <= self.to + "~":
@@ -281,14 +281,14 @@ NO_JOURNAL = "There is no journal yet: its function writes the first part within
 
 
 def line_of(item: Item, name: str) -> Line:
-    """Return a line for an item as the table has it (binary values as bytes)."""
+    """Return the line of an item of the table (binary values as bytes)."""
     counter = ORDERED_BY.get(item["_k"]["S"])
     order = int(item[counter]["N"]) if counter and counter in item else None
     return Line(name, order, item["pk"]["S"], item["sk"]["S"], item)
 
 
 def stored(value: Any) -> Any:
-    """Return an item of the journal as DynamoDB takes it: its binary values as bytes."""
+    """Return an item of the journal in DynamoDB's form: with binary values as bytes."""
     if not isinstance(value, dict):
         return value
     return {name: _with_bytes(each) for name, each in value.items()}
@@ -309,17 +309,17 @@ def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def entries_since(cursor: str) -> Iterator[JournalEntry]:
-    """Yield the feed's entries since a moment that the journal is to have, oldest first."""
+    """Yield the feed's entries for the journal since a moment, oldest first."""
     plain = feed.packed_since(cursor, "i")
     sealed = feed.packed_since(cursor, "sealed", feed.SECRETS)
     for name, packed in heapq.merge(plain, sealed, key=lambda each: each[0]):
         images = msgspec.json.decode(zlib.decompress(packed), type=list[Image])
         named = [(each.pk, each.sk) for each in images if each.item == feed.IN_TABLE]
-        found = _read_items(named) if named else {}
+        items = _read_items(named) if named else {}
         yield JournalEntry(
             name,
             [
-                Image(each.pk, each.sk, each.order, found.get((each.pk, each.sk)))
+                Image(each.pk, each.sk, each.order, items.get((each.pk, each.sk)))
                 if each.item == feed.IN_TABLE
                 else each
                 for each in images
@@ -330,13 +330,13 @@ def entries_since(cursor: str) -> Iterator[JournalEntry]:
 def _read_items(keys: list[tuple[str, str]]) -> dict[tuple[str, str], Item]:
     """Return items of the table by their keys."""
     client: Any = connection().client
-    found: dict[tuple[str, str], Item] = {}
+    items: dict[tuple[str, str], Item] = {}
     for start in range(0, len(keys), 100):
         wanted = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys[start : start + 100]]
         left: Any = {table_name(): {"Keys": wanted, "ConsistentRead": True}}
         while left:
             answer = client.batch_get_item(RequestItems=left)
             for item in answer["Responses"].get(table_name(), ()):
-                found[item["pk"]["S"], item["sk"]["S"]] = item
+                items[item["pk"]["S"], item["sk"]["S"]] = item
             left = answer.get("UnprocessedKeys")
-    return found
+    return items

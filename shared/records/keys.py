@@ -1,15 +1,15 @@
-"""The partition keys of the table, each put together here and nowhere else."""
+"""The partition keys of the table; only this module builds them."""
 
 from __future__ import annotations
 
 _SESSION, _DOCUMENT, _EXTERNAL, _WEBHOOK = "SES#", "DOC#", "DSID#", "HOOK#"
 
 ID_DIGITS = 12
-"""Hex digits that the id of a session shares with the ids of what is in it."""
+"""Hex digits that the id of a session shares with the ids of its records."""
 
 
 def session(session_id: str) -> str:
-    """Return the partition of a session and all that is in it."""
+    """Return the partition of a session and all its records."""
     return f"{_SESSION}{session_id}"
 
 
@@ -24,12 +24,12 @@ def session_of(key: str) -> str:
 
 
 def owner(owner_id: str) -> str:
-    """Return the partition that datasets are in: a session's, or of another ``type#id``."""
+    """Return the partition of an owner's datasets: a session's, or that of a ``type#id``."""
     return f"AGG#{owner_id}" if "#" in owner_id else session(owner_id)
 
 
 def prefix(identity: str) -> str:
-    """Return the partition that says to which session ids with this beginning belong.
+    """Return the partition that leads from the beginning of an id to its session.
 
     ``identity`` may lack its hyphens.
     """
@@ -37,12 +37,12 @@ def prefix(identity: str) -> str:
 
 
 def external(identity: str) -> str:
-    """Return the partition that says where the dataset with an id from elsewhere is."""
+    """Return the partition that leads to the dataset with an external id."""
     return f"{_EXTERNAL}{identity}"
 
 
 def external_of(key: str) -> str:
-    """Return the id from elsewhere whose partition it is."""
+    """Return the external id whose partition it is."""
     return key.removeprefix(_EXTERNAL)
 
 
@@ -52,7 +52,7 @@ def document(kind: str, key: str) -> str:
 
 
 def is_document(key: str) -> bool:
-    """Return whether a partition is a document's own, not that of a record that it is in."""
+    """Return whether a partition is a document's own, not that of its owner."""
     return key.startswith(_DOCUMENT)
 
 
@@ -72,7 +72,7 @@ def unique_session(subject: str, date: str, number: int) -> str:
 
 
 def of_subject(subject: str) -> str:
-    """Return the index partition of what belongs to an animal."""
+    """Return the index partition of an animal's records."""
     return f"SUBJ#{subject}"
 
 

@@ -1,4 +1,4 @@
-"""Imports of libraries without parts of them that are never used here.
+"""Imports of libraries without their unused parts.
 
 botocore's client, session and models take most of the time in which a function starts. PynamoDB
 imports them for its own client, which `shared.records.wire` replaces; urllib3 imports
@@ -18,7 +18,7 @@ import botocore.exceptions
 
 
 class _Unused:
-    """Stands for whatever a library takes from a module left out: base class, docstring, type."""
+    """Replaces anything that a library takes from an omitted module: base class, type, …"""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         """Take any arguments."""
@@ -26,12 +26,12 @@ class _Unused:
 
 @contextmanager
 def without(*names: str) -> Iterator[None]:
-    """Let what is imported meanwhile find empty modules; afterwards everybody gets the real ones.
+    """Replace modules by empty ones for the imports in this block.
 
     Parameters
     ----------
     *names : str
-        Modules to leave out, each within a package; those imported already are left alone.
+        Modules to leave out, each within a package. Modules already imported stay as they are.
     """
     left_out = [name for name in names if name not in sys.modules]
     for name in left_out:
@@ -52,7 +52,7 @@ def without(*names: str) -> Iterator[None]:
 
 
 def _unused(name: str) -> Any:
-    """Return what stands for a name of a module left out; errors are caught, so they are real."""
+    """Return the replacement of a name; exceptions are real, since libraries catch them."""
     if name.startswith("__"):
         raise AttributeError(name)
     return getattr(botocore.exceptions, name, _Unused)

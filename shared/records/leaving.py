@@ -1,12 +1,12 @@
-"""Records that are being deleted: marked first, so that nothing names them from then on.
+"""Marks on records that are being deleted, so that no new record refers to them.
 
-Whoever deletes a record marks it, looks for what names it, and deletes it in a transaction that
-holds only while the mark is its own. Whoever writes the name of a record does so in a transaction
-that holds only while that one is there without a mark (`there`). So of a deletion and a write that
-names what it deletes, at most one succeeds, however they are interleaved.
+A deletion marks the record, looks for references to it, and deletes it in a transaction on the
+condition that the mark is still its own. A write that refers to a record does so on the condition
+that the record exists and has no mark (`there`). So at most one of a deletion and a write that
+refers to the record succeeds, in any order of their steps.
 
-The mark is an attribute that no version counts and no journal has. A change of the record takes it
-away, and the deletion begins again. A mark whose deletion was cut short is void after `LASTS`.
+The mark is an attribute outside the record's version and the journal. A change of the record
+removes it, and the deletion starts again. A mark of an interrupted deletion is void after `LASTS`.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from shared.records.transactions import ConditionFailed
 ATTRIBUTE = "leaving"
 
 LASTS = timedelta(seconds=60)
-"""How long a mark holds; a request ends after 29 seconds, so no deletion is longer under way."""
+"""Lifetime of a mark; a request ends after 29 seconds, so no deletion takes longer."""
 
 IN_TIME = timedelta(seconds=30)
-"""How long after its mark a deletion may still be committed."""
+"""Time after its mark within which a deletion may be committed."""
 
 Name = tuple[str, str]
 """(kind, key) of a record."""
 
 
 def place_of(kind: str, key: str) -> tuple[str, str]:
-    """Return the key of the item that says that a record is there."""
+    """Return the key of the item that shows that a record exists."""
     return (keys.session(key) if kind == "session" else keys.document(kind, key)), "A"
 
 
 def there() -> Condition:
-    """Return the condition that a record is there and is not being deleted."""
+    """Return the condition that a record exists and is not being deleted."""
     return Record.pk.exists() & unmarked()
 
 
 def unmarked() -> Condition:
-    """Return the condition that a record is not being deleted, should it be there."""
+    """Return the condition that a record, if it exists, is not being deleted."""
     void = moment.stamp(moment.now() - LASTS)
     return Path(ATTRIBUTE).does_not_exist() | (Path(ATTRIBUTE) < void)
 
@@ -64,7 +64,7 @@ def in_time(mark: str) -> bool:
 
 
 def new_mark(owner: str) -> str:
-    """Return the mark of a deletion that begins now; ``owner`` tells it from others'."""
+    """Return the mark of a deletion that begins now; ``owner`` makes it unique."""
     return f"{moment.stamp()}#{owner}"
 
 
@@ -77,12 +77,12 @@ def mark(name: Name, mark: str, *, version: int | None = None) -> None:
     mark : str
         See `new_mark`.
     version : int, optional
-        That it must have.
+        Version that the record must have.
 
     Raises
     ------
     Missing, Leaving, ConditionFailed
-        If it is not there; if somebody else is deleting it; if it has another version.
+        If it does not exist; if somebody else is deleting it; if it has another version.
     """
     void = moment.stamp(moment.now() - LASTS)
     arguments: dict[str, Any] = {
@@ -108,7 +108,7 @@ def mark(name: Name, mark: str, *, version: int | None = None) -> None:
 
 
 def unmark(name: Name, mark: str) -> None:
-    """Take a mark away again, should it still be there."""
+    """Remove a mark if it is still there."""
     arguments: dict[str, Any] = {
         "UpdateExpression": "REMOVE leaving",
         "ConditionExpression": "leaving = :mark",
@@ -131,7 +131,7 @@ def _update(name: Name, arguments: dict[str, Any]) -> None:
 
 
 def check_there(names: Iterable[Name]) -> None:
-    """Say which of some records is not there, or is being deleted.
+    """Check that records exist and are not being deleted.
 
     Raises
     ------

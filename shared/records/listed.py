@@ -1,7 +1,7 @@
-"""Which stored items are listed, and what their rows are: told by the rooms that write them.
+"""Registry of the items that lists show, and of their rows.
 
-The search index is made from rows. What a session's or a task's row is, is known where sessions
-and tasks are written; those rooms register it here, so that the index needs none of them.
+The search index is made from rows. The rooms that write sessions and tasks also define their rows.
+They register them here, so that the index does not import those rooms.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from shared.records.table import Record
 
 Row = dict[str, Any]
 ToRows = Callable[[Sequence[Any]], Iterable[tuple[str, Row]]]
-"""Takes the items of one partition that it was registered for; returns (kind, row)s."""
+"""Takes items of one partition, of the kinds it was registered for; returns (kind, row)s."""
 
 LISTED = ("Book", "Dataset", "Doc", "Session", "Task")
 """Discriminators of the items whose rows the index has; each must be registered."""
 
 
 class RowReader(NamedTuple):
-    """How the items of some kinds become rows."""
+    """The function that turns items of some kinds into rows."""
 
     models: tuple[type[Record], ...]
     to_rows: ToRows
@@ -31,20 +31,20 @@ _find_places: list[Callable[[Iterable[str]], set[tuple[str, str]]]] = []
 
 
 def register(*models: type[Record], to_rows: ToRows) -> None:
-    """Say what the rows of some items are; those of one partition come together."""
+    """Register the function that makes rows of some items, one partition at a time."""
     _readers.append(RowReader(models, to_rows))
 
 
 def readers() -> list[RowReader]:
-    """Return what was registered.
+    """Return the registered readers.
 
     Raises
     ------
     RuntimeError
-        If something that is listed was not: a list without it would look complete.
+        If a listed kind is not registered: a list without it would look complete.
     """
-    known = {m.stored_kind() for r in _readers for m in r.models}
-    if missing := set(LISTED) - known:
+    registered = {m.stored_kind() for r in _readers for m in r.models}
+    if missing := set(LISTED) - registered:
         raise RuntimeError(
             f"Import the rooms that write {', '.join(sorted(missing))} before the index is made."
         )
@@ -52,10 +52,10 @@ def readers() -> list[RowReader]:
 
 
 def register_places(find: Callable[[Iterable[str]], set[tuple[str, str]]]) -> None:
-    """Say how datasets are found by their ids, of which the index has none."""
+    """Register the function that finds datasets by their ids, which the index does not hold."""
     _find_places[:] = [find]
 
 
 def places(ids: Iterable[str]) -> set[tuple[str, str]]:
-    """Return where datasets are, by their ids: (owner, path)."""
+    """Return the places (owner, path) of datasets by their ids."""
     return _find_places[0](ids)

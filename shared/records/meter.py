@@ -1,4 +1,4 @@
-"""What DynamoDB charged: requests and capacity units of all table traffic of this process."""
+"""DynamoDB charges: requests and capacity units of all table traffic of this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Capacity(msgspec.Struct):
-    """What DynamoDB charged while a meter ran."""
+    """DynamoDB charges while a meter ran."""
 
     requests: int = 0
     units: float = 0.0

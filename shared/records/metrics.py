@@ -1,8 +1,8 @@
-"""What the functions count, one line of JSON on standard output at a time.
+"""Metrics of the functions, one line of JSON on standard output at a time.
 
-CloudWatch makes metrics of lines in its embedded metric format (AWS, "Specification: Embedded
-metric format"), so that counting needs no request, no permission and no library. Metrics have no
-dimensions, which are billed each; what a line says beside its counts can be searched for.
+CloudWatch makes metrics from lines in its embedded metric format (AWS, "Specification: Embedded
+metric format"). So counting needs no request, no permission and no library. Metrics have no
+dimensions, because AWS bills each; the other values of a line can be searched for.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def put(values: Mapping[str, float], **about: str | int) -> None:
     values
         Values by name.
     **about
-        What else the line says, as the lab.
+        Other values of the line, for example the lab.
 
     Raises
     ------

@@ -20,24 +20,24 @@ from shared.records import aws, env
 T = TypeVar("T")
 
 MOST_PARTS = 10_000
-"""Parts of one object (a limit of S3)."""
+"""Most parts of one object (a limit of S3)."""
 
 COPY_AT_ONCE = 5 * 2**30
 """Larger objects are copied in parts (a limit of S3)."""
 
 COPY_PART = 2**29
-"""Bytes of such a part, more where S3's 10,000 parts would not suffice."""
+"""Bytes of such a part; larger if S3's 10,000 parts would not suffice."""
 
 COPY_THREADS = 8
 """Parts copied at once: one after the other, 80 GB would take longer than a function may run."""
 
 HASH_UP_TO = 2 * 2**30
-"""Objects sent in parts whose whole checksum S3 does not give are read and hashed up to here;
-beyond, the checksums of the parts, which S3 has verified, must do."""
+"""Largest object that is read and hashed when S3 does not give its whole checksum, as for objects
+sent in parts. For larger ones the checksums of the parts, which S3 has verified, suffice."""
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What S3 says of an object; ``sha256`` and ``md5`` in hexadecimal where it knows them."""
+    """S3's facts about an object; ``sha256`` and ``md5`` in hexadecimal if S3 has them."""
 
     size: int
     sha256: str | None
@@ -65,7 +65,7 @@ def opened(key: str, size: int) -> BinaryIO:
 
 
 def head(key: str) -> Stored | None:
-    """Return what S3 knows of an object, None if there is none."""
+    """Return S3's facts about an object; None if it does not exist."""
     try:
         answer = aws.client("s3").head_object(
             Bucket=env.data_bucket(), Key=key, ChecksumMode="ENABLED"
@@ -85,28 +85,28 @@ def head(key: str) -> Stored | None:
 
 
 def keys(prefix: str) -> set[str]:
-    """Return the keys of all objects whose key begins so."""
+    """Return the keys of all objects with a prefix."""
     pages = aws.client("s3").get_paginator("list_objects_v2")
-    found = pages.paginate(Bucket=env.data_bucket(), Prefix=prefix)
-    return {item["Key"] for page in found for item in page.get("Contents", ())}
+    listing = pages.paginate(Bucket=env.data_bucket(), Prefix=prefix)
+    return {item["Key"] for page in listing for item in page.get("Contents", ())}
 
 
 def sizes(prefix: str, *, after: str = "", delimiter: str = "") -> dict[str, int]:
-    """Return the keys that begin so, in order, with the bytes of each.
+    """Return the sizes in bytes of all objects with a prefix, by key, in order.
 
     Parameters
     ----------
     prefix : str
-        What they begin with.
+        Prefix of the keys.
     after : str
-        Only those that come after this one.
+        Only keys after this one.
     delimiter : str
         Leave out keys that have this text after the prefix.
     """
     pages = aws.client("s3").get_paginator("list_objects_v2")
     more = {"StartAfter": after} if after else {}
-    found = pages.paginate(Bucket=env.data_bucket(), Prefix=prefix, Delimiter=delimiter, **more)
-    return {item["Key"]: item["Size"] for page in found for item in page.get("Contents", ())}
+    listing = pages.paginate(Bucket=env.data_bucket(), Prefix=prefix, Delimiter=delimiter, **more)
+    return {item["Key"]: item["Size"] for page in listing for item in page.get("Contents", ())}
 
 
 def read(key: str) -> bytes:
@@ -121,12 +121,12 @@ def read(key: str) -> bytes:
 
 
 def write(key: str, body: bytes) -> None:
-    """Write an object, whatever was there."""
+    """Write an object; an existing one is replaced."""
     aws.client("s3").put_object(Bucket=env.data_bucket(), Key=key, Body=body)
 
 
 def write_new(key: str, body: bytes) -> bool:
-    """Write an object unless there is one; return whether it was written."""
+    """Write an object unless it exists; return whether it was written."""
     try:
         aws.client("s3").put_object(Bucket=env.data_bucket(), Key=key, Body=body, IfNoneMatch="*")
     except ClientError as error:
@@ -138,7 +138,7 @@ def write_new(key: str, body: bytes) -> bool:
 
 
 def digest(key: str, stored: Stored) -> str | None:
-    """Return the SHA-256 of an object in hexadecimal, None where it is too large to find out."""
+    """Return the SHA-256 of an object in hexadecimal; None if it is too large to compute."""
     if stored.sha256 or stored.size > HASH_UP_TO:
         return stored.sha256
     sha256 = hashlib.sha256()
@@ -154,9 +154,9 @@ def copy(source: str, target: str, size: int) -> None:
 
 
 def copy_new(source: str, target: str, size: int) -> bool:
-    """Copy an object within the bucket unless there is one; return whether it was copied.
+    """Copy an object within the bucket unless the target exists; return whether it was copied.
 
-    S3 itself asks, at the moment at which the copy begins to exist.
+    S3 itself checks this at the moment at which the copy begins to exist.
     """
     try:
         _copy(source, target, size, {"IfNoneMatch": "*"})
@@ -177,7 +177,7 @@ def copy_out(source: str, to: str, target: str, size: int, about: Mapping[str, A
     to, target
         The other bucket, and the key there.
     about : mapping
-        What S3 is to keep of the copy (``Metadata``, ``ContentType``, …).
+        Properties of the copy in S3 (``Metadata``, ``ContentType``, …).
     """
     _copy(source, target, size, {}, to, about)
 
@@ -214,7 +214,7 @@ def _copy_in_parts(
     to: str,
     about: Mapping[str, Any],
 ) -> None:
-    """Copy a large object; nothing is left of a copy that fails."""
+    """Copy a large object; a failed copy leaves nothing behind."""
     s3 = aws.client("s3")
     new = s3.create_multipart_upload(Bucket=to, Key=target, ChecksumAlgorithm="SHA256", **about)
     upload = {"Bucket": to, "Key": target, "UploadId": new["UploadId"]}
@@ -229,21 +229,21 @@ def _copy_in_parts(
             CopySource={"Bucket": env.data_bucket(), "Key": source},
             CopySourceRange=f"bytes={start}-{last}",
         )["CopyPartResult"]
-        kept = {name: copied[name] for name in ("ETag", "ChecksumSHA256") if name in copied}
-        return {"PartNumber": number, **kept}
+        checksums = {name: copied[name] for name in ("ETag", "ChecksumSHA256") if name in copied}
+        return {"PartNumber": number, **checksums}
 
     try:
         with ThreadPoolExecutor(COPY_THREADS) as pool:
             parts = list(pool.map(one, range(1, -(-size // length) + 1)))
         s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **conditions)
     except BaseException:
-        with suppress(ClientError):  # what the bucket's lifecycle forgets after a week
+        with suppress(ClientError):  # the bucket's lifecycle deletes the rest after a week
             s3.abort_multipart_upload(**upload)
         raise
 
 
 def delete(keys: Iterable[str]) -> None:
-    """Delete objects; those that are gone already do not matter."""
+    """Delete objects; missing ones do not matter."""
     left = list(keys)
     for start in range(0, len(left), 1000):
         aws.client("s3").delete_objects(
@@ -256,7 +256,7 @@ def delete(keys: Iterable[str]) -> None:
 
 
 def read_object(key: str, kind: type[T]) -> T | None:
-    """Return a typed object that lies in the data bucket as JSON, None if there is none.
+    """Return a typed object stored as JSON in the data bucket; None if it does not exist.
 
     Raises
     ------
@@ -283,7 +283,7 @@ def put_json(key: str, value: Any, **conditions: Any) -> None:
 
 
 def write_once(key: str, value: T) -> T:
-    """Store a typed object as JSON unless there is one; return the one that is stored."""
+    """Store a typed object as JSON unless one exists; return the stored one."""
     try:
         put_json(key, value, IfNoneMatch="*")
     except ClientError as error:

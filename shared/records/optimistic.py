@@ -1,4 +1,4 @@
-"""The one loop that tries a write again when somebody else was faster."""
+"""The loop that tries a write again if another writer was faster."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from shared.records.transactions import ConditionFailed, transaction
 T = TypeVar("T")
 
 TRIES = 12
-"""Of sixteen writers of one record the last one gets through."""
+"""Most tries; enough for sixteen concurrent writers of one record."""
 
 FIRST_WAIT, LONGEST_WAIT = 0.005, 0.25
-"""Seconds to wait at most before the second try, and before any."""
+"""Longest waits in seconds: before the second try, and before any later one."""
 
 AT_ONCE = 90
-"""Items of one transaction."""
+"""Most items of one transaction."""
 
 
 def retried(step: Callable[[], T], message: str, *, tries: int = TRIES) -> T:
-    """Return what a step returns; while it is refused, do it again from its first read on.
+    """Return a step's result; while its transaction is refused, repeat the whole step.
 
-    The waits are random, so that writers who met once do not meet again.
+    The waits are random, so that colliding writers do not collide again.
 
     Parameters
     ----------
     step : callable
         Reads, decides and writes in a transaction.
     message : str
-        What to say when others kept writing.
+        Message of the error if others kept writing.
     tries : int
-        Times the step is done at most.
+        Most tries of the step.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def retried(step: Callable[[], T], message: str, *, tries: int = TRIES) -> T:
 
 
 def save_all(items: Sequence[Record]) -> None:
-    """Write items that stand for themselves, whatever was there; all are journaled."""
+    """Write items without conditions, replacing existing ones; all are journaled."""
     for start in range(0, len(items), AT_ONCE):
         some = items[start : start + AT_ONCE]
 

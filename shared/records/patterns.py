@@ -1,8 +1,8 @@
 """Patterns of the ``__regex`` and ``__iregex`` lookups, matched in time linear in the text.
 
-RE2 has no backtracking, so that no pattern takes for ever; its memory is bounded, too. Its
-language is that of Python and PostgreSQL without back references and look-around. It is imported
-only where somebody asks for a pattern.
+RE2 does not backtrack, so no pattern takes for ever, and its memory is bounded. Its language is
+that of Python and PostgreSQL without back references and look-around. It is imported only when a
+pattern is used.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from functools import lru_cache
 from typing import Any
 
 LONGEST = 300
-"""Characters of a pattern."""
+"""Most characters of a pattern."""
 
 MEMORY = 1 << 20
-"""Bytes that a compiled pattern may take."""
+"""Most bytes of a compiled pattern."""
 
 
 class BadPattern(ValueError):
-    """A pattern that is not one, or takes too much; the message says which part."""
+    """An invalid or too large pattern; the message names the fault."""
 
 
 @lru_cache(128)
 def found_by(pattern: str, *, fold: bool = False) -> Callable[[Any], bool]:
-    """Return the test whether a pattern is found anywhere in a value.
+    """Return the test whether a value contains a pattern.
 
     Parameters
     ----------
     pattern
-        In the language of RE2.
+        Pattern in the language of RE2.
     fold
-        Whether capital and small letters are the same.
+        Whether the case of letters is ignored.
 
     Raises
     ------
     BadPattern
-        It cannot be read, or is too long.
+        The pattern is invalid or too long.
     """
     import re2
 
@@ -60,7 +60,7 @@ def found_by(pattern: str, *, fold: bool = False) -> Callable[[Any], bool]:
         text = value if isinstance(value, str) else str(value)
         try:
             return compiled.search(text) is not None
-        except UnicodeEncodeError:  # half of a surrogate pair: no text that a pattern could mean
+        except UnicodeEncodeError:  # half of a surrogate pair, which no pattern matches
             return False
 
     return test

@@ -1,7 +1,7 @@
 """Messages between the functions and to the labs' workers.
 
-A message is only ever a hint: what is to be done is in S3 and the table, and a sweep finds what a
-lost message would have started. So a message that cannot be sent is logged and forgotten.
+A message is only a hint: S3 and the table say what is to be done, and a sweep makes up for lost
+messages. So a message that cannot be sent is logged and dropped.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ COUNTS = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
-"""What SQS counts of a queue."""
+"""SQS's counts of a queue's messages."""
 
 AT_ONCE = 8
-"""Requests at the same time, where there are many messages."""
+"""Concurrent requests if there are many messages."""
 
 SHOWN_BYTES = 1000
-"""Of a message that is looked at no more is shown."""
+"""Most bytes shown of a message."""
 
 
 def url(queue: str) -> str:
@@ -50,7 +50,7 @@ def dead(queue_url: str) -> str:
 
 
 def depth(queue_url: str) -> int | None:
-    """Return about how many messages a queue holds, delivered or not; None if it is not there."""
+    """Return the approximate number of messages in a queue; None if the queue does not answer."""
     try:
         answer = aws.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=COUNTS)
     except Exception:
@@ -62,38 +62,38 @@ def depth(queue_url: str) -> int | None:
 def look(queue_url: str, most: int) -> list[str]:
     """Return some messages of a queue, which stay in it."""
     sqs = aws.client("sqs")
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     try:
         for _ in range(1 + most // 10):
             batch = sqs.receive_message(
                 QueueUrl=queue_url, MaxNumberOfMessages=min(most, 10), VisibilityTimeout=0
             ).get("Messages", [])
-            found |= {each["MessageId"]: each["Body"][:SHOWN_BYTES] for each in batch}
-            if not batch or len(found) >= most:
+            texts |= {each["MessageId"]: each["Body"][:SHOWN_BYTES] for each in batch}
+            if not batch or len(texts) >= most:
                 break
     except Exception:
         log.warning("the queue %s cannot be looked into", queue_url, exc_info=True)
-    return list(found.values())[:most]
+    return list(texts.values())[:most]
 
 
 def redrive(queue: str, *, drop: tuple[type, ...] = (), most: int = 1000) -> tuple[int, int]:
     """Send the messages of a dead-letter queue to their queue again.
 
-    Each is sent before it is deleted: a kill in between sends one twice, and loses none.
+    Each message is sent before it is deleted: a kill in between repeats one and loses none.
 
     Parameters
     ----------
     queue
         Name of the queue.
     drop
-        Types of messages that are deleted instead, because they come again by themselves.
+        Types of messages to delete instead, because the system sends them again anyway.
     most
-        Messages at most.
+        Most messages to handle.
 
     Returns
     -------
     sent, dropped
-        How many.
+        Numbers of messages.
     """
     sqs, main = aws.client("sqs"), address(queue)
     sent = dropped = 0
@@ -126,7 +126,7 @@ def send(queue_url: str, message: messages.Message, delay: int = 0) -> None:
     Raises
     ------
     botocore.exceptions.ClientError
-        The queue does not take it.
+        The queue does not accept it.
     """
     aws.client("sqs").send_message(
         QueueUrl=queue_url, MessageBody=messages.encode(message), DelaySeconds=delay
@@ -134,7 +134,7 @@ def send(queue_url: str, message: messages.Message, delay: int = 0) -> None:
 
 
 def notify_all(queue: str, hints: Sequence[messages.Message]) -> None:
-    """Send many hints to a function's queue, ten by a request; see `notify`."""
+    """Send many hints to a function's queue, ten per request; see `notify`."""
 
     def send_some(some: Sequence[messages.Message]) -> None:
         entries = [

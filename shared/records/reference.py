@@ -1,6 +1,6 @@
-"""The lists every installation begins with: dataset types, formats, water types and the like.
+"""Initial lists of every installation: dataset types, formats, water types and the like.
 
-Names are those of the Alyx REST contract and the ONE convention, since clients send them.
+The names are those of the Alyx REST contract and the ONE convention, because clients send them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ PROCEDURES = (
     "Injection",
     "Weighing",
 )
-"""Procedures that Alyx's installations begin with, and two more that rigs name."""
+"""Initial procedures of Alyx's installations, and two more that rigs send."""
 SPECIES = (("Mus musculus", "mouse"), ("Rattus norvegicus", "rat"))
 CULL_REASONS = (
     "acute injury",
@@ -88,7 +88,7 @@ CAGE_TYPES = ("Allentown", "GM500", "IVC", "Micro-Isolator")
 ENRICHMENTS = ("Cardboard tunnel", "Geometric object <5cm", "House", "Nesting", "Wheel")
 FOODS = ("Envigo 2018", "Envigo 2914", "Envigo 2919", "Picolab Rodent Diet 20 5053")
 SOURCES = ("Allen Institute", "Charles River", "Cruciform BSU", "Jax")
-"""What Alyx's installations begin with."""
+"""Initial sources of Alyx's installations."""
 STRAINS = ("C57BL/6J",)
 PROBE_MODELS = ("3A", "3B1", "3B2", "NP2.1", "NP2.4")
 COORDINATE_SYSTEMS = ("Allen CCF v3", "IBL-Allen")
@@ -139,16 +139,16 @@ def rows() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def load(who: str = "installation") -> int:
-    """Create the records that are not there yet; return how many were."""
+    """Create the missing records; return their number."""
     return _create_missing(list(rows()), who)
 
 
 TOGETHER = 30
-"""Records of one transaction; each takes three or so of the hundred items that one may have."""
+"""Records of one transaction; each takes about three of its at most hundred items."""
 
 
 def _create_missing(records: Sequence[tuple[str, str, dict[str, Any]]], who: str) -> int:
-    """Create those records that are not there; return how many were."""
+    """Create the missing ones of some records; return their number."""
     places = [(keys.document(kind, key), "A") for kind, key, _ in records]
     present = {item.pk for item in Record.batch_get(places, consistent_read=True)}
     missing = [each for each in records if keys.document(each[0], each[1]) not in present]
@@ -181,11 +181,11 @@ def _create_together(records: Sequence[tuple[str, str, dict[str, Any]]], who: st
 
 
 def allen_regions() -> Path | None:
-    """Return the table of the Allen atlas's regions that iblatlas brings, None without it."""
-    found = importlib.util.find_spec("iblatlas")
+    """Return iblatlas's table of the Allen atlas's regions; None if it is not installed."""
+    spec = importlib.util.find_spec("iblatlas")
     path = (
-        Path(found.origin).with_name("allen_structure_tree.csv")
-        if found and found.origin
+        Path(spec.origin).with_name("allen_structure_tree.csv")
+        if spec and spec.origin
         else None
     )
     return path if path is not None and path.is_file() else None
@@ -197,16 +197,16 @@ def load_brain_regions(path: Path, who: str = "installation") -> int:
     Returns
     -------
     int
-        How many were not there yet.
+        Number of regions that were created.
     """
     records = []
     with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            parent = row.get("parent") or row.get("parent_structure_id") or ""
+        for region in csv.DictReader(file):
+            parent = region.get("parent") or region.get("parent_structure_id") or ""
             body = {
-                "id": int(float(row["id"])),
-                "acronym": row["acronym"],
-                "name": row["name"],
+                "id": int(float(region["id"])),
+                "acronym": region["acronym"],
+                "name": region["name"],
                 "parent": int(float(parent)) if parent.strip() else None,
                 "ontology": 1,
                 "description": "",

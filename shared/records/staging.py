@@ -1,9 +1,9 @@
-"""Lists of new documents that do not fit into one transaction: written unseen, shown at once.
+"""Sets of new documents too large for one transaction: written hidden, then shown at once.
 
-A note says that a set is being written, and what its items are. The documents carry the set's
-name: as long as the note is there nobody sees them. The last transaction tells the feed of all of
-them and deletes the note, which shows them all at once. What a killed writer left is deleted by
-whoever meets it (`discard`), and by the reconciler (`sweep`).
+A note names the items of a set that is being written. The documents carry the set's name; while
+the note exists, nobody sees them. The last transaction adds all of them to the feed and deletes
+the note, which shows them all at once. The next writer that meets the remains of a killed writer
+deletes them (`discard`), and so does the reconciler (`sweep`).
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ SETS = "SETS"
 """Partition of the notes."""
 
 LASTS = timedelta(seconds=60)
-"""How long a set may be under way; a request ends after 29 seconds."""
+"""Longest time for writing a set; a request ends after 29 seconds."""
 
 NOTE_BYTES = 300_000
 """Longest list of a set's items, compressed; an item of the table takes 400 kB."""
 
 _shown: set[str] = set()
-"""Sets of which this process knows that they are whole."""
+"""Sets that this process knows to be complete."""
 
 
 class StagedSet(Record, discriminator="StagedSet"):
-    """A set that is being written: since when, and the keys of its items."""
+    """A set that is being written: its start, and the keys of its items."""
 
     since = UnicodeAttribute()
     keys = BinaryAttribute(legacy_encoding=False)
 
 
 def begin(items: Iterable[Document | Pointer]) -> StagedSet:
-    """Note that a set is written from now on; give its items the set's name.
+    """Write the note of a new set; give its items the set's name.
 
     Raises
     ------
     TooLarge
-        If there are more than a note can name.
+        If there are more items than a note can name.
     """
     token = uuid.uuid4().hex
     keys = []
@@ -65,12 +65,12 @@ def begin(items: Iterable[Document | Pointer]) -> StagedSet:
 
 
 def show(writes: Transaction, note: StagedSet) -> None:
-    """Add to a transaction that a set is whole."""
+    """Add to a transaction the deletion of the note, which shows the set."""
     writes.delete(note, condition=StagedSet.pk.exists())
 
 
 def is_hidden(item: Document | Pointer) -> bool:
-    """Return whether an item is of a set that is not whole."""
+    """Return whether an item belongs to an incomplete set."""
     token = item.batch
     if token is None or token in _shown:
         return False
@@ -81,12 +81,12 @@ def is_hidden(item: Document | Pointer) -> bool:
 
 
 def is_under_way(token: str) -> bool:
-    """Return whether a set is being written, so that nobody sees its items yet."""
+    """Return whether a set is being written, so that its items are hidden."""
     return _note(token) is not None
 
 
 def is_left_over(item: Document | Pointer) -> bool:
-    """Return whether an item is what a killed writer left; it is deleted then."""
+    """Return whether a killed writer left an item; delete its set then."""
     note = _note(item.batch) if item.batch else None
     if note is None or not _is_old(note):
         return False
@@ -95,12 +95,12 @@ def is_left_over(item: Document | Pointer) -> bool:
 
 
 def visible(items: Iterable[Document]) -> list[Document]:
-    """Return the documents that are no part of a set under way."""
+    """Return the documents that are not hidden."""
     return [item for item in items if not is_hidden(item)]
 
 
 def discard(note: StagedSet) -> None:
-    """Delete what was written of a set; again is no change."""
+    """Delete the written items of a set; repeating this is harmless."""
     for pk, sk, kind in json.loads(zlib.decompress(note.keys)):
         model: type[Document | Pointer] = Document if kind == "Doc" else Pointer
         with suppress(ConditionFailed), conditional():
@@ -110,7 +110,7 @@ def discard(note: StagedSet) -> None:
 
 
 def sweep() -> int:
-    """Delete what killed writers left; return of how many sets."""
+    """Delete the sets that killed writers left; return their number."""
     notes: Sequence[StagedSet] = [
         note for note in StagedSet.query(SETS, consistent_read=True) if _is_old(note)
     ]

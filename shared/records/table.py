@@ -1,4 +1,4 @@
-"""The one DynamoDB table: its schema, its base item, transactions and the capacity meter.
+"""The DynamoDB table: its schema, its base item and its connection.
 
 Keys (all strings): base table ``pk``/``sk``; ``gsi1`` (``g1pk``/``g1sk``, whole item) answers "by
 parent entity"; ``gsi2`` (``g2pk``/``g2sk``, a summary) answers "by lab, period or status". Index
@@ -23,7 +23,7 @@ with lean.without(
     "botocore.model",
     "botocore.session",
     "botocore.signers",
-):  # what PynamoDB makes its own client of; `Record` gives it another
+):  # the parts of PynamoDB's own client; `Record` gives it another
     from pynamodb.attributes import (
         Attribute,
         DiscriminatorAttribute,
@@ -103,9 +103,9 @@ class ByLab(GlobalSecondaryIndex):
 
 
 class Record(Model):
-    """Base of every stored item; subclasses add attributes and name themselves with ``cls``.
+    """Base of every stored item; subclasses add attributes.
 
-    A subclass is told apart by ``_k``: ``class Session(Record, discriminator="Session")``.
+    ``_k`` names the subclass: ``class Session(Record, discriminator="Session")``.
     """
 
     class Meta:
@@ -136,12 +136,12 @@ class Record(Model):
 
     @classmethod
     def stored_kind(cls) -> str:
-        """Return the name by which items of this class are told apart in the table."""
+        """Return the name of this class in the table."""
         return str(_KIND.serialize(cls))
 
     @classmethod
     def from_raw_data(cls, data: dict[str, Any]) -> Self:
-        """Return an item as read; a third of the time that PynamoDB's way takes.
+        """Return an item from its stored form, in a third of PynamoDB's time.
 
         Raises
         ------
@@ -172,20 +172,20 @@ _KIND = Record.get_attributes()["kind"]
 
 
 def _number(text: str) -> int | float:
-    """Return a number; nearly all are whole."""
+    """Return a number; nearly all are integers."""
     return int(text) if text.isdecimal() else json.loads(text)
 
 
 QUICK: dict[type, Callable[[str], Any]] = {UnicodeAttribute: str, NumberAttribute: _number}
-"""How the commonest attributes are read, as PynamoDB does but in one step."""
+"""Readers of the commonest attributes; they do what PynamoDB does, in one step."""
 
 
 @lru_cache
 def _plan(model: type[Record]) -> tuple[list[tuple[str, str, Attribute[Any], Any]], list[Any]]:
     """Return how to read a model's items: (stored name, name, attribute, `QUICK`), defaults."""
-    known = model.get_attributes().items()
-    attributes = [(each.attr_name, name, each, QUICK.get(type(each))) for name, each in known]
-    return attributes, [(name, each.default) for name, each in known if each.default is not None]
+    declared = model.get_attributes().items()
+    attributes = [(attribute.attr_name, name, attribute, QUICK.get(type(attribute))) for name, attribute in declared]
+    return attributes, [(name, attribute.default) for name, attribute in declared if attribute.default is not None]
 
 
 def connection() -> Connection:

@@ -1,7 +1,7 @@
-"""Writing several items at once, all or none; feed, audit and journal are written with them.
+"""Writing several items at once, all or none, together with feed, audit trail and journal.
 
-Whatever is saved or deleted in a transaction is told to the journal by itself. What is a record
-of its own, with a row in lists and a history, is written by `Transaction.record`.
+The journal gets everything that a transaction saves or deletes. Records with a row in lists and a
+history are written by `Transaction.record`.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ ORDERED_BY: Mapping[str, str] = {
 """Stored attribute that counts the versions of an item, by its kind; each write raises it."""
 
 SECRET = frozenset({"HookKey", "Password"})
-"""Kinds of item that the journal has, but that no reader of the feed may see."""
+"""Kinds of item that only the journal may see, not the feed's readers."""
 
 UNCHANGING = frozenset({"Audit"})
-"""Kinds of item that are written once and never changed: the feed only names them, and the
-journal reads them from the table."""
+"""Kinds of item that are written once: the feed only names them, and the journal reads them from
+the table."""
 
 NOT_JOURNALED: Mapping[str, str] = {
     "Answer": "what a device was answered, should it ask again; its writes are known by their ids",
@@ -53,7 +53,7 @@ NOT_JOURNALED: Mapping[str, str] = {
     "Tries": "failed logins of the last minutes",
     "Worker": "what a worker last said of itself; it says so again in a minute",
 }
-"""Kinds of item that are no part of what a restore brings back, and why."""
+"""Kinds of item that a restore does not bring back, and why."""
 
 Row = Mapping[str, Any]
 
@@ -75,9 +75,9 @@ class Transaction:
     Parameters
     ----------
     group : str, optional
-        A UUID that the audit entries have in common, with those of other transactions too.
+        A UUID common to the audit entries of this and related transactions.
     of_many : bool
-        Whether many documents are made, whose audit entries then are one item.
+        Whether many documents are made, so that their audit entries share one item.
     """
 
     def __init__(self, group: str | None = None, *, of_many: bool = False) -> None:
@@ -97,7 +97,7 @@ class Transaction:
         self._keep(item, item.serialize())
 
     def stage(self, item: Record, condition: Condition | None = None) -> None:
-        """Write an item that nobody is told of yet; a later transaction journals it."""
+        """Write a hidden item; a later transaction journals it."""
         self._writes.save(item, condition=condition)
 
     def delete(self, item: Record, condition: Condition | None = None) -> None:
@@ -106,11 +106,11 @@ class Transaction:
         self._keep(item, None)
 
     def check(self, model: type[Record], pk: str, sk: str, condition: Condition) -> None:
-        """Commit only if a condition holds of an item that is not written."""
+        """Commit only if a condition holds for an item that is not written."""
         self._writes.condition_check(model, pk, sk, condition=condition)
 
     def journal(self, items: Iterable[Record]) -> None:
-        """Journal items that this transaction makes count, but that were written before it.
+        """Journal items that were written before, but become valid by this transaction.
 
         The journal reads them from the table: a hundred files' checksums would double the cost.
         """
@@ -141,21 +141,21 @@ class Transaction:
         Parameters
         ----------
         kind, key : str
-            Which record.
+            Kind and key of the record.
         before, after : mapping or None
             Its rows; ``before`` is None for a new record, ``after`` None for a deleted one.
         who : str
             User name of the caller.
         item : Record
-            The item as it is to be; of a deleted record, as it was.
+            The new item; the former one of a deleted record.
         version : int
-            Version of the record from now on.
+            New version of the record.
         condition : Condition, optional
-            Without it the transaction is refused.
+            Condition for the whole transaction.
         action : str, optional
             Word for the audit trail; ``create``, ``update`` or ``delete`` by default.
         lab : str, optional
-            Whose record it is, by which its audit entry is found; empty for all labs'.
+            Lab that owns the record; it indexes the audit entry. Empty if all labs do.
         """
         word = "create" if before is None else "delete" if after is None else "update"
         note = self._note(who, action or word, kind, key, before, after, version, lab)
@@ -173,17 +173,17 @@ class Transaction:
         self.row(kind, key, version, after)
 
     def _is_small(self, note: Audit, item: Record) -> bool:
-        """Return whether a record's entry goes with others into one item."""
+        """Return whether a record's audit entry shares one item with others."""
         fits = len(note.detail) <= audit.TOGETHER and note.lab is not None
         return self._of_many and fits and hasattr(type(item), "made")
 
     @property
     def rows(self) -> list[tuple[str, str, int, Row | None]]:
-        """Kind, key, version and row of each record that it writes so far."""
+        """Kind, key, version and row of each record written so far."""
         return self._rows
 
     def row(self, kind: str, key: str, version: int, row: Row | None) -> None:
-        """Say what a record's row in lists is from now on; None if the record is deleted."""
+        """Set a record's new row in lists; None if the record is deleted."""
         self._rows.append((kind, key, version, row))
 
     def audit(
@@ -197,7 +197,7 @@ class Transaction:
         version: int | None = None,
         lab: str | None = None,
     ) -> None:
-        """Note who did what; one note may stand for many items of one record."""
+        """Add an audit entry; one entry may stand for many items of one record."""
         self._audits.append(self._note(who, action, kind, key, before, after, version, lab))
 
     def _note(
@@ -211,8 +211,8 @@ class Transaction:
         version: int | None,
         lab: str | None,
     ) -> Audit:
-        about: dict[str, Any] = {"group": self._group, "version": version, "lab": lab}
-        return audit.entry(who, action, kind, key, before, after, **about)
+        facts: dict[str, Any] = {"group": self._group, "version": version, "lab": lab}
+        return audit.entry(who, action, kind, key, before, after, **facts)
 
     def commit(self) -> None:
         """Write everything, or nothing.
@@ -222,7 +222,7 @@ class Transaction:
         ConditionFailed
             If a condition did not hold, or others were writing the same items.
         TooLarge
-            If an item is larger than 400 KB, or all together are larger than 4 MB.
+            If an item is larger than 400 KB, or all together exceed 4 MB.
         """
         at = moment.stamp()
         notes = [audit.together(some, pk) for pk, some in self._together.items()]
@@ -252,21 +252,21 @@ class Transaction:
             Change(at, kind, key, version, None if row is None else dict(row))
             for kind, key, version, row in self._rows
         ]
-        for told in committed:
-            told(changes)
+        for callback in committed:
+            callback(changes)
 
 
 def image_of(item: Record, stored: dict[str, Any] | None, *, by_name: bool = False) -> Image:
-    """Return how the feed tells the journal of an item.
+    """Return the image of an item, by which the feed passes it to the journal.
 
     Parameters
     ----------
     item : Record
-        As it is to be; of a deleted one, as it was.
+        The new item, or the former one if it is deleted.
     stored : dict or None
-        As it is stored; None if it is deleted.
+        Its stored form; None if it is deleted.
     by_name : bool
-        Whether the journal is to read it from the table.
+        Whether the journal reads it from the table.
     """
     kind = type(item).stored_kind()
     if kind in UNCHANGING and stored is not None:
@@ -285,7 +285,7 @@ def transaction(group: str | None = None, *, of_many: bool = False) -> Iterator[
     Parameters
     ----------
     group : str, optional
-        A UUID that the audit entries have in common.
+        A UUID common to the audit entries.
     of_many : bool
         Whether many documents are made.
 

@@ -1,7 +1,7 @@
-"""Conditions on a field: one definition, tried on single values or on distinct values of a column.
+"""Conditions on a field, for single values or for the distinct values of a column.
 
-The lookups are those of the Alyx REST contract's ``?django=`` language. Nothing is evaluated: a
-lookup is one of the functions below.
+The lookups are those of the Alyx REST contract's ``?django=`` language. No text is evaluated as
+code: each lookup is one of the functions below.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def _compare(name: str, value: Any) -> Test:
 
 def _in(value: Iterable[Any]) -> Test:
     if isinstance(value, Set) and not isinstance(value, (set, frozenset)):
-        told = value  # a set of many texts, which tells what is in it faster than it lists it
+        lazy_set = value  # a large set of texts: a test of membership is faster than a listing
         return lambda x: (
             not isinstance(x, (list, dict))
-            and (x in told or (x is not None and type(x) is not str and str(x) in told))
+            and (x in lazy_set or (x is not None and type(x) is not str and str(x) in lazy_set))
         )
     wanted = set(value)
     texts = {str(each) for each in wanted if each is not None}
@@ -98,7 +98,7 @@ LOOKUPS: Mapping[str, Callable[[Any], Test]] = {
     "gte": lambda v: _compare("gte", v),
     "test": lambda v: v,
 }
-"""Lookup name to a function that takes the wanted value and returns the test."""
+"""Maps a lookup's name to a function that takes the wanted value and returns the test."""
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -111,9 +111,9 @@ class Where(msgspec.Struct, frozen=True):
     lookup : str
         One of `LOOKUPS`; ``test`` takes a function as its value.
     value : any
-        What to compare with.
+        Value to compare with.
     negate : bool
-        Whether rows that pass are left out instead.
+        Whether rows that pass are excluded instead.
     path : tuple of str
         Keys below a JSON field.
     """
@@ -130,25 +130,25 @@ class Where(msgspec.Struct, frozen=True):
 
     @property
     def cost(self) -> int:
-        """Rough cost: 1 cheap, 2 needs JSON or a pattern to be read per value."""
+        """Rough cost: 1 if cheap, 2 if each value needs JSON decoding or a pattern."""
         return 2 if self.path or self.lookup in ("test", "regex", "iregex") else 1
 
     def test(self) -> Test:
-        """Return the test of a single value, negation left aside."""
+        """Return the test of a single value, without the negation."""
         test = LOOKUPS[self.lookup](self.value)
         if not self.path:
             return test
         return lambda value: test(_dig(value, self.path))
 
     def texts(self) -> list[str] | None:
-        """Return the texts that an exact condition looks for; None if it is another kind."""
+        """Return the texts that an exact condition looks for; None for other conditions."""
         if self.path or self.lookup not in ("exact", "in"):
             return None
         wanted = [self.value] if self.lookup == "exact" else list(self.value)
         return wanted if all(type(each) is str for each in wanted) else None
 
     def on_values(self, values: Iterable[Any], thaw: Callable[[Any], Any]) -> Iterator[bool]:
-        """Yield for each value whether a row that has it alone fulfils the condition."""
+        """Yield for each value whether a row with only this value fulfils the condition."""
         test, negate = self.test(), self.negate
         return (test(thaw(value)) != negate for value in values)
 
@@ -180,11 +180,11 @@ class Where(msgspec.Struct, frozen=True):
         Parameters
         ----------
         values, missing : ndarray
-            The numbers, and which of them stand for None.
+            The numbers, and the mask of those that stand for None.
         """
         value = self.value
         if self.lookup == "isnull":
-            found = missing == bool(value)
+            mask = missing == bool(value)
         elif self.lookup not in ("exact", "lt", "lte", "gt", "gte") or not isinstance(
             value, (int, float)
         ):
@@ -197,12 +197,12 @@ class Where(msgspec.Struct, frozen=True):
                 "gt": values.__gt__,
                 "gte": values.__ge__,
             }[self.lookup]
-            found = compare(value) & ~missing
-        return ~found if self.negate else found
+            mask = compare(value) & ~missing
+        return ~mask if self.negate else mask
 
 
 class Either(Where, frozen=True):
-    """A condition that holds where any of several does; ``value`` is the list of them."""
+    """A condition that holds if any of several does; ``value`` is their list."""
 
     field: str = ""
     lookup: str = "either"
@@ -219,9 +219,9 @@ class Either(Where, frozen=True):
 
 
 class Places(Where, frozen=True):
-    """A condition on datasets: that they are at one of some places; ``value`` is (session, path)s.
+    """A condition on the places of datasets; ``value`` is a collection of (session, path).
 
-    The index holds no ids of datasets, but where they are.
+    The index holds the places of datasets instead of their ids.
     """
 
     field: str = ""
@@ -234,10 +234,10 @@ class Places(Where, frozen=True):
 
     def by_session(self) -> dict[str, list[str]]:
         """Return the paths by session."""
-        found: dict[str, list[str]] = {}
+        paths: dict[str, list[str]] = {}
         for session, path in self.value:
-            found.setdefault(session, []).append(path)
-        return found
+            paths.setdefault(session, []).append(path)
+        return paths
 
     def on_rows(self) -> Test:
         """Return the test of a whole row, negation included."""
@@ -246,12 +246,12 @@ class Places(Where, frozen=True):
 
 
 class OnStored(Where, frozen=True):
-    """A condition on what a record has only where it is stored, not in the index.
+    """A condition on values that only the stored record has, not the index.
 
     Attributes
     ----------
     value : Where
-        The condition; ``rows`` gives the rows of a stored record that it is tried on.
+        The condition; ``rows`` returns the rows of a stored record to test.
     """
 
     field: str = ""
@@ -270,7 +270,7 @@ class OnStored(Where, frozen=True):
 
 
 def _dig(value: Any, path: tuple[str, ...]) -> Any:
-    """Return what is at some keys below a JSON value, None if it is not there."""
+    """Return the value below some keys of a JSON value; None if it is missing."""
     for key in path:
         if isinstance(value, dict):
             value = value.get(key)
@@ -282,7 +282,10 @@ def _dig(value: Any, path: tuple[str, ...]) -> Any:
 
 
 def items_where(field: str, where: Where) -> Where:
-    """Return the condition that any object of a list fulfils one; those left out have none."""
+    """Return the condition that any object of a list fulfils another condition.
+
+    With a negated condition, rows are left out if any object fulfils its positive form.
+    """
     test = where.positive().on_rows()
 
     def any_of(value: Any) -> bool:

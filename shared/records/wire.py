@@ -1,9 +1,8 @@
-"""Requests to DynamoDB without botocore's client, which takes long to start and long for each.
+"""Requests to DynamoDB without botocore's client, which is slow to start and slow per request.
 
-A request is its arguments as JSON, signed; an answer is its JSON. What is unusual is left to
-botocore: an environment other than that of a function on AWS, and a request that fails for a
-passing reason (no connection, throttled, an error of the service), which botocore makes again
-with its waits and tries.
+A request is its arguments as signed JSON; an answer is JSON. Botocore handles the unusual cases:
+an environment other than that of a function on AWS, and requests that fail for a transient reason
+(no connection, throttling, an error of the service), which it retries.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ OPERATIONS = {
     "transact_write_items": "TransactWriteItems",
     "update_item": "UpdateItem",
 }
-"""Methods of botocore's client that go the short way; all others are botocore's."""
+"""Methods of botocore's client that are implemented here; botocore handles all others."""
 
 PASSING = frozenset(
     {
@@ -56,20 +55,20 @@ PASSING = frozenset(
         "InvalidSignatureException",
     }
 )
-"""Errors that another try may not meet; botocore decides."""
+"""Errors that may be transient; botocore decides."""
 
 ELSEWHERE = ("cn-", "us-iso", "eu-iso", "eusc-")
-"""Beginnings of regions whose addresses do not end in ``amazonaws.com``."""
+"""Prefixes of regions whose addresses do not end in ``amazonaws.com``."""
 
 UNUSUAL = ("AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "HTTPS_PROXY")
-"""Settings of the environment that botocore alone heeds."""
+"""Settings of the environment that only botocore supports."""
 
 CONNECT_SECONDS, READ_SECONDS = 15, 30
-"""Longest waits, as PynamoDB's."""
+"""Timeouts, the same as PynamoDB's."""
 
 
 class Place(NamedTuple):
-    """Where requests go, and in whose name."""
+    """The endpoint of requests, and the credentials."""
 
     url: str
     region: str
@@ -79,7 +78,7 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Place | None:
-        """Return what the environment of a function on AWS says; None if it is another's."""
+        """Return the endpoint from the environment of a function; None if it is another kind."""
         region = environment.get("AWS_DEFAULT_REGION", "")
         key_id = environment.get("AWS_ACCESS_KEY_ID")
         secret = environment.get("AWS_SECRET_ACCESS_KEY")
@@ -107,9 +106,9 @@ class Place(NamedTuple):
         names = sorted(headers)
         lines = [f"{name}:{headers[name]}" for name in names]
         signed = ";".join(names)
-        asked = "\n".join(["POST", "/", "", *lines, "", signed, hashlib.sha256(body).hexdigest()])
+        canonical_request = "\n".join(["POST", "/", "", *lines, "", signed, hashlib.sha256(body).hexdigest()])
         scope = [stamp[:8], self.region, "dynamodb", "aws4_request"]
-        digest = hashlib.sha256(asked.encode()).hexdigest()
+        digest = hashlib.sha256(canonical_request.encode()).hexdigest()
         text = "\n".join(["AWS4-HMAC-SHA256", stamp, "/".join(scope), digest])
         key = f"AWS4{self.secret}".encode()
         for part in (*scope, text):
@@ -122,9 +121,9 @@ class Place(NamedTuple):
 
 
 class DynamoClient:
-    """A client of DynamoDB with the methods of botocore's, for PynamoDB and for own requests."""
+    """A DynamoDB client with the methods of botocore's, for PynamoDB and own requests."""
 
-    _request_signer = None  # PynamoDB looks whether botocore's has credentials
+    _request_signer = None  # PynamoDB checks whether botocore's has credentials
 
     def __init__(self) -> None:
         self._place = Place.of(os.environ)
@@ -132,7 +131,7 @@ class DynamoClient:
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
-        """Return a method of botocore's client, or whatever else it has."""
+        """Return a method or any other attribute of botocore's client."""
         operation = OPERATIONS.get(name)
         if operation is None:
             return getattr(aws.client("dynamodb"), name)
@@ -160,7 +159,7 @@ class DynamoClient:
         return answer
 
     def _send(self, operation: str, body: bytes) -> Any:
-        """Return the response to a request; None if botocore is to make it."""
+        """Return the response to a request; None if botocore must make it."""
         if self._place is None:
             return None
         with self._lock:
@@ -176,7 +175,7 @@ class DynamoClient:
 
 
 def _connections() -> Any:
-    """Return connections that are kept open, and trust whom botocore trusts."""
+    """Return a pool of open connections that trusts botocore's certificates."""
     import botocore
 
     with lean.without("urllib3.http2"):
@@ -192,7 +191,7 @@ def _connections() -> Any:
 
 
 def _usual(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer that botocore gets."""
+    """Return botocore's answer to a request."""
     answer: dict[str, Any] = aws.client("dynamodb")._make_api_call(operation, arguments)
     meter.count(operation, answer)
     return answer
@@ -207,11 +206,11 @@ def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _error(content: bytes) -> tuple[str, dict[str, Any]]:
-    """Return the code of a refusal, and what callers of botocore find in its exception."""
-    told: dict[str, Any] = json.loads(content or b"{}", object_hook=_with_bytes)
-    code = str(told.pop("__type", "Unknown")).rpartition("#")[2]
-    message = told.pop("message", None) or told.pop("Message", "")
-    return code, {"Error": {"Code": code, "Message": message}, **told}
+    """Return the code of a refusal, and the content of botocore's exception."""
+    answer: dict[str, Any] = json.loads(content or b"{}", object_hook=_with_bytes)
+    code = str(answer.pop("__type", "Unknown")).rpartition("#")[2]
+    message = answer.pop("message", None) or answer.pop("Message", "")
+    return code, {"Error": {"Code": code, "Message": message}, **answer}
 
 
 def _metadata(status: int, headers: dict[str, str]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Several documents written together: created, changed and deleted in one transaction.
 
-Each is written with its unique values and its alias, if it is stored within another record; with
-its place in the change feed and its audit entry. All hold only while what was read is as it was,
-and while what they name is there.
+Each is written with its unique values, with its alias if it is stored within another record, with
+its entry in the change feed and its audit entry. The transaction holds only if the documents are
+as they were read, and if the records that they name exist.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ of the feed."""
 
 
 class Write(msgspec.Struct, eq=False, kw_only=True):
-    """What is to become of one document.
+    """The write of one document.
 
     Attributes
     ----------
     kind, key : str
     before : Document or None
-        As it was read; None for a new one.
+        The document as read; None for a new one.
     body : dict or None
-        As it is to be; None to delete it. The same as before: it is only checked that nobody
-        changes it meanwhile.
+        The new body; None to delete the document. If it is unchanged, the transaction only checks
+        that nobody else changes the document meanwhile.
     unique, was_unique : sequence of (field, value)
         Values that no other document of the kind may have, from now on and until now.
     parent : (str, str), optional
@@ -51,13 +51,13 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
     place : (str, str), optional
         Primary key of a new one within another record's partition: (``"SES#<id>"``, ``"E#<id>"``).
     needs : sequence of (kind, key)
-        Records that must be there when it is written, and not be on their way out.
+        Records that must exist when it is written, and must not be in deletion.
     mark : str
         Mark of the deletion, see `leaving`; empty if it has none.
     action : str, optional
         Word for the audit trail.
     lab : str, optional
-        Whose record it is; empty for all labs'.
+        Lab that owns the record; empty if all labs do.
     """
 
     kind: str
@@ -75,7 +75,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
     version: int = 0
 
     def __post_init__(self) -> None:
-        """Give it the number of its version."""
+        """Set the version."""
         if not self.version:
             known = self.before
             self.version = first_version() if known is None else int(known.version) + 1
@@ -94,7 +94,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
 
     @property
     def items(self) -> int:
-        """How many items of a transaction it takes, without what it needs."""
+        """Number of items in a transaction, without the records it needs."""
         if not self.is_change:
             return 1
         return 2 + len(self._taken()) + len(self._freed())
