@@ -29,7 +29,12 @@ def labs_on(
     for membership in memberships:
         lab = str(membership["lab"])
         day = today(lab)
-        runs_today = (membership.get("start_date") or day) <= day <= (membership.get("end_date") or day)
+        runs_today = (
+            (membership.get("start_date") or day) <= day <= (membership.get("end_date") or day)
+        )
         runs[lab] = runs.get(lab, False) or runs_today
     remaining = [lab for lab in labs if runs.get(lab, True)]
-    return (*remaining, *(lab for lab, runs_today in runs.items() if runs_today and lab not in remaining))
+    return (
+        *remaining,
+        *(lab for lab, runs_today in runs.items() if runs_today and lab not in remaining),
+    )

@@ -1,8 +1,8 @@
 """The ONE client's cache tables, made from the search snapshot (ONE convention, cache tables).
 
 One zip per audience and per tag, under ``cache/`` of the data bucket: ``all`` for accounts,
-``public`` for anybody, ``lab/<name>`` for a lab's machines, ``tag/<name>`` per release. A zip
-whose rows have not changed since it was made is left as it is.
+``public`` for anybody, ``lab/<name>`` for a lab's machines, ``tag/<name>`` per release. A zip with
+unchanged rows is not written again.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 KINDS = frozenset({"session", "dataset", "tag", "lab", "data-repository", "subject", "project"})
-"""Kinds of records that the tables are made of, or that hold sessions back."""
+"""Kinds of records that the tables contain, or that can embargo sessions."""
 
 
 def build(origin: str = "fornix", *, whole: bool = False) -> dict[str, Any]:
     """Write the tables that have changed.
 
-    A process that has built them before reads what has changed since, and looks only at the scopes
-    that this concerns; the first build of a process, and a whole one, look at all.
+    A process that has built them before reads the changes since then, and builds only the scopes
+    that these concern. The first build of a process, and a whole one, build all.
 
     Parameters
     ----------
     origin : str
         Name of this installation, which clients compare.
     whole : bool
-        Look at all scopes.
+        Whether to build all scopes.
 
     Returns
     -------
@@ -65,19 +65,19 @@ def build(origin: str = "fornix", *, whole: bool = False) -> dict[str, Any]:
         _builders[place] = Builder()
     try:
         return _builders[place].build(origin, whole=whole)
-    except Damaged as error:  # also if the files it began with are deleted by now
+    except Damaged as error:  # also raised if files of the snapshot were deleted meanwhile
         log.warning("%s The tables are built anew.", error)
         _builders[place] = Builder(leave=_builders[place].index)
         return _builders[place].build(origin, whole=True)
 
 
 def is_snapshot_due() -> bool:
-    """Return whether much has changed since the latest snapshot, as the last build has seen it."""
+    """Return whether the last build saw many changes since the latest snapshot."""
     return any(snapshot_is_due(builder.index) for builder in _builders.values())
 
 
 class Builder:
-    """An index that is kept from build to build, and what was built from it last."""
+    """Builder of the tables; it keeps its index and the moment of its last build."""
 
     def __init__(self, leave: Index | None = None) -> None:
         self.index = leave or Index(full=True)
@@ -105,38 +105,38 @@ class Builder:
         return ["all", "public", *(f"lab/{x}" for x in labs), *(f"tag/{x}" for x in tags)]
 
     def _concerned(self, quarter: str) -> set[str] | None:
-        """Return the scopes that what changed since the last build concerns; None for all.
+        """Return the scopes that changes since the last build concern; None for all.
 
-        Releases begin, and embargoes end, as a day begins in some lab: at quarters of an hour, the
-        offsets of time zones.
+        Releases begin and embargoes end when a day begins in some lab. Offsets of time zones are
+        multiples of a quarter of an hour.
         """
         if not self.at:
             return None
         back = moment.stamp(moment.of_stamp(self.at) - feed.OVERLAP)
         changes = self.index.changed_since(back, KINDS)
-        if changes is None:  # this process began a moment ago
+        if changes is None:  # this process has just started
             changes = self.index.changed_since(self.at, KINDS)
         if changes is None:
             return None
-        found = {"public"} if quarter != self.quarter else set()
+        scopes = {"public"} if quarter != self.quarter else set()
         for change in changes:
             if change.kind in ("lab", "data-repository"):
                 return None
             before = self.index.table(change.kind).was(change.key, self.at)
             rows = [row for row in (before, change.row) if row]
             if change.kind == "tag":
-                found |= {"public", *(f"tag/{row['name']}" for row in rows if change.row)}
+                scopes |= {"public", *(f"tag/{row['name']}" for row in rows if change.row)}
             elif change.kind in ("subject", "project"):
                 held = [row for row in rows if row.get("embargo_until")]
-                found |= {"public"} if held else set()
+                scopes |= {"public"} if held else set()
             elif change.kind == "session":
-                found |= {"all", "public", *(f"lab/{row['lab']}" for row in rows)}
+                scopes |= {"all", "public", *(f"lab/{row['lab']}" for row in rows)}
                 own = [Where("session", "exact", change.key)]
                 tags = self.index.table("dataset").select(own).values("tags")
-                found |= {f"tag/{tag}" for tag in tags if tag}
+                scopes |= {f"tag/{tag}" for tag in tags if tag}
             else:
-                found |= {"all", "public"} | self._of_dataset(change.key, rows)
-        return found
+                scopes |= {"all", "public"} | self._of_dataset(change.key, rows)
+        return scopes
 
     def _of_dataset(self, key: str, rows: list[Row]) -> set[str]:
         owner = key.partition("|")[0]
@@ -157,26 +157,29 @@ class Builder:
             chosen = self._kept(datasets.select([Where("tags", "in", {name})]), None)
             return self._owners(chosen), chosen
         if kind == "all":
-            every = sessions.rows()
-            return every, self._kept(datasets.select(), {row["id"] for row in every})
+            all_sessions = sessions.rows()
+            return all_sessions, self._kept(datasets.select(), {row["id"] for row in all_sessions})
         public = sessions.select(visible.public_sessions(self.index.table)).values("id")
         released = visible.released_tags(self.index.table)
-        seen = Either(value=[Where("session", "in", public), Where("tags", "in", released)])
-        chosen = self._kept(datasets.select([seen]), None)
-        # A session of which anybody may see a dataset is known to everybody, as to the API.
-        known = public | {row["session"] for row in chosen}
-        return sessions.select([Where("id", "in", known)]).all(), chosen
+        is_seen = Either(value=[Where("session", "in", public), Where("tags", "in", released)])
+        chosen = self._kept(datasets.select([is_seen]), None)
+        # Sessions with a public dataset are public here, as they are in the API.
+        shown_ids = public | {row["session"] for row in chosen}
+        return sessions.select([Where("id", "in", shown_ids)]).all(), chosen
 
     def _kept(self, selection: Any, ids: set[str] | None) -> list[Row]:
-        """Return the datasets of known sessions that somebody else than their maker can read."""
+        """Return the datasets of given sessions that are not only on personal repositories."""
         if ids is None:
             ids = self.index.table("session").select().values("id")
         repositories = self.index.table("data-repository").rows()
-        personal = {row["name"] for row in repositories if row.get("globus_is_personal")}
+        personal = {
+            dataset["name"] for dataset in repositories if dataset.get("globus_is_personal")
+        }
         return [
-            row
-            for row in selection.all()
-            if row["session"] in ids and copies.for_everybody(row["repositories"], personal)
+            dataset
+            for dataset in selection.all()
+            if dataset["session"] in ids
+            and copies.for_everybody(dataset["repositories"], personal)
         ]
 
     def _owners(self, datasets: list[Row]) -> list[Row]:
@@ -185,7 +188,7 @@ class Builder:
 
 
 _builders: dict[tuple[str, str], Builder] = {}
-"""The one of this process, by bucket and table."""
+"""The builder of this process, by bucket and table."""
 
 
 def reset_for_tests() -> None:
@@ -194,7 +197,7 @@ def reset_for_tests() -> None:
 
 
 def info(scope: str) -> dict[str, Any] | None:
-    """Return what is said of a scope's tables; None if there are none."""
+    """Return the description of a scope's tables; None if there are none."""
     client = aws.client("s3")
     try:
         answer = client.get_object(Bucket=env.data_bucket(), Key=f"{CACHE}{scope}/cache_info.json")
@@ -217,39 +220,39 @@ def _write(scope: str, sessions: list[Row], datasets: list[Row], origin: str) ->
         [msgspec.structs.asdict(row) for row in ordered],
         [msgspec.structs.asdict(row) for row in files],
     )
-    mark = hashlib.sha256(json.dumps([*rows], default=str).encode()).hexdigest()
+    content_digest = hashlib.sha256(json.dumps([*rows], default=str).encode()).hexdigest()
     before = info(scope)
-    if before and before.get("content") == mark:
+    if before and before.get("content") == content_digest:
         return None
-    about: dict[str, Any] = {
+    description: dict[str, Any] = {
         "date_created": moment.now().strftime("%Y-%m-%d %H:%M"),
         "origin": origin,
         "min_api_version": MIN_API_VERSION,
-        "content": mark,
+        "content": content_digest,
     }
     if scope.startswith("tag/"):
-        about["database_tags"] = [scope.removeprefix("tag/")]
+        description["database_tags"] = [scope.removeprefix("tag/")]
     tables = {"sessions": sessions_table(ordered), "datasets": datasets_table(files)}
     if not files:
-        about["min_api_version"] = BEFORE_QC
-    import zipfile  # the API takes but names from here
+        description["min_api_version"] = BEFORE_QC
+    import zipfile  # not at the top, because the API only needs names of this module
 
     packed = io.BytesIO()
-    about["tables"] = {
+    description["tables"] = {
         name: {"nrecs": table.num_rows, "size": table.nbytes} for name, table in tables.items()
     }
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, table in tables.items():
-            archive.writestr(f"{name}.pqt", parquet(table, about))
-        archive.writestr("cache_info.json", json.dumps(about))
+            archive.writestr(f"{name}.pqt", parquet(table, description))
+        archive.writestr("cache_info.json", json.dumps(description))
     client = aws.client("s3")
     client.put_object(Bucket=env.data_bucket(), Key=zip_key(scope), Body=packed.getvalue())
     client.put_object(
         Bucket=env.data_bucket(),
         Key=f"{CACHE}{scope}/cache_info.json",
-        Body=json.dumps(about).encode(),
+        Body=json.dumps(description).encode(),
     )
-    return about
+    return description
 
 
 def _session(row: Row) -> OneSession:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class Damaged(Exception):
-    """A file of the snapshot cannot be read; the message names it and says what is wrong."""
+    """A file of the snapshot cannot be read; the message names the file and the fault."""

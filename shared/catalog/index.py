@@ -1,10 +1,9 @@
 """The search index of a process: every kind of record, as of now or as of a page token.
 
 DynamoDB is the ledger; this is its read model. A snapshot in S3 holds one row per record (columns
-in Parquet, small kinds as JSON lines). A process loads the kinds it needs, once, and before it
-answers reads the change feed by one strongly consistent query: so a caller reads what was written
-before, whoever wrote it. Without a snapshot, or with one older than the feed reaches back, the
-table itself is scanned.
+in Parquet, small kinds as JSON lines). A process loads the kinds it needs once. Before it answers,
+it reads the change feed by one strongly consistent query, so callers see all earlier writes of
+anybody. If there is no snapshot, or only one older than the feed, the table is scanned.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Index:
-    """The tables of one process and how far they have read the change feed.
+    """The tables of one process, and their position in the change feed.
 
     Parameters
     ----------
@@ -66,12 +65,12 @@ class Index:
             return self.tables[kind]
 
     def catch_up(self) -> str:
-        """Read what changed since the last time; return the moment the index now shows."""
+        """Read the changes since the last call; return the moment that the index now shows."""
         with self._lock:
             now = moment.stamp()
             if self._at is None or self._behind():
                 self._open(now)
-            # The cursor is where the last read began; some of what was written then came later.
+            # The cursor is the start of the last read; writes of that time may appear later.
             far = moment.of_stamp(now) >= self._far_again
             if far:
                 self._far_again = moment.of_stamp(now) + feed.FAR_EVERY
@@ -88,14 +87,14 @@ class Index:
             return now
 
     def take_own(self, changes: list[Change]) -> None:
-        """Apply what this process has just committed: it reads its own writes whatever happens."""
+        """Apply changes that this process has just committed, so that it reads its own writes."""
         with self._lock:
             if self._at is not None:
                 for change in changes:
                     self.table(change.kind).apply(change)
 
     def _reset(self, at: str) -> None:
-        """Forget what was read of a table that has been replaced at a moment."""
+        """Forget all earlier rows if the table was replaced at a moment."""
         if at <= self._valid_from:
             return
         self._valid_from = at
@@ -105,9 +104,9 @@ class Index:
             self._seen = seen
 
     def changed_since(self, at: str, kinds: Collection[str]) -> list[Change] | None:
-        """Return what changed at or after a moment, last versions alone, in order of time.
+        """Return the changes at or after a moment in order of time, only last versions.
 
-        None if it is longer ago than this index remembers: then the feed has it.
+        None if the moment is earlier than this index remembers; then read the feed.
         """
         with self._lock:
             tables = [table for kind, table in self.tables.items() if kind in kinds]
@@ -118,19 +117,19 @@ class Index:
 
     @property
     def valid_from(self) -> str:
-        """When the table was replaced as a whole the last time; empty if never."""
+        """Moment at which the whole table was last replaced; empty if never."""
         return self._valid_from
 
     def kinds(self) -> list[str]:
-        """Return the kinds that there are any rows of."""
+        """Return the kinds that have rows."""
         return sorted({*self.tables, *self._files, *(self._scanned or {})})
 
     def file_of(self, kind: str) -> dict[str, Any] | None:
-        """Return what the snapshot says of a kind's file; None if it has none."""
+        """Return the snapshot's description of a kind's file; None if there is none."""
         return self._files.get(kind)
 
     def _behind(self) -> bool:
-        """Whether the feed no longer reaches back to where this index stands."""
+        """Return whether the feed no longer reaches back to this index's cursor."""
         return moment.of_stamp(self._cursor) < moment.now() - feed.KEPT + timedelta(hours=6)
 
     def _open(self, now: str) -> None:
@@ -160,7 +159,7 @@ class Index:
             return base_of(kind, self._scanned.pop(kind, []), order)
 
     def _newer(self, kind: str, at: str) -> tuple[Base, str] | None:
-        """Return the rows of a kind in a snapshot that is newer than a moment, if there is one."""
+        """Return the rows of a kind in a snapshot newer than a moment; None if there is none."""
         latest = snapshot.latest()
         if latest is None or latest["at"] <= at or kind not in latest["kinds"]:
             return None
@@ -168,10 +167,9 @@ class Index:
         return snapshot.read(kind, latest["kinds"][kind], order, self.full), latest["at"]
 
     def leave_snapshot(self) -> None:
-        """Begin again, from a newer snapshot or from the table: a file of this one is unusable.
+        """Start again from a newer snapshot or from the table, because a file is unusable.
 
-        Its files may have been deleted: a process that has not been asked for hours is on an old
-        one.
+        The files may have been deleted: a process idle for hours holds an old snapshot.
         """
         with self._lock:
             latest = snapshot.latest()
@@ -197,9 +195,9 @@ def current() -> Index:
 
 
 def _take_own(changes: list[Change]) -> None:
-    """Let this process's index know of what it has just committed."""
+    """Apply changes that this process has just committed to its index."""
     if _index is not None:
-        rows = json.dumps([each.row for each in changes])  # nobody changes them afterwards
+        rows = json.dumps([each.row for each in changes])  # a copy, which nobody else changes
         _index.take_own(
             [replace(old, row=row) for old, row in zip(changes, json.loads(rows), strict=True)]
         )
@@ -209,7 +207,7 @@ transactions.committed.append(_take_own)
 
 
 def start_request() -> None:
-    """Say that a new request begins: the next look into the index catches up first."""
+    """Begin a new request: the next access to the index catches up first."""
     global _fresh
     _fresh = False
 
@@ -224,7 +222,7 @@ def table(kind: str) -> Table:
 
 
 def leave_snapshot() -> None:
-    """Go on without a snapshot that turned out `Damaged`."""
+    """Continue without a snapshot that is `Damaged`."""
     global _fresh
     _fresh = False
     current().leave_snapshot()
@@ -243,42 +241,44 @@ def reset_for_tests() -> None:
 
 
 MANY_YOUNG = 5_000
-"""Rows that changed since the snapshot, after which a new one is due: an import's, mostly."""
+"""Changed rows after which a new snapshot is due, mostly after an import."""
 
 
 def snapshot_is_due(index: Index) -> bool:
-    """Return whether so much has changed since the latest snapshot that a new one is to be made.
+    """Return whether changes since the latest snapshot make a new one due.
 
     Parameters
     ----------
     index : Index
-        One that is caught up.
+        An index that has caught up.
     """
     if (latest := snapshot.latest()) is None:
-        return False  # the schedule's first one
+        return False  # the schedule makes the first one
     changed = index.changed_since(latest["at"], [*index.tables])
     return changed is None or len(changed) > MANY_YOUNG
 
 
 def write_snapshot() -> dict[str, Any]:
-    """Write the index as of now to ``snapshots/`` of the data bucket; unchanged kinds are kept.
+    """Write the index as of now to ``snapshots/`` of the data bucket.
+
+    Files of unchanged kinds are reused.
 
     Returns
     -------
     dict
         ``at`` (moment), ``kinds`` ({kind: {key, n, bytes}}), ``written`` (kinds written now).
     """
-    whole = Index(full=True)
-    at = whole.catch_up()
+    full_index = Index(full=True)
+    at = full_index.catch_up()
     kinds: dict[str, Any] = {}
     written = []
-    for kind in whole.kinds():
-        held = whole.table(kind)
-        if (file := whole.file_of(kind)) and not held.changed:
+    for kind in full_index.kinds():
+        kind_table = full_index.table(kind)
+        if (file := full_index.file_of(kind)) and not kind_table.changed:
             kinds[kind] = file
             continue
-        held.merge_versions()
-        kinds[kind] = snapshot.write_kind(kind, held.base, at)
+        kind_table.merge_versions()
+        kinds[kind] = snapshot.write_kind(kind, kind_table.base, at)
         written.append(kind)
     snapshot.write(kinds, at)
     return {"at": at, "kinds": kinds, "written": written}

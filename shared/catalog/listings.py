@@ -1,4 +1,4 @@
-"""What each kind of record looks like in a list: its order, its key, where its fields are."""
+"""Lists of each kind of record: their order, their keys, and the places of their fields."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ ORDER: Mapping[str, tuple[str, ...]] = {
     "surgery": ("-start_time", "id"),
     "field-of-view": ("-session_start", "name", "id"),
 }
-"""What the rows of a kind are sorted by; others by their key."""
+"""Sort order of a kind's rows; rows of other kinds are sorted by key."""
 
 KEYS: Mapping[str, tuple[str, ...]] = {"dataset": ("session", "path")}
-"""Fields that make the key of a row where it is not in the field ``key``."""
+"""Fields that form the key of a row, for kinds without the field ``key``."""
 
 SNAPSHOT_ONLY_FIELDS: Mapping[str, frozenset[str]] = {"dataset": frozenset({"hash"})}
-"""Fields that the snapshot has for its readers but that are not held in memory."""
+"""Fields that the snapshot has, but that are not held in memory."""
 
 SMALL = 1000
-"""Up to this many rows are held as they are; more become columns."""
+"""Most rows that are held as dictionaries; more become columns."""
 
 IN_PATH: Mapping[str, int] = {"collection": 0, "revision": 1, "name": 2}
-"""Fields of a dataset that its path holds, so that they are not stored beside it."""
+"""Fields of a dataset that its path contains, so that rows do not repeat them."""
 
 
 class OnPart(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ class OnPart(msgspec.Struct, frozen=True):
 
 
 def on_stored(kind: str, wheres: Sequence[Where]) -> list[Where]:
-    """Return conditions in terms of the fields that rows hold."""
+    """Return conditions rewritten for the fields that rows hold."""
     if kind != "dataset":
         return list(wheres)
 

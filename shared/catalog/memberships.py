@@ -1,4 +1,4 @@
-"""Of which labs an account is today."""
+"""The labs that an account belongs to today."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from shared.records.where import Where
 
 def labs_of(user: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the labs that an account belongs to today, from its row in the index."""
-    mine = table("lab-membership").select([Where("user", "exact", user["username"])])
+    memberships = table("lab-membership").select([Where("user", "exact", user["username"])])
     labs = tuple(user.get("lab") or ())
-    if not len(mine):
+    if not len(memberships):
         return labs
-    return labs_on(labs, mine.all(), lambda lab: water.now_in(lab).date().isoformat())
+    return labs_on(labs, memberships.all(), lambda lab: water.now_in(lab).date().isoformat())

@@ -1,7 +1,7 @@
-"""Rows that are about to be written: while a plan is made, lists show what it will have written.
+"""Planned rows: while a plan is made, lists show the rows that it will write.
 
-What checks a record reads others from the index. Two records of one plan, a mouse and its first
-weight, see each other there only by this.
+Checks of a record read other records from the index. By this module, two new records of one plan,
+for example a mouse and its first weight, see each other there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _rows: ContextVar[Rows | None] = ContextVar("planned", default=None)
 
 @contextmanager
 def planned(rows: Rows) -> Iterator[None]:
-    """Show some rows in the tables of the index, in this thread, until the block ends."""
+    """Show rows in the tables of the index, in this thread, until the block ends."""
     token = _rows.set(rows)
     try:
         yield

@@ -1,4 +1,4 @@
-"""A few rows, held as they are, and what rows sort by."""
+"""A few rows, held as dictionaries, and their sort keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.records.where import Either, Places, Where
 
 
 class _Descending:
-    """Sorts the other way round."""
+    """Sort key in descending order."""
 
     __slots__ = ("value",)
 
@@ -34,7 +34,7 @@ def _part(value: Any) -> tuple[bool, str, Any]:
 
 
 def sort_key(row: Mapping[str, Any], order: Sequence[str]) -> tuple[Any, ...]:
-    """Return what a row sorts by; None sorts first, ``-`` means descending."""
+    """Return a row's sort key; None sorts first, ``-`` means descending."""
     return tuple(
         _Descending(_part(row.get(name[1:]))) if name[0] == "-" else _part(row.get(name))
         for name in order
@@ -42,7 +42,7 @@ def sort_key(row: Mapping[str, Any], order: Sequence[str]) -> tuple[Any, ...]:
 
 
 class Rows:
-    """A few rows, held as they are; what `columns.Columns` is for many."""
+    """A few rows, held as dictionaries; `columns.Columns` holds many."""
 
     def __init__(self, kind: str, rows: Iterable[Row], order: tuple[str, ...]) -> None:
         self.rows = sorted(rows, key=lambda row: sort_key(row, order))
@@ -51,11 +51,11 @@ class Rows:
         self._having: dict[str, dict[str, list[int]]] = {}
 
     def find(self, key: str) -> int:
-        """Return the row of a key, -1 if there is none."""
+        """Return the row number of a key; -1 if there is none."""
         return self.places.get(key, -1)
 
     def _narrowest(self, wheres: Sequence[Where]) -> Sequence[int]:
-        """Return the rows that have a text some condition looks for; else all of them."""
+        """Return the rows that have a text of the most selective condition; else all rows."""
         best: Sequence[int] = range(self.n)
         for where in wheres:
             if where.negate or isinstance(where, (Either, Places)):
@@ -71,9 +71,9 @@ class Rows:
                     for each in value if isinstance(value, list) else [value]:
                         if each is not None and not isinstance(each, (list, dict)):
                             having[str(each)].append(i)
-            found = {i for text in wanted for i in self._having[where.field].get(text, ())}
-            if len(found) < len(best):
-                best = sorted(found)
+            candidates = {i for text in wanted for i in self._having[where.field].get(text, ())}
+            if len(candidates) < len(best):
+                best = sorted(candidates)
         return best
 
     def matching(self, wheres: Sequence[Where]) -> list[int]:

@@ -1,4 +1,4 @@
-"""The rows of all kinds by reading the whole table: slow, for a new or a lost index."""
+"""The rows of all kinds by a scan of the whole table: slow, for a new or lost index."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def scan() -> dict[str, list[Row]]:
     for _, items in groupby(_items(models), key=lambda item: item.pk):
         partition = list(items)
         for reader in readers:
-            if mine := [item for item in partition if isinstance(item, reader.models)]:
-                for kind, row in reader.to_rows(mine):
+            if own_items := [item for item in partition if isinstance(item, reader.models)]:
+                for kind, row in reader.to_rows(own_items):
                     rows[kind].append(row)
     return dict(rows)
 
 
 def _items(models: Iterable[type[Record]]) -> Iterator[Record]:
-    """Yield the items of some kinds; those of a partition come one after the other."""
-    # By name, for whoever is not to see credentials may not read whole items of the whole table.
+    """Yield the items of some kinds, partition by partition."""
+    # Attributes are named, because roles without access to credentials may not read whole items.
     names = sorted({each.attr_name for m in models for each in m.get_attributes().values()})
-    known = {model.stored_kind(): model for model in models}
+    by_kind = {model.stored_kind(): model for model in models}
     arguments: dict[str, Any] = {
         "TableName": table_name(),
         "ConsistentRead": True,
@@ -41,7 +41,7 @@ def _items(models: Iterable[type[Record]]) -> Iterator[Record]:
     while True:
         page = client.scan(**arguments)
         for raw in page["Items"]:
-            if model := known.get(raw.get("_k", {}).get("S", "")):
+            if model := by_kind.get(raw.get("_k", {}).get("S", "")):
                 yield model.from_raw_data(raw)
         if "LastEvaluatedKey" not in page:
             return

@@ -1,4 +1,4 @@
-"""The index at rest: one file a kind under ``snapshots/`` of the data bucket."""
+"""Snapshots of the index: one file per kind under ``snapshots/`` of the data bucket."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from shared.records import aws, env
 log = logging.getLogger(__name__)
 
 AT_ONCE = 8
-"""Requests to S3 at a time."""
+"""Concurrent requests to S3."""
 
 GAP, MOST = 65_536, 8_000_000
-"""Ranges that are no further apart are fetched as one, which is no longer than this."""
+"""Largest gap between ranges that are fetched as one, and most bytes of such a fetch."""
 
 
 def latest() -> dict[str, Any] | None:
-    """Return what the latest snapshot holds, None if there is none."""
+    """Return the description of the latest snapshot; None if there is none."""
     if not env.has_data_bucket():
         return None
     client = aws.client("s3")
@@ -38,31 +38,31 @@ def latest() -> dict[str, Any] | None:
     except (client.exceptions.NoSuchKey, client.exceptions.NoSuchBucket):
         return None
     try:
-        found = json.loads(answer["Body"].read())
-        moment.of_stamp(found["at"])
-        return found if isinstance(found["kinds"], dict) else None
+        description = json.loads(answer["Body"].read())
+        moment.of_stamp(description["at"])
+        return description if isinstance(description["kinds"], dict) else None
     except (ValueError, KeyError, TypeError):
         log.warning("the snapshot's description cannot be read; scanning the table")
         return None
 
 
 def read(kind: str, file: Mapping[str, Any], order: tuple[str, ...], full: bool) -> Base:
-    """Return the rows of a kind that a file holds; those of a large one as they are asked for.
+    """Return the rows of a kind in a file; rows of a large file are read on demand.
 
     Parameters
     ----------
     kind : str
     file : mapping
-        As `write_kind` describes it.
+        Description of the file, see `write_kind`.
     order : tuple of str
-        What the rows are sorted by.
+        Fields that the rows are sorted by.
     full : bool
-        Whether to have the fields `SNAPSHOT_ONLY_FIELDS` too.
+        Whether to load the fields `SNAPSHOT_ONLY_FIELDS` too.
 
     Raises
     ------
     Damaged
-        The file is not there, or not as it was written.
+        The file is missing or damaged.
     """
     read, key = partial(_read, file["key"]), file["key"]
     if key.endswith(".jsonl.gz"):
@@ -82,23 +82,23 @@ def read(kind: str, file: Mapping[str, Any], order: tuple[str, ...], full: bool)
 
 
 def _read(key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-    """Return the bytes of (offset, length)s of a file; those far apart are fetched in parallel."""
+    """Return the bytes of (offset, length)s of a file; distant ones are fetched in parallel."""
     spans = _spans(ranges)
     if len(spans) == 1:
         bodies = [_fetch(key, *spans[0])]
     else:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             bodies = list(pool.map(lambda span: _fetch(key, *span), spans))
-    found, starts = [], [start for start, _ in spans]
+    parts, starts = [], [start for start, _ in spans]
     for offset, length in ranges:
         place = bisect.bisect_right(starts, offset) - 1
         start = offset - spans[place][0]
-        found.append(bodies[place][start : start + length])
-    return found
+        parts.append(bodies[place][start : start + length])
+    return parts
 
 
 def _spans(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return ranges that cover some others, with those put together that are close."""
+    """Return ranges that cover the given ones; close ranges are merged."""
     spans: list[tuple[int, int]] = []
     for offset, length in sorted(ranges):
         if spans and offset - sum(spans[-1]) <= GAP and offset + length - spans[-1][0] <= MOST:
@@ -111,9 +111,9 @@ def _spans(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _fetch(key: str, offset: int, length: int) -> bytes:
     client = aws.client("s3")
-    asked = f"bytes={offset}-{offset + length - 1}"
+    byte_range = f"bytes={offset}-{offset + length - 1}"
     try:
-        answer = client.get_object(Bucket=env.data_bucket(), Key=key, Range=asked)
+        answer = client.get_object(Bucket=env.data_bucket(), Key=key, Range=byte_range)
         return answer["Body"].read()
     except client.exceptions.ClientError as error:
         if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket", "InvalidRange", "404"):
@@ -122,7 +122,7 @@ def _fetch(key: str, offset: int, length: int) -> bytes:
 
 
 def write(kinds: dict[str, Any], at: str) -> None:
-    """Make some files the snapshot of a moment; older files are deleted, but for the last ones.
+    """Make files the snapshot of a moment; delete older files except the previous snapshot's.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def write(kinds: dict[str, Any], at: str) -> None:
 
 
 def write_kind(kind: str, base: Base, at: str) -> dict[str, Any]:
-    """Write the rows of a kind; return where they are (``key``), how many (``n``, ``bytes``)."""
+    """Write the rows of a kind; return the file's ``key``, rows (``n``) and ``bytes``."""
     if isinstance(base, Rows):
         lines = (json.dumps(row, separators=(",", ":")) for row in base.rows)
         body, suffix = gzip.compress("\n".join(lines).encode(), mtime=0), "jsonl.gz"
@@ -154,7 +154,7 @@ def write_kind(kind: str, base: Base, at: str) -> dict[str, Any]:
 
 
 def _tidy(wanted: set[str]) -> None:
-    """Delete files of snapshots that neither this nor the one before names."""
+    """Delete the files of snapshots that are not wanted."""
     client = aws.client("s3")
     for page in client.get_paginator("list_objects_v2").paginate(
         Bucket=env.data_bucket(), Prefix=f"{prefixes.SNAPSHOTS}2"

@@ -1,7 +1,7 @@
-"""The rows of one kind: a base of many rows, and the versions that came after it.
+"""The rows of one kind: a base of many rows, and newer versions.
 
-Changes are kept as versions in time on top of the snapshot, so that a page asked for with the
-token of the first page shows the state of that moment while writers write.
+Changes are kept as versions in time on top of the snapshot. So a later page, requested with the
+first page's token, shows the state of the first page's moment while others write.
 
 One file, because a version is read and written by the same rules of time.
 """
@@ -29,10 +29,10 @@ Base = Any  # Rows | Columns; numpy is imported only when there is something to 
 
 
 FOLDED_HERE = 200_000
-"""Rows of a base that a process that answers requests still folds changes into."""
+"""Most rows of a base into which a process that answers requests folds changes."""
 
 MOST = 20_000
-"""Changes that are kept beside a base, however large it is."""
+"""Most changes that are kept beside a base of any size."""
 
 
 class _Version(msgspec.Struct):
@@ -42,23 +42,23 @@ class _Version(msgspec.Struct):
 
 
 class _Generation(msgspec.Struct):
-    """A base and the versions that came after it."""
+    """A base and the versions after it."""
 
     base: Base
     at: str
     overlay: dict[str, list[_Version]] = msgspec.field(default_factory=dict)
     replaced: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
-    """Place and version of what the base has of a key; -1 for nothing."""
+    """Row number and version of a key in the base; -1 if it has none."""
     young: Young | None = None
-    """What came after the base as of now, found as fast as what is in it; made on first use."""
+    """The rows newer than the base, with fast lookup; made on first use."""
     hidden: dict[str, int] = msgspec.field(default_factory=dict)
-    """The base rows that are replaced as of now, by key."""
+    """The base rows that are replaced now, by key."""
     touched: set[str] = msgspec.field(default_factory=set)
-    """Keys of which versions came since `young` was last looked at."""
+    """Keys with new versions since the last `settle`."""
 
     def current(self, as_of: str | None) -> tuple[dict[str, Row | None], list[int]]:
-        """Return the rows that replace base rows at a moment, and the base rows replaced."""
-        shown: dict[str, Row | None] = {}
+        """Return the newer rows at a moment, and the base rows that they replace."""
+        newer: dict[str, Row | None] = {}
         hidden: list[int] = []
         now = as_of is None or as_of >= self.at
         for key, versions in list(self.overlay.items()):
@@ -71,20 +71,20 @@ class _Generation(msgspec.Struct):
             if best is None:
                 continue
             place, version = self._in_base(key)
-            if best.version <= version and now:  # the feed is read from before the snapshot on
+            if best.version <= version and now:  # the feed overlaps with the snapshot
                 continue
-            shown[key] = best.row
+            newer[key] = best.row
             if place >= 0:
                 hidden.append(place)
-        return shown, hidden
+        return newer, hidden
 
     def settle(self) -> Young:
-        """Return what came after the base, after a look at what was touched since the last one."""
+        """Return the rows newer than the base, updated by the touched keys."""
         if self.young is None:
             self.touched.clear()
-            shown, _ = self.current(None)
-            self.hidden = {key: place for key in shown if (place := self._in_base(key)[0]) >= 0}
-            self.young = Young(shown)
+            newer, _ = self.current(None)
+            self.hidden = {key: place for key in newer if (place := self._in_base(key)[0]) >= 0}
+            self.young = Young(newer)
         for key in list(self.touched):
             best = max(self.overlay[key], key=lambda each: each.version)
             place, version = self._in_base(key)
@@ -96,23 +96,23 @@ class _Generation(msgspec.Struct):
         return self.young
 
     def _in_base(self, key: str) -> tuple[int, int]:
-        if (known := self.replaced.get(key)) is None:
+        if (replaced := self.replaced.get(key)) is None:
             place, version = self.base.find(key), None
             if place >= 0:
                 version = self.base.pick(_one(self.base, place), ("_version",))[0].get("_version")
-            known = self.replaced[key] = (place, -1 if version is None else version)
-        return known
+            replaced = self.replaced[key] = (place, -1 if version is None else version)
+        return replaced
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """The rows that fulfil some conditions, in order; taken page by page."""
+    """The rows that fulfil some conditions, in order, read page by page."""
 
     base: Base
     base_rows: Any
     extra: list[tuple[int, Row]]
-    """Rows not in the base, each with the number of base rows before it."""
+    """Rows outside the base, each with the number of base rows before it."""
     by_order: bool = True
-    """Whether the base rows are in the order of the base."""
+    """Whether the base rows are in the base's order."""
 
     def __len__(self) -> int:
         return len(self.base_rows) + len(self.extra)
@@ -123,7 +123,7 @@ class Selection(msgspec.Struct, frozen=True):
         Parameters
         ----------
         offset, limit : int
-            Rank of the first row, and how many at most.
+            Rank of the first row, and the most rows.
         fields : sequence of str, optional
             Only these fields.
         """
@@ -131,24 +131,24 @@ class Selection(msgspec.Struct, frozen=True):
         first = bisect.bisect_left(ranks, offset)
         last = bisect.bisect_left(ranks, offset + limit)
         rows = self.base_rows[offset - first : offset + limit - last]
-        found = list(self.base.pick(rows, fields))
+        page_rows = list(self.base.pick(rows, fields))
         for (_, row), rank in zip(self.extra[first:last], ranks[first:last], strict=True):
-            found.insert(rank - offset, row)
-        return found
+            page_rows.insert(rank - offset, row)
+        return page_rows
 
     def all(self, fields: Sequence[str] | None = None) -> list[Row]:
         """Return all the rows."""
         return self.page(0, len(self), fields)
 
     def values(self, name: str) -> Any:
-        """Return the set of distinct values of a field; those of lists one by one."""
+        """Return the set of distinct values of a field; items of lists count one by one."""
         rows = self.base_rows if self.by_order else sorted(self.base_rows)
-        found = self.base.distinct(rows, name)
-        more: set[Any] = set()
+        in_base = self.base.distinct(rows, name)
+        outside: set[Any] = set()
         for _, row in self.extra:
             value = row.get(name)
-            more.update(value if isinstance(value, list) else [value])
-        return found | more if more else found
+            outside.update(value if isinstance(value, list) else [value])
+        return in_base | outside if outside else in_base
 
 
 class Table:
@@ -162,7 +162,7 @@ class Table:
     at : str
         The moment of the snapshot.
     newer : callable, optional
-        Returns the rows of a snapshot newer than a moment and its own moment, if there is one.
+        Returns the rows and the moment of a snapshot newer than a moment, if there is one.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class Table:
         return self._now.base
 
     def apply(self, change: Change) -> None:
-        """Take in a change; an older or known version changes nothing."""
+        """Apply a change; an older or known version has no effect."""
         versions = self._now.overlay.setdefault(change.key, [])
         if any(each.version == change.version for each in versions):
             return
@@ -219,18 +219,18 @@ class Table:
     def changed_since(self, at: str) -> list[Change]:
         """Return the last version of each record that was changed at or after a moment.
 
-        It is all of them if the moment is not before `told_from`, nor the index's beginning.
+        The list is complete unless the moment is before `told_from` or the index's beginning.
         """
-        found = []
+        changes = []
         for key, versions in self._now.overlay.items():
             last = max(versions, key=lambda each: each.version)
             when = max(each.at for each in versions)
             if when >= at:
-                found.append(Change(when, self.kind, key, last.version, last.row))
-        return found
+                changes.append(Change(when, self.kind, key, last.version, last.row))
+        return changes
 
     def was(self, key: str, at: str) -> Row | None:
-        """Return the row that a key had before a moment, as far as `changed_since` reaches."""
+        """Return a key's row before a moment that `changed_since` reaches."""
         before = [each for each in self._now.overlay.get(key, ()) if each.at < at]
         if before:
             return max(before, key=lambda each: each.version).row
@@ -238,13 +238,13 @@ class Table:
         return self.base.pick(_one(self.base, place))[0] if place >= 0 else None
 
     def newest(self, session: str) -> dict[str, tuple[int, Row | None]]:
-        """Return the last version and row of what the feed lately said of a session's records."""
-        found = {}
+        """Return the last version and row of a session's records that the feed recently had."""
+        newest_versions = {}
         for key in self._of_session.get(session, ()):
             if versions := self._now.overlay.get(key):
                 last = max(versions, key=lambda each: each.version)
-                found[key] = (last.version, last.row)
-        return found
+                newest_versions[key] = (last.version, last.row)
+        return newest_versions
 
     def select(
         self,
@@ -261,7 +261,7 @@ class Table:
         order : tuple of str, optional
             Fields to sort by instead of the kind's own order.
         as_of : str, optional
-            A moment (a page token); now by default, and when it is too long ago.
+            A moment (a page token); by default, and if it is too long ago, now.
         """
         self._compact()
         wheres = on_stored(self.kind, wheres)
@@ -273,27 +273,27 @@ class Table:
         if as_of is None:
             fresh, hidden = self._young(generation, wheres)
         else:
-            shown, hidden = generation.current(as_of)
-            fresh = Young(shown).matching(wheres)
-        found = base.matching(wheres)
+            newer, hidden = generation.current(as_of)
+            fresh = Young(newer).matching(wheres)
+        base_rows = base.matching(wheres)
         if hidden:
-            found = _without(found, hidden)
+            base_rows = _without(base_rows, hidden)
         by_order = not order or order == self.order
         if order and not by_order:
-            found = base.sort(found, order)
+            base_rows = base.sort(base_rows, order)
         order = order or self.order
         extra = []
         if fresh:
             names = [name.lstrip("-") for name in order]
-            ranked = _SortKeys(base, found, names, order)
+            ranked = _SortKeys(base, base_rows, names, order)
             fresh.sort(key=lambda row: sort_key(row, order))
             extra = [(bisect.bisect_left(ranked, sort_key(row, order)), row) for row in fresh]
-        return Selection(base, found, extra, by_order)
+        return Selection(base, base_rows, extra, by_order)
 
     def _young(
         self, generation: _Generation, wheres: Sequence[Where]
     ) -> tuple[list[Row], list[int]]:
-        """Return the rows that came after the base, and the base rows that are replaced."""
+        """Return the matching rows newer than the base, and the base rows that are replaced."""
         with self._lock:
             young = generation.settle()
             hidden = list(generation.hidden.values())
@@ -307,20 +307,22 @@ class Table:
 
     @property
     def changed(self) -> bool:
-        """Whether any row is not as in the snapshot; the overlap brings some that are."""
+        """Whether any row differs from the snapshot; the feed's overlap repeats equal rows."""
         base = self.base
         for key, row in self._now.current(None)[0].items():
             place = base.find(key)
-            there = base.pick(_one(base, place))[0] if place >= 0 else None
-            if row != ({k: v for k, v in there.items() if k in row} if there and row else there):
+            existing = base.pick(_one(base, place))[0] if place >= 0 else None
+            if row != (
+                {k: v for k, v in existing.items() if k in row} if existing and row else existing
+            ):
                 return True
         return False
 
     def merge_versions(self) -> None:
-        """Take all versions into the base, for writing it out."""
+        """Merge all versions into the base, for a snapshot."""
         rows = self.select()
-        shown, hidden = self._now.current(None)
-        fresh = [row for row in shown.values() if row is not None]
+        newer, hidden = self._now.current(None)
+        fresh = [row for row in newer.values() if row is not None]
         if isinstance(self.base, Rows):
             base = base_of(self.kind, rows.all(), self.order)
         else:
@@ -332,9 +334,9 @@ class Table:
         return self.select().all()
 
     def _compact(self) -> None:
-        """Fold the versions into the base when there are many, keeping the old one for tokens.
+        """Merge the versions into the base if there are many; keep the old base for page tokens.
 
-        What changed within the overlap stays apart: it will be read again from the feed.
+        Changes within the overlap stay apart, because the feed repeats them.
         """
         now, at = self._now, moment.stamp()
         if now.base is None or len(now.overlay) <= min(max(2 * SMALL, now.base.n // 50), MOST):
@@ -353,23 +355,25 @@ class Table:
             if all(each.at < recent for each in versions)
         }
         folded = _Generation(now.base, now.at, old)
-        shown, hidden = folded.current(None)
-        fresh = [row for row in shown.values() if row is not None]
-        kept = _without(now.base.matching(()), hidden)
+        newer, hidden = folded.current(None)
+        fresh = [row for row in newer.values() if row is not None]
+        remaining = _without(now.base.matching(()), hidden)
         if isinstance(now.base, Rows):
-            base = base_of(self.kind, [*now.base.pick(kept), *fresh], self.order)
+            base = base_of(self.kind, [*now.base.pick(remaining), *fresh], self.order)
         else:
-            base = now.base.replace(kept, fresh)
-        rest = {key: versions for key, versions in now.overlay.items() if key not in old}
-        self._keep_owners(rest)
-        self._before, self._now = now, _Generation(base, at, rest)
+            base = now.base.replace(remaining, fresh)
+        recent_versions = {
+            key: versions for key, versions in now.overlay.items() if key not in old
+        }
+        self._keep_owners(recent_versions)
+        self._before, self._now = now, _Generation(base, at, recent_versions)
 
     def _take_newer(self) -> None:
-        """Go on from a newer snapshot, if there is one: to fold here would read all of it."""
+        """Continue from a newer snapshot if there is one; merging here would read all rows."""
         now = self._now
-        if (found := self._newer(now.at)) is None:
+        if (newer_base := self._newer(now.at)) is None:
             return
-        base, at = found
+        base, at = newer_base
         self.told_from = max(self.told_from, at)
         recent = moment.stamp(moment.of_stamp(at) - 2 * feed.OVERLAP)
         rest = {
@@ -381,7 +385,7 @@ class Table:
         self._before, self._now = now, _Generation(base, at, rest)
 
     def _keep_owners(self, rest: Mapping[str, Any]) -> None:
-        """Forget of which session the records are that are in the base now."""
+        """Keep the owners of the given keys only; the base now has the other records."""
         self._of_session = {
             owner: left for owner, keys in self._of_session.items() if (left := keys & rest.keys())
         }
@@ -396,7 +400,7 @@ def _one(base: Base, place: int) -> Any:
 
 
 def _without(found: Any, hidden: list[int]) -> Any:
-    """Return row numbers, which are in order, without some."""
+    """Return sorted row numbers without the hidden ones."""
     if isinstance(found, list):
         gone = set(hidden)
         return [i for i in found if i not in gone]
@@ -405,9 +409,9 @@ def _without(found: Any, hidden: list[int]) -> Any:
     wanted = np.unique(np.array(hidden, np.int64))
     places = np.searchsorted(found, wanted)
     places = places[places < len(found)]
-    kept = np.ones(len(found), bool)
-    kept[places[np.isin(found[places], wanted)]] = False
-    return found[kept]
+    mask = np.ones(len(found), bool)
+    mask[places[np.isin(found[places], wanted)]] = False
+    return found[mask]
 
 
 def base_of(kind: str, rows: list[Row], order: tuple[str, ...]) -> Base:
@@ -420,7 +424,7 @@ def base_of(kind: str, rows: list[Row], order: tuple[str, ...]) -> Base:
 
 
 class _SortKeys(Sequence[Any]):
-    """Sort keys of found base rows, worked out where a binary search looks."""
+    """Sort keys of base rows, computed on demand for a binary search."""
 
     def __init__(self, base: Base, found: Any, names: list[str], order: Sequence[str]) -> None:
         self.base, self.found, self.names, self.order = base, found, names, order
@@ -430,7 +434,7 @@ class _SortKeys(Sequence[Any]):
         return len(self.found)
 
     def __getitem__(self, i: Any) -> Any:
-        if i not in self._known:  # all searches begin in the middle
+        if i not in self._known:  # all searches start in the middle
             row = self.base.pick(self.found[i : i + 1], self.names)[0]
             self._known[i] = sort_key(row, self.order)
         return self._known[i]

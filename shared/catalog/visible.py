@@ -1,4 +1,4 @@
-"""What anybody may see, as conditions on the search index; `shared.access.visibility` decides."""
+"""Public records, as conditions on the search index; `shared.access.visibility` decides."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from shared.records.where import Where
 
 Row = Mapping[str, Any]
 Tables = Callable[[str], Any]
-"""Gives the table of a kind, as `shared.catalog.table` does."""
+"""Returns the table of a kind, as `shared.catalog.table` does."""
 
 
 def public_sessions(tables: Tables, at: datetime | None = None) -> list[Where]:
-    """Return the conditions on sessions that anybody may see.
+    """Return the conditions of public sessions.
 
-    Only sessions that may still be under an embargo (their own, which ends today somewhere, or
-    their subject's or a project's) are looked at one by one: the zone of their lab decides.
+    Only sessions that may be under an embargo are checked one by one, because their lab's time
+    zone decides: an own embargo that ends today somewhere, their subject's or a project's.
     """
     at = at or moment.now()
     everywhere, anywhere = days_begun(at)
@@ -51,23 +51,23 @@ _DECIDING = ("public", "embargo_until", "lab", "subject", "projects")
 
 
 def released_tags(tables: Tables, at: datetime | None = None) -> set[str]:
-    """Return the tags that are public releases and whose embargo is over.
+    """Return the tags that are public releases with an embargo that is over.
 
-    NWB files are seen with what they are made of, and never without it.
+    A tag of NWB files needs the release of the datasets that the files were made from.
     """
     at = at or moment.now()
     marked = tables("tag").select([Where("public", "exact", True)]).all()
-    found = {row["name"] for row in marked if is_public(of_tag(row), at)}
+    public = {row["name"] for row in marked if is_public(of_tag(row), at)}
 
     def held(name: str) -> bool:
         base = tag_of_nwb(name)
-        return base is not None and base not in found and tables("tag").get(base) is not None
+        return base is not None and base not in public and tables("tag").get(base) is not None
 
-    return {name for name in found if not held(name)}
+    return {name for name in public if not held(name)}
 
 
 def of_tag(tag: Row) -> Visibility:
-    """Return what a tag's row says of who may see its datasets."""
+    """Return the visibility of a tag's datasets, from the tag's row."""
     return Visibility(
         public=bool(tag.get("public")),
         embargo_until=tag.get("embargo_until") or None,
@@ -76,23 +76,23 @@ def of_tag(tag: Row) -> Visibility:
 
 
 def released_sessions(tables: Tables) -> set[str]:
-    """Return the sessions of which a public release has a dataset."""
+    """Return the sessions with a dataset in a public release."""
     tags = released_tags(tables)
     if not tags:
         return set()
-    found: set[str] = tables("dataset").select([Where("tags", "in", tags)]).values("session")
-    return found
+    sessions: set[str] = tables("dataset").select([Where("tags", "in", tags)]).values("session")
+    return sessions
 
 
 class Calendar(msgspec.Struct, frozen=True):
-    """What holds sessions back beside what they say themselves.
+    """Time zones, and the embargoes of subjects and projects.
 
     Attributes
     ----------
     zones : dict of str
         Time zone by lab.
     subjects, projects : dict of str
-        First day (ISO date) in public of all sessions of an animal, and of a project.
+        First public day (ISO date) of all sessions of a subject, and of a project.
     """
 
     zones: Mapping[str, str] = {}
@@ -100,21 +100,21 @@ class Calendar(msgspec.Struct, frozen=True):
     projects: Mapping[str, str] = {}
 
     def embargo(self, own: str | None, subject: str, projects: Iterable[str]) -> str | None:
-        """Return the last of the days of a session, its animal and its projects."""
+        """Return the latest embargo of a session, its subject and its projects."""
         days = [own, self.subjects.get(subject), *(self.projects.get(name) for name in projects)]
         return last_day(days)
 
     def held_subjects(self, day: str) -> set[str]:
-        """Return the animals whose embargo may not be over when a day has begun."""
+        """Return the subjects whose embargo may last beyond the beginning of a day."""
         return {name for name, until in self.subjects.items() if until > day}
 
     def held_projects(self, day: str) -> set[str]:
-        """Return the projects whose embargo may not be over when a day has begun."""
+        """Return the projects whose embargo may last beyond the beginning of a day."""
         return {name for name, until in self.projects.items() if until > day}
 
 
 def calendar_of(tables: Tables) -> Calendar:
-    """Return zones and embargoes as the index has them."""
+    """Return time zones and embargoes from the index."""
     embargoed = [Where("embargo_until", "test", bool)]
 
     def days(kind: str, key: str) -> dict[str, str]:
@@ -129,7 +129,7 @@ def zones_of(tables: Tables) -> dict[str, str]:
 
 
 def of_row(session: Row, calendar: Calendar) -> Visibility:
-    """Return what a session's row in the index says of who may see it."""
+    """Return a session's visibility, from its row in the index."""
     own = session.get("embargo_until") or None
     projects = session.get("projects") or ()
     return Visibility(
@@ -142,7 +142,7 @@ def of_row(session: Row, calendar: Calendar) -> Visibility:
 def of_item(
     session: Session | None, calendar: Calendar, dataset: Dataset | None = None
 ) -> Visibility:
-    """Return what a stored session, or a dataset of it, says of who may see it."""
+    """Return the visibility of a stored session, or of one of its datasets."""
     tags = tuple((dataset.tags or ()) if dataset else ())
     if session is None:
         return Visibility(tags=tags)

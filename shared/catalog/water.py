@@ -1,4 +1,4 @@
-"""Water control of a subject, from its records: what the water rules are asked with."""
+"""Water control of a subject, from its records: the input of the water rules."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def control(subject: Row) -> WaterControl:
 
 
 def controls(subjects: Sequence[Row]) -> dict[str, WaterControl]:
-    """Return the water control of several subjects by nickname; each kind is looked at once."""
+    """Return the water control of several subjects by nickname, by one pass over each kind."""
     if not subjects:
         return {}
     names = {row["nickname"] for row in subjects}
@@ -53,14 +53,14 @@ def controls(subjects: Sequence[Row]) -> dict[str, WaterControl]:
         condition = Where("subject", "exact", next(iter(names)))
     else:
         condition = Where("subject", "in", names)
-    found: dict[str, dict[str, list[Row]]] = {}
+    records: dict[str, dict[str, list[Row]]] = {}
     for kind in ("surgery", "water-restriction", "weighing", "watering"):
-        found[kind] = defaultdict(list)
+        records[kind] = defaultdict(list)
         for row in table(kind).select([condition]).all():
-            found[kind][row["subject"]].append(row)
+            records[kind][row["subject"]].append(row)
     return {
         row["nickname"]: _control(
-            row, {kind: rows[row["nickname"]] for kind, rows in found.items()}
+            row, {kind: rows[row["nickname"]] for kind, rows in records.items()}
         )
         for row in subjects
     }
@@ -108,39 +108,39 @@ def now_in(lab: str | None) -> datetime:
 
 
 def local(when: datetime, lab: str | None) -> datetime:
-    """Return a lab's wall clock at a moment; a naive one is UTC."""
-    row = table("lab").get(lab) if lab else None
-    zone = moment.zone((row or {}).get("timezone"))
+    """Return a lab's wall clock at a moment; a naive moment is UTC."""
+    lab_row = table("lab").get(lab) if lab else None
+    zone = moment.zone((lab_row or {}).get("timezone"))
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return when.astimezone(zone).replace(tzinfo=None)
 
 
 def summaries(subjects: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """Return by nickname the water values that subjects show, by one pass over each kind."""
+    """Return the water values of subjects by nickname, by one pass over each kind."""
     names = {row["nickname"] for row in subjects}
     ever = table("water-restriction").select([Where("subject", "in", names)]).values("subject")
     restricted = [row for row in subjects if row["nickname"] in ever]
-    shown: dict[str, dict[str, Any]] = {row["nickname"]: dict(EMPTY) for row in subjects}
-    for row, found in zip(restricted, controls(restricted).values(), strict=True):
+    values: dict[str, dict[str, Any]] = {row["nickname"]: dict(EMPTY) for row in subjects}
+    for row, control_ in zip(restricted, controls(restricted).values(), strict=True):
         now = now_in(row["lab"])
-        expected = found.expected_water(now)
-        restriction = found.restriction_at(now)
-        shown[row["nickname"]] = {
-            "reference_weight": found.reference_weight(now),
+        expected = control_.expected_water(now)
+        restriction = control_.restriction_at(now)
+        values[row["nickname"]] = {
+            "reference_weight": control_.reference_weight(now),
             "last_water_restriction": restriction.start.isoformat() if restriction else None,
             "expected_water": expected,
-            "remaining_water": expected - found.given_water(now),
+            "remaining_water": expected - control_.given_water(now),
         }
-    return shown
+    return values
 
 
 def status(found: WaterControl, now: datetime) -> dict[str, Any]:
-    """Return where a restricted animal stands at a moment of its lab's wall clock.
+    """Return the water status of a restricted animal at a moment of its lab's wall clock.
 
-    Grams and millilitres. ``status`` is ``ok``, ``attention`` (less than 2 % above the least
-    share of the expected weight), ``warning`` (not above it) or ``not weighed`` (that day).
-    ``water_factors`` are what is due per gram from ``threshold`` grams on (``low``) and below it
-    (``high``), so that a device can work out what is due while a weight is typed.
+    Units are grams and millilitres. ``status`` is ``ok``, ``attention`` (less than 2 % above the
+    least share of the expected weight), ``warning`` (not above it) or ``not weighed`` (that day).
+    ``water_factors`` are the water due per gram from ``threshold`` grams on (``low``) and below
+    it (``high``), so that a device can compute the water due while a weight is typed.
     """
     from shared.science.water.alerts import min_percentage, weighing_alert
     from shared.science.water.control import WATER_FRACTION, WATER_FRACTION_LIGHT
@@ -148,9 +148,9 @@ def status(found: WaterControl, now: datetime) -> dict[str, Any]:
     last = found.last_weighing(now)
     implant, expected = found.implant_weight(now), found.expected_weight(now)
     given = found.given_water(now)
-    drunk = found.last_water(now)
+    last_water = found.last_water(now)
     alert = weighing_alert(found, now)
-    word = "ok" if alert is None else alert.title.partition(":")[0].lower()
+    status_word = "ok" if alert is None else alert.title.partition(":")[0].lower()
     return {
         "nickname": nickname_of(found.nickname),
         "implant_weight": implant,
@@ -165,9 +165,11 @@ def status(found: WaterControl, now: datetime) -> dict[str, Any]:
         "expected_water": found.expected_water(now),
         "given_water": given,
         "remaining_water": max(0.0, found.expected_water(now) - given),
-        "last_water": drunk.isoformat() if drunk else None,
-        "hours_since_water": round((now - drunk).total_seconds() / 3600, 2) if drunk else None,
-        "status": word if found.weighing_at(now) is not None or alert else "not weighed",
+        "last_water": last_water.isoformat() if last_water else None,
+        "hours_since_water": round((now - last_water).total_seconds() / 3600, 2)
+        if last_water
+        else None,
+        "status": status_word if found.weighing_at(now) is not None or alert else "not weighed",
         "water_factors": {
             "low": WATER_FRACTION,
             "high": WATER_FRACTION_LIGHT,

@@ -1,4 +1,4 @@
-"""The rows of a kind that came after the snapshot, found by their texts as fast as those in it."""
+"""The rows of a kind that are newer than the snapshot, indexed by their texts."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from shared.catalog.listings import OnPart, Row
 from shared.records.where import Either, Places, Where
 
 FEW = 256
-"""A condition that names more texts than these is tried on each row."""
+"""Most texts of a condition that uses the index; others are tested on each row."""
 
 Having = dict[str, dict[str, None]]
 """Text → keys of the rows that have it."""
 
 
 class Young:
-    """Rows that replace or join those of the snapshot, by key; kept up as changes come."""
+    """Rows that replace or join those of the snapshot, by key; updated by changes."""
 
     def __init__(self, shown: Mapping[str, Row | None]) -> None:
         self.rows: dict[str, Row] = {key: row for key, row in shown.items() if row is not None}
         self._having: dict[tuple[str, int | None], Having] = {}
 
     def put(self, key: str, row: Row | None) -> None:
-        """Show a row from now on; None for no row of this key."""
+        """Set the row of a key; None removes it."""
         if (old := self.rows.pop(key, None)) is not None:
             for (name, part), having in self._having.items():
                 for text in _texts(old, name, part):
@@ -35,17 +35,17 @@ class Young:
                     having.setdefault(text, {})[key] = None
 
     def matching(self, wheres: Sequence[Where], without: Container[str] = ()) -> list[Row]:
-        """Return the rows that fulfil all conditions, but for those of some keys."""
+        """Return the rows that fulfil all conditions, except those of some keys."""
         tests = [where.on_rows() for where in wheres]
-        found = []
+        rows = []
         for key in self._narrowest(wheres):
             row = self.rows.get(key)
             if row is not None and key not in without and all(test(row) for test in tests):
-                found.append(row)
-        return found
+                rows.append(row)
+        return rows
 
     def _narrowest(self, wheres: Sequence[Where]) -> list[str]:
-        """Return the keys of rows that have a text some condition looks for; else all of them."""
+        """Return the keys of rows with a text of the most selective condition; else all keys."""
         best: list[str] | None = None
         for where in wheres:
             if (sought := _sought(where)) is None:
@@ -58,14 +58,14 @@ class Young:
                         having.setdefault(text, {})[key] = None
                 self._having[name, part] = having
             having = self._having[name, part]
-            found = {key for text in texts for key in list(having.get(text, ()))}
-            if best is None or len(found) < len(best):
-                best = list(found)
+            keys = {key for text in texts for key in list(having.get(text, ()))}
+            if best is None or len(keys) < len(best):
+                best = list(keys)
         return list(self.rows) if best is None else best
 
 
 def _sought(where: Where) -> tuple[str, int | None, Iterable[str]] | None:
-    """Return the field, the part of a path and the texts that a condition names, if it does."""
+    """Return the field, the part of a path and the texts of a condition; None if it has none."""
     if where.negate or isinstance(where, (Either, Places)):
         return None
     if isinstance(where.value, OnPart):

@@ -233,7 +233,7 @@ def history(kind: str, key: str) -> Iterator[Audit]:
 
 
 def _made(kind: str, key: str) -> str:
-    """Return where the entry is by which a record was made with others; empty if not so."""
+    """Return the place of the shared entry of a record's creation; empty if it has its own."""
     from shared.records.items import Document, Pointer
 
     try:

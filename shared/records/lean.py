@@ -18,7 +18,7 @@ import botocore.exceptions
 
 
 class _Unused:
-    """Replaces anything that a library takes from an omitted module: base class, type, …"""
+    """Replaces any base class, type or other name that a library takes from an omitted module."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         """Take any arguments."""

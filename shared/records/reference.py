@@ -184,9 +184,7 @@ def allen_regions() -> Path | None:
     """Return iblatlas's table of the Allen atlas's regions; None if it is not installed."""
     spec = importlib.util.find_spec("iblatlas")
     path = (
-        Path(spec.origin).with_name("allen_structure_tree.csv")
-        if spec and spec.origin
-        else None
+        Path(spec.origin).with_name("allen_structure_tree.csv") if spec and spec.origin else None
     )
     return path if path is not None and path.is_file() else None
 

@@ -184,8 +184,13 @@ QUICK: dict[type, Callable[[str], Any]] = {UnicodeAttribute: str, NumberAttribut
 def _plan(model: type[Record]) -> tuple[list[tuple[str, str, Attribute[Any], Any]], list[Any]]:
     """Return how to read a model's items: (stored name, name, attribute, `QUICK`), defaults."""
     declared = model.get_attributes().items()
-    attributes = [(attribute.attr_name, name, attribute, QUICK.get(type(attribute))) for name, attribute in declared]
-    return attributes, [(name, attribute.default) for name, attribute in declared if attribute.default is not None]
+    attributes = [
+        (attribute.attr_name, name, attribute, QUICK.get(type(attribute)))
+        for name, attribute in declared
+    ]
+    return attributes, [
+        (name, attribute.default) for name, attribute in declared if attribute.default is not None
+    ]
 
 
 def connection() -> Connection:

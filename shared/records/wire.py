@@ -106,7 +106,9 @@ class Place(NamedTuple):
         names = sorted(headers)
         lines = [f"{name}:{headers[name]}" for name in names]
         signed = ";".join(names)
-        canonical_request = "\n".join(["POST", "/", "", *lines, "", signed, hashlib.sha256(body).hexdigest()])
+        canonical_request = "\n".join(
+            ["POST", "/", "", *lines, "", signed, hashlib.sha256(body).hexdigest()]
+        )
         scope = [stamp[:8], self.region, "dynamodb", "aws4_request"]
         digest = hashlib.sha256(canonical_request.encode()).hexdigest()
         text = "\n".join(["AWS4-HMAC-SHA256", stamp, "/".join(scope), digest])

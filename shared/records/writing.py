@@ -134,7 +134,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
         return None if self.body is None else item
 
     def undone(self, item: Document | None) -> Write:
-        """Return the write that takes this one back; ``item`` is what it has stored."""
+        """Return the write that undoes this one; ``item`` is the stored result of this one."""
         old = self.before
         return Write(
             kind=self.kind,
@@ -150,7 +150,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
         )
 
     def _item(self) -> Document:
-        """Return the item as it is to be; of a deleted one, as it was."""
+        """Return the new item; the former one of a deleted document."""
         if self.body is None:
             assert self.before is not None  # noqa: S101 - else there is no change
             return self.before
@@ -166,7 +166,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
         return made
 
     def _taken(self) -> list[Pointer]:
-        """Return the items beside it that are new."""
+        """Return the new items beside the document: guards of unique values, and its alias."""
         new = set(self.unique) - set(self.was_unique) if self.body is not None else set()
         guards = [self._guard(*each) for each in sorted(new)]
         if self.place and self.before is None:
@@ -175,7 +175,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
         return guards
 
     def _freed(self) -> list[Pointer]:
-        """Return the items beside it that go."""
+        """Return the items beside the document that are no longer needed."""
         old = set(self.was_unique) - set(self.unique if self.body is not None else ())
         guards = [self._guard(*each) for each in sorted(old)]
         placed = self.before is not None and not keys.is_document(self.before.pk)
@@ -187,7 +187,7 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
         return Pointer(pk=keys.unique(self.kind, field, value), sk="A", to=self.key)
 
     def taken(self) -> str | None:
-        """Say which identity of a refused new one is taken; None if none is."""
+        """Return the message about the taken identity of a refused document; None if none is."""
         if self.before is None and _there(keys.document(self.kind, self.key)):
             return f"{self.kind} {self.key!r} already exists."
         for field, value in sorted(set(self.unique) - set(self.was_unique)):
@@ -197,12 +197,12 @@ class Write(msgspec.Struct, eq=False, kw_only=True):
 
 
 def _there(pk: str) -> bool:
-    """Return whether an item is there; one that a killed writer left is not, from now on.
+    """Return whether an item exists; remains of a killed writer do not count and are deleted.
 
     Raises
     ------
     Conflict
-        If it is of a list that is being written: whether it will be there is not known yet.
+        If it belongs to a set that is being written, whose outcome is open.
     """
     try:
         item = Record.get(pk, "A", consistent_read=True)
@@ -228,32 +228,32 @@ def write_all(
     Parameters
     ----------
     writes : sequence of Write
-        In the order in which they depend on each other; at most one of a document.
+        In the order of their dependencies; at most one for each document.
     who : str
         User name, for the audit trail.
     group : str, optional
-        What the audit entries have in common.
+        A UUID common to the audit entries.
     extra : callable, optional
-        Adds further writes, to the last transaction.
+        Adds further writes to the last transaction.
     whole : bool
-        Whether it has to be one transaction. Else new documents that do not fit into one are
-        written unseen and shown together (`staging`); changes and deletions that do not are
-        written by several, and if one of them is refused, what the former wrote is taken back.
+        Whether everything must fit into one transaction. Otherwise, new documents that do not fit
+        are written hidden and shown together (`staging`). Changes and deletions that do not fit
+        take several transactions; if one is refused, the earlier ones are undone.
 
     Returns
     -------
     list of Document or None
-        As they are stored now; None for what is deleted.
+        The stored documents; None for deleted ones.
 
     Raises
     ------
     Exists, Missing, Leaving
-        If a key or a unique value is taken; if one of what they need is not there, or is being
-        deleted.
+        If a key or a unique value is taken; if a record that they need does not exist, or is
+        being deleted.
     ConditionFailed
-        If others have changed what was read: read it again, decide again.
+        If others have changed a document since it was read: read and decide again.
     TooLarge
-        If it has to be one transaction and does not fit.
+        If one transaction is required, but everything does not fit.
     """
     if not extra and not any(each.is_change for each in writes):
         return [each.before for each in writes]
@@ -283,15 +283,15 @@ def write_all(
 
 
 def _check_apart(writes: Iterable[Write]) -> None:
-    """Refuse new ones of which two have the same key or the same unique value."""
+    """Refuse writes if two have the same key or the same unique value."""
     seen: set[tuple[str, str, str]] = set()
-    for each in writes:
-        if each.body is None:
+    for write in writes:
+        if write.body is None:
             continue
-        for field, value in [("key", each.key), *each.unique]:
-            if (name := (each.kind, field, value)) in seen:
+        for field, value in [("key", write.key), *write.unique]:
+            if (name := (write.kind, field, value)) in seen:
                 raise Exists(
-                    f"Two {each.kind}s of the list have the same {field}.", each.key, each.kind
+                    f"Two {write.kind}s of the list have the same {field}.", write.key, write.kind
                 )
             seen.add(name)
 
@@ -300,14 +300,14 @@ def _parts(writes: Sequence[Write]) -> Iterator[list[Write]]:
     part: list[Write] = []
     needs: set[Name] = set()
     count = 0
-    for each in writes:
-        more = set(each.needs) - needs
-        if part and count + each.items + len(more) > MOST_WRITES:
+    for write in writes:
+        more = set(write.needs) - needs
+        if part and count + write.items + len(more) > MOST_WRITES:
             yield part
-            part, needs, count, more = [], set(), 0, set(each.needs)
-        part.append(each)
+            part, needs, count, more = [], set(), 0, set(write.needs)
+        part.append(write)
         needs |= more
-        count += each.items + len(more)
+        count += write.items + len(more)
     yield part
 
 
@@ -332,9 +332,9 @@ def _write_part(
 def _write_staged(
     parts: Sequence[Sequence[Write]], who: str, group: str | None, extra: Extra | None
 ) -> Iterator[Document]:
-    """Write new documents that do not fit into one transaction, and show them at once.
+    """Write new documents that do not fit into one transaction, then show all at once.
 
-    The audit trail has one entry for all of them.
+    They share one audit entry.
     """
     every = [each for part in parts for each in part]
     items = {each.name: each._item() for each in every}
@@ -372,13 +372,13 @@ def _write_staged(
 
 
 def hold(writes: Transaction, names: Iterable[Name]) -> None:
-    """Let a transaction hold only while some records are there and stay."""
+    """Add the conditions that some records exist and are not being deleted."""
     for each in sorted(names):
         writes.check(Record, *leaving.place_of(*each), leaving.there())
 
 
 def _say_why(part: Sequence[Write], needs: Sequence[Name]) -> None:
-    """Say what refused a transaction, if it is nothing that another try may not meet."""
+    """Raise the reason of a refused transaction, unless another try may succeed."""
     leaving.check_there(needs)
     for each in part:
         if each.body is not None and (taken := each.taken()):
