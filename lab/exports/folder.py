@@ -1,4 +1,4 @@
-"""A session of a folder ``LAB/Subjects/SUBJECT/DATE/NNN``; no server is asked."""
+"""A session of a folder ``LAB/Subjects/SUBJECT/DATE/NNN``, without any server."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from shared.alf.errors import ALFInvalid
 from shared.model import moment
 
 SUBJECTS = "subjects.json"
-"""Beside the labs' folders: what is known of animals, by nickname (see `fornix analyse`), or by
-``lab/nickname`` where two labs have an animal of one nickname."""
+"""File beside the labs' folders with facts of animals, by nickname (see `fornix analyse`), or by
+``lab/nickname`` if two labs share a nickname."""
 
 
 class FolderSession(ExportSession):
@@ -29,13 +29,13 @@ class FolderSession(ExportSession):
     ----------
     folder : path
     known : mapping, optional
-        Facts that the folder does not tell, or tells wrongly: ``session_id``, ``institution``,
-        ``timezone``, and fields of `SubjectFacts`.
+        Facts that the folder lacks or has wrong: ``session_id``, ``institution``, ``timezone``,
+        and fields of `SubjectFacts`.
 
     Raises
     ------
     ExportError
-        The path is no session's, or a fact is none.
+        The path is no session's, or a fact is unknown.
     """
 
     def __init__(self, folder: Path, known: Mapping[str, Any] | None = None) -> None:
@@ -60,19 +60,19 @@ class FolderSession(ExportSession):
         return str(self.folder / path)
 
     def _datasets(self) -> list[str]:
-        found = (
+        paths = (
             path.relative_to(self.folder).as_posix()
             for path in sorted(self.folder.rglob("*"))
             if path.is_file()
         )
-        return [path for path in found if is_valid(path)]
+        return [path for path in paths if is_valid(path)]
 
     def _facts(self, place: SessionPath, known: dict[str, Any]) -> ExportFacts:
         settings = settings_of(self.folder)
-        told = metadata(settings, place)
+        fields = metadata(settings, place)
         lab = place.lab or str(known.get("lab") or "lab")
         zone = str(known.get("timezone") or "UTC")
-        start = told.get("start_time") or f"{place.date}T00:00:00"
+        start = fields.get("start_time") or f"{place.date}T00:00:00"
         identity = known.get("session_id") or settings.get("SESSION_UUID")
         whole = SessionPath(lab, place.subject, place.date, place.number).build()
         return ExportFacts(
@@ -82,41 +82,41 @@ class FolderSession(ExportSession):
             date=place.date.isoformat(),
             number=place.number,
             start=dt.datetime.fromisoformat(moment.instant(start, zone)),
-            protocol=told.get("task_protocol", ""),
+            protocol=fields.get("task_protocol", ""),
             institution=str(known.get("institution") or ""),
-            projects=tuple(told.get("projects", ())),
-            synthetic=bool(told.get("synthetic")),
+            projects=tuple(fields.get("projects", ())),
+            synthetic=bool(fields.get("synthetic")),
         )
 
     def _known_of(self, lab: str, subject: str) -> dict[str, Any]:
-        """Return what subjects.json, above the lab's folder, says of an animal."""
+        """Return the facts of an animal from subjects.json, above the lab's folder."""
         for above in list(self.folder.parents)[2:6]:
             if (above / SUBJECTS).is_file():
                 try:
-                    known = json.loads((above / SUBJECTS).read_text())
-                    return dict(known.get(f"{lab}/{subject}", known.get(subject, {})))
+                    facts = json.loads((above / SUBJECTS).read_text())
+                    return dict(facts.get(f"{lab}/{subject}", facts.get(subject, {})))
                 except (ValueError, TypeError, AttributeError) as error:
                     raise ExportError(f"{above / SUBJECTS} is no object by nickname") from error
         return {}
 
 
 def _session_parts(folder: Path) -> tuple[str, ...]:
-    """Return the end of a path that tells the session: with its lab, where there is one."""
+    """Return the end of a path that identifies the session: with its lab, if any."""
     parts = folder.parts
     return parts[-5:] if parts[-4:-3] == ("Subjects",) else parts[-3:]
 
 
 def subject_facts(nickname: str, known: Mapping[str, Any]) -> SubjectFacts:
-    """Return what is known of an animal, as far as it is in a mapping.
+    """Return the facts of an animal that a mapping has.
 
     Raises
     ------
     ExportError
-        A value is of another kind.
+        A value has another type.
     """
     names = SubjectFacts.__struct_fields__
-    told = {name: known[name] for name in names if known.get(name) not in (None, "")}
+    facts = {name: known[name] for name in names if known.get(name) not in (None, "")}
     try:
-        return msgspec.convert(told | {"nickname": nickname}, SubjectFacts, strict=False)
+        return msgspec.convert(facts | {"nickname": nickname}, SubjectFacts, strict=False)
     except msgspec.ValidationError as error:
         raise ExportError(f"the facts of subject {nickname}: {error}") from error

@@ -1,4 +1,4 @@
-"""Many sessions to be exported: of a release on a server, or of a folder."""
+"""Many sessions for an export: from a release on a server, or from a folder."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from shared.model.release import ReleasedFile, ReleaseManifest, ReleaseRecord
 
 
 class SessionToExport(msgspec.Struct, frozen=True):
-    """A session that is exported when its turn comes.
+    """A session to export later.
 
     Attributes
     ----------
     reference : str
         ``lab/Subjects/subject/date/NNN``.
     content : str
-        Digest of its files and of what is known of it: while it is the same, so is the export.
+        Digest of its files and facts: while it is the same, so is the export.
     size : int
         Bytes of its files.
     open : callable
-        Takes a folder for what is downloaded, and returns the session.
+        Takes a folder for downloads, and returns the session.
     """
 
     reference: str
@@ -41,12 +41,12 @@ class SessionToExport(msgspec.Struct, frozen=True):
 def of_release(
     client: Any, record: ReleaseRecord, manifest: ReleaseManifest, known: Mapping[str, Any]
 ) -> Iterator[SessionToExport]:
-    """Yield the sessions of a release, each with the files that the release has of it.
+    """Yield the sessions of a release, each with its files in the release.
 
     Parameters
     ----------
     client : Client
-        Of an account that sees them: what is known of animals is not in a release.
+        Account that sees them: a release has no facts of animals.
     record, manifest
         The version.
     known : mapping
@@ -77,15 +77,15 @@ def _opener(
     def opened(cache: Path) -> ExportSession:
         from lab.exports.served import ServedSession
 
-        found = ServedSession(client, client.get(f"/sessions/{session}"), cache, known)
-        found.paths = tuple(path for path in found.paths if path in paths)
-        return found
+        session_served = ServedSession(client, client.get(f"/sessions/{session}"), cache, known)
+        session_served.paths = tuple(path for path in session_served.paths if path in paths)
+        return session_served
 
     return opened
 
 
 def of_folder(root: Path, known: Mapping[str, Any]) -> Iterator[SessionToExport]:
-    """Yield the sessions below a folder, a copy of a release or any other."""
+    """Yield the sessions below a folder: a copy of a release, or any other folder."""
     for folder in _sessions_below(root.resolve()):
         session = FolderSession(folder, known)
         digest = hashlib.sha256(repr(sorted(known.items())).encode())

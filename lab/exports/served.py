@@ -48,10 +48,9 @@ class ServedSession(ExportSession):
     ----------
     client : Client
     record : mapping
-        The session as ``GET /sessions/{id}`` answers.
+        The session as ``GET /sessions/{id}`` returns it.
     cache : path
-        Folder for what is downloaded; a file that lies there with the right size and hash is not
-        fetched again.
+        Folder of downloads; a file that exists with the right size and hash is not fetched again.
     known : mapping, optional
         Facts that the records lack, as for `FolderSession`.
     """
@@ -64,8 +63,8 @@ class ServedSession(ExportSession):
         known: Mapping[str, Any] | None = None,
     ) -> None:
         self.client, self.cache = client, cache / record["id"]
-        shown = msgspec.convert(record["data_dataset_session_related"], list[ServedFile])
-        self.files = {file.path: file for file in shown}
+        datasets = msgspec.convert(record["data_dataset_session_related"], list[ServedFile])
+        self.files = {file.path: file for file in datasets}
         self.paths = tuple(sorted(self.files))
         defaults = (p for p, file in self.files.items() if file.default_revision == "True")
         self.preferred = frozenset(defaults)
@@ -77,7 +76,7 @@ class ServedSession(ExportSession):
         Raises
         ------
         ExportError
-            What came is not what is registered.
+            The downloaded bytes differ from the registered ones.
         """
         file, target = self.files[path], self.cache / path
         if _is_whole(target, file):
@@ -104,11 +103,11 @@ class ServedSession(ExportSession):
         return target
 
     def address(self, path: str) -> str:
-        """Return a presigned address of the bytes, good for an hour."""
+        """Return a presigned address of the bytes, valid for an hour."""
         return self.client.location(self.files[path].data_url)
 
     def _animal(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the session's animal, of the session's lab where several are called alike."""
+        """Return the session's animal, of the session's lab if several share the nickname."""
         path = f"/subjects/{record['subject']}"
         with suppress(RecordMissing):
             try:
@@ -125,12 +124,12 @@ class ServedSession(ExportSession):
             for each in animal.get("genotype") or []
             if isinstance(each, dict)
         ]
-        told = animal | {"genotype": ", ".join(genotype)} | known
+        facts = animal | {"genotype": ", ".join(genotype)} | known
         zone = str(known.get("timezone") or lab.get("timezone") or "UTC")
         return ExportFacts(
             id=record["id"],
             lab=record["lab"],
-            subject=subject_facts(record["subject"], told),
+            subject=subject_facts(record["subject"], facts),
             date=record["start_time"][:10],
             number=int(record["number"]),
             start=dt.datetime.fromisoformat(moment.instant(record["start_time"], zone)),
@@ -143,7 +142,7 @@ class ServedSession(ExportSession):
 
 
 def _is_whole(path: Path, file: ServedFile) -> bool:
-    """Return whether a file has the size and the hash that a dataset is registered with."""
+    """Return whether a file has the registered size and hash of a dataset."""
     if not path.is_file() or (file.file_size and path.stat().st_size != file.file_size):
         return False
     kind = {32: "md5", 64: "sha256"}.get(len(file.hash or ""))

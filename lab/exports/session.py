@@ -1,4 +1,4 @@
-"""A session as exports read it: what is known of it, and its files, wherever they lie."""
+"""A session as exports read it: its facts and its files, from any source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ExportError(Exception):
 
 
 class SubjectFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known of an animal.
+    """The known facts of an animal.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class SubjectFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     sex : {'M', 'F', 'U', 'O'}
     birth_date : date, optional
     strain, genotype, description : str
-        Empty where unknown.
+        Empty if unknown.
     """
 
     nickname: str
@@ -43,7 +43,7 @@ class SubjectFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class ExportFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a session beside its files.
+    """The known facts of a session beside its files.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class ExportFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reference(self) -> str:
-        """``subject/date/NNN``, as people name a session."""
+        """``subject/date/NNN``, the name of a session for people."""
         return f"{self.subject.nickname}/{self.date}/{self.number:03d}"
 
 
@@ -92,18 +92,18 @@ class ExportSession(ABC):
 
     @abstractmethod
     def local(self, path: str) -> Path:
-        """Return a whole file on this computer with the content of a dataset."""
+        """Return a complete file on this computer with the content of a dataset."""
 
     @abstractmethod
     def address(self, path: str) -> str:
-        """Return the absolute path or HTTP address that has the bytes of a dataset."""
+        """Return the absolute path or HTTP address of the bytes of a dataset."""
 
     def objects(self, name: str) -> list[ObjectFiles]:
         """Return the files of an object by collection."""
         return objects(self.paths, name, self.preferred)
 
     def load(self, files: ObjectFiles, wanted: Iterable[str] | None = None) -> dict[str, Any]:
-        """Return an object's attributes, its table taken apart by columns.
+        """Return an object's attributes, with its table split into columns.
 
         Parameters
         ----------
@@ -127,18 +127,20 @@ class ExportSession(ABC):
 
     def first(self, name: str, collection: str | None = None) -> ObjectFiles | None:
         """Return the files of an object in a collection, or in the first that has it."""
-        found = [
-            one for one in self.objects(name) if collection is None or one.collection == collection
+        objects = [
+            files
+            for files in self.objects(name)
+            if collection is None or files.collection == collection
         ]
-        return found[0] if found else None
+        return objects[0] if objects else None
 
     @cached_property
     def probes(self) -> list[str]:
-        """The names of the probes of which there are raw or sorted data."""
-        found = set()
+        """The names of the probes with raw or sorted data."""
+        names = set()
         for path in self.paths:
             for part in path.split("/")[1:-1]:
                 if part.startswith("probe"):
-                    found.add(part)
+                    names.add(part)
                     break
-        return sorted(found)
+        return sorted(names)

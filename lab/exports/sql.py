@@ -1,4 +1,4 @@
-"""Tables for SQL: written from sessions, and opened in DuckDB where they lie."""
+"""Tables for SQL: written from sessions, and opened in DuckDB in place."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
 
 TIMEOUT = (10, 60)
 BLOCK = 2**17
-"""Bytes asked for at least: a footer and the columns of an animal's days come in one."""
+"""Smallest request in bytes: a footer and the columns of an animal's days come together."""
 
 
 def write_tables(out: Path, subjects: Sequence[SourceSubject]) -> Iterator[tuple[str, str]]:
-    """Write the tables of animals into a folder; only what changed is made anew.
+    """Write the tables of animals into a folder; only changed animals are written again.
 
     Yields
     ------
     tuple of str
-        Nickname, and what was done: ``written``, ``unchanged``, ``removed``.
+        Nickname, and the action: ``written``, ``unchanged``, ``removed``.
     """
     store = FolderStore(out)
-    known = index(store).subjects
-    for one in subjects:
-        made_from = one.made_from
-        if one.id in known and known[one.id].made_from == made_from:
-            yield one.nickname, "unchanged"
+    former = index(store).subjects
+    for animal in subjects:
+        made_from = animal.made_from
+        if animal.id in former and former[animal.id].made_from == made_from:
+            yield animal.nickname, "unchanged"
             continue
-        record = one.load()
+        record = animal.load()
         ids = [session.id for session in record.sessions]
-        put_subject(store, one.id, one.nickname, made_from, ids, rows_of(record), TABLES)
-        yield one.nickname, "written"
-    gone = known.keys() - {one.id for one in subjects}
+        put_subject(store, animal.id, animal.nickname, made_from, ids, rows_of(record), TABLES)
+        yield animal.nickname, "written"
+    gone = former.keys() - {animal.id for animal in subjects}
     if gone:
         remove_subjects(store, gone, TABLES)
     for key in sorted(gone):
-        yield known[key].nickname, "removed"
+        yield former[key].nickname, "removed"
 
 
 def read_index(place: str) -> SqlIndex:
-    """Return what is in tables.
+    """Return the index of tables.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def read_index(place: str) -> SqlIndex:
     Raises
     ------
     ExportError
-        There are none.
+        There are no tables.
     Unreachable
         The site does not answer.
     """
@@ -86,26 +86,26 @@ def connect(place: str, query: str | None = None) -> Any:
     """Return a DuckDB connection with a view of each table.
 
     Files of a site are read by ranges, and only those that a query needs: each animal has its
-    own, and their names say whose they are.
+    own files, and their names identify it.
 
     Parameters
     ----------
     place : str
         Address of a site, or a folder.
     query : str, optional
-        Then there are only the tables whose names are in it: each costs a request.
+        Query; then only the tables named in it are opened, because each costs a request.
     """
     import duckdb
 
-    found = read_index(place)
+    sql_index = read_index(place)
     connection = duckdb.connect()
     base = place.rstrip("/")
     if _distant(place):
         connection.register_filesystem(_site_files()(block_size=BLOCK))
-    for table, columns in found.columns.items():
+    for table, columns in sql_index.columns.items():
         if query is not None and not re.search(rf"\b{table}\b", query, re.IGNORECASE):
             continue
-        files = [f"{base}/{key}" for key in found.files(table)]
+        files = [f"{base}/{key}" for key in sql_index.files(table)]
         if not files:
             typed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
             connection.execute(f'CREATE TABLE "{table}" ({typed})')
@@ -121,17 +121,17 @@ def connect(place: str, query: str | None = None) -> Any:
 
 
 def _site_files() -> Any:
-    """Return the file system by which DuckDB reads a site; its own is fetched at run time."""
+    """Return the file system by which DuckDB reads a site; DuckDB's own is a run-time download."""
     import datetime as dt
 
     from fsspec.implementations.http import HTTPFileSystem
 
     class SiteFiles(HTTPFileSystem):
         def modified(self, path: str) -> dt.datetime:
-            return dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # a file's name goes by its content
+            return dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # a file's name changes with its content
 
         def glob(self, path: str, **_: object) -> list[str]:
-            return [path]  # the index has said that it is there
+            return [path]  # the index lists only existing files
 
     return SiteFiles
 

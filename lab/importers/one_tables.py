@@ -227,7 +227,7 @@ class TablesImport:
         )
 
     def _is_default(self, eid: str, path: str, said: bool | None) -> bool:
-        """Return whether a dataset is its default revision: the latest, unless ``said``."""
+        """Return whether a row is its dataset's default revision: as ``said``, else the latest."""
         if said is not None:
             return bool(said)
         parts = parse_dataset_path(path)

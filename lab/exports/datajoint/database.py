@@ -1,4 +1,4 @@
-"""The server's side: tables made once, and the rows of an animal brought in step."""
+"""The database side: creates tables once, and synchronises the rows of an animal."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from shared.science.tables.declared import BY_NAME, TABLES, ColumnKind, Declared
 from shared.science.tables.rows import Row, Rows
 
 STATE = "`fornix_sync`.`subject`"
-"""Which animals are there, and from what their rows were made."""
+"""The animals in the tables, and the digests of their sources."""
 
 PLACES = "`fornix_sync`.`place`"
-"""Until where in a server's feed of changes the tables are in step with it."""
+"""The position in a server's feed of changes that the tables have reached."""
 
 HELD = 1451
 """MariaDB's error: rows of another table refer to this one."""
 
 EMPTY = ("ibl_data",)
-"""Databases that clients look for, and that hold nothing here."""
+"""Databases that clients expect, and that stay empty here."""
 
 
 class DatabaseAccount(msgspec.Struct, frozen=True):
-    """Where a server is, and who asks.
+    """Address and account of a database server.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class DatabaseAccount(msgspec.Struct, frozen=True):
         Raises
         ------
         ExportError
-            It is no such address.
+            The text is no such address.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("mysql", "mariadb") or not parts.hostname or not parts.username:
@@ -75,12 +75,12 @@ class DatabaseAccount(msgspec.Struct, frozen=True):
 
 
 class RowChange(msgspec.Struct):
-    """What became of an animal's rows.
+    """The changes of an animal's rows.
 
     Attributes
     ----------
     held : list of str
-        Rows that are gone upstream, and stay because tables of users refer to them.
+        Rows that are gone from the source, but stay because tables of users refer to them.
     """
 
     written: int = 0
@@ -131,11 +131,11 @@ class Database:
         self.close()
 
     def close(self) -> None:
-        """End the connection; what was not committed is not done."""
+        """Close the connection; uncommitted changes are lost."""
         self._connection.close()
 
     def create(self) -> None:
-        """Make the tables that are not there yet."""
+        """Create the missing tables."""
         with self._connection.cursor() as cursor:
             names = dict.fromkeys([*map(database_of, TABLES), *EMPTY, "fornix_sync"])
             for name in names:
@@ -160,34 +160,34 @@ class Database:
         self._connection.commit()
 
     def known(self) -> dict[str, str]:
-        """Return the animals that are there: what their rows were made from, by id."""
+        """Return the digests of the sources of the animals in the tables, by id."""
         with self._connection.cursor() as cursor:
             cursor.execute(f"SELECT subject_uuid, made_from FROM {STATE}")  # noqa: S608
-            found = {str(uuid.UUID(bytes=key)): made for key, made in cursor.fetchall()}
+            digests = {str(uuid.UUID(bytes=key)): made for key, made in cursor.fetchall()}
         self._connection.rollback()
-        return found
+        return digests
 
     def place(self, source: str, made_by: str) -> str | None:
-        """Return until where the tables are in step with a server.
+        """Return the position in a server's feed that the tables have reached.
 
         Parameters
         ----------
         source : str
             Address of the server.
         made_by : str
-            Digest of the code that makes rows; made by other code, they are in step with nothing.
+            Digest of the code that makes rows; after a change of code the position is void.
         """
         with self._connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT place FROM {PLACES} WHERE source = %s AND made_by = %s",  # noqa: S608
                 (source, made_by),
             )
-            found = cursor.fetchone()
+            position = cursor.fetchone()
         self._connection.rollback()
-        return found[0] if found else None
+        return position[0] if position else None
 
     def keep_place(self, source: str, made_by: str, place: str) -> None:
-        """Note until where the tables are in step with a server."""
+        """Store the position in a server's feed that the tables have reached."""
         with self._connection.cursor() as cursor:
             cursor.execute(
                 f"REPLACE INTO {PLACES} VALUES (%s, %s, %s)",  # noqa: S608
@@ -196,9 +196,9 @@ class Database:
         self._connection.commit()
 
     def put(self, subject: str, nickname: str, made_from: str, rows: Rows) -> RowChange:
-        """Bring the rows of an animal in step, in one transaction.
+        """Synchronise the rows of an animal, in one transaction.
 
-        Only what differs is written, so that tables of users which refer to rows stay valid.
+        Only differences are written, so that references from tables of users stay valid.
 
         Parameters
         ----------
@@ -206,9 +206,9 @@ class Database:
             UUID.
         nickname : str
         made_from : str
-            What tells this state of the animal from another.
+            Digest of this state of the animal.
         rows : dict
-            By table.
+            Rows by table.
         """
         change = RowChange()
         try:
@@ -225,7 +225,7 @@ class Database:
         return change
 
     def forget(self, subject: str) -> RowChange:
-        """Remove an animal that is gone, as far as no table of users refers to it."""
+        """Remove an animal that is gone, except rows to which tables of users refer."""
         change = RowChange()
         with self._connection.cursor() as cursor:
             self._bring_in_step(cursor, subject, {}, change)
@@ -238,14 +238,14 @@ class Database:
         return change
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows each table has."""
-        found = {}
+        """Return the number of rows of each table."""
+        n_rows = {}
         with self._connection.cursor() as cursor:
             for table in TABLES:
                 cursor.execute(f"SELECT count(*) FROM {address_of(table)}")  # noqa: S608
-                found[f"{database_of(table)}.{table.name}"] = cursor.fetchone()[0]
+                n_rows[f"{database_of(table)}.{table.name}"] = cursor.fetchone()[0]
         self._connection.rollback()
-        return found
+        return n_rows
 
     def read(self, name: str, subject: str | None = None) -> list[Row]:
         """Return the rows of a table, of one animal or of all, as `rows_of` gives them."""
@@ -258,10 +258,10 @@ class Database:
         for table in TABLES:
             width = len(table.key)
             wanted = {row[:width]: row for row in rows.get(table.name, ())}
-            there = self._there(cursor, table, subject, wanted)
-            fresh[table.name] = [row for key, row in wanted.items() if there.get(key) != row]
+            existing = self._there(cursor, table, subject, wanted)
+            fresh[table.name] = [row for key, row in wanted.items() if existing.get(key) != row]
             if table.of_subject:
-                gone[table.name] = [key for key in there if key not in wanted]
+                gone[table.name] = [key for key in existing if key not in wanted]
         for table in reversed(TABLES):
             self._remove(cursor, table, gone.get(table.name, []), change)
         for table in TABLES:
@@ -273,8 +273,8 @@ class Database:
     ) -> dict[Row, Row]:
         if not table.of_subject and not wanted:
             return {}
-        found = self._read(cursor, table, subject if table.of_subject else None)
-        return {row[: len(table.key)]: row for row in found}
+        rows = self._read(cursor, table, subject if table.of_subject else None)
+        return {row[: len(table.key)]: row for row in rows}
 
     def _read(self, cursor: Any, table: DeclaredTable, subject: str | None) -> list[Row]:
         names = ", ".join(f"`{column.name}`" for column in table.columns)

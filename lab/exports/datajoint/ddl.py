@@ -1,17 +1,17 @@
-"""The statements that make the tables."""
+"""The SQL statements that create the tables."""
 
 from __future__ import annotations
 
 from shared.science.tables.declared import BY_NAME, ColumnKind, DeclaredColumn, DeclaredTable
 
 PREFIX = "ibl_"
-"""What names of the databases begin with, as IBL-pipeline's do."""
+"""Prefix of the databases' names, as in IBL-pipeline."""
 
 TYPES = {
     ColumnKind.TEXT: "varchar(255)",
     ColumnKind.UUID: "binary(16)",
     ColumnKind.INTEGER: "int",
-    # Double everywhere: a number is the same here and in the files.
+    # Double everywhere, so that numbers are the same here and in the files.
     ColumnKind.NUMBER: "double",
     ColumnKind.FLAG: "tinyint",
     ColumnKind.DATE: "date",
@@ -20,7 +20,7 @@ TYPES = {
 
 
 def database_of(table: DeclaredTable) -> str:
-    """Return the database that a table is in."""
+    """Return the database of a table."""
     return f"{PREFIX}{table.schema}"
 
 
@@ -30,7 +30,7 @@ def address_of(table: DeclaredTable) -> str:
 
 
 def create_table(table: DeclaredTable) -> str:
-    """Return the statement that makes a table unless it is there."""
+    """Return the statement that creates a table unless it exists."""
     lines = [_column(column) for column in table.columns]
     lines.append(f"PRIMARY KEY ({_names(table.key)})")
     for reference in table.references:
@@ -48,11 +48,11 @@ def create_table(table: DeclaredTable) -> str:
 
 
 LINEAGE = "~lineage"
-"""Table in which DataJoint 2 finds where an attribute comes from; it joins on no others."""
+"""Table in which DataJoint 2 looks up the origin of an attribute; it joins on no others."""
 
 
 def create_lineage(database: str) -> str:
-    """Return the statement that makes a database's table of origins, as DataJoint 2 does."""
+    """Return the statement that creates a database's table of origins, as DataJoint 2 does."""
     return (
         f"CREATE TABLE IF NOT EXISTS `{database}`.`{LINEAGE}` (table_name varchar(64) NOT NULL, "
         "attribute_name varchar(64) NOT NULL, lineage varchar(255) NOT NULL, "
@@ -61,8 +61,8 @@ def create_lineage(database: str) -> str:
 
 
 def origins(table: DeclaredTable) -> dict[str, str]:
-    """Return where attributes of a table come from: those of its key, and those that refer."""
-    found = {
+    """Return the origins of a table's attributes: of those in its key, and of references."""
+    sources = {
         column.name: f"{database_of(table)}.{table.sql_name}.{column.name}"
         for column in table.columns
         if column.key
@@ -71,8 +71,8 @@ def origins(table: DeclaredTable) -> dict[str, str]:
         target = BY_NAME[reference.table]
         of_target = origins(target)
         for name in target.key:
-            found[reference.columns.get(name, name)] = of_target[name]
-    return found
+            sources[reference.columns.get(name, name)] = of_target[name]
+    return sources
 
 
 def _column(column: DeclaredColumn) -> str:

@@ -1,7 +1,7 @@
-"""Bring the tables in step with a server by its feed of changes, not by comparing its lists.
+"""Synchronise the tables with a server by its feed of changes, not by comparing its lists.
 
-The place in the feed is noted in the database once all that it told is done. Stopped before, the
-next run is told the same again, and finds what is done already unchanged.
+The position in the feed is stored in the database after all its changes are done. If a run stops
+before, the next run gets the same changes again, and finds the finished ones unchanged.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ FOLLOWING = "/changes/subjects"
 def follow(
     database: Database, client: Client, cache: Path, *, forget: bool = True
 ) -> Iterator[SyncStep]:
-    """Bring the rows of the animals in step of which anything changed; at first of all.
+    """Synchronise the animals that have changed; at first all of them.
 
-    All are compared, too, where the feed does not reach back to the last run, or the account may
-    not follow it. An animal that was refused is told again at the next run.
+    All are compared, too, if the feed does not reach back to the last run, or the account may not
+    read it. The next run tries a refused animal again.
 
     Yields
     ------
@@ -34,14 +34,14 @@ def follow(
     database.create()
     source, made_by = client.settings.url[:255], code_version()
     place = database.place(source, made_by)
-    told = _changed(client, place) if place else None
-    if told is None:
-        begin = _changed(client, None)  # before the lists are read: nothing falls in between
+    changes = _changed(client, place) if place else None
+    if changes is None:
+        begin = _changed(client, None)  # before reading the lists, so that no change is missed
         steps = sync(database, served_subjects(client, cache), forget=forget)
         next_place = begin["next"] if begin else None
     else:
-        steps = _sync_some(database, client, cache, told["subjects"], forget)
-        next_place = told["next"]
+        steps = _sync_some(database, client, cache, changes["subjects"], forget)
+        next_place = changes["next"]
     refused = False
     for step in steps:
         refused = refused or step.did == "refused"
@@ -55,16 +55,16 @@ def _sync_some(
 ) -> Iterator[SyncStep]:
     subjects = served_subjects(client, cache, ids) if ids else []
     yield from sync(database, subjects, forget=False)
-    gone = set(ids) & database.known().keys() - {one.id for one in subjects}
-    for each in sorted(gone if forget else ()):
-        yield SyncStep(each, "removed", database.forget(each))
+    gone = set(ids) & database.known().keys() - {animal.id for animal in subjects}
+    for subject_id in sorted(gone if forget else ()):
+        yield SyncStep(subject_id, "removed", database.forget(subject_id))
 
 
 def _changed(client: Client, since: str | None) -> dict[str, Any] | None:
-    """Return the animals that changed and the next place; None if all are to be compared."""
+    """Return the changed animals and the next position; None if all have to be compared."""
     query = {"since": since} if since else {}
     try:
-        found: dict[str, Any] = client.get(FOLLOWING, **query)
-    except RequestRefused:  # too long ago, a server without a feed, an account that may not
+        changes: dict[str, Any] = client.get(FOLLOWING, **query)
+    except RequestRefused:  # position too old, no feed on this server, or no permission
         return None
-    return found
+    return changes

@@ -30,7 +30,7 @@ from shared.science.tables.records import (
 )
 
 PAGE = 250
-"""Rows of one answer of a list, the most there are."""
+"""Rows of one answer of a list: the maximum."""
 
 
 class ServedSubject(SourceSubject):
@@ -46,12 +46,12 @@ class ServedSubject(SourceSubject):
 
     def facts(self) -> Any:
         """Return the rows of the lists, and the hashes of the files."""
-        kept = ("nickname", "sex", "birth_date", "projects", "lab")
-        animal = {name: self.row.get(name) for name in kept}
+        columns = ("nickname", "sex", "birth_date", "projects", "lab")
+        animal = {name: self.row.get(name) for name in columns}
         return [animal, self.lab, self.sessions, sorted(self.files), self.records]
 
     def load(self) -> SubjectRecord:
-        """Read the animal, and download the files that its rows are made from."""
+        """Read the animal, and download the input files of its rows."""
         birth = self.row.get("birth_date")
         return SubjectRecord(
             id=self.id,
@@ -64,35 +64,35 @@ class ServedSubject(SourceSubject):
             sex=str(self.row.get("sex") or "U"),
             birth_date=dt.date.fromisoformat(birth) if birth else None,
             projects=tuple(self.row.get("projects") or ()),
-            sessions=tuple(self._session(row["id"]) for row in self.sessions),
+            sessions=tuple(self._session(record["id"]) for record in self.sessions),
             weighings=tuple(
-                WeighingRecord(_moment(row["date_time"]), float(row["weight"]))
-                for row in self.records["weighings"]
+                WeighingRecord(_moment(record["date_time"]), float(record["weight"]))
+                for record in self.records["weighings"]
             ),
             waterings=tuple(
                 WateringRecord(
-                    _moment(row["date_time"]),
-                    str(row.get("water_type") or "Water"),
-                    row.get("water_administered"),
-                    bool(row.get("adlib")),
+                    _moment(record["date_time"]),
+                    str(record.get("water_type") or "Water"),
+                    record.get("water_administered"),
+                    bool(record.get("adlib")),
                 )
-                for row in self.records["waterings"]
+                for record in self.records["waterings"]
             ),
             restrictions=tuple(
                 RestrictionRecord(
-                    _moment(row["start_time"]),
-                    _moment(row["end_time"]) if row.get("end_time") else None,
-                    row.get("reference_weight"),
+                    _moment(record["start_time"]),
+                    _moment(record["end_time"]) if record.get("end_time") else None,
+                    record.get("reference_weight"),
                 )
-                for row in self.records["restrictions"]
+                for record in self.records["restrictions"]
             ),
         )
 
     def _session(self, eid: str) -> SessionRecord:
         record = self.client.get(f"/sessions/{eid}")
         session = ServedSession(self.client, record, self.cache)
-        found = wheel_in(session.paths, session.preferred)
-        wheel = session.load(found[0], ("position",))["position"] if found else None
+        wheels = wheel_in(session.paths, session.preferred)
+        wheel = session.load(wheels[0], ("position",))["position"] if wheels else None
         location = str(record.get("location") or "")
         return session_record(session, location, loaded_trials(session), wheel)
 
@@ -102,21 +102,21 @@ RECORDS = {
     "waterings": "water-administrations",
     "restrictions": "water-restriction",
 }
-"""Records of an animal, and the lists that they are in."""
+"""Records of an animal, and the lists that have them."""
 
 
 def served_subjects(
     client: Client, cache: Path, ids: Collection[str] | None = None
 ) -> list[SourceSubject]:
-    """Return the animals of the API that have sessions, with what lists tell of them.
+    """Return the animals of the API that have sessions, as the lists describe them.
 
     Parameters
     ----------
     client : Client
     cache : path
-        Folder for what is downloaded.
+        Folder of downloads.
     ids : collection of str, optional
-        Only these animals; the lists are asked for each alone.
+        Only these animals; each gets its own requests of the lists.
     """
     labs = {row["name"]: row for row in _rows(client, "labs")}
     animals = [
@@ -146,7 +146,7 @@ def served_subjects(
     for name, path in RECORDS.items():
         for animal, row in _of_animals(client, path, named, animals):
             animal.records[name].append(row)
-    for one in animals:  # lists of one animal and of all have other orders
+    for one in animals:  # lists of one animal and of all differ in order
         one.sessions.sort(key=lambda row: str(row["id"]))
         for rows in one.records.values():
             rows.sort(key=lambda row: json.dumps(row, sort_keys=True))
@@ -166,7 +166,7 @@ def _of_animals(
     named: Mapping[str, ServedSubject],
     animals: Sequence[ServedSubject],
 ) -> Iterator[tuple[ServedSubject, dict[str, Any]]]:
-    """Yield the rows of a list with their animals; of those called alike, one after the other."""
+    """Yield the rows of a list with their animals; namesakes are requested one after the other."""
     for row in _rows(client, path) if named else ():
         if animal := named.get(row["subject"]):
             yield animal, row

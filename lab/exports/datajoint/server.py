@@ -1,4 +1,4 @@
-"""A MariaDB server of one's own on this computer, in a folder."""
+"""A private MariaDB server on this computer, in a folder."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from lab.exports.session import ExportError
 
 PORT = 3306
 WAIT_SECONDS = 90.0
-"""How long a server may take to start."""
+"""Seconds that a server may take to start."""
 
 DATAJOINT_MODE = (
     "set sql_mode='NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,STRICT_ALL_TABLES,"
     "NO_ENGINE_SUBSTITUTION'"
 )
-"""What DataJoint is to set: its own ONLY_FULL_GROUP_BY, by which MySQL infers that an attribute
-depends on the key, makes MariaDB refuse every `aggr` with further attributes (error 1055)."""
+"""Option for DataJoint. Its own ONLY_FULL_GROUP_BY lets MySQL infer that an attribute depends on
+the key, but makes MariaDB refuse every `aggr` with further attributes (error 1055)."""
 
 WRITER, READER = "fornix", "datajoint"
-"""The account that keeps the tables, and the one for people: it reads them, refers to them, and
-has databases of its own, `user_…`, for what it declares."""
+"""The account that writes the tables, and the account for people. The latter reads and references
+these tables, and has its own databases, `user_…`, for tables that it declares."""
 
 
 class LocalServer:
@@ -40,9 +40,9 @@ class LocalServer:
     Parameters
     ----------
     folder : path
-        Holds data, log, and the accounts (for its owner only).
+        Folder of data, log, and the accounts (for its owner only).
     port : int
-        On loopback.
+        Port on loopback.
     """
 
     def __init__(self, folder: Path, port: int = PORT) -> None:
@@ -52,7 +52,7 @@ class LocalServer:
         self._pid = self.folder / "mariadb.pid"
 
     def start(self) -> None:
-        """Start the server, and make it first if it is not there; return when it answers.
+        """Start the server, created if it is missing; return when it answers.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class LocalServer:
         (self.folder / "accounts.sql").unlink(missing_ok=True)
 
     def stop(self) -> bool:
-        """Stop the server as its service does; return whether it ran."""
+        """Stop the server cleanly; return whether it ran."""
         pid = self._process()
         if pid is None:
             return False
@@ -109,11 +109,11 @@ class LocalServer:
         """
         if not self.accounts.exists():
             raise ExportError(f"{self.folder} has no database: `fornix datajoint up` makes one")
-        told = msgspec.json.decode(self.accounts.read_bytes(), type=dict[str, str])
-        return DatabaseAccount("127.0.0.1", self.port, user, told[user], tls=False)
+        passwords = msgspec.json.decode(self.accounts.read_bytes(), type=dict[str, str])
+        return DatabaseAccount("127.0.0.1", self.port, user, passwords[user], tls=False)
 
     def settings(self) -> dict[str, object]:
-        """Return what DataJoint 0.14 is to be told (`dj.config.update`)."""
+        """Return the settings for DataJoint 0.14 (`dj.config.update`)."""
         account = self.account(READER)
         return {
             "database.host": account.host,
@@ -125,7 +125,7 @@ class LocalServer:
         }
 
     def _spawn(self, command: list[str]) -> int:
-        """Start a program that outlives this one; return its process id."""
+        """Start a program that outlives this process; return its process id."""
         with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
             return os.posix_spawn(
                 command[0],
@@ -140,7 +140,7 @@ class LocalServer:
             )
 
     def _answers(self) -> bool:
-        """Return whether the server takes its writer's account: then all of its start is done."""
+        """Return whether the server accepts its writer's account, the last step of its start."""
         try:
             Database(self.account()).close()
         except ExportError:
@@ -148,7 +148,7 @@ class LocalServer:
         return True
 
     def _options(self) -> list[str]:
-        # Root of a container has no other account; elsewhere it is the caller's own.
+        # In a container root is the only account; elsewhere the server runs as the caller.
         return [
             f"--datadir={self.folder / 'data'}",
             f"--socket={self.folder / 's'}",
@@ -184,7 +184,7 @@ class LocalServer:
         passwords = {user: secrets.token_urlsafe(24) for user in ("root", WRITER, READER)}
         statements = [
             f"ALTER USER root@localhost IDENTIFIED BY '{passwords['root']}';",
-            # Installed without passwords, and open to every account of this computer.
+            # A new installation has accounts without passwords, open to all local users.
             "DELETE FROM mysql.global_priv "
             "WHERE User = '' OR (User = 'root' AND Host <> 'localhost');",
             f"CREATE USER {WRITER}@'127.0.0.1' IDENTIFIED BY '{passwords[WRITER]}';",

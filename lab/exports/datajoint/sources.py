@@ -1,7 +1,7 @@
-"""Where animals come from: a folder of sessions, or the running API.
+"""Sources of animals: a folder of sessions, or the running API.
 
-Each says of every animal what its rows would be made from, without reading trials, so that what
-has not changed costs nothing.
+Each source describes the input of every animal's rows without reading trials, so that unchanged
+animals cost nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ AMBIENT = "_iblrig_ambientSensorData.raw.jsonable"
 
 @cache
 def code_version() -> str:
-    """Return the digest of the code that makes rows: other code, other rows."""
+    """Return the digest of the code that makes rows: other code makes other rows."""
     import shared.science
 
     digest = hashlib.sha256()
@@ -56,7 +56,7 @@ def code_version() -> str:
 
 
 class SourceSubject(ABC):
-    """An animal, as far as lists tell.
+    """An animal, as lists describe it.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class SourceSubject(ABC):
 
     @abstractmethod
     def facts(self) -> Any:
-        """Return JSON-like what its rows would be made from."""
+        """Return the input of its rows, as JSON-like data."""
 
     @abstractmethod
     def load(self) -> SubjectRecord:
@@ -78,15 +78,15 @@ class SourceSubject(ABC):
 
     @property
     def made_from(self) -> str:
-        """What tells this state of the animal from another."""
-        told = json.dumps([code_version(), self.facts()], sort_keys=True, default=str)
-        return hashlib.sha256(told.encode()).hexdigest()
+        """Digest of this state of the animal."""
+        state = json.dumps([code_version(), self.facts()], sort_keys=True, default=str)
+        return hashlib.sha256(state.encode()).hexdigest()
 
 
 def session_record(
     session: ExportSession, location: str, trials: Any, wheel: Any
 ) -> SessionRecord:
-    """Return what the tables take of a session.
+    """Return the part of a session that the tables use.
 
     Parameters
     ----------
@@ -139,11 +139,11 @@ def _units(session: ExportSession) -> Iterator[ProbeUnits]:
 
 
 def loaded_trials(session: ExportSession) -> Mapping[str, Any] | None:
-    """Return the trials of a session's first protocol; None without, or without their columns."""
-    found = trials_in(session.paths, session.preferred)
-    if not found:
+    """Return the trials of a session's first protocol; None if they or columns are missing."""
+    tables = trials_in(session.paths, session.preferred)
+    if not tables:
         return None
-    trials = session.load(found[0])
+    trials = session.load(tables[0])
     return trials if set(TRIAL_COLUMNS) <= trials.keys() else None
 
 
@@ -154,9 +154,9 @@ class FolderSubject(SourceSubject):
     ----------
     folder : path
     known : mapping
-        What `subjects.json` says of it, as for `fornix analyse`.
+        Facts from `subjects.json`, as for `fornix analyse`.
     kept : path, optional
-        Where extracted sessions are kept.
+        Folder of extracted sessions.
     """
 
     def __init__(self, folder: Path, known: Mapping[str, Any], kept: Path | None) -> None:
@@ -174,8 +174,10 @@ class FolderSubject(SourceSubject):
         return sorted(path for path in self.folder.glob("????-??-??/*") if path.is_dir())
 
     def facts(self) -> Any:
-        """Return names, sizes and times of the files, and what is known of the animal."""
-        files = (file for one in self._sessions for file in sorted(one.rglob("*")))
+        """Return names, sizes and times of the files, and the known facts of the animal."""
+        files = (
+            file for session_folder in self._sessions for file in sorted(session_folder.rglob("*"))
+        )
         listed = [
             (
                 file.relative_to(self.folder).as_posix(),
@@ -190,30 +192,30 @@ class FolderSubject(SourceSubject):
     def load(self) -> SubjectRecord:
         """Read the animal; sessions without results are extracted from their raw files."""
         sessions = [self._session(path) for path in self._sessions]
-        known = self.known
-        birth = known.get("birth_date")
-        weighings = known.get("weighings")
+        facts = self.known
+        birth = facts.get("birth_date")
+        weighings = facts.get("weighings")
         if weighings is None:
             weighings = [
-                (one.start.date().isoformat(), weight)
-                for one, path in zip(sessions, self._sessions, strict=True)
+                (session.start.date().isoformat(), weight)
+                for session, path in zip(sessions, self._sessions, strict=True)
                 if (weight := settings_of(path).get("SUBJECT_WEIGHT"))
             ]
         return SubjectRecord(
             id=self.id,
             nickname=self.nickname,
-            lab=LabRecord(self.lab, str(known.get("institution") or "")),
-            sex=str(known.get("sex") or "U"),
+            lab=LabRecord(self.lab, str(facts.get("institution") or "")),
+            sex=str(facts.get("sex") or "U"),
             birth_date=dt.date.fromisoformat(birth) if birth else None,
-            projects=tuple(known.get("projects") or ()),
+            projects=tuple(facts.get("projects") or ()),
             sessions=tuple(sessions),
             weighings=tuple(WeighingRecord(_moment(day), float(g)) for day, g in weighings),
             waterings=tuple(
-                WateringRecord(_moment(day), str(kind)) for day, kind in known.get("waters", ())
+                WateringRecord(_moment(day), str(kind)) for day, kind in facts.get("waters", ())
             ),
             restrictions=tuple(
                 RestrictionRecord(_moment(day), None, float(grams))
-                for day, grams in known.get("restrictions", ())
+                for day, grams in facts.get("restrictions", ())
             ),
         )
 
@@ -236,18 +238,20 @@ def folder_subjects(root: Path, kept: Path | None = None) -> list[SourceSubject]
     folders = sorted(path for path in root.glob("*/Subjects/*") if path.is_dir())
     if not folders:
         raise ExportError(f"{root} holds no LAB/Subjects/SUBJECT folder")
-    known: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     if (root / SUBJECTS).is_file():
         try:
-            known = msgspec.json.decode((root / SUBJECTS).read_bytes(), type=dict[str, Any])
+            facts = msgspec.json.decode((root / SUBJECTS).read_bytes(), type=dict[str, Any])
         except msgspec.MsgspecError as error:
             raise ExportError(f"{root / SUBJECTS} is no object by nickname: {error}") from error
     place = default_folder() if kept is None else kept
     return [
         FolderSubject(
-            one, known.get(f"{one.parts[-3]}/{one.name}", known.get(one.name, {})), place
+            folder,
+            facts.get(f"{folder.parts[-3]}/{folder.name}", facts.get(folder.name, {})),
+            place,
         )
-        for one in folders
+        for folder in folders
     ]
 
 

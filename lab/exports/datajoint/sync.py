@@ -1,4 +1,4 @@
-"""Bring the tables in step with a source, an animal at a time."""
+"""Synchronise the tables with a source, one animal at a time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shared.science.tables.rows import rows_of
 
 
 class SyncStep(msgspec.Struct, frozen=True):
-    """What became of an animal.
+    """The result of one animal.
 
     Attributes
     ----------
     did : {'written', 'unchanged', 'removed', 'refused'}
     why : str
-        Of what was refused.
+        Reason of a refusal.
     """
 
     subject: str
@@ -33,38 +33,38 @@ class SyncStep(msgspec.Struct, frozen=True):
 def sync(
     database: Database, subjects: Sequence[SourceSubject], *, forget: bool = True
 ) -> Iterator[SyncStep]:
-    """Bring the rows of all animals in step.
+    """Synchronise the rows of all animals.
 
-    Each animal is one transaction that also notes what its rows were made from: stopped at any
-    moment, the next run goes on where this one ended.
+    Each animal is one transaction that also stores the digest of its source. A run stopped at any
+    moment is continued by the next one.
 
     Parameters
     ----------
     database : Database
     subjects : sequence of SourceSubject
     forget : bool
-        Whether animals that the source does not have are removed.
+        Whether to remove animals that the source lacks.
 
     Yields
     ------
     SyncStep
     """
     database.create()
-    known = database.known()
-    for one in subjects:
-        made_from = one.made_from
-        if known.get(one.id) == made_from:
-            yield SyncStep(one.nickname, "unchanged")
+    existing = database.known()
+    for animal in subjects:
+        made_from = animal.made_from
+        if existing.get(animal.id) == made_from:
+            yield SyncStep(animal.nickname, "unchanged")
             continue
         try:
-            rows = rows_of(one.load())
+            rows = rows_of(animal.load())
         except (ExportError, ALFError, ExtractionError, ValueError) as error:
-            # One damaged animal keeps no other from its place; its former rows stay.
-            yield SyncStep(one.nickname, "refused", why=str(error))
+            # One damaged animal stops no other; its former rows stay.
+            yield SyncStep(animal.nickname, "refused", why=str(error))
             continue
-        change = database.put(one.id, one.nickname, made_from, rows)
-        yield SyncStep(one.nickname, "written", change)
+        change = database.put(animal.id, animal.nickname, made_from, rows)
+        yield SyncStep(animal.nickname, "written", change)
     if not forget:
         return
-    for gone in sorted(known.keys() - {one.id for one in subjects}):
+    for gone in sorted(existing.keys() - {animal.id for animal in subjects}):
         yield SyncStep(gone, "removed", database.forget(gone))

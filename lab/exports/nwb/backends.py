@@ -1,4 +1,4 @@
-"""How files are written: HDF5, or Zarr where hdmf-zarr is installed."""
+"""Backends for writing files: HDF5, or Zarr if hdmf-zarr is installed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Backend(msgspec.Struct, frozen=True):
     Attributes
     ----------
     ending : str
-        Of the file's name.
+        Extension of the file's name.
     compressed : callable
-        Takes the chunks of a large array, and returns what the file's writer takes.
+        Converts the chunks of a large array for the file's writer.
     write : callable
         Writes a file to a path.
     read : callable
-        Opens a path; a context manager.
+        Opens a path, as a context manager.
     """
 
     ending: str
@@ -47,7 +47,7 @@ def backend(name: str, *, compress: bool = True) -> Backend:
     Raises
     ------
     ExportError
-        It is not installed here.
+        The backend is not installed here.
     """
     if name == "hdf5":
         return Backend(".nwb", _gzip if compress else _plain, _write_hdf5, _read_hdf5)
@@ -61,8 +61,8 @@ def backend(name: str, *, compress: bool = True) -> Backend:
         ) from error
 
     def write(nwb: NWBFile, path: Path) -> None:
-        # Texts as JSON: by default they would be pickles, which nobody should have to open.
-        # NWBZarrIO does not hand that wish on.
+        # Texts as JSON: the default would be pickles, which are unsafe to open.
+        # NWBZarrIO does not pass this option on.
         options = {"manager": get_manager(), "object_codec_class": JSON}
         with ZarrIO(str(path), mode="w", **options) as file:
             file.write(nwb)
@@ -92,7 +92,7 @@ def _read_hdf5(path: Path) -> NWBHDF5IO:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -100,7 +100,7 @@ def remove(path: Path) -> None:
 
 
 def put_in_place(partial: Path, target: Path) -> None:
-    """Give a finished file its name; one that had it is replaced."""
-    if target.is_dir():  # a folder cannot be replaced in one step
+    """Move a finished file to its name; an older file there is replaced."""
+    if target.is_dir():  # a folder cannot be replaced atomically
         remove(target)
     os.replace(partial, target)

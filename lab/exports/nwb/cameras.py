@@ -21,16 +21,16 @@ from lab.exports.session import ExportError, ExportSession
 SIDES = ("left", "right", "body")
 VIDEO = (".mp4", ".avi", ".mkv")
 POSES = ("lightningPose", "dlc")
-"""Attributes that hold the pose, the better first."""
+"""Attributes with the pose, in order of preference."""
 
 
 def add_videos(nwb: NWBFile, session: ExportSession, stem: Path) -> int:
-    """Add the videos as files beside the NWB file, and put them there; return how many.
+    """Add the videos as files beside the NWB file, and put them there; return their number.
 
     Parameters
     ----------
     stem : path
-        Path of the NWB file without its ending; the videos go into a folder beside it.
+        Path of the NWB file without its extension; the videos go into a folder beside it.
     """
     count = 0
     for side in SIDES:
@@ -45,7 +45,7 @@ def add_videos(nwb: NWBFile, session: ExportSession, stem: Path) -> int:
         target = folder / f"{folder.name}_{name}{Path(path).suffix}"
         _place(session.local(path), target)
         times = _times(session, side)
-        # Without the times of its frames a video still has a beginning.
+        # A video without frame times still has a start time.
         when = timing(times) if times is not None and len(times) else {"rate": _RATES[side]}
         nwb.add_acquisition(
             ImageSeries(
@@ -63,11 +63,11 @@ def add_videos(nwb: NWBFile, session: ExportSession, stem: Path) -> int:
 
 
 _RATES = {"left": 60.0, "right": 150.0, "body": 30.0}
-"""Frames a second of the cameras of an ephys rig (IBL), for videos without times."""
+"""Frame rates of the cameras of an ephys rig (IBL, Hz), for videos without times."""
 
 
 def _place(source: Path, target: Path) -> None:
-    """Put a video where the file refers to it: the same bytes on the same disk, else a copy."""
+    """Put a video at its place beside the file: a link on the same disk, else a copy."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         if target.samefile(source):
@@ -88,9 +88,9 @@ def _video(session: ExportSession, side: str) -> str | None:
 
 def _times(session: ExportSession, side: str) -> NDArray[np.float64] | None:
     files = session.first(f"{side}Camera")
-    for one in session.objects(f"{side}Camera"):
-        if "times" in one.files:
-            files = one
+    for camera in session.objects(f"{side}Camera"):
+        if "times" in camera.files:
+            files = camera
             break
     if files is None or "times" not in files.files:
         return None
@@ -166,8 +166,10 @@ def _add_pose(
 ) -> None:
     """Add the pose seen by a camera: columns ``<part>_x``, ``<part>_y``, ``<part>_likelihood``."""
     _same_length(f"the pose of the {side} camera", pose, times)
-    names = {str(one) for one in pose}
-    parts = sorted(one[:-2] for one in names if one.endswith("_x") and f"{one[:-2]}_y" in names)
+    names = {str(column) for column in pose}
+    parts = sorted(
+        column[:-2] for column in names if column.endswith("_x") and f"{column[:-2]}_y" in names
+    )
     if not parts:
         return
     when = timing(times)
@@ -210,8 +212,8 @@ def _title(part: str) -> str:
 def _add_pupil(
     nwb: NWBFile, side: str, features: pd.DataFrame, times: NDArray[np.float64]
 ) -> None:
-    shown = {"pupilDiameter_raw": "Raw", "pupilDiameter_smooth": "Smoothed"}
-    for name, how in shown.items():
+    titles = {"pupilDiameter_raw": "Raw", "pupilDiameter_smooth": "Smoothed"}
+    for name, how in titles.items():
         if name in features and not features[name].isna().all():
             module = _module(nwb, "pupil", "Pupil of the eye.")
             module.add(

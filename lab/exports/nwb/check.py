@@ -1,4 +1,4 @@
-"""The gate: a file is valid NWB, and DANDI's inspector has nothing above suggestions."""
+"""The check before a file is kept: valid NWB, and only suggestions from DANDI's inspector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REFUSED = frozenset(
         Importance.BEST_PRACTICE_VIOLATION,
     }
 )
-"""Findings of the inspector that keep a file from being published."""
+"""Levels of the inspector's findings that prevent publication."""
 
 
 def check(path: Path, backend: Backend) -> list[str]:
@@ -26,20 +26,20 @@ def check(path: Path, backend: Backend) -> list[str]:
     Raises
     ------
     ExportError
-        The file is not valid, or would not be taken by DANDI; the message lists why.
+        The file is invalid, or DANDI would refuse it; the message lists the reasons.
     """
     with backend.read(path) as file:
-        # By its path the namespaces are checked that the file itself holds, extensions included.
-        found = validate(path=str(path)) if path.is_file() else validate(io=file)
-        faults = [str(error) for error in found]
+        # Validation by path uses the namespaces in the file itself, extensions included.
+        errors = validate(path=str(path)) if path.is_file() else validate(io=file)
+        faults = [str(error) for error in errors]
         suggestions = []
-        for each in inspect_nwbfile_object(file.read(), config=load_config("dandi")):
-            line = f"{each.object_name or each.object_type}: {each.message}"
-            if each.importance is Importance.ERROR:  # the inspector failed, not the file
-                why = each.message.strip().rpartition("\n")[2].strip()
-                suggestions.append(f"{each.check_function_name} could not be made: {why}")
-            elif each.importance in REFUSED:
-                faults.append(f"{each.importance.name}: {line}")
+        for finding in inspect_nwbfile_object(file.read(), config=load_config("dandi")):
+            line = f"{finding.object_name or finding.object_type}: {finding.message}"
+            if finding.importance is Importance.ERROR:  # the inspector failed, not the file
+                why = finding.message.strip().rpartition("\n")[2].strip()
+                suggestions.append(f"{finding.check_function_name} could not be made: {why}")
+            elif finding.importance in REFUSED:
+                faults.append(f"{finding.importance.name}: {line}")
             else:
                 suggestions.append(line)
     if faults:

@@ -27,14 +27,14 @@ def ragged(
     data : array
         The values of all rows, one after the other.
     ends : array of int, shape (rows,)
-        Where each row's values end.
+        End of each row's values.
     """
     values = column(name, description, data)
     return values, VectorIndex(name=f"{name}_index", target=values, data=ends)
 
 
 def timing(times: NDArray[np.float64]) -> dict[str, Any]:
-    """Return what says when samples were taken: a rate where they are regular, else the times.
+    """Return the timing of samples: a rate if they are regular, else the times.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def timing(times: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def has_values(values: NDArray[Any]) -> bool:
-    """Return whether there is anything but NaN."""
+    """Return whether any value is not NaN."""
     return bool(values.size) and not (
         np.issubdtype(values.dtype, np.floating) and np.isnan(values).all()
     )

@@ -1,4 +1,4 @@
-"""A session's two files: what was processed, and the raw recordings."""
+"""A session's two files: processed data, and raw recordings."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from lab.exports.session import ExportError, ExportSession
 
 
 class Written(msgspec.Struct, frozen=True):
-    """A file that was written.
+    """A written file.
 
     Attributes
     ----------
     path : Path
     kind : {'raw', 'processed'}
     holds : tuple of str
-        What it holds.
+        Names of its contents.
     suggestions : tuple of str
-        What the inspector would have better.
+        Suggestions of the inspector.
     """
 
     path: Path
@@ -53,13 +53,13 @@ def export_processed(
         Folder below which ``sub-X/sub-X_ses-Y_…`` is written.
     backend : Backend
     checked : bool
-        Whether a file that an archive would refuse is refused here, see `check`.
+        Whether to refuse a file that an archive would refuse, see `check`.
 
     Raises
     ------
     ExportError
         The session has nothing to write, files contradict each other, or an archive would refuse
-        what comes out; nothing is written then.
+        the result; nothing is written then.
     """
     nwb = new_file(session.facts, names.PROCESSED)
     add_trials(nwb, session)
@@ -94,14 +94,14 @@ def export_raw(
 ) -> Written:
     """Write the raw recordings of a session, and its videos beside the file.
 
-    A recording is read, and written, a compressed chunk at a time.
+    A recording is read and written one compressed chunk at a time.
 
     Parameters
     ----------
     session, out, backend, checked
         As for :func:`export_processed`.
     notice : callable, optional
-        Told of progress.
+        Called with the progress.
 
     Raises
     ------
@@ -111,38 +111,40 @@ def export_raw(
     nwb, recordings, electrodes = raw_file(session)
     stem = out / raw_stem(session)
     try:
-        for one in recordings:
-            data = backend.compressed(Chunks(one, notice))
-            add_recording(nwb, session, one, electrodes[one.probe], data)
+        for recording in recordings:
+            data = backend.compressed(Chunks(recording, notice))
+            add_recording(nwb, session, recording, electrodes[recording.probe], data)
         add_sync(nwb, session)
         stem.parent.mkdir(parents=True, exist_ok=True)
         add_videos(nwb, session, stem)
         return _finish(nwb, stem, names.RAW, backend, checked)
     finally:
-        for one in recordings:
-            one.reader.close()
+        for recording in recordings:
+            recording.reader.close()
 
 
 def raw_stem(session: ExportSession) -> str:
-    """Return the path of a session's raw file without its ending."""
+    """Return the path of a session's raw file without its extension."""
     return names.stem(session.facts.subject.nickname, session.facts.id, names.RAW, ["ecephys"])
 
 
 def raw_file(
     session: ExportSession,
 ) -> tuple[NWBFile, list[ProbeRecording], dict[str, Electrodes]]:
-    """Return a file with probes and electrodes, and the recordings that belong into it."""
+    """Return a file with probes and electrodes, and the recordings for it."""
     nwb = new_file(session.facts, names.RAW)
     recordings = recordings_of(session)
     electrodes: dict[str, Electrodes] = {}
-    for one in recordings:
-        if one.probe not in electrodes:
-            electrodes[one.probe] = add_probe(nwb, session, one.probe, one.sites, one.channels)
+    for recording in recordings:
+        if recording.probe not in electrodes:
+            electrodes[recording.probe] = add_probe(
+                nwb, session, recording.probe, recording.sites, recording.channels
+            )
     return nwb, recordings, electrodes
 
 
 def _named_channels(session: ExportSession, probe: str) -> int:
-    """Return how many channels a probe has at least, by what its units name."""
+    """Return the smallest number of channels of a probe that its units imply."""
     files = session.first("clusters", chosen_sortings(session)[probe].collection)
     if files is None or "channels" not in files.files:
         return 1
@@ -153,7 +155,7 @@ def _named_channels(session: ExportSession, probe: str) -> int:
 
 
 def _finish(nwb: NWBFile, stem: Path, kind: str, backend: Backend, checked: bool) -> Written:
-    """Write, check and name a file; nothing stays of one that is refused."""
+    """Write, check and name a file; a refused file is removed."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     target = stem.with_name(stem.name + backend.ending)
     partial = stem.with_name(f".{stem.name}.partial{backend.ending}")

@@ -32,7 +32,7 @@ def new_file(facts: ExportFacts, kind: str) -> NWBFile:
     Raises
     ------
     ExportError
-        What every archive asks for is not known.
+        A fact that every archive requires is unknown.
     """
     protocol = facts.protocol or "unknown protocol"
     synthetic = "SYNTHETIC DATA. " if facts.synthetic else ""

@@ -1,4 +1,4 @@
-"""Many sessions as NWB: one after the other, gone on with where a former run stopped."""
+"""Export many sessions as NWB, one after the other; continue where a former run stopped."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from shared.codec import CodecError
 from shared.model import json
 
 STATE = ".fornix-nwb.json"
-"""In the folder of an export: what is in it already, by session."""
+"""File in the folder of an export that lists its content, by session."""
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """What became of a session.
+    """The result of one session.
 
     Attributes
     ----------
     session : str
     did : {'written', 'kept', 'failed'}
     files : tuple of str
-        Below the export's folder.
+        Paths below the export's folder.
     why : str
-        Of a session that could not be exported.
+        Reason, if the session could not be exported.
     suggestions : tuple of str
     """
 
@@ -44,7 +44,7 @@ class Exported(msgspec.Struct, frozen=True):
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """A session that is in the folder: of what content, in which way, by which files."""
+    """An exported session in the folder: its content, its options, and its files."""
 
     content: str
     way: str
@@ -60,10 +60,10 @@ def export_many(
     checked: bool = True,
     notice: Notice | None = None,
 ) -> Iterator[Exported]:
-    """Export sessions, and yield what became of each; one that fails stops no other.
+    """Export sessions, and yield the result of each; a failure stops no other session.
 
-    What a former run exported of the same content, in the same way, is kept. What is downloaded
-    of a session is removed after it, so that the disk holds one session's at a time.
+    A former run's export of the same content with the same options is kept. Downloads of a session
+    are removed after it, so that the disk holds one session's at a time.
 
     Parameters
     ----------
@@ -71,32 +71,41 @@ def export_many(
     out : path
     backend : Backend
     raw : bool
-        Whether raw recordings and videos are exported, too, of sessions that have some.
+        Whether to export raw recordings and videos, too, of sessions that have some.
     checked : bool
     notice : callable, optional
-        Told of progress within recordings.
+        Called with the progress within recordings.
     """
     out.mkdir(parents=True, exist_ok=True)
     state = _read(out / STATE)
     way = f"{backend.ending} raw={raw} checked={checked}"
-    for one in sessions:
-        known = state.get(one.reference)
-        if known and (known.content, known.way) == (one.content, way) and _are_there(known, out):
-            yield Exported(one.reference, "kept", known.files)
+    for session in sessions:
+        former = state.get(session.reference)
+        if (
+            former
+            and (former.content, former.way) == (session.content, way)
+            and _are_there(former, out)
+        ):
+            yield Exported(session.reference, "kept", former.files)
             continue
         try:
             with TemporaryDirectory(prefix="fornix-export-") as scratch:
                 written = _export(
-                    one.open(Path(scratch)), out, backend, raw=raw, checked=checked, notice=notice
+                    session.open(Path(scratch)),
+                    out,
+                    backend,
+                    raw=raw,
+                    checked=checked,
+                    notice=notice,
                 )
         except (ExportError, ALFError, CodecError) as error:
-            yield Exported(one.reference, "failed", why=str(error))
+            yield Exported(session.reference, "failed", why=str(error))
             continue
-        files = tuple(each.path.relative_to(out).as_posix() for each in written)
-        state[one.reference] = _Kept(one.content, way, files)
+        files = tuple(file.path.relative_to(out).as_posix() for file in written)
+        state[session.reference] = _Kept(session.content, way, files)
         _write(out / STATE, state)
-        told = tuple(text for each in written for text in each.suggestions)
-        yield Exported(one.reference, "written", files, suggestions=told)
+        suggestions = tuple(text for file in written for text in file.suggestions)
+        yield Exported(session.reference, "written", files, suggestions=suggestions)
 
 
 def _export(
@@ -120,10 +129,10 @@ def _are_there(known: _Kept, out: Path) -> bool:
 
 def _read(path: Path) -> dict[str, _Kept]:
     try:
-        found: dict[str, _Kept] = json.decode(path.read_bytes(), dict[str, _Kept])
-    except (OSError, ValueError):  # none, or torn: all is exported again
+        state: dict[str, _Kept] = json.decode(path.read_bytes(), dict[str, _Kept])
+    except (OSError, ValueError):  # missing or damaged: export all again
         return {}
-    return found
+    return state
 
 
 def _write(path: Path, state: dict[str, _Kept]) -> None:

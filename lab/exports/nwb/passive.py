@@ -1,4 +1,4 @@
-"""The passive protocol: its periods, and the stimuli replayed."""
+"""The passive protocol: its periods, and the replayed stimuli."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_passive(nwb: NWBFile, session: ExportSession) -> None:
     Raises
     ------
     ExportError
-        A table has other columns than those of the ONE convention.
+        A table has other columns than the ONE convention defines.
     """
     found: list[TimeIntervals] = []
     periods = _table(session, "passivePeriods", "intervalsTable")
@@ -50,7 +50,7 @@ def _table(session: ExportSession, name: str, attribute: str) -> pd.DataFrame | 
     from shared.alf import io
 
     table = io.load(session.local(files.files[attribute]))
-    return table.loc[:, [not str(one).startswith("Unnamed") for one in table.columns]]
+    return table.loc[:, [not str(column).startswith("Unnamed") for column in table.columns]]
 
 
 def _intervals(name: str, told: str, starts: Any, stops: Any, *more: Any) -> TimeIntervals:
@@ -63,23 +63,23 @@ def _intervals(name: str, told: str, starts: Any, stops: Any, *more: Any) -> Tim
 
 
 def _periods(table: pd.DataFrame) -> list[TimeIntervals]:
-    """Return the parts of the protocol; the table has a column each, rows start and stop."""
+    """Return the parts of the protocol: the table's columns, with start and stop as rows."""
     names = [name for name in PERIODS if name in table]
     if len(table) != 2 or not names:
         raise ExportError("passivePeriods.intervalsTable has not one column a part, two rows")
     starts, stops = table[names].to_numpy(float)
-    there = np.isfinite(starts) & np.isfinite(stops)
-    if not there.any():
+    finite = np.isfinite(starts) & np.isfinite(stops)
+    if not finite.any():
         return []
-    kept = [name for name, one in zip(names, there, strict=True) if one]
+    present = [name for name, is_finite in zip(names, finite, strict=True) if is_finite]
     return [
         _intervals(
             "PassiveIntervals",
             "Parts of the passive protocol.",
-            starts[there],
-            stops[there],
-            column("protocol_name", "Part of the protocol.", kept),
-            column("protocol_description", "What happens.", [PERIODS[name] for name in kept]),
+            starts[finite],
+            stops[finite],
+            column("protocol_name", "Part of the protocol.", present),
+            column("protocol_description", "What happens.", [PERIODS[name] for name in present]),
         )
     ]
 
@@ -99,13 +99,13 @@ def _gabor(table: pd.DataFrame) -> TimeIntervals:
 
 
 def _stims(table: pd.DataFrame) -> list[TimeIntervals]:
-    found = []
+    intervals = []
     for name in ("valve", "tone", "noise"):
         first, last = f"{name}On", f"{name}Off"
         if first in table and last in table:
             rows = table[[first, last]].dropna().to_numpy(float)
             if len(rows):
                 title = f"Passive{name.title()}"
-                told = f"Times at which the {name} is replayed."
-                found.append(_intervals(title, told, *rows.T))
-    return found
+                description = f"Times at which the {name} is replayed."
+                intervals.append(_intervals(title, description, *rows.T))
+    return intervals

@@ -12,11 +12,11 @@ from pynwb import NWBFile
 from lab.exports.session import ExportError, ExportSession
 
 UNKNOWN = "root"
-"""Location of an electrode of which no histology is known: the whole of the Allen atlas."""
+"""Location of an electrode without histology: the whole of the Allen atlas."""
 
 
 class Electrodes(msgspec.Struct, frozen=True):
-    """Where the electrodes of a probe are in the file's table.
+    """The rows of a probe's electrodes in the file's table.
 
     Attributes
     ----------
@@ -52,9 +52,9 @@ def add_probe(
     probe : str
         Name of the probe's folder.
     sites : array, shape (n, 2), optional
-        Place of the raw file's channels on the probe (µm), where no `channels` object tells it.
+        Positions of the raw file's channels on the probe (µm), used without a `channels` object.
     n : int
-        Channels there are at least: of the raw file, or that units name.
+        Smallest number of channels: of the raw file, or from the units.
 
     Raises
     ------
@@ -63,17 +63,17 @@ def add_probe(
     """
     channels = _channels(session, probe)
     coordinates = channels.get("localCoordinates")
-    known = len(coordinates) if coordinates is not None else 0
-    raw = np.asarray(channels.get("rawInd", np.arange(known or n)), np.int64)
-    if (known and len(raw) != known) or len(set(raw.tolist())) != len(raw) or (raw < 0).any():
-        raise ExportError(f"channels.rawInd of {probe} does not number its {known} channels")
+    n_known = len(coordinates) if coordinates is not None else 0
+    raw = np.asarray(channels.get("rawInd", np.arange(n_known or n)), np.int64)
+    if (n_known and len(raw) != n_known) or len(set(raw.tolist())) != len(raw) or (raw < 0).any():
+        raise ExportError(f"channels.rawInd of {probe} does not number its {n_known} channels")
     total = max(n, int(raw.max(initial=-1)) + 1)
     places = np.full((total, 2), np.nan)
     if sites is not None:
         places[: len(sites)] = sites
     if coordinates is not None:
         places[raw] = coordinates
-    regions = _regions(channels, known)
+    regions = _regions(channels, n_known)
     device = nwb.create_device(title(probe), description="Silicon probe (Neuropixels).")
     group = nwb.create_electrode_group(
         title(probe),
@@ -96,7 +96,7 @@ def add_probe(
 
 
 def _channels(session: ExportSession, probe: str) -> dict[str, Any]:
-    """Return the channels of a probe, from wherever among its folders they are."""
+    """Return the channels of a probe, from any of its folders."""
     for files in session.objects("channels"):
         if probe in files.collection.split("/"):
             return session.load(files)
@@ -104,7 +104,7 @@ def _channels(session: ExportSession, probe: str) -> dict[str, Any]:
 
 
 def _regions(channels: dict[str, Any], n: int) -> list[str]:
-    """Return the acronym of the Allen region of each channel; none if they are not known."""
+    """Return the acronym of the Allen region of each channel; an empty list if unknown."""
     names = [name for name in channels if name.startswith("brainLocationIds")]
     if not names:
         return []
@@ -113,5 +113,5 @@ def _regions(channels: dict[str, Any], n: int) -> list[str]:
     regions = BrainRegions()
     identifiers = np.abs(np.asarray(channels[names[0]], np.int64))
     acronyms = dict(zip(regions.id.tolist(), regions.acronym.tolist(), strict=True))
-    found = [str(acronyms.get(int(one), UNKNOWN)) for one in identifiers]
-    return [UNKNOWN if one == "void" else one for one in found] if len(found) == n else []
+    found = [str(acronyms.get(int(region), UNKNOWN)) for region in identifiers]
+    return [UNKNOWN if region == "void" else region for region in found] if len(found) == n else []

@@ -21,13 +21,13 @@ from shared.recordings.spikeglx import Meta, read_meta
 BANDS = {"ap": "Action-potential band.", "lf": "Local-field band."}
 
 CHUNK_BYTES = 10_000_000
-"""Bytes of a chunk at most, raw (what NWB recommends for the cloud, and IBL-to-nwb does)."""
+"""Largest raw size of a chunk in bytes (NWB's recommendation for the cloud, as in IBL-to-nwb)."""
 
 OFF = 0.5
-"""Samples by which times may differ from a constant rate before each sample has a time."""
+"""Samples by which times may differ from a constant rate; beyond, each sample gets a time."""
 
 Notice = Callable[[str, int, int], None]
-"""Told of progress: a series, samples done, samples in all."""
+"""Called with the progress: a series, samples done, samples in all."""
 
 
 class ProbeRecording(msgspec.Struct, frozen=True):
@@ -36,17 +36,17 @@ class ProbeRecording(msgspec.Struct, frozen=True):
     Attributes
     ----------
     path : str
-        Within the session.
+        Path within the session.
     probe, band : str
     address : str
         Absolute path or HTTP address.
     reader : shared.codec.Reader
     channels : int
-        Channels that are electrodes; the synchronisation line comes behind them.
+        Number of channels that are electrodes; the synchronisation line follows them.
     volts : float or array
-        Of one count, of all channels or of each.
+        Volts of one count, for all channels or for each.
     sites : array, shape (channels, 2), optional
-        Place of the channels on the probe (µm).
+        Positions of the channels on the probe (µm).
     """
 
     path: str
@@ -76,15 +76,15 @@ def recordings_of(session: ExportSession) -> list[ProbeRecording]:
     Raises
     ------
     ExportError
-        There is none, or a gain is not known.
+        There is none, or a gain is unknown.
     """
-    found = [_opened(session, *place) for place in _places(session)]
-    if not found:
+    recordings = [_opened(session, *place) for place in _places(session)]
+    if not recordings:
         raise ExportError(
             f"{session.facts.reference} has no compressed recording (.ebin or .cbin): "
             "`fornix codec compress` makes one of a .bin"
         )
-    return found
+    return recordings
 
 
 def has_recordings(session: ExportSession) -> bool:
@@ -93,18 +93,18 @@ def has_recordings(session: ExportSession) -> bool:
 
 
 def _places(session: ExportSession) -> list[tuple[str, str, str]]:
-    """Return path, probe and band of the recordings; of two compressions Fornix's own."""
-    found: dict[tuple[str, str], str] = {}
+    """Return path, probe and band of the recordings; Fornix's own compression goes first."""
+    paths: dict[tuple[str, str], str] = {}
     for path in session.paths:
         folder, _, name = path.rpartition("/")
         probe = folder.rpartition("/")[2]
         if not probe.startswith("probe") or "ephysData" not in name:
             continue
         for band in BANDS:
-            known = found.get((probe, band), "").endswith(".ebin")
-            if f".{band}." in name and name.endswith((".ebin", ".cbin")) and not known:
-                found[probe, band] = path
-    return [(path, probe, band) for (probe, band), path in sorted(found.items())]
+            has_ebin = paths.get((probe, band), "").endswith(".ebin")
+            if f".{band}." in name and name.endswith((".ebin", ".cbin")) and not has_ebin:
+                paths[probe, band] = path
+    return [(path, probe, band) for (probe, band), path in sorted(paths.items())]
 
 
 def _opened(session: ExportSession, path: str, probe: str, band: str) -> ProbeRecording:
@@ -138,13 +138,13 @@ def _meta(session: ExportSession, path: str) -> Meta | None:
 
 
 def _sync_lines(meta: Meta) -> int:
-    """Return how many channels carry no electrode: those behind AP and LF (SpikeGLX)."""
-    told = meta.pairs.get("snsApLfSy", "").split(",")
-    return int(told[2]) if len(told) == 3 and told[2].isdigit() else 1
+    """Return the number of channels without electrode: those after AP and LF (SpikeGLX)."""
+    counts = meta.pairs.get("snsApLfSy", "").split(",")
+    return int(counts[2]) if len(counts) == 3 and counts[2].isdigit() else 1
 
 
 class Chunks(GenericDataChunkIterator):
-    """The samples of a recording, one compressed chunk in memory at a time."""
+    """The samples of a recording, with one compressed chunk in memory at a time."""
 
     def __init__(self, recording: ProbeRecording, notice: Notice | None = None) -> None:
         self.recording, self._notice = recording, notice
@@ -175,7 +175,7 @@ def _fits(length: int, parts: int, most: int) -> bool:
 
 
 class Times(GenericDataChunkIterator):
-    """The times of a recording's samples, between the knots of its probe's clock."""
+    """The times of a recording's samples, interpolated between the knots of its probe's clock."""
 
     def __init__(self, n: int, knots: NDArray[np.float64]) -> None:
         self._n, self._knots = n, knots
@@ -193,13 +193,13 @@ class Times(GenericDataChunkIterator):
 
 
 def times_at(samples: NDArray[Any], knots: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the session's seconds at samples.
+    """Return the session's times of samples (s).
 
     Parameters
     ----------
     samples : array, shape (n,)
     knots : array, shape (k, 2)
-        Sample and second; in between the clock is linear, and so it is beyond the ends.
+        Sample and second; the clock is linear between the knots and beyond the ends.
     """
     at, seconds = knots.T
     inside = np.interp(samples, at, seconds)
@@ -209,14 +209,14 @@ def times_at(samples: NDArray[Any], knots: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def clock(session: ExportSession, recording: ProbeRecording) -> tuple[dict[str, Any], str]:
-    """Return when the samples were taken, as a rate where that is right to half a sample.
+    """Return the timing of the samples: a rate if it is accurate to half a sample.
 
     Returns
     -------
     dict
-        `starting_time` and `rate`, or `timestamps` that are computed while they are written.
+        `starting_time` and `rate`, or `timestamps` that are computed during writing.
     str
-        What to say of it.
+        Description of the clock.
 
     Raises
     ------
@@ -224,33 +224,33 @@ def clock(session: ExportSession, recording: ProbeRecording) -> tuple[dict[str, 
         The file of the probe's clock is damaged.
     """
     n, rate = recording.reader.n_samples, recording.reader.sample_rate
-    found = [
+    paths = [
         path
         for path in session.paths
         if path.endswith(".timestamps.npy")
         and f"/{recording.probe}/" in path
         and "ephysData" in path
     ]
-    if not found:
+    if not paths:
         return {"starting_time": 0.0, "rate": float(rate)}, "By the probe's own clock."
-    knots = np.load(session.local(found[-1]), allow_pickle=False).astype(float)
+    knots = np.load(session.local(paths[-1]), allow_pickle=False).astype(float)
     if knots.ndim != 2 or knots.shape[1] != 2 or len(knots) < 2 or not np.isfinite(knots).all():
-        raise ExportError(f"{found[-1]} does not hold samples and seconds in two columns")
+        raise ExportError(f"{paths[-1]} does not hold samples and seconds in two columns")
     if (np.diff(knots, axis=0) <= 0).any():
-        raise ExportError(f"the times in {found[-1]} do not increase")
+        raise ExportError(f"the times in {paths[-1]} do not increase")
     if recording.band == "lf":  # the knots count samples of the action-potential band
         knots = knots / [_ratio(rate), 1.0]
     first, last = times_at(np.array([0, n - 1]), knots)
     step = (last - first) / max(1, n - 1)
     off = np.abs(first + step * knots[:, 0] - knots[:, 1])
-    told = "By the session's clock."
+    description = "By the session's clock."
     if off[(knots[:, 0] >= 0) & (knots[:, 0] < n)].max(initial=0) <= OFF * step:
-        return {"starting_time": float(first), "rate": 1.0 / step}, told
-    return {"timestamps": Times(n, knots)}, told
+        return {"starting_time": float(first), "rate": 1.0 / step}, description
+    return {"timestamps": Times(n, knots)}, description
 
 
 def _ratio(rate: float) -> float:
-    """Return samples of the action-potential band a sample of the local-field band."""
+    """Return the number of action-potential samples per local-field sample."""
     return max(1.0, float(round(30_000 / rate)))
 
 
@@ -266,25 +266,25 @@ def add_recording(
     Parameters
     ----------
     data
-        What is written: `Chunks`, with the backend's wish for compression around it.
+        The samples: `Chunks`, with the compression that the backend wants around it.
     """
     region = nwb.create_electrode_table_region(
         list(range(electrodes.first, electrodes.first + recording.channels)),
         f"Electrodes of {recording.probe}, in the order of the raw file.",
     )
-    when, told = clock(session, recording)
+    when, description = clock(session, recording)
     volts = np.asarray(recording.volts, float)
-    one = not volts.ndim or len(set(volts.tolist())) == 1
-    scale = float(volts.flat[0]) if one else 1.0
+    same_gain = not volts.ndim or len(set(volts.tolist())) == 1
+    scale = float(volts.flat[0]) if same_gain else 1.0
     nwb.add_acquisition(
         ElectricalSeries(
             name=recording.name,
-            description=f"{BANDS[recording.band]} {told}",
+            description=f"{BANDS[recording.band]} {description}",
             data=data,
             electrodes=region,
             conversion=scale,
-            channel_conversion=None if one else volts.tolist(),
-            resolution=math.nan if not one else scale,
+            channel_conversion=None if same_gain else volts.tolist(),
+            resolution=math.nan if not same_gain else scale,
             **when,
         )
     )

@@ -1,7 +1,7 @@
 """The raw file by reference: a LINDI JSON whose chunks are byte ranges of the compressed file.
 
-pynwb reads it as it reads any file, and nothing is stored twice. It needs `lindi`, which cannot
-be installed beside zarr 3; so it runs in an environment of its own (`make nwb`).
+pynwb reads it like any other file, and no bytes are stored twice. It needs `lindi`, which cannot
+be installed together with zarr 3, so it runs in a separate environment (`make nwb`).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def export_reference(
     out : path
         As for :func:`lab.exports.nwb.export.export_raw`.
     addresses : dict, optional
-        Where readers will find the recordings, by path within the session: HTTP addresses that
-        last, or paths. By default the files where they are now.
+        Lasting addresses of the recordings for readers, by path within the session: HTTP
+        addresses or paths. By default the present paths of the files.
 
     Raises
     ------
     ExportError
-        `lindi` is missing, or a recording is of another kind than Fornix's.
+        `lindi` is missing, or a recording is not in Fornix's format.
     """
     lindi = _lindi()
     nwb, recordings, electrodes = raw_file(session)
@@ -50,32 +50,35 @@ def export_reference(
     skeleton = stem.with_name(f".{stem.name}.skeleton.nwb")
     partial = stem.with_name(f".{target.name}.partial")
     try:
-        for one in recordings:
-            if not one.path.endswith(".ebin"):
+        for band in recordings:
+            if not band.path.endswith(".ebin"):
                 raise ExportError(
-                    f"{one.path} is not compressed by Fornix: `fornix codec compress` makes an "
+                    f"{band.path} is not compressed by Fornix: `fornix codec compress` makes an "
                     ".ebin of it, whose chunks can be read by reference"
                 )
-            shape = (one.reader.n_samples, one.channels)
-            # Declared, never written: HDF5 stores nothing of chunks that were not written.
+            shape = (band.reader.n_samples, band.channels)
+            # Declared but not written: HDF5 stores no bytes for unwritten chunks.
             hollow = H5DataIO(
-                shape=shape, dtype=one.reader.dtype, chunks=_chunk_shape(one), maxshape=shape
+                shape=shape,
+                dtype=band.reader.dtype,
+                chunks=_chunk_shape(band),
+                maxshape=shape,
             )
-            add_recording(nwb, session, one, electrodes[one.probe], hollow)
+            add_recording(nwb, session, band, electrodes[band.probe], hollow)
         with NWBHDF5IO(str(skeleton), "w") as file:
             file.write(nwb)
         references = _references(lindi, skeleton)
-        for one in recordings:
-            place = (addresses or {}).get(one.path, one.address)
-            _point(references["refs"], one, place)
+        for band in recordings:
+            place = (addresses or {}).get(band.path, band.address)
+            _point(references["refs"], band, place)
         partial.write_text(json.dumps(references))
         os.replace(partial, target)
     finally:
         skeleton.unlink(missing_ok=True)
         partial.unlink(missing_ok=True)
-        for one in recordings:
-            one.reader.close()
-    return Written(target, names.RAW, tuple(one.name for one in recordings))
+        for band in recordings:
+            band.reader.close()
+    return Written(target, names.RAW, tuple(band.name for band in recordings))
 
 
 def _lindi() -> Any:
@@ -94,7 +97,7 @@ def _chunk_shape(recording: ProbeRecording) -> tuple[int, int]:
 
 
 def _references(lindi: Any, skeleton: Path) -> dict[str, Any]:
-    """Return the references of a small file, each resolved to its bytes."""
+    """Return the references of a small file, with their bytes inline."""
     with skeleton.open("rb") as file:
         with lindi.LindiH5pyFile.from_hdf5_file(str(skeleton), url=str(skeleton)) as store:
             references: dict[str, Any] = store.to_reference_file_system()
@@ -107,9 +110,9 @@ def _references(lindi: Any, skeleton: Path) -> dict[str, Any]:
 
 
 def _point(refs: dict[str, Any], recording: ProbeRecording, address: str) -> None:
-    """Let the chunks of a series be those of the compressed file."""
+    """Point the chunks of a series to byte ranges of the compressed file."""
     base = f"acquisition/{recording.name}/data"
-    for name in [one for one in refs if one.startswith(f"{base}/") and one[-1].isdigit()]:
+    for name in [key for key in refs if key.startswith(f"{base}/") and key[-1].isdigit()]:
         del refs[name]
-    found = zarr_references(address, recording.reader.index, recording.channels)
-    refs.update({f"{base}/{name}": value for name, value in found.items()})
+    ranges = zarr_references(address, recording.reader.index, recording.channels)
+    refs.update({f"{base}/{name}": value for name, value in ranges.items()})

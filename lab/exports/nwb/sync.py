@@ -1,4 +1,4 @@
-"""Synchronisation lines: when each of a board's or a probe's digital lines rose and fell."""
+"""Synchronisation lines: rise and fall times of a board's or a probe's digital lines."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ NEEDED = ("times", "channels", "polarities")
 
 
 def add_sync(nwb: NWBFile, session: ExportSession) -> int:
-    """Add the fronts of each line as a series of 1 (rises) and -1 (falls); return how many lines.
+    """Add the fronts of each line as a series of 1 (rises) and -1 (falls); return the line count.
 
-    They are read from ``_spikeglx_sync.{times,channels,polarities}.npy`` of each collection, and
-    named by the ``.wiring.json`` there, if any. Analog channels are numbered from 16 on (IBL).
+    The fronts come from ``_spikeglx_sync.{times,channels,polarities}.npy`` of each collection, and
+    the names from its ``.wiring.json``, if any. Analog channels are numbered from 16 on (IBL).
 
     Raises
     ------
     ExportError
-        The three files do not fit together.
+        The lengths of the three files differ.
     """
     count = 0
     for files in session.objects("sync"):
@@ -44,11 +44,11 @@ def add_sync(nwb: NWBFile, session: ExportSession) -> int:
             mine = channels == line
             order = np.argsort(times[mine], kind="stable")
             at = np.asarray(times[mine], float)[order]
-            told = f"Line {line}" + (f", {names[line]}" if line in names else "")
+            description = f"Line {line}" + (f", {names[line]}" if line in names else "")
             nwb.add_acquisition(
                 TimeSeries(
                     name=f"Sync{where}Line{line:02d}",
-                    description=f"{told}: 1 where it rises, -1 where it falls.",
+                    description=f"{description}: 1 where it rises, -1 where it falls.",
                     data=np.sign(polarities[mine][order]).astype(np.int8),
                     unit="n.a.",
                     **timing(at),
@@ -59,21 +59,21 @@ def add_sync(nwb: NWBFile, session: ExportSession) -> int:
 
 
 def _wiring(session: ExportSession, collection: str) -> dict[int, str]:
-    """Return what is connected to lines, as the rig's wiring file says."""
-    found = [
+    """Return the names of the devices on the lines, from the rig's wiring file."""
+    paths = [
         path
         for path in session.paths
         if path.rpartition("/")[0] == collection and path.endswith(".wiring.json")
     ]
-    if not found:
+    if not paths:
         return {}
     try:
-        told: Any = json.loads(session.local(found[-1]).read_text())
+        wiring: Any = json.loads(session.local(paths[-1]).read_text())
     except ValueError as error:
-        raise ExportError(f"{found[-1]} is no JSON: {error}") from None
+        raise ExportError(f"{paths[-1]} is no JSON: {error}") from None
     names: dict[int, str] = {}
     for key, first in (("SYNC_WIRING_DIGITAL", 0), ("SYNC_WIRING_ANALOG", 16)):
-        lines = told.get(key) if isinstance(told, dict) else None
+        lines = wiring.get(key) if isinstance(wiring, dict) else None
         for name, line in (lines or {}).items():
             if isinstance(line, int):
                 names[first + line] = str(name)

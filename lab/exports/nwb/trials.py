@@ -22,16 +22,16 @@ TIMES = {
     "feedback_times": ("feedback_time", "Reward or noise begins."),
     "stimOff_times": ("gabor_stimulus_offset_time", "The grating disappears."),
 }
-"""NWB column and what it says, by attribute of the trials (all in seconds of the session)."""
+"""NWB column and its description, by attribute of the trials (all in seconds of the session)."""
 
 CHOICES = {-1: "counter_clockwise", 0: "none", 1: "clockwise"}
-"""Turn of the wheel by `trials.choice` (IBL-to-nwb; checked against dandiset 000409)."""
+"""Direction of the wheel by `trials.choice` (IBL-to-nwb; checked against dandiset 000409)."""
 
 WHOLE = ("intervals", "choice", "contrastLeft", "contrastRight", "feedbackType")
 
 
 def add_trials(nwb: NWBFile, session: ExportSession) -> int:
-    """Add the trials of a session; return how many.
+    """Add the trials of a session; return their number.
 
     Raises
     ------
@@ -64,20 +64,20 @@ def _columns(trials: dict[str, Any], collection: str) -> list[VectorData]:
         told = ", ".join(f"{name} {length}" for name, length in sorted(lengths.items()))
         raise ExportError(f"the columns of the trials in {collection} differ in length: {told}")
     starts, stops = np.asarray(trials["intervals"], float).T
-    found = [
+    columns = [
         column("start_time", "Start of the trial (s).", starts),
         column("stop_time", "End of the trial (s).", stops),
     ]
     if has_values(quiet := _numbers(trials, "quiescencePeriod", n)):
-        found.append(column("quiescence_period", "Time the wheel had to be still (s).", quiet))
+        columns.append(column("quiescence_period", "Time the wheel had to be still (s).", quiet))
     for name, (title, told) in TIMES.items():
         if has_values(times := _numbers(trials, name, n)):
-            found.append(column(title, told, times))
+            columns.append(column(title, told, times))
     left = np.asarray(trials["contrastLeft"], float)
     right = np.asarray(trials["contrastRight"], float)
     on_left = np.isfinite(left)
     contrast = 100 * np.where(on_left, left, right)
-    found += [
+    columns += [
         column("gabor_stimulus_contrast", "Contrast of the grating (%).", contrast),
         column(
             "gabor_stimulus_side",
@@ -96,10 +96,10 @@ def _columns(trials: dict[str, Any], collection: str) -> list[VectorData]:
         ),
     ]
     if has_values(volume := _numbers(trials, "rewardVolume", n)):
-        found.append(column("reward_volume_uL", "Water given (µl).", volume))
+        columns.append(column("reward_volume_uL", "Water given (µl).", volume))
     if has_values(odds := _numbers(trials, "probabilityLeft", n)):
-        found += _blocks(odds)
-    return found
+        columns += _blocks(odds)
+    return columns
 
 
 def _blocks(odds: NDArray[np.float64]) -> list[VectorData]:

@@ -33,21 +33,21 @@ METRICS = {
     "drift": ("cumulative_drift_um_per_hour", "Cumulative drift (µm/h)."),
     "amp_std_dB": ("spike_amplitude_std_dB", "Spread of amplitudes (dB)."),
 }
-"""NWB column and what it says, by column of `clusters.metrics`."""
+"""NWB column and its description, by column of `clusters.metrics`."""
 
 VOLTS = {
     "amp_median": ("median_spike_amplitude_uV", "Median amplitude (µV)."),
     "amp_min": ("min_spike_amplitude_uV", "Smallest amplitude (µV)."),
     "amp_max": ("max_spike_amplitude_uV", "Largest amplitude (µV)."),
 }
-"""Columns of `clusters.metrics` in volts, which NWB files have in microvolts."""
+"""Columns of `clusters.metrics` in volts; NWB files use microvolts."""
 
 TEXTS = {"ks2_label": ("ks2_label", "Label of the sorter.")}
 
 
 def chosen_sortings(session: ExportSession) -> dict[str, ObjectFiles]:
-    """Return the sorted spikes that count by probe: the shortest collection's, as ONE does."""
-    found: dict[str, ObjectFiles] = {}
+    """Return each probe's effective sorted spikes: those of the shortest collection, as in ONE."""
+    sortings: dict[str, ObjectFiles] = {}
     for files in sorted(
         sortings_in(session.paths, session.preferred), key=lambda one: len(one.collection)
     ):
@@ -55,17 +55,17 @@ def chosen_sortings(session: ExportSession) -> dict[str, ObjectFiles]:
             (part for part in files.collection.split("/") if part.startswith("probe")), ""
         )
         if probe and set(SPIKE_ARRAYS) <= files.files.keys():
-            found.setdefault(probe, files)
-    return dict(sorted(found.items(), key=operator.itemgetter(0)))
+            sortings.setdefault(probe, files)
+    return dict(sorted(sortings.items(), key=operator.itemgetter(0)))
 
 
 def add_units(nwb: NWBFile, session: ExportSession, electrodes: dict[str, Electrodes]) -> int:
-    """Add the units of all probes; return how many.
+    """Add the units of all probes; return their number.
 
     Raises
     ------
     ExportError
-        Arrays of the spikes differ in length, or name clusters that are not there.
+        Arrays of the spikes differ in length, or refer to missing clusters.
     """
     parts = [
         _Sorting(session, files, electrodes[probe])
@@ -126,7 +126,7 @@ TOLD = {
     **dict(VOLTS.values()),
     **dict(TEXTS.values()),
 }
-"""What each column of one value a unit says."""
+"""Descriptions of the columns with one value a unit."""
 
 
 class _Sorting:
@@ -199,21 +199,21 @@ def _table(
 
 
 def _add_metrics(rows: pd.DataFrame, metrics: pd.DataFrame, numbers: NDArray[np.int64]) -> None:
-    """Add what is known of units; a table with `cluster_id` may leave some out."""
+    """Add the metrics of units; a table with `cluster_id` may lack some units."""
     if "cluster_id" in metrics:
         metrics = metrics.set_index("cluster_id")
     metrics = metrics[~metrics.index.duplicated()].reindex(numbers)
     for names, factor in ((METRICS, 1.0), (VOLTS, 1e6)):
-        for name, (shown, _) in names.items():
+        for name, (nwb_name, _) in names.items():
             if name in metrics:
-                rows[shown] = factor * metrics[name].to_numpy(float)
-    for name, (shown, _) in TEXTS.items():
+                rows[nwb_name] = factor * metrics[name].to_numpy(float)
+    for name, (nwb_name, _) in TEXTS.items():
         if name in metrics:
-            rows[shown] = metrics[name].fillna("").astype(str).to_numpy(object)
+            rows[nwb_name] = metrics[name].fillna("").astype(str).to_numpy(object)
 
 
 def _stacked(ends: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return where rows end in the values of all parts, one after the other."""
+    """Return the ends of rows in the concatenated values of all parts."""
     before = np.cumsum([0, *(part[-1] for part in ends[:-1])])
     return np.concatenate([part + start for part, start in zip(ends, before, strict=True)])
 

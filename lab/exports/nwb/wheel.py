@@ -1,4 +1,4 @@
-"""The wheel: its position, and its movements."""
+"""The wheel: its position and its movements."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from shared.alf.layout import wheel_in
 
 
 def add_wheel(nwb: NWBFile, session: ExportSession) -> None:
-    """Add position and movements of the wheel, of each protocol.
+    """Add position and movements of the wheel, for each protocol.
 
-    The position is unwrapped, so it is a plain time series: archives take a spatial series in
-    radians for an angle between -2π and 2π.
+    The position is unwrapped, so it is a plain time series: archives require a spatial series in
+    radians to be an angle between -2π and 2π.
 
     Raises
     ------
     ExportError
         Position and times differ in length.
     """
-    found = wheel_in(session.paths, session.preferred)
-    if not found:
+    wheels = wheel_in(session.paths, session.preferred)
+    if not wheels:
         return
     module = nwb.create_processing_module("wheel", "Wheel that the mouse turns.")
-    for files in found:
-        ending = "" if files is found[0] else files.collection.rpartition("/")[2].title()
+    for files in wheels:
+        ending = "" if files is wheels[0] else files.collection.rpartition("/")[2].title()
         wheel = session.load(files, ("position", "timestamps"))
         if len(wheel["position"]) != len(wheel.get("timestamps", ())):
             raise ExportError(f"the wheel in {files.collection} has not one time a position")
@@ -52,8 +52,10 @@ def add_wheel(nwb: NWBFile, session: ExportSession) -> None:
                 column("stop_time", "Offset of the movement (s).", stops),
             ]
             if "peakAmplitude" in loaded:
-                told = "Largest deviation from the position at the onset, with its sign (rad)."
-                columns.append(column("peak_amplitude", told, loaded["peakAmplitude"]))
+                description = (
+                    "Largest deviation from the position at the onset, with its sign (rad)."
+                )
+                columns.append(column("peak_amplitude", description, loaded["peakAmplitude"]))
             module.add(
                 TimeIntervals(
                     name=f"WheelMovementIntervals{ending}",

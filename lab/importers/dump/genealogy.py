@@ -1,4 +1,4 @@
-"""An order for rows that descend from each other."""
+"""The carrying order of rows that descend from each other."""
 
 from __future__ import annotations
 

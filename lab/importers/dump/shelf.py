@@ -77,7 +77,7 @@ class Shelf:
 
     def __init__(self, path: Path | None) -> None:
         self._db = sqlite3.connect(path or "", isolation_level=None)
-        # The file need not survive a crash of the machine: it can be made again.
+        # The file survives any end of the process; after a crash of the machine it is made again.
         self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
 
     def close(self) -> None:
