@@ -42,7 +42,7 @@ class Bucket:
     name : str
         The bucket.
     folder : str
-        What its keys start with there, with a slash at its end; the bucket as a whole by default.
+        Prefix of its keys, with a slash at its end; by default it is the whole bucket.
     """
 
     def __init__(self, name: str, folder: str = "") -> None:
@@ -50,7 +50,7 @@ class Bucket:
         self.folder = folder
 
     def read(self, key: str) -> tuple[bytes, str] | None:
-        """Return content and entity tag, None where there is no such object."""
+        """Return content and entity tag, None if there is no such object."""
         try:
             answer = aws.client("s3").get_object(Bucket=self.name, Key=self.folder + key)
         except ClientError as error:
@@ -60,7 +60,7 @@ class Bucket:
         return answer["Body"].read(), answer["ETag"].strip('"')
 
     def etag(self, key: str) -> str:
-        """Return the entity tag, empty where there is no such object."""
+        """Return the entity tag, empty if there is no such object."""
         try:
             answer = aws.client("s3").head_object(Bucket=self.name, Key=self.folder + key)
         except ClientError as error:
@@ -136,7 +136,7 @@ def _type(key: str) -> str:
 
 
 def _made_of(bucket: str, key: str) -> str | None:
-    """Return which object a copy was made of, None where there is no copy."""
+    """Return which object a copy was made of, None if there is no copy."""
     try:
         return aws.client("s3").head_object(Bucket=bucket, Key=key)["Metadata"].get(MADE_OF)
     except ClientError as error:

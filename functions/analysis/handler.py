@@ -135,12 +135,12 @@ def sessions_finished(eids: Iterable[str]) -> tuple[int, list[str]]:
 
 
 def nightly(context: Any) -> dict[str, Any]:
-    """Bring all pages up to date; what the time does not allow, the next run continues.
+    """Bring all pages up to date; the next run continues where the time ran out.
 
     Returns
     -------
     dict
-        `changed` pages, and `problems`: what of which session could not be shown, and why.
+        `changed` pages, and `problems`: which part of which session could not be shown, and why.
     """
 
     def in_time(names: Iterable[str]) -> Iterable[str]:
@@ -164,7 +164,7 @@ def nightly(context: Any) -> dict[str, Any]:
         try:
             done = training_time.update(site.source, site.store, site.settings, site.now())
         except Exception:
-            # The site is built, whatever is wrong with the data of some mouse.
+            # Bad data of one mouse must not stop the build of the site.
             logger.exception("training time could not be analysed")
         else:
             logger.info("training time", extra={"done": done})
@@ -173,14 +173,14 @@ def nightly(context: Any) -> dict[str, Any]:
 
 
 def _sql_withdraw(site: Site, eids: list[str]) -> None:
-    """Take sessions that are not public any more out of the tables for SQL."""
+    """Remove sessions that are no longer public from the tables for SQL."""
     from functions.analysis import sql
 
     sql.withdraw(site.source, site.store, eids, site.now())  # type: ignore[arg-type]
 
 
 def _sql_refresh(site: Site, pace: Pace) -> None:
-    """Bring the tables for SQL in step; whatever is wrong with them, the site is built."""
+    """Bring the tables for SQL in step; an error in them does not stop the build of the site."""
     from functions.analysis import sql
     from functions.analysis.records import Records
 
@@ -196,7 +196,7 @@ def _sql_refresh(site: Site, pace: Pace) -> None:
 
 
 def _nightly_of_lab(site: Site, lab: str, pace: Pace) -> list[Problem]:
-    """Bring a lab's own pages up to date; whatever is wrong with them must not stop the others."""
+    """Bring a lab's own pages up to date; an error in them must not stop the others."""
     try:
         report = _lab_site(site, lab).refresh(pace=pace)
     except Exception:
@@ -218,7 +218,7 @@ def _tell(report: BuildReport, **about: Any) -> None:
 
 
 def releases_changed(names: Iterable[str] | None = None) -> dict[str, Any]:
-    """Bring the pages of releases up to date; of all, and of what an embargo held, by default."""
+    """Bring the pages of releases up to date; by default of all, and of ended embargoes."""
     from functions.analysis import releases
 
     site = _site()
@@ -234,7 +234,7 @@ def snapshot() -> dict[str, Any]:
 
 
 def tables() -> dict[str, Any]:
-    """Bring the cache tables up to date; after many changes, as of an import, the snapshot too."""
+    """Bring the cache tables up to date; after many changes (an import) the snapshot too."""
     cache_tables = _cache_tables()
     done: dict[str, Any] = {"cache": cache_tables.build()}
     if cache_tables.is_snapshot_due():
@@ -245,7 +245,7 @@ def tables() -> dict[str, Any]:
 
 
 def _cache_tables() -> Any:
-    """Return what makes the cache tables, once all rooms whose rows the index has are known."""
+    """Return the builder of the cache tables; importing it declares all kinds in the index."""
     import functions.analysis.records  # noqa: F401 - it imports them
     from shared.catalog import cache_tables
 
@@ -259,7 +259,7 @@ def _site(expected: Mapping[str, Collection[str]] = MappingProxyType({})) -> Any
     from shared.results.build import Site
     from shared.results.render import SiteSettings
 
-    # A function's home can not be written to; without a place matplotlib would warn each time.
+    # A function cannot write to its home folder; matplotlib would then warn each time.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "matplotlib"))
     return Site(
         Records(env.data_bucket(), expected),
@@ -287,9 +287,9 @@ def _lab_site(site: Site, lab: str) -> Site:
 
 
 def _about_site() -> dict[str, Any]:
-    """Return what the deployment says of the site: addresses, licence, how to cite it.
+    """Return the deployment's settings of the site: addresses, licence, how to cite it.
 
-    The API is below the site's own address, too: there pages ask it.
+    The API is below the site's own address, too; pages call it there.
     """
     from shared.records import env
 

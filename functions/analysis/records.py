@@ -70,7 +70,7 @@ class Records:
     def sessions(self, subject: str) -> list[SiteSession]:
         """Return all sessions of a subject with their visible datasets.
 
-        Each is read with strong consistency: what was just made private is private here.
+        Each is read with strong consistency, so that a session just made private is private here.
         """
         ids = {item.id for item in sessions.of_subject(subject)}
         ids |= set(self.expected.get(subject, ()))
@@ -120,7 +120,7 @@ class Records:
 
 
 def _read(eid: str, subject: str, calendar: Calendar) -> SiteSession | None:
-    """Return a session; one whose record makes no sense is refused, and keeps no other."""
+    """Return a session; one with an invalid record is refused and does not stop the others."""
     try:
         item, datasets = session_and_datasets(eid, strong=True)
     except NotFound:
@@ -133,7 +133,7 @@ def _read(eid: str, subject: str, calendar: Calendar) -> SiteSession | None:
 
 
 def _elsewhere(item: DatasetItem) -> str:
-    """Return the servers that have the bytes, empty if the own bucket has them."""
+    """Return the servers that hold the bytes, empty if the own bucket holds them."""
     if item.in_own_store and item.stored_key:
         return ""
     return ", ".join(sorted(copies.existing(item.records)))

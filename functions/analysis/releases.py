@@ -1,4 +1,4 @@
-"""Pages of releases: those of the versions that anybody may see, and their list."""
+"""Pages of releases: one per public version, and their list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.results.views.release import SESSIONS_SHOWN, release_view, releases_
 def refresh(
     store: SiteStore, settings: SiteSettings, names: Iterable[str] | None = None
 ) -> dict[str, int]:
-    """Bring the pages of releases up to date: of those named, or of all.
+    """Bring the pages of the named releases, or of all, up to date.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def _files_of(
 
 
 def _nwb(record: ReleaseRecord, manifest: ReleaseManifest) -> dict[str, str]:
-    """Return where the NWB files of the sessions are that a page lists, by session."""
+    """Return the places of the NWB files of the sessions on a page, by session."""
     if not nwb.ordered(record.tag):
         return {}
     listed = [session.id for session in manifest.sessions[:SESSIONS_SHOWN]]
@@ -71,7 +71,7 @@ def _nwb(record: ReleaseRecord, manifest: ReleaseManifest) -> dict[str, str]:
 
 
 def _remove_hidden(store: SiteStore, shown: list[ReleaseRecord]) -> None:
-    """Delete what is there of versions that nobody may see any more."""
+    """Delete the files of versions that are no longer visible."""
     visible = {addresses.release_page(record.name, record.version) for record in shown}
     visible |= {
         file

@@ -1,4 +1,4 @@
-"""The public tables for SQL: the rows of animals, of the sessions that everybody may see."""
+"""The public tables for SQL: rows per animal, from its public sessions."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def forget(records: Records, store: SiteStore) -> None:
 
 
 def withdraw(records: Records, store: SiteStore, eids: Iterable[str], at: dt.datetime) -> None:
-    """Take out at once what of these sessions is in the tables and not public any more."""
+    """Remove at once those of these sessions that are no longer public."""
     wanted = set(eids)
     for listed in sql.index(store).subjects.values():
         if wanted.isdisjoint(listed.sessions):
@@ -123,7 +123,7 @@ def _session(records: Records, one: SiteSession) -> SessionRecord:
             if sorting is not None and name and all(name != probe.name for probe in probes):
                 probes.append(ProbeUnits(name, sorting.spikes, sorting.clusters))
     except Unreadable as error:
-        # A damaged file costs its rows, not the animal.
+        # A damaged file loses its own rows only, not the whole animal.
         log.warning("rows of %s: %s", one.reference, error)
     return SessionRecord(
         id=one.id,

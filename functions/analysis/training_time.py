@@ -1,6 +1,6 @@
 """The training-time analysis of the cloud's own mice, and predictions for those in training.
 
-The page shows only mice all of whose sessions are public. Predictions are for the members of the
+The page shows only mice whose sessions are all public. Predictions are for the members of the
 labs: they go to the data bucket, where only the API reads them.
 """
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 MADE_FROM = "_state/training-time-made-from"
 FEWEST = 20
-"""Trained mice from which an analysis makes sense: ten folds of four quartiles."""
+"""Fewest trained mice for an analysis: ten folds of four quartiles."""
 
 WHEEL_SESSIONS = 10
 """First sessions whose wheel is read: the features are about the first five days."""
@@ -50,7 +50,7 @@ def update(records: Records, store: SiteStore, settings: SiteSettings, at: datet
     Returns
     -------
     str
-        What was done, in words.
+        A sentence that says what was done.
     """
     rows = index_of(store).subjects
     trained = [name for name, mouse in rows.items() if mouse.days_to_trained is not None]
@@ -84,7 +84,7 @@ def update(records: Records, store: SiteStore, settings: SiteSettings, at: datet
 def publish_predictions(
     bucket: str, predictor: Predictor, in_training: pd.DataFrame, statement: str
 ) -> None:
-    """Write where the API finds them the predictions of mice in training.
+    """Write the predictions of mice in training to the place where the API reads them.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def publish_predictions(
     in_training : DataFrame
         Features of these mice, as `shared.science.cohort.features` makes them.
     statement : str
-        How far the predictions are to be trusted.
+        How reliable the predictions are.
     """
     rows = {prediction["subject"]: prediction for prediction in predictor.predict(in_training)}
     body = encode(training_time.short({"statement": statement, "subjects": rows}))
@@ -144,7 +144,7 @@ def _dated(kind: str, subject: str, when: str, what: str, convert: Any) -> list[
 def _sessions(
     records: Records, store: SiteStore, name: str, sessions: list[SiteSession]
 ) -> Iterator[CohortSession]:
-    """Yield the sessions that have trials; published ones come from the subject's one table."""
+    """Yield the sessions that have trials; published trials are read from the subject's table."""
     packed = store.read(subject_trials(name))
     published = tables.unpack(packed[0]) if packed else {}
     for i, session in enumerate(sorted(sessions, key=lambda s: (s.date, s.number))):
@@ -175,6 +175,6 @@ def _wheel(records: Records, one: SiteSession) -> dict[str, Any] | None:
     try:
         return {"position": records.array(one, wheels[0].files["position"])}
     except Unreadable as error:
-        # A lost wheel costs two features, not the mouse.
+        # A missing wheel loses two features only, not the whole mouse.
         log.warning("wheel of %s: %s", one.reference, error)
         return None

@@ -1,8 +1,7 @@
-"""The API's Lambda entry point: routes put together, and what every request goes through.
+"""The API's Lambda entry point: all routes, and the steps that every request goes through.
 
 Each request is authenticated, checked against the rule of its route (deny by default) and
-answered with one body shape on errors. This happens here, once, for every route, whichever module
-it comes from.
+answered with one body shape on errors. This happens here for every route of every module.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/fo
 """Content types that requests may have; ONE sends its login as a form and images as multipart."""
 
 CHALLENGED = ("/data/{path+}", "/uploaded/{path+}")
-"""Paths of files; API Gateway asks before them whether an account is needed (`handler`)."""
+"""Paths of files; API Gateway first asks `handler` whether they need an account."""
 
 LONGEST_NAME = 1800
 """Characters of a name in a path; keys of the table have at most 2,048 bytes."""
@@ -63,12 +62,12 @@ app = Chalice("fornix", configure_logs=False)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer API Gateway: a request, or as its authorizer whether one may come in.
+    """Answer API Gateway: a request, or as its authorizer whether a request is let in.
 
-    Who may read a file is up to the file's route, which is asked here already: if it would answer
-    that credentials are needed, API Gateway refuses by itself, with the header that makes clients
-    send them. It would rename that header in a function's answer. Denied instead of raised
-    ("Unauthorized"), because that would count as an error of the function.
+    The file's route decides who may read a file, so the authorizer runs that route. If the route
+    asks for credentials, API Gateway refuses the request itself, with the header that makes
+    clients send them; it would rename that header in a function's answer. The answer is a denial,
+    because raising "Unauthorized" would count as an error of the function.
     """
     if event.get("type") != "REQUEST":
         return app(event, context)
@@ -83,7 +82,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
                 {
                     "Action": "execute-api:Invoke",
                     "Effect": "Deny" if refused else "Allow",
-                    "Resource": "*",  # it is for this request alone: no answer is cached
+                    "Resource": "*",  # for this request alone: no answer is cached
                 }
             ],
         },
@@ -91,7 +90,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a view that only callers named by its rule reach, with errors in one shape."""
+    """Return a view that admits only the callers of its rule and answers errors in one shape."""
 
     @functools.wraps(view)
     def guarded(**arguments: Any) -> Response:
@@ -118,9 +117,9 @@ def _guarded(path: str, view: Callable[..., Any]) -> Callable[..., Any]:
 def _without_snapshot(
     error: catalog.Damaged, method: str, again: Callable[[], Response]
 ) -> Response:
-    """Answer a request that met a file of the snapshot that cannot be read: another is used.
+    """Answer a request that met an unreadable file of the snapshot; another snapshot is used.
 
-    Only what changes nothing is done again at once; the client sends the rest again.
+    Only a request that changes nothing is repeated at once; the client repeats the others.
     """
     log.warning("%s The index is read anew.", error)
     try:
@@ -140,7 +139,7 @@ SAFE = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-"""Headers of every answer: it is data of an account, for its caller alone, and no page."""
+"""Headers of every answer: private data of one caller, and not a page."""
 
 EXPOSED = "ETag,Location,Retry-After,X-Request-ID"
 """Headers of answers that pages of the site may read."""
@@ -148,7 +147,7 @@ EXPOSED = "ETag,Location,Retry-After,X-Request-ID"
 
 @app.middleware("http")
 def _for_the_site(event: Any, get_response: Callable[[Any], Response]) -> Response:
-    """Let pages of the results site read answers, errors too; API Gateway answers preflights."""
+    """Let pages of the results site read answers and errors; API Gateway answers preflights."""
     response = get_response(event)
     site = env.site_url()
     if site and event.headers.get("origin") == site:
@@ -161,7 +160,7 @@ def _for_the_site(event: Any, get_response: Callable[[Any], Response]) -> Respon
 
 @app.middleware("http")
 def _safe(event: Any, get_response: Callable[[Any], Response]) -> Response:
-    """Say that an answer is neither to be kept nor to be taken for something else."""
+    """Add the headers against caching and content sniffing."""
     response = get_response(event)
     for name, value in SAFE.items():
         response.headers.setdefault(name, value)
@@ -184,7 +183,7 @@ def _one_shape(event: Any, get_response: Callable[[Any], Response]) -> Response:
 @app.route("/api/schema", methods=["GET"])
 def schema() -> Response:
     """Describe all routes (OpenAPI 3)."""
-    from functions.api.engine import openapi  # asked for once a session of a client
+    from functions.api.engine import openapi  # a client asks once per session
 
     return Response(openapi.text(app), headers=dict(JSON))
 

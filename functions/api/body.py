@@ -1,7 +1,7 @@
 """Bodies of requests: JSON, forms and multipart forms, bounded before anything reads them.
 
-What comes out can be stored and written as JSON again: texts are encodable, numbers are of JSON's
-size and finite, nesting is shallow.
+Parsed values can be stored and written as JSON again: texts are encodable, numbers are finite and
+of JSON's size, nesting is shallow.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ MAX_PART_HEADERS = 10_000
 """Bytes of the headers of a part."""
 
 MAX_DEPTH = 40
-"""Lists and objects within each other."""
+"""Deepest nesting of lists and objects."""
 
 MAX_INTEGER = 2**63
-"""Whole numbers are below it; larger ones do not fit the index's columns."""
+"""Bound of whole numbers; larger ones do not fit the index's columns."""
 
 _LONG_NUMBER = re.compile(rb"[0-9]{18}|[0-9][eE]\+?[0-9]{3}")
 
@@ -51,9 +51,9 @@ def read_json(raw: bytes) -> Any:
     Raises
     ------
     ValueError
-        It is no JSON, or holds what could not be stored: the message says what.
+        It is not JSON, or contains something that cannot be stored; the message says what.
     """
-    text = raw.decode()  # strictly: json would let halves of surrogate pairs through
+    text = raw.decode()  # strict: json would accept halves of surrogate pairs
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
         if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
@@ -141,7 +141,7 @@ def read_multipart(content_type: str, raw: bytes) -> tuple[dict[str, Any], dict[
     fields: dict[str, Any] = {}
     files: dict[str, File] = {}
     for piece in pieces[1:-1]:
-        # Parts are not looked into: one that is a form itself would be read without end
+        # Nested forms are not parsed: a form within a form would be read without end
         said, _, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
         if len(said) > MAX_PART_HEADERS:
             raise ApiError(400, "Multipart form parse error.")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from functions.api.call import Call
 
 MOST = 60
-"""Animals of each sex that are tried with each other; the youngest ones."""
+"""Most animals of each sex that are paired with each other; the youngest."""
 
 SHOWN = 50
 """Pairs of an answer."""
@@ -26,12 +26,12 @@ Row = dict[str, Any]
 
 
 def plan(call: Call, wanted: BreedingPlanRequest) -> dict[str, Any]:
-    """Return the best pairs for a genotype: most pups of it first, then less related, younger.
+    """Return the best pairs for a genotype: by share of pups, then unrelatedness, then youth.
 
     Raises
     ------
     Invalid
-        400 if the lab or an allele is not there.
+        400 if the lab or an allele does not exist.
     """
     from shared.science.colony.genotype import Zygosity
     from shared.science.colony.plan import ranked
@@ -73,7 +73,7 @@ def plan(call: Call, wanted: BreedingPlanRequest) -> dict[str, Any]:
 def _animals(
     call: Call, lab: str, wanted: BreedingPlanRequest
 ) -> tuple[dict[str, list[Row]], int]:
-    """Return the living animals of a lab by sex whose alleles are known, and how many are not."""
+    """Return a lab's living animals with known alleles by sex, and how many have unknown ones."""
     wheres = [Where("lab", "exact", lab), Where("death_date", "isnull", True)]
     if wanted.subjects:
         wheres.append(Where("nickname", "in", set(wanted.subjects)))
@@ -103,7 +103,7 @@ def _as_animal(row: Row, lab: str) -> Any:
 
 
 def _pedigree(rows: list[Row]) -> dict[str, Any]:
-    """Return the parents of animals, of these, and so on; two possible mothers are none."""
+    """Return the parents of all ancestors; two possible mothers count as unknown."""
     from shared.science.colony.pedigree import Parents
 
     pedigree: dict[str, Any] = {}

@@ -30,26 +30,26 @@ class Call:
         self.path: str = request.path
         self.method: str = request.method
         self.files: dict[str, File] = {}
-        self.plan: Plan | None = None  # what is being planned for it
-        self.deletes_parts = False  # of the record that the request names
-        self.is_begun = False  # whether the group that it names was taken up
-        self.is_repeated = False  # whether what it creates was there already
-        self.lab_meant: str | None = None  # where a name in the body is several records'
+        self.plan: Plan | None = None  # the plan in progress
+        self.deletes_parts = False  # set while parts of the named record are deleted
+        self.is_begun = False  # whether its group is already in use
+        self.is_repeated = False  # whether the record to create existed already
+        self.lab_meant: str | None = None  # for names in the body that mean several records
         self._made: dict[str, Any] = {}
         self._beside: dict[int, Sequence[Mapping[str, Any]]] = {}
 
     def show_together(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Remember that some stored rows are shown beside each other, as a page's are."""
+        """Remember that some stored rows are shown together, such as a page's."""
         self._beside.update((id(row), rows) for row in rows)
 
     def beside(self, row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        """Return the rows that are shown beside a row, itself among them."""
+        """Return the rows that are shown together with a row, itself included."""
         if id(row) not in self._beside:
             self.show_together((row,))
         return self._beside[id(row)]
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return a value that is worked out once per request."""
+        """Return a value that is computed once per request."""
         if name not in self._made:
             self._made[name] = make()
         return self._made[name]
@@ -66,7 +66,7 @@ class Call:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """Query parameters; a repeated one joined by commas, as Alyx's lists are."""
+        """Query parameters; repeated ones are joined by commas, like Alyx's lists."""
         params = self.request.query_params
         if not params:
             return {}
@@ -82,12 +82,12 @@ class Call:
 
     @cached_property
     def content_type(self) -> str:
-        """Content type of the body; JSON unless said."""
+        """Content type of the body; JSON by default."""
         return self.request.headers.get("content-type") or "application/json"
 
     @property
     def is_import(self) -> bool:
-        """Whether it takes over what happened elsewhere, when other rules held."""
+        """Whether it imports records made elsewhere under other rules."""
         return self.path == "/import"
 
     @property
@@ -100,7 +100,7 @@ class Call:
         """The body, of any JSON type."""
         try:
             raw: bytes = self.request.raw_body or b""
-        except ValueError:  # not base64 though said to be
+        except ValueError:  # declared as base64, but is not
             raise ApiError(400, "The body cannot be decoded.") from None
         kind = self.content_type
         multipart = kind.startswith("multipart/form-data")
@@ -129,7 +129,7 @@ class Call:
 
 
 def matches(request: Any, tag: str) -> bool:
-    """Return whether a client has what a tag names already (``If-None-Match``)."""
+    """Return whether the client already has the version of a tag (``If-None-Match``)."""
     tags = (request.headers.get("if-none-match") or "").split(",")
     return tag in {tag_text.strip().removeprefix("W/").strip('"') for tag_text in tags}
 
@@ -143,6 +143,6 @@ def base_url(request: Any) -> str:
     scheme = headers.get("x-forwarded-proto") or "https"
     sent = request.context.get("path") or ""
     inner = request.to_original_event().get("path") or ""
-    # With the stage in the address, requestContext.path has it in front of the path proper.
+    # If the address has the stage, requestContext.path has it in front of the actual path.
     prefix = sent[: len(sent) - len(inner)] if inner and sent.endswith(inner) else ""
     return f"{scheme}://{host}{prefix}"

@@ -1,10 +1,10 @@
 """The session of the site's own pages: a cookie that scripts cannot read, which holds a token.
 
-It is sent back to the site's own address below ``/rest`` alone, and from its own pages alone
-(``SameSite=Strict``). A request that changes something with it has to say that a script of the
-site made it: by a header that no form can send, and by the ``Origin`` that browsers put in.
+Browsers send it only to the site's own address below ``/rest``, and only from the site's pages
+(``SameSite=Strict``). A request that changes something must prove that a script of the site made
+it: by a header that no form can send, and by the ``Origin`` that browsers add.
 
-A device that several people share has a cookie for each: a page says by `SEAT` whose it means.
+A shared device has one cookie per person; a page names the person by `SEAT`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ NAME = "fornix_session"
 PATH = "/rest"
 HEADER = "X-Fornix"
 SEAT = "X-Fornix-Seat"
-"""Header with who asks, of those who share a device; without it, the device's own person does."""
+"""Header that names the person on a shared device; without it, the device's own person."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def name_for(request: Any) -> str:
-    """Return the name of the cookie that a request means: of a seat, or the device's own."""
+    """Return the name of the cookie that a request uses: a seat's, or the device's own."""
     seat = request.headers.get(SEAT.lower()) or ""
     return f"{NAME}_{hashlib.sha256(seat.encode()).hexdigest()[:16]}" if seat else NAME
 
 
 def token_in(request: Any) -> str:
-    """Return the token that a request's cookie holds; empty without."""
+    """Return the token in a request's cookie; empty without a cookie."""
     wanted = name_for(request)
     for part in (request.headers.get("cookie") or "").split(";"):
         name, _, value = part.strip().partition("=")
@@ -41,7 +41,7 @@ def token_in(request: Any) -> str:
 
 
 def holding(request: Any, token: str) -> str:
-    """Return the header ``Set-Cookie`` that keeps a token, or with none that forgets it."""
+    """Return the header ``Set-Cookie`` that stores a token, or deletes it if there is none."""
     parts = [
         f"{name_for(request)}={token}",
         f"Path={PATH}",
@@ -55,17 +55,17 @@ def holding(request: Any, token: str) -> str:
 
 
 def is_from_a_page(request: Any) -> bool:
-    """Return whether a script of a page says that it asks; without credentials it is told 401."""
+    """Return whether a page's script sent the request; without credentials it gets 401."""
     return bool(request.headers.get(HEADER.lower()) == "1")
 
 
 def check_from_the_site(request: Any) -> None:
-    """Refuse a change that no page of the site asks for.
+    """Refuse a change that does not come from a page of the site.
 
     Raises
     ------
     ApiError
-        403 that says what is missing.
+        403 that names the missing header.
     """
     if request.method in SAFE_METHODS:
         return

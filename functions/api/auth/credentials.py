@@ -1,4 +1,4 @@
-"""What an account can log in with: its password's hash, and the generation of its tokens."""
+"""Credentials of an account: the hash of its password, and the generation of its tokens."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from shared.records.transactions import Transaction, transaction
 class Password(Record, discriminator="Password"):
     """The hash of a user's password: ``CRED#username`` / A; apart from the user's record.
 
-    ``generation`` counts how often all tokens of the account were ended. Without a password the
-    hash is empty, which none is equal to.
+    ``generation`` counts how often all tokens of the account were revoked. Without a password the
+    hash is empty, and no password matches it.
     """
 
     salt = BinaryAttribute(legacy_encoding=False)
@@ -35,14 +35,14 @@ def of_user(username: str) -> Password:
 
 
 class Renewal(NamedTuple):
-    """A new generation of an account's tokens, with another password if one is given."""
+    """A new generation of an account's tokens, with a new password if given."""
 
     username: str
     salt: bytes | None = None
     hashed: bytes | None = None
 
     def add_to(self, writes: Transaction) -> None:
-        """Add it to a transaction, which holds only while the present generation is the last."""
+        """Add it to a transaction, which fails if the generation has changed meanwhile."""
         item = of_user(self.username)
         before = int(item.generation or 0)
         item.generation = before + 1
@@ -60,7 +60,7 @@ def replace(username: str, salt: bytes | None = None, hashed: bytes | None = Non
     Raises
     ------
     Conflict
-        If others keep changing them.
+        If others keep changing the credentials.
     """
 
     def step() -> None:

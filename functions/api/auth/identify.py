@@ -1,7 +1,7 @@
-"""Who makes a request: worked out from its Authorization header, or its cookie, once.
+"""The caller of a request, identified once from its Authorization header or its cookie.
 
-Answers are exactly those of the Alyx REST contract, because the ONE client logs in again only on
-a 403 that says ``"Invalid token."``.
+Answers are exactly those of the Alyx REST contract: the ONE client logs in again only on a 403
+that says ``"Invalid token."``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _TOKEN = re.compile(r"[0-9a-f]{40}")
 def address_of(request: Any) -> str:
     """Return the caller's network address.
 
-    A request below the site's address comes from the distribution. It says so by what only it
-    knows, and adds its caller's address to the header; API Gateway adds the distribution's own.
+    Requests to the site's address come through the distribution. It proves itself by a secret and
+    adds its caller's address to the header; API Gateway adds the distribution's own address.
     """
     secret = env.front_secret()
     said = request.headers.get("x-fornix-front") or ""
@@ -39,7 +39,7 @@ def address_of(request: Any) -> str:
 
 
 def source_of(request: Any, username: str) -> str:
-    """Return where a login comes from, for the throttle: a token of the account, or an address."""
+    """Return the source of a login for the throttle: a token of the account, or an address."""
     token = token_of(request)
     if token and caller(request).username == username:
         return tokens.key_of(token)
@@ -47,7 +47,7 @@ def source_of(request: Any, username: str) -> str:
 
 
 def caller(request: Any) -> Caller:
-    """Return who makes a request; worked out once per request.
+    """Return the caller of a request; identified once per request.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def caller(request: Any) -> Caller:
 
 
 def token_of(request: Any) -> str | None:
-    """Return the token of a request: a Token header's, a Basic password, a cookie's; or None."""
+    """Return the token from a Token header, a Basic password or a cookie; else None."""
     header = request.headers.get("authorization") or ""
     scheme, _, value = header.partition(" ")
     if scheme.lower() in ("token", "bearer"):
@@ -98,7 +98,7 @@ def _identify(request: Any) -> Caller:
         return ANONYMOUS
     user = tokens.user_of_token(tokens.key_of(token))
     if not request.headers.get("authorization"):
-        if user is None:  # browsers keep a cookie that has ended; its owner signs in again
+        if user is None:  # browsers keep an expired cookie; its owner signs in again
             return ANONYMOUS
         cookies.check_from_the_site(request)
         return as_caller(user)
@@ -120,6 +120,6 @@ def as_caller(user: dict[str, Any]) -> Caller:
 
 
 def require_account(who: Caller, *, asks: bool = False) -> None:
-    """Refuse anonymous callers, as the Alyx REST contract words it; with 401 if told to ask."""
+    """Refuse anonymous callers in the words of the Alyx REST contract; 401 to ask them."""
     if who.role == "anonymous":
         raise not_signed_in(401 if asks else 403)

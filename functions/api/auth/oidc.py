@@ -1,10 +1,9 @@
 """Sign-in through an OpenID Connect provider (Cognito, Keycloak, an institute's), as a setting.
 
-The client signs in there and sends the ID token it got, or the site's pages the code that they
-were given with their proof of it (PKCE, RFC 7636), which is exchanged for one. It is checked
-against the provider's published keys (OpenID Connect Core 1.0, section 3.1.3.7) and exchanged for
-a token of Fornix. The account has to exist: the provider says who somebody is, not what they may
-do.
+The client signs in there and sends its ID token. The site's pages send a code and its proof (PKCE,
+RFC 7636), which are exchanged for an ID token. The ID token is checked against the provider's
+published keys (OpenID Connect Core 1.0, section 3.1.3.7) and exchanged for a token of Fornix. The
+account must exist already: the provider says who somebody is, not what they may do.
 
 ``FORNIX_OIDC_ISSUER`` and ``FORNIX_OIDC_AUDIENCE`` (the client's id) turn it on;
 ``FORNIX_OIDC_CLAIM`` names the claim that holds the user's name here (``email`` is compared with
@@ -32,25 +31,25 @@ if TYPE_CHECKING:
     from jwt import PyJWKClient
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
-"""Signatures that are taken: with public keys only."""
+"""Accepted signature algorithms: public keys only."""
 
 LEEWAY = 60
 """Seconds that clocks may differ."""
 
 LIFE = 12 * 3600
-"""Seconds until a token expires that was got this way: the provider is to be asked daily."""
+"""Seconds until such a token expires, so that the provider is asked daily."""
 
 KEYS_LIFE = 3600
 """Seconds for which the provider's keys are kept."""
 
 PAUSE = 30
-"""Seconds before the keys are asked for again because one is not known."""
+"""Seconds before an unknown key makes us fetch the keys again."""
 
 TIMEOUT = 5
 """Seconds that the provider has to answer."""
 
 ENDPOINTS = ("jwks_uri", "authorization_endpoint", "token_endpoint")
-"""What is read of a provider's configuration."""
+"""Entries that are read from a provider's configuration."""
 
 RETURN = "/app/"
 """Page of the site that the provider sends people back to."""
@@ -62,7 +61,7 @@ _SILENT = "The provider of sign-in does not answer; try again."
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """What a page needs to send somebody to the provider.
+    """The values with which a page sends somebody to the provider.
 
     Attributes
     ----------
@@ -77,7 +76,7 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """What a page comes back with: the code, and what shows that it asked for it itself."""
+    """The values with which a page returns: the code, and the proof that it asked for it."""
 
     code: str
     code_verifier: str
@@ -85,7 +84,7 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 def offer() -> Offer | None:
-    """Return how people sign in by the provider; None where they do not, or it is not there."""
+    """Return how people sign in by the provider; None without a provider or while it is down."""
     issuer, audience, _ = env.oidc()
     if not issuer or not audience or not env.site_url():
         return None
@@ -97,7 +96,7 @@ def offer() -> Offer | None:
 
 
 def login_by_code(proof: Proof, source: str) -> str:
-    """Return a token of the account for which the provider gave a page its code.
+    """Return a token of the account that a page's code is for.
 
     Raises
     ------
@@ -148,13 +147,13 @@ def login(id_token: str, source: str, nonce: str = "") -> str:
     source : str
         Where the login comes from, for the throttle.
     nonce : str, optional
-        What the token has to hold, where a page asked for it.
+        Value that the token must contain, if a page asked for it.
 
     Raises
     ------
     ApiError
-        400 if it is not on here, is not valid or is for no account; 429 after too many such;
-        503 if the provider does not answer.
+        400 if sign-in by a provider is off, or if the token is invalid or for no account; 429
+        after too many of these; 503 if the provider does not answer.
     """
     issuer, audience, claim = env.oidc()
     if not issuer or not audience:
@@ -174,7 +173,7 @@ def verified(id_token: str, issuer: str, audience: str) -> dict[str, Any]:
     Raises
     ------
     ApiError
-        400 if it is not valid, 503 if the provider's keys cannot be had.
+        400 if it is not valid, 503 if the provider's keys cannot be fetched.
     """
     import jwt
 
@@ -193,28 +192,28 @@ def verified(id_token: str, issuer: str, audience: str) -> dict[str, Any]:
         raise ApiError(503, _SILENT) from None
     except (jwt.PyJWTError, ValueError, TypeError):
         raise Invalid({"id_token": [_REFUSED]}) from None
-    # Of several audiences the one it was made for; Cognito's other tokens look alike
+    # A token with several audiences names its client in ``azp``; Cognito's other tokens look alike
     if claims.get("azp", audience) != audience or claims.get("token_use", "id") != "id":
         raise Invalid({"id_token": [_REFUSED]})
     return claims
 
 
 class _Keys:
-    """A provider's keys, read when first needed and again when a new one is used."""
+    """A provider's keys, fetched at first use and again when a new key appears."""
 
     def __init__(self, client: PyJWKClient) -> None:
         self.client = client
         self.read_at = 0.0
 
     def key(self, id_token: str) -> Any:
-        """Return the key that a token says it is signed with."""
+        """Return the key that a token names."""
         import jwt
 
         wanted = jwt.get_unverified_header(id_token).get("kid")
         if not isinstance(wanted, str):
             raise jwt.InvalidTokenError("no key is named")
         fresh = time.monotonic() - self.read_at
-        # An unknown key is asked for once in a while only: anybody can make one up
+        # Unknown keys cause a fetch only once in a while: anybody can make one up
         refresh = not self.read_at or fresh > KEYS_LIFE
         signing_key = None if refresh else self._find(wanted)
         if signing_key is None and (refresh or fresh > PAUSE):
@@ -232,8 +231,8 @@ class _Keys:
 
 @lru_cache(maxsize=4)
 def _document(issuer: str) -> dict[str, str]:
-    """Return a provider's addresses, by what its configuration calls them (OIDC Discovery 1.0)."""
-    from urllib.request import urlopen  # with http, email and ssl, for this alone
+    """Return a provider's addresses by their names in its configuration (OIDC Discovery 1.0)."""
+    from urllib.request import urlopen  # imports http, email and ssl, only needed here
 
     try:
         with urlopen(  # noqa: S310 - the setting's address, checked
@@ -257,12 +256,12 @@ def _keys(issuer: str) -> _Keys:
 
 
 def _checked(address: str) -> str:
-    """Return an address that nobody on the way can change: https, or of this computer.
+    """Return an address that nobody on the way can tamper with: https, or this computer's.
 
     Raises
     ------
     ValueError
-        If it is another one.
+        If it is any other.
     """
     parts = urlsplit(address)
     local = parts.hostname in ("localhost", "127.0.0.1", "::1")
@@ -277,7 +276,7 @@ def _account(claims: dict[str, Any], claim: str) -> str:
     Raises
     ------
     Invalid
-        400 if there is none, or it is a machine's.
+        400 if there is none, or if it is a machine's account.
     """
     value = claims.get(claim)
     names: set[str] = set()

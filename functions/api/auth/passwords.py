@@ -19,7 +19,7 @@ LONGEST = 128
 """Characters of a password (NIST SP 800-63B asks for 8 and at least 64); zxcvbn reads 100."""
 
 WEAKEST = 2
-"""Least score of zxcvbn: more than a million guesses, which logins are throttled far below."""
+"""Least score of zxcvbn: over a million guesses, far more than the throttle of logins allows."""
 
 
 NONE = (b"\0" * 16, b"")
@@ -27,7 +27,7 @@ NONE = (b"\0" * 16, b"")
 
 
 def set_password(username: str, password: str) -> None:
-    """Set a user's password and end the user's tokens, those in flight too."""
+    """Set a user's password and revoke all tokens of the user."""
     credentials.replace(username, *hashed(password))
     tokens.clear(username)
 
@@ -39,15 +39,15 @@ def hashed(password: str) -> tuple[bytes, bytes]:
 
 
 def weakness(password: str, about: Iterable[str] = ()) -> str | None:
-    """Say why a password is too weak; None if it is not.
+    """Explain why a password is too weak; None if it is strong enough.
 
     Parameters
     ----------
     password : str
     about : iterable of str
-        What others know of the user: the name, the lab, the address.
+        Facts that others know of the user: the name, the lab, the address.
     """
-    from zxcvbn import zxcvbn  # its lists take 50 ms to read, and logins do not need them
+    from zxcvbn import zxcvbn  # its word lists take 50 ms to read, and logins do not need them
 
     if len(password) < SHORTEST:
         return f"A password has at least {SHORTEST} characters."
@@ -85,12 +85,12 @@ def login(username: str, password: str, source: str = "") -> str:
 
 
 def change(username: str, present: str, new: str, source: str, about: Iterable[str]) -> str:
-    """Change a user's own password; return a new token, as the former ones end.
+    """Change a user's own password; return a new token, as the former ones are revoked.
 
     Raises
     ------
     ApiError
-        400 if the present one is wrong or the new one weak, 429 after too many failures.
+        400 if the present password is wrong or the new one weak, 429 after too many failures.
     """
     if checked(username, present, source) is None:
         raise Invalid({"current_password": ["This is not your password."]})
@@ -110,7 +110,7 @@ def checked(username: str, password: str, source: str) -> int | None:
     """
     with throttle.attempt(username, source) as attempt:
         account = credentials.of_user(username)
-        # Without a hash it takes as long as with one, so that names cannot be probed
+        # A missing account takes as long as an existing one, so that names cannot be probed
         right = hmac.compare_digest(_hash(password, account.salt), account.hashed)
         if not right or tokens.user_of(username) is None:
             return None

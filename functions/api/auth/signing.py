@@ -1,7 +1,7 @@
-"""Signatures of what the API hands out and takes back: page tokens, addresses of cache tables.
+"""Signatures of values that clients send back: page tokens, addresses of cache tables.
 
-The keys are the deployment's own, in the table, where only the API reads them. A new one is made
-each day; the former ones are good for a while, so that what was signed before still is.
+The keys are in the table, where only the API reads them. A new key is made each day; former keys
+stay valid for a while, so that recent signatures still hold.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pynamodb.exceptions import PutError
 from shared.records.table import Record, table_name
 
 ROTATED = 24 * 3600
-"""Seconds after which another key signs."""
+"""Seconds after which a new key signs."""
 
 GOOD = 2 * ROTATED
-"""Seconds for which a key's signatures are taken."""
+"""Seconds for which a key's signatures are accepted."""
 
 READ_AGAIN = 600
-"""Seconds for which a process knows the keys."""
+"""Seconds for which a process caches the keys."""
 
 _PARTITION = "KEY#signing"
 
@@ -37,7 +37,7 @@ class SigningKey(Record, discriminator="SigningKey"):
 
 
 _known: dict[str, tuple[float, dict[str, bytes]]] = {}
-"""Keys by day as this process read them, and when; by table."""
+"""Cached keys by day with the time of reading, by table."""
 
 
 def sign(purpose: str, text: str) -> str:
@@ -46,7 +46,7 @@ def sign(purpose: str, text: str) -> str:
     Parameters
     ----------
     purpose : str
-        What it is for; a signature for one purpose is none for another.
+        What the signature is for; it is not valid for another purpose.
     text : str
     """
     today = _day(time.time())
@@ -58,14 +58,14 @@ def sign(purpose: str, text: str) -> str:
 
 
 def is_good(purpose: str, text: str, signature: str) -> bool:
-    """Return whether a text was signed here, not long ago."""
+    """Return whether a text was signed here recently."""
     claimed = signature.encode("utf-8", "replace")
     for again in (False, True):
         macs = [_mac(key, purpose, text).encode() for key in _keys(again=again).values()]
         if any(hmac.compare_digest(mac, claimed) for mac in macs):
             return True
         if time.time() - _known[table_name()][0] < 1:
-            break  # they have just been read
+            break  # the keys have just been read
     return False
 
 
@@ -86,7 +86,7 @@ def _make(day: str) -> None:
 
 
 def _keys(*, again: bool = False) -> dict[str, bytes]:
-    """Return the keys whose signatures are good, by day."""
+    """Return the keys whose signatures are accepted, by day."""
     table, now = table_name(), time.time()
     oldest = _day(now - GOOD)
     read_at, keys = _known.get(table, (0.0, {}))
@@ -98,5 +98,5 @@ def _keys(*, again: bool = False) -> dict[str, bytes]:
 
 
 def forget() -> None:
-    """Forget the keys that were read; for tests."""
+    """Clear the cached keys; for tests."""
     _known.clear()

@@ -1,16 +1,16 @@
-"""Failed logins are counted before they are tried, so that none slips through side by side.
+"""Logins are counted before they are tried, so that parallel tries cannot exceed a limit.
 
-A try takes a place in up to three counts of a window, each by one atomic conditional write; a
-right password gives its places back:
+A try takes a place in up to three counts of a time window, each by one atomic conditional write. A
+right password gives its places back. The counts are:
 
 - of this account from this source (10),
 - of this source (100), against one machine that tries many accounts,
 - of this account from sources it has never logged in from (100), against many machines.
 
-A source is a network address, or a token of the account that comes with the request. An account
-that is tried from everywhere, and one of many behind one address, stays open to whom it belongs:
-the last two counts do not hold for a source it has logged in from before (in the last 90 days)
-nor with such a token, and strangers cannot take the places of the first.
+A source is a network address, or a token of the account that comes with the request. The owner of
+an account can log in even while others try it from everywhere, or while many share one address:
+the last two counts do not apply to a source that the account has used before (in the last 90
+days), nor to such a token, and strangers cannot take places in the first count.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ WINDOW = 300
 """Seconds over which failed logins are counted."""
 
 PATIENCE = 8
-"""Times a place is asked for at a source that is known."""
+"""Tries to take a place from a known source."""
 
 REMEMBERED = 90 * 24 * 3600
-"""Seconds for which an account's sources are remembered."""
+"""Seconds for which the sources of an account stay known."""
 
 RENEWED = 24 * 3600
-"""Seconds after which a source is remembered anew: not at every login."""
+"""Seconds after which a known source is written again, so that not every login writes."""
 
 
 class Tries(Record, discriminator="Tries"):
@@ -63,11 +63,13 @@ class KnownSource(Record, discriminator="KnownSource"):
 
 
 class LoginAttempt:
-    """A try at a login that may go on; `succeeded` gives its places back."""
+    """A permitted try at a login; `succeeded` gives its places back."""
 
     def __init__(self, username: str, source: str) -> None:
         self.username, self.source = _short(username), _short(source)
-        self.is_token = source.startswith("TOK#")  # who holds one of the account is no stranger
+        self.is_token = source.startswith(
+            "TOK#"
+        )  # the holder of a token of the account is no stranger
         self.taken: list[str] = []
         self._until = 0.0
 
@@ -86,7 +88,7 @@ class LoginAttempt:
         Raises
         ------
         ApiError
-            429 that says when to try again.
+            429 with the time of the next try.
         """
         is_known = self._is_known()
         window = int(time.time() // WINDOW)
@@ -95,7 +97,7 @@ class LoginAttempt:
             counts.append((f"TRY#at#{self.source}#{window}", TRIES_OF_SOURCE))
             counts.append((f"TRY#strangers#{self.username}#{window}", TRIES_OF_STRANGERS))
         for key, most in counts:
-            # At a known source a full count may be logins that are on their way, all of them right
+            # A full count at a known source may be many right logins at the same moment
             if not any(_take(key, most, i) for i in range(PATIENCE if is_known else 1)):
                 self.give_back()
                 wait = str(int(WINDOW - time.time() % WINDOW) + 1)
@@ -127,7 +129,7 @@ class LoginAttempt:
 
 
 def _take(key: str, most: int, again: int) -> bool:
-    """Take a place of a count, after a little while if it is not the first time."""
+    """Take a place in a count, after a short pause if it is not the first try."""
     if again:
         time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - no secret
     try:
@@ -144,7 +146,7 @@ def _take(key: str, most: int, again: int) -> bool:
 
 @contextmanager
 def attempt(username: str, source: str) -> Iterator[LoginAttempt]:
-    """Let a login be tried; it counts as failed unless `LoginAttempt.succeeded` is called.
+    """Begin a login; it counts as failed unless `LoginAttempt.succeeded` is called.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Tokens: random, stored only as SHA-256; they expire and can be revoked.
 
-A token carries the generation of its account, which a new password or a revocation of all tokens
-raises: so a login that was on its way with the former password gets a token that is no good.
+A token carries the generation of its account. A new password, or a revocation of all tokens,
+raises the generation: so a login with the former password that ends later gets an invalid token.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def issue(username: str, life: float = TOKEN_LIFE, generation: int | None = None
     life : float
         Seconds until it expires.
     generation : int, optional
-        That of the account when its credentials were checked; the present one by default.
+        Generation of the account when its credentials were checked; the present one by default.
     """
     token = secrets.token_hex(20)
     item = Token(
@@ -67,19 +67,19 @@ def revoke(token: str) -> None:
 
 
 def clear(username: str) -> None:
-    """Remove the tokens of a former generation; whoever knows them reads them again."""
+    """Remove the tokens of former generations; processes that cached them read them again."""
     remove(username)
     _recheck_tokens(username)
 
 
 def remove(username: str) -> None:
-    """Remove tokens whose generation has ended, and which are of no use already."""
+    """Remove tokens of ended generations; they are invalid already."""
     for item in list(Record.gsi1.query(keys.tokens_of(username))):
         item.delete()
 
 
 def _recheck_tokens(username: str) -> None:
-    """Change a user's record, so that processes that know the user's tokens read them again."""
+    """Change a user's record, so that processes that cached the user's tokens read them again."""
     try:
         documents.update(
             "user",
@@ -93,15 +93,14 @@ def _recheck_tokens(username: str) -> None:
 
 
 _known: dict[str, tuple[str, float, int]] = {}
-"""Tokens that this process has read: by key, the user's name, until when the token need not be
-read again, and the version that the user's record had before it was read. A revocation changes
-that record."""
+"""Cached tokens by key: the user's name, the time until which the token need not be read again,
+and the version of the user's record before it was read. A revocation changes that record."""
 
 TRUSTED = 60.0
-"""Seconds until a known token is read again, should a revocation have been cut short."""
+"""Seconds until a cached token is read again, in case a revocation was interrupted."""
 
 KNOWN = 10_000
-"""Tokens that a process remembers at most."""
+"""Most tokens in a process's cache."""
 
 
 def user_of_token(key: str) -> dict[str, Any] | None:
@@ -112,7 +111,9 @@ def user_of_token(key: str) -> dict[str, Any] | None:
         if user and user["_version"] == version and time.time() <= until:
             return user
         _known.pop(key, None)
-    catalog.table("user")  # is caught up before the token is read, so that none slips through
+    catalog.table(
+        "user"
+    )  # the index catches up before the token is read, so that no revocation is missed
     try:
         item = Token.get(key, "A", consistent_read=True)
     except Token.DoesNotExist:
@@ -130,7 +131,7 @@ def user_of_token(key: str) -> dict[str, Any] | None:
 
 
 def user_of(username: str) -> dict[str, Any] | None:
-    """Return the record of an active user; None without."""
+    """Return the record of an active user; None if there is none."""
     user = catalog.table("user").get(username)
     return user if user and user.get("is_active", True) else None
 
