@@ -1,4 +1,4 @@
-"""Clients that write at the same time: versions they name, and JSON that they change by key."""
+"""Concurrent writes of clients: versions that they name, and JSON that they change by key."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from functions.api.call import Call
 
 STALE_FOR = dt.timedelta(seconds=20)
-"""How long ago a client may have read the JSON that it sends back changed."""
+"""Longest time between a client's read of JSON and its write."""
 
 
 def content_tag(resource: Resource, row: Row) -> str:
-    """Return the ETag of a record: made of its declared fields, as stored or as in the index."""
+    """Return the ETag of a record, from its declared fields as stored or indexed."""
     values = [_plain(row.get(name)) for name in resource.fields]
     return f'"{hashlib.sha256(msgspec.json.encode(values)).hexdigest()[:20]}"'
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON alone tells it apart: 1 and 1.0 are the same number."""
+    """Return a value in JSON's terms: 1 and 1.0 are the same number."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in sorted(value.items())}
     if isinstance(value, (list, tuple)):
@@ -36,7 +36,7 @@ def _plain(value: Any) -> Any:
 
 
 def check_match(call: Call, tag: str, version: int | None = None) -> None:
-    """Refuse a change of what was changed since the client read it; ask within the write.
+    """Refuse a change if the record changed since the client read it; call it within the write.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ def check_match(call: Call, tag: str, version: int | None = None) -> None:
     tag : str
         The record's ETag.
     version : int, optional
-        Its version, which clients may name instead.
+        The record's version, which clients may name instead.
 
     Raises
     ------
     ApiError
-        412 if the request has an ``If-Match`` that names neither; it tells the present version.
+        412 with the present version if the request's ``If-Match`` names neither.
     """
     wanted = call.request.headers.get("if-match")
     if not wanted or wanted.strip() == "*" or call.deletes_parts:
@@ -60,18 +60,18 @@ def check_match(call: Call, tag: str, version: int | None = None) -> None:
 
 
 def stale(version: int | None) -> ApiError:
-    """Return the answer to a change of what was changed since the client read it."""
+    """Return the answer to a change of a record that changed since the client read it."""
     fields: dict[str, Any] = {} if version is None else {"version": version}
     return ApiError(412, "The record was changed since you read it; read it again.", **fields)
 
 
 def merge_json(resource: Resource, key: str, old: Row, new: Body, call: Call) -> Body:
-    """Return a change whose JSON objects keep what others changed since the client read them.
+    """Return a change with JSON objects that keep what others changed since the client's read.
 
     Clients of the Alyx REST contract change a key by reading the object, changing it and sending
-    all of it (``json_field_update``, ``json_field_remove_key``). What they read is the version of
-    the last seconds from which the fewest keys differ. Whoever names a version (``If-Match``) or
-    replaces the record (PUT) writes the object as it is sent.
+    all of it (``json_field_update``, ``json_field_remove_key``). The version of the last seconds
+    with the fewest different keys counts as the one that they read. A client that names a version
+    (``If-Match``) or replaces the record (PUT) writes the object as it is sent.
     """
     if call.method != "PATCH" or call.request.headers.get("if-match"):
         return new
@@ -96,14 +96,14 @@ def merge_json(resource: Resource, key: str, old: Row, new: Body, call: Call) ->
 
 
 def merge(current: Body, sent: Body, former: list[Body]) -> Body:
-    """Return an object with the changes that a client made to the version it read.
+    """Return an object with a client's changes to the version that it read.
 
     Parameters
     ----------
     current : dict
-        As it is now.
+        The present version.
     sent : dict
-        As the client wants it, from whichever version it knew.
+        The version that the client sent, made from any former one.
     former : list of dict
         Versions that the client may have read, latest first.
     """
@@ -114,7 +114,7 @@ def merge(current: Body, sent: Body, former: list[Body]) -> Body:
 
     best = min(
         (changes for changes in map(changed, [current, *former]) if changes),
-        key=len,  # of equal ones the latest, which comes first
+        key=len,  # the latest of equal ones, which comes first
     )
     unchanged = {name: value for name, value in current.items() if name not in best}
     return unchanged | {name: value for name, value in sent.items() if name in best}

@@ -1,4 +1,4 @@
-"""What a resource is: one declaration drives validation, storage, OpenAPI and permissions.
+"""Declarations of resources, which drive validation, storage, OpenAPI and permissions.
 
 Adding a resource takes a few lines::
 
@@ -35,7 +35,7 @@ Effect = Callable[["Plan", Body | None, Body | None, "Call"], None]
 
 ACTIONS = ("list", "create", "read", "update", "partial_update", "delete")
 CRUD = " ".join(ACTIONS)
-"""Every action of a resource, as ONE and OpenAPI name them."""
+"""All actions of a resource, by their names in ONE and OpenAPI."""
 
 
 class Field(msgspec.Struct, frozen=True, eq=False):
@@ -49,52 +49,52 @@ class Field(msgspec.Struct, frozen=True, eq=False):
         Kind of the record that a ``ref`` points to; filters follow it also where a text, a number
         or JSON holds the key, or a list of keys.
     stands_for : tuple of str
-        Fields of a record of Alyx, of which we keep this text alone; filters may name them.
+        Fields of an Alyx record of which only this text is stored; filters may name them.
     by : str
-        How a reference is written: ``name`` (its key), ``id`` or ``url``.
+        Form of a reference: ``name`` (its key), ``id`` or ``url``.
     many : bool
         Whether it is a list of references.
     required : bool
         Whether a new record must have it.
     unless : tuple of str
-        Fields of which one is enough to do without it; then it is worked out from that one.
+        Fields that can replace it: if one of them is given, its value follows from that one.
     null : bool
         Whether it may be null.
     read_only : bool
-        Whether what a client sends for it is ignored.
+        Whether values from clients are ignored.
     imported : bool
-        Whether it is taken over from another store although it is read-only.
+        Whether imports set it although it is read-only.
     default : any
-        Value of a new record that does not have it; a function is called with the `Call`.
+        Default value in new records; a function is called with the `Call`.
     maximum, minimum : number, optional
-        Of a number, or of the length of a text.
+        Bounds of a number, or of the length of a text.
     choices : mapping, optional
-        Name to stored value, for ``choice``; what is shown is the name.
+        Name to stored value, for ``choice``; clients are shown the name.
     earliest, latest : str
         The first and the last day of a date or a time.
     ahead : int, optional
         Days that a date or a time may lie ahead of the present.
     shape : str
-        Of JSON: ``object``, ``objects`` or ``texts`` (lists of them), or ``any``.
+        Shape of JSON: ``object``, ``objects`` or ``texts`` (lists of them), or ``any``.
     items : mapping of str to Field, optional
         Fields of each object of a list; references among them are followed like any others.
     on_delete : str
-        What becomes of this record when the one that a ``ref`` names is deleted: ``refuse`` (that
-        one is kept), ``cascade`` (this one goes too) or ``keep`` (the name stays as history).
+        Effect of deleting the record that a ``ref`` names: ``refuse`` (that record is kept),
+        ``cascade`` (this record is deleted too) or ``keep`` (the name stays as history).
     check : callable, optional
         Takes the value, raises ValueError with a message.
     indexed : bool
-        Whether it may be named by ``?django=``.
+        Whether ``?django=`` may name it.
     param : bool
         Whether it is a filter of the list.
     hidden : bool
         Whether it is never shown.
     label, help, group : str
-        What forms call it, say beside it, and put it under; the label is its name unless said.
+        Label, help text and group in forms; the label is its name by default.
     unit : str
-        Of a number, as forms show it.
+        Unit of a number in forms.
     pattern : str
-        Regular expression of a text, for forms; `check` decides.
+        Regular expression of a text for forms; the server uses `check`.
     """
 
     type: str
@@ -128,13 +128,13 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     pattern: str = ""
 
     def initial(self, call: Call) -> Any:
-        """Return the value of a new record that is given none."""
+        """Return the value in a new record for which none is given."""
         value = self.default(call) if callable(self.default) else self.default
         return list(value) if isinstance(value, tuple) else value
 
 
 def fills_in(word: str) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
-    """Say what forms call a default that is worked out: ``me``, ``now`` or ``lab``."""
+    """Return the name of a computed default in forms: ``me``, ``now`` or ``lab``."""
 
     def named(make: Callable[[Call], Any]) -> Callable[[Call], Any]:
         make.word = word  # type: ignore[attr-defined]
@@ -144,7 +144,7 @@ def fills_in(word: str) -> Callable[[Callable[[Call], Any]], Callable[[Call], An
 
 
 def text(**options: Any) -> Field:
-    """Return a text field; absent it is an empty text, as Alyx's are."""
+    """Return a text field; like Alyx's, it is an empty text by default."""
     options.setdefault("default", None if options.get("null") else "")
     options.setdefault("null", False)
     return Field("text", **options)
@@ -177,7 +177,7 @@ def datetime(**options: Any) -> Field:
 
 
 def json(**options: Any) -> Field:
-    """Return free JSON, an object unless said; lookups of its keys are allowed."""
+    """Return free JSON, an object by default; lookups of its keys are allowed."""
     return Field("json", **options)
 
 
@@ -204,7 +204,7 @@ def refs(to: str, **options: Any) -> Field:
 
 
 class Access(msgspec.Struct, frozen=True, eq=False):
-    """Who may do what with a resource.
+    """The rights to a resource.
 
     Attributes
     ----------
@@ -212,14 +212,14 @@ class Access(msgspec.Struct, frozen=True, eq=False):
         ``public`` (anonymous callers see public records), ``account``, or ``manager`` (managers
         see those of their labs).
     create, change, delete : str
-        The least role: ``member``, ``stock`` (members who are stock managers), ``manager``,
+        The lowest role: ``member``, ``stock`` (members who are stock managers), ``manager``,
         ``administrator``, or ``none``.
     rig, worker : str
-        What these machines may do: any of ``read create change delete``.
+        Rights of these machines: any of ``read create change delete``.
     husbandry : bool
-        Whether those who keep animals write it in a lab that is not open to all its members.
+        Whether husbandry staff may write it in a lab that is not open to all its members.
     welfare : tuple of str
-        Fields whose changes are open to all members of any lab; ``*`` for all it is.
+        Fields that all members of any lab may change; ``*`` for all fields.
     """
 
     read: str = "account"
@@ -236,13 +236,13 @@ LAB_DATA = Access()
 """Records of a lab, written by its members."""
 
 HUSBANDRY = Access(husbandry=True)
-"""Animals, and what they live and are bred in."""
+"""Animals, cages, pairs and litters."""
 
 COLONY = Access(create="stock", change="stock", delete="manager")
-"""What a colony is bred by: lines, alleles, rules; stock managers keep it."""
+"""Lines, alleles and rules of a colony, written by stock managers."""
 
 LISTS = Access(create="manager", change="manager", delete="manager")
-"""Lists that managers keep."""
+"""Lists that managers write."""
 
 REFERENCE = Access(read="public", change="manager", delete="administrator")
 """Lists that all labs share: members add, managers edit."""
@@ -250,7 +250,7 @@ REFERENCE = Access(read="public", change="manager", delete="administrator")
 FIXED = Access(
     read="public", create="administrator", change="administrator", delete="administrator"
 )
-"""What only administrators change."""
+"""Records that only administrators change."""
 
 
 class Resource(msgspec.Struct, frozen=True, eq=False):
@@ -263,81 +263,81 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     kind : str
         Its name in the table and the index.
     model : str
-        ``app.model`` as notes and generic relations name it.
+        ``app.model``, its name in notes and generic relations.
     fields : mapping of str to Field
     key : str
         Field whose value is the key of a record: a name, or ``id``.
     also : tuple of str
-        Other fields by whose values, or any of their values, a record may be named.
+        Other fields whose values (or any item of them) may name a record.
     actions : str
         Which of `CRUD` it has.
     access : Access
     lab : str
-        Where a record's lab is: ``lab``, or a reference through which it is found (``subject``,
-        ``session``, …); empty if it belongs to all labs.
+        Field that leads to a record's lab: ``lab``, or a reference (``subject``, ``session``, …);
+        empty if records belong to all labs.
     own : str
-        Field with the user whose record it is: others neither see nor change it, administrators
-        excepted; empty of a record, it is its lab's.
+        Field with the user who owns the record: others neither see nor change it, administrators
+        excepted; a record without a user belongs to its lab.
     public_by : str
-        Reference to the session that decides whether the public sees a record; empty if it is
-        public like the whole list.
+        Reference to the session that decides whether a record is public; empty if the whole list
+        is public.
     filters : mapping
         Filters beyond the fields; a lookup (``"subject__iexact"``) or a function that takes the
         value and the call and returns conditions.
     reverse : mapping
-        Relations from other records: name in lookups → (kind, its field, own field); instead of
-        its field a function of what was found of the kind, that returns values of the own field.
-        With no own field the values are places of datasets.
+        Relations from other records: name in lookups → (kind, its field, own field). A function
+        may replace its field: it takes the selection of that kind and returns values of the own
+        field. Without an own field the values are places of datasets.
     stored : mapping
         Relations and fields that the index does not hold: name in lookups → (kind or empty,
         function that returns the rows there of a stored record).
     unique : sequence of tuples
         Sets of fields no two records may share; a name that ends in ``?`` may be empty in them.
     look : callable, optional
-        Name → what it looks like; no two records may look the same.
+        Name → its visual form; no two records may look the same.
     within : str
         Field with the lab within which names are unique; empty if they are unique everywhere.
     title : callable, optional
-        Key → the name that clients are shown of it, if keys say more than that; such records are
+        Key → the name that clients are shown, if keys hold more than that name; such records are
         found by `functions.api.engine.meanings`.
     parent : callable, optional
         Body → (partition, sort key) under which gsi1 files it.
     place : callable, optional
-        Body → (partition, sort key) where it is stored, if not on its own.
+        Body → (partition, sort key) of its item, if it does not have its own partition.
     prepare : callable, optional
         (body, former body or None, call) → body; checks and fills in before it is stored.
     effects : tuple of callables
-        (plan, former body or None, body or None, call); plan what follows from a write, in the
+        (plan, former body or None, body or None, call); plan the consequences of a write, in the
         same transaction (see `functions.api.engine.plan`).
     owners : callable, optional
-        Body → (kind, key)s of the records that it names otherwise than by a ``ref``; they must be
-        there when it is written.
+        Body → (kind, key)s of the records that it names by other means than a ``ref``; they must
+        exist when it is written.
     permit : callable, optional
-        (former body or None, body or None, call); raises if the caller may not write it so, beyond
-        what the rules of routes and fields say. It is asked of what callers write by themselves
-        and of what they take back.
+        (former body or None, body or None, call); raises if the caller may not make this write, in
+        addition to the rules of routes and fields. It checks what callers write and what they
+        undo.
     allow_delete : callable, optional
-        (body, call); raises to keep a record.
+        (body, call); raises if the record must not be deleted.
     show, show_detail : callable, optional
-        (shown row, stored row, call) → shown row; adds what is worked out.
+        (shown row, stored row, call) → shown row; adds computed values.
     order : tuple of str, optional
-        What the list is sorted by.
+        Fields that the list is sorted by.
     columns : tuple of str, optional
-        Fields of the index that a row of the list is made of, if not all.
+        Fields of the index that the list reads; all by default.
     brief : frozenset of str
-        Filters of the list that look at nothing but what the public is shown of a session known
-        from a release alone.
+        Filters that use only the fields that the public sees of a session known from a release
+        alone.
     shown : tuple of str
         Fields of a row of the list, in order; all by default.
     django : bool
-        Whether the list takes ``?django=``; without it, only the key and ``filters`` are
-        documented as its parameters.
+        Whether the list accepts ``?django=``; if not, only the key and ``filters`` are documented
+        as its parameters.
     live : bool
-        Whether later pages show the list as it is then, rather than as it was at the first.
+        Whether later pages show the list at their own time, not at the time of the first page.
     many : bool
-        Whether POST takes a list too.
+        Whether POST accepts a list too.
     store : object, optional
-        What reads and writes the records, if they are not documents (see
+        Store that reads and writes the records, if they are not documents (see
         `functions.api.engine.stores`).
     example : mapping
         A body that creates a record.
@@ -383,12 +383,12 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     example: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def title_of(self, key: str) -> str:
-        """Return the name that clients are shown of a key."""
+        """Return the name that clients are shown for a key."""
         return self.title(key) if self.title else key
 
     @property
     def name(self) -> str:
-        """The model's name as messages have it, e.g. ``Session``."""
+        """The model's name in messages, e.g. ``Session``."""
         return "".join(part.capitalize() for part in self.kind.split("-"))
 
     def has(self, action: str) -> bool:

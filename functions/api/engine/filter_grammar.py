@@ -1,9 +1,9 @@
-"""The ``?django=`` language as text: pairs of a field path and a literal; single parameters.
+"""Syntax of the ``?django=`` language (pairs of field path and literal) and of single parameters.
 
 ``?django=field__lookup,value[,field__lookup,value…]``: pairs joined by commas; commas inside
-brackets do not split; ``~`` before a field leaves out what matches. Nothing is evaluated. The
-literal of ``__regex`` and ``__iregex`` is a pattern as it stands: commas in its groups, classes
-and counts (``{1,3}``) do not split, another comma is written ``[,]``.
+brackets do not split; ``~`` before a field excludes the matches. Nothing is evaluated. The literal
+of ``__regex`` and ``__iregex`` is a pattern as it stands: commas in its groups, classes and counts
+(``{1,3}``) do not split, another comma is written ``[,]``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAME = re.compile(r"~?[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 
 Select = Callable[[str, list[Where]], Selection]
-"""(kind, conditions) → what the caller may see of them."""
+"""(kind, conditions) → the matching records that the caller may see."""
 
 
 class BadFilter(Invalid):
@@ -50,7 +50,7 @@ def parse(query: str) -> list[tuple[str, Any, bool]]:
     Raises
     ------
     BadFilter
-        If it is not of the language; the message names the part.
+        If the syntax is wrong; the message names the part.
     """
     if len(query) > MAX_LENGTH:
         raise BadFilter(f"The filter is longer than {MAX_LENGTH} characters.")
@@ -76,7 +76,7 @@ def _is_pattern(name: str) -> bool:
 def _split(query: str) -> Iterator[str]:
     """Yield the parts between commas that are not inside brackets or quotes."""
     depth, quote, start, escaped = 0, "", 0, False
-    pattern_ends = 0  # letters before this are a pattern's, and split nothing
+    pattern_ends = 0  # letters before this belong to a pattern, and split nothing
     for i, letter in enumerate(query):
         if i < pattern_ends:
             continue
@@ -118,7 +118,7 @@ def _end_of_pattern(query: str, start: int) -> int:
         elif letter == "[":
             in_class = True
             i += query[i + 1 : i + 2] == "^"
-            i += query[i + 1 : i + 2] == "]"  # the first of a class is one of its letters
+            i += query[i + 1 : i + 2] == "]"  # the first letter of a class is an ordinary one
         elif letter in "({":
             depth += 1
         elif letter in ")}":
@@ -130,10 +130,10 @@ def _end_of_pattern(query: str, start: int) -> int:
 
 
 def literal(source: str) -> Any:
-    """Return the value that a text of the language stands for.
+    """Return the value of a literal.
 
     ``None``, ``True``/``true``, numbers, quoted texts, and tuples or lists of these in brackets;
-    anything else is the text itself.
+    anything else is the literal itself.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def _items(source: str) -> list[Any]:
 
 
 def scalar_text(value: str) -> str:
-    """Return a text as it stands, without the quotes around it."""
+    """Return a text without the quotes around it."""
     value = value.strip()
     quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "'\""
     return value[1:-1] if quoted else value
@@ -207,7 +207,7 @@ def number_of(name: str, value: str) -> float:
     Raises
     ------
     BadFilter
-        If it is none.
+        If it is not a number.
     """
     number = scalar(value.strip())
     if isinstance(number, bool) or not isinstance(number, (int, float)):

@@ -1,4 +1,4 @@
-"""Values of filters, read as the type of the field that they are compared with."""
+"""Values of filters, converted to the type of the compared field."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SCALARS = ("bool", "int", "float")
 
 
 def typed(spec: Field, value: str, whole: str) -> Any:
-    """Return the yes or no, or the number, that a text stands for; ``001`` is one, too."""
+    """Return the boolean or the number in a text; ``001`` is a number, too."""
     read = flag_of if spec.type == "bool" else number_of
     try:
         return read("django", value)
@@ -57,9 +57,9 @@ def typed(spec: Field, value: str, whole: str) -> Any:
 
 
 def moment_of(value: Any) -> Any:
-    """Return a time as rows have it: of a bare date midnight, as Django takes it; T for a space.
+    """Return a time as in rows: midnight for a bare date, as in Django; T instead of a space.
 
-    What is no time stays as it is; texts are compared then.
+    Other texts stay unchanged and are compared as texts.
     """
     try:
         return datetime.fromisoformat(value).replace(tzinfo=None).isoformat()
@@ -76,7 +76,7 @@ def choice_of(spec: Field, value: Any) -> Any:
 
 
 def fitted(lookup: str, value: Any, whole: str) -> Any:
-    """Return a value of the shape its lookup takes."""
+    """Return a value in the shape that its lookup needs."""
     if lookup == "in":
         return value if isinstance(value, list) else [value]
     if lookup == "range":

@@ -137,7 +137,7 @@ def _condition(
 
 
 def _called(resource: Resource, where: Where) -> Where:
-    """Return a condition on keys as one on the names that clients are shown of them."""
+    """Turn a condition on keys into one on the names that clients are shown."""
     title = resource.title
     if title is None or where.lookup == "isnull":
         return where
@@ -153,7 +153,7 @@ def _called(resource: Resource, where: Where) -> Where:
 
 
 def _on_any(where: Where) -> Where:
-    """Return a condition on a value as one on any item of a JSON list."""
+    """Turn a condition on a value into one on any item of a JSON list."""
     test = where.positive().test()
     any_of = lambda x: any(map(test, x)) if isinstance(x, list) else test(x)  # noqa: E731
     return Where(where.field, "test", any_of, where.negate)
@@ -173,12 +173,12 @@ def _stored(
     whole: str,
     depth: int,
 ) -> Where:
-    """Return the condition on what the index does not hold; tried on stored records."""
+    """Return the condition on values that are not in the index; it tests stored records."""
     kind, rows = resource.stored[head]
     if depth:
         raise BadFilter(f"{whole!r}: filter /{resource.path} by this, not what names them.")
     if kind:
-        select(kind, [])  # refuses who may not list them
+        select(kind, [])  # refuses callers who may not list them
     if rest == ["isnull"]:
         inner = Where("id", "isnull", False)
         negated = negated != bool(fitted("isnull", value, whole))
@@ -211,7 +211,7 @@ def _reference(
             wanted = True if value is None else fitted("isnull", value, whole)
             return Where(head, "isnull", wanted, negated)
         if other.key != "id" and lookup in ("exact", "in") and not other.title:
-            # A name's record may be meant by its id.
+            # An id may stand for a named record.
             wanted = value if isinstance(value, list) else [value]
             named = {str(key) for key in wanted}
             named |= select(spec.to, [Where("id", "in", named)]).values(other.key)
@@ -229,7 +229,7 @@ def _reference(
 
 
 def _dataset_ids(chosen: Selection, whole: str) -> set[str]:
-    """Return the ids of datasets, of which the index holds only where they are."""
+    """Return the ids of datasets; the index holds only their places."""
     places = {(dataset["session"], dataset["path"]) for dataset in chosen.all(("session", "path"))}
     owners = sorted({owner for owner, _ in places})
     if len(owners) > MAX_SESSIONS:
@@ -242,7 +242,7 @@ def _dataset_ids(chosen: Selection, whole: str) -> set[str]:
 
 
 def _check_ids(value: Any, rest: list[str], whole: str) -> None:
-    """Refuse values for an id that are none."""
+    """Refuse values that are not ids."""
     if rest and rest[-1] not in ("exact", "in", "pk", "id"):
         return
     for identity in value if isinstance(value, list) else [value]:
@@ -260,7 +260,7 @@ def _plain(
     *,
     zoned: bool = False,
 ) -> Where:
-    """Return the condition on a field; ``zoned`` times have their zone, filters the wall clock."""
+    """Return the condition on a field; ``zoned`` times have a zone, filters use the wall clock."""
     part = rest.pop(0) if rest and rest[0] in DATE_PARTS and spec.type in DATES else None
     lookup = rest[0] if rest else "exact"
     if len(rest) > 1 or lookup not in PUBLIC_LOOKUPS:
@@ -365,6 +365,6 @@ def quality(name: str, value: str) -> int:
 
 
 def good_enough(call: Call) -> Where:
-    """Return the condition on the QC of datasets that are asked for by name; FAIL is taken."""
+    """Return the condition on the QC of datasets that are named; FAIL is accepted."""
     most = call.query.get("dataset_qc_lte") or "FAIL"
     return Where("qc", "lte", quality("dataset_qc_lte", most))

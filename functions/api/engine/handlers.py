@@ -22,10 +22,10 @@ from shared import catalog
 from shared.records.where import Where
 
 CLIENTS_OWN = frozenset({"clobber", "format"})
-"""What ibllib means for the client's own cache, and what chooses Alyx's renderer: no filters."""
+"""Parameters that are no filters: ibllib's for the client's cache, and Alyx's for its renderer."""
 
 NO_FILTERS = frozenset({"limit", "offset", paging.TOKEN}) | CLIENTS_OWN
-"""Query parameters of every list that filter nothing."""
+"""Query parameters of every list that are not filters."""
 
 
 def blueprint(resources: Iterable[Resource]) -> Blueprint:
@@ -63,7 +63,7 @@ def conditions(resource: Resource, call: Call, select: filters.Select) -> list[W
     Raises
     ------
     Invalid
-        400 that names the parameter, also if the list has no such filter.
+        400 that names the parameter, even if the list has no such filter.
     """
     wheres: list[Where] = []
     filter_names = resource.takes()
@@ -88,7 +88,7 @@ def conditions(resource: Resource, call: Call, select: filters.Select) -> list[W
 
 
 def _no_filter(resource: Resource, name: str) -> Invalid:
-    """Return the answer to a parameter that filters nothing: 400 that names the nearest ones."""
+    """Return the answer to an unknown parameter: 400 that names similar ones."""
     from difflib import get_close_matches
 
     filter_names = resource.takes()
@@ -136,7 +136,7 @@ def _detail(resource: Resource, row: Mapping[str, Any], call: Call, status: int)
 
 
 def _with_version(resource: Resource, row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a record that was just written with its version, as the index has taken it in."""
+    """Return a record that was just written with its version in the index."""
     if "_version" in row or not is_document(resource):
         return row
     indexed = catalog.table(resource.kind).get(str(row[resource.key])) or {}

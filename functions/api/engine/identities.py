@@ -1,4 +1,4 @@
-"""A record of a plan: what it is known by (key, unique values, look), and what it names."""
+"""A planned record: its identity (key, unique values, look), and the records that it names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from shared.records.leaving import Name
 from shared.records.writing import Write
 
 LOOK = "look"
-"""Stands for what a key looks like among the values that no two records share."""
+"""Name of the look of a key among the unique values."""
 
 UNCHECKED = frozenset({"dataset", "file", "task"})
-"""Kinds of record that are not looked up by name: what names them is not held to them."""
+"""Kinds of record that are not looked up by name: references to them are not checked."""
 
 
 class PlannedRecord(msgspec.Struct, eq=False):
@@ -28,19 +28,20 @@ class PlannedRecord(msgspec.Struct, eq=False):
     resource : Resource
     key : str
     before : Document or None
-        As it is stored.
+        The record as stored.
     body : dict or None
-        As it will be; None if it is not there or will be deleted.
+        The record after the plan; None if it does not exist or will be deleted.
     given : dict
-        What the client sent of it, as read.
+        Fields that the client sent, as read.
     mark : str
-        That it is being deleted, see `shared.records.leaving`.
+        Mark that it is being deleted, see `shared.records.leaving`.
     touched : bool
-        Whether it was planned to be written, not only read.
+        Whether the plan writes it, not only reads it.
     lab : str, optional
-        Whose record it is.
+        Lab of the record.
     is_clients, is_repeated : bool
-        Whether it is new and the client chose its id: sent again, it is there already.
+        Whether the client chose the id of this new record, and whether a repeated request found
+        it.
     """
 
     resource: Resource
@@ -61,7 +62,7 @@ class PlannedRecord(msgspec.Struct, eq=False):
 
 
 def write_of(record: PlannedRecord) -> Write:
-    """Return how a planned record is written."""
+    """Return the write of a planned record."""
     resource, body = record.resource, record.body
     old = record.before.body if record.before is not None else None
     return Write(
@@ -80,9 +81,9 @@ def write_of(record: PlannedRecord) -> Write:
 
 
 def names_in(resource: Resource, body: Row | None) -> set[Name]:
-    """Return the (kind, key) of the records that one names, which must be there.
+    """Return the (kind, key) of the records that a record names, which must exist.
 
-    What is only kept as history (``on_delete="keep"``) need not be.
+    Names kept as history (``on_delete="keep"``) are left out.
     """
     if body is None:
         return set()
@@ -103,7 +104,7 @@ def _named(spec: Field, value: Any) -> set[Name]:
 
 
 def unique_values(resource: Resource, body: Row) -> list[tuple[str, str]]:
-    """Return the (fields, values) that no other record of the kind may have."""
+    """Return the (fields, values) that must be unique within the kind."""
     unique = []
     for names in resource.unique:
         parts = [body.get(name.rstrip("?")) for name in names]
@@ -118,7 +119,7 @@ def unique_values(resource: Resource, body: Row) -> list[tuple[str, str]]:
 
 
 def taken(resource: Resource, error: Exists) -> Invalid:
-    """Return the answer to a record whose identity is taken."""
+    """Return the error for a record whose identity is taken."""
     if f"with this {LOOK} " in str(error):
         message = f"There is a {resource.kind} with a name that looks the same; choose another."
         return Invalid({resource.key: [message]})

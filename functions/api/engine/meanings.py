@@ -1,11 +1,10 @@
-"""Which record a name means: its key, its id, a name that it has besides or had before.
+"""Resolve names of records: a key, an id, an additional or a former name.
 
-Nicknames of animals are unique within a lab, so several may be called alike
-(`shared.model.identity.animal_key`). A nickname then means the animal of the lab that is named
-with it, by ``?lab=``, by the body's ``lab`` or as ``nickname@lab``; what a member writes means an
-animal of the member's own labs, for others the member may not write. Where that leaves several,
-the answer is 409 and says how to ask. ``nickname~`` and ``nickname~1a2b3c4d`` are keys and mean
-one animal.
+Nicknames of animals are unique within a lab, so several animals may share one
+(`shared.model.identity.animal_key`). Then the lab decides, given by ``?lab=``, by the body's
+``lab`` or as ``nickname@lab``. In writes a nickname means an animal of the member's own labs. If
+several animals remain, the answer is 409 and explains how to name one. ``nickname~`` and
+``nickname~1a2b3c4d`` are keys and mean one animal.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ if TYPE_CHECKING:
     from functions.api.call import Call
 
 OF_LAB = "@"
-"""Stands between a nickname and the lab of the animal that is meant; no nickname has it."""
+"""Separator of a nickname and a lab; no nickname contains it."""
 
 
 def is_precise(value: Any) -> bool:
-    """Return whether a text is an id, a key that says more than a name, or a name with a lab."""
+    """Return whether a text is an id, a key with more than the name, or a name with a lab."""
     return BESIDE in (text := str(value)) or OF_LAB in text or is_uuid(text.lower())
 
 
 def exact(key: str) -> str:
-    """Return a name that means the record of this key alone, also where others are called so."""
+    """Return a name that means only the record of this key, even if others share its name."""
     return key if BESIDE in key else f"{key}{BESIDE}"
 
 
@@ -48,25 +47,25 @@ def key_of(
     hint: str | None = None,
     is_write: bool = False,
 ) -> str | None:
-    """Return the key of the record of a kind that a name means; None if there is none.
+    """Return the key of the record that a name means; None if there is none.
 
     Parameters
     ----------
     kind, value : str
         The kind of record, and its key, id, or another name of it.
     call : Call, optional
-        The request; of records that its caller may not list none is meant.
+        The request; only records that its caller may list are considered.
     lab : str, optional
-        The record's lab, where several may have the name.
+        The record's lab, if several may have the name.
     hint : str, optional
-        The lab that is meant if any record of it has the name.
+        The preferred lab, if it has a record of this name.
     is_write : bool
-        Whether it is to be named in a record that the caller writes.
+        Whether the caller writes a record that names it.
 
     Raises
     ------
     ApiError
-        409 if it means several.
+        409 if several records match.
     """
     resource = KINDS[kind]
     if kind == "dataset":
@@ -89,17 +88,17 @@ def key_of(
 
 
 def stored_key(kind: str, value: str) -> str | None:
-    """Return the key of the record that another one names, as it is stored: by its key or id."""
+    """Return the key of the record that a stored reference names by key or id."""
     return value if catalog.table(kind).get(value) is not None else key_of(kind, value)
 
 
 def key_in_address(call: Call, resource: Resource, value: str) -> str:
-    """Return the key of the record that an address means; the value itself if there is none.
+    """Return the key of the record at an address; the value itself if there is none.
 
     Raises
     ------
     ApiError
-        409 if it means several; 404 if the lab that the query names has none.
+        409 if several records match; 404 if the lab in the query has none.
     """
     if not resource.title:
         return value
@@ -111,18 +110,18 @@ def key_in_address(call: Call, resource: Resource, value: str) -> str:
 
 
 def keys_called(resource: Resource, title: str, call: Call | None = None) -> list[str]:
-    """Return the keys of all records of a name."""
+    """Return the keys of all records with a name."""
     existing = [title] if catalog.table(resource.kind).get(title) is not None else []
     return [*existing, *sorted(_beside(resource, call).get(title, ()))]
 
 
 def is_shared(resource: Resource, key: str, call: Call | None = None) -> bool:
-    """Return whether other records are called as the one of a key."""
+    """Return whether other records share the name of a record."""
     return len(keys_called(resource, resource.title_of(key), call)) > 1
 
 
 def name_in_address(resource: Resource, row: Row, call: Call) -> str:
-    """Return what a record is called in addresses: by its id, where others have its name."""
+    """Return a record's name in addresses: its id if others share its name."""
     key = str(row[resource.key])
     return str(row["id"]) if is_shared(resource, key, call) else resource.title_of(key)
 
@@ -163,7 +162,7 @@ def _only(
     *,
     is_write: bool,
 ) -> str | None:
-    """Return the key of the only one of some records of a name that can be meant."""
+    """Return the key of the one record that a shared name can mean."""
     named = [row for row in rows if row is not None and lab in (None, row[resource.within])]
     if len(named) > 1 and call is not None:
         from functions.api.engine.visible import listable
@@ -191,7 +190,7 @@ def _of_id(resource: Resource, value: str) -> str | None:
 
 
 def _beside(resource: Resource, call: Call | None) -> Mapping[str, set[str]]:
-    """Return the keys that say more than a name, by name; read once for a request."""
+    """Return the keys with more than the name, by name; read once per request."""
 
     def read() -> dict[str, set[str]]:
         marked = [Where(resource.key, "contains", BESIDE)]

@@ -1,8 +1,8 @@
 """The OpenAPI document, generated from the resources and from the routes themselves.
 
-The ONE client reads it to learn endpoints, actions and filters. Its needs (Alyx REST contract):
-the list before the item, parameters written out in place, bodies by ``$ref``, nothing but methods
-under a path. Version 3.1 because it lets responses go without saying.
+The ONE client learns endpoints, actions and filters from it. The client needs (Alyx REST
+contract): the list before the item, parameters in place, bodies by ``$ref``, only methods under a
+path. Version 3.1, because responses are optional in it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def component(resource: Resource) -> str:
 
 
 def _schema(resource: Resource) -> dict[str, Any]:
-    """Return what a body may have: what only the service writes is not in it."""
+    """Return the schema of a body, without the fields that only the service writes."""
     fields = {
         name: spec
         for name, spec in resource.fields.items()
@@ -60,7 +60,7 @@ def _schema(resource: Resource) -> dict[str, Any]:
     required = [name for name, spec in fields.items() if spec.required and not spec.unless]
     if required:
         schema["required"] = required
-    if set(resource.example) - set(required):  # else it says nothing new
+    if set(resource.example) - set(required):  # else it adds nothing
         schema["example"] = dict(resource.example)
     return schema
 
@@ -100,7 +100,7 @@ def document(app: Chalice) -> dict[str, Any]:
             methods = paths.setdefault(path.replace("+}", "}"), {})
             if method.lower() not in methods:
                 words = (entry.view_function.__doc__ or "").strip().split("\n")[0]
-                summary = re.split(r"[.,;:]", words)[0]  # the document is to be small
+                summary = re.split(r"[.,;:]", words)[0]  # keeps the document small
                 methods[method.lower()] = _other(path, summary)
     return {
         "openapi": "3.1.0",

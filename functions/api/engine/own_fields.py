@@ -1,7 +1,7 @@
-"""Fields that a laboratory has added to records: their values, in ``json.own``, are of their type.
+"""Fields that a laboratory adds to records; their values are typed and stored in ``json.own``.
 
-What is declared is in ``/own-fields``. A laboratory that has declared none for a resource may
-keep there what it likes.
+The declarations are in ``/own-fields``. A laboratory without declarations for a resource may store
+any values there.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ MAX_TEXT = 10_000
 
 
 def check(resource: Resource, old: Row | None, body: Row) -> None:
-    """Refuse values that the lab's own fields do not take.
+    """Refuse values that the lab's own fields do not accept.
 
     Parameters
     ----------
     resource : Resource
     old, body : mapping
-        The record as it is (None if it is new) and as it is to be.
+        The stored record (None if it is new) and the new version.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def _own(body: Row) -> Any:
 
 
 def _fault(spec: Row | None, value: Any) -> str | None:
-    """Say what is wrong with a value; None if nothing is."""
+    """Explain what is wrong with a value; None if it is valid."""
     if spec is None:
         return "The lab has no such field; add it to /own-fields first."
     if value in (None, ""):

@@ -1,8 +1,8 @@
-"""Pages of a list: exact count, any offset, and a token in ``next`` that keeps the moment.
+"""Pages of a list: exact count, any offset, and a token in ``next`` that fixes the moment.
 
-The ONE client fixes the page size by the first answer, then asks for any page in any order, and
-drops blank or odd values on the way: so the token is digits and letters only: the moment, and a
-signature for the caller and the query.
+The ONE client takes the page size from the first answer, then asks for pages in any order, and
+drops blank or odd values. So the token has digits and letters only: the moment, and a signature
+for the caller and the query.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from functions.api.errors import Invalid
 from shared.model import moment
 
 PAGE = 250
-"""Rows of a page unless asked otherwise."""
+"""Rows of a page by default."""
 
 MOST = 1000
-"""Rows of a page at most."""
+"""Most rows of a page."""
 
 TOKEN = "as_of"  # noqa: S105 - the parameter's name
 _OF_THE_PAGE = ("limit", "offset", TOKEN)
@@ -27,7 +27,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def bounds(query: Mapping[str, str]) -> tuple[int, int]:
-    """Return the (offset, limit) that a query asks for; what is no number counts as absent."""
+    """Return the (offset, limit) of a query; invalid numbers count as absent."""
     limit = _whole(query.get("limit"))
     offset = _whole(query.get("offset"))
     return max(offset or 0, 0), min(limit, MOST) if limit and limit > 0 else PAGE
@@ -40,7 +40,7 @@ def _whole(value: str | None) -> int | None:
 
 
 def token(stamp: str, caller: str, path: str, query: Mapping[str, str]) -> str:
-    """Return the token of a moment: good for a caller's list with a query, at any page.
+    """Return the token of a moment, valid for all pages of one caller's query.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def token(stamp: str, caller: str, path: str, query: Mapping[str, str]) -> str:
     path : str
         The list's.
     query : mapping
-        Its parameters; which page is asked for does not count.
+        Its parameters, without those of the page.
     """
     digits = _base36(round(moment.of_stamp(stamp).timestamp() * 1e6))
     return digits + signing.sign("page", _bound(digits, caller, path, query))
@@ -66,18 +66,18 @@ def _base36(number: int) -> str:
 
 
 def _bound(digits: str, caller: str, path: str, query: Mapping[str, str]) -> str:
-    """Return what a token is signed for; blank parameters count as absent."""
+    """Return the text that a token signs; blank parameters count as absent."""
     parameters = sorted((k, v) for k, v in query.items() if v and k not in _OF_THE_PAGE)
     return "\n".join([digits, caller, path, urlencode(parameters)])
 
 
 def read_token(value: str | None, caller: str, path: str, query: Mapping[str, str]) -> str | None:
-    """Return the moment of a token; None without one.
+    """Return the moment of a token; None without a token.
 
     Raises
     ------
     Invalid
-        400 if it was not made here for this caller and query.
+        400 if the token was not made for this caller and query.
     """
     if not value:
         return None
@@ -105,11 +105,11 @@ def envelope(
     query : mapping
         Its parameters.
     count : int
-        Rows in all.
+        Number of all rows.
     results : list
         Rows of this page.
     as_of : callable, optional
-        Returns the token of the moment the rows are of, which later pages are to show too.
+        Returns the token of the rows' moment, which later pages show too.
     """
     offset, limit = bounds(query)
     rest = {k: v for k, v in query.items() if k not in _OF_THE_PAGE}

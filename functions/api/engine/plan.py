@@ -1,4 +1,4 @@
-"""A plan: all that one request writes, worked out first, then written in one transaction.
+"""A plan: all writes of one request, planned first, then made in one transaction.
 
 A route, a batch, an undo and a workflow are functions that plan writes::
 
@@ -8,13 +8,13 @@ A route, a batch, an undo and a workflow are functions that plan writes::
 
     planned(call, wean)
 
-`planned` runs the function, writes what it planned, all or none, and runs it again from fresh
-reads when others have changed meanwhile what it was decided by. While it runs, `catalog.table`
-shows what is planned so far, so what checks the second write knows of the first.
+`planned` runs the function and makes the planned writes, all or none. If others changed the
+records that it read, it runs again from fresh reads. Meanwhile `catalog.table` includes the
+planned writes, so the checks of the second write see the first.
 
 How to write an effect
 ----------------------
-What follows from a write of a record is written down once, where the record is declared::
+The consequences of a write are declared once, with the record's resource::
 
     def end_with_death(plan: Plan, before: Body | None, after: Body | None, call: Call) -> None:
         if after is None or not after["death_date"] or (before and before["death_date"]):
@@ -26,12 +26,13 @@ What follows from a write of a record is written down once, where the record is 
     Resource(…, effects=(end_with_death,))
 
 ``before`` is None for a creation, ``after`` for a deletion. An effect plans further writes, with
-the same checks (`Resource.prepare`) and effects of their own, but without the permissions of the
-caller, who asked for something else. It decides from `Plan.get` and `Plan.select` alone, does
-nothing but plan, for it may be run again, and asks whether there is anything to do: writes of one
-record fold into one, and a change that changes nothing has no effects. What it decides from
-several records holds only if it also changes one that all their writers change (`Plan.change` to
-what it is already counts): so of two restrictions begun at once the second sees the first.
+the same checks (`Resource.prepare`) and effects of their own, but without checking the caller's
+permissions: the caller asked for something else. It reads by `Plan.get` and `Plan.select` alone.
+It only plans, because it may run again, and it first checks whether there is anything to do.
+Writes of one record are merged, and a change without a difference has no effects. A decision from
+several records is safe only if the effect also changes a record that all their writers change
+(`Plan.change` to the same value is enough): so the second of two concurrent restrictions sees the
+first.
 
 One file, because a plan and the loop that runs it are one contract.
 """
@@ -61,29 +62,29 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Edit = Callable[[Body], Body]
 Check = Callable[[Body | None, Body | None], None]
-"""Takes a record as it is and as it is to be; raises to refuse the write."""
+"""Takes the present and the new version of a record; raises to refuse the write."""
 
 TRIES = 12
-"""Times a plan is made and written, while others write the same records."""
+"""Tries of a plan while others write the same records."""
 
 TRIES_OF_LEAVING = 4
-"""Times it is tried while a record that it names is being deleted."""
+"""Tries of a plan while a record that it names is being deleted."""
 
 DEEPEST = 20
-"""Effects of effects; more go round in circles."""
+"""Deepest effects of effects; more are a circle."""
 
 
 class Plan:
-    """Writes of one request that are made together. Made by `planned`.
+    """The writes of one request. Made by `planned`.
 
     Parameters
     ----------
     call : Call
     group : str, optional
-        What the audit entries have in common; a new UUID by default.
+        Group of the audit entries; a new UUID by default.
     whole : bool
-        Whether all of it has to be one transaction; else what does not fit is written by several,
-        and taken back if one of them is refused.
+        Whether it must be one transaction; else a large plan is written by several, which are
+        undone if one of them is refused.
     """
 
     def __init__(self, call: Call, group: str | None = None, *, whole: bool = False) -> None:
@@ -97,22 +98,22 @@ class Plan:
         self._also: list[Callable[[Transaction], None]] = []
         self._then: list[Callable[[], None]] = []
         self._depth = 0
-        self.is_again = False  # others have written meanwhile what an earlier one was to
+        self.is_again = False  # a former plan was overtaken by other writers
 
     # --- reading -------------------------------------------------------------------------------
 
     def get(self, kind: str, key: str) -> Body | None:
-        """Return a record as it will be, read strongly; None if there will be none."""
+        """Return the planned version of a record, read strongly; None if it will not exist."""
         if not is_document(KINDS[kind]):
             return catalog.table(kind).get(key)
         return _copy(self.record(KINDS[kind], key).body)
 
     def select(self, kind: str, wheres: Sequence[Where] = ()) -> list[Body]:
-        """Return the records that will fulfil some conditions."""
+        """Return the records that match conditions after the plan."""
         return catalog.table(kind).select(wheres).all()
 
     def record(self, resource: Resource, key: str) -> PlannedRecord:
-        """Return a record of the plan; it is read strongly when it is asked for first."""
+        """Return a record of the plan; its first use reads it strongly."""
         name = (resource.kind, key)
         if name not in self._records:
             stored = documents.find(*name)
@@ -121,7 +122,7 @@ class Plan:
         return self._records[name]
 
     def version(self, kind: str, key: str) -> int | None:
-        """Return the version of a record as it is stored; None if there is none."""
+        """Return the stored version of a record; None if there is none."""
         return self.record(KINDS[kind], key).version
 
     # --- planning ------------------------------------------------------------------------------
@@ -140,21 +141,21 @@ class Plan:
         ----------
         resource : Resource
         body : dict
-            Its fields; absent ones have their defaults.
+            Its fields; absent ones get their defaults.
         given : dict, optional
-            What the client sent of it, if it is the caller's own write.
+            Fields that the client sent, if it is the caller's own write.
         check : callable, optional
             Permissions of the caller's own write.
 
         Raises
         ------
         Invalid
-            400 if it is not valid, or if the plan has another one of its key.
+            400 if it is not valid, or if the plan already has a record of its key.
         """
         whole = {**read_values.defaults(resource, self.call), **body}
         if "id" not in resource.fields:
             whole.setdefault("id", str(uuid.uuid4()))
-        if resource.prepare:  # it may give it a name
+        if resource.prepare:  # this may set its name
             whole = resource.prepare(whole, None, self.call)
         key = str(whole[resource.key])
         planned_before = self._records.get((resource.kind, key))
@@ -183,8 +184,8 @@ class Plan:
         resource : Resource
         key : str
         edit : callable
-            Takes the body as planned so far, returns it changed. Returned as it was, it is only
-            checked that nobody else changes the record meanwhile.
+            Takes the planned body and returns the changed one. If it returns the same body, the
+            plan only checks that nobody else changes the record meanwhile.
         given, check : optional
             See `create`.
 
@@ -204,10 +205,10 @@ class Plan:
         return record
 
     def delete(self, resource: Resource, key: str, *, check: Check | None = None) -> None:
-        """Plan to delete a record, with what belongs to it.
+        """Plan to delete a record and the records that belong to it.
 
-        From now on nobody can write anything that names it. It is marked at once, for what names
-        it is looked for afterwards.
+        The record is marked at once, so that nobody can write a reference to it. After that the
+        existing references are searched.
 
         Raises
         ------
@@ -227,14 +228,14 @@ class Plan:
         self.run_effects(resource, body, None)
 
     def put_back(self, resource: Resource, key: str, body: Body | None, *, check: Check) -> None:
-        """Plan that a record is again as it was, None if it was not there.
+        """Plan to restore a former version of a record; None if it did not exist.
 
-        Nothing follows from it here: `run_effects` is asked when all is put back.
+        Effects are not planned here: `run_effects` plans them when all is restored.
 
         Raises
         ------
         ApiError
-            409 if others name what was not there, or something belongs to it by now.
+            409 if other records name the record to remove, or belong to it.
         """
         record = self.record(resource, key)
         check(record.body, body)
@@ -247,7 +248,7 @@ class Plan:
         self._set(record, body)
 
     def _take_leave(self, record: PlannedRecord) -> None:
-        """See that nobody names a record, and that from now on nobody can."""
+        """Check that no record names a record, and prevent new references."""
         resource, body = record.resource, record.body
         assert body is not None  # noqa: S101 - it is there
         if resource.allow_delete:
@@ -260,7 +261,7 @@ class Plan:
             references.refuse_if_referred(resource, body)
 
     def _delete_part(self, resource: Resource, key: str) -> None:
-        """Plan to delete what belongs to a record; others may have been faster."""
+        """Plan to delete a part of a record, unless another request has deleted it."""
         if is_document(resource):
             if self.record(resource, key).body is not None:
                 self.delete(resource, key)
@@ -270,15 +271,15 @@ class Plan:
         self._first.append(lambda: references.delete_elsewhere(resource, key, self.call))
 
     def also(self, extra: Callable[[Transaction], None]) -> None:
-        """Plan writes of items that are no records, in the same transaction."""
+        """Plan writes of items other than records, in the same transaction."""
         self._also.append(extra)
 
     def then(self, step: Callable[[], None]) -> None:
-        """Do something when all is written, such as to tell a queue; it may be lost by a stop."""
+        """Run something after the writes, such as a queue message; a crash may lose it."""
         self._then.append(step)
 
     def _put(self, record: PlannedRecord, body: Body, check: Check | None) -> None:
-        """Plan what a record is to be: permitted, in its lab's time zone, with its effects."""
+        """Plan a record's new version: permitted, in its lab's time zone, with its effects."""
         resource, old = record.resource, record.body
         if body != old and check:
             check(old, body)
@@ -288,7 +289,7 @@ class Plan:
             self.run_effects(resource, old, body)
 
     def restate(self, record: PlannedRecord, body: Body | None) -> PlannedRecord:
-        """Plan what a record is to be, unchecked and with no effects, for it says the same."""
+        """Plan an equivalent version of a record, without checks and effects."""
         self._set(record, body)
         return record
 
@@ -303,7 +304,7 @@ class Plan:
         self.rows.setdefault(name[0], {})[record.key] = row
 
     def _lab_of(self, resource: Resource, body: Body) -> str | None:
-        """Return whose a record is, also when it goes with the one by which that is known."""
+        """Return the lab of a record, even if the record that leads to the lab is deleted too."""
         lab = zones.lab_of(resource, body)
         if lab is not None or resource.lab in ("", "lab"):
             return lab
@@ -311,7 +312,7 @@ class Plan:
         return owner.lab if owner else None
 
     def run_effects(self, resource: Resource, before: Body | None, after: Body | None) -> None:
-        """Plan what follows from a write of a record."""
+        """Plan the effects of a write."""
         self._depth += 1
         if self._depth > DEEPEST:
             raise RecursionError(f"The effects of {resource.path} go round in circles.")
@@ -322,12 +323,12 @@ class Plan:
     # --- writing -------------------------------------------------------------------------------
 
     def commit(self) -> None:
-        """Write what is planned, all or none.
+        """Make the planned writes, all or none.
 
         Raises
         ------
         ConditionFailed, Missing, Leaving
-            If others have changed what it was decided by.
+            If others have changed the records that the plan has read.
         ApiError
             400 if a name or a unique value is taken.
         """
@@ -348,7 +349,7 @@ class Plan:
             planned_record = self._records.get((error.kind, str(error.key)))
             again = planned_record and (planned_record.is_clients or planned_record.resource.title)
             if again and "with this" not in str(error):
-                # It was sent twice and is there now, or another lab has just taken the key
+                # A repeated request has just created it, or another lab has just taken the key
                 raise ConditionFailed(str(error)) from None
             raise identities.taken(KINDS[error.kind], error) from None
         self._sweep()
@@ -356,7 +357,7 @@ class Plan:
             step()
 
     def _writes(self) -> Iterator[Write]:
-        """Yield the writes: what is made first, what is deleted last and deepest first."""
+        """Yield the writes: creations first, deletions last and deepest first."""
         records = [self._records[name] for name in self._order]
         for record in [each for each in records if each.body is not None]:
             yield identities.write_of(record)
@@ -369,7 +370,7 @@ class Plan:
             extra(writes)
 
     def _sweep(self) -> None:
-        """Delete what came to deleted records without a mark at the last moment."""
+        """Delete notes and aggregates that were added to deleted records at the last moment."""
         gone = [
             (record.resource, record.before.body)
             for record in self._records.values()
@@ -386,7 +387,7 @@ class Plan:
                 references.delete_elsewhere(KINDS["dataset"], item.uuid, self.call)
 
     def unmark(self) -> None:
-        """Take back that records are being deleted."""
+        """Remove the deletion marks."""
         for (kind, key), record in self._records.items():
             if record.mark:
                 leaving.unmark((kind, key), record.mark)
@@ -397,14 +398,14 @@ def _copy(body: Body | None) -> Body | None:
 
 
 def is_document(resource: Resource) -> bool:
-    """Return whether a resource's records are documents, which plans write."""
+    """Return whether a resource's records are documents, the kind that plans write."""
     return resource.store is None or bool(getattr(resource.store, "of_documents", False))
 
 
 def delete_if_there(resource: Resource, key: str, call: Call) -> None:
-    """Delete a record that belongs to one that is deleted; others may have been faster.
+    """Delete a record that belongs to a deleted one, if it still exists.
 
-    Whether the caller may is decided by the record that it belongs to.
+    The permission to delete the deleted record is enough.
     """
 
     def part(plan: Plan) -> None:
@@ -415,7 +416,7 @@ def delete_if_there(resource: Resource, key: str, call: Call) -> None:
 
 
 def delete_notes(resource: Resource, row: Row, call: Call) -> None:
-    """Delete the notes about a record that is no document and was deleted just now."""
+    """Delete the notes about a record other than a document that was just deleted."""
     catalog.start_request()
     for note in references.notes_about(resource, row):
         delete_if_there(KINDS["note"], str(note["id"]), call)
@@ -424,25 +425,25 @@ def delete_notes(resource: Resource, row: Row, call: Call) -> None:
 def planned(
     call: Call, steps: Callable[[Plan], T], *, group: str | None = None, whole: bool = False
 ) -> T:
-    """Plan writes and make them; from the beginning when others were faster.
+    """Plan writes and make them; start again if other requests were faster.
 
     Parameters
     ----------
     call : Call
     steps : callable
-        Takes the `Plan`, plans; may be called several times.
+        Takes the `Plan` and plans; may be called several times.
     group, whole : optional
         See `Plan`.
 
     Returns
     -------
     any
-        What ``steps`` returned.
+        Result of ``steps``.
 
     Raises
     ------
     ApiError
-        What the steps refuse; 409 if a record that is named is being deleted.
+        If the steps refuse; 409 if a named record is being deleted.
     Conflict
         If others kept writing the same records.
     """

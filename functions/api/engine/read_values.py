@@ -1,6 +1,6 @@
-"""Values of fields, read from a client's JSON into what is stored.
+"""Convert values of fields from a client's JSON to their stored form.
 
-Messages are those of the Alyx REST contract (Django REST framework's), since clients show them.
+Messages follow the Alyx REST contract (Django REST framework's), because clients show them.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ MAX_JSON = 300_000
 """Most bytes of a text and of a JSON value; an item of the table holds 400 KB."""
 
 MAX_ITEMS = 1_000
-"""Most references of a list, and most numbers."""
+"""Most references, or numbers, in a list."""
 
 MAX_INTEGER = 2**53 - 1
 """Largest whole number that every reader of JSON knows exactly."""
 
 MAX_NUMBER = 1e15
-"""Largest number of a field that declares none; sums and products of such stay finite."""
+"""Largest number of a field without a maximum; sums and products of such stay finite."""
 
 
 def is_uuid(value: Any) -> bool:
@@ -70,12 +70,12 @@ def read_body(
     ----------
     resource : Resource
     data : mapping
-        What the client sent.
+        Body from the client.
     call : Call
     partial : bool
         Whether absent fields stay as they are.
     old : mapping, optional
-        The record that is changed.
+        The stored record.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def read_body(
 
 
 def _lab_meant(resource: Resource, data: Mapping[str, Any], call: Call) -> str | None:
-    """Return the lab that a body names, or that another record is of that it names."""
+    """Return the lab that a body names, or the lab of a record that it names."""
     if isinstance(data.get("lab"), str):
         return str(data["lab"])
     for name, spec in resource.fields.items():
@@ -125,14 +125,14 @@ def _lab_meant(resource: Resource, data: Mapping[str, Any], call: Call) -> str |
 
 
 def defaults(resource: Resource, call: Call) -> Body:
-    """Return what the fields of a new record are if nobody gives them a value."""
+    """Return the default values of a new record's fields."""
     values = {name: spec.initial(call) for name, spec in resource.fields.items()}
     read_only = {name for name, spec in resource.fields.items() if spec.read_only}
     return {name: v for name, v in values.items() if v is not None or name not in read_only}
 
 
 def _read_key(spec: Field, value: Any, call: Call) -> Any:
-    """Return a valid value of the field that names the record: part of its address, never null."""
+    """Return a valid key of a record: it is part of the address and never null."""
     key = read(spec, value, call)
     if key is None:
         raise ValueError("This field may not be null.")
@@ -251,7 +251,7 @@ def _date(spec: Field, value: Any, call: Call) -> str:
 
 
 def _in_range(spec: Field, day: dt.date) -> None:
-    """Refuse days before there was such a thing, and after there will be."""
+    """Refuse days outside the range of a field."""
     latest = spec.latest
     if spec.ahead is not None:
         latest = (moment.now().date() + dt.timedelta(days=spec.ahead)).isoformat()
@@ -260,7 +260,7 @@ def _in_range(spec: Field, day: dt.date) -> None:
 
 
 def _datetime(spec: Field, value: Any, call: Call) -> str:
-    """Return the text as sent; the record's lab decides what instant it is (see `localise`)."""
+    """Return the text as sent; the record's lab decides its time zone (see `localise`)."""
     try:
         time = dt.datetime.fromisoformat(moment.instant(value))
     except (ValueError, TypeError, AttributeError, OverflowError):
@@ -273,7 +273,7 @@ def _datetime(spec: Field, value: Any, call: Call) -> str:
 
 
 def _json(spec: Field, value: Any, call: Call) -> Any:
-    """Return JSON as it came; a form has it as text."""
+    """Return JSON as it was sent; forms send it as text."""
     if call.is_form and isinstance(value, str) and value.strip()[:1] in ("{", "["):
         try:
             value = read_json(value.encode())
@@ -290,7 +290,7 @@ def _json(spec: Field, value: Any, call: Call) -> Any:
 
 
 def _item(fields: Mapping[str, Field], item: Body, number: int, call: Call) -> Body:
-    """Return the valid fields of an object of a list; unknown ones are ignored."""
+    """Return the valid fields of an object in a list; unknown ones are ignored."""
     result: Body = {}
     for name, spec in fields.items():
         try:

@@ -1,8 +1,8 @@
-"""What refers to a record: it keeps the record from being deleted, or goes with it.
+"""References to a record: they prevent its deletion, or are deleted with it.
 
-One rule per relation, declared with the field (`Field.on_delete`): a record that others name is
-kept and the refusal says by what (``refuse``), what belongs to it is deleted with it
-(``cascade``), or the name stays as history (``keep``). Notes belong to what they are about.
+Each field declares its rule (`Field.on_delete`): the deletion is refused with the names of the
+referring lists (``refuse``), the referring record is deleted too (``cascade``), or the name stays
+as history (``keep``). Notes belong to the record that they are about.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from functions.api.call import Call
 
 INDEXED = {"file": ("dataset", "repositories")}
-"""Kinds that have no rows of their own in the index: the kind and the field that tell."""
+"""Kinds without rows in the index: the kind and the field to read instead."""
 
 
 def relations_to(resource: Resource) -> Iterator[tuple[Resource, str, Field]]:
     """Yield the (resource, field name, field) of the relations to a resource.
 
-    Those within the objects of a list are named ``list.field``.
+    Fields within the objects of a list are named ``list.field``.
     """
     for other in KINDS.values():
         for name, spec in other.fields.items():
@@ -60,7 +60,7 @@ def refuse_if_referred(resource: Resource, row: Row) -> None:
     Raises
     ------
     ApiError
-        409 that says by what, and how many.
+        409 that names the referring lists and their counts.
     """
     key = str(row[resource.key])
     lists = []
@@ -99,7 +99,7 @@ def notes_about(resource: Resource, row: Row) -> list[dict[str, Any]]:
 
 
 def aggregates_of(resource: Resource, row: Row) -> list[Dataset]:
-    """Return the datasets that belong to a record other than a session."""
+    """Return the datasets of a record other than a session."""
     names = {str(row[resource.key]), str(row.get("id") or "")} - {""}
     owners = [f"{resource.model}#{name}" for name in sorted(names)]
     listed = catalog.table("dataset").select([Where("session", "in", set(owners))])
@@ -107,7 +107,7 @@ def aggregates_of(resource: Resource, row: Row) -> list[Dataset]:
 
 
 def delete_elsewhere(resource: Resource, key: str, call: Call) -> None:
-    """Delete what belongs to a record and is no document; others may have been faster."""
+    """Delete a part of a record that is not a document, if it still exists."""
     outer, call.deletes_parts = call.deletes_parts, True
     try:
         resource.store.delete(resource, key, call)

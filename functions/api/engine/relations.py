@@ -1,8 +1,8 @@
-"""Naming another lab's records: one rule for every reference, whatever kind of record has it.
+"""Naming another lab's records: one rule for the references of all kinds of record.
 
-A record may name records of a lab only if its writer may write that lab. What it named before
-stays. A record of no lab (a data notice) is of the labs that it names: whoever changes or deletes
-it must be allowed to write all of them.
+A record may name records of a lab only if its writer may write that lab. Existing references stay.
+A record without a lab (a data notice) belongs to the labs that it names: only a caller who may
+write all of them may change or delete it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def check_references(call: Call, resource: Resource, old: Record | None, new: Re
     old : mapping, optional
         The stored record; None if it is new.
     new : mapping
-        Fields as sent and read; those that are absent stay as they are.
+        Fields as sent and read; absent ones stay unchanged.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def check_references(call: Call, resource: Resource, old: Record | None, new: Re
 
 
 def check_named(call: Call, resource: Resource, old: Record) -> None:
-    """Refuse to delete a record of no lab that names records of labs the caller may not write.
+    """Refuse to delete a record without a lab that names labs which the caller may not write.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def _check_labs(call: Call, field: Field, keys: set[str]) -> None:
 
 
 def labs_of(kind: str, keys: Iterable[str]) -> set[str | None]:
-    """Return the labs of some records that are there; None stands for those of no lab."""
+    """Return the labs of the given records that exist; None stands for records without a lab."""
     resource = KINDS[kind]
     if kind == "dataset":
         return {lab_of_owner(owner) for owner in owners_of(key.lower() for key in keys)}

@@ -1,4 +1,4 @@
-"""Another name for a record: all that names it follows, in one transaction, or nothing does."""
+"""Renaming of a record: all references to it change in one transaction."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from shared.records import leaving
 
 
 def rename(plan: Plan, resource: Resource, key: str, new: Body) -> PlannedRecord:
-    """Plan that a record is known by another key, and that all records name it by that one.
+    """Plan a new key of a record, and update all references to it.
 
-    Nothing is checked anew, and nothing follows: the records say what they said. The plan has to
+    There are no new checks and no effects, because the records keep their meaning. The plan has to
     be one transaction (`Plan.whole`).
 
     Parameters
@@ -21,20 +21,20 @@ def rename(plan: Plan, resource: Resource, key: str, new: Body) -> PlannedRecord
     plan : Plan
     resource : Resource
     key : str
-        Its key.
+        Its present key.
     new : dict
         The record with its new key.
 
     Raises
     ------
     ApiError
-        409 if records that are no documents name it: they are not renamed.
+        409 if records other than documents name it: these cannot be updated.
     """
     record = plan.record(resource, key)
     if record.before is not None and not record.mark:
         record.mark = leaving.new_mark(plan.group)
         leaving.mark((resource.kind, key), record.mark)
-        catalog.start_request()  # to see what came until then; from now on nothing can
+        catalog.start_request()  # the mark prevents new references; now read the existing ones
     to = str(new[resource.key])
     for other, name, _ in references.relations_to(resource):
         for row in references.referring(other, name, key).all():
@@ -55,7 +55,7 @@ def rename(plan: Plan, resource: Resource, key: str, new: Body) -> PlannedRecord
 
 
 def _renamed(body: Body, name: str, key: str, to: str) -> Body:
-    """Return a record that names another by a new key, in a field or within a list of objects."""
+    """Return a record with another's new key in a field or within a list of objects."""
     field, _, inner = name.partition(".")
     value = body.get(field)
     if inner:

@@ -1,8 +1,8 @@
-"""A request that is sent again because its answer was lost: it is done once.
+"""Repeated requests: a request that is sent again, because its answer was lost, is done once.
 
-A device names what it does by the header ``X-Fornix-Group`` (a UUID). The group is that of the
-audit trail, and what the request wrote is written with a note that it was done. A batch keeps its
-whole answer (`functions.api.routes.batch`); any other route answers the second time that it was.
+A device names each request by the header ``X-Fornix-Group`` (a UUID), which becomes the group of
+the audit trail. The writes of the request include a note that it was done. A batch keeps its whole
+answer (`functions.api.routes.batch`); other routes answer a repeat by saying that it was done.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ HEADER = "x-fornix-group"
 
 
 def group_of(call: Call) -> str | None:
-    """Return the group that a request names, once: what it plans first is it.
+    """Return the group that a request names, for its first plan only.
 
     Raises
     ------
     Invalid
-        400 if it is no UUID.
+        400 if it is not a UUID.
     """
     header = call.request.headers.get(HEADER)
     if not header or call.is_begun:
@@ -40,12 +40,12 @@ def group_of(call: Call) -> str | None:
 
 
 def check_new(call: Call, group: str) -> None:
-    """Answer a request whose group was done before, by an exception with status 200.
+    """Answer a repeated request by an exception with status 200.
 
     Raises
     ------
     ApiError
-        200 if it was this request, 409 if it was another one.
+        200 if the group was this request, 409 if it was another one.
     """
     previous = answers.of_group(group).get(answers.WHOLE)
     if previous is None:
@@ -56,7 +56,7 @@ def check_new(call: Call, group: str) -> None:
 
 
 def noted(call: Call, group: str) -> Callable[[Transaction], None]:
-    """Return what adds to a transaction that a group was done."""
+    """Return a function that adds the note of a done group to a transaction."""
 
     def note(writes: Transaction) -> None:
         who, digest = call.who.username, _asked(call)

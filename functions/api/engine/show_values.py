@@ -1,4 +1,4 @@
-"""Stored rows and values as clients are shown them."""
+"""Convert stored rows and values to the form that clients see."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 def show(resource: Resource, row: Row, call: Call, *, detail: bool = False) -> Body:
-    """Return a stored row as clients are shown it.
+    """Return a stored row in the form that clients see.
 
     Parameters
     ----------
     resource : Resource
     row : mapping
-        As in the index or the table.
+        Row of the index or the table.
     call : Call
     detail : bool
-        Whether as the answer of ``read`` rather than ``list``.
+        Whether it is for ``read`` rather than ``list``.
     """
     if resource.columns and not detail and resource.show:
-        return resource.show({}, row, call)  # it makes the row itself
+        return resource.show({}, row, call)  # the resource makes the row itself
     result: Body = {}
     names = resource.shown or tuple(resource.fields)
     for name in names if not detail else dict.fromkeys([*names, *resource.fields]):
@@ -41,12 +41,12 @@ def show(resource: Resource, row: Row, call: Call, *, detail: bool = False) -> B
     if detail and resource.show_detail:
         result = resource.show_detail(result, row, call)
     if row.get("_version") and "version" not in resource.fields and not resource.store:
-        result["version"] = int(row["_version"])  # what a client names in `If-Match`
+        result["version"] = int(row["_version"])  # for `If-Match`
     return result
 
 
 def show_value(spec: Field, value: Any, call: Call) -> Any:
-    """Return a stored value as clients are shown it."""
+    """Return a stored value in the form that clients see."""
     if spec.many:
         items = value or []
         if spec.by == "url":
@@ -64,7 +64,7 @@ def show_value(spec: Field, value: Any, call: Call) -> Any:
 
 
 def _title(spec: Field, key: str) -> str:
-    """Return the name that clients are shown of the record that a reference means."""
+    """Return the name that clients are shown for a reference."""
     return KINDS[spec.to].title_of(key)
 
 

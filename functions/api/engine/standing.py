@@ -1,4 +1,4 @@
-"""What the decision about writing a record looks at: its lab, its animals, who answers for it."""
+"""Facts that decide who may write a record: its lab, its animals, the responsible users."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from functions.api.call import Call
 
 DEEPEST = 2
-"""References from a record to an animal that are followed: a litter, its pair, the parents."""
+"""References that lead from a record to its animals: a litter, its pair, the parents."""
 
 EVERYTHING = "*"
 
@@ -30,7 +30,7 @@ def check_record(
     *,
     is_new: bool = False,
 ) -> None:
-    """Refuse a caller who may not write a record of a lab: make, change or delete it.
+    """Refuse a caller who may not create, change or delete a record of a lab.
 
     Parameters
     ----------
@@ -39,14 +39,14 @@ def check_record(
     row : mapping
         The record.
     changed_to : mapping, optional
-        What it is to be, or was, if it is changed.
+        The other version of the record (new or former), if it is changed.
     is_new : bool
-        Whether it is to be made: then it does not count whom it names as its users.
+        Whether it is created: then the users that it names do not count.
 
     Raises
     ------
     ApiError
-        403 that names who may.
+        403 that names the users who may.
     """
     if resource.lab:
         standing = standing_of(resource, row, changed_to)
@@ -58,7 +58,7 @@ def check_record(
 def standing_of(
     resource: Resource, row: Mapping[str, Any], changed_to: Mapping[str, Any] | None = None
 ) -> Standing:
-    """Return what decides about a record.
+    """Return the facts that decide who may write a record.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def standing_of(
     row : mapping
         The record.
     changed_to : mapping, optional
-        What it is to be, or was, if it is changed: changes of some fields are open to a whole lab.
+        The other version of the record, if it is changed: a whole lab may change some fields.
     """
     lab = zones.lab_of(resource, row)
     settings = (catalog.table("lab").get(lab) if lab else None) or {}
@@ -101,7 +101,7 @@ def _is_welfare(
 
 
 def _responsible(resource: Resource, row: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Yield the users who are responsible for the animals that a record is about."""
+    """Yield the users responsible for the animals of a record."""
     if resource.kind == "subject":
         if user := row.get("responsible_user"):
             yield str(user)

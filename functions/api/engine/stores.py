@@ -1,8 +1,8 @@
-"""Where the records of a resource are kept: documents by default, else a store of their own.
+"""Stores of resources: documents by default, else a store of their own.
 
-A store has ``get``, ``create``, ``create_many``, ``update``, ``delete``; ``fill`` completes the
-rows of a page with what the index does not hold, and ``narrow`` answers look-ups by key straight
-from the table.
+A store has ``get``, ``create``, ``create_many``, ``update``, ``delete``; ``fill`` adds to the rows
+of a page the values that are not in the index, and ``narrow`` reads look-ups by key directly from
+the table.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """What a store does unless it says otherwise."""
+    """Default behaviour of a store."""
 
     of_documents = False
 
     def fill(self, resource: Resource, rows: list[Body], call: Call) -> list[Body]:
-        """Return the rows of a page, completed."""
+        """Return the completed rows of a page."""
         return rows
 
     def narrow(self, resource: Resource, wheres: Sequence[Where], call: Call) -> list[Body] | None:
-        """Return all rows if the conditions name their keys, else None."""
+        """Return all matching rows if the conditions name keys, else None."""
         return None
 
     def etag(self, resource: Resource, row: Row) -> str:
@@ -44,7 +44,7 @@ class Store:
 
 
 class Documents(Store):
-    """Records that are documents."""
+    """The store of documents."""
 
     of_documents = True
 
@@ -64,7 +64,7 @@ class Documents(Store):
         Raises
         ------
         Invalid
-            400 with messages per field of the first that is wrong.
+            400 with messages per field of the first invalid one.
         """
         records = planned(
             call, lambda plan: [write(plan, "create", resource, None, record) for record in data]
@@ -94,7 +94,7 @@ class Documents(Store):
         return _body(planned(call, lambda plan: write(plan, "update", resource, key, data)))
 
     def delete(self, resource: Resource, key: str, call: Call) -> None:
-        """Delete a record with what belongs to it.
+        """Delete a record and the records that belong to it.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class Documents(Store):
 
 
 def _body(record: PlannedRecord | None) -> Body:
-    """Return what was written."""
+    """Return the written body."""
     if record is None or record.body is None:
         raise ApiError(409, "The record was deleted by what follows from writing it.")
     return record.body

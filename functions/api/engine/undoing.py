@@ -1,4 +1,4 @@
-"""Taking back what was done in one go: the inverse of each write, and of what followed from it."""
+"""Undo of a group of writes: the inverse of each write and of its effects."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from functions.api.errors import ApiError
 from shared.records import audit
 
 FOR_GOOD = frozenset({"user", "signature", "webhook"})
-"""Kinds whose writes do more than write records: passwords end, what is signed is signed."""
+"""Kinds that cannot be undone: password changes revoke tokens, and signatures are final."""
 
 SENT = frozenset({"notification"})
-"""Kinds that are taken back while they are as they were, and else left: they were sent."""
+"""Kinds that are undone only while unchanged; later they have been sent."""
 
 
 def put_back(plan: Plan, entries: Sequence[audit.Audit]) -> None:
-    """Plan that records are again as they were before a group's writes.
+    """Plan to restore the versions of records before a group's writes.
 
-    What followed from these is among the entries, and taken back with them. Then follows what
-    always does: a protocol number is that of what is there by now.
+    The effects of the writes are among the entries and are undone too. Then the effects of the
+    restored records are planned, such as a protocol number.
 
     Parameters
     ----------
     plan : Plan
     entries : sequence of Audit
-        The group's, oldest first.
+        Entries of the group, oldest first.
 
     Raises
     ------
     ApiError
-        409 if a record was changed since, with the fields; 403 that says who may.
+        409 with the fields if a record was changed since; 403 that names who may.
     """
     by_record: dict[tuple[str, str], list[audit.Audit]] = {}
     for entry in entries:
@@ -65,9 +65,9 @@ def put_back(plan: Plan, entries: Sequence[audit.Audit]) -> None:
 
 
 def _is_worked_out(entry: audit.Audit) -> bool:
-    """Return whether a write changed only what the system counts or works out by itself.
+    """Return whether a write changed only values that the system counts or computes.
 
-    That is worked out anew; a counter goes on, so that no name is given twice.
+    Computed values are computed again; a counter goes on, so that no name is given twice.
     """
     resource = KINDS.get(entry.record[0])
     if resource is None or entry.action in ("create", "delete"):
@@ -78,7 +78,7 @@ def _is_worked_out(entry: audit.Audit) -> bool:
 
 
 def _is_as_left(plan: Plan, resource: Resource, key: str, last: audit.Audit) -> bool:
-    """Return whether a record is as the group left it."""
+    """Return whether a record is unchanged since the group."""
     present = plan.record(resource, key).before
     if last.action == "delete":
         return present is None
@@ -86,7 +86,7 @@ def _is_as_left(plan: Plan, resource: Resource, key: str, last: audit.Audit) -> 
 
 
 def _changed_since(kind: str, key: str, last: audit.Audit) -> list[str]:
-    """Return the fields of a record that others have changed since."""
+    """Return the fields of a record that were changed since."""
     later = [entry for entry in audit.history(kind, key) if entry.sk > last.sk]
     if any(entry.action == "delete" for entry in later):
         return ["deleted"]
@@ -94,7 +94,7 @@ def _changed_since(kind: str, key: str, last: audit.Audit) -> list[str]:
 
 
 def _inverse(body: Body | None, entry: audit.Audit) -> Body | None:
-    """Return what a record was before a write."""
+    """Return the version of a record before a write."""
     if entry.action == "create":
         return None
     before = entry.before
@@ -105,9 +105,11 @@ def _inverse(body: Body | None, entry: audit.Audit) -> Body | None:
 
 
 def _check(plan: Plan, resource: Resource) -> Any:
-    """Return the check that the caller may write what is taken back, as by its own route."""
+    """Return the check that the caller may write the restored version by its own route."""
     call = plan.call
-    if resource.kind in SENT:  # nobody writes them: they follow from what is taken back
+    if (
+        resource.kind in SENT
+    ):  # effects of the undone writes; nobody writes these directly
 
         def follow(old: Body | None, body: Body | None) -> None:
             pass

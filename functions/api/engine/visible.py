@@ -1,4 +1,4 @@
-"""What of a resource a caller may see, as conditions on the index."""
+"""The visible records of a resource for a caller, as conditions on the index."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTHING = Where("id", "in", frozenset())
 
 
 def public_datasets(tables: visible.Tables = catalog.table) -> Where:
-    """Return the condition on datasets that anybody may see: by their session, or released."""
+    """Return the condition on public datasets: by their session, or by a release."""
     sessions = tables("session").select(visible.public_sessions(tables))
     return Either(
         value=[
@@ -38,7 +38,7 @@ class _Then:
         self._table, self._as_of = catalog.table(kind), as_of
 
     def select(self, wheres: Sequence[Where] = ()) -> Selection:
-        """Return the rows that fulfil some conditions."""
+        """Return the rows that match the conditions."""
         return self._table.select(wheres, as_of=self._as_of)
 
     def rows(self) -> list[Body]:
@@ -49,18 +49,18 @@ class _Then:
 def visible_to(
     who: Caller, resource: Resource, as_of: str | None = None, *, brief: bool = False
 ) -> list[Where]:
-    """Return the conditions that hide from a caller what is not public.
+    """Return the conditions that hide private records from a caller.
 
     Parameters
     ----------
     who : Caller
     resource : Resource
     as_of : str, optional
-        The moment of which the rows are. The public sees what was public then and is now: neither
-        what was withdrawn since, nor how something was before it was published.
+        The moment of the rows. The public sees records that were public then and still are:
+        neither withdrawn ones, nor versions from before a publication.
     brief : bool
-        Whether sessions known from a public release alone are among them; of these only what
-        `shown_briefly` asks about is shown, so they are not found by anything else.
+        Whether to include sessions known from a public release alone. Only the fields in
+        `shown_briefly` of these are shown, so other filters must not find them.
     """
     if is_managers(resource) and who.role not in policy.ADMINISTRATORS:
         return of_labs(resource, who)
@@ -80,12 +80,12 @@ def visible_to(
 
 
 def is_managers(resource: Resource) -> bool:
-    """Return whether only those who manage a record's lab see it."""
+    """Return whether only the managers of a record's lab see it."""
     return resource.access.read == "manager"
 
 
 def _of_user(resource: Resource, who: Caller) -> list[Where]:
-    """Return the conditions on records that are one user's: the caller's, and the labs' own."""
+    """Return the conditions on records with an owner: the caller's own, and their labs'."""
     if not resource.own or who.role in policy.ADMINISTRATORS:
         return []
     of_lab = Where("lab", "in", who.labs)
@@ -95,7 +95,7 @@ def _of_user(resource: Resource, who: Caller) -> list[Where]:
 
 
 def _public(resource: Resource, tables: visible.Tables, brief: bool) -> list[Where]:
-    """Return the conditions on what anybody may see, by the tables of one moment."""
+    """Return the conditions on public records, by the tables of one moment."""
     if resource.access.read == "public" and not resource.public_by:
         return []
     if not resource.public_by and resource.kind not in ("session", "subject"):
@@ -116,7 +116,7 @@ def _public(resource: Resource, tables: visible.Tables, brief: bool) -> list[Whe
 def of_labs(resource: Resource, who: Caller) -> list[Where]:
     """Return the conditions on records of the caller's labs; lists of all labs are not narrowed.
 
-    Records that are found through another one are those of its records that are of the lab.
+    A record whose lab is found through another record belongs to the lab of that record.
     """
     if resource.kind in ("user", "download"):
         mine = ("lab", who.labs) if resource.kind == "user" else ("user", [who.username])
@@ -132,7 +132,7 @@ def of_labs(resource: Resource, who: Caller) -> list[Where]:
 
 
 def asks_briefly(resource: Resource, call: Call) -> bool:
-    """Return whether a list is filtered by nothing but what brief rows show."""
+    """Return whether a list is filtered only by fields of brief rows."""
     return call.query.keys() <= resource.brief | {"limit", "offset", paging.TOKEN}
 
 
@@ -154,8 +154,8 @@ def related(
 ) -> Selection:
     """Return the records of a kind that fulfil conditions, as the caller may list them.
 
-    This alone decides what of other records is shown nested, filtered by and counted: what a
-    caller may not list is not there.
+    This alone decides which other records are nested, filtered by and counted: those that a caller
+    may not list are left out.
     """
     resource = KINDS[kind]
     if not may_list(call.who, resource):
@@ -175,22 +175,22 @@ def belonging(
 ) -> list[Row]:
     """Return the records of another kind that name a row, as the caller may list them.
 
-    They are selected once for all rows that are shown beside it, so that a page costs the same
-    whatever its length.
+    They are selected once for all rows that are shown together, so the cost of a page does not
+    depend on its length.
 
     Parameters
     ----------
     call : Call
     row : mapping
-        What is named.
+        The named record.
     kind, field : str
-        Which records name it, in which field: a key, or a list of keys.
+        Kind of the records that name it, and the field: a key, or a list of keys.
     by : str
-        The field of the row that they name it by.
+        The field of the row whose value they hold.
     wheres : sequence of Where
-        What else they have to be; the same for all rows and wherever a request asks this.
+        Further conditions; they must be the same for all calls of a request.
     fields : sequence of str, optional
-        What is read of them, `field` among it; all by default.
+        Fields to read, including `field`; all by default.
     """
     group = call.beside(row)
 
@@ -213,7 +213,7 @@ def belonging(
 
 
 def nested(call: Call, kind: str, rows: Iterable[Row]) -> list[Body]:
-    """Return stored records of a kind as the caller may list them, in their list's shape."""
+    """Return the listable ones of some stored records, in the shape of their list."""
     resource = KINDS[kind]
     return [show_values.show(resource, row, call) for row in listable(call, kind, rows)]
 
@@ -234,7 +234,7 @@ def selector(call: Call, as_of: str | None = None) -> Select:
     Raises
     ------
     BadFilter
-        If the caller may not list them: nothing is told of them, not even that there are none.
+        If the caller may not list them: the answer must not show whether there are any.
     """
 
     def select(kind: str, wheres: list[Where]) -> Selection:

@@ -1,4 +1,4 @@
-"""What a caller writes: read, permitted and planned. Routes, lists and batches go by `write`."""
+"""Writes of a caller: read, permitted and planned. Routes, lists and batches use `write`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write(
     data: Any = None,
     version: int | None = None,
 ) -> PlannedRecord | None:
-    """Plan what a caller asks for, as its own route would.
+    """Plan a write of a caller, exactly as its own route does.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def write(
     op : str
         ``create``, ``update`` or ``delete``.
     resource : Resource
-        Its records are documents.
+        A resource of documents.
     key : str, optional
-        Key or id of the record to be changed or deleted.
+        Key or id of the record to change or delete.
     data : dict, optional
-        Fields as the client sent them; of a change, absent ones stay as they are.
+        Fields as the client sent them; a change keeps absent ones.
     version : int, optional
-        That the record must have; 0 stands for any.
+        Version that the record must have; 0 stands for any.
 
     Returns
     -------
@@ -58,8 +58,8 @@ def write(
     Raises
     ------
     ApiError
-        400 with messages per field, 403 that says who may, 404, 409 if others name what is to be
-        deleted, 412 if it has another version.
+        400 with messages per field, 403 that names who may, 404, 409 if others name the record to
+        delete, 412 if it has another version.
     """
     if not is_document(resource):
         raise ApiError(400, f"/{resource.path} is written by its own route alone.")
@@ -78,7 +78,7 @@ def write(
 
 
 def check_route(call: Call, op: str, resource: Resource) -> None:
-    """Refuse a caller who may not use the route that a write has alone."""
+    """Refuse a caller who may not use the single route of a write."""
     action = "partial_update" if op == "update" else op
     if not resource.has(action) and not call.is_import:
         raise ApiError(405, f"/{resource.path} takes no {op}.")
@@ -120,7 +120,7 @@ def _create(plan: Plan, resource: Resource, data: Any) -> PlannedRecord:
         new["id"] = data["id"]
         if existing := _made_before(plan, resource, data, new):
             return existing
-    elif "id" not in resource.fields:  # ids of brain regions are numbers of the atlas
+    elif "id" not in resource.fields:  # brain regions have the atlas's numbers as ids
         new["id"] = str(uuid.uuid4())
 
     def check(old: Body | None, body: Body | None) -> None:
@@ -137,13 +137,12 @@ def _create(plan: Plan, resource: Resource, data: Any) -> PlannedRecord:
 
 
 def _made_before(plan: Plan, resource: Resource, data: Body, new: Body) -> PlannedRecord | None:
-    """Return the record that a client has made already with the id that it chose.
+    """Return the record that a client created before with the same chosen id.
 
     Raises
     ------
     ApiError
-        409 if a record has this id that is not as the client sends it; 400 if another record has
-        its name.
+        409 if the record of this id has other content; 400 if another record has its name.
     """
     call, key = plan.call, str(new[resource.key])
     existing = None if resource.title else catalog.table(resource.kind).get(key)
@@ -170,12 +169,12 @@ def _made_before(plan: Plan, resource: Resource, data: Body, new: Body) -> Plann
 
 
 def _has(body: Mapping[str, Any], sent: Body) -> bool:
-    """Return whether a record is as a client sent it; numbers are equal by value."""
+    """Return whether a record equals the client's fields; numbers are compared by value."""
     return all(body.get(name) == value for name, value in sent.items())
 
 
 def _as_made(resource: Resource, key: str) -> Body:
-    """Return a record as it was when it was made; others may have changed it since."""
+    """Return the first version of a record; it may have been changed since."""
     first = next(
         (entry for entry in history(resource.kind, key) if entry.action == "create"), None
     )
@@ -183,7 +182,7 @@ def _as_made(resource: Resource, key: str) -> Body:
 
 
 def _check_seen(call: Call, resource: Resource, row: Mapping[str, Any]) -> None:
-    """Refuse to tell of a record that is another user's own."""
+    """Hide a record that another user owns."""
     is_hidden = resource.own or is_managers(resource)
     seen = visible_to(call.who, resource, brief=True) if is_hidden else ()
     if not all(where.on_rows()(row) for where in seen):
@@ -203,7 +202,7 @@ def _update(plan: Plan, resource: Resource, key: str, data: Any) -> PlannedRecor
 
     def edit(body: Body) -> Body:
         concurrency.check_match(call, tag_of(resource, body), plan.version(resource.kind, key))
-        # A file of a form is a change, too; `prepare` finds what it is stored as.
+        # A file of a form is a change, too; `prepare` stores it.
         files = dict.fromkeys(name for name in call.files if name in resource.fields)
         return {**body, **files, **concurrency.merge_json(resource, key, body, new, call)}
 

@@ -1,4 +1,4 @@
-"""Which lab a record is of, and times as that lab's clock shows them."""
+"""The lab of a record, and times on that lab's clock."""
 
 from __future__ import annotations
 
