@@ -107,9 +107,7 @@ def _inverse(body: Body | None, entry: audit.Audit) -> Body | None:
 def _check(plan: Plan, resource: Resource) -> Any:
     """Return the check that the caller may write the restored version by its own route."""
     call = plan.call
-    if (
-        resource.kind in SENT
-    ):  # effects of the undone writes; nobody writes these directly
+    if resource.kind in SENT:  # effects of the undone writes; nobody writes these directly
 
         def follow(old: Body | None, body: Body | None) -> None:
             pass
