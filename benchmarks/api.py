@@ -1,20 +1,20 @@
-"""What requests to the API take: in the function, over HTTP, in DynamoDB, and on AWS by estimate.
+"""The cost of requests to the API: in the function, over HTTP, in DynamoDB, and estimated on AWS.
 
-A system is started in a temporary folder and filled over HTTP with 2,000 sessions of 30 datasets
-with two copies each, 6,000 weights, 8,000 waterings, probes and tasks with logs. Each request is
-made in turn in the function itself and over loopback HTTP on a connection of its own::
+A system starts in a temporary folder and is filled over HTTP with 2,000 sessions of 30 datasets
+with two copies each, 6,000 weights, 8,000 waterings, probes and tasks with logs. Each request runs
+in turn in the function itself and over loopback HTTP on a new connection::
 
     python benchmarks/api.py [--sessions 2000] [--repeats 15] [--json FILE]
     python benchmarks/api.py --beside CHECKOUT   # another commit with its own .venv, in turn
     python benchmarks/api.py --base REVISION     # the same; its checkout is made for the run
     make bench [BASE=REVISION]                   # the same, beside the last tag if there is one
 
-Beside another commit each request goes to both in turn, and what is slower by more than a fifth,
-in the median of the pairs and by more than half a millisecond, makes the command fail. The import
+With another commit, each request goes to both in turn. The command fails if a request is slower
+by more than a fifth, in the median of the pairs, and by more than half a millisecond. The import
 of the function is timed in both, too, compiled and not (as on Lambda, whose disk keeps nothing).
 
-How Fornix compares with another server is not said here: the peer would have to answer in the
-same run (``docs/benchmarks.md`` says how that was done, and when).
+This benchmark does not compare Fornix with another server: the peer would have to answer in the
+same run (``docs/benchmarks.md`` describes how and when that was done).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SLOWER = 1.2
 """Ratio to the other checkout from which a request counts as slower."""
 NOTICEABLE_MS = 0.5
-"""Difference below which a ratio says nothing."""
+"""Difference below which a ratio is ignored."""
 
 
 @dataclass
@@ -60,9 +60,9 @@ class Side:
     Parameters
     ----------
     checkout : Path
-        With its own ``.venv``.
+        Checkout with its own ``.venv``.
     sessions : int
-        Sessions to fill it with.
+        Number of sessions to create.
     """
 
     def __init__(self, checkout: Path, sessions: int) -> None:
@@ -77,30 +77,30 @@ class Side:
         )
 
     def answer(self) -> dict[str, Any]:
-        """Return the next line that the process writes."""
+        """Return the next line of the process, parsed."""
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
             raise SystemExit(f"the measured system ended with {self._process.wait()}")
-        found: dict[str, Any] = json.loads(line)
-        return found
+        reply: dict[str, Any] = json.loads(line)
+        return reply
 
     def ask(self, name: str, turn: int = 0) -> dict[str, Any]:
-        """Have a request made; return what it took."""
+        """Request a measurement; return its result."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps({"name": name, "turn": turn}) + "\n")
         self._process.stdin.flush()
         return self.answer()
 
     def close(self) -> None:
-        """Have the system stopped."""
+        """Stop the system."""
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait(120)
 
 
 def measure(sides: list[Side], name: str, first: int, repeats: int) -> list[list[dict[str, Any]]]:
-    """Return what a request took in each turn, by side; sides go first by turns."""
+    """Return the cost of a request in each turn, by side; the sides take turns to go first."""
     took: list[list[dict[str, Any]]] = [[] for _ in sides]
     for turn in range(first - 2, first + repeats):
         order = list(enumerate(sides))
@@ -112,21 +112,21 @@ def measure(sides: list[Side], name: str, first: int, repeats: int) -> list[list
 
 
 def medians(name: str, took: list[dict[str, Any]]) -> Cost:
-    """Return the middle of what a request took."""
+    """Return the medians of a request's measurements."""
     middle = {key: statistics.median(cost[key] for cost in took) for key in took[0]}
     return Cost(name, **middle)
 
 
 def slower(name: str, here: list[dict[str, Any]], there: list[dict[str, Any]]) -> list[str]:
     """Return a line for each of a request's times that is worse than in the other checkout."""
-    found = []
+    lines = []
     for key in ("function_ms", "http_ms"):
         pairs = [(a[key], b[key]) for a, b in zip(here, there, strict=True)]
         ratio = statistics.median(a / b for a, b in pairs)
         more = statistics.median(a - b for a, b in pairs)
         if ratio > SLOWER and more > NOTICEABLE_MS:
-            found.append(f"{name}: {key} is {ratio:.2f} of the other checkout's")
-    return found
+            lines.append(f"{name}: {key} is {ratio:.2f} of the other checkout's")
+    return lines
 
 
 def print_head(beside: bool) -> None:
@@ -137,7 +137,7 @@ def print_head(beside: bool) -> None:
 
 
 def print_row(cost: Cost, other: Cost | None) -> None:
-    """Print a request's medians, and what they are beside the other checkout's."""
+    """Print a request's medians, and their ratios to the other checkout's."""
     aws = estimate(cost.cpu_ms, cost.requests, cost.read_units, cost.write_units)
     cells = [
         *(f"{cost.function_ms:.1f}", f"{cost.cpu_ms:.1f}", f"{cost.http_ms:.1f}"),
@@ -152,7 +152,7 @@ def print_row(cost: Cost, other: Cost | None) -> None:
 
 @contextmanager
 def checkout_of(revision: str) -> Iterator[Path]:
-    """Make a checkout of a revision, with all it needs to run, for as long as the block runs."""
+    """Check out a revision, with all it needs to run, for the duration of the block."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "checkout"
         git = ["git", "-C", str(ROOT), "worktree"]
@@ -166,13 +166,13 @@ def checkout_of(revision: str) -> Iterator[Path]:
 
 def last_tag() -> str | None:
     """Return the last tag before this commit."""
-    asked = ["git", "-C", str(ROOT), "describe", "--tags", "--abbrev=0"]
-    found = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
+    command = ["git", "-C", str(ROOT), "describe", "--tags", "--abbrev=0"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or None
 
 
 def cold_import(checkout: Path, *, compiled: bool) -> float:
-    """Return the CPU milliseconds that importing the API takes in a new process."""
+    """Return the CPU time of importing the API in a new process (ms)."""
     code = (
         "import time; start = time.process_time(); import functions.api.app; "
         "print(1000 * (time.process_time() - start))"
@@ -188,7 +188,7 @@ def cold_import(checkout: Path, *, compiled: bool) -> float:
 
 
 def compare_imports(other: Path, repeats: int = 9) -> None:
-    """Print how long the import takes beside another checkout's, in turn."""
+    """Print the import time of this and another checkout, measured in turn."""
     for compiled in (True, False):
         cold_import(ROOT, compiled=compiled)
         cold_import(other, compiled=compiled)
@@ -196,9 +196,11 @@ def compare_imports(other: Path, repeats: int = 9) -> None:
             (cold_import(ROOT, compiled=compiled), cold_import(other, compiled=compiled))
             for _ in range(repeats)
         ]
-        here, there = (statistics.median(times) for times in zip(*pairs, strict=True))
+        here, other_ms = (statistics.median(times) for times in zip(*pairs, strict=True))
         what = "compiled" if compiled else "from source"
-        print(f"import, {what}: {here:.0f} ms, there {there:.0f} ms, ratio {here / there:.2f}")
+        print(
+            f"import, {what}: {here:.0f} ms, there {other_ms:.0f} ms, ratio {here / other_ms:.2f}"
+        )
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""One system to be measured: starts a checkout's cloud, fills it, sends requests as it is told.
+"""One measured system: starts a checkout's cloud, fills it, and sends requests on command.
 
-Run by ``benchmarks/api.py``, once for each checkout, with that checkout's Python: it reads a JSON
-object a line, ``{"name": request, "turn": number}``, and answers with what that request took, in
-the function called in this process and over HTTP on a new connection, as the ONE client does.
+``benchmarks/api.py`` runs it once for each checkout, with that checkout's Python. It reads a JSON
+object per line, ``{"name": request, "turn": number}``, and answers with the cost of that request:
+in the function called in this process, and over HTTP on a new connection, as the ONE client does.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Ask = tuple[str, str, Any, int]
 """Method, path with query, body, and the status of the answer."""
 
 HTTP_TURNS = 500
-"""What is added to a turn over HTTP, so that both ways write different things."""
+"""Added to a turn over HTTP, so that both ways write different records."""
 
 SETTLED_SECONDS = 6
-"""After which what was written is no longer read again with each request."""
+"""Seconds after which new records are no longer read again with each request."""
 
 
 IMPORT_ROWS, IMPORT_TRIES = 100, 5
-"""Rows of one import, and how often one that timed out is sent."""
+"""Rows of one import, and tries of one that timed out."""
 
 
 class UnexpectedStatus(RuntimeError):
@@ -110,18 +110,18 @@ def requests_of(world: World, account: dict[str, str]) -> dict[str, Callable[[in
 
 
 YOUNG = ("sessions by subject", "datasets of a session", "subjects (100)")
-"""Requests that are measured also when all they show was written a moment ago."""
+"""Requests that are measured also when all their records are new."""
 
 
 class Side:
-    """A running system, asked in two ways.
+    """A running system, measured in two ways.
 
     Parameters
     ----------
     folder : Path
         Its state folder.
     n_sessions : int
-        Sessions to fill it with.
+        Number of sessions to create.
     """
 
     def __init__(self, folder: Path, n_sessions: int) -> None:
@@ -137,7 +137,7 @@ class Side:
         self.headers["Authorization"] = f"Token {token}"
 
     def fill(self) -> None:
-        """Bring the world in, as an import does."""
+        """Import the world."""
         for resource, group in groupby(self.world.rows(), key=lambda pair: pair[0]):
             rows = [row for _, row in group]
             for start in range(0, len(rows), IMPORT_ROWS):
@@ -149,7 +149,7 @@ class Side:
             self.over_http("POST", "/tasks", {**body, "status": "Waiting", "log": LOG}, 201)
 
     def _bring(self, resource: str, rows: list[dict[str, Any]]) -> None:
-        """Import rows; a request that a busy machine did not finish in time is repeated."""
+        """Import rows; repeat a request that timed out on a busy machine."""
         for left in reversed(range(IMPORT_TRIES)):
             try:
                 body = {"resource": resource, "rows": rows}
@@ -163,12 +163,12 @@ class Side:
                 return
 
     def settle(self) -> None:
-        """Have the snapshot written, and let what was written become old."""
+        """Trigger the snapshot, and wait until the new records are old."""
         self.cloud.invoke("analysis", {"kind": "snapshot"})
         time.sleep(SETTLED_SECONDS)
 
     def over_http(self, method: str, path: str, body: Any, expected: int) -> Any:
-        """Return an answer over a connection of its own."""
+        """Return an answer over a new connection."""
         address = urlsplit(self.cloud.api_url)
         line = http.client.HTTPConnection(str(address.hostname), address.port, timeout=300)
         content = json.dumps(body) if body is not None else None
@@ -179,7 +179,7 @@ class Side:
         return checked(method, path, answer.status, expected, read)
 
     def open_function(self) -> None:
-        """Make the function ready in this process, on the same table."""
+        """Load the function in this process, on the same table."""
         from tests.api import gateway
 
         environment = self.cloud.system.environment()
@@ -196,7 +196,7 @@ class Side:
         return checked(method, path, status, expected, read)
 
     def measure(self, name: str, turn: int) -> dict[str, float]:
-        """Return what a request took."""
+        """Return the cost of a request."""
         from shared.records.meter import metered
 
         request = self.requests[name]
@@ -221,16 +221,16 @@ class Side:
 
 
 def checked(method: str, path: str, status: int, expected: int, read: bytes) -> Any:
-    """Return an answer's JSON; raise if it is not the one expected."""
+    """Return an answer's JSON; raise if its status is unexpected."""
     if status != expected:
         raise UnexpectedStatus(status, f"{method} {path}: {status} {read[:300]!r}")
     return json.loads(read)
 
 
 def main() -> None:
-    """Start, fill, and do as told until the input ends."""
+    """Start, fill, and answer commands until the input ends."""
     lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the system says is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the system's output goes to stderr
     with tempfile.TemporaryDirectory() as folder:
         side = Side(Path(folder), int(sys.argv[2]))
         try:
@@ -241,12 +241,12 @@ def main() -> None:
             names = {"requests": list(side.requests), "young": list(YOUNG), "fill_s": filled}
             lines.write(json.dumps(names) + "\n")
             for line in sys.stdin:
-                asked = json.loads(line)
-                if asked["name"] == "settle":
+                command = json.loads(line)
+                if command["name"] == "settle":
                     side.settle()
                     lines.write("{}\n")
                 else:
-                    lines.write(json.dumps(side.measure(asked["name"], asked["turn"])) + "\n")
+                    lines.write(json.dumps(side.measure(command["name"], command["turn"])) + "\n")
         finally:
             side.cloud.stop()
 

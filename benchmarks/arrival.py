@@ -1,12 +1,12 @@
-"""From a last byte to the task claimed, and to the page: the whole system, an idle worker.
+"""Times from the last byte to the claimed task, and to the page: whole system, idle worker.
 
-Starts the system of ``fornix up`` in a temporary folder and a ``fornix worker``; sends simulated
-behaviour sessions one after the other, each when the page of the one before is there::
+The benchmark starts the system of ``fornix up`` in a temporary folder and a ``fornix worker``. It
+sends simulated behaviour sessions, each after the page of the one before has appeared::
 
     python benchmarks/arrival.py [--sessions 10] [--trials 300]
 
-The last byte is there when the client tells the server so. Claimed is when the table says it (the
-audit trail's time); the page is looked for every 50 ms.
+The start is the client's report that all bytes are there. The time of the claim comes from the
+table's audit trail; the page is requested every 50 ms.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LAB, SUBJECT = "fimbrialab", "SYN_900"
 
 
 class TimedClient:
-    """A client that notes when it told the server that all bytes are there."""
+    """A client that records the time of its report that all bytes are there."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -38,14 +38,14 @@ class TimedClient:
         return getattr(self.client, name)
 
     def post(self, path: str, body: Any = None) -> Any:
-        """Send, and note the time of an upload's completion."""
+        """Send, and record the time of an upload's completion."""
         if path.startswith("/uploads/") and path.endswith("/complete"):
             self.last_byte = time.time()
         return self.client.post(path, body)
 
 
 def wait_for(what: Any, seconds: float = 300) -> float:
-    """Wait until something is true; return when that was."""
+    """Wait until a condition is true; return that time."""
     end = time.time() + seconds
     while time.time() < end:
         if what():
@@ -68,8 +68,8 @@ def send(cloud: Any, admin: Any, folder: Path, day: dt.date, trials: int) -> tup
     client = TimedClient(
         Client(Settings(cloud.api_url, user=rig["username"], password=rig["password"]))
     )
-    about = {"lab": LAB, "subject": SUBJECT, "date": day.isoformat(), "number": 1}
-    answer = Transfer(client, session).upload(about, paths).answer
+    identity = {"lab": LAB, "subject": SUBJECT, "date": day.isoformat(), "number": 1}
+    answer = Transfer(client, session).upload(identity, paths).answer
     eid = str(answer["session"])
 
     def page_is_there() -> bool:

@@ -1,7 +1,7 @@
-"""What a request would take and cost on AWS, from what it was measured to need.
+"""Estimate time and cost of a request on AWS from its measured needs.
 
-Nothing here was run on AWS: counts and processor time are measured on the embedded cloud, the
-rest are published prices and assumptions, each with its source.
+Nothing here was run on AWS. Counts and processor time are measured on the embedded cloud; the rest
+are published prices and assumptions, each with its source.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 VCPU_MB = 1769
-"""Memory that brings a function one processor (AWS Lambda, "Configure memory")."""
+"""Memory at which a function gets one processor (AWS Lambda, "Configure memory")."""
 
 FUNCTION_MB = 1769
 """Memory of the API's function (``infra/functions.py``): one processor."""
@@ -21,28 +21,28 @@ TRIP_MS = 4.0
 """Assumed round trip to DynamoDB in the region: AWS says "single-digit milliseconds"."""
 
 GATEWAY_DOLLARS = 3.50
-"""Of a million requests to a REST API (us-east-1, first 333 million a month)."""
+"""Price of a million requests to a REST API (us-east-1, first 333 million a month)."""
 
 INVOCATION_DOLLARS = 0.20
-"""Of a million invocations (AWS Lambda pricing)."""
+"""Price of a million invocations (AWS Lambda pricing)."""
 
 GB_SECOND_DOLLARS = 0.0000133334
-"""Of one GB of an Arm function for a second (AWS Lambda pricing)."""
+"""Price of one GB of an Arm function for a second (AWS Lambda pricing)."""
 
 READ_DOLLARS, WRITE_DOLLARS = 0.125, 0.625
-"""Of a million request units (DynamoDB on demand, us-east-1, since November 2024)."""
+"""Price of a million request units (DynamoDB on demand, us-east-1, since November 2024)."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a request takes and costs.
+    """Estimated time and cost of a request.
 
     Attributes
     ----------
     milliseconds : float
-        Until its answer, in a warm function.
+        Time to its answer, in a warm function.
     dollars : float
-        Of a million of it.
+        Cost of a million such requests.
     """
 
     milliseconds: float
@@ -50,12 +50,12 @@ class Estimate:
 
 
 def estimate(cpu_ms: float, requests: float, read_units: float, write_units: float) -> Estimate:
-    """Return what a request would take and cost on AWS.
+    """Estimate time and cost of a request on AWS.
 
     Parameters
     ----------
     cpu_ms : float
-        Processor time of the function here, taken for that of one Lambda processor.
+        Processor time of the function here, taken as that of one Lambda processor.
     requests : float
         Requests to DynamoDB, one after the other.
     read_units, write_units : float

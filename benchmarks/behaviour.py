@@ -1,6 +1,6 @@
 """Time the behaviour analyses beside their peers: `python benchmarks/behaviour.py [--json]`.
 
-Times depend on the machine; ratios, both sides run here and now, much less.
+Times depend on the machine. Ratios depend on it much less: both sides run in the same run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CONTRASTS = np.array([-100, -25, -12.5, -6.25, 0, 6.25, 12.5, 25, 100.0])
 
 
 def seconds(function: Callable[[], Any]) -> tuple[float, Any]:
-    """Return how long one call took, and its result."""
+    """Return the seconds of one call, and its result."""
     start = time.perf_counter()
     result = function()
     return time.perf_counter() - start, result
@@ -95,8 +95,8 @@ def main() -> None:
     ours, fits = seconds(lambda: fit_many(many))
     theirs, reference = seconds(lambda: psychofit_all(many))
     worst = max(
-        found.nll - neg_log_likelihood(other, counts)
-        for found, other, counts in zip(fits, reference, many, strict=True)
+        fit.nll - neg_log_likelihood(other, counts)
+        for fit, other, counts in zip(fits, reference, many, strict=True)
     )
     samples = [np.random.default_rng(i).lognormal(size=80) for i in range(9)]
     ours_ci, _ = seconds(lambda: median_interval(samples))

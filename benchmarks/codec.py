@@ -1,24 +1,24 @@
 """Compare the codec with its peers on the same recordings in the same run.
 
-    python benchmarks/codec.py                       # recordings of its own making
+    python benchmarks/codec.py                       # synthetic recordings
     python benchmarks/codec.py FILE.bin --channels 385 --rate 30000
     python benchmarks/codec.py FILE.npy FILE.cbin --json results.json
 
-The ratio counts what decoding needs: a data file of Fornix, whose index is in its footer (the
-sidecar repeats it); data file and header of mtscomp; the bare blocks of the others.
+The ratio counts the bytes that decoding needs: a data file of Fornix, whose footer has the index
+(the sidecar repeats it); data file and header of mtscomp; the bare blocks of the others.
 
-Peers: mtscomp 1.0.2, WavPack (wavpack-numcodecs, where it is installed) and zstandard. Every
-codec works on files or buffers in memory-backed storage, so that no disk is measured. Speeds with
-one worker are raw megabytes per second of processor time; with two (Fornix: processes, the others:
-threads), elapsed. Reads are elapsed time to open the recording and read a second of it, once where
-chunks start and once anywhere, by one process with each codec's own default of threads. Fornix and
-mtscomp are each measured as they come, with their own verification of what they wrote, and without
-it. The codecs take turns and the best of each counts, so that what else the machine does decides
-nothing.
+Peers: mtscomp 1.0.2, WavPack (wavpack-numcodecs, if installed) and zstandard. Every codec works on
+files or buffers in memory-backed storage, so no disk is measured. Speeds with one worker are raw
+megabytes per second of processor time; with two (Fornix: processes, the others: threads), elapsed.
+Reads are the elapsed time to open the recording and read a second of it, once at the start of a
+chunk and once anywhere, by one process with each codec's own default of threads. Fornix and
+mtscomp are each measured with their own verification of the output, which is their default, and
+without it.
+The codecs take turns and the best of each counts, so that other load on the machine has no effect.
 
-How well two processes do is measured on the recording repeated to a minute, since a few
-chunks tell of starting up, into files that do not exist yet, and beside two processes that have
-nothing to do with each other and take half of it each: the most this machine gives.
+The gain of two processes is measured on the recording repeated to a minute, since a few chunks
+mostly measure the start, into files that do not exist yet. It is compared with two independent
+processes that take half of the recording each: the most that this machine gives.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-# One core is one core for everybody: set before numpy loads its BLAS.
+# One worker means one core for every codec: set before numpy loads its BLAS.
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -54,11 +54,11 @@ from benchmarks.recordings import RECORDINGS, Recording  # noqa: E402
 from shared import codec, recordings  # noqa: E402
 from shared.recordings import mtscomp as pairs  # noqa: E402
 
-ENOUGH = 24.0  # seconds: what took longer in all is not measured again
-BIG = 30_000_000  # bytes: what is smaller is measured more often, and not with two workers
+ENOUGH = 24.0  # seconds; after this total time a measurement is not repeated
+BIG = 30_000_000  # bytes; smaller recordings are measured more often, and not with two workers
 READS = 5  # seconds read at random
-LONG = 60  # seconds of the recording on which two processes are held against one
-#: WavPack gets blocks as large as its authors use, to be at its best.
+LONG = 60  # seconds of the recording that compares two processes with one
+#: WavPack gets blocks as large as its authors use, its best case.
 WAVPACK_BLOCK = 8_000_000
 
 Run = Callable[[], object]
@@ -83,7 +83,7 @@ class Result:
 
 @dataclass
 class Entry:
-    """A codec ready to be measured: its result so far, and what to run for each speed of it."""
+    """A codec ready for measurement: its result so far, and the runs for each of its speeds."""
 
     result: Result
     one: Mapping[str, Run]
@@ -93,7 +93,7 @@ class Entry:
 
 @dataclass
 class Bench:
-    """A recording, and where to put files while it is measured."""
+    """A recording, and a folder for the files of its measurement."""
 
     name: str
     samples: np.ndarray
@@ -103,17 +103,17 @@ class Bench:
 
     @property
     def second(self) -> int:
-        """Samples of a second, or of all if that is less."""
+        """Samples of a second, or all if there are fewer."""
         return min(len(self.samples), max(1, round(self.rate)))
 
     def speeds(self, entries: list[Entry], two: bool) -> None:
-        """Fill in the speeds: of processor time with one worker, elapsed with two."""
+        """Fill in the speeds: by processor time with one worker, elapsed with two."""
         results = {entry.result.name: entry.result for entry in entries}
-        one = {
+        runs_of_one = {
             (entry.result.name, kind): run for entry in entries for kind, run in entry.one.items()
         }
         turns = self.repeats * (1 if self.samples.nbytes > BIG else 3)
-        best = take_turns(one, turns, time.process_time)
+        best = take_turns(runs_of_one, turns, time.process_time)
         if two:
             both = {
                 (entry.result.name, f"{kind}_2"): run
@@ -127,12 +127,12 @@ class Bench:
     def reads(self, entries: list[Entry]) -> None:
         """Fill in the times to open the recording and read a second of it, in ms.
 
-        Of each second the best turn counts, and of the random ones the median.
+        The best turn of each second counts; of the random seconds, their median.
         """
         last = len(self.samples) - self.second
         anywhere = np.random.default_rng(0).integers(0, last + 1, READS).tolist()
         random: dict[str, list[float]] = {entry.result.name: [] for entry in entries}
-        # The second second: its end is no end of the file, which mtscomp reads in less time.
+        # Take the second second: mtscomp reads the end of a file in less time.
         for start in [min(self.second, last), *anywhere]:
             stop = start + self.second
             runs = {
@@ -154,7 +154,7 @@ def take_turns(
     clock: Callable[[], float],
     before: Callable[[Key], object] = lambda key: None,
 ) -> dict[Key, float]:
-    """Return the least time each takes, in seconds, without that of what is done before."""
+    """Return the shortest time of each run in seconds, without its preparation."""
     spent: dict[Key, list[float]] = {key: [] for key in runs}
     for _ in range(turns):
         for key, run in runs.items():
@@ -189,10 +189,10 @@ def files(
     decompress: Callable[[Path, int], object],
     opens: Callable[[], Opened],
 ) -> Entry:
-    """Make ready a codec that works through files.
+    """Prepare a codec that works through files.
 
-    `parts` are the files that decoding needs; `compress` takes whether to verify, and the number
-    of workers, `decompress` the target and the number of workers.
+    `parts` are the files that decoding needs. `compress` takes whether to verify, and the number
+    of workers; `decompress` takes the target and the number of workers.
     """
     back = bench.folder / "back.bin"
     compress(False, 1)
@@ -205,7 +205,7 @@ def files(
             return np.asarray(opened[start:stop])
 
     size = sum(path.stat().st_size for path in parts)
-    one: dict[str, Run] = {
+    single: dict[str, Run] = {
         "compress_checked": lambda: compress(True, 1),
         "compress": lambda: compress(False, 1),
         "decompress": lambda: decompress(back, 1),
@@ -214,11 +214,11 @@ def files(
         "compress": lambda: compress(False, 2),
         "decompress": lambda: decompress(back, 2),
     }
-    return Entry(Result(bench.name, name, bench.samples.nbytes / size), one, two, read)
+    return Entry(Result(bench.name, name, bench.samples.nbytes / size), single, two, read)
 
 
 def fornix(bench: Bench, level: str) -> Entry:
-    """Make ready one of our settings."""
+    """Prepare one of our settings."""
     target = bench.folder / f"{level}.ebin"
 
     def compress(check: bool, workers: int) -> None:
@@ -237,7 +237,7 @@ def fornix(bench: Bench, level: str) -> Entry:
 
 
 def fornix_cbin(bench: Bench) -> Entry:
-    """Make ready our writing and reading of mtscomp's format."""
+    """Prepare our writing and reading of mtscomp's format."""
     target = bench.folder / "l.cbin"
 
     def compress(check: bool, workers: int) -> None:
@@ -257,7 +257,7 @@ def fornix_cbin(bench: Bench) -> Entry:
 
 
 def mtscomp(bench: Bench) -> Entry:
-    """Make ready mtscomp, by its own functions."""
+    """Prepare mtscomp, by its own functions."""
     import logging
 
     import mtscomp as package
@@ -286,7 +286,7 @@ def mtscomp(bench: Bench) -> Entry:
         return reader
 
     def decompress(back: Path, threads: int) -> None:
-        # Without the second decoding that its own check is: plain decoding to a file.
+        # Plain decoding to a file, without the second decoding of mtscomp's own check.
         with contextlib.closing(opens(n_threads=threads, check_after_decompress=False)) as reader:
             reader.tofile(back, overwrite=True)
 
@@ -302,7 +302,7 @@ def buffers(
     encode: Callable[[np.ndarray], bytes],
     decode: Callable[[bytes], Any],
 ) -> Entry:
-    """Make ready a codec of buffers, block by block."""
+    """Prepare a codec of buffers, block by block."""
     length = max(bench.second, block // (bench.samples.itemsize * bench.samples.shape[1]))
     pieces = [
         np.ascontiguousarray(bench.samples[start : start + length])
@@ -326,7 +326,7 @@ def buffers(
     for number, piece in enumerate(pieces):
         if not np.array_equal(plain(number), piece):
             raise SystemExit(f"{bench.name}: {name} did not restore the samples")
-    one: dict[str, Run] = {
+    single: dict[str, Run] = {
         "compress": lambda: [encode(piece) for piece in pieces],
         "decompress": lambda: [decode(data) for data in coded],
     }
@@ -335,15 +335,15 @@ def buffers(
         "decompress": lambda: by_two(decode, coded),
     }
     ratio = bench.samples.nbytes / sum(map(len, coded))
-    return Entry(Result(bench.name, name, ratio), one, two, read)
+    return Entry(Result(bench.name, name, ratio), single, two, read)
 
 
 def wavpack(bench: Bench) -> list[Entry]:
-    """Make ready WavPack's levels, where it is installed."""
+    """Prepare WavPack's levels, if it is installed."""
     if bench.samples.dtype != np.int16:
         return []
     try:
-        # Beside Zarr 3 its package names another class, for arrays.
+        # With Zarr 3 its package exports a different class, for arrays.
         coder = importlib.import_module("wavpack_numcodecs.wavpack").WavPack
     except ImportError:
         print("  WavPack is not measured: wavpack-numcodecs is not installed", file=sys.stderr)
@@ -363,7 +363,7 @@ def wavpack(bench: Bench) -> list[Entry]:
 
 
 def zstd(bench: Bench) -> Entry:
-    """Make ready plain zstandard."""
+    """Prepare plain zstandard."""
     return buffers(
         bench,
         "zstd 3",
@@ -390,13 +390,13 @@ def decompress_file(folder: Path, name: str, rate: float, workers: int) -> None:
 
 
 def scaling(bench: Bench) -> dict[str, tuple[float, float]]:
-    """Return how much faster two processes are than one, and two that are strangers, both ways."""
+    """Return the gain of two processes over one, and of two independent ones, both ways."""
     seconds = len(bench.samples) / bench.rate
     times = max(2, 2 * math.ceil(LONG / seconds / 2))
     names = {"long": times, "half0": times // 2, "half1": times // 2}
     for name, count in names.items():
         np.save(bench.folder / f"{name}.npy", np.concatenate([bench.samples] * count))
-    found = {}
+    gains = {}
     with multiprocessing.get_context("fork").Pool(2) as pool:
         for kind, made, run in (
             ("compress", ".ebin", compress_file),
@@ -421,8 +421,8 @@ def scaling(bench: Bench) -> dict[str, tuple[float, float]]:
                 "strangers": strangers,
             }
             best = take_turns(runs, max(5, bench.repeats), time.perf_counter, clear)
-            found[kind] = best["one"] / best["two"], best["one"] / best["strangers"]
-    return found
+            gains[kind] = best["one"] / best["two"], best["one"] / best["strangers"]
+    return gains
 
 
 # ---- goals ------------------------------------------------------------------------------------
@@ -431,7 +431,7 @@ def scaling(bench: Bench) -> dict[str, tuple[float, float]]:
 def goals(
     name: str, results: Mapping[str, Result], scales: Mapping[str, tuple[float, float]]
 ) -> list[tuple[str, float, float]]:
-    """Return (goal, least, reached) for a recording; what could not be measured is left out."""
+    """Return (goal, least, reached) for a recording, without values that were not measured."""
     ours, peer = results["fornix default"], results["mtscomp"]
     fast = results.get("fornix fast", ours)
     wav = [result for key, result in results.items() if key.startswith("wavpack")]
@@ -443,7 +443,7 @@ def goals(
         if one is not None and other is not None:
             rows.append((text, least, one / other))
 
-    # The same but for a ten-thousandth: so much chance there is in what a fit looks at.
+    # Equal up to a ten-thousandth: a fit varies that much by chance.
     goal("default's ratio vs fast", 0.9999, ours.ratio, fast.ratio)
     goal("high's ratio vs default", 0.9999, results.get("fornix high", ours).ratio, ours.ratio)
     goal(".cbin compress vs mtscomp", 5, results["fornix .cbin"].compress, peer.compress)

@@ -1,11 +1,11 @@
-"""What many clients at once meet on one computer: throughput, longest wait, errors, memory.
+"""Load of many parallel clients on one computer: throughput, longest wait, errors, memory.
 
-Starts the system of ``fornix up`` in a temporary folder and asks it for lists over HTTP::
+The benchmark starts the system of ``fornix up`` in a temporary folder and requests lists by HTTP::
 
     python benchmarks/load.py [--requests 200] [--json FILE]
 
-Memory is the sum of what the system's processes have for themselves and their share of what they
-have in common (PSS, ``/proc/PID/smaps_rollup``).
+Memory is the sum of the private memory of the system's processes and of their shares of common
+memory (PSS, ``/proc/PID/smaps_rollup``).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ PATHS = ("/sessions?limit=50", "/subjects?limit=50", "/labs", "/dataset-types?li
 
 
 def children(pid: int) -> list[int]:
-    """Return a process and all that it started."""
-    found = [pid]
+    """Return a process and all its descendants."""
+    pids = [pid]
     for thread in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in thread.read_text().split():
-            found += children(int(child))
-    return found
+            pids += children(int(child))
+    return pids
 
 
 def megabytes() -> float:
@@ -50,18 +50,18 @@ def megabytes() -> float:
 
 
 def burst(url: str, headers: dict[str, str], clients: int, requests: int) -> dict[str, Any]:
-    """Send requests by several clients that begin at once."""
+    """Send requests by several clients that start at once."""
     import requests as http
 
     gate = threading.Barrier(clients)
-    each = max(1, requests // clients)
+    per_client = max(1, requests // clients)
 
     def client(place: int) -> list[tuple[int, float]]:
         session = http.Session()
         session.headers.update(headers)
         gate.wait()
         seen = []
-        for i in range(each):
+        for i in range(per_client):
             start = time.perf_counter()
             answer = session.get(url + PATHS[(place + i) % len(PATHS)], timeout=120)
             seen.append((answer.status_code, time.perf_counter() - start))
@@ -69,7 +69,7 @@ def burst(url: str, headers: dict[str, str], clients: int, requests: int) -> dic
 
     begin = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        seen = [one for many in pool.map(client, range(clients)) for one in many]
+        seen = [sample for many in pool.map(client, range(clients)) for sample in many]
     taken = time.perf_counter() - begin
     waits = [wait for _, wait in seen]
     return {
@@ -109,11 +109,11 @@ def main() -> None:
             rows = []
             for clients in CLIENTS:
                 for warmth in ("at first", "warm"):
-                    row = {"when": warmth} | burst(
+                    result = {"when": warmth} | burst(
                         cloud.api_url, headers, clients, chosen.requests
                     )
-                    rows.append(row)
-                    print(row)
+                    rows.append(result)
+                    print(result)
         finally:
             cloud.stop()
     if chosen.json:

@@ -3,8 +3,8 @@
     python benchmarks/loading.py [--rounds 5]
 
 Twenty small arrays of an object are read from a copy of a release: by `fornix`, by ``np.load`` of
-the same files, and by the ONE client (with and without its check of hashes). Ratios are medians of
-runs taken in turn; times depend on the machine.
+the same files, and by the ONE client (with and without its hash check). Ratios are medians of runs
+in turn; times depend on the machine.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ WHERE = "fimbrialab/Subjects/FI_001/2024-07-01/001"
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Return how long a run takes (s)."""
+    """Return the seconds of a run."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
 def in_turn(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of several runs taken in turn, after one of each unmeasured."""
+    """Return the median seconds of several runs in turn, after one unmeasured run of each."""
     for run in runs.values():
         run()
     taken: dict[str, list[float]] = {name: [] for name in runs}
@@ -65,14 +65,14 @@ def copy_of(root: Path) -> Path:
 
 
 def loading(root: Path, rounds: int) -> None:
-    """Print how loading compares."""
+    """Print the comparison of loading."""
     copy = copy_of(root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from one.api import One
 
-        one = One(cache_dir=copy, mode="local")
-        eid = str(one.search()[0])
+        client = One(cache_dir=copy, mode="local")
+        eid = str(client.search()[0])
         data, zipped = fornix.open(copy), fornix.open(root / "bench.zip")
         paths = sorted((copy / WHERE / "alf").glob("*.npy"))
         taken = in_turn(
@@ -80,8 +80,8 @@ def loading(root: Path, rounds: int) -> None:
                 "np.load": lambda: [np.load(path) for path in paths],
                 "fornix, folder": lambda: dict(data.load(eid, "things")),
                 "fornix, zip": lambda: dict(zipped.load(eid, "things")),
-                "ONE": lambda: one.load_object(eid, "things"),
-                "ONE, unchecked": lambda: one.load_object(eid, "things", check_hash=False),
+                "ONE": lambda: client.load_object(eid, "things"),
+                "ONE, unchecked": lambda: client.load_object(eid, "things", check_hash=False),
             },
             rounds,
         )
@@ -91,7 +91,7 @@ def loading(root: Path, rounds: int) -> None:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     with tempfile.TemporaryDirectory() as folder:

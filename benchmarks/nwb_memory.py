@@ -2,10 +2,10 @@
 
     python benchmarks/nwb_memory.py [--seconds 60 600] [--channels 384]
 
-Recordings of several lengths are written by the codec (one simulated second, again and again) and
-exported as `fornix export nwb --raw` does, each in a process of its own, whose peak memory is
-printed. An hour of 384 channels is 83 GB of samples, which here lie nowhere uncompressed: the
-values are such that gzip makes little of them, at which memory does not look.
+The codec writes recordings of several lengths (one simulated second, repeated). Each is exported
+as by `fornix export nwb --raw`, in a process of its own, and its peak memory is printed. An hour
+of 384 channels is 83 GB of samples, which are never stored uncompressed here. The values compress
+well with gzip, which does not affect memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared import codec
 
 RATE = 30_000
 QUIET = 48
-"""One channel in so many has noise; the others are zero, which saves time and room."""
+"""One of this many channels has noise; the others are zero, which saves time and space."""
 
 META = """typeThis=imec
 nSavedChans={saved}
@@ -77,33 +77,33 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def main() -> None:
-    """Write, export and tell."""
+    """Write, export and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, nargs="+", default=[60, 600])
     parser.add_argument("--channels", type=int, default=384)
     parser.add_argument("--most", type=float, default=2.0, help="GB that the peak may have")
     parser.add_argument("--plain", action="store_true", help="do not compress")
     parser.add_argument("--folder", type=Path)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     peaks = {}
-    for seconds in asked.seconds:
-        with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+    for seconds in options.seconds:
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
             root = Path(folder)
-            session = write_session(root / "data", seconds, asked.channels)
+            session = write_session(root / "data", seconds, options.channels)
             began = time.perf_counter()
-            way = "plain" if asked.plain else "gzip"
+            way = "plain" if options.plain else "gzip"
             run = [sys.executable, "-c", EXPORT, str(session), str(root / "out"), way]
             done = subprocess.run(run, capture_output=True, text=True, check=True)
             took = time.perf_counter() - began
             peaks[seconds] = int(done.stdout.split()[-1]) / 1e6
             size = sum(path.stat().st_size for path in (root / "out").rglob("*.nwb")) / 1e9
         print(
-            f"{seconds:6} s of {asked.channels} channels: {peaks[seconds]:.2f} GB at the peak, "
+            f"{seconds:6} s of {options.channels} channels: {peaks[seconds]:.2f} GB at the peak, "
             f"a file of {size:.1f} GB in {took:.0f} s",
             flush=True,
         )
-    if max(peaks.values()) > asked.most:
-        raise SystemExit(f"more than {asked.most} GB")
+    if max(peaks.values()) > options.most:
+        raise SystemExit(f"more than {options.most} GB")
 
 
 if __name__ == "__main__":

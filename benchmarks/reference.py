@@ -3,10 +3,10 @@
     make reference                                       all of it, ibllib installed apart
     python benchmarks/reference.py --ibllib PYTHON [SESSION ...]
 
-ibllib wants other versions of libraries than Fornix, so it runs in a Python of its own. Without
-sessions, these are compared: the real ones that ibllib's own tests have; simulated ones of rigs 5
-and 8, as they are, as ephysChoiceWorld and with a laser; habituation of all rigs; and the training
-status of all windows of three days of a real mouse, where its trials are at hand.
+ibllib needs other versions of libraries than Fornix, so it runs in a separate Python. Without
+sessions, these are compared: the real ones of ibllib's own tests; simulated ones of rigs 5 and 8,
+unchanged, as ephysChoiceWorld and with a laser; habituation of all rigs; and the training status
+of all windows of three days of a real mouse, if its trials are available.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ ARGUMENTS = {"collection": "raw_behavior_data", "output_collection": "alf"}
 
 
 def peer(python: str, *arguments: object) -> float:
-    """Run the reference's side; return the seconds that it took."""
+    """Run the reference's side; return its time in seconds."""
     command = [python, str(Path(__file__).with_name("reference_peer.py")), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -67,7 +67,7 @@ def peer(python: str, *arguments: object) -> float:
 
 
 def sessions(python: str, folder: Path) -> list[Path]:
-    """Write the sessions that are compared, and return their folders."""
+    """Write the sessions to compare, and return their folders."""
     real = folder / "real"
     peer(python, "fixtures", real, folder / "sequences")
     plain = simulated(folder / "simulated")
@@ -81,14 +81,14 @@ def sessions(python: str, folder: Path) -> list[Path]:
 
 
 def altered(session: Path, folder: Path, change: Callable[[Path], None]) -> Path:
-    """Return a copy of a session with something changed."""
+    """Return a changed copy of a session."""
     shutil.copytree(session, folder)
     change(folder / "raw_behavior_data")
     return folder
 
 
 def ephys(raw: Path) -> None:
-    """Have a session be of ephysChoiceWorld, on a rig that played a sequence made in advance."""
+    """Turn a session into one of ephysChoiceWorld, on a rig that played a precomputed sequence."""
     path = raw / "_iblrig_taskSettings.raw.json"
     settings = json.loads(path.read_text()) | {"PREGENERATED_SESSION_NUM": "3"}
     settings |= {"PYBPOD_PROTOCOL": "_iblrig_tasks_ephysChoiceWorld"}
@@ -97,7 +97,7 @@ def ephys(raw: Path) -> None:
 
 
 def laser(raw: Path) -> None:
-    """Add what a rig with a laser writes."""
+    """Add the data of a rig with a laser."""
     path = raw / "_iblrig_taskData.raw.jsonable"
     trials = [json.loads(line) for line in path.read_text().splitlines()]
     for i, trial in enumerate(trials):
@@ -107,14 +107,14 @@ def laser(raw: Path) -> None:
 
 def habituations(folder: Path) -> list[Path]:
     """Write sessions of habituation of three generations of rigs, one with missed flips each."""
-    found = []
+    written = []
     for day, rig in enumerate(("5.0.0", "8.10.0", "8.27.0"), start=1):
         for number, missed in enumerate((0.0, 0.1), start=1):
-            about = {"subject": "SYN_001", "date": date(2024, 1, day), "number": number}
-            found.append(
-                simulate_habituation(folder, seed=day, rig=rig, missed=missed, **about)  # type: ignore[arg-type]
+            identity = {"subject": "SYN_001", "date": date(2024, 1, day), "number": number}
+            written.append(
+                simulate_habituation(folder, seed=day, rig=rig, missed=missed, **identity)  # type: ignore[arg-type]
             )
-    return found
+    return written
 
 
 def simulated(folder: Path) -> list[Path]:
@@ -128,16 +128,16 @@ def simulated(folder: Path) -> list[Path]:
 
 
 def differences(ours: Path, theirs: Path, types: bool = True) -> Iterator[str]:
-    """Yield the names of files, and columns of tables, that are not the same to the last bit.
+    """Yield the names of files, and columns of tables, that differ in any bit.
 
-    Without ``types``, an integer is the same as a float of its value.
+    Without ``types``, an integer equals a float of the same value.
     """
     names = {path.name for folder in (ours, theirs) for path in folder.iterdir()}
     for name in sorted(names):
         if not ((ours / name).exists() and (theirs / name).exists()):
             yield f"{name} ({'ours' if (ours / name).exists() else 'theirs'} only)"
         elif not name.endswith((".npy", ".pqt")):
-            continue  # raw files, which are the same
+            continue  # raw files are identical
         elif name.endswith(".npy"):
             mine, other = (np.load(one / name, allow_pickle=False) for one in (ours, theirs))
             if not same(mine, other, types):
@@ -152,14 +152,14 @@ def differences(ours: Path, theirs: Path, types: bool = True) -> Iterator[str]:
 
 
 def same(one: np.ndarray, other: np.ndarray, types: bool = True) -> bool:
-    """Tell whether two arrays have the same shape and values, and the same type if that counts."""
+    """Return whether two arrays have equal shapes and values, and with ``types`` equal types."""
     if not types:
         one, other = one.astype(float), other.astype(float)
     return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
 def qualities(ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[str]:
-    """Yield the checks whose shares are not the same, and the outcome if it is another."""
+    """Yield the checks with different shares, and the outcome if it differs."""
     if ours.get("task") != QC_NAMES[theirs["outcome"]]:
         yield f"outcome ({ours.get('task')}, theirs {QC_NAMES[theirs['outcome']]})"
     for name in sorted({*ours, *theirs["shares"]} - {"task", "_task_habituation_time"}):
@@ -191,15 +191,15 @@ def extraction(python: str, session: Path, folder: Path) -> str:
     judged = made.facts.extended_qc if made.facts else {}
 
     def compared() -> list[str]:
-        told = json.loads((theirs / "quality.json").read_text())
-        return [*differences(ours / "alf", theirs / "alf"), *qualities(judged, told)]
+        judged_quality = json.loads((theirs / "quality.json").read_text())
+        return [*differences(ours / "alf", theirs / "alf"), *qualities(judged, judged_quality)]
 
-    found, note = compared(), ""
-    if any("wheelMoves" in name for name in found):
+    differing, note = compared(), ""
+    if any("wheelMoves" in name for name in differing):
         peer(python, "extract", theirs, "mended")
         note = " (a movement begins where the reference loses it: see reference_peer.mend)"
-        found = compared()
-    said = "differs in " + ", ".join(found) if found else "equal"
+        differing = compared()
+    said = "differs in " + ", ".join(differing) if differing else "equal"
     return f"{said}{note}; {seconds:.2f} s, ibllib {theirs_seconds:.2f} s"
 
 
@@ -209,7 +209,7 @@ BOARDS = {
     "lost": BoardClock(offset=10.0, drift=5.0, lost=(4, 5, 11)),
     "first": BoardClock(offset=10.0, drift=5.0, lost=(0,)),
 }
-"""Clocks of simulated ephys rigs: drifts, and pulses that the board has missed."""
+"""Clocks of simulated ephys rigs: drifts, and pulses that the board missed."""
 
 
 def main_clocks(folder: Path) -> Iterator[Path]:
@@ -241,14 +241,14 @@ def on_main_clock(python: str, session: Path) -> str:
         for name, share in (made.facts.extended_qc if made.facts else {}).items()
         if not name.startswith("_sync_")
     }
-    told = json.loads((session / "quality.json").read_text())
-    found = [
+    judged_quality = json.loads((session / "quality.json").read_text())
+    differing = [
         *differences(ours / "raw_ephys_data", session / "raw_ephys_data"),
-        # There the reference has choice and feedbackType as floats.
+        # The reference has choice and feedbackType as floats here.
         *differences(ours / "alf", session / "alf", types=False),
-        *qualities(judged, told),
+        *qualities(judged, judged_quality),
     ]
-    said = "differs in " + ", ".join(found) if found else "equal"
+    said = "differs in " + ", ".join(differing) if differing else "equal"
     return f"{said}; {seconds:.2f} s, ibllib {theirs_seconds:.2f} s"
 
 
@@ -287,15 +287,15 @@ def aligned(python: str, folder: Path, drift: ProbeDrift) -> str:
         path.name: _apart(path, theirs / PROBE / path.name)
         for path in sorted((ours / PROBE).glob("*.npy"))
     }
-    # Loudness is kept in single precision, and is computed in it there.
+    # Loudness is stored in single precision, and the reference computes in it.
     limits = {name: 1e-8 if "_spikeglx_" in name else 1e-3 for name in apart}
     worse = {name: x for name, x in apart.items() if not x < limits[name]}
-    told = f"differs: {worse}" if worse else "equal"
-    return f"{told}; {took:.2f} s, ibllib {theirs_took:.2f} s"
+    verdict = f"differs: {worse}" if worse else "equal"
+    return f"{verdict}; {took:.2f} s, ibllib {theirs_took:.2f} s"
 
 
 def _apart(one: Path, other: Path) -> float:
-    """Return by how much two arrays differ: at most, of the largest; infinity if in shape."""
+    """Return the largest relative difference of two arrays; infinity if shapes differ."""
     if not other.exists():
         return np.inf
     pair = [np.load(path, allow_pickle=False) for path in (one, other)]
@@ -306,7 +306,7 @@ def _apart(one: Path, other: Path) -> float:
 
 
 def windows(sessions: Sequence[tuple[str, pd.DataFrame]]) -> list[dict[str, Any]]:
-    """Return all windows of three of some days, as the reference's side reads them."""
+    """Return all windows of three of some days, in the format of the reference's side."""
     return [
         {
             "dates": [date for date, _ in window],
@@ -319,11 +319,11 @@ def windows(sessions: Sequence[tuple[str, pd.DataFrame]]) -> list[dict[str, Any]
 
 def judged(python: str, trials: Path, folder: Path) -> str:
     """Judge all windows of a mouse on both sides; return a line of the report."""
-    asked = windows(
+    wanted = windows(
         [(str(day), trial) for day, trial in pd.read_csv(trials).groupby("session_date")]
     )
     path = folder / "windows.json"
-    path.write_text(json.dumps(asked))
+    path.write_text(json.dumps(wanted))
     theirs_seconds = peer(python, "judge", path)
     theirs = json.loads(path.with_suffix(".status.json").read_text())
     began = time.perf_counter()
@@ -338,7 +338,7 @@ def judged(python: str, trials: Path, folder: Path) -> str:
                 )
             ]
         )
-        for window in asked
+        for window in wanted
     ]
     seconds = time.perf_counter() - began
     equal = sum(
@@ -347,7 +347,9 @@ def judged(python: str, trials: Path, folder: Path) -> str:
         and np.allclose(mine.info["perf_easy"], other["info"]["perf_easy"], rtol=1e-12)
         for mine, other in zip(ours, theirs, strict=True)
     )
-    return f"{equal} of {len(asked)} windows equal; {seconds:.1f} s, ibllib {theirs_seconds:.1f} s"
+    return (
+        f"{equal} of {len(wanted)} windows equal; {seconds:.1f} s, ibllib {theirs_seconds:.1f} s"
+    )
 
 
 def main() -> None:

@@ -23,11 +23,11 @@ import numpy as np
 
 
 def mend() -> None:
-    """Have ibllib find the onset of every movement.
+    """Make ibllib find the onset of every movement.
 
-    It looks for onsets in batches of samples, and passes over the last sample of each: where a
-    movement begins there, that and all later onsets of the session are taken from the window of
-    another movement.
+    It looks for onsets in batches of samples, and skips the last sample of each. If a movement
+    begins there, that and all later onsets of the session are taken from the window of another
+    movement.
     """
     import inspect
 
@@ -41,9 +41,9 @@ def mend() -> None:
 
 
 def extract(session: Path, how: Path = Path()) -> None:
-    """Extract trials and wheel, and judge them, as ibllib does; print the seconds that it took.
+    """Extract trials and wheel, and judge them, as ibllib does; print the seconds.
 
-    The extraction counts; the quality is computed beside it, as the pipeline would.
+    Only the extraction is timed; the quality is computed in addition, as in the pipeline.
     """
     from ibllib.io.extractors.bpod_trials import get_bpod_extractor
     from ibllib.io.extractors.opto_trials import LaserBool
@@ -52,7 +52,7 @@ def extract(session: Path, how: Path = Path()) -> None:
         mend()
     began = time.perf_counter()
     extractor = get_bpod_extractor(session)
-    found, _ = extractor.extract(save=True, path_out=session / "alf")
+    data, _ = extractor.extract(save=True, path_out=session / "alf")
     print(time.perf_counter() - began)
     if "laser_stimulation" in extractor.bpod_trials[0]:
         LaserBool(session).extract(
@@ -61,7 +61,7 @@ def extract(session: Path, how: Path = Path()) -> None:
             save=True,
             path_out=session / "alf",
         )
-    (session / "quality.json").write_text(json.dumps(quality(session, extractor, found)))
+    (session / "quality.json").write_text(json.dumps(quality(session, extractor, data)))
 
 
 def main_clock(session: Path) -> None:
@@ -77,16 +77,16 @@ def main_clock(session: Path) -> None:
     trials, _ = by_bpod.extract(save=False)
     sync, channels = get_sync_and_chn_map(session, raw)
     extractor = FpgaTrials(session, bpod_trials=trials, bpod_extractor=by_bpod)
-    found, _ = extractor.extract(
+    data, _ = extractor.extract(
         sync=sync, chmap=channels, save=True, path_out=session / "alf",
         task_collection="raw_behavior_data", protocol_number=None,
     )  # fmt: skip
     print(time.perf_counter() - began)
-    (session / "quality.json").write_text(json.dumps(quality(session, extractor, found)))
+    (session / "quality.json").write_text(json.dumps(quality(session, extractor, data)))
 
 
 def align(session: Path) -> None:
-    """Find pulses, the relation of the probe's clock, and how loud its bands are."""
+    """Find pulses, the relation of the probe's clock, and the loudness of its bands."""
     import spikeglx
     from ibllib.ephys import sync_probes
     from ibllib.ephys.ephysqc import extract_rmsmap
@@ -125,10 +125,10 @@ def film(session: Path, camera: Path) -> None:
         sync_type="nidq" if on_board else "bpod",
         sync_collection="raw_ephys_data" if on_board else "raw_behavior_data",
     )  # fmt: skip
-    # its frames of reference are larger than these
+    # ibllib's reference frames are larger than these
     for name in ("check_position", "check_focus", "check_wheel_alignment"):
         judge.checks_to_remove.append(name)
-    _, told = judge.run(update=False)
+    _, outcomes = judge.run(update=False)
     print(time.perf_counter() - began)
 
     def plain(value: Any) -> Any:
@@ -136,8 +136,8 @@ def film(session: Path, camera: Path) -> None:
             return [plain(each) for each in value]
         return value.name if hasattr(value, "name") else value
 
-    kept = {name: plain(value) for name, value in told.items()}
-    (session / "quality.json").write_text(json.dumps(kept))
+    plain_outcomes = {name: plain(value) for name, value in outcomes.items()}
+    (session / "quality.json").write_text(json.dumps(plain_outcomes))
 
 
 def pose(session: Path) -> None:
@@ -151,14 +151,14 @@ def pose(session: Path) -> None:
     points = dlc.likelihood_threshold(table, 0.9)
     np.save(session / "alf/licks.times.npy", sorted(dlc.get_licks(points, times)))
     raw = dlc.get_pupil_diameter(points)
-    found = {"pupilDiameter_raw": raw}
-    found["pupilDiameter_smooth"] = dlc.get_smooth_pupil_diameter(raw, "left")
-    pd.DataFrame(found).to_parquet(session / "alf/_ibl_leftCamera.features.pqt")
+    diameters = {"pupilDiameter_raw": raw}
+    diameters["pupilDiameter_smooth"] = dlc.get_smooth_pupil_diameter(raw, "left")
+    pd.DataFrame(diameters).to_parquet(session / "alf/_ibl_leftCamera.features.pqt")
     print(time.perf_counter() - began)
 
 
 def quality(session: Path, extractor: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """Return outcome, and the share that passes each check."""
+    """Return the outcome, and the share of each check that passes."""
     from ibllib.io.raw_data_loaders import load_bpod_fronts
     from ibllib.qc.task_extractors import TaskQCExtractor
     from ibllib.qc.task_metrics import HabituationQC, TaskQC
@@ -167,7 +167,7 @@ def quality(session: Path, extractor: Any, found: dict[str, Any]) -> dict[str, A
     habituation = type(extractor).__name__ == "HabituationTrials"
     offline = One(cache_dir=session, mode="local")
     judge = (HabituationQC if habituation else TaskQC)(session, one=offline)
-    judge.one = None  # what needs a server (habituation_time) is left out
+    judge.one = None  # skip the check that needs a server (habituation_time)
     data = TaskQCExtractor(session)
     data.data = data.rename_data(dict(found))
     data.wheel_encoding = "X1"
@@ -192,21 +192,21 @@ def quality(session: Path, extractor: Any, found: dict[str, Any]) -> dict[str, A
 
 
 def judge(windows: Path) -> None:
-    """Judge the training status of each window of days, and print the seconds that it took."""
+    """Judge the training status of each window of days, and print the seconds."""
     from brainbox.behavior import training
     from one.alf.io import AlfBunch
 
     np.random.seed(0)
-    began, found = time.perf_counter(), []
+    began, statuses = time.perf_counter(), []
     for window in json.loads(windows.read_text()):
         days = {
             date: AlfBunch({name: np.array(column, float) for name, column in trials.items()})
             for date, trials in zip(window["dates"], window["trials"], strict=True)
         }
         status, info, _ = training.get_training_status(days, window["protocols"], [], 0)
-        found.append({"status": status, "info": dict(info)})
+        statuses.append({"status": status, "info": dict(info)})
     print(time.perf_counter() - began)
-    windows.with_suffix(".status.json").write_text(json.dumps(found, default=_plain))
+    windows.with_suffix(".status.json").write_text(json.dumps(statuses, default=_plain))
 
 
 def fixtures(folder: Path, sequences: Path) -> None:

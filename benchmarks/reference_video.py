@@ -24,7 +24,7 @@ RIGS = {
     "body camera": (BoardClock(), SimulatedCamera("body", lost=())),
     "state machine": (None, SimulatedCamera(fps=30.0, lost=(40, 41))),
 }
-"""Clocks and cameras that are compared."""
+"""Clocks and cameras to compare."""
 
 ARGUMENTS = {
     "collection": "raw_video_data",
@@ -33,7 +33,7 @@ ARGUMENTS = {
 }
 
 OTHERWISE = {"position", "focus", "wheel_alignment"}
-"""Checks that need pictures of IBL's rigs, or are judged by another task."""
+"""Checks that need pictures of IBL's rigs, or belong to another task."""
 
 
 def films(folder: Path, peer: Callable[..., float]) -> Iterator[str]:
@@ -43,11 +43,11 @@ def films(folder: Path, peer: Callable[..., float]) -> Iterator[str]:
             folder / name.replace(" ", "_"), seed=2, subject="SYN_001", date=date(2026, 1, 2),
             rig_version=8, n_trials=12, board=board, cameras=[camera],
         )  # fmt: skip
-        session, given = truth.session, {**ARGUMENTS, "camera": camera.label}
+        session, arguments = truth.session, {**ARGUMENTS, "camera": camera.label}
         if board:
             sync.pulses(session, session, {"collection": "raw_ephys_data"})
         out, began = session.with_name("002"), time.perf_counter()
-        made = (video.times_nidq if board else video.times)(session, out, given)
+        made = (video.times_nidq if board else video.times)(session, out, arguments)
         took = time.perf_counter() - began
         try:
             theirs_took = peer("film", session, camera.label)
@@ -56,17 +56,17 @@ def films(folder: Path, peer: Callable[..., float]) -> Iterator[str]:
             continue
         ours = np.load(out / f"alf/_ibl_{camera.label}Camera.times.npy")
         theirs = np.load(session / f"alf/_ibl_{camera.label}Camera.times.npy")
-        told = json.loads((session / "quality.json").read_text())
-        found = made.facts.extended_qc if made.facts else {}
+        reference_quality = json.loads((session / "quality.json").read_text())
+        our_quality = made.facts.extended_qc if made.facts else {}
         same = np.isclose(ours, theirs, atol=1e-9) if ours.shape == theirs.shape else np.zeros(1)
-        unsigned = found[f"_sync_{camera.label}Camera_frames_without_pulse"]
+        unsigned = our_quality[f"_sync_{camera.label}Camera_frames_without_pulse"]
         signed = ours.size - int(float(str(unsigned)))
         differ = [
-            f"{check} ({found.get(check)}, theirs {value})"
-            for check, value in told.items()
+            f"{check} ({our_quality.get(check)}, theirs {value})"
+            for check, value in reference_quality.items()
             if check.rpartition("Left_")[2].rpartition("Right_")[2].rpartition("Body_")[2]
             not in OTHERWISE
-            and found.get(check) != value
+            and our_quality.get(check) != value
         ]
         said = f"{int(same.sum())} of {ours.size} frames equal, {signed} have a pulse; checks "
         said += str(differ or "equal")
@@ -75,7 +75,7 @@ def films(folder: Path, peer: Callable[..., float]) -> Iterator[str]:
 
 
 def poses(folder: Path, peer: Callable[..., float]) -> str:
-    """Find licks and pupil of a made-up pose on both sides; return a line of the report."""
+    """Find licks and pupil of a synthetic pose on both sides; return a line of the report."""
     rng, n = np.random.default_rng(1), 4000
     alf = folder / "alf"
     alf.mkdir(parents=True)

@@ -1,8 +1,8 @@
-"""The search index at size: what a process that has just started takes, and one that is warm.
+"""The search index at size: cost of a process that has just started, and of a warm one.
 
-A simulated table (100,000 sessions of 150 datasets; 15 million rows) is laid as a snapshot into a
-folder that stands for S3, with a wait for each request as S3 has. A new process then answers what
-the ONE client's searches ask of the index; its time, memory, requests and bytes are told::
+A simulated table (100,000 sessions of 150 datasets; 15 million rows) is written as a snapshot into
+a folder that stands for S3, with S3's delay for each request. A new process then answers the ONE
+client's searches. The benchmark prints its time, memory, requests and bytes::
 
     python benchmarks/search_at_size.py [--sessions 100000] [--wait-ms 25] [--json FILE]
 """
@@ -56,7 +56,7 @@ def datasets(n: int) -> Columns:
     """Return the datasets of n sessions."""
     draw = np.random.default_rng(1)
     rows = n * DATASETS
-    each = np.arange(n, dtype=np.uint32)
+    numbers = np.arange(n, dtype=np.uint32)
     names = [f"object{i:03d}.attribute.npy" for i in range(DATASETS)]
     folders = [f"alf/probe0{i % 2}" for i in range(DATASETS)]
     revised = [f"{folder}/#2024-0{1 + v % 9}-01#" for v in range(20) for folder in folders]
@@ -65,14 +65,14 @@ def datasets(n: int) -> Columns:
     revision = np.repeat(np.where(draw.random(n) < 0.1, draw.integers(1, 21, n), 0), DATASETS)
     path = np.tile(np.arange(DATASETS), n) + DATASETS * revision
     rank = np.argsort(np.argsort(np.array(paths)))
-    order = np.lexsort([rank[path], np.repeat(each, DATASETS)])
+    order = np.lexsort([rank[path], np.repeat(numbers, DATASETS)])
     path = path[order]
     which = path % DATASETS
     places = [(), ("aws_lab",), ("aws_lab", "flatiron"), ("fornix",)]
     return table(
         "dataset",
         {
-            "session": Coded(np.repeat(each, DATASETS), eids(n)),
+            "session": Coded(np.repeat(numbers, DATASETS), eids(n)),
             "path": Coded(path, paths),
             "dataset_type": Coded(which % 60, [f"t{i}" for i in range(60)]),
             "data_format": Coded(which % 5, list("abcde")),
@@ -84,7 +84,7 @@ def datasets(n: int) -> Columns:
             "version": Coded(np.zeros(rows, np.uint8), ["3.1.0"]),
             "created_by": Coded(draw.integers(0, 50, rows), [f"u{i}" for i in range(50)]),
             "created_datetime": Coded(
-                np.repeat(each, DATASETS), [f"2024-01-01T00:00:00.{i:06d}" for i in range(n)]
+                np.repeat(numbers, DATASETS), [f"2024-01-01T00:00:00.{i:06d}" for i in range(n)]
             ),
             "repositories": Lists(draw.choice(4, rows, p=[0.01, 0.2, 0.3, 0.49]), places),
             "tags": Lists((which % 10 == 0).astype(np.uint8), [(), ("2024_Q1_release",)]),
@@ -94,7 +94,7 @@ def datasets(n: int) -> Columns:
 
 
 def sessions(n: int) -> Columns:
-    """Return n sessions, the last ones first, as their order is."""
+    """Return n sessions in the index's order, the last ones first."""
     draw = np.random.default_rng(2)
     ids = eids(n)
     each, shuffled = np.arange(n), draw.permutation(n)
@@ -133,7 +133,7 @@ def sessions(n: int) -> Columns:
 
 
 class Folder:
-    """Files of a folder that are read as S3 is: with a wait for each request."""
+    """Files of a folder, read like S3: with a delay for each request."""
 
     def __init__(self, place: Path, wait: float) -> None:
         self.place, self.wait = place, wait
@@ -150,17 +150,17 @@ class Folder:
 
 
 def resident() -> float:
-    """Return the memory that this process holds, MB."""
+    """Return the resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def searches(tables: dict[str, Any], eid: str) -> dict[str, Callable[[], Any]]:
-    """Return what the ONE client's searches ask of the index, by name."""
+    """Return the ONE client's searches of the index, by name."""
     from shared.records.where import Where
 
     dataset, session = tables["dataset"], tables["session"]
-    there = Where("repositories", "test", lambda x: x is not None and x != "aws_personal")
+    elsewhere = Where("repositories", "test", lambda x: x is not None and x != "aws_personal")
     good = Where("qc", "lte", 40)
 
     def page(wheres: Sequence[Where]) -> Any:
@@ -179,7 +179,7 @@ def searches(tables: dict[str, Any], eid: str) -> dict[str, Callable[[], Any]]:
         "lab, project": lambda: page(
             [Where("lab", "iexact", "lab3"), Where("projects", "icontains", "brainwide")]
         ),
-        "dataset name": lambda: page([having(name, good, there)]),
+        "dataset name": lambda: page([having(name, good, elsewhere)]),
         "dataset type": lambda: page([having(kind)]),
         "month, two dataset types": lambda: page(
             [*days, having(kind), having(Where("dataset_type", "exact", "t7"))]
@@ -196,7 +196,7 @@ def searches(tables: dict[str, Any], eid: str) -> dict[str, Callable[[], Any]]:
 
 
 def answer(place: Path, wait: float, first: str) -> dict[str, Any]:
-    """Answer searches in this process, which has just started, one of them first."""
+    """Answer searches in this process, which has just started; ``first`` is the first one."""
     from shared.catalog import snapshot
     from shared.catalog.versions import Table
 
@@ -216,7 +216,7 @@ def answer(place: Path, wait: float, first: str) -> dict[str, Any]:
     }
     every = searches(tables, sizes["eid"])
     every[first]()
-    told: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "first": first,
         "s": time.perf_counter() - begin,
         "CPU s": time.process_time(),
@@ -234,12 +234,12 @@ def answer(place: Path, wait: float, first: str) -> dict[str, Any]:
             search()
             times.append(1000 * (time.perf_counter() - start))
             works.append(1000 * (time.process_time() - work))
-        told["warm ms"][name] = statistics.median(times)
-        told["warm CPU ms"][name] = statistics.median(works)
-    told["MB after all"] = resident()
+        measured["warm ms"][name] = statistics.median(times)
+        measured["warm CPU ms"][name] = statistics.median(works)
+    measured["MB after all"] = resident()
     lines = Path("/proc/self/status").read_text().splitlines()
-    told["MB at most"] = next(int(x.split()[1]) for x in lines if x.startswith("VmHWM")) / 1000
-    return told
+    measured["MB at most"] = next(int(x.split()[1]) for x in lines if x.startswith("VmHWM")) / 1000
+    return measured
 
 
 def main() -> None:
@@ -264,11 +264,11 @@ def main() -> None:
             command += ["--wait-ms", str(chosen.wait_ms)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             results.append(json.loads(done.stdout))
-            told = results[-1]
+            measured = results[-1]
             print(
-                f"first answer ({first}): {told['s']:.2f} s ({told['CPU s']:.2f} s "
-                f"of the processor, with imports), {told['MB']:.0f} MB, "
-                f"{told['requests']} requests, {told['fetched MB']:.1f} MB fetched"
+                f"first answer ({first}): {measured['s']:.2f} s ({measured['CPU s']:.2f} s "
+                f"of the processor, with imports), {measured['MB']:.0f} MB, "
+                f"{measured['requests']} requests, {measured['fetched MB']:.1f} MB fetched"
             )
         for name in results[0]["warm ms"]:
             wall, work = (

@@ -1,9 +1,9 @@
-"""How long the results site takes: thousands of mouse-days from cold, one new session, no change.
+"""Build times of the results site: thousands of mouse-days from cold, one new session, no change.
 
     python benchmarks/site.py --mice 140 --days 58 --jobs 2
 
-The trials are plausible random tables of 400 to 900 trials (like a session of the IBL task) kept
-in an ALF tree, so that reading them is part of the time; pictures for sharing are timed apart.
+The trials are plausible random tables of 400 to 900 trials (like a session of the IBL task) in an
+ALF tree, so the times include reading them. Pictures for sharing are timed separately.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def put(tree: Path, lab: str, subject: str, day: date, table: pd.DataFrame, bias
 
 
 def cpu_seconds() -> float:
-    """Return the processor time used by this process and those it has waited for."""
+    """Return the processor time of this process and of its finished children."""
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(each.ru_utime + each.ru_stime for each in used)
 

@@ -1,7 +1,7 @@
-"""A made-up institute of the size that requests are measured at, as bodies of ``POST /import``.
+"""A simulated institute of the size used in benchmarks, as bodies of ``POST /import``.
 
-Five labs with 20 mice each; of each mouse 60 weights, 80 waterings, a restriction and sessions of
-30 datasets with two copies each. Every fifth session has a probe. The same for each run.
+It has five labs with 20 mice each. Each mouse has 60 weights, 80 waterings, a restriction and
+sessions of 30 datasets with two copies each. Every fifth session has a probe. All runs are equal.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ FILES = tuple(
 
 @dataclass
 class World:
-    """Rows of an institute, and what requests need to name of them.
+    """Rows of an institute, and the names that requests need.
 
     Parameters
     ----------
     n_sessions : int
-        Sessions of all mice together.
+        Total number of sessions.
     """
 
     n_sessions: int
@@ -65,7 +65,7 @@ class World:
         self.sessions = [self._id() for _ in range(self.n_sessions)]
 
     def rows(self) -> Iterator[tuple[str, Row]]:
-        """Yield each row with its resource, in the order in which they name each other."""
+        """Yield each row with its resource, after the rows that it refers to."""
         assert len(FILES) == DATASETS
         for lab in LABS:
             yield "labs", {"name": lab, "timezone": "Europe/London"}
@@ -77,8 +77,8 @@ class World:
         for number in range(self.n_sessions):
             yield "sessions", self._session(number)
         for number in range(self.n_sessions):
-            for row in self._datasets(number):
-                yield "datasets", row
+            for dataset in self._datasets(number):
+                yield "datasets", dataset
         for number in range(0, self.n_sessions, PROBE_EVERY):
             session = self.sessions[number]
             yield "insertions", {"id": self._id(), "session": session, "name": "probe00"}
@@ -86,7 +86,7 @@ class World:
             yield from self._notebook(number)
 
     def dates_of(self, turn: int) -> str:
-        """Return a month in which mice were trained, as ``date_range`` takes it."""
+        """Return a month of training, as ``date_range`` takes it."""
         first = BORN + timedelta(days=100 + 7 * (turn % 5))
         return f"{first:%Y-%m-%d},{first + timedelta(days=28):%Y-%m-%d}"
 

@@ -3,12 +3,12 @@
     python benchmarks/zips.py [--rounds 5] [--large 3] [--small 2000] [--folder .]
 
 A release of a few large files, and one of many small ones, are written as zips: every byte is
-read, hashed (SHA-256), summed (CRC-32) and written once. The peers: `copy` puts the same files one
-after the other into one file, without looking at them; `check` works out their SHA-256 and writes
-nothing; `check, then copy` does both, as who hands on data must. What writes begins without the
-file of the former run and ends with one fsync. Figures are medians of runs taken in turn. No zip
-that proves what it writes is faster than the slower of `copy` and `check`; below 1 on that line
-its parts are in each other's way, for want of processors or of memory's speed.
+read, hashed (SHA-256), summed (CRC-32) and written once. The peers are these: `copy` puts the same
+files one after the other into one file, without checksums; `check` computes their SHA-256 and
+writes nothing; `check, then copy` does both, as a careful copy must. Writing starts without the
+file of the former run and ends with one fsync. Figures are medians of runs in turn. A zip with
+checksums cannot be faster than the slower of `copy` and `check`. A ratio below 1 on that line
+means that its parts slow each other down, for lack of processors or of memory bandwidth.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ BLOCK = 2**20
 
 
 def copied(sources: Sequence[Path], target: Path) -> None:
-    """Put files into one, to the disk itself, as a zip is."""
+    """Copy files into one, synchronised to the disk, like a zip."""
     with target.open("wb") as file:
         for source in sources:
             with source.open("rb") as original:
@@ -52,7 +52,7 @@ def copied(sources: Sequence[Path], target: Path) -> None:
 
 
 def checked(sources: Sequence[Path]) -> None:
-    """Work out the SHA-256 of files."""
+    """Compute the SHA-256 of files."""
     for source in sources:
         with source.open("rb") as file:
             hashlib.file_digest(file, "sha256")
@@ -61,9 +61,9 @@ def checked(sources: Sequence[Path]) -> None:
 def measured(
     runs: dict[str, Callable[[], object]], rounds: int, targets: Sequence[Path]
 ) -> dict[str, tuple[float, float]]:
-    """Return median seconds by the clock, and of the processor, of runs taken in turn.
+    """Return median seconds, elapsed and of the processor, of runs in turn.
 
-    Files of `targets` are removed before each, which takes as long as writing some of them.
+    Files of `targets` are removed before each run, since removing takes as long as writing some.
     """
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for round_ in range(rounds + 1):
@@ -82,7 +82,7 @@ def measured(
 
 
 def compare(name: str, data: Path, root: Path, rounds: int) -> None:
-    """Print how zipping a folder compares."""
+    """Print the comparison of zipping a folder."""
     made = folder_release(data, "bench", ReleaseTerms())
     files = copied_files(made.manifest, ReleaseAddresses())
     sources = list(made.files.values())
@@ -122,21 +122,21 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=3, help="large files")
     parser.add_argument("--small", type=int, default=2_000, help="small files")
     parser.add_argument("--folder", type=Path, help="on the disk that is measured")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     rng = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         root = Path(folder)
-        for i in range(asked.large):
+        for i in range(options.large):
             place = root / "large" / WHERE / f"{i + 1:03d}" / "raw_ephys_data/probe00"
             place.mkdir(parents=True)
             (place / "_spikeglx_ephysData_g0_t0.imec0.ap.ebin").write_bytes(rng.bytes(BIG))
-        for i in range(asked.small):
+        for i in range(options.small):
             place = root / "small" / WHERE / f"{i // 100 + 1:03d}" / "alf"
             place.mkdir(parents=True, exist_ok=True)
             body = rng.bytes(int(rng.integers(*SMALL)))
             (place / f"things.value{i % 100:02d}.npy").write_bytes(body)
-        compare("large files", root / "large", root, asked.rounds)
-        compare("small files", root / "small", root, asked.rounds)
+        compare("large files", root / "large", root, options.rounds)
+        compare("small files", root / "small", root, options.rounds)
 
 
 if __name__ == "__main__":

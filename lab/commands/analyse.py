@@ -97,14 +97,16 @@ def training_time(
         else:
             from lab.extracted import default_folder
 
-            kept = cache or default_folder()
-            features, synthetic = _from_tree(Path(str(sessions)), seed, jobs, kept, as_json)
+            cache_folder = cache or default_folder()
+            features, synthetic = _from_tree(
+                Path(str(sessions)), seed, jobs, cache_folder, as_json
+            )
         if dry_run:
             mice = make_cohort(features)
             click.echo(f"{len(mice.table)} of {len(features)} mice, features: ", nl=False)
             click.echo(", ".join(mice.features))
             return
-        # Kept even if there are too few mice for the rest.
+        # Features are kept even if there are too few mice for the rest.
         out.mkdir(parents=True, exist_ok=True)
         features.to_parquet(out / FEATURES_FILE)
         with _progress(hidden=as_json) as progress:
@@ -138,13 +140,13 @@ def load_subject(
     Parameters
     ----------
     folder : Path
-        LAB/Subjects/SUBJECT, with DATE/NNN below it. A session's trials and wheel are those of
-        its `alf` folder or, without one, are extracted from its raw data.
+        LAB/Subjects/SUBJECT, with DATE/NNN below it. A session's trials and wheel are read from
+        its `alf` folder or, without one, extracted from its raw data.
     lab : str
     facts : mapping
-        What subjects.json says of it.
+        Facts of the mouse in subjects.json.
     kept : Path, optional
-        Where extracted sessions are kept, see :mod:`lab.extracted`.
+        Folder of extracted sessions, see :mod:`lab.extracted`.
 
     Returns
     -------
@@ -190,7 +192,7 @@ def _from_tree(
     facts: dict[str, Any] = {}
     if (root / "subjects.json").is_file():
         facts = json.loads((root / "subjects.json").read_text())
-    # The longest first, so that no process is left alone with it at the end.
+    # The largest first, so that no process is left alone with one at the end.
     ordered = sorted(folders, key=lambda folder: -len(list(folder.glob("*/*"))))
     rows = []
     with ProcessPoolExecutor(min(jobs, len(folders))) as pool:
@@ -205,23 +207,25 @@ def _from_tree(
                     progress("features of each mouse", len(rows), len(folders))
         finally:
             pool.shutdown(cancel_futures=True)
-    # Any session that says so marks the whole cohort: a mixed one proves nothing about mice.
+    # A single synthetic session marks the whole cohort: a mixed one proves nothing about mice.
     return as_table([row for row, _ in rows]), any(synthetic for _, synthetic in rows)
 
 
 def _features_of(
     folder: Path, facts: Mapping[str, Any], seed: int, kept: Path
 ) -> tuple[dict[str, Any], bool]:
-    """Return the features of a mouse, and whether anything of it is synthetic."""
+    """Return the features of a mouse, and whether any of its sessions is synthetic."""
     from shared.science.cohort.features import subject_features
 
-    row = subject_features(load_subject(folder, folder.parts[-3], facts, kept), seed=seed)
+    features = subject_features(load_subject(folder, folder.parts[-3], facts, kept), seed=seed)
     settings = (_settings(path) for path in folder.glob("????-??-??/*"))
-    return row, bool(facts.get("synthetic")) or any(one.get("SYNTHETIC") for one in settings)
+    return features, bool(facts.get("synthetic")) or any(
+        session_settings.get("SYNTHETIC") for session_settings in settings
+    )
 
 
 def _load_session(path: Path, kept: Path | None) -> tuple[Any, float | None]:
-    """Return a session and the weight (g) the rig's settings give, if any."""
+    """Return a session and the weight (g) in the rig's settings, if any."""
     from lab.extracted import Wheel, ambient
     from lab.extracted import trials as trials_of
     from shared.science.cohort.features import CohortSession
@@ -254,7 +258,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _progress(hidden: bool) -> Iterator[Progress]:
-    """Show each step as a bar, or, where standard error is no terminal, as a line."""
+    """Show each step as a bar, or as a line if standard error is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
@@ -285,13 +289,13 @@ def _no_progress(step: str, done: int, total: int) -> None:
 
 
 def _lines() -> Progress:
-    """Return what prints a line for each tenth of a step."""
-    told: dict[str, int] = {}
+    """Return a listener that prints a line for each tenth of a step."""
+    tenths: dict[str, int] = {}
 
     def show(step: str, done: int, total: int) -> None:
         tenth = 10 * done // total if total else 10
-        if told.get(step) != tenth:
-            told[step] = tenth
+        if tenths.get(step) != tenth:
+            tenths[step] = tenth
             click.echo(f"{step}: {done} of {total}", err=True)
 
     return show
@@ -347,7 +351,7 @@ def _report(result: Mapping[str, Any]) -> None:
 
 
 def _interval(spread: Mapping[str, Any]) -> str:
-    """Return a mean, with its interval where it was repeated."""
+    """Return a mean, with its interval if it was repeated."""
     mean = f"{spread['mean']:.3f}"
     if len(spread["values"]) == 1:
         return mean

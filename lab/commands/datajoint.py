@@ -139,7 +139,7 @@ def _sync_once(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Bring everything in step once; return how many animals were refused."""
+    """Synchronise everything once; return the number of refused animals."""
     from lab.client import Client, settings
     from lab.exports.datajoint.database import Database
     from lab.exports.datajoint.follow import follow
@@ -153,10 +153,10 @@ def _sync_once(
     with _run(lambda: Database(account)) as database:
         if dry_run:
             database.create()
-            known = database.known()
-            for one in served_subjects(client, cache) if client else subjects:
-                if known.get(one.id) != one.made_from:
-                    click.echo(one.nickname)
+            existing = database.known()
+            for animal in served_subjects(client, cache) if client else subjects:
+                if existing.get(animal.id) != animal.made_from:
+                    click.echo(animal.nickname)
             return 0
         steps = (
             follow(database, client, cache, forget=not keep)
@@ -174,8 +174,8 @@ def _sync_once(
                 line |= {"written": step.change.written, "removed": step.change.removed}
                 click.echo(json.dumps(line | {"held": step.change.held}))
             elif step.did != "unchanged":
-                told = step.why or f"{step.change.written} rows, {step.change.removed} removed"
-                click.echo(f"{step.did:9} {step.subject}  {told}")
+                outcome = step.why or f"{step.change.written} rows, {step.change.removed} removed"
+                click.echo(f"{step.did:9} {step.subject}  {outcome}")
                 for row in step.change.held:
                     click.echo(f"  stays, for a table of users refers to it: {row}", err=True)
     return refused
@@ -195,7 +195,7 @@ def _account(folder: Path, port: int) -> DatabaseAccount:
 
 
 def _run(action: Any) -> Any:
-    """Do something, and tell what it refuses as one line."""
+    """Run an action, and report its refusal as one line."""
     from lab.exports.session import ExportError
 
     try:

@@ -33,14 +33,14 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Tell what would be done
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """What may have an embargo, as the API shows it.
+    """A record that may have an embargo, as the API shows it.
 
     Attributes
     ----------
     name : str
-        For people.
+        Name for people.
     where : str
-        Its path below the API.
+        Path below the API.
     row : dict
     """
 
@@ -51,27 +51,27 @@ class Holder(msgspec.Struct, frozen=True):
 
     @property
     def until(self) -> str | None:
-        """Its own first day in public."""
+        """Its own first public day."""
         return self.row.get("embargo_until") or None
 
 
 class EmbargoState(msgspec.Struct, frozen=True):
-    """What holds something back.
+    """The embargoes that apply to a record.
 
     Attributes
     ----------
     until : str, optional
-        Its own day.
+        The record's own day.
     counts : str, optional
-        The day that counts: the last of a session's own, its animal's and its projects'.
+        Effective day: the last of a session's own, its animal's and its projects'.
     of : dict of str
-        All days there are, by what has them.
+        All days, by the record that has them.
     ends : str, optional
-        The moment (UTC) at which the day that counts begins.
+        Time (UTC) at which the effective day begins.
     public : bool, optional
-        Whether anybody sees it now; of animals and projects each session has its own answer.
+        Whether it is public now; None for animals and projects, whose sessions may differ.
     sessions : int, optional
-        How many it holds.
+        Number of its sessions.
     """
 
     kind: HolderKind
@@ -139,43 +139,43 @@ def _change(
     what: str, kind: HolderKind | None, day: str | None, dry_run: bool, as_json: bool
 ) -> None:
     client = Client(settings())
-    found = _find(client, what, kind)
-    if found.kind == "release" and found.row["state"] != "published":
+    holder = _find(client, what, kind)
+    if holder.kind == "release" and holder.row["state"] != "published":
         later = f" --embargo {day}" if day else ""
         raise click.ClickException(
-            f"{found.name} is not published, so nobody sees it: "
-            f"`fornix release publish {found.name}{later}`."
+            f"{holder.name} is not published, so nobody sees it: "
+            f"`fornix release publish {holder.name}{later}`."
         )
     if not dry_run:
         body = {"embargo_until": day}
-        if found.kind == "release":
-            client.post(f"{found.where}/publish", body)
+        if holder.kind == "release":
+            client.post(f"{holder.where}/publish", body)
         else:
-            client.patch(found.where, body)
-        found = _find(client, what, found.kind)
+            client.patch(holder.where, body)
+        holder = _find(client, what, holder.kind)
     else:
-        found = msgspec.structs.replace(found, row={**found.row, "embargo_until": day})
-    _tell(_state(client, found), as_json)
+        holder = msgspec.structs.replace(holder, row={**holder.row, "embargo_until": day})
+    _tell(_state(client, holder), as_json)
 
 
 def _find(client: Client, what: str, kind: HolderKind | None) -> Holder:
-    """Return what a name means.
+    """Return the record of a name.
 
     Raises
     ------
     click.ClickException
-        Nothing has that name, or several things have.
+        Nothing has that name, or several things have it.
     """
     kinds = [kind] if kind else KINDS
-    found = [each for each in (_FINDERS[one](client, what) for one in kinds) if each]
-    if not found:
+    holders = [holder for holder in (_FINDERS[entry](client, what) for entry in kinds) if holder]
+    if not holders:
         raise click.ClickException(
             f"There is no {' or '.join(kinds)} {what}. Write a session as SUBJECT/2024-07-01/001."
         )
-    if len(found) > 1:
-        told = " and a ".join(one.kind for one in found)
-        raise click.ClickException(f"{what} is a {told}: add --as {found[0].kind}, say.")
-    return found[0]
+    if len(holders) > 1:
+        kinds_found = " and a ".join(entry.kind for entry in holders)
+        raise click.ClickException(f"{what} is a {kinds_found}: add --as {holders[0].kind}, say.")
+    return holders[0]
 
 
 def _release(client: Client, what: str) -> Holder | None:
@@ -184,11 +184,11 @@ def _release(client: Client, what: str) -> Holder | None:
         return None
     where = f"/releases/{quote(name, safe='')}/{quote(version, safe='') or 'latest'}"
     try:
-        row = client.get(where)
+        release = client.get(where)
     except RecordMissing:
         return None
-    key = f"{row['name']}@{row['version']}"
-    return Holder("release", key, f"/releases/{row['name']}/{row['version']}", row)
+    key = f"{release['name']}@{release['version']}"
+    return Holder("release", key, f"/releases/{release['name']}/{release['version']}", release)
 
 
 def _project(client: Client, what: str) -> Holder | None:
@@ -203,7 +203,7 @@ def _listed(client: Client, kind: HolderKind, path: str, **name: str) -> Holder 
     (what,) = name.values()
     try:
         rows = client.get(path, limit=2, **name)["results"]
-    except RequestRefused:  # no such name can be
+    except RequestRefused:  # the name is invalid
         return None
     if not rows:
         return None
@@ -240,14 +240,14 @@ _FINDERS = {
 def _state(client: Client, found: Holder) -> EmbargoState:
     days: dict[str, str | None] = {found.kind: found.until}
     zone, public, sessions = "UTC", None, None
-    row = found.row
+    record = found.row
     if found.kind == "session":
-        days["subject"] = _day(client, "/subjects", f"{row['subject']}@{row['lab']}")
-        days |= {f"project {name}": _day(client, "/projects", name) for name in row["projects"]}
-        zone = client.get(f"/labs/{quote(row['lab'], safe='')}").get("timezone") or "UTC"
-        public = bool(row.get("public"))
+        days["subject"] = _day(client, "/subjects", f"{record['subject']}@{record['lab']}")
+        days |= {f"project {name}": _day(client, "/projects", name) for name in record["projects"]}
+        zone = client.get(f"/labs/{quote(record['lab'], safe='')}").get("timezone") or "UTC"
+        public = bool(record.get("public"))
     elif found.kind == "release":
-        zone, public = row["embargo_zone"], row["state"] == "published"
+        zone, public = record["embargo_zone"], record["state"] == "published"
     else:
         query = {"subject" if found.kind == "subject" else "projects": found.name}
         sessions = client.get("/sessions", limit=1, **query)["count"]

@@ -95,7 +95,7 @@ def nwb(
     from shared.alf import ALFError
     from shared.codec import CodecError
 
-    known = {
+    facts = {
         "sex": sex,
         "birth_date": birth_date.date().isoformat() if birth_date else None,
         "species": species,
@@ -103,15 +103,15 @@ def nwb(
         "timezone": timezone,
         "session_id": session_id,
     }
-    known = {name: value for name, value in known.items() if value}
+    facts = {name: value for name, value in facts.items() if value}
     try:
-        if (many := _many(what, known)) is not None:
+        if (many := _many(what, facts)) is not None:
             if reference or cache:
                 raise click.UsageError("--reference and --cache are for single sessions")
             way = backend_of(backend, compress=compress)
             _export_all(many, out, way, raw, check, dry_run, as_json)
             return
-        with _session(what, known, cache) as session:
+        with _session(what, facts, cache) as session:
             if dry_run:
                 _plan(session, as_json)
                 return
@@ -176,25 +176,25 @@ def _session(what: str, known: dict[str, Any], cache: Path | None) -> Iterator[E
     from lab.exports.served import ServedSession
 
     client = Client(settings())
-    found = find_sessions(client, what)
-    if len(found) != 1:
+    sessions = find_sessions(client, what)
+    if len(sessions) != 1:
         raise click.ClickException(
-            f"{what} names {len(found)} sessions: give one, as SUBJECT/DATE/NUMBER"
+            f"{what} names {len(sessions)} sessions: give one, as SUBJECT/DATE/NUMBER"
         )
-    record = client.get(f"/sessions/{found[0]['id']}")
+    record = client.get(f"/sessions/{sessions[0]['id']}")
     with TemporaryDirectory(prefix="fornix-export-") as scratch:
         yield ServedSession(client, record, cache or Path(scratch), known)
 
 
 def _many(what: str, known: dict[str, Any]) -> list[SessionToExport] | None:
-    """Return the sessions of a release, or of a folder of many; None of a single session."""
+    """Return the sessions of a release, or of a folder of many; None for a single session."""
     from lab.exports.many import of_folder, of_release
 
     path = Path(what)
     if path.is_dir():
-        found = list(of_folder(path, known))
-        single = len(found) == 1 and path.resolve().parts[-2:] == _end(found[0].reference)
-        return None if single or not found else found
+        sessions = list(of_folder(path, known))
+        single = len(sessions) == 1 and path.resolve().parts[-2:] == _end(sessions[0].reference)
+        return None if single or not sessions else sessions
     if not what.startswith(("http://", "https://")) and "@" not in what:
         return None
     from lab.client import Client, settings
@@ -227,9 +227,9 @@ def _export_all(
     from shared.model.json import plain
 
     if dry_run:
-        for one in sessions:
-            line = {"session": one.reference, "size": one.size, "done": False}
-            click.echo(json.dumps(line) if as_json else f"{one.reference}  {one.size:,} B")
+        for session in sessions:
+            line = {"session": session.reference, "size": session.size, "done": False}
+            click.echo(json.dumps(line) if as_json else f"{session.reference}  {session.size:,} B")
         return
     failed = 0
     notice = None if as_json else _progress()
@@ -276,13 +276,13 @@ def _tell(written: Written, as_json: bool) -> None:
 
 
 def _progress() -> Any:
-    """Return what tells each tenth of a series."""
-    told: dict[str, int] = {}
+    """Return a listener that prints each tenth of a series."""
+    tenths: dict[str, int] = {}
 
     def show(name: str, done: int, total: int) -> None:
         tenth = 10 * done // total
-        if told.get(name) != tenth:
-            told[name] = tenth
+        if tenths.get(name) != tenth:
+            tenths[name] = tenth
             click.echo(f"{name}: {tenth * 10} %", err=True)
 
     return show

@@ -151,9 +151,9 @@ def import_dump(
     from lab.importers.dump.reading import BadDump
 
     zone = _zone(server_timezone)
-    known = {name for model in ORDER for name in (model.name, model.resource)}
-    if unknown := set(only) - known:
-        hint = f"no such model: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}"
+    names = {name for model in ORDER for name in (model.name, model.resource)}
+    if unknown := set(only) - names:
+        hint = f"no such model: {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}"
         raise click.BadParameter(hint, param_hint="--only")
 
     def job(carrier: Carrier) -> None:
@@ -247,10 +247,10 @@ def import_folder(
     def job(carrier: Carrier) -> None:
         bringing = uploader(carrier) if upload else None
         try:
-            known = ids_in(path)
+            known_ids = ids_in(path)
         except BadManifest as error:
             raise click.ClickException(str(error)) from None
-        FolderImport(path, carrier, place, lab, bringing, known, BESIDE).run()
+        FolderImport(path, carrier, place, lab, bringing, known_ids, BESIDE).run()
         if release and not carrier.dry_run:
             make_release(path)
 
@@ -288,8 +288,8 @@ def import_zip(
         target = folder or scratch(carrier.journal).with_suffix(".unpacked")
         try:
             unpack(zips, target)
-            known = ids_in(target)
-            FolderImport(target, carrier, None, lab, uploader(carrier), known, BESIDE).run()
+            known_ids = ids_in(target)
+            FolderImport(target, carrier, None, lab, uploader(carrier), known_ids, BESIDE).run()
         except (HostileZip, BadManifest, zipfile.BadZipFile) as error:
             raise click.ClickException(str(error)) from None
         if folder is None:
@@ -356,11 +356,11 @@ def import_dandi(
         target = folder or scratch(carrier.journal).with_suffix(".nwb")
         sessions = target / "sessions"
         try:
-            known = NwbImport(carrier, sessions, lab).lay_out(files(target / "files"))
+            known_ids = NwbImport(carrier, sessions, lab).lay_out(files(target / "files"))
         except DandiError as error:
             raise click.ClickException(str(error)) from error
         sessions.mkdir(parents=True, exist_ok=True)
-        FolderImport(sessions, carrier, None, lab, uploader(carrier), known, BESIDE).run()
+        FolderImport(sessions, carrier, None, lab, uploader(carrier), known_ids, BESIDE).run()
         if folder is None:
             shutil.rmtree(target)
 
@@ -370,7 +370,7 @@ def import_dandi(
 def _mover(
     upload: bool, user: str | None, password: str | None, server: str | None
 ) -> Callable[[Carrier], Mover | None]:
-    """Return what makes the mover of bytes, when there is a journal; None if there is none."""
+    """Return a factory of the mover of bytes, for use once a journal exists."""
     from lab.importers.bytes import Fetcher, Mover
 
     if password and not (user and server):
@@ -386,7 +386,7 @@ def _mover(
 
 
 def _zone(name: str | None) -> ZoneInfo | None:
-    """Return the time zone that --server-timezone names."""
+    """Return the time zone of --server-timezone."""
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What all imports have in common on the command line: options, journal, progress, report."""
+"""Common parts of all imports on the command line: options, journal, progress, report."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from lab.importers.bytes import Uploader
 
 NOT_ALL_CARRIED = 1
-"""Exit code when the import came to its end but something could not be carried."""
+"""Exit code of a finished import that could not carry everything."""
 
 
 def common(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that all imports have."""
+    """Add the common options of imports."""
     options = [
         click.option("--dry-run", is_flag=True, help="Read everything, send nothing, report."),
         click.option(
@@ -68,7 +68,7 @@ def run_import(
     journal_path: Path | None,
     restart: bool,
 ) -> None:
-    """Do an import with its journal, progress bars and report; exit with its code."""
+    """Run an import with its journal, progress bars and report; exit with its code."""
     target = settings()
     journal_path = journal_path or state_folder() / f"{_short(source, target.url)}.sqlite"
     report_path = report_path or journal_path.with_suffix(".json")
@@ -98,22 +98,22 @@ def run_import(
 
 
 def _open_chapter(journal: Journal, source: str, target: str, restart: bool) -> None:
-    """Go on with an unfinished import, or begin a new one."""
-    about = {"source": source, "target": target}
-    if journal.get("about") not in (None, about):
+    """Continue an unfinished import, or start a new one."""
+    endpoints = {"source": source, "target": target}
+    if journal.get("about") not in (None, endpoints):
         raise click.ClickException(f"{journal.path} is the journal of another import")
     if restart or journal.get("finished"):
         journal.clear()
     if journal.get("about") is None:
-        journal.set("about", about)
+        journal.set("about", endpoints)
         journal.set("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
 
 def _save_report(journal: Journal, path: Path, dry_run: bool) -> dict[str, Any]:
-    about = journal.get("about")
+    endpoints = journal.get("about")
     report = reports.summary(
         journal,
-        **about,
+        **endpoints,
         dry_run=dry_run,
         started=journal.get("started"),
         finished=journal.get("finished"),
@@ -125,7 +125,7 @@ def _save_report(journal: Journal, path: Path, dry_run: bool) -> dict[str, Any]:
 
 @contextmanager
 def _progress(console: Console, quiet: bool) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Show a bar for each list that is being carried; ``quiet``: a JSON line at each step."""
+    """Show a bar for each list being carried; ``quiet``: a JSON line at each step."""
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bars = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
     tasks: dict[str, Any] = {}
@@ -154,7 +154,7 @@ def _short(*texts: str) -> str:
 
 
 def uploader(carrier: Carrier) -> Uploader:
-    """Return what uploads, with checksums remembered beside the journal."""
+    """Return an uploader that caches checksums beside the journal."""
     from lab.importers.bytes import Uploader
 
     path = carrier.journal.path
@@ -163,7 +163,7 @@ def uploader(carrier: Carrier) -> Uploader:
 
 
 def make_release(folder: Path) -> None:
-    """Make the release that a folder is a copy of, of files that the server has by now."""
+    """Make the release that a folder is a copy of, after its files are on the server."""
     from lab.releases.takeup import NotTakenUp, take_up
 
     try:
@@ -174,5 +174,5 @@ def make_release(folder: Path) -> None:
 
 
 def scratch(journal: Journal) -> Path:
-    """Return the folder of downloads on their way."""
+    """Return the folder of temporary downloads."""
     return (journal.path or state_folder() / "dry-run").with_suffix(".bytes")

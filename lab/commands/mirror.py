@@ -43,21 +43,21 @@ def mirror(what: str, folder: Path, check: bool, dry_run: bool, as_json: bool) -
     try:
         with bar("Mirrored", as_json) as seen:
             if whole:
-                for each in mirror_server(ReleaseServer(what), folder, trust=not check, seen=seen):
-                    done.append(each)
+                for copy in mirror_server(ReleaseServer(what), folder, trust=not check, seen=seen):
+                    done.append(copy)
             else:
                 server, record = find_release(what)
                 done.append(mirror_release(server, record, folder, trust=not check, seen=seen))
     except OtherRelease as error:
         raise click.ClickException(str(error)) from None
-    for each in done:
+    for copy in done:
         if as_json:
-            click.echo(json.dumps(plain(each)))
+            click.echo(json.dumps(plain(copy)))
             continue
         click.echo(
-            f"{each.key}: {each.fetched} files fetched ({each.size:,} B), {each.kept} there, "
-            f"{each.linked} shared, {each.removed} removed"
+            f"{copy.key}: {copy.fetched} files fetched ({copy.size:,} B), {copy.kept} there, "
+            f"{copy.linked} shared, {copy.removed} removed"
         )
-        for fault in each.faults:
+        for fault in copy.faults:
             click.echo(f"  {fault}")
-    raise SystemExit(1 if any(each.faults for each in done) else 0)
+    raise SystemExit(1 if any(copy.faults for copy in done) else 0)

@@ -1,8 +1,8 @@
 """``fornix one-setup``: write the parameter files of ONE-api, so that ``ONE()`` asks nothing.
 
-ONE keeps two kinds of files in ``~/.one``: ``.caches`` says which servers are known, where each
-one's downloads go and which is meant by ``ONE()``; one file for each server holds its address,
-login and data server (ONE convention, client parameters).
+ONE keeps two kinds of files in ``~/.one``. ``.caches`` lists the known servers, their download
+folders and the default of ``ONE()``; one file for each server holds its address, login and data
+server (ONE convention, client parameters).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lab.client import (
 
 
 class WouldOverwrite(click.ClickException):
-    """Something of the user's own would be overwritten."""
+    """The command would overwrite the user's own settings."""
 
 
 def parameter_folder() -> Path:
@@ -39,15 +39,15 @@ def parameter_folder() -> Path:
 
 
 def server_key(url: str) -> str:
-    """Return the name that ONE gives a server: ``http://127.0.0.1:8000`` → ``127.0.0.1_8000``."""
+    """Return ONE's name of a server: ``http://127.0.0.1:8000`` → ``127.0.0.1_8000``."""
     name = re.sub(r"^https?://", "", unicodedata.normalize("NFKC", url)).strip("/").lower()
     return re.sub(r"[-\s]+", "-", re.sub(r"[^.\w\s-]", "_", name))
 
 
 def parameters(url: str, user: str, token: str) -> dict[str, Any]:
-    """Return what ONE keeps about a server.
+    """Return ONE's parameters of a server.
 
-    The data server asks for Basic authentication where data are private: the user and the token.
+    The data server requires Basic authentication for private data: the user and the token.
     """
     return {
         "ALYX_URL": url,
@@ -67,7 +67,7 @@ def write_parameters(
     default: bool = False,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Write the two files; return what they now say.
+    """Write the two files; return their content.
 
     Parameters
     ----------
@@ -76,11 +76,11 @@ def write_parameters(
     wanted : dict
         See :func:`parameters`.
     cache_dir : Path, optional
-        Where downloads go; by default where they went before, or ``~/Downloads/ONE/<server>``.
+        Folder of downloads; by default the present one, or ``~/Downloads/ONE/<server>``.
     default : bool
         Make this the server of ``ONE()`` even if there is another.
     force : bool
-        Replace what is known about this server.
+        Replace the existing parameters of this server.
 
     Returns
     -------
@@ -90,13 +90,13 @@ def write_parameters(
     Raises
     ------
     WouldOverwrite
-        The server is known with other parameters, or its downloads would mix with another's.
+        The server has other parameters, or its downloads would mix with another server's.
     """
     key = server_key(wanted["ALYX_URL"])
     caches = _read(folder / ".caches") or {"CLIENT_MAP": {}}
     file = folder / f".{key}"
-    known = _read(file)
-    if known is not None and not force and known | wanted != known:
+    existing = _read(file)
+    if existing is not None and not force and existing | wanted != existing:
         raise WouldOverwrite(f"{file} exists with other parameters; --force replaces it")
     map_ = caches.setdefault("CLIENT_MAP", {})
     place = str(cache_dir or map_.get(key) or Path.home() / "Downloads" / "ONE" / key)
@@ -110,8 +110,8 @@ def write_parameters(
     Path(place).mkdir(parents=True, exist_ok=True)
     if not folder.exists():
         folder.mkdir(mode=0o700)
-    # The server's own file first: a server in .caches without one makes ONE ask.
-    _write(file, (known or {}) | wanted)
+    # The server's own file first: ONE asks questions about a server in .caches without one.
+    _write(file, (existing or {}) | wanted)
     _write(folder / ".caches", caches)
     return {"file": str(file), "cache_dir": place, "default": caches["DEFAULT"] == key}
 
@@ -139,12 +139,12 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 
 
 def owner(client: Client, user: str | None) -> str:
-    """Return the user whose token it is, after asking the server.
+    """Return the owner of the token, as the server confirms.
 
     Raises
     ------
     LoginFailed
-        The token is not valid, or another user's.
+        The token is invalid, or belongs to another user.
     """
     try:
         name = client.get("/me")["username"]
@@ -181,7 +181,7 @@ def one_setup(
     Uses the account of `fornix login`, or FORNIX_USER with FORNIX_PASSWORD or FORNIX_TOKEN.
     """
     account = settings(url, user)
-    # An Alyx has no such route as /me, and says so by a page; then the user has to be named.
+    # Alyx has no route /me, and answers with a page; then the user must be named.
     client = Client(account, plain_missing=bool(user))
     token = account.token or client.login()
     name = owner(client, account.user)

@@ -1,4 +1,4 @@
-"""What all commands have in common: ``--json``, an object a line in place of text."""
+"""Common parts of all commands: ``--json``, one object per line instead of text."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, an o
 
 
 def tell(as_json: bool, text: str, /, **facts: Any) -> None:
-    """Say something: as text, or as one line of JSON.
+    """Print a message: as text, or as one line of JSON.
 
     Parameters
     ----------
     as_json
-        Which of the two.
+        Whether to print JSON.
     text
-        For people.
+        Message for people.
     facts
-        The same for programs.
+        The same facts for programs.
     """
     click.echo(json.dumps(facts) if as_json else text)

@@ -21,7 +21,7 @@ _NAME = re.compile(
 
 
 def find_sessions(client: Any, what: str) -> list[dict[str, Any]]:
-    """Return the sessions that a name means.
+    """Return the sessions of a name.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def find_sessions(client: Any, what: str) -> list[dict[str, Any]]:
     Raises
     ------
     click.ClickException
-        If there is nothing of that name, or a subject and a project are called so.
+        If nothing has that name, or both a subject and a project have it.
     """
     named = named_session(client, what)
     if named is not None:
@@ -42,7 +42,7 @@ def find_sessions(client: Any, what: str) -> list[dict[str, Any]]:
                 f"There is no session {what}. `fornix status` lists uploads."
             )
         if len(named) > 1:
-            labs = sorted(row["lab"] for row in named)
+            labs = sorted(record["lab"] for record in named)
             raise click.ClickException(
                 f"{' and '.join(labs)} have a session {what}: write {labs[0]}/{what}."
             )
@@ -50,7 +50,7 @@ def find_sessions(client: Any, what: str) -> list[dict[str, Any]]:
     subjects = client.get("/subjects", nickname=what, limit=2)["results"]
     projects = client.get("/projects", name=what, limit=2)["results"]
     if len(subjects) > 1:
-        labs = sorted(row["lab"] for row in subjects)
+        labs = sorted(record["lab"] for record in subjects)
         raise click.ClickException(
             f"{' and '.join(labs)} have a subject {what}: write {what}@{labs[0]}."
         )
@@ -65,9 +65,9 @@ def find_sessions(client: Any, what: str) -> list[dict[str, Any]]:
 
 
 def named_session(client: Any, what: str) -> list[dict[str, Any]] | None:
-    """Return the sessions that an id or ``[LAB/]SUBJECT/DATE/NUMBER`` means; None if it is none.
+    """Return the sessions of an id or ``[LAB/]SUBJECT/DATE/NUMBER``; None for other names.
 
-    Several labs may have animals of one nickname.
+    Several labs may share a nickname, so several sessions may match.
     """
     from lab.client import RecordMissing
 
@@ -97,7 +97,7 @@ def _rows(client: Any, **query: Any) -> Iterator[dict[str, Any]]:
 
 
 def set_visibility(client: Any, what: str, change: dict[str, Any], how: _How) -> None:
-    """Change who may see the sessions of a name, and tell it line by line.
+    """Change the visibility of the sessions of a name, and report it line by line.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def set_visibility(client: Any, what: str, change: dict[str, Any], how: _How) ->
 
 
 class _How:
-    """How a command tells what it does."""
+    """Output format of a command."""
 
     def __init__(self, word: str, dry_run: bool, as_json: bool) -> None:
         self.word = word

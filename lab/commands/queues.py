@@ -21,11 +21,11 @@ def show(lab: str | None, as_json: bool) -> None:
     """Show how many messages wait, and those that could not be handled."""
     from lab.client import Client, settings
 
-    found = Client(settings()).get("/queues", **({"lab": lab} if lab else {}))
+    state = Client(settings()).get("/queues", **({"lab": lab} if lab else {}))
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(state, indent=1))
         return
-    for name, queue in found.items():
+    for name, queue in state.items():
         click.echo(f"{name}: {queue['messages']} messages, {queue['dead']} undeliverable")
         for message in queue["dead_messages"]:
             click.echo(f"  {message[:200]}")

@@ -13,7 +13,7 @@ from lab.client import Client, settings
 from lab.releases.stepwise import until_done
 
 AT_ONCE = 8
-"""Datasets tagged at the same time."""
+"""Datasets tagged in parallel."""
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Tell what would be done; change nothing.")
@@ -172,13 +172,13 @@ def withdraw(
     """Withdraw a version, or some of its datasets; a tombstone stays."""
     client, record = _record(what)
     key = f"{record['name']}@{record['version']}"
-    told = f"{len(datasets)} datasets of {key}" if datasets else key
+    description = f"{len(datasets)} datasets of {key}" if datasets else key
     if dry_run:
-        _say(record | {"done": False}, as_json, f"{told} would be withdrawn")
+        _say(record | {"done": False}, as_json, f"{description} would be withdrawn")
         return
     body = {"reason": reason} | ({"datasets": list(datasets)} if datasets else {})
     path = f"/releases/{record['name']}/{record['version']}/withdraw"
-    _say(until_done(client, path, body, _told), as_json, f"{told} withdrawn")
+    _say(until_done(client, path, body, _told), as_json, f"{description} withdrawn")
 
 
 @release.command()
@@ -223,7 +223,7 @@ def list_releases(url: str | None, as_json: bool) -> None:
     from shared.model.json import plain
 
     if url:
-        rows = [plain(each) for each in ReleaseServer(url).releases()]
+        rows = [plain(record) for record in ReleaseServer(url).releases()]
     else:
         rows = Client(settings()).get("/releases")["results"]
     if as_json:
@@ -243,17 +243,17 @@ def diff(before: str, after: str, as_json: bool) -> None:
     from shared.model.json import plain
     from shared.releases.manifest import difference
 
-    found = difference(_manifest(before), _manifest(after))
+    changes = difference(_manifest(before), _manifest(after))
     if as_json:
-        click.echo(json.dumps(plain(found), indent=1))
+        click.echo(json.dumps(plain(changes), indent=1))
     else:
-        for path in found.removed:
+        for path in changes.removed:
             click.echo(f"- {path}")
-        for path in found.added:
+        for path in changes.added:
             click.echo(f"+ {path}")
-        for change in found.changed:
+        for change in changes.changed:
             click.echo(f"~ {change.path}  {change.before.size:,} → {change.after.size:,} B")
-    raise SystemExit(1 if found else 0)
+    raise SystemExit(1 if changes else 0)
 
 
 @release.command()
@@ -275,20 +275,20 @@ def verify(what: str, against: str | None, quick: bool, as_json: bool) -> None:
         with _bar("Verified", as_json) as seen:
             if path.exists():
                 record = find_release(against)[1] if against else None
-                found = verify_copy(path, record, seen)
+                verification = verify_copy(path, record, seen)
             else:
-                found = verify_server(*find_release(what), quick=quick, seen=seen)
+                verification = verify_server(*find_release(what), quick=quick, seen=seen)
     except NoCopy as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        click.echo(json.dumps(plain(found), indent=1))
+        click.echo(json.dumps(plain(verification), indent=1))
     else:
-        for fault in found.faults:
+        for fault in verification.faults:
             click.echo(f"{fault.path}: {fault.reason}")
-        for name in found.extra:
+        for name in verification.extra:
             click.echo(f"{name}: not in the release")
-        click.echo(f"{found.n_files:,} files, {len(found.faults)} faults")
-    raise SystemExit(1 if found.faults else 0)
+        click.echo(f"{verification.n_files:,} files, {len(verification.faults)} faults")
+    raise SystemExit(1 if verification.faults else 0)
 
 
 @release.command("zip")
@@ -332,15 +332,15 @@ def _terms(
             raise click.BadParameter(f"{about} is no JSON: {error}") from None
         if not isinstance(terms, dict):
             raise click.BadParameter(f"{about} holds no JSON object")
-    given = {"title": title, "description": description, "licence": licence}
-    terms |= {name: value for name, value in given.items() if value}
+    texts = {"title": title, "description": description, "licence": licence}
+    terms |= {name: value for name, value in texts.items() if value}
     if people := [creator(text) for text in creators]:
-        terms["creators"] = [plain(one) for one in people]
+        terms["creators"] = [plain(person) for person in people]
     return terms
 
 
 def _record(what: str) -> tuple[Client, dict[str, Any]]:
-    """Return the client of `fornix login`, and what it says of a version."""
+    """Return the client of `fornix login`, and its record of a version."""
     name, _, version = what.partition("@")
     client = Client(settings())
     return client, client.get(f"/releases/{name}/{version or 'latest'}")

@@ -13,7 +13,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 class RigCommands(click.Group):
-    """Commands of the rig; the simulators are imported only when they are asked for."""
+    """Commands of the rig; the simulators are imported only when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -151,26 +151,26 @@ def upload(
 
 
 def _follow(sessions: dict[str, str], *, as_json: bool) -> None:
-    """Tell of the tasks of sessions, by id, until they have ended."""
+    """Report the tasks of sessions, by id, until they have ended."""
     from lab.rig.follow import follow
 
     client = _client()
     for eid, name in sessions.items():
-        told = False
+        any_task = False
         for seen in follow(client, eid):
-            told = True
+            any_task = True
             if as_json:
-                about = {"task": seen.task, "status": seen.status, "reason": seen.reason}
-                click.echo(json.dumps({"event": "task", "session": name, **about}))
+                fields = {"task": seen.task, "status": seen.status, "reason": seen.reason}
+                click.echo(json.dumps({"event": "task", "session": name, **fields}))
             else:
                 reason = f": {seen.reason}" if seen.reason else ""
                 click.echo(f"{name}  {seen.task}  {seen.status}{reason}")
-        if not told and not as_json:
+        if not any_task and not as_json:
             click.echo(f"{name}  has no tasks: nothing here processes what it recorded")
 
 
 def _account_to_ask() -> Any:
-    """Return the account if the server can be asked, else None."""
+    """Return the account if the server answers and accepts it, else None."""
     from lab.client import Client, ClientError, settings
     from lab.rig.preflight import Account
 
@@ -230,7 +230,7 @@ def watch(
     from lab.rig.watch import EVERY_SECONDS, Watch
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it is told once
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # the error is reported once
     console = Console(stderr=as_json)
 
     def tell(report: Report) -> None:
@@ -288,29 +288,29 @@ def queue(action: str | None, folder: Path | None, as_json: bool) -> None:
     from lab.rig.queue import Queue
     from lab.rig.watch import span
 
-    known = Queue()
+    rig_queue = Queue()
     if action:
         place = str(folder.resolve()) if folder else None
-        count = known.retry(place) if action == "retry" else known.forget(place)
+        count = rig_queue.retry(place) if action == "retry" else rig_queue.forget(place)
         if place and not count:
             raise click.ClickException(f"{place} is not in the queue")
         if not as_json:
             done = "tried at the next look" if action == "retry" else "forgotten"
             click.echo(f"{count} sessions are {done}.")
-    rows = known.entries()
+    rows = rig_queue.entries()
     if as_json:
         fields = ("folder", "state", "tries", "next_try", "message", "changed")
-        click.echo(json.dumps([{name: getattr(row, name) for name in fields} for row in rows]))
+        click.echo(json.dumps([{name: getattr(entry, name) for name in fields} for entry in rows]))
         return
-    for row in rows:
-        at = datetime.datetime.fromtimestamp(row.changed).strftime("%Y-%m-%d %H:%M")
+    for entry in rows:
+        at = datetime.datetime.fromtimestamp(entry.changed).strftime("%Y-%m-%d %H:%M")
         next_ = ""
-        if row.state == "waiting":
-            when = row.next_try - time.time()
-            tries = f", tried {row.tries} times" if row.tries else ""
+        if entry.state == "waiting":
+            when = entry.next_try - time.time()
+            tries = f", tried {entry.tries} times" if entry.tries else ""
             next_ = f"  next try {'now' if when <= 0 else f'in {span(when)}'}{tries}"
-        message = f"  {row.message}" if row.message else ""
-        click.echo(f"{row.state:8} {at}  {row.folder}{next_}{message}")
+        message = f"  {entry.message}" if entry.message else ""
+        click.echo(f"{entry.state:8} {at}  {entry.folder}{next_}{message}")
     if not rows and not action:
         click.echo("The queue is empty: `fornix rig watch FOLDER` fills it.")
 

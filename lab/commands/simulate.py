@@ -20,7 +20,7 @@ from lab.simulate.ephys import EphysRig
 from lab.simulate.plan import PlannedSession, plan_cohort, simulate_mouse
 
 EPHYS_TRIALS = 20
-"""Trials of a session with a probe, where none are asked for: some two minutes, 300 MB."""
+"""Default number of trials of a session with a probe: some two minutes, 300 MB."""
 
 
 @click.command()
@@ -117,7 +117,7 @@ def _run(
 
 
 def _ephys_rig() -> EphysRig:
-    """Return an ephys rig; without a camera where films cannot be written."""
+    """Return an ephys rig, without a camera if films cannot be written."""
     if find_spec("av"):
         return EphysRig()
     click.echo("Without films: the extra [video] brings what writes them.", err=True)

@@ -65,16 +65,18 @@ def simulate_cohort(
         if dry_run:
             for mouse in planned:
                 for day in mouse.days:
-                    row = row_of(mouse, day)
-                    click.echo(json.dumps(row) if as_json else " ".join(map(str, row.values())))
+                    summary = row_of(mouse, day)
+                    click.echo(
+                        json.dumps(summary) if as_json else " ".join(map(str, summary.values()))
+                    )
         else:
             with click.progressbar(
                 length=total, label="Synthetic sessions", hidden=as_json
             ) as bar:
                 for rows in write(out, planned, seed, jobs):
                     bar.update(len(rows))
-                    for row in rows if as_json else ():
-                        click.echo(json.dumps(row))
+                    for summary in rows if as_json else ():
+                        click.echo(json.dumps(summary))
     except CohortError as error:
         raise click.ClickException(str(error)) from error
     if not as_json:

@@ -10,11 +10,11 @@ import click
 from shared.tasks.states import ACTIVE, Status
 
 ERRORS, UPLOADS = 5, 10
-"""Failed tasks and uploads that are listed."""
+"""Largest number of failed tasks and uploads in the list."""
 
 
 def collect(client: Any, lab: str | None) -> dict[str, Any]:
-    """Ask the server how it is, and what a lab's tasks and uploads do."""
+    """Request the server's health, and a lab's tasks and uploads."""
     who = client.me()
     lab = lab or next(iter(who.get("labs") or ()), None)
     scope = {"lab": lab} if lab else {}
@@ -41,15 +41,15 @@ def collect(client: Any, lab: str | None) -> dict[str, Any]:
 
 
 def show_board(board: dict[str, Any]) -> None:
-    """Print how a lab's workers and queue are."""
+    """Print the state of a lab's workers and queue."""
     for seen in board["workers"]:
-        about = seen["report"]
-        offers = about.get("capabilities") or {}
+        report = seen["report"]
+        offers = report.get("capabilities") or {}
         disk = f", {offers['disk'] / 2**30:.1f} GB free" if offers else ""
-        why = f": {about['reason']}" if about.get("reason") else ""
+        why = f": {report['reason']}" if report.get("reason") else ""
         click.echo(
-            f"  worker {about['worker']}  {about['state']}{why}  "
-            f"(Fornix {about['version']}{disk}, seen {seen['at'][:19]})"
+            f"  worker {report['worker']}  {report['state']}{why}  "
+            f"(Fornix {report['version']}{disk}, seen {seen['at'][:19]})"
         )
     if board["oldest_waiting"]:
         click.echo(f"  the longest wait of a task is {board['oldest_waiting']} s")
@@ -71,10 +71,10 @@ def status(lab: str | None, as_json: bool) -> None:
         click.echo(json.dumps(state, indent=1))
         return
     click.echo(f"{state['url']}  {state['health']}  as {state['user']} ({state['role']})")
-    shown = [(name, n) for name, n in state["tasks"].items() if n]
+    counts = [(name, n) for name, n in state["tasks"].items() if n]
     of = f" of {state['lab']}" if state["lab"] else ""
-    click.echo(f"tasks{of}: " + (", ".join(f"{n} {name}" for name, n in shown) or "none"))
-    if not any(state["tasks"][one.label] for one in ACTIVE - {Status.HELD}) and shown:
+    click.echo(f"tasks{of}: " + (", ".join(f"{n} {name}" for name, n in counts) or "none"))
+    if not any(state["tasks"][active.label] for active in ACTIVE - {Status.HELD}) and counts:
         click.echo("nothing is waiting or running")
     if board := state["board"]:
         show_board(board)

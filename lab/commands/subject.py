@@ -37,12 +37,12 @@ def add(
         if lab is None and len(labs) != 1:
             yours = f"; yours are {', '.join(labs)}" if labs else ""
             raise NotReady(f"which lab is {nickname} of? Give --lab{yours}")
-        row = add_subject(
+        record = add_subject(
             client, nickname, lab or labs[0], sex=sex, birth_date=birth_date, species=species
         )
     except NotReady as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        click.echo(json.dumps(row))
+        click.echo(json.dumps(record))
     else:
-        click.echo(f"{row['nickname']} is a subject of {row['lab']}.")
+        click.echo(f"{record['nickname']} is a subject of {record['lab']}.")

@@ -25,7 +25,7 @@ def _client() -> Any:
 
 
 def chosen(many: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options by which tasks are chosen."""
+    """Add the options that select tasks."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
         click.option("--log", "log_text", metavar="TEXT", help="Whose log has this text."),
@@ -43,11 +43,11 @@ def chosen(many: Callable[..., Any]) -> Callable[..., Any]:
 def find(
     client: Any, ids: tuple[str, ...], wanted: dict[str, str | None]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the tasks that are named, or else those that fulfil all conditions."""
+    """Yield the named tasks, or else those that fulfil all conditions."""
     text = wanted.get("log_text")
     if ids:
-        for each in ids:
-            yield client.get(f"/tasks/{each}")
+        for task_id in ids:
+            yield client.get(f"/tasks/{task_id}")
         return
     if lab := wanted.get("lab"):
         try:
@@ -60,22 +60,22 @@ def find(
     start = 0
     while True:
         page = client.get("/tasks", limit=PAGE, offset=start, **query)
-        for row in page["results"]:
-            if text is None or text in (row.get("log") or ""):
-                yield row
+        for task_row in page["results"]:
+            if text is None or text in (task_row.get("log") or ""):
+                yield task_row
         start += PAGE
         if not page.get("next"):
             return
 
 
 def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print tasks: why, in what status, which."""
+    """Print tasks: reason, status and name."""
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
     for row in rows:
-        shown = "  ".join(str(row.get(column) or "") for column in COLUMNS)
-        click.echo(shown)
+        columns = "  ".join(str(row.get(column) or "") for column in COLUMNS)
+        click.echo(columns)
         lines = (row.get("hold") or row.get("log") or "").strip().splitlines()
         if lines and row.get("status") in ("Errored", "Held"):
             click.echo(f"    {lines[-1][:200]}")
@@ -110,8 +110,8 @@ def show(task_id: str, as_json: bool) -> None:
             mark = "there" if output["present"] else "missing"
             note = "" if output["required"] else " (optional)"
             click.echo(f"    {mark:8}{output['path']}{note}")
-    for told in board["not_processed"]:
-        click.echo(f"  {told}")
+    for missing in board["not_processed"]:
+        click.echo(f"  {missing}")
 
 
 @task.command()
@@ -121,8 +121,8 @@ def log(task_id: str, as_json: bool) -> None:
     """Print the log of a task; of a running one, what it has written so far."""
     row = _client().get(f"/tasks/{task_id}")
     if as_json:
-        about = {name: row.get(name) for name in ("id", "name", "status")}
-        click.echo(json.dumps(about | {"log": row.get("log") or ""}))
+        summary = {name: row.get(name) for name in ("id", "name", "status")}
+        click.echo(json.dumps(summary | {"log": row.get("log") or ""}))
         return
     click.echo(row.get("log") or "", nl=False)
 
@@ -135,18 +135,22 @@ def _change(
     as_json: bool,
     wanted: dict[str, str | None],
 ) -> None:
-    """Change the chosen tasks; tell of each what became of it."""
+    """Change the selected tasks; report the result of each."""
     from lab.client import RequestRefused
 
     if not ids and not any(wanted.values()):
         raise click.UsageError("Name tasks, or choose them by --status, --name, --session, --log.")
     client = _client()
     rows, failed = [], 0
-    for row in find(client, ids, wanted):
-        said: dict[str, Any] = {"id": row["id"], "name": row["name"], "was": row["status"]}
+    for task_row in find(client, ids, wanted):
+        said: dict[str, Any] = {
+            "id": task_row["id"],
+            "name": task_row["name"],
+            "was": task_row["status"],
+        }
         if not dry_run:
             try:
-                said["status"] = client.patch(f"/tasks/{row['id']}", body)["status"]
+                said["status"] = client.patch(f"/tasks/{task_row['id']}", body)["status"]
             except RequestRefused as error:
                 said["error"], failed = str(error), failed + 1
         rows.append(said)
@@ -162,7 +166,7 @@ def _change(
 
 
 def changes(many: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what the commands that change tasks have in common."""
+    """Add the common parts of the commands that change tasks."""
     many = click.option("--dry-run", is_flag=True, help="Say what would be done.")(chosen(many))
     return click.argument("ids", nargs=-1)(many)
 

@@ -84,7 +84,7 @@ def write_parts(
     as_json: bool,
     readers: int = 1,
 ) -> None:
-    """Write the parts of a zip, and tell of each."""
+    """Write the parts of a zip, and report each."""
     from shared.releases import zipped
     from shared.releases.proving import ContentDiffers
 
@@ -113,7 +113,7 @@ def write_parts(
 
 
 def creator(text: str) -> Creator:
-    """Return somebody to be cited from ``name;ORCID;affiliation``, of which the name is needed."""
+    """Parse a creator from ``name;ORCID;affiliation``; only the name is required."""
     from shared.model.release import Creator
 
     name, *more = (part.strip() for part in text.split(";"))
@@ -124,7 +124,7 @@ def creator(text: str) -> Creator:
 
 
 def parse_size(text: str | None) -> int | None:
-    """Return bytes from ``20GB``, ``500M`` or ``1000``; None of none."""
+    """Return bytes from ``20GB``, ``500M`` or ``1000``; None from None."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)B?", text.strip().upper())
@@ -135,7 +135,7 @@ def parse_size(text: str | None) -> int | None:
 
 @contextmanager
 def bar(label: str, quiet: bool, total: int | None = None) -> Iterator[Callable[[str, int], None]]:
-    """Show how many bytes are done; yields what is told of each file."""
+    """Show progress in bytes; yield the function to call for each file."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
@@ -146,6 +146,6 @@ def bar(label: str, quiet: bool, total: int | None = None) -> Iterator[Callable[
         DownloadColumn(),
         TransferSpeedColumn(),
     )
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as shown:
-        task = shown.add_task(label, total=total)
-        yield lambda path, size: shown.update(task, advance=size)
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda path, size: progress.update(task, advance=size)
